@@ -1,0 +1,87 @@
+//! The disk seam: size, sector size, read, write, flush. Nothing else is known of a disk here.
+//!
+//! What was written is on the medium only after the next successful [`Disk::flush`]; until then a power cut may
+//! lose any part of it, in any order. One sector is written whole or not at all (`disk-layout.md`).
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+/// The logical sector size, the unit of LBA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectorSize {
+    /// 512 bytes.
+    B512,
+    /// 4096 bytes (4Kn).
+    B4096,
+}
+
+impl SectorSize {
+    /// In bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        match self {
+            SectorSize::B512 => 512,
+            SectorSize::B4096 => 4096,
+        }
+    }
+
+    /// # Errors
+    /// The number of bytes itself, when it is neither 512 nor 4096.
+    pub const fn from_bytes(bytes: u64) -> Result<Self, u64> {
+        match bytes {
+            512 => Ok(SectorSize::B512),
+            4096 => Ok(SectorSize::B4096),
+            other => Err(other),
+        }
+    }
+}
+
+/// A disk operation that failed: what was being done, to what, and where.
+#[derive(Debug, Error)]
+#[error("{action} {len} bytes at byte {offset} of {disk}")]
+pub struct DiskError {
+    /// `reading`, `writing` or `flushing`.
+    pub action: &'static str,
+    /// The disk's name, as a person knows it.
+    pub disk: String,
+    /// Byte offset from the start of the disk.
+    pub offset: u64,
+    /// Bytes asked for; 0 for a flush.
+    pub len: usize,
+    /// The cause.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl DiskError {
+    /// A disk that fails to read or write is the machine's problem, not the donor's.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// A whole disk. Offsets are bytes from its start and multiples of the sector size, lengths likewise.
+pub trait Disk {
+    /// The disk's name, as a person knows it: `/dev/vda`.
+    fn name(&self) -> &str;
+    /// Size in bytes, a multiple of the sector size.
+    fn size_bytes(&self) -> u64;
+    /// Logical sector size.
+    fn sector_size(&self) -> SectorSize;
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// Reading failed, or the range is not inside the disk.
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError>;
+    /// Writes all of `buf` at `offset`. Durable only after [`Disk::flush`].
+    ///
+    /// # Errors
+    /// Writing failed, or the range is not inside the disk.
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError>;
+    /// Returns when everything written so far is on the medium.
+    ///
+    /// # Errors
+    /// The disk could not promise that.
+    fn flush(&mut self) -> Result<(), DiskError>;
+}

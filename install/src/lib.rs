@@ -1,0 +1,9 @@
+//! A stream of packages in, a bootable disk out.
+//!
+//! Nothing here knows a network or a kernel: bytes come from any `Read`, the disk is the [`disk::Disk`] seam,
+//! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
+
+pub mod disk;
+pub mod event;
+pub mod layout;
+pub mod volumes;

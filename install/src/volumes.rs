@@ -1,0 +1,57 @@
+//! The file system seam: what needs a kernel. In production BLKPG, mke2fs and mount; in host tests plain directories.
+
+use std::error::Error as StdError;
+use std::os::fd::OwnedFd;
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+use crate::disk::Disk;
+use crate::layout::Layout;
+
+/// Directory handles of the mounted file systems.
+#[derive(Debug)]
+pub struct Mounted {
+    /// The future `/`.
+    pub root: OwnedFd,
+    /// The EFI System Partition's root directory.
+    pub esp: OwnedFd,
+}
+
+/// Making, mounting or unmounting failed: what was being done, to what.
+#[derive(Debug, Error)]
+#[error("{action} {object}")]
+pub struct VolumesError {
+    /// In the -ing form: `making ext4 on`, `mounting`, `unmounting`.
+    pub action: &'static str,
+    /// Device or mount point.
+    pub object: String,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn StdError + Send + Sync>,
+}
+
+impl VolumesError {
+    /// A kernel that cannot make or mount a file system is the machine's problem, not the donor's.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// Lends the planned file systems as directories. FAT and swap have been formatted through [`Disk`] and flushed before
+/// [`Volumes::mount`]; the root file system is made here, by the real mke2fs.
+pub trait Volumes {
+    /// Makes the partitions known (no table is on the disk yet), makes the root file system, mounts root and ESP.
+    ///
+    /// # Errors
+    /// Whatever the kernel or mke2fs said; nothing stays mounted then.
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError>;
+
+    /// Unmounts both and returns when everything in them is on the medium. Also called after a failed deploy; must
+    /// leave nothing mounted, and no partition known to the kernel.
+    ///
+    /// # Errors
+    /// The disk must then not be committed.
+    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError>;
+}
