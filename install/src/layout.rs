@@ -1,8 +1,52 @@
 //! The plan of a disk as a value: where each partition lies and what it is called. Nothing is written here.
+//!
+//! A disk's size goes in, with a source of fresh identities; out comes a [`Layout`] whose partitions do not overlap,
+//! lie between the two tables and, but for the BIOS boot partition, start and end on a whole MiB (`disk-layout.md` 1).
 
+use thiserror::Error;
 use uuid::Uuid;
+use wire::outcome::Outcome;
 
 use crate::disk::SectorSize;
+
+/// One MiB: the unit of alignment, and the length of what is blanked at either end of the disk.
+pub const MIB: u64 = 1024 * 1024;
+/// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several kernels.
+pub const ESP_BYTES: u64 = 512 * MIB;
+/// Swap where the disk has room for it.
+pub const SWAP_BYTES: u64 = 2048 * MIB;
+/// Less swap than this helps nobody: it is left out.
+pub const SWAP_MIN_BYTES: u64 = 64 * MIB;
+/// Swap shrinks before the root partition gets less than this.
+pub const ROOT_BEFORE_SWAP_BYTES: u64 = 2048 * MIB;
+/// A root partition smaller than this holds no system: the disk is refused.
+pub const ROOT_MIN_BYTES: u64 = 256 * MIB;
+/// Bytes of one table's entry array: 128 entries of 128 bytes (UEFI 2.10 5.3.1 asks for 16 KiB at least).
+pub const ENTRIES_BYTES: u64 = 128 * 128;
+/// The smallest disk that can be planned.
+pub const DISK_MIN_BYTES: u64 = MIB + ESP_BYTES + ROOT_MIN_BYTES + MIB;
+
+/// No plan for this disk.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LayoutError {
+    /// Even without swap.
+    #[error("planning a disk of {} MiB ({disk_bytes} bytes): at least {} MiB ({needed_bytes} bytes) are needed",
+        disk_bytes / MIB, needed_bytes / MIB)]
+    TooSmall {
+        /// What the disk has.
+        disk_bytes: u64,
+        /// What the smallest plan takes.
+        needed_bytes: u64,
+    },
+}
+
+impl LayoutError {
+    /// Another donor would meet the same disk.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
 
 /// What a partition is for; its GPT type follows from it (`disk-layout.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +91,84 @@ pub struct Layout {
     pub partitions: Vec<Partition>,
 }
 
+/// Plans a disk of `disk_bytes`. `fresh_id` is called for every identity and must not repeat itself.
+///
+/// Numbers do not depend on the size: 1 ESP, 2 swap (missing on a small disk), 3 root, 4 BIOS boot.
+///
+/// # Errors
+/// The disk is smaller than [`DISK_MIN_BYTES`].
+pub fn plan(
+    disk_bytes: u64,
+    sector: SectorSize,
+    fresh_id: &mut dyn FnMut() -> Uuid,
+) -> Result<Layout, LayoutError> {
+    let too_small = LayoutError::TooSmall {
+        disk_bytes,
+        needed_bytes: DISK_MIN_BYTES,
+    };
+    let disk_sectors = disk_bytes / sector.bytes();
+    // Behind the last partition: the backup entries and, in the last sector, the backup header.
+    let backup_bytes = ENTRIES_BYTES + sector.bytes();
+    let end = disk_sectors
+        .saturating_mul(sector.bytes())
+        .saturating_sub(backup_bytes)
+        / MIB
+        * MIB;
+    let esp_start = MIB;
+    let swap_start = esp_start + ESP_BYTES;
+    let Some(behind_esp) = end.checked_sub(swap_start) else {
+        return Err(too_small);
+    };
+    if behind_esp < ROOT_MIN_BYTES {
+        return Err(too_small);
+    }
+    let swap_bytes = swap_bytes(behind_esp);
+    let root_start = swap_start + swap_bytes;
+    // In front of the first: LBA 0, the primary header, the primary entries.
+    let bios_start = 2 * sector.bytes() + ENTRIES_BYTES;
+
+    let disk_guid = fresh_id();
+    let mut partition = |number, role, from: u64, to: u64| Partition {
+        number,
+        role,
+        first_lba: from / sector.bytes(),
+        sectors: to.saturating_sub(from) / sector.bytes(),
+        guid: fresh_id(),
+        content_id: fresh_id(),
+    };
+    let mut partitions = vec![partition(1, Role::Esp, esp_start, swap_start)];
+    if swap_bytes > 0 {
+        partitions.push(partition(2, Role::Swap, swap_start, root_start));
+    }
+    partitions.push(partition(3, Role::Root, root_start, end));
+    partitions.push(partition(4, Role::BiosBoot, bios_start, esp_start));
+    Ok(Layout {
+        sector,
+        disk_sectors,
+        disk_guid,
+        partitions,
+    })
+}
+
+/// Swap for the space behind the ESP: what the root partition can spare, nothing when that is hardly anything.
+const fn swap_bytes(behind_esp: u64) -> u64 {
+    let spare = behind_esp.saturating_sub(ROOT_BEFORE_SWAP_BYTES);
+    if spare < SWAP_MIN_BYTES {
+        0
+    } else if spare < SWAP_BYTES {
+        spare
+    } else {
+        SWAP_BYTES
+    }
+}
+
 impl Layout {
     /// The partition with this role, when the plan has one (a small disk may have no swap).
     #[must_use]
     pub fn partition(&self, role: Role) -> Option<&Partition> {
-        self.partitions.iter().find(|partition| partition.role == role)
+        self.partitions
+            .iter()
+            .find(|partition| partition.role == role)
     }
 
     /// Byte offset of a partition's first byte.
@@ -64,5 +181,190 @@ impl Layout {
     #[must_use]
     pub const fn len_bytes(&self, partition: &Partition) -> u64 {
         partition.sectors.saturating_mul(self.sector.bytes())
+    }
+
+    /// By how much swap is smaller than it would be on a larger disk; 0 on most.
+    #[must_use]
+    pub fn swap_missing_bytes(&self) -> u64 {
+        let swap = self
+            .partition(Role::Swap)
+            .map_or(0, |partition| self.len_bytes(partition));
+        SWAP_BYTES.saturating_sub(swap)
+    }
+
+    /// Size of the disk in bytes, rounded down to whole sectors.
+    #[must_use]
+    pub const fn disk_bytes(&self) -> u64 {
+        self.disk_sectors.saturating_mul(self.sector.bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        DISK_MIN_BYTES, ENTRIES_BYTES, ESP_BYTES, LayoutError, MIB, ROOT_MIN_BYTES, Role,
+        SWAP_BYTES, SWAP_MIN_BYTES, plan,
+    };
+    use crate::disk::SectorSize;
+    use uuid::Uuid;
+
+    fn counter() -> impl FnMut() -> Uuid {
+        let mut next = 0_u128;
+        move || {
+            next += 1;
+            Uuid::from_u128(next)
+        }
+    }
+
+    /// Sizes around every threshold, and every power of two and its neighbours up to 16 EiB.
+    fn sizes() -> Vec<u64> {
+        let edges = [
+            DISK_MIN_BYTES,
+            2048 * MIB,
+            2561 * MIB,
+            2625 * MIB,
+            2626 * MIB,
+            4609 * MIB,
+            4610 * MIB,
+        ];
+        let edges = edges
+            .into_iter()
+            .flat_map(|edge| (0..4097).step_by(37).map(move |n| edge + n * 512 - MIB));
+        let powers = (29..64)
+            .map(|bits| 1_u64 << bits)
+            .flat_map(|size| [size - 512, size, size + 512, size + 123_456]);
+        edges
+            .chain(powers)
+            .chain([2_000_000_000, 8_000_000_000, u64::MAX])
+            .collect()
+    }
+
+    #[test]
+    fn partitions_are_aligned_and_disjoint_and_leave_room_for_both_tables() {
+        for sector in [SectorSize::B512, SectorSize::B4096] {
+            for size in sizes() {
+                let Ok(layout) = plan(size, sector, &mut counter()) else {
+                    assert!(size < DISK_MIN_BYTES, "{size}");
+                    continue;
+                };
+                let entries = ENTRIES_BYTES / sector.bytes();
+                let mut spans: Vec<(u64, u64)> = layout
+                    .partitions
+                    .iter()
+                    .map(|partition| (partition.first_lba, partition.first_lba + partition.sectors))
+                    .collect();
+                spans.sort_unstable();
+                assert!(
+                    spans[0].0 == 2 + entries,
+                    "{size}: the gap begins behind the entries"
+                );
+                assert!(
+                    spans.windows(2).all(|pair| pair[0].1 == pair[1].0),
+                    "{size}: {spans:?}"
+                );
+                let last = spans.last().unwrap().1;
+                assert!(
+                    last + entries < size / sector.bytes(),
+                    "{size}: backup table needs {entries} + 1"
+                );
+                for partition in &layout.partitions {
+                    if partition.role != Role::BiosBoot {
+                        assert_eq!(
+                            layout.offset_bytes(partition) % MIB,
+                            0,
+                            "{size} {partition:?}"
+                        );
+                        assert_eq!(layout.len_bytes(partition) % MIB, 0, "{size} {partition:?}");
+                    }
+                    assert!(partition.sectors > 0);
+                }
+                assert!(
+                    size - last * sector.bytes() < 3 * MIB,
+                    "{size}: nothing is wasted at the end"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_identity_is_fresh_and_every_number_is_fixed() {
+        let layout = plan(8_000_000_000, SectorSize::B512, &mut counter()).unwrap();
+        let mut ids = vec![layout.disk_guid];
+        ids.extend(
+            layout
+                .partitions
+                .iter()
+                .flat_map(|partition| [partition.guid, partition.content_id]),
+        );
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!((count, ids.len()), (9, 9));
+        for size in [DISK_MIN_BYTES, 2_000_000_000, 8_000_000_000] {
+            let layout = plan(size, SectorSize::B512, &mut counter()).unwrap();
+            for (role, number) in [
+                (Role::Esp, 1),
+                (Role::Swap, 2),
+                (Role::Root, 3),
+                (Role::BiosBoot, 4),
+            ] {
+                assert!(
+                    layout
+                        .partition(role)
+                        .is_none_or(|partition| partition.number == number)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn swap_shrinks_before_root_does() {
+        let lens = |size_mib: u64| {
+            let layout = plan(size_mib * MIB, SectorSize::B512, &mut counter()).unwrap();
+            let len = |role| {
+                layout
+                    .partition(role)
+                    .map_or(0, |partition| layout.len_bytes(partition) / MIB)
+            };
+            assert_eq!(
+                layout.swap_missing_bytes() / MIB + len(Role::Swap),
+                SWAP_BYTES / MIB
+            );
+            assert_eq!(len(Role::Esp) * MIB, ESP_BYTES);
+            (len(Role::Swap), len(Role::Root))
+        };
+        assert_eq!(lens(65536), (2048, 65536 - 2048 - 512 - 2));
+        assert_eq!(lens(4610), (2048, 2048));
+        assert_eq!(lens(4609), (2047, 2048));
+        assert_eq!(lens(2626), (64, 2048));
+        assert_eq!(lens(2625), (0, 2111), "63 MiB of swap is none");
+        assert_eq!(lens(2048), (0, 1534));
+        assert_eq!(lens(DISK_MIN_BYTES / MIB), (0, 256));
+        assert_eq!(SWAP_MIN_BYTES, 64 * MIB);
+    }
+
+    #[test]
+    fn too_small_a_disk_is_an_error_with_both_sizes() {
+        for sector in [SectorSize::B512, SectorSize::B4096] {
+            assert!(plan(DISK_MIN_BYTES, sector, &mut counter()).is_ok());
+            for size in [0, 1, 512, MIB, ESP_BYTES, DISK_MIN_BYTES - MIB] {
+                let error = plan(size, sector, &mut counter()).unwrap_err();
+                assert_eq!(
+                    error,
+                    LayoutError::TooSmall {
+                        disk_bytes: size,
+                        needed_bytes: DISK_MIN_BYTES
+                    }
+                );
+            }
+        }
+        let text = plan(500 * MIB, SectorSize::B512, &mut counter())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("500 MiB") && text.contains("770 MiB"),
+            "{text}"
+        );
+        assert_eq!(ROOT_MIN_BYTES, 256 * MIB);
     }
 }
