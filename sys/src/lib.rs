@@ -1,1 +1,8 @@
-//! To be written.
+//! The Linux calls that rustix does not offer, behind safe functions. The only crate that may say `unsafe`.
+//!
+//! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and the kernel's own error.
+
+pub mod block;
+pub mod kexec;
+pub mod loopdev;
+pub mod signals;
