@@ -3,7 +3,9 @@
 //! Nothing here knows a network or a kernel: bytes come from any `Read`, the disk is the [`disk::Disk`] seam,
 //! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
 
+pub mod decode;
 pub mod disk;
 pub mod event;
 pub mod layout;
+pub mod pipe;
 pub mod volumes;
