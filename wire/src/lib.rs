@@ -5,8 +5,11 @@
 //! the comments are its own.
 #![no_std]
 
+pub mod beacon;
+pub mod code;
 pub mod outcome;
 pub mod stage;
+pub mod stream;
 
 /// UDP port of the beacon (`protocol.md` 1).
 pub const BEACON_PORT: u16 = 9191;

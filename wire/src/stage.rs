@@ -102,7 +102,14 @@ mod tests {
 
     #[test]
     fn other_lines_announce_nothing() {
-        for line in ["", "smv", "smv waiting", "smv waitin: x", "waiting: x", "smv : x"] {
+        for line in [
+            "",
+            "smv",
+            "smv waiting",
+            "smv waitin: x",
+            "waiting: x",
+            "smv : x",
+        ] {
             assert_eq!(Stage::of_line(line), None, "{line:?}");
         }
     }
