@@ -1,2 +1,147 @@
-//! To be written.
-fn main() {}
+//! `mkinitramfs --init FILE --mke2fs FILE -o OUT`: reads the programs, checks that they can run there, and
+//! writes the initramfs. OUT either has the whole new content afterwards or what it had before.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mkinitramfs::{initramfs, newc, program, tree};
+
+const HELP: &str = "\
+usage: mkinitramfs --init FILE --mke2fs FILE -o OUT
+
+Packs static programs into an initramfs for the kernel that kernel-config/build makes.
+The same programs give the same bytes.
+
+  --init FILE     first program of the machine, at /init
+  --mke2fs FILE   mke2fs (mkinitramfs/mke2fs-build prints the path of one), at /sbin/mke2fs
+  -o, --output OUT  where to write it
+  -h, --help      this text
+
+Exit status: 0 written, 1 a file could not be read, used or written, 2 wrong arguments.
+";
+
+/// What the command line asks for.
+struct Request {
+    init: PathBuf,
+    mke2fs: PathBuf,
+    output: PathBuf,
+}
+
+/// Why there is no initramfs.
+#[derive(Debug, thiserror::Error)]
+enum MakeError {
+    #[error("reading {}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("checking {}", path.display())]
+    Program {
+        path: PathBuf,
+        source: program::ProgramError,
+    },
+    #[error("laying out the archive")]
+    Tree(#[from] tree::TreeError),
+    #[error("writing the archive")]
+    Newc(#[from] newc::NewcError),
+    #[error("compressing the archive")]
+    Compress(#[source] std::io::Error),
+    #[error("writing {}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+fn main() -> ExitCode {
+    let request = match parse(std::env::args_os().skip(1)) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("mkinitramfs: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match make(&request) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mkinitramfs: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the arguments; `None` means that help was asked for.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, lexopt::Error> {
+    use lexopt::Arg::{Long, Short};
+
+    let (mut init, mut mke2fs, mut output) = (None, None, None);
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        let slot = match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("init") => &mut init,
+            Long("mke2fs") => &mut mke2fs,
+            Short('o') | Long("output") => &mut output,
+            _ => return Err(argument.unexpected()),
+        };
+        *slot = Some(PathBuf::from(parser.value()?));
+    }
+    let missing = |name: &str| lexopt::Error::from(format!("{name} is missing"));
+    Ok(Some(Request {
+        init: init.ok_or_else(|| missing("--init FILE"))?,
+        mke2fs: mke2fs.ok_or_else(|| missing("--mke2fs FILE"))?,
+        output: output.ok_or_else(|| missing("-o OUT"))?,
+    }))
+}
+
+fn make(request: &Request) -> Result<(), MakeError> {
+    let tree = initramfs::tree(read(&request.init)?, read(&request.mke2fs)?)?;
+    let archive = newc::archive(&tree)?;
+    let packed = initramfs::compress(&archive).map_err(MakeError::Compress)?;
+    write(&request.output, &packed)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, MakeError> {
+    let bytes = std::fs::read(path).map_err(|source| MakeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    program::check(&bytes).map_err(|source| MakeError::Program {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(bytes)
+}
+
+/// Writes beside the target and renames, so that nobody ever boots half a file. The process id keeps two
+/// callers apart.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), MakeError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(name);
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(|source| {
+            // Nothing to do about a leftover that cannot be removed: the first error is the one to tell.
+            let _ = std::fs::remove_file(&beside);
+            MakeError::Write {
+                path: path.to_owned(),
+                source,
+            }
+        })
+}
+
+/// The error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
