@@ -3,9 +3,20 @@
 //! Nothing here knows a network or a kernel: bytes come from any `Read`, the disk is the [`disk::Disk`] seam,
 //! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
 
+pub mod commit;
 pub mod decode;
 pub mod disk;
+pub mod entry;
 pub mod event;
+pub mod grub;
 pub mod layout;
+pub mod marker;
 pub mod pipe;
+pub mod state;
+pub mod table;
 pub mod volumes;
+
+#[cfg(test)]
+mod memory_disk;
+#[cfg(test)]
+mod test_dir;

@@ -1,0 +1,143 @@
+//! The two ends of LBA 0's life in a deploy, and the only place where an [`Installed`] is made.
+//!
+//! [`begin`] takes the old system away: marker first, then both ends of the disk. [`commit`] brings the new one: tables and
+//! core image first, LBA 0 last. LBA 0 is one sector, written whole or not at all, and no firmware boots the disk before
+//! it holds the protective MBR. So whatever happens in between, there is nothing to boot (`disk-layout.md` 3).
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+use crate::disk::{Disk, DiskError, SectorSize};
+use crate::entry::BootEntry;
+use crate::grub::BiosBoot;
+use crate::layout::{Layout, MIB, Role};
+use crate::marker::{self, Phase};
+use crate::table::{self, TableError};
+
+/// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Installed {
+    layout: Layout,
+    entry: BootEntry,
+    disk_name: String,
+}
+
+impl Installed {
+    /// What the disk looks like.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What to boot from it.
+    #[must_use]
+    pub const fn entry(&self) -> &BootEntry {
+        &self.entry
+    }
+
+    /// Which disk, as [`Disk::name`] called it.
+    #[must_use]
+    pub fn disk_name(&self) -> &str {
+        &self.disk_name
+    }
+}
+
+/// The last step failed; the disk is not bootable unless the very last flush was all that failed.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// The disk.
+    #[error("making {disk} bootable")]
+    Disk {
+        /// Which.
+        disk: String,
+        /// The cause.
+        #[source]
+        source: DiskError,
+    },
+    /// The partition table.
+    #[error("making the partition table of {disk}")]
+    Table {
+        /// Which.
+        disk: String,
+        /// The cause.
+        #[source]
+        source: TableError,
+    },
+}
+
+impl CommitError {
+    /// Another donor would meet the same disk.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// Makes the disk unbootable and blank but for the marker.
+///
+/// # Errors
+/// The disk failed. From the first write on the old contents count as lost.
+pub fn begin(disk: &mut dyn Disk) -> Result<(), DiskError> {
+    let size = disk.sector_size();
+    // Flushed alone: from here on every interruption is recognised, even between the two ends being blanked.
+    disk.write_at(0, &marker::sector(Phase::Wiping, size))?;
+    disk.flush()?;
+    let disk_bytes = disk.size_bytes();
+    let last = disk_bytes.saturating_sub(MIB).max(size.bytes());
+    zero(disk, size.bytes(), MIB.min(disk_bytes))?;
+    zero(disk, last, disk_bytes)?;
+    disk.flush()?;
+    // Signatures behind this marker are no longer the old contents'.
+    disk.write_at(0, &marker::sector(Phase::Writing, size))?;
+    disk.flush()
+}
+
+/// Writes zeros from one byte offset to another, both multiples of the sector size.
+fn zero(disk: &mut dyn Disk, from: u64, to: u64) -> Result<(), DiskError> {
+    let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+    if len == 0 {
+        return Ok(());
+    }
+    disk.write_at(from, &vec![0; len])
+}
+
+/// Makes a disk bootable whose file systems are complete, unmounted and flushed.
+///
+/// # Errors
+/// A write or flush failed.
+pub fn commit(
+    disk: &mut dyn Disk,
+    layout: Layout,
+    entry: BootEntry,
+    bios: Option<&BiosBoot>,
+) -> Result<Installed, CommitError> {
+    let disk_name = disk.name().to_owned();
+    let tables = table::build(&layout).map_err(|source| CommitError::Table {
+        disk: disk_name.clone(),
+        source,
+    })?;
+    let lba0 = match bios {
+        Some(bios) if layout.sector == SectorSize::B512 => bios.lba0(&tables.protective_mbr),
+        _ => tables.protective_mbr,
+    };
+    let write = |disk: &mut dyn Disk| {
+        if let (Some(bios), Some(gap)) = (bios, layout.partition(Role::BiosBoot)) {
+            disk.write_at(layout.offset_bytes(gap), bios.core())?;
+        }
+        disk.write_at(tables.backup.offset_bytes, &tables.backup.bytes)?;
+        disk.flush()?;
+        disk.write_at(tables.primary.offset_bytes, &tables.primary.bytes)?;
+        disk.flush()?;
+        disk.write_at(0, &lba0)?;
+        disk.flush()
+    };
+    write(disk).map_err(|source| CommitError::Disk {
+        disk: disk_name.clone(),
+        source,
+    })?;
+    Ok(Installed {
+        layout,
+        entry,
+        disk_name,
+    })
+}
