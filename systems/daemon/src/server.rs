@@ -1,0 +1,156 @@
+//! Connections in, responses out: a fixed number of threads, each serving one client at a time, each client within a
+//! fixed time. More clients wait in the kernel's queue, which is bounded too.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::health;
+use crate::request::{self, HEAD_MAX, Method};
+use crate::response::{self, Status};
+
+/// Clients served at once.
+pub const CLIENTS_MAX: usize = 16;
+/// From accept to the end of the response: a client that sends or reads a byte now and then gets no longer.
+pub const CLIENT_TIME: Duration = Duration::from_secs(5);
+/// The head and a report fit many times.
+const STACK_BYTES: usize = 128 * 1024;
+/// What a client may still send after its request before we close on it; see [`linger`].
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Serves until the listener fails. `root` is where `/proc` and `/etc` are.
+///
+/// # Errors
+/// No thread could be started.
+pub fn serve(listener: &TcpListener, root: &Path) -> io::Result<()> {
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS_MAX {
+            thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, || accept_all(listener, root))?;
+        }
+        Ok(())
+    })
+}
+
+/// One worker: one client after the other.
+fn accept_all(listener: &TcpListener, root: &Path) {
+    loop {
+        match listener.accept() {
+            // A client that went away or was too slow is its own loss; there is nobody to tell.
+            Ok((client, _)) => drop(serve_client(client, root, CLIENT_TIME)),
+            // accept(2): errors of the connection that was just coming in, or too many open files. Both pass; the pause
+            // keeps the second from spinning.
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Reads one request, answers it, closes.
+pub fn serve_client(mut client: TcpStream, root: &Path, time: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + time;
+    let mut head = Vec::with_capacity(1024);
+    let response = match read_head(&mut client, &mut head, deadline) {
+        Ok(()) => answer(&head, root),
+        Err(HeadError::TooLarge) => response::bare(Status::HeadTooLarge, true),
+        Err(HeadError::TooSlow) => response::bare(Status::RequestTimeout, true),
+        Err(HeadError::Ended) if head.is_empty() => return Ok(()),
+        Err(HeadError::Ended) => response::bare(Status::BadRequest, true),
+        Err(HeadError::Io(error)) => return Err(error),
+    };
+    // a request that used up its time still gets its 408, in one segment
+    client.set_write_timeout(Some(left(deadline).unwrap_or(Duration::from_millis(100))))?;
+    client.write_all(&response)?;
+    client.shutdown(Shutdown::Write)?;
+    linger(&mut client, deadline)
+}
+
+/// The response to a complete head.
+fn answer(head: &[u8], root: &Path) -> Vec<u8> {
+    let is_head = head.starts_with(b"HEAD ");
+    match request::parse(head) {
+        Ok(request) if request.path == "/health" => response::json(
+            Status::Ok,
+            &health::report(root),
+            request.method == Method::Get,
+        ),
+        Ok(_) => response::bare(Status::NotFound, !is_head),
+        Err(refusal) => response::bare(Status::from(refusal), !is_head),
+    }
+}
+
+/// Why no head came.
+enum HeadError {
+    TooLarge,
+    TooSlow,
+    Ended,
+    Io(io::Error),
+}
+
+/// What is left until `deadline`; `None` when nothing is (a timeout of zero means "for ever" to setsockopt(2)).
+fn left(deadline: Instant) -> Option<Duration> {
+    deadline
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+}
+
+/// Reads up to and including the empty line; what follows it (a body) is dropped.
+fn read_head(
+    client: &mut TcpStream,
+    head: &mut Vec<u8>,
+    deadline: Instant,
+) -> Result<(), HeadError> {
+    let mut piece = [0_u8; 1024];
+    loop {
+        let timeout = left(deadline).ok_or(HeadError::TooSlow)?;
+        client
+            .set_read_timeout(Some(timeout))
+            .map_err(HeadError::Io)?;
+        let count = match client.read(&mut piece) {
+            Ok(0) => return Err(HeadError::Ended),
+            Ok(count) => count,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                return Err(HeadError::TooSlow);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(HeadError::Io(error)),
+        };
+        head.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if let Some(len) = request::head_len(head) {
+            head.truncate(len);
+            return Ok(());
+        }
+        if head.len() > HEAD_MAX {
+            return Err(HeadError::TooLarge);
+        }
+    }
+}
+
+/// Reads away what the client still sends. Closing with unread bytes makes the kernel send a reset, which may destroy
+/// the response before the client has read it (RFC 9112 9.6).
+fn linger(client: &mut TcpStream, deadline: Instant) -> io::Result<()> {
+    let mut piece = [0_u8; 1024];
+    let mut taken = 0_usize;
+    while taken < LINGER_BYTES {
+        let Some(timeout) = left(deadline) else {
+            return Ok(());
+        };
+        client.set_read_timeout(Some(timeout))?;
+        match client.read(&mut piece)? {
+            0 => return Ok(()),
+            count => taken = taken.saturating_add(count),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "server/tests.rs"]
+mod tests;
