@@ -5,4 +5,7 @@
 pub mod block;
 pub mod kexec;
 pub mod loopdev;
+pub mod netdev;
+pub mod packet;
+pub mod packet_ring;
 pub mod signals;
