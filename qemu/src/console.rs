@@ -1,0 +1,370 @@
+//! A machine's serial console: everything it prints is kept in a file, and what a scenario waits for is found in it
+//! in order. Every wait has a deadline; a wait that fails shows the end of the console.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wire::stage::Stage;
+
+use crate::error::{Doing, HarnessError, Result};
+use crate::transcript;
+
+/// Lines of the console that an error shows.
+const TAIL_LINES: usize = 25;
+
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    grown: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The console of one running machine. What was matched once is behind it: waits look only at what came after.
+#[derive(Debug)]
+pub struct Console {
+    shared: Arc<Shared>,
+    writer: UnixStream,
+    /// Bytes of the console that earlier waits have consumed.
+    position: usize,
+}
+
+/// What a wait makes of the unread part of the console.
+enum Look<T> {
+    /// Nothing yet; the first `usize` bytes need not be looked at again.
+    Nothing(usize),
+    /// Found; what follows the first `usize` bytes is for the next wait.
+    Found(T, usize),
+}
+
+impl Console {
+    /// Listens to `stream` from now on and copies it to the file `log`; when `live` is given, also line by line to
+    /// standard output behind that prefix.
+    ///
+    /// # Errors
+    /// The log cannot be made.
+    pub fn listen(stream: UnixStream, log: &Path, live: Option<String>) -> Result<Self> {
+        let file = File::create(log).doing("creating", log.display())?;
+        let writer = stream
+            .try_clone()
+            .doing("duplicating", "the console's socket")?;
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        std::thread::spawn(move || hear(stream, file, live, &theirs));
+        Ok(Self {
+            shared,
+            writer,
+            position: 0,
+        })
+    }
+
+    /// Waits until the target announces `stage` and returns the facts behind it.
+    ///
+    /// # Errors
+    /// It did not in time; or it announced a failure, or its kernel died, which is known at once.
+    pub fn await_stage(&mut self, stage: Stage, patience: Duration) -> Result<String> {
+        let found = self.await_look(&format!("stage {stage}"), patience, |unread| {
+            let mut consumed = 0;
+            for line in unread.split_inclusive(|byte| *byte == b'\n') {
+                if !line.ends_with(b"\n") {
+                    break;
+                }
+                consumed += line.len();
+                let text = String::from_utf8_lossy(line);
+                match Stage::of_line(&text) {
+                    Some((found, facts)) if found == stage => {
+                        return Look::Found(Ok(facts.to_owned()), consumed);
+                    }
+                    Some((Stage::Failed, facts)) => {
+                        return Look::Found(Err(format!("failed: {facts}")), consumed);
+                    }
+                    _ if text.contains("Kernel panic") => {
+                        return Look::Found(Err(text.trim().to_owned()), consumed);
+                    }
+                    _ => {}
+                }
+            }
+            Look::Nothing(consumed)
+        })?;
+        found.map_err(|facts| HarnessError::TargetFailed {
+            awaited: stage,
+            facts,
+            tail: self.tail(),
+        })
+    }
+
+    /// Waits until `text` was printed, wherever in a line, and returns the line it ended.
+    ///
+    /// # Errors
+    /// It was not in time.
+    pub fn await_text(&mut self, text: &str, patience: Duration) -> Result<String> {
+        let needle = text.as_bytes();
+        self.await_look(&format!("the text {text:?}"), patience, |unread| {
+            let Some(at) = unread
+                .windows(needle.len())
+                .position(|window| window == needle)
+            else {
+                return Look::Nothing(unread.len().saturating_sub(needle.len()));
+            };
+            let end = at + needle.len();
+            let before = unread.get(..end).unwrap_or_default();
+            let line = before
+                .rsplit(|byte| *byte == b'\n')
+                .next()
+                .unwrap_or_default();
+            Look::Found(transcript::plain(&String::from_utf8_lossy(line)), end)
+        })
+    }
+
+    /// Types a line, as a person at the serial terminal would.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn send(&mut self, line: &str) -> Result<()> {
+        self.writer
+            .write_all(format!("{line}\r").as_bytes())
+            .doing("typing on", "the console")
+    }
+
+    /// Presses one key.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn press(&mut self, key: char) -> Result<()> {
+        let mut buffer = [0; 4];
+        self.writer
+            .write_all(key.encode_utf8(&mut buffer).as_bytes())
+            .doing("typing on", "the console")
+    }
+
+    /// Runs a shell command at a prompt and returns what it printed and its exit status. The end is recognised by a
+    /// mark that the typed line itself does not contain.
+    ///
+    /// # Errors
+    /// The command did not end in time.
+    pub fn shell(&mut self, command: &str, patience: Duration) -> Result<(String, i32)> {
+        self.send(&format!("echo beg''in; {command}; echo en''d=$?."))?;
+        self.await_text("begin", patience)?;
+        let from = self.position;
+        self.await_text("end=", patience)?;
+        let to = self.position;
+        let status = self.await_text(".", patience)?;
+        let status = status
+            .rsplit('=')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.')
+            .parse()
+            .unwrap_or(-1);
+        let heard = self.shared.lock();
+        let printed = heard.bytes.get(from..to).unwrap_or_default();
+        let text = transcript::plain(&String::from_utf8_lossy(printed).replace('\r', ""));
+        Ok((
+            text.trim().trim_end_matches("end=").trim().to_owned(),
+            status,
+        ))
+    }
+
+    /// Everything heard so far, without terminal escapes.
+    #[must_use]
+    pub fn text(&self) -> String {
+        transcript::plain(&String::from_utf8_lossy(&self.shared.lock().bytes))
+    }
+
+    /// The console's last lines, for an error message.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        transcript::tail(&self.text(), TAIL_LINES)
+    }
+
+    fn await_look<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut look: impl FnMut(&[u8]) -> Look<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + patience;
+        let mut heard = self.shared.lock();
+        loop {
+            match look(heard.bytes.get(self.position..).unwrap_or_default()) {
+                Look::Found(value, consumed) => {
+                    self.position += consumed;
+                    return Ok(value);
+                }
+                Look::Nothing(consumed) => self.position += consumed,
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if heard.closed || left.is_zero() {
+                break;
+            }
+            heard = self
+                .shared
+                .grown
+                .wait_timeout(heard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let tail = transcript::tail(
+            &transcript::plain(&String::from_utf8_lossy(&heard.bytes)),
+            TAIL_LINES,
+        );
+        let what = what.to_owned();
+        Err(match heard.closed {
+            true => HarnessError::ConsoleClosed { what, tail },
+            false => HarnessError::Deadline {
+                what,
+                patience,
+                tail,
+            },
+        })
+    }
+}
+
+/// The reader thread: ends when QEMU does.
+fn hear(mut stream: UnixStream, mut log: File, live: Option<String>, shared: &Shared) {
+    let mut printer = live.map(transcript::Printer::new);
+    let mut buffer = [0; 4096];
+    loop {
+        let chunk = match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(len) => buffer.get(..len).unwrap_or_default(),
+        };
+        // A full disk must not end the scenario; its result does not depend on the log.
+        let _ = log.write_all(chunk);
+        if let Some(printer) = &mut printer {
+            printer.push(chunk);
+        }
+        shared.lock().bytes.extend_from_slice(chunk);
+        shared.grown.notify_all();
+    }
+    shared.lock().closed = true;
+    shared.grown.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn console() -> (Console, UnixStream, std::path::PathBuf) {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log =
+            std::env::temp_dir().join(format!("qemu-console-{}-{number}.log", std::process::id()));
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Console::listen(ours, &log, None).unwrap(), theirs, log)
+    }
+
+    #[test]
+    fn stages_are_found_in_order_and_once() {
+        let (mut console, mut machine, log) = console();
+        machine
+            .write_all(b"[ 1.2] smv waiting: code=abc2345\r\nnoise\r\nsmv accepted: peer=1\r\n")
+            .unwrap();
+        assert_eq!(
+            console.await_stage(Stage::Waiting, SOON).unwrap(),
+            "code=abc2345"
+        );
+        assert_eq!(
+            console.await_stage(Stage::Accepted, SOON).unwrap(),
+            "peer=1"
+        );
+        let error = console
+            .await_stage(Stage::Waiting, Duration::from_millis(20))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("smv accepted: peer=1"),
+            "{error}"
+        );
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn half_a_line_announces_nothing_until_it_is_whole() {
+        let (mut console, mut machine, log) = console();
+        machine.write_all(b"smv waiting: code=ab").unwrap();
+        assert!(
+            console
+                .await_stage(Stage::Waiting, Duration::from_millis(20))
+                .is_err()
+        );
+        machine.write_all(b"c2345\n").unwrap();
+        assert_eq!(
+            console.await_stage(Stage::Waiting, SOON).unwrap(),
+            "code=abc2345"
+        );
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn a_failure_ends_a_wait_for_another_stage_at_once() {
+        let (mut console, mut machine, log) = console();
+        machine.write_all(b"smv failed: no disk\n").unwrap();
+        let error = console
+            .await_stage(Stage::Installed, Duration::from_secs(600))
+            .unwrap_err();
+        assert!(
+            matches!(error, HarnessError::TargetFailed { .. }),
+            "{error}"
+        );
+        machine.write_all(b"smv failed: no disk\n").unwrap();
+        assert_eq!(console.await_stage(Stage::Failed, SOON).unwrap(), "no disk");
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn a_shell_command_gives_its_output_and_status() {
+        let (mut console, mut machine, log) = console();
+        let reader = machine.try_clone().unwrap();
+        let answer = std::thread::spawn(move || {
+            let mut typed = Vec::new();
+            for byte in std::io::BufReader::new(reader).bytes() {
+                let byte = byte.unwrap();
+                typed.push(byte);
+                if byte == b'\r' {
+                    break;
+                }
+            }
+            machine.write_all(&typed).unwrap();
+            machine
+                .write_all(b"\nbegin\r\nrunning\r\nend=3.\r\n# ")
+                .unwrap();
+            machine
+        });
+        assert_eq!(
+            console.shell("systemctl is-system-running", SOON).unwrap(),
+            ("running".to_owned(), 3)
+        );
+        drop(answer.join().unwrap());
+        std::fs::remove_file(log).unwrap();
+    }
+
+    #[test]
+    fn a_console_that_closes_ends_the_wait() {
+        let (mut console, machine, log) = console();
+        drop(machine);
+        let error = console
+            .await_text("login:", Duration::from_secs(600))
+            .unwrap_err();
+        assert!(
+            matches!(error, HarnessError::ConsoleClosed { .. }),
+            "{error}"
+        );
+        std::fs::remove_file(log).unwrap();
+    }
+}

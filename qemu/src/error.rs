@@ -1,0 +1,139 @@
+//! What can go wrong in the harness: one enum, because every caller does the same with it — print the chain and
+//! end the scenario.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use thiserror::Error;
+use wire::stage::Stage;
+
+/// The harness's result.
+pub type Result<T> = std::result::Result<T, HarnessError>;
+
+/// Why a scenario could not go on.
+#[derive(Debug, Error)]
+pub enum HarnessError {
+    /// The host's operating system said no.
+    #[error("{action} {object}")]
+    Io {
+        /// In the -ing form.
+        action: &'static str,
+        /// To what.
+        object: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Something awaited did not come.
+    #[error("{what} did not come within {} s{tail}", patience.as_secs())]
+    Deadline {
+        /// What was awaited.
+        what: String,
+        /// For how long.
+        patience: Duration,
+        /// The end of the console, or nothing.
+        tail: String,
+    },
+    /// The machine's console ended while something was awaited there.
+    #[error("the console closed while {what} was awaited{tail}")]
+    ConsoleClosed {
+        /// What was awaited.
+        what: String,
+        /// The end of the console.
+        tail: String,
+    },
+    /// The target reported a failure, or its kernel died, while something else was awaited.
+    #[error("the target announced `{facts}` while {awaited} was awaited{tail}")]
+    TargetFailed {
+        /// The stage awaited.
+        awaited: Stage,
+        /// What the target said instead.
+        facts: String,
+        /// The end of the console.
+        tail: String,
+    },
+    /// A program of the host ended badly.
+    #[error("{program} ended with {status}: {output}")]
+    Program {
+        /// Its command line.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed on standard error.
+        output: String,
+    },
+    /// QEMU refused a QMP command, or answered something that is none.
+    #[error("qmp {command}: {answer}")]
+    Qmp {
+        /// The command.
+        command: String,
+        /// QEMU's words.
+        answer: String,
+    },
+    /// A file that should be there, made by an earlier step, is not.
+    #[error("{what} is missing: {hint}")]
+    Missing {
+        /// What.
+        what: String,
+        /// How to get it.
+        hint: String,
+    },
+    /// A check did not hold.
+    #[error("{object}: expected {expected}, found {found}")]
+    Unexpected {
+        /// What was looked at.
+        object: String,
+        /// What should have been.
+        expected: String,
+        /// What was.
+        found: String,
+    },
+}
+
+impl HarnessError {
+    /// A failed check.
+    pub fn unexpected(
+        object: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Unexpected {
+            object: object.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
+
+/// Adds to an I/O error what was being done, to what.
+pub trait Doing<T> {
+    /// `File::open(path).doing("opening", path.display())`
+    ///
+    /// # Errors
+    /// The same error, with its object.
+    fn doing(self, action: &'static str, object: impl ToString) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
+    fn doing(self, action: &'static str, object: impl ToString) -> Result<T> {
+        self.map_err(|source| HarnessError::Io {
+            action,
+            object: object.to_string(),
+            source: source.into(),
+        })
+    }
+}
+
+/// An error and its causes on one line, joined with `: `.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

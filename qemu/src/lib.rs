@@ -1,0 +1,15 @@
+//! The test harness: typed machines, an isolated network, a console that awaits stages, scenarios.
+//!
+//! In: the kernel, the initramfs, the donor and package directories. Out: whether a blank machine became a running
+//! one, or was left in a state that no firmware boots. A host tool; nothing of it enters an image.
+
+pub mod accel;
+pub mod console;
+pub mod error;
+pub mod machine;
+pub mod medium;
+pub mod network;
+pub mod process;
+pub mod qmp;
+pub mod running;
+pub mod transcript;

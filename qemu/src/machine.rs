@@ -1,0 +1,371 @@
+//! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments that follow.
+
+use std::path::PathBuf;
+
+use crate::accel::Accel;
+
+/// What runs first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, QEMU's own.
+    Bios,
+    /// OVMF, with a variable store of the machine's own.
+    Uefi,
+}
+
+/// How a disk is attached; Linux calls them `vda`, `nvme0n1`, `sda`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// virtio-blk over PCI.
+    Virtio,
+    /// An NVMe controller with one name space.
+    Nvme,
+    /// The AHCI controller of the q35 chipset.
+    Ahci,
+}
+
+/// A disk, backed by a raw sparse file.
+#[derive(Clone, Debug)]
+pub struct DiskSpec {
+    /// The image file.
+    pub image: PathBuf,
+    /// Where it is attached.
+    pub bus: Bus,
+    /// Logical and physical sector size: 512 or 4096.
+    pub sector_bytes: u32,
+    /// Serial number the guest sees.
+    pub serial: String,
+    /// Record every write and flush in this file (QEMU's `blklogwrites`).
+    pub write_log: Option<PathBuf>,
+}
+
+impl DiskSpec {
+    /// An ordinary virtio disk with 512-byte sectors.
+    #[must_use]
+    pub fn new(image: impl Into<PathBuf>, serial: &str) -> Self {
+        Self {
+            image: image.into(),
+            bus: Bus::Virtio,
+            sector_bytes: 512,
+            serial: serial.to_owned(),
+            write_log: None,
+        }
+    }
+
+    /// The same disk, attached to another bus.
+    #[must_use]
+    pub const fn on(mut self, bus: Bus) -> Self {
+        self.bus = bus;
+        self
+    }
+
+    /// The same disk with other sectors.
+    #[must_use]
+    pub const fn sectors(mut self, bytes: u32) -> Self {
+        self.sector_bytes = bytes;
+        self
+    }
+}
+
+/// The network cards there are drivers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NicModel {
+    /// virtio-net over PCI.
+    Virtio,
+    /// Intel 82540EM.
+    E1000,
+    /// Intel 82574L.
+    E1000e,
+}
+
+impl NicModel {
+    const fn device(self) -> &'static str {
+        match self {
+            NicModel::Virtio => "virtio-net-pci",
+            NicModel::E1000 => "e1000",
+            NicModel::E1000e => "e1000e",
+        }
+    }
+}
+
+/// A network card behind a tap of its own.
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// Which card.
+    pub model: NicModel,
+    /// The tap it is plugged into.
+    pub tap: String,
+    /// Its hardware address.
+    pub mac: String,
+    /// Whether the cable is in when the machine starts.
+    pub cabled: bool,
+}
+
+/// What the machine boots when its disk holds nothing.
+#[derive(Clone, Debug)]
+pub enum Medium {
+    /// Nothing: the disk or a firmware that gives up.
+    None,
+    /// QEMU puts kernel and initramfs into memory; the firmware hardly matters then, and a reset comes back here.
+    Kernel {
+        /// bzImage.
+        kernel: PathBuf,
+        /// The compressed cpio.
+        initramfs: PathBuf,
+        /// The kernel command line.
+        cmdline: String,
+    },
+    /// A CD behind the disk in the boot order: a blank disk falls through to it, an installed one does not.
+    Cd(PathBuf),
+}
+
+/// A machine that can be started any number of times.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Names its console log and its sockets.
+    pub name: String,
+    /// BIOS or UEFI.
+    pub firmware: Firmware,
+    /// Main memory.
+    pub memory_mib: u32,
+    /// In boot order.
+    pub disks: Vec<DiskSpec>,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+    /// What stands in for a blank disk.
+    pub medium: Medium,
+}
+
+/// Read-only code half of the firmware, and the template of the variable store.
+pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/// See [`OVMF_CODE`].
+pub const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+impl Machine {
+    /// The machine's console log, relative to the scenario's directory.
+    #[must_use]
+    pub fn file(&self, suffix: &str) -> PathBuf {
+        PathBuf::from(format!("{}.{suffix}", self.name))
+    }
+
+    /// QEMU's arguments. Paths are relative to the scenario's directory: socket paths are limited to 107 bytes.
+    /// The machine starts stopped (`-S`), so that links can be set before its first instruction.
+    #[must_use]
+    pub fn arguments(&self, accel: Accel) -> Vec<String> {
+        let mut line = Line::default();
+        line.add(&[
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-vga",
+            "std",
+            "-S",
+        ]);
+        line.pair("-machine", "q35".to_owned());
+        line.add(&["-smp", "2", "-rtc", "base=utc", "-device", "virtio-rng-pci"]);
+        line.pair("-m", format!("{}M", self.memory_mib));
+        line.add(accel.arguments());
+        self.channels(&mut line);
+        self.firmware(&mut line);
+        for (number, disk) in self.disks.iter().enumerate() {
+            disk.arguments(number, &mut line);
+        }
+        for (number, nic) in self.nics.iter().enumerate() {
+            line.pair(
+                "-netdev",
+                format!(
+                    "tap,id=net{number},ifname={},script=no,downscript=no",
+                    nic.tap
+                ),
+            );
+            line.pair(
+                "-device",
+                format!(
+                    "{},id=nic{number},netdev=net{number},mac={},romfile=",
+                    nic.model.device(),
+                    nic.mac
+                ),
+            );
+        }
+        self.medium(&mut line);
+        line.0
+    }
+
+    fn channels(&self, line: &mut Line) {
+        line.pair(
+            "-chardev",
+            format!("socket,id=con,path={}", self.file("console.sock").display()),
+        );
+        line.pair("-serial", "chardev:con".to_owned());
+        line.pair(
+            "-chardev",
+            format!("socket,id=qmp,path={}", self.file("qmp.sock").display()),
+        );
+        line.pair("-mon", "chardev=qmp,mode=control".to_owned());
+        // SeaBIOS tells there what it tries to boot; release builds of OVMF say nothing.
+        line.pair(
+            "-chardev",
+            format!("file,id=fw,path={}", self.file("firmware.log").display()),
+        );
+        line.pair("-device", "isa-debugcon,iobase=0x402,chardev=fw".to_owned());
+    }
+
+    fn firmware(&self, line: &mut Line) {
+        if self.firmware == Firmware::Uefi {
+            line.pair(
+                "-drive",
+                format!("if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"),
+            );
+            line.pair(
+                "-drive",
+                format!(
+                    "if=pflash,format=raw,unit=1,file={}",
+                    self.file("vars.fd").display()
+                ),
+            );
+        }
+    }
+
+    fn medium(&self, line: &mut Line) {
+        match &self.medium {
+            Medium::None => {}
+            Medium::Kernel {
+                kernel,
+                initramfs,
+                cmdline,
+            } => {
+                line.pair("-kernel", kernel.display().to_string());
+                line.pair("-initrd", initramfs.display().to_string());
+                line.pair("-append", cmdline.clone());
+            }
+            Medium::Cd(image) => {
+                line.pair(
+                    "-blockdev",
+                    format!(
+                        "driver=file,filename={},node-name=cd,read-only=on",
+                        image.display()
+                    ),
+                );
+                // ide.5 leaves the lower ports to AHCI disks.
+                line.pair(
+                    "-device",
+                    format!(
+                        "ide-cd,drive=cd,bus=ide.5,bootindex={}",
+                        self.disks.len() + 1
+                    ),
+                );
+            }
+        }
+    }
+}
+
+impl DiskSpec {
+    fn arguments(&self, number: usize, line: &mut Line) {
+        // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made from the log.
+        let raw = if self.write_log.is_some() {
+            format!("raw{number}")
+        } else {
+            format!("disk{number}")
+        };
+        let image = self.image.display();
+        line.pair(
+            "-blockdev",
+            format!("driver=file,filename={image},node-name={raw},cache.direct=off,cache.no-flush=on,discard=unmap"),
+        );
+        if let Some(log) = &self.write_log {
+            let log = log.display();
+            line.pair(
+                "-blockdev",
+                format!("driver=file,filename={log},node-name=log{number},cache.no-flush=on"),
+            );
+            line.pair(
+                "-blockdev",
+                format!("driver=blklogwrites,node-name=disk{number},file={raw},log=log{number},log-sector-size=512"),
+            );
+        }
+        let Self {
+            sector_bytes,
+            serial,
+            ..
+        } = self;
+        let order = number + 1;
+        let common = format!(
+            "drive=disk{number},serial={serial},bootindex={order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
+        );
+        line.pair(
+            "-device",
+            match self.bus {
+                Bus::Virtio => format!("virtio-blk-pci,{common}"),
+                Bus::Nvme => format!("nvme,{common}"),
+                Bus::Ahci => format!("ide-hd,bus=ide.{number},{common}"),
+            },
+        );
+    }
+}
+
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn add(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(|word| (*word).to_owned()));
+    }
+
+    fn pair(&mut self, option: &str, value: String) {
+        self.0.push(option.to_owned());
+        self.0.push(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(disks: Vec<DiskSpec>, medium: Medium) -> Machine {
+        let nic = Nic {
+            model: NicModel::E1000,
+            tap: "tap0".into(),
+            mac: "52:54:00:00:00:01".into(),
+            cabled: true,
+        };
+        Machine {
+            name: "target".into(),
+            firmware: Firmware::Uefi,
+            memory_mib: 512,
+            disks,
+            nics: vec![nic],
+            medium,
+        }
+    }
+
+    #[test]
+    fn the_disk_comes_before_the_cd_in_the_boot_order() {
+        let disk = DiskSpec::new("disk.img", "D1").on(Bus::Nvme).sectors(4096);
+        let line = machine(vec![disk], Medium::Cd("shim.iso".into()))
+            .arguments(Accel::Tcg)
+            .join(" ");
+        assert!(
+            line.contains("nvme,drive=disk0,serial=D1,bootindex=1,logical_block_size=4096"),
+            "{line}"
+        );
+        assert!(
+            line.contains("ide-cd,drive=cd,bus=ide.5,bootindex=2"),
+            "{line}"
+        );
+        assert!(line.contains("unit=1,file=target.vars.fd"), "{line}");
+    }
+
+    #[test]
+    fn a_recorded_disk_goes_through_the_write_log() {
+        let mut disk = DiskSpec::new("disk.img", "D1");
+        disk.write_log = Some("writes.log".into());
+        let line = machine(vec![disk], Medium::None)
+            .arguments(Accel::Tcg)
+            .join(" ");
+        assert!(
+            line.contains("driver=blklogwrites,node-name=disk0,file=raw0,log=log0"),
+            "{line}"
+        );
+    }
+}

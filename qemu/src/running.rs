@@ -1,0 +1,199 @@
+//! A machine that runs: its QEMU process, its console, its control socket.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::accel::Accel;
+use crate::console::Console;
+use crate::error::{Doing, HarnessError, Result};
+use crate::machine::{Firmware, Machine, OVMF_VARS};
+use crate::process::{Process, readable};
+use crate::qmp::Qmp;
+
+/// From starting QEMU to its sockets being there.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ended (by process id) when dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// What it prints and reads.
+    pub console: Console,
+    qmp: Qmp,
+    process: Process,
+    machine: Machine,
+}
+
+impl Running {
+    /// Starts `machine`. Its sockets and logs are made in the current directory. `live` copies its console to
+    /// standard output behind that prefix.
+    ///
+    /// # Errors
+    /// QEMU is not there or refused an argument: its words are in the error.
+    pub fn start(machine: &Machine, accel: Accel, live: Option<String>) -> Result<Self> {
+        if machine.firmware == Firmware::Uefi {
+            let vars = machine.file("vars.fd");
+            if !vars.exists() {
+                std::fs::copy(OVMF_VARS, &vars).doing("copying", OVMF_VARS)?;
+            }
+        }
+        let console_socket = listen(&machine.file("console.sock"))?;
+        let qmp_socket = listen(&machine.file("qmp.sock"))?;
+        let log = machine.file("qemu.log");
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(machine.arguments(accel));
+        let process = Process::spawn("qemu", &mut command, &log)?;
+        let stream = connected(&console_socket, &process, &log)?;
+        let console = Console::listen(stream, &fresh(machine), live)?;
+        let mut qmp = Qmp::greet(connected(&qmp_socket, &process, &log)?)?;
+        for (number, nic) in machine.nics.iter().enumerate() {
+            if !nic.cabled {
+                qmp.execute(
+                    "set_link",
+                    json!({ "name": format!("nic{number}"), "up": false }),
+                )?;
+            }
+        }
+        qmp.execute("cont", json!({}))?;
+        Ok(Self {
+            console,
+            qmp,
+            process,
+            machine: machine.clone(),
+        })
+    }
+
+    /// Presses the reset button.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub fn reset(&mut self) -> Result<()> {
+        self.qmp.execute("system_reset", json!({})).map(drop)
+    }
+
+    /// Plugs or unplugs the cable of one network card.
+    ///
+    /// # Errors
+    /// There is no such card.
+    pub fn set_link(&mut self, nic: usize, up: bool) -> Result<()> {
+        self.qmp
+            .execute("set_link", json!({ "name": format!("nic{nic}"), "up": up }))
+            .map(drop)
+    }
+
+    /// Presses a key at the graphical console, by QEMU's name for it (`l`, `ret`, `ctrl-alt-delete`).
+    ///
+    /// # Errors
+    /// QEMU knows no such key.
+    pub fn send_key(&mut self, keys: &str) -> Result<()> {
+        let keys: Vec<_> = keys
+            .split('-')
+            .map(|key| json!({ "type": "qcode", "data": key }))
+            .collect();
+        self.qmp
+            .execute("send-key", json!({ "keys": keys }))
+            .map(drop)
+    }
+
+    /// Writes the graphical screen to a file (PPM).
+    ///
+    /// # Errors
+    /// QEMU could not write it.
+    pub fn screendump(&mut self, file: &Path) -> Result<()> {
+        self.qmp
+            .execute(
+                "screendump",
+                json!({ "filename": file.display().to_string() }),
+            )
+            .map(drop)
+    }
+
+    /// Waits until the machine has switched itself off.
+    ///
+    /// # Errors
+    /// It has not in time.
+    pub fn await_power_off(&mut self, patience: Duration) -> Result<()> {
+        match self.process.wait(patience) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let (what, tail) = ("the machine's power-off".to_owned(), self.console.tail());
+                Err(HarnessError::Deadline {
+                    what,
+                    patience,
+                    tail,
+                })
+            }
+        }
+    }
+
+    /// Waits until SeaBIOS reported `text` on its debug port.
+    ///
+    /// # Errors
+    /// It did not in time.
+    pub fn await_bios(&mut self, text: &str, patience: Duration) -> Result<()> {
+        let log = self.machine.file("firmware.log");
+        let end = Instant::now() + patience;
+        loop {
+            let heard = std::fs::read(&log).unwrap_or_default();
+            let heard = String::from_utf8_lossy(&heard).into_owned();
+            if heard.contains(text) {
+                return Ok(());
+            }
+            if Instant::now() >= end || !self.process.is_running() {
+                let what = format!("{text:?} from SeaBIOS");
+                return Err(HarnessError::Deadline {
+                    what,
+                    patience,
+                    tail: crate::transcript::tail(&heard, 10),
+                });
+            }
+            // A plain file cannot be awaited; the process can, and its end cuts this short.
+            readable(&[self.process.exit_handle()], Duration::from_millis(100))?;
+        }
+    }
+
+    /// Ends QEMU in order, so that its write log is complete. Drop ends it at once.
+    ///
+    /// # Errors
+    /// It did not end.
+    pub fn quit(mut self) -> Result<()> {
+        self.qmp.execute("quit", json!({}))?;
+        self.process.wait(START_PATIENCE).map(drop)
+    }
+}
+
+/// The console log of this start: an earlier start's is kept.
+fn fresh(machine: &Machine) -> std::path::PathBuf {
+    let first = machine.file("console.log");
+    if !first.exists() {
+        return first;
+    }
+    (2..)
+        .map(|number| machine.file(&format!("console-{number}.log")))
+        .find(|path| !path.exists())
+        .unwrap_or(first)
+}
+
+fn listen(path: &Path) -> Result<UnixListener> {
+    // Left over from an earlier start of the same machine.
+    let _ = std::fs::remove_file(path);
+    UnixListener::bind(path).doing("listening on", path.display())
+}
+
+/// QEMU connects to us, so nothing it prints is lost.
+fn connected(listener: &UnixListener, process: &Process, log: &Path) -> Result<UnixStream> {
+    let ready = readable(&[&listener.as_fd(), process.exit_handle()], START_PATIENCE)?;
+    if ready.first().copied().unwrap_or(false) {
+        return Ok(listener.accept().doing("accepting", "qemu's connection")?.0);
+    }
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    Err(HarnessError::unexpected(
+        "qemu",
+        "its sockets connected",
+        said.trim(),
+    ))
+}
