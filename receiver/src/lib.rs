@@ -1,4 +1,11 @@
 //! The receiving end on a Linux kernel: which disk, whose stream, in which order. PID 1 and `spk-visor receive-deploy`
 //! run the same code here; they differ in the network they bring and in what they do afterwards.
 
+pub mod blockdisk;
+pub mod children;
 pub mod donor;
+pub mod gate;
+pub mod inventory;
+pub mod slice;
+pub mod uevents;
+pub mod volumes;

@@ -1,0 +1,314 @@
+//! `install`'s disk on a real one: a block device, or an image file that stands for one.
+//!
+//! A block device is *claimed* (opened with `O_EXCL`, `open(2)`): a disk of which anything is mounted or otherwise in use
+//! is refused by the kernel. The claim also forbids mounting its partitions, so it is lent away while they are mounted.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use install::disk::{Disk, DiskError, SectorSize};
+use rustix::fs::{Mode, OFlags, fstat, ioctl_blksszget, open};
+
+/// What stands behind a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A block device of the kernel.
+    Device,
+    /// A regular file.
+    Image,
+}
+
+/// The exclusive claim on a block device, shared by the disk and by whoever mounts its partitions.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    path: PathBuf,
+    held: Arc<Mutex<Option<OwnedFd>>>,
+}
+
+impl Claim {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            held: Arc::default(),
+        }
+    }
+
+    /// Claims the device for us alone.
+    ///
+    /// # Errors
+    /// `EBUSY`: it, or a partition of it, is mounted or otherwise in use.
+    pub fn take(&self) -> io::Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(open(
+                &self.path,
+                OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?);
+        }
+        Ok(())
+    }
+
+    /// Gives the claim back, so that partitions may be mounted.
+    pub fn lend(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A whole disk, read and written through the page cache.
+#[derive(Debug)]
+pub struct BlockDisk {
+    name: String,
+    path: PathBuf,
+    file: File,
+    kind: Kind,
+    size_bytes: u64,
+    sector: SectorSize,
+    claim: Option<Claim>,
+}
+
+impl BlockDisk {
+    /// Opens the disk to write it. A block device is claimed; an image file has sectors of `image_sector`.
+    ///
+    /// # Errors
+    /// It is in use, is neither a block device nor a file, or has sectors of a size no format here knows.
+    pub fn open(path: &Path, image_sector: SectorSize) -> Result<Self, DiskError> {
+        Self::open_as(path, image_sector, OFlags::RDWR)
+    }
+
+    /// Opens the disk to look at it: not claimed, and every write fails.
+    ///
+    /// # Errors
+    /// As for [`BlockDisk::open`], except for being in use.
+    pub fn open_to_read(path: &Path, image_sector: SectorSize) -> Result<Self, DiskError> {
+        Self::open_as(path, image_sector, OFlags::RDONLY)
+    }
+
+    fn open_as(path: &Path, image_sector: SectorSize, access: OFlags) -> Result<Self, DiskError> {
+        let failed = |source: io::Error| disk_error("opening", path, 0, 0, source);
+        let file_type = std::fs::metadata(path).map_err(failed)?.file_type();
+        let kind = match (file_type.is_block_device(), file_type.is_file()) {
+            (true, _) => Kind::Device,
+            (_, true) => Kind::Image,
+            _ => {
+                return Err(failed(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "neither a block device nor a file",
+                )));
+            }
+        };
+        let claim = (kind == Kind::Device && access == OFlags::RDWR).then(|| Claim::new(path));
+        if let Some(claim) = &claim {
+            claim.take().map_err(failed)?;
+        }
+        let file = File::from(
+            open(path, access | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|errno| failed(errno.into()))?,
+        );
+        let (size_bytes, sector) = geometry(&file, kind, image_sector).map_err(failed)?;
+        Ok(Self {
+            name: path.display().to_string(),
+            path: path.to_owned(),
+            file,
+            kind,
+            size_bytes,
+            sector,
+            claim,
+        })
+    }
+
+    /// Device node or file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands behind it.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The claim, when there is one: on a block device opened to write.
+    #[must_use]
+    pub const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The same disk a second time, with the same claim.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let (name, path, claim) = (self.name.clone(), self.path.clone(), self.claim.clone());
+        Ok(Self {
+            name,
+            path,
+            file: self.file.try_clone()?,
+            kind: self.kind,
+            size_bytes: self.size_bytes,
+            sector: self.sector,
+            claim,
+        })
+    }
+
+    /// Another handle of the same open device or file.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn try_clone_file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    fn check(&self, action: &'static str, offset: u64, len: usize) -> Result<(), DiskError> {
+        let is_inside = offset
+            .checked_add(len as u64)
+            .is_some_and(|end| end <= self.size_bytes);
+        if is_inside {
+            return Ok(());
+        }
+        let source = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the disk ends at byte {}", self.size_bytes),
+        );
+        Err(disk_error(action, &self.path, offset, len, source))
+    }
+}
+
+fn geometry(file: &File, kind: Kind, image_sector: SectorSize) -> io::Result<(u64, SectorSize)> {
+    let (size_bytes, sector) = match kind {
+        Kind::Device => {
+            let bytes = u64::from(ioctl_blksszget(file)?);
+            let unknown = |bytes| {
+                io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("logical sectors of {bytes} bytes"),
+                )
+            };
+            (
+                sys::block::size_bytes(file)?,
+                SectorSize::from_bytes(bytes).map_err(unknown)?,
+            )
+        }
+        Kind::Image => (
+            u64::try_from(fstat(file)?.st_size).unwrap_or(0),
+            image_sector,
+        ),
+    };
+    Ok((size_bytes / sector.bytes() * sector.bytes(), sector))
+}
+
+fn disk_error(
+    action: &'static str,
+    path: &Path,
+    offset: u64,
+    len: usize,
+    source: io::Error,
+) -> DiskError {
+    DiskError {
+        action,
+        disk: path.display().to_string(),
+        offset,
+        len,
+        source,
+    }
+}
+
+impl Disk for BlockDisk {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn sector_size(&self) -> SectorSize {
+        self.sector
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
+        self.check("reading", offset, buf.len())?;
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(|source| disk_error("reading", &self.path, offset, buf.len(), source))
+    }
+
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
+        self.check("writing", offset, buf.len())?;
+        self.file
+            .write_all_at(buf, offset)
+            .map_err(|source| disk_error("writing", &self.path, offset, buf.len(), source))
+    }
+
+    /// `fsync(2)` of a block device writes what is dirty in its page cache and then has the device empty its own cache.
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.file
+            .sync_all()
+            .map_err(|source| disk_error("flushing", &self.path, 0, 0, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BlockDisk, Kind};
+    use install::disk::{Disk, SectorSize};
+    use std::fs::File;
+    use std::path::PathBuf;
+
+    fn image(name: &str, len: u64) -> PathBuf {
+        let path =
+            std::env::temp_dir().join(format!("smv-blockdisk-{name}-{}", std::process::id()));
+        File::create(&path).unwrap().set_len(len).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_image_file_is_a_disk_of_whole_sectors() {
+        let path = image("whole", 1_000_000);
+        for (sector, size) in [(SectorSize::B512, 999_936), (SectorSize::B4096, 999_424)] {
+            let mut disk = BlockDisk::open(&path, sector).unwrap();
+            assert_eq!(
+                (disk.kind(), disk.size_bytes(), disk.sector_size()),
+                (Kind::Image, size, sector)
+            );
+            disk.write_at(4096, &[7; 4096]).unwrap();
+            disk.flush().unwrap();
+            let mut back = [0; 4096];
+            disk.read_at(4096, &mut back).unwrap();
+            assert_eq!(back, [7; 4096]);
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn nothing_outside_the_disk_is_read_or_written() {
+        let path = image("outside", 8192);
+        let mut disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        for offset in [8192, 7681, u64::MAX, u64::MAX - 511] {
+            let error = disk.write_at(offset, &[1; 512]).unwrap_err();
+            assert_eq!((error.offset, error.action), (offset, "writing"));
+            assert!(disk.read_at(offset, &mut [0; 512]).is_err());
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 8192);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_disk_opened_to_read_cannot_be_written() {
+        let path = image("read", 8192);
+        let mut disk = BlockDisk::open_to_read(&path, SectorSize::B512).unwrap();
+        assert!(disk.write_at(0, &[1; 512]).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_no_disk() {
+        let error = BlockDisk::open(&std::env::temp_dir(), SectorSize::B512).unwrap_err();
+        assert_eq!(error.action, "opening");
+    }
+}

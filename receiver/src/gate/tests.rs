@@ -1,0 +1,215 @@
+use super::{Candidate, Contents, GateError, Wish, choose};
+use crate::inventory::Found;
+use install::state::State;
+use std::path::PathBuf;
+
+const BLANK: Contents = Contents::Holds(State::Blank);
+const INTERRUPTED: Contents = Contents::Holds(State::Interrupted);
+
+fn occupied() -> Contents {
+    Contents::Holds(State::Occupied {
+        what: "GPT partition table".to_owned(),
+    })
+}
+
+fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
+    let disk = Found {
+        path: PathBuf::from(path),
+        size_bytes: 10 << 30,
+        sector_bytes: 512,
+        is_removable: false,
+        is_read_only: false,
+        serial: (!serial.is_empty()).then(|| serial.to_owned()),
+        model: None,
+    };
+    Candidate { disk, contents }
+}
+
+fn wish(disk: &str, wipe: &str) -> Wish {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Wish {
+        disk: given(disk),
+        wipe: given(wipe),
+    }
+}
+
+fn path(candidates: &[Candidate], wish: &Wish) -> Result<String, GateError> {
+    choose(candidates, wish).map(|candidate| candidate.disk.path.display().to_string())
+}
+
+#[test]
+fn the_only_blank_disk_is_taken_and_an_interrupted_deploy_counts_as_blank() {
+    for contents in [BLANK, INTERRUPTED] {
+        let seen = [
+            disk("/dev/sda", "A1", occupied()),
+            disk("/dev/vda", "B2", contents),
+        ];
+        assert_eq!(path(&seen, &wish("", "")).unwrap(), "/dev/vda");
+    }
+}
+
+#[test]
+fn two_blank_disks_need_a_name() {
+    let seen = [
+        disk("/dev/vda", "SERIAL-A", BLANK),
+        disk("/dev/vdb", "SERIAL-B", INTERRUPTED),
+    ];
+    let error = path(&seen, &wish("", "")).unwrap_err();
+    assert!(matches!(error, GateError::Ambiguous { count: 2, .. }));
+    let text = error.to_string();
+    for word in [
+        "/dev/vda",
+        "/dev/vdb",
+        "SERIAL-A",
+        "SERIAL-B",
+        "10240 MiB",
+        "blank",
+        "left by an interrupted deploy",
+        "disk=",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert_eq!(path(&seen, &wish("/dev/vdb", "")).unwrap(), "/dev/vdb");
+    assert_eq!(path(&seen, &wish("SERIAL-A", "")).unwrap(), "/dev/vda");
+}
+
+#[test]
+fn a_disk_with_data_is_refused_until_its_own_serial_confirms() {
+    let seen = [disk("/dev/vda", "WD-12345678", occupied())];
+    for refused in [
+        "",
+        "12345678",
+        "WD-12345678",
+        "45678",
+        "345679",
+        "5678",
+        "/dev/vdb",
+    ] {
+        for named in ["/dev/vda", "WD-12345678", ""] {
+            let error = path(&seen, &wish(named, refused)).unwrap_err();
+            assert!(
+                matches!(&error, GateError::NotBlank { confirm, .. } if confirm == "345678"),
+                "{refused}: {error}"
+            );
+            assert!(error.to_string().contains("wipe=345678"), "{error}");
+        }
+    }
+    for confirmed in ["345678", "/dev/vda"] {
+        assert_eq!(
+            path(&seen, &wish("/dev/vda", confirmed)).unwrap(),
+            "/dev/vda"
+        );
+        assert_eq!(path(&seen, &wish("", confirmed)).unwrap(), "/dev/vda");
+    }
+}
+
+#[test]
+fn a_disk_without_a_serial_is_confirmed_by_its_path() {
+    let seen = [disk("/dev/vda", "", occupied())];
+    let error = path(&seen, &wish("/dev/vda", "")).unwrap_err();
+    assert!(error.to_string().contains("wipe=/dev/vda"), "{error}");
+    assert_eq!(
+        path(&seen, &wish("/dev/vda", "/dev/vda")).unwrap(),
+        "/dev/vda"
+    );
+}
+
+#[test]
+fn a_wipe_for_one_disk_does_not_choose_between_it_and_a_blank_one() {
+    let seen = [
+        disk("/dev/vda", "AAAAAA", occupied()),
+        disk("/dev/vdb", "BBBBBB", BLANK),
+    ];
+    assert!(matches!(
+        path(&seen, &wish("", "AAAAAA")),
+        Err(GateError::Ambiguous { count: 2, .. })
+    ));
+    assert_eq!(
+        path(&seen, &wish("/dev/vda", "AAAAAA")).unwrap(),
+        "/dev/vda"
+    );
+    let error = path(&seen, &wish("/dev/vda", "BBBBBB")).unwrap_err();
+    assert!(
+        error.to_string().contains("wipe=BBBBBB does not"),
+        "{error}"
+    );
+}
+
+#[test]
+fn removable_disks_are_taken_only_by_name_and_read_only_ones_never() {
+    let mut stick = disk("/dev/sda", "STICK1", BLANK);
+    stick.disk.is_removable = true;
+    let mut locked = disk("/dev/sdb", "LOCKED", BLANK);
+    locked.disk.is_read_only = true;
+    let seen = [stick, locked];
+    assert!(matches!(
+        path(&seen, &wish("", "")),
+        Err(GateError::NoneFree { .. })
+    ));
+    assert_eq!(path(&seen, &wish("/dev/sda", "")).unwrap(), "/dev/sda");
+    assert!(matches!(
+        path(&seen, &wish("/dev/sdb", "LOCKED")),
+        Err(GateError::ReadOnly { .. })
+    ));
+    assert!(matches!(
+        path(&seen, &wish("", "LOCKED")),
+        Err(GateError::NoneFree { .. })
+    ));
+}
+
+#[test]
+fn no_disk_and_a_wrong_name_are_told_apart() {
+    assert_eq!(path(&[], &wish("", "")), Err(GateError::NoDisk));
+    let error = path(&[], &wish("/dev/vda", "")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "choosing disk /dev/vda: not found; seen: no disk"
+    );
+    let seen = [disk("/dev/vda", "X1", BLANK)];
+    assert!(
+        path(&seen, &wish("/dev/vd", ""))
+            .unwrap_err()
+            .to_string()
+            .contains("serial X1")
+    );
+}
+
+#[test]
+fn equal_serials_need_a_path() {
+    let seen = [
+        disk("/dev/vda", "SAME", BLANK),
+        disk("/dev/vdb", "SAME", BLANK),
+    ];
+    assert!(matches!(
+        path(&seen, &wish("SAME", "")),
+        Err(GateError::SameSerial { count: 2, .. })
+    ));
+    assert_eq!(path(&seen, &wish("/dev/vdb", "")).unwrap(), "/dev/vdb");
+}
+
+#[test]
+fn an_unreadable_disk_is_never_taken() {
+    let seen = [disk(
+        "/dev/vda",
+        "SERIAL",
+        Contents::Unreadable("Input/output error".to_owned()),
+    )];
+    for wipe in ["", "SERIAL"] {
+        assert!(matches!(
+            path(&seen, &wish("", wipe)),
+            Err(GateError::NoneFree { .. })
+        ));
+        assert!(matches!(
+            path(&seen, &wish("/dev/vda", wipe)),
+            Err(GateError::Unreadable { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_confirmation_of_an_odd_serial_does_not_panic() {
+    for serial in ["", "A", "ABCDE", "ABCDEF", "ABCDEFG"] {
+        let word = disk("/dev/vda", serial, occupied()).confirmation();
+        assert!(!word.is_empty() && word.len() <= 8);
+    }
+}

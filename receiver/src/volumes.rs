@@ -1,0 +1,323 @@
+//! `install`'s file systems on a real kernel: partitions by [`Slice`], ext4 by mke2fs, mounts without a mount point.
+//!
+//! A mount here is a descriptor (`fsopen`, `fsmount`: `Documentation/filesystems/mount_api.rst`) and is attached to no
+//! directory: nobody else sees it, and it ends with the descriptor, even under SIGKILL.
+//!
+//! A disk and its partitions have page caches of their own. FAT and swap are written through the disk and flushed before a
+//! partition device exists, so its fresh cache reads the medium. Afterwards the disk's cache still holds what it read or wrote
+//! of those places; it is dropped ([`sys::block::forget_cache`]) before the next write, because a write of less than a page next to
+//! them would put the stale rest of the page back. An image file has one page cache: a loop device reads and writes through the file.
+
+use std::error::Error as StdError;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+
+use install::disk::Disk;
+use install::layout::{Layout, Partition, Role};
+use install::volumes::{Mounted, Volumes, VolumesError};
+use rustix::fs::{Mode, OFlags, openat, syncfs};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
+
+use crate::blockdisk::{BlockDisk, Claim, Kind};
+use crate::children;
+use crate::slice::{Slice, forget_partitions};
+
+/// The real mke2fs of e2fsprogs, carried in the image.
+const MKE2FS: &str = "/sbin/mke2fs";
+
+/// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer mke2fs makes by default or a
+/// configuration file says: the deployed system checks this file system with tools of its own age.
+const EXT4_FEATURES: &str = "none,sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr,\
+has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize";
+
+/// Inode tables are left to the installed system, which zeroes them in the background of its first boot: they are 1.6 % of the
+/// disk, and their block groups are marked uninitialised under a checksum, so nothing reads them before. The journal is zeroed
+/// now: it is small, and old transactions found in it after a crash would be replayed. Discarding stays on: it tells an SSD that the
+/// old contents are gone, and makes the zeroing cheap.
+const EXT4_EXTENDED: &str = "lazy_itable_init=1,lazy_journal_init=0";
+
+/// ext4 during a deploy. `noinit_itable`: the background zeroing must not compete with it. `barrier=0`: a disk cut off now is
+/// marked incomplete and made anew; the flush that counts comes after unmounting.
+const EXT4_OPTIONS: [(&str, Option<&str>); 2] = [("barrier", Some("0")), ("noinit_itable", None)];
+
+/// Makes, mounts and unmounts the file systems of one disk.
+#[derive(Debug)]
+pub struct KernelVolumes {
+    disk: BlockDisk,
+    claim: Option<Claim>,
+    live: Option<Live>,
+}
+
+/// Mounts first: fields are dropped in this order, and a mounted slice cannot be taken back.
+#[derive(Debug)]
+struct Live {
+    root_mount: OwnedFd,
+    esp_mount: OwnedFd,
+    root: Slice,
+    esp: Slice,
+}
+
+impl KernelVolumes {
+    /// For the file systems of `disk`, whose claim is shared.
+    ///
+    /// # Errors
+    /// Its device cannot be opened a second time.
+    pub fn new(disk: &BlockDisk) -> Result<Self, VolumesError> {
+        let again = disk
+            .try_clone()
+            .map_err(|source| error("opening", disk.path(), source))?;
+        Ok(Self {
+            disk: again,
+            claim: disk.claim().cloned(),
+            live: None,
+        })
+    }
+
+    /// Mounts the ESP of a deployed disk again, read-only, and lends its root directory to `look`.
+    ///
+    /// # Errors
+    /// Mounting or taking it back failed.
+    pub fn with_esp<T>(
+        &mut self,
+        layout: &Layout,
+        look: impl FnOnce(&OwnedFd) -> T,
+    ) -> Result<T, VolumesError> {
+        self.prepare()?;
+        let slice = self.expose(layout, Role::Esp)?;
+        let mount = mount_at(
+            "vfat",
+            slice.path(),
+            &[("ro", None)],
+            MountAttrFlags::MOUNT_ATTR_RDONLY,
+        )?;
+        let answer = look(&directory(&mount, slice.path())?);
+        drop(mount);
+        let path = slice.path().to_owned();
+        slice
+            .finish()
+            .map_err(|source| error("unmounting", &path, source))?;
+        Ok(answer)
+    }
+
+    /// Gives the claim back and clears the kernel of old partitions.
+    fn prepare(&mut self) -> Result<(), VolumesError> {
+        if let Some(claim) = &self.claim {
+            claim.lend();
+        }
+        forget_partitions(&self.disk)
+            .map_err(|source| error("forgetting old partitions of", self.disk.path(), source))
+    }
+
+    fn expose(&self, layout: &Layout, role: Role) -> Result<Slice, VolumesError> {
+        let partition = planned(layout, role)
+            .map_err(|source| error("finding a partition of", self.disk.path(), source))?;
+        Slice::expose(&self.disk, layout, partition)
+            .map_err(|source| error("adding a partition to", self.disk.path(), source))
+    }
+
+    fn make_and_mount(&self, layout: &Layout) -> Result<Live, VolumesError> {
+        let esp = self.expose(layout, Role::Esp)?;
+        let root = self.expose(layout, Role::Root)?;
+        let plan = planned(layout, Role::Root)
+            .map_err(|source| error("finding a partition of", self.disk.path(), source))?;
+        make_ext4(root.path(), plan)?;
+        let root_mount = mount_at(
+            "ext4",
+            root.path(),
+            &EXT4_OPTIONS,
+            MountAttrFlags::MOUNT_ATTR_NOATIME,
+        )?;
+        let esp_mount = mount_at("vfat", esp.path(), &[], MountAttrFlags::MOUNT_ATTR_NOATIME)?;
+        Ok(Live {
+            root_mount,
+            esp_mount,
+            root,
+            esp,
+        })
+    }
+
+    /// After the last partition is gone: no stale page may stay, and the disk is ours alone again.
+    fn close_up(&self) -> Result<(), VolumesError> {
+        if self.disk.kind() == Kind::Device {
+            let file = self
+                .disk
+                .try_clone_file()
+                .map_err(|source| error("opening", self.disk.path(), source))?;
+            file.sync_all()
+                .map_err(|source| error("flushing", self.disk.path(), source))?;
+            sys::block::forget_cache(&file)
+                .map_err(|errno| error("rereading", self.disk.path(), errno))?;
+        }
+        self.claim
+            .as_ref()
+            .map_or(Ok(()), Claim::take)
+            .map_err(|source| error("claiming", self.disk.path(), source))
+    }
+}
+
+impl Volumes for KernelVolumes {
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
+        disk.flush().map_err(|source| VolumesError {
+            action: "flushing",
+            object: disk.name().to_owned(),
+            source: Box::new(source),
+        })?;
+        self.prepare()?;
+        let live = self.make_and_mount(layout)?;
+        let mounted = Mounted {
+            root: directory(&live.root_mount, live.root.path())?,
+            esp: directory(&live.esp_mount, live.esp.path())?,
+        };
+        self.live = Some(live);
+        Ok(mounted)
+    }
+
+    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError> {
+        let written = syncfs(&mounted.root).and(syncfs(&mounted.esp)); // tells of writes that failed in the background
+        drop(mounted);
+        let Some(Live {
+            root_mount,
+            esp_mount,
+            root,
+            esp,
+        }) = self.live.take()
+        else {
+            return Ok(());
+        };
+        drop((root_mount, esp_mount));
+        // Everything is taken back before the first error is looked at.
+        let paths = (root.path().to_owned(), esp.path().to_owned());
+        let (root, esp) = (root.finish(), esp.finish());
+        let closed = self.close_up();
+        written.map_err(|errno| error("writing back", self.disk.path(), errno))?;
+        root.map_err(|source| error("unmounting", &paths.0, source))?;
+        esp.map_err(|source| error("unmounting", &paths.1, source))?;
+        closed?;
+        disk.flush().map_err(|source| VolumesError {
+            action: "flushing",
+            object: disk.name().to_owned(),
+            source: Box::new(source),
+        })
+    }
+}
+
+fn planned(layout: &Layout, role: Role) -> io::Result<&Partition> {
+    layout.partition(role).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("the layout has no {role:?} partition"),
+        )
+    })
+}
+
+/// Makes the root file system. Blocks are 4096 bytes whatever the size: mke2fs would choose 1024 below 512 MiB.
+fn make_ext4(device: &Path, plan: &Partition) -> Result<(), VolumesError> {
+    let failed = |source| error("making ext4 on", device, source);
+    let mut command = Command::new(MKE2FS);
+    command.args([
+        "-F",
+        "-q",
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-I",
+        "256",
+        "-L",
+        "smechvisor",
+        "-O",
+        EXT4_FEATURES,
+        "-E",
+        EXT4_EXTENDED,
+    ]);
+    command
+        .arg("-U")
+        .arg(plan.content_id.to_string())
+        .arg(device);
+    let output = children::run(&mut command)
+        .map_err(|source| error("starting", Path::new(MKE2FS), source))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("nothing on standard error");
+    Err(failed(io::Error::other(format!(
+        "mke2fs: {}: {last}",
+        output.status
+    ))))
+}
+
+/// Mounts without attaching; the mount lives as long as the descriptor.
+fn mount_at(
+    kind: &'static str,
+    device: &Path,
+    options: &[(&str, Option<&str>)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, VolumesError> {
+    let failed = |source| error("mounting", device, source);
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(|errno| failed(io::Error::other(format!("{kind}: {errno}"))))?;
+    configure(&context, device, options)
+        .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes))
+        .map_err(|errno| failed(explained(context, kind, errno)))
+}
+
+fn configure(
+    context: &OwnedFd,
+    device: &Path,
+    options: &[(&str, Option<&str>)],
+) -> rustix::io::Result<()> {
+    fsconfig_set_string(context, "source", device)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => fsconfig_set_string(context, *key, *value)?,
+            None => fsconfig_set_flag(context, *key)?,
+        }
+    }
+    fsconfig_create(context)
+}
+
+/// Adds what the file system driver itself says; it can be read from the context (`mount_api.rst`).
+fn explained(context: OwnedFd, kind: &str, errno: rustix::io::Errno) -> io::Error {
+    let mut message = [0_u8; 256];
+    let len = std::fs::File::from(context).read(&mut message).unwrap_or(0); // no message is no news
+    let said = String::from_utf8_lossy(message.get(..len).unwrap_or_default());
+    let said = said.trim_start_matches("e ").trim();
+    let cause = io::Error::from(errno);
+    io::Error::new(
+        cause.kind(),
+        if said.is_empty() {
+            format!("{kind}: {cause}")
+        } else {
+            format!("{kind}: {said}: {cause}")
+        },
+    )
+}
+
+/// `fsmount` gives an `O_PATH` handle; a directory that is written and synced needs a real one.
+fn directory(mount: &OwnedFd, device: &Path) -> Result<OwnedFd, VolumesError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(mount.as_fd(), ".", flags, Mode::empty())
+        .map_err(|errno| error("opening the root of", device, errno))
+}
+
+fn error(
+    action: &'static str,
+    object: &Path,
+    source: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> VolumesError {
+    VolumesError {
+        action,
+        object: object.display().to_string(),
+        source: source.into(),
+    }
+}
