@@ -8,11 +8,14 @@ pub mod decode;
 pub mod disk;
 pub mod entry;
 pub mod event;
+pub mod fat;
 pub mod grub;
 pub mod layout;
 pub mod marker;
 pub mod pipe;
+pub mod records;
 pub mod state;
+pub mod swap;
 pub mod table;
 pub mod volumes;
 

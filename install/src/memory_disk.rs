@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use crate::disk::{Disk, DiskError, SectorSize};
 
@@ -68,13 +70,19 @@ impl MemoryDisk {
     }
 
     /// Writes the disk to a sparse file, for the real tools.
-    pub fn save(&self, path: &std::path::Path) {
-        use std::os::unix::fs::FileExt;
+    pub fn save(&self, path: &Path) {
+        self.save_part(path, 0, self.size_bytes);
+    }
+
+    /// Writes part of the disk, from a page boundary on, to a sparse file.
+    pub fn save_part(&self, path: &Path, offset: u64, len_bytes: u64) {
+        assert_eq!(offset % PAGE, 0);
         let file = std::fs::File::create(path).unwrap();
-        file.set_len(self.size_bytes).unwrap();
-        for (number, page) in &self.pages {
-            let len = page.len().min((self.size_bytes - number * PAGE) as usize);
-            file.write_all_at(&page[..len], number * PAGE).unwrap();
+        file.set_len(len_bytes).unwrap();
+        for (number, page) in self.pages.range(offset / PAGE..) {
+            let at = number * PAGE - offset;
+            let len = (page.len() as u64).min(len_bytes.saturating_sub(at));
+            file.write_all_at(&page[..len as usize], at).unwrap();
         }
     }
 

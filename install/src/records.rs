@@ -1,0 +1,282 @@
+//! The original package stream as records: a donor's bytes in, one package after the other out (`protocol.md` 2).
+//!
+//! Names and lengths are what the donor claims; they are within the limits of `wire::stream` before anybody sees them.
+//! When [`Records::next`] has answered `None`, the stream had its terminator and nothing behind it.
+
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Read};
+use std::time::Duration;
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+use wire::stream::{self, DATA_LEN_BYTES, NAME_LEN_BYTES, Opening, PackageName, StreamError};
+
+/// A donor's set has a handful of packages; each name that is remembered costs memory.
+pub const PACKAGES_MAX: usize = 1024;
+/// How long a byte behind the terminator is waited for. A donor that closes its side is not waited for at all; an
+/// original one may keep it open until we close ours.
+const TRAILING_WAIT: Duration = Duration::from_millis(500);
+
+/// Where the packages come from.
+pub trait Source: Read + Send {
+    /// Everything that had to come has come. From now on a read should fail with [`ErrorKind::TimedOut`] when nothing
+    /// has arrived after `wait`; a source that cannot do that keeps its own patience.
+    fn hurry(&mut self, wait: Duration) {
+        let _ = wait; // A file or a pipe ends by itself.
+    }
+}
+
+impl Source for &[u8] {}
+impl Source for std::fs::File {}
+
+/// The stream is refused, or broke.
+#[derive(Debug, Error)]
+pub enum RecordsError {
+    /// The connection failed or ended too early.
+    #[error("reading {what} at byte {offset} of the stream")]
+    Read {
+        /// What was being read.
+        what: &'static str,
+        /// Bytes of the whole stream before it.
+        offset: u64,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The donor left in the middle of a package's data.
+    #[error("receiving {name}: byte {received} of {claimed_len}")]
+    Data {
+        /// Which package.
+        name: PackageName,
+        /// Bytes of its data so far.
+        received: u64,
+        /// What was announced.
+        claimed_len: u64,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A header outside the limits.
+    #[error("reading a package header at byte {offset} of the stream")]
+    Header {
+        /// Where it begins.
+        offset: u64,
+        /// The cause.
+        #[source]
+        source: StreamError,
+    },
+    /// The donor wants to speak SMV2.
+    #[error("the donor begins an SMV2 session; this build speaks the original stream only")]
+    Session,
+    /// Nothing but a terminator.
+    #[error("the stream ends before its first package")]
+    NoPackages,
+    /// The same package twice.
+    #[error("package {name} is sent a second time, at byte {offset} of the stream")]
+    Repeated {
+        /// Which.
+        name: PackageName,
+        /// Where its second header begins.
+        offset: u64,
+    },
+    /// More than [`PACKAGES_MAX`].
+    #[error("the stream has more than {PACKAGES_MAX} packages")]
+    TooMany,
+    /// Something behind the terminator.
+    #[error("byte {offset} of the stream follows its terminator")]
+    Trailing {
+        /// Where.
+        offset: u64,
+    },
+    /// The caller left bytes of a package behind: what follows would be read as a header.
+    #[error("{left} bytes of {name} were not read")]
+    Unread {
+        /// Which package.
+        name: PackageName,
+        /// How many.
+        left: u64,
+    },
+}
+
+impl RecordsError {
+    /// A broken connection may be tried again; a donor that speaks wrongly is refused.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            RecordsError::Read { .. } | RecordsError::Data { .. } => Outcome::Retry,
+            RecordsError::Unread { .. } => Outcome::Fatal,
+            _ => Outcome::Refuse,
+        }
+    }
+}
+
+/// One package, as announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: PackageName,
+    /// Its length in bytes.
+    pub claimed_len: u64,
+}
+
+/// A stream, between two records or in one.
+pub struct Records<'a> {
+    source: &'a mut dyn Source,
+    /// Bytes read so far.
+    offset: u64,
+    /// The first four bytes, until the first header is read.
+    opening: Option<[u8; NAME_LEN_BYTES]>,
+    seen: BTreeSet<String>,
+    current: Option<(Header, u64)>,
+}
+
+impl<'a> Records<'a> {
+    /// Reads the first four bytes: they tell the two protocols apart.
+    ///
+    /// # Errors
+    /// The stream is SMV2, neither protocol, empty, or broke.
+    pub fn open(source: &'a mut dyn Source) -> Result<Self, RecordsError> {
+        let mut records = Self {
+            source,
+            offset: 0,
+            opening: None,
+            seen: BTreeSet::new(),
+            current: None,
+        };
+        let first = records.array("the first four bytes")?;
+        match Opening::of(first).map_err(|source| RecordsError::Header { offset: 0, source })? {
+            Opening::Session => Err(RecordsError::Session),
+            Opening::Terminator => Err(RecordsError::NoPackages),
+            Opening::Package(_) => {
+                records.opening = Some(first);
+                Ok(records)
+            }
+        }
+    }
+
+    /// The next package's header; its data must then be read to the end by [`Records::read_data`]. `None`: the stream is
+    /// complete.
+    ///
+    /// # Errors
+    /// A header outside the limits, a repeated name, a broken connection, something behind the terminator.
+    pub fn next(&mut self) -> Result<Option<Header>, RecordsError> {
+        if let Some((header, left)) = self.current.take().filter(|(_, left)| *left > 0) {
+            return Err(RecordsError::Unread {
+                name: header.name,
+                left,
+            });
+        }
+        let field = match self.opening.take() {
+            Some(field) => field,
+            None => self.array("a package header or the terminator")?,
+        };
+        let start = self.offset.saturating_sub(NAME_LEN_BYTES as u64);
+        let refused = |source| RecordsError::Header {
+            offset: start,
+            source,
+        };
+        let Some(name_len) = stream::name_len(field).map_err(refused)? else {
+            self.end()?;
+            return Ok(None);
+        };
+        let mut name = vec![0; usize::from(name_len.get())];
+        self.fill(&mut name, "a package name")?;
+        let name = PackageName::parse(&name).map_err(refused)?;
+        let len: [u8; DATA_LEN_BYTES] = self.array("a package length")?;
+        let claimed_len = stream::data_len(len).map_err(refused)?;
+        if self.seen.len() >= PACKAGES_MAX {
+            return Err(RecordsError::TooMany);
+        }
+        if !self.seen.insert(name.package().to_owned()) {
+            return Err(RecordsError::Repeated {
+                name,
+                offset: start,
+            });
+        }
+        let header = Header { name, claimed_len };
+        self.current = Some((header.clone(), claimed_len));
+        Ok(Some(header))
+    }
+
+    /// Bytes of the current package; 0 is its end, and only that.
+    ///
+    /// # Errors
+    /// The connection broke or ended.
+    pub fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, RecordsError> {
+        let Some((header, left)) = &mut self.current else {
+            return Ok(0);
+        };
+        let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
+        let Some(buf) = buf.get_mut(..most).filter(|buf| !buf.is_empty()) else {
+            return Ok(0);
+        };
+        let result = loop {
+            match self.source.read(buf) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) => break Err(ErrorKind::UnexpectedEof.into()),
+                other => break other,
+            }
+        };
+        let got = result.map_err(|source| RecordsError::Data {
+            name: header.name.clone(),
+            received: header.claimed_len - *left,
+            claimed_len: header.claimed_len,
+            source,
+        })?;
+        *left = left.saturating_sub(got as u64);
+        self.offset = self.offset.saturating_add(got as u64);
+        Ok(got)
+    }
+
+    /// Bytes of the stream so far, headers included.
+    #[must_use]
+    pub const fn offset_bytes(&self) -> u64 {
+        self.offset
+    }
+
+    /// Behind the terminator.
+    fn end(&mut self) -> Result<(), RecordsError> {
+        self.source.hurry(TRAILING_WAIT);
+        let mut byte = [0];
+        loop {
+            match self.source.read(&mut byte) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    return Err(RecordsError::Trailing {
+                        offset: self.offset,
+                    });
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::TimedOut | ErrorKind::WouldBlock => return Ok(()),
+                    _ => return Err(self.broken("the end of the stream", error)),
+                },
+            }
+        }
+    }
+
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], RecordsError> {
+        let mut field = [0; N];
+        self.fill(&mut field, what)?;
+        Ok(field)
+    }
+
+    fn fill(&mut self, buf: &mut [u8], what: &'static str) -> Result<(), RecordsError> {
+        self.source
+            .read_exact(buf)
+            .map_err(|source| self.broken(what, source))?;
+        self.offset = self.offset.saturating_add(buf.len() as u64);
+        Ok(())
+    }
+
+    const fn broken(&self, what: &'static str, source: io::Error) -> RecordsError {
+        RecordsError::Read {
+            what,
+            offset: self.offset,
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
