@@ -17,6 +17,7 @@ pub mod records;
 pub mod state;
 pub mod swap;
 pub mod table;
+pub mod unpack;
 pub mod volumes;
 
 #[cfg(test)]

@@ -1,0 +1,237 @@
+//! A tar as blocks of 512 bytes and the contents between them; knows where it is and which entry that belongs to.
+
+use std::io::{ErrorKind, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+
+use super::{PlaceError, Refusal, Shown, UnpackError};
+
+/// The unit of a tar (pax(1), ustar Interchange Format).
+pub const BLOCK_BYTES: usize = 512;
+/// Bytes asked of the input at a time, and written to a file at a time: large enough that system calls cost nothing
+/// beside the copying, small enough for a 64 MiB machine.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Reads a tar forwards.
+pub struct Blocks<'p, R> {
+    input: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    progress: &'p AtomicU64,
+    entry_offset: u64,
+    entry: Vec<u8>,
+}
+
+impl<'p, R: Read> Blocks<'p, R> {
+    pub fn new(input: R, progress: &'p AtomicU64) -> Self {
+        let buffer = vec![0; BUFFER_BYTES];
+        Blocks {
+            input,
+            buffer,
+            start: 0,
+            end: 0,
+            offset: 0,
+            progress,
+            entry_offset: 0,
+            entry: Vec::new(),
+        }
+    }
+
+    /// Bytes of tar taken so far.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// From here on, faults belong to an entry that begins here and has no name yet.
+    pub fn begin_entry(&mut self) {
+        self.entry_offset = self.offset;
+        self.entry.clear();
+    }
+
+    /// The name under which faults are reported.
+    pub fn name_entry(&mut self, path: &[u8]) {
+        path.clone_into(&mut self.entry);
+    }
+
+    pub fn refuse(&self, reason: Refusal) -> UnpackError {
+        UnpackError::Refused {
+            offset: self.entry_offset,
+            path: Shown::of(&self.entry),
+            reason,
+        }
+    }
+
+    /// The end of the input where there should be more, reported at that very byte.
+    fn refuse_here(&self, reason: Refusal) -> UnpackError {
+        UnpackError::Refused {
+            offset: self.offset,
+            path: Shown::of(&self.entry),
+            reason,
+        }
+    }
+
+    /// A sink's error with the entry it belongs to.
+    pub fn at_entry(&self, error: PlaceError, len_bytes: u64) -> UnpackError {
+        let (offset, path) = (self.entry_offset, Shown::of(&self.entry));
+        match error {
+            PlaceError::Content(error) => error,
+            PlaceError::Refused(reason) => UnpackError::Refused {
+                offset,
+                path,
+                reason,
+            },
+            PlaceError::Os {
+                source: Errno::NOSPC | Errno::DQUOT,
+                space,
+                ..
+            } => {
+                let space = space.unwrap_or_default();
+                UnpackError::NoSpace {
+                    offset,
+                    path,
+                    len_bytes,
+                    total_bytes: space.total_bytes,
+                    free_bytes: space.free_bytes,
+                    free_inodes: space.free_inodes,
+                }
+            }
+            PlaceError::Os { action, source, .. } => UnpackError::Target {
+                offset,
+                path,
+                action,
+                source,
+            },
+        }
+    }
+
+    /// One read behind what is there. False at the end of the input.
+    fn fill(&mut self) -> Result<bool, UnpackError> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end.saturating_sub(self.start));
+        }
+        loop {
+            let space = self.buffer.get_mut(self.end..).unwrap_or_default();
+            match self.input.read(space) {
+                Ok(got) => {
+                    self.end = self.end.saturating_add(got).min(self.buffer.len());
+                    return Ok(got > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(UnpackError::Input {
+                        offset: self.offset,
+                        path: Shown::of(&self.entry),
+                        source,
+                    });
+                }
+            }
+        }
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+        self.offset = self.offset.saturating_add(count as u64);
+        self.progress.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// The next block, or nothing at the end of the input.
+    pub fn block(&mut self) -> Result<Option<[u8; BLOCK_BYTES]>, UnpackError> {
+        loop {
+            if let Some(block) = self.pending().first_chunk::<BLOCK_BYTES>() {
+                let block = *block;
+                self.consume(BLOCK_BYTES);
+                return Ok(Some(block));
+            }
+            if !self.fill()? {
+                let cut = self.pending().len();
+                self.consume(cut);
+                return if cut == 0 {
+                    Ok(None)
+                } else {
+                    Err(self.refuse_here(Refusal::Truncated))
+                };
+            }
+        }
+    }
+
+    /// After the two zero blocks: nothing but zeros until the input's own end.
+    pub fn expect_zeros_to_the_end(&mut self) -> Result<(), UnpackError> {
+        loop {
+            if self.pending().iter().any(|byte| *byte != 0) {
+                return Err(self.refuse_here(Refusal::AfterTheEnd));
+            }
+            let zeros = self.pending().len();
+            self.consume(zeros);
+            if !self.fill()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The contents that begin here.
+    pub fn content(&mut self, len: u64) -> Content<'_, 'p, R> {
+        Content {
+            blocks: self,
+            left: len,
+            padding: len.wrapping_neg() % BLOCK_BYTES as u64,
+            given: 0,
+        }
+    }
+
+    /// The contents that begin here, all at once; the caller has checked `len`.
+    pub fn content_whole(&mut self, len: u64) -> Result<Vec<u8>, UnpackError> {
+        let mut whole = Vec::new();
+        let mut content = self.content(len);
+        while let Some(chunk) = content.next_chunk()? {
+            whole.extend_from_slice(chunk);
+        }
+        content.skip_rest()?;
+        Ok(whole)
+    }
+}
+
+/// The contents of one entry. Dropped before [`Content::skip_rest`], it leaves the tar in their middle.
+pub struct Content<'b, 'p, R> {
+    blocks: &'b mut Blocks<'p, R>,
+    left: u64,
+    padding: u64,
+    /// Length of the chunk lent last, still in the buffer.
+    given: usize,
+}
+
+impl<R: Read> Content<'_, '_, R> {
+    /// The next bytes, straight from the buffer; nothing after the last.
+    pub fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError> {
+        self.blocks.consume(std::mem::take(&mut self.given));
+        if self.left == 0 {
+            return Ok(None);
+        }
+        if self.blocks.pending().is_empty() && !self.blocks.fill()? {
+            return Err(self.blocks.refuse_here(Refusal::Truncated));
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let chunk = self.blocks.pending();
+        let chunk = chunk.get(..most).unwrap_or(chunk);
+        self.given = chunk.len();
+        self.left = self.left.saturating_sub(chunk.len() as u64);
+        Ok(Some(chunk))
+    }
+
+    /// To the next block boundary behind the contents.
+    pub fn skip_rest(&mut self) -> Result<(), UnpackError> {
+        while self.next_chunk()?.is_some() {}
+        self.left = std::mem::take(&mut self.padding);
+        while self.next_chunk()?.is_some() {}
+        Ok(())
+    }
+}
