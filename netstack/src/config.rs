@@ -1,0 +1,107 @@
+//! What the caller decides: memory, and where addresses come from.
+
+use std::net::Ipv4Addr;
+
+use sys::packet::Geometry;
+
+/// How a station is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Memory that the machine has to give, in bytes. Ring and window follow from it: see [`Config::geometry`] and
+    /// [`Config::window_bytes`].
+    pub memory_bytes: u64,
+    /// Where addresses come from.
+    pub addressing: Addressing,
+}
+
+/// Where addresses come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// DHCPv4 on every interface, and IPv4 link-local where no server answers.
+    #[default]
+    Automatic,
+    /// One address on one interface; the others stay without.
+    Static(StaticAddress),
+}
+
+/// An address that a person chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticAddress {
+    /// The machine's own.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix, 1 to 32.
+    pub prefix_len: u8,
+    /// The way to other networks.
+    pub gateway: Option<Ipv4Addr>,
+    /// On which interface.
+    pub on: Port,
+}
+
+/// Which interface is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Port {
+    /// The first that has a link.
+    #[default]
+    First,
+    /// The one with this name (`eth0`).
+    Name(String),
+    /// The one with this hardware address.
+    Mac([u8; 6]),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            addressing: Addressing::Automatic,
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Config {
+    /// The receive ring of each interface that has a link. Its memory cannot be swapped:
+    ///
+    /// | memory | ring | window |
+    /// | --- | --- | --- |
+    /// | below 128 MiB | 1 MiB (4 blocks of 256 KiB) | 1 MiB |
+    /// | below 512 MiB | 2 MiB (8 blocks of 256 KiB) | 2 MiB |
+    /// | otherwise | 4 MiB (8 blocks of 512 KiB) | 4 MiB |
+    ///
+    /// A block takes three, or seven, frames of 64 KiB.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        let (block_bytes, blocks) = match self.memory_bytes {
+            0..SMALL => (256 << 10, 4),
+            SMALL..MEDIUM => (256 << 10, 8),
+            _ => (512 << 10, 8),
+        };
+        Geometry {
+            block_bytes,
+            blocks,
+            retire_ms: RETIRE_MS,
+        }
+    }
+
+    /// The receive buffer of a connection, in bytes. Memory that no connection has used yet is not taken from the machine.
+    ///
+    /// It is 65535 shifted left and no round number: before the first scaled window is announced, smoltcp 0.14 reads the
+    /// unscaled 65535 of its own SYN as if it were scaled, and takes that much. It must fit.
+    #[must_use]
+    pub const fn window_bytes(&self) -> usize {
+        0xffff_usize
+            << match self.memory_bytes {
+                0..SMALL => 4,
+                SMALL..MEDIUM => 5,
+                _ => 6,
+            }
+    }
+}
+
+const SMALL: u64 = 128 * MIB;
+const MEDIUM: u64 = 512 * MIB;
+
+/// A block that is not full is handed over after this time. It bounds the delay of the handshake and of the last bytes before
+/// a pause; a fast stream fills its blocks sooner.
+const RETIRE_MS: u32 = 1;

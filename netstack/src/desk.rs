@@ -1,0 +1,200 @@
+//! Who works: one engine, shared by the threads that want something of it and by one that looks after it when nobody does.
+//!
+//! Whoever waits for the network does the network's work meanwhile: a reader that finds no bytes sleeps until frames arrive,
+//! takes them in itself and goes on with what they brought, without another thread between. When callers stay away (a
+//! full pipe, a slow disk), the caretaker thread takes over, so that ARP, DHCP, acknowledgements and resets go on. At any
+//! time one thread at most sleeps in [`Wait::wait`]; others wait at the desk for it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration as StdDuration;
+
+use smoltcp::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::ports::Ports;
+
+/// How long callers may stay away before the caretaker takes over. The ring holds what arrives meanwhile, and a sender begins
+/// to repeat itself after 200 ms.
+const ABSENCE: StdDuration = StdDuration::from_millis(50);
+
+/// What the mutex guards.
+struct Shared<P: Ports> {
+    engine: Engine<P::Device>,
+    /// Somebody sleeps in `wait` and will pump when it returns.
+    is_pumped: bool,
+    /// Callers that wait for that somebody.
+    waiting: u32,
+    /// Counts visits of callers: an unchanged number means that they stay away.
+    visits: u64,
+}
+
+/// The engine and the ports it works with.
+pub(crate) struct Desk<P: Ports> {
+    ports: P,
+    shared: Mutex<Shared<P>>,
+    turn: Condvar,
+}
+
+/// Time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Late;
+
+impl<P: Ports> Desk<P> {
+    pub(crate) fn new(ports: P, engine: Engine<P::Device>) -> Self {
+        let shared = Shared {
+            engine,
+            is_pumped: false,
+            waiting: 0,
+            visits: 0,
+        };
+        Self {
+            ports,
+            shared: Mutex::new(shared),
+            turn: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.ports.now()
+    }
+
+    pub(crate) fn wake(&self) {
+        self.ports.wake();
+    }
+
+    /// A thread that panicked while it held the lock has already stopped the machine or failed its test.
+    fn lock(&self) -> MutexGuard<'_, Shared<P>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One look at the engine, without any network work.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Engine<P::Device>, Instant) -> T) -> T {
+        let now = self.ports.now();
+        look(&mut self.lock().engine, now)
+    }
+
+    /// One look at the engine, then whatever that look made due.
+    pub(crate) fn with_pump<T>(
+        &self,
+        look: impl FnOnce(&mut Engine<P::Device>, Instant) -> T,
+    ) -> T {
+        let now = self.ports.now();
+        let mut shared = self.lock();
+        let result = look(&mut shared.engine, now);
+        shared.engine.pump(now);
+        result
+    }
+
+    /// Does the network's work until `look` has what it looks for, or until `until`.
+    pub(crate) fn work<T>(
+        &self,
+        until: Option<Instant>,
+        mut look: impl FnMut(&mut Engine<P::Device>, Instant) -> Option<T>,
+    ) -> Result<T, Late> {
+        let mut shared = self.lock();
+        shared.visits = shared.visits.wrapping_add(1);
+        loop {
+            let now = self.ports.now();
+            if let Some(found) = look(&mut shared.engine, now) {
+                self.leave(&shared);
+                return Ok(found);
+            }
+            if until.is_some_and(|until| until <= now) {
+                self.leave(&shared);
+                return Err(Late);
+            }
+            if shared.is_pumped {
+                shared = self.await_turn(shared, until.map(|until| until - now));
+                continue;
+            }
+            let has_more = self.pump(&mut shared, now);
+            if let Some(found) = look(&mut shared.engine, now) {
+                self.leave(&shared);
+                return Ok(found);
+            }
+            if !has_more {
+                shared = self.sleep(shared, now, until);
+            }
+        }
+    }
+
+    fn pump(&self, shared: &mut Shared<P>, now: Instant) -> bool {
+        for change in self.ports.changes() {
+            shared.engine.apply(change, now);
+        }
+        shared.engine.pump(now)
+    }
+
+    /// Sleeps until frames arrive or something is due.
+    fn sleep<'a>(
+        &'a self,
+        mut shared: MutexGuard<'a, Shared<P>>,
+        now: Instant,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, Shared<P>> {
+        let due = [shared.engine.deadline(now), until]
+            .into_iter()
+            .flatten()
+            .min();
+        if due.is_some_and(|due| due <= now) {
+            return shared;
+        }
+        shared.is_pumped = true;
+        drop(shared);
+        self.ports.wait(due);
+        let mut shared = self.lock();
+        shared.is_pumped = false;
+        shared
+    }
+
+    fn await_turn<'a>(
+        &'a self,
+        mut shared: MutexGuard<'a, Shared<P>>,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'a, Shared<P>> {
+        shared.waiting = shared.waiting.saturating_add(1);
+        let at_most = at_most.map_or(StdDuration::MAX, |wait| {
+            StdDuration::from_micros(wait.total_micros())
+        });
+        let waited = self.turn.wait_timeout(shared, at_most);
+        let (mut shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        shared.waiting = shared.waiting.saturating_sub(1);
+        shared
+    }
+
+    /// Lets the next one work.
+    fn leave(&self, shared: &MutexGuard<'_, Shared<P>>) {
+        if shared.waiting > 0 {
+            self.turn.notify_all();
+        }
+    }
+
+    /// The caretaker's life: works while callers stay away, ends with the desk.
+    pub(crate) fn take_care(desk: &Weak<Self>) {
+        let mut visits_before = None;
+        while let Some(desk) = desk.upgrade() {
+            desk.take_care_once(&mut visits_before);
+        }
+    }
+
+    fn take_care_once(self: &Arc<Self>, visits_before: &mut Option<u64>) {
+        let mut shared = self.lock();
+        let is_away =
+            *visits_before == Some(shared.visits) && shared.waiting == 0 && !shared.is_pumped;
+        *visits_before = Some(shared.visits);
+        if !is_away {
+            let waited = self.turn.wait_timeout(shared, ABSENCE);
+            // Whether it was time or a call that ended the wait shows at the next round.
+            drop(waited);
+            return;
+        }
+        let now = self.ports.now();
+        if !self.pump(&mut shared, now) {
+            // Also returns when the desk is about to go: see `wake`.
+            shared = self.sleep(shared, now, None);
+        }
+        let now = self.ports.now();
+        self.pump(&mut shared, now);
+        self.leave(&shared);
+    }
+}

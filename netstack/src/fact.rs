@@ -1,0 +1,90 @@
+//! What a person at the console wants to know of the network; the caller speaks it.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// Where an address came from; displayed as on the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressSource {
+    /// A DHCP server leased it.
+    Dhcp,
+    /// We took it ourselves (RFC 3927).
+    LinkLocal,
+    /// The configuration names it.
+    Static,
+}
+
+impl fmt::Display for AddressSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressSource::Dhcp => "dhcp",
+            AddressSource::LinkLocal => "linklocal",
+            AddressSource::Static => "static",
+        })
+    }
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// Something changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkFact {
+    /// A cable with something at its other end.
+    LinkUp {
+        /// `eth0`.
+        interface: String,
+        /// Its hardware address.
+        mac: Mac,
+    },
+    /// The cable was pulled, or the other end went silent.
+    LinkDown {
+        /// `eth0`.
+        interface: String,
+    },
+    /// The interface left the machine.
+    Gone {
+        /// `eth0`.
+        interface: String,
+    },
+    /// The interface cannot be used.
+    Unusable {
+        /// `eth0`.
+        interface: String,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// The interface can be reached under this address.
+    AddressConfigured {
+        /// `eth0`.
+        interface: String,
+        /// Its hardware address.
+        mac: Mac,
+        /// The address.
+        address: Ipv4Addr,
+        /// Length of the network's prefix.
+        prefix_len: u8,
+        /// The way to other networks.
+        gateway: Option<Ipv4Addr>,
+        /// Where it came from.
+        source: AddressSource,
+    },
+    /// The interface can no longer be reached under this address.
+    AddressLost {
+        /// `eth0`.
+        interface: String,
+        /// The address.
+        address: Ipv4Addr,
+    },
+}
+
+/// Takes facts while they happen; must return at once.
+pub type Observer = Box<dyn FnMut(NetworkFact) + Send>;

@@ -1,0 +1,327 @@
+//! One Ethernet port: its smoltcp interface and sockets, its address, its beacon, its listener.
+//!
+//! In: frames of the device, time, what the station wants. Out: frames, facts for the observer, the connection that spoke.
+
+use smoltcp::iface::{
+    Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketHandle,
+    SocketSet,
+};
+use smoltcp::phy::Device;
+use smoltcp::socket::{tcp, udp};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Address};
+use wire::BEACON_PORT;
+use wire::beacon::{BEACON_LEN, INTERVAL_MS};
+
+use crate::address::{Addresses, Assigned};
+use crate::arp::{Arp, Tapped};
+use crate::config::{Addressing, Config, Port};
+use crate::fact::{Mac, NetworkFact};
+use crate::listener::Listener;
+
+/// Frames taken in before the first answer: what is received is acknowledged once for each such batch.
+const BATCH_FRAMES: usize = 512;
+/// Rounds of sending; each sends at most one frame per socket.
+const EGRESS_ROUNDS: usize = 32;
+const BEACON_INTERVAL: Duration = Duration::from_millis(INTERVAL_MS);
+
+/// A datagram to announce, and when it is due.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    payload: [u8; BEACON_LEN],
+    at: Instant,
+}
+
+/// One port.
+pub(crate) struct Nic<D: Device> {
+    pub(crate) index: u32,
+    name: String,
+    mac: EthernetAddress,
+    device: Tapped<D>,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    addresses: Addresses,
+    assigned: Option<Assigned>,
+    beacon_socket: SocketHandle,
+    announced: Option<Announced>,
+    listener: Listener,
+    /// The donor's connection, while it is here.
+    donor: Option<SocketHandle>,
+    has_link: bool,
+}
+
+/// What a port is made of.
+pub(crate) struct NewNic<D> {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mac: [u8; 6],
+    pub(crate) device: D,
+    /// No other port has the static address yet.
+    pub(crate) is_first: bool,
+    pub(crate) seed: u64,
+}
+
+/// A batch is done.
+pub(crate) struct Pumped {
+    /// The connection that sent its first byte.
+    pub(crate) spoke: Option<SocketHandle>,
+    /// The batch was full; more frames may be there.
+    pub(crate) has_more: bool,
+}
+
+impl<D: Device> Nic<D> {
+    /// `None` when the hardware address is no machine's, which smoltcp answers with a panic.
+    pub(crate) fn new(new: NewNic<D>, config: &Config, now: Instant) -> Option<Self> {
+        let mac = EthernetAddress(new.mac);
+        if !mac.is_unicast() || new.mac == [0; 6] {
+            return None;
+        }
+        let mut device = Tapped::new(new.device);
+        let mut interface_config = InterfaceConfig::new(HardwareAddress::Ethernet(mac));
+        interface_config.random_seed = new.seed;
+        let interface = Interface::new(interface_config, &mut device, now);
+        let mut sockets = SocketSet::new(Vec::new());
+        let addresses = match &config.addressing {
+            Addressing::Automatic => Addresses::automatic(mac, &mut sockets, now),
+            Addressing::Static(chosen) => {
+                let is_meant = match &chosen.on {
+                    Port::First => new.is_first,
+                    Port::Name(name) => *name == new.name,
+                    Port::Mac(wanted) => *wanted == new.mac,
+                };
+                is_meant
+                    .then(|| Addresses::fixed(chosen))
+                    .flatten()
+                    .unwrap_or(Addresses::None)
+            }
+        };
+        let beacon_socket = sockets.add(beacon_socket());
+        let listener = Listener::new(&mut sockets, config.window_bytes());
+        Some(Self {
+            index: new.index,
+            name: new.name,
+            mac,
+            device,
+            interface,
+            sockets,
+            addresses,
+            assigned: None,
+            beacon_socket,
+            announced: None,
+            listener,
+            donor: None,
+            has_link: true,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn address(&self) -> Option<Ipv4Address> {
+        self.assigned.map(|assigned| assigned.cidr.address())
+    }
+
+    pub(crate) fn link_up(&self) -> NetworkFact {
+        NetworkFact::LinkUp {
+            interface: self.name.clone(),
+            mac: Mac(self.mac.0),
+        }
+    }
+
+    /// The cable was plugged in or pulled.
+    pub(crate) fn set_link(&mut self, is_up: bool, now: Instant) -> Option<NetworkFact> {
+        if self.has_link == is_up {
+            return None;
+        }
+        self.has_link = is_up;
+        if !is_up {
+            return Some(NetworkFact::LinkDown {
+                interface: self.name.clone(),
+            });
+        }
+        self.addresses.restart(&mut self.sockets, now);
+        Some(self.link_up())
+    }
+
+    /// Starts to announce `payload` and to listen.
+    pub(crate) fn invite(&mut self, payload: [u8; BEACON_LEN], now: Instant) {
+        self.announced = Some(Announced { payload, at: now });
+        self.listener.open();
+        // Whoever spoke before this is no news yet: sockets that are closed begin to listen here.
+        let _ = self.listener.tend(&mut self.sockets, now);
+    }
+
+    /// Stops to announce and to listen; `donor` alone stays.
+    pub(crate) fn serve(&mut self, donor: Option<SocketHandle>) {
+        self.announced = None;
+        self.donor = donor;
+        self.listener.close(&mut self.sockets, donor);
+    }
+
+    /// The donor's connection is over.
+    pub(crate) fn forget_donor(&mut self) {
+        if let Some(socket) = self.donor.take() {
+            self.listener.discard(&mut self.sockets, socket);
+        }
+    }
+
+    pub(crate) fn donor(&mut self) -> Option<&mut tcp::Socket<'static>> {
+        Some(self.sockets.get_mut::<tcp::Socket>(self.donor?))
+    }
+
+    /// Takes in a batch of frames, does what is due, sends what is to be sent.
+    pub(crate) fn pump(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) -> Pumped {
+        self.interface.poll_maintenance(now);
+        let (spoke, has_more) = self.take_in(now);
+        self.settle_address(now, tell);
+        self.announce(now);
+        let spoke = spoke.or_else(|| self.listener.tend(&mut self.sockets, now));
+        for _ in 0..EGRESS_ROUNDS {
+            let sent = self
+                .interface
+                .poll_egress(now, &mut self.device, &mut self.sockets);
+            if sent == PollResult::None {
+                break;
+            }
+        }
+        Pumped { spoke, has_more }
+    }
+
+    fn take_in(&mut self, now: Instant) -> (Option<SocketHandle>, bool) {
+        for _ in 0..BATCH_FRAMES {
+            let taken =
+                self.interface
+                    .poll_ingress_single(now, &mut self.device, &mut self.sockets);
+            if taken == PollIngressSingleResult::None {
+                return (None, false);
+            }
+            self.hear_arp(now);
+            if let Some(spoke) = self.listener.tend(&mut self.sockets, now) {
+                return (Some(spoke), true);
+            }
+        }
+        (None, true)
+    }
+
+    fn hear_arp(&mut self, now: Instant) {
+        while let Some(arp) = self.device.take_heard() {
+            if let Some(address) = self.address()
+                && arp.is_probe_for(address, self.mac)
+            {
+                Arp::announcement(self.mac, address).send(&mut self.device, now);
+            }
+            let answer = self
+                .addresses
+                .link_local()
+                .and_then(|link_local| link_local.hear(&arp, now));
+            if let Some(answer) = answer {
+                answer.send(&mut self.device, now);
+            }
+        }
+    }
+
+    /// Brings the interface's address in line with the one that is wanted.
+    ///
+    /// Not while a donor is connected here: its connection would end with the address. So a lease that runs out, or is taken
+    /// back, stays in use until the deploy is over (against RFC 2131 4.4.5: half a system on a disk is worse), and a link-local
+    /// address is kept when a server turns up at last.
+    fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
+        self.addresses.poll(&mut self.sockets, now);
+        while let Some(arp) = self
+            .addresses
+            .link_local()
+            .and_then(|link_local| link_local.poll(now))
+        {
+            arp.send(&mut self.device, now);
+        }
+        let wanted = self.addresses.wanted();
+        if self.donor.is_some() || wanted == self.assigned {
+            return;
+        }
+        if let Some(lost) = self.address()
+            && wanted.is_none_or(|wanted| wanted.cidr.address() != lost)
+        {
+            tell(NetworkFact::AddressLost {
+                interface: self.name.clone(),
+                address: lost,
+            });
+        }
+        self.assign(wanted);
+        if let Some(assigned) = wanted {
+            Arp::announcement(self.mac, assigned.cidr.address()).send(&mut self.device, now);
+            tell(self.configured(assigned));
+        }
+    }
+
+    fn assign(&mut self, wanted: Option<Assigned>) {
+        self.assigned = wanted;
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            if let Some(assigned) = wanted {
+                // One address fits.
+                let _ = addresses.push(IpCidr::Ipv4(assigned.cidr));
+            }
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv4_route();
+        if let Some(gateway) = wanted.and_then(|assigned| assigned.gateway) {
+            // One route fits.
+            let _ = routes.add_default_ipv4_route(gateway);
+        }
+    }
+
+    fn configured(&self, assigned: Assigned) -> NetworkFact {
+        NetworkFact::AddressConfigured {
+            interface: self.name.clone(),
+            mac: Mac(self.mac.0),
+            address: assigned.cidr.address(),
+            prefix_len: assigned.cidr.prefix_len(),
+            gateway: assigned.gateway,
+            source: assigned.source,
+        }
+    }
+
+    /// The limited broadcast address: a donor hears it whatever network it believes to be in.
+    fn announce(&mut self, now: Instant) {
+        let Some(announced) = &mut self.announced else {
+            return;
+        };
+        if self.assigned.is_none() || now < announced.at {
+            return;
+        }
+        announced.at = now + BEACON_INTERVAL;
+        let to = IpEndpoint::new(Ipv4Address::BROADCAST.into(), BEACON_PORT);
+        let socket = self.sockets.get_mut::<udp::Socket>(self.beacon_socket);
+        // Full: the last one has not left yet, so this one is not missed.
+        let _ = socket.send_slice(&announced.payload, to);
+    }
+
+    /// When `pump` has something to do, frames apart.
+    pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let beacon = self
+            .announced
+            .filter(|_| self.assigned.is_some())
+            .map(|announced| announced.at);
+        let stack = self.interface.poll_at(now, &self.sockets);
+        [
+            beacon,
+            stack,
+            self.addresses.deadline(now),
+            self.listener.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// Sends, and receives nothing: the beacons of others find no room.
+fn beacon_socket() -> udp::Socket<'static> {
+    let none = udp::PacketBuffer::new(vec![], vec![]);
+    let one = udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 2], vec![0; 2 * BEACON_LEN]);
+    let mut socket = udp::Socket::new(none, one);
+    // Neither is the socket bound already nor the port 0.
+    let _ = socket.bind(BEACON_PORT);
+    socket
+}

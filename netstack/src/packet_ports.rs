@@ -1,0 +1,206 @@
+//! The real ports: interfaces found and watched over rtnetlink, a packet ring for each that has a link, time and sleep from
+//! the kernel.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::time::{ClockId, clock_gettime};
+use smoltcp::time::Instant;
+use sys::netdev::{Link, LinkChange, LinkMonitor};
+use sys::packet::{Geometry, PacketSocket};
+
+use crate::device::RingDevice;
+use crate::ports::{PortChange, Ports, Wait};
+
+/// What an event of the epoll set is about.
+const LINKS: u64 = 0;
+const WAKE: u64 = 1;
+const FRAMES: u64 = 2;
+
+/// The interfaces of the network namespace it was opened in.
+#[derive(Debug)]
+pub struct PacketPorts {
+    epoll: OwnedFd,
+    woken: OwnedFd,
+    geometry: Geometry,
+    watch: Mutex<Watch>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    links: LinkMonitor,
+    /// There may be something to read from `links`.
+    is_due: bool,
+    known: Vec<Known>,
+}
+
+/// An Ethernet interface that was seen.
+#[derive(Debug)]
+struct Known {
+    index: u32,
+    was_brought_up: bool,
+    /// It has a ring, or was refused one.
+    is_open: bool,
+}
+
+impl PacketPorts {
+    pub(crate) fn open(geometry: Geometry) -> io::Result<Self> {
+        let links = LinkMonitor::open()?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let watched = epoll::EventFlags::IN;
+        epoll::add(&epoll, &links, epoll::EventData::new_u64(LINKS), watched)?;
+        epoll::add(&epoll, &woken, epoll::EventData::new_u64(WAKE), watched)?;
+        let watch = Mutex::new(Watch {
+            links,
+            is_due: true,
+            known: Vec::new(),
+        });
+        Ok(Self {
+            epoll,
+            woken,
+            geometry,
+            watch,
+        })
+    }
+
+    fn with_watch<T>(&self, f: impl FnOnce(&mut Watch) -> T) -> T {
+        f(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a change of an interface means to the station, if anything.
+    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<RingDevice>> {
+        let link = match change {
+            LinkChange::Gone { index } => {
+                let was_open = watch
+                    .known
+                    .extract_if(.., |known| known.index == index)
+                    .any(|known| known.is_open);
+                return was_open.then_some(PortChange::Gone { index });
+            }
+            LinkChange::State(link) if link.is_ethernet => link,
+            LinkChange::State(_) => return None,
+        };
+        let Watch { links, known, .. } = watch;
+        let at = known.iter().position(|known| known.index == link.index);
+        let at = at.unwrap_or_else(|| {
+            known.push(Known {
+                index: link.index,
+                was_brought_up: false,
+                is_open: false,
+            });
+            known.len().saturating_sub(1)
+        });
+        let known = known.get_mut(at)?;
+        // Once: whoever switches it off later has a reason.
+        if !link.is_up && !known.was_brought_up {
+            known.was_brought_up = true;
+            if let Err(error) = links.bring_up(link.index) {
+                return Some(PortChange::Unusable {
+                    name: link.name,
+                    reason: error.to_string(),
+                });
+            }
+        }
+        if known.is_open {
+            return Some(PortChange::Link {
+                index: link.index,
+                is_up: link.has_carrier,
+            });
+        }
+        if !link.has_carrier {
+            return None;
+        }
+        known.is_open = true;
+        Some(match self.open_device(&link) {
+            Ok(device) => PortChange::Appeared {
+                index: link.index,
+                name: link.name,
+                mac: link.mac,
+                device,
+            },
+            Err(error) => PortChange::Unusable {
+                name: link.name,
+                reason: error.to_string(),
+            },
+        })
+    }
+
+    fn open_device(&self, link: &Link) -> io::Result<RingDevice> {
+        let socket = PacketSocket::open(link.index, self.geometry)?;
+        // It leaves the set when it is closed.
+        epoll::add(
+            &self.epoll,
+            &socket,
+            epoll::EventData::new_u64(FRAMES),
+            epoll::EventFlags::IN,
+        )?;
+        Ok(RingDevice::new(socket, link.mtu))
+    }
+}
+
+impl Wait for PacketPorts {
+    fn now(&self) -> Instant {
+        let now = clock_gettime(ClockId::Monotonic);
+        Instant::from_micros(
+            now.tv_sec
+                .saturating_mul(1_000_000)
+                .saturating_add(now.tv_nsec / 1000),
+        )
+    }
+
+    fn wait(&self, until: Option<Instant>) {
+        let now = self.now();
+        let timeout = until.map(|until| {
+            let micros = (until.total_micros().saturating_sub(now.total_micros())).max(0);
+            Timespec {
+                tv_sec: micros / 1_000_000,
+                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
+            }
+        });
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(FRAMES),
+        }; 8];
+        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
+        let count = epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()).unwrap_or(0);
+        for event in events.iter().take(count) {
+            match event.data.u64() {
+                LINKS => self.with_watch(|watch| watch.is_due = true),
+                WAKE => {
+                    // Empty when another thread was woken too.
+                    let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wake(&self) {
+        // It only fails when the counter is full, and then the wake-up is pending already.
+        let _ = rustix::io::write(&self.woken, &1u64.to_ne_bytes());
+    }
+}
+
+impl Ports for PacketPorts {
+    type Device = RingDevice;
+
+    fn changes(&self) -> Vec<PortChange<RingDevice>> {
+        self.with_watch(|watch| {
+            let mut changes = Vec::new();
+            while watch.is_due {
+                match watch.links.next_change() {
+                    Ok(Some(change)) => changes.extend(self.translate(watch, change)),
+                    Ok(None) => watch.is_due = false,
+                    Err(error) => {
+                        log::debug!("network: reading link changes error={error}");
+                        watch.is_due = false;
+                    }
+                }
+            }
+            changes
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! A simulated link (to come).

@@ -1,0 +1,129 @@
+//! A station: the machine's ports under addresses of their own, announcing a code and accepting one donor at a time.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread;
+
+use thiserror::Error;
+use wire::code::Code;
+use wire::outcome::Outcome;
+
+use crate::config::Config;
+use crate::desk::Desk;
+use crate::engine::Engine;
+use crate::fact::{NetworkFact, Observer};
+use crate::packet_ports::PacketPorts;
+use crate::ports::Ports;
+use crate::stream::Stream;
+
+/// Why there is no station, or no donor.
+#[derive(Debug, Error)]
+pub enum NetstackError {
+    /// The kernel lets us see no interfaces.
+    #[error("watching the network interfaces")]
+    Links(#[source] io::Error),
+    /// No randomness for sequence numbers and transaction numbers.
+    #[error("drawing a seed for the network stack")]
+    Seed(#[source] getrandom::Error),
+    /// The thread that looks after the network could not be started.
+    #[error("starting the network thread")]
+    Thread(#[source] io::Error),
+    /// `accept` was called while a donor is connected.
+    #[error("accepting a donor while another one is served")]
+    Busy,
+}
+
+impl NetstackError {
+    /// A machine without packet sockets cannot be helped over the network.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Links(_) | Self::Seed(_) | Self::Thread(_) => Outcome::Fatal,
+            Self::Busy => Outcome::Retry,
+        }
+    }
+}
+
+/// The machine on the network.
+pub struct Station<P: Ports = PacketPorts> {
+    desk: Arc<Desk<P>>,
+}
+
+impl Station {
+    /// Watches the interfaces from now on: brings up every Ethernet port, and gives each that has a link an address. `observer`
+    /// learns what a console should show; it is called while the network is being worked on and must return at once.
+    ///
+    /// Needs CAP_NET_RAW and CAP_NET_ADMIN. A machine without a port, or without a link, is no error: both may come later.
+    ///
+    /// # Errors
+    /// [`NetstackError::Links`], [`NetstackError::Seed`], [`NetstackError::Thread`].
+    pub fn open(
+        config: Config,
+        observer: impl FnMut(NetworkFact) + Send + 'static,
+    ) -> Result<Self, NetstackError> {
+        let ports = PacketPorts::open(config.geometry()).map_err(NetstackError::Links)?;
+        let seed = getrandom::u64().map_err(NetstackError::Seed)?;
+        let station = Self::over(ports, config, Box::new(observer), seed);
+        let desk = Arc::downgrade(&station.desk);
+        thread::Builder::new()
+            .name("network".into())
+            .spawn(move || Desk::take_care(&desk))
+            .map_err(NetstackError::Thread)?;
+        Ok(station)
+    }
+}
+
+impl<P: Ports> Station<P> {
+    /// A station over any ports, without a thread of its own: while nobody calls, nothing happens. For tests in virtual time.
+    pub fn over(ports: P, config: Config, observer: Observer, seed: u64) -> Self {
+        let engine = Engine::new(config, observer, seed);
+        Self {
+            desk: Arc::new(Desk::new(ports, engine)),
+        }
+    }
+
+    /// Announces `code` once a second on every port that has an address, until a donor connects to TCP 9192 and sends its first
+    /// byte. From then on every other connection is reset.
+    ///
+    /// # Errors
+    /// [`NetstackError::Busy`] while a [`Stream`] exists.
+    pub fn accept(&self, code: &Code) -> Result<Stream<P>, NetstackError> {
+        let payload = wire::beacon::emit(code);
+        let is_free = self.desk.with(|engine, now| {
+            let is_free = engine.is_idle();
+            if is_free {
+                engine.wait_for_donor(payload, now);
+            }
+            is_free
+        });
+        if !is_free {
+            return Err(NetstackError::Busy);
+        }
+        loop {
+            // There is no deadline, so it is never late.
+            if let Ok(peer) = self.desk.work(None, |engine, _| engine.peer()) {
+                return Ok(Stream::new(Arc::clone(&self.desk), peer));
+            }
+        }
+    }
+
+    /// Addresses under which a donor reaches this machine.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.desk.with(|engine, _| engine.addresses())
+    }
+
+    /// The clock of the ports.
+    #[must_use]
+    pub fn now(&self) -> smoltcp::time::Instant {
+        self.desk.now()
+    }
+}
+
+impl<P: Ports> Drop for Station<P> {
+    fn drop(&mut self) {
+        // The caretaker sleeps with the desk in its hands; it looks up and finds that it has the last one.
+        self.desk.wake();
+    }
+}
