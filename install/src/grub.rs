@@ -211,4 +211,6 @@ fn field(bytes: &[u8], offset: usize) -> u16 {
 }
 
 #[cfg(test)]
+pub(crate) mod test_images;
+#[cfg(test)]
 mod tests;

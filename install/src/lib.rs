@@ -3,15 +3,21 @@
 //! Nothing here knows a network or a kernel: bytes come from any `Read`, the disk is the [`disk::Disk`] seam,
 //! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
 
+pub mod boot_files;
 pub mod commit;
 pub mod decode;
+pub mod directory;
 pub mod disk;
 pub mod entry;
 pub mod event;
 pub mod fat;
+pub mod fstab;
 pub mod grub;
+pub mod identity;
+pub mod kernel;
 pub mod layout;
 pub mod marker;
+pub mod menu;
 pub mod pipe;
 pub mod records;
 pub mod state;
