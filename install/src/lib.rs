@@ -6,6 +6,7 @@
 pub mod boot_files;
 pub mod commit;
 pub mod decode;
+pub mod deploy;
 pub mod directory;
 pub mod disk;
 pub mod entry;
@@ -18,6 +19,7 @@ pub mod kernel;
 pub mod layout;
 pub mod marker;
 pub mod menu;
+pub mod package;
 pub mod pipe;
 pub mod records;
 pub mod state;

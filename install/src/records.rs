@@ -1,7 +1,7 @@
 //! The original package stream as records: a donor's bytes in, one package after the other out (`protocol.md` 2).
 //!
 //! Names and lengths are what the donor claims; they are within the limits of `wire::stream` before anybody sees them.
-//! When [`Records::next`] has answered `None`, the stream had its terminator and nothing behind it.
+//! When [`Records::next_header`] has answered `None`, the stream had its terminator and nothing behind it.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
@@ -47,7 +47,7 @@ pub enum RecordsError {
     #[error("receiving {name}: byte {received} of {claimed_len}")]
     Data {
         /// Which package.
-        name: PackageName,
+        name: String,
         /// Bytes of its data so far.
         received: u64,
         /// What was announced.
@@ -75,7 +75,7 @@ pub enum RecordsError {
     #[error("package {name} is sent a second time, at byte {offset} of the stream")]
     Repeated {
         /// Which.
-        name: PackageName,
+        name: String,
         /// Where its second header begins.
         offset: u64,
     },
@@ -92,7 +92,7 @@ pub enum RecordsError {
     #[error("{left} bytes of {name} were not read")]
     Unread {
         /// Which package.
-        name: PackageName,
+        name: String,
         /// How many.
         left: u64,
     },
@@ -159,10 +159,10 @@ impl<'a> Records<'a> {
     ///
     /// # Errors
     /// A header outside the limits, a repeated name, a broken connection, something behind the terminator.
-    pub fn next(&mut self) -> Result<Option<Header>, RecordsError> {
+    pub fn next_header(&mut self) -> Result<Option<Header>, RecordsError> {
         if let Some((header, left)) = self.current.take().filter(|(_, left)| *left > 0) {
             return Err(RecordsError::Unread {
-                name: header.name,
+                name: header.name.to_string(),
                 left,
             });
         }
@@ -189,7 +189,7 @@ impl<'a> Records<'a> {
         }
         if !self.seen.insert(name.package().to_owned()) {
             return Err(RecordsError::Repeated {
-                name,
+                name: name.to_string(),
                 offset: start,
             });
         }
@@ -218,7 +218,7 @@ impl<'a> Records<'a> {
             }
         };
         let got = result.map_err(|source| RecordsError::Data {
-            name: header.name.clone(),
+            name: header.name.to_string(),
             received: header.claimed_len - *left,
             claimed_len: header.claimed_len,
             source,

@@ -38,7 +38,7 @@ type Packages = Vec<(String, Vec<u8>)>;
 fn read_all(source: &mut dyn Source) -> Result<Packages, RecordsError> {
     let mut records = Records::open(source)?;
     let mut packages = Packages::new();
-    while let Some(header) = records.next()? {
+    while let Some(header) = records.next_header()? {
         let mut data = Vec::new();
         let mut buf = [0; 7];
         loop {
@@ -143,10 +143,10 @@ fn data_left_behind_is_never_read_as_a_header() {
     let bytes = stream(&[record("a", &[0; 8])]);
     let mut source = bytes.as_slice();
     let mut records = Records::open(&mut source).unwrap();
-    records.next().unwrap().unwrap();
+    records.next_header().unwrap().unwrap();
     records.read_data(&mut [0; 4]).unwrap();
     assert!(matches!(
-        records.next(),
+        records.next_header(),
         Err(RecordsError::Unread { left: 4, .. })
     ));
 }

@@ -1,0 +1,342 @@
+//! One deploy, from a donor's stream to an installed disk: the order of the steps and nothing else.
+//!
+//! Before anything is written, the stream's first header and the first package's magic were seen and the disk was planned.
+//! After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned. Whatever fails in between leaves
+//! nothing mounted and the marker in place (`disk-layout.md` 3).
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+use wire::stage::Stage;
+
+use crate::boot_files::{self, BootFiles, BootFilesError};
+use crate::commit::{self, CommitError, Installed};
+use crate::decode::{self, DecodeError, DecodeLimits};
+use crate::directory::{Directory, DirectoryError};
+use crate::disk::{Disk, DiskError};
+use crate::event::{Event, Observer};
+use crate::fat::{self, FatError};
+use crate::fstab;
+use crate::identity::{self, IdentityError};
+use crate::layout::{self, Layout, LayoutError, MIB, Role};
+use crate::package::{Intake, PackageError};
+use crate::records::{Header, Records, RecordsError, Source};
+use crate::swap;
+use crate::volumes::{Mounted, Volumes, VolumesError};
+
+/// Enough of a package to recognise its format.
+const HEAD_BYTES: usize = 6;
+/// An fstab longer than this is none.
+const FSTAB_MAX: u64 = 1024 * 1024;
+
+/// What a deploy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for decoding and unpacking, all threads together.
+    pub memory_bytes: u64,
+    /// Threads for decoding; 1 to decode in one.
+    pub threads: u32,
+    /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
+    pub unpacked_max_bytes: Option<u64>,
+}
+
+/// A deploy failed.
+#[derive(Debug, Error)]
+#[error("deploying to {disk}{}", if *wrote { ", which does not boot now" } else { ", where nothing was written" })]
+pub struct DeployError {
+    /// Which disk.
+    pub disk: String,
+    /// Are the old contents gone?
+    pub wrote: bool,
+    /// What failed.
+    #[source]
+    pub step: Box<StepError>,
+}
+
+impl DeployError {
+    /// What follows from it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.step.outcome()
+    }
+}
+
+/// The step that failed.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The stream between packages.
+    #[error("reading the package stream")]
+    Records(#[from] RecordsError),
+    /// The first package, before anything was written.
+    #[error("looking at {package}")]
+    FirstPackage {
+        /// Its name.
+        package: String,
+        /// Why it is none.
+        #[source]
+        source: DecodeError,
+    },
+    /// The disk is too small.
+    #[error("planning the layout")]
+    Layout(#[from] LayoutError),
+    /// No identities for the partitions.
+    #[error("drawing identities for the partitions")]
+    Random(#[from] getrandom::Error),
+    /// Taking the old contents away, or the swap area.
+    #[error("preparing the disk")]
+    Disk(#[from] DiskError),
+    /// The ESP.
+    #[error("preparing the ESP")]
+    Fat(#[from] FatError),
+    /// Making, mounting or unmounting the file systems.
+    #[error("handling the file systems")]
+    Volumes(#[from] VolumesError),
+    /// A package.
+    #[error("installing a package")]
+    Package(#[from] PackageError),
+    /// What the system boots from.
+    #[error("making the system bootable")]
+    BootFiles(#[from] BootFilesError),
+    /// Its identity.
+    #[error("resetting the system's identity")]
+    Identity(#[from] IdentityError),
+    /// Its mount table.
+    #[error("writing the mount table")]
+    Fstab(#[source] DirectoryError),
+    /// The last step.
+    #[error("committing")]
+    Commit(#[from] CommitError),
+}
+
+impl StepError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            StepError::Records(error) => error.outcome(),
+            StepError::FirstPackage { source, .. } => source.outcome(),
+            StepError::Layout(error) => error.outcome(),
+            StepError::Random(_) => Outcome::Fatal,
+            StepError::Disk(error) => error.outcome(),
+            StepError::Fat(error) => error.outcome(),
+            StepError::Volumes(error) => error.outcome(),
+            StepError::Package(error) => error.outcome(),
+            StepError::BootFiles(error) => error.outcome(),
+            StepError::Identity(error) => error.outcome(),
+            StepError::Fstab(error) => error.outcome(),
+            StepError::Commit(error) => error.outcome(),
+        }
+    }
+}
+
+/// Installs what `source` sends onto `disk`.
+///
+/// # Errors
+/// [`DeployError::wrote`] tells whether the old contents are gone. Nothing stays mounted either way.
+pub fn deploy(
+    source: &mut dyn Source,
+    disk: &mut dyn Disk,
+    volumes: &mut dyn Volumes,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Installed, DeployError> {
+    let name = disk.name().to_owned();
+    let error = |wrote| {
+        let disk = name.clone();
+        move |step| DeployError {
+            disk,
+            wrote,
+            step: Box::new(step),
+        }
+    };
+    let (records, first, layout) = prepare(source, disk, observer).map_err(error(false))?;
+    let deploy = Deploy {
+        disk,
+        volumes,
+        options,
+        observer,
+        started: Instant::now(),
+    };
+    deploy.run(records, first, layout).map_err(error(true))
+}
+
+/// A package's header and the first bytes of its data.
+struct First {
+    header: Header,
+    head: Vec<u8>,
+}
+
+/// Everything that can be refused without touching the disk.
+fn prepare<'a>(
+    source: &'a mut dyn Source,
+    disk: &mut dyn Disk,
+    observer: &dyn Observer,
+) -> Result<(Records<'a>, First, Layout), StepError> {
+    let mut records = Records::open(source)?;
+    let header = records.next_header()?.ok_or(RecordsError::NoPackages)?;
+    let mut head = vec![0; HEAD_BYTES];
+    let mut len = 0;
+    while let Some(rest) = head.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match records.read_data(rest)? {
+            0 => break,
+            got => len += got,
+        }
+    }
+    head.truncate(len);
+    // The decoder itself decides; it looks at no more than the magic before it is asked for output.
+    let limits = DecodeLimits {
+        memory_bytes: MIB,
+        threads: 1,
+        output_cap: 0,
+    };
+    decode::decode(head.as_slice(), limits).map_err(|source| StepError::FirstPackage {
+        package: header.name.to_string(),
+        source,
+    })?;
+
+    let layout = plan(disk)?;
+    observer.event(Event::Stage {
+        stage: Stage::Planned,
+        facts: facts(disk.name(), &layout),
+    });
+    let missing = layout.swap_missing_bytes();
+    if missing > 0 {
+        observer.event(Event::Warning(format!(
+            "{} has {} MiB: swap is {} MiB smaller than the usual {} MiB",
+            disk.name(),
+            layout.disk_bytes() / MIB,
+            missing / MIB,
+            layout::SWAP_BYTES / MIB
+        )));
+    }
+    Ok((records, First { header, head }, layout))
+}
+
+fn plan(disk: &dyn Disk) -> Result<Layout, StepError> {
+    let mut failed = None;
+    let mut fresh_id = || {
+        let mut bytes = [0; 16];
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            failed = Some(error);
+        }
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    };
+    let layout = layout::plan(disk.size_bytes(), disk.sector_size(), &mut fresh_id)?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(layout),
+    }
+}
+
+fn facts(disk: &str, layout: &Layout) -> String {
+    let mib = |role| {
+        layout
+            .partition(role)
+            .map_or(0, |partition| layout.len_bytes(partition) / MIB)
+    };
+    format!(
+        "disk={disk} size={}MiB sector={} esp={}MiB swap={}MiB root={}MiB",
+        layout.disk_bytes() / MIB,
+        layout.sector.bytes(),
+        mib(Role::Esp),
+        mib(Role::Swap),
+        mib(Role::Root)
+    )
+}
+
+/// A deploy past the point of no return.
+struct Deploy<'a> {
+    disk: &'a mut dyn Disk,
+    volumes: &'a mut dyn Volumes,
+    options: &'a Options,
+    observer: &'a dyn Observer,
+    started: Instant,
+}
+
+impl Deploy<'_> {
+    fn run(
+        self,
+        records: Records<'_>,
+        first: First,
+        layout: Layout,
+    ) -> Result<Installed, StepError> {
+        self.stage(Stage::Formatting, format!("disk={}", self.disk.name()));
+        commit::begin(self.disk)?;
+        if let Some(esp) = layout.partition(Role::Esp) {
+            fat::format(self.disk, &layout, esp)?;
+        }
+        if let Some(area) = layout.partition(Role::Swap) {
+            swap::format(self.disk, &layout, area)?;
+        }
+        self.disk.flush()?;
+
+        let mounted = self.volumes.mount(self.disk, &layout)?;
+        let filled = self.fill(&mounted, records, first, &layout);
+        let unmounted = self.volumes.unmount(self.disk, mounted);
+        // The first error is the reason; one from unmounting after it would only hide it.
+        let (boot, bytes) = filled?;
+        unmounted?;
+        self.disk.flush()?;
+
+        self.stage(Stage::Committing, format!("disk={}", self.disk.name()));
+        let installed = commit::commit(self.disk, layout, boot.entry, boot.bios.as_ref())?;
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.stage(
+            Stage::Installed,
+            format!(
+                "disk={} bytes={bytes} seconds={seconds:.1}",
+                installed.disk_name()
+            ),
+        );
+        Ok(installed)
+    }
+
+    /// Packages and everything made from them; returns the bytes received.
+    fn fill(
+        &self,
+        mounted: &Mounted,
+        mut records: Records<'_>,
+        first: First,
+        layout: &Layout,
+    ) -> Result<(BootFiles, u64), StepError> {
+        let root_bytes = layout
+            .partition(Role::Root)
+            .map_or(0, |root| layout.len_bytes(root));
+        let cap = self.options.unpacked_max_bytes.unwrap_or(root_bytes);
+        self.stage(Stage::Receiving, format!("package={}", first.header.name));
+        let mut intake = Intake::new(mounted.root.as_fd(), self.options, cap, self.observer);
+        intake.receive(&mut records, &first.header, &first.head)?;
+        while let Some(header) = records.next_header()? {
+            intake.receive(&mut records, &header, &[])?;
+        }
+
+        self.stage(
+            Stage::Finishing,
+            format!("bytes={}", records.offset_bytes()),
+        );
+        let root = Directory::new(mounted.root.as_fd(), "in the installed root");
+        let esp = Directory::new(mounted.esp.as_fd(), "on the ESP");
+        let boot = boot_files::put(root, esp, layout)?;
+        identity::reset(root)?;
+        write_fstab(root, layout).map_err(StepError::Fstab)?;
+        Ok((boot, records.offset_bytes()))
+    }
+
+    fn stage(&self, stage: Stage, facts: String) {
+        self.observer.event(Event::Stage { stage, facts });
+    }
+}
+
+fn write_fstab(root: Directory<'_>, layout: &Layout) -> Result<(), DirectoryError> {
+    let old = root.read("etc/fstab", FSTAB_MAX)?.unwrap_or_default();
+    root.make_directories("etc")?;
+    root.make_directories("boot/efi")?;
+    root.write(
+        "etc/fstab",
+        0o644,
+        &mut fstab::rewrite(&old, layout).as_slice(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

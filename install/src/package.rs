@@ -1,0 +1,244 @@
+//! One package from the stream to the root: three threads, two bounded pipes between them.
+//!
+//!     stream → [pipe] → decode → [pipe] → unpack
+//!
+//! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. An error travels to the right
+//! as the reading stage's error, with its own cause inside; the unpacking stage's error is therefore the whole chain.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+use crate::decode::{self, DecodeLimits};
+use crate::deploy::Options;
+use crate::event::{Event, Observer};
+use crate::pipe::{self, Reader, Writer};
+use crate::records::{Header, Records};
+use crate::unpack::{self, UnpackError, UnpackLimits};
+
+/// Read at once from the stream, and handed at once from decoder to unpacker.
+const CHUNK: usize = 128 * 1024;
+/// A pipe that holds less makes the stages wait for each other's rhythm; one that holds more only costs memory.
+const PIPE_MIN: u64 = 256 * 1024;
+const PIPE_MAX: u64 = 4 * 1024 * 1024;
+/// Between two [`Event::Received`].
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// A package was not installed.
+#[derive(Debug, Error)]
+pub enum PackageError {
+    /// Anything from the network to the file system; the chain below says what.
+    #[error("package {package}")]
+    Unpack {
+        /// Its name.
+        package: String,
+        /// The cause.
+        #[source]
+        source: UnpackError,
+    },
+    /// Its tar ended before its data.
+    #[error("package {package}: data follows the end of the archive")]
+    Leftover {
+        /// Its name.
+        package: String,
+    },
+    /// No thread.
+    #[error("starting a thread for package {package}")]
+    Thread {
+        /// Its name.
+        package: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PackageError {
+    /// As its cause.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            PackageError::Unpack { source, .. } => source.outcome(),
+            PackageError::Leftover { .. } => Outcome::Refuse,
+            PackageError::Thread { .. } => Outcome::Fatal,
+        }
+    }
+}
+
+/// Takes packages into one root, one after the other.
+pub struct Intake<'a> {
+    root: BorrowedFd<'a>,
+    decode_bytes: u64,
+    threads: u32,
+    unpack_limits: UnpackLimits,
+    pipe_bytes: usize,
+    /// Bytes of tar that all packages together may have.
+    cap: u64,
+    /// Bytes of tar so far.
+    unpacked: AtomicU64,
+    observer: &'a dyn Observer,
+    reported: Instant,
+}
+
+impl<'a> Intake<'a> {
+    /// Shares `options.memory_bytes` out: a sixteenth for each pipe, a quarter for the paths of a package, the rest for the
+    /// decoder.
+    #[must_use]
+    pub fn new(
+        root: BorrowedFd<'a>,
+        options: &Options,
+        cap: u64,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        let memory = options.memory_bytes;
+        let pipe_bytes = (memory / 16).clamp(PIPE_MIN, PIPE_MAX);
+        let names_bytes = memory / 4;
+        Self {
+            root,
+            decode_bytes: memory
+                .saturating_sub(names_bytes)
+                .saturating_sub(2 * pipe_bytes),
+            threads: options.threads.max(1),
+            unpack_limits: UnpackLimits::for_memory(names_bytes),
+            pipe_bytes: usize::try_from(pipe_bytes).unwrap_or(CHUNK),
+            cap,
+            unpacked: AtomicU64::new(0),
+            observer,
+            reported: Instant::now(),
+        }
+    }
+
+    /// Unpacks the current record of `records`, whose first bytes `head` were read already.
+    ///
+    /// # Errors
+    /// The root must then not be used.
+    pub fn receive(
+        &mut self,
+        records: &mut Records<'_>,
+        header: &Header,
+        head: &[u8],
+    ) -> Result<(), PackageError> {
+        let package = header.name.to_string();
+        self.observer.event(Event::Package {
+            name: package.clone(),
+            claimed_len: header.claimed_len,
+        });
+        let limits = DecodeLimits {
+            memory_bytes: self.decode_bytes,
+            threads: self.threads,
+            output_cap: self
+                .cap
+                .saturating_sub(self.unpacked.load(Ordering::Relaxed)),
+        };
+        let (compressed_in, compressed_out) = pipe::pipe(self.pipe_bytes);
+        let (tar_in, tar_out) = pipe::pipe(self.pipe_bytes);
+        let mut pump = Pump {
+            records,
+            unpacked: &self.unpacked,
+            observer: self.observer,
+            reported: &mut self.reported,
+        };
+        let (root, unpack_limits, unpacked) = (self.root, &self.unpack_limits, &self.unpacked);
+        let result = thread::scope(|scope| {
+            let named = |name: &str| thread::Builder::new().name(name.to_owned());
+            let pumping =
+                named("stream").spawn_scoped(scope, move || pump.run(head, compressed_in))?;
+            let decoding = named("decode")
+                .spawn_scoped(scope, move || decode_into(compressed_out, tar_in, limits))?;
+            let result = unpack::unpack(tar_out, root, unpack_limits, unpacked);
+            // A stage that panicked did not finish its pipe; the unpacker has seen that as an error.
+            let whole = decoding.join().unwrap_or(false) & pumping.join().unwrap_or(false);
+            Ok((result, whole))
+        });
+        let (result, is_whole) = result.map_err(|source| PackageError::Thread {
+            package: package.clone(),
+            source,
+        })?;
+        result.map_err(|source| PackageError::Unpack {
+            package: package.clone(),
+            source,
+        })?;
+        if is_whole {
+            Ok(())
+        } else {
+            Err(PackageError::Leftover { package })
+        }
+    }
+}
+
+/// The stage that reads the stream.
+struct Pump<'p, 'r> {
+    records: &'p mut Records<'r>,
+    unpacked: &'p AtomicU64,
+    observer: &'p dyn Observer,
+    reported: &'p mut Instant,
+}
+
+impl Pump<'_, '_> {
+    /// True when the whole record went through.
+    fn run(&mut self, head: &[u8], mut to: Writer) -> bool {
+        // A write fails when the decoder is gone; it has told the reason to the unpacker.
+        if to.write_all(head).is_err() {
+            return false;
+        }
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match self.records.read_data(&mut chunk) {
+                Ok(0) => break,
+                Ok(len) => {
+                    if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    to.fail(std::io::Error::other(error));
+                    return false;
+                }
+            }
+            if self.reported.elapsed() >= REPORT_EVERY {
+                self.report();
+            }
+        }
+        self.report();
+        to.finish().is_ok()
+    }
+
+    fn report(&mut self) {
+        *self.reported = Instant::now();
+        self.observer.event(Event::Received {
+            bytes: self.records.offset_bytes(),
+            unpacked_bytes: self.unpacked.load(Ordering::Relaxed),
+        });
+    }
+}
+
+/// The stage that decodes; true when everything went through.
+fn decode_into(from: Reader, mut to: Writer, limits: DecodeLimits) -> bool {
+    let mut decoder = match decode::decode(from, limits) {
+        Ok(decoder) => decoder,
+        Err(error) => {
+            to.fail(std::io::Error::other(error));
+            return false;
+        }
+    };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match decoder.read_tar(&mut chunk) {
+            Ok(0) => return to.finish().is_ok(),
+            Ok(len) => {
+                if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
+                    return false;
+                }
+            }
+            Err(error) => {
+                to.fail(std::io::Error::other(error));
+                return false;
+            }
+        }
+    }
+}
