@@ -77,20 +77,41 @@ impl Console {
     /// # Errors
     /// It did not in time; or it announced a failure, or its kernel died, which is known at once.
     pub fn await_stage(&mut self, stage: Stage, patience: Duration) -> Result<String> {
-        let found = self.await_look(&format!("stage {stage}"), patience, |unread| {
+        match self.await_stage_of(&[stage, Stage::Failed], patience)? {
+            (found, facts) if found == stage => Ok(facts),
+            (_, facts) => Err(HarnessError::TargetFailed {
+                awaited: stage,
+                facts: format!("failed: {facts}"),
+                tail: self.tail(),
+            }),
+        }
+    }
+
+    /// Waits until the target announces one of `stages`, and returns which, and the facts behind it.
+    ///
+    /// # Errors
+    /// It did not in time, or its kernel died.
+    pub fn await_stage_of(
+        &mut self,
+        stages: &[Stage],
+        patience: Duration,
+    ) -> Result<(Stage, String)> {
+        let what = stages
+            .iter()
+            .map(|stage| stage.name())
+            .collect::<Vec<_>>()
+            .join(" or ");
+        let found = self.await_look(&format!("stage {what}"), patience, |unread| {
             let mut consumed = 0;
-            for line in unread.split_inclusive(|byte| *byte == b'\n') {
-                if !line.ends_with(b"\n") {
-                    break;
-                }
+            for line in unread
+                .split_inclusive(|byte| *byte == b'\n')
+                .filter(|line| line.ends_with(b"\n"))
+            {
                 consumed += line.len();
                 let text = String::from_utf8_lossy(line);
                 match Stage::of_line(&text) {
-                    Some((found, facts)) if found == stage => {
-                        return Look::Found(Ok(facts.to_owned()), consumed);
-                    }
-                    Some((Stage::Failed, facts)) => {
-                        return Look::Found(Err(format!("failed: {facts}")), consumed);
+                    Some((stage, facts)) if stages.contains(&stage) => {
+                        return Look::Found(Ok((stage, facts.to_owned())), consumed);
                     }
                     _ if text.contains("Kernel panic") => {
                         return Look::Found(Err(text.trim().to_owned()), consumed);
@@ -100,8 +121,9 @@ impl Console {
             }
             Look::Nothing(consumed)
         })?;
+        let awaited = stages.first().copied().unwrap_or(Stage::Failed);
         found.map_err(|facts| HarnessError::TargetFailed {
-            awaited: stage,
+            awaited,
             facts,
             tail: self.tail(),
         })

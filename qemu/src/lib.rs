@@ -4,12 +4,22 @@
 //! one, or was left in a state that no firmware boots. A host tool; nothing of it enters an image.
 
 pub mod accel;
+pub mod artifacts;
 pub mod console;
+pub mod demo;
+pub mod donor;
 pub mod error;
+pub mod gpt;
+pub mod image;
+pub mod lab;
 pub mod machine;
 pub mod medium;
 pub mod network;
 pub mod process;
 pub mod qmp;
+pub mod replay;
+pub mod runner;
 pub mod running;
+pub mod scenarios;
 pub mod transcript;
+pub mod writelog;

@@ -1,2 +1,270 @@
-//! x
-fn main() {}
+//! `qemu test` runs scenarios, `qemu demo` shows one; both make first what they need. `qemu scenario` and `qemu show`
+//! are what they start in name spaces of its own; nobody else needs them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lexopt::prelude::{Long, Value, ValueExt};
+use qemu::accel::Accel;
+use qemu::artifacts::{Artifacts, Wanted, target_dir, top};
+use qemu::demo::{self, Show};
+use qemu::error::{Doing, HarnessError, Result, chain};
+use qemu::lab::Lab;
+use qemu::machine::Firmware;
+use qemu::runner::{Run, fresh_dir, isolated};
+use qemu::scenarios::{self, Needs, Scenario};
+
+const HELP: &str = "\
+usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER
+       qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
+       qemu make [--slow]                                   only make what scenarios need
+
+  --slow        also what takes long (small-memory)
+  --jobs N      scenarios at the same time (default: half the processors, at least 2)
+  --accel A     kvm or tcg, without trying what works
+
+Each scenario keeps its logs under target/qemu/NAME. Exit status: 0 all passed, 1 not, 2 wrong arguments.
+";
+
+fn main() -> ExitCode {
+    let request = match Request::parse(std::env::args_os().skip(1)) {
+        Ok(request) => request,
+        Err(error) => {
+            eprint!("qemu: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match request.obey() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("qemu: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    command: String,
+    words: Vec<String>,
+    list: bool,
+    slow: bool,
+    debian_system: bool,
+    bios: bool,
+    kexec: bool,
+    jobs: Option<usize>,
+    accel: Option<String>,
+    paths: Paths,
+}
+
+/// For the children: what has been made already.
+#[derive(Debug, Default)]
+struct Paths {
+    kernel: Option<PathBuf>,
+    initramfs: Option<PathBuf>,
+    donor: Option<PathBuf>,
+    demo: Option<PathBuf>,
+    debian: Option<PathBuf>,
+    big: Option<PathBuf>,
+}
+
+impl Request {
+    fn parse(args: impl Iterator<Item = OsString>) -> std::result::Result<Self, lexopt::Error> {
+        let mut request = Self::default();
+        let mut parser = lexopt::Parser::from_args(args);
+        while let Some(argument) = parser.next()? {
+            let paths = &mut request.paths;
+            match argument {
+                Long("help") => request.command = "help".to_owned(),
+                Long("list") => request.list = true,
+                Long("slow") => request.slow = true,
+                Long("bios") => request.bios = true,
+                Long("kexec") => request.kexec = true,
+                Long("jobs") => request.jobs = Some(parser.value()?.parse()?),
+                Long("accel") => request.accel = Some(parser.value()?.string()?),
+                Long("kernel") => paths.kernel = Some(parser.value()?.into()),
+                Long("initramfs") => paths.initramfs = Some(parser.value()?.into()),
+                Long("donor") => paths.donor = Some(parser.value()?.into()),
+                Long("demo") => paths.demo = Some(parser.value()?.into()),
+                Long("big") => paths.big = Some(parser.value()?.into()),
+                // For people it says which system; for children, where it is.
+                Long("debian") if request.command == "demo" => request.debian_system = true,
+                Long("debian") => paths.debian = Some(parser.value()?.into()),
+                Value(word) if request.command.is_empty() => request.command = word.string()?,
+                Value(word) => request.words.push(word.string()?),
+                other => return Err(other.unexpected()),
+            }
+        }
+        match request.command.as_str() {
+            "test" | "demo" | "make" | "scenario" | "show" | "help" => Ok(request),
+            other => Err(lexopt::Error::Custom(
+                format!("no command {other:?}").into(),
+            )),
+        }
+    }
+
+    fn obey(self) -> Result<bool> {
+        match self.command.as_str() {
+            "test" if self.list => {
+                self.list_scenarios();
+                Ok(true)
+            }
+            "test" => self.test(),
+            "demo" => self.demo(),
+            "make" => Artifacts::make(
+                Wanted {
+                    debian: true,
+                    big: self.slow,
+                },
+                &work()?,
+            )
+            .map(|_| true),
+            "scenario" => self.scenario(),
+            "show" => self.show(),
+            _ => {
+                print!("{HELP}");
+                Ok(true)
+            }
+        }
+    }
+
+    fn chosen(&self) -> Vec<&'static Scenario> {
+        let named = |scenario: &&Scenario| {
+            self.words.is_empty()
+                || self
+                    .words
+                    .iter()
+                    .any(|word| scenario.name.contains(word.as_str()))
+        };
+        scenarios::ALL
+            .iter()
+            .filter(named)
+            .filter(|scenario| self.slow || scenario.needs != Needs::Big)
+            .collect()
+    }
+
+    fn list_scenarios(&self) {
+        for scenario in self.chosen() {
+            println!("{:24} {}", scenario.name, scenario.about);
+        }
+    }
+
+    fn test(&self) -> Result<bool> {
+        let chosen = self.chosen();
+        let work = work()?;
+        let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
+        let artifacts = Artifacts::make(
+            Wanted {
+                debian: needs(Needs::Debian),
+                big: needs(Needs::Big),
+            },
+            &work,
+        )?;
+        let accel = self.accel(&artifacts, &work)?;
+        let half = std::thread::available_parallelism().map_or(1, |count| count.get() / 2);
+        let jobs = self.jobs.unwrap_or(half.max(2));
+        eprintln!(
+            "qemu: {} scenarios, {jobs} at a time, {}",
+            chosen.len(),
+            accel.name()
+        );
+        let began = Instant::now();
+        let tally = Run {
+            artifacts,
+            accel,
+            work,
+            jobs,
+        }
+        .all(&chosen);
+        println!(
+            "{} passed, {} failed in {} s",
+            tally.passed,
+            tally.failed,
+            began.elapsed().as_secs()
+        );
+        Ok(tally.failed == 0 && tally.passed > 0)
+    }
+
+    fn demo(&self) -> Result<bool> {
+        let work = work()?;
+        let artifacts = Artifacts::make(
+            Wanted {
+                debian: self.debian_system,
+                big: false,
+            },
+            &work,
+        )?;
+        let accel = self.accel(&artifacts, &work)?;
+        let dir = work.join("demo");
+        fresh_dir(&dir)?;
+        let mut command = isolated()?;
+        command
+            .args(["show", "--accel", accel.name()])
+            .args(artifacts.arguments())
+            .current_dir(&dir);
+        command
+            .args(self.bios.then_some("--bios"))
+            .args(self.kexec.then_some("--kexec"));
+        let status = command.status().doing("starting", "the demo")?;
+        Ok(status.success())
+    }
+
+    fn accel(&self, artifacts: &Artifacts, work: &std::path::Path) -> Result<Accel> {
+        match &self.accel {
+            Some(word) => Accel::parse(word),
+            None => Accel::probe(&artifacts.kernel, work),
+        }
+    }
+
+    fn scenario(self) -> Result<bool> {
+        let name = self.words.first().map(String::as_str).unwrap_or_default();
+        let scenario = scenarios::find(name)?;
+        let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
+        let mut lab = Lab::set_up(self.paths.artifacts()?, accel, scenario.dhcp)?;
+        (scenario.run)(&mut lab).map(|()| true)
+    }
+
+    fn show(self) -> Result<bool> {
+        let firmware = if self.bios {
+            Firmware::Bios
+        } else {
+            Firmware::Uefi
+        };
+        let show = Show {
+            firmware,
+            debian: self.paths.debian.is_some(),
+            kexec: self.kexec,
+        };
+        let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
+        demo::run(show, self.paths.artifacts()?, accel).map(|()| true)
+    }
+}
+
+impl Paths {
+    fn artifacts(self) -> Result<Artifacts> {
+        let needed = |path: Option<PathBuf>, option: &str| {
+            path.ok_or_else(|| HarnessError::Missing {
+                what: option.to_owned(),
+                hint: "started by `qemu test` only".to_owned(),
+            })
+        };
+        Ok(Artifacts {
+            kernel: needed(self.kernel, "--kernel")?,
+            initramfs: needed(self.initramfs, "--initramfs")?,
+            donor: needed(self.donor, "--donor")?,
+            demo: needed(self.demo, "--demo")?,
+            debian: self.debian,
+            big: self.big,
+        })
+    }
+}
+
+/// Where everything is kept.
+fn work() -> Result<PathBuf> {
+    let work = target_dir(&top()).join("qemu");
+    std::fs::create_dir_all(&work).doing("making", work.display())?;
+    Ok(work)
+}

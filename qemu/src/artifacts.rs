@@ -1,0 +1,209 @@
+//! What the scenarios run with: the kernel, the initramfs, the donor, package directories. Each is made by its own
+//! part of the tree, which also decides whether there is anything to do.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::error::{Doing, HarnessError, Result};
+
+/// Programs for the target and the donor are static, so that one build runs everywhere.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Paths of everything; absolute.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// bzImage.
+    pub kernel: PathBuf,
+    /// init and mke2fs as a compressed cpio.
+    pub initramfs: PathBuf,
+    /// The `spk-visor` program.
+    pub donor: PathBuf,
+    /// Package directory of the demo system.
+    pub demo: PathBuf,
+    /// Package directory of Debian, when it was asked for.
+    pub debian: Option<PathBuf>,
+    /// Package directory of the system with a gigabyte of files, when it was asked for.
+    pub big: Option<PathBuf>,
+}
+
+/// Which systems are needed besides the demo.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Debian 12.
+    pub debian: bool,
+    /// A gigabyte unpacked.
+    pub big: bool,
+}
+
+impl Artifacts {
+    /// Makes what is not there yet; says on standard error what it is doing and how long it took.
+    ///
+    /// # Errors
+    /// A part could not be made; its own words came before.
+    pub fn make(wanted: Wanted, work: &Path) -> Result<Self> {
+        let top = top();
+        let steps = Steps {
+            count: 4 + u32::from(wanted.debian) + u32::from(wanted.big),
+            done: std::cell::Cell::new(0),
+        };
+        let kernel = steps.path(
+            "kernel (five minutes the first time)",
+            &mut script(&top, "kernel-config/build"),
+        )?;
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "build",
+            "--quiet",
+            "--release",
+            "--target",
+            TARGET,
+            "-p",
+            "init",
+            "-p",
+            "spk-visor",
+        ]);
+        steps.run("init and spk-visor, static", cargo.current_dir(&top))?;
+        let programs = target_dir(&top).join(TARGET).join("release");
+        let initramfs = work.join("initramfs");
+        steps.initramfs(&top, &programs.join("init"), &initramfs)?;
+        let demo = steps.path(
+            "the demo system's packages",
+            script(&top, "systems/build").arg("demo"),
+        )?;
+        let debian = wanted.debian.then(|| {
+            steps.path(
+                "Debian 12 (minutes the first time)",
+                script(&top, "systems/build").arg("debian"),
+            )
+        });
+        let big = wanted.big.then(|| {
+            steps.path(
+                "a gigabyte of files",
+                script(&top, "systems/build").arg("big"),
+            )
+        });
+        Ok(Self {
+            kernel,
+            initramfs,
+            donor: programs.join("spk-visor"),
+            demo,
+            debian: debian.transpose()?,
+            big: big.transpose()?,
+        })
+    }
+
+    /// The arguments by which a child process of this tool gets the same.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let fixed = [
+            ("--kernel", &self.kernel),
+            ("--initramfs", &self.initramfs),
+            ("--donor", &self.donor),
+            ("--demo", &self.demo),
+        ];
+        let more = [("--debian", &self.debian), ("--big", &self.big)];
+        let more = more
+            .into_iter()
+            .filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        fixed
+            .into_iter()
+            .chain(more)
+            .flat_map(|(option, path)| [option.to_owned(), path.display().to_string()])
+            .collect()
+    }
+}
+
+/// The top of the source tree.
+#[must_use]
+pub fn top() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+/// Where cargo builds.
+#[must_use]
+pub fn target_dir(top: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top.join("target"), |dir| top.join(dir))
+}
+
+fn script(top: &Path, name: &str) -> Command {
+    Command::new(top.join(name))
+}
+
+struct Steps {
+    count: u32,
+    done: std::cell::Cell<u32>,
+}
+
+impl Steps {
+    /// Runs a maker that prints a path.
+    fn path(&self, what: &str, command: &mut Command) -> Result<PathBuf> {
+        let printed = self.run(what, command)?;
+        let path = PathBuf::from(printed.trim());
+        if printed.trim().is_empty() || !path.exists() {
+            return Err(HarnessError::Missing {
+                what: what.to_owned(),
+                hint: format!("its maker printed {:?}", printed.trim()),
+            });
+        }
+        Ok(path)
+    }
+
+    /// Runs a maker; its progress goes where ours goes.
+    fn run(&self, what: &str, command: &mut Command) -> Result<String> {
+        self.done.set(self.done.get() + 1);
+        eprintln!("make {}/{}: {what}", self.done.get(), self.count);
+        let began = Instant::now();
+        let printed = stdout(command)?;
+        let seconds = began.elapsed().as_secs();
+        if seconds > 2 {
+            eprintln!(
+                "make {}/{}: {what}: ready after {seconds} s",
+                self.done.get(),
+                self.count
+            );
+        }
+        Ok(printed)
+    }
+
+    fn initramfs(&self, top: &Path, init: &Path, initramfs: &Path) -> Result<()> {
+        let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args([
+                "run",
+                "--quiet",
+                "--release",
+                "-p",
+                "mkinitramfs",
+                "--",
+                "--init",
+            ])
+            .arg(init);
+        cargo
+            .arg("--mke2fs")
+            .arg(mke2fs.trim())
+            .arg("-o")
+            .arg(initramfs)
+            .current_dir(top);
+        self.run("initramfs", &mut cargo).map(drop)
+    }
+}
+
+fn stdout(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .doing("running", &program)?;
+    if !output.status.success() {
+        return Err(HarnessError::Program {
+            program,
+            status: output.status,
+            output: "see above".to_owned(),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,243 @@
+//! What a scenario works with: its network, its disks, its machines, its donors. One lab per process, in a directory
+//! and a network namespace of its own.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use wire::stage::Stage;
+
+use crate::accel::Accel;
+use crate::artifacts::Artifacts;
+use crate::donor::{Donor, RawDonor};
+use crate::error::{Doing, HarnessError, Result};
+use crate::image::Image;
+use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel};
+use crate::medium::make_cd;
+use crate::network::{Dhcp, Network};
+use crate::running::Running;
+
+/// From the reset to the code on the screen, through firmware and boot loader, on a slow and busy host.
+pub const BOOT: Duration = Duration::from_secs(240);
+/// From the donor's connection to the commit.
+pub const DEPLOY: Duration = Duration::from_secs(600);
+/// From one stage to the next.
+pub const STEP: Duration = Duration::from_secs(120);
+/// The sizes most scenarios use.
+pub const DISK_MIB: u64 = 6 * 1024;
+/// See [`DISK_MIB`].
+pub const MEMORY_MIB: u32 = 512;
+
+/// Everything of one scenario.
+#[derive(Debug)]
+pub struct Lab {
+    /// The product's parts.
+    pub artifacts: Artifacts,
+    /// How machines run.
+    pub accel: Accel,
+    /// Show consoles and donors while they speak.
+    pub live: bool,
+    network: Network,
+    donors: u32,
+}
+
+impl Lab {
+    /// Sets up the network in the namespace of this process; files are made in the current directory.
+    ///
+    /// # Errors
+    /// Not alone in the namespace, or a tool of the host is missing.
+    pub fn set_up(artifacts: Artifacts, accel: Accel, dhcp: Dhcp) -> Result<Self> {
+        Ok(Self {
+            artifacts,
+            accel,
+            live: false,
+            network: Network::set_up(dhcp)?,
+            donors: 0,
+        })
+    }
+
+    /// The scenario's network.
+    pub const fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// A blank virtio disk with 512-byte sectors.
+    ///
+    /// # Errors
+    /// The host's disk is full.
+    pub fn disk(&self, name: &str, size_mib: u64) -> Result<DiskSpec> {
+        let path = PathBuf::from(format!("{name}.img"));
+        Image::create(&path, size_mib)?;
+        Ok(DiskSpec::new(path, &format!("SMV-{name}")))
+    }
+
+    /// Boots the shim without firmware in between.
+    #[must_use]
+    pub fn kernel(&self, more: &str) -> Medium {
+        let (kernel, initramfs) = (
+            self.artifacts.kernel.clone(),
+            self.artifacts.initramfs.clone(),
+        );
+        Medium::Kernel {
+            kernel,
+            initramfs,
+            cmdline: cmdline(more),
+        }
+    }
+
+    /// Boots the shim from a CD.
+    ///
+    /// # Errors
+    /// The CD cannot be made.
+    pub fn cd(&self, more: &str) -> Result<Medium> {
+        let here = std::env::current_dir().doing("asking for", "the current directory")?;
+        let iso = here.join("shim.iso");
+        make_cd(
+            &iso,
+            &self.artifacts.kernel,
+            &self.artifacts.initramfs,
+            &cmdline(more),
+        )?;
+        Ok(Medium::Cd(iso))
+    }
+
+    /// The usual machine: 512 MiB, one virtio card.
+    ///
+    /// # Errors
+    /// No tap.
+    pub fn machine(
+        &mut self,
+        firmware: Firmware,
+        disks: Vec<DiskSpec>,
+        medium: Medium,
+    ) -> Result<Machine> {
+        let nics = vec![self.network.nic(NicModel::Virtio, true)?];
+        Ok(Machine {
+            name: "target".to_owned(),
+            firmware,
+            memory_mib: MEMORY_MIB,
+            disks,
+            nics,
+            medium,
+        })
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// QEMU refused.
+    pub fn start(&self, machine: &Machine) -> Result<Running> {
+        let live = self.live.then(|| format!("  {:8}|", machine.name));
+        Running::start(machine, self.accel, live)
+    }
+
+    /// Starts the real donor.
+    ///
+    /// # Errors
+    /// The program is not there.
+    pub fn donor(&mut self, code: &str, packages: &Path) -> Result<Donor> {
+        self.donors += 1;
+        let log = PathBuf::from(format!("donor-{}.log", self.donors));
+        let live = self.live.then(|| "  donor   |".to_owned());
+        Donor::start(&self.artifacts.donor, code, packages, &log, live)
+    }
+
+    /// Serves `packages` to the machine that is waiting, and sees both ends succeed.
+    ///
+    /// # Errors
+    /// Either end failed.
+    pub fn deploy(&mut self, target: &mut Running, packages: &Path) -> Result<()> {
+        let code = await_code(target)?;
+        let mut donor = self.donor(&code, packages)?;
+        target.console.await_stage(Stage::Accepted, STEP)?;
+        target.console.await_stage(Stage::Installed, DEPLOY)?;
+        donor.must_succeed(STEP)
+    }
+
+    /// [`Lab::deploy`] with the demo's packages.
+    ///
+    /// # Errors
+    /// Either end failed.
+    pub fn deploy_demo(&mut self, target: &mut Running) -> Result<()> {
+        let packages = self.artifacts.demo.clone();
+        self.deploy(target, &packages)
+    }
+
+    /// A connection to the target, made by ourselves.
+    ///
+    /// # Errors
+    /// No beacon, or no connection.
+    pub fn raw_donor(&self, code: &str) -> Result<RawDonor> {
+        RawDonor::connect(crate::donor::hear_beacon(code, STEP)?)
+    }
+
+    /// Asks the deployed daemon how it is.
+    ///
+    /// # Errors
+    /// No answer, or not a 200.
+    pub fn health(&self, machine: &Machine, patience: Duration) -> Result<String> {
+        let mac = machine
+            .nics
+            .first()
+            .map(|nic| nic.mac.as_str())
+            .unwrap_or_default();
+        let end = Instant::now() + patience;
+        loop {
+            let answer = match self.network.lease(mac) {
+                Some(address) => http_get(IpAddr::V4(address), 8080, "/health"),
+                None => Err(HarnessError::unexpected(mac, "a lease", "none")),
+            };
+            match answer {
+                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(500)),
+                Err(error) => return Err(error),
+                Ok(text)
+                    if text.starts_with("HTTP/1.1 200") || text.starts_with("HTTP/1.0 200") =>
+                {
+                    return Ok(text);
+                }
+                Ok(text) => return Err(HarnessError::unexpected("/health", "status 200", text)),
+            }
+        }
+    }
+}
+
+/// What every shim of the tests is started with.
+fn cmdline(more: &str) -> String {
+    format!("console=tty0 console=ttyS0,115200 printk.devkmsg=on smv.policy=legacy {more}")
+        .trim()
+        .to_owned()
+}
+
+/// Waits until the machine shows its code.
+///
+/// # Errors
+/// It does not in time.
+pub fn await_code(target: &mut Running) -> Result<String> {
+    let facts = target.console.await_stage(Stage::Waiting, BOOT)?;
+    let code = facts
+        .split_whitespace()
+        .find_map(|fact| fact.strip_prefix("code="));
+    code.map(str::to_owned).ok_or_else(|| {
+        HarnessError::unexpected("the line of stage waiting", "code=…", facts.clone())
+    })
+}
+
+/// One request of HTTP/1.0: whatever comes until the peer closes.
+fn http_get(address: IpAddr, port: u16, path: &str) -> Result<String> {
+    let patience = Duration::from_secs(5);
+    let mut stream = TcpStream::connect_timeout(&(address, port).into(), patience)
+        .doing("connecting to", address)?;
+    stream
+        .set_read_timeout(Some(patience))
+        .doing("limiting", address)?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())
+        .doing("asking", address)?;
+    let mut answer = Vec::new();
+    stream
+        .take(64 * 1024)
+        .read_to_end(&mut answer)
+        .doing("reading from", address)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

@@ -1,0 +1,130 @@
+//! From a blank machine to the installed system, in one run of QEMU: the firmware falls through to the CD, and after the
+//! deploy it finds the disk by itself.
+
+use std::time::Duration;
+
+use wire::stage::Stage;
+
+use crate::error::{HarnessError, Result};
+use crate::lab::{DISK_MIB, Lab, STEP};
+use crate::machine::{Firmware, Machine};
+use crate::running::Running;
+
+use super::{DEMO_LOGIN, LOGIN};
+
+pub(super) fn uefi_reboot(lab: &mut Lab) -> Result<()> {
+    let (_, mut target) = blank_to_login(lab, Firmware::Uefi, "reboot")?;
+    login_and_look(&mut target)
+}
+
+pub(super) fn bios_reboot(lab: &mut Lab) -> Result<()> {
+    blank_to_login(lab, Firmware::Bios, "reboot").map(drop)
+}
+
+pub(super) fn uefi_kexec(lab: &mut Lab) -> Result<()> {
+    blank_to_login(lab, Firmware::Uefi, "kexec").map(drop)
+}
+
+pub(super) fn bios_kexec(lab: &mut Lab) -> Result<()> {
+    let (_, mut target) = blank_to_login(lab, Firmware::Bios, "kexec")?;
+    target.reset()?;
+    target.console.await_text(DEMO_LOGIN, LOGIN).map(drop)
+}
+
+/// CD, code, donor, commit, `after`, login prompt, daemon.
+fn blank_to_login(lab: &mut Lab, firmware: Firmware, after: &str) -> Result<(Machine, Running)> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.cd(&format!("smv.after={after}"))?;
+    let machine = lab.machine(firmware, vec![disk], medium)?;
+    let mut target = lab.start(&machine)?;
+    lab.deploy_demo(&mut target)?;
+    let facts = target.console.await_stage(Stage::Leaving, STEP)?;
+    if !facts.contains(&format!("how={after}")) {
+        return Err(HarnessError::unexpected(
+            "the way the target leaves",
+            format!("how={after}"),
+            facts,
+        ));
+    }
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    lab.health(&machine, STEP)?;
+    Ok((machine, target))
+}
+
+/// What only a shell can tell: everything in fstab is mounted, swap is on, the identity is the machine's own.
+fn login_and_look(target: &mut Running) -> Result<()> {
+    target.console.send("root")?;
+    target.console.await_text("# ", STEP)?;
+    let checks = [
+        ("mount | grep ' / '", "ext4"),
+        ("mount | grep ' /boot/efi '", "vfat"),
+        ("cat /proc/swaps", "partition"),
+        ("wc -c </etc/machine-id", "33"),
+        ("test ! -d /sys/firmware/efi || echo uefi", "uefi"),
+    ];
+    look(target, &checks)
+}
+
+pub(super) fn debian(lab: &mut Lab) -> Result<()> {
+    let Some(packages) = lab.artifacts.debian.clone() else {
+        return Err(HarnessError::Missing {
+            what: "the Debian packages".into(),
+            hint: "systems/build debian".into(),
+        });
+    };
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.cd("smv.after=reboot")?;
+    let mut machine = lab.machine(Firmware::Uefi, vec![disk], medium)?;
+    machine.memory_mib = 1024;
+    let mut target = lab.start(&machine)?;
+    lab.deploy(&mut target, &packages)?;
+    target.console.await_stage(Stage::Leaving, STEP)?;
+    target
+        .console
+        .await_text("smechvisor-debian login:", LOGIN)?;
+    target.console.send("root")?;
+    target.console.await_text("# ", STEP)?;
+    await_running(&mut target)?;
+    let checks = [
+        ("findmnt -no FSTYPE /", "ext4"),
+        ("findmnt -no FSTYPE /boot/efi", "vfat"),
+        (
+            "findmnt --verify 2>&1 | tail -n 1",
+            "0 parse errors, 0 errors",
+        ),
+        ("swapon --show=TYPE,SIZE --noheadings", "partition"),
+        ("wc -c </etc/machine-id", "33"),
+        ("ls /etc/ssh/ssh_host_*_key | wc -l", "3"),
+        ("systemctl is-active ssh", "active"),
+    ];
+    look(&mut target, &checks)
+}
+
+/// `--wait` returns when the boot has come to its end; `degraded` names the units that failed.
+fn await_running(target: &mut Running) -> Result<()> {
+    let (state, _) = target.console.shell(
+        "systemctl is-system-running --wait",
+        Duration::from_secs(300),
+    )?;
+    if state.ends_with("running") {
+        return Ok(());
+    }
+    let (units, _) = target
+        .console
+        .shell("systemctl --failed --no-pager --plain --no-legend", STEP)?;
+    Err(HarnessError::unexpected(
+        "systemctl is-system-running",
+        "running",
+        format!("{state}: {units}"),
+    ))
+}
+
+fn look(target: &mut Running, checks: &[(&str, &str)]) -> Result<()> {
+    for (command, expected) in checks {
+        let (printed, _) = target.console.shell(command, STEP)?;
+        if !printed.contains(expected) {
+            return Err(HarnessError::unexpected(*command, *expected, printed));
+        }
+    }
+    Ok(())
+}

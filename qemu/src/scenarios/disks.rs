@@ -1,0 +1,122 @@
+//! The disk gate: what may not be taken is refused before anything is written.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use wire::stage::Stage;
+
+use crate::error::{Doing, HarnessError, Result};
+use crate::image::{FirstSector, Image};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP};
+use crate::machine::{DiskSpec, Firmware, Machine, Medium};
+use crate::running::Running;
+
+use super::{deploy_and_power_off, image};
+
+pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", 256)?;
+    let (machine, mut target) = start(lab, vec![disk], "")?;
+    // Refused before a donor is invited, or when one has come.
+    if let (Stage::Waiting, facts) = target
+        .console
+        .await_stage_of(&[Stage::Waiting, Stage::Failed], BOOT)?
+    {
+        let code = facts
+            .split_whitespace()
+            .find_map(|fact| fact.strip_prefix("code="))
+            .unwrap_or_default();
+        let mut donor = lab.donor(code, &lab.artifacts.demo.clone())?;
+        target.console.await_stage(Stage::Failed, DEPLOY)?;
+        donor.must_fail(STEP)?;
+    }
+    image(&machine).must_be_untouched()
+}
+
+pub(super) fn none(lab: &mut Lab) -> Result<()> {
+    let (_, mut target) = start(lab, Vec::new(), "")?;
+    refused(&mut target)
+}
+
+pub(super) fn two(lab: &mut Lab) -> Result<()> {
+    let disks = vec![lab.disk("first", DISK_MIB)?, lab.disk("second", DISK_MIB)?];
+    let (machine, mut target) = start(lab, disks, "")?;
+    refused(&mut target)?;
+    drop(target);
+    let [first, second] = machine.disks.as_slice() else {
+        return Ok(());
+    };
+    let first = Image::new(&first.image, 512);
+    first.must_be_untouched()?;
+    Image::new(&second.image, 512).must_be_untouched()?;
+    // By serial number: which of the two is vda is nobody's business.
+    let medium = lab.kernel("smv.after=poweroff smv.disk=SMV-second");
+    let mut target = lab.start(&Machine {
+        medium,
+        ..machine.clone()
+    })?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    first.must_be_untouched()?;
+    Image::new(&second.image, 512).must_be_complete()
+}
+
+pub(super) fn used(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    // Somebody's table of partitions, and somebody's data behind it.
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&disk.image)
+        .doing("opening", disk.image.display())?;
+    for (at, bytes) in [
+        (446, &[0x80_u8, 1, 1, 0, 0x83][..]),
+        (510, &[0x55, 0xaa]),
+        (1 << 20, b"somebody's thesis"),
+    ] {
+        file.write_all_at(bytes, at)
+            .doing("writing", disk.image.display())?;
+    }
+    let before = image_bytes(&file)?;
+    let (machine, mut target) = start(lab, vec![disk], "")?;
+    refused(&mut target)?;
+    drop(target);
+    if image(&machine).first_sector()? != FirstSector::BootCode || image_bytes(&file)? != before {
+        return Err(HarnessError::unexpected(
+            "the used disk",
+            "no change",
+            "other bytes in its first 2 MiB",
+        ));
+    }
+    // The end of the serial number, SMV-disk.
+    let medium = lab.kernel("smv.after=poweroff smv.wipe=V-disk");
+    deploy_and_power_off(lab, &Machine { medium, ..machine })
+}
+
+fn image_bytes(file: &File) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; 2 << 20];
+    file.read_exact_at(&mut bytes, 0)
+        .doing("reading", "the used disk")?;
+    Ok(bytes)
+}
+
+fn start(lab: &mut Lab, disks: Vec<DiskSpec>, more: &str) -> Result<(Machine, Running)> {
+    let medium: Medium = lab.kernel(more);
+    let machine = lab.machine(Firmware::Bios, disks, medium)?;
+    let target = lab.start(&machine)?;
+    Ok((machine, target))
+}
+
+/// The target says why it takes no disk, and shows no code.
+fn refused(target: &mut Running) -> Result<()> {
+    match target
+        .console
+        .await_stage_of(&[Stage::Failed, Stage::Waiting], BOOT)?
+    {
+        (Stage::Failed, _) => Ok(()),
+        (stage, facts) => Err(HarnessError::unexpected(
+            "the target",
+            "a refusal",
+            format!("{stage}: {facts}"),
+        )),
+    }
+}

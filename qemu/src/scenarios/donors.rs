@@ -1,0 +1,166 @@
+//! Donors that die, lie or are none. What they leave behind must not boot, and the next donor must succeed.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wire::stage::Stage;
+
+use crate::donor::{self, Noise, RawDonor};
+use crate::error::{Doing, HarnessError, Result};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_code};
+use crate::machine::{Firmware, Machine};
+use crate::process::run;
+use crate::running::Running;
+
+use super::{DEMO_LOGIN, LOGIN, image};
+
+/// More than all buffers between donor and disk hold, so that a donor killed early has not sent everything.
+const FILLER_MIB: usize = 48;
+
+pub(super) fn killed(lab: &mut Lab) -> Result<()> {
+    let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.cd("smv.after=reboot")?;
+    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    let mut target = lab.start(&machine)?;
+
+    let code = await_code(&mut target)?;
+    let mut donor = lab.donor(&code, &packages)?;
+    target.console.await_stage(Stage::Receiving, DEPLOY)?;
+    donor.kill();
+    target.console.await_stage(Stage::Failed, STEP)?;
+    await_code(&mut target)?;
+    image(&machine).must_be_interrupted()?;
+
+    // The disk is first in the boot order: that the CD starts again shows that the firmware passed it by.
+    target.reset()?;
+    target.console.await_stage(Stage::Starting, BOOT)?;
+    lab.deploy_demo(&mut target)?;
+    target.console.await_text(DEMO_LOGIN, LOGIN).map(drop)
+}
+
+pub(super) fn corrupt_xz(lab: &mut Lab) -> Result<()> {
+    refused_then_retried(lab, |donor, packages| {
+        for (number, (name, mut data)) in packages.into_iter().enumerate() {
+            if number == 1 {
+                let middle = data.len() / 2;
+                data.iter_mut()
+                    .skip(middle)
+                    .take(64)
+                    .for_each(|byte| *byte ^= 0xff);
+            }
+            donor.package(&name, &data)?;
+        }
+        donor.send(&0u32.to_be_bytes())
+    })
+}
+
+pub(super) fn no_terminator(lab: &mut Lab) -> Result<()> {
+    refused_then_retried(lab, |donor, packages| {
+        packages
+            .iter()
+            .try_for_each(|(name, data)| donor.package(name, data))
+    })
+}
+
+pub(super) fn pestered(lab: &mut Lab) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let code = await_code(&mut target)?;
+    let address = donor::hear_beacon(&code, STEP)?;
+    donor::pester(address)?;
+    donor::pester(address)?;
+    image(&machine).must_be_untouched()?;
+    // Each wrong opening ends in a new code; the last one shown is the one that counts.
+    let code = last_code(&target)?;
+    let mut donor = lab.donor(&code, &lab.artifacts.demo.clone())?;
+    await_installed(&mut target)?;
+    donor.must_succeed(STEP)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+type Packages = Vec<(String, Vec<u8>)>;
+
+/// A first donor misbehaves; the target must say so, leave the disk unbootable, and take the second donor.
+fn refused_then_retried(
+    lab: &mut Lab,
+    misbehave: impl FnOnce(&mut RawDonor, Packages) -> Result<()>,
+) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let code = await_code(&mut target)?;
+    let mut donor = lab.raw_donor(&code)?;
+    // A reset in the middle of sending is what a refusal looks like from here; the target's own words decide.
+    let _ = misbehave(&mut donor, donor::packages(&lab.artifacts.demo)?);
+    if donor.finish() {
+        return Err(HarnessError::unexpected(
+            "the connection's end",
+            "a reset",
+            "an orderly close, which means success",
+        ));
+    }
+    target.console.await_stage(Stage::Failed, DEPLOY)?;
+    image(&machine).must_be_interrupted()?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+fn waiting(lab: &mut Lab) -> Result<(Machine, Running)> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.kernel("smv.after=poweroff");
+    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    let target = lab.start(&machine)?;
+    Ok((machine, target))
+}
+
+/// Failures of the intruders may still be on their way to the console.
+fn await_installed(target: &mut Running) -> Result<()> {
+    loop {
+        if let (Stage::Installed, _) = target
+            .console
+            .await_stage_of(&[Stage::Installed, Stage::Failed], DEPLOY)?
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn last_code(target: &Running) -> Result<String> {
+    let text = target.console.text();
+    let mut lines = text.lines().rev().filter_map(Stage::of_line);
+    let code = lines.find(|(stage, _)| *stage == Stage::Waiting);
+    let code = code.and_then(|(_, facts)| {
+        facts
+            .split_whitespace()
+            .find_map(|fact| fact.strip_prefix("code="))
+    });
+    code.map(str::to_owned)
+        .ok_or_else(|| HarnessError::unexpected("the console", "a code", "none"))
+}
+
+/// The packages of `from` and one more, last by name, that does not compress.
+fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(to).doing("making", to.display())?;
+    for (name, data) in donor::packages(from)? {
+        let path = to.join(name);
+        std::fs::write(&path, data).doing("writing", path.display())?;
+    }
+    let filler = to.join("zz-filler");
+    let mut noise = Noise(2);
+    let bytes: Vec<u8> = (0..FILLER_MIB << 17)
+        .flat_map(|_| noise.word().to_le_bytes())
+        .collect();
+    File::create(&filler)
+        .and_then(|mut file| file.write_all(&bytes))
+        .doing("writing", filler.display())?;
+    let package = to.join("zz-filler.tar.xz");
+    run(Command::new("tar")
+        .args(["-C"])
+        .arg(to)
+        .args(["-I", "xz -0 -T2", "--remove-files", "-cf"])
+        .arg(&package)
+        .arg("zz-filler"))?;
+    to.canonicalize().doing("resolving", to.display())
+}
