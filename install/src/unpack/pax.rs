@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn record_may_contain_newlines_and_equals() {
         let extended =
-            Extended::parse(b"29 SCHILY.xattr.user.a=b=\n=\nc\n11 mtime=7\n").expect("two records");
+            Extended::parse(b"30 SCHILY.xattr.user.a=b=\n=\nc\n11 mtime=7\n").expect("two records");
         assert_eq!(extended.xattrs.len(), 1);
         assert_eq!(extended.xattrs[0].name, b"user.a");
         assert_eq!(extended.xattrs[0].value, b"b=\n=\nc");

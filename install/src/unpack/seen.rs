@@ -29,10 +29,11 @@ impl Seen {
     /// Remembers a path, unless this package had it before or has made the way to it a symbolic link.
     pub fn admit(&mut self, path: &Name, is_link: bool) -> Result<(), Refusal> {
         let parent = path.parent();
-        if parent != self.way && !self.links.is_empty() {
-            if let Some(link) = prefixes(parent).find(|way| self.links.contains(&self.hash(way))) {
-                return Err(Refusal::ThroughOwnLink(Shown::of(link)));
-            }
+        if parent != self.way
+            && !self.links.is_empty()
+            && let Some(link) = prefixes(parent).find(|way| self.links.contains(&self.hash(way)))
+        {
+            return Err(Refusal::ThroughOwnLink(Shown::of(link)));
         }
         parent.clone_into(&mut self.way);
         let hash = self.hash(path.as_bytes());
