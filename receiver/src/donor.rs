@@ -2,11 +2,18 @@
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use install::records::Source;
 
 /// A connected donor: an ordered byte stream, and one word back at the end.
 pub trait Donor: Read + Send {
     /// Where it came from.
     fn peer(&self) -> SocketAddr;
+
+    /// Everything has been said: from now on a read that waits longer than `wait` may fail with `TimedOut`. A network that
+    /// cannot do that leaves it; the end of a donor that neither closes nor sends is then noticed after its stall time.
+    fn hurry(&mut self, _wait: Duration) {}
 
     /// Closes in order (FIN): the donor may take that for success (`protocol.md` 2). Returns when the peer has
     /// acknowledged it or a bounded time has passed.
@@ -17,6 +24,12 @@ pub trait Donor: Read + Send {
 
     /// Resets the connection (RST): the donor must take that for failure.
     fn fail(self: Box<Self>);
+}
+
+impl Source for Box<dyn Donor> {
+    fn hurry(&mut self, wait: Duration) {
+        self.as_mut().hurry(wait);
+    }
 }
 
 /// Announces the code and waits for one donor at a time.

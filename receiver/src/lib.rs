@@ -3,9 +3,14 @@
 
 pub mod blockdisk;
 pub mod children;
+pub mod disks;
 pub mod donor;
 pub mod gate;
 pub mod inventory;
+pub mod screen;
+pub mod session;
 pub mod slice;
 pub mod uevents;
 pub mod volumes;
+
+pub use session::{Deployed, Options, SessionError, run};

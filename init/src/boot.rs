@@ -1,0 +1,100 @@
+//! The order of the boot (`boot.md` 1): mounts, consoles, signals, settings, policy, network, deploy, leave.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use install::deploy;
+use receiver::gate::Wish;
+use receiver::disks::Disks;
+use receiver::screen::{Screen, chain};
+use wire::stage::Stage;
+
+use crate::cmdline::{self, After, Policy, Settings};
+use crate::console::{self, Console};
+use crate::memory::Memory;
+use crate::network::Wire;
+use crate::{keys, leave, mounts, signals};
+
+/// The key that turns an unattended machine into one that takes a system from anybody.
+const LEGACY_KEY: u8 = b'l';
+
+/// Boots the machine: from the kernel's first call of PID 1 to the last system call.
+pub fn run() -> ! {
+    let mounted = mounts::mount_all();
+    let console = console::open();
+    watch_for_panics();
+    for error in mounted.err().unwrap_or_default() {
+        console.warning(&chain(&error)); // what depends on it will say what it misses
+    }
+    if let Err(error) = signals::answer(console) {
+        console.warning(&format!("answering signals: {}", chain(&error)));
+    }
+    let line = fs::read("/proc/cmdline").unwrap_or_default(); // an empty line asks for nothing: no disk is at risk
+    let line = String::from_utf8_lossy(&line);
+    let memory = Memory::read();
+    let firmware = if Path::new(mounts::EFIVARS).exists() { "uefi" } else { "bios" };
+    let version = env!("CARGO_PKG_VERSION");
+    console.stage(Stage::Starting, &format!("version={version} firmware={firmware} memory={}MiB", memory.total_bytes >> 20));
+    match cmdline::parse(&line) {
+        Ok(settings) => install(settings, memory, console),
+        Err(error) => {
+            console.stage(Stage::Failed, &chain(&error));
+            leave::give_up(cmdline::after_if_readable(&line), console);
+        }
+    }
+}
+
+/// With settings that can be followed.
+fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
+    let after = settings.after;
+    if settings.policy != Some(Policy::Legacy) {
+        await_legacy_key(after, console);
+    }
+    let mut network = match Wire::open(settings.ip, memory.total_bytes, console) {
+        Ok(network) => network,
+        Err(error) => {
+            console.stage(Stage::Failed, &chain(&error));
+            leave::give_up(after, console);
+        }
+    };
+    let options = receiver::Options {
+        disks: Disks::Machine,
+        wish: Wish { disk: settings.disk, wipe: settings.wipe },
+        deploy: deploy_options(memory),
+        policy: "legacy",
+    };
+    match receiver::run(&options, &mut network, console) {
+        Ok(deployed) => leave::boot(deployed, after, console),
+        Err(_shown) => leave::give_up(after, console),
+    }
+}
+
+fn await_legacy_key(after: After, console: &Console) {
+    console.stage(
+        Stage::Starting,
+        "policy=none; this build knows legacy (smv.policy=legacy, or press l here): anybody on this network may then install \
+         this machine, UNAUTHENTICATED; secret and pinned are not in this build yet",
+    );
+    if !keys::wait_for(LEGACY_KEY) {
+        console.stage(Stage::Failed, "choosing a policy: none is given and no terminal is left to press a key at");
+        leave::give_up(after, console);
+    }
+    console.stage(Stage::Starting, "policy=legacy UNAUTHENTICATED chosen=key");
+}
+
+fn deploy_options(memory: Memory) -> deploy::Options {
+    let threads = thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    deploy::Options { memory_bytes: memory.decoder_bytes(), threads, unpacked_max_bytes: None }
+}
+
+/// `panic = "abort"` would end PID 1 and with it the kernel, its message scrolled away. Instead: last words, what is dirty
+/// written, time to read, reboot. The disk is unbootable or complete at any time, so that nothing is made worse.
+fn watch_for_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        console::last_words(&format!("a bug in init: {info}"));
+        rustix::fs::sync();
+        thread::sleep(leave::READING_TIME); // for a person's eyes
+        leave::reboot_now();
+    }));
+}

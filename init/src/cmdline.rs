@@ -1,0 +1,258 @@
+//! The kernel command line: what the person in charge asked of this boot (`boot.md` 2).
+//!
+//! Text of `/proc/cmdline` in, [`Settings`] out. Only words that begin with `smv.` are ours; one of those that is unknown,
+//! repeated or has a bad value is an error that names it, because a misspelt `smv.disk` must not pick another disk.
+
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+const OURS: &str = "smv.";
+
+/// Who may send a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Anybody who can reach this machine: the original stream, unauthenticated (`protocol.md` 2).
+    Legacy,
+}
+
+/// What follows a deploy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum After {
+    /// Through the firmware into the disk.
+    #[default]
+    Reboot,
+    /// Straight into the installed kernel.
+    Kexec,
+    /// Off, for a machine that is deployed here and used elsewhere.
+    PowerOff,
+}
+
+/// Which interface a static address belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nic {
+    /// By the kernel's name.
+    Name(String),
+    /// By its hardware address.
+    Mac([u8; 6]),
+}
+
+/// A static IPv4 configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticIp {
+    /// Our address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix, 1 to 32.
+    pub prefix_len: u8,
+    /// The router, when there is one.
+    pub gateway: Option<Ipv4Addr>,
+    /// The interface; without it, the only one there is.
+    pub nic: Option<Nic>,
+}
+
+/// Where our address comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ip {
+    /// DHCP on every interface, link-local where nobody answers.
+    #[default]
+    Dhcp,
+    /// Told.
+    Static(StaticIp),
+}
+
+/// Everything `smv.*` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `smv.disk=`: path or serial number.
+    pub disk: Option<String>,
+    /// `smv.wipe=`: the confirmation that a disk with data on it may be taken.
+    pub wipe: Option<String>,
+    /// `smv.policy=`.
+    pub policy: Option<Policy>,
+    /// `smv.after=`.
+    pub after: After,
+    /// `smv.ip=`.
+    pub ip: Ip,
+}
+
+/// A word that begins with `smv.` and cannot be followed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CmdlineError {
+    /// No such key.
+    #[error("reading the kernel command line: unknown key {key} (value {value:?})")]
+    Unknown {
+        /// As written.
+        key: String,
+        /// As written, without its quotes.
+        value: String,
+    },
+    /// The same key twice, even with the same value.
+    #[error("reading the kernel command line: {key} is given twice, the second time as {value:?}")]
+    Repeated {
+        /// Which.
+        key: String,
+        /// The second value.
+        value: String,
+    },
+    /// The value is not one of those the key takes.
+    #[error("reading the kernel command line: {key}={value:?}: expected {expected}")]
+    Value {
+        /// Which.
+        key: String,
+        /// As written, without its quotes.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+}
+
+impl CmdlineError {
+    /// The next boot would read the same.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// Reads every `smv.` word.
+///
+/// # Errors
+/// The first that cannot be followed.
+pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
+    let mut settings = Settings::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for (key, value) in words(line).filter(|(key, _)| key.starts_with(OURS)) {
+        if seen.contains(&key) {
+            return Err(CmdlineError::Repeated { key: key.to_owned(), value: value.to_owned() });
+        }
+        seen.push(key);
+        apply(&mut settings, key, value)?;
+    }
+    Ok(settings)
+}
+
+/// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is readable.
+#[must_use]
+pub fn after_if_readable(line: &str) -> After {
+    words(line).filter(|(key, _)| *key == "smv.after").find_map(|(_, value)| after(value)).unwrap_or_default()
+}
+
+fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineError> {
+    let expect = |expected| CmdlineError::Value { key: key.to_owned(), value: value.to_owned(), expected };
+    match key {
+        "smv.disk" => settings.disk = Some(visible(value).ok_or_else(|| expect("a path or a serial number"))?),
+        "smv.wipe" => {
+            settings.wipe = Some(visible(value).ok_or_else(|| expect("the last 6 of the disk's serial number, or its path"))?);
+        }
+        "smv.policy" if value == "legacy" => settings.policy = Some(Policy::Legacy),
+        "smv.policy" => return Err(expect("legacy (secret and pinned are not in this build)")),
+        "smv.after" => settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?,
+        "smv.ip" => {
+            settings.ip = ip(value).ok_or_else(|| expect("dhcp or ADDR/PREFIX[,gw=ADDR][,if=NAME|,mac=XX:XX:XX:XX:XX:XX]"))?;
+        }
+        _ => return Err(CmdlineError::Unknown { key: key.to_owned(), value: value.to_owned() }),
+    }
+    Ok(())
+}
+
+fn after(value: &str) -> Option<After> {
+    match value {
+        "reboot" => Some(After::Reboot),
+        "kexec" => Some(After::Kexec),
+        "poweroff" => Some(After::PowerOff),
+        _ => None,
+    }
+}
+
+/// A value that can name something: not empty, nothing a terminal would act upon.
+fn visible(value: &str) -> Option<String> {
+    let is_clean = value.chars().all(|char| char.is_ascii_graphic() || char == ' ');
+    (is_clean && !value.trim().is_empty()).then(|| value.to_owned())
+}
+
+fn ip(value: &str) -> Option<Ip> {
+    if value == "dhcp" {
+        return Some(Ip::Dhcp);
+    }
+    let mut parts = value.split(',');
+    let (address, prefix_len) = parts.next()?.split_once('/')?;
+    let mut ip = StaticIp { address: host(address)?, prefix_len: decimal(prefix_len)?, gateway: None, nic: None };
+    if !(1..=32).contains(&ip.prefix_len) {
+        return None;
+    }
+    for part in parts {
+        match part.split_once('=')? {
+            ("gw", value) if ip.gateway.is_none() => ip.gateway = Some(host(value)?),
+            ("if", value) if ip.nic.is_none() => ip.nic = Some(Nic::Name(interface_name(value)?)),
+            ("mac", value) if ip.nic.is_none() => ip.nic = Some(Nic::Mac(mac(value)?)),
+            _ => return None,
+        }
+    }
+    Some(Ip::Static(ip))
+}
+
+/// An address a host can have (RFC 1122 3.2.1.3).
+fn host(value: &str) -> Option<Ipv4Addr> {
+    let address = Ipv4Addr::from_str(value).ok()?;
+    let [first, ..] = address.octets();
+    (first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240).then_some(address)
+}
+
+/// Digits only: `str::parse` would also take a plus sign.
+fn decimal(value: &str) -> Option<u8> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
+}
+
+/// The kernel's rules (`dev_valid_name()` in `net/core/dev.c`): up to 15 bytes, no slash, colon or white space.
+fn interface_name(value: &str) -> Option<String> {
+    let is_valid = (1..=15).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
+        && !matches!(value, "." | "..");
+    is_valid.then(|| value.to_owned())
+}
+
+fn mac(value: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut parts = value.split(':');
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|char| char.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(mac)
+}
+
+/// Splits as the kernel does (`next_arg()` in `lib/cmdline.c`): white space separates, but not between double quotes; quotes
+/// around a value or around a whole word are taken off; there is no escape character.
+///
+/// `--`, behind which the kernel looks for nothing of its own, has no meaning here: what follows is for init, and that is us.
+fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(is_space);
+        if rest.is_empty() {
+            return None;
+        }
+        let mut is_quoted = false;
+        let end = rest.find(|char: char| {
+            is_quoted ^= char == '"';
+            !is_quoted && is_space(char)
+        });
+        let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = behind;
+        let whole = word.strip_prefix('"');
+        let word = whole.map_or(word, |inner| inner.strip_suffix('"').unwrap_or(inner));
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let value = value.strip_prefix('"').map_or(value, |inner| inner.strip_suffix('"').unwrap_or(inner));
+        Some((key, value))
+    })
+}
+
+/// The kernel's `isspace()`, which knows ASCII only.
+const fn is_space(char: char) -> bool {
+    matches!(char, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}')
+}
+
+#[cfg(test)]
+mod tests;

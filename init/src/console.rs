@@ -1,0 +1,136 @@
+//! The consoles: one line in, the same line on every console of the machine and in the kernel's log.
+//!
+//! Lines go to `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`): the kernel prints them wherever `console=` says, in order with
+//! its own, and a crash dump holds them. Before that file exists, standard error (`/dev/console`) takes them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::sync::OnceLock;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use receiver::screen::Screen;
+use wire::stage::Stage;
+
+use crate::commitment;
+
+/// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
+const LINE_MAX: usize = 900;
+
+/// syslog(3) levels: what the kernel shows at its default console level, 7, and above it.
+const CRITICAL: u8 = 2;
+const ERROR: u8 = 3;
+const WARNING: u8 = 4;
+const NOTICE: u8 = 5;
+const INFO: u8 = 6;
+const DEBUG: u8 = 7;
+
+static CONSOLE: Console = Console { kmsg: OnceLock::new() };
+
+/// The one sink.
+#[derive(Debug)]
+pub struct Console {
+    kmsg: OnceLock<File>,
+}
+
+/// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are mounted.
+pub fn open() -> &'static Console {
+    // Userspace lines are rate-limited by default, and a boot with `quiet` would hide them. Both fail only where the command
+    // line fixed the first, or proc is missing; the lines are then fewer, not wrong.
+    let _ = fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
+    let _ = fs::write("/proc/sys/kernel/printk", "7\n");
+    if let Ok(kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
+        let _ = CONSOLE.kmsg.set(kmsg); // set before: the same file
+    }
+    if log::set_logger(&CONSOLE).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+    &CONSOLE
+}
+
+/// Last words: what a panic has to say.
+pub fn last_words(text: &str) {
+    CONSOLE.line(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
+}
+
+impl Console {
+    fn line(&self, level: u8, text: &str) {
+        for line in cut(text) {
+            let record = format!("<{level}>{line}");
+            let written = self.kmsg.get().map(|mut kmsg| kmsg.write_all(record.as_bytes()));
+            if !matches!(written, Some(Ok(()))) {
+                // Nothing is left to complain to.
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+    }
+}
+
+/// Cuts into pieces that the kernel takes: at line ends, and at [`LINE_MAX`]. A continuation is indented, so that it
+/// never looks like a stage of its own.
+fn cut(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for whole in text.lines() {
+        let mut rest = whole;
+        let mut indent = if lines.is_empty() { "" } else { "  " };
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
+            lines.push(format!("{indent}{}", head.replace(|char: char| char.is_control(), "?")));
+            (rest, indent) = (tail, "  ");
+        }
+    }
+    lines
+}
+
+impl Screen for Console {
+    fn stage(&self, stage: Stage, facts: &str) {
+        commitment::entered(stage);
+        let level = if stage == Stage::Failed { ERROR } else { NOTICE };
+        self.line(level, &format!("smv {stage}: {facts}"));
+    }
+
+    fn warning(&self, text: &str) {
+        self.line(WARNING, &format!("smv: warning: {text}"));
+    }
+}
+
+impl Log for Console {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let level = match record.level() {
+            Level::Error => ERROR,
+            Level::Warn => WARNING,
+            Level::Info => INFO,
+            Level::Debug | Level::Trace => DEBUG,
+        };
+        self.line(level, &format!("{}: {}", record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE_MAX, cut};
+    use wire::stage::Stage;
+
+    #[test]
+    fn a_long_line_is_cut_and_nothing_is_lost() {
+        let text = "ä".repeat(2000);
+        let lines = cut(&text);
+        assert!(lines.len() > 3 && lines.iter().all(|line| line.len() <= LINE_MAX + 2));
+        assert_eq!(lines.iter().map(|line| line.trim_start()).collect::<String>(), text);
+    }
+
+    #[test]
+    fn no_peer_can_write_a_stage_line_or_move_the_cursor() {
+        let lines = cut("smv failed: package a\nsmv installed: x\u{1b}[2J");
+        assert_eq!(lines, ["smv failed: package a", "  smv installed: x?[2J"]);
+        assert_eq!(Stage::of_line(&lines[0]).unwrap().0, Stage::Failed);
+    }
+}

@@ -1,0 +1,12 @@
+//! PID 1 of the shim: the order of the boot and nothing else. A library, so that its parts are tested and fuzzed on any host.
+
+pub mod boot;
+pub mod cmdline;
+pub mod commitment;
+pub mod console;
+pub mod keys;
+pub mod leave;
+pub mod memory;
+pub mod mounts;
+pub mod network;
+pub mod signals;

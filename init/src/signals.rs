@@ -1,0 +1,42 @@
+//! What PID 1 owes the kernel: it reaps whoever ends and answers Ctrl-Alt-Del.
+
+use std::io;
+use std::thread;
+
+use receiver::children;
+use receiver::screen::{Screen, chain};
+use rustix::system::{RebootCommand, reboot};
+use sys::signals::{Signal, Signals};
+use wire::stage::Stage;
+
+use crate::console::Console;
+use crate::{commitment, leave};
+
+/// Blocks the signals for every thread that starts from now on, and answers them in a thread of its own. Ctrl-Alt-Del
+/// becomes a signal instead of an immediate reset (`reboot(2)`).
+///
+/// # Errors
+/// No thread, no descriptor, or not PID 1.
+pub fn answer(console: &'static Console) -> io::Result<()> {
+    let signals = Signals::block()?;
+    reboot(RebootCommand::CadOff)?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || serve(signals, console))?;
+    Ok(())
+}
+
+fn serve(mut signals: Signals, console: &Console) {
+    loop {
+        match signals.next_signal() {
+            Ok(Signal::Child) => children::reap_orphans(),
+            Ok(Signal::Interrupt | Signal::Terminate) => {
+                commitment::wait_until_over();
+                console.stage(Stage::Leaving, "how=reboot reason=ctrl-alt-del");
+                leave::reboot_now();
+            }
+            Err(error) => {
+                console.warning(&format!("waiting for signals: {}", chain(&error)));
+                return; // orphans stay zombies and Ctrl-Alt-Del is dead; the deploy goes on
+            }
+        }
+    }
+}

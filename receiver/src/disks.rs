@@ -1,0 +1,121 @@
+//! The disks a deploy may choose from, looked at but not touched: inventory and contents together, for the gate.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use install::disk::{Disk, SectorSize};
+use install::state;
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+use crate::blockdisk::BlockDisk;
+use crate::gate::{Candidate, Contents};
+use crate::inventory::{self, Found, InventoryError, SYS_BLOCK};
+use crate::screen::chain;
+
+/// Sectors of an image file: what most disks it may be copied to have.
+pub const IMAGE_SECTOR: SectorSize = SectorSize::B512;
+
+/// Where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disks {
+    /// At every disk of this machine.
+    Machine,
+    /// At this device or image file only.
+    One(PathBuf),
+}
+
+/// The disks could not be looked at.
+#[derive(Debug, Error)]
+pub enum DisksError {
+    /// sysfs.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The one that was named.
+    #[error("looking at {}", path.display())]
+    One {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DisksError {
+    /// Nothing a donor could change.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+impl Disks {
+    /// Every disk there is now, with what is on it.
+    ///
+    /// # Errors
+    /// The list itself cannot be read; a disk that cannot is listed as such.
+    pub fn look(&self) -> Result<Vec<Candidate>, DisksError> {
+        let found = match self {
+            Disks::Machine => inventory::read(Path::new(SYS_BLOCK))?,
+            Disks::One(path) => vec![one(path).map_err(|source| DisksError::One { path: path.clone(), source })?],
+        };
+        Ok(found.into_iter().map(|disk| Candidate { contents: contents(&disk.path), disk }).collect())
+    }
+}
+
+/// A named disk, under the name the kernel has for it; image files and devices that are no whole disks have no serial number.
+fn one(path: &Path) -> io::Result<Found> {
+    let path = fs::canonicalize(path)?;
+    let listed = inventory::read(Path::new(SYS_BLOCK)).unwrap_or_default(); // an image file needs no sysfs
+    if let Some(found) = listed.into_iter().find(|found| found.path == path) {
+        return Ok(found);
+    }
+    let disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR).map_err(|error| error.source)?;
+    Ok(Found {
+        size_bytes: disk.size_bytes(),
+        sector_bytes: disk.sector_size().bytes(),
+        is_removable: false,
+        is_read_only: fs::metadata(&path)?.permissions().readonly(),
+        serial: None,
+        model: None,
+        path,
+    })
+}
+
+fn contents(path: &Path) -> Contents {
+    let read = BlockDisk::open_to_read(path, IMAGE_SECTOR).and_then(|mut disk| state::read(&mut disk));
+    match read {
+        Ok(state) => Contents::Holds(state),
+        Err(error) => Contents::Unreadable(chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Disks;
+    use crate::gate::Contents;
+    use install::state::State;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn an_image_file_is_a_disk_with_contents() {
+        let path = std::env::temp_dir().join(format!("smv-disks-image-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        file.set_len(4 << 20).unwrap();
+        let seen = Disks::One(path.clone()).look().unwrap();
+        assert_eq!((seen[0].contents.clone(), seen[0].disk.size_bytes), (Contents::Holds(State::Blank), 4 << 20));
+        assert_eq!(seen[0].confirmation(), path.display().to_string());
+        file.write_all_at(&[1], 1000).unwrap();
+        let seen = Disks::One(path.clone()).look().unwrap();
+        assert!(matches!(seen[0].contents, Contents::Holds(State::Occupied { .. })));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_disk_is_an_error_that_names_it() {
+        assert!(Disks::One("/nonexistent.img".into()).look().unwrap_err().to_string().contains("/nonexistent.img"));
+    }
+}

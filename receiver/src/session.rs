@@ -1,0 +1,218 @@
+//! The order of a deploy seen from the machine: disk, code, donor, stream, disk. PID 1 and `receive-deploy` share it.
+//!
+//! Disks, a network and a screen in; a [`Deployed`] machine out, or the error that no donor can help with. Whatever a
+//! donor does wrong ends in a new code and another wait.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use install::commit::Installed;
+use install::deploy::{self, DeployError};
+use install::disk::DiskError;
+use install::volumes::VolumesError;
+use thiserror::Error;
+use wire::code::{CODE_LEN, Code};
+use wire::outcome::Outcome;
+use wire::stage::Stage;
+
+use crate::blockdisk::BlockDisk;
+use crate::disks::{Disks, DisksError, IMAGE_SECTOR};
+use crate::donor::{Donor, Network};
+use crate::gate::{self, Candidate, GateError, Wish};
+use crate::screen::{Narrator, Screen, chain};
+use crate::uevents::Uevents;
+use crate::volumes::KernelVolumes;
+
+/// While drivers are still probing, a missing disk is no news. After this, the screen says so.
+const PROBING: Duration = Duration::from_secs(3);
+/// When no disk is named, no block device may have come or gone for this long before one is taken ...
+const QUIET: Duration = Duration::from_secs(1);
+/// ... but something that never settles does not hold up a deploy for longer than this.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// What the person in charge decided.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to look for disks.
+    pub disks: Disks,
+    /// Which of them, and whether it may be wiped.
+    pub wish: Wish,
+    /// Memory and threads.
+    pub deploy: deploy::Options,
+    /// `legacy`, for the screen.
+    pub policy: &'static str,
+}
+
+/// A deployed disk, still at hand for whoever boots from it.
+#[derive(Debug)]
+pub struct Deployed {
+    /// The proof.
+    pub installed: Installed,
+    /// To mount its ESP again, for kexec.
+    pub volumes: KernelVolumes,
+}
+
+/// What no other donor can help with, or what ended one attempt.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The disks cannot be looked at.
+    #[error(transparent)]
+    Disks(#[from] DisksError),
+    /// No disk may be taken.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// The kernel does not tell when disks come.
+    #[error("listening for disks")]
+    Uevents(#[source] io::Error),
+    /// No random numbers for a code.
+    #[error("drawing a code")]
+    Code(#[source] io::Error),
+    /// No donor can be waited for.
+    #[error("waiting for a donor")]
+    Network(#[source] io::Error),
+    /// The chosen disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Its file systems.
+    #[error(transparent)]
+    Volumes(#[from] VolumesError),
+    /// The deploy itself.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+}
+
+impl SessionError {
+    /// What follows.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            SessionError::Disks(error) => error.outcome(),
+            SessionError::Gate(error) => error.outcome(),
+            SessionError::Disk(error) => error.outcome(),
+            SessionError::Volumes(error) => error.outcome(),
+            SessionError::Deploy(error) => error.outcome(),
+            SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => Outcome::Fatal,
+        }
+    }
+}
+
+/// Waits for donors until one has deployed this machine.
+///
+/// # Errors
+/// Something that another donor would not change; it has been shown on the screen.
+pub fn run(options: &Options, network: &mut dyn Network, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+    let fatal = |error: SessionError| {
+        screen.stage(Stage::Failed, &chain(&error));
+        error
+    };
+    let mut disks = Watch::open(options).map_err(fatal)?;
+    loop {
+        let chosen = disks.wait_for_one(screen).map_err(fatal)?;
+        let donor = wait_for_donor(options, &chosen, network, screen).map_err(fatal)?;
+        let error = match serve(options, &mut disks, donor, screen) {
+            Ok(deployed) => return Ok(deployed),
+            Err(error) => fatal(error),
+        };
+        match error.outcome() {
+            Outcome::Retry | Outcome::Refuse => {}
+            Outcome::Fatal => return Err(error),
+        }
+    }
+}
+
+fn wait_for_donor(
+    options: &Options,
+    chosen: &Candidate,
+    network: &mut dyn Network,
+    screen: &dyn Screen,
+) -> Result<Box<dyn Donor>, SessionError> {
+    let mut random = [0; CODE_LEN];
+    getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
+    let code = Code::draw(random);
+    let disk = chosen.disk.path.display();
+    let facts = format!("code={code} policy={} UNAUTHENTICATED disk={disk} contents={:?}", options.policy, chosen.contents.to_string());
+    screen.stage(Stage::Waiting, &facts);
+    let donor = network.accept(code.as_str()).map_err(SessionError::Network)?;
+    screen.stage(Stage::Accepted, &format!("peer={}", donor.peer()));
+    Ok(donor)
+}
+
+/// One donor, from its first byte to its last. It learns the outcome by the way its connection ends.
+fn serve(options: &Options, disks: &mut Watch<'_>, mut donor: Box<dyn Donor>, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+    match deploy_from(options, disks, &mut donor, screen) {
+        Ok(deployed) => {
+            if let Err(error) = donor.succeed() {
+                screen.warning(&format!("telling the donor of success: {}", chain(&error)));
+            }
+            Ok(deployed)
+        }
+        Err(error) => {
+            donor.fail();
+            Err(error)
+        }
+    }
+}
+
+fn deploy_from(options: &Options, disks: &mut Watch<'_>, donor: &mut Box<dyn Donor>, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+    let chosen = disks.choose_finally()?;
+    let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+    let mut volumes = KernelVolumes::new(&disk)?;
+    let narrator = Narrator::new(screen);
+    let installed = deploy::deploy(donor, &mut disk, &mut volumes, &options.deploy, &narrator)?;
+    Ok(Deployed { installed, volumes })
+}
+
+/// The disks and their announcements.
+struct Watch<'a> {
+    options: &'a Options,
+    /// None where one disk is named by the caller: it is there or it is not.
+    uevents: Option<Uevents>,
+}
+
+impl<'a> Watch<'a> {
+    fn open(options: &'a Options) -> Result<Self, SessionError> {
+        let uevents = match options.disks {
+            Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
+            Disks::One(_) => None,
+        };
+        Ok(Self { options, uevents })
+    }
+
+    fn choose(&self) -> Result<Candidate, SessionError> {
+        let candidates = self.options.disks.look()?;
+        Ok(gate::choose(&candidates, &self.options.wish)?.clone())
+    }
+
+    /// Returns a disk that may be taken as things stand. Without one nobody is invited: the screen says why, once for each
+    /// reason, and we look again whenever a disk comes or goes.
+    fn wait_for_one(&mut self, screen: &dyn Screen) -> Result<Candidate, SessionError> {
+        let probing_ends = Instant::now() + PROBING;
+        let mut shown = None;
+        loop {
+            let error = match self.choose() {
+                Err(SessionError::Gate(error)) => error,
+                other => return other,
+            };
+            let Some(uevents) = &mut self.uevents else {
+                return Err(error.into());
+            };
+            let left = probing_ends.saturating_duration_since(Instant::now());
+            if uevents.wait(Some(left)).map_err(SessionError::Uevents)? {
+                continue;
+            }
+            if shown.as_ref() != Some(&error) {
+                screen.stage(Stage::Failed, &chain(&error));
+                shown = Some(error);
+            }
+            uevents.wait(None).map_err(SessionError::Uevents)?;
+        }
+    }
+
+    /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
+    fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
+        if let (Some(uevents), None) = (&mut self.uevents, &self.options.wish.disk) {
+            uevents.settle(QUIET, SETTLING).map_err(SessionError::Uevents)?;
+        }
+        self.choose()
+    }
+}
