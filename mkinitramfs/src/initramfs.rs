@@ -50,3 +50,94 @@ pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>) -> Result<Tree, TreeError> {
 pub fn compress(archive: &[u8]) -> std::io::Result<Vec<u8>> {
     zstd::bulk::compress(archive, ZSTD_LEVEL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::newc;
+
+    fn image(init: &[u8], mke2fs: &[u8]) -> Vec<u8> {
+        let tree = tree(init.to_vec(), mke2fs.to_vec()).unwrap();
+        compress(&newc::archive(&tree).unwrap()).unwrap()
+    }
+
+    /// One entry as the kernel's init/initramfs.c reads it.
+    #[derive(Debug, PartialEq)]
+    struct Seen {
+        path: String,
+        fields: Vec<u32>,
+        data: Vec<u8>,
+    }
+
+    fn unpack(packed: &[u8]) -> Vec<Seen> {
+        let archive = zstd::bulk::decompress(packed, 1 << 24).unwrap();
+        let (mut at, mut seen) = (0, Vec::new());
+        loop {
+            let header = std::str::from_utf8(&archive[at..at + 110]).unwrap();
+            assert_eq!(&header[..6], "070701");
+            let fields: Vec<u32> = (0..13)
+                .map(|field| u32::from_str_radix(&header[6 + field * 8..][..8], 16).unwrap())
+                .collect();
+            let name_end = at + 110 + fields[11] as usize - 1;
+            let path = String::from_utf8(archive[at + 110..name_end].to_vec()).unwrap();
+            let data_start = (name_end + 1).next_multiple_of(4);
+            let data_end = data_start + fields[6] as usize;
+            let data = archive[data_start..data_end].to_vec();
+            at = data_end.next_multiple_of(4);
+            if path == "TRAILER!!!" {
+                assert_eq!(at, archive.len(), "bytes behind the trailer");
+                return seen;
+            }
+            seen.push(Seen { path, fields, data });
+        }
+    }
+
+    #[test]
+    fn same_programs_give_the_same_bytes() {
+        assert_eq!(image(b"init", b"mke2fs"), image(b"init", b"mke2fs"));
+    }
+
+    #[test]
+    fn another_program_gives_other_bytes() {
+        assert_ne!(image(b"init", b"mke2fs"), image(b"inix", b"mke2fs"));
+    }
+
+    #[test]
+    fn what_was_packed_is_read_back() {
+        let seen = unpack(&image(b"the init", b"the mke2fs"));
+        let paths: Vec<&str> = seen.iter().map(|entry| entry.path.as_str()).collect();
+        let expected = [
+            "dev",
+            "dev/console",
+            "dev/kmsg",
+            "dev/null",
+            "init",
+            "mnt",
+            "proc",
+            "root",
+            "run",
+            "sbin",
+            "sbin/mke2fs",
+            "sys",
+            "tmp",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(seen[4].data, b"the init");
+        assert_eq!(seen[10].data, b"the mke2fs");
+    }
+
+    #[test]
+    fn nothing_of_the_building_machine_enters() {
+        for (index, entry) in seen_with_index() {
+            // inode, uid, gid, mtime, device of the file system
+            assert_eq!(entry.fields[0], index, "{}", entry.path);
+            for field in [2, 3, 5, 7, 8] {
+                assert_eq!(entry.fields[field], 0, "{} field {field}", entry.path);
+            }
+        }
+    }
+
+    fn seen_with_index() -> impl Iterator<Item = (u32, Seen)> {
+        (1..).zip(unpack(&image(b"1", b"2")))
+    }
+}
