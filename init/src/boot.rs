@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 
 use install::deploy;
-use receiver::gate::Wish;
 use receiver::disks::Disks;
+use receiver::gate::Wish;
 use receiver::screen::{Screen, chain};
 use wire::stage::Stage;
 
@@ -33,9 +33,19 @@ pub fn run() -> ! {
     let line = fs::read("/proc/cmdline").unwrap_or_default(); // an empty line asks for nothing: no disk is at risk
     let line = String::from_utf8_lossy(&line);
     let memory = Memory::read();
-    let firmware = if Path::new(mounts::EFIVARS).exists() { "uefi" } else { "bios" };
+    let firmware = if Path::new(mounts::EFIVARS).exists() {
+        "uefi"
+    } else {
+        "bios"
+    };
     let version = env!("CARGO_PKG_VERSION");
-    console.stage(Stage::Starting, &format!("version={version} firmware={firmware} memory={}MiB", memory.total_bytes >> 20));
+    console.stage(
+        Stage::Starting,
+        &format!(
+            "version={version} firmware={firmware} memory={}MiB",
+            memory.total_bytes >> 20
+        ),
+    );
     match cmdline::parse(&line) {
         Ok(settings) => install(settings, memory, console),
         Err(error) => {
@@ -60,7 +70,10 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
     };
     let options = receiver::Options {
         disks: Disks::Machine,
-        wish: Wish { disk: settings.disk, wipe: settings.wipe },
+        wish: Wish {
+            disk: settings.disk,
+            wipe: settings.wipe,
+        },
         deploy: deploy_options(memory),
         policy: "legacy",
     };
@@ -77,15 +90,23 @@ fn await_legacy_key(after: After, console: &Console) {
          this machine, UNAUTHENTICATED; secret and pinned are not in this build yet",
     );
     if !keys::wait_for(LEGACY_KEY) {
-        console.stage(Stage::Failed, "choosing a policy: none is given and no terminal is left to press a key at");
+        console.stage(
+            Stage::Failed,
+            "choosing a policy: none is given and no terminal is left to press a key at",
+        );
         leave::give_up(after, console);
     }
     console.stage(Stage::Starting, "policy=legacy UNAUTHENTICATED chosen=key");
 }
 
 fn deploy_options(memory: Memory) -> deploy::Options {
-    let threads = thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    deploy::Options { memory_bytes: memory.decoder_bytes(), threads, unpacked_max_bytes: None }
+    let threads =
+        thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    deploy::Options {
+        memory_bytes: memory.decoder_bytes(),
+        threads,
+        unpacked_max_bytes: None,
+    }
 }
 
 /// `panic = "abort"` would end PID 1 and with it the kernel, its message scrolled away. Instead: last words, what is dirty

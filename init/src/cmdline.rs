@@ -125,7 +125,10 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
     let mut seen: Vec<&str> = Vec::new();
     for (key, value) in words(line).filter(|(key, _)| key.starts_with(OURS)) {
         if seen.contains(&key) {
-            return Err(CmdlineError::Repeated { key: key.to_owned(), value: value.to_owned() });
+            return Err(CmdlineError::Repeated {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            });
         }
         seen.push(key);
         apply(&mut settings, key, value)?;
@@ -136,23 +139,44 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
 /// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is readable.
 #[must_use]
 pub fn after_if_readable(line: &str) -> After {
-    words(line).filter(|(key, _)| *key == "smv.after").find_map(|(_, value)| after(value)).unwrap_or_default()
+    words(line)
+        .filter(|(key, _)| *key == "smv.after")
+        .find_map(|(_, value)| after(value))
+        .unwrap_or_default()
 }
 
 fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineError> {
-    let expect = |expected| CmdlineError::Value { key: key.to_owned(), value: value.to_owned(), expected };
+    let expect = |expected| CmdlineError::Value {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        expected,
+    };
     match key {
-        "smv.disk" => settings.disk = Some(visible(value).ok_or_else(|| expect("a path or a serial number"))?),
+        "smv.disk" => {
+            settings.disk = Some(visible(value).ok_or_else(|| expect("a path or a serial number"))?)
+        }
         "smv.wipe" => {
-            settings.wipe = Some(visible(value).ok_or_else(|| expect("the last 6 of the disk's serial number, or its path"))?);
+            settings.wipe =
+                Some(visible(value).ok_or_else(|| {
+                    expect("the last 6 of the disk's serial number, or its path")
+                })?);
         }
         "smv.policy" if value == "legacy" => settings.policy = Some(Policy::Legacy),
         "smv.policy" => return Err(expect("legacy (secret and pinned are not in this build)")),
-        "smv.after" => settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?,
-        "smv.ip" => {
-            settings.ip = ip(value).ok_or_else(|| expect("dhcp or ADDR/PREFIX[,gw=ADDR][,if=NAME|,mac=XX:XX:XX:XX:XX:XX]"))?;
+        "smv.after" => {
+            settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
         }
-        _ => return Err(CmdlineError::Unknown { key: key.to_owned(), value: value.to_owned() }),
+        "smv.ip" => {
+            settings.ip = ip(value).ok_or_else(|| {
+                expect("dhcp or ADDR/PREFIX[,gw=ADDR][,if=NAME|,mac=XX:XX:XX:XX:XX:XX]")
+            })?;
+        }
+        _ => {
+            return Err(CmdlineError::Unknown {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            });
+        }
     }
     Ok(())
 }
@@ -168,7 +192,9 @@ fn after(value: &str) -> Option<After> {
 
 /// A value that can name something: not empty, nothing a terminal would act upon.
 fn visible(value: &str) -> Option<String> {
-    let is_clean = value.chars().all(|char| char.is_ascii_graphic() || char == ' ');
+    let is_clean = value
+        .chars()
+        .all(|char| char.is_ascii_graphic() || char == ' ');
     (is_clean && !value.trim().is_empty()).then(|| value.to_owned())
 }
 
@@ -178,7 +204,12 @@ fn ip(value: &str) -> Option<Ip> {
     }
     let mut parts = value.split(',');
     let (address, prefix_len) = parts.next()?.split_once('/')?;
-    let mut ip = StaticIp { address: host(address)?, prefix_len: decimal(prefix_len)?, gateway: None, nic: None };
+    let mut ip = StaticIp {
+        address: host(address)?,
+        prefix_len: decimal(prefix_len)?,
+        gateway: None,
+        nic: None,
+    };
     if !(1..=32).contains(&ip.prefix_len) {
         return None;
     }
@@ -197,18 +228,24 @@ fn ip(value: &str) -> Option<Ip> {
 fn host(value: &str) -> Option<Ipv4Addr> {
     let address = Ipv4Addr::from_str(value).ok()?;
     let [first, ..] = address.octets();
-    (first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240).then_some(address)
+    (first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240)
+        .then_some(address)
 }
 
 /// Digits only: `str::parse` would also take a plus sign.
 fn decimal(value: &str) -> Option<u8> {
-    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
+    value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| value.parse().ok())?
 }
 
 /// The kernel's rules (`dev_valid_name()` in `net/core/dev.c`): up to 15 bytes, no slash, colon or white space.
 fn interface_name(value: &str) -> Option<String> {
     let is_valid = (1..=15).contains(&value.len())
-        && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
         && !matches!(value, "." | "..");
     is_valid.then(|| value.to_owned())
 }
@@ -217,7 +254,9 @@ fn mac(value: &str) -> Option<[u8; 6]> {
     let mut mac = [0; 6];
     let mut parts = value.split(':');
     for byte in &mut mac {
-        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|char| char.is_ascii_hexdigit()))?;
+        let part = parts
+            .next()
+            .filter(|part| part.len() == 2 && part.bytes().all(|char| char.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(part, 16).ok()?;
     }
     parts.next().is_none().then_some(mac)
@@ -244,7 +283,9 @@ fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
         let whole = word.strip_prefix('"');
         let word = whole.map_or(word, |inner| inner.strip_suffix('"').unwrap_or(inner));
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let value = value.strip_prefix('"').map_or(value, |inner| inner.strip_suffix('"').unwrap_or(inner));
+        let value = value
+            .strip_prefix('"')
+            .map_or(value, |inner| inner.strip_suffix('"').unwrap_or(inner));
         Some((key, value))
     })
 }

@@ -24,7 +24,9 @@ const NOTICE: u8 = 5;
 const INFO: u8 = 6;
 const DEBUG: u8 = 7;
 
-static CONSOLE: Console = Console { kmsg: OnceLock::new() };
+static CONSOLE: Console = Console {
+    kmsg: OnceLock::new(),
+};
 
 /// The one sink.
 #[derive(Debug)]
@@ -56,7 +58,10 @@ impl Console {
     fn line(&self, level: u8, text: &str) {
         for line in cut(text) {
             let record = format!("<{level}>{line}");
-            let written = self.kmsg.get().map(|mut kmsg| kmsg.write_all(record.as_bytes()));
+            let written = self
+                .kmsg
+                .get()
+                .map(|mut kmsg| kmsg.write_all(record.as_bytes()));
             if !matches!(written, Some(Ok(()))) {
                 // Nothing is left to complain to.
                 let _ = writeln!(std::io::stderr(), "{line}");
@@ -74,7 +79,10 @@ fn cut(text: &str) -> Vec<String> {
         let mut indent = if lines.is_empty() { "" } else { "  " };
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
-            lines.push(format!("{indent}{}", head.replace(|char: char| char.is_control(), "?")));
+            lines.push(format!(
+                "{indent}{}",
+                head.replace(|char: char| char.is_control(), "?")
+            ));
             (rest, indent) = (tail, "  ");
         }
     }
@@ -84,7 +92,11 @@ fn cut(text: &str) -> Vec<String> {
 impl Screen for Console {
     fn stage(&self, stage: Stage, facts: &str) {
         commitment::entered(stage);
-        let level = if stage == Stage::Failed { ERROR } else { NOTICE };
+        let level = if stage == Stage::Failed {
+            ERROR
+        } else {
+            NOTICE
+        };
         self.line(level, &format!("smv {stage}: {facts}"));
     }
 
@@ -124,7 +136,13 @@ mod tests {
         let text = "ä".repeat(2000);
         let lines = cut(&text);
         assert!(lines.len() > 3 && lines.iter().all(|line| line.len() <= LINE_MAX + 2));
-        assert_eq!(lines.iter().map(|line| line.trim_start()).collect::<String>(), text);
+        assert_eq!(
+            lines
+                .iter()
+                .map(|line| line.trim_start())
+                .collect::<String>(),
+            text
+        );
     }
 
     #[test]

@@ -15,12 +15,18 @@ const TERMINALS: [&str; 3] = ["/dev/tty0", "/dev/ttyS0", "/dev/console"];
 pub fn wait_for(key: u8) -> bool {
     let mut terminals: Vec<File> = TERMINALS.into_iter().filter_map(open).collect();
     while !terminals.is_empty() {
-        let mut waiting: Vec<PollFd<'_>> = terminals.iter().map(|terminal| PollFd::new(terminal, PollFlags::IN)).collect();
+        let mut waiting: Vec<PollFd<'_>> = terminals
+            .iter()
+            .map(|terminal| PollFd::new(terminal, PollFlags::IN))
+            .collect();
         match poll(&mut waiting, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return false,
         }
-        let ready: Vec<bool> = waiting.iter().map(|terminal| !terminal.revents().is_empty()).collect();
+        let ready: Vec<bool> = waiting
+            .iter()
+            .map(|terminal| !terminal.revents().is_empty())
+            .collect();
         let mut is_pressed = false;
         let mut ready = ready.into_iter();
         terminals.retain_mut(|terminal| {
@@ -47,9 +53,16 @@ pub fn wait_for(key: u8) -> bool {
 fn open(path: &str) -> Option<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let no_tty = i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).ok()?;
-    let terminal = OpenOptions::new().read(true).write(true).custom_flags(no_tty).open(path).ok()?;
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(no_tty)
+        .open(path)
+        .ok()?;
     let mut modes = tcgetattr(&terminal).ok()?;
-    modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    modes
+        .local_modes
+        .remove(LocalModes::ICANON | LocalModes::ECHO);
     modes.special_codes[SpecialCodeIndex::VMIN] = 1;
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     tcsetattr(&terminal, OptionalActions::Now, &modes).ok()?;

@@ -83,7 +83,11 @@ pub fn boot(deployed: Deployed, after: After, screen: &dyn Screen) -> ! {
 
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
 pub fn give_up(after: After, screen: &dyn Screen) -> ! {
-    let how = if after == After::PowerOff { "poweroff" } else { "reboot" };
+    let how = if after == After::PowerOff {
+        "poweroff"
+    } else {
+        "reboot"
+    };
     screen.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
     thread::sleep(READING_TIME); // for a person's eyes: there is no event to wait for
     screen.stage(Stage::Leaving, &format!("how={how}"));
@@ -117,21 +121,41 @@ fn forever() -> ! {
 
 /// Has the kernel copy the installed kernel, its ramdisk and options into memory. Nothing stays mounted.
 fn load(deployed: Deployed) -> Result<(), KexecError> {
-    let Deployed { installed, mut volumes } = deployed;
+    let Deployed {
+        installed,
+        mut volumes,
+    } = deployed;
     volumes.with_esp(installed.layout(), |esp| load_from(esp, &installed))?
 }
 
 fn load_from(esp: &OwnedFd, installed: &Installed) -> Result<(), KexecError> {
     let entry = installed.entry();
     let kernel = open(esp, &entry.linux)?;
-    let initrd = entry.initrd.as_deref().map(|path| open(esp, path)).transpose()?;
+    let initrd = entry
+        .initrd
+        .as_deref()
+        .map(|path| open(esp, path))
+        .transpose()?;
     let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;
-    sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options)
-        .map_err(|source| KexecError::Load { path: entry.linux.clone(), source })
+    sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options).map_err(|source| {
+        KexecError::Load {
+            path: entry.linux.clone(),
+            source,
+        }
+    })
 }
 
 fn open(esp: &OwnedFd, path: &str) -> Result<OwnedFd, KexecError> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(esp, path.trim_start_matches('/'), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
-        .map_err(|errno| KexecError::Open { path: path.to_owned(), source: errno.into() })
+    openat2(
+        esp,
+        path.trim_start_matches('/'),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    )
+    .map_err(|errno| KexecError::Open {
+        path: path.to_owned(),
+        source: errno.into(),
+    })
 }

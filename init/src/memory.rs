@@ -21,18 +21,31 @@ pub struct Memory {
 }
 
 /// A machine whose memory cannot be read is treated as the smallest that is supported.
-const SMALLEST: Memory = Memory { total_bytes: 48 * MIB, available_bytes: 40 * MIB };
+const SMALLEST: Memory = Memory {
+    total_bytes: 48 * MIB,
+    available_bytes: 40 * MIB,
+};
 
 impl Memory {
     /// Reads the text of `/proc/meminfo` (`proc_meminfo(5)`).
     #[must_use]
     pub fn parse(meminfo: &str) -> Self {
         let bytes = |key: &str| {
-            let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+            let line = meminfo
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+            line.trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(1024)
         };
         match (bytes("MemTotal"), bytes("MemAvailable")) {
-            (Some(total_bytes), Some(available_bytes)) => Self { total_bytes, available_bytes },
+            (Some(total_bytes), Some(available_bytes)) => Self {
+                total_bytes,
+                available_bytes,
+            },
             _ => SMALLEST,
         }
     }
@@ -58,21 +71,44 @@ mod tests {
 
     #[test]
     fn meminfo_is_read_in_bytes() {
-        assert_eq!(Memory::parse(MEMINFO), Memory { total_bytes: 44 * MIB, available_bytes: 42 * MIB });
+        assert_eq!(
+            Memory::parse(MEMINFO),
+            Memory {
+                total_bytes: 44 * MIB,
+                available_bytes: 42 * MIB
+            }
+        );
     }
 
     #[test]
     fn a_small_machine_still_decodes_what_xz_makes_by_default() {
         assert_eq!(Memory::parse(MEMINFO).decoder_bytes(), 21 * MIB);
-        assert_eq!(Memory { total_bytes: 0, available_bytes: 0 }.decoder_bytes(), 12 * MIB);
-        assert_eq!(Memory { total_bytes: u64::MAX, available_bytes: u64::MAX }.decoder_bytes(), 1024 * MIB);
+        assert_eq!(
+            Memory {
+                total_bytes: 0,
+                available_bytes: 0
+            }
+            .decoder_bytes(),
+            12 * MIB
+        );
+        assert_eq!(
+            Memory {
+                total_bytes: u64::MAX,
+                available_bytes: u64::MAX
+            }
+            .decoder_bytes(),
+            1024 * MIB
+        );
     }
 
     #[test]
     fn every_truncation_gives_an_answer() {
         for len in 0..MEMINFO.len() {
             let memory = Memory::parse(&MEMINFO[..len]);
-            assert!(memory == SMALLEST || memory == Memory::parse(MEMINFO), "{len}: {memory:?}");
+            assert!(
+                memory == SMALLEST || memory == Memory::parse(MEMINFO),
+                "{len}: {memory:?}"
+            );
         }
     }
 }

@@ -18,21 +18,59 @@ struct Row {
     is_optional: bool,
 }
 
-const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+const PLAIN: MountFlags = MountFlags::NOSUID
+    .union(MountFlags::NODEV)
+    .union(MountFlags::NOEXEC);
 
 /// In this order: `/dev` first, because the console comes from it.
 const ROWS: [Row; 6] = [
     // Disks, partitions, consoles and the kernel's log as nodes; the kernel makes them as devices come.
-    Row { kind: "devtmpfs", target: "/dev", flags: MountFlags::NOSUID.union(MountFlags::NOEXEC), options: c"mode=0755", is_optional: false },
+    Row {
+        kind: "devtmpfs",
+        target: "/dev",
+        flags: MountFlags::NOSUID.union(MountFlags::NOEXEC),
+        options: c"mode=0755",
+        is_optional: false,
+    },
     // The kernel command line, memory, the console's level.
-    Row { kind: "proc", target: "/proc", flags: PLAIN, options: c"", is_optional: false },
+    Row {
+        kind: "proc",
+        target: "/proc",
+        flags: PLAIN,
+        options: c"",
+        is_optional: false,
+    },
     // Which disks and interfaces there are.
-    Row { kind: "sysfs", target: "/sys", flags: PLAIN, options: c"", is_optional: false },
+    Row {
+        kind: "sysfs",
+        target: "/sys",
+        flags: PLAIN,
+        options: c"",
+        is_optional: false,
+    },
     // Nothing of ours is kept here; programs we run may look for them. Small, because it is the machine's memory.
-    Row { kind: "tmpfs", target: "/run", flags: PLAIN, options: c"mode=0755,size=2m", is_optional: false },
-    Row { kind: "tmpfs", target: "/tmp", flags: PLAIN, options: c"mode=1777,size=2m", is_optional: false },
+    Row {
+        kind: "tmpfs",
+        target: "/run",
+        flags: PLAIN,
+        options: c"mode=0755,size=2m",
+        is_optional: false,
+    },
+    Row {
+        kind: "tmpfs",
+        target: "/tmp",
+        flags: PLAIN,
+        options: c"mode=1777,size=2m",
+        is_optional: false,
+    },
     // Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI.
-    Row { kind: "efivarfs", target: EFIVARS, flags: PLAIN, options: c"", is_optional: true },
+    Row {
+        kind: "efivarfs",
+        target: EFIVARS,
+        flags: PLAIN,
+        options: c"",
+        is_optional: true,
+    },
 ];
 
 /// Where the firmware's variables are, when there is UEFI.
@@ -62,14 +100,22 @@ impl MountsError {
 /// All that failed, the first first; the others have been mounted.
 pub fn mount_all() -> Result<(), Vec<MountsError>> {
     let failed: Vec<MountsError> = ROWS.iter().filter_map(|row| mount_row(row).err()).collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed)
+    }
 }
 
 fn mount_row(row: &Row) -> Result<(), MountsError> {
     if row.is_optional && !Path::new(row.target).exists() {
         return Ok(());
     }
-    let failed = |source| MountsError { kind: row.kind, target: row.target, source };
+    let failed = |source| MountsError {
+        kind: row.kind,
+        target: row.target,
+        source,
+    };
     if !row.is_optional {
         fs::create_dir_all(row.target).map_err(failed)?;
     }

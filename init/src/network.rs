@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 
-use netstack::{Addressing, Config, NetstackError, NetworkFact, Port, StaticAddress, Station, Stream};
+use netstack::{
+    Addressing, Config, NetstackError, NetworkFact, Port, StaticAddress, Station, Stream,
+};
 use receiver::donor::{Donor, Network};
 use receiver::screen::Screen;
 use wire::code::Code;
@@ -22,30 +24,58 @@ impl Wire {
     ///
     /// # Errors
     /// The kernel has no packet sockets.
-    pub fn open(ip: Ip, memory_bytes: u64, console: &'static Console) -> Result<Self, NetstackError> {
-        let config = Config { memory_bytes, addressing: addressing(ip) };
-        Ok(Self { station: Station::open(config, move |fact| show(&fact, console))? })
+    pub fn open(
+        ip: Ip,
+        memory_bytes: u64,
+        console: &'static Console,
+    ) -> Result<Self, NetstackError> {
+        let config = Config {
+            memory_bytes,
+            addressing: addressing(ip),
+        };
+        Ok(Self {
+            station: Station::open(config, move |fact| show(&fact, console))?,
+        })
     }
 }
 
 fn addressing(ip: Ip) -> Addressing {
     match ip {
         Ip::Dhcp => Addressing::Automatic,
-        Ip::Static(StaticIp { address, prefix_len, gateway, nic }) => {
+        Ip::Static(StaticIp {
+            address,
+            prefix_len,
+            gateway,
+            nic,
+        }) => {
             let on = match nic {
                 None => Port::First,
                 Some(Nic::Name(name)) => Port::Name(name),
                 Some(Nic::Mac(mac)) => Port::Mac(mac),
             };
-            Addressing::Static(StaticAddress { address, prefix_len, gateway, on })
+            Addressing::Static(StaticAddress {
+                address,
+                prefix_len,
+                gateway,
+                on,
+            })
         }
     }
 }
 
 fn show(fact: &NetworkFact, console: &Console) {
     let facts = match fact {
-        NetworkFact::AddressConfigured { interface, mac, address, prefix_len, gateway, source } => {
-            let gateway = gateway.map(|gateway| format!(" gw={gateway}")).unwrap_or_default();
+        NetworkFact::AddressConfigured {
+            interface,
+            mac,
+            address,
+            prefix_len,
+            gateway,
+            source,
+        } => {
+            let gateway = gateway
+                .map(|gateway| format!(" gw={gateway}"))
+                .unwrap_or_default();
             format!("if={interface} addr={address}/{prefix_len}{gateway} source={source} mac={mac}")
         }
         NetworkFact::LinkUp { interface, mac } => format!("if={interface} link=up mac={mac}"),
@@ -62,7 +92,8 @@ fn show(fact: &NetworkFact, console: &Console) {
 
 impl Network for Wire {
     fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
-        let code = Code::parse(code).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let code = Code::parse(code)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let stream = self.station.accept(&code).map_err(io::Error::other)?;
         Ok(Box::new(Connected { stream }))
     }

@@ -20,7 +20,9 @@ use crate::{commitment, leave};
 pub fn answer(console: &'static Console) -> io::Result<()> {
     let signals = Signals::block()?;
     reboot(RebootCommand::CadOff)?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || serve(signals, console))?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || serve(signals, console))?;
     Ok(())
 }
 

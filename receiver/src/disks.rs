@@ -59,9 +59,18 @@ impl Disks {
     pub fn look(&self) -> Result<Vec<Candidate>, DisksError> {
         let found = match self {
             Disks::Machine => inventory::read(Path::new(SYS_BLOCK))?,
-            Disks::One(path) => vec![one(path).map_err(|source| DisksError::One { path: path.clone(), source })?],
+            Disks::One(path) => vec![one(path).map_err(|source| DisksError::One {
+                path: path.clone(),
+                source,
+            })?],
         };
-        Ok(found.into_iter().map(|disk| Candidate { contents: contents(&disk.path), disk }).collect())
+        Ok(found
+            .into_iter()
+            .map(|disk| Candidate {
+                contents: contents(&disk.path),
+                disk,
+            })
+            .collect())
     }
 }
 
@@ -85,7 +94,8 @@ fn one(path: &Path) -> io::Result<Found> {
 }
 
 fn contents(path: &Path) -> Contents {
-    let read = BlockDisk::open_to_read(path, IMAGE_SECTOR).and_then(|mut disk| state::read(&mut disk));
+    let read =
+        BlockDisk::open_to_read(path, IMAGE_SECTOR).and_then(|mut disk| state::read(&mut disk));
     match read {
         Ok(state) => Contents::Holds(state),
         Err(error) => Contents::Unreadable(chain(&error)),
@@ -106,16 +116,28 @@ mod tests {
         let file = File::create(&path).unwrap();
         file.set_len(4 << 20).unwrap();
         let seen = Disks::One(path.clone()).look().unwrap();
-        assert_eq!((seen[0].contents.clone(), seen[0].disk.size_bytes), (Contents::Holds(State::Blank), 4 << 20));
+        assert_eq!(
+            (seen[0].contents.clone(), seen[0].disk.size_bytes),
+            (Contents::Holds(State::Blank), 4 << 20)
+        );
         assert_eq!(seen[0].confirmation(), path.display().to_string());
         file.write_all_at(&[1], 1000).unwrap();
         let seen = Disks::One(path.clone()).look().unwrap();
-        assert!(matches!(seen[0].contents, Contents::Holds(State::Occupied { .. })));
+        assert!(matches!(
+            seen[0].contents,
+            Contents::Holds(State::Occupied { .. })
+        ));
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_missing_disk_is_an_error_that_names_it() {
-        assert!(Disks::One("/nonexistent.img".into()).look().unwrap_err().to_string().contains("/nonexistent.img"));
+        assert!(
+            Disks::One("/nonexistent.img".into())
+                .look()
+                .unwrap_err()
+                .to_string()
+                .contains("/nonexistent.img")
+        );
     }
 }

@@ -40,11 +40,17 @@ pub(crate) struct Narrator<'a> {
 
 impl<'a> Narrator<'a> {
     pub(crate) fn new(screen: &'a dyn Screen) -> Self {
-        Self { screen, last_progress: Mutex::new(Instant::now()) }
+        Self {
+            screen,
+            last_progress: Mutex::new(Instant::now()),
+        }
     }
 
     fn is_progress_due(&self) -> bool {
-        let mut last = self.last_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let is_due = last.elapsed() >= PROGRESS_INTERVAL;
         if is_due {
             *last = Instant::now();
@@ -58,11 +64,20 @@ impl Observer for Narrator<'_> {
         match event {
             Event::Stage { stage, facts } => self.screen.stage(stage, &facts),
             Event::Package { name, claimed_len } => {
-                self.screen.stage(Stage::Receiving, &format!("package={name} bytes={claimed_len}"));
+                self.screen.stage(
+                    Stage::Receiving,
+                    &format!("package={name} bytes={claimed_len}"),
+                );
             }
-            Event::Received { bytes, unpacked_bytes } => {
+            Event::Received {
+                bytes,
+                unpacked_bytes,
+            } => {
                 if self.is_progress_due() {
-                    self.screen.stage(Stage::Receiving, &format!("received={bytes} unpacked={unpacked_bytes}"));
+                    self.screen.stage(
+                        Stage::Receiving,
+                        &format!("received={bytes} unpacked={unpacked_bytes}"),
+                    );
                 }
             }
             Event::Warning(text) => self.screen.warning(&text),
@@ -94,11 +109,20 @@ mod tests {
         let lines = Lines(Mutex::default());
         let narrator = Narrator::new(&lines);
         for bytes in 0..10_000 {
-            narrator.event(Event::Received { bytes, unpacked_bytes: bytes });
+            narrator.event(Event::Received {
+                bytes,
+                unpacked_bytes: bytes,
+            });
         }
         narrator.event(Event::Warning("less".to_owned()));
-        narrator.event(Event::Package { name: "base".to_owned(), claimed_len: 7 });
-        assert!(lines.0.lock().unwrap().ends_with(&["warning: less".to_owned(), "receiving: package=base bytes=7".to_owned()]));
+        narrator.event(Event::Package {
+            name: "base".to_owned(),
+            claimed_len: 7,
+        });
+        assert!(lines.0.lock().unwrap().ends_with(&[
+            "warning: less".to_owned(),
+            "receiving: package=base bytes=7".to_owned()
+        ]));
         assert!(lines.0.lock().unwrap().len() < 10);
     }
 
@@ -107,6 +131,9 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("reading x")]
         struct Outer(#[source] std::io::Error);
-        assert_eq!(chain(&Outer(std::io::Error::other("broken"))), "reading x: broken");
+        assert_eq!(
+            chain(&Outer(std::io::Error::other("broken"))),
+            "reading x: broken"
+        );
     }
 }

@@ -91,7 +91,9 @@ impl SessionError {
             SessionError::Disk(error) => error.outcome(),
             SessionError::Volumes(error) => error.outcome(),
             SessionError::Deploy(error) => error.outcome(),
-            SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => Outcome::Fatal,
+            SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
+                Outcome::Fatal
+            }
         }
     }
 }
@@ -100,7 +102,11 @@ impl SessionError {
 ///
 /// # Errors
 /// Something that another donor would not change; it has been shown on the screen.
-pub fn run(options: &Options, network: &mut dyn Network, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+pub fn run(
+    options: &Options,
+    network: &mut dyn Network,
+    screen: &dyn Screen,
+) -> Result<Deployed, SessionError> {
     let fatal = |error: SessionError| {
         screen.stage(Stage::Failed, &chain(&error));
         error
@@ -130,15 +136,26 @@ fn wait_for_donor(
     getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
     let code = Code::draw(random);
     let disk = chosen.disk.path.display();
-    let facts = format!("code={code} policy={} UNAUTHENTICATED disk={disk} contents={:?}", options.policy, chosen.contents.to_string());
+    let facts = format!(
+        "code={code} policy={} UNAUTHENTICATED disk={disk} contents={:?}",
+        options.policy,
+        chosen.contents.to_string()
+    );
     screen.stage(Stage::Waiting, &facts);
-    let donor = network.accept(code.as_str()).map_err(SessionError::Network)?;
+    let donor = network
+        .accept(code.as_str())
+        .map_err(SessionError::Network)?;
     screen.stage(Stage::Accepted, &format!("peer={}", donor.peer()));
     Ok(donor)
 }
 
 /// One donor, from its first byte to its last. It learns the outcome by the way its connection ends.
-fn serve(options: &Options, disks: &mut Watch<'_>, mut donor: Box<dyn Donor>, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+fn serve(
+    options: &Options,
+    disks: &mut Watch<'_>,
+    mut donor: Box<dyn Donor>,
+    screen: &dyn Screen,
+) -> Result<Deployed, SessionError> {
     match deploy_from(options, disks, &mut donor, screen) {
         Ok(deployed) => {
             if let Err(error) = donor.succeed() {
@@ -153,7 +170,12 @@ fn serve(options: &Options, disks: &mut Watch<'_>, mut donor: Box<dyn Donor>, sc
     }
 }
 
-fn deploy_from(options: &Options, disks: &mut Watch<'_>, donor: &mut Box<dyn Donor>, screen: &dyn Screen) -> Result<Deployed, SessionError> {
+fn deploy_from(
+    options: &Options,
+    disks: &mut Watch<'_>,
+    donor: &mut Box<dyn Donor>,
+    screen: &dyn Screen,
+) -> Result<Deployed, SessionError> {
     let chosen = disks.choose_finally()?;
     let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
     let mut volumes = KernelVolumes::new(&disk)?;
@@ -211,8 +233,13 @@ impl<'a> Watch<'a> {
     /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
     fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
         if let (Some(uevents), None) = (&mut self.uevents, &self.options.wish.disk) {
-            uevents.settle(QUIET, SETTLING).map_err(SessionError::Uevents)?;
+            uevents
+                .settle(QUIET, SETTLING)
+                .map_err(SessionError::Uevents)?;
         }
         self.choose()
     }
 }
+
+#[cfg(test)]
+mod tests;

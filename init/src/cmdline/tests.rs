@@ -1,9 +1,15 @@
-use super::{After, CmdlineError, Ip, Nic, Policy, Settings, StaticIp, after_if_readable, parse, words};
+use super::{
+    After, CmdlineError, Ip, Nic, Policy, Settings, StaticIp, after_if_readable, parse, words,
+};
 use std::net::Ipv4Addr;
 
 #[test]
 fn other_words_are_the_kernels_business() {
-    for line in ["", "\n", "console=ttyS0 quiet ro root=/dev/sda1 BOOT_IMAGE=/x smvdisk=x smv x.smv.disk=y"] {
+    for line in [
+        "",
+        "\n",
+        "console=ttyS0 quiet ro root=/dev/sda1 BOOT_IMAGE=/x smvdisk=x smv x.smv.disk=y",
+    ] {
         assert_eq!(parse(line), Ok(Settings::default()), "{line:?}");
     }
 }
@@ -46,55 +52,107 @@ fn words_are_split_and_unquoted_as_the_kernel_does() {
 
 #[test]
 fn a_serial_number_may_hold_spaces_between_quotes() {
-    assert_eq!(parse(r#"smv.disk="WD 1234""#).unwrap().disk.as_deref(), Some("WD 1234"));
+    assert_eq!(
+        parse(r#"smv.disk="WD 1234""#).unwrap().disk.as_deref(),
+        Some("WD 1234")
+    );
 }
 
 #[test]
 fn unknown_and_repeated_keys_are_named_with_their_value() {
-    for (line, key, value) in [("smv.dsik=/dev/vda", "smv.dsik", "/dev/vda"), ("smv.", "smv.", ""), ("smv.Disk=x", "smv.Disk", "x")] {
+    for (line, key, value) in [
+        ("smv.dsik=/dev/vda", "smv.dsik", "/dev/vda"),
+        ("smv.", "smv.", ""),
+        ("smv.Disk=x", "smv.Disk", "x"),
+    ] {
         let (key, value) = (key.to_owned(), value.to_owned());
         assert_eq!(parse(line), Err(CmdlineError::Unknown { key, value }));
     }
     let error = parse("smv.disk=a quiet smv.disk=b").unwrap_err();
-    assert_eq!(error.to_string(), r#"reading the kernel command line: smv.disk is given twice, the second time as "b""#);
+    assert_eq!(
+        error.to_string(),
+        r#"reading the kernel command line: smv.disk is given twice, the second time as "b""#
+    );
 }
 
 #[test]
 fn bad_values_are_named_with_what_was_expected() {
     let lines = [
-        "smv.disk", "smv.disk=", "smv.disk=\" \"", "smv.disk=a\u{1b}b", "smv.wipe=", "smv.policy=secret", "smv.policy=Legacy",
-        "smv.after=halt", "smv.after", "smv.ip=", "smv.ip=10.0.0.1", "smv.ip=10.0.0.1/", "smv.ip=10.0.0.1/0",
-        "smv.ip=10.0.0.1/33", "smv.ip=10.0.0.1/+8", "smv.ip=10.0.0.256/8", "smv.ip=0.0.0.0/8", "smv.ip=127.0.0.1/8",
-        "smv.ip=224.0.0.1/8", "smv.ip=255.255.255.255/8", "smv.ip=10.0.0.1/8,", "smv.ip=10.0.0.1/8,gw=",
-        "smv.ip=10.0.0.1/8,gw=10.0.0.2,gw=10.0.0.2", "smv.ip=10.0.0.1/8,if=", "smv.ip=10.0.0.1/8,if=a/b",
-        "smv.ip=10.0.0.1/8,if=0123456789abcdef", "smv.ip=10.0.0.1/8,if=a,mac=52:54:00:00:00:01", "smv.ip=10.0.0.1/8,mac=52:54:00:00:00",
-        "smv.ip=10.0.0.1/8,mac=52:54:00:00:00:01:02", "smv.ip=10.0.0.1/8,mac=+2:54:00:00:00:01", "smv.ip=10.0.0.1/8,dns=10.0.0.3",
+        "smv.disk",
+        "smv.disk=",
+        "smv.disk=\" \"",
+        "smv.disk=a\u{1b}b",
+        "smv.wipe=",
+        "smv.policy=secret",
+        "smv.policy=Legacy",
+        "smv.after=halt",
+        "smv.after",
+        "smv.ip=",
+        "smv.ip=10.0.0.1",
+        "smv.ip=10.0.0.1/",
+        "smv.ip=10.0.0.1/0",
+        "smv.ip=10.0.0.1/33",
+        "smv.ip=10.0.0.1/+8",
+        "smv.ip=10.0.0.256/8",
+        "smv.ip=0.0.0.0/8",
+        "smv.ip=127.0.0.1/8",
+        "smv.ip=224.0.0.1/8",
+        "smv.ip=255.255.255.255/8",
+        "smv.ip=10.0.0.1/8,",
+        "smv.ip=10.0.0.1/8,gw=",
+        "smv.ip=10.0.0.1/8,gw=10.0.0.2,gw=10.0.0.2",
+        "smv.ip=10.0.0.1/8,if=",
+        "smv.ip=10.0.0.1/8,if=a/b",
+        "smv.ip=10.0.0.1/8,if=0123456789abcdef",
+        "smv.ip=10.0.0.1/8,if=a,mac=52:54:00:00:00:01",
+        "smv.ip=10.0.0.1/8,mac=52:54:00:00:00",
+        "smv.ip=10.0.0.1/8,mac=52:54:00:00:00:01:02",
+        "smv.ip=10.0.0.1/8,mac=+2:54:00:00:00:01",
+        "smv.ip=10.0.0.1/8,dns=10.0.0.3",
     ];
     for line in lines {
         let error = parse(line).unwrap_err();
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        assert!(matches!(&error, CmdlineError::Value { .. }), "{line}: {error}");
+        assert!(
+            matches!(&error, CmdlineError::Value { .. }),
+            "{line}: {error}"
+        );
         assert!(error.to_string().contains(key), "{line}: {error}");
-        assert!(error.to_string().contains(&format!("{:?}", value.trim_matches('"'))), "{line}: {error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("{:?}", value.trim_matches('"'))),
+            "{line}: {error}"
+        );
     }
 }
 
 #[test]
 fn a_hardware_address_names_an_interface() {
-    let Ip::Static(ip) = parse("smv.ip=192.168.7.2/30,mac=52:54:00:aB:cd:0e").unwrap().ip else { panic!() };
+    let Ip::Static(ip) = parse("smv.ip=192.168.7.2/30,mac=52:54:00:aB:cd:0e")
+        .unwrap()
+        .ip
+    else {
+        panic!()
+    };
     assert_eq!(ip.nic, Some(Nic::Mac([0x52, 0x54, 0, 0xab, 0xcd, 0x0e])));
     assert_eq!((ip.prefix_len, ip.gateway), (30, None));
 }
 
 #[test]
 fn what_follows_is_found_even_on_a_line_with_an_error() {
-    assert_eq!(after_if_readable("smv.typo=1 smv.after=poweroff"), After::PowerOff);
+    assert_eq!(
+        after_if_readable("smv.typo=1 smv.after=poweroff"),
+        After::PowerOff
+    );
     assert_eq!(after_if_readable("smv.after=typo"), After::Reboot);
 }
 
 #[test]
 fn every_truncation_is_read_or_refused() {
     let line = r#"smv.disk="a b" smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.ip=10.9.0.5/24,gw=10.9.0.1,mac=52:54:00:ab:cd:0e"#;
-    let ok = (0..=line.len()).filter(|&len| parse(&line[..len]).is_ok()).count();
+    let ok = (0..=line.len())
+        .filter(|&len| parse(&line[..len]).is_ok())
+        .count();
     assert!(ok > 30 && ok < line.len(), "{ok}");
 }

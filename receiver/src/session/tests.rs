@@ -1,0 +1,191 @@
+//! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
+
+use super::{Options, SessionError, run};
+use crate::disks::Disks;
+use crate::donor::{Donor, Network};
+use crate::gate::Wish;
+use crate::screen::Screen;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use wire::stage::Stage;
+
+#[derive(Default)]
+struct Lines(Mutex<Vec<(Stage, String)>>);
+
+impl Screen for Lines {
+    fn stage(&self, stage: Stage, facts: &str) {
+        self.0.lock().unwrap().push((stage, facts.to_owned()));
+    }
+
+    fn warning(&self, _: &str) {}
+}
+
+#[derive(Clone, Default)]
+struct Endings(Arc<Mutex<Vec<&'static str>>>);
+
+struct Canned {
+    bytes: Cursor<Vec<u8>>,
+    endings: Endings,
+}
+
+impl Read for Canned {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(buf)
+    }
+}
+
+impl Donor for Canned {
+    fn peer(&self) -> SocketAddr {
+        SocketAddr::from(([10, 9, 0, 1], 51234))
+    }
+
+    fn succeed(self: Box<Self>) -> io::Result<()> {
+        self.endings.0.lock().unwrap().push("fin");
+        Ok(())
+    }
+
+    fn fail(self: Box<Self>) {
+        self.endings.0.lock().unwrap().push("rst");
+    }
+}
+
+/// Donors in order; then the network is gone.
+struct Queue {
+    donors: Vec<Vec<u8>>,
+    codes: Vec<String>,
+    endings: Endings,
+}
+
+impl Network for Queue {
+    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
+        self.codes.push(code.to_owned());
+        if self.donors.is_empty() {
+            return Err(io::Error::other("no interface is left"));
+        }
+        let bytes = Cursor::new(self.donors.remove(0));
+        Ok(Box::new(Canned {
+            bytes,
+            endings: self.endings.clone(),
+        }))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        vec![]
+    }
+}
+
+fn image(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("smv-session-{name}-{}", std::process::id()));
+    File::create(&path).unwrap().set_len(2 << 30).unwrap();
+    path
+}
+
+fn attempt(
+    image: &Path,
+    wipe: Option<&str>,
+    donors: Vec<Vec<u8>>,
+) -> (SessionError, Queue, Vec<(Stage, String)>) {
+    let options = Options {
+        disks: Disks::One(image.to_owned()),
+        wish: Wish {
+            disk: None,
+            wipe: wipe.map(str::to_owned),
+        },
+        deploy: install::deploy::Options {
+            memory_bytes: 64 << 20,
+            threads: 1,
+            unpacked_max_bytes: None,
+        },
+        policy: "legacy",
+    };
+    let lines = Lines::default();
+    let mut network = Queue {
+        donors,
+        codes: vec![],
+        endings: Endings::default(),
+    };
+    let error = run(&options, &mut network, &lines).unwrap_err();
+    (error, network, lines.0.into_inner().unwrap())
+}
+
+#[test]
+fn after_every_refused_donor_a_new_code_is_drawn_and_the_disk_is_untouched() {
+    let path = image("refused");
+    let endless_name = vec![0, 0, 1, 0];
+    let not_a_package = [
+        &[0, 0, 0, 4][..],
+        b"base",
+        &[0, 0, 0, 0, 0, 0, 0, 9],
+        b"plaintext",
+    ]
+    .concat();
+    let (error, network, lines) = attempt(
+        &path,
+        None,
+        vec![
+            vec![],
+            endless_name,
+            b"GET / HTTP/1.0\r\n\r\n".to_vec(),
+            not_a_package,
+        ],
+    );
+    assert!(matches!(error, SessionError::Network(_)));
+    assert_eq!(*network.endings.0.lock().unwrap(), ["rst"; 4]);
+    assert_eq!(network.codes.len(), 5);
+    let mut codes = network.codes.clone();
+    codes.sort();
+    codes.dedup();
+    assert_eq!(codes.len(), 5, "every code is new: {:?}", network.codes);
+    let stages: Vec<Stage> = lines
+        .iter()
+        .map(|(stage, _)| *stage)
+        .filter(|stage| *stage != Stage::Planned)
+        .collect();
+    let each = [Stage::Waiting, Stage::Accepted, Stage::Failed];
+    assert_eq!(
+        stages,
+        [&each.repeat(4)[..], &[Stage::Waiting, Stage::Failed]].concat()
+    );
+    assert!(
+        lines[0].1.contains(&format!("code={}", network.codes[0]))
+            && lines[0].1.contains("UNAUTHENTICATED"),
+        "{lines:?}"
+    );
+    let mut first = vec![1; 1 << 20];
+    File::open(&path)
+        .unwrap()
+        .read_exact_at(&mut first, 0)
+        .unwrap();
+    assert!(first.iter().all(|byte| *byte == 0));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn without_a_usable_disk_no_donor_is_invited() {
+    let path = image("occupied");
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .write_all_at(b"precious", 4096)
+        .unwrap();
+    let (error, network, lines) = attempt(&path, None, vec![vec![]]);
+    assert!(matches!(error, SessionError::Gate(_)), "{error}");
+    assert!(network.codes.is_empty());
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].0 == Stage::Failed && lines[0].1.contains("wipe="),
+        "{lines:?}"
+    );
+    let (error, network, _) = attempt(&path, Some(path.to_str().unwrap()), vec![]);
+    assert!(
+        matches!(error, SessionError::Network(_)),
+        "confirmed by its path: {error}"
+    );
+    assert_eq!(network.codes.len(), 1);
+    std::fs::remove_file(path).unwrap();
+}
