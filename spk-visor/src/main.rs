@@ -1,2 +1,7 @@
-//! To be written.
-fn main() {}
+//! The command `spk-visor`: arguments in, an exit code out. Everything else is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spk_visor::run(std::env::args_os().skip(1))
+}

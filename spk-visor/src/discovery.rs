@@ -1,0 +1,286 @@
+//! Finding the machine that shows a code (`protocol.md` 1).
+//!
+//! In: datagrams from anybody. Out: the one address the code comes from; or an error that tells what was heard instead.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use wire::beacon::{self, PAYLOAD_MAX};
+use wire::code::Code;
+
+use crate::exit::Exit;
+use crate::socket;
+
+/// How long we go on listening once the code was heard: a second machine with the same code sends within one beacon
+/// interval, and half of one more covers a late beacon.
+const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon::INTERVAL_MS / 2);
+/// Remembered senders; whoever floods the port does not get our memory.
+const HEARD_MAX: usize = 64;
+
+/// Everything that was heard while listening.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    beacons: BTreeMap<(Code, IpAddr), u64>,
+    forgotten: u64,
+    others: u64,
+}
+
+impl Heard {
+    fn note(&mut self, payload: &[u8], from: IpAddr) {
+        match beacon::parse(payload) {
+            Err(_) => self.others = self.others.saturating_add(1),
+            Ok(code) => {
+                let is_full = self.beacons.len() >= HEARD_MAX;
+                match self.beacons.get_mut(&(code, from)) {
+                    Some(count) => *count = count.saturating_add(1),
+                    None if is_full => self.forgotten = self.forgotten.saturating_add(1),
+                    None => {
+                        self.beacons.insert((code, from), 1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn addresses(&self, wanted: &Code) -> Vec<IpAddr> {
+        self.beacons.keys().filter(|(code, _)| code == wanted).map(|(_, from)| *from).collect()
+    }
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.beacons.is_empty() && self.others == 0 {
+            return f.write_str(
+                "heard nothing at all; check that the target shows the code and is on this network, that no firewall \
+                 drops UDP 9191, and --interface; --to ADDR connects without listening",
+            );
+        }
+        f.write_str("heard")?;
+        for (index, ((code, from), count)) in self.beacons.iter().enumerate() {
+            write!(f, "{} {code} from {from} ({count} times)", if index == 0 { "" } else { "," })?;
+        }
+        let separator = if self.beacons.is_empty() { "" } else { "," };
+        if self.forgotten > 0 {
+            write!(f, ", {} more beacons", self.forgotten)?;
+        }
+        if self.others > 0 {
+            write!(f, "{separator} {} datagrams that are no beacons", self.others)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the target is not found.
+#[derive(Debug, Error)]
+pub enum DiscoveryError {
+    /// The port cannot be listened on.
+    #[error("listening on UDP port {port}{}", interface.as_ref().map(|name| format!(" of interface {name}")).unwrap_or_default())]
+    Listen {
+        /// Which.
+        port: u16,
+        /// Where.
+        interface: Option<String>,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The socket failed.
+    #[error("receiving beacons")]
+    Receive(#[source] io::Error),
+    /// Time is up.
+    #[error("code {code} was not heard within {} s; {heard}", timeout.as_secs())]
+    NotHeard {
+        /// The one we look for.
+        code: Code,
+        /// How long we listened.
+        timeout: Duration,
+        /// What there was instead.
+        heard: Heard,
+    },
+    /// Guessing would put the system onto the wrong machine.
+    #[error(
+        "code {code} comes from {} addresses: {}; choose one with --to ADDR", addresses.len(),
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Ambiguous {
+        /// The code.
+        code: Code,
+        /// Where it comes from.
+        addresses: Vec<IpAddr>,
+    },
+}
+
+impl DiscoveryError {
+    /// The exit code of a donor that finds nobody.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        Exit::NotFound
+    }
+}
+
+/// Listens for beacons.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UdpSocket,
+}
+
+impl Listener {
+    /// Opens `port`, on one interface or on all.
+    ///
+    /// # Errors
+    /// No such interface, or the port is taken by a program that does not share it.
+    pub fn open(port: u16, interface: Option<&str>) -> Result<Self, DiscoveryError> {
+        let failed = |source| DiscoveryError::Listen { port, interface: interface.map(str::to_owned), source };
+        let socket = socket::listen_for_datagrams(port, interface).map_err(failed)?;
+        Ok(Self { socket })
+    }
+
+    /// The port listened on.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.socket.local_addr()?.port())
+    }
+
+    /// Where `code` comes from.
+    ///
+    /// # Errors
+    /// It is not heard before `timeout`, or from more than one address.
+    pub fn find(&self, code: &Code, timeout: Duration) -> Result<IpAddr, DiscoveryError> {
+        let mut heard = Heard::default();
+        let mut deadline = Instant::now() + timeout;
+        let mut is_found = false;
+        while let Some((payload, from)) = self.next_before(deadline)? {
+            heard.note(&payload, from);
+            if !is_found && !heard.addresses(code).is_empty() {
+                is_found = true;
+                deadline = Instant::now() + SECOND_LOOK;
+            }
+        }
+        let addresses = heard.addresses(code);
+        match *addresses.as_slice() {
+            [] => Err(DiscoveryError::NotHeard { code: *code, timeout, heard }),
+            [address] => Ok(address),
+            _ => Err(DiscoveryError::Ambiguous { code: *code, addresses }),
+        }
+    }
+
+    /// The next datagram; `None` when the time has come first, however many datagrams are still waiting.
+    fn next_before(&self, deadline: Instant) -> Result<Option<(Vec<u8>, IpAddr)>, DiscoveryError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.socket.set_read_timeout(Some(left)).map_err(DiscoveryError::Receive)?;
+            let mut buffer = [0; PAYLOAD_MAX + 1];
+            match self.socket.recv_from(&mut buffer) {
+                Ok((len, from)) => return Ok(Some((buffer.get(..len).unwrap_or_default().to_vec(), from.ip()))),
+                Err(error) if is_temporary(error.kind()) => {}
+                Err(error) => return Err(DiscoveryError::Receive(error)),
+            }
+        }
+    }
+}
+
+const fn is_temporary(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DiscoveryError, HEARD_MAX, Heard, Listener};
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use std::time::Duration;
+    use wire::code::Code;
+
+    fn code() -> Code {
+        Code::parse("e13gts2").unwrap()
+    }
+
+    /// A listener on a free port, and a sender at 127.0.0.`host`.
+    fn listener() -> (Listener, u16) {
+        let listener = Listener::open(0, None).unwrap();
+        let port = listener.port().unwrap();
+        (listener, port)
+    }
+
+    fn send(port: u16, host: u8, payload: &[u8]) {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap();
+        socket.send_to(payload, (Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+
+    #[test]
+    fn the_sender_of_the_code_is_found_among_noise() {
+        let (listener, port) = listener();
+        send(port, 1, b"GET / HTTP/1.0");
+        send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
+        send(port, 3, b"SMECHVISOR_SHIM:e13gts2\r\n");
+        send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
+        let found = listener.find(&code(), Duration::from_secs(10)).unwrap();
+        assert_eq!(found, IpAddr::from([127, 0, 0, 3]));
+    }
+
+    #[test]
+    fn what_was_heard_instead_is_told() {
+        let (listener, port) = listener();
+        send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
+        send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
+        send(port, 3, b"SMECHVISOR_SHIM:bbbbbbb");
+        send(port, 3, b"hello");
+        let error = listener.find(&code(), Duration::from_millis(300)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("code e13gts2 was not heard within"), "{text}");
+        let heard = "heard aaaaaaa from 127.0.0.2 (2 times), bbbbbbb from 127.0.0.3 (1 times), 1 datagrams that are no beacons";
+        assert!(text.ends_with(heard), "{text}");
+    }
+
+    #[test]
+    fn silence_says_what_to_check() {
+        let (listener, _) = listener();
+        let text = listener.find(&code(), Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(text.contains("heard nothing at all") && text.contains("firewall"), "{text}");
+    }
+
+    #[test]
+    fn one_code_from_two_addresses_is_never_guessed() {
+        let (listener, port) = listener();
+        send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
+        send(port, 2, b"SMECHVISOR_SHIM:e13gts2");
+        let error = listener.find(&code(), Duration::from_secs(10)).unwrap_err();
+        assert!(matches!(error, DiscoveryError::Ambiguous { .. }));
+        assert_eq!(
+            error.to_string(),
+            "code e13gts2 comes from 2 addresses: 127.0.0.2, 127.0.0.3; choose one with --to ADDR"
+        );
+    }
+
+    #[test]
+    fn two_donors_may_listen_at_once() {
+        let (_first, port) = listener();
+        Listener::open(port, None).unwrap();
+    }
+
+    #[test]
+    fn one_interface_is_listened_on_and_others_are_not() {
+        let listener = Listener::open(0, Some("lo")).unwrap();
+        send(listener.port().unwrap(), 4, b"SMECHVISOR_SHIM:e13gts2");
+        assert!(listener.find(&code(), Duration::from_secs(10)).is_ok());
+        let error = Listener::open(0, Some("nosuchif0")).unwrap_err();
+        assert!(error.to_string().ends_with("of interface nosuchif0"), "{error}");
+    }
+
+    #[test]
+    fn a_flood_of_senders_is_counted_not_kept() {
+        let mut heard = Heard::default();
+        for index in 0..1000u32 {
+            heard.note(b"SMECHVISOR_SHIM:aaaaaaa", IpAddr::from(Ipv4Addr::from(index)));
+        }
+        assert_eq!(heard.beacons.len(), HEARD_MAX);
+        assert!(heard.to_string().ends_with(", 936 more beacons"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Exit codes: what a script may rely on. `--help` lists them from here.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The target installed everything and said so.
+    Installed,
+    /// The arguments make no sense.
+    Usage,
+    /// The code was not heard, or heard from several machines.
+    NotFound,
+    /// No connection to the target.
+    Connection,
+    /// The connection broke, or the target went silent, while packages were sent.
+    Transfer,
+    /// The target refused the packages, or failed to install them.
+    Target,
+    /// The packages cannot be sent.
+    Packages,
+    /// Not in this version, or not on this node.
+    Unavailable,
+    /// `receive-deploy`: this machine failed.
+    Receiver,
+}
+
+impl Exit {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Exit; 9] = [
+        Exit::Installed,
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::Connection,
+        Exit::Transfer,
+        Exit::Target,
+        Exit::Packages,
+        Exit::Unavailable,
+        Exit::Receiver,
+    ];
+
+    /// The number a shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Exit::Installed => 0,
+            Exit::Usage => 1,
+            Exit::NotFound => 2,
+            Exit::Connection => 3,
+            Exit::Transfer => 4,
+            Exit::Target => 5,
+            Exit::Packages => 6,
+            Exit::Unavailable => 7,
+            Exit::Receiver => 8,
+        }
+    }
+
+    /// For `--help`.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Exit::Installed => "installed (or, for other commands, done)",
+            Exit::Usage => "wrong arguments",
+            Exit::NotFound => "code not heard, or heard from several machines",
+            Exit::Connection => "no connection to the target",
+            Exit::Transfer => "connection broken, or the target went silent",
+            Exit::Target => "the target refused the packages or failed to install them",
+            Exit::Packages => "packages unusable",
+            Exit::Unavailable => "not in this version, or not on a sealed node",
+            Exit::Receiver => "receive-deploy: this machine failed",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}

@@ -1,0 +1,187 @@
+//! The receiver's network over the kernel's own sockets, for `receive-deploy` on a running Linux.
+//!
+//! In: a code. Out: beacons on every network this machine is on, and one donor at a time as an ordered byte stream.
+
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use receiver::donor::{Donor, Network};
+use rustix::event::PollFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+use wire::beacon;
+use wire::code::Code;
+use wire::stream::STALL_SECONDS;
+
+use crate::{routes, socket};
+
+/// A donor that sends nothing for this long is dropped.
+const STALL: Duration = Duration::from_secs(STALL_SECONDS);
+/// How long a donor may take to close its side once we have closed ours.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Sockets of this machine.
+#[derive(Debug)]
+pub struct KernelNetwork {
+    beacon: UdpSocket,
+    beacon_port: u16,
+    stream_port: u16,
+    /// Instead of asking the routing table.
+    broadcasts: Option<Vec<Ipv4Addr>>,
+}
+
+impl KernelNetwork {
+    /// Uses every network this machine is on.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn open(beacon_port: u16, stream_port: u16) -> io::Result<Self> {
+        let beacon = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        beacon.set_broadcast(true)?;
+        Ok(Self { beacon, beacon_port, stream_port, broadcasts: None })
+    }
+
+    /// The same, but beacons go to these addresses only.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn open_towards(beacon_port: u16, stream_port: u16, broadcasts: Vec<Ipv4Addr>) -> io::Result<Self> {
+        Ok(Self { broadcasts: Some(broadcasts), ..Self::open(beacon_port, stream_port)? })
+    }
+
+    /// Networks come and go while we wait, so this is asked for every beacon.
+    fn broadcasts(&self) -> Vec<Ipv4Addr> {
+        let from_routes = || routes::read().unwrap_or_default().into_iter().map(|network| network.broadcast).collect();
+        self.broadcasts.clone().unwrap_or_else(from_routes)
+    }
+
+    fn announce(&self, payload: &[u8]) {
+        for broadcast in self.broadcasts() {
+            // A network that is down now may be up in a second: the next beacon tries again.
+            let _ = self.beacon.send_to(payload, (broadcast, self.beacon_port));
+        }
+    }
+
+    fn listen(&self) -> io::Result<Socket> {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        // The donor before may still be in TIME_WAIT.
+        listener.set_reuse_address(true)?;
+        listener.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.stream_port)).into())?;
+        listener.listen(1)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+}
+
+impl Network for KernelNetwork {
+    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
+        let code = Code::parse(code).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let payload = beacon::emit(&code);
+        // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
+        let listener = self.listen()?;
+        loop {
+            self.announce(&payload);
+            let next_beacon = Instant::now() + Duration::from_millis(beacon::INTERVAL_MS);
+            while let Some(left) = next_beacon.checked_duration_since(Instant::now()) {
+                if socket::wait_for(&listener, PollFlags::IN, left)?.is_none() {
+                    break;
+                }
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        if let Ok(donor) = KernelDonor::new(stream.into()) {
+                            return Ok(Box::new(donor));
+                        }
+                    }
+                    // It was gone before we looked.
+                    Err(error) if is_passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = self.broadcasts().into_iter().filter_map(own_address).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+    }
+}
+
+/// The address the kernel would send from. Connecting a datagram socket sends nothing.
+fn own_address(broadcast: Ipv4Addr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.set_broadcast(true).ok()?;
+    socket.connect((broadcast, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A donor on a socket of the kernel.
+#[derive(Debug)]
+pub struct KernelDonor {
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+impl KernelDonor {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(STALL))?;
+        let peer = stream.peer_addr()?;
+        Ok(Self { stream, peer })
+    }
+}
+
+impl Read for KernelDonor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer).map_err(|error| match error.kind() {
+            // read(2) says EAGAIN when SO_RCVTIMEO has passed (`socket(7)`).
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("donor {} has sent nothing for {STALL_SECONDS} s", self.peer))
+            }
+            _ => error,
+        })
+    }
+}
+
+impl Donor for KernelDonor {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn succeed(self: Box<Self>) -> io::Result<()> {
+        let mut stream = self.stream;
+        stream.shutdown(Shutdown::Write)?;
+        // Closing while something is unread would turn our FIN into RST (RFC 2525 2.17); the donor's FIN ends this.
+        let deadline = Instant::now() + GOODBYE;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            stream.set_read_timeout(Some(left))?;
+            match stream.read(&mut [0; 512]) {
+                Ok(0) => return socket::await_last_ack(&stream),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A donor that keeps its side open has our FIN all the same, or it is gone and nobody can tell.
+        Ok(())
+    }
+
+    fn fail(self: Box<Self>) {
+        socket::reset(self.stream);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The command line of the product: a donor that sends packages to a waiting machine, and a receiver on a running Linux.
+//!
+//! In: arguments. Out: lines for a person on standard output, errors on standard error, an exit code for a script
+//! ([`exit::Exit`]).
+
+pub mod cli;
+pub mod deploy;
+pub mod discovery;
+pub mod exit;
+pub mod help;
+pub mod kernel_net;
+pub mod packages;
+pub mod progress;
+pub mod receive;
+pub mod routes;
+pub mod socket;
+pub mod transfer;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cli::{Command, Sealed};
+use exit::Exit;
+
+/// Runs one command.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let exit = match cli::parse(args) {
+        Ok(command) => obey(command),
+        Err(error) => fail(&error, Exit::Usage),
+    };
+    exit.into()
+}
+
+fn obey(command: Command) -> Exit {
+    match command {
+        Command::Print(text) => print(&text),
+        Command::Deploy(options) => match deploy::run(&options) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, error.exit()),
+        },
+        Command::Receive(options) => match receive::run(&options) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, error.exit()),
+        },
+        Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
+    }
+}
+
+/// A closed pipe behind us (`spk-visor help | head`) is no failure of ours.
+fn print(text: &str) -> Exit {
+    let _ = io::stdout().write_all(text.as_bytes());
+    Exit::Installed
+}
+
+fn fail(error: &dyn Error, exit: Exit) -> Exit {
+    // Nobody is left to tell when standard error is closed; the exit code still says it.
+    let _ = writeln!(io::stderr(), "spk-visor: {}", chain(error));
+    exit
+}
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl Error for Sealed {}

@@ -1,0 +1,309 @@
+//! The packages of a directory, opened and measured, in the order in which they are sent.
+//!
+//! In: a directory. Out: open files with valid names and lengths, `smechvisor-base` first; what was passed over, with the
+//! reason. A file is opened once: its length is that of the open file, whatever happens to its name later.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use thiserror::Error;
+use wire::stream::{DATA_MAX, PackageName, StreamError};
+
+use crate::exit::Exit;
+
+/// The package that carries kernel and root: everything else is unpacked over it.
+pub const BASE: &str = "smechvisor-base";
+
+/// One package to send.
+#[derive(Debug)]
+pub struct Package {
+    /// As it goes on the wire: the file's name.
+    pub name: PackageName,
+    /// For messages.
+    pub path: PathBuf,
+    /// The open file.
+    pub file: File,
+    /// Its length when it was opened, in bytes.
+    pub len_bytes: u64,
+}
+
+/// What a directory holds.
+#[derive(Debug)]
+pub struct Packages {
+    /// In the order of sending.
+    pub packages: Vec<Package>,
+    /// Names that are no packages, and why.
+    pub ignored: Vec<(OsString, &'static str)>,
+}
+
+impl Packages {
+    /// All packages together, in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.packages.iter().fold(0, |sum, package| sum.saturating_add(package.len_bytes))
+    }
+}
+
+/// Why the packages cannot be sent.
+#[derive(Debug, Error)]
+pub enum PackagesError {
+    /// The directory cannot be listed.
+    #[error("listing packages in {}", path.display())]
+    List {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// Nothing in it is a package.
+    #[error("no package in {}: {seen} entries, none is a *.tar.xz or *.tar.zst file", path.display())]
+    Empty {
+        /// Which.
+        path: PathBuf,
+        /// What else there is.
+        seen: usize,
+    },
+    /// It cannot be opened.
+    #[error("opening package {}", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The wire has no such name.
+    #[error("naming package {}", path.display())]
+    Name {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: StreamError,
+    },
+    /// The wire has no such length.
+    #[error("package {} has {len_bytes} bytes; 1 to {DATA_MAX} can be sent", path.display())]
+    Length {
+        /// Which.
+        path: PathBuf,
+        /// Its length.
+        len_bytes: u64,
+    },
+    /// Two files are one package.
+    #[error("{} and {} are the same package; remove one", first.display(), second.display())]
+    Twice {
+        /// One.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+}
+
+impl PackagesError {
+    /// The exit code of a donor that cannot send.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        Exit::Packages
+    }
+}
+
+/// Opens every package of `dir`.
+///
+/// # Errors
+/// The first file that has a package's suffix and cannot be sent; or there is none at all.
+pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
+    let mut packages = Vec::new();
+    let mut ignored = Vec::new();
+    let names = list(dir)?;
+    for name in &names {
+        if !has_suffix(name) {
+            ignored.push((name.clone(), "no .tar.xz or .tar.zst"));
+        } else if let Some(package) = open_one(&dir.join(name), name)? {
+            packages.push(package);
+        } else {
+            ignored.push((name.clone(), "not a file"));
+        }
+    }
+    if packages.is_empty() {
+        return Err(PackagesError::Empty { path: dir.to_owned(), seen: names.len() });
+    }
+    refuse_twice(&packages)?;
+    packages.sort_by(|a, b| order(a).cmp(&order(b)));
+    Ok(Packages { packages, ignored })
+}
+
+fn order(package: &Package) -> (bool, &str) {
+    let name = package.name.package();
+    (name != BASE, name)
+}
+
+fn list(dir: &Path) -> Result<Vec<OsString>, PackagesError> {
+    let failed = |source| PackagesError::List { path: dir.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn has_suffix(name: &OsString) -> bool {
+    let name = name.as_bytes();
+    // A hidden file is an unfinished download or an editor's, whatever its suffix is.
+    !name.starts_with(b".") && (name.ends_with(b".tar.xz") || name.ends_with(b".tar.zst"))
+}
+
+/// `None` for what is not a regular file.
+fn open_one(path: &Path, name: &OsString) -> Result<Option<Package>, PackagesError> {
+    let failed = |source| PackagesError::Open { path: path.to_owned(), source };
+    // NONBLOCK: a FIFO with a package's name must not hang us before we see what it is. Files do not care.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+    let file = File::from(fd);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let name = PackageName::parse(name.as_bytes())
+        .map_err(|source| PackagesError::Name { path: path.to_owned(), source })?;
+    let len_bytes = metadata.len();
+    if len_bytes == 0 || len_bytes > DATA_MAX {
+        return Err(PackagesError::Length { path: path.to_owned(), len_bytes });
+    }
+    // Only advice: it cannot fail in a way that matters.
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
+    Ok(Some(Package { name, path: path.to_owned(), file, len_bytes }))
+}
+
+fn refuse_twice(packages: &[Package]) -> Result<(), PackagesError> {
+    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
+    for package in packages {
+        if let Some(first) = seen.insert(package.name.package(), &package.path) {
+            return Err(PackagesError::Twice { first: first.to_owned(), second: package.path.clone() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PackagesError, open};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let dir = std::env::temp_dir().join(format!("spk-visor-packages-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir(&dir).unwrap();
+            for (file, data) in files {
+                fs::write(dir.join(file), data).unwrap();
+            }
+            Self(dir)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn refused(dir: &Path) -> String {
+        crate::chain(&open(dir).unwrap_err())
+    }
+
+    #[test]
+    fn base_goes_first_and_the_others_by_name() {
+        let dir = Dir::new(
+            "order",
+            &[("kernel-modules.tar.zst", "1"), ("bootloader-grub.tar.xz", "22"), ("smechvisor-base.tar.zst", "333"), ("a.tar.xz", "4")],
+        );
+        let found = open(&dir.0).unwrap();
+        let names: Vec<_> = found.packages.iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["smechvisor-base.tar.zst", "a.tar.xz", "bootloader-grub.tar.xz", "kernel-modules.tar.zst"]);
+        assert_eq!(found.total_bytes(), 7);
+    }
+
+    #[test]
+    fn other_files_are_passed_over_with_a_reason() {
+        let dir = Dir::new("others", &[("a.tar.xz", "1"), ("README", "2"), ("b.tar.xz.part", ""), (".c.tar.xz", "3")]);
+        fs::create_dir(dir.0.join("d.tar.xz")).unwrap();
+        let found = open(&dir.0).unwrap();
+        assert_eq!(found.packages.len(), 1);
+        let ignored: Vec<_> = found.ignored.iter().map(|(name, why)| (name.to_str().unwrap(), *why)).collect();
+        let no_suffix = "no .tar.xz or .tar.zst";
+        let expected =
+            [(".c.tar.xz", no_suffix), ("README", no_suffix), ("b.tar.xz.part", no_suffix), ("d.tar.xz", "not a file")];
+        assert_eq!(ignored, expected);
+    }
+
+    #[test]
+    fn a_fifo_with_a_packages_name_does_not_hang() {
+        let dir = Dir::new("fifo", &[("a.tar.xz", "1")]);
+        let path = dir.0.join("f.tar.xz");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(open(&dir.0).unwrap().ignored, [("f.tar.xz".into(), "not a file")]);
+    }
+
+    #[test]
+    fn two_files_of_one_package_are_refused() {
+        let dir = Dir::new("twice", &[("x.tar.xz", "1"), ("x.tar.zst", "2")]);
+        let text = refused(&dir.0);
+        assert!(text.contains("/x.tar.xz and ") && text.contains("/x.tar.zst are the same package"), "{text}");
+    }
+
+    #[test]
+    fn nothing_to_send_is_refused() {
+        let dir = Dir::new("empty", &[("README", "x")]);
+        assert!(refused(&dir.0).contains("1 entries"));
+        let missing = dir.0.join("nowhere");
+        assert!(matches!(open(&missing), Err(PackagesError::List { .. })));
+        assert!(refused(&missing).contains("nowhere: No such file"));
+    }
+
+    #[test]
+    fn an_empty_file_is_refused() {
+        let dir = Dir::new("zero", &[("a.tar.xz", "")]);
+        assert!(refused(&dir.0).contains("a.tar.xz has 0 bytes"));
+    }
+
+    #[test]
+    fn more_than_a_tebibyte_is_refused() {
+        let dir = Dir::new("huge", &[]);
+        let file = fs::File::create(dir.0.join("a.tar.xz")).unwrap();
+        // Sparse. A file system that cannot hold it cannot hold such a package either.
+        if file.set_len((1 << 40) + 1).is_ok() {
+            assert!(refused(&dir.0).contains("1099511627777"));
+        } else {
+            assert!(refused(&dir.0).contains("has 0 bytes"));
+        }
+    }
+
+    #[test]
+    fn names_the_wire_has_not_are_refused() {
+        for name in ["a b.tar.xz", "-x.tar.xz", "ä.tar.xz"] {
+            let dir = Dir::new("names", &[(name, "1")]);
+            assert!(matches!(open(&dir.0), Err(PackagesError::Name { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_a_file_can_have_is_sent() {
+        let name = format!("{}.tar.xz", "x".repeat(248));
+        let dir = Dir::new("long", &[(&name, "1")]);
+        assert_eq!(open(&dir.0).unwrap().packages[0].name.as_str().len(), 255);
+    }
+
+    #[test]
+    fn a_dangling_link_is_an_error_not_a_gap() {
+        let dir = Dir::new("dangling", &[("a.tar.xz", "1")]);
+        std::os::unix::fs::symlink("nowhere", dir.0.join("b.tar.xz")).unwrap();
+        assert!(matches!(open(&dir.0), Err(PackagesError::Open { .. })));
+    }
+}
