@@ -350,9 +350,9 @@ fn bomb_is_stopped_at_the_cap_and_a_package_of_exactly_the_cap_is_not() {
 
 #[test]
 fn other_formats_are_refused_with_their_first_bytes() {
-    let error = whole(b"\x1f\x8b\x08\0rest", SMALL).err().expect("gzip");
+    let error = whole(b"\x1f\x8b\x08\0rest", SMALL).expect_err("gzip");
     assert!(error.to_string().contains("1f 8b 08 00"), "{error}");
-    let error = whole(b"", SMALL).err().expect("nothing");
+    let error = whole(b"", SMALL).expect_err("nothing");
     assert!(error.to_string().contains("nothing"), "{error}");
 }
 
