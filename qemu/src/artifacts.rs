@@ -171,15 +171,7 @@ impl Steps {
         let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
         let mut cargo = Command::new("cargo");
         cargo
-            .args([
-                "run",
-                "--quiet",
-                "--release",
-                "-p",
-                "mkinitramfs",
-                "--",
-                "--init",
-            ])
+            .args(["run", "--quiet", "-p", "mkinitramfs", "--", "--init"])
             .arg(init);
         cargo
             .arg("--mke2fs")

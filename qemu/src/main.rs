@@ -60,8 +60,8 @@ struct Request {
     paths: Paths,
 }
 
-/// For the children: what has been made already.
-#[derive(Debug, Default)]
+/// For the children, and for whoever has made it all before: where it is.
+#[derive(Clone, Debug, Default)]
 struct Paths {
     kernel: Option<PathBuf>,
     initramfs: Option<PathBuf>,
@@ -156,13 +156,11 @@ impl Request {
         let chosen = self.chosen();
         let work = work()?;
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
-        let artifacts = Artifacts::make(
-            Wanted {
-                debian: needs(Needs::Debian),
-                big: needs(Needs::Big),
-            },
-            &work,
-        )?;
+        let wanted = Wanted {
+            debian: needs(Needs::Debian),
+            big: needs(Needs::Big),
+        };
+        let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
         let half = std::thread::available_parallelism().map_or(1, |count| count.get() / 2);
         let jobs = self.jobs.unwrap_or(half.max(2));
@@ -190,13 +188,11 @@ impl Request {
 
     fn demo(&self) -> Result<bool> {
         let work = work()?;
-        let artifacts = Artifacts::make(
-            Wanted {
-                debian: self.debian_system,
-                big: false,
-            },
-            &work,
-        )?;
+        let wanted = Wanted {
+            debian: self.debian_system,
+            big: false,
+        };
+        let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
         let dir = work.join("demo");
         fresh_dir(&dir)?;
@@ -210,6 +206,14 @@ impl Request {
             .args(self.kexec.then_some("--kexec"));
         let status = command.status().doing("starting", "the demo")?;
         Ok(status.success())
+    }
+
+    /// What is given by path is taken, otherwise everything is made.
+    fn artifacts(&self, wanted: Wanted, work: &std::path::Path) -> Result<Artifacts> {
+        if self.paths.kernel.is_some() {
+            return self.paths.clone().artifacts();
+        }
+        Artifacts::make(wanted, work)
     }
 
     fn accel(&self, artifacts: &Artifacts, work: &std::path::Path) -> Result<Accel> {
@@ -248,7 +252,7 @@ impl Paths {
         let needed = |path: Option<PathBuf>, option: &str| {
             path.ok_or_else(|| HarnessError::Missing {
                 what: option.to_owned(),
-                hint: "started by `qemu test` only".to_owned(),
+                hint: "needed beside --kernel".to_owned(),
             })
         };
         Ok(Artifacts {
