@@ -135,7 +135,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         None => return Err(UsageError::NoCommand),
         Some(Argument::Help) => OsString::from("help"),
         Some(Argument::Option(name)) if name == "version" => OsString::from(name),
-        Some(Argument::Option(name)) => return Err(UsageError::UnknownCommand(format!("--{name}").into())),
+        Some(Argument::Option(name)) => {
+            return Err(UsageError::UnknownCommand(format!("--{name}").into()));
+        }
         Some(Argument::Value(word)) => word,
     };
     match word.to_str() {
@@ -144,7 +146,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         Some("version") => print_only(&mut parser, "version", help::version()),
         Some("deploy-system-img-copy") => deploy(&mut parser),
         Some("receive-deploy") => receive(&mut parser),
-        Some("system-install" | "userland-install") => Ok(refused(&mut parser, Sealed::Install, help::sealed())),
+        Some("system-install" | "userland-install") => {
+            Ok(refused(&mut parser, Sealed::Install, help::sealed()))
+        }
         Some("entire-system-upgrade") => Ok(refused(&mut parser, Sealed::Upgrade, help::upgrade())),
         _ => Err(UsageError::UnknownCommand(word)),
     }
@@ -158,16 +162,25 @@ enum Argument {
 }
 
 fn next(parser: &mut Parser, command: &'static str) -> Result<Option<Argument>, UsageError> {
-    Ok(match parser.next().map_err(|source| UsageError::Arguments { command, source })? {
-        None => None,
-        Some(Arg::Short('h') | Arg::Long("help")) => Some(Argument::Help),
-        Some(Arg::Short(letter)) => Some(Argument::Option(letter.to_string())),
-        Some(Arg::Long(name)) => Some(Argument::Option(name.to_owned())),
-        Some(Arg::Value(value)) => Some(Argument::Value(value)),
-    })
+    Ok(
+        match parser
+            .next()
+            .map_err(|source| UsageError::Arguments { command, source })?
+        {
+            None => None,
+            Some(Arg::Short('h') | Arg::Long("help")) => Some(Argument::Help),
+            Some(Arg::Short(letter)) => Some(Argument::Option(letter.to_string())),
+            Some(Arg::Long(name)) => Some(Argument::Option(name.to_owned())),
+            Some(Arg::Value(value)) => Some(Argument::Value(value)),
+        },
+    )
 }
 
-fn print_only(parser: &mut Parser, command: &'static str, text: String) -> Result<Command, UsageError> {
+fn print_only(
+    parser: &mut Parser,
+    command: &'static str,
+    text: String,
+) -> Result<Command, UsageError> {
     match next(parser, command)? {
         None | Some(Argument::Help) => Ok(Command::Print(text)),
         Some(other) => Err(unexpected(command, other)),
@@ -212,7 +225,10 @@ fn deploy(parser: &mut Parser) -> Result<Command, UsageError> {
             other => return Err(unexpected(COMMAND, other)),
         }
     }
-    options.code = code.ok_or(UsageError::Missing { command: COMMAND, what: "the CODE on the target's screen" })?;
+    options.code = code.ok_or(UsageError::Missing {
+        command: COMMAND,
+        what: "the CODE on the target's screen",
+    })?;
     Ok(Command::Deploy(options))
 }
 
@@ -231,22 +247,35 @@ fn receive(parser: &mut Parser) -> Result<Command, UsageError> {
             other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
         }
     }
-    let disk = disk.ok_or(UsageError::Missing { command: COMMAND, what: "--disk DEV|FILE" })?;
-    Ok(Command::Receive(Receive { disk, is_legacy, wipe }))
+    let disk = disk.ok_or(UsageError::Missing {
+        command: COMMAND,
+        what: "--disk DEV|FILE",
+    })?;
+    Ok(Command::Receive(Receive {
+        disk,
+        is_legacy,
+        wipe,
+    }))
 }
 
 fn value(parser: &mut Parser, command: &'static str) -> Result<OsString, UsageError> {
-    parser.value().map_err(|source| UsageError::Arguments { command, source })
+    parser
+        .value()
+        .map_err(|source| UsageError::Arguments { command, source })
 }
 
 fn text(parser: &mut Parser, command: &'static str) -> Result<String, UsageError> {
-    value(parser, command)?.string().map_err(|source| UsageError::Arguments { command, source })
+    value(parser, command)?
+        .string()
+        .map_err(|source| UsageError::Arguments { command, source })
 }
 
 fn unexpected(command: &'static str, argument: Argument) -> UsageError {
     let source = match argument {
         Argument::Help => lexopt::Error::UnexpectedOption("--help".into()),
-        Argument::Option(name) if name.chars().count() == 1 => lexopt::Error::UnexpectedOption(format!("-{name}")),
+        Argument::Option(name) if name.chars().count() == 1 => {
+            lexopt::Error::UnexpectedOption(format!("-{name}"))
+        }
         Argument::Option(name) => lexopt::Error::UnexpectedOption(format!("--{name}")),
         Argument::Value(value) => lexopt::Error::UnexpectedArgument(value),
     };
@@ -259,13 +288,23 @@ fn read_code(typed: &OsStr) -> Result<Code, UsageError> {
 }
 
 fn read_address(text: &str) -> Result<SocketAddr, UsageError> {
-    let with_port = || text.parse().map(|addr: IpAddr| SocketAddr::new(addr, STREAM_PORT));
-    text.parse().or_else(|_| with_port()).map_err(|_| UsageError::To(text.to_owned()))
+    let with_port = || {
+        text.parse()
+            .map(|addr: IpAddr| SocketAddr::new(addr, STREAM_PORT))
+    };
+    text.parse()
+        .or_else(|_| with_port())
+        .map_err(|_| UsageError::To(text.to_owned()))
 }
 
 fn read_timeout(text: &str) -> Result<Duration, UsageError> {
-    let seconds = text.parse().ok().filter(|seconds| (1..=LISTEN_MAX_SECONDS).contains(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(|| UsageError::Timeout(text.to_owned()))
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=LISTEN_MAX_SECONDS).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| UsageError::Timeout(text.to_owned()))
 }
 
 #[cfg(test)]

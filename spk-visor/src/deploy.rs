@@ -83,7 +83,9 @@ pub fn run_on<W: Write>(options: &Deploy, screen: &mut Screen<W>) -> Result<(), 
         .map_err(|source| DeployError::Connect { to, source })?;
     let start = Instant::now();
     let mut sending = Sending::new(&packages, screen, start);
-    let result = transfer::run(connection, &packages.packages, &mut |step| sending.step(step));
+    let result = transfer::run(connection, &packages.packages, &mut |step| {
+        sending.step(step)
+    });
     screen.close_line();
     result?;
     screen.say(&format!("installed on {to} in {}", clock(start.elapsed())));
@@ -95,7 +97,11 @@ fn list<W: Write>(found: &Packages, screen: &mut Screen<W>) {
         screen.say(&format!("ignoring {}: {reason}", name.display()));
     }
     for package in &found.packages {
-        screen.say(&format!("package {} {}", package.name, size(package.len_bytes as f64)));
+        screen.say(&format!(
+            "package {} {}",
+            package.name,
+            size(package.len_bytes as f64)
+        ));
     }
 }
 
@@ -132,7 +138,13 @@ impl<'a, W: Write> Sending<'a, W> {
             total: packages.total_bytes(),
             rate: 0.0,
         };
-        Self { screen, now, before: 0, rate: Rate::start(start), is_waiting: false }
+        Self {
+            screen,
+            now,
+            before: 0,
+            rate: Rate::start(start),
+            is_waiting: false,
+        }
     }
 
     fn step(&mut self, step: Step<'_>) {
@@ -148,10 +160,13 @@ impl<'a, W: Write> Sending<'a, W> {
             Step::Waiting(elapsed) => {
                 if !self.is_waiting {
                     self.is_waiting = true;
-                    self.screen.say(&format!("sent {}", size(self.now.sent as f64)));
+                    self.screen
+                        .say(&format!("sent {}", size(self.now.sent as f64)));
                     self.screen.hurry();
                 }
-                self.screen.show(time, |_| format!("waiting for the target to finish {}", clock(elapsed)));
+                self.screen.show(time, |_| {
+                    format!("waiting for the target to finish {}", clock(elapsed))
+                });
             }
         }
     }
@@ -162,7 +177,11 @@ impl<'a, W: Write> Sending<'a, W> {
         self.now.rate = self.rate.update(time, self.now.sent);
         if package_sent == self.now.package_len && !self.screen.is_terminal() {
             // Without a terminal the end of a package is a line of its own, whenever it comes.
-            self.screen.say(&format!("sent {} {}", self.now.package, size(package_sent as f64)));
+            self.screen.say(&format!(
+                "sent {} {}",
+                self.now.package,
+                size(package_sent as f64)
+            ));
         } else {
             self.screen.show(time, |width| self.now.line(width));
         }

@@ -47,7 +47,11 @@ impl Heard {
     }
 
     fn addresses(&self, wanted: &Code) -> Vec<IpAddr> {
-        self.beacons.keys().filter(|(code, _)| code == wanted).map(|(_, from)| *from).collect()
+        self.beacons
+            .keys()
+            .filter(|(code, _)| code == wanted)
+            .map(|(_, from)| *from)
+            .collect()
     }
 }
 
@@ -61,14 +65,22 @@ impl fmt::Display for Heard {
         }
         f.write_str("heard")?;
         for (index, ((code, from), count)) in self.beacons.iter().enumerate() {
-            write!(f, "{} {code} from {from} ({count} times)", if index == 0 { "" } else { "," })?;
+            write!(
+                f,
+                "{} {code} from {from} ({count} times)",
+                if index == 0 { "" } else { "," }
+            )?;
         }
         let separator = if self.beacons.is_empty() { "" } else { "," };
         if self.forgotten > 0 {
             write!(f, ", {} more beacons", self.forgotten)?;
         }
         if self.others > 0 {
-            write!(f, "{separator} {} datagrams that are no beacons", self.others)?;
+            write!(
+                f,
+                "{separator} {} datagrams that are no beacons",
+                self.others
+            )?;
         }
         Ok(())
     }
@@ -133,7 +145,11 @@ impl Listener {
     /// # Errors
     /// No such interface, or the port is taken by a program that does not share it.
     pub fn open(port: u16, interface: Option<&str>) -> Result<Self, DiscoveryError> {
-        let failed = |source| DiscoveryError::Listen { port, interface: interface.map(str::to_owned), source };
+        let failed = |source| DiscoveryError::Listen {
+            port,
+            interface: interface.map(str::to_owned),
+            source,
+        };
         let socket = socket::listen_for_datagrams(port, interface).map_err(failed)?;
         Ok(Self { socket })
     }
@@ -163,9 +179,16 @@ impl Listener {
         }
         let addresses = heard.addresses(code);
         match *addresses.as_slice() {
-            [] => Err(DiscoveryError::NotHeard { code: *code, timeout, heard }),
+            [] => Err(DiscoveryError::NotHeard {
+                code: *code,
+                timeout,
+                heard,
+            }),
             [address] => Ok(address),
-            _ => Err(DiscoveryError::Ambiguous { code: *code, addresses }),
+            _ => Err(DiscoveryError::Ambiguous {
+                code: *code,
+                addresses,
+            }),
         }
     }
 
@@ -176,10 +199,17 @@ impl Listener {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.socket.set_read_timeout(Some(left)).map_err(DiscoveryError::Receive)?;
+            self.socket
+                .set_read_timeout(Some(left))
+                .map_err(DiscoveryError::Receive)?;
             let mut buffer = [0; PAYLOAD_MAX + 1];
             match self.socket.recv_from(&mut buffer) {
-                Ok((len, from)) => return Ok(Some((buffer.get(..len).unwrap_or_default().to_vec(), from.ip()))),
+                Ok((len, from)) => {
+                    return Ok(Some((
+                        buffer.get(..len).unwrap_or_default().to_vec(),
+                        from.ip(),
+                    )));
+                }
                 Err(error) if is_temporary(error.kind()) => {}
                 Err(error) => return Err(DiscoveryError::Receive(error)),
             }
@@ -188,7 +218,10 @@ impl Listener {
 }
 
 const fn is_temporary(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+    matches!(
+        kind,
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }
 
 #[cfg(test)]
@@ -211,7 +244,9 @@ mod tests {
 
     fn send(port: u16, host: u8, payload: &[u8]) {
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap();
-        socket.send_to(payload, (Ipv4Addr::LOCALHOST, port)).unwrap();
+        socket
+            .send_to(payload, (Ipv4Addr::LOCALHOST, port))
+            .unwrap();
     }
 
     #[test]
@@ -232,9 +267,14 @@ mod tests {
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
         send(port, 3, b"SMECHVISOR_SHIM:bbbbbbb");
         send(port, 3, b"hello");
-        let error = listener.find(&code(), Duration::from_millis(300)).unwrap_err();
+        let error = listener
+            .find(&code(), Duration::from_millis(300))
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("code e13gts2 was not heard within"), "{text}");
+        assert!(
+            text.starts_with("code e13gts2 was not heard within"),
+            "{text}"
+        );
         let heard = "heard aaaaaaa from 127.0.0.2 (2 times), bbbbbbb from 127.0.0.3 (1 times), 1 datagrams that are no beacons";
         assert!(text.ends_with(heard), "{text}");
     }
@@ -242,8 +282,14 @@ mod tests {
     #[test]
     fn silence_says_what_to_check() {
         let (listener, _) = listener();
-        let text = listener.find(&code(), Duration::from_millis(50)).unwrap_err().to_string();
-        assert!(text.contains("heard nothing at all") && text.contains("firewall"), "{text}");
+        let text = listener
+            .find(&code(), Duration::from_millis(50))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("heard nothing at all") && text.contains("firewall"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -271,14 +317,20 @@ mod tests {
         send(listener.port().unwrap(), 4, b"SMECHVISOR_SHIM:e13gts2");
         assert!(listener.find(&code(), Duration::from_secs(10)).is_ok());
         let error = Listener::open(0, Some("nosuchif0")).unwrap_err();
-        assert!(error.to_string().ends_with("of interface nosuchif0"), "{error}");
+        assert!(
+            error.to_string().ends_with("of interface nosuchif0"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_flood_of_senders_is_counted_not_kept() {
         let mut heard = Heard::default();
         for index in 0..1000u32 {
-            heard.note(b"SMECHVISOR_SHIM:aaaaaaa", IpAddr::from(Ipv4Addr::from(index)));
+            heard.note(
+                b"SMECHVISOR_SHIM:aaaaaaa",
+                IpAddr::from(Ipv4Addr::from(index)),
+            );
         }
         assert_eq!(heard.beacons.len(), HEARD_MAX);
         assert!(heard.to_string().ends_with(", 936 more beacons"));

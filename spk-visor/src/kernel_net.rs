@@ -38,20 +38,38 @@ impl KernelNetwork {
     pub fn open(beacon_port: u16, stream_port: u16) -> io::Result<Self> {
         let beacon = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         beacon.set_broadcast(true)?;
-        Ok(Self { beacon, beacon_port, stream_port, broadcasts: None })
+        Ok(Self {
+            beacon,
+            beacon_port,
+            stream_port,
+            broadcasts: None,
+        })
     }
 
     /// The same, but beacons go to these addresses only.
     ///
     /// # Errors
     /// The kernel gives no socket.
-    pub fn open_towards(beacon_port: u16, stream_port: u16, broadcasts: Vec<Ipv4Addr>) -> io::Result<Self> {
-        Ok(Self { broadcasts: Some(broadcasts), ..Self::open(beacon_port, stream_port)? })
+    pub fn open_towards(
+        beacon_port: u16,
+        stream_port: u16,
+        broadcasts: Vec<Ipv4Addr>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            broadcasts: Some(broadcasts),
+            ..Self::open(beacon_port, stream_port)?
+        })
     }
 
     /// Networks come and go while we wait, so this is asked for every beacon.
     fn broadcasts(&self) -> Vec<Ipv4Addr> {
-        let from_routes = || routes::read().unwrap_or_default().into_iter().map(|network| network.broadcast).collect();
+        let from_routes = || {
+            routes::read()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|network| network.broadcast)
+                .collect()
+        };
         self.broadcasts.clone().unwrap_or_else(from_routes)
     }
 
@@ -75,7 +93,8 @@ impl KernelNetwork {
 
 impl Network for KernelNetwork {
     fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
-        let code = Code::parse(code).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let code = Code::parse(code)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let payload = beacon::emit(&code);
         // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
         let listener = self.listen()?;
@@ -101,7 +120,11 @@ impl Network for KernelNetwork {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        let mut addresses: Vec<IpAddr> = self.broadcasts().into_iter().filter_map(own_address).collect();
+        let mut addresses: Vec<IpAddr> = self
+            .broadcasts()
+            .into_iter()
+            .filter_map(own_address)
+            .collect();
         addresses.sort();
         addresses.dedup();
         addresses
@@ -144,13 +167,16 @@ impl KernelDonor {
 
 impl Read for KernelDonor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer).map_err(|error| match error.kind() {
-            // read(2) says EAGAIN when SO_RCVTIMEO has passed (`socket(7)`).
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, format!("donor {} has sent nothing for {STALL_SECONDS} s", self.peer))
-            }
-            _ => error,
-        })
+        self.stream
+            .read(buffer)
+            .map_err(|error| match error.kind() {
+                // read(2) says EAGAIN when SO_RCVTIMEO has passed (`socket(7)`).
+                io::ErrorKind::WouldBlock => io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("donor {} has sent nothing for {STALL_SECONDS} s", self.peer),
+                ),
+                _ => error,
+            })
     }
 }
 
@@ -164,7 +190,10 @@ impl Donor for KernelDonor {
         stream.shutdown(Shutdown::Write)?;
         // Closing while something is unread would turn our FIN into RST (RFC 2525 2.17); the donor's FIN ends this.
         let deadline = Instant::now() + GOODBYE;
-        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = deadline
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
             stream.set_read_timeout(Some(left))?;
             match stream.read(&mut [0; 512]) {
                 Ok(0) => return socket::await_last_ack(&stream),

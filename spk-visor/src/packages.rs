@@ -45,7 +45,9 @@ impl Packages {
     /// All packages together, in bytes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.packages.iter().fold(0, |sum, package| sum.saturating_add(package.len_bytes))
+        self.packages
+            .iter()
+            .fold(0, |sum, package| sum.saturating_add(package.len_bytes))
     }
 }
 
@@ -128,7 +130,10 @@ pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
         }
     }
     if packages.is_empty() {
-        return Err(PackagesError::Empty { path: dir.to_owned(), seen: names.len() });
+        return Err(PackagesError::Empty {
+            path: dir.to_owned(),
+            seen: names.len(),
+        });
     }
     refuse_twice(&packages)?;
     packages.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -141,7 +146,10 @@ fn order(package: &Package) -> (bool, &str) {
 }
 
 fn list(dir: &Path) -> Result<Vec<OsString>, PackagesError> {
-    let failed = |source| PackagesError::List { path: dir.to_owned(), source };
+    let failed = |source| PackagesError::List {
+        path: dir.to_owned(),
+        source,
+    };
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
         names.push(entry.map_err(failed)?.file_name());
@@ -158,7 +166,10 @@ fn has_suffix(name: &OsString) -> bool {
 
 /// `None` for what is not a regular file.
 fn open_one(path: &Path, name: &OsString) -> Result<Option<Package>, PackagesError> {
-    let failed = |source| PackagesError::Open { path: path.to_owned(), source };
+    let failed = |source| PackagesError::Open {
+        path: path.to_owned(),
+        source,
+    };
     // NONBLOCK: a FIFO with a package's name must not hang us before we see what it is. Files do not care.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
@@ -167,22 +178,35 @@ fn open_one(path: &Path, name: &OsString) -> Result<Option<Package>, PackagesErr
     if !metadata.is_file() {
         return Ok(None);
     }
-    let name = PackageName::parse(name.as_bytes())
-        .map_err(|source| PackagesError::Name { path: path.to_owned(), source })?;
+    let name = PackageName::parse(name.as_bytes()).map_err(|source| PackagesError::Name {
+        path: path.to_owned(),
+        source,
+    })?;
     let len_bytes = metadata.len();
     if len_bytes == 0 || len_bytes > DATA_MAX {
-        return Err(PackagesError::Length { path: path.to_owned(), len_bytes });
+        return Err(PackagesError::Length {
+            path: path.to_owned(),
+            len_bytes,
+        });
     }
     // Only advice: it cannot fail in a way that matters.
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-    Ok(Some(Package { name, path: path.to_owned(), file, len_bytes }))
+    Ok(Some(Package {
+        name,
+        path: path.to_owned(),
+        file,
+        len_bytes,
+    }))
 }
 
 fn refuse_twice(packages: &[Package]) -> Result<(), PackagesError> {
     let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
     for package in packages {
         if let Some(first) = seen.insert(package.name.package(), &package.path) {
-            return Err(PackagesError::Twice { first: first.to_owned(), second: package.path.clone() });
+            return Err(PackagesError::Twice {
+                first: first.to_owned(),
+                second: package.path.clone(),
+            });
         }
     }
     Ok(())
@@ -198,7 +222,8 @@ mod tests {
 
     impl Dir {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let dir = std::env::temp_dir().join(format!("spk-visor-packages-{name}-{}", std::process::id()));
+            let dir = std::env::temp_dir()
+                .join(format!("spk-visor-packages-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
             for (file, data) in files {
@@ -222,24 +247,57 @@ mod tests {
     fn base_goes_first_and_the_others_by_name() {
         let dir = Dir::new(
             "order",
-            &[("kernel-modules.tar.zst", "1"), ("bootloader-grub.tar.xz", "22"), ("smechvisor-base.tar.zst", "333"), ("a.tar.xz", "4")],
+            &[
+                ("kernel-modules.tar.zst", "1"),
+                ("bootloader-grub.tar.xz", "22"),
+                ("smechvisor-base.tar.zst", "333"),
+                ("a.tar.xz", "4"),
+            ],
         );
         let found = open(&dir.0).unwrap();
-        let names: Vec<_> = found.packages.iter().map(|package| package.name.as_str()).collect();
-        assert_eq!(names, ["smechvisor-base.tar.zst", "a.tar.xz", "bootloader-grub.tar.xz", "kernel-modules.tar.zst"]);
+        let names: Vec<_> = found
+            .packages
+            .iter()
+            .map(|package| package.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "smechvisor-base.tar.zst",
+                "a.tar.xz",
+                "bootloader-grub.tar.xz",
+                "kernel-modules.tar.zst"
+            ]
+        );
         assert_eq!(found.total_bytes(), 7);
     }
 
     #[test]
     fn other_files_are_passed_over_with_a_reason() {
-        let dir = Dir::new("others", &[("a.tar.xz", "1"), ("README", "2"), ("b.tar.xz.part", ""), (".c.tar.xz", "3")]);
+        let dir = Dir::new(
+            "others",
+            &[
+                ("a.tar.xz", "1"),
+                ("README", "2"),
+                ("b.tar.xz.part", ""),
+                (".c.tar.xz", "3"),
+            ],
+        );
         fs::create_dir(dir.0.join("d.tar.xz")).unwrap();
         let found = open(&dir.0).unwrap();
         assert_eq!(found.packages.len(), 1);
-        let ignored: Vec<_> = found.ignored.iter().map(|(name, why)| (name.to_str().unwrap(), *why)).collect();
+        let ignored: Vec<_> = found
+            .ignored
+            .iter()
+            .map(|(name, why)| (name.to_str().unwrap(), *why))
+            .collect();
         let no_suffix = "no .tar.xz or .tar.zst";
-        let expected =
-            [(".c.tar.xz", no_suffix), ("README", no_suffix), ("b.tar.xz.part", no_suffix), ("d.tar.xz", "not a file")];
+        let expected = [
+            (".c.tar.xz", no_suffix),
+            ("README", no_suffix),
+            ("b.tar.xz.part", no_suffix),
+            ("d.tar.xz", "not a file"),
+        ];
         assert_eq!(ignored, expected);
     }
 
@@ -247,15 +305,28 @@ mod tests {
     fn a_fifo_with_a_packages_name_does_not_hang() {
         let dir = Dir::new("fifo", &[("a.tar.xz", "1")]);
         let path = dir.0.join("f.tar.xz");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert_eq!(open(&dir.0).unwrap().ignored, [("f.tar.xz".into(), "not a file")]);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            open(&dir.0).unwrap().ignored,
+            [("f.tar.xz".into(), "not a file")]
+        );
     }
 
     #[test]
     fn two_files_of_one_package_are_refused() {
         let dir = Dir::new("twice", &[("x.tar.xz", "1"), ("x.tar.zst", "2")]);
         let text = refused(&dir.0);
-        assert!(text.contains("/x.tar.xz and ") && text.contains("/x.tar.zst are the same package"), "{text}");
+        assert!(
+            text.contains("/x.tar.xz and ") && text.contains("/x.tar.zst are the same package"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -289,7 +360,10 @@ mod tests {
     fn names_the_wire_has_not_are_refused() {
         for name in ["a b.tar.xz", "-x.tar.xz", "ä.tar.xz"] {
             let dir = Dir::new("names", &[(name, "1")]);
-            assert!(matches!(open(&dir.0), Err(PackagesError::Name { .. })), "{name}");
+            assert!(
+                matches!(open(&dir.0), Err(PackagesError::Name { .. })),
+                "{name}"
+            );
         }
     }
 

@@ -49,7 +49,11 @@ impl Progress {
             size(self.total as f64),
             size(self.rate),
         );
-        let head = format!("{} {:>3}% ", self.package, percent(self.package_sent, self.package_len));
+        let head = format!(
+            "{} {:>3}% ",
+            self.package,
+            percent(self.package_sent, self.package_len)
+        );
         let used = head.chars().count() + tail.chars().count();
         let bar = match width.checked_sub(used + 2) {
             Some(room @ 4..) => format!("[{}]", bar(self.sent, self.total, room.min(40))),
@@ -60,13 +64,17 @@ impl Progress {
 }
 
 fn bar(done: u64, total: u64, width: usize) -> String {
-    let full = (u128::from(done) * width as u128).checked_div(u128::from(total)).unwrap_or(0);
+    let full = (u128::from(done) * width as u128)
+        .checked_div(u128::from(total))
+        .unwrap_or(0);
     let full = usize::try_from(full).unwrap_or(width).min(width);
     format!("{}{}", "#".repeat(full), "-".repeat(width - full))
 }
 
 fn percent(done: u64, total: u64) -> u128 {
-    (u128::from(done) * 100).checked_div(u128::from(total)).unwrap_or(100)
+    (u128::from(done) * 100)
+        .checked_div(u128::from(total))
+        .unwrap_or(100)
 }
 
 /// Bytes for a person, three digits or more: `999 B`, `1.5 MiB`.
@@ -75,7 +83,11 @@ pub fn size(bytes: f64) -> String {
     let mut value = bytes;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {
-            return if unit == "B" { format!("{value:.0} B") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" {
+                format!("{value:.0} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1024.0;
     }
@@ -87,7 +99,11 @@ pub fn size(bytes: f64) -> String {
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes:02}:{seconds:02}")
+    }
 }
 
 /// Where lines go.
@@ -102,7 +118,12 @@ pub struct Screen<W: Write> {
 impl<W: Write> Screen<W> {
     /// A terminal with this many columns, or a file or pipe.
     pub fn new(out: W, columns: Option<usize>) -> Self {
-        Self { out, columns, last: None, is_line_open: false }
+        Self {
+            out,
+            columns,
+            last: None,
+            is_line_open: false,
+        }
     }
 
     /// A line that stays.
@@ -115,8 +136,15 @@ impl<W: Write> Screen<W> {
 
     /// A line that is drawn over on a terminal, and written now and then elsewhere.
     pub fn show(&mut self, now: Instant, text: impl FnOnce(usize) -> String) {
-        let pause = if self.columns.is_some() { REDRAW } else { PLAIN };
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < pause) {
+        let pause = if self.columns.is_some() {
+            REDRAW
+        } else {
+            PLAIN
+        };
+        if self
+            .last
+            .is_some_and(|last| now.saturating_duration_since(last) < pause)
+        {
             return;
         }
         self.last = Some(now);
@@ -175,7 +203,11 @@ impl Rate {
     /// Starts counting.
     #[must_use]
     pub fn start(now: Instant) -> Self {
-        Self { at: now, bytes: 0, per_second: None }
+        Self {
+            at: now,
+            bytes: 0,
+            per_second: None,
+        }
     }
 
     /// `bytes` in all have passed by `now`.
@@ -185,8 +217,14 @@ impl Rate {
         if seconds >= 0.1 {
             let current = bytes.saturating_sub(self.bytes) as f64 / seconds;
             let weight = 1.0 - (-seconds / RATE_WINDOW_SECONDS).exp();
-            let smooth = self.per_second.map_or(current, |old| old + (current - old) * weight);
-            *self = Self { at: now, bytes, per_second: Some(smooth) };
+            let smooth = self
+                .per_second
+                .map_or(current, |old| old + (current - old) * weight);
+            *self = Self {
+                at: now,
+                bytes,
+                per_second: Some(smooth),
+            };
         }
         self.per_second.unwrap_or(0.0)
     }
@@ -225,7 +263,14 @@ mod tests {
 
     #[test]
     fn nothing_divides_by_zero() {
-        let start = Progress { package_len: 0, package_sent: 0, sent: 0, total: 0, rate: 0.0, ..half_way() };
+        let start = Progress {
+            package_len: 0,
+            package_sent: 0,
+            sent: 0,
+            total: 0,
+            rate: 0.0,
+            ..half_way()
+        };
         assert!(start.line(80).contains("--:--"));
     }
 
@@ -233,7 +278,9 @@ mod tests {
     fn sizes_and_clocks_are_for_people() {
         let sizes: Vec<_> = [0.0, 1023.0, 1536.0, 5e9, 2e15].map(size).to_vec();
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "4.7 GiB", "1819.0 TiB"]);
-        let clocks: Vec<_> = [5, 65, 3661].map(|seconds| clock(Duration::from_secs(seconds))).to_vec();
+        let clocks: Vec<_> = [5, 65, 3661]
+            .map(|seconds| clock(Duration::from_secs(seconds)))
+            .to_vec();
         assert_eq!(clocks, ["00:05", "01:05", "1:01:01"]);
     }
 

@@ -3,8 +3,15 @@
 //! In: options. Out: stage lines on standard error; `Ok` when the disk is committed.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::thread;
 
+use install::deploy;
+use receiver::disks::Disks;
 use receiver::donor::Network;
+use receiver::gate::Wish;
+use receiver::screen::Screen;
+use receiver::{Options, SessionError};
 use thiserror::Error;
 use wire::stage::Stage;
 use wire::{BEACON_PORT, STREAM_PORT};
@@ -25,12 +32,9 @@ pub enum ReceiveError {
     /// No sockets.
     #[error("opening the network")]
     Network(#[source] io::Error),
-    /// The receiver is not wired up.
-    #[error("deploying onto {disk}: the receiver is not in this version")]
-    NoReceiver {
-        /// The disk that was asked for; untouched.
-        disk: String,
-    },
+    /// The receiver gave up.
+    #[error(transparent)]
+    Session(#[from] SessionError),
 }
 
 impl ReceiveError {
@@ -39,7 +43,7 @@ impl ReceiveError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::NoSession => Exit::Unavailable,
-            Self::Network(_) | Self::NoReceiver { .. } => Exit::Receiver,
+            Self::Network(_) | Self::Session(_) => Exit::Receiver,
         }
     }
 }
@@ -52,10 +56,46 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
     if !options.is_legacy {
         return Err(ReceiveError::NoSession);
     }
-    let network = KernelNetwork::open(BEACON_PORT, STREAM_PORT).map_err(ReceiveError::Network)?;
+    let mut network =
+        KernelNetwork::open(BEACON_PORT, STREAM_PORT).map_err(ReceiveError::Network)?;
+    let screen = Stderr;
     for address in network.addresses() {
-        // A closed standard error must not stop a deploy.
-        let _ = writeln!(io::stderr(), "smv {}: addr={address}", Stage::Network);
+        screen.stage(Stage::Network, &format!("addr={address}"));
     }
-    Err(ReceiveError::NoReceiver { disk: options.disk.clone() })
+    let session = Options {
+        disks: Disks::One(options.disk.clone().into()),
+        wish: Wish {
+            disk: None,
+            wipe: options.wipe.clone(),
+        },
+        deploy: deploy_options(),
+        policy: "legacy",
+    };
+    receiver::run(&session, &mut network, &screen)?;
+    Ok(())
+}
+
+/// A running Linux has other work to do: half a GiB lets four cores decode an archive made with `xz -9`, whatever the
+/// machine has.
+fn deploy_options() -> deploy::Options {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    deploy::Options {
+        memory_bytes: 512 << 20,
+        threads: u32::try_from(threads).unwrap_or(1),
+        unpacked_max_bytes: None,
+    }
+}
+
+/// Stage lines on standard error.
+struct Stderr;
+
+impl Screen for Stderr {
+    fn stage(&self, stage: Stage, facts: &str) {
+        // A closed standard error must not stop a deploy half-way.
+        let _ = writeln!(io::stderr(), "smv {stage}: {facts}");
+    }
+
+    fn warning(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "warning: {text}");
+    }
 }

@@ -46,12 +46,17 @@ fn network(line: &str) -> Option<Network> {
     // The two smallest networks have no broadcast address (RFC 3021).
     let is_network = mask != 0 && mask.trailing_zeros() >= 2;
     let is_direct = gateway == 0 && flags & RTF_UP != 0;
-    (is_network && is_direct).then(|| Network { interface, broadcast: Ipv4Addr::from(destination | !mask) })
+    (is_network && is_direct).then(|| Network {
+        interface,
+        broadcast: Ipv4Addr::from(destination | !mask),
+    })
 }
 
 /// The kernel prints the bytes of an address as one number in its own byte order.
 fn address(hex: &str) -> Option<u32> {
-    Some(u32::from_be_bytes(u32::from_str_radix(hex, 16).ok()?.to_ne_bytes()))
+    Some(u32::from_be_bytes(
+        u32::from_str_radix(hex, 16).ok()?.to_ne_bytes(),
+    ))
 }
 
 #[cfg(test)]
@@ -62,12 +67,19 @@ mod tests {
     #[test]
     fn direct_networks_are_found_and_nothing_else() {
         // Interface, destination, gateway, flags, three counters, mask: the bytes of addresses as on a little-endian machine.
-        let line = |interface: &str, destination: [u8; 4], gateway: [u8; 4], flags: u32, mask: [u8; 4]| {
-            let hex = |bytes| format!("{:08X}", u32::from_ne_bytes(bytes));
-            format!("{interface}\t{}\t{}\t{flags:04X}\t0\t0\t0\t{}\t0\t0\t0\n", hex(destination), hex(gateway), hex(mask))
-        };
+        let line =
+            |interface: &str, destination: [u8; 4], gateway: [u8; 4], flags: u32, mask: [u8; 4]| {
+                let hex = |bytes| format!("{:08X}", u32::from_ne_bytes(bytes));
+                format!(
+                    "{interface}\t{}\t{}\t{flags:04X}\t0\t0\t0\t{}\t0\t0\t0\n",
+                    hex(destination),
+                    hex(gateway),
+                    hex(mask)
+                )
+            };
         let text = [
-            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n".to_owned(),
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+                .to_owned(),
             line("eth0", [0; 4], [10, 9, 0, 1], 3, [0; 4]),
             line("eth0", [10, 9, 0, 0], [0; 4], 1, [255, 255, 255, 0]),
             line("eth1", [169, 254, 0, 0], [0; 4], 1, [255, 255, 0, 0]),
@@ -82,6 +94,12 @@ mod tests {
             interface: interface.into(),
             broadcast: Ipv4Addr::from(broadcast),
         };
-        assert_eq!(parse(&text), [network("eth0", [10, 9, 0, 255]), network("eth1", [169, 254, 255, 255])]);
+        assert_eq!(
+            parse(&text),
+            [
+                network("eth0", [10, 9, 0, 255]),
+                network("eth1", [169, 254, 255, 255])
+            ]
+        );
     }
 }

@@ -50,7 +50,9 @@ pub fn connect(to: SocketAddr, interface: Option<&str>) -> io::Result<TcpStream>
 }
 
 fn watch_peer(socket: &Socket) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(PEER_PATIENCE))
 }
@@ -66,11 +68,18 @@ pub fn reset(stream: TcpStream) {
 ///
 /// # Errors
 /// What `poll(2)` says.
-pub fn wait_for(socket: &impl AsFd, flags: PollFlags, patience: Duration) -> io::Result<Option<PollFlags>> {
+pub fn wait_for(
+    socket: &impl AsFd,
+    flags: PollFlags,
+    patience: Duration,
+) -> io::Result<Option<PollFlags>> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        });
         let mut fds = [PollFd::new(socket, flags)];
         match poll(&mut fds, Some(&timeout)) {
             Ok(0) => return Ok(None),

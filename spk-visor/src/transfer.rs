@@ -122,8 +122,16 @@ impl TransferError {
 ///
 /// # Errors
 /// See [`TransferError`]; the connection is then reset.
-pub fn run(connection: TcpStream, packages: &[Package], report: &mut dyn FnMut(Step<'_>)) -> Result<(), TransferError> {
-    let mut transfer = Transfer { connection, doing: "starting".to_owned(), patience: PEER_PATIENCE };
+pub fn run(
+    connection: TcpStream,
+    packages: &[Package],
+    report: &mut dyn FnMut(Step<'_>),
+) -> Result<(), TransferError> {
+    let mut transfer = Transfer {
+        connection,
+        doing: "starting".to_owned(),
+        patience: PEER_PATIENCE,
+    };
     let result = transfer.all(packages, report);
     if result.is_err() {
         socket::reset(transfer.connection);
@@ -139,8 +147,14 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn all(&mut self, packages: &[Package], report: &mut dyn FnMut(Step<'_>)) -> Result<(), TransferError> {
-        self.connection.set_nonblocking(true).map_err(|source| self.broken(source))?;
+    fn all(
+        &mut self,
+        packages: &[Package],
+        report: &mut dyn FnMut(Step<'_>),
+    ) -> Result<(), TransferError> {
+        self.connection
+            .set_nonblocking(true)
+            .map_err(|source| self.broken(source))?;
         for package in packages {
             self.doing = format!("sending {}", package.name);
             report(Step::Package(package));
@@ -149,35 +163,59 @@ impl Transfer {
         self.doing = "sending the end of the stream".to_owned();
         self.send_bytes(&TERMINATOR, false)?;
         self.doing = "finishing".to_owned();
-        self.connection.shutdown(Shutdown::Write).map_err(|source| self.broken(source))?;
+        self.connection
+            .shutdown(Shutdown::Write)
+            .map_err(|source| self.broken(source))?;
         self.await_verdict(report)
     }
 
-    fn one(&mut self, package: &Package, report: &mut dyn FnMut(Step<'_>)) -> Result<(), TransferError> {
-        let header = stream::header(&package.name, package.len_bytes)
-            .map_err(|source| TransferError::Header { path: package.path.clone(), source })?;
+    fn one(
+        &mut self,
+        package: &Package,
+        report: &mut dyn FnMut(Step<'_>),
+    ) -> Result<(), TransferError> {
+        let header = stream::header(&package.name, package.len_bytes).map_err(|source| {
+            TransferError::Header {
+                path: package.path.clone(),
+                source,
+            }
+        })?;
         self.send_bytes(&header, true)?;
         let mut offset = 0;
         while offset < package.len_bytes {
             self.await_room(&mut || report(Step::Sent(offset)))?;
-            let left = usize::try_from(package.len_bytes - offset).unwrap_or(CHUNK).min(CHUNK);
+            let left = usize::try_from(package.len_bytes - offset)
+                .unwrap_or(CHUNK)
+                .min(CHUNK);
             let before = offset;
             match rustix::fs::sendfile(&self.connection, &package.file, Some(&mut offset), left) {
                 Ok(0) => return Err(changed(package)?),
                 Ok(_) => report(Step::Sent(offset)),
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(errno @ Errno::IO) => {
-                    return Err(TransferError::Read { path: package.path.clone(), at: before, source: errno.into() });
+                    return Err(TransferError::Read {
+                        path: package.path.clone(),
+                        at: before,
+                        source: errno.into(),
+                    });
                 }
                 Err(errno) => return Err(self.broken(errno.into())),
             }
         }
         let now = len_now(package)?;
-        if now == package.len_bytes { Ok(()) } else { Err(changed(package)?) }
+        if now == package.len_bytes {
+            Ok(())
+        } else {
+            Err(changed(package)?)
+        }
     }
 
     fn send_bytes(&mut self, bytes: &[u8], is_more_coming: bool) -> Result<(), TransferError> {
-        let flags = if is_more_coming { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        let flags = if is_more_coming {
+            SendFlags::NOSIGNAL | SendFlags::MORE
+        } else {
+            SendFlags::NOSIGNAL
+        };
         let mut rest = bytes;
         while !rest.is_empty() {
             self.await_room(&mut || ())?;
@@ -196,16 +234,23 @@ impl Transfer {
         let start = Instant::now();
         while start.elapsed() < self.patience {
             let flags = PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP;
-            let ready = socket::wait_for(&self.connection, flags, TICK).map_err(|source| self.broken(source))?;
+            let ready = socket::wait_for(&self.connection, flags, TICK)
+                .map_err(|source| self.broken(source))?;
             match ready {
                 None => tick(),
-                Some(ready) if ready.intersects(PollFlags::ERR | PollFlags::IN | PollFlags::RDHUP | PollFlags::HUP) => {
+                Some(ready)
+                    if ready.intersects(
+                        PollFlags::ERR | PollFlags::IN | PollFlags::RDHUP | PollFlags::HUP,
+                    ) =>
+                {
                     return Err(self.interrupted());
                 }
                 Some(_) => return Ok(()),
             }
         }
-        Err(TransferError::Stalled { what: self.doing.clone() })
+        Err(TransferError::Stalled {
+            what: self.doing.clone(),
+        })
     }
 
     /// What it means that the socket became readable too early.
@@ -222,14 +267,26 @@ impl Transfer {
         let start = Instant::now();
         loop {
             report(Step::Waiting(start.elapsed()));
-            let ready = socket::wait_for(&self.connection, PollFlags::IN, TICK).map_err(TransferError::Waiting)?;
+            let ready = socket::wait_for(&self.connection, PollFlags::IN, TICK)
+                .map_err(TransferError::Waiting)?;
             if ready.is_none() {
                 continue;
             }
             match (&self.connection).read(&mut [0]) {
-                Ok(0) => return socket::await_last_ack(&self.connection).map_err(|source| self.broken(source)),
-                Ok(_) => return Err(TransferError::Answered { during: self.doing.clone() }),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Ok(0) => {
+                    return socket::await_last_ack(&self.connection)
+                        .map_err(|source| self.broken(source));
+                }
+                Ok(_) => {
+                    return Err(TransferError::Answered {
+                        during: self.doing.clone(),
+                    });
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
                 Err(source) if is_reset(&source) => return Err(self.broken(source)),
                 Err(source) => return Err(TransferError::Waiting(source)),
             }
@@ -238,11 +295,17 @@ impl Transfer {
 
     fn broken(&self, source: io::Error) -> TransferError {
         if is_reset(&source) {
-            TransferError::Refused { during: self.doing.clone(), source }
+            TransferError::Refused {
+                during: self.doing.clone(),
+                source,
+            }
         } else if self.doing == "finishing" {
             TransferError::Waiting(source)
         } else {
-            TransferError::Send { what: self.doing.trim_start_matches("sending ").to_owned(), source }
+            TransferError::Send {
+                what: self.doing.trim_start_matches("sending ").to_owned(),
+                source,
+            }
         }
     }
 }
@@ -250,17 +313,27 @@ impl Transfer {
 fn is_reset(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
     )
 }
 
 fn len_now(package: &Package) -> Result<u64, TransferError> {
-    let failed = |source| TransferError::Read { path: package.path.clone(), at: package.len_bytes, source };
+    let failed = |source| TransferError::Read {
+        path: package.path.clone(),
+        at: package.len_bytes,
+        source,
+    };
     Ok(package.file.metadata().map_err(failed)?.len())
 }
 
 fn changed(package: &Package) -> Result<TransferError, TransferError> {
-    Ok(TransferError::Changed { path: package.path.clone(), before: package.len_bytes, now: len_now(package)? })
+    Ok(TransferError::Changed {
+        path: package.path.clone(),
+        before: package.len_bytes,
+        now: len_now(package)?,
+    })
 }
 
 #[cfg(test)]

@@ -30,14 +30,18 @@ fn plain_deploy() -> Deploy {
 
 #[test]
 fn a_plain_deploy_has_the_documented_defaults() {
-    for line in ["deploy-system-img-copy e13gts2 --legacy", "deploy-system-img-copy --legacy e13gts2"] {
+    for line in [
+        "deploy-system-img-copy e13gts2 --legacy",
+        "deploy-system-img-copy --legacy e13gts2",
+    ] {
         assert_eq!(read(line).unwrap(), Command::Deploy(plain_deploy()));
     }
 }
 
 #[test]
 fn every_option_of_deploy_is_read() {
-    let line = "deploy-system-img-copy --packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 e13gts2";
+    let line =
+        "deploy-system-img-copy --packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 e13gts2";
     let expected = Deploy {
         is_legacy: false,
         packages: "/p".into(),
@@ -51,8 +55,14 @@ fn every_option_of_deploy_is_read() {
 
 #[test]
 fn an_address_may_have_a_port() {
-    for (text, expected) in [("10.9.0.15:80", "10.9.0.15:80"), ("::1", "[::1]:9192"), ("[::1]:80", "[::1]:80")] {
-        let Command::Deploy(options) = read(&format!("deploy-system-img-copy e13gts2 --to {text}")).unwrap() else {
+    for (text, expected) in [
+        ("10.9.0.15:80", "10.9.0.15:80"),
+        ("::1", "[::1]:9192"),
+        ("[::1]:80", "[::1]:80"),
+    ] {
+        let Command::Deploy(options) =
+            read(&format!("deploy-system-img-copy e13gts2 --to {text}")).unwrap()
+        else {
             panic!("{text}");
         };
         assert_eq!(options.to, Some(expected.parse().unwrap()));
@@ -61,30 +71,56 @@ fn an_address_may_have_a_port() {
 
 #[test]
 fn receive_deploy_is_read() {
-    let expected = Receive { disk: "/dev/vdb".into(), is_legacy: true, wipe: Some("ABC123".into()) };
+    let expected = Receive {
+        disk: "/dev/vdb".into(),
+        is_legacy: true,
+        wipe: Some("ABC123".into()),
+    };
     let line = "receive-deploy --disk /dev/vdb --legacy --wipe ABC123";
     assert_eq!(read(line).unwrap(), Command::Receive(expected));
 }
 
 #[test]
 fn installing_into_a_sealed_node_is_refused() {
-    for line in ["system-install", "userland-install vim", "system-install --force"] {
+    for line in [
+        "system-install",
+        "userland-install vim",
+        "system-install --force",
+    ] {
         assert_eq!(read(line).unwrap(), Command::Refused(Sealed::Install));
     }
-    assert_eq!(read("entire-system-upgrade").unwrap(), Command::Refused(Sealed::Upgrade));
+    assert_eq!(
+        read("entire-system-upgrade").unwrap(),
+        Command::Refused(Sealed::Upgrade)
+    );
     assert!(Sealed::Install.to_string().contains("sealed"));
-    assert!(Sealed::Install.to_string().contains("entire-system-upgrade"));
+    assert!(
+        Sealed::Install
+            .to_string()
+            .contains("entire-system-upgrade")
+    );
 }
 
 #[test]
 fn every_command_explains_itself() {
-    for command in
-        ["deploy-system-img-copy", "receive-deploy", "system-install", "userland-install", "entire-system-upgrade", "help"]
-    {
-        assert!(printed(&format!("{command} --help")).contains("  6  packages unusable\n"), "{command}");
+    for command in [
+        "deploy-system-img-copy",
+        "receive-deploy",
+        "system-install",
+        "userland-install",
+        "entire-system-upgrade",
+        "help",
+    ] {
+        assert!(
+            printed(&format!("{command} --help")).contains("  6  packages unusable\n"),
+            "{command}"
+        );
     }
     assert_eq!(printed("--help"), printed("help"));
-    assert_eq!(printed("version"), format!("spk-visor {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        printed("version"),
+        format!("spk-visor {}\n", env!("CARGO_PKG_VERSION"))
+    );
     assert!(printed("about").starts_with(&printed("--version")));
 }
 
@@ -105,7 +141,10 @@ fn wrong_arguments_are_named() {
         ("deploy-system-img-copy e13gts2 --to here", "here"),
         ("deploy-system-img-copy e13gts2 --timeout 0", "\"0\""),
         ("deploy-system-img-copy e13gts2 --timeout -1", "\"-1\""),
-        ("deploy-system-img-copy e13gts2 --timeout 99999999999999999999", "86400"),
+        (
+            "deploy-system-img-copy e13gts2 --timeout 99999999999999999999",
+            "86400",
+        ),
         ("receive-deploy", "--disk"),
         ("receive-deploy /dev/vda", "/dev/vda"),
     ] {

@@ -17,19 +17,30 @@ fn code() -> Code {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A network towards a donor's listener, and where its stream is.
 fn network(beacon_port: u16) -> (KernelNetwork, SocketAddr) {
     let stream_port = free_port();
-    let network = KernelNetwork::open_towards(beacon_port, stream_port, vec![LOOPBACK_BROADCAST]).unwrap();
-    (network, SocketAddr::from((Ipv4Addr::LOCALHOST, stream_port)))
+    let network =
+        KernelNetwork::open_towards(beacon_port, stream_port, vec![LOOPBACK_BROADCAST]).unwrap();
+    (
+        network,
+        SocketAddr::from((Ipv4Addr::LOCALHOST, stream_port)),
+    )
 }
 
 /// Finds the beacon, which shows that somebody listens, and connects.
 fn connect(listener: &Listener, to: SocketAddr) -> TcpStream {
-    assert_eq!(listener.find(&code(), Duration::from_secs(10)).unwrap(), IpAddr::from(Ipv4Addr::LOCALHOST));
+    assert_eq!(
+        listener.find(&code(), Duration::from_secs(10)).unwrap(),
+        IpAddr::from(Ipv4Addr::LOCALHOST)
+    );
     socket::connect(to, None).unwrap()
 }
 
@@ -41,7 +52,9 @@ fn a_donor_finds_the_beacon_and_its_bytes_arrive() {
         let mut stream = connect(&listener, to);
         stream.write_all(b"packages").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
-        stream.read_to_end(&mut Vec::new()).map(|_| stream.local_addr().unwrap())
+        stream
+            .read_to_end(&mut Vec::new())
+            .map(|_| stream.local_addr().unwrap())
     });
     let mut accepted = network.accept("e13gts2").unwrap();
     let peer = accepted.peer();
@@ -74,7 +87,10 @@ fn a_second_donor_is_refused_while_the_first_is_served() {
     let donor = thread::spawn(move || connect(&listener, to));
     let accepted = network.accept("e13gts2").unwrap();
     let _first = donor.join().unwrap();
-    assert_eq!(socket::connect(to, None).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(
+        socket::connect(to, None).unwrap_err().kind(),
+        ErrorKind::ConnectionRefused
+    );
     accepted.fail();
 }
 
@@ -90,7 +106,10 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
 #[test]
 fn a_code_that_is_none_is_never_broadcast() {
     let (mut network, _) = network(free_port());
-    assert_eq!(network.accept("E13").err().unwrap().kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        network.accept("E13").err().unwrap().kind(),
+        ErrorKind::InvalidInput
+    );
 }
 
 #[test]

@@ -19,7 +19,8 @@ struct Files {
 
 impl Files {
     fn new(name: &str, files: &[(&str, usize)]) -> Self {
-        let dir = std::env::temp_dir().join(format!("spk-visor-transfer-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("spk-visor-transfer-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         for (file, len) in files {
@@ -37,7 +38,9 @@ impl Drop for Files {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index % 251) as u8).collect()
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len / 251 + 1);
+    bytes.truncate(len);
+    bytes
 }
 
 /// A connection, and a target that does what it is told with the other end.
@@ -70,7 +73,11 @@ fn expected(files: &[(&str, usize)]) -> Vec<u8> {
 
 #[test]
 fn every_byte_arrives_in_order_and_fin_is_success() {
-    let files = [("smechvisor-base.tar.xz", 9_000_001), ("a.tar.zst", 1), ("z.tar.xz", 70_000)];
+    let files = [
+        ("smechvisor-base.tar.xz", 9_000_001),
+        ("a.tar.zst", 1),
+        ("z.tar.xz", 70_000),
+    ];
     let donor = Files::new("whole", &files);
     let (connection, target) = target(|stream| read_all(&stream));
     let mut steps = Vec::new();
@@ -139,9 +146,15 @@ fn an_orderly_close_in_the_middle_is_no_success() {
         stream.read_to_end(&mut Vec::new()).unwrap_err()
     });
     let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, TransferError::ClosedEarly { .. }), "{error:?}");
+    assert!(
+        matches!(error, TransferError::ClosedEarly { .. }),
+        "{error:?}"
+    );
     assert_eq!(error.exit(), Exit::Target);
-    assert_eq!(target.join().unwrap().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(
+        target.join().unwrap().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
 }
 
 #[test]
@@ -150,7 +163,9 @@ fn a_target_that_closes_while_bytes_are_under_way_is_no_success() {
     // and the FIN alone would look like success.
     let donor = Files::new("unread", &[("a.tar.xz", 200_000)]);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+    socket2::SockRef::from(&listener)
+        .set_recv_buffer_size(4096)
+        .unwrap();
     let connection = socket::connect(listener.local_addr().unwrap(), None).unwrap();
     let (waiting, is_waiting) = std::sync::mpsc::channel();
     let target = thread::spawn(move || {
@@ -187,10 +202,15 @@ fn a_target_that_takes_nothing_is_given_up() {
     let donor = Files::new("stall", &[("a.tar.xz", 50_000_000)]);
     let (connection, target) = target(|stream| stream);
     let _silent = target.join().unwrap();
-    let mut transfer =
-        Transfer { connection, doing: "sending a.tar.xz".into(), patience: Duration::from_millis(100) };
+    let mut transfer = Transfer {
+        connection,
+        doing: "sending a.tar.xz".into(),
+        patience: Duration::from_millis(100),
+    };
     let mut ticks = 0;
-    let error = transfer.all(&donor.packages, &mut |_| ticks += 1).unwrap_err();
+    let error = transfer
+        .all(&donor.packages, &mut |_| ticks += 1)
+        .unwrap_err();
     assert!(matches!(error, TransferError::Stalled { .. }), "{error:?}");
     assert_eq!(error.exit(), Exit::Transfer);
     assert!(ticks > 1);
@@ -199,10 +219,21 @@ fn a_target_that_takes_nothing_is_given_up() {
 #[test]
 fn a_file_that_shrinks_names_both_sizes_and_resets() {
     let donor = Files::new("shrinks", &[("a.tar.xz", 1000)]);
-    fs::OpenOptions::new().write(true).open(donor.dir.join("a.tar.xz")).unwrap().set_len(300).unwrap();
-    let (connection, target) = target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
+    fs::OpenOptions::new()
+        .write(true)
+        .open(donor.dir.join("a.tar.xz"))
+        .unwrap()
+        .set_len(300)
+        .unwrap();
+    let (connection, target) =
+        target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
     let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
-    assert!(error.to_string().ends_with("a.tar.xz had 1000 bytes when it was opened and has 300 now"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("a.tar.xz had 1000 bytes when it was opened and has 300 now"),
+        "{error}"
+    );
     assert_eq!(error.exit(), Exit::Packages);
     assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
 }
@@ -210,10 +241,21 @@ fn a_file_that_shrinks_names_both_sizes_and_resets() {
 #[test]
 fn a_file_that_grows_names_both_sizes() {
     let donor = Files::new("grows", &[("a.tar.xz", 1000)]);
-    fs::OpenOptions::new().write(true).open(donor.dir.join("a.tar.xz")).unwrap().set_len(1001).unwrap();
-    let (connection, target) = target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
+    fs::OpenOptions::new()
+        .write(true)
+        .open(donor.dir.join("a.tar.xz"))
+        .unwrap()
+        .set_len(1001)
+        .unwrap();
+    let (connection, target) =
+        target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
     let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
-    assert!(error.to_string().ends_with("had 1000 bytes when it was opened and has 1001 now"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("had 1000 bytes when it was opened and has 1001 now"),
+        "{error}"
+    );
     assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
 }
 

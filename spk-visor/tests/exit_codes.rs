@@ -1,0 +1,116 @@
+//! The program as a script sees it: exit codes, what goes to which stream.
+
+// The lint knows test functions only; this whole file is a test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Exit code, standard output, standard error.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_spk-visor"))
+        .args(args)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn fails(args: &[&str], code: i32, words: &str) {
+    let (found, _, errors) = run(args);
+    assert!(
+        errors.starts_with("spk-visor: ") && errors.contains(words),
+        "{args:?}: {errors}"
+    );
+    assert_eq!((found, errors.lines().count()), (code, 1), "{errors}");
+}
+
+fn packages(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("spk-visor-exit-{name}-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("a.tar.xz"), "data").unwrap();
+    dir
+}
+
+#[test]
+fn information_is_success_on_standard_output() {
+    for command in ["help", "about", "version", "--help", "-h", "--version"] {
+        let (code, out, errors) = run(&[command]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{command}");
+        assert!(out.starts_with("spk-visor "), "{out}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_1() {
+    fails(&[], 1, "no command");
+    fails(&["deploy-system-img-copy"], 1, "CODE");
+}
+
+#[test]
+fn a_code_nobody_sends_is_2_and_says_what_to_check() {
+    let dir = packages("silent");
+    let dir_text = dir.to_str().unwrap();
+    let mut args = vec![
+        "deploy-system-img-copy",
+        "qqqqqqq",
+        "--legacy",
+        "--packages",
+        dir_text,
+    ];
+    args.extend(["--timeout", "1", "--interface", "lo"]);
+    fails(&args, 2, "code qqqqqqq was not heard within 1 s; heard");
+    let no_interface = args.len() - 1;
+    args[no_interface] = "nosuchif0";
+    fails(&args, 2, "nosuchif0");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_refused_connection_is_3() {
+    let dir = packages("refused");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let args = [
+        "deploy-system-img-copy",
+        "e13gts2",
+        "--legacy",
+        "--packages",
+        dir.to_str().unwrap(),
+        "--to",
+        &to,
+    ];
+    fails(&args, 3, &format!("connecting to {to}"));
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn packages_that_cannot_be_sent_are_6_before_anybody_waits() {
+    fails(
+        &[
+            "deploy-system-img-copy",
+            "e13gts2",
+            "--legacy",
+            "--packages",
+            "/nonexistent",
+        ],
+        6,
+        "/nonexistent",
+    );
+}
+
+#[test]
+fn what_is_not_in_this_version_is_7() {
+    fails(&["deploy-system-img-copy", "e13gts2"], 7, "--legacy");
+    fails(&["receive-deploy", "--disk", "/nonexistent"], 7, "--legacy");
+    fails(&["system-install", "vim"], 7, "entire-system-upgrade");
+    fails(&["userland-install"], 7, "sealed");
+    fails(&["entire-system-upgrade"], 7, "not in this version");
+}

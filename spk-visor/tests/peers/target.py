@@ -1,0 +1,75 @@
+"""A target written from protocol.md 1 and 2 alone; it shares no code with the crate.
+
+usage: target.py BEACON_PORT CODE install|fail
+
+Listens on a free port and prints it, broadcasts CODE on the loopback network when BEACON_PORT is not 0, takes one donor,
+prints a line `NAME LENGTH SHA256` for each package, and closes with FIN (install) or RST (fail).
+"""
+
+import hashlib
+import re
+import socket
+import struct
+import sys
+import threading
+
+
+def exactly(donor, length):
+    parts = []
+    while length > 0:
+        part = donor.recv(min(length, 1 << 20))
+        if not part:
+            sys.exit("the donor ended without a terminator")
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def beacons(port, code, is_over):
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    while True:
+        sender.sendto(b"SMECHVISOR_SHIM:" + code.encode(), ("127.255.255.255", port))
+        if is_over.wait(1):
+            return
+
+
+def serve(donor):
+    names = set()
+    while True:
+        (length,) = struct.unpack(">I", exactly(donor, 4))
+        if length == 0:
+            break
+        if length > 255:
+            sys.exit(f"name length {length}")
+        name = exactly(donor, length).decode("ascii")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name) or name in names:
+            sys.exit(f"name {name!r}")
+        names.add(name)
+        (length,) = struct.unpack(">Q", exactly(donor, 8))
+        if not 1 <= length <= 1 << 40:
+            sys.exit(f"data length {length}")
+        digest = hashlib.sha256(exactly(donor, length)).hexdigest()
+        print(name, length, digest, flush=True)
+    if donor.recv(1) != b"":
+        sys.exit("bytes after the terminator")
+
+
+def main():
+    beacon_port, code, verdict = sys.argv[1:]
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(20)
+    print(listener.getsockname()[1], flush=True)
+    is_over = threading.Event()
+    if beacon_port != "0":
+        threading.Thread(target=beacons, args=(int(beacon_port), code, is_over), daemon=True).start()
+    donor, _ = listener.accept()
+    is_over.set()
+    donor.settimeout(20)
+    serve(donor)
+    if verdict == "fail":
+        donor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    donor.close()
+
+
+main()
