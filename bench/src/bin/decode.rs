@@ -22,7 +22,14 @@ use install::unpack::{UnpackLimits, unpack};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The first is the shipped one; the others are divided by it.
-const DECODERS: [&str; 6] = ["liblzma-mt", "liblzma-st", "liblzma-20MiB", "lzma-rust2", "lzma-rs", "xz-T0"];
+const DECODERS: [&str; 6] = [
+    "liblzma-mt",
+    "liblzma-st",
+    "liblzma-20MiB",
+    "lzma-rust2",
+    "lzma-rs",
+    "xz-T0",
+];
 const ROUNDS: u32 = 3;
 const NO_CAP: u64 = 1 << 40;
 
@@ -35,10 +42,13 @@ fn main() -> Outcome<()> {
         println!("{bytes} {}", peak_kib()?);
         return Ok(());
     }
-    let into = arguments.iter().position(|word| word == "--into").map(|at| {
-        let words: Vec<String> = arguments.drain(at..).collect();
-        PathBuf::from(words.into_iter().nth(1).unwrap_or_default())
-    });
+    let into = arguments
+        .iter()
+        .position(|word| word == "--into")
+        .map(|at| {
+            let words: Vec<String> = arguments.drain(at..).collect();
+            PathBuf::from(words.into_iter().nth(1).unwrap_or_default())
+        });
     for package in &arguments {
         compare_decoders(package)?;
     }
@@ -50,22 +60,38 @@ fn main() -> Outcome<()> {
 
 fn compare_decoders(package: &str) -> Outcome<()> {
     let is_zst = package.ends_with(".zst");
-    let decoders = if is_zst { &DECODERS[..1] } else { &DECODERS[..] };
+    let decoders = if is_zst {
+        &DECODERS[..1]
+    } else {
+        &DECODERS[..]
+    };
     let mut base = None;
     for decoder in decoders {
         let began = Instant::now();
         let mut command = Command::new(std::env::current_exe()?);
-        let done = command.args(["--alone", decoder, package]).stderr(Stdio::inherit()).output()?;
+        let done = command
+            .args(["--alone", decoder, package])
+            .stderr(Stdio::inherit())
+            .output()?;
         let took = began.elapsed().as_secs_f64();
         let text = String::from_utf8(done.stdout)?;
-        let Some((bytes, kib)) = text.trim().split_once(' ').filter(|_| done.status.success()) else {
-            println!("decode: package={package} decoder={decoder} failed={}", done.status);
+        let Some((bytes, kib)) = text
+            .trim()
+            .split_once(' ')
+            .filter(|_| done.status.success())
+        else {
+            println!(
+                "decode: package={package} decoder={decoder} failed={}",
+                done.status
+            );
             continue;
         };
         let (bytes, kib): (f64, f64) = (bytes.parse()?, kib.parse()?);
         let base = *base.get_or_insert(took);
         let (rate, peak, ratio) = (bytes / took / 1e6, kib / 1024.0, took / base);
-        println!("decode: package={package} decoder={decoder} MB/s={rate:.0} peak_MiB={peak:.0} time_ratio={ratio:.2}");
+        println!(
+            "decode: package={package} decoder={decoder} MB/s={rate:.0} peak_MiB={peak:.0} time_ratio={ratio:.2}"
+        );
     }
     Ok(())
 }
@@ -73,7 +99,11 @@ fn compare_decoders(package: &str) -> Outcome<()> {
 /// Decodes to nowhere; the number of bytes.
 fn run(decoder: &str, package: &Path) -> Outcome<u64> {
     let file = File::open(package)?;
-    let limits = |memory_bytes, threads| DecodeLimits { memory_bytes, threads, output_cap: NO_CAP };
+    let limits = |memory_bytes, threads| DecodeLimits {
+        memory_bytes,
+        threads,
+        output_cap: NO_CAP,
+    };
     let threads = u32::try_from(thread::available_parallelism()?.get())?;
     let mut nowhere = Nowhere(0);
     Ok(match decoder {
@@ -81,14 +111,21 @@ fn run(decoder: &str, package: &Path) -> Outcome<u64> {
         "liblzma-st" => io::copy(&mut decode(file, limits(1 << 30, 1))?, &mut nowhere)?,
         "liblzma-20MiB" => io::copy(&mut decode(file, limits(20 << 20, threads))?, &mut nowhere)?,
         // Its parallel reader needs `Seek`, which a stream has not.
-        "lzma-rust2" => io::copy(&mut lzma_rust2::XzReader::new(BufReader::new(file), true), &mut nowhere)?,
+        "lzma-rust2" => io::copy(
+            &mut lzma_rust2::XzReader::new(BufReader::new(file), true),
+            &mut nowhere,
+        )?,
         "lzma-rs" => {
             lzma_rs::xz_decompress(&mut BufReader::new(file), &mut nowhere)
                 .map_err(|error| io::Error::other(format!("{error:?}")))?;
             nowhere.0
         }
         "xz-T0" => {
-            let mut xz = Command::new("xz").args(["-T0", "-dc"]).stdin(file).stdout(Stdio::piped()).spawn()?;
+            let mut xz = Command::new("xz")
+                .args(["-T0", "-dc"])
+                .stdin(file)
+                .stdout(Stdio::piped())
+                .spawn()?;
             let bytes = io::copy(&mut xz.stdout.take().ok_or("no pipe")?, &mut nowhere)?;
             xz.wait()?;
             bytes
@@ -114,21 +151,38 @@ impl Write for Nowhere {
 /// Peak memory of this process, proc(5) VmHWM.
 fn peak_kib() -> Outcome<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .ok_or("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// Plain tar from a file, then the whole way from the package, ours and GNU tar's in turn; the best of each.
 fn compare_unpacking(package: &Path, into: &Path) -> Outcome<()> {
     let plain = into.with_extension("plain.tar");
-    io::copy(&mut decode(File::open(package)?, limits_here()?)?, &mut File::create(&plain)?)?;
+    io::copy(
+        &mut decode(File::open(package)?, limits_here()?)?,
+        &mut File::create(&plain)?,
+    )?;
+    let unpacker = if package.extension().is_some_and(|end| end == "zst") {
+        "zstd -T0"
+    } else {
+        "xz -T0"
+    };
     let ways: [(&str, &dyn Fn(&Path) -> Outcome<()>); 4] = [
         ("unpack", &|dir| unpack_here(File::open(&plain)?, dir)),
-        ("tar-x", &|dir| shell("tar --xattrs --xattrs-include='*' --numeric-owner -xpf \"$0\" -C \"$1\"", &plain, dir)),
+        ("tar-x", &|dir| {
+            shell(
+                "tar --xattrs --xattrs-include='*' --numeric-owner -xpf \"$0\" -C \"$1\"",
+                &plain,
+                dir,
+            )
+        }),
         ("decode+unpack", &|dir| pipeline(package, dir)),
-        ("xz|tar-x", &|dir| {
-            let line = "xz -T0 -dc \"$0\" | tar --xattrs --xattrs-include='*' --numeric-owner -xpf - -C \"$1\"";
-            shell(line, package, dir)
+        ("their-pipeline", &|dir| {
+            let tar = "tar --xattrs --xattrs-include='*' --numeric-owner -xpf - -C \"$1\"";
+            shell(&format!("{unpacker} -dc \"$0\" | {tar}"), package, dir)
         }),
     ];
     let mut best = [Duration::MAX; 4];
@@ -148,18 +202,33 @@ fn compare_unpacking(package: &Path, into: &Path) -> Outcome<()> {
     for ((name, _), took) in ways.iter().zip(best) {
         println!("unpack: way={name} seconds={:.2}", took.as_secs_f64());
     }
-    println!("unpack: tar_only_ratio={:.2}", best[0].as_secs_f64() / best[1].as_secs_f64());
-    println!("unpack: whole_ratio={:.2}", best[2].as_secs_f64() / best[3].as_secs_f64());
+    println!(
+        "unpack: tar_only_ratio={:.2}",
+        best[0].as_secs_f64() / best[1].as_secs_f64()
+    );
+    println!(
+        "unpack: whole_ratio={:.2}",
+        best[2].as_secs_f64() / best[3].as_secs_f64()
+    );
     Ok(())
 }
 
 fn limits_here() -> Outcome<DecodeLimits> {
     let threads = u32::try_from(thread::available_parallelism()?.get())?;
-    Ok(DecodeLimits { memory_bytes: 256 << 20, threads, output_cap: NO_CAP })
+    Ok(DecodeLimits {
+        memory_bytes: 256 << 20,
+        threads,
+        output_cap: NO_CAP,
+    })
 }
 
 fn unpack_here(tar: impl Read, dir: &Path) -> Outcome<()> {
-    unpack(tar, File::open(dir)?.as_fd(), &UnpackLimits::for_memory(32 << 20), &AtomicU64::new(0))?;
+    unpack(
+        tar,
+        File::open(dir)?.as_fd(),
+        &UnpackLimits::for_memory(32 << 20),
+        &AtomicU64::new(0),
+    )?;
     Ok(())
 }
 
@@ -185,6 +254,13 @@ fn pipeline(package: &Path, dir: &Path) -> Outcome<()> {
 }
 
 fn shell(line: &str, package: &Path, dir: &Path) -> Outcome<()> {
-    let status = Command::new("sh").args(["-c", line]).args([package, dir]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{line}: {status}").into()) }
+    let status = Command::new("sh")
+        .args(["-c", line])
+        .args([package, dir])
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{line}: {status}").into())
+    }
 }
