@@ -1,10 +1,10 @@
 //! Donors: the real one as a process, and one of our own that sends what no honest donor would.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wire::{BEACON_PORT, STREAM_PORT};
 
@@ -14,6 +14,8 @@ use crate::transcript::{self, Printer};
 
 /// A target that does not take bytes for this long is stuck.
 const SEND_PATIENCE: Duration = Duration::from_secs(120);
+/// Between two attempts to connect.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// `spk-visor deploy-system-img-copy`, running.
 #[derive(Debug)]
@@ -124,11 +126,11 @@ fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
 pub fn hear_beacon(code: &str, patience: Duration) -> Result<IpAddr> {
     let socket =
         UdpSocket::bind(("0.0.0.0", BEACON_PORT)).doing("listening on UDP port", BEACON_PORT)?;
-    let end = std::time::Instant::now() + patience;
+    let end = Instant::now() + patience;
     let expected = format!("SMECHVISOR_SHIM:{code}");
     let mut buffer = [0; 2048];
     loop {
-        let left = end.saturating_duration_since(std::time::Instant::now());
+        let left = end.saturating_duration_since(Instant::now());
         let what = format!("a beacon {expected}");
         let late = HarnessError::Deadline {
             what,
@@ -158,14 +160,23 @@ pub struct RawDonor {
 }
 
 impl RawDonor {
-    /// Connects to a target.
+    /// Connects to a target. Between two donors a target listens to nobody for a moment: refusals are tried again.
     ///
     /// # Errors
-    /// It refuses.
+    /// It refuses for longer than that.
     pub fn connect(target: IpAddr) -> Result<Self> {
         let address = SocketAddr::new(target, STREAM_PORT);
-        let stream =
-            TcpStream::connect_timeout(&address, SEND_PATIENCE).doing("connecting to", address)?;
+        let end = Instant::now() + SEND_PATIENCE;
+        let stream = loop {
+            match TcpStream::connect_timeout(&address, SEND_PATIENCE) {
+                Err(error)
+                    if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < end =>
+                {
+                    std::thread::sleep(AGAIN);
+                }
+                other => break other.doing("connecting to", address)?,
+            }
+        };
         stream
             .set_write_timeout(Some(SEND_PATIENCE))
             .doing("limiting", "the stream's socket")?;
