@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::disk::{Disk, DiskError, SectorSize};
 
 const PAGE: u64 = 4096;
+const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
 /// The disk; clones are snapshots.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ impl MemoryDisk {
         }
     }
 
+    /// Its sector size, without the trait.
+    pub const fn sector(&self) -> SectorSize {
+        self.sector
+    }
+
     /// Puts bytes anywhere, with no regard for sectors.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) {
         assert!(offset + bytes.len() as u64 <= self.size_bytes);
@@ -39,7 +45,7 @@ impl MemoryDisk {
             let start = (at % PAGE) as usize;
             let len = rest.len().min(PAGE as usize - start);
             let (now, later) = rest.split_at(len);
-            if now.iter().all(|&byte| byte == 0) && !self.pages.contains_key(&(at / PAGE)) {
+            if ZEROS.starts_with(now) && !self.pages.contains_key(&(at / PAGE)) {
                 // Zeros over zeros.
             } else {
                 let page = self
@@ -84,6 +90,17 @@ impl MemoryDisk {
             let len = (page.len() as u64).min(len_bytes.saturating_sub(at));
             file.write_all_at(&page[..len as usize], at).unwrap();
         }
+    }
+
+    /// Are all bytes the same?
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let zeros: Box<[u8]> = vec![0; PAGE as usize].into();
+        let numbers = self.pages.keys().chain(other.pages.keys());
+        self.size_bytes == other.size_bytes
+            && numbers.into_iter().all(|number| {
+                self.pages.get(number).unwrap_or(&zeros)
+                    == other.pages.get(number).unwrap_or(&zeros)
+            })
     }
 
     fn check(&self, action: &'static str, offset: u64, len: usize) -> Result<(), DiskError> {

@@ -202,7 +202,16 @@ impl Ends {
 
     /// The first byte that is not zero, from the start of the disk.
     fn first_used(&self) -> Option<u64> {
-        let used = |bytes: &[u8]| bytes.iter().position(|&byte| byte != 0).map(|at| at as u64);
+        // Page by page first: a comparison of slices is many times faster than a search for a byte.
+        let used = |bytes: &[u8]| {
+            let zeros = [0; 4096];
+            let page = bytes
+                .chunks(zeros.len())
+                .position(|page| !zeros.starts_with(page))?;
+            let start = page.saturating_mul(zeros.len());
+            let within = bytes.get(start..)?.iter().position(|&byte| byte != 0)?;
+            Some(start.saturating_add(within) as u64)
+        };
         let base = self.disk_bytes.saturating_sub(self.last.len() as u64);
         used(&self.first).or_else(|| used(&self.last).map(|at| base + at))
     }

@@ -1,1 +1,26 @@
+//! The property we sell: after a cut at any moment of a deploy the disk is untouched, recognised as interrupted, or complete.
 
+mod fakes;
+mod power_cuts;
+mod refusals;
+
+use super::{DeployError, Options, deploy};
+use crate::commit::Installed;
+use crate::event::Event;
+use crate::test_dir::TestDir;
+use fakes::{PlainVolumes, Recorder};
+
+const OPTIONS: Options = Options {
+    memory_bytes: 64 << 20,
+    threads: 1,
+    unpacked_max_bytes: None,
+};
+
+/// One deploy of `stream` onto `disk`; nothing may stay mounted.
+fn run(stream: &[u8], disk: &mut Recorder) -> Result<Installed, DeployError> {
+    let dir = TestDir::new("deploy");
+    let mut volumes = PlainVolumes::new(dir.path());
+    let result = deploy(&mut &*stream, disk, &mut volumes, &OPTIONS, &|_: Event| {});
+    assert!(!volumes.is_mounted, "left mounted");
+    result
+}

@@ -1,0 +1,244 @@
+//! A disk that writes down what was done to it, file systems that are plain directories, and streams to deploy.
+
+use crate::disk::{Disk, DiskError, SectorSize};
+use crate::grub::test_images;
+use crate::layout::{Layout, MIB, Role};
+use crate::memory_disk::MemoryDisk;
+use crate::volumes::{Mounted, Volumes, VolumesError};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What was done to a disk, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    Write(u64, Vec<u8>),
+    Flush,
+}
+
+/// Remembers every operation; one of them may fail.
+pub struct Recorder {
+    pub disk: MemoryDisk,
+    pub log: Vec<Op>,
+    pub fail_at: Option<usize>,
+}
+
+impl Recorder {
+    pub fn new(disk: MemoryDisk) -> Self {
+        Self {
+            disk,
+            log: Vec::new(),
+            fail_at: None,
+        }
+    }
+
+    fn step(&mut self, action: &'static str, op: Op) -> Result<(), DiskError> {
+        let number = self.log.len();
+        self.log.push(op);
+        if self.fail_at == Some(number) {
+            let source = io::Error::other("the disk is broken");
+            return Err(DiskError {
+                action,
+                disk: "fake".to_owned(),
+                offset: 0,
+                len: 0,
+                source,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Disk for Recorder {
+    fn name(&self) -> &str {
+        "fake"
+    }
+    fn size_bytes(&self) -> u64 {
+        self.disk.size_bytes()
+    }
+    fn sector_size(&self) -> SectorSize {
+        self.disk.sector_size()
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
+        self.disk.read_at(offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
+        self.step("writing", Op::Write(offset, buf.to_vec()))?;
+        self.disk.write_at(offset, buf)
+    }
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.step("flushing", Op::Flush)?;
+        self.disk.flush()
+    }
+}
+
+/// Root and ESP as directories; unmounting writes all they hold into their partitions.
+pub struct PlainVolumes {
+    base: PathBuf,
+    layout: Option<Layout>,
+    pub is_mounted: bool,
+}
+
+impl PlainVolumes {
+    pub fn new(base: &Path) -> Self {
+        Self {
+            base: base.to_owned(),
+            layout: None,
+            is_mounted: false,
+        }
+    }
+}
+
+fn failed(source: DiskError) -> VolumesError {
+    VolumesError {
+        action: "writing",
+        object: "a fake volume".to_owned(),
+        source: Box::new(source),
+    }
+}
+
+impl Volumes for PlainVolumes {
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
+        let root = layout.partition(Role::Root).unwrap();
+        // mke2fs leaves something behind at once.
+        disk.write_at(layout.offset_bytes(root), &[0xEF; 4096])
+            .map_err(failed)?;
+        let open = |name: &str| {
+            fs::create_dir(self.base.join(name)).unwrap();
+            fs::File::open(self.base.join(name)).unwrap().into()
+        };
+        let mounted = Mounted {
+            root: open("root"),
+            esp: open("esp"),
+        };
+        self.layout = Some(layout.clone());
+        self.is_mounted = true;
+        Ok(mounted)
+    }
+
+    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError> {
+        drop(mounted);
+        self.is_mounted = false;
+        let layout = self.layout.take().unwrap();
+        for (role, name) in [(Role::Root, "root"), (Role::Esp, "esp")] {
+            let mut content = Vec::new();
+            serialise(&self.base.join(name), &mut content);
+            content.resize(content.len().next_multiple_of(4096), 0);
+            let mut offset = layout.offset_bytes(layout.partition(role).unwrap()) + CONTENT_OFFSET;
+            for chunk in content.chunks(16 * 1024) {
+                disk.write_at(offset, chunk).map_err(failed)?;
+                offset += chunk.len() as u64;
+            }
+        }
+        disk.flush().map_err(failed)
+    }
+}
+
+/// Behind the file system's own structures.
+pub const CONTENT_OFFSET: u64 = 4 * MIB;
+
+/// Paths, lengths and contents, in order.
+fn serialise(directory: &Path, into: &mut Vec<u8>) {
+    let mut paths: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    for path in paths {
+        into.extend_from_slice(path.file_name().unwrap().as_encoded_bytes());
+        if path.is_dir() {
+            into.push(b'/');
+            serialise(&path, into);
+        } else {
+            let content = fs::read(&path).unwrap();
+            into.extend_from_slice(format!("={}:", content.len()).as_bytes());
+            into.extend_from_slice(&content);
+        }
+        into.push(b'\n');
+    }
+}
+
+/// A package of these files.
+pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let owner = fs::metadata(std::env::current_exe().unwrap()).unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(u64::from(owner.uid()));
+        header.set_gid(u64::from(owner.gid()));
+        header.set_mtime(1);
+        tar.append_data(&mut header, path, *content).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let mut xz = liblzma::read::XzEncoder::new(tar.as_slice(), 1);
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut xz, &mut bytes).unwrap();
+    bytes
+}
+
+pub fn base_package() -> Vec<u8> {
+    // Not compressible, so that the kernel spans several writes.
+    let mut state = 1_u32;
+    let kernel: Vec<u8> = (0..50_000)
+        .map(|_| (next(&mut state) >> 24) as u8)
+        .collect();
+    package(&[
+        ("boot/vmlinuz-6.12", &kernel),
+        ("etc/fstab", b"/dev/sda1 / ext3 defaults 0 1\n"),
+        ("etc/os-release", b"PRETTY_NAME=Test\n"),
+    ])
+}
+
+pub fn grub_package() -> Vec<u8> {
+    package(&[
+        ("usr/lib/smechvisor/grub/grubx64.efi", b"MZ"),
+        ("usr/lib/smechvisor/grub/boot.img", &test_images::boot_img()),
+        (
+            "usr/lib/smechvisor/grub/core.img",
+            &test_images::core_img(40_000),
+        ),
+    ])
+}
+
+/// As a donor sends them.
+pub fn stream(packages: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, data) in packages {
+        let name = wire::stream::PackageName::parse(name.as_bytes()).unwrap();
+        bytes.extend_from_slice(&wire::stream::header(&name, data.len() as u64).unwrap());
+        bytes.extend_from_slice(data);
+    }
+    bytes.extend_from_slice(&wire::stream::TERMINATOR);
+    bytes
+}
+
+pub fn whole_stream() -> Vec<u8> {
+    stream(&[
+        ("smechvisor-base.tar.xz", base_package()),
+        ("bootloader-grub.tar.xz", grub_package()),
+    ])
+}
+
+/// A disk that boots an old system: boot code, GPT at both ends, an old file system's signature in the gap.
+pub fn old_disk(size_bytes: u64, sector: SectorSize) -> MemoryDisk {
+    let mut disk = MemoryDisk::new(size_bytes, sector);
+    disk.put(0, &[0xCC; 440]);
+    disk.put(450, &[0xEE]);
+    disk.put(510, &[0x55, 0xAA]);
+    disk.put(sector.bytes(), b"EFI PART old");
+    disk.put(size_bytes - sector.bytes(), b"EFI PART old");
+    disk.put(65536 + 64, b"_BHRfS_M");
+    disk.put(300 * MIB, b"old contents");
+    disk
+}
+
+/// Xorshift: small, seeded, good enough to choose sectors.
+pub fn next(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
+}

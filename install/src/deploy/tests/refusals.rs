@@ -1,0 +1,160 @@
+//! Streams that are refused: before the first write where that is possible, and never with a disk that boots.
+
+use super::fakes::{
+    PlainVolumes, Recorder, base_package, grub_package, old_disk, package, stream, whole_stream,
+};
+use super::{OPTIONS, run};
+use crate::deploy::{DeployError, Options, deploy};
+use crate::disk::SectorSize;
+use crate::event::Event;
+use crate::memory_disk::MemoryDisk;
+use crate::state::{self, State};
+use crate::test_dir::TestDir;
+use std::error::Error;
+use wire::outcome::Outcome;
+
+fn chain(error: &DeployError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The error, and the disk it left.
+fn refused(stream: &[u8]) -> (DeployError, Recorder) {
+    let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
+    let error = run(stream, &mut disk).unwrap_err();
+    assert_eq!(error.wrote, !disk.log.is_empty(), "{}", chain(&error));
+    if error.wrote {
+        assert_eq!(
+            state::read(&mut disk.disk).unwrap(),
+            State::Interrupted,
+            "{}",
+            chain(&error)
+        );
+    }
+    (error, disk)
+}
+
+#[test]
+fn what_can_be_seen_beforehand_costs_nothing() {
+    let gzip = stream(&[("a", b"\x1f\x8b\x08\0\0\0\0\0\0\0".to_vec())]);
+    let short = stream(&[("a", b"\xfd7z".to_vec())]);
+    for bytes in [
+        b"GET / HTTP/1.0\r\n\r\n".as_slice(),
+        b"SMV2",
+        b"\0\0\0\0",
+        &gzip,
+        &short,
+    ] {
+        let (error, disk) = refused(bytes);
+        assert!(!error.wrote && disk.log.is_empty());
+        assert_eq!(error.outcome(), Outcome::Refuse, "{}", chain(&error));
+        assert!(
+            chain(&error).contains("nothing was written"),
+            "{}",
+            chain(&error)
+        );
+    }
+    let (error, disk) = refused(&whole_stream()[..36]);
+    assert!(
+        disk.log.is_empty() && error.outcome() == Outcome::Retry,
+        "{}",
+        chain(&error)
+    );
+}
+
+#[test]
+fn too_small_a_disk_is_refused_untouched_with_both_sizes() {
+    let mut disk = Recorder::new(MemoryDisk::new(500 << 20, SectorSize::B512));
+    let error = run(&whole_stream(), &mut disk).unwrap_err();
+    assert!(disk.log.is_empty() && error.outcome() == Outcome::Fatal);
+    assert!(
+        chain(&error).contains("500 MiB") && chain(&error).contains("770 MiB"),
+        "{}",
+        chain(&error)
+    );
+}
+
+#[test]
+fn a_stream_that_breaks_anywhere_leaves_a_disk_for_a_retry() {
+    let bytes = whole_stream();
+    for len in (60..bytes.len())
+        .step_by(4001)
+        .chain([bytes.len() - 1, bytes.len() - 4])
+    {
+        let (error, _) = refused(&bytes[..len]);
+        assert_eq!(error.outcome(), Outcome::Retry, "{len}: {}", chain(&error));
+    }
+}
+
+#[test]
+fn damaged_packages_and_trailing_bytes_are_refused() {
+    let mut trailing = whole_stream();
+    trailing.push(b'x');
+    assert!(chain(&refused(&trailing).0).contains("follows its terminator"));
+    let mut second = grub_package();
+    let middle = second.len() / 2;
+    second[middle] ^= 0x40;
+    let mut long = grub_package();
+    long.extend_from_slice(b"more");
+    for bad in [second, long] {
+        let (error, _) = refused(&stream(&[("base", base_package()), ("grub", bad)]));
+        assert_eq!(error.outcome(), Outcome::Refuse, "{}", chain(&error));
+        assert!(chain(&error).contains("package grub"), "{}", chain(&error));
+    }
+}
+
+#[test]
+fn packages_that_make_no_bootable_system_are_refused_by_name() {
+    let (error, _) = refused(&stream(&[("grub", grub_package())]));
+    assert!(
+        chain(&error).contains("lack a kernel (boot/vmlinuz-*)"),
+        "{}",
+        chain(&error)
+    );
+    let (error, _) = refused(&stream(&[("base", base_package())]));
+    assert!(
+        chain(&error).contains("grubx64.efi and "),
+        "{}",
+        chain(&error)
+    );
+    let evil = package(&[("usr/lib/smechvisor/grub/boot.img", &[0; 512])]);
+    let (error, _) = refused(&stream(&[
+        ("base", base_package()),
+        ("grub", grub_package()),
+        ("evil", evil),
+    ]));
+    assert!(chain(&error).contains("is not GRUB's"), "{}", chain(&error));
+    assert_eq!(error.outcome(), Outcome::Refuse);
+}
+
+#[test]
+fn more_than_the_cap_is_refused_over_all_packages_together() {
+    let dir = TestDir::new("cap");
+    let mut disk = Recorder::new(MemoryDisk::new(1 << 30, SectorSize::B512));
+    let options = Options {
+        unpacked_max_bytes: Some(60_000),
+        ..OPTIONS
+    };
+    let mut volumes = PlainVolumes::new(dir.path());
+    let bytes = whole_stream();
+    let error = deploy(
+        &mut bytes.as_slice(),
+        &mut disk,
+        &mut volumes,
+        &options,
+        &|_: Event| {},
+    )
+    .unwrap_err();
+    assert!(chain(&error).contains("more than"), "{}", chain(&error));
+    assert!(
+        chain(&error).contains("package bootloader-grub"),
+        "{}",
+        chain(&error)
+    );
+    assert_eq!(error.outcome(), Outcome::Refuse);
+}
