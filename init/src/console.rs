@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use receiver::screen::Screen;
@@ -26,14 +26,12 @@ const DEBUG: u8 = 7;
 
 static CONSOLE: Console = Console {
     kmsg: OnceLock::new(),
-    turn: Mutex::new(()),
 };
 
 /// The one sink.
 #[derive(Debug)]
 pub struct Console {
     kmsg: OnceLock<File>,
-    turn: Mutex<()>,
 }
 
 /// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are mounted.
@@ -51,20 +49,17 @@ pub fn open() -> &'static Console {
     &CONSOLE
 }
 
-/// Last words: what a panic has to say, without waiting for a turn that the panicking thread itself may hold.
+/// Last words: what a panic has to say.
 pub fn last_words(text: &str) {
-    CONSOLE.write(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
+    CONSOLE.line(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
 }
 
 impl Console {
+    /// The line end belongs to the record: without it Linux keeps the record open for a continuation and prints it only
+    /// together with the next (`prb_commit()` and `prb_final_commit()` in `kernel/printk/printk_ringbuffer.c`).
     fn line(&self, level: u8, text: &str) {
-        let _one_at_a_time = self.turn.lock().unwrap_or_else(PoisonError::into_inner); // guards no data
-        self.write(level, text);
-    }
-
-    fn write(&self, level: u8, text: &str) {
         for line in cut(text) {
-            let record = format!("<{level}>{line}");
+            let record = format!("<{level}>{line}\n");
             let written = self
                 .kmsg
                 .get()
@@ -74,15 +69,7 @@ impl Console {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
-        print_pending();
     }
-}
-
-/// Returns when every console has the lines written so far. When two processors log at the same moment, Linux 6.12 was seen to
-/// leave the later line in its buffer until something else is logged, which in a waiting shim is never. Whoever gives the
-/// console lock back prints what is pending (`console_unlock()` in `kernel/printk/printk.c`), and reading this file takes it.
-fn print_pending() {
-    let _ = fs::read("/proc/consoles"); // without it the line comes late, as described
 }
 
 /// Cuts into pieces that the kernel takes: at line ends, and at [`LINE_MAX`]. A continuation is indented, so that it
