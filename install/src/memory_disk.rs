@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::disk::{Disk, DiskError, SectorSize};
 
@@ -15,7 +16,7 @@ const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 pub struct MemoryDisk {
     size_bytes: u64,
     sector: SectorSize,
-    pages: BTreeMap<u64, Box<[u8]>>,
+    pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
     /// Calls of `flush` so far.
     pub flushes: u64,
 }
@@ -48,10 +49,8 @@ impl MemoryDisk {
             if ZEROS.starts_with(now) && !self.pages.contains_key(&(at / PAGE)) {
                 // Zeros over zeros.
             } else {
-                let page = self
-                    .pages
-                    .entry(at / PAGE)
-                    .or_insert_with(|| vec![0; PAGE as usize].into());
+                let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new(ZEROS));
+                let page = Arc::make_mut(page);
                 page[start..start + len].copy_from_slice(now);
             }
             at += len as u64;
@@ -94,7 +93,7 @@ impl MemoryDisk {
 
     /// Are all bytes the same?
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let zeros: Box<[u8]> = vec![0; PAGE as usize].into();
+        let zeros = Arc::new(ZEROS);
         let numbers = self.pages.keys().chain(other.pages.keys());
         self.size_bytes == other.size_bytes
             && numbers.into_iter().all(|number| {
