@@ -167,11 +167,11 @@ impl<'p, R: Read> Blocks<'p, R> {
     /// After the two zero blocks: nothing but zeros until the input's own end.
     pub fn expect_zeros_to_the_end(&mut self) -> Result<(), UnpackError> {
         loop {
-            if self.pending().iter().any(|byte| *byte != 0) {
+            let zeros = self.pending().iter().take_while(|byte| **byte == 0).count();
+            self.consume(zeros);
+            if !self.pending().is_empty() {
                 return Err(self.refuse_here(Refusal::AfterTheEnd));
             }
-            let zeros = self.pending().len();
-            self.consume(zeros);
             if !self.fill()? {
                 return Ok(());
             }

@@ -794,3 +794,16 @@ fn too_many_entries_are_refused_at_the_first_one_too_many() {
     );
     assert!(error.to_string().contains("f10000"), "{error}");
 }
+
+#[test]
+fn byte_behind_the_end_is_named_exactly_however_it_is_read() {
+    let tar = [tar(&[file("a")]), vec![0; 9], vec![1]].concat();
+    let expected = tar.len() as u64 - 1;
+    for error in [check(&tar[..], &limits()), check(OneByte(&tar), &limits())] {
+        let error = error.expect_err("a byte behind the end");
+        assert!(
+            matches!(error, UnpackError::Refused { offset, .. } if offset == expected),
+            "{error:?}"
+        );
+    }
+}
