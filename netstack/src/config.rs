@@ -63,22 +63,23 @@ const MIB: u64 = 1 << 20;
 impl Config {
     /// The receive ring of each interface that has a link. Its memory cannot be swapped:
     ///
-    /// | memory | ring | window |
+    /// | memory | ring, in blocks of 256 KiB | window |
     /// | --- | --- | --- |
-    /// | below 128 MiB | 1 MiB (4 blocks of 256 KiB) | 1 MiB |
-    /// | below 512 MiB | 2 MiB (8 blocks of 256 KiB) | 2 MiB |
-    /// | otherwise | 4 MiB (8 blocks of 512 KiB) | 4 MiB |
+    /// | below 128 MiB | 1.5 MiB | 1 MiB |
+    /// | below 512 MiB | 3 MiB | 2 MiB |
+    /// | otherwise | 8 MiB | 4 MiB |
     ///
-    /// A block takes three, or seven, frames of 64 KiB.
+    /// The ring holds more than the window, so a sender cannot overrun it while nobody looks: only three frames of 64 KiB fit
+    /// into a block, and a block handed over early stays partly empty.
     #[must_use]
     pub const fn geometry(&self) -> Geometry {
-        let (block_bytes, blocks) = match self.memory_bytes {
-            0..SMALL => (256 << 10, 4),
-            SMALL..MEDIUM => (256 << 10, 8),
-            _ => (512 << 10, 8),
+        let blocks = match self.memory_bytes {
+            0..SMALL => 6,
+            SMALL..MEDIUM => 12,
+            _ => 32,
         };
         Geometry {
-            block_bytes,
+            block_bytes: 256 << 10,
             blocks,
             retire_ms: RETIRE_MS,
         }
@@ -103,5 +104,6 @@ const SMALL: u64 = 128 * MIB;
 const MEDIUM: u64 = 512 * MIB;
 
 /// A block that is not full is handed over after this time. It bounds the delay of the handshake and of the last bytes before
-/// a pause; a fast stream fills its blocks sooner.
-const RETIRE_MS: u32 = 1;
+/// a pause; a fast stream fills its blocks sooner. With 1 ms, a reader that was not scheduled for 8 ms lost frames: the ring
+/// was full of blocks that were nearly empty.
+const RETIRE_MS: u32 = 4;

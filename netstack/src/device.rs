@@ -179,7 +179,7 @@ mod tests {
     const DATAGRAM: [u8; 46] = [
         2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, //
         0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0x66, 0xcb, 10, 0, 0, 1, 10, 0, 0, 2, //
-        0, 9, 0, 9, 0, 12, 0x27, 0x0e, b'a', b'b', b'c', b'd',
+        0, 9, 0, 9, 0, 12, 0x26, 0xfb, b'a', b'b', b'c', b'd',
     ];
 
     fn frame(bytes: &[u8], checksum: Checksum) -> Frame<'_> {

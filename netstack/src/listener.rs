@@ -3,8 +3,8 @@
 //! In: a port's sockets after each frame, and time. Out: the connection that sent the first byte. Both protocols let the donor
 //! speak first, so whoever connects and says nothing (a port scan) is never taken for one.
 //!
-//! There is always a socket in the listening state: when the last one is taken, the oldest that has not yet spoken makes room,
-//! half-open ones first. So neither a SYN flood nor idle connections keep a donor out; they would have to come faster
+//! There are always sockets in the listening state: when the last but one is taken, the oldest that has not yet spoken makes room.
+//! So neither a SYN flood nor idle connections keep a donor out; they would have to come faster
 //! than [`SLOTS`] per round trip of the donor.
 
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -13,7 +13,9 @@ use smoltcp::time::{Duration, Instant};
 use wire::STREAM_PORT;
 
 /// Connections that may be undecided at the same time.
-const SLOTS: usize = 6;
+const SLOTS: usize = 8;
+/// Sockets that listen at any time: one may be taken by a frame while another waits for its reset to leave.
+const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
 const HALF_OPEN: Duration = Duration::from_secs(3);
 /// A connection that says nothing.
@@ -118,21 +120,22 @@ impl Listener {
 
     fn make_room(&self, sockets: &mut SocketSet<'static>) {
         let is_listening = |slot: &Slot| sockets.get::<tcp::Socket>(slot.socket).is_listening();
-        if self.slots.iter().any(is_listening) {
+        if self.slots.iter().filter(|slot| is_listening(slot)).count() >= LISTENING {
             return;
         }
-        let oldest = |wanted: State| {
-            let waiting = self.slots.iter().filter_map(|slot| match slot.seen {
-                Some((state, since)) if state == wanted => Some((since, slot.socket)),
-                _ => None,
-            });
-            waiting.min_by_key(|(since, _)| *since)
-        };
-        if let Some((_, handle)) = oldest(State::SynReceived) {
-            listen_again(sockets.get_mut::<tcp::Socket>(handle));
-        } else if let Some((_, handle)) = oldest(State::Established) {
+        let undecided = self.slots.iter().filter_map(|slot| match slot.seen? {
+            (state @ (State::SynReceived | State::Established), since) => {
+                Some((since, state, slot.socket))
+            }
+            _ => None,
+        });
+        match undecided.min_by_key(|(since, _, _)| *since) {
+            Some((_, State::SynReceived, handle)) => {
+                listen_again(sockets.get_mut::<tcp::Socket>(handle))
+            }
             // It listens again once the reset is sent.
-            sockets.get_mut::<tcp::Socket>(handle).abort();
+            Some((_, _, handle)) => sockets.get_mut::<tcp::Socket>(handle).abort(),
+            None => {}
         }
     }
 

@@ -185,6 +185,8 @@ impl<D: Device> Nic<D> {
                 break;
             }
         }
+        // Sockets whose reset has left listen again before the next frame is looked at.
+        let spoke = spoke.or_else(|| self.listener.tend(&mut self.sockets, now));
         Pumped { spoke, has_more }
     }
 

@@ -1,1 +1,315 @@
-//! A simulated link (to come).
+//! A simulated Ethernet segment for host tests: frames are lost, delayed, reordered and doubled by a seeded random number, and
+//! time passes only while a station waits. Same seed, same run.
+//!
+//! In: a [`Link`] and peers. Out: [`SimPorts`], over which a [`crate::Station`] runs the very code that runs over packet rings.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
+use smoltcp::time::{Duration, Instant};
+
+use crate::ports::{PortChange, Ports, Wait};
+
+mod peer;
+pub use peer::{DhcpServer, Donor, DonorLog, Ended, Host, Peer, Prober};
+
+/// What a segment does to frames. Chances are in thousandths.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// Frames that vanish.
+    pub lost: u64,
+    /// Frames that arrive twice.
+    pub doubled: u64,
+    /// Frames that are overtaken: they take up to five milliseconds longer.
+    pub overtaken: u64,
+    /// How long each frame takes.
+    pub delay: Duration,
+    /// Decides which.
+    pub seed: u64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            lost: 0,
+            doubled: 0,
+            overtaken: 0,
+            delay: Duration::from_micros(200),
+            seed: 1,
+        }
+    }
+}
+
+const OVERTAKEN_MAX_MICROS: u64 = 5000;
+/// A test that waits longer than this, in its own time, waits for something that does not come.
+const HORIZON: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What a port of the station is called, and where it is.
+const PORT: (u32, &str, [u8; 6]) = (2, "eth0", [2, 0, 0, 0, 0, 0x10]);
+const MAX_FRAME_BYTES: usize = 1514;
+
+/// Frames on their way, by the time of their arrival; the number keeps the order of equals.
+type InFlight = BTreeMap<(Instant, u64), Vec<u8>>;
+
+struct World {
+    now: Instant,
+    link: Link,
+    random: u64,
+    sent: u64,
+    to_station: InFlight,
+    to_peers: InFlight,
+    peers: Vec<(Box<dyn Peer>, Option<Instant>)>,
+    changes: Vec<PortChange<SimDevice>>,
+}
+
+/// The station's end of the segment.
+#[derive(Clone)]
+pub struct SimPorts(Arc<Mutex<World>>);
+
+impl SimPorts {
+    /// A segment with one port of the station and these peers.
+    #[must_use]
+    pub fn new(link: Link, peers: Vec<Box<dyn Peer>>) -> Self {
+        let peers = peers
+            .into_iter()
+            .map(|peer| (peer, Some(Instant::ZERO)))
+            .collect();
+        let world = World {
+            now: Instant::ZERO,
+            link,
+            random: link.seed,
+            sent: 0,
+            to_station: InFlight::new(),
+            to_peers: InFlight::new(),
+            peers,
+            changes: Vec::new(),
+        };
+        let ports = Self(Arc::new(Mutex::new(world)));
+        let (index, name, mac) = PORT;
+        let device = SimDevice(ports.clone());
+        ports.world().changes.push(PortChange::Appeared {
+            index,
+            name: name.to_owned(),
+            mac,
+            device,
+        });
+        ports
+    }
+
+    /// Pulls the cable, or plugs it in.
+    pub fn set_link(&self, is_up: bool) {
+        self.world().changes.push(PortChange::Link {
+            index: PORT.0,
+            is_up,
+        });
+    }
+
+    /// Takes the port out of the machine.
+    pub fn remove(&self) {
+        self.world()
+            .changes
+            .push(PortChange::Gone { index: PORT.0 });
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wait for SimPorts {
+    fn now(&self) -> Instant {
+        self.world().now
+    }
+
+    fn wait(&self, until: Option<Instant>) {
+        self.world().run(until);
+    }
+
+    fn wake(&self) {}
+}
+
+impl Ports for SimPorts {
+    type Device = SimDevice;
+
+    fn changes(&self) -> Vec<PortChange<SimDevice>> {
+        std::mem::take(&mut self.world().changes)
+    }
+}
+
+impl World {
+    /// Lets time pass until a frame reaches the station, or until `until`.
+    fn run(&mut self, until: Option<Instant>) {
+        loop {
+            self.run_peers();
+            let next = [self.to_station.keys().next(), self.to_peers.keys().next()];
+            let next = next.into_iter().flatten().map(|(at, _)| *at);
+            let deadlines = self.peers.iter().filter_map(|(_, at)| *at);
+            let at = next.chain(deadlines).chain(until).min();
+            let at = at.unwrap_or(Instant::ZERO + HORIZON);
+            assert!(
+                at < Instant::ZERO + HORIZON,
+                "nothing will ever happen again"
+            );
+            self.now = self.now.max(at);
+            let has_arrived = self
+                .to_station
+                .keys()
+                .next()
+                .is_some_and(|(at, _)| *at <= self.now);
+            if has_arrived || until.is_some_and(|until| until <= self.now) {
+                return;
+            }
+        }
+    }
+
+    fn run_peers(&mut self) {
+        let mut arrived = Vec::new();
+        while let Some(frame) = take_due(&mut self.to_peers, self.now) {
+            arrived.push(frame);
+        }
+        let mut out = Vec::new();
+        for (peer, at) in &mut self.peers {
+            if arrived.is_empty() && at.is_none_or(|at| at > self.now) {
+                continue;
+            }
+            let now = self.now;
+            // Never at once again: a peer that wants that gets the next microsecond.
+            *at = peer
+                .run(now, &arrived, &mut out)
+                .map(|at| at.max(now + Duration::from_micros(1)));
+        }
+        for frame in out {
+            self.carry(frame, true);
+        }
+    }
+
+    fn carry(&mut self, frame: Vec<u8>, to_station: bool) {
+        let copies = if self.chance(self.link.doubled) { 2 } else { 1 };
+        for _ in 0..copies {
+            if self.chance(self.link.lost) {
+                continue;
+            }
+            let mut at = self.now + self.link.delay;
+            if self.chance(self.link.overtaken) {
+                at += Duration::from_micros(self.next_random() % OVERTAKEN_MAX_MICROS);
+            }
+            self.sent = self.sent.wrapping_add(1);
+            let way = if to_station {
+                &mut self.to_station
+            } else {
+                &mut self.to_peers
+            };
+            way.insert((at, self.sent), frame.clone());
+        }
+    }
+
+    fn chance(&mut self, thousandths: u64) -> bool {
+        thousandths > 0 && self.next_random() % 1000 < thousandths
+    }
+
+    /// xorshift64*: the numbers of a run are those of its seed.
+    fn next_random(&mut self) -> u64 {
+        let mut x = self.random.max(1);
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random = x;
+        x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+    }
+}
+
+fn take_due(way: &mut InFlight, now: Instant) -> Option<Vec<u8>> {
+    let first = way.first_entry()?;
+    (first.key().0 <= now).then(|| first.remove())
+}
+
+/// A port of the station.
+pub struct SimDevice(SimPorts);
+
+/// A frame that arrived.
+pub struct SimRx(Vec<u8>);
+
+/// The right to send a frame.
+pub struct SimTx<'a>(&'a SimPorts);
+
+impl Device for SimDevice {
+    type RxToken<'a> = SimRx;
+    type TxToken<'a> = SimTx<'a>;
+
+    fn receive(&mut self, _now: Instant) -> Option<(SimRx, SimTx<'_>)> {
+        let mut world = self.0.world();
+        let now = world.now;
+        let frame = take_due(&mut world.to_station, now)?;
+        drop(world);
+        Some((SimRx(frame), SimTx(&self.0)))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<SimTx<'_>> {
+        Some(SimTx(&self.0))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        capabilities()
+    }
+}
+
+impl phy::RxToken for SimRx {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl phy::TxToken for SimTx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        self.0.world().carry(frame, false);
+        result
+    }
+}
+
+fn capabilities() -> DeviceCapabilities {
+    let mut capabilities = DeviceCapabilities::default();
+    capabilities.medium = Medium::Ethernet;
+    capabilities.max_transmission_unit = MAX_FRAME_BYTES;
+    capabilities
+}
+
+/// A peer's own queues, as its `Device`.
+#[derive(Default)]
+struct Queues {
+    arrived: VecDeque<Vec<u8>>,
+    out: Vec<Vec<u8>>,
+}
+
+/// The right of a peer to send a frame.
+struct QueueTx<'a>(&'a mut Vec<Vec<u8>>);
+
+impl Device for Queues {
+    type RxToken<'a> = SimRx;
+    type TxToken<'a> = QueueTx<'a>;
+
+    fn receive(&mut self, _now: Instant) -> Option<(SimRx, QueueTx<'_>)> {
+        Some((SimRx(self.arrived.pop_front()?), QueueTx(&mut self.out)))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<QueueTx<'_>> {
+        Some(QueueTx(&mut self.out))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        capabilities()
+    }
+}
+
+impl phy::TxToken for QueueTx<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        self.0.push(frame);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -114,6 +114,14 @@ impl<P: Ports> Station<P> {
         self.desk.with(|engine, _| engine.addresses())
     }
 
+    /// Lets the network run for a while without wanting anything of it, as the network thread would.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn run_for(&self, time: smoltcp::time::Duration) {
+        let until = self.desk.now() + time;
+        // It always ends by being late.
+        let _ = self.desk.work(Some(until), |_, _| None::<()>);
+    }
+
     /// The clock of the ports.
     #[must_use]
     pub fn now(&self) -> smoltcp::time::Instant {
