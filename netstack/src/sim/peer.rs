@@ -41,7 +41,7 @@ pub struct Host {
 }
 
 impl Host {
-    fn new(
+    fn boxed(
         number: u8,
         make: impl FnOnce(&mut SocketSet<'static>) -> Box<dyn Role>,
     ) -> Box<dyn Peer> {
@@ -123,7 +123,7 @@ pub struct Donor {
 impl Donor {
     /// Host `number` sends `bytes` once it hears a beacon after `begins`.
     #[must_use]
-    pub fn new(
+    pub fn peer(
         number: u8,
         bytes: Vec<u8>,
         begins: Instant,
@@ -132,7 +132,7 @@ impl Donor {
         const BUFFER_BYTES: usize = 64 << 10;
         let log = Arc::new(Mutex::new(DonorLog::default()));
         let kept = Arc::clone(&log);
-        let peer = Host::new(number, |sockets| {
+        let peer = Host::boxed(number, |sockets| {
             let beacon = sockets.add(udp_socket(BEACON_PORT));
             let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER_BYTES]);
             let stream = sockets.add(tcp::Socket::new(buffer(), buffer()));
@@ -216,9 +216,9 @@ pub struct Prober {
 impl Prober {
     /// Host `number` probes `target`.
     #[must_use]
-    pub fn new(number: u8, target: Ipv4Address) -> Box<dyn Peer> {
+    pub fn peer(number: u8, target: Ipv4Address) -> Box<dyn Peer> {
         const AT_ONCE: usize = 12;
-        Host::new(number, |sockets| {
+        Host::boxed(number, |sockets| {
             let buffer = || tcp::SocketBuffer::new(vec![0; 512]);
             let streams = (0..AT_ONCE)
                 .map(|_| sockets.add(tcp::Socket::new(buffer(), buffer())))
@@ -282,14 +282,14 @@ pub struct DhcpServer {
 impl DhcpServer {
     /// Host 1 leases for so long, and refuses requests from a time on; the log has the times of all requests.
     #[must_use]
-    pub fn new(
+    pub fn peer(
         lease_secs: u32,
         refuses_from: Option<Instant>,
     ) -> (Box<dyn Peer>, Arc<Mutex<Vec<Instant>>>) {
         const SERVER_PORT: u16 = 67;
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
-        let peer = Host::new(1, |sockets| {
+        let peer = Host::boxed(1, |sockets| {
             let socket = sockets.add(udp_socket(SERVER_PORT));
             Box::new(Self {
                 socket,

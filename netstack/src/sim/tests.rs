@@ -75,7 +75,7 @@ fn every_byte_arrives_in_order_over_bad_links() {
                 ..Link::default()
             };
             let sent = bytes(len);
-            let (donor, log) = Donor::new(2, sent.clone(), Instant::ZERO, false);
+            let (donor, log) = Donor::peer(2, sent.clone(), Instant::ZERO, false);
             let (station, _, _) = station(link, fixed(), vec![donor]);
             let mut stream = station.accept(&code()).unwrap();
             assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
@@ -100,7 +100,7 @@ fn every_byte_arrives_in_order_over_bad_links() {
 #[test]
 fn reads_of_one_byte_give_the_same() {
     let sent = bytes(5000);
-    let (donor, _) = Donor::new(2, sent.clone(), Instant::ZERO, false);
+    let (donor, _) = Donor::peer(2, sent.clone(), Instant::ZERO, false);
     let (station, _, _) = station(
         Link {
             lost: 50,
@@ -116,7 +116,7 @@ fn reads_of_one_byte_give_the_same() {
 
 #[test]
 fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
-    let (donor, log) = Donor::new(2, bytes(10), Instant::from_secs(20), true);
+    let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(20), true);
     let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
     let mut stream = station.accept(&code()).unwrap();
     let accepted = station.now();
@@ -139,7 +139,7 @@ fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
 
 #[test]
 fn a_donor_that_stalls_is_dropped_after_thirty_seconds() {
-    let (donor, log) = Donor::new(2, bytes(1000), Instant::ZERO, true);
+    let (donor, log) = Donor::peer(2, bytes(1000), Instant::ZERO, true);
     let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
     let mut stream = station.accept(&code()).unwrap();
     stream.read_exact(&mut [0; 1000]).unwrap();
@@ -156,10 +156,10 @@ fn a_donor_that_stalls_is_dropped_after_thirty_seconds() {
 
 #[test]
 fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
-    let (first, first_log) = Donor::new(2, bytes(3_000_000), Instant::ZERO, false);
+    let (first, first_log) = Donor::peer(2, bytes(3_000_000), Instant::ZERO, false);
     // It heard the same beacon, and its own first byte comes later.
-    let (second, second_log) = Donor::new(3, bytes(10), Instant::ZERO, false);
-    let (third, third_log) = Donor::new(4, bytes(77), Instant::from_secs(3), false);
+    let (second, second_log) = Donor::peer(3, bytes(10), Instant::ZERO, false);
+    let (third, third_log) = Donor::peer(4, bytes(77), Instant::from_secs(3), false);
     let (station, _, _) = station(Link::default(), fixed(), vec![first, second, third]);
     let mut stream = station.accept(&code()).unwrap();
     let served = stream.peer();
@@ -190,8 +190,8 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
 
 #[test]
 fn port_scans_and_garbage_keep_no_donor_out() {
-    let (donor, log) = Donor::new(2, bytes(100_000), Instant::from_secs(5), false);
-    let prober = Prober::new(66, Ipv4Address::new(10, 9, 0, 15));
+    let (donor, log) = Donor::peer(2, bytes(100_000), Instant::from_secs(5), false);
+    let prober = Prober::peer(66, Ipv4Address::new(10, 9, 0, 15));
     let (station, _, _) = station(Link::default(), fixed(), vec![prober, donor]);
     let mut stream = station.accept(&code()).unwrap();
     assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
@@ -205,8 +205,8 @@ fn port_scans_and_garbage_keep_no_donor_out() {
 
 #[test]
 fn a_lease_is_taken_and_renewed() {
-    let (server, requests) = DhcpServer::new(600, None);
-    let (donor, _) = Donor::new(2, bytes(10), Instant::from_secs(2000), false);
+    let (server, requests) = DhcpServer::peer(600, None);
+    let (donor, _) = Donor::peer(2, bytes(10), Instant::from_secs(2000), false);
     let (station, _, facts) = station(
         Link {
             lost: 50,
@@ -252,8 +252,8 @@ fn a_lease_is_taken_and_renewed() {
 
 #[test]
 fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
-    let (server, _) = DhcpServer::new(600, Some(Instant::from_secs(100)));
-    let (donor, log) = Donor::new(2, bytes(10), Instant::from_secs(400), false);
+    let (server, _) = DhcpServer::peer(600, Some(Instant::from_secs(100)));
+    let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(400), false);
     let (station, _, facts) = station(Link::default(), automatic(), vec![server, donor]);
     let mut stream = station.accept(&code()).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
@@ -283,7 +283,7 @@ fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
 
 #[test]
 fn without_a_server_two_machines_and_a_cable_work() {
-    let (donor, log) = Donor::new(2, bytes(50_000), Instant::ZERO, false);
+    let (donor, log) = Donor::peer(2, bytes(50_000), Instant::ZERO, false);
     let (station, _, facts) = station(Link::default(), automatic(), vec![donor]);
     let mut stream = station.accept(&code()).unwrap();
     let mut received = Vec::new();
@@ -314,7 +314,7 @@ fn without_a_server_two_machines_and_a_cable_work() {
 
 #[test]
 fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
-    let (donor, _) = Donor::new(2, bytes(10), Instant::ZERO, true);
+    let (donor, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (station, ports, facts) = station(Link::default(), fixed(), vec![donor]);
     let mut stream = station.accept(&code()).unwrap();
     stream.read_exact(&mut [0; 10]).unwrap();
