@@ -119,21 +119,19 @@ fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
     Process::adopt("the donor", child)
 }
 
-/// Waits for a beacon and returns who sent it.
+/// Waits for a beacon and returns its code and who sent it. Heard on a socket made just now, it is no older than that.
 ///
 /// # Errors
 /// None came in time, or the port is taken.
-pub fn hear_beacon(code: &str, patience: Duration) -> Result<IpAddr> {
+pub fn hear_beacon(patience: Duration) -> Result<(String, IpAddr)> {
     let socket =
         UdpSocket::bind(("0.0.0.0", BEACON_PORT)).doing("listening on UDP port", BEACON_PORT)?;
     let end = Instant::now() + patience;
-    let expected = format!("SMECHVISOR_SHIM:{code}");
     let mut buffer = [0; 2048];
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let what = format!("a beacon {expected}");
         let late = HarnessError::Deadline {
-            what,
+            what: "a beacon".to_owned(),
             patience,
             tail: String::new(),
         };
@@ -146,8 +144,12 @@ pub fn hear_beacon(code: &str, patience: Duration) -> Result<IpAddr> {
         let Ok((len, from)) = socket.recv_from(&mut buffer) else {
             return Err(late);
         };
-        if buffer.get(..len) == Some(expected.as_bytes()) {
-            return Ok(from.ip());
+        let text = String::from_utf8_lossy(buffer.get(..len).unwrap_or_default());
+        if let Some(code) = text
+            .strip_prefix("SMECHVISOR_SHIM:")
+            .filter(|code| !code.is_empty())
+        {
+            return Ok((code.to_owned(), from.ip()));
         }
     }
 }

@@ -168,8 +168,8 @@ impl Lab {
     ///
     /// # Errors
     /// No beacon, or no connection.
-    pub fn raw_donor(&self, code: &str) -> Result<RawDonor> {
-        RawDonor::connect(crate::donor::hear_beacon(code, STEP)?)
+    pub fn raw_donor(&self) -> Result<RawDonor> {
+        RawDonor::connect(crate::donor::hear_beacon(STEP)?.1)
     }
 
     /// Asks the deployed daemon how it is.

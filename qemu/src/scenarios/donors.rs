@@ -67,13 +67,13 @@ pub(super) fn no_terminator(lab: &mut Lab) -> Result<()> {
 
 pub(super) fn pestered(lab: &mut Lab) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
-    let code = await_code(&mut target)?;
-    let address = donor::hear_beacon(&code, STEP)?;
+    await_code(&mut target)?;
+    let (_, address) = donor::hear_beacon(STEP)?;
     donor::pester(address)?;
     donor::pester(address)?;
     image(&machine).must_be_untouched()?;
-    // Each wrong opening ends in a new code; the last one shown is the one that counts.
-    let code = last_code(&target)?;
+    // Each wrong opening ends in a new code; the one that is announced now counts.
+    let (code, _) = donor::hear_beacon(STEP)?;
     let mut donor = lab.donor(&code, &lab.artifacts.demo.clone())?;
     await_installed(&mut target)?;
     donor.must_succeed(STEP)?;
@@ -89,8 +89,8 @@ fn refused_then_retried(
     misbehave: impl FnOnce(&mut RawDonor, Packages) -> Result<()>,
 ) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
-    let code = await_code(&mut target)?;
-    let mut donor = lab.raw_donor(&code)?;
+    await_code(&mut target)?;
+    let mut donor = lab.raw_donor()?;
     // A reset in the middle of sending is what a refusal looks like from here; the target's own words decide.
     let _ = misbehave(&mut donor, donor::packages(&lab.artifacts.demo)?);
     if donor.finish() {
@@ -125,19 +125,6 @@ fn await_installed(target: &mut Running) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-fn last_code(target: &Running) -> Result<String> {
-    let text = target.console.text();
-    let mut lines = text.lines().rev().filter_map(Stage::of_line);
-    let code = lines.find(|(stage, _)| *stage == Stage::Waiting);
-    let code = code.and_then(|(_, facts)| {
-        facts
-            .split_whitespace()
-            .find_map(|fact| fact.strip_prefix("code="))
-    });
-    code.map(str::to_owned)
-        .ok_or_else(|| HarnessError::unexpected("the console", "a code", "none"))
 }
 
 /// The packages of `from` and one more, last by name, that does not compress.
