@@ -104,13 +104,20 @@ impl Arp {
 pub(crate) struct Tapped<D> {
     device: D,
     heard: Deque<Arp, 16>,
+    taken_bytes: usize,
 }
 
 impl<D> Tapped<D> {
+    /// Bytes of frames that were received since the last call.
+    pub(crate) const fn take_bytes(&mut self) -> usize {
+        std::mem::replace(&mut self.taken_bytes, 0)
+    }
+
     pub(crate) const fn new(device: D) -> Self {
         Self {
             device,
             heard: Deque::new(),
+            taken_bytes: 0,
         }
     }
 
@@ -135,6 +142,7 @@ impl<D: Device> Device for Tapped<D> {
             TappedRx {
                 token,
                 heard: &mut self.heard,
+                taken_bytes: &mut self.taken_bytes,
             },
             tx,
         ))
@@ -154,12 +162,14 @@ impl<D: Device> Device for Tapped<D> {
 pub(crate) struct TappedRx<'a, T> {
     token: T,
     heard: &'a mut Deque<Arp, 16>,
+    taken_bytes: &'a mut usize,
 }
 
 impl<T: RxToken> RxToken for TappedRx<'_, T> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        let heard = self.heard;
+        let (heard, taken_bytes) = (self.heard, self.taken_bytes);
         self.token.consume(|frame| {
+            *taken_bytes = taken_bytes.saturating_add(frame.len());
             if let Some(arp) = Arp::parse(frame) {
                 // Full: see the type.
                 let _ = heard.push_back(arp);

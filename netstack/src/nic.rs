@@ -19,8 +19,11 @@ use crate::config::{Addressing, Config, Port};
 use crate::fact::{Mac, NetworkFact};
 use crate::listener::Listener;
 
-/// Frames taken in before the first answer: what is received is acknowledged once for each such batch.
-const BATCH_FRAMES: usize = 512;
+/// What is taken in before the first answer: it is acknowledged at once, and soon enough that the sender goes on while we copy.
+/// With whole windows taken in at once, sender and receiver only ever worked in turns.
+const BATCH_BYTES: usize = 256 << 10;
+/// The same for frames that are small.
+const BATCH_FRAMES: usize = 256;
 /// Rounds of sending; each sends at most one frame per socket.
 const EGRESS_ROUNDS: usize = 32;
 const BEACON_INTERVAL: Duration = Duration::from_millis(INTERVAL_MS);
@@ -191,7 +194,12 @@ impl<D: Device> Nic<D> {
     }
 
     fn take_in(&mut self, now: Instant) -> (Option<SocketHandle>, bool) {
+        let mut bytes = 0_usize;
         for _ in 0..BATCH_FRAMES {
+            bytes = bytes.saturating_add(self.device.take_bytes());
+            if bytes >= BATCH_BYTES {
+                break;
+            }
             let taken =
                 self.interface
                     .poll_ingress_single(now, &mut self.device, &mut self.sockets);
