@@ -199,17 +199,26 @@ fn prepare<'a>(
         stage: Stage::Planned,
         facts: facts(disk.name(), &layout),
     });
-    let missing = layout.swap_missing_bytes();
-    if missing > 0 {
-        observer.event(Event::Warning(format!(
-            "{} has {} MiB: swap is {} MiB smaller than the usual {} MiB",
-            disk.name(),
-            layout.disk_bytes() / MIB,
-            missing / MIB,
-            layout::SWAP_BYTES / MIB
-        )));
+    if let Some(warning) = swap_warning(disk.name(), &layout) {
+        observer.event(Event::Warning(warning));
     }
     Ok((records, First { header, head }, layout))
+}
+
+/// What a small disk costs.
+fn swap_warning(disk: &str, layout: &Layout) -> Option<String> {
+    let missing = layout.swap_missing_bytes() / MIB;
+    let usual = layout::SWAP_BYTES / MIB;
+    let size = layout.disk_bytes() / MIB;
+    match missing {
+        0 => None,
+        missing if missing == usual => Some(format!(
+            "{disk} has {size} MiB: too small for swap, which usually has {usual} MiB"
+        )),
+        missing => Some(format!(
+            "{disk} has {size} MiB: swap is {missing} MiB smaller than the usual {usual} MiB"
+        )),
+    }
 }
 
 fn plan(disk: &dyn Disk) -> Result<Layout, StepError> {

@@ -2,6 +2,7 @@
 
 mod fakes;
 mod power_cuts;
+mod real_tools;
 mod refusals;
 
 use super::{DeployError, Options, deploy};

@@ -1,0 +1,206 @@
+//! A deploy whose file systems are made by the real tools, without mounting: mke2fs fills the root, mtools the ESP.
+//!
+//! With `SMV_TEST_PACKAGES` (a directory) and `SMV_TEST_IMAGE` (a path) it deploys those packages and keeps the image, to
+//! be booted by hand.
+
+use super::fakes::{Recorder, base_package, grub_package, stream};
+use super::{OPTIONS, deploy};
+use crate::disk::{Disk, SectorSize};
+use crate::event::Event;
+use crate::layout::{Layout, Role};
+use crate::memory_disk::MemoryDisk;
+use crate::test_dir::TestDir;
+use crate::volumes::{Mounted, Volumes, VolumesError};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct ToolVolumes {
+    base: PathBuf,
+    layout: Option<Layout>,
+}
+
+fn tool(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {text}");
+    text.into_owned()
+}
+
+impl ToolVolumes {
+    fn path(&self, name: &str) -> String {
+        self.base.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+/// Copies a partition between disk and file, without its zeros.
+fn load(disk: &mut dyn Disk, offset: u64, path: &str) {
+    use std::io::Read;
+    let mut file = fs::File::open(path).unwrap();
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = offset;
+    loop {
+        let len = file.read(&mut chunk).unwrap();
+        if len == 0 {
+            return;
+        }
+        if chunk[..len].iter().any(|&byte| byte != 0) {
+            disk.write_at(at, &chunk[..len]).unwrap();
+        }
+        at += len as u64;
+    }
+}
+
+fn save(disk: &mut dyn Disk, offset: u64, len: u64, path: &str) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::create(path).unwrap();
+    file.set_len(len).unwrap();
+    let mut chunk = vec![0; 1 << 20];
+    for at in (0..len).step_by(chunk.len()) {
+        disk.read_at(offset + at, &mut chunk).unwrap();
+        if chunk.iter().any(|&byte| byte != 0) {
+            file.write_all_at(&chunk, at).unwrap();
+        }
+    }
+}
+
+impl Volumes for ToolVolumes {
+    fn mount(&mut self, _: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
+        let open = |name: &str| {
+            fs::create_dir(self.base.join(name)).unwrap();
+            fs::File::open(self.base.join(name)).unwrap().into()
+        };
+        let mounted = Mounted {
+            root: open("root"),
+            esp: open("esp"),
+        };
+        self.layout = Some(layout.clone());
+        Ok(mounted)
+    }
+
+    fn unmount(&mut self, disk: &mut dyn Disk, _: Mounted) -> Result<(), VolumesError> {
+        let layout = self.layout.take().unwrap();
+        let span = |role| {
+            let partition = layout.partition(role).unwrap();
+            (
+                layout.offset_bytes(partition),
+                layout.len_bytes(partition),
+                partition.content_id,
+            )
+        };
+        let (offset, len, uuid) = span(Role::Root);
+        let image = self.path("root.img");
+        fs::File::create(&image).unwrap().set_len(len).unwrap();
+        tool(
+            "/sbin/mke2fs",
+            &[
+                "-q",
+                "-F",
+                "-t",
+                "ext4",
+                "-U",
+                &uuid.to_string(),
+                "-d",
+                &self.path("root"),
+                &image,
+            ],
+        );
+        load(disk, offset, &image);
+
+        let (offset, len, _) = span(Role::Esp);
+        let image = self.path("esp.img");
+        save(disk, offset, len, &image);
+        for entry in fs::read_dir(self.base.join("esp")).unwrap() {
+            tool(
+                "mcopy",
+                &[
+                    "-s",
+                    "-i",
+                    &image,
+                    entry.unwrap().path().to_str().unwrap(),
+                    "::",
+                ],
+            );
+        }
+        load(disk, offset, &image);
+        Ok(())
+    }
+}
+
+fn packages_of(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    // Base first, as a donor sends them.
+    paths.sort_by_key(|path| !path.to_string_lossy().contains("base"));
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    paths
+        .iter()
+        .map(|path| (name(path), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn real_file_systems_on_the_committed_disk_are_clean() {
+    let packages = match std::env::var_os("SMV_TEST_PACKAGES") {
+        Some(directory) => packages_of(Path::new(&directory)),
+        None => vec![
+            ("base".to_owned(), base_package()),
+            ("grub".to_owned(), grub_package()),
+        ],
+    };
+    let packages: Vec<(&str, Vec<u8>)> = packages
+        .iter()
+        .map(|(name, data)| (name.as_str(), data.clone()))
+        .collect();
+    let dir = TestDir::new("real-tools");
+    let mut disk = Recorder::new(MemoryDisk::new(2 << 30, SectorSize::B512));
+    let mut volumes = ToolVolumes {
+        base: dir.path().to_owned(),
+        layout: None,
+    };
+    let bytes = stream(&packages);
+    let installed = deploy(
+        &mut bytes.as_slice(),
+        &mut disk,
+        &mut volumes,
+        &OPTIONS,
+        &|_: Event| {},
+    )
+    .unwrap();
+    let layout = installed.layout();
+    for (role, check) in [(Role::Esp, "/sbin/fsck.vfat"), (Role::Root, "/sbin/e2fsck")] {
+        let partition = layout.partition(role).unwrap();
+        let path = dir.path().join("check.img");
+        disk.disk.save_part(
+            &path,
+            layout.offset_bytes(partition),
+            layout.len_bytes(partition),
+        );
+        let args = if role == Role::Root {
+            vec!["-fn"]
+        } else {
+            vec!["-n"]
+        };
+        tool(check, &[args, vec![path.to_str().unwrap()]].concat());
+        if role == Role::Esp {
+            let entry = tool(
+                "mtype",
+                &[
+                    "-i",
+                    path.to_str().unwrap(),
+                    "::loader/entries/smechvisor.conf",
+                ],
+            );
+            assert_eq!(entry, installed.entry().to_string());
+        }
+    }
+    if let Some(image) = std::env::var_os("SMV_TEST_IMAGE") {
+        disk.disk.save(Path::new(&image));
+    }
+}
