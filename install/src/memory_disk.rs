@@ -49,7 +49,10 @@ impl MemoryDisk {
             if ZEROS.starts_with(now) && !self.pages.contains_key(&(at / PAGE)) {
                 // Zeros over zeros.
             } else {
-                let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new(ZEROS));
+                let page = self
+                    .pages
+                    .entry(at / PAGE)
+                    .or_insert_with(|| Arc::new(ZEROS));
                 let page = Arc::make_mut(page);
                 page[start..start + len].copy_from_slice(now);
             }
