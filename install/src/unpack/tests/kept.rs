@@ -323,7 +323,7 @@ impl SmallFileSystem {
             .args(["-t", "tmpfs", "-o", "size=256k", "none"])
             .arg(&at);
         let mounted = is_root() && mount.output().is_ok_and(|done| done.status.success());
-        mounted.then_some(SmallFileSystem(at, dir))
+        mounted.then(|| SmallFileSystem(at, dir))
     }
 }
 
