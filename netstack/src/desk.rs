@@ -104,6 +104,9 @@ impl<P: Ports> Desk<P> {
                 return Err(Late);
             }
             if shared.is_pumped {
+                // What was just asked of the engine (a beacon, a FIN) may be due long before what the sleeper waits for; on
+                // a quiet network it would sleep until the lease is to be renewed.
+                self.ports.wake();
                 shared = self.await_turn(shared, until.map(|until| until - now));
                 continue;
             }
