@@ -1,6 +1,8 @@
 //! One package from the stream to the root: three threads, two bounded pipes between them.
 //!
-//!     stream → [pipe] → decode → [pipe] → unpack
+//! ```text
+//! stream → [pipe] → decode → [pipe] → unpack
+//! ```
 //!
 //! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. An error travels to the right
 //! as the reading stage's error, with its own cause inside; the unpacking stage's error is therefore the whole chain.
