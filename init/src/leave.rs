@@ -1,16 +1,16 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use install::commit::Installed;
-use install::volumes::VolumesError;
+use install::esp::{self, Esp, EspError};
 use receiver::Deployed;
 use receiver::screen::{Screen, chain};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2, sync};
+use rustix::fs::{MemfdFlags, sync};
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -26,16 +26,10 @@ pub const READING_TIME: Duration = Duration::from_secs(60);
 pub enum KexecError {
     /// The ESP.
     #[error(transparent)]
-    Volumes(#[from] VolumesError),
-    /// A file on it.
-    #[error("opening {path} on the esp")]
-    Open {
-        /// As the boot entry names it.
-        path: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
+    Esp(#[from] EspError),
+    /// No room for a copy.
+    #[error("making a file in memory")]
+    Memory(#[source] io::Error),
     /// A NUL in the options.
     #[error("passing the options of the boot entry")]
     Options(#[source] std::ffi::NulError),
@@ -119,24 +113,18 @@ fn forever() -> ! {
     }
 }
 
-/// Has the kernel copy the installed kernel, its ramdisk and options into memory. Nothing stays mounted.
+/// Has the kernel copy the installed kernel, its ramdisk and options into memory.
 fn load(deployed: Deployed) -> Result<(), KexecError> {
     let Deployed {
         installed,
-        mut volumes,
+        mut disk,
     } = deployed;
-    volumes.with_esp(installed.layout(), |esp| load_from(esp, &installed))?
-}
-
-fn load_from(esp: &OwnedFd, installed: &Installed) -> Result<(), KexecError> {
     let entry = installed.entry();
-    let kernel = open(esp, &entry.linux)?;
-    let initrd = entry
-        .initrd
-        .as_deref()
-        .map(|path| open(esp, path))
-        .transpose()?;
     let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;
+    let (kernel, initrd) = esp::with(&mut disk, installed.layout(), |esp| {
+        let initrd = entry.initrd.as_deref().map(|path| fetch(esp, path));
+        Ok::<_, KexecError>((fetch(esp, &entry.linux)?, initrd.transpose()?))
+    })?;
     sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options).map_err(|source| {
         KexecError::Load {
             path: entry.linux.clone(),
@@ -145,17 +133,11 @@ fn load_from(esp: &OwnedFd, installed: &Installed) -> Result<(), KexecError> {
     })
 }
 
-fn open(esp: &OwnedFd, path: &str) -> Result<OwnedFd, KexecError> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(
-        esp,
-        path.trim_start_matches('/'),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    )
-    .map_err(|errno| KexecError::Open {
-        path: path.to_owned(),
-        source: errno.into(),
-    })
+/// A file of the ESP as the descriptor that kexec_file_load(2) wants.
+fn fetch(esp: &Esp<'_, '_>, path: &str) -> Result<File, KexecError> {
+    let memory = rustix::fs::memfd_create(c"kexec", MemfdFlags::CLOEXEC)
+        .map_err(|errno| KexecError::Memory(errno.into()))?;
+    let mut memory = File::from(memory);
+    esp.read(path, &mut memory)?;
+    Ok(memory)
 }

@@ -3,7 +3,8 @@
 //! When this has returned, the ESP's content is complete; what remains for a BIOS is [`BootFiles::bios`], which the commit
 //! writes outside every file system.
 
-use std::io::Read;
+use std::fs::File;
+use std::io;
 
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -11,6 +12,7 @@ use wire::outcome::Outcome;
 use crate::directory::{Directory, DirectoryError};
 use crate::disk::SectorSize;
 use crate::entry::{self, BootEntry, EntryError};
+use crate::esp::{Esp, EspError};
 use crate::grub::{BIOS_SECTOR, BiosBoot, GrubError};
 use crate::kernel::{self, Kernel};
 use crate::layout::{Layout, Role};
@@ -24,6 +26,7 @@ const GRUB_CORE: &str = "usr/lib/smechvisor/grub/core.img";
 const OPTIONS: &str = "etc/kernel/cmdline";
 /// UEFI's fallback, booted without a Boot#### variable (UEFI 2.10 3.5.1.1), and our own directory.
 const EFI_COPIES: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/smechvisor/grubx64.efi"];
+const LOADER_CONF: &str = "loader/loader.conf";
 const GRUB_CFG: &str = "EFI/smechvisor/grub.cfg";
 const DIRECTORIES: [&str; 4] = ["EFI/BOOT", "EFI/smechvisor", "smechvisor", "loader/entries"];
 /// More than any image of GRUB; read into memory.
@@ -49,9 +52,29 @@ pub enum BootFilesError {
     /// The images for a BIOS.
     #[error("preparing GRUB for a BIOS")]
     Grub(#[from] GrubError),
-    /// A file.
-    #[error("copying the boot files")]
-    File(#[from] DirectoryError),
+    /// A file of the root.
+    #[error("reading the boot files")]
+    Root(#[from] DirectoryError),
+    /// A file of the root, while it was being copied.
+    #[error("reading {path} in the installed root")]
+    Copy {
+        /// Relative to the root.
+        path: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A kernel or ramdisk of unusual size.
+    #[error("the boot files need {needed_bytes} bytes, the ESP has room for {free_bytes}")]
+    Room {
+        /// In whole clusters.
+        needed_bytes: u64,
+        /// Likewise.
+        free_bytes: u64,
+    },
+    /// The ESP.
+    #[error("writing the boot files")]
+    Esp(#[from] EspError),
 }
 
 impl BootFilesError {
@@ -59,11 +82,13 @@ impl BootFilesError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            BootFilesError::Missing { .. } => Outcome::Refuse,
+            BootFilesError::Missing { .. } | BootFilesError::Room { .. } => Outcome::Refuse,
+            BootFilesError::Copy { .. } => Outcome::Fatal,
             BootFilesError::Entry(error) => error.outcome(),
             BootFilesError::Menu(error) => error.outcome(),
             BootFilesError::Grub(error) => error.outcome(),
-            BootFilesError::File(error) => error.outcome(),
+            BootFilesError::Root(error) => error.outcome(),
+            BootFilesError::Esp(error) => error.outcome(),
         }
     }
 }
@@ -83,7 +108,7 @@ pub struct BootFiles {
 /// The packages lack a kernel or GRUB, brought something unusable, or a file system failed.
 pub fn put(
     root: Directory<'_>,
-    esp: Directory<'_>,
+    esp: &Esp<'_, '_>,
     layout: &Layout,
 ) -> Result<BootFiles, BootFilesError> {
     let kernel = kernel::find(root)?;
@@ -109,23 +134,31 @@ pub fn put(
     let entry = entry_of(root, kernel, layout)?;
     let menu = menu::grub_cfg(&entry)?;
 
+    let mut large = open_large(root, kernel, &entry)?;
+    let entry_text = entry.to_string();
+    let small = [
+        (EFI_COPIES[0], efi.as_slice()),
+        (EFI_COPIES[1], efi.as_slice()),
+        (GRUB_CFG, menu.as_bytes()),
+        (LOADER_CONF, entry::LOADER_CONF.as_bytes()),
+        (entry::PATH, entry_text.as_bytes()),
+    ];
     for path in DIRECTORIES {
         esp.make_directories(path)?;
     }
-    copy(root, &kernel.image, esp, &entry.linux)?;
-    if let (Some(from), Some(to)) = (&kernel.initrd, &entry.initrd) {
-        copy(root, from, esp, to)?;
+    let lens = small.iter().map(|(_, content)| content.len() as u64);
+    check_room(esp, &large, lens)?;
+    for (file, from, to) in &mut large {
+        let copied = esp.write(to, file)?;
+        copied.map_err(|source| BootFilesError::Copy {
+            path: (*from).to_owned(),
+            source,
+        })?;
     }
-    for path in EFI_COPIES {
-        esp.write(path, 0o644, &mut efi.as_slice())?;
+    for (path, mut content) in small {
+        // Reading from memory does not fail.
+        let _ = esp.write(path, &mut content)?;
     }
-    esp.write(GRUB_CFG, 0o644, &mut menu.as_bytes())?;
-    esp.write(
-        "loader/loader.conf",
-        0o644,
-        &mut entry::LOADER_CONF.as_bytes(),
-    )?;
-    esp.write(entry::PATH, 0o644, &mut entry.to_string().as_bytes())?;
     Ok(BootFiles { entry, bios })
 }
 
@@ -177,18 +210,54 @@ fn pretty_name(release: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= 80 && name.bytes().all(is_plain)).then(|| name.to_owned())
 }
 
-fn copy(
+/// An open file of the root, its path there, its path on the ESP.
+type Large<'a> = (File, &'a str, &'a str);
+
+/// Kernel and initial ramdisk: too large for memory, so copied from file to file.
+fn open_large<'a>(
     root: Directory<'_>,
-    from: &str,
-    esp: Directory<'_>,
-    to: &str,
-) -> Result<(), DirectoryError> {
-    let file = root.open(from)?;
-    let mut content: Box<dyn Read> = match file {
-        Some(file) => Box::new(file),
-        None => Box::new(std::io::empty()),
-    };
-    esp.write(to.trim_start_matches('/'), 0o644, &mut *content)
+    kernel: &'a Kernel,
+    entry: &'a BootEntry,
+) -> Result<Vec<Large<'a>>, DirectoryError> {
+    let mut large = Vec::new();
+    let pairs = [
+        (Some(&kernel.image), Some(&entry.linux)),
+        (kernel.initrd.as_ref(), entry.initrd.as_ref()),
+    ];
+    for (from, to) in pairs {
+        if let (Some(from), Some(to)) = (from, to)
+            && let Some(file) = root.open(from)?
+        {
+            large.push((file, from.as_str(), to.as_str()));
+        }
+    }
+    Ok(large)
+}
+
+/// Before the first byte is copied: does it all fit?
+fn check_room(
+    esp: &Esp<'_, '_>,
+    large: &[Large<'_>],
+    small_lens: impl Iterator<Item = u64>,
+) -> Result<(), BootFilesError> {
+    let mut needed_bytes = 0_u64;
+    for (file, path, _) in large {
+        let len = file.metadata().map_err(|source| BootFilesError::Copy {
+            path: (*path).to_owned(),
+            source,
+        })?;
+        needed_bytes = needed_bytes.saturating_add(esp.taken_bytes(len.len()));
+    }
+    let small: u64 = small_lens.map(|len| esp.taken_bytes(len)).sum();
+    let needed_bytes = needed_bytes.saturating_add(small);
+    let free_bytes = esp.free_bytes()?;
+    if needed_bytes > free_bytes {
+        return Err(BootFilesError::Room {
+            needed_bytes,
+            free_bytes,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

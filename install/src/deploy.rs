@@ -4,7 +4,7 @@
 //! After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned. Whatever fails in between leaves
 //! nothing mounted and the marker in place (`disk-layout.md` 3).
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use thiserror::Error;
@@ -16,15 +16,15 @@ use crate::commit::{self, CommitError, Installed};
 use crate::decode::{self, DecodeError, DecodeLimits};
 use crate::directory::{Directory, DirectoryError};
 use crate::disk::{Disk, DiskError};
+use crate::esp::{self, EspError};
 use crate::event::{Event, Observer};
-use crate::fat::{self, FatError};
 use crate::fstab;
 use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
 use crate::package::{Intake, PackageError};
 use crate::records::{Header, Records, RecordsError, Source};
 use crate::swap;
-use crate::volumes::{Mounted, Volumes, VolumesError};
+use crate::volumes::{Volumes, VolumesError};
 
 /// Enough of a package to recognise its format.
 const HEAD_BYTES: usize = 6;
@@ -89,7 +89,7 @@ pub enum StepError {
     Disk(#[from] DiskError),
     /// The ESP.
     #[error("preparing the ESP")]
-    Fat(#[from] FatError),
+    Esp(#[from] EspError),
     /// Making, mounting or unmounting the file systems.
     #[error("handling the file systems")]
     Volumes(#[from] VolumesError),
@@ -118,7 +118,7 @@ impl StepError {
             StepError::Layout(error) => error.outcome(),
             StepError::Random(_) => Outcome::Fatal,
             StepError::Disk(error) => error.outcome(),
-            StepError::Fat(error) => error.outcome(),
+            StepError::Esp(error) => error.outcome(),
             StepError::Volumes(error) => error.outcome(),
             StepError::Package(error) => error.outcome(),
             StepError::BootFiles(error) => error.outcome(),
@@ -264,24 +264,22 @@ struct Deploy<'a> {
 
 impl Deploy<'_> {
     fn run(
-        self,
+        mut self,
         records: Records<'_>,
         first: First,
         layout: Layout,
     ) -> Result<Installed, StepError> {
         self.stage(Stage::Formatting, format!("disk={}", self.disk.name()));
         commit::begin(self.disk)?;
-        if let Some(esp) = layout.partition(Role::Esp) {
-            fat::format(self.disk, &layout, esp)?;
-        }
+        esp::format(self.disk, &layout)?;
         if let Some(area) = layout.partition(Role::Swap) {
             swap::format(self.disk, &layout, area)?;
         }
         self.disk.flush()?;
 
-        let mounted = self.volumes.mount(self.disk, &layout)?;
-        let filled = self.fill(&mounted, records, first, &layout);
-        let unmounted = self.volumes.unmount(self.disk, mounted);
+        let root = self.volumes.mount(self.disk, &layout)?;
+        let filled = self.fill(root.as_fd(), records, first, &layout);
+        let unmounted = self.volumes.unmount(self.disk, root);
         // The first error is the reason; one from unmounting after it would only hide it.
         let (boot, bytes) = filled?;
         unmounted?;
@@ -302,8 +300,8 @@ impl Deploy<'_> {
 
     /// Packages and everything made from them; returns the bytes received.
     fn fill(
-        &self,
-        mounted: &Mounted,
+        &mut self,
+        root: BorrowedFd<'_>,
         mut records: Records<'_>,
         first: First,
         layout: &Layout,
@@ -313,7 +311,7 @@ impl Deploy<'_> {
             .map_or(0, |root| layout.len_bytes(root));
         let cap = self.options.unpacked_max_bytes.unwrap_or(root_bytes);
         self.stage(Stage::Receiving, format!("package={}", first.header.name));
-        let mut intake = Intake::new(mounted.root.as_fd(), self.options, cap, self.observer);
+        let mut intake = Intake::new(root, self.options, cap, self.observer);
         intake.receive(&mut records, &first.header, &first.head)?;
         while let Some(header) = records.next_header()? {
             intake.receive(&mut records, &header, &[])?;
@@ -323,9 +321,10 @@ impl Deploy<'_> {
             Stage::Finishing,
             format!("bytes={}", records.offset_bytes()),
         );
-        let root = Directory::new(mounted.root.as_fd(), "in the installed root");
-        let esp = Directory::new(mounted.esp.as_fd(), "on the ESP");
-        let boot = boot_files::put(root, esp, layout)?;
+        let root = Directory::new(root, "in the installed root");
+        let boot = esp::with(self.disk, layout, |esp| -> Result<_, StepError> {
+            Ok(boot_files::put(root, esp, layout)?)
+        })?;
         identity::reset(root)?;
         write_fstab(root, layout).map_err(StepError::Fstab)?;
         Ok((boot, records.offset_bytes()))

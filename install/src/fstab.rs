@@ -3,7 +3,7 @@
 //! A package's own lines for `/`, `/boot/efi` and swap name disks it was made on; they are replaced. Fields are those of
 //! fstab(5).
 
-use crate::fat;
+use crate::esp;
 use crate::layout::{Layout, Role};
 
 const HEADER: &str = "# The file systems of this disk were made when it was deployed.\n";
@@ -18,10 +18,10 @@ pub fn rewrite(old: &[u8], layout: &Layout) -> Vec<u8> {
             root.content_id
         ));
     }
-    if let Some(esp) = layout.partition(Role::Esp) {
+    if let Some(partition) = layout.partition(Role::Esp) {
         text.push_str(&format!(
             "UUID={} /boot/efi vfat umask=0077 0 2\n",
-            fat::volume_id_text(esp)
+            esp::volume_id_text(partition)
         ));
     }
     if let Some(swap) = layout.partition(Role::Swap) {

@@ -1,4 +1,5 @@
-//! The file system seam: what needs a kernel. In production BLKPG, mke2fs and mount; in host tests plain directories.
+//! The file system seam: what needs a kernel. In production BLKPG, mke2fs and mount; in host tests a plain
+//! directory.
 
 use std::error::Error as StdError;
 use std::os::fd::OwnedFd;
@@ -8,15 +9,6 @@ use wire::outcome::Outcome;
 
 use crate::disk::Disk;
 use crate::layout::Layout;
-
-/// Directory handles of the mounted file systems.
-#[derive(Debug)]
-pub struct Mounted {
-    /// The future `/`.
-    pub root: OwnedFd,
-    /// The EFI System Partition's root directory.
-    pub esp: OwnedFd,
-}
 
 /// Making, mounting or unmounting failed: what was being done, to what.
 #[derive(Debug, Error)]
@@ -39,19 +31,20 @@ impl VolumesError {
     }
 }
 
-/// Lends the planned file systems as directories. FAT and swap have been formatted through [`Disk`] and flushed before
-/// [`Volumes::mount`]; the root file system is made here, by the real mke2fs.
+/// Lends the planned root file system as a directory; it is made here, by the real mke2fs. ESP and swap need no kernel and are
+/// written through [`Disk`], also while the root is mounted.
 pub trait Volumes {
-    /// Makes the partitions known (no table is on the disk yet), makes the root file system, mounts root and ESP.
+    /// Makes the partitions known (no table is on the disk yet), makes the root file system and mounts
+    /// it; returns its directory, the future `/`.
     ///
     /// # Errors
     /// Whatever the kernel or mke2fs said; nothing stays mounted then.
-    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError>;
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError>;
 
-    /// Unmounts both and returns when everything in them is on the medium. Also called after a failed deploy; must
+    /// Unmounts it and returns when everything in it, and everything written to `disk`, is on the medium. Also called after a failed deploy; must
     /// leave nothing mounted, and no partition known to the kernel.
     ///
     /// # Errors
     /// The disk must then not be committed.
-    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError>;
+    fn unmount(&mut self, disk: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError>;
 }

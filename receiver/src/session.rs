@@ -48,8 +48,8 @@ pub struct Options {
 pub struct Deployed {
     /// The proof.
     pub installed: Installed,
-    /// To mount its ESP again, for kexec.
-    pub volumes: KernelVolumes,
+    /// To read its ESP, for kexec.
+    pub disk: BlockDisk,
 }
 
 /// What no other donor can help with, or what ended one attempt.
@@ -181,7 +181,7 @@ fn deploy_from(
     let mut volumes = KernelVolumes::new(&disk)?;
     let narrator = Narrator::new(screen);
     let installed = deploy::deploy(donor, &mut disk, &mut volumes, &options.deploy, &narrator)?;
-    Ok(Deployed { installed, volumes })
+    Ok(Deployed { installed, disk })
 }
 
 /// The disks and their announcements.

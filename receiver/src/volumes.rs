@@ -3,10 +3,10 @@
 //! A mount here is a descriptor (`fsopen`, `fsmount`: `Documentation/filesystems/mount_api.rst`) and is attached to no
 //! directory: nobody else sees it, and it ends with the descriptor, even under SIGKILL.
 //!
-//! A disk and its partitions have page caches of their own. FAT and swap are written through the disk and flushed before a
-//! partition device exists, so its fresh cache reads the medium. Afterwards the disk's cache still holds what it read or wrote
-//! of those places; it is dropped ([`sys::block::forget_cache`]) before the next write, because a write of less than a page next to
-//! them would put the stale rest of the page back. An image file has one page cache: a loop device reads and writes through the file.
+//! A disk and its partitions have page caches of their own. ESP and swap are only ever written through the disk, the root only
+//! through its partition. What the disk's cache holds of the root's place is older than what the partition wrote there; it is dropped
+//! ([`sys::block::forget_cache`]) before the commit, because a write of less than a page next to it would put the stale rest of
+//! the page back. An image file has one page cache: a loop device reads and writes through the file.
 
 use std::error::Error as StdError;
 use std::io::{self, Read};
@@ -16,7 +16,7 @@ use std::process::Command;
 
 use install::disk::Disk;
 use install::layout::{Layout, Partition, Role};
-use install::volumes::{Mounted, Volumes, VolumesError};
+use install::volumes::{Volumes, VolumesError};
 use rustix::fs::{Mode, OFlags, openat, syncfs};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
@@ -53,13 +53,11 @@ pub struct KernelVolumes {
     live: Option<Live>,
 }
 
-/// Mounts first: fields are dropped in this order, and a mounted slice cannot be taken back.
+/// The mount first: fields are dropped in this order, and a mounted slice cannot be taken back.
 #[derive(Debug)]
 struct Live {
-    root_mount: OwnedFd,
-    esp_mount: OwnedFd,
+    mount: OwnedFd,
     root: Slice,
-    esp: Slice,
 }
 
 impl KernelVolumes {
@@ -78,32 +76,6 @@ impl KernelVolumes {
         })
     }
 
-    /// Mounts the ESP of a deployed disk again, read-only, and lends its root directory to `look`.
-    ///
-    /// # Errors
-    /// Mounting or taking it back failed.
-    pub fn with_esp<T>(
-        &mut self,
-        layout: &Layout,
-        look: impl FnOnce(&OwnedFd) -> T,
-    ) -> Result<T, VolumesError> {
-        self.prepare()?;
-        let slice = self.expose(layout, Role::Esp)?;
-        let mount = mount_at(
-            "vfat",
-            slice.path(),
-            &[("ro", None)],
-            MountAttrFlags::MOUNT_ATTR_RDONLY,
-        )?;
-        let answer = look(&directory(&mount, slice.path())?);
-        drop(mount);
-        let path = slice.path().to_owned();
-        slice
-            .finish()
-            .map_err(|source| error("unmounting", &path, source))?;
-        Ok(answer)
-    }
-
     /// Gives the claim back and clears the kernel of old partitions.
     fn prepare(&mut self) -> Result<(), VolumesError> {
         if let Some(claim) = &self.claim {
@@ -113,32 +85,16 @@ impl KernelVolumes {
             .map_err(|source| error("forgetting old partitions of", self.disk.path(), source))
     }
 
-    fn expose(&self, layout: &Layout, role: Role) -> Result<Slice, VolumesError> {
-        let partition = planned(layout, role)
-            .map_err(|source| error("finding a partition of", self.disk.path(), source))?;
-        Slice::expose(&self.disk, layout, partition)
-            .map_err(|source| error("adding a partition to", self.disk.path(), source))
-    }
-
     fn make_and_mount(&self, layout: &Layout) -> Result<Live, VolumesError> {
-        let esp = self.expose(layout, Role::Esp)?;
-        let root = self.expose(layout, Role::Root)?;
-        let plan = planned(layout, Role::Root)
-            .map_err(|source| error("finding a partition of", self.disk.path(), source))?;
+        let plan = layout.partition(Role::Root).ok_or_else(|| {
+            let none = io::Error::new(io::ErrorKind::NotFound, "the layout has none");
+            error("finding the root partition of", self.disk.path(), none)
+        })?;
+        let root = Slice::expose(&self.disk, layout, plan)
+            .map_err(|source| error("adding a partition to", self.disk.path(), source))?;
         make_ext4(root.path(), plan)?;
-        let root_mount = mount_at(
-            "ext4",
-            root.path(),
-            &EXT4_OPTIONS,
-            MountAttrFlags::MOUNT_ATTR_NOATIME,
-        )?;
-        let esp_mount = mount_at("vfat", esp.path(), &[], MountAttrFlags::MOUNT_ATTR_NOATIME)?;
-        Ok(Live {
-            root_mount,
-            esp_mount,
-            root,
-            esp,
-        })
+        let mount = mount_ext4(root.path())?;
+        Ok(Live { mount, root })
     }
 
     /// After the last partition is gone: no stale page may stay, and the disk is ours alone again.
@@ -161,7 +117,7 @@ impl KernelVolumes {
 }
 
 impl Volumes for KernelVolumes {
-    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError> {
         disk.flush().map_err(|source| VolumesError {
             action: "flushing",
             object: disk.name().to_owned(),
@@ -169,34 +125,24 @@ impl Volumes for KernelVolumes {
         })?;
         self.prepare()?;
         let live = self.make_and_mount(layout)?;
-        let mounted = Mounted {
-            root: directory(&live.root_mount, live.root.path())?,
-            esp: directory(&live.esp_mount, live.esp.path())?,
-        };
+        let root = directory(&live.mount, live.root.path())?;
         self.live = Some(live);
-        Ok(mounted)
+        Ok(root)
     }
 
-    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError> {
-        let written = syncfs(&mounted.root).and(syncfs(&mounted.esp)); // tells of writes that failed in the background
-        drop(mounted);
-        let Some(Live {
-            root_mount,
-            esp_mount,
-            root,
-            esp,
-        }) = self.live.take()
-        else {
+    fn unmount(&mut self, disk: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError> {
+        let written = syncfs(&root); // tells of writes that failed in the background
+        drop(root);
+        let Some(Live { mount, root }) = self.live.take() else {
             return Ok(());
         };
-        drop((root_mount, esp_mount));
+        drop(mount);
         // Everything is taken back before the first error is looked at.
-        let paths = (root.path().to_owned(), esp.path().to_owned());
-        let (root, esp) = (root.finish(), esp.finish());
+        let path = root.path().to_owned();
+        let taken_back = root.finish();
         let closed = self.close_up();
-        written.map_err(|errno| error("writing back", self.disk.path(), errno))?;
-        root.map_err(|source| error("unmounting", &paths.0, source))?;
-        esp.map_err(|source| error("unmounting", &paths.1, source))?;
+        written.map_err(|errno| error("writing back", &path, errno))?;
+        taken_back.map_err(|source| error("unmounting", &path, source))?;
         closed?;
         disk.flush().map_err(|source| VolumesError {
             action: "flushing",
@@ -204,15 +150,6 @@ impl Volumes for KernelVolumes {
             source: Box::new(source),
         })
     }
-}
-
-fn planned(layout: &Layout, role: Role) -> io::Result<&Partition> {
-    layout.partition(role).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("the layout has no {role:?} partition"),
-        )
-    })
 }
 
 /// Makes the root file system. Blocks are 4096 bytes whatever the size: mke2fs would choose 1024 below 512 MiB.
@@ -257,37 +194,29 @@ fn make_ext4(device: &Path, plan: &Partition) -> Result<(), VolumesError> {
 }
 
 /// Mounts without attaching; the mount lives as long as the descriptor.
-fn mount_at(
-    kind: &'static str,
-    device: &Path,
-    options: &[(&str, Option<&str>)],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd, VolumesError> {
+fn mount_ext4(device: &Path) -> Result<OwnedFd, VolumesError> {
     let failed = |source| error("mounting", device, source);
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
-        .map_err(|errno| failed(io::Error::other(format!("{kind}: {errno}"))))?;
-    configure(&context, device, options)
+    let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(|errno| failed(io::Error::other(format!("ext4: {errno}"))))?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOATIME;
+    configure(&context, device)
         .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes))
-        .map_err(|errno| failed(explained(context, kind, errno)))
+        .map_err(|errno| failed(explained(context, errno)))
 }
 
-fn configure(
-    context: &OwnedFd,
-    device: &Path,
-    options: &[(&str, Option<&str>)],
-) -> rustix::io::Result<()> {
+fn configure(context: &OwnedFd, device: &Path) -> rustix::io::Result<()> {
     fsconfig_set_string(context, "source", device)?;
-    for (key, value) in options {
+    for (key, value) in EXT4_OPTIONS {
         match value {
-            Some(value) => fsconfig_set_string(context, *key, *value)?,
-            None => fsconfig_set_flag(context, *key)?,
+            Some(value) => fsconfig_set_string(context, key, value)?,
+            None => fsconfig_set_flag(context, key)?,
         }
     }
     fsconfig_create(context)
 }
 
 /// Adds what the file system driver itself says; it can be read from the context (`mount_api.rst`).
-fn explained(context: OwnedFd, kind: &str, errno: rustix::io::Errno) -> io::Error {
+fn explained(context: OwnedFd, errno: rustix::io::Errno) -> io::Error {
     let mut message = [0_u8; 256];
     let len = std::fs::File::from(context).read(&mut message).unwrap_or(0); // no message is no news
     let said = String::from_utf8_lossy(message.get(..len).unwrap_or_default());
@@ -296,9 +225,9 @@ fn explained(context: OwnedFd, kind: &str, errno: rustix::io::Errno) -> io::Erro
     io::Error::new(
         cause.kind(),
         if said.is_empty() {
-            format!("{kind}: {cause}")
+            format!("ext4: {cause}")
         } else {
-            format!("{kind}: {said}: {cause}")
+            format!("ext4: {said}: {cause}")
         },
     )
 }

@@ -1,9 +1,11 @@
-use super::{BootFilesError, pretty_name, put};
+use super::{BootFiles, BootFilesError, pretty_name, put};
 use crate::directory::Directory;
 use crate::disk::SectorSize;
 use crate::entry::BootEntry;
+use crate::esp::{self, EspError};
 use crate::grub::test_images;
 use crate::layout::{Layout, Role, plan};
+use crate::memory_disk::MemoryDisk;
 use crate::test_dir::TestDir;
 use std::fs;
 use std::os::fd::AsFd;
@@ -25,22 +27,46 @@ fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
-fn with_trees(files: &[(&str, &[u8])], test: impl FnOnce(Directory<'_>, Directory<'_>, &Path)) {
-    let dir = TestDir::new("boot-files");
-    for name in ["root", "esp"] {
-        fs::create_dir(dir.path().join(name)).unwrap();
+/// A root of these files, and the empty ESP of a disk.
+struct Trees {
+    root: fs::File,
+    disk: MemoryDisk,
+    layout: Layout,
+    dir: TestDir,
+}
+
+impl Trees {
+    fn new(files: &[(&str, &[u8])], sector: SectorSize) -> Self {
+        let dir = TestDir::new("boot-files");
+        let path = dir.path().join("root");
+        fs::create_dir(&path).unwrap();
+        for (name, content) in files {
+            write(&path.join(name), content);
+        }
+        let layout = layout(sector);
+        let mut disk = MemoryDisk::new(layout.disk_bytes(), sector);
+        esp::format(&mut disk, &layout).unwrap();
+        Self {
+            root: fs::File::open(path).unwrap(),
+            disk,
+            layout,
+            dir,
+        }
     }
-    for (path, content) in files {
-        write(&dir.path().join("root").join(path), content);
+
+    fn put(&mut self) -> Result<BootFiles, BootFilesError> {
+        let root = Directory::new(self.root.as_fd(), "in the root");
+        let layout = &self.layout;
+        esp::with(&mut self.disk, layout, |esp| put(root, esp, layout))
     }
-    let root = fs::File::open(dir.path().join("root")).unwrap();
-    let esp = fs::File::open(dir.path().join("esp")).unwrap();
-    let esp_path = dir.path().join("esp");
-    test(
-        Directory::new(root.as_fd(), "in the root"),
-        Directory::new(esp.as_fd(), "on the ESP"),
-        &esp_path,
-    );
+
+    fn read(&mut self, path: &str) -> Result<String, EspError> {
+        let mut content = Vec::new();
+        esp::with(&mut self.disk, &self.layout, |esp| {
+            esp.read(path, &mut content)
+        })?;
+        Ok(String::from_utf8(content).unwrap())
+    }
 }
 
 #[test]
@@ -55,8 +81,9 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
         ("etc/kernel/cmdline", b"console=ttyS0 quiet\n"),
         ("etc/os-release", b"ID=x\nPRETTY_NAME=\"Some System 1\"\n"),
     ];
-    with_trees(&files, |root, esp, path| {
-        let made = put(root, esp, &layout(SectorSize::B512)).unwrap();
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        let mut trees = Trees::new(&files, sector);
+        let made = trees.put().unwrap();
         for (name, content) in [
             ("smechvisor/vmlinuz", "kernel"),
             ("smechvisor/initrd", "initrd"),
@@ -64,50 +91,38 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
             ("EFI/smechvisor/grubx64.efi", "efi"),
             ("loader/loader.conf", "default smechvisor.conf\ntimeout 3\n"),
         ] {
-            assert_eq!(
-                fs::read_to_string(path.join(name)).unwrap(),
-                content,
-                "{name}"
-            );
+            assert_eq!(trees.read(name).unwrap(), content, "{name}");
         }
-        let entry = fs::read_to_string(path.join("loader/entries/smechvisor.conf")).unwrap();
+        let entry = trees.read("loader/entries/smechvisor.conf").unwrap();
         assert_eq!(BootEntry::parse(&entry).unwrap(), made.entry);
         assert_eq!(made.entry.title, "Some System 1");
-        let guid = layout(SectorSize::B512).partition(Role::Root).unwrap().guid;
+        let guid = trees.layout.partition(Role::Root).unwrap().guid;
         assert_eq!(
             made.entry.options,
             format!("root=PARTUUID={guid} rw console=ttyS0 quiet")
         );
-        let menu = fs::read_to_string(path.join("EFI/smechvisor/grub.cfg")).unwrap();
+        let menu = trees.read("EFI/smechvisor/grub.cfg").unwrap();
         assert!(
             menu.contains("linux '/smechvisor/vmlinuz' 'root=PARTUUID="),
             "{menu}"
         );
-        assert!(made.bios.is_some());
-        let made = put(root, esp, &layout(SectorSize::B4096)).unwrap();
-        assert!(made.bios.is_none(), "no BIOS boots a 4Kn disk");
-    });
+        // No BIOS boots a 4Kn disk.
+        assert_eq!(made.bios.is_some(), sector == SectorSize::B512);
+    }
 }
 
 #[test]
 fn what_is_missing_is_named() {
     let boot = test_images::boot_img();
-    with_trees(
-        &[(super::GRUB_BOOT, &boot), (super::GRUB_EFI, b"efi")],
-        |root, esp, path| {
-            let error = put(root, esp, &layout(SectorSize::B512)).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "the packages lack a kernel (boot/vmlinuz-*) and usr/lib/smechvisor/grub/core.img"
-            );
-            assert_eq!(error.outcome(), Outcome::Refuse);
-            assert_eq!(
-                fs::read_dir(path).unwrap().count(),
-                0,
-                "nothing half-done on the ESP"
-            );
-        },
+    let files: [(&str, &[u8]); 2] = [(super::GRUB_BOOT, &boot), (super::GRUB_EFI, b"efi")];
+    let mut trees = Trees::new(&files, SectorSize::B512);
+    let error = trees.put().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the packages lack a kernel (boot/vmlinuz-*) and usr/lib/smechvisor/grub/core.img"
     );
+    assert_eq!(error.outcome(), Outcome::Refuse);
+    trees.read("EFI/BOOT/BOOTX64.EFI").unwrap_err();
 }
 
 #[test]
@@ -120,10 +135,27 @@ fn options_that_begin_a_new_line_refuse_the_package() {
         (super::GRUB_CORE, &core),
         ("etc/kernel/cmdline", b"quiet\nlinux /evil\n"),
     ];
-    with_trees(&files, |root, esp, _| {
-        let error = put(root, esp, &layout(SectorSize::B512)).unwrap_err();
-        assert!(matches!(error, BootFilesError::Entry(_)), "{error}");
-    });
+    let error = Trees::new(&files, SectorSize::B512).put().unwrap_err();
+    assert!(matches!(error, BootFilesError::Entry(_)), "{error}");
+}
+
+#[test]
+fn boot_files_larger_than_the_esp_are_refused_before_anything_is_copied() {
+    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let files: [(&str, &[u8]); 4] = [
+        ("boot/vmlinuz-6.1", b"kernel"),
+        (super::GRUB_EFI, b"efi"),
+        (super::GRUB_BOOT, &boot),
+        (super::GRUB_CORE, &core),
+    ];
+    let mut trees = Trees::new(&files, SectorSize::B512);
+    let kernel = trees.dir.path().join("root/boot/vmlinuz-6.1");
+    let sparse = fs::File::options().write(true).open(kernel).unwrap();
+    sparse.set_len(600 << 20).unwrap();
+    let error = trees.put().unwrap_err();
+    assert!(matches!(error, BootFilesError::Room { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Refuse);
+    trees.read("smechvisor/vmlinuz").unwrap_err();
 }
 
 #[test]

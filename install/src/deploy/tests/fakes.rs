@@ -4,9 +4,10 @@ use crate::disk::{Disk, DiskError, SectorSize};
 use crate::grub::test_images;
 use crate::layout::{Layout, MIB, Role};
 use crate::memory_disk::MemoryDisk;
-use crate::volumes::{Mounted, Volumes, VolumesError};
+use crate::volumes::{Volumes, VolumesError};
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,7 @@ impl Disk for Recorder {
     }
 }
 
-/// Root and ESP as directories; unmounting writes all they hold into their partitions.
+/// The root as a directory; unmounting writes all it holds into its partition.
 pub struct PlainVolumes {
     base: PathBuf,
     layout: Option<Layout>,
@@ -99,37 +100,30 @@ fn failed(source: DiskError) -> VolumesError {
 }
 
 impl Volumes for PlainVolumes {
-    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
+    fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError> {
         let root = layout.partition(Role::Root).unwrap();
         // mke2fs leaves something behind at once.
         disk.write_at(layout.offset_bytes(root), &[0xEF; 4096])
             .map_err(failed)?;
-        let open = |name: &str| {
-            fs::create_dir(self.base.join(name)).unwrap();
-            fs::File::open(self.base.join(name)).unwrap().into()
-        };
-        let mounted = Mounted {
-            root: open("root"),
-            esp: open("esp"),
-        };
+        let root = self.base.join("root");
+        fs::create_dir(&root).unwrap();
         self.layout = Some(layout.clone());
         self.is_mounted = true;
-        Ok(mounted)
+        Ok(fs::File::open(root).unwrap().into())
     }
 
-    fn unmount(&mut self, disk: &mut dyn Disk, mounted: Mounted) -> Result<(), VolumesError> {
-        drop(mounted);
+    fn unmount(&mut self, disk: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError> {
+        drop(root);
         self.is_mounted = false;
         let layout = self.layout.take().unwrap();
-        for (role, name) in [(Role::Root, "root"), (Role::Esp, "esp")] {
-            let mut content = Vec::new();
-            serialise(&self.base.join(name), &mut content);
-            content.resize(content.len().next_multiple_of(4096), 0);
-            let mut offset = layout.offset_bytes(layout.partition(role).unwrap()) + CONTENT_OFFSET;
-            for chunk in content.chunks(16 * 1024) {
-                disk.write_at(offset, chunk).map_err(failed)?;
-                offset += chunk.len() as u64;
-            }
+        let mut content = Vec::new();
+        serialise(&self.base.join("root"), &mut content);
+        content.resize(content.len().next_multiple_of(4096), 0);
+        let partition = layout.partition(Role::Root).unwrap();
+        let mut offset = layout.offset_bytes(partition) + CONTENT_OFFSET;
+        for chunk in content.chunks(16 * 1024) {
+            disk.write_at(offset, chunk).map_err(failed)?;
+            offset += chunk.len() as u64;
         }
         disk.flush().map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! A deploy whose file systems are made by the real tools, without mounting: mke2fs fills the root, mtools the ESP.
+//! A deploy whose root file system is made by the real mke2fs, without mounting; the real tools read all of the result.
 //!
 //! With `SMV_TEST_PACKAGES` (a directory) and `SMV_TEST_IMAGE` (a path) it deploys those packages and keeps the image, to
 //! be booted by hand.
@@ -10,8 +10,9 @@ use crate::event::Event;
 use crate::layout::{Layout, Role};
 use crate::memory_disk::MemoryDisk;
 use crate::test_dir::TestDir;
-use crate::volumes::{Mounted, Volumes, VolumesError};
+use crate::volumes::{Volumes, VolumesError};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,44 +55,19 @@ fn load(disk: &mut dyn Disk, offset: u64, path: &str) {
     }
 }
 
-fn save(disk: &mut dyn Disk, offset: u64, len: u64, path: &str) {
-    use std::os::unix::fs::FileExt;
-    let file = fs::File::create(path).unwrap();
-    file.set_len(len).unwrap();
-    let mut chunk = vec![0; 1 << 20];
-    for at in (0..len).step_by(chunk.len()) {
-        disk.read_at(offset + at, &mut chunk).unwrap();
-        if chunk.iter().any(|&byte| byte != 0) {
-            file.write_all_at(&chunk, at).unwrap();
-        }
-    }
-}
-
 impl Volumes for ToolVolumes {
-    fn mount(&mut self, _: &mut dyn Disk, layout: &Layout) -> Result<Mounted, VolumesError> {
-        let open = |name: &str| {
-            fs::create_dir(self.base.join(name)).unwrap();
-            fs::File::open(self.base.join(name)).unwrap().into()
-        };
-        let mounted = Mounted {
-            root: open("root"),
-            esp: open("esp"),
-        };
+    fn mount(&mut self, _: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError> {
+        let root = self.base.join("root");
+        fs::create_dir(&root).unwrap();
         self.layout = Some(layout.clone());
-        Ok(mounted)
+        Ok(fs::File::open(root).unwrap().into())
     }
 
-    fn unmount(&mut self, disk: &mut dyn Disk, _: Mounted) -> Result<(), VolumesError> {
+    fn unmount(&mut self, disk: &mut dyn Disk, _: OwnedFd) -> Result<(), VolumesError> {
         let layout = self.layout.take().unwrap();
-        let span = |role| {
-            let partition = layout.partition(role).unwrap();
-            (
-                layout.offset_bytes(partition),
-                layout.len_bytes(partition),
-                partition.content_id,
-            )
-        };
-        let (offset, len, uuid) = span(Role::Root);
+        let partition = layout.partition(Role::Root).unwrap();
+        let (offset, len) = (layout.offset_bytes(partition), layout.len_bytes(partition));
+        let uuid = partition.content_id;
         let image = self.path("root.img");
         fs::File::create(&image).unwrap().set_len(len).unwrap();
         tool(
@@ -108,23 +84,6 @@ impl Volumes for ToolVolumes {
                 &image,
             ],
         );
-        load(disk, offset, &image);
-
-        let (offset, len, _) = span(Role::Esp);
-        let image = self.path("esp.img");
-        save(disk, offset, len, &image);
-        for entry in fs::read_dir(self.base.join("esp")).unwrap() {
-            tool(
-                "mcopy",
-                &[
-                    "-s",
-                    "-i",
-                    &image,
-                    entry.unwrap().path().to_str().unwrap(),
-                    "::",
-                ],
-            );
-        }
         load(disk, offset, &image);
         Ok(())
     }
