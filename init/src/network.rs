@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use netstack::{
     Addressing, Config, NetstackError, NetworkFact, Port, StaticAddress, Station, Stream,
@@ -116,6 +117,10 @@ impl Read for Connected {
 impl Donor for Connected {
     fn peer(&self) -> SocketAddr {
         self.stream.peer()
+    }
+
+    fn hurry(&mut self, wait: Duration) {
+        self.stream.hurry(wait);
     }
 
     fn succeed(self: Box<Self>) -> io::Result<()> {

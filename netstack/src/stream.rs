@@ -24,6 +24,8 @@ const ABORT: Duration = Duration::from_secs(2);
 pub struct Stream<P: Ports = PacketPorts> {
     desk: Arc<Desk<P>>,
     peer: SocketAddr,
+    /// How long a read waits for its first byte.
+    patience: Duration,
     is_over: bool,
 }
 
@@ -32,6 +34,7 @@ impl<P: Ports> Stream<P> {
         Self {
             desk,
             peer,
+            patience: STALL,
             is_over: false,
         }
     }
@@ -40,6 +43,11 @@ impl<P: Ports> Stream<P> {
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// From now on reads wait no longer than this: for a donor that has nothing more to say and may not close its side.
+    pub fn hurry(&mut self, wait: std::time::Duration) {
+        self.patience = Duration::from(wait).min(STALL);
     }
 
     /// Closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
@@ -97,13 +105,13 @@ impl<P: Ports> Read for Stream<P> {
     /// Waits for at least one byte; 0 is the donor's FIN.
     ///
     /// # Errors
-    /// `TimedOut`: nothing came for [`STALL`]. `ConnectionReset`: by the donor, or its port left the machine.
+    /// `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, or its port left the machine.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         // We only ever wait with an empty buffer, so the donor has room for all of the window from here on.
-        let until = self.desk.now() + STALL;
+        let until = self.desk.now() + self.patience;
         let received = self.desk.work(Some(until), |engine, now| {
             let received =
                 Some(engine.receive(buffer)).filter(|received| *received != Received::Nothing);
