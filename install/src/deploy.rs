@@ -310,7 +310,6 @@ impl Deploy<'_> {
             .partition(Role::Root)
             .map_or(0, |root| layout.len_bytes(root));
         let cap = self.options.unpacked_max_bytes.unwrap_or(root_bytes);
-        self.stage(Stage::Receiving, format!("package={}", first.header.name));
         let mut intake = Intake::new(root, self.options, cap, self.observer);
         intake.receive(&mut records, &first.header, &first.head)?;
         while let Some(header) = records.next_header()? {

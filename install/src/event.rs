@@ -12,7 +12,7 @@ pub enum Event {
         /// What belongs to it.
         facts: String,
     },
-    /// A package begins.
+    /// A package begins; the first of them begins [`Stage::Receiving`].
     Package {
         /// Its name.
         name: String,

@@ -213,7 +213,7 @@ impl<'a> Records<'a> {
         let result = loop {
             match self.source.read(buf) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(0) => break Err(ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break Err(ended()),
                 other => break other,
             }
         };
@@ -264,7 +264,10 @@ impl<'a> Records<'a> {
     fn fill(&mut self, buf: &mut [u8], what: &'static str) -> Result<(), RecordsError> {
         self.source
             .read_exact(buf)
-            .map_err(|source| self.broken(what, source))?;
+            .map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => self.broken(what, ended()),
+                _ => self.broken(what, error),
+            })?;
         self.offset = self.offset.saturating_add(buf.len() as u64);
         Ok(())
     }
@@ -276,6 +279,14 @@ impl<'a> Records<'a> {
             source,
         }
     }
+}
+
+/// The donor closed its side where more had to come.
+fn ended() -> io::Error {
+    io::Error::new(
+        ErrorKind::UnexpectedEof,
+        "the donor closed the connection too early",
+    )
 }
 
 #[cfg(test)]
