@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("spk-visor", &["wire", "sys", "install", "receiver"]),
     ("mkinitramfs", &[]),
     ("qemu", &["wire", "install"]),
-    ("bench", &["wire", "sys", "netstack", "install"]),
+    ("benchmarks", &["wire", "sys", "netstack", "install"]),
     ("smechvisor-daemon", &[]),
 ];
 
