@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wire::stage::Stage;
 
 use crate::error::{Doing, HarnessError, Result};
-use crate::transcript;
+use crate::transcript::{self, Printer};
 
 /// Lines of the console that an error shows.
 const TAIL_LINES: usize = 25;
@@ -52,8 +52,8 @@ enum Look<T> {
 }
 
 impl Console {
-    /// Listens to `stream` from now on and copies it to the file `log`; when `live` is given, also line by line to
-    /// standard output behind that prefix.
+    /// Listens to `stream` from now on and copies it to the file `log`; when `live` is given, the
+    /// lines that [`transcript::tells`] also to standard output behind that prefix.
     ///
     /// # Errors
     /// The log cannot be made.
@@ -258,7 +258,7 @@ impl Console {
 
 /// The reader thread: ends when QEMU does.
 fn hear(mut stream: UnixStream, mut log: File, live: Option<String>, shared: &Shared) {
-    let mut printer = live.map(transcript::Printer::new);
+    let mut printer = live.map(|prefix| Printer::new(prefix, transcript::tells));
     let mut buffer = [0; 4096];
     loop {
         let chunk = match stream.read(&mut buffer) {

@@ -42,7 +42,7 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
     let machine = blank_machine(show, &mut lab)?;
 
     narrator.step(&format!(
-        "a blank {:?} machine starts ({}); its disk is empty, so firmware goes on to the CD",
+        "a blank {} machine starts ({}); its disk is empty, so firmware goes on to the CD",
         show.firmware,
         accel.name()
     ));
@@ -84,7 +84,7 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
     drop(target);
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     println!(
-        "\nDone: a blank {:?} machine became {system} by {}.",
+        "\nDone: a blank {} machine became {system} by {}.",
         show.firmware,
         if show.kexec { "kexec" } else { "reboot" }
     );
@@ -95,7 +95,7 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
     );
     println!("  disk image: {}", here.join(disk).display());
     println!(
-        "  console log: {}",
+        "  whole console: {}",
         here.join(machine.file("console.log")).display()
     );
     Ok(())

@@ -110,7 +110,7 @@ fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
     // The command keeps our ends of the pipe open, and with them the reader below.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     std::thread::spawn(move || {
-        let mut printer = Printer::new(prefix);
+        let mut printer = Printer::new(prefix, |_| true);
         let mut buffer = [0; 1024];
         while let Ok(len @ 1..) = reader.read(&mut buffer) {
             printer.push(buffer.get(..len).unwrap_or_default());

@@ -1,5 +1,6 @@
 //! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments that follow.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::accel::Accel;
@@ -11,6 +12,15 @@ pub enum Firmware {
     Bios,
     /// OVMF, with a variable store of the machine's own.
     Uefi,
+}
+
+impl fmt::Display for Firmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Firmware::Bios => "BIOS",
+            Firmware::Uefi => "UEFI",
+        })
+    }
 }
 
 /// How a disk is attached; Linux calls them `vda`, `nvme0n1`, `sda`.

@@ -44,20 +44,39 @@ pub fn tail(text: &str, count: usize) -> String {
     })
 }
 
+/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot loaders, stages, and the installed
+/// system's own words. The several hundred lines of two kernels are left to the log.
+#[must_use]
+pub fn tells(line: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "BdsDxe: ",
+        "SeaBIOS",
+        "Booting from ",
+        "GRUB",
+        "smv ",
+        "SMECHVISOR",
+        "smechvisor",
+        "Debian GNU/Linux",
+    ];
+    WORDS.iter().any(|word| line.contains(word))
+}
+
 /// Prints a byte stream line by line behind a prefix.
 #[derive(Debug)]
 pub struct Printer {
     prefix: String,
     line: Vec<u8>,
+    wants: fn(&str) -> bool,
 }
 
 impl Printer {
-    /// Lines are printed as `prefix line`.
+    /// Lines that `wants` accepts are printed as `prefix line`.
     #[must_use]
-    pub const fn new(prefix: String) -> Self {
+    pub const fn new(prefix: String, wants: fn(&str) -> bool) -> Self {
         Self {
             prefix,
             line: Vec::new(),
+            wants,
         }
     }
 
@@ -75,7 +94,7 @@ impl Printer {
     fn flush(&mut self) {
         let text = plain(&String::from_utf8_lossy(&self.line));
         self.line.clear();
-        if !text.trim().is_empty() {
+        if !text.trim().is_empty() && (self.wants)(&text) {
             // Nobody may be listening any more; the scenario goes on.
             let _ = writeln!(
                 std::io::stdout().lock(),
@@ -97,6 +116,16 @@ mod tests {
             plain("\u{1b}[1;31mred\u{1b}[0m \u{1b}cplain\r\n\u{7}x"),
             "red plain\nx"
         );
+    }
+
+    #[test]
+    fn a_watcher_is_told_what_happens_and_spared_the_drivers() {
+        for line in ["[ 1.2] smv waiting: code=abc2345", "smechvisor-demo login:"] {
+            assert!(tells(line), "{line}");
+        }
+        for line in ["scsi host0: ahci", "random: crng init done", ""] {
+            assert!(!tells(line), "{line}");
+        }
     }
 
     #[test]
