@@ -158,6 +158,9 @@ fn peak_kib() -> Outcome<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// A name, and what to time with a path of its own.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path) -> Outcome<()>);
+
 /// Plain tar from a file, then the whole way from the package, ours and GNU tar's in turn; the best of each.
 fn compare_unpacking(package: &Path, into: &Path) -> Outcome<()> {
     let plain = into.with_extension("plain.tar");
@@ -170,7 +173,7 @@ fn compare_unpacking(package: &Path, into: &Path) -> Outcome<()> {
     } else {
         "xz -T0"
     };
-    let ways: [(&str, &dyn Fn(&Path) -> Outcome<()>); 4] = [
+    let ways: [Way<'_>; 4] = [
         ("unpack", &|dir| unpack_here(File::open(&plain)?, dir)),
         ("tar-x", &|dir| {
             shell(
