@@ -102,6 +102,10 @@ impl Screen for Console {
         self.line(level, &format!("smv {stage}: {facts}"));
     }
 
+    fn hint(&self, text: &str) {
+        self.line(NOTICE, text);
+    }
+
     fn warning(&self, text: &str) {
         self.line(WARNING, &format!("smv: warning: {text}"));
     }

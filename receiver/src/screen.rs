@@ -15,6 +15,9 @@ pub trait Screen: Sync {
     /// Shows `smv <stage>: <facts>`.
     fn stage(&self, stage: Stage, facts: &str);
 
+    /// Tells a person what to do now. No program reads this.
+    fn hint(&self, text: &str);
+
     /// Shows that we go on with less.
     fn warning(&self, text: &str);
 }
@@ -98,6 +101,8 @@ mod tests {
         fn stage(&self, stage: Stage, facts: &str) {
             self.0.lock().unwrap().push(format!("{stage}: {facts}"));
         }
+
+        fn hint(&self, _: &str) {}
 
         fn warning(&self, text: &str) {
             self.0.lock().unwrap().push(format!("warning: {text}"));

@@ -142,6 +142,10 @@ fn wait_for_donor(
         chosen.contents.to_string()
     );
     screen.stage(Stage::Waiting, &facts);
+    screen.hint(&format!(
+        "  on the donor: spk-visor deploy-system-img-copy {code} --{}",
+        options.policy
+    ));
     let donor = network
         .accept(code.as_str())
         .map_err(SessionError::Network)?;

@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 use cli::{Command, Sealed};
 use exit::Exit;
+use receive::ReceiveError;
+use receiver::screen::chain;
 
 /// Runs one command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -42,6 +44,8 @@ fn obey(command: Command) -> Exit {
         },
         Command::Receive(options) => match receive::run(&options) {
             Ok(()) => Exit::Installed,
+            // Its last stage line said it.
+            Err(error @ ReceiveError::Session(_)) => error.exit(),
             Err(error) => fail(&error, error.exit()),
         },
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
@@ -58,19 +62,6 @@ fn fail(error: &dyn Error, exit: Exit) -> Exit {
     // Nobody is left to tell when standard error is closed; the exit code still says it.
     let _ = writeln!(io::stderr(), "spk-visor: {}", chain(error));
     exit
-}
-
-/// An error and its causes on one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl Error for Sealed {}

@@ -95,6 +95,10 @@ impl Screen for Stderr {
         let _ = writeln!(io::stderr(), "smv {stage}: {facts}");
     }
 
+    fn hint(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
     fn warning(&self, text: &str) {
         let _ = writeln!(io::stderr(), "warning: {text}");
     }

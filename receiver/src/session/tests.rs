@@ -21,6 +21,8 @@ impl Screen for Lines {
         self.0.lock().unwrap().push((stage, facts.to_owned()));
     }
 
+    fn hint(&self, _: &str) {}
+
     fn warning(&self, _: &str) {}
 }
 
