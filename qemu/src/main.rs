@@ -143,6 +143,7 @@ impl Request {
             .iter()
             .filter(named)
             .filter(|scenario| self.slow || scenario.needs != Needs::Big)
+            .filter(|scenario| scenario.needs != Needs::Root || is_root())
             .collect()
     }
 
@@ -154,6 +155,9 @@ impl Request {
 
     fn test(&self) -> Result<bool> {
         let chosen = self.chosen();
+        if !is_root() {
+            eprintln!("qemu: scenarios that need root are left out");
+        }
         let work = work()?;
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
         let wanted = Wanted {
@@ -271,4 +275,8 @@ fn work() -> Result<PathBuf> {
     let work = target_dir(&top()).join("qemu");
     std::fs::create_dir_all(&work).doing("making", work.display())?;
     Ok(work)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -4,6 +4,7 @@
 mod boots;
 mod disks;
 mod donors;
+mod file;
 mod hardware;
 mod power;
 
@@ -36,6 +37,8 @@ pub struct Scenario {
 pub enum Needs {
     /// Only the demo's packages.
     Demo,
+    /// The demo's packages, and root: loop devices belong to the whole machine, a user name space gets none.
+    Root,
     /// Debian's.
     Debian,
     /// The system with a gigabyte of files; such scenarios run only when asked for.
@@ -43,7 +46,7 @@ pub enum Needs {
 }
 
 /// All of them; the long ones first, so that two at a time end together.
-pub static ALL: [Scenario; 20] = [
+pub static ALL: [Scenario; 21] = [
     scenario(
         "small-memory",
         "64 MiB of memory receive a root of more than 1 GB",
@@ -85,6 +88,12 @@ pub static ALL: [Scenario; 20] = [
         "UEFI, by kexec",
         Needs::Demo,
         boots::uefi_kexec,
+    ),
+    scenario(
+        "receive-file",
+        "receive-deploy fills an image file, which boots under BIOS and UEFI",
+        Needs::Root,
+        file::receive,
     ),
     scenario(
         "bios-kexec",

@@ -1,0 +1,41 @@
+//! A disk image filled on a running Linux by `receive-deploy`, and booted afterwards under both firmwares.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::donor::hear_beacon;
+use crate::error::{HarnessError, Result};
+use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP};
+use crate::machine::{Firmware, Medium};
+use crate::process::Process;
+
+use super::{image, must_boot_from_disk};
+
+pub(super) fn receive(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let mut command = Command::new(&lab.artifacts.donor);
+    command
+        .args(["receive-deploy", "--legacy", "--disk"])
+        .arg(&disk.image);
+    let mut receiver = Process::spawn("receive-deploy", &mut command, Path::new("receiver.log"))?;
+    let (code, _) = hear_beacon(STEP)?;
+    let packages = lab.artifacts.demo.clone();
+    lab.donor(&code, &packages)?.must_succeed(DEPLOY)?;
+    let status = receiver.wait(STEP)?;
+    if !status.success() {
+        return Err(HarnessError::unexpected(
+            "receive-deploy",
+            "success",
+            status.to_string(),
+        ));
+    }
+    let bios = lab.machine(Firmware::Bios, vec![disk], Medium::None)?;
+    image(&bios).must_be_complete()?;
+    must_boot_from_disk(lab, &bios).map(drop)?;
+    let uefi = crate::machine::Machine {
+        name: "uefi".to_owned(),
+        firmware: Firmware::Uefi,
+        ..bios
+    };
+    must_boot_from_disk(lab, &uefi).map(drop)
+}
