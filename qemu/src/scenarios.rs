@@ -46,7 +46,7 @@ pub enum Needs {
 }
 
 /// All of them; the long ones first, so that two at a time end together.
-pub static ALL: [Scenario; 21] = [
+pub static ALL: [Scenario; 23] = [
     scenario(
         "small-memory",
         "64 MiB of memory receive a root of more than 1 GB",
@@ -88,6 +88,18 @@ pub static ALL: [Scenario; 21] = [
         "UEFI, by kexec",
         Needs::Demo,
         boots::uefi_kexec,
+    ),
+    scenario(
+        "cable-pulled",
+        "the cable is pulled while packages arrive, and put back",
+        Needs::Demo,
+        donors::cable_pulled,
+    ),
+    scenario(
+        "system-too-large",
+        "a package that unpacks to more than the disk holds is refused",
+        Needs::Demo,
+        donors::too_large,
     ),
     scenario(
         "receive-file",

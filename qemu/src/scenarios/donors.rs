@@ -41,6 +41,47 @@ pub(super) fn killed(lab: &mut Lab) -> Result<()> {
     target.console.await_text(DEMO_LOGIN, LOGIN).map(drop)
 }
 
+pub(super) fn cable_pulled(lab: &mut Lab) -> Result<()> {
+    let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
+    let (machine, mut target) = waiting(lab)?;
+    let code = await_code(&mut target)?;
+    let mut donor = lab.donor(&code, &packages)?;
+    target.console.await_stage(Stage::Receiving, DEPLOY)?;
+    target.set_link(0, false)?;
+    // Nothing arrives and nobody says goodbye: only the stall time tells.
+    target.console.await_stage(Stage::Failed, STEP)?;
+    image(&machine).must_be_interrupted()?;
+    donor.kill();
+    target.set_link(0, true)?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// A package of zeros: 160 kB on the wire, a gigabyte unpacked.
+pub(super) fn too_large(lab: &mut Lab) -> Result<()> {
+    let packages = with_zeros(&lab.artifacts.demo, Path::new("packages"))?;
+    let disk = lab.disk("disk", 1024)?;
+    let medium = lab.kernel("smv.after=poweroff");
+    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    let mut target = lab.start(&machine)?;
+    let code = await_code(&mut target)?;
+    let mut donor = lab.donor(&code, &packages)?;
+    let reason = target.console.await_stage(Stage::Failed, DEPLOY)?;
+    if !reason.contains("zz-filler") {
+        return Err(HarnessError::unexpected(
+            "the reason",
+            "the package's name",
+            reason,
+        ));
+    }
+    donor.must_fail(STEP)?;
+    image(&machine).must_be_interrupted()?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
 pub(super) fn corrupt_xz(lab: &mut Lab) -> Result<()> {
     refused_then_retried(lab, |donor, packages| {
         for (number, (name, mut data)) in packages.into_iter().enumerate() {
@@ -129,18 +170,31 @@ fn await_installed(target: &mut Running) -> Result<()> {
 
 /// The packages of `from` and one more, last by name, that does not compress.
 fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
+    let mut noise = Noise(2);
+    let bytes: Vec<u8> = (0..FILLER_MIB << 17)
+        .flat_map(|_| noise.word().to_le_bytes())
+        .collect();
+    with_one_more(from, to, |mut file| file.write_all(&bytes))
+}
+
+/// The same, of nothing but zeros.
+fn with_zeros(from: &Path, to: &Path) -> Result<PathBuf> {
+    with_one_more(from, to, |file| file.set_len(1 << 30))
+}
+
+fn with_one_more(
+    from: &Path,
+    to: &Path,
+    fill: impl FnOnce(File) -> std::io::Result<()>,
+) -> Result<PathBuf> {
     std::fs::create_dir_all(to).doing("making", to.display())?;
     for (name, data) in donor::packages(from)? {
         let path = to.join(name);
         std::fs::write(&path, data).doing("writing", path.display())?;
     }
     let filler = to.join("zz-filler");
-    let mut noise = Noise(2);
-    let bytes: Vec<u8> = (0..FILLER_MIB << 17)
-        .flat_map(|_| noise.word().to_le_bytes())
-        .collect();
     File::create(&filler)
-        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(fill)
         .doing("writing", filler.display())?;
     let package = to.join("zz-filler.tar.xz");
     run(Command::new("tar")
