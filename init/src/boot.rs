@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use install::deploy;
+use install::options;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::screen::{Screen, chain};
@@ -99,10 +99,10 @@ fn await_legacy_key(after: After, console: &Console) {
     console.stage(Stage::Starting, "policy=legacy UNAUTHENTICATED chosen=key");
 }
 
-fn deploy_options(memory: Memory) -> deploy::Options {
+fn deploy_options(memory: Memory) -> options::Options {
     let threads =
         thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    deploy::Options {
+    options::Options {
         memory_bytes: memory.decoder_bytes(),
         threads,
         unpacked_max_bytes: None,

@@ -21,6 +21,7 @@ use crate::event::{Event, Observer};
 use crate::fstab;
 use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
+use crate::options::Options;
 use crate::package::{Intake, PackageError};
 use crate::records::{Header, Records, RecordsError, Source};
 use crate::swap;
@@ -30,17 +31,6 @@ use crate::volumes::{Volumes, VolumesError};
 const HEAD_BYTES: usize = 6;
 /// An fstab longer than this is none.
 const FSTAB_MAX: u64 = 1024 * 1024;
-
-/// What a deploy may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Memory for decoding and unpacking, all threads together.
-    pub memory_bytes: u64,
-    /// Threads for decoding; 1 to decode in one.
-    pub threads: u32,
-    /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
-    pub unpacked_max_bytes: Option<u64>,
-}
 
 /// A deploy failed.
 #[derive(Debug, Error)]

@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod layout;
 pub mod marker;
 pub mod menu;
+pub mod options;
 pub mod package;
 pub mod pipe;
 pub mod records;

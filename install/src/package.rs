@@ -17,8 +17,8 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::decode::{self, DecodeLimits};
-use crate::deploy::Options;
 use crate::event::{Event, Observer};
+use crate::options::Options;
 use crate::pipe::{self, Reader, Writer};
 use crate::records::{Header, Records};
 use crate::unpack::{self, UnpackError, UnpackLimits};

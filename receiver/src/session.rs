@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use install::commit::Installed;
 use install::deploy::{self, DeployError};
 use install::disk::DiskError;
+use install::options;
 use install::volumes::VolumesError;
 use thiserror::Error;
 use wire::code::{CODE_LEN, Code};
@@ -38,7 +39,7 @@ pub struct Options {
     /// Which of them, and whether it may be wiped.
     pub wish: Wish,
     /// Memory and threads.
-    pub deploy: deploy::Options,
+    pub deploy: options::Options,
     /// `legacy`, for the screen.
     pub policy: &'static str,
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::thread;
 
-use install::deploy;
+use install::options;
 use receiver::disks::Disks;
 use receiver::donor::Network;
 use receiver::gate::Wish;
@@ -77,9 +77,9 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
 
 /// A running Linux has other work to do: half a GiB lets four cores decode an archive made with `xz -9`, whatever the
 /// machine has.
-fn deploy_options() -> deploy::Options {
+fn deploy_options() -> options::Options {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    deploy::Options {
+    options::Options {
         memory_bytes: 512 << 20,
         threads: u32::try_from(threads).unwrap_or(1),
         unpacked_max_bytes: None,

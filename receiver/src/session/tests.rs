@@ -97,7 +97,7 @@ fn attempt(
             disk: None,
             wipe: wipe.map(str::to_owned),
         },
-        deploy: install::deploy::Options {
+        deploy: install::options::Options {
             memory_bytes: 64 << 20,
             threads: 1,
             unpacked_max_bytes: None,

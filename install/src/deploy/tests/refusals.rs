@@ -4,10 +4,11 @@ use super::fakes::{
     PlainVolumes, Recorder, base_package, grub_package, old_disk, package, stream, whole_stream,
 };
 use super::{OPTIONS, run};
-use crate::deploy::{DeployError, Options, deploy};
+use crate::deploy::{DeployError, deploy};
 use crate::disk::SectorSize;
 use crate::event::Event;
 use crate::memory_disk::MemoryDisk;
+use crate::options::Options;
 use crate::state::{self, State};
 use crate::test_dir::TestDir;
 use std::error::Error;

@@ -1,0 +1,12 @@
+//! What the machine grants a deploy; its caller knows the machine.
+
+/// What a deploy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for decoding and unpacking, all threads together.
+    pub memory_bytes: u64,
+    /// Threads for decoding; 1 to decode in one.
+    pub threads: u32,
+    /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
+    pub unpacked_max_bytes: Option<u64>,
+}
