@@ -3,7 +3,7 @@
 //!
 //! `decode PACKAGE.tar.xz… [--into DIR]` decodes each package with each decoder, each in a process of its own so that peak
 //! memory can be told, and with `--into` unpacks the first one there (an ext4 mounted on a loop device tells most), by us
-//! and by `tar -x`, alternately.
+//! and by `tar -x`, alternately. `--alone DECODER PACKAGE` and `--alone unpack PLAIN.tar DIR` are one stage with nothing beside.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -30,17 +30,22 @@ const DECODERS: [&str; 6] = [
     "lzma-rs",
     "xz-T0",
 ];
+const ONCE: [&str; 3] = ["liblzma-st", "liblzma-20MiB", "lzma-rs"];
 const ROUNDS: u32 = 3;
 const NO_CAP: u64 = 1 << 40;
 
 fn main() -> Outcome<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, decoder, package] = &arguments[..]
-        && flag == "--alone"
-    {
-        let bytes = run(decoder, Path::new(package))?;
-        println!("{bytes} {}", peak_kib()?);
-        return Ok(());
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--alone", "unpack", plain, into] => {
+            return unpack_here(File::open(plain)?, Path::new(into));
+        }
+        ["--alone", decoder, package] => {
+            let bytes = run(decoder, Path::new(package))?;
+            println!("{bytes} {}", peak_kib()?);
+            return Ok(());
+        }
+        _ => {}
     }
     let into = arguments
         .iter()
@@ -58,6 +63,15 @@ fn main() -> Outcome<()> {
     }
 }
 
+/// What one decoder did with one package.
+struct Run {
+    decoder: &'static str,
+    seconds: Vec<f64>,
+    megabytes: f64,
+    peak_mib: f64,
+}
+
+/// In turn, so that a busy neighbour disturbs all alike; medians. The slow ones run once, they are far off anyway.
 fn compare_decoders(package: &str) -> Outcome<()> {
     let is_zst = package.ends_with(".zst");
     let decoders = if is_zst {
@@ -65,35 +79,52 @@ fn compare_decoders(package: &str) -> Outcome<()> {
     } else {
         &DECODERS[..]
     };
+    let mut runs: Vec<Run> = Vec::new();
+    for round in 0..ROUNDS {
+        for &decoder in decoders {
+            if round > 0 && ONCE.contains(&decoder) {
+                continue;
+            }
+            let run = run_alone(decoder, package)?;
+            match runs.iter_mut().find(|known| known.decoder == decoder) {
+                Some(known) => known.seconds.extend(run.seconds),
+                None => runs.push(run),
+            }
+        }
+    }
     let mut base = None;
-    for decoder in decoders {
-        let began = Instant::now();
-        let mut command = Command::new(std::env::current_exe()?);
-        let done = command
-            .args(["--alone", decoder, package])
-            .stderr(Stdio::inherit())
-            .output()?;
-        let took = began.elapsed().as_secs_f64();
-        let text = String::from_utf8(done.stdout)?;
-        let Some((bytes, kib)) = text
-            .trim()
-            .split_once(' ')
-            .filter(|_| done.status.success())
-        else {
-            println!(
-                "decode: package={package} decoder={decoder} failed={}",
-                done.status
-            );
-            continue;
-        };
-        let (bytes, kib): (f64, f64) = (bytes.parse()?, kib.parse()?);
-        let base = *base.get_or_insert(took);
-        let (rate, peak, ratio) = (bytes / took / 1e6, kib / 1024.0, took / base);
+    for run in &mut runs {
+        run.seconds.sort_by(f64::total_cmp);
+        let took = run.seconds[run.seconds.len() / 2];
         println!(
-            "decode: package={package} decoder={decoder} MB/s={rate:.0} peak_MiB={peak:.0} time_ratio={ratio:.2}"
+            "decode: package={package} decoder={} MB/s={:.0} peak_MiB={:.0} time_ratio={:.2}",
+            run.decoder,
+            run.megabytes / took,
+            run.peak_mib,
+            took / *base.get_or_insert(took)
         );
     }
     Ok(())
+}
+
+fn run_alone(decoder: &'static str, package: &str) -> Outcome<Run> {
+    let began = Instant::now();
+    let done = Command::new(std::env::current_exe()?)
+        .args(["--alone", decoder, package])
+        .stderr(Stdio::inherit())
+        .output()?;
+    let seconds = vec![began.elapsed().as_secs_f64()];
+    if !done.status.success() {
+        return Err(format!("{decoder} on {package}: {}", done.status).into());
+    }
+    let text = String::from_utf8(done.stdout)?;
+    let (bytes, kib) = text.trim().split_once(' ').ok_or("no numbers")?;
+    Ok(Run {
+        decoder,
+        seconds,
+        megabytes: bytes.parse::<f64>()? / 1e6,
+        peak_mib: kib.parse::<f64>()? / 1024.0,
+    })
 }
 
 /// Decodes to nowhere; the number of bytes.

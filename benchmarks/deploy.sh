@@ -1,0 +1,161 @@
+# Part of ./bench: a whole deploy against the shell pipeline that people use today. Sourced, not run.
+#
+# Both sides send over the loopback of a network namespace of their own, and write into an image file on the same file
+# system. Both clocks stop when everything is on that file: unmounted, synced. Ours includes what the pipeline's user has
+# done before: partitions, file systems, boot loader.
+
+port=9192
+disk_bytes=$((6 << 30))
+# For one event; a deploy itself takes as long as it takes.
+deadline_seconds=30
+
+# inside PART: runs ./bench PART in namespaces of its own, which take mounts and loop devices along when they end.
+inside() {
+    command -v nc >/dev/null || fail "deploy needs OpenBSD's nc (netcat-openbsd)"
+    say "$1: network and mounts of its own"
+    packages=$(debian_packages) BENCH_INSIDE=1 unshare --net --mount --fork --kill-child "$top/bench" "$1" >>"$table"
+}
+bench_deploy() { inside deploy; }
+bench_memory() { inside memory; }
+
+# until_true COMMAND...: an event nobody can be woken for (a listening socket of another program), looked for often.
+until_true() {
+    local end=$((SECONDS + deadline_seconds))
+    until "$@"; do
+        [ $SECONDS -lt $end ] || fail "waited $deadline_seconds s for: $*"
+        pause 0.02
+    done
+}
+
+# pause SECONDS: without a process.
+pause() { read -rt "$1" <>"$scratch/never" || true; }
+
+is_listening() { ss -Hltn "sport = :$port" | grep -q .; }
+
+# Fresh, sparse, and nothing of the rounds before still on its way to the disk.
+fresh_image() {
+    rm -f "$scratch/disk"
+    truncate -s "$disk_bytes" "$scratch/disk"
+    sync
+}
+
+fresh_mount() {
+    fresh_image
+    mke2fs -q -t ext4 "$scratch/disk"
+    sync
+    mount -o loop "$scratch/disk" "$scratch/mnt"
+}
+
+# The mount is part of the time: what is not on the disk yet is not deployed.
+unmount() { umount "$scratch/mnt" && sync "$scratch/disk"; }
+
+# ours PACKAGES: one deploy; its microseconds in `took`, the receiver's peak memory in `peak` (KiB).
+ours() {
+    local began receiver donor kib
+    fresh_image
+    : >"$scratch/receiver"
+    "$programs/spk-visor" receive-deploy --disk "$scratch/disk" --legacy 2>"$scratch/receiver" &
+    receiver=$!
+    running[$receiver]=1
+    until_true grep -q '^smv waiting: ' "$scratch/receiver"
+    began=$(now)
+    "$programs/spk-visor" deploy-system-img-copy "$(sed -n 's/^smv waiting: code=\([a-z0-9]*\).*/\1/p' "$scratch/receiver")" \
+        --legacy --to 127.0.0.1 --packages "$1" >"$scratch/donor" 2>&1 &
+    donor=$!
+    running[$donor]=1
+    # The kernel's own high-water mark, proc(5): it never falls, the last one read is the peak.
+    while kib=$(awk '/^VmHWM:/ { print $2 }' "/proc/$receiver/status" 2>/dev/null) && [ -n "$kib" ]; do
+        peak=$kib
+        pause 0.05
+    done
+    ended "$donor" || fail "the donor failed: $(tail -n 3 "$scratch/donor")"
+    ended "$receiver" || fail "the receiver failed: $(tail -n 3 "$scratch/receiver")"
+    sync "$scratch/disk"
+    took=$(($(now) - began))
+}
+
+# theirs PACKAGE: the pipeline; its microseconds in `took`.
+theirs() {
+    local began receiver
+    fresh_mount
+    (nc -l 127.0.0.1 $port | xz -T0 -dc | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$scratch/mnt") </dev/null &
+    receiver=$!
+    running[$receiver]=1
+    until_true is_listening
+    began=$(now)
+    nc -N 127.0.0.1 $port <"$1"
+    ended "$receiver" || fail "nc | xz | tar failed"
+    unmount
+    took=$(($(now) - began))
+}
+
+# One stage of ours with nothing beside it.
+decode_alone() {
+    local began
+    began=$(now)
+    "$programs/decode" --alone liblzma-mt "$1" >"$scratch/alone"
+    took=$(($(now) - began))
+}
+unpack_alone() {
+    local began
+    fresh_mount
+    began=$(now)
+    "$programs/decode" --alone unpack "$1" "$scratch/mnt" >"$scratch/alone"
+    unmount
+    took=$(($(now) - began))
+}
+
+# The same trees packed with zstd, cached beside the systems. Prints the directory.
+as_zst() {
+    local dir package
+    dir=$cache/benchmarks/$(basename "$1")-zst
+    if [ ! -d "$dir" ]; then
+        mkdir -p "$cache/benchmarks"
+        rm -rf "$dir.new"
+        mkdir "$dir.new"
+        for package in "$1"/*.tar.xz; do
+            xz -T0 -dc "$package" | zstd -q -T0 -10 -o "$dir.new/$(basename "$package" .xz).zst"
+        done
+        mv "$dir.new" "$dir"
+    fi
+    echo "$dir"
+}
+
+inside_prepare() {
+    ip link set lo up
+    mkdir "$scratch/mnt"
+    mkfifo "$scratch/never"
+    zst=$(as_zst "$packages")
+    # From memory, like a donor that has sent it before: the donor's disk is not what is measured.
+    cat "$packages"/* "$zst"/* >/dev/null
+}
+
+inside_deploy() {
+    local round xz=() pipeline=() zstd=() decoding=() unpacking=() slowest took peak=0
+    inside_prepare
+    xz -T0 -dc "$packages/smechvisor-base.tar.xz" >"$scratch/plain.tar"
+    for ((round = 1; round <= rounds; round++)); do
+        theirs "$packages/smechvisor-base.tar.xz"; pipeline+=("$took")
+        ours "$packages"; xz+=("$took")
+        ours "$zst"; zstd+=("$took")
+        decode_alone "$packages/smechvisor-base.tar.xz"; decoding+=("$took")
+        unpack_alone "$scratch/plain.tar"; unpacking+=("$took")
+        say "deploy: round $round: pipeline $(seconds "${pipeline[-1]}"), xz $(seconds "${xz[-1]}"), zst $(seconds "${zstd[-1]}"), decode alone $(seconds "${decoding[-1]}"), unpack alone $(seconds "${unpacking[-1]}")"
+    done
+    local m_xz m_pipeline m_zst m_decode m_unpack stage
+    m_xz=$(median "${xz[@]}") m_pipeline=$(median "${pipeline[@]}") m_zst=$(median "${zstd[@]}")
+    m_decode=$(median "${decoding[@]}") m_unpack=$(median "${unpacking[@]}")
+    if [ "$m_decode" -gt "$m_unpack" ]; then slowest=$m_decode stage=decode; else slowest=$m_unpack stage=unpack; fi
+    row "deploy .tar.xz beside nc | xz -T0 | tar" "$(seconds "$m_xz")" "$(seconds "$m_pipeline")" "$(quotient "$m_xz" "$m_pipeline")" "<= 1.0"
+    row "deploy .tar.zst beside nc | xz -T0 | tar" "$(seconds "$m_zst")" "$(seconds "$m_pipeline")" "$(quotient "$m_zst" "$m_pipeline")" "<= 0.5"
+    row "deploy .tar.xz beside its slowest stage" "$(seconds "$m_xz")" "$(seconds "$slowest") $stage" "$(quotient "$m_xz" "$slowest")" "<= 1.10"
+}
+
+inside_memory() {
+    local took peak=0
+    inside_prepare
+    ours "$packages"
+    row "peak memory of receive-deploy, .tar.xz" "$((peak / 1024)) MiB" - - -
+    ours "$zst"
+    row "peak memory of receive-deploy, .tar.zst" "$((peak / 1024)) MiB" - - -
+}
