@@ -13,7 +13,8 @@ deadline_seconds=30
 inside() {
     command -v nc >/dev/null || fail "deploy needs OpenBSD's nc (netcat-openbsd)"
     say "$1: network and mounts of its own"
-    packages=$(debian_packages) BENCH_INSIDE=1 unshare --net --mount --fork --kill-child "$top/bench" "$1" >>"$table"
+    # Others may be at work on the machine: both sides go before them.
+    packages=$(debian_packages) BENCH_INSIDE=1 nice -n -20 unshare --net --mount --fork --kill-child "$top/bench" "$1" >>"$table"
 }
 bench_deploy() { inside deploy; }
 bench_memory() { inside memory; }
@@ -78,7 +79,8 @@ ours() {
 theirs() {
     local began receiver
     fresh_mount
-    (nc -l 127.0.0.1 $port | xz -T0 -dc | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$scratch/mnt") </dev/null &
+    # tar is the judge: it may stop at the archive's end and let xz find nobody to give the padding to.
+    (set +o pipefail; nc -l 127.0.0.1 $port | xz -T0 -dc | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$scratch/mnt") </dev/null &
     receiver=$!
     running[$receiver]=1
     until_true is_listening
