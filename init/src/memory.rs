@@ -3,7 +3,7 @@
 //! | share | of available memory | least | most |
 //! | --- | --- | --- | --- |
 //! | decoder (dictionary, blocks decoded in parallel) | one half | 12 MiB | 1 GiB |
-//! | network (ring and window, see `netstack`) | about one sixteenth | 2 MiB | 8 MiB |
+//! | network (ring and window, three steps by total memory, see `netstack`) | | 2.5 MiB | 12 MiB |
 //! | page cache, mke2fs, everything else | the rest | | |
 //!
 //! A machine of 64 MiB leaves 43 MiB to PID 1: 21 MiB for the decoder, which an `xz -6` archive (8 MiB of dictionary, about 10 MiB
