@@ -181,7 +181,7 @@ impl<P: Ports> Desk<P> {
     }
 
     fn take_care_once(self: &Arc<Self>, visits_before: &mut Option<u64>) {
-        let mut shared = self.lock();
+        let shared = self.lock();
         let is_away =
             *visits_before == Some(shared.visits) && shared.waiting == 0 && !shared.is_pumped;
         *visits_before = Some(shared.visits);
@@ -191,6 +191,10 @@ impl<P: Ports> Desk<P> {
             drop(waited);
             return;
         }
+        self.sleep_and_pump(shared);
+    }
+
+    fn sleep_and_pump<'a>(&'a self, mut shared: MutexGuard<'a, Shared<P>>) {
         let now = self.ports.now();
         if !self.pump(&mut shared, now) {
             // Also returns when the desk is about to go: see `wake`.
@@ -199,5 +203,11 @@ impl<P: Ports> Desk<P> {
         let now = self.ports.now();
         self.pump(&mut shared, now);
         self.leave(&shared);
+    }
+
+    /// What the caretaker does once callers stay away.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn sleep_once(&self) {
+        self.sleep_and_pump(self.lock());
     }
 }

@@ -4,7 +4,8 @@
 //! In: a [`Link`] and peers. Out: [`SimPorts`], over which a [`crate::Station`] runs the very code that runs over packet rings.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration as StdDuration;
 
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::{Duration, Instant};
@@ -41,6 +42,8 @@ impl Default for Link {
     }
 }
 
+/// A sleeper that nobody wakes sleeps on to the end, after this much real time.
+const OVERSLEPT: StdDuration = StdDuration::from_secs(2);
 const OVERTAKEN_MAX_MICROS: u64 = 5000;
 /// A test that waits longer than this, in its own time, waits for something that does not come.
 const HORIZON: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -60,11 +63,30 @@ struct World {
     to_peers: InFlight,
     peers: Vec<(Box<dyn Peer>, Option<Instant>)>,
     changes: Vec<PortChange<SimDevice>>,
+    nap: Nap,
+}
+
+/// Whether a thread sleeps in real time, so that another one can find it asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nap {
+    /// Waiting lets the time of the segment pass.
+    None,
+    /// The next one who waits sleeps for real.
+    Next,
+    /// Somebody does.
+    Asleep,
+    /// That one was woken.
+    Woken,
+}
+
+struct Segment {
+    world: Mutex<World>,
+    napped: Condvar,
 }
 
 /// The station's end of the segment.
 #[derive(Clone)]
-pub struct SimPorts(Arc<Mutex<World>>);
+pub struct SimPorts(Arc<Segment>);
 
 impl SimPorts {
     /// A segment with one port of the station and these peers.
@@ -83,8 +105,12 @@ impl SimPorts {
             to_peers: InFlight::new(),
             peers,
             changes: Vec::new(),
+            nap: Nap::None,
         };
-        let ports = Self(Arc::new(Mutex::new(world)));
+        let ports = Self(Arc::new(Segment {
+            world: Mutex::new(world),
+            napped: Condvar::new(),
+        }));
         let (index, name, mac) = PORT;
         let device = SimDevice(ports.clone());
         ports.world().changes.push(PortChange::Appeared {
@@ -111,8 +137,42 @@ impl SimPorts {
             .push(PortChange::Gone { index: PORT.0 });
     }
 
+    /// The next wait is one in real time, and time on the segment stands still meanwhile, until somebody wakes the sleeper.
+    /// When nobody does, it sleeps on to its own deadline, as a real one would on a quiet network.
+    pub fn sleep_at_next_wait(&self) {
+        self.world().nap = Nap::Next;
+    }
+
+    /// That sleep has not begun.
+    #[must_use]
+    pub fn is_sleep_due(&self) -> bool {
+        self.world().nap == Nap::Next
+    }
+
+    /// Returns when the sleep has begun.
+    pub fn await_sleeper(&self) {
+        let world = self.world();
+        let awaited = self
+            .0
+            .napped
+            .wait_while(world, |world| world.nap == Nap::Next);
+        drop(awaited.unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when it was ended by `wake`.
+    fn sleep(&self, mut world: MutexGuard<'_, World>) -> bool {
+        world.nap = Nap::Asleep;
+        self.0.napped.notify_all();
+        let slept = self
+            .0
+            .napped
+            .wait_timeout_while(world, OVERSLEPT, |world| world.nap == Nap::Asleep);
+        let (mut world, _) = slept.unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut world.nap, Nap::None) == Nap::Woken
     }
 }
 
@@ -122,10 +182,23 @@ impl Wait for SimPorts {
     }
 
     fn wait(&self, until: Option<Instant>) {
-        self.world().run(until);
+        let mut world = self.world();
+        if world.nap == Nap::Next {
+            if self.sleep(world) {
+                return;
+            }
+            world = self.world();
+        }
+        world.run(until);
     }
 
-    fn wake(&self) {}
+    fn wake(&self) {
+        let mut world = self.world();
+        if world.nap == Nap::Asleep {
+            world.nap = Nap::Woken;
+            self.0.napped.notify_all();
+        }
+    }
 }
 
 impl Ports for SimPorts {

@@ -122,6 +122,12 @@ impl<P: Ports> Station<P> {
         let _ = self.desk.work(Some(until), |_, _| None::<()>);
     }
 
+    /// One sleep of the network thread and what it does when it wakes.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn take_care_once(&self) {
+        self.desk.sleep_once();
+    }
+
     /// The clock of the ports.
     #[must_use]
     pub fn now(&self) -> smoltcp::time::Instant {

@@ -206,6 +206,35 @@ fn port_scans_and_garbage_keep_no_donor_out() {
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
 }
 
+/// After a failed deploy the network thread sleeps until the lease is to be renewed; the next beacon must not wait for that.
+#[test]
+fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
+    let (server, _) = DhcpServer::peer(600, None);
+    let (failing, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
+    let (next, log) = Donor::peer(3, bytes(10), Instant::from_secs(100), false);
+    let (station, ports, _) = station(Link::default(), automatic(), vec![server, failing, next]);
+    station.accept(&code()).unwrap().abort();
+    station.run_for(Duration::from_secs(30));
+    let ended = station.now();
+    ports.sleep_at_next_wait();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while ports.is_sleep_due() {
+                station.take_care_once();
+            }
+        });
+        ports.await_sleeper();
+        let stream = station.accept(&code()).unwrap();
+        assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 3));
+    });
+    let beacons = log.lock().unwrap().beacons.clone();
+    let first = beacons.iter().map(|(at, _, _)| *at).find(|at| *at >= ended);
+    assert!(
+        first.is_some_and(|first| first < ended + Duration::from_millis(10)),
+        "{first:?} after {ended}"
+    );
+}
+
 #[test]
 fn a_lease_is_taken_and_renewed() {
     let (server, requests) = DhcpServer::peer(600, None);
