@@ -257,10 +257,22 @@ impl Transfer {
     fn interrupted(&self) -> TransferError {
         let during = self.doing.clone();
         match (&self.connection).read(&mut [0]) {
+            Ok(0) if self.is_reset_already() => TransferError::Refused {
+                during,
+                source: io::ErrorKind::ConnectionReset.into(),
+            },
             Ok(0) => TransferError::ClosedEarly { during },
             Ok(_) => TransferError::Answered { during },
             Err(source) => self.broken(source),
         }
+    }
+
+    /// Linux tells of a reset once. A sendfile(2) that had sent something before it met the reset returns what it sent, and
+    /// the error is gone: the next read looks like a FIN. But a FIN closes one direction and a reset both, and
+    /// while we have not closed ours, only a reset makes poll(2) say `POLLHUP`.
+    fn is_reset_already(&self) -> bool {
+        let hung_up = socket::wait_for(&self.connection, PollFlags::empty(), Duration::ZERO);
+        matches!(hung_up, Ok(Some(flags)) if flags.contains(PollFlags::HUP))
     }
 
     fn await_verdict(&self, report: &mut dyn FnMut(Step<'_>)) -> Result<(), TransferError> {
