@@ -21,7 +21,7 @@ pub struct DirectoryError {
     pub action: &'static str,
     /// Relative to the tree.
     pub path: String,
-    /// `in the installed root`, `on the ESP`.
+    /// `in the installed root`.
     pub place: &'static str,
     /// The cause.
     #[source]
@@ -122,11 +122,8 @@ impl<'a> Directory<'a> {
             let mut file = std::fs::File::from(file);
             io::copy(content, &mut file)?;
             file.flush()?;
-            // Whatever the umask is. FAT has no modes and says so.
-            match rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)) {
-                Err(Errno::PERM | Errno::OPNOTSUPP) | Ok(()) => Ok(()),
-                Err(errno) => Err(errno.into()),
-            }
+            // Whatever the umask is.
+            Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?)
         };
         write().map_err(|source| self.error("writing", path, source))
     }
