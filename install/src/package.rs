@@ -7,6 +7,7 @@
 //! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. An error travels to the right
 //! as the reading stage's error, with its own cause inside; the unpacking stage's error is therefore the whole chain.
 
+use std::error::Error;
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use crate::decode::{self, DecodeLimits};
 use crate::event::{Event, Observer};
 use crate::options::Options;
 use crate::pipe::{self, Reader, Writer};
-use crate::records::{Header, Records};
+use crate::records::{Header, Records, RecordsError};
 use crate::unpack::{self, UnpackError, UnpackLimits};
 
 /// Read at once from the stream, and handed at once from decoder to unpacker.
@@ -188,26 +189,13 @@ impl Pump<'_, '_> {
         if to.write_all(head).is_err() {
             return false;
         }
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            match self.records.read_data(&mut chunk) {
-                Ok(0) => break,
-                Ok(len) => {
-                    if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
-                        return false;
-                    }
-                }
-                Err(error) => {
-                    to.fail(std::io::Error::other(error));
-                    return false;
-                }
-            }
-            if self.reported.elapsed() >= REPORT_EVERY {
+        forward(to, |chunk| {
+            let len = self.records.read_data(chunk)?;
+            if len == 0 || self.reported.elapsed() >= REPORT_EVERY {
                 self.report();
             }
-        }
-        self.report();
-        to.finish().is_ok()
+            Ok::<_, RecordsError>(len)
+        })
     }
 
     fn report(&mut self) {
@@ -220,7 +208,7 @@ impl Pump<'_, '_> {
 }
 
 /// The stage that decodes; true when everything went through.
-fn decode_into(from: Reader, mut to: Writer, limits: DecodeLimits) -> bool {
+fn decode_into(from: Reader, to: Writer, limits: DecodeLimits) -> bool {
     let mut decoder = match decode::decode(from, limits) {
         Ok(decoder) => decoder,
         Err(error) => {
@@ -228,9 +216,18 @@ fn decode_into(from: Reader, mut to: Writer, limits: DecodeLimits) -> bool {
             return false;
         }
     };
+    forward(to, |chunk| decoder.read_tar(chunk))
+}
+
+/// Everything that `read` gives, up to its 0, into `to`; true when it all went through. The reader of `to` learns of an error;
+/// a writer that fails has a reader that is gone and has told its own reason.
+fn forward<E: Error + Send + Sync + 'static>(
+    mut to: Writer,
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> bool {
     let mut chunk = vec![0; CHUNK];
     loop {
-        match decoder.read_tar(&mut chunk) {
+        match read(&mut chunk) {
             Ok(0) => return to.finish().is_ok(),
             Ok(len) => {
                 if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
