@@ -12,14 +12,24 @@ use std::process::Command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("sys", &[]),
+    ("session", &["wire"]),
     ("netstack", &["wire", "sys"]),
     ("install", &["wire"]),
-    ("receiver", &["wire", "sys", "install"]),
-    ("init", &["wire", "sys", "netstack", "install", "receiver"]),
-    ("spk-visor", &["wire", "sys", "install", "receiver"]),
-    ("mkinitramfs", &[]),
+    ("receiver", &["wire", "sys", "session", "install"]),
+    (
+        "init",
+        &["wire", "sys", "session", "netstack", "install", "receiver"],
+    ),
+    (
+        "spk-visor",
+        &["wire", "sys", "session", "install", "receiver"],
+    ),
+    ("mkinitramfs", &["wire", "session"]),
     ("qemu", &["wire", "install"]),
-    ("benchmarks", &["wire", "sys", "netstack", "install"]),
+    (
+        "benchmarks",
+        &["wire", "sys", "session", "netstack", "install"],
+    ),
     ("smechvisor-daemon", &[]),
 ];
 
