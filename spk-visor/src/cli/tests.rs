@@ -1,6 +1,7 @@
 //! Which arguments mean what, and which are refused.
 
-use super::{Command, Deploy, LISTEN_TIMEOUT, PACKAGES_DIR, Receive, Sealed, UsageError, parse};
+use super::deploy::{LISTEN_TIMEOUT, PACKAGES_DIR};
+use super::{Command, Deploy, Sealed, UsageError, parse};
 use std::time::Duration;
 use wire::code::Code;
 
@@ -67,17 +68,6 @@ fn an_address_may_have_a_port() {
         };
         assert_eq!(options.to, Some(expected.parse().unwrap()));
     }
-}
-
-#[test]
-fn receive_deploy_is_read() {
-    let expected = Receive {
-        disk: "/dev/vdb".into(),
-        is_legacy: true,
-        wipe: Some("ABC123".into()),
-    };
-    let line = "receive-deploy --disk /dev/vdb --legacy --wipe ABC123";
-    assert_eq!(read(line).unwrap(), Command::Receive(expected));
 }
 
 #[test]
