@@ -1,0 +1,294 @@
+//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network devices that no driver
+//! has taken, firmware files that drivers asked for in vain.
+//!
+//! `/dev/kmsg` and sysfs in, a bounded number of lines out. Nothing here fails: what cannot be read is left out, because the
+//! reason of the failure itself is told elsewhere.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// The kernel's log, one record for each read (`Documentation/ABI/testing/dev-kmsg`).
+pub const KERNEL_LOG: &str = "/dev/kmsg";
+/// Every PCI function.
+pub const PCI_DEVICES: &str = "/sys/bus/pci/devices";
+
+/// Of the kernel's log, so many records from its end.
+const RECORDS_MAX: usize = 40;
+/// Longest line; the kernel's own are below 1024 (`PRINTKRB_RECORD_MAX`).
+const LINE_MAX: usize = 400;
+/// Devices and firmware files, each.
+const NAMES_MAX: usize = 16;
+/// No record with its dictionary is longer (`PRINTK_MESSAGE_MAX` in `kernel/printk/internal.h`).
+const RECORD_BYTES: usize = 8192;
+/// PCI Code and ID Assignment 1.1, 1.3: base class "network controller".
+const CLASS_NETWORK: &str = "0x02";
+/// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
+const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
+
+/// Everything worth telling, the most useful last.
+#[must_use]
+pub fn gather() -> Vec<String> {
+    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log));
+    lines(&log.unwrap_or_default(), Path::new(PCI_DEVICES))
+}
+
+fn lines(log: &KernelLog, pci_devices: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = log
+        .last
+        .iter()
+        .map(|record| format!("kernel: {record}"))
+        .collect();
+    let devices = network_devices_without_driver(pci_devices);
+    lines.extend(devices.map(|device| format!("network device without a driver: {device}")));
+    let firmware = log.missing_firmware.iter();
+    lines.extend(firmware.map(|name| format!("missing firmware: {name}")));
+    lines
+}
+
+/// Without ever waiting for the log's next record.
+fn open(path: &Path) -> Option<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags).open(path).ok()
+}
+
+/// The kernel's own records; what programs wrote there is left out.
+#[derive(Debug, Default)]
+struct KernelLog {
+    last: VecDeque<String>,
+    missing_firmware: BTreeSet<String>,
+}
+
+impl KernelLog {
+    /// Each read must give one record, and an error or nothing at the end.
+    fn read(log: &mut dyn Read) -> Self {
+        let mut all = Self::default();
+        let mut record = [0; RECORD_BYTES];
+        loop {
+            match log.read(&mut record) {
+                Ok(0) => return all,
+                Ok(len) => all.take(record.get(..len).unwrap_or_default()),
+                // EPIPE: records were overwritten while we read; the next read goes on behind them.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
+                Err(_) => return all, // EAGAIN is the end
+            }
+        }
+    }
+
+    fn take(&mut self, record: &[u8]) {
+        let Some(text) = kernel_text(record) else {
+            return;
+        };
+        if let Some(name) = missing_firmware(&text)
+            && self.missing_firmware.len() < NAMES_MAX
+        {
+            self.missing_firmware.insert(name);
+        }
+        if self.last.len() >= RECORDS_MAX {
+            self.last.pop_front();
+        }
+        self.last.push_back(text);
+    }
+}
+
+/// The text of a record `priority,sequence,microseconds,flags;text\n...` of facility 0, which is the kernel.
+fn kernel_text(record: &[u8]) -> Option<String> {
+    let record = String::from_utf8_lossy(record);
+    let (header, body) = record.split_once(';')?;
+    let mut fields = header.split(',');
+    let priority: u32 = fields.next()?.parse().ok()?;
+    let microseconds: u64 = fields.nth(1)?.parse().ok()?;
+    if priority >> 3 != 0 {
+        return None;
+    }
+    let text = body.lines().next().unwrap_or_default();
+    Some(printable(&format!(
+        "[{:5}.{:06}] {text}",
+        microseconds / 1_000_000,
+        microseconds % 1_000_000
+    )))
+}
+
+/// `... for rtl_nic/rtl8168h-2.fw failed with error -2`.
+fn missing_firmware(text: &str) -> Option<String> {
+    let (_, rest) = FIRMWARE_MARKS
+        .iter()
+        .find_map(|mark| text.split_once(mark))?;
+    let name = rest.split_whitespace().next()?;
+    Some(name.to_owned())
+}
+
+/// As `lspci -n` names them: address, vendor and device.
+fn network_devices_without_driver(pci_devices: &Path) -> impl Iterator<Item = String> {
+    let mut devices: Vec<String> = fs::read_dir(pci_devices)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let directory = entry.path();
+            let read = |name: &str| {
+                let text = fs::read_to_string(directory.join(name)).ok()?;
+                Some(text.trim().to_owned())
+            };
+            if !read("class")?.starts_with(CLASS_NETWORK) || directory.join("driver").exists() {
+                return None;
+            }
+            let (vendor, device) = (read("vendor")?, read("device")?);
+            let id = |text: &str| text.trim_start_matches("0x").to_owned();
+            let address = entry.file_name().to_string_lossy().into_owned();
+            Some(printable(&format!(
+                "{address} {}:{}",
+                id(&vendor),
+                id(&device)
+            )))
+        })
+        .collect();
+    devices.sort();
+    devices.into_iter().take(NAMES_MAX)
+}
+
+/// A line that no terminal acts upon, of bounded length.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|char| {
+            if char.is_ascii_graphic() || char == ' ' {
+                char
+            } else {
+                '?'
+            }
+        })
+        .take(LINE_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KernelLog, LINE_MAX, RECORDS_MAX, lines, network_devices_without_driver};
+    use std::fs;
+    use std::io::{self, Read};
+    use std::path::{Path, PathBuf};
+
+    /// One record for each read, as the kernel gives them.
+    struct Records(Vec<Result<Vec<u8>, io::ErrorKind>>);
+
+    impl Read for Records {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let record = self.0.remove(0)?;
+            buf[..record.len()].copy_from_slice(&record);
+            Ok(record.len())
+        }
+    }
+
+    fn log(records: &[&str]) -> KernelLog {
+        let records = records.iter().map(|text| Ok(text.as_bytes().to_vec()));
+        KernelLog::read(&mut Records(records.collect()))
+    }
+
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str) -> Self {
+            let name = format!("smv-evidence-{name}-{}", std::process::id());
+            let dir = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&dir); // left by a run that was killed
+            fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+
+        fn device(&self, address: &str, class: &str, has_driver: bool) {
+            let dir = self.0.join(address);
+            fs::create_dir(&dir).unwrap();
+            for (name, text) in [
+                ("class", class),
+                ("vendor", "0x14e4\n"),
+                ("device", "0x1692\n"),
+            ] {
+                fs::write(dir.join(name), text).unwrap();
+            }
+            if has_driver {
+                fs::create_dir(dir.join("driver")).unwrap();
+            }
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0); // a test's leftovers harm nobody
+        }
+    }
+
+    #[test]
+    fn the_kernels_own_records_are_told_and_nobody_elses() {
+        let log = log(&[
+            "6,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n",
+            "12,340,5140901,-;smv waiting: code=e13gts2\n",
+            "3,341,12000007,-;vda: I/O error\u{1b}[2J\n",
+            "nonsense",
+            "x,1,2;three",
+        ]);
+        assert_eq!(
+            log.last,
+            [
+                "[    5.140900] NET: Registered protocol family 10",
+                "[   12.000007] vda: I/O error?[2J"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_last_records_are_kept_and_none_is_long() {
+        let mut records: Vec<String> = (0..RECORDS_MAX + 5)
+            .map(|number| format!("6,{number},0,-;line {number}\n"))
+            .collect();
+        records.push(format!("6,99,0,-;{}\n", "x".repeat(5000)));
+        let log = log(&records.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(log.last.len(), RECORDS_MAX);
+        assert!(log.last[0].ends_with(" line 6"), "{:?}", log.last[0]);
+        assert!(log.last.iter().all(|line| line.len() <= LINE_MAX));
+    }
+
+    #[test]
+    fn records_that_were_overwritten_do_not_end_the_log() {
+        let mut records = Records(vec![
+            Ok(b"6,1,0,-;one\n".to_vec()),
+            Err(io::ErrorKind::BrokenPipe),
+            Ok(b"6,9,0,-;nine\n".to_vec()),
+        ]);
+        assert_eq!(KernelLog::read(&mut records).last.len(), 2);
+    }
+
+    #[test]
+    fn firmware_is_named_once_however_often_it_was_missed() {
+        let miss = "4,1,0,-;r8169 0000:03:00.0: Direct firmware load for rtl_nic/rtl8125b-2.fw failed with error -2\n";
+        let debian = "3,1,0,-;tg3 0000:04:00.0: firmware: failed to load tigon/tg3_tso.bin (-2)\n";
+        let log = log(&[miss, debian, miss]);
+        let told = lines(&log, Path::new("/nonexistent"));
+        assert_eq!(
+            told[3..],
+            [
+                "missing firmware: rtl_nic/rtl8125b-2.fw",
+                "missing firmware: tigon/tg3_tso.bin"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_network_device_without_a_driver_is_named_by_its_ids() {
+        let tree = Tree::new("pci");
+        tree.device("0000:03:00.0", "0x020000\n", false);
+        tree.device("0000:04:00.0", "0x028000\n", true);
+        tree.device("0000:05:00.0", "0x030000\n", false);
+        fs::create_dir(tree.0.join("0000:06:00.0")).unwrap(); // vanished while it was looked at
+        let devices: Vec<String> = network_devices_without_driver(&tree.0).collect();
+        assert_eq!(devices, ["0000:03:00.0 14e4:1692"]);
+    }
+}
