@@ -1,6 +1,6 @@
 //! The network stack as the receiver wants it: `netstack`'s station behind `receiver`'s seam, and its facts as console lines.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -92,10 +92,13 @@ fn show(fact: &NetworkFact, console: &Console) {
 }
 
 impl Network for Wire {
-    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
+    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>> {
         let code = Code::parse(code)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let stream = self.station.accept(&code).map_err(io::Error::other)?;
+        let stream = self
+            .station
+            .accept(&code, opening_len)
+            .map_err(io::Error::other)?;
         Ok(Box::new(Connected { stream }))
     }
 
@@ -121,6 +124,10 @@ impl Donor for Connected {
 
     fn hurry(&mut self, wait: Duration) {
         self.stream.hurry(wait);
+    }
+
+    fn writer(&self) -> Box<dyn Write + Send> {
+        Box::new(self.stream.writer())
     }
 
     fn succeed(self: Box<Self>) -> io::Result<()> {

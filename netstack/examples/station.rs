@@ -9,7 +9,7 @@ use wire::code::Code;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let station = Station::open(Config::default(), |fact| println!("{fact:?}"))?;
-    let mut stream = station.accept(&Code::parse("e13gts2")?)?;
+    let mut stream = station.accept(&Code::parse("e13gts2")?, 4)?;
     println!("accepted {} on {:?}", stream.peer(), station.addresses());
     let (mut buffer, mut total) = (vec![0; 1 << 16], 0_u64);
     loop {

@@ -81,8 +81,17 @@ impl<P: Ports> Desk<P> {
         let now = self.ports.now();
         let mut shared = self.lock();
         let result = look(&mut shared.engine, now);
-        shared.engine.pump(now);
+        self.pump_beside(&mut shared, now);
         result
+    }
+
+    /// Sends what is due although somebody else may be asleep with the network in its care. That one must look up: what it waits
+    /// for may just have been taken in, and what is due next may be due before it would wake.
+    fn pump_beside(&self, shared: &mut Shared<P>, now: Instant) {
+        shared.engine.pump(now);
+        if shared.is_pumped {
+            self.ports.wake();
+        }
     }
 
     /// Does the network's work until `look` has what it looks for, or until `until`.
@@ -93,9 +102,13 @@ impl<P: Ports> Desk<P> {
     ) -> Result<T, Late> {
         let mut shared = self.lock();
         shared.visits = shared.visits.wrapping_add(1);
+        let mut has_woken = false;
         loop {
             let now = self.ports.now();
             if let Some(found) = look(&mut shared.engine, now) {
+                if shared.engine.owes() {
+                    self.pump_beside(&mut shared, now);
+                }
                 self.leave(&shared);
                 return Ok(found);
             }
@@ -105,16 +118,25 @@ impl<P: Ports> Desk<P> {
             }
             if shared.is_pumped {
                 // What was just asked of the engine (a beacon, a FIN) may be due long before what the sleeper waits for; on
-                // a quiet network it would sleep until the lease is to be renewed.
-                self.ports.wake();
+                // a quiet network it would sleep until the lease is to be renewed. Once: from then on the sleeper knows, and
+                // tells us whenever it has pumped.
+                if !has_woken {
+                    has_woken = true;
+                    self.ports.wake();
+                }
                 shared = self.await_turn(shared, until.map(|until| until - now));
                 continue;
             }
             let has_more = self.pump(&mut shared, now);
             if let Some(found) = look(&mut shared.engine, now) {
+                if shared.engine.owes() {
+                    shared.engine.pump(now);
+                }
                 self.leave(&shared);
                 return Ok(found);
             }
+            // What we do not look for may be what another one waits for.
+            self.leave(&shared);
             if !has_more {
                 shared = self.sleep(shared, now, until);
             }
@@ -165,7 +187,7 @@ impl<P: Ports> Desk<P> {
         shared
     }
 
-    /// Lets the next one work.
+    /// Lets the others look, and work.
     fn leave(&self, shared: &MutexGuard<'_, Shared<P>>) {
         if shared.waiting > 0 {
             self.turn.notify_all();

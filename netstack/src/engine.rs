@@ -12,6 +12,7 @@ use wire::beacon::BEACON_LEN;
 
 use crate::config::Config;
 use crate::fact::{NetworkFact, Observer};
+use crate::listener::HALF_OPEN;
 use crate::nic::{NewNic, Nic};
 use crate::ports::PortChange;
 
@@ -20,8 +21,11 @@ use crate::ports::PortChange;
 enum Phase {
     /// Nobody is served; whoever connects is reset.
     Idle,
-    /// The beacon is sent, and connections are waited for.
-    Waiting { payload: [u8; BEACON_LEN] },
+    /// The beacon is sent, and a connection that delivers `opening_len` bytes is waited for.
+    Waiting {
+        payload: [u8; BEACON_LEN],
+        opening_len: usize,
+    },
     /// A donor is connected through the port with this index.
     Serving { index: u32 },
 }
@@ -36,6 +40,19 @@ pub(crate) enum Received {
     /// There will be no more: FIN.
     Finished,
     /// There will be no more: RST, or the port is gone.
+    Reset,
+}
+
+/// What became of bytes for the donor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// So many will be sent, and sent again until they are acknowledged.
+    Bytes(usize),
+    /// The buffer has no room: the donor has not acknowledged enough.
+    Full,
+    /// We have closed this direction, or this donor is done with.
+    Closed,
+    /// The connection was reset, or the port is gone.
     Reset,
 }
 
@@ -59,8 +76,12 @@ pub(crate) struct Engine<D: Device> {
     nics: Vec<Nic<D>>,
     phase: Phase,
     seed: u64,
+    /// Counts connections that were handed over: a handle that outlives its own must not reach the next.
+    connection: u64,
     /// Bytes handed out since the last `pump`: the donor does not know yet that there is room for them.
     unannounced_bytes: usize,
+    /// There are bytes for the donor that no `pump` has looked at.
+    has_unsent: bool,
     /// Our FIN was acknowledged.
     has_closed: bool,
 }
@@ -73,7 +94,9 @@ impl<D: Device> Engine<D> {
             nics: Vec::new(),
             phase: Phase::Idle,
             seed,
+            connection: 0,
             unannounced_bytes: 0,
+            has_unsent: false,
             has_closed: false,
         }
     }
@@ -133,15 +156,27 @@ impl<D: Device> Engine<D> {
     }
 
     /// Begins to send the beacon and to listen, on ports that are there and on those that will be.
-    pub(crate) fn wait_for_donor(&mut self, payload: [u8; BEACON_LEN], now: Instant) {
-        self.phase = Phase::Waiting { payload };
+    pub(crate) fn wait_for_donor(
+        &mut self,
+        payload: [u8; BEACON_LEN],
+        opening_len: usize,
+        now: Instant,
+    ) {
+        self.phase = Phase::Waiting {
+            payload,
+            opening_len,
+        };
         self.invite(now);
     }
 
     fn invite(&mut self, now: Instant) {
-        if let Phase::Waiting { payload } = self.phase {
+        if let Phase::Waiting {
+            payload,
+            opening_len,
+        } = self.phase
+        {
             for nic in &mut self.nics {
-                nic.invite(payload, now);
+                nic.invite(payload, opening_len, now);
             }
         }
     }
@@ -149,6 +184,7 @@ impl<D: Device> Engine<D> {
     /// Takes in a batch of frames and does what is due, on every port. True when more frames may be there.
     pub(crate) fn pump(&mut self, now: Instant) -> bool {
         self.unannounced_bytes = 0;
+        self.has_unsent = false;
         let mut has_more = false;
         let mut spoke = None;
         for nic in &mut self.nics {
@@ -161,11 +197,25 @@ impl<D: Device> Engine<D> {
         {
             self.serve(index, socket);
         }
+        self.limit_half_open();
         has_more
+    }
+
+    /// Each port keeps the limit by itself; this is for a machine with several.
+    fn limit_half_open(&mut self) {
+        let half_open = |nic: &Nic<D>| nic.half_open().half_open();
+        while self.nics.iter().map(half_open).sum::<usize>() > HALF_OPEN {
+            let with_any = self.nics.iter_mut().filter(|nic| half_open(nic) > 0);
+            match with_any.min_by_key(|nic| nic.half_open().oldest()) {
+                Some(nic) => nic.drop_oldest(),
+                None => break,
+            }
+        }
     }
 
     fn serve(&mut self, index: u32, socket: SocketHandle) {
         self.phase = Phase::Serving { index };
+        self.connection = self.connection.wrapping_add(1);
         self.has_closed = false;
         for nic in &mut self.nics {
             nic.serve((nic.index == index).then_some(socket));
@@ -204,10 +254,41 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// So much was handed out that the donor should hear of it before it stops for lack of room.
-    pub(crate) fn owes_window(&self) -> bool {
+    /// Which connection is served, or was served last.
+    pub(crate) const fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// Takes bytes for the donor of this connection.
+    pub(crate) fn send(&mut self, connection: u64, bytes: &[u8]) -> Sent {
+        if connection != self.connection || !matches!(self.phase, Phase::Serving { .. }) {
+            return Sent::Closed;
+        }
+        let Some(socket) = self.donor_nic().and_then(Nic::donor) else {
+            return Sent::Reset;
+        };
+        match socket.send_slice(bytes) {
+            Ok(0) => Sent::Full,
+            Ok(len) => {
+                self.has_unsent = true;
+                Sent::Bytes(len)
+            }
+            Err(_) if socket.state() == State::Closed => Sent::Reset,
+            Err(_) => Sent::Closed,
+        }
+    }
+
+    /// Everything that was sent is acknowledged, or nothing will be any more.
+    pub(crate) fn has_flushed(&mut self) -> bool {
+        let donor = self.donor_nic().and_then(Nic::donor);
+        donor.is_none_or(|socket| socket.send_queue() == 0 || !socket.may_send())
+    }
+
+    /// There is something for the donor that should leave now: its bytes, or the news that there is room for so many more that it
+    /// would otherwise stop.
+    pub(crate) fn owes(&self) -> bool {
         const SHARE: usize = 4;
-        self.unannounced_bytes >= self.config.window_bytes() / SHARE
+        self.has_unsent || self.unannounced_bytes >= self.config.window_bytes() / SHARE
     }
 
     /// Sends FIN, once.

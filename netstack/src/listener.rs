@@ -1,33 +1,46 @@
 //! Waiting for one donor among whoever connects.
 //!
-//! In: a port's sockets after each frame, and time. Out: the connection that sent the first byte. Both protocols let the donor
-//! speak first, so whoever connects and says nothing (a port scan) is never taken for one.
+//! In: a port's sockets after each frame, and time. Out: the connection that delivered its opening. Both protocols let the donor
+//! speak first, so whoever connects and says nothing (a port scan), or says it slowly, is never taken for one.
 //!
-//! There are always sockets in the listening state: when the last but one is taken, the oldest that has not yet spoken makes room.
-//! So neither a SYN flood nor idle connections keep a donor out; they would have to come faster
-//! than [`SLOTS`] per round trip of the donor.
+//! A connection is half-open from its handshake until its opening is there. Few may be so at a time, and none for long; the oldest
+//! makes room. Handshakes that do not go on have slots of their own, so a SYN flood does not touch who has proved
+//! its address. To keep a donor out by either, one would have to come faster than so many per round trip of the donor.
+//!
+//! Memory: a socket that listens has touched none of its receive buffer. Only a half-open connection can fill one, up to a
+//! window, and it is freed with the connection: [`HALF_OPEN`] windows, and what one batch of frames brings.
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration, Instant};
 use wire::STREAM_PORT;
 
-/// Connections that may be undecided at the same time.
-const SLOTS: usize = 8;
+/// Connections that may be half-open at the same time, on all ports together (`protocol.md` 3.2).
+pub(crate) const HALF_OPEN: usize = 4;
+/// How long one may be so (`protocol.md` 3.2).
+const OPENING: Duration = Duration::from_secs(5);
+/// Sockets of a port while it listens: for half-open connections, handshakes, and the next to come.
+const SLOTS: usize = 32;
 /// Sockets that listen at any time: one may be taken by a frame while another waits for its reset to leave.
 const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
-const HALF_OPEN: Duration = Duration::from_secs(3);
-/// A connection that says nothing.
-const SILENT: Duration = Duration::from_secs(10);
-/// Nothing but a FIN and acknowledgements is ever sent here.
-const SEND_BYTES: usize = 256;
+const HANDSHAKE: Duration = Duration::from_secs(3);
+/// What a target says is short. A writer that is faster than its donor waits.
+const SEND_BYTES: usize = 16 << 10;
+
+/// What a socket was doing when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    state: State,
+    since: Instant,
+    /// Which came first, among those that came in one batch of frames.
+    order: u64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     socket: SocketHandle,
-    /// What the socket was doing, and since when.
-    seen: Option<(State, Instant)>,
+    seen: Option<Seen>,
 }
 
 /// The sockets of one port.
@@ -35,129 +48,182 @@ struct Slot {
 pub(crate) struct Listener {
     slots: heapless::Vec<Slot, SLOTS>,
     window_bytes: usize,
-    is_open: bool,
+    /// How many bytes make an opening, while it is open.
+    opening_len: Option<usize>,
+    order: u64,
 }
 
 impl Listener {
-    /// Closed at first.
-    pub(crate) fn new(sockets: &mut SocketSet<'static>, window_bytes: usize) -> Self {
-        let mut slots = heapless::Vec::new();
-        for _ in 0..SLOTS {
-            // It fits: SLOTS times.
-            let _ = slots.push(Slot {
-                socket: sockets.add(socket(window_bytes)),
-                seen: None,
-            });
-        }
+    /// Closed at first. A closed one has no sockets: the stack itself resets whoever connects.
+    pub(crate) const fn new(window_bytes: usize) -> Self {
         Self {
-            slots,
+            slots: heapless::Vec::new(),
             window_bytes,
-            is_open: false,
+            opening_len: None,
+            order: 0,
         }
     }
 
-    pub(crate) fn open(&mut self) {
-        self.is_open = true;
+    pub(crate) fn open(&mut self, sockets: &mut SocketSet<'static>, opening_len: usize) {
+        self.opening_len = Some(opening_len.max(1));
+        while !self.slots.is_full() {
+            // It is not full.
+            let _ = self.slots.push(Slot::listening(sockets, self.window_bytes));
+        }
     }
 
     /// Nobody but `kept` is served; everybody else is reset, now and when they connect.
     pub(crate) fn close(&mut self, sockets: &mut SocketSet<'static>, kept: Option<SocketHandle>) {
-        self.is_open = false;
+        self.opening_len = None;
         for slot in self
             .slots
             .iter_mut()
             .filter(|slot| Some(slot.socket) != kept)
         {
             sockets.get_mut::<tcp::Socket>(slot.socket).abort();
-            slot.seen = None;
         }
     }
 
     /// Forgets a connection without another word, and the memory of what it received.
-    pub(crate) fn discard(&mut self, sockets: &mut SocketSet<'static>, socket_: SocketHandle) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.socket == socket_) {
-            sockets.remove(slot.socket);
-            *slot = Slot {
-                socket: sockets.add(socket(self.window_bytes)),
-                seen: None,
-            };
+    pub(crate) fn discard(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
+        if let Some(at) = self.slots.iter().position(|slot| slot.socket == socket) {
+            sockets.remove(socket);
+            self.slots.swap_remove(at);
         }
     }
 
-    /// Looks after the sockets; to be called after each frame and when [`Listener::deadline`] has come. The connection that
-    /// spoke, if one did.
+    /// Looks after the sockets; to be called after each frame and when [`Listener::deadline`] has come. The connection whose
+    /// opening is there, if one is.
     pub(crate) fn tend(
         &mut self,
         sockets: &mut SocketSet<'static>,
         now: Instant,
     ) -> Option<SocketHandle> {
-        if !self.is_open {
-            return None;
-        }
+        let opening_len = self.opening_len?;
         for slot in &mut self.slots {
             let socket = sockets.get_mut::<tcp::Socket>(slot.socket);
             let state = socket.state();
-            if slot.seen.is_none_or(|(seen, _)| seen != state) {
-                slot.seen = Some((state, now));
+            if slot.seen.is_none_or(|seen| seen.state != state) {
+                self.order = self.order.wrapping_add(1);
+                slot.seen = Some(Seen {
+                    state,
+                    since: now,
+                    order: self.order,
+                });
             }
             let is_late = slot.expires().is_some_and(|at| at <= now);
             match state {
-                State::Established | State::CloseWait if socket.can_recv() => {
+                State::Established if socket.recv_queue() >= opening_len => {
                     return Some(slot.socket);
                 }
-                // A half-open one gets no reset: its address may be forged.
-                State::SynReceived if is_late => listen_again(socket),
-                State::Established if is_late => socket.abort(),
+                // An opening cut short is the reader's to judge; who closed without a byte has said nothing.
+                State::CloseWait if socket.can_recv() => return Some(slot.socket),
                 State::CloseWait => socket.abort(),
-                // Closed, and its last reset is on its way.
-                State::Closed if socket.remote_endpoint().is_none() => listen_again(socket),
+                State::Established if is_late => socket.abort(),
+                // It gets no reset: its address may be forged.
+                State::SynReceived if is_late => listen(socket),
                 _ => {}
             }
+        }
+        while self.half_open() > HALF_OPEN {
+            self.drop_oldest(sockets);
         }
         self.make_room(sockets);
         None
     }
 
+    /// To be called when what was due has been sent. A connection that was reset is forgotten, with its buffer; a reset that
+    /// could not leave, because nobody answers for its address any more, is not waited for.
+    pub(crate) fn tidy(&mut self, sockets: &mut SocketSet<'static>, donor: Option<SocketHandle>) {
+        let (is_open, window_bytes) = (self.opening_len.is_some(), self.window_bytes);
+        self.slots.retain_mut(|slot| {
+            let is_over = sockets.get::<tcp::Socket>(slot.socket).state() == State::Closed;
+            if !is_over || Some(slot.socket) == donor {
+                return true;
+            }
+            sockets.remove(slot.socket);
+            if is_open {
+                *slot = Slot::listening(sockets, window_bytes);
+            }
+            is_open
+        });
+    }
+
+    fn seen_in(&self, state: State) -> impl Iterator<Item = (Seen, SocketHandle)> {
+        let seen = self
+            .slots
+            .iter()
+            .filter_map(|slot| Some((slot.seen?, slot.socket)));
+        seen.filter(move |(seen, _)| self.opening_len.is_some() && seen.state == state)
+    }
+
+    /// How many connections are half-open.
+    pub(crate) fn half_open(&self) -> usize {
+        self.seen_in(State::Established).count()
+    }
+
+    /// Since when the oldest is.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.seen_in(State::Established)
+            .map(|(seen, _)| seen.since)
+            .min()
+    }
+
+    /// Resets the half-open connection that has been one for longest.
+    pub(crate) fn drop_oldest(&mut self, sockets: &mut SocketSet<'static>) {
+        let oldest = self
+            .seen_in(State::Established)
+            .min_by_key(|(seen, _)| seen.order);
+        let Some((_, oldest)) = oldest else {
+            return;
+        };
+        sockets.get_mut::<tcp::Socket>(oldest).abort();
+        for slot in self.slots.iter_mut().filter(|slot| slot.socket == oldest) {
+            slot.seen = None;
+        }
+    }
+
     fn make_room(&self, sockets: &mut SocketSet<'static>) {
-        let is_listening = |slot: &Slot| sockets.get::<tcp::Socket>(slot.socket).is_listening();
-        if self.slots.iter().filter(|slot| is_listening(slot)).count() >= LISTENING {
+        let is_listening = |slot: &&Slot| sockets.get::<tcp::Socket>(slot.socket).is_listening();
+        if self.slots.iter().filter(is_listening).count() >= LISTENING {
             return;
         }
-        let undecided = self.slots.iter().filter_map(|slot| match slot.seen? {
-            (state @ (State::SynReceived | State::Established), since) => {
-                Some((since, state, slot.socket))
-            }
-            _ => None,
-        });
-        match undecided.min_by_key(|(since, _, _)| *since) {
-            Some((_, State::SynReceived, handle)) => {
-                listen_again(sockets.get_mut::<tcp::Socket>(handle))
-            }
-            // It listens again once the reset is sent.
-            Some((_, _, handle)) => sockets.get_mut::<tcp::Socket>(handle).abort(),
-            None => {}
+        let oldest = self
+            .seen_in(State::SynReceived)
+            .min_by_key(|(seen, _)| seen.order);
+        if let Some((_, oldest)) = oldest {
+            listen(sockets.get_mut::<tcp::Socket>(oldest));
         }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        if !self.is_open {
-            return None;
-        }
+        self.opening_len?;
         self.slots.iter().filter_map(Slot::expires).min()
     }
 }
 
 impl Slot {
+    fn listening(sockets: &mut SocketSet<'static>, window_bytes: usize) -> Self {
+        let mut socket = socket(window_bytes);
+        listen(&mut socket);
+        Self {
+            socket: sockets.add(socket),
+            seen: None,
+        }
+    }
+
     fn expires(&self) -> Option<Instant> {
-        match self.seen? {
-            (State::SynReceived, since) => Some(since + HALF_OPEN),
-            (State::Established, since) => Some(since + SILENT),
+        let seen = self.seen?;
+        match seen.state {
+            State::SynReceived => Some(seen.since + HANDSHAKE),
+            State::Established => Some(seen.since + OPENING),
             _ => None,
         }
     }
 }
 
-fn listen_again(socket: &mut tcp::Socket<'_>) {
+/// From whatever it was doing.
+fn listen(socket: &mut tcp::Socket<'_>) {
     socket.abort();
     // It is closed now and the port is not 0: nothing is left that could be refused.
     let _ = socket.listen(STREAM_PORT);
@@ -169,5 +235,7 @@ fn socket(window_bytes: usize) -> tcp::Socket<'static> {
     let mut socket = tcp::Socket::new(received, tcp::SocketBuffer::new(vec![0; SEND_BYTES]));
     // We acknowledge once for each batch of frames, so there is nothing to put off.
     socket.set_ack_delay(None);
+    // What is written is a whole message, and a donor waits for it.
+    socket.set_nagle_enabled(false);
     socket
 }

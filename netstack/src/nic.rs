@@ -99,7 +99,7 @@ impl<D: Device> Nic<D> {
             }
         };
         let beacon_socket = sockets.add(beacon_socket());
-        let listener = Listener::new(&mut sockets, config.window_bytes());
+        let listener = Listener::new(config.window_bytes());
         Some(Self {
             index: new.index,
             name: new.name,
@@ -148,11 +148,9 @@ impl<D: Device> Nic<D> {
     }
 
     /// Starts to announce `payload` and to listen.
-    pub(crate) fn invite(&mut self, payload: [u8; BEACON_LEN], now: Instant) {
+    pub(crate) fn invite(&mut self, payload: [u8; BEACON_LEN], opening_len: usize, now: Instant) {
         self.announced = Some(Announced { payload, at: now });
-        self.listener.open();
-        // Whoever spoke before this is no news yet: sockets that are closed begin to listen here.
-        let _ = self.listener.tend(&mut self.sockets, now);
+        self.listener.open(&mut self.sockets, opening_len);
     }
 
     /// Stops to announce and to listen; `donor` alone stays.
@@ -173,6 +171,16 @@ impl<D: Device> Nic<D> {
         Some(self.sockets.get_mut::<tcp::Socket>(self.donor?))
     }
 
+    /// The connections here that have not delivered their opening.
+    pub(crate) const fn half_open(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// Resets the oldest of them.
+    pub(crate) fn drop_oldest(&mut self) {
+        self.listener.drop_oldest(&mut self.sockets);
+    }
+
     /// Takes in a batch of frames, does what is due, sends what is to be sent.
     pub(crate) fn pump(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) -> Pumped {
         self.interface.poll_maintenance(now);
@@ -188,8 +196,7 @@ impl<D: Device> Nic<D> {
                 break;
             }
         }
-        // Sockets whose reset has left listen again before the next frame is looked at.
-        let spoke = spoke.or_else(|| self.listener.tend(&mut self.sockets, now));
+        self.listener.tidy(&mut self.sockets, self.donor);
         Pumped { spoke, has_more }
     }
 

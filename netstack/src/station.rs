@@ -83,17 +83,17 @@ impl<P: Ports> Station<P> {
         }
     }
 
-    /// Announces `code` once a second on every port that has an address, until a donor connects to TCP 9192 and sends its first
-    /// byte. From then on every other connection is reset.
+    /// Announces `code` once a second on every port that has an address, until a donor connects to TCP 9192 and sends
+    /// `opening_len` bytes, or fewer and closes its side. From then on every other connection is reset.
     ///
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists.
-    pub fn accept(&self, code: &Code) -> Result<Stream<P>, NetstackError> {
+    pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<P>, NetstackError> {
         let payload = wire::beacon::emit(code);
         let is_free = self.desk.with(|engine, now| {
             let is_free = engine.is_idle();
             if is_free {
-                engine.wait_for_donor(payload, now);
+                engine.wait_for_donor(payload, opening_len, now);
             }
             is_free
         });
@@ -102,8 +102,11 @@ impl<P: Ports> Station<P> {
         }
         loop {
             // There is no deadline, so it is never late.
-            if let Ok(peer) = self.desk.work(None, |engine, _| engine.peer()) {
-                return Ok(Stream::new(Arc::clone(&self.desk), peer));
+            let connected = self.desk.work(None, |engine, _| {
+                Some((engine.peer()?, engine.connection()))
+            });
+            if let Ok((peer, connection)) = connected {
+                return Ok(Stream::new(Arc::clone(&self.desk), peer, connection));
             }
         }
     }

@@ -1,19 +1,21 @@
-//! The donor's bytes, in order, as `Read`.
+//! The donor's bytes, in order, as `Read`; the way back, for another thread, as `Write`.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use smoltcp::time::Duration;
 
 use crate::desk::{Desk, Late};
-use crate::engine::{Closing, Received};
+use crate::engine::{Closing, Received, Sent};
 use crate::packet_ports::PacketPorts;
 use crate::ports::Ports;
 
 /// A donor that sends nothing for so long, while there is room for all it has, is dropped.
 pub const STALL: Duration = Duration::from_secs(30);
-/// For a FIN to be acknowledged: four transmissions of it.
+/// A donor that takes nothing for so long while there is something for it is given up.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// For all that was written to be acknowledged, and for a FIN: four transmissions of it.
 const FINISH: Duration = Duration::from_secs(15);
 /// For the donor to close its own side after that.
 const LINGER: Duration = Duration::from_secs(2);
@@ -24,16 +26,18 @@ const ABORT: Duration = Duration::from_secs(2);
 pub struct Stream<P: Ports = PacketPorts> {
     desk: Arc<Desk<P>>,
     peer: SocketAddr,
+    connection: u64,
     /// How long a read waits for its first byte.
     patience: Duration,
     is_over: bool,
 }
 
 impl<P: Ports> Stream<P> {
-    pub(crate) const fn new(desk: Arc<Desk<P>>, peer: SocketAddr) -> Self {
+    pub(crate) const fn new(desk: Arc<Desk<P>>, peer: SocketAddr, connection: u64) -> Self {
         Self {
             desk,
             peer,
+            connection,
             patience: STALL,
             is_over: false,
         }
@@ -50,11 +54,25 @@ impl<P: Ports> Stream<P> {
         self.patience = Duration::from(wait).min(STALL);
     }
 
-    /// Closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
+    /// The way back, for any thread. It does not keep the connection open, and dropping it closes nothing.
+    #[must_use]
+    pub fn writer(&self) -> StreamWriter<P> {
+        StreamWriter {
+            desk: Arc::clone(&self.desk),
+            connection: self.connection,
+        }
+    }
+
+    /// Sends what was written, then closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
     ///
     /// # Errors
     /// `ConnectionReset`: the connection was gone already. `TimedOut`: nobody acknowledged.
     pub fn finish(mut self) -> io::Result<()> {
+        // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate acknowledgements come while nothing but
+        // a FIN is outstanding, and bytes in front of the FIN provoke those. When time is up the FIN follows all the same.
+        let _ = self.desk.work(Some(self.desk.now() + FINISH), |engine, _| {
+            Some(()).filter(|()| engine.has_flushed())
+        });
         self.desk.with_pump(|engine, _| engine.close());
         let acknowledged = self.desk.work(Some(self.desk.now() + FINISH), |engine, _| {
             Some(engine.closing()).filter(|closing| *closing != Closing::Pending)
@@ -112,13 +130,8 @@ impl<P: Ports> Read for Stream<P> {
         }
         // We only ever wait with an empty buffer, so the donor has room for all of the window from here on.
         let until = self.desk.now() + self.patience;
-        let received = self.desk.work(Some(until), |engine, now| {
-            let received =
-                Some(engine.receive(buffer)).filter(|received| *received != Received::Nothing);
-            if engine.owes_window() {
-                engine.pump(now);
-            }
-            received
+        let received = self.desk.work(Some(until), |engine, _| {
+            Some(engine.receive(buffer)).filter(|received| *received != Received::Nothing)
         });
         match received {
             Ok(Received::Bytes(len)) => Ok(len),
@@ -132,5 +145,39 @@ impl<P: Ports> Read for Stream<P> {
 impl<P: Ports> Drop for Stream<P> {
     fn drop(&mut self) {
         self.reset();
+    }
+}
+
+/// What goes back to the donor. It goes through a buffer of 16 KiB; all writers of a connection share it.
+pub struct StreamWriter<P: Ports = PacketPorts> {
+    desk: Arc<Desk<P>>,
+    connection: u64,
+}
+
+impl<P: Ports> Write for StreamWriter<P> {
+    /// Waits for room for at least one byte; what was taken is on its way and will be sent until it is acknowledged.
+    ///
+    /// # Errors
+    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the stream was finished or dropped. `ConnectionReset`: by the donor, or its
+    /// port left the machine.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let until = self.desk.now() + WRITE_PATIENCE;
+        let sent = self.desk.work(Some(until), |engine, _| {
+            Some(engine.send(self.connection, bytes)).filter(|sent| *sent != Sent::Full)
+        });
+        match sent {
+            Ok(Sent::Bytes(len)) => Ok(len),
+            Ok(Sent::Closed | Sent::Full) => Err(io::ErrorKind::BrokenPipe.into()),
+            Ok(Sent::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+            Err(Late) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Nothing is held back: what was written has been handed to the network.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

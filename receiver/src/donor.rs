@@ -1,22 +1,32 @@
 //! The network seam of the receiver: PID 1 brings smoltcp over a packet ring, `receive-deploy` the kernel's sockets.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use install::records::Source;
 
-/// A connected donor: an ordered byte stream, and one word back at the end.
+/// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes nothing.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connected donor: an ordered byte stream in each direction, and one word back at the end.
 pub trait Donor: Read + Send {
     /// Where it came from.
     fn peer(&self) -> SocketAddr;
 
-    /// Everything has been said: from now on a read that waits longer than `wait` may fail with `TimedOut`. A network that
-    /// cannot do that leaves it; the end of a donor that neither closes nor sends is then noticed after its stall time.
+    /// From now on a read that waits longer than `wait` fails with `TimedOut`, but no read waits longer than the stall time.
+    /// It may be called again with another time: a handshake has less than the stream behind it.
+    ///
+    /// A source that cannot do that leaves it, and a donor that neither closes nor sends is noticed after the stall time.
     fn hurry(&mut self, _wait: Duration) {}
 
-    /// Closes in order (FIN): the donor may take that for success (`protocol.md` 2). Returns when the peer has
-    /// acknowledged it or a bounded time has passed.
+    /// The way back, for any thread, while another one reads. What is written goes into a bounded buffer; a write waits for
+    /// room, at most [`WRITE_PATIENCE`] (`TimedOut`). Once the donor is gone, or [`Donor::succeed`] or [`Donor::fail`] was
+    /// called, writes fail with `BrokenPipe` or `ConnectionReset`. All handles write to one stream; dropping one closes nothing.
+    fn writer(&self) -> Box<dyn Write + Send>;
+
+    /// Sends what was written, then closes in order (FIN): under the original stream a donor may take that for success
+    /// (`protocol.md` 2). Returns when the peer has acknowledged it or a bounded time has passed.
     ///
     /// # Errors
     /// The connection was gone already.
@@ -32,14 +42,23 @@ impl Source for Box<dyn Donor> {
     }
 }
 
+/// Connections that may be undecided at the same time (`protocol.md` 3.2).
+pub const HALF_OPEN: usize = 4;
+/// How long a connection may take to say its opening (`protocol.md` 3.2).
+pub const OPENING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Announces the code and waits for one donor at a time.
 pub trait Network {
-    /// Broadcasts the beacon for `code` once a second until a donor connects. One connection at a time: while a donor is
-    /// being served others are refused by a reset.
+    /// Broadcasts the beacon for `code` once a second until a donor has connected and delivered `opening_len` bytes, or fewer
+    /// and closed its side; they are still to be read. A connection that closes without a byte is none.
+    ///
+    /// [`HALF_OPEN`] connections at most may be undecided at a time: when one more comes the oldest is reset, and so is each
+    /// that is undecided after [`OPENING_PATIENCE`], whether it is silent or slow. One donor at a time: while it is served
+    /// others are refused by a reset.
     ///
     /// # Errors
     /// No interface is usable any more; a mere lack of link or address is waited for instead.
-    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>>;
+    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>>;
 
     /// Addresses under which a donor reaches this target, for the screen.
     fn addresses(&self) -> Vec<std::net::IpAddr>;

@@ -31,6 +31,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// ... but something that never settles does not hold up a deploy for longer than this.
 const SETTLING: Duration = Duration::from_secs(10);
 
+/// The original stream opens with the length of a name.
+const LEGACY_OPENING_LEN: usize = 4;
+
 /// What the person in charge decided.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -148,7 +151,7 @@ fn wait_for_donor(
         options.policy
     ));
     let donor = network
-        .accept(code.as_str())
+        .accept(code.as_str(), LEGACY_OPENING_LEN)
         .map_err(SessionError::Network)?;
     screen.stage(Stage::Accepted, &format!("peer={}", donor.peer()));
     Ok(donor)

@@ -2,13 +2,16 @@
 //!
 //! In: a code. Out: beacons on every network this machine is on, and one donor at a time as an ordered byte stream.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use receiver::donor::{Donor, Network};
+use receiver::donor::{Donor, Network, WRITE_PATIENCE};
 use rustix::event::PollFlags;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
@@ -92,7 +95,7 @@ impl KernelNetwork {
 }
 
 impl Network for KernelNetwork {
-    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
+    fn accept(&mut self, code: &str, _opening_len: usize) -> io::Result<Box<dyn Donor>> {
         let code = Code::parse(code)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let payload = beacon::emit(&code);
@@ -152,28 +155,34 @@ fn is_passing(error: &io::Error) -> bool {
 /// A donor on a socket of the kernel.
 #[derive(Debug)]
 pub struct KernelDonor {
-    stream: TcpStream,
+    /// Shared with a writer only while it writes.
+    stream: Arc<TcpStream>,
     peer: SocketAddr,
 }
 
 impl KernelDonor {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STALL))?;
         let peer = stream.peer_addr()?;
-        Ok(Self { stream, peer })
+        Ok(Self {
+            stream: Arc::new(stream),
+            peer,
+        })
     }
 }
 
 impl Read for KernelDonor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream
+            .as_ref()
             .read(buffer)
             .map_err(|error| match error.kind() {
                 // read(2) says EAGAIN when SO_RCVTIMEO has passed (`socket(7)`).
                 io::ErrorKind::WouldBlock => io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!("donor {} has sent nothing for {STALL_SECONDS} s", self.peer),
+                    format!("donor {} has sent nothing in time", self.peer),
                 ),
                 _ => error,
             })
@@ -185,8 +194,20 @@ impl Donor for KernelDonor {
         self.peer
     }
 
+    fn hurry(&mut self, wait: Duration) {
+        // A timeout of zero would be none. Refused on a socket that is gone, which the next read tells.
+        let wait = wait.clamp(Duration::from_millis(1), STALL);
+        let _ = self.stream.set_read_timeout(Some(wait));
+    }
+
+    fn writer(&self) -> Box<dyn Write + Send> {
+        Box::new(KernelWriter {
+            stream: Arc::downgrade(&self.stream),
+        })
+    }
+
     fn succeed(self: Box<Self>) -> io::Result<()> {
-        let mut stream = self.stream;
+        let mut stream = self.stream.as_ref();
         stream.shutdown(Shutdown::Write)?;
         // Closing while something is unread would turn our FIN into RST (RFC 2525 2.17); the donor's FIN ends this.
         let deadline = Instant::now() + GOODBYE;
@@ -196,7 +217,7 @@ impl Donor for KernelDonor {
         {
             stream.set_read_timeout(Some(left))?;
             match stream.read(&mut [0; 512]) {
-                Ok(0) => return socket::await_last_ack(&stream),
+                Ok(0) => return socket::await_last_ack(stream),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -208,7 +229,45 @@ impl Donor for KernelDonor {
     }
 
     fn fail(self: Box<Self>) {
-        socket::reset(self.stream);
+        reset(&self.stream);
+    }
+}
+
+/// Resets the connection at once, even while a writer holds the socket; the writer's next write fails.
+fn reset(stream: &TcpStream) {
+    // Both only fail on a connection that is gone already. Where a kernel will not disconnect (Linux 6.6 while somebody sleeps in
+    // a call on the socket), closing it resets.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    let _ = rustix::net::connect_unspec(stream);
+}
+
+/// What goes back to a donor. It holds the socket only while it writes, so the end of the donor is the end of the connection.
+#[derive(Debug)]
+struct KernelWriter {
+    stream: Weak<TcpStream>,
+}
+
+impl Write for KernelWriter {
+    /// # Errors
+    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the donor is done with. What `send(2)` says.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stream = self.stream.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
+        // Asleep in poll(2) and not in send(2): see `reset`.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            match rustix::net::send(&*stream, bytes, flags) {
+                Err(Errno::AGAIN) => {}
+                sent => return Ok(sent?),
+            }
+            if socket::wait_for(&*stream, PollFlags::OUT, WRITE_PATIENCE)?.is_none() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    /// The kernel holds nothing back.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -247,7 +247,7 @@ fn receive_ours() -> Outcome<()> {
     };
     let station = Station::open(config, |_| ())?;
     ready()?;
-    let mut stream = station.accept(&Code::parse("e13gts2")?)?;
+    let mut stream = station.accept(&Code::parse("e13gts2")?, 4)?;
     drain(&mut stream)?;
     stream.finish()?;
     Ok(())

@@ -77,7 +77,7 @@ fn every_byte_arrives_in_order_over_bad_links() {
             let sent = bytes(len);
             let (donor, log) = Donor::peer(2, sent.clone(), Instant::ZERO, false);
             let (station, _, _) = station(link, fixed(), vec![donor]);
-            let mut stream = station.accept(&code()).unwrap();
+            let mut stream = station.accept(&code(), 1).unwrap();
             assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
             let mut received = Vec::new();
             let ended = stream.read_to_end(&mut received);
@@ -109,7 +109,7 @@ fn reads_of_one_byte_give_the_same() {
         fixed(),
         vec![donor],
     );
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     let (mut received, mut byte) = (Vec::new(), [0]);
     while stream.read(&mut byte).unwrap() == 1 {
         received.extend(byte);
@@ -121,7 +121,7 @@ fn reads_of_one_byte_give_the_same() {
 fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(20), true);
     let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     let accepted = station.now();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());
     assert_eq!(
@@ -144,7 +144,7 @@ fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
 fn a_donor_that_stalls_is_dropped_after_thirty_seconds() {
     let (donor, log) = Donor::peer(2, bytes(1000), Instant::ZERO, true);
     let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     stream.read_exact(&mut [0; 1000]).unwrap();
     let begun = station.now();
     assert_eq!(
@@ -164,7 +164,7 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
     let (second, second_log) = Donor::peer(3, bytes(10), Instant::ZERO, false);
     let (third, third_log) = Donor::peer(4, bytes(77), Instant::from_secs(3), false);
     let (station, _, _) = station(Link::default(), fixed(), vec![first, second, third]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     let served = stream.peer();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
@@ -180,7 +180,7 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
         (3_000_000, Some(Ended::InOrder))
     );
     assert_eq!(second_ended, Some(Ended::Reset));
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 4));
     received.clear();
     stream.read_to_end(&mut received).unwrap();
@@ -196,7 +196,7 @@ fn port_scans_and_garbage_keep_no_donor_out() {
     let (donor, log) = Donor::peer(2, bytes(100_000), Instant::from_secs(5), false);
     let prober = Prober::peer(66, Ipv4Address::new(10, 9, 0, 15));
     let (station, _, _) = station(Link::default(), fixed(), vec![prober, donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
     assert!(station.now() < Instant::from_secs(10), "{}", station.now());
     let mut received = Vec::new();
@@ -213,7 +213,7 @@ fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
     let (failing, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (next, log) = Donor::peer(3, bytes(10), Instant::from_secs(100), false);
     let (station, ports, _) = station(Link::default(), automatic(), vec![server, failing, next]);
-    station.accept(&code()).unwrap().abort();
+    station.accept(&code(), 1).unwrap().abort();
     station.run_for(Duration::from_secs(30));
     let ended = station.now();
     ports.sleep_at_next_wait();
@@ -224,7 +224,7 @@ fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
             }
         });
         ports.await_sleeper();
-        let stream = station.accept(&code()).unwrap();
+        let stream = station.accept(&code(), 1).unwrap();
         assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 3));
     });
     let beacons = log.lock().unwrap().beacons.clone();
@@ -247,7 +247,7 @@ fn a_lease_is_taken_and_renewed() {
         automatic(),
         vec![server, donor],
     );
-    let stream = station.accept(&code()).unwrap();
+    let stream = station.accept(&code(), 1).unwrap();
     assert_eq!(station.addresses(), [OURS]);
     drop(stream);
     let facts = facts.lock().unwrap();
@@ -287,7 +287,7 @@ fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
     let (server, _) = DhcpServer::peer(600, Some(Instant::from_secs(100)));
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(400), false);
     let (station, _, facts) = station(Link::default(), automatic(), vec![server, donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.finish().unwrap();
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
@@ -317,7 +317,7 @@ fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
 fn without_a_server_two_machines_and_a_cable_work() {
     let (donor, log) = Donor::peer(2, bytes(50_000), Instant::ZERO, false);
     let (station, _, facts) = station(Link::default(), automatic(), vec![donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
     stream.finish().unwrap();
@@ -348,7 +348,7 @@ fn without_a_server_two_machines_and_a_cable_work() {
 fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
     let (donor, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (station, ports, facts) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code()).unwrap();
+    let mut stream = station.accept(&code(), 1).unwrap();
     stream.read_exact(&mut [0; 10]).unwrap();
     ports.set_link(false);
     ports.set_link(true);

@@ -45,6 +45,10 @@ impl Donor for Canned {
         SocketAddr::from(([10, 9, 0, 1], 51234))
     }
 
+    fn writer(&self) -> Box<dyn io::Write + Send> {
+        Box::new(io::sink())
+    }
+
     fn succeed(self: Box<Self>) -> io::Result<()> {
         self.endings.0.lock().unwrap().push("fin");
         Ok(())
@@ -63,7 +67,7 @@ struct Queue {
 }
 
 impl Network for Queue {
-    fn accept(&mut self, code: &str) -> io::Result<Box<dyn Donor>> {
+    fn accept(&mut self, code: &str, _: usize) -> io::Result<Box<dyn Donor>> {
         self.codes.push(code.to_owned());
         if self.donors.is_empty() {
             return Err(io::Error::other("no interface is left"));

@@ -56,7 +56,7 @@ fn a_donor_finds_the_beacon_and_its_bytes_arrive() {
             .read_to_end(&mut Vec::new())
             .map(|_| stream.local_addr().unwrap())
     });
-    let mut accepted = network.accept("e13gts2").unwrap();
+    let mut accepted = network.accept("e13gts2", 4).unwrap();
     let peer = accepted.peer();
     let mut bytes = Vec::new();
     accepted.read_to_end(&mut bytes).unwrap();
@@ -75,8 +75,8 @@ fn failure_reaches_the_donor_as_a_reset_and_the_next_donor_is_accepted() {
         second.shutdown(Shutdown::Write).unwrap();
         (first, second.read(&mut [0]).unwrap())
     });
-    network.accept("e13gts2").unwrap().fail();
-    network.accept("e13gts2").unwrap().succeed().unwrap();
+    network.accept("e13gts2", 4).unwrap().fail();
+    network.accept("e13gts2", 4).unwrap().succeed().unwrap();
     assert_eq!(donor.join().unwrap(), (ErrorKind::ConnectionReset, 0));
 }
 
@@ -85,7 +85,7 @@ fn a_second_donor_is_refused_while_the_first_is_served() {
     let listener = Listener::open(0, None).unwrap();
     let (mut network, to) = network(listener.port().unwrap());
     let donor = thread::spawn(move || connect(&listener, to));
-    let accepted = network.accept("e13gts2").unwrap();
+    let accepted = network.accept("e13gts2", 4).unwrap();
     let _first = donor.join().unwrap();
     assert_eq!(
         socket::connect(to, None).unwrap_err().kind(),
@@ -99,7 +99,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
     let listener = Listener::open(0, None).unwrap();
     let (mut network, to) = network(listener.port().unwrap());
     let donor = thread::spawn(move || connect(&listener, to).read(&mut [0]).unwrap());
-    network.accept("e13gts2").unwrap().succeed().unwrap();
+    network.accept("e13gts2", 4).unwrap().succeed().unwrap();
     assert_eq!(donor.join().unwrap(), 0);
 }
 
@@ -107,7 +107,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
 fn a_code_that_is_none_is_never_broadcast() {
     let (mut network, _) = network(free_port());
     assert_eq!(
-        network.accept("E13").err().unwrap().kind(),
+        network.accept("E13", 4).err().unwrap().kind(),
         ErrorKind::InvalidInput
     );
 }
