@@ -9,6 +9,8 @@ pub mod evidence;
 pub mod gate;
 pub mod inventory;
 pub mod picture;
+pub mod refusals;
+pub mod reports;
 pub mod screen;
 pub mod session;
 pub mod slice;
