@@ -16,5 +16,6 @@ pub mod session;
 pub mod slice;
 pub mod uevents;
 pub mod volumes;
+mod watch;
 
 pub use session::{Deployed, Options, SessionError, run};

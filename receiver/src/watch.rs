@@ -1,0 +1,75 @@
+//! A disk that may be taken: waited for as disks come and go, asked for once more when a donor is there.
+
+use std::time::{Duration, Instant};
+
+use wire::stage::Stage;
+
+use crate::disks::Disks;
+use crate::gate::{self, Candidate};
+use crate::screen::{Screen, chain};
+use crate::session::{Options, SessionError};
+use crate::uevents::Uevents;
+
+/// While drivers are still probing, a missing disk is no news. After this, the screen says so.
+const PROBING: Duration = Duration::from_secs(3);
+/// When no disk is named, no block device may have come or gone for this long before one is taken ...
+const QUIET: Duration = Duration::from_secs(1);
+/// ... but something that never settles does not hold up a deploy for longer than this.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// The disks and their announcements.
+pub(crate) struct Watch<'a> {
+    options: &'a Options,
+    /// None where one disk is named by the caller: it is there or it is not.
+    uevents: Option<Uevents>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn open(options: &'a Options) -> Result<Self, SessionError> {
+        let uevents = match options.disks {
+            Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
+            Disks::One(_) => None,
+        };
+        Ok(Self { options, uevents })
+    }
+
+    fn choose(&self) -> Result<Candidate, SessionError> {
+        let candidates = self.options.disks.look()?;
+        Ok(gate::choose(&candidates, &self.options.wish)?.clone())
+    }
+
+    /// Returns a disk that may be taken as things stand. Without one nobody is invited: the screen says why, once for each
+    /// reason, and we look again whenever a disk comes or goes.
+    pub(crate) fn wait_for_one(&mut self, screen: &dyn Screen) -> Result<Candidate, SessionError> {
+        let probing_ends = Instant::now() + PROBING;
+        let mut shown = None;
+        loop {
+            let error = match self.choose() {
+                Err(SessionError::Gate(error)) => error,
+                other => return other,
+            };
+            let Some(uevents) = &mut self.uevents else {
+                return Err(error.into());
+            };
+            let left = probing_ends.saturating_duration_since(Instant::now());
+            if uevents.wait(Some(left)).map_err(SessionError::Uevents)? {
+                continue;
+            }
+            if shown.as_ref() != Some(&error) {
+                screen.stage(Stage::Failed, &chain(&error));
+                shown = Some(error);
+            }
+            uevents.wait(None).map_err(SessionError::Uevents)?;
+        }
+    }
+
+    /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
+    pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
+        if let (Some(uevents), None) = (&mut self.uevents, &self.options.wish.disk) {
+            uevents
+                .settle(QUIET, SETTLING)
+                .map_err(SessionError::Uevents)?;
+        }
+        self.choose()
+    }
+}
