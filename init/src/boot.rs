@@ -10,14 +10,11 @@ use receiver::gate::Wish;
 use receiver::screen::{Screen, chain};
 use wire::stage::Stage;
 
-use crate::cmdline::{self, After, Policy, Settings};
+use crate::cmdline::{self, Policy, Settings};
 use crate::console::{self, Console};
 use crate::memory::Memory;
 use crate::network::Wire;
-use crate::{keys, leave, mounts, signals};
-
-/// The key that turns an unattended machine into one that takes a system from anybody.
-const LEGACY_KEY: u8 = b'l';
+use crate::{leave, mounts, signals};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call.
 pub fn run() -> ! {
@@ -58,8 +55,9 @@ pub fn run() -> ! {
 /// With settings that can be followed.
 fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
     let after = settings.after;
-    if settings.policy != Some(Policy::Legacy) {
-        await_legacy_key(after, console);
+    if settings.policy != Policy::Legacy {
+        console.stage(Stage::Failed, "this build knows smv.policy=legacy only");
+        leave::give_up(after, console);
     }
     let mut network = match Wire::open(settings.ip, memory.total_bytes, console) {
         Ok(network) => network,
@@ -81,22 +79,6 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
         Ok(deployed) => leave::boot(deployed, after, console),
         Err(_shown) => leave::give_up(after, console),
     }
-}
-
-fn await_legacy_key(after: After, console: &Console) {
-    console.stage(
-        Stage::Starting,
-        "policy=none; this build knows legacy (smv.policy=legacy, or press l here): anybody on this network may then install \
-         this machine, UNAUTHENTICATED; secret and pinned are not in this build yet",
-    );
-    if !keys::wait_for(LEGACY_KEY) {
-        console.stage(
-            Stage::Failed,
-            "choosing a policy: none is given and no terminal is left to press a key at",
-        );
-        leave::give_up(after, console);
-    }
-    console.stage(Stage::Starting, "policy=legacy UNAUTHENTICATED chosen=key");
 }
 
 fn deploy_options(memory: Memory) -> options::Options {

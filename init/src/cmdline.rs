@@ -10,10 +10,16 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 
 const OURS: &str = "smv.";
+const DONOR_KEY: &str = "smv.donor-key";
 
-/// Who may send a system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who may send a system (`protocol.md` 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
+    /// Who knows the secret on this screen.
+    #[default]
+    Secret,
+    /// Who has the private key that belongs to the public one in this image.
+    Pinned,
     /// Anybody who can reach this machine: the original stream, unauthenticated (`protocol.md` 2).
     Legacy,
 }
@@ -70,7 +76,9 @@ pub struct Settings {
     /// `smv.wipe=`: the confirmation that a disk with data on it may be taken.
     pub wipe: Option<String>,
     /// `smv.policy=`.
-    pub policy: Option<Policy>,
+    pub policy: Policy,
+    /// `smv.donor-key=`: instead of the donor's public key in the image.
+    pub donor_key: Option<String>,
     /// `smv.after=`.
     pub after: After,
     /// `smv.ip=`.
@@ -133,7 +141,15 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
         seen.push(key);
         apply(&mut settings, key, value)?;
     }
-    Ok(settings)
+    match settings.donor_key {
+        // A key that nobody looks at would make somebody believe that it is.
+        Some(value) if settings.policy != Policy::Pinned => Err(CmdlineError::Value {
+            key: DONOR_KEY.to_owned(),
+            value,
+            expected: "smv.policy=pinned beside it",
+        }),
+        _ => Ok(settings),
+    }
 }
 
 /// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is readable.
@@ -161,8 +177,12 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
                     expect("the last 6 of the disk's serial number, or its path")
                 })?);
         }
-        "smv.policy" if value == "legacy" => settings.policy = Some(Policy::Legacy),
-        "smv.policy" => return Err(expect("legacy (secret and pinned are not in this build)")),
+        "smv.policy" => {
+            settings.policy = policy(value).ok_or_else(|| expect("secret, pinned or legacy"))?;
+        }
+        DONOR_KEY => {
+            settings.donor_key = Some(visible(value).ok_or_else(|| expect("a public key"))?);
+        }
         "smv.after" => {
             settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
         }
@@ -179,6 +199,15 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
     }
     Ok(())
+}
+
+fn policy(value: &str) -> Option<Policy> {
+    match value {
+        "secret" => Some(Policy::Secret),
+        "pinned" => Some(Policy::Pinned),
+        "legacy" => Some(Policy::Legacy),
+        _ => None,
+    }
 }
 
 fn after(value: &str) -> Option<After> {

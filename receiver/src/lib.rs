@@ -3,6 +3,7 @@
 
 pub mod blockdisk;
 pub mod children;
+pub mod connection;
 pub mod disks;
 pub mod donor;
 pub mod evidence;

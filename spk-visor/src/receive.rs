@@ -16,7 +16,7 @@ use thiserror::Error;
 use wire::stage::Stage;
 use wire::{BEACON_PORT, STREAM_PORT};
 
-use crate::cli::Receive;
+use crate::cli::receive::{Policy, Receive};
 use crate::exit::Exit;
 use crate::kernel_net::KernelNetwork;
 
@@ -53,7 +53,7 @@ impl ReceiveError {
 /// # Errors
 /// See [`ReceiveError`]; a donor's mistakes are shown and the next one is waited for.
 pub fn run(options: &Receive) -> Result<(), ReceiveError> {
-    if !options.is_legacy {
+    if options.policy != Policy::Legacy {
         return Err(ReceiveError::NoSession);
     }
     let mut network =

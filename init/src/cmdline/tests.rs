@@ -26,11 +26,42 @@ fn every_key_is_read() {
     let expected = Settings {
         disk: Some("/dev/vda".to_owned()),
         wipe: Some("AB12CD".to_owned()),
-        policy: Some(Policy::Legacy),
+        policy: Policy::Legacy,
+        donor_key: None,
         after: After::Kexec,
         ip: Ip::Static(ip),
     };
     assert_eq!(parse(line), Ok(expected));
+}
+
+#[test]
+fn without_a_word_the_secret_is_asked_for() {
+    assert_eq!(parse("quiet").unwrap().policy, Policy::Secret);
+    for (line, policy) in [
+        ("smv.policy=secret", Policy::Secret),
+        ("smv.policy=pinned", Policy::Pinned),
+        ("smv.policy=legacy", Policy::Legacy),
+    ] {
+        assert_eq!(parse(line).unwrap().policy, policy);
+    }
+}
+
+#[test]
+fn a_donors_key_belongs_to_the_pinned_policy_only() {
+    for line in [
+        "smv.policy=pinned smv.donor-key=abc=",
+        "smv.donor-key=abc= smv.policy=pinned",
+    ] {
+        assert_eq!(parse(line).unwrap().donor_key.as_deref(), Some("abc="));
+    }
+    for line in [
+        "smv.donor-key=abc",
+        "smv.policy=secret smv.donor-key=abc",
+        "smv.donor-key=abc smv.policy=legacy",
+    ] {
+        let error = parse(line).unwrap_err().to_string();
+        assert!(error.contains("smv.policy=pinned"), "{error}");
+    }
 }
 
 #[test]
@@ -83,8 +114,11 @@ fn bad_values_are_named_with_what_was_expected() {
         "smv.disk=\" \"",
         "smv.disk=a\u{1b}b",
         "smv.wipe=",
-        "smv.policy=secret",
+        "smv.policy",
+        "smv.policy=secret,legacy",
         "smv.policy=Legacy",
+        "smv.donor-key=",
+        "smv.donor-key=RWQ",
         "smv.after=halt",
         "smv.after",
         "smv.ip=",

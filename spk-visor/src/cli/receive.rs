@@ -1,49 +1,96 @@
 //! `receive-deploy`: its options and help text.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use lexopt::Parser;
 
-use super::{Argument, Command, UsageError, next, text, unexpected};
+use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 
 /// As it is typed.
 pub const COMMAND: &str = "receive-deploy";
 
 const HELP: &str = "\
-Usage: spk-visor receive-deploy --disk DEV|FILE --legacy [OPTIONS]
+Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
 
-Shows a code, waits for a donor and installs what it sends onto the disk. Ends after the commit; the machine goes on.
+Shows a code and a secret, waits for a donor that knows both and installs what it sends onto the disk. Ends after the
+commit; the machine goes on.
 
   --disk DEV|FILE      the disk to take, or a file that is treated as one. What is on it is lost
-  --legacy             accept the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever is on the network
-                       may send. Needed: the authenticated session is not in this version.
   --wipe SUFFIX        needed when the disk is not blank: the last six characters of its serial number, or its path
+  --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
+                       spk-visor keys new has written)
+  --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
+                       public key. May be given several times; each of the keys will do
+  --floor N            refuse a manifest whose counter is below N
+  --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever
+                       is on the network may send
   --help               this text
 
 ";
+
+/// Whom to take a system from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Who knows the secret that is shown.
+    #[default]
+    Secret,
+    /// Who has the key that belongs to this file.
+    Pinned(PathBuf),
+    /// Anybody.
+    Legacy,
+}
 
 /// What `receive-deploy` was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receive {
     /// A block device, a serial number, or a file.
     pub disk: String,
-    /// The person knows that nothing is authenticated.
-    pub is_legacy: bool,
+    /// The policy.
+    pub policy: Policy,
+    /// Files or public keys: signatures that are good.
+    pub trust: Vec<OsString>,
+    /// The lowest counter that is taken.
+    pub floor: Option<u64>,
     /// Confirms that what is on the disk may go.
     pub wipe: Option<String>,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut disk, mut is_legacy, mut wipe) = (None, false, None);
+    let (mut disk, mut policy, mut wipe) = (None, None, None);
+    let (mut trust, mut floor) = (Vec::new(), None);
     while let Some(argument) = next(parser, COMMAND)? {
-        match argument {
+        let choice = match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
             Argument::Option(name) => match name.as_str() {
-                "disk" => disk = Some(text(parser, COMMAND)?),
-                "legacy" => is_legacy = true,
-                "wipe" => wipe = Some(text(parser, COMMAND)?),
+                "disk" => {
+                    disk = Some(text(parser, COMMAND)?);
+                    continue;
+                }
+                "wipe" => {
+                    wipe = Some(text(parser, COMMAND)?);
+                    continue;
+                }
+                "trust" => {
+                    trust.push(value(parser, COMMAND)?);
+                    continue;
+                }
+                "floor" => {
+                    floor = Some(read_floor(&text(parser, COMMAND)?)?);
+                    continue;
+                }
+                "legacy" => Policy::Legacy,
+                "pinned" => Policy::Pinned(value(parser, COMMAND)?.into()),
                 _ => return Err(unexpected(COMMAND, Argument::Option(name))),
             },
             other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
+        };
+        if policy.replace(choice).is_some() {
+            return Err(UsageError::Missing {
+                command: COMMAND,
+                what: "one of --legacy and --pinned, not both, and once",
+            });
         }
     }
     let disk = disk.ok_or(UsageError::Missing {
@@ -52,25 +99,82 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     })?;
     Ok(Command::Receive(Receive {
         disk,
-        is_legacy,
+        policy: policy.unwrap_or_default(),
+        trust,
+        floor,
         wipe,
     }))
 }
 
+fn read_floor(text: &str) -> Result<u64, UsageError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()); // `parse` would take a plus sign
+    let number = is_plain.then(|| text.parse().ok()).flatten();
+    number.ok_or_else(|| UsageError::Value {
+        option: "--floor",
+        text: text.to_owned(),
+        wanted: "number from 0 to 18446744073709551615",
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Receive;
-    use crate::cli::Command;
+    use super::{Policy, Receive};
+    use crate::cli::{Command, UsageError};
+
+    fn read(line: &str) -> Result<Command, UsageError> {
+        crate::cli::parse(line.split_whitespace().map(Into::into))
+    }
+
+    fn plain() -> Receive {
+        Receive {
+            disk: "/dev/vdb".into(),
+            policy: Policy::Secret,
+            trust: vec![],
+            floor: None,
+            wipe: None,
+        }
+    }
 
     #[test]
-    fn receive_deploy_is_read() {
+    fn a_secret_is_asked_for_when_nothing_else_is_said() {
+        let read = read("receive-deploy --disk /dev/vdb").unwrap();
+        assert_eq!(read, Command::Receive(plain()));
+    }
+
+    #[test]
+    fn every_option_is_read() {
         let expected = Receive {
-            disk: "/dev/vdb".into(),
-            is_legacy: true,
+            policy: Policy::Pinned("/k/a.shim".into()),
+            trust: vec!["/k/one.pub".into(), "RWQ".into()],
+            floor: Some(417),
             wipe: Some("ABC123".into()),
+            ..plain()
         };
-        let line = "receive-deploy --disk /dev/vdb --legacy --wipe ABC123";
-        let read = crate::cli::parse(line.split_whitespace().map(Into::into));
-        assert_eq!(read.unwrap(), Command::Receive(expected));
+        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417";
+        assert_eq!(read(line).unwrap(), Command::Receive(expected));
+        let legacy = Receive {
+            policy: Policy::Legacy,
+            ..plain()
+        };
+        let line = "receive-deploy --disk /dev/vdb --legacy";
+        assert_eq!(read(line).unwrap(), Command::Receive(legacy));
+    }
+
+    #[test]
+    fn two_policies_and_odd_floors_are_refused() {
+        for arguments in [
+            "--legacy --pinned x",
+            "--pinned x --pinned x",
+            "--legacy --legacy",
+            "--floor -1",
+            "--floor +1",
+            "--floor 18446744073709551616",
+            "--floor=",
+            "--trust",
+            "--pinned",
+        ] {
+            let line = format!("receive-deploy --disk d {arguments}");
+            assert!(read(&line).is_err(), "{line}");
+        }
     }
 }

@@ -1,0 +1,112 @@
+//! One donor's connection while it is being judged: its first bytes can be looked at, its reads have a deadline, and whoever
+//! drops it resets it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
+
+use crate::donor::Donor;
+
+/// A donor that is reset unless [`Connection::close`] says otherwise.
+pub struct Connection {
+    /// Gone only in [`Connection::close`] and in `drop`.
+    donor: Option<Box<dyn Donor>>,
+    peer: SocketAddr,
+    /// Looked at and still to be read.
+    opening: Vec<u8>,
+    /// Until when a read may wait, whoever trickles bytes in between.
+    deadline: Option<Instant>,
+}
+
+impl Connection {
+    /// Takes a donor into custody.
+    #[must_use]
+    pub fn new(donor: Box<dyn Donor>) -> Self {
+        Self {
+            peer: donor.peer(),
+            donor: Some(donor),
+            opening: Vec::new(),
+            deadline: None,
+        }
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The way back.
+    ///
+    /// # Errors
+    /// The connection was closed already.
+    pub fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
+        let donor = self.donor.as_ref().ok_or(ErrorKind::NotConnected)?;
+        Ok(donor.writer())
+    }
+
+    /// From now on all reads together must be done within this time; `None`: each may wait as long as a stall.
+    pub fn within(&mut self, time: Option<Duration>) {
+        self.deadline = time.map(|time| Instant::now() + time);
+        if let (None, Some(donor)) = (self.deadline, &mut self.donor) {
+            donor.hurry(Duration::from_secs(STALL_SECONDS));
+        }
+    }
+
+    /// The first four bytes, which are read again afterwards.
+    ///
+    /// # Errors
+    /// The connection broke, or ended before them.
+    pub fn peek(&mut self) -> io::Result<[u8; NAME_LEN_BYTES]> {
+        let mut first = [0; NAME_LEN_BYTES];
+        self.read_exact(&mut first)?;
+        self.opening.splice(0..0, first);
+        Ok(first)
+    }
+
+    /// Closes in order, behind everything that was written.
+    ///
+    /// # Errors
+    /// The connection was gone already.
+    pub fn close(mut self) -> io::Result<()> {
+        let donor = self.donor.take().ok_or(ErrorKind::NotConnected)?;
+        donor.succeed()
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.opening.is_empty() {
+            let len = self.opening.as_slice().read(buf)?;
+            self.opening.drain(..len);
+            return Ok(len);
+        }
+        let donor = self.donor.as_mut().ok_or(ErrorKind::NotConnected)?;
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            donor.hurry(left);
+        }
+        donor.read(buf)
+    }
+}
+
+impl install::records::Source for Connection {
+    fn hurry(&mut self, wait: Duration) {
+        if let Some(donor) = &mut self.donor {
+            donor.hurry(wait);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(donor) = self.donor.take() {
+            donor.fail();
+        }
+    }
+}
