@@ -7,6 +7,8 @@ pub mod connection;
 pub mod disks;
 pub mod donor;
 pub mod evidence;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
 pub mod gate;
 pub mod inventory;
 pub mod picture;

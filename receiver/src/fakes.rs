@@ -1,0 +1,351 @@
+//! A machine for tests that have no kernel to spare: file systems that are directories, a network of socket pairs, a screen
+//! that remembers, and the smallest system that can be installed. Only with the feature `fakes`; never shipped.
+
+// Test code: a failure here is a failed test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use install::disk::Disk;
+use install::layout::Layout;
+use install::volumes::{Volumes, VolumesError};
+use wire::stage::Stage;
+
+use crate::donor::{Donor, Network};
+use crate::screen::Screen;
+
+/// No event of a test takes longer; reaching it fails the test.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory for the length of a test.
+#[derive(Debug)]
+pub struct TestDir(PathBuf);
+
+impl TestDir {
+    /// Made now, removed when dropped.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let name = format!("smv-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path); // left by a run that was killed
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file of 2 GiB and no blocks, to be deployed to.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        let path = self.0.join("disk.img");
+        fs::File::create(&path).unwrap().set_len(2 << 30).unwrap();
+        path
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // a test's leftovers harm nobody
+    }
+}
+
+/// The root file system as a directory, new at each mount.
+#[derive(Debug)]
+pub struct PlainVolumes {
+    root: PathBuf,
+}
+
+impl PlainVolumes {
+    /// The root will be here.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+}
+
+impl Volumes for PlainVolumes {
+    fn mount(&mut self, _: &mut dyn Disk, _: &Layout) -> Result<OwnedFd, VolumesError> {
+        let _ = fs::remove_dir_all(&self.root); // of the deploy before
+        fs::create_dir_all(&self.root).unwrap();
+        Ok(fs::File::open(&self.root).unwrap().into())
+    }
+
+    fn unmount(&mut self, _: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError> {
+        drop(root);
+        Ok(())
+    }
+}
+
+/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are.
+#[derive(Debug, Default)]
+pub struct Lines {
+    lines: Mutex<Vec<String>>,
+    changed: Condvar,
+}
+
+impl Lines {
+    fn push(&self, line: String) {
+        self.lines.lock().unwrap().push(line);
+        self.changed.notify_all();
+    }
+
+    /// All so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Waits for the first line behind the first `skip` ones that contains `part`; returns its index and itself.
+    #[must_use]
+    pub fn wait_for(&self, skip: usize, part: &str) -> (usize, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lines.lock().unwrap();
+        loop {
+            let found = lines.iter().enumerate().skip(skip);
+            if let Some((index, line)) = { found }.find(|(_, line)| line.contains(part)) {
+                return (index, line.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line with {part:?} in {lines:#?}");
+            lines = self.changed.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+}
+
+impl Screen for Lines {
+    fn stage(&self, stage: Stage, facts: &str) {
+        self.push(format!("smv {stage}: {facts}"));
+    }
+
+    fn hint(&self, text: &str) {
+        self.push(text.to_owned());
+    }
+
+    fn warning(&self, text: &str) {
+        self.push(format!("warning: {text}"));
+    }
+}
+
+/// A network whose connections a test makes.
+#[derive(Debug)]
+pub struct PairNetwork {
+    coming: Receiver<UnixStream>,
+    codes: Arc<Mutex<Vec<String>>>,
+    endings: Arc<Mutex<Vec<&'static str>>>,
+    connections: u16,
+}
+
+/// The donors' side of it. When it is dropped, the network is gone.
+#[derive(Clone, Debug)]
+pub struct Plug {
+    going: Sender<UnixStream>,
+    /// The code of each call of `accept`.
+    pub codes: Arc<Mutex<Vec<String>>>,
+    /// How connections ended on the target's side: `fin` or `rst`.
+    pub endings: Arc<Mutex<Vec<&'static str>>>,
+}
+
+/// Both sides of a new network.
+#[must_use]
+pub fn network() -> (Plug, PairNetwork) {
+    let (going, coming) = channel();
+    let (codes, endings) = <(Arc<Mutex<Vec<_>>>, Arc<Mutex<Vec<_>>>)>::default();
+    let plug = Plug {
+        going,
+        codes: Arc::clone(&codes),
+        endings: Arc::clone(&endings),
+    };
+    let network = PairNetwork {
+        coming,
+        codes,
+        endings,
+        connections: 0,
+    };
+    (plug, network)
+}
+
+impl Plug {
+    /// Connects; the target takes it when it waits for a donor.
+    #[must_use]
+    pub fn connect(&self) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        ours.set_write_timeout(Some(PATIENCE)).unwrap();
+        self.going.send(theirs).unwrap();
+        ours
+    }
+}
+
+impl Network for PairNetwork {
+    fn accept(&mut self, code: &str, _opening_len: usize) -> io::Result<Box<dyn Donor>> {
+        self.codes.lock().unwrap().push(code.to_owned());
+        let stream = self
+            .coming
+            .recv_timeout(PATIENCE)
+            .map_err(|error| match error {
+                RecvTimeoutError::Disconnected => io::Error::other("no interface is left"),
+                RecvTimeoutError::Timeout => panic!("a test left its target waiting"),
+            })?;
+        self.connections += 1;
+        Ok(Box::new(PairDonor {
+            stream,
+            port: self.connections,
+            endings: Arc::clone(&self.endings),
+        }))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        vec![]
+    }
+}
+
+/// One end of a socket pair.
+struct PairDonor {
+    stream: UnixStream,
+    port: u16,
+    endings: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Read for PairDonor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buf).map_err(timed_out)
+    }
+}
+
+/// The way back over it.
+struct PairWriter(UnixStream);
+
+impl Write for PairWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// socket(7) says EAGAIN when a timeout has passed.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+impl Donor for PairDonor {
+    fn peer(&self) -> SocketAddr {
+        SocketAddr::from(([10, 9, 0, 1], self.port))
+    }
+
+    fn hurry(&mut self, wait: Duration) {
+        let wait = wait.max(Duration::from_millis(1)); // zero would mean for ever
+        self.stream.set_read_timeout(Some(wait)).unwrap();
+    }
+
+    fn writer(&self) -> Box<dyn Write + Send> {
+        let stream = self.stream.try_clone().unwrap();
+        stream.set_write_timeout(Some(PATIENCE / 4)).unwrap();
+        Box::new(PairWriter(stream))
+    }
+
+    fn succeed(mut self: Box<Self>) -> io::Result<()> {
+        self.endings.lock().unwrap().push("fin");
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let _ = io::copy(&mut self.stream, &mut io::sink()); // until the donor closes too
+        Ok(())
+    }
+
+    fn fail(self: Box<Self>) {
+        self.endings.lock().unwrap().push("rst");
+        let _ = self.stream.shutdown(Shutdown::Both); // the donor may be gone already
+    }
+}
+
+/// A package of these files, packed as `.tar.zst`, owned by whoever runs the test.
+#[must_use]
+pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let owner = fs::metadata(std::env::current_exe().unwrap()).unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(u64::from(owner.uid()));
+        header.set_gid(u64::from(owner.gid()));
+        header.set_mtime(1);
+        tar.append_data(&mut header, path, *content).unwrap();
+    }
+    zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
+}
+
+/// The packages of the smallest system that can be installed, with `ballast` bytes that no packer makes smaller.
+#[must_use]
+pub fn system(ballast: usize) -> Vec<(String, Vec<u8>)> {
+    let mut state = 1_u32;
+    let noise = (0..ballast).map(|_| {
+        // Xorshift: small, seeded, good enough to be incompressible.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_be_bytes()[0]
+    });
+    let noise: Vec<u8> = noise.collect();
+    let base = package(&[
+        ("boot/vmlinuz-6.12", b"a kernel"),
+        ("etc/fstab", b"/dev/sda1 / ext3 defaults 0 1\n"),
+        ("etc/os-release", b"PRETTY_NAME=Test\n"),
+        ("var/ballast", &noise),
+    ]);
+    let grub = package(&[
+        ("usr/lib/smechvisor/grub/grubx64.efi", b"MZ"),
+        ("usr/lib/smechvisor/grub/boot.img", &boot_img()),
+        ("usr/lib/smechvisor/grub/core.img", &core_img(40_000)),
+    ]);
+    vec![
+        ("smechvisor-base.tar.zst".to_owned(), base),
+        ("bootloader-grub.tar.zst".to_owned(), grub),
+    ]
+}
+
+/// What GRUB's `boot.S` lays out, and nothing else.
+fn boot_img() -> Vec<u8> {
+    let mut image = vec![0xF4; 512];
+    image[0x5A..0x5C].copy_from_slice(&[0x00, 0x80]);
+    image[0x5C..0x64].copy_from_slice(&1_u64.to_le_bytes());
+    image[0x64..0x68].copy_from_slice(&[0xFF, 0xFA, 0xEB, 0x05]);
+    image[0x1FE..].copy_from_slice(&[0x55, 0xAA]);
+    image
+}
+
+/// What grub-mkimage leaves of a core.img, and nothing else.
+fn core_img(len: usize) -> Vec<u8> {
+    let mut image = vec![0xF4; len];
+    image[0x1E8..0x200].fill(0);
+    image[0x1F4] = 2;
+    let behind = u16::try_from(len.div_ceil(512) - 1).unwrap();
+    image[0x1FC..0x1FE].copy_from_slice(&behind.to_le_bytes());
+    image[0x1FE..0x200].copy_from_slice(&0x820_u16.to_le_bytes());
+    image
+}
