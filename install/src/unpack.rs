@@ -8,8 +8,8 @@
 //! with openat2(2) `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV`: `lib/modules/…` of a second package goes
 //! through the `lib -> usr/lib` of the first one, and an absolute or `..` target cannot leave, it means what it will mean to
 //! the installed system. `RESOLVE_BENEATH` would refuse the absolute targets that real systems contain (`/var/run -> /run`).
-//! A package that goes through a symbolic link it has made itself is refused: no honest archiver writes that, and every
-//! traversal attack does. The last component is never followed: it is created anew, after unlinking what was there.
+//! A package that goes through a symbolic link it has made itself, under whatever name, is refused: no honest archiver
+//! writes that, and every traversal attack does. The last component is never followed: it is created anew, after unlinking what was there.
 //!
 //! A directory where an earlier package has a symbolic link to a directory keeps the link, as dpkg(1) does; where an earlier
 //! package has anything else but a directory, it is replaced. A directory is never replaced by something else.
@@ -35,7 +35,7 @@ use wire::outcome::Outcome;
 
 use crate::decode::DecodeError;
 use blocks::{Blocks, Content};
-use member::{Entry, Kind};
+use member::Entry;
 use name::NameFault;
 use seen::Seen;
 use tree::Tree;
@@ -223,7 +223,7 @@ pub enum Refusal {
     /// Something else stands where it should go.
     #[error("there is a directory of this name already")]
     DirectoryInTheWay,
-    /// Only a directory can be the root itself or end in a slash.
+    /// Only a directory can be the root itself, or end in a slash or a dot component.
     #[error("it is not a directory but is named like one")]
     NamedLikeADirectory,
     /// Too many entries.
@@ -270,6 +270,9 @@ pub enum Refusal {
     /// The same keyword twice.
     #[error("its extended header has {0} twice")]
     PaxRepeated(Shown),
+    /// More extended attributes than a file system of ours could hold.
+    #[error("its extended header has more than {0} extended attributes")]
+    TooManyAttributes(usize),
     /// A keyword whose loss would change the system.
     #[error("its extended header has {0}, which is not supported")]
     PaxUnsupported(Shown),
@@ -369,8 +372,7 @@ fn walk<R: Read, S: Sink>(
         if unpacked.entries >= limits.entries {
             return Err(blocks.refuse(Refusal::TooManyEntries(limits.entries)));
         }
-        let is_link = matches!(entry.kind, Kind::Symlink(_));
-        seen.admit(&entry.path, is_link)
+        seen.admit(&entry.path, &entry.kind)
             .map_err(|reason| blocks.refuse(reason))?;
         let len = entry.kind.content_bytes();
         let mut content = blocks.content(len);

@@ -180,7 +180,10 @@ impl<'a> Raw<'a> {
         let sum = sum.fold(spaces, |sum, (_, byte)| {
             sum.saturating_add(u64::from(*byte))
         });
-        if number(&header.as_old().cksum) != Some(i128::from(sum)) {
+        // Octal only: base 256 is for what does not fit.
+        let cksum = &header.as_old().cksum;
+        let is_octal = cksum.first().is_some_and(u8::is_ascii);
+        if !is_octal || number(cksum) != Some(i128::from(sum)) {
             return Err(Refusal::Checksum);
         }
         let fields = header.as_old();
@@ -227,9 +230,10 @@ impl<'a> Raw<'a> {
         };
         let len = self.agreed_size(extended.size)?;
         let kind = self.entry_kind(len, link)?;
-        let ends_in_slash = path.ends_with(b"/");
+        // As open(2) takes them: what stands before `/` or `/.` is a directory.
+        let names_directory = path.ends_with(b"/") || path.ends_with(b"/.");
         let path = Name::parse(&path).map_err(Refusal::Path)?;
-        if kind != Kind::Directory && (ends_in_slash || path.is_root()) {
+        if kind != Kind::Directory && (names_directory || path.is_root()) {
             return Err(Refusal::NamedLikeADirectory);
         }
         if !matches!(kind, Kind::File { .. }) && len != 0 {

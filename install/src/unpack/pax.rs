@@ -10,6 +10,9 @@ use super::Shown;
 pub const HEADER_BYTES_MAX: u64 = 256 << 10;
 /// Longest name of an extended attribute (XATTR_NAME_MAX).
 const XATTR_NAME_MAX: usize = 255;
+/// Most extended attributes of one entry: ext4 keeps them in one block of 4 KiB, where 256 empty ones of one letter each do
+/// not fit. Each new one is compared with all before it.
+const XATTRS_MAX: usize = 256;
 /// Information that belongs to the archive's origin and not to the installed system.
 const PASSED_OVER: [&[u8]; 10] = [
     b"atime",
@@ -102,6 +105,9 @@ impl Extended {
     fn add_xattr(&mut self, name: &[u8], value: &[u8]) -> Result<bool, Refusal> {
         if name.is_empty() || name.len() > XATTR_NAME_MAX || name.contains(&0) {
             return Err(Refusal::PaxUnsupported(Shown::of(name)));
+        }
+        if self.xattrs.len() >= XATTRS_MAX {
+            return Err(Refusal::TooManyAttributes(XATTRS_MAX));
         }
         let repeated = self.xattrs.iter().any(|xattr| xattr.name == name);
         self.xattrs.push(Xattr {

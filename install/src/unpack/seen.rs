@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use super::member::Kind;
 use super::name::{Name, prefixes};
 use super::{Refusal, Shown};
 
@@ -13,7 +14,7 @@ use super::{Refusal, Shown};
 pub struct Seen {
     keys: [RandomState; 2],
     paths: HashSet<u128>,
-    /// Those of `paths` that are symbolic links.
+    /// Those of `paths` that are symbolic links, under every name that this package gives them.
     links: HashSet<u128>,
     /// The directory of the last admitted path: the way to it need not be looked at again, as nothing on it can have
     /// become a link since without occurring twice.
@@ -26,16 +27,33 @@ impl Seen {
         u128::from(high.hash_one(path)) << 64 | u128::from(low.hash_one(path))
     }
 
-    /// Remembers a path, unless this package had it before or has made the way to it a symbolic link.
-    pub fn admit(&mut self, path: &Name, is_link: bool) -> Result<(), Refusal> {
+    /// Refuses a way that leads through a symbolic link of this package.
+    fn expect_plain_way(&self, way: &[u8]) -> Result<(), Refusal> {
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        match prefixes(way).find(|way| self.links.contains(&self.hash(way))) {
+            Some(link) => Err(Refusal::ThroughOwnLink(Shown::of(link))),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a path, unless this package had it before or has made the way to it a symbolic link. Another name of a
+    /// symbolic link is one too.
+    pub fn admit(&mut self, path: &Name, kind: &Kind) -> Result<(), Refusal> {
         let parent = path.parent();
-        if parent != self.way
-            && !self.links.is_empty()
-            && let Some(link) = prefixes(parent).find(|way| self.links.contains(&self.hash(way)))
-        {
-            return Err(Refusal::ThroughOwnLink(Shown::of(link)));
+        if parent != self.way {
+            self.expect_plain_way(parent)?;
         }
         parent.clone_into(&mut self.way);
+        let is_link = match kind {
+            Kind::Symlink(_) => true,
+            Kind::HardLink(target) => {
+                self.expect_plain_way(target.parent())?;
+                self.links.contains(&self.hash(target.as_bytes()))
+            }
+            _ => false,
+        };
         let hash = self.hash(path.as_bytes());
         self.paths.try_reserve(1).map_err(|_| Refusal::Memory)?;
         if !self.paths.insert(hash) {
