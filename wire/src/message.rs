@@ -1,0 +1,621 @@
+//! The messages inside a session's sealed channel (`protocol.md` 3.3): `kind (1) length (4) payload`.
+//!
+//! In: a header's five bytes, then a payload that its kind allows. Out: a [`Message`] that borrows from it, or why not; and
+//! back as [`Emitted`]: a few bytes of fields, then the caller's own bytes, nothing copied. What a peer claims is within the
+//! limits below before anybody makes room for it.
+
+mod emit;
+mod text;
+
+use crate::outcome::Outcome;
+use crate::stage::Stage;
+use core::fmt;
+use thiserror::Error;
+
+pub use emit::Emitted;
+pub use text::Text;
+
+/// Bytes before a payload: kind and length.
+pub const HEADER_LEN: usize = 5;
+/// Longest manifest, in bytes.
+pub const MANIFEST_MAX: usize = 1 << 20;
+/// Longest signature: a whole `.minisig` file with its comments, in bytes.
+pub const SIGNATURE_MAX: usize = 1024;
+/// Chunks of all files of one manifest.
+pub const CHUNKS_MAX: u32 = 65_536;
+/// Bytes of one chunk's hash (SHA-256).
+pub const HASH_LEN: usize = 32;
+/// Longest chunk lists, all files together, in bytes.
+pub const CHUNK_LISTS_MAX: usize = CHUNKS_MAX as usize * HASH_LEN;
+/// Longest chunk, in bytes.
+pub const CHUNK_MAX: usize = 1 << 20;
+/// Longest name of a disk in [`Message::Accept`], in bytes.
+pub const DISK_MAX: usize = 512;
+/// Longest reason in [`Message::Reject`] and [`Message::Failed`], in bytes.
+pub const REASON_MAX: usize = 4096;
+/// Longest line in [`Message::Log`], in bytes.
+pub const LINE_MAX: usize = 1024;
+
+/// Fields of [`Message::Data`] before the chunk's bytes.
+const DATA_FIELDS: usize = 2 + 4 + 1;
+/// Fields of [`Message::Progress`].
+const PROGRESS_LEN: usize = 1 + 2 + 4 + 8 + 8;
+/// Flag of [`Message::Data`]: the last chunk of its file.
+const LAST: u8 = 1;
+
+/// One end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Sends an image.
+    Donor,
+    /// Takes it.
+    Target,
+}
+
+/// The kinds of messages; the numbers go on where the handshake's M1 to M4 end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// What will be sent.
+    Manifest = 5,
+    /// It will be taken, from this chunk on.
+    Accept = 6,
+    /// It will not.
+    Reject = 7,
+    /// One chunk.
+    Data = 8,
+    /// Where the target is.
+    Progress = 9,
+    /// A line for the donor's terminal.
+    Log = 10,
+    /// The deploy failed.
+    Failed = 11,
+    /// The deploy is committed.
+    Installed = 12,
+    /// What the target does now.
+    Boot = 13,
+}
+
+impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Kind; 9] = [
+        Kind::Manifest,
+        Kind::Accept,
+        Kind::Reject,
+        Kind::Data,
+        Kind::Progress,
+        Kind::Log,
+        Kind::Failed,
+        Kind::Installed,
+        Kind::Boot,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Who may send it.
+    #[must_use]
+    pub const fn sender(self) -> End {
+        match self {
+            Kind::Manifest | Kind::Data | Kind::Boot => End::Donor,
+            Kind::Accept
+            | Kind::Reject
+            | Kind::Progress
+            | Kind::Log
+            | Kind::Failed
+            | Kind::Installed => End::Target,
+        }
+    }
+
+    /// Longest payload, in bytes.
+    #[must_use]
+    pub const fn payload_max(self) -> usize {
+        match self {
+            Kind::Manifest => 4 + MANIFEST_MAX + 2 + SIGNATURE_MAX + CHUNK_LISTS_MAX,
+            Kind::Accept => 2 + 4 + DISK_MAX,
+            Kind::Reject => 2 + REASON_MAX,
+            Kind::Data => DATA_FIELDS + CHUNK_MAX,
+            Kind::Progress => PROGRESS_LEN,
+            Kind::Log => 1 + LINE_MAX,
+            Kind::Failed => REASON_MAX,
+            Kind::Installed => HASH_LEN,
+            Kind::Boot => 1,
+        }
+    }
+
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// A message's kind and the length of the payload that follows, which its kind allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Which message.
+    pub kind: Kind,
+    /// Bytes of payload, at most [`Kind::payload_max`].
+    pub len_bytes: usize,
+}
+
+impl Header {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// No such kind, or longer than the kind allows.
+    pub fn parse(field: [u8; HEADER_LEN]) -> Result<Self, MessageError> {
+        let [number, length @ ..] = field;
+        let kind = Kind::of(number).ok_or(MessageError::Kind { number })?;
+        let claimed = u32::from_be_bytes(length);
+        let len_bytes = usize::try_from(claimed).unwrap_or(usize::MAX);
+        if len_bytes > kind.payload_max() {
+            return Err(MessageError::Length { kind, claimed });
+        }
+        Ok(Self { kind, len_bytes })
+    }
+}
+
+/// A place in what a manifest announces: this chunk is wanted next, everything before it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Next {
+    /// Number of the file, from 0 in the manifest's order; as many as there are files: nothing is wanted any more.
+    pub file: u16,
+    /// Number of the chunk within it, from 0.
+    pub chunk: u32,
+}
+
+/// Why a manifest is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum RejectCode {
+    /// The manifest, its signature or its chunk lists.
+    Manifest = 1,
+    /// No disk may be taken, or none is large enough.
+    NoDisk = 2,
+    /// Another deploy took this one's place.
+    Superseded = 3,
+    /// A deploy is under way that cannot be given up any more.
+    Busy = 4,
+    /// The target itself is in trouble.
+    Internal = 5,
+}
+
+impl RejectCode {
+    /// Every code.
+    pub const ALL: [RejectCode; 5] = [
+        RejectCode::Manifest,
+        RejectCode::NoDisk,
+        RejectCode::Superseded,
+        RejectCode::Busy,
+        RejectCode::Internal,
+    ];
+}
+
+/// How important a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Something ended.
+    Error = 1,
+    /// It goes on with less.
+    Warning = 2,
+    /// For those who watch.
+    Info = 3,
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Level; 3] = [Level::Error, Level::Warning, Level::Info];
+}
+
+/// What a target does when it is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum After {
+    /// What its own command line says.
+    TargetsChoice = 0,
+    /// Starts the new kernel at once.
+    Kexec = 1,
+    /// Through the firmware.
+    Reboot = 2,
+    /// Off.
+    Poweroff = 3,
+}
+
+impl After {
+    /// Every choice.
+    pub const ALL: [After; 4] = [
+        After::TargetsChoice,
+        After::Kexec,
+        After::Reboot,
+        After::Poweroff,
+    ];
+}
+
+/// One message; see [`Kind`] for who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Unchecked: only `install::trust` may believe it.
+    Manifest {
+        /// Its exact bytes.
+        manifest: &'a [u8],
+        /// The whole `.minisig` file; empty when unsigned.
+        signature: &'a [u8],
+        /// [`HASH_LEN`] bytes for each chunk, file after file.
+        chunk_lists: &'a [u8],
+    },
+    /// The target is ready.
+    Accept {
+        /// Where to begin, or go on.
+        next: Next,
+        /// The disk that is taken.
+        disk: Text<'a>,
+    },
+    /// The target closes after it.
+    Reject {
+        /// For programs.
+        code: RejectCode,
+        /// For people.
+        text: Text<'a>,
+    },
+    /// Unchecked bytes of a file.
+    Data {
+        /// Which chunk it claims to be.
+        place: Next,
+        /// Is it the last one of its file?
+        is_last: bool,
+        /// At most [`CHUNK_MAX`].
+        bytes: &'a [u8],
+    },
+    /// Where the target is.
+    Progress {
+        /// What it does.
+        stage: Stage,
+        /// All before it is acknowledged.
+        next: Next,
+        /// Bytes of packages since the deploy began.
+        received_bytes: u64,
+        /// Bytes unpacked from them.
+        unpacked_bytes: u64,
+    },
+    /// One line.
+    Log {
+        /// How important.
+        level: Level,
+        /// The line.
+        text: Text<'a>,
+    },
+    /// The target closes after it.
+    Failed {
+        /// The chain of reasons, outermost first.
+        text: Text<'a>,
+    },
+    /// The disk is complete.
+    Installed {
+        /// SHA-256 of the manifest's bytes.
+        manifest_sha256: [u8; HASH_LEN],
+    },
+    /// The donor's last word.
+    Boot {
+        /// What the target does now.
+        after: After,
+    },
+}
+
+/// Why a message is none, or cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MessageError {
+    /// No message has this number.
+    #[error("a message of kind {number}, which there is not")]
+    Kind {
+        /// Claimed by the peer.
+        number: u8,
+    },
+    /// Longer than the kind allows.
+    #[error("{kind} of {claimed} bytes; {} is the most", kind.payload_max())]
+    Length {
+        /// Which.
+        kind: Kind,
+        /// Claimed by the peer.
+        claimed: u32,
+    },
+    /// Shorter than its own fields.
+    #[error("{kind} ends after {len_bytes} bytes, before its {field}")]
+    Short {
+        /// Which.
+        kind: Kind,
+        /// Its payload.
+        len_bytes: usize,
+        /// What is missing.
+        field: &'static str,
+    },
+    /// Bytes behind its last field.
+    #[error("{kind} goes on behind its last field, {left} bytes")]
+    Long {
+        /// Which.
+        kind: Kind,
+        /// How many.
+        left: usize,
+    },
+    /// A part that may be no longer.
+    #[error("the {field} of {kind} has {claimed} bytes; {max} is the most")]
+    Part {
+        /// Which.
+        kind: Kind,
+        /// Of what.
+        field: &'static str,
+        /// Its length.
+        claimed: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A number with no meaning.
+    #[error("the {field} of {kind} is {value}, which means nothing")]
+    Value {
+        /// Which.
+        kind: Kind,
+        /// Of what.
+        field: &'static str,
+        /// What stands there.
+        value: u32,
+    },
+    /// A part that may not be empty.
+    #[error("the {field} of {kind} is empty")]
+    Empty {
+        /// Which.
+        kind: Kind,
+        /// Of what.
+        field: &'static str,
+    },
+    /// Chunk lists are made of whole hashes.
+    #[error("chunk lists of {len_bytes} bytes are not made of hashes of {HASH_LEN}")]
+    HalfHash {
+        /// Their length.
+        len_bytes: usize,
+    },
+    /// Not UTF-8.
+    #[error("the text of {kind} is not UTF-8 at byte {at}")]
+    NotText {
+        /// Which.
+        kind: Kind,
+        /// Where in the text.
+        at: usize,
+    },
+}
+
+impl MessageError {
+    /// Whoever sends it is refused; its connection is closed.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        Outcome::Refuse
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads the payload of a message of this kind.
+    ///
+    /// # Errors
+    /// Anything that [`Message::emit`] would not have written.
+    pub fn parse(kind: Kind, payload: &'a [u8]) -> Result<Self, MessageError> {
+        let mut fields = Fields {
+            kind,
+            len_bytes: payload.len(),
+            rest: payload,
+        };
+        let message = match kind {
+            Kind::Manifest => fields.manifest()?,
+            Kind::Accept => Self::Accept {
+                next: fields.next()?,
+                disk: fields.text(DISK_MAX)?,
+            },
+            Kind::Reject => Self::Reject {
+                code: fields.reject_code()?,
+                text: fields.text(REASON_MAX)?,
+            },
+            Kind::Data => fields.data()?,
+            Kind::Progress => Self::Progress {
+                stage: fields.one_of("stage", Stage::ALL, |stage| stage as u8)?,
+                next: fields.next()?,
+                received_bytes: u64::from_be_bytes(fields.array("bytes received")?),
+                unpacked_bytes: u64::from_be_bytes(fields.array("bytes unpacked")?),
+            },
+            Kind::Log => Self::Log {
+                level: fields.one_of("level", Level::ALL, |level| level as u8)?,
+                text: fields.text(LINE_MAX)?,
+            },
+            Kind::Failed => Self::Failed {
+                text: fields.text(REASON_MAX)?,
+            },
+            Kind::Installed => Self::Installed {
+                manifest_sha256: fields.array("digest")?,
+            },
+            Kind::Boot => Self::Boot {
+                after: fields.one_of("order", After::ALL, |after| after as u8)?,
+            },
+        };
+        match fields.rest.len() {
+            0 => Ok(message),
+            left => Err(MessageError::Long { kind, left }),
+        }
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Message::Manifest { .. } => Kind::Manifest,
+            Message::Accept { .. } => Kind::Accept,
+            Message::Reject { .. } => Kind::Reject,
+            Message::Data { .. } => Kind::Data,
+            Message::Progress { .. } => Kind::Progress,
+            Message::Log { .. } => Kind::Log,
+            Message::Failed { .. } => Kind::Failed,
+            Message::Installed { .. } => Kind::Installed,
+            Message::Boot { .. } => Kind::Boot,
+        }
+    }
+
+    /// The message as it goes over the wire, header included. A text that is too long is cut.
+    ///
+    /// # Errors
+    /// A manifest, signature, chunk list or chunk outside the limits.
+    pub fn emit(&self) -> Result<Emitted<'a>, MessageError> {
+        emit::emit(self)
+    }
+}
+
+/// A payload, read from its beginning.
+struct Fields<'a> {
+    kind: Kind,
+    len_bytes: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], MessageError> {
+        let (head, tail) = self.rest.split_at_checked(len).ok_or(MessageError::Short {
+            kind: self.kind,
+            len_bytes: self.len_bytes,
+            field,
+        })?;
+        self.rest = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], MessageError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, field)?);
+        Ok(array)
+    }
+
+    /// All that is left.
+    fn tail(&mut self, max: usize, field: &'static str) -> Result<&'a [u8], MessageError> {
+        let bytes = core::mem::take(&mut self.rest);
+        within(self.kind, field, bytes, max)?;
+        Ok(bytes)
+    }
+
+    fn text(&mut self, max: usize) -> Result<Text<'a>, MessageError> {
+        let bytes = self.tail(max, "text")?;
+        match core::str::from_utf8(bytes) {
+            Ok(text) => Ok(Text::new(text)),
+            Err(error) => Err(MessageError::NotText {
+                kind: self.kind,
+                at: error.valid_up_to(),
+            }),
+        }
+    }
+
+    fn next(&mut self) -> Result<Next, MessageError> {
+        Ok(Next {
+            file: u16::from_be_bytes(self.array("file")?),
+            chunk: u32::from_be_bytes(self.array("chunk")?),
+        })
+    }
+
+    fn one_of<T: Copy, const N: usize>(
+        &mut self,
+        field: &'static str,
+        all: [T; N],
+        number: fn(T) -> u8,
+    ) -> Result<T, MessageError> {
+        let [value] = self.array(field)?;
+        let found = all.into_iter().find(|one| number(*one) == value);
+        found.ok_or(self.meaningless(field, u32::from(value)))
+    }
+
+    fn reject_code(&mut self) -> Result<RejectCode, MessageError> {
+        let value = u16::from_be_bytes(self.array("code")?);
+        let found = RejectCode::ALL
+            .into_iter()
+            .find(|code| *code as u16 == value);
+        found.ok_or(self.meaningless("code", u32::from(value)))
+    }
+
+    const fn meaningless(&self, field: &'static str, value: u32) -> MessageError {
+        MessageError::Value {
+            kind: self.kind,
+            field,
+            value,
+        }
+    }
+
+    fn manifest(&mut self) -> Result<Message<'a>, MessageError> {
+        let claimed = u32::from_be_bytes(self.array("manifest's length")?);
+        let len = self.part("manifest", u64::from(claimed), MANIFEST_MAX)?;
+        let manifest = self.take(len, "manifest")?;
+        let claimed = u16::from_be_bytes(self.array("signature's length")?);
+        let len = self.part("signature", u64::from(claimed), SIGNATURE_MAX)?;
+        let signature = self.take(len, "signature")?;
+        let chunk_lists = self.tail(CHUNK_LISTS_MAX, "chunk lists")?;
+        check_manifest(manifest, chunk_lists)?;
+        Ok(Message::Manifest {
+            manifest,
+            signature,
+            chunk_lists,
+        })
+    }
+
+    /// A claimed length, within its limit.
+    fn part(&self, field: &'static str, claimed: u64, max: usize) -> Result<usize, MessageError> {
+        let claimed = usize::try_from(claimed).unwrap_or(usize::MAX);
+        if claimed > max {
+            return Err(MessageError::Part {
+                kind: self.kind,
+                field,
+                claimed,
+                max,
+            });
+        }
+        Ok(claimed)
+    }
+
+    fn data(&mut self) -> Result<Message<'a>, MessageError> {
+        let place = self.next()?;
+        let [flags] = self.array("flags")?;
+        if flags & !LAST != 0 {
+            return Err(self.meaningless("flags", u32::from(flags)));
+        }
+        let bytes = self.tail(CHUNK_MAX, "chunk")?;
+        Ok(Message::Data {
+            place,
+            is_last: flags == LAST,
+            bytes,
+        })
+    }
+}
+
+fn within(kind: Kind, field: &'static str, bytes: &[u8], max: usize) -> Result<(), MessageError> {
+    if bytes.len() > max {
+        return Err(MessageError::Part {
+            kind,
+            field,
+            claimed: bytes.len(),
+            max,
+        });
+    }
+    Ok(())
+}
+
+fn check_manifest(manifest: &[u8], chunk_lists: &[u8]) -> Result<(), MessageError> {
+    if manifest.is_empty() {
+        return Err(MessageError::Empty {
+            kind: Kind::Manifest,
+            field: "manifest",
+        });
+    }
+    if !chunk_lists.len().is_multiple_of(HASH_LEN) {
+        return Err(MessageError::HalfHash {
+            len_bytes: chunk_lists.len(),
+        });
+    }
+    Ok(())
+}
