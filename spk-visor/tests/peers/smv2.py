@@ -1,0 +1,306 @@
+"""Both ends of the session of protocol.md 3 and 4, written from that document alone; it shares no code with the crate.
+
+usage: smv2.py donor  HOST PORT CODE POLICY NAME=LENGTH...    sends packages whose data repeats the bytes 0 to 250
+       smv2.py target CODE POLICY [break AFTER]               listens on a free port and prints it; takes one deploy
+
+POLICY is `secret=9D4TX2WM`, or `pinned=OWN_PRIVATE_KEY,OTHERS_PUBLIC_KEY` in hexadecimal. `break AFTER` resets the connection after
+that many chunks, once, and goes on where it was when the donor pairs again.
+
+Prints one line per event: `paired ...`, `accept FILE CHUNK DISK`, `reject CODE TEXT`, `progress STAGE`, `installed DIGEST`, `boot AFTER`,
+`NAME LENGTH SHA256`, `broken ...`. Exit status 0: the deploy ended with Installed and Boot.
+"""
+
+import hashlib
+import os
+import socket
+import struct
+import sys
+
+from crypto import Noise, Spake2, hkdf, sha256
+
+CHUNK = 65536
+MANIFEST, ACCEPT, REJECT, DATA, PROGRESS, LOG, FAILED, INSTALLED, BOOT = range(5, 14)
+STAGES = (
+    "starting network waiting accepted planned formatting receiving finishing committing installed leaving failed"
+).split()
+
+
+class Broken(Exception):
+    """The connection, or what came over it."""
+
+
+def exactly(peer, length):
+    data = bytearray()
+    while len(data) < length:
+        part = peer.recv(min(length - len(data), 1 << 16))
+        if not part:
+            raise Broken(f"closed {length - len(data)} bytes early")
+        data += part
+    return bytes(data)
+
+
+class Channel:
+    """protocol.md 3.3: records below, messages above."""
+
+    def __init__(self, peer, ciphers):
+        self.peer, (self.sending, self.receiving) = peer, ciphers
+        self.plain = bytearray()
+
+    def send(self, kind, payload):
+        data = struct.pack(">BI", kind, len(payload)) + payload
+        # Records of odd sizes: where they end means nothing.
+        step = 65519 if len(data) > 4096 else 3
+        for at in range(0, len(data), step):
+            sealed = self.sending.seal(b"", data[at : at + step])
+            self.peer.sendall(struct.pack(">H", len(sealed)) + sealed)
+
+    def exactly(self, length):
+        while len(self.plain) < length:
+            (size,) = struct.unpack(">H", exactly(self.peer, 2))
+            if size < 17:
+                raise Broken(f"a record of {size} bytes")
+            self.plain += self.receiving.unseal(b"", exactly(self.peer, size))
+        data = bytes(self.plain[:length])
+        del self.plain[:length]
+        return data
+
+    def receive(self):
+        kind, length = struct.unpack(">BI", self.exactly(5))
+        if length > 4 << 20:
+            raise Broken(f"a message of {length} bytes")
+        return kind, self.exactly(length)
+
+
+class Policy:
+    """What this end was told."""
+
+    def __init__(self, text):
+        name, value = text.split("=")
+        self.byte = {"secret": 1, "pinned": 2}[name]
+        if self.byte == 1:
+            self.secret = value.encode()
+        else:
+            self.keys = tuple(bytes.fromhex(key) for key in value.split(","))
+
+    def spake2(self, side, code):
+        if self.byte == 1:
+            return Spake2(side, b"smv2-pw" + self.secret, b"smv2 donor", b"smv2 target:" + code)
+        return None
+
+    def noise(self, is_donor, spake2, m1, m2, theirs):
+        th = sha256(m1, m2)
+        prologue = b"smv2" + th
+        if spake2 is None:
+            if theirs != bytes(33):
+                raise Broken("a SPAKE2 message under pinned keys")
+            return Noise("KK", is_donor, prologue, static=self.keys)
+        psk = hkdf(th, spake2.key(theirs), b"smv2 noise psk", 32)
+        return Noise("NNpsk0", is_donor, prologue, psk=psk)
+
+
+def pair_donor(peer, code, policy):
+    spake2 = policy.spake2(b"A", code)
+    m1 = b"SMV2\x02\x01" + code + os.urandom(32) + (spake2.message if spake2 else bytes(33))
+    peer.sendall(m1)
+    fixed = exactly(peer, 41)
+    length = int.from_bytes(fixed[39:41], "big")
+    if fixed[:6] != b"SMV2\x02\x01" or fixed[6] != policy.byte or length > 512:
+        raise Broken(f"M2 begins {fixed[:7].hex()}, info of {length}")
+    rest = exactly(peer, length + 33)
+    noise = policy.noise(True, spake2, m1, fixed + rest, rest[length:])
+    peer.sendall(noise.write())
+    noise.read(exactly(peer, 48))
+    print("paired", rest[:length].decode("ascii"), flush=True)
+    return Channel(peer, noise.split())
+
+
+def pair_target(peer, code, policy):
+    m1 = exactly(peer, 78)
+    if m1[:6] != b"SMV2\x02\x01" or m1[6:13] != code:
+        raise Broken(f"M1 begins {m1[:13].hex()}")
+    spake2 = policy.spake2(b"B", code)
+    info = b"peer=python"
+    m2 = b"SMV2\x02\x01" + bytes([policy.byte]) + os.urandom(32) + struct.pack(">H", len(info)) + info
+    m2 += spake2.message if spake2 else bytes(33)
+    peer.sendall(m2)
+    noise = policy.noise(False, spake2, m1, m2, m1[45:])
+    noise.read(exactly(peer, 48))
+    peer.sendall(noise.write())
+    print("paired", flush=True)
+    return Channel(peer, noise.split())
+
+
+# --- donor --------------------------------------------------------------------------------------
+
+
+def packages(words):
+    for word in words:
+        name, length = word.split("=")
+        length = int(length)
+        data = (bytes(range(251)) * (length // 251 + 1))[:length]
+        yield name, [data[at : at + CHUNK] for at in range(0, length, CHUNK)]
+
+
+def manifest(files):
+    text = "smechvisor-manifest 1\nrole os\nproduct test\nversion 1\ncounter 1\nkeyset 1\ncreated 2026-11-21T00:00:00Z\n"
+    lists = b""
+    for name, chunks in files:
+        hashes = b"".join(sha256(chunk) for chunk in chunks)
+        size = sum(len(chunk) for chunk in chunks)
+        text += f"file {sha256(*chunks).hex()} {size} 0 0 {CHUNK} {sha256(hashes).hex()} {name}\n"
+        lists += hashes
+    return (text + f"end {len(files)}\n").encode(), lists
+
+
+def donate(channel, files):
+    text, lists = manifest(files)
+    channel.send(MANIFEST, struct.pack(">I", len(text)) + text + bytes(2) + lists)
+    kind, payload = channel.receive()
+    if kind == REJECT:
+        print("reject", int.from_bytes(payload[:2], "big"), payload[2:].decode(), flush=True)
+        return 1
+    if kind != ACCEPT:
+        raise Broken(f"kind {kind} instead of an answer")
+    first = struct.unpack(">HI", payload[:6])
+    print("accept", *first, payload[6:].decode(), flush=True)
+    for file, (_, chunks) in enumerate(files):
+        for index, chunk in enumerate(chunks):
+            if (file, index) >= first:
+                flags = int(index + 1 == len(chunks))
+                channel.send(DATA, struct.pack(">HIB", file, index, flags) + chunk)
+    stage = None
+    while True:
+        kind, payload = channel.receive()
+        if kind == PROGRESS:
+            now = STAGES[struct.unpack(">BHIQQ", payload)[0]]
+            if now != stage:
+                print("progress", now, flush=True)
+            stage = now
+        elif kind == LOG:
+            print("log", payload[0], payload[1:].decode(), flush=True)
+        elif kind == FAILED:
+            print("failed", payload.decode(), flush=True)
+            return 1
+        elif kind == INSTALLED:
+            if payload != sha256(text):
+                raise Broken("installed something else")
+            print("installed", payload.hex(), flush=True)
+            channel.send(BOOT, b"\x00")
+            return 0
+        else:
+            raise Broken(f"kind {kind} from a target")
+
+
+def donor(host, port, code, policy, *words):
+    peer = socket.create_connection((host, int(port)), timeout=30)
+    channel = pair_donor(peer, code.encode(), Policy(policy))
+    return donate(channel, list(packages(words)))
+
+
+# --- target -------------------------------------------------------------------------------------
+
+
+class Deploy:
+    """What survives a broken connection: the manifest and the resume point."""
+
+    def __init__(self, text, lists):
+        lines = text.decode("ascii").split("\n")
+        words = [line.split(" ") for line in lines]
+        names = [line[0] for line in words]
+        count = len(lines) - 9
+        fields = ["role", "product", "version", "counter", "keyset", "created"]
+        if names != ["smechvisor-manifest"] + fields + ["file"] * count + ["end", ""] or words[-2][1] != str(count):
+            raise Broken(f"manifest {text!r}")
+        self.text, self.files, self.hashes = text, [], []
+        for _, digest, size, _, _, chunk, list_digest, name in words[7:-2]:
+            own = lists[: -(-int(size) // int(chunk)) * 32]
+            lists = lists[len(own) :]
+            if sha256(own).hex() != list_digest:
+                raise Broken(f"chunk list of {name}")
+            self.files.append((name, int(size), digest, hashlib.sha256()))
+            self.hashes.append([own[at : at + 32] for at in range(0, len(own), 32)])
+        if lists:
+            raise Broken("chunk lists left over")
+        self.next, self.received = (0, 0), 0
+
+    def is_over(self):
+        return self.next[0] == len(self.files)
+
+    def take(self, payload):
+        file, chunk, flags = struct.unpack(">HIB", payload[:7])
+        is_last = chunk + 1 == len(self.hashes[file])
+        if (file, chunk) != self.next or flags != int(is_last):
+            raise Broken(f"chunk {file},{chunk} flags {flags} instead of {self.next}")
+        if sha256(payload[7:]) != self.hashes[file][chunk]:
+            raise Broken(f"hash of chunk {file},{chunk}")
+        name, size, digest, running = self.files[file]
+        running.update(payload[7:])
+        self.received += len(payload) - 7
+        self.next = (file + 1, 0) if is_last else (file, chunk + 1)
+        if is_last:
+            if running.hexdigest() != digest:
+                raise Broken(f"hash of {name}")
+            print(name, size, digest, flush=True)
+
+    def progress(self, stage):
+        return struct.pack(">BHIQQ", STAGES.index(stage), *self.next, self.received, 0)
+
+
+def serve(channel, deploy, break_after):
+    kind, payload = channel.receive()
+    if kind != MANIFEST:
+        raise Broken(f"kind {kind} instead of a manifest")
+    length = int.from_bytes(payload[:4], "big")
+    text = payload[4 : 4 + length]
+    signature = int.from_bytes(payload[4 + length : 6 + length], "big")
+    lists = payload[6 + length + signature :]
+    if deploy and deploy[0].text != text:
+        raise Broken("another manifest")
+    if not deploy:
+        deploy.append(Deploy(text, lists))
+    now = deploy[0]
+    channel.send(ACCEPT, struct.pack(">HI", *now.next) + b"/dev/python")
+    print("accept", *now.next, flush=True)
+    channel.send(PROGRESS, now.progress("receiving"))
+    count = 0
+    while not now.is_over():
+        if count == break_after:
+            raise Broken("as asked")
+        kind, payload = channel.receive()
+        if kind != DATA:
+            raise Broken(f"kind {kind} instead of data")
+        now.take(payload)
+        count += 1
+        channel.send(PROGRESS, now.progress("receiving"))
+    channel.send(LOG, b"\x03python says hello")
+    channel.send(PROGRESS, now.progress("committing"))
+    channel.send(INSTALLED, sha256(now.text))
+    kind, payload = channel.receive()
+    if kind != BOOT:
+        raise Broken(f"kind {kind} instead of boot")
+    print("boot", payload[0], flush=True)
+
+
+def target(code, policy, *words):
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(30)
+    print(listener.getsockname()[1], flush=True)
+    deploy, breaks = [], [int(words[1])] if words else []
+    while True:
+        peer, _ = listener.accept()
+        peer.settimeout(30)
+        try:
+            channel = pair_target(peer, code.encode(), Policy(policy))
+            return serve(channel, deploy, breaks.pop() if breaks else None)
+        except (Broken, ValueError, OSError) as why:
+            print("broken", why, flush=True)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit({"donor": donor, "target": target}[sys.argv[1]](*sys.argv[2:]))
+    except (Broken, ValueError, OSError) as why:
+        print("broken", why, flush=True)
+        sys.exit(1)
