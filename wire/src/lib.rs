@@ -7,6 +7,7 @@
 
 pub mod beacon;
 pub mod code;
+pub mod manifest;
 pub mod message;
 pub mod outcome;
 pub mod stage;

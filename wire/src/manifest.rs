@@ -1,0 +1,500 @@
+//! The manifest: what an image consists of, so that each chunk can be checked before anything reads it (`protocol.md` 4).
+//!
+//! In: bytes whose signature, if one is wanted, was verified before. Out: a [`Manifest`] that borrows from them, or the number of the
+//! first line that is wrong and what is wrong there. There is exactly one way to write a manifest, and [`Builder`] writes it.
+
+mod build;
+mod line;
+
+use crate::message::{CHUNK_MAX, CHUNKS_MAX, HASH_LEN, MANIFEST_MAX};
+use crate::outcome::Outcome;
+use crate::stream::{DATA_MAX, NAME_MAX, PackageName, StreamError};
+use core::fmt;
+use heapless::Vec;
+use thiserror::Error;
+
+pub use build::Builder;
+use line::Line;
+
+/// Longest manifest, in bytes.
+pub const LEN_MAX: usize = MANIFEST_MAX;
+/// Files in one manifest.
+pub const FILES_MAX: usize = 1024;
+/// Smallest chunk size, in bytes.
+pub const CHUNK_SIZE_MIN: u32 = 64 << 10;
+/// Largest chunk size, in bytes.
+pub const CHUNK_SIZE_MAX: u32 = CHUNK_MAX as u32;
+/// Chunk size for want of a reason to take another.
+pub const CHUNK_SIZE_DEFAULT: u32 = CHUNK_SIZE_MAX;
+/// Longest product and version, in bytes.
+pub const WORD_MAX: usize = 64;
+/// First line.
+pub const FIRST_LINE: &str = "smechvisor-manifest 1";
+/// What this system is called in manifests.
+pub const PRODUCT: &str = "smv-x86_64";
+
+/// SHA-256.
+pub type Sha256 = [u8; HASH_LEN];
+
+/// What an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A whole system for a bare machine.
+    Os,
+    /// The rest is for machines that run already.
+    Daemon,
+    /// Base of a system.
+    Base,
+    /// Kernel.
+    Kernel,
+    /// Site.
+    Site,
+    /// Store.
+    Store,
+    /// Model.
+    Model,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 7] = [
+        Role::Os,
+        Role::Daemon,
+        Role::Base,
+        Role::Kernel,
+        Role::Site,
+        Role::Store,
+        Role::Model,
+    ];
+
+    /// As it stands in a manifest.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Os => "os",
+            Role::Daemon => "daemon",
+            Role::Base => "base",
+            Role::Kernel => "kernel",
+            Role::Site => "site",
+            Role::Store => "store",
+            Role::Model => "model",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What stands above the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// What the image is for.
+    pub role: Role,
+    /// For which machines: 1 to [`WORD_MAX`] of `[A-Za-z0-9._+-]`.
+    pub product: &'a str,
+    /// For people, of the same characters.
+    pub version: &'a str,
+    /// Goes up with each release.
+    pub counter: u64,
+    /// Which generation of keys.
+    pub keyset: u32,
+    /// For people: `2026-11-20T00:00:00Z`.
+    pub created: &'a str,
+}
+
+/// Length and number of entries of the tar in a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Bytes of tar, at least 1.
+    pub size_bytes: u64,
+    /// Entries of every kind, directories too.
+    pub entries: u32,
+}
+
+/// One file, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name.
+    pub name: PackageName,
+    /// How large its chunks are, in bytes; the last one may be smaller.
+    pub chunk_size: u32,
+    /// What is known of its bytes.
+    pub content: Content,
+}
+
+/// What is known of a file's bytes before they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Everything.
+    Hashed {
+        /// Of the whole file.
+        sha256: Sha256,
+        /// Its length, 1 to [`DATA_MAX`].
+        size_bytes: u64,
+        /// What is in it; `None` where that was not counted.
+        unpacked: Option<Unpacked>,
+        /// Of its part of the chunk lists.
+        chunk_list_sha256: Sha256,
+    },
+    /// Nothing: it is made while it is sent.
+    Live,
+}
+
+impl File {
+    /// How many chunks it has; `None` when it is live.
+    #[must_use]
+    pub const fn chunks(&self) -> Option<u32> {
+        match self.content {
+            Content::Hashed { size_bytes, .. } => {
+                let chunks = size_bytes.div_ceil(self.chunk_size as u64);
+                // 2^40 bytes are 2^24 of the smallest chunks.
+                Some(if chunks > u32::MAX as u64 {
+                    u32::MAX
+                } else {
+                    chunks as u32
+                })
+            }
+            Content::Live => None,
+        }
+    }
+}
+
+/// A manifest that keeps every rule of `protocol.md` 4.1 and 4.5.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Manifest<'a> {
+    head: Head<'a>,
+    /// The lines of the files, each with its line end.
+    lines: &'a [u8],
+    files: u16,
+    chunks: u32,
+    is_live: bool,
+}
+
+impl<'a> Manifest<'a> {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// The first line that is wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ManifestError> {
+        if bytes.len() > LEN_MAX {
+            return Err(ManifestError::new(
+                0,
+                Fault::TooLong {
+                    len_bytes: bytes.len(),
+                },
+            ));
+        }
+        let mut lines = line::Lines::new(bytes);
+        let head = head(&mut lines)?;
+        let before_files = lines.rest();
+        let mut files = Files::default();
+        let (end, len_bytes) = loop {
+            let after_files = lines.rest();
+            let mut line = lines.next("end")?;
+            let Some(file) = line.file()? else {
+                break (line, before_files.len().saturating_sub(after_files.len()));
+            };
+            files.take(&line, &file)?;
+        };
+        finish(end, &lines, &files)?;
+        Ok(Self {
+            head,
+            lines: before_files.get(..len_bytes).unwrap_or_default(),
+            files: files.count(),
+            chunks: files.chunks,
+            is_live: files.is_live,
+        })
+    }
+
+    /// What stands above the files.
+    #[must_use]
+    pub const fn head(&self) -> &Head<'a> {
+        &self.head
+    }
+
+    /// The files, in the order in which they are sent.
+    pub fn files(&self) -> impl Iterator<Item = File> + use<'a> {
+        let mut lines = line::Lines::new(self.lines);
+        // They were read before; a line that cannot be read again does not exist.
+        core::iter::from_fn(move || lines.next("file").ok()?.file().ok()?)
+    }
+
+    /// How many files there are: 1 to [`FILES_MAX`].
+    #[must_use]
+    pub const fn file_count(&self) -> u16 {
+        self.files
+    }
+
+    /// Chunks of all files that are not live: hashes in the chunk lists.
+    #[must_use]
+    pub const fn chunk_count(&self) -> u32 {
+        self.chunks
+    }
+
+    /// Is a file of unknown contents among them?
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.is_live
+    }
+}
+
+impl fmt::Debug for Manifest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("head", &self.head)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+fn head<'a>(lines: &mut line::Lines<'a>) -> Result<Head<'a>, ManifestError> {
+    let first = lines.next(FIRST_LINE)?;
+    if first.bytes() != FIRST_LINE.as_bytes() {
+        return Err(first.fault(Fault::First(first.shown())));
+    }
+    let mut role = lines.field("role")?;
+    let role = role.role()?;
+    let product = lines.field("product")?.only_word()?;
+    let version = lines.field("version")?.only_word()?;
+    let counter = lines.field("counter")?.only_number(u64::MAX)?;
+    let mut keyset_line = lines.field("keyset")?;
+    let keyset = keyset_line.only_number(u64::from(u32::MAX))?;
+    let created = lines.field("created")?.only_time()?;
+    Ok(Head {
+        role,
+        product,
+        version,
+        counter,
+        // Within u32 by the limit above.
+        keyset: u32::try_from(keyset).unwrap_or(u32::MAX),
+        created,
+    })
+}
+
+fn finish(
+    mut end: Line<'_>,
+    lines: &line::Lines<'_>,
+    files: &Files<'_>,
+) -> Result<(), ManifestError> {
+    end.keyword("end")?;
+    let claimed = end.only_number(FILES_MAX as u64)?;
+    let found = files.names.len();
+    if claimed != found as u64 {
+        return Err(end.fault(Fault::Count { claimed, found }));
+    }
+    if found == 0 {
+        return Err(end.fault(Fault::NoFiles));
+    }
+    match lines.rest().len() {
+        0 => Ok(()),
+        len_bytes => Err(ManifestError::new(
+            end.line_number().saturating_add(1),
+            Fault::BehindTheEnd { len_bytes },
+        )),
+    }
+}
+
+/// Sums over the files so far.
+#[derive(Default)]
+struct Files<'a> {
+    /// Without their suffixes, as [`PackageName::package`] says. 16 KiB, for as long as a manifest is read.
+    names: Vec<&'a str, FILES_MAX>,
+    chunks: u32,
+    is_live: bool,
+}
+
+impl<'a> Files<'a> {
+    fn take(&mut self, line: &Line<'a>, file: &File) -> Result<(), ManifestError> {
+        let package = line
+            .name()
+            .get(..file.name.package().len())
+            .unwrap_or_default();
+        if self.names.contains(&package) {
+            return Err(line.fault(Fault::Repeated(Shown::of(package.as_bytes()))));
+        }
+        self.names
+            .push(package)
+            .map_err(|_| line.fault(Fault::TooManyFiles))?;
+        match file.chunks() {
+            Some(chunks) => self.chunks = self.chunks.saturating_add(chunks),
+            None => self.is_live = true,
+        }
+        if self.chunks > CHUNKS_MAX {
+            return Err(line.fault(Fault::TooManyChunks));
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> u16 {
+        // At most FILES_MAX.
+        u16::try_from(self.names.len()).unwrap_or(u16::MAX)
+    }
+}
+
+/// Bytes of a manifest for people: the first few, all but printable ASCII escaped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    head: [u8; Self::MAX],
+    /// How many there were.
+    len_bytes: u32,
+}
+
+impl Shown {
+    /// A digest fits; a console line stays readable.
+    const MAX: usize = 64;
+
+    fn of(bytes: &[u8]) -> Self {
+        let mut head = [0; Self::MAX];
+        for (to, from) in head.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self {
+            head,
+            len_bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let len = usize::try_from(self.len_bytes).unwrap_or(usize::MAX);
+        let (head, more) = match self.head.get(..len) {
+            Some(head) => (head, ""),
+            None => (self.head.as_slice(), "…"),
+        };
+        write!(f, "\"{}{more}\"", head.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a manifest is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("reading line {line} of the manifest")]
+pub struct ManifestError {
+    /// From 1; 0 is the manifest as a whole.
+    pub line: u32,
+    /// What is wrong.
+    #[source]
+    pub fault: Fault,
+}
+
+impl ManifestError {
+    const fn new(line: u32, fault: Fault) -> Self {
+        Self { line, fault }
+    }
+
+    /// Whoever sends it is refused; nothing has happened to a disk.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Refuse
+    }
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// More than [`LEN_MAX`].
+    #[error("it has {len_bytes} bytes; {LEN_MAX} is the most")]
+    TooLong {
+        /// Its length.
+        len_bytes: usize,
+    },
+    /// It ends before this.
+    #[error("the manifest ends here, before its {0}")]
+    Ended(&'static str),
+    /// The last line has no line end.
+    #[error("{0} does not end in a line feed")]
+    NoLineFeed(Shown),
+    /// Not a manifest, or of another version.
+    #[error("{0} where {FIRST_LINE:?} belongs")]
+    First(Shown),
+    /// Another field, an unknown one, or one in the wrong place.
+    #[error("{found} where the field {wanted} belongs")]
+    Field {
+        /// What belongs there.
+        wanted: &'static str,
+        /// The line.
+        found: Shown,
+    },
+    /// No such role.
+    #[error("{0} is no role")]
+    Role(Shown),
+    /// Not 1 to [`WORD_MAX`] of `[A-Za-z0-9._+-]`.
+    #[error("{0} is not 1 to {WORD_MAX} of [A-Za-z0-9._+-]")]
+    Word(Shown),
+    /// Not decimal, with a sign or leading zeros, or too large.
+    #[error("{found} is not a number from 0 to {max} without leading zeros")]
+    Number {
+        /// What stands there.
+        found: Shown,
+        /// The largest that is allowed.
+        max: u64,
+    },
+    /// Not `2026-11-20T00:00:00Z`.
+    #[error("{0} is not a time like 2026-11-20T00:00:00Z")]
+    Time(Shown),
+    /// Not 64 small hexadecimal digits.
+    #[error("{0} is not a SHA-256 in small hexadecimal digits")]
+    Digest(Shown),
+    /// Words are missing.
+    #[error("it ends before its {0}")]
+    Short(&'static str),
+    /// Words too many.
+    #[error("{0} follows its last word")]
+    Long(Shown),
+    /// A file of no bytes.
+    #[error("a file of no bytes")]
+    NoBytes,
+    /// One of two numbers that are stated together.
+    #[error("entries without an unpacked size")]
+    EntriesOnly,
+    /// Not a power of two within the limits.
+    #[error("a chunk size of {0} is not a power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX}")]
+    ChunkSize(u64),
+    /// Not a package's name.
+    #[error("reading the name {found}")]
+    Name {
+        /// What stands there.
+        found: Shown,
+        /// Why it is none.
+        #[source]
+        source: StreamError,
+    },
+    /// A second file of this name.
+    #[error("the package {0} comes twice")]
+    Repeated(Shown),
+    /// More than [`FILES_MAX`].
+    #[error("more than {FILES_MAX} files")]
+    TooManyFiles,
+    /// More than [`CHUNKS_MAX`].
+    #[error("more than {CHUNKS_MAX} chunks up to here")]
+    TooManyChunks,
+    /// No file at all.
+    #[error("there are no files")]
+    NoFiles,
+    /// The last line counts wrongly.
+    #[error("it counts {claimed} files, there are {found}")]
+    Count {
+        /// In the line.
+        claimed: u64,
+        /// In the manifest.
+        found: usize,
+    },
+    /// Something behind the last line.
+    #[error("{len_bytes} bytes follow the manifest's end")]
+    BehindTheEnd {
+        /// How many.
+        len_bytes: usize,
+    },
+}
+
+const _: () = assert!(DATA_MAX / CHUNK_SIZE_MIN as u64 <= u32::MAX as u64);
+const _: () = assert!(NAME_MAX < LEN_MAX);
