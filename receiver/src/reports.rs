@@ -13,35 +13,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use install::event::Event;
+use wire::message::{LINE_MAX, Level, Message, Next, Text};
 use wire::stage::Stage;
 
 /// Lines that wait for the donor; the evidence after a failure is fewer.
 const LINES_MAX: usize = 128;
-/// Longest line, in bytes.
-const LINE_MAX: usize = 1000;
-/// Longest reason of a failure, in bytes.
-const REASON_MAX: usize = 4000;
-
-/// How important a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Why something ended.
-    Error,
-    /// We go on with less.
-    Warning,
-    /// One for each stage and package.
-    Info,
-}
 
 /// Where the deploy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// What is being done.
     pub stage: Stage,
-    /// The file of the next chunk that is wanted; everything before it was verified and is being unpacked.
-    pub file: u16,
-    /// That chunk.
-    pub chunk: u32,
+    /// The chunk that is wanted next; everything before it was verified and is being unpacked.
+    pub next: Next,
     /// Bytes of packages so far.
     pub received_bytes: u64,
     /// Bytes unpacked from them.
@@ -62,6 +46,29 @@ pub enum Report {
 }
 
 impl Report {
+    /// As it is sent; what is too long for its kind is cut there.
+    #[must_use]
+    pub fn message(&self) -> Message<'_> {
+        match self {
+            Report::Progress(progress) => Message::Progress {
+                stage: progress.stage,
+                next: progress.next,
+                received_bytes: progress.received_bytes,
+                unpacked_bytes: progress.unpacked_bytes,
+            },
+            Report::Line(level, text) => Message::Log {
+                level: *level,
+                text: Text::new(text),
+            },
+            Report::Failed(reason) => Message::Failed {
+                text: Text::new(reason),
+            },
+            Report::Installed(manifest_sha256) => Message::Installed {
+                manifest_sha256: *manifest_sha256,
+            },
+        }
+    }
+
     const fn is_last_word(&self) -> bool {
         matches!(self, Report::Failed(_) | Report::Installed(_))
     }
@@ -103,7 +110,9 @@ impl State {
             if self.lines.len() >= LINES_MAX {
                 self.lines.pop_front();
             }
-            self.lines.push_back((level, cut(piece, LINE_MAX)));
+            let end = piece.floor_char_boundary(LINE_MAX);
+            let piece = piece.get(..end).unwrap_or_default();
+            self.lines.push_back((level, piece.to_owned()));
         }
     }
 }
@@ -135,8 +144,7 @@ impl Default for Reports {
                     lines: VecDeque::new(),
                     now: Progress {
                         stage: Stage::Accepted,
-                        file: 0,
-                        chunk: 0,
+                        next: Next::default(),
                         received_bytes: 0,
                         unpacked_bytes: 0,
                     },
@@ -183,8 +191,8 @@ impl Reports {
     }
 
     /// This chunk is the next that is wanted.
-    pub fn wanted(&self, file: u16, chunk: u32) {
-        self.progress(|now| (now.file, now.chunk) = (file, chunk));
+    pub fn wanted(&self, next: Next) {
+        self.progress(|now| now.next = next);
     }
 
     /// A line for the person at the donor.
@@ -228,10 +236,6 @@ impl Reports {
     /// `patience`. Said again over another connection, it is told again.
     #[must_use]
     pub fn last_word(&self, word: Report, patience: Duration) -> bool {
-        let word = match word {
-            Report::Failed(reason) => Report::Failed(cut(&reason, REASON_MAX)),
-            other => other,
-        };
         let deadline = Instant::now() + patience;
         let mut state = self.shared.lock();
         state.last_word = Some(word);
@@ -285,11 +289,6 @@ fn carry(shared: &Shared, connection: u64, mut teller: Box<dyn Teller>) {
         shared.changed.notify_all();
         return;
     }
-}
-
-fn cut(text: &str, max: usize) -> String {
-    let end = text.floor_char_boundary(max);
-    text.get(..end).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

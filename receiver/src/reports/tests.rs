@@ -1,10 +1,11 @@
 //! Donors that listen, listen slowly, never listen, and go away.
 
-use super::{LINE_MAX, LINES_MAX, Level, Report, Reports, Teller};
+use super::{LINES_MAX, Report, Reports, Teller};
 use install::event::Event;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
+use wire::message::{LINE_MAX, Level, Next};
 use wire::stage::Stage;
 
 /// Longer than any test may take.
@@ -53,7 +54,7 @@ fn everything_reaches_a_donor_that_listens_and_the_last_word_comes_last() {
     reports.connect(Box::new(Listening(to))).unwrap();
     reports.event(&stage(Stage::Planned));
     reports.event(&Event::Warning("less swap".to_owned()));
-    reports.wanted(3, 9);
+    reports.wanted(Next { file: 3, chunk: 9 });
     reports.event(&Event::Received {
         bytes: 7,
         unpacked_bytes: 70,
@@ -76,7 +77,7 @@ fn everything_reaches_a_donor_that_listens_and_the_last_word_comes_last() {
         panic!("{heard:?}");
     };
     assert_eq!(
-        (progress.stage, progress.file, progress.chunk),
+        (progress.stage, progress.next.file, progress.next.chunk),
         (Stage::Planned, 3, 9)
     );
     assert_eq!((progress.received_bytes, progress.unpacked_bytes), (7, 70));
@@ -90,7 +91,10 @@ fn a_donor_that_never_reads_neither_delays_a_deploy_nor_fills_its_memory() {
     entered.recv().unwrap(); // now it is stuck
     let began = Instant::now();
     for number in 0..100_000_u32 {
-        reports.wanted(1, number);
+        reports.wanted(Next {
+            file: 1,
+            chunk: number,
+        });
         reports.line(Level::Info, &"x".repeat(5 * LINE_MAX));
     }
     assert!(began.elapsed() < Duration::from_secs(20));
@@ -98,7 +102,7 @@ fn a_donor_that_never_reads_neither_delays_a_deploy_nor_fills_its_memory() {
     let state = reports.shared.lock();
     assert_eq!(state.lines.len(), LINES_MAX);
     assert!(state.lines.iter().all(|(_, text)| text.len() <= LINE_MAX));
-    assert_eq!(state.now.chunk, 99_999);
+    assert_eq!(state.now.next.chunk, 99_999);
     drop((state, let_go));
 }
 
@@ -108,7 +112,10 @@ fn what_waits_for_a_slow_donor_is_one_progress_and_the_last_word() {
     reports.connect(teller).unwrap();
     assert!(matches!(entered.recv().unwrap(), Report::Progress(_)));
     for number in 0..1000 {
-        reports.wanted(0, number);
+        reports.wanted(Next {
+            file: 0,
+            chunk: number,
+        });
     }
     let listening = std::thread::spawn(move || {
         let mut heard = Vec::new();
@@ -124,7 +131,7 @@ fn what_waits_for_a_slow_donor_is_one_progress_and_the_last_word() {
     let [Report::Progress(progress), Report::Failed(reason)] = heard.as_slice() else {
         panic!("{heard:?}");
     };
-    assert_eq!((progress.chunk, reason.as_str()), (999, "why"));
+    assert_eq!((progress.next.chunk, reason.as_str()), (999, "why"));
 }
 
 #[test]
@@ -134,7 +141,7 @@ fn after_a_break_the_next_connection_hears_where_the_deploy_stands() {
     entered.recv().unwrap();
     drop(let_go); // breaks while it writes
     reports.disconnect();
-    reports.wanted(2, 5);
+    reports.wanted(Next { file: 2, chunk: 5 });
     reports.line(Level::Warning, "the connection broke");
     assert!(
         !reports.last_word(Report::Installed([1; 32]), FOR_EVER),
@@ -151,7 +158,7 @@ fn after_a_break_the_next_connection_hears_where_the_deploy_stands() {
     else {
         panic!("{heard:?}");
     };
-    assert_eq!((progress.file, progress.chunk), (2, 5));
+    assert_eq!((progress.next.file, progress.next.chunk), (2, 5));
 }
 
 #[test]
