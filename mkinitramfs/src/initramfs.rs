@@ -1,6 +1,7 @@
 //! The layout of the initramfs: which program lies where, and what else has to be there before PID 1 has
 //! mounted anything.
 
+use crate::locks::Locks;
 use crate::tree::{Node, Tree, TreeError};
 
 /// Where the kernel looks for the first program.
@@ -30,7 +31,7 @@ const ZSTD_LEVEL: i32 = 19;
 ///
 /// # Errors
 /// None in practice: the paths are constants.
-pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>) -> Result<Tree, TreeError> {
+pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, locks: &Locks) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     for path in DIRECTORIES {
         tree.add(path, Node::Directory)?;
@@ -40,6 +41,7 @@ pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>) -> Result<Tree, TreeError> {
     }
     tree.add(INIT_PATH, Node::Program(init))?;
     tree.add(MKE2FS_PATH, Node::Program(mke2fs))?;
+    locks.put(&mut tree)?;
     Ok(tree)
 }
 
@@ -57,7 +59,11 @@ mod tests {
     use crate::newc;
 
     fn image(init: &[u8], mke2fs: &[u8]) -> Vec<u8> {
-        let tree = tree(init.to_vec(), mke2fs.to_vec()).unwrap();
+        locked_image(init, mke2fs, &Locks::default())
+    }
+
+    fn locked_image(init: &[u8], mke2fs: &[u8], locks: &Locks) -> Vec<u8> {
+        let tree = tree(init.to_vec(), mke2fs.to_vec(), locks).unwrap();
         compress(&newc::archive(&tree).unwrap()).unwrap()
     }
 
@@ -100,6 +106,30 @@ mod tests {
     #[test]
     fn another_program_gives_other_bytes() {
         assert_ne!(image(b"init", b"mke2fs"), image(b"inix", b"mke2fs"));
+    }
+
+    #[test]
+    fn locks_lie_beneath_etc_for_root_alone_and_give_the_same_bytes_again() {
+        const KEY: &str = "RWST4ncUvHi+bb3oUyAVlzt65URkTmXF9PXtORnHGDylLAgCJ8JiRWKG";
+        let locked = || {
+            let mut locks = Locks::default();
+            locks.trust(KEY.as_bytes()).unwrap();
+            locks.floor(7);
+            locked_image(b"init", b"mke2fs", &locks)
+        };
+        assert_eq!(locked(), locked());
+        assert_ne!(locked(), image(b"init", b"mke2fs"));
+        let seen = unpack(&locked());
+        let found = |path: &str| {
+            let entry = seen.iter().find(|entry| entry.path == path).unwrap();
+            (
+                entry.fields[1],
+                String::from_utf8(entry.data.clone()).unwrap(),
+            )
+        };
+        assert_eq!(found("etc/smv").0, 0o040_755);
+        assert_eq!(found("etc/smv/trust"), (0o100_600, format!("{KEY}\n")));
+        assert_eq!(found("etc/smv/floor"), (0o100_600, "7\n".to_owned()));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Programs in, the initramfs that carries them to the machine out.
+//! Programs and keys in, the initramfs that carries them to the machine out.
 //!
 //! [`initramfs::tree`] lays the files out, [`newc::archive`] writes them in the one form the kernel
 //! reads, [`initramfs::compress`] packs them. Nothing of the building machine enters: no time, no owner, no inode
-//! number, no order of a directory. The same programs give the same bytes.
+//! number, no order of a directory. The same input gives the same bytes.
 
 pub mod initramfs;
+pub mod locks;
 pub mod newc;
 pub mod program;
 pub mod tree;

@@ -1,21 +1,27 @@
-//! `mkinitramfs --init FILE --mke2fs FILE -o OUT`: reads the programs, checks that they can run there, and
-//! writes the initramfs. OUT either has the whole new content afterwards or what it had before.
+//! `mkinitramfs --init FILE --mke2fs FILE -o OUT`: reads the programs and what is to be baked in beside them, checks that
+//! they can run there, and writes the initramfs. OUT either has the whole new content afterwards or what it had before.
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use lexopt::ValueExt;
+use mkinitramfs::locks::{self, KEY_FILE_MAX, Locks};
 use mkinitramfs::{initramfs, newc, program, tree};
 
 const HELP: &str = "\
-usage: mkinitramfs --init FILE --mke2fs FILE -o OUT
+usage: mkinitramfs --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] -o OUT
 
 Packs static programs into an initramfs for the kernel that kernel-config/build makes.
-The same programs give the same bytes.
+The same input gives the same bytes.
 
   --init FILE     first program of the machine, at /init
   --mke2fs FILE   mke2fs (mkinitramfs/mke2fs-build prints the path of one), at /sbin/mke2fs
+  --trust PUBKEY  minisign public key: a .pub file, or its base 64. The machine then takes only what this
+                  key signed (`spk-visor manifest sign`), under every policy; give it again for a second key
+  --floor N       lowest counter such a manifest may have
   -o, --output OUT  where to write it
   -h, --help      this text
 
@@ -27,6 +33,9 @@ struct Request {
     init: PathBuf,
     mke2fs: PathBuf,
     output: PathBuf,
+    /// Files, or keys themselves.
+    trust: Vec<OsString>,
+    floor: Option<u64>,
 }
 
 /// Why there is no initramfs.
@@ -41,6 +50,11 @@ enum MakeError {
     Program {
         path: PathBuf,
         source: program::ProgramError,
+    },
+    #[error("baking in {what}")]
+    Lock {
+        what: String,
+        source: locks::LockError,
     },
     #[error("laying out the archive")]
     Tree(#[from] tree::TreeError),
@@ -81,6 +95,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
     use lexopt::Arg::{Long, Short};
 
     let (mut init, mut mke2fs, mut output) = (None, None, None);
+    let (mut trust, mut floor) = (Vec::new(), None);
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         let slot = match argument {
@@ -88,6 +103,14 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
             Long("init") => &mut init,
             Long("mke2fs") => &mut mke2fs,
             Short('o') | Long("output") => &mut output,
+            Long("trust") => {
+                trust.push(parser.value()?);
+                continue;
+            }
+            Long("floor") => {
+                floor = Some(parser.value()?.parse()?);
+                continue;
+            }
             _ => return Err(argument.unexpected()),
         };
         *slot = Some(PathBuf::from(parser.value()?));
@@ -97,14 +120,53 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
         init: init.ok_or_else(|| missing("--init FILE"))?,
         mke2fs: mke2fs.ok_or_else(|| missing("--mke2fs FILE"))?,
         output: output.ok_or_else(|| missing("-o OUT"))?,
+        trust,
+        floor,
     }))
 }
 
 fn make(request: &Request) -> Result<(), MakeError> {
-    let tree = initramfs::tree(read(&request.init)?, read(&request.mke2fs)?)?;
+    let locks = locks(request)?;
+    let tree = initramfs::tree(read(&request.init)?, read(&request.mke2fs)?, &locks)?;
     let archive = newc::archive(&tree)?;
     let packed = initramfs::compress(&archive).map_err(MakeError::Compress)?;
     write(&request.output, &packed)
+}
+
+fn locks(request: &Request) -> Result<Locks, MakeError> {
+    let mut locks = Locks::default();
+    for key in &request.trust {
+        let lock = |source| MakeError::Lock {
+            what: format!("--trust {}", key.display()),
+            source,
+        };
+        match key.to_str().filter(|text| Locks::is_public_key(text)) {
+            Some(base64) => locks.trust(base64.as_bytes()).map_err(lock)?,
+            None => locks.trust(&read_key(Path::new(key))?).map_err(lock)?,
+        }
+    }
+    if let Some(counter) = request.floor {
+        locks.floor(counter);
+    }
+    locks.check().map_err(|source| MakeError::Lock {
+        what: "the floor".to_owned(),
+        source,
+    })?;
+    Ok(locks)
+}
+
+/// A file that may be anything, as far as a key can reach.
+fn read_key(path: &Path) -> Result<Vec<u8>, MakeError> {
+    let failed = |source| MakeError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(KEY_FILE_MAX)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    Ok(text)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MakeError> {

@@ -14,6 +14,7 @@ const ALIGNMENT_BYTES: usize = 4;
 /// File type bits of `st_mode` (inode(7)) with the permissions of each kind of node.
 const MODE_DIRECTORY: u32 = 0o040_755;
 const MODE_PROGRAM: u32 = 0o100_755;
+const MODE_TEXT: u32 = 0o100_600;
 const MODE_CHAR_DEVICE: u32 = 0o020_600;
 
 /// Why an archive cannot be written.
@@ -64,22 +65,8 @@ pub fn archive(tree: &Tree) -> Result<Vec<u8>, NewcError> {
                 },
                 &[],
             ),
-            Node::Program(data) => {
-                let len_bytes = u32::try_from(data.len()).map_err(|_| NewcError::TooLarge {
-                    path: path.to_owned(),
-                    len_bytes: data.len(),
-                })?;
-                entry(
-                    &mut out,
-                    path,
-                    &Header {
-                        mode: MODE_PROGRAM,
-                        len_bytes,
-                        ..header
-                    },
-                    data,
-                );
-            }
+            Node::Program(data) => file(&mut out, path, MODE_PROGRAM, header, data)?,
+            Node::Text(data) => file(&mut out, path, MODE_TEXT, header, data)?,
             Node::CharDevice { major, minor } => {
                 let device = Header {
                     device_major: *major,
@@ -108,6 +95,30 @@ pub fn archive(tree: &Tree) -> Result<Vec<u8>, NewcError> {
         &[],
     );
     Ok(out)
+}
+
+fn file(
+    out: &mut Vec<u8>,
+    path: &str,
+    mode: u32,
+    header: Header,
+    data: &[u8],
+) -> Result<(), NewcError> {
+    let len_bytes = u32::try_from(data.len()).map_err(|_| NewcError::TooLarge {
+        path: path.to_owned(),
+        len_bytes: data.len(),
+    })?;
+    entry(
+        out,
+        path,
+        &Header {
+            mode,
+            len_bytes,
+            ..header
+        },
+        data,
+    );
+    Ok(())
 }
 
 fn entry(out: &mut Vec<u8>, path: &str, header: &Header, data: &[u8]) {

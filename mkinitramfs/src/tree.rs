@@ -13,6 +13,8 @@ pub enum Node {
     Directory,
     /// A program with mode 0755.
     Program(Vec<u8>),
+    /// A text with mode 0600.
+    Text(Vec<u8>),
     /// A character device with mode 0600.
     CharDevice {
         /// Number of the driver.

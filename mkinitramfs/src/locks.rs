@@ -1,0 +1,176 @@
+//! What a machine is told at its building about who may install what: files in, checked texts for `/etc/smv` out.
+//!
+//! All of it is looked at here, where somebody sits who can mend it: the machine that boots the image may have nobody.
+//! Meanings: `protocol.md` 3.1 and 4.3 (trusted keys, floor).
+
+use minisign_verify::PublicKey;
+
+use crate::tree::{Node, Tree, TreeError};
+
+/// Public keys of minisign, one per line in base 64.
+pub const TRUST_PATH: &str = "etc/smv/trust";
+/// The lowest counter a manifest may have, in decimal.
+pub const FLOOR_PATH: &str = "etc/smv/floor";
+/// More than any `.pub` or `.shim` file.
+pub const KEY_FILE_MAX: u64 = 4096;
+
+/// Nothing baked in, unless told otherwise.
+#[derive(Debug, Default)]
+pub struct Locks {
+    trust: Vec<String>,
+    floor: Option<u64>,
+}
+
+/// Why something cannot be baked in.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Not UTF-8, or not minisign's.
+    #[error("not a public key of minisign")]
+    Trust(#[source] Option<minisign_verify::Error>),
+    /// What minisign would never accept a signature of.
+    #[error("a secret key: bake in the public one (.pub)")]
+    SecretKey,
+    /// One key is enough; twice means that another one was meant.
+    #[error("the key {0} is given twice")]
+    KeyTwice(String),
+    /// A counter in an unsigned manifest is anybody's.
+    #[error("--floor without --trust: without a key, the counter is whatever a stranger writes")]
+    FloorWithoutTrust,
+}
+
+impl Locks {
+    /// Trusts what this key signed; later ones are trusted beside it. `text` is a `.pub` file or its base 64 alone.
+    ///
+    /// # Errors
+    /// It is no public key, or one that is there already.
+    pub fn trust(&mut self, text: &[u8]) -> Result<(), LockError> {
+        let text = std::str::from_utf8(text).map_err(|_| LockError::Trust(None))?;
+        let base64 = text
+            .lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty() && !line.starts_with("untrusted comment:"))
+            .unwrap_or_default();
+        // A secret key begins with the same two letters and is longer.
+        if text.contains("secret key") {
+            return Err(LockError::SecretKey);
+        }
+        PublicKey::from_base64(base64).map_err(|error| LockError::Trust(Some(error)))?;
+        if self.trust.iter().any(|other| other == base64) {
+            return Err(LockError::KeyTwice(base64.to_owned()));
+        }
+        self.trust.push(base64.to_owned());
+        Ok(())
+    }
+
+    /// Whether this is a key itself and not the name of a file with one.
+    #[must_use]
+    pub fn is_public_key(text: &str) -> bool {
+        PublicKey::from_base64(text).is_ok()
+    }
+
+    /// Refuses manifests whose counter is lower.
+    pub fn floor(&mut self, counter: u64) {
+        self.floor = Some(counter);
+    }
+
+    /// Whether the parts go together.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn check(&self) -> Result<(), LockError> {
+        if self.floor.is_some() && self.trust.is_empty() {
+            return Err(LockError::FloorWithoutTrust);
+        }
+        Ok(())
+    }
+
+    /// Adds the files to the image; none for what was not given.
+    ///
+    /// # Errors
+    /// Something else lies there.
+    pub fn put(&self, tree: &mut Tree) -> Result<(), TreeError> {
+        let trust = (!self.trust.is_empty()).then(|| self.trust.join("\n") + "\n");
+        let floor = self.floor.map(|counter| format!("{counter}\n"));
+        let files = [(TRUST_PATH, trust), (FLOOR_PATH, floor)];
+        for (path, text) in files {
+            if let Some(text) = text {
+                tree.add(path, Node::Text(text.into_bytes()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LockError, Locks};
+    use crate::tree::{Node, Tree};
+
+    /// Of `minisign -G`; their secret halves are gone.
+    const KEY: &str = "RWST4ncUvHi+bb3oUyAVlzt65URkTmXF9PXtORnHGDylLAgCJ8JiRWKG";
+    const OTHER: &str = "RWSFhp/PX3yaECDmVHIt9jBA+UL1c6a+4Qqpatx6NRr9AbAtLUYSwa41";
+
+    fn texts(locks: &Locks) -> Vec<(String, String)> {
+        let mut tree = Tree::default();
+        locks.put(&mut tree).unwrap();
+        let texts = tree.iter().filter_map(|(path, node)| match node {
+            Node::Text(text) => Some((path.to_owned(), String::from_utf8(text.clone()).unwrap())),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn nothing_given_is_nothing_baked_in() {
+        let locks = Locks::default();
+        locks.check().unwrap();
+        assert_eq!(texts(&locks), []);
+    }
+
+    #[test]
+    fn keys_are_taken_as_files_and_as_text_and_stand_line_by_line() {
+        let mut locks = Locks::default();
+        let file = format!("untrusted comment: minisign public key 6DBE78BC1477E293\r\n{KEY}\r\n");
+        locks.trust(file.as_bytes()).unwrap();
+        locks.trust(OTHER.as_bytes()).unwrap();
+        locks.floor(417);
+        locks.check().unwrap();
+        let expected = [
+            ("etc/smv/floor".to_owned(), "417\n".to_owned()),
+            ("etc/smv/trust".to_owned(), format!("{KEY}\n{OTHER}\n")),
+        ];
+        assert_eq!(texts(&locks), expected);
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused() {
+        let cut = &KEY[..KEY.len() - 4];
+        let other_algorithm = KEY.replacen("RW", "RX", 1);
+        for bad in [
+            "",
+            "\n",
+            cut,
+            &other_algorithm,
+            "not base 64!",
+            "untrusted comment: only\n",
+        ] {
+            let error = Locks::default().trust(bad.as_bytes()).unwrap_err();
+            assert!(matches!(error, LockError::Trust(_)), "{bad:?}: {error}");
+        }
+        assert!(Locks::default().trust(b"\xff\xfe").is_err());
+        let secret = format!("untrusted comment: minisign encrypted secret key\n{KEY}{KEY}\n");
+        let error = Locks::default().trust(secret.as_bytes()).unwrap_err();
+        assert!(matches!(error, LockError::SecretKey), "{error}");
+    }
+
+    #[test]
+    fn a_key_twice_and_a_floor_without_a_key_are_mistakes() {
+        let mut locks = Locks::default();
+        locks.trust(KEY.as_bytes()).unwrap();
+        let twice = locks.trust(KEY.as_bytes()).unwrap_err();
+        assert!(twice.to_string().contains(KEY), "{twice}");
+        let mut alone = Locks::default();
+        alone.floor(0);
+        assert!(matches!(alone.check(), Err(LockError::FloorWithoutTrust)));
+    }
+}
