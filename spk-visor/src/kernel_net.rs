@@ -16,12 +16,16 @@ use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
+use self::openings::Openings;
 use crate::{routes, socket};
 
 /// A donor that sends nothing for this long is dropped.
 const STALL: Duration = Duration::from_secs(STALL_SECONDS);
 /// How long a donor may take to close its side once we have closed ours.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel holds for us between two looks.
+const BACKLOG: i32 = 16;
 
 /// Sockets of this machine.
 #[derive(Debug)]
@@ -88,35 +92,26 @@ impl KernelNetwork {
         // The donor before may still be in TIME_WAIT.
         listener.set_reuse_address(true)?;
         listener.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.stream_port)).into())?;
-        listener.listen(1)?;
+        listener.listen(BACKLOG)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     }
 }
 
 impl Network for KernelNetwork {
-    fn accept(&mut self, code: &str, _opening_len: usize) -> io::Result<Box<dyn Donor>> {
+    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>> {
         let code = Code::parse(code)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let payload = beacon::emit(&code);
         // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
-        let listener = self.listen()?;
+        let mut openings = Openings::new(self.listen()?.into(), opening_len)?;
         loop {
             self.announce(&payload);
             let next_beacon = Instant::now() + Duration::from_millis(beacon::INTERVAL_MS);
-            while let Some(left) = next_beacon.checked_duration_since(Instant::now()) {
-                if socket::wait_for(&listener, PollFlags::IN, left)?.is_none() {
-                    break;
-                }
-                match listener.accept() {
-                    Ok((stream, _)) => {
-                        if let Ok(donor) = KernelDonor::new(stream.into()) {
-                            return Ok(Box::new(donor));
-                        }
-                    }
-                    // It was gone before we looked.
-                    Err(error) if is_passing(&error) => {}
-                    Err(error) => return Err(error),
+            while let Some(stream) = openings.wait(next_beacon)? {
+                // One that is gone already is no donor.
+                if let Ok(donor) = KernelDonor::new(stream) {
+                    return Ok(Box::new(donor));
                 }
             }
         }
@@ -140,16 +135,6 @@ fn own_address(broadcast: Ipv4Addr) -> Option<IpAddr> {
     socket.set_broadcast(true).ok()?;
     socket.connect((broadcast, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
 }
 
 /// A donor on a socket of the kernel.
@@ -271,5 +256,6 @@ impl Write for KernelWriter {
     }
 }
 
+mod openings;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,199 @@
+//! Connections to a listening socket until one has said its opening.
+//!
+//! In: a listening socket, time. Out: the connection that delivered its opening, nothing of it read; everybody else is reset. What a
+//! stranger can take meanwhile is [`HALF_OPEN`] sockets with the receive buffers that the kernel gives to unread ones.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use receiver::donor::{HALF_OPEN, OPENING_PATIENCE};
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+/// What an event of the epoll set is about, if not the connection with this number.
+const LISTENER: u64 = 0;
+
+/// A connection that is half-open.
+#[derive(Debug)]
+struct HalfOpen {
+    number: u64,
+    stream: TcpStream,
+    expires: Instant,
+}
+
+/// What a look at a half-open connection shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// It is there, or will never be longer than it is.
+    Said,
+    /// More may come.
+    Awaited,
+    /// Gone, or closed without a byte.
+    Gone,
+}
+
+/// A listening socket and its half-open connections, the oldest first.
+#[derive(Debug)]
+pub(super) struct Openings {
+    listener: TcpListener,
+    epoll: OwnedFd,
+    half_open: VecDeque<HalfOpen>,
+    last_number: u64,
+    /// To look at an opening without taking it.
+    opening: Vec<u8>,
+}
+
+impl Openings {
+    /// Looks after a listening socket that does not block.
+    pub(super) fn new(listener: TcpListener, opening_len: usize) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let listening = epoll::EventData::new_u64(LISTENER);
+        epoll::add(&epoll, &listener, listening, epoll::EventFlags::IN)?;
+        Ok(Self {
+            listener,
+            epoll,
+            half_open: VecDeque::new(),
+            last_number: LISTENER,
+            opening: vec![0; opening_len.max(1)],
+        })
+    }
+
+    /// Waits until a connection has said its opening, at the latest until `until`.
+    pub(super) fn wait(&mut self, until: Instant) -> io::Result<Option<TcpStream>> {
+        loop {
+            self.drop_late(Instant::now());
+            let expires = self.half_open.front().map(|oldest| oldest.expires);
+            let wake_at = expires.map_or(until, |expires| expires.min(until));
+            let mut events = [epoll::Event {
+                flags: epoll::EventFlags::empty(),
+                data: epoll::EventData::new_u64(LISTENER),
+            }; 1 + HALF_OPEN];
+            let count = match epoll::wait(&self.epoll, &mut events[..], Some(&left(wake_at))) {
+                Err(Errno::INTR) => 0,
+                count => count?,
+            };
+            for event in events.iter().take(count) {
+                if event.data.u64() == LISTENER {
+                    self.take_in()?;
+                } else if let Some(stream) = self.look(event.data.u64(), event.flags) {
+                    return Ok(Some(stream));
+                }
+            }
+            if count == 0 && Instant::now() >= until {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn drop_late(&mut self, now: Instant) {
+        while let Some(late) = self.half_open.pop_front_if(|oldest| oldest.expires <= now) {
+            super::reset(&late.stream);
+        }
+    }
+
+    fn take_in(&mut self) -> io::Result<()> {
+        loop {
+            match self.listener.accept() {
+                // Not one that fails already.
+                Ok((stream, _)) => drop(self.add(stream)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // It was gone before we looked (`accept(2)` lists more such errors than std has names for).
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn add(&mut self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        self.last_number = self.last_number.wrapping_add(1).max(LISTENER + 1);
+        // By edges: one that has said part of its opening is looked at again when more of it comes, not all the time.
+        epoll::add(
+            &self.epoll,
+            &stream,
+            epoll::EventData::new_u64(self.last_number),
+            epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET,
+        )?;
+        self.half_open.push_back(HalfOpen {
+            number: self.last_number,
+            stream,
+            expires: Instant::now() + OPENING_PATIENCE,
+        });
+        if self.half_open.len() > HALF_OPEN
+            && let Some(oldest) = self.half_open.pop_front()
+        {
+            super::reset(&oldest.stream);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, number: u64, flags: epoll::EventFlags) -> Option<TcpStream> {
+        let at = self
+            .half_open
+            .iter()
+            .position(|half_open| half_open.number == number)?;
+        let half_open = self.half_open.get(at)?;
+        let has_closed = flags.contains(epoll::EventFlags::RDHUP);
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(&half_open.stream, &mut self.opening[..], peek);
+        let opening = match peeked {
+            Ok((0, _)) => Opening::Gone,
+            Ok((len, _)) if has_closed || len >= self.opening.len() => Opening::Said,
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Opening::Awaited,
+            Err(_) => Opening::Gone,
+        };
+        if opening == Opening::Awaited {
+            return None;
+        }
+        let half_open = self.half_open.remove(at)?;
+        if opening == Opening::Gone {
+            super::reset(&half_open.stream);
+            return None;
+        }
+        // It leaves the set here and not when it is closed: the set may be gone by then, and its number with it.
+        let _ = epoll::delete(&self.epoll, &half_open.stream);
+        Some(half_open.stream)
+    }
+}
+
+impl Drop for Openings {
+    /// Whoever was not chosen. Those that the kernel has not handed to us yet it resets itself when the socket closes.
+    fn drop(&mut self) {
+        for half_open in &self.half_open {
+            super::reset(&half_open.stream);
+        }
+    }
+}
+
+fn left(until: Instant) -> Timespec {
+    let left = until.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).unwrap_or(Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    })
+}
+
+/// Errors that `accept(2)` passes on from a connection; the listening socket is as good as before.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        matches!(
+            errno,
+            Errno::INTR
+                | Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+        )
+    })
+}
