@@ -7,9 +7,11 @@
 
 pub mod beacon;
 pub mod code;
+pub mod handshake;
 pub mod manifest;
 pub mod message;
 pub mod outcome;
+pub mod secret;
 pub mod stage;
 pub mod stream;
 
