@@ -151,6 +151,27 @@ fn a_foreign_targets_reset_is_exit_code_5() {
 }
 
 #[test]
+fn a_target_that_ends_before_the_terminator_or_talks_is_exit_code_5() {
+    let dir = Dir::new("ends", &[("a.tar.xz", 5_000_000)]);
+    for verdict in ["leave", "refuse", "talk"] {
+        let mut target = Peer::start("target.py", &["0", "e13gts2", verdict]);
+        let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(5), "{verdict}: {text}");
+        let _ = target.child.wait();
+    }
+}
+
+#[test]
+fn a_target_may_close_without_waiting_for_the_donors_end() {
+    let dir = Dir::new("hasty", &[("a.tar.xz", 1000)]);
+    let mut target = Peer::start("target.py", &["0", "e13gts2", "hasty"]);
+    let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
+    assert_eq!(output.status.code(), Some(0));
+    target.finish();
+}
+
+#[test]
 fn our_donor_finds_a_foreign_beacon() {
     let listener = spk_visor::discovery::Listener::open(0, None).unwrap();
     let port = listener.port().unwrap().to_string();

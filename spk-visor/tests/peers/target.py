@@ -1,9 +1,14 @@
 """A target written from protocol.md 1 and 2 alone; it shares no code with the crate.
 
-usage: target.py BEACON_PORT CODE install|fail
+usage: target.py BEACON_PORT CODE VERDICT
 
 Listens on a free port and prints it, broadcasts CODE on the loopback network when BEACON_PORT is not 0, takes one donor,
-prints a line `NAME LENGTH SHA256` for each package, and closes with FIN (install) or RST (fail).
+prints a line `NAME LENGTH SHA256` for each package, and closes as protocol.md 2.4 lists it. VERDICT is one of
+
+    install   FIN after the terminator           leave     FIN behind the first package's header
+    fail      RST after the terminator           refuse    RST behind the first package's header
+    hasty     FIN when the terminator is read,   talk      one byte behind the first package's header, then as install
+              before the donor has closed
 """
 
 import hashlib
@@ -34,7 +39,7 @@ def beacons(port, code, is_over):
             return
 
 
-def serve(donor):
+def serve(donor, verdict):
     names = set()
     while True:
         (length,) = struct.unpack(">I", exactly(donor, 4))
@@ -49,9 +54,13 @@ def serve(donor):
         (length,) = struct.unpack(">Q", exactly(donor, 8))
         if not 1 <= length <= 1 << 40:
             sys.exit(f"data length {length}")
+        if verdict in ("leave", "refuse"):
+            return
+        if verdict == "talk":
+            donor.sendall(b"?")
         digest = hashlib.sha256(exactly(donor, length)).hexdigest()
         print(name, length, digest, flush=True)
-    if donor.recv(1) != b"":
+    if verdict != "hasty" and donor.recv(1) != b"":
         sys.exit("bytes after the terminator")
 
 
@@ -66,8 +75,19 @@ def main():
     donor, _ = listener.accept()
     is_over.set()
     donor.settimeout(20)
-    serve(donor)
-    if verdict == "fail":
+    try:
+        serve(donor, verdict)
+    except ConnectionError:
+        sys.exit("the donor reset the connection")
+    if verdict == "leave":
+        # Closing with unread bytes would be a reset.
+        donor.shutdown(socket.SHUT_WR)
+        try:
+            while donor.recv(1 << 20):
+                pass
+        except ConnectionError:
+            pass
+    if verdict in ("fail", "refuse"):
         donor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     donor.close()
 

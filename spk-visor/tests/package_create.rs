@@ -1,0 +1,456 @@
+//! A tree with all kinds of entries becomes a package, and the package the same tree, by the code that installs it.
+//!
+//! Runs as root; what only root can make is left out of the tree otherwise.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use install::decode::{DecodeLimits, decode};
+use install::unpack::{Owners, UnpackLimits, Unpacked, unpack};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lgetxattr, llistxattr,
+    lsetxattr, makedev, mknodat, utimensat,
+};
+use spk_visor::cli::package::{Create, Tree};
+use spk_visor::package::PackageError;
+use spk_visor::package::compress::Format;
+use spk_visor::package::create::run_on;
+use spk_visor::screen::Screen;
+use wire::stream::PackageName;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Removed with everything in it when dropped.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("package-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Dir(path)
+    }
+
+    fn put(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // Nothing depends on it.
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn options(root: &Dir, out: &Path, format: Format) -> Create {
+    Create {
+        name: PackageName::parse(b"x").unwrap(),
+        tree: Tree {
+            root: root.0.clone(),
+            ..Tree::default()
+        },
+        out: out.to_owned(),
+        format,
+        threads: Some(2),
+        report: None,
+    }
+}
+
+/// The package's bytes, and what was said.
+fn create(options: &Create) -> (Vec<u8>, String) {
+    let mut said = Vec::new();
+    run_on(options, &mut Screen::new(&mut said, None)).unwrap();
+    let name = format!("{}{}", options.name, options.format.suffix());
+    let package = fs::read(options.out.join(name)).unwrap();
+    (package, String::from_utf8(said).unwrap())
+}
+
+fn install(package: &[u8]) -> (Dir, Unpacked) {
+    let to = Dir::new();
+    // What a machine with 64 MiB of memory affords.
+    let limits = DecodeLimits {
+        memory_bytes: 16 << 20,
+        threads: 2,
+        output_cap: 1 << 30,
+    };
+    let owners = if is_root() { Owners::AsPackaged } else { Owners::Caller };
+    let unpack_limits = UnpackLimits {
+        owners,
+        ..UnpackLimits::for_memory(16 << 20)
+    };
+    let root = File::open(&to.0).unwrap();
+    let tar = decode(package, limits).unwrap();
+    let unpacked = unpack(tar, root.as_fd(), &unpack_limits, &AtomicU64::new(0)).unwrap();
+    (to, unpacked)
+}
+
+/// Everything about an entry that a copy must have.
+#[derive(Debug, PartialEq)]
+struct Entry {
+    mode: u32,
+    owner: (u32, u32),
+    mtime: (i64, i64),
+    device: u64,
+    links: u64,
+    target: Option<PathBuf>,
+    contents: Option<Vec<u8>>,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut room = vec![0; 65536];
+    let len = llistxattr(path, &mut room[..]).unwrap();
+    let names: Vec<Vec<u8>> = room[..len]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    let value = |name: &Vec<u8>| {
+        let mut room = vec![0; 65536];
+        let len = lgetxattr(path, &name[..], &mut room[..]).unwrap();
+        room[..len].to_vec()
+    };
+    names.iter().map(|name| (name.clone(), value(name))).collect()
+}
+
+fn entry(path: &Path) -> Entry {
+    let stat = path.symlink_metadata().unwrap();
+    Entry {
+        mode: stat.mode(),
+        owner: (stat.uid(), stat.gid()),
+        mtime: (stat.mtime(), stat.mtime_nsec()),
+        device: stat.rdev(),
+        links: if stat.is_dir() { 0 } else { stat.nlink() },
+        target: stat.is_symlink().then(|| fs::read_link(path).unwrap()),
+        contents: stat.is_file().then(|| fs::read(path).unwrap()),
+        xattrs: xattrs(path),
+    }
+}
+
+/// All entries beneath `root`, by their paths; the root itself under the empty path.
+fn entries(root: &Path) -> BTreeMap<PathBuf, Entry> {
+    let mut found = BTreeMap::from([(PathBuf::new(), entry(root))]);
+    let mut left = vec![root.to_owned()];
+    while let Some(dir) = left.pop() {
+        for child in fs::read_dir(dir).unwrap() {
+            let path = child.unwrap().path();
+            if path.symlink_metadata().unwrap().is_dir() {
+                left.push(path.clone());
+            }
+            found.insert(path.strip_prefix(root).unwrap().to_owned(), entry(&path));
+        }
+    }
+    found
+}
+
+fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
+/// A tree with everything that a package can hold.
+fn rich_tree() -> Dir {
+    let tree = Dir::new();
+    tree.put("etc/plain", "plain");
+    tree.put("etc/empty", "");
+    tree.put("usr/bin/setuid", "x");
+    tree.put(&format!("usr/{}/{}", "d".repeat(200), "f".repeat(250)), "a long way");
+    tree.put("usr/with\nnewline\u{e4}", "odd");
+    fs::create_dir_all(tree.0.join("empty/nested")).unwrap();
+    symlink("../etc/plain", tree.0.join("usr/link")).unwrap();
+    symlink("t".repeat(300), tree.0.join("usr/long-link")).unwrap();
+    fs::hard_link(tree.0.join("etc/plain"), tree.0.join("usr/bin/hard")).unwrap();
+    fs::hard_link(tree.0.join("usr/link"), tree.0.join("usr/hard-link-of-a-link")).unwrap();
+    let bytes: Vec<u8> = (0..6_000_001_u32).map(|number| (number * number >> 7) as u8).collect();
+    tree.put("srv/large", bytes);
+    let mut holes = File::create(tree.0.join("srv/holes")).unwrap();
+    holes.set_len(40 << 20).unwrap();
+    holes.seek(SeekFrom::Start(17 << 20)).unwrap();
+    holes.write_all(b"an island").unwrap();
+    mknodat(CWD, tree.0.join("srv/pipe"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
+    let raw: OsString = std::os::unix::ffi::OsStringExt::from_vec(b"not utf-8 \xff".to_vec());
+    fs::write(tree.0.join("srv").join(raw), "raw").unwrap();
+    let set = |path: &str, name: &str, value: &[u8]| {
+        lsetxattr(tree.0.join(path), name, value, XattrFlags::empty()).unwrap();
+    };
+    set("etc/plain", "user.note", b"a=\nb\0c");
+    set("empty", "user.of-a-directory", b"");
+    if is_root() {
+        // cap_net_raw+ep, and u::rw- u:1000:r-- g::r-- m::r-- o::---, as the kernel keeps them.
+        set("usr/bin/setuid", "security.capability", &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let acl = [
+            &[2, 0, 0, 0][..], &[1, 0, 6, 0, 255, 255, 255, 255], &[2, 0, 4, 0, 232, 3, 0, 0], &[4, 0, 4, 0, 255, 255, 255, 255],
+            &[16, 0, 4, 0, 255, 255, 255, 255], &[32, 0, 0, 0, 255, 255, 255, 255],
+        ]
+        .concat();
+        set("etc/empty", "system.posix_acl_access", &acl);
+        set("usr/link", "security.of-a-link", b"label");
+        let node = |path: &str, kind, mode, device| {
+            mknodat(CWD, tree.0.join(path), kind, Mode::from_raw_mode(mode), device).unwrap();
+        };
+        node("srv/null", FileType::CharacterDevice, 0o666, makedev(1, 3));
+        node("srv/disk", FileType::BlockDevice, 0o660, makedev(259, 1_000_000));
+        for (path, uid, gid) in [("etc/plain", 1000, 1001), ("usr/link", 5, 6), ("srv/large", 3_000_000, 4_000_000_000), ("empty", 7, 8)] {
+            std::os::unix::fs::lchown(tree.0.join(path), Some(uid), Some(gid)).unwrap();
+        }
+    }
+    for (path, mode) in [("usr/bin/setuid", 0o4755), ("empty", 0o1777), ("srv/large", 0o000), ("etc", 0o2750)] {
+        if path != "srv/large" || is_root() {
+            fs::set_permissions(tree.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    for (path, seconds, nanoseconds) in [
+        ("etc/plain", 1_600_000_000, 123_456_789), ("usr/link", 5, 5), ("srv/pipe", -7, 250_000_000), ("etc/empty", 1 << 33, 0), ("empty/nested", 77, 0),
+        ("empty", 1_000_000_000, 1), ("etc", 86_400, 999_999_999),
+    ] {
+        set_time(&tree.0.join(path), seconds, nanoseconds);
+    }
+    tree
+}
+
+#[test]
+fn a_copy_is_the_tree() {
+    let (tree, out) = (rich_tree(), Dir::new());
+    for format in [Format::Xz, Format::Zst] {
+        let (package, said) = create(&options(&tree, &out.0, format));
+        let (copy, unpacked) = install(&package);
+        let (expected, got) = (entries(&tree.0), entries(&copy.0));
+        assert_eq!(expected.keys().collect::<Vec<_>>(), got.keys().collect::<Vec<_>>());
+        for (path, entry) in &expected {
+            assert!(got[path] == *entry, "{path:?}: {said}");
+        }
+        assert_eq!(unpacked.entries, expected.len() as u64);
+        assert!(said.contains("/srv/holes: "), "its holes are told: {said}");
+        let inode = |path: &str| copy.0.join(path).symlink_metadata().unwrap().ino();
+        assert_eq!(inode("etc/plain"), inode("usr/bin/hard"));
+        assert_eq!(inode("usr/link"), inode("usr/hard-link-of-a-link"));
+        let mode = out.0.join(format!("x{}", format.suffix())).metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "as secret as /etc/shadow");
+    }
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes_on_any_number_of_threads_and_inside_itself() {
+    let (tree, out) = (rich_tree(), Dir::new());
+    let mut options = options(&tree, &out.0, Format::Xz);
+    let (first, _) = create(&options);
+    options.threads = Some(1);
+    assert!(create(&options).0 == first);
+    // Into the tree that is packed, over its own former self.
+    let inside = tree.0.join("srv/packages");
+    fs::create_dir(&inside).unwrap();
+    set_time(&inside, 1_500_000_000, 7);
+    set_time(&tree.0.join("srv"), 1_500_000_000, 7);
+    options.out = inside.clone();
+    options.report = Some(tree.0.join("srv/report"));
+    fs::write(tree.0.join("srv/report"), "").unwrap();
+    set_time(&tree.0.join("srv"), 1_500_000_000, 7);
+    let (first, _) = create(&options);
+    let (second, _) = create(&options);
+    assert!(first == second);
+    let (copy, _) = install(&first);
+    let copied = copy.0.join("srv/packages");
+    assert_eq!(fs::read_dir(&copied).unwrap().count(), 0);
+    assert_eq!(copied.metadata().unwrap().mtime(), 1_500_000_000);
+    assert!(!copy.0.join("srv/report").exists());
+    assert_eq!(fs::read_dir(inside).unwrap().count(), 1, "nothing but the package is left");
+}
+
+#[test]
+fn what_makes_a_machine_itself_stays_there_and_is_told() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    for path in [
+        "etc/machine-id", "etc/ssh/ssh_host_rsa_key", "etc/ssh/sshd_config", "var/lib/systemd/random-seed", "var/lib/tailscale/tailscaled.state", "var/log/syslog",
+        "var/log/nginx/access.log", "var/log/journal/0123/system.journal", "var/cache/apt/pkgcache.bin", "var/cache/debconf/config.dat", "tmp/x/y", "run/z", "proc/1",
+        "home/me/.cache/a", "home/me/kept", "lost+found/l", "etc/systemd/network/lan.netdev", "etc/hostname", "home/me/big.iso", "srv/drop/a", "srv/kept.iso",
+    ] {
+        tree.put(path, "x");
+    }
+    tree.put("etc/systemd/network/wg.netdev", "[WireGuard]\nPrivateKey=abc\n");
+    tree.put("etc/fstab", "UUID=1 / ext4 defaults 0 1\nUUID=2 /data ext4 defaults 0 2\n");
+    let mut swap = vec![0; 65536];
+    swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
+    tree.put("swap.img", swap);
+    let _socket = std::os::unix::net::UnixListener::bind(tree.0.join("srv/socket")).unwrap();
+    let mut options = options(&tree, &out.0, Format::Zst);
+    options.tree.exclude = vec!["*.iso".into(), "/srv/drop".into()];
+    options.tree.keep = vec!["/srv/kept.iso".into()];
+    options.report = Some(out.0.join("report"));
+    let (package, said) = create(&options);
+    let (copy, _) = install(&package);
+    let files: Vec<String> = entries(&copy.0)
+        .into_iter()
+        .filter(|(_, entry)| entry.contents.is_some())
+        .map(|(path, _)| path.to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        files,
+        ["etc/fstab", "etc/hostname", "etc/ssh/sshd_config", "etc/systemd/network/lan.netdev", "home/me/kept", "srv/kept.iso", "var/cache/debconf/config.dat"]
+    );
+    for directory in ["tmp", "run", "proc", "var/log/nginx", "var/log/journal", "var/cache/apt", "var/lib/tailscale"] {
+        assert!(copy.0.join(directory).is_dir(), "{directory}");
+    }
+    assert_eq!(copy.0.join("tmp").metadata().unwrap().mtime(), 0, "says nothing about when");
+    assert_eq!(
+        fs::read_to_string(copy.0.join("etc/fstab")).unwrap(),
+        "UUID=1 / ext4 defaults 0 1\n# not on this machine: UUID=2 /data ext4 defaults 0 2\n"
+    );
+    let report = fs::read_to_string(out.0.join("report")).unwrap();
+    for line in [
+        "identity    /etc/machine-id  ", "identity    /etc/ssh/ssh_host_rsa_key  ", "identity    /etc/systemd/network/wg.netdev  ", "log         /var/log/syslog  ",
+        "cache       /var/cache/apt/pkgcache.bin  ", "swap        /swap.img  ", "socket      /srv/socket  ", "excluded    /srv/drop  ", "excluded    /home/me/big.iso  ",
+        "temporary   /tmp  1 entries", "rewritten   /etc/fstab  ", "look        /etc/hostname  ", "pseudo      /lost+found  ",
+    ] {
+        assert!(report.contains(line), "{line:?} in\n{report}");
+    }
+    assert!(said.contains("left out  identity        5  /etc/machine-id, /etc/ssh/ssh_host_rsa_key, "), "{said}");
+}
+
+#[test]
+fn a_tree_that_changes_all_the_time_still_gives_a_whole_package() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    let restless = tree.put("srv/restless", vec![1; 1 << 20]);
+    let large = tree.put("srv/large", vec![2; 12 << 20]);
+    for number in 0..300 {
+        tree.put(&format!("srv/coming/{number}"), "x");
+    }
+    let stop = AtomicBool::new(false);
+    let rounds = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let small = File::options().write(true).open(&restless).unwrap();
+            let large = File::options().write(true).open(&large).unwrap();
+            for round in 0_u64.. {
+                small.write_at(&round.to_le_bytes(), round % 1000).unwrap();
+                small.set_len(1 << 20 | (round % 4096)).unwrap();
+                large.set_len(12 << 20 | (round % 4096)).unwrap();
+                large.set_len(5 << 20).unwrap();
+                let coming = tree.0.join(format!("srv/coming/{}", round % 300));
+                fs::remove_file(&coming).unwrap();
+                fs::write(&coming, vec![3; (round % 7000) as usize]).unwrap();
+                rounds.store(round, Ordering::Relaxed);
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let mut told = String::new();
+        let mut options = options(&tree, &out.0, Format::Zst);
+        options.report = Some(out.0.join("report"));
+        for _ in 0..20 {
+            let (package, _) = create(&options);
+            let (copy, _) = install(&package);
+            assert!(copy.0.join("srv/restless").metadata().unwrap().len() >= 1 << 20);
+            told += &fs::read_to_string(out.0.join("report")).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(told.contains("changed     /srv/restless  "), "{told}");
+        assert!(told.contains("changed     /srv/large  "), "{told}");
+    });
+    assert!(rounds.into_inner() > 20, "it did change");
+}
+
+#[test]
+fn what_cannot_be_read_stops_everything_and_leaves_no_package() {
+    if !is_root() {
+        let (tree, out) = (Dir::new(), Dir::new());
+        let path = tree.put("etc/shadow", "x");
+        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        let error = run_on(&options(&tree, &out.0, Format::Xz), &mut Screen::new(Vec::new(), None));
+        assert!(error.unwrap_err().to_string().contains("/etc/shadow (only root"));
+        assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+    }
+    let (tree, out) = (Dir::new(), Dir::new());
+    let mut wrong = options(&tree, &out.0, Format::Xz);
+    wrong.tree.include_mounts = vec!["/boot".into()];
+    let error = run_on(&wrong, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    assert!(matches!(error, PackageError::Mount { .. }), "{error}");
+    wrong.tree.include_mounts = vec!["../etc".into()];
+    assert!(run_on(&wrong, &mut Screen::new(Vec::new(), None)).is_err());
+    wrong.tree.root = out.0.join("missing");
+    assert!(run_on(&wrong, &mut Screen::new(Vec::new(), None)).is_err());
+    assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+}
+
+/// Runs this test again in a mount namespace of its own, where it may mount; returns true there.
+fn in_own_mounts(test: &str) -> bool {
+    const INSIDE: &str = "PACKAGE_CREATE_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    if !is_root() {
+        return false;
+    }
+    let ran = Command::new("unshare")
+        .args(["-m", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&ran.stderr));
+    false
+}
+
+fn mount(arguments: &[&str], to: &Path) {
+    let done = Command::new("mount").args(arguments).arg(to).status().unwrap();
+    assert!(done.success(), "{arguments:?}");
+}
+
+#[test]
+fn other_file_systems_are_named_and_packed_when_asked_for() {
+    if !in_own_mounts("other_file_systems_are_named_and_packed_when_asked_for") {
+        return;
+    }
+    let (tree, out) = (Dir::new(), Dir::new());
+    for directory in ["boot", "home", "mnt", "tmp", "etc"] {
+        fs::create_dir(tree.0.join(directory)).unwrap();
+    }
+    tree.put("etc/x", "x");
+    mount(&["-t", "tmpfs", "-o", "mode=750", "tmpfs"], &tree.0.join("boot"));
+    mount(&["-t", "tmpfs", "-o", "mode=1777", "tmpfs"], &tree.0.join("tmp"));
+    mount(&["--bind", tree.0.join("etc").to_str().unwrap()], &tree.0.join("mnt"));
+    tree.put("boot/vmlinuz-1", "kernel");
+    let mut options = options(&tree, &out.0, Format::Zst);
+    options.report = Some(out.0.join("report"));
+    let (package, _) = create(&options);
+    let (copy, _) = install(&package);
+    let report = fs::read_to_string(out.0.join("report")).unwrap();
+    assert!(copy.0.join("boot").is_dir() && !copy.0.join("boot/vmlinuz-1").exists());
+    assert_eq!(copy.0.join("tmp").metadata().unwrap().mode(), 0o041_777);
+    assert!(!copy.0.join("mnt/x").exists(), "a bind mount is another mount");
+    assert!(report.contains("pseudo      /boot  tmpfs"), "{report}");
+    assert!(report.contains("mount       /mnt  a file system of its own ("), "{report}");
+    assert!(report.contains("--include-mount /mnt packs it too"), "{report}");
+    options.tree.include_mounts = vec!["/boot/".into(), "mnt".into()];
+    let (package, _) = create(&options);
+    let (copy, _) = install(&package);
+    assert_eq!(fs::read(copy.0.join("boot/vmlinuz-1")).unwrap(), b"kernel");
+    assert_eq!(copy.0.join("boot").metadata().unwrap().mode(), 0o040_750);
+    assert_eq!(fs::read(copy.0.join("mnt/x")).unwrap(), b"x");
+    for mounted in ["boot", "tmp", "mnt"] {
+        let _ = Command::new("umount").arg(tree.0.join(mounted)).status(); // The namespace ends with this process.
+    }
+}
