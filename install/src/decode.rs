@@ -15,6 +15,7 @@ use std::io::{self, ErrorKind, Read};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+use crate::packages::PackagesError;
 use xz::Xz;
 use zst::Zst;
 
@@ -132,11 +133,15 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// A package that does not decode is refused; a machine without memory is the machine's problem.
+    /// A package that does not decode is refused; a machine without memory is the machine's problem. Where nothing more came,
+    /// the stage before knows.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            DecodeError::Input { .. } => Outcome::Retry,
+            DecodeError::Input { source, .. } => source
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<PackagesError>())
+                .map_or(Outcome::Retry, PackagesError::outcome),
             DecodeError::Setup { .. } => Outcome::Fatal,
             DecodeError::UnknownFormat { .. }
             | DecodeError::Memory { .. }

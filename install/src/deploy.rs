@@ -1,6 +1,7 @@
-//! One deploy, from a donor's stream to an installed disk: the order of the steps and nothing else.
+//! One deploy, from a donor's packages to an installed disk: the order of the steps and nothing else.
 //!
-//! Before anything is written, the stream's first header and the first package's magic were seen and the disk was planned.
+//! Before anything is written, the first package's header and magic were seen, what the packages say they unpack to fits, and
+//! the disk was planned.
 //! After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned. Whatever fails in between leaves
 //! nothing mounted and the marker in place (`disk-layout.md` 3).
 
@@ -23,7 +24,8 @@ use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
 use crate::options::Options;
 use crate::package::{Intake, PackageError};
-use crate::records::{Header, Records, RecordsError, Source};
+use crate::packages::{Header, Packages, PackagesError};
+use crate::records::RecordsError;
 use crate::swap;
 use crate::volumes::{Volumes, VolumesError};
 
@@ -57,8 +59,8 @@ impl DeployError {
 #[derive(Debug, Error)]
 pub enum StepError {
     /// The stream between packages.
-    #[error("reading the package stream")]
-    Records(#[from] RecordsError),
+    #[error("receiving packages")]
+    Packages(#[from] PackagesError),
     /// The first package, before anything was written.
     #[error("looking at {package}")]
     FirstPackage {
@@ -67,6 +69,14 @@ pub enum StepError {
         /// Why it is none.
         #[source]
         source: DecodeError,
+    },
+    /// More than fits, by its own account.
+    #[error("the packages say that they unpack to {claimed} bytes; {cap} is the most here")]
+    TooLarge {
+        /// What they say.
+        claimed: u64,
+        /// What the root partition, or its owner, allows.
+        cap: u64,
     },
     /// The disk is too small.
     #[error("planning the layout")]
@@ -103,8 +113,9 @@ pub enum StepError {
 impl StepError {
     fn outcome(&self) -> Outcome {
         match self {
-            StepError::Records(error) => error.outcome(),
+            StepError::Packages(error) => error.outcome(),
             StepError::FirstPackage { source, .. } => source.outcome(),
+            StepError::TooLarge { .. } => Outcome::Refuse,
             StepError::Layout(error) => error.outcome(),
             StepError::Random(_) => Outcome::Fatal,
             StepError::Disk(error) => error.outcome(),
@@ -119,12 +130,12 @@ impl StepError {
     }
 }
 
-/// Installs what `source` sends onto `disk`.
+/// Installs `packages` onto `disk`.
 ///
 /// # Errors
 /// [`DeployError::wrote`] tells whether the old contents are gone. Nothing stays mounted either way.
 pub fn deploy(
-    source: &mut dyn Source,
+    packages: &mut dyn Packages,
     disk: &mut dyn Disk,
     volumes: &mut dyn Volumes,
     options: &Options,
@@ -139,7 +150,7 @@ pub fn deploy(
             step: Box::new(step),
         }
     };
-    let (records, first, layout) = prepare(source, disk, observer).map_err(error(false))?;
+    let (first, layout) = prepare(packages, disk, options, observer).map_err(error(false))?;
     let deploy = Deploy {
         disk,
         volumes,
@@ -147,7 +158,7 @@ pub fn deploy(
         observer,
         started: Instant::now(),
     };
-    deploy.run(records, first, layout).map_err(error(true))
+    deploy.run(packages, first, layout).map_err(error(true))
 }
 
 /// A package's header and the first bytes of its data.
@@ -157,17 +168,18 @@ struct First {
 }
 
 /// Everything that can be refused without touching the disk.
-fn prepare<'a>(
-    source: &'a mut dyn Source,
+fn prepare(
+    packages: &mut dyn Packages,
     disk: &mut dyn Disk,
+    options: &Options,
     observer: &dyn Observer,
-) -> Result<(Records<'a>, First, Layout), StepError> {
-    let mut records = Records::open(source)?;
-    let header = records.next_header()?.ok_or(RecordsError::NoPackages)?;
+) -> Result<(First, Layout), StepError> {
+    let header = packages.next_header()?;
+    let header = header.ok_or(PackagesError::from(RecordsError::NoPackages))?;
     let mut head = vec![0; HEAD_BYTES];
     let mut len = 0;
     while let Some(rest) = head.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match records.read_data(rest)? {
+        match packages.read_data(rest)? {
             0 => break,
             got => len += got,
         }
@@ -185,6 +197,13 @@ fn prepare<'a>(
     })?;
 
     let layout = plan(disk)?;
+    let cap = unpacked_cap(options, &layout);
+    if let Some(claimed) = packages
+        .claimed_unpacked_bytes()
+        .filter(|claimed| *claimed > cap)
+    {
+        return Err(StepError::TooLarge { claimed, cap });
+    }
     observer.event(Event::Stage {
         stage: Stage::Planned,
         facts: facts(disk.name(), &layout),
@@ -192,7 +211,14 @@ fn prepare<'a>(
     if let Some(warning) = swap_warning(disk.name(), &layout) {
         observer.event(Event::Warning(warning));
     }
-    Ok((records, First { header, head }, layout))
+    Ok((First { header, head }, layout))
+}
+
+/// Bytes of tar that all packages together may have.
+fn unpacked_cap(options: &Options, layout: &Layout) -> u64 {
+    let root = layout.partition(Role::Root);
+    let root_bytes = root.map_or(0, |root| layout.len_bytes(root));
+    options.unpacked_max_bytes.unwrap_or(root_bytes)
 }
 
 /// What a small disk costs.
@@ -255,7 +281,7 @@ struct Deploy<'a> {
 impl Deploy<'_> {
     fn run(
         mut self,
-        records: Records<'_>,
+        packages: &mut dyn Packages,
         first: First,
         layout: Layout,
     ) -> Result<Installed, StepError> {
@@ -268,7 +294,7 @@ impl Deploy<'_> {
         self.disk.flush()?;
 
         let root = self.volumes.mount(self.disk, &layout)?;
-        let filled = self.fill(root.as_fd(), records, first, &layout);
+        let filled = self.fill(root.as_fd(), packages, first, &layout);
         let unmounted = self.volumes.unmount(self.disk, root);
         // The first error is the reason; one from unmounting after it would only hide it.
         let (boot, bytes) = filled?;
@@ -292,23 +318,20 @@ impl Deploy<'_> {
     fn fill(
         &mut self,
         root: BorrowedFd<'_>,
-        mut records: Records<'_>,
+        packages: &mut dyn Packages,
         first: First,
         layout: &Layout,
     ) -> Result<(BootFiles, u64), StepError> {
-        let root_bytes = layout
-            .partition(Role::Root)
-            .map_or(0, |root| layout.len_bytes(root));
-        let cap = self.options.unpacked_max_bytes.unwrap_or(root_bytes);
+        let cap = unpacked_cap(self.options, layout);
         let mut intake = Intake::new(root, self.options, cap, self.observer);
-        intake.receive(&mut records, &first.header, &first.head)?;
-        while let Some(header) = records.next_header()? {
-            intake.receive(&mut records, &header, &[])?;
+        intake.receive(packages, &first.header, &first.head)?;
+        while let Some(header) = packages.next_header()? {
+            intake.receive(packages, &header, &[])?;
         }
 
         self.stage(
             Stage::Finishing,
-            format!("bytes={}", records.offset_bytes()),
+            format!("bytes={}", packages.offset_bytes()),
         );
         let root = Directory::new(root, "in the installed root");
         let boot = esp::with(self.disk, layout, |esp| -> Result<_, StepError> {
@@ -316,7 +339,7 @@ impl Deploy<'_> {
         })?;
         identity::reset(root)?;
         write_fstab(root, layout).map_err(StepError::Fstab)?;
-        Ok((boot, records.offset_bytes()))
+        Ok((boot, packages.offset_bytes()))
     }
 
     fn stage(&self, stage: Stage, facts: String) {

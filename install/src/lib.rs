@@ -17,16 +17,20 @@ pub mod grub;
 pub mod identity;
 pub mod kernel;
 pub mod layout;
+pub mod legacy;
 pub mod marker;
 pub mod menu;
 pub mod options;
 pub mod package;
+pub mod packages;
 pub mod pipe;
 pub mod records;
 pub mod state;
 pub mod swap;
 pub mod table;
+pub mod trust;
 pub mod unpack;
+pub mod verify;
 pub mod volumes;
 
 #[cfg(test)]

@@ -20,9 +20,9 @@ use wire::outcome::Outcome;
 use crate::decode::{self, DecodeLimits};
 use crate::event::{Event, Observer};
 use crate::options::Options;
+use crate::packages::{Header, Packages, PackagesError};
 use crate::pipe::{self, Reader, Writer};
-use crate::records::{Header, Records, RecordsError};
-use crate::unpack::{self, UnpackError, UnpackLimits};
+use crate::unpack::{self, UnpackError, UnpackLimits, Unpacked};
 
 /// Read at once from the stream, and handed at once from decoder to unpacker.
 const CHUNK: usize = 128 * 1024;
@@ -50,6 +50,18 @@ pub enum PackageError {
         /// Its name.
         package: String,
     },
+    /// Its manifest counted something else.
+    #[error("package {package} unpacks to {found} {what}; its manifest says {stated}")]
+    NotAsStated {
+        /// Its name.
+        package: String,
+        /// Bytes or entries.
+        what: &'static str,
+        /// In the manifest.
+        stated: u64,
+        /// In the package.
+        found: u64,
+    },
     /// No thread.
     #[error("starting a thread for package {package}")]
     Thread {
@@ -67,7 +79,7 @@ impl PackageError {
     pub fn outcome(&self) -> Outcome {
         match self {
             PackageError::Unpack { source, .. } => source.outcome(),
-            PackageError::Leftover { .. } => Outcome::Refuse,
+            PackageError::Leftover { .. } | PackageError::NotAsStated { .. } => Outcome::Refuse,
             PackageError::Thread { .. } => Outcome::Fatal,
         }
     }
@@ -116,37 +128,44 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Unpacks the current record of `records`, whose first bytes `head` were read already.
+    /// Unpacks the current one of `packages`, whose first bytes `head` were read already.
     ///
     /// # Errors
     /// The root must then not be used.
     pub fn receive(
         &mut self,
-        records: &mut Records<'_>,
+        packages: &mut dyn Packages,
         header: &Header,
         head: &[u8],
     ) -> Result<(), PackageError> {
         let package = header.name.to_string();
         self.observer.event(Event::Package {
             name: package.clone(),
-            claimed_len: header.claimed_len,
+            claimed_len: header.claimed_len.unwrap_or(0),
         });
+        let left = self
+            .cap
+            .saturating_sub(self.unpacked.load(Ordering::Relaxed));
         let limits = DecodeLimits {
             memory_bytes: self.decode_bytes,
             threads: self.threads,
-            output_cap: self
-                .cap
-                .saturating_sub(self.unpacked.load(Ordering::Relaxed)),
+            output_cap: header
+                .unpacked
+                .map_or(left, |stated| left.min(stated.size_bytes)),
         };
+        let mut unpack_limits = self.unpack_limits;
+        if let Some(stated) = header.unpacked {
+            unpack_limits.entries = unpack_limits.entries.min(u64::from(stated.entries));
+        }
         let (compressed_in, compressed_out) = pipe::pipe(self.pipe_bytes);
         let (tar_in, tar_out) = pipe::pipe(self.pipe_bytes);
         let mut pump = Pump {
-            records,
+            packages,
             unpacked: &self.unpacked,
             observer: self.observer,
             reported: &mut self.reported,
         };
-        let (root, unpack_limits, unpacked) = (self.root, &self.unpack_limits, &self.unpacked);
+        let (root, unpack_limits, unpacked) = (self.root, &unpack_limits, &self.unpacked);
         let result = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
             let pumping =
@@ -162,46 +181,68 @@ impl<'a> Intake<'a> {
             package: package.clone(),
             source,
         })?;
-        result.map_err(|source| PackageError::Unpack {
+        let found = result.map_err(|source| PackageError::Unpack {
             package: package.clone(),
             source,
         })?;
-        if is_whole {
-            Ok(())
-        } else {
-            Err(PackageError::Leftover { package })
+        if !is_whole {
+            return Err(PackageError::Leftover { package });
         }
+        as_stated(package, header, &found)
+    }
+}
+
+/// A package that comes to less than was stated is not the one that was counted.
+fn as_stated(package: String, header: &Header, found: &Unpacked) -> Result<(), PackageError> {
+    let Some(stated) = header.unpacked else {
+        return Ok(());
+    };
+    let counts = [
+        ("bytes", stated.size_bytes, found.tar_bytes),
+        ("entries", u64::from(stated.entries), found.entries),
+    ];
+    match counts
+        .into_iter()
+        .find(|(_, stated, found)| stated != found)
+    {
+        None => Ok(()),
+        Some((what, stated, found)) => Err(PackageError::NotAsStated {
+            package,
+            what,
+            stated,
+            found,
+        }),
     }
 }
 
 /// The stage that reads the stream.
-struct Pump<'p, 'r> {
-    records: &'p mut Records<'r>,
+struct Pump<'p> {
+    packages: &'p mut dyn Packages,
     unpacked: &'p AtomicU64,
     observer: &'p dyn Observer,
     reported: &'p mut Instant,
 }
 
-impl Pump<'_, '_> {
-    /// True when the whole record went through.
+impl Pump<'_> {
+    /// True when the whole package went through.
     fn run(&mut self, head: &[u8], mut to: Writer) -> bool {
         // A write fails when the decoder is gone; it has told the reason to the unpacker.
         if to.write_all(head).is_err() {
             return false;
         }
         forward(to, |chunk| {
-            let len = self.records.read_data(chunk)?;
+            let len = self.packages.read_data(chunk)?;
             if len == 0 || self.reported.elapsed() >= REPORT_EVERY {
                 self.report();
             }
-            Ok::<_, RecordsError>(len)
+            Ok::<_, PackagesError>(len)
         })
     }
 
     fn report(&mut self) {
         *self.reported = Instant::now();
         self.observer.event(Event::Received {
-            bytes: self.records.offset_bytes(),
+            bytes: self.packages.offset_bytes(),
             unpacked_bytes: self.unpacked.load(Ordering::Relaxed),
         });
     }

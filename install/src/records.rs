@@ -11,6 +11,8 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 use wire::stream::{self, DATA_LEN_BYTES, NAME_LEN_BYTES, Opening, PackageName, StreamError};
 
+use crate::packages::{Header, Packages, PackagesError};
+
 /// A donor's set has a handful of packages; each name that is remembered costs memory.
 pub const PACKAGES_MAX: usize = 1024;
 /// How long a byte behind the terminator is waited for. A donor that closes its side is not waited for at all; an
@@ -110,15 +112,6 @@ impl RecordsError {
     }
 }
 
-/// One package, as announced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Its name.
-    pub name: PackageName,
-    /// Its length in bytes.
-    pub claimed_len: u64,
-}
-
 /// A stream, between two records or in one.
 pub struct Records<'a> {
     source: &'a mut dyn Source,
@@ -127,7 +120,14 @@ pub struct Records<'a> {
     /// The first four bytes, until the first header is read.
     opening: Option<[u8; NAME_LEN_BYTES]>,
     seen: BTreeSet<String>,
-    current: Option<(Header, u64)>,
+    current: Option<Current>,
+}
+
+/// A package that is being read.
+struct Current {
+    name: PackageName,
+    claimed_len: u64,
+    left: u64,
 }
 
 impl<'a> Records<'a> {
@@ -160,10 +160,10 @@ impl<'a> Records<'a> {
     /// # Errors
     /// A header outside the limits, a repeated name, a broken connection, something behind the terminator.
     pub fn next_header(&mut self) -> Result<Option<Header>, RecordsError> {
-        if let Some((header, left)) = self.current.take().filter(|(_, left)| *left > 0) {
+        if let Some(current) = self.current.take().filter(|current| current.left > 0) {
             return Err(RecordsError::Unread {
-                name: header.name.to_string(),
-                left,
+                name: current.name.to_string(),
+                left: current.left,
             });
         }
         let field = match self.opening.take() {
@@ -193,9 +193,16 @@ impl<'a> Records<'a> {
                 offset: start,
             });
         }
-        let header = Header { name, claimed_len };
-        self.current = Some((header.clone(), claimed_len));
-        Ok(Some(header))
+        self.current = Some(Current {
+            name: name.clone(),
+            claimed_len,
+            left: claimed_len,
+        });
+        Ok(Some(Header {
+            name,
+            claimed_len: Some(claimed_len),
+            unpacked: None,
+        }))
     }
 
     /// Bytes of the current package; 0 is its end, and only that.
@@ -203,10 +210,12 @@ impl<'a> Records<'a> {
     /// # Errors
     /// The connection broke or ended.
     pub fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, RecordsError> {
-        let Some((header, left)) = &mut self.current else {
+        let Some(current) = &mut self.current else {
             return Ok(0);
         };
-        let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
+        let most = usize::try_from(current.left)
+            .unwrap_or(usize::MAX)
+            .min(buf.len());
         let Some(buf) = buf.get_mut(..most).filter(|buf| !buf.is_empty()) else {
             return Ok(0);
         };
@@ -218,12 +227,12 @@ impl<'a> Records<'a> {
             }
         };
         let got = result.map_err(|source| RecordsError::Data {
-            name: header.name.to_string(),
-            received: header.claimed_len - *left,
-            claimed_len: header.claimed_len,
+            name: current.name.to_string(),
+            received: current.claimed_len.saturating_sub(current.left),
+            claimed_len: current.claimed_len,
             source,
         })?;
-        *left = left.saturating_sub(got as u64);
+        current.left = current.left.saturating_sub(got as u64);
         self.offset = self.offset.saturating_add(got as u64);
         Ok(got)
     }
@@ -232,6 +241,16 @@ impl<'a> Records<'a> {
     #[must_use]
     pub const fn offset_bytes(&self) -> u64 {
         self.offset
+    }
+
+    /// Names that were read so far may come again, and do not count towards [`PACKAGES_MAX`].
+    pub(crate) fn forget_names(&mut self) {
+        self.seen.clear();
+    }
+
+    /// The current record has no more bytes where some were wanted.
+    pub(crate) fn over(&self) -> RecordsError {
+        self.broken("a package behind its end", ended())
     }
 
     /// Behind the terminator.
@@ -278,6 +297,20 @@ impl<'a> Records<'a> {
             offset: self.offset,
             source,
         }
+    }
+}
+
+impl Packages for Records<'_> {
+    fn next_header(&mut self) -> Result<Option<Header>, PackagesError> {
+        Ok(Records::next_header(self)?)
+    }
+
+    fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, PackagesError> {
+        Ok(Records::read_data(self, buf)?)
+    }
+
+    fn offset_bytes(&self) -> u64 {
+        self.offset
     }
 }
 

@@ -8,7 +8,9 @@ use std::io;
 use install::commit::Installed;
 use install::deploy::{self, DeployError};
 use install::disk::DiskError;
+use install::legacy::{self, LegacyError};
 use install::options;
+use install::trust::Trust;
 use install::volumes::VolumesError;
 use thiserror::Error;
 use wire::code::{CODE_LEN, Code};
@@ -72,6 +74,9 @@ pub enum SessionError {
     /// Its file systems.
     #[error(transparent)]
     Volumes(#[from] VolumesError),
+    /// What the donor begins with.
+    #[error("receiving packages")]
+    Stream(#[from] LegacyError),
     /// The deploy itself.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -86,6 +91,7 @@ impl SessionError {
             SessionError::Gate(error) => error.outcome(),
             SessionError::Disk(error) => error.outcome(),
             SessionError::Volumes(error) => error.outcome(),
+            SessionError::Stream(error) => error.outcome(),
             SessionError::Deploy(error) => error.outcome(),
             SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
                 Outcome::Fatal
@@ -180,7 +186,14 @@ fn deploy_from(
     let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
     let mut volumes = KernelVolumes::new(&disk)?;
     let narrator = Narrator::new(screen);
-    let installed = deploy::deploy(donor, &mut disk, &mut volumes, &options.deploy, &narrator)?;
+    let mut packages = legacy::open(donor, &Trust::default())?;
+    let installed = deploy::deploy(
+        &mut packages,
+        &mut disk,
+        &mut volumes,
+        &options.deploy,
+        &narrator,
+    )?;
     Ok(Deployed { installed, disk })
 }
 

@@ -8,6 +8,8 @@ mod refusals;
 use super::{DeployError, Options, deploy};
 use crate::commit::Installed;
 use crate::event::Event;
+use crate::packages::PackagesError;
+use crate::records::Records;
 use crate::test_dir::TestDir;
 use fakes::{PlainVolumes, Recorder};
 
@@ -21,7 +23,15 @@ const OPTIONS: Options = Options {
 fn run(stream: &[u8], disk: &mut Recorder) -> Result<Installed, DeployError> {
     let dir = TestDir::new("deploy");
     let mut volumes = PlainVolumes::new(dir.path());
-    let result = deploy(&mut &*stream, disk, &mut volumes, &OPTIONS, &|_: Event| {});
+    let mut source = stream;
+    let result = match Records::open(&mut source) {
+        Ok(mut packages) => deploy(&mut packages, disk, &mut volumes, &OPTIONS, &|_: Event| {}),
+        Err(error) => Err(DeployError {
+            disk: "fake".to_owned(),
+            wrote: false,
+            step: Box::new(PackagesError::from(error).into()),
+        }),
+    };
     assert!(!volumes.is_mounted, "left mounted");
     result
 }

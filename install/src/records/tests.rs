@@ -48,7 +48,7 @@ fn read_all(source: &mut dyn Source) -> Result<Packages, RecordsError> {
             }
             data.extend_from_slice(&buf[..len]);
         }
-        assert_eq!(data.len() as u64, header.claimed_len);
+        assert_eq!(Some(data.len() as u64), header.claimed_len);
         packages.push((header.name.to_string(), data));
     }
     Ok(packages)

@@ -9,6 +9,7 @@ use crate::disk::{Disk, SectorSize};
 use crate::event::Event;
 use crate::layout::{Layout, Role};
 use crate::memory_disk::MemoryDisk;
+use crate::records::Records;
 use crate::test_dir::TestDir;
 use crate::volumes::{Volumes, VolumesError};
 use std::fs;
@@ -124,8 +125,9 @@ fn real_file_systems_on_the_committed_disk_are_clean() {
         layout: None,
     };
     let bytes = stream(&packages);
+    let mut source = bytes.as_slice();
     let installed = deploy(
-        &mut bytes.as_slice(),
+        &mut Records::open(&mut source).unwrap(),
         &mut disk,
         &mut volumes,
         &OPTIONS,

@@ -9,6 +9,7 @@ use crate::disk::SectorSize;
 use crate::event::Event;
 use crate::memory_disk::MemoryDisk;
 use crate::options::Options;
+use crate::records::Records;
 use crate::state::{self, State};
 use crate::test_dir::TestDir;
 use std::error::Error;
@@ -143,8 +144,9 @@ fn more_than_the_cap_is_refused_over_all_packages_together() {
     };
     let mut volumes = PlainVolumes::new(dir.path());
     let bytes = whole_stream();
+    let mut source = bytes.as_slice();
     let error = deploy(
-        &mut bytes.as_slice(),
+        &mut Records::open(&mut source).unwrap(),
         &mut disk,
         &mut volumes,
         &options,

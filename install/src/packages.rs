@@ -1,0 +1,69 @@
+//! Packages, one after the other, wherever they come from: the seam between what was received and what is installed.
+//!
+//! [`Records`](crate::records::Records) is the original stream, where a donor is believed;
+//! [`VerifiedPackages`](crate::verify::VerifiedPackages) gives out nothing that a manifest does not vouch for.
+
+use thiserror::Error;
+use wire::manifest::Unpacked;
+use wire::outcome::Outcome;
+use wire::stream::PackageName;
+
+use crate::records::RecordsError;
+use crate::verify::VerifyError;
+
+/// One package, as announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: PackageName,
+    /// Its length in bytes; `None` when it is made while it is sent.
+    pub claimed_len: Option<u64>,
+    /// What its tar must come to, exactly; `None` when nobody said.
+    pub unpacked: Option<Unpacked>,
+}
+
+/// Packages in the order in which they are installed.
+pub trait Packages: Send {
+    /// The next package's header; its data must then be read to the end by [`Packages::read_data`]. `None`: there are no
+    /// more, and everything that belongs to them has come.
+    ///
+    /// # Errors
+    /// The donor broke off, or speaks wrongly.
+    fn next_header(&mut self) -> Result<Option<Header>, PackagesError>;
+
+    /// Bytes of the current package; 0 is its end, and only that.
+    ///
+    /// # Errors
+    /// The donor broke off, or what it sends is not what was announced.
+    fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, PackagesError>;
+
+    /// Bytes received so far, all packages together.
+    fn offset_bytes(&self) -> u64;
+
+    /// What all packages unpack to, if that was announced.
+    fn claimed_unpacked_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Packages do not come.
+#[derive(Debug, Error)]
+pub enum PackagesError {
+    /// The original stream.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// What a manifest announces.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+impl PackagesError {
+    /// As its cause.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            PackagesError::Records(error) => error.outcome(),
+            PackagesError::Verify(error) => error.outcome(),
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Whose images are taken: a manifest's bytes, signature and chunk lists in, an [`Approved`] image out or why not
+//! (`protocol.md` 4.3).
+//!
+//! The order is the point. The signature is verified over the exact bytes before one of them is parsed; role, product, chunk
+//! lists and counter are checked before anybody learns what the files are called. [`approve`] is the only place that makes an
+//! [`Approved`], so whoever holds one need not ask again. Without a trusted key nothing is claimed to be verified:
+//! [`Approved::voucher`] says so, and the screens repeat it.
+
+mod signature;
+
+use std::fmt;
+use std::sync::Arc;
+
+use minisign_verify::PublicKey;
+use sha2::{Digest, Sha256 as Hasher};
+use thiserror::Error;
+use wire::manifest::{self, Content, File, Manifest, ManifestError, PRODUCT, Role, Sha256};
+use wire::message::{CHUNK_LISTS_MAX, HASH_LEN, SIGNATURE_MAX};
+use wire::outcome::Outcome;
+
+pub use signature::SignatureError;
+
+/// Trusted keys that are looked through; more than one are for changing them.
+pub const KEYS_MAX: usize = 16;
+
+/// A minisign public key.
+#[derive(Clone, Debug)]
+struct Key {
+    /// As it stands in its file.
+    base64: String,
+    key: PublicKey,
+}
+
+/// Whom this machine believes. The default believes nobody in particular: then whoever is paired with it may install anything.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    keys: Vec<Key>,
+    floor: Option<u64>,
+}
+
+impl Trust {
+    /// Reads trusted keys: minisign public keys in base64, one on a line. Blank lines and minisign's comment lines may
+    /// stand between them, so that files of public keys can be joined.
+    ///
+    /// # Errors
+    /// A line that is no key, too many keys, or none at all: a list that is there and empty must not mean that anybody is believed.
+    pub fn parse(keys: &str) -> Result<Self, TrustError> {
+        let mut trust = Self::default();
+        for (line, text) in (1_usize..).zip(keys.lines()) {
+            let text = text.trim();
+            if text.is_empty() || text.starts_with("untrusted comment:") {
+                continue;
+            }
+            let key =
+                PublicKey::from_base64(text).map_err(|source| TrustError::Key { line, source })?;
+            if trust.keys.len() >= KEYS_MAX {
+                return Err(TrustError::TooMany);
+            }
+            trust.keys.push(Key {
+                base64: text.to_owned(),
+                key,
+            });
+        }
+        if trust.keys.is_empty() {
+            return Err(TrustError::NoKeys);
+        }
+        Ok(trust)
+    }
+
+    /// Refuses images whose counter is lower than this.
+    #[must_use]
+    pub fn with_floor(self, floor: u64) -> Self {
+        Self {
+            floor: Some(floor),
+            ..self
+        }
+    }
+
+    /// Reads the number for [`Trust::with_floor`] from its file.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse_floor(text: &str) -> Result<u64, TrustError> {
+        text.trim().parse().map_err(|source| TrustError::Floor {
+            found: text.trim().escape_debug().take(40).collect(),
+            source,
+        })
+    }
+
+    /// Is only a signed image taken?
+    #[must_use]
+    pub fn demands_signature(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The trusted keys, in base64.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.base64.as_str())
+    }
+
+    /// The lowest counter that is taken.
+    #[must_use]
+    pub const fn floor(&self) -> Option<u64> {
+        self.floor
+    }
+}
+
+/// What this machine was told about trust cannot be used.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// A line is no public key.
+    #[error("reading the trusted key in line {line}")]
+    Key {
+        /// From 1.
+        line: usize,
+        /// Why not.
+        #[source]
+        source: minisign_verify::Error,
+    },
+    /// More than [`KEYS_MAX`].
+    #[error("more than {KEYS_MAX} trusted keys")]
+    TooMany,
+    /// A list without a key.
+    #[error("the list of trusted keys has none")]
+    NoKeys,
+    /// The floor is no number.
+    #[error("reading the lowest counter, {found:?}")]
+    Floor {
+        /// What stands there.
+        found: String,
+        /// Why it is none.
+        #[source]
+        source: std::num::ParseIntError,
+    },
+}
+
+/// Who vouches for an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// This trusted key, a minisign public key in base64.
+    Key(String),
+    /// Nobody but whoever sent it. The signature, if there is one, was not looked at: there is no key to trust.
+    Sender {
+        /// Was there one?
+        has_signature: bool,
+    },
+}
+
+impl fmt::Display for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Voucher::Key(key) => write!(f, "signed by {key}"),
+            Voucher::Sender {
+                has_signature: false,
+            } => f.write_str("unsigned"),
+            Voucher::Sender {
+                has_signature: true,
+            } => f.write_str("signature not checked, no trusted key"),
+        }
+    }
+}
+
+/// An image that may be installed. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved(Arc<Image>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Image {
+    sha256: Sha256,
+    version: String,
+    counter: u64,
+    voucher: Voucher,
+    files: Vec<ApprovedFile>,
+    /// Of all files, one after the other.
+    hashes: Vec<Sha256>,
+}
+
+/// A file that may be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApprovedFile {
+    pub(crate) file: File,
+    /// Where its hashes begin.
+    first_hash: usize,
+}
+
+impl Approved {
+    /// SHA-256 of the manifest's bytes: names the image.
+    #[must_use]
+    pub fn digest(&self) -> &Sha256 {
+        &self.0.sha256
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// Goes up with each release.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        self.0.counter
+    }
+
+    /// Who vouches for it.
+    #[must_use]
+    pub fn voucher(&self) -> &Voucher {
+        &self.0.voucher
+    }
+
+    /// Its files, in the order in which they are sent.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &File> {
+        self.0.files.iter().map(|file| &file.file)
+    }
+
+    /// Length of all files; `None` when one of them is made while it is sent.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.files()
+            .try_fold(0_u64, |sum, file| match file.content {
+                Content::Hashed { size_bytes, .. } => Some(sum.saturating_add(size_bytes)),
+                Content::Live => None,
+            })
+    }
+
+    /// What all files unpack to, if every one says so.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> Option<u64> {
+        self.files()
+            .try_fold(0_u64, |sum, file| match file.content {
+                Content::Hashed { unpacked, .. } => Some(sum.saturating_add(unpacked?.size_bytes)),
+                Content::Live => None,
+            })
+    }
+
+    pub(crate) fn file(&self, index: u16) -> Option<&ApprovedFile> {
+        self.0.files.get(usize::from(index))
+    }
+
+    /// The hash that a chunk must have; `None` behind the last one, and in live files.
+    pub(crate) fn hash(&self, file: &ApprovedFile, chunk: u32) -> Option<&Sha256> {
+        if chunk >= file.file.chunks()? {
+            return None;
+        }
+        let index = file.first_hash.checked_add(usize::try_from(chunk).ok()?)?;
+        self.0.hashes.get(index)
+    }
+}
+
+/// An image is not taken.
+#[derive(Debug, Error)]
+pub enum ApproveError {
+    /// Longer than any may be.
+    #[error("the {part} has {len_bytes} bytes; {max} is the most")]
+    TooLong {
+        /// Manifest, signature or chunk lists.
+        part: &'static str,
+        /// Its length.
+        len_bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// There are trusted keys, and no signature.
+    #[error(
+        "the manifest is unsigned; this machine takes only what one of its {keys} trusted keys has signed"
+    )]
+    Unsigned {
+        /// How many.
+        keys: usize,
+    },
+    /// There are trusted keys, and none of them made this signature of these bytes.
+    #[error("verifying the manifest's signature")]
+    Signature(#[from] SignatureError),
+    /// The text.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Not for a bare machine.
+    #[error("the image is of role {found}; a bare machine takes {}", Role::Os)]
+    Role {
+        /// What it is.
+        found: Role,
+    },
+    /// Not for this kind of machine.
+    #[error("the image is for {found}; this machine is {PRODUCT}")]
+    Product {
+        /// What it is for.
+        found: String,
+    },
+    /// A file of unknown contents, where a signature says what the contents are.
+    #[error("{name} is made while it is sent, so no signature can vouch for it")]
+    Live {
+        /// Which file.
+        name: String,
+    },
+    /// A signed manifest says what its files unpack to.
+    #[error("the signed manifest does not say what {name} unpacks to")]
+    Uncounted {
+        /// Which file.
+        name: String,
+    },
+    /// More or fewer hashes than chunks.
+    #[error("chunk lists of {len_bytes} bytes for {chunks} chunks of {HASH_LEN} each")]
+    ListLength {
+        /// Their length.
+        len_bytes: usize,
+        /// What the manifest has.
+        chunks: u32,
+    },
+    /// Not the list that the manifest is about.
+    #[error("the chunk list of {name} is not the one that the manifest names")]
+    ListHash {
+        /// Which file.
+        name: String,
+    },
+    /// Older than this machine takes.
+    #[error("the image has counter {found}; this machine takes none below {floor}")]
+    BelowFloor {
+        /// The image's.
+        found: u64,
+        /// The machine's.
+        floor: u64,
+    },
+}
+
+impl ApproveError {
+    /// Whoever sent it is refused; nothing has happened to a disk.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Refuse
+    }
+}
+
+/// Decides whether an image may be installed, from the exact bytes of its manifest, its signature (the whole `.minisig` file;
+/// empty when it is unsigned) and its chunk lists.
+///
+/// # Errors
+/// The first reason against it.
+pub fn approve(
+    manifest: &[u8],
+    signature: &[u8],
+    chunk_lists: &[u8],
+    trust: &Trust,
+) -> Result<Approved, ApproveError> {
+    within("manifest", manifest, manifest::LEN_MAX)?;
+    within("signature", signature, SIGNATURE_MAX)?;
+    within("chunk lists", chunk_lists, CHUNK_LISTS_MAX)?;
+    let voucher = vouch(manifest, signature, trust)?;
+    let parsed = Manifest::parse(manifest)?;
+    let head = parsed.head();
+    if head.role != Role::Os {
+        return Err(ApproveError::Role { found: head.role });
+    }
+    if head.product != PRODUCT {
+        return Err(ApproveError::Product {
+            found: head.product.to_owned(),
+        });
+    }
+    let (files, hashes) = files(&parsed, chunk_lists, !signature.is_empty(), &voucher)?;
+    if let Some(floor) = trust.floor.filter(|floor| head.counter < *floor) {
+        return Err(ApproveError::BelowFloor {
+            found: head.counter,
+            floor,
+        });
+    }
+    Ok(Approved(Arc::new(Image {
+        sha256: Hasher::digest(manifest).into(),
+        version: head.version.to_owned(),
+        counter: head.counter,
+        voucher,
+        files,
+        hashes,
+    })))
+}
+
+const fn within(part: &'static str, bytes: &[u8], max: usize) -> Result<(), ApproveError> {
+    if bytes.len() > max {
+        return Err(ApproveError::TooLong {
+            part,
+            len_bytes: bytes.len(),
+            max,
+        });
+    }
+    Ok(())
+}
+
+fn vouch(manifest: &[u8], signature: &[u8], trust: &Trust) -> Result<Voucher, ApproveError> {
+    if !trust.demands_signature() {
+        return Ok(Voucher::Sender {
+            has_signature: !signature.is_empty(),
+        });
+    }
+    if signature.is_empty() {
+        return Err(ApproveError::Unsigned {
+            keys: trust.keys.len(),
+        });
+    }
+    let keys = trust.keys.iter().map(|key| (&key.key, &key.base64));
+    let signer = signature::verify(manifest, signature, keys)?;
+    Ok(Voucher::Key(signer.clone()))
+}
+
+/// The files with their hashes, which the manifest names one by one.
+fn files(
+    manifest: &Manifest<'_>,
+    chunk_lists: &[u8],
+    is_signed: bool,
+    voucher: &Voucher,
+) -> Result<(Vec<ApprovedFile>, Vec<Sha256>), ApproveError> {
+    let (hashes, rest) = chunk_lists.as_chunks::<HASH_LEN>();
+    if !rest.is_empty() || u32::try_from(hashes.len()) != Ok(manifest.chunk_count()) {
+        return Err(ApproveError::ListLength {
+            len_bytes: chunk_lists.len(),
+            chunks: manifest.chunk_count(),
+        });
+    }
+    let mut approved = Vec::with_capacity(usize::from(manifest.file_count()));
+    let mut left = hashes;
+    for file in manifest.files() {
+        let name = || file.name.to_string();
+        let first_hash = hashes.len() - left.len();
+        match file.content {
+            Content::Live if is_signed => return Err(ApproveError::Live { name: name() }),
+            Content::Live => {}
+            Content::Hashed {
+                unpacked,
+                chunk_list_sha256,
+                ..
+            } => {
+                if unpacked.is_none() && matches!(voucher, Voucher::Key(_)) {
+                    return Err(ApproveError::Uncounted { name: name() });
+                }
+                // As many as the manifest counted above.
+                let len = file.chunks().and_then(|len| usize::try_from(len).ok());
+                let (list, others) = left.split_at(len.unwrap_or(usize::MAX).min(left.len()));
+                let found: Sha256 = Hasher::digest(list.as_flattened()).into();
+                if found != chunk_list_sha256 {
+                    return Err(ApproveError::ListHash { name: name() });
+                }
+                left = others;
+            }
+        }
+        approved.push(ApprovedFile { file, first_hash });
+    }
+    Ok((approved, hashes.to_vec()))
+}
