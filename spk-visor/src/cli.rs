@@ -80,6 +80,14 @@ pub enum UsageError {
         /// Why.
         source: CodeError,
     },
+    /// Options that exclude each other, or one that means nothing without another.
+    #[error("{what}; see spk-visor {command} --help")]
+    Together {
+        /// Which command.
+        command: &'static str,
+        /// Which options, and why not.
+        what: &'static str,
+    },
     /// The value of an option is not what it must be.
     #[error("{option} {text:?} is no {wanted}")]
     Value {

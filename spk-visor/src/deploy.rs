@@ -1,20 +1,33 @@
-//! `deploy-system-img-copy`: packages of a directory onto the machine that shows a code.
+//! `deploy-system-img-copy`: packages onto the machines that show the codes.
 //!
-//! In: options. Out: lines for a person; `Ok` only when the target has said that it is installed.
+//! In: options. Out: events for a person or a script, and an exit code: `Installed` only when every target has said that it is
+//! installed. Each target has a thread of its own, and none of them waits for another.
 
+mod legacy;
+
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
+use wire::code::Code;
 
+use crate::board::Board;
 use crate::cli::Deploy;
-use crate::discovery::{DiscoveryError, Listener};
+use crate::cli::deploy::Trust;
+use crate::discovery::DiscoveryError;
+use crate::event::{About, Event};
 use crate::exit::Exit;
 use crate::packages::{self, Packages, PackagesError};
-use crate::progress::{Progress, Rate, Screen, clock, size};
-use crate::socket;
-use crate::transfer::{self, Step, TransferError};
+use crate::screen::Screen;
+use crate::transfer::TransferError;
+
+/// How often what is going on is drawn when nothing is told.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Why nothing was deployed.
 #[derive(Debug, Error)]
@@ -25,6 +38,14 @@ pub enum DeployError {
          authenticated nor encrypted: use it on a network you own"
     )]
     NoSession,
+    /// The log cannot be kept.
+    #[error("keeping the log in {}", path.display())]
+    Log {
+        /// Where.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// The packages cannot be sent.
     #[error(transparent)]
     Packages(#[from] PackagesError),
@@ -50,6 +71,7 @@ impl DeployError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::NoSession => Exit::Unavailable,
+            Self::Log { .. } => Exit::Usage,
             Self::Packages(error) => error.exit(),
             Self::Discovery(error) => error.exit(),
             Self::Connect { .. } => Exit::Connection,
@@ -58,132 +80,124 @@ impl DeployError {
     }
 }
 
+/// How one target tells what happens to it; the end is told as well.
+pub type Tell<'a> = &'a (dyn Fn(About) + Sync);
+
 /// Deploys, with standard output as the screen.
-///
-/// # Errors
-/// See [`DeployError`].
-pub fn run(options: &Deploy) -> Result<(), DeployError> {
-    run_on(options, &mut Screen::stdout())
+pub fn run(options: &Deploy) -> Exit {
+    let screen = Screen::stdout();
+    let log = match open_log(options) {
+        Ok(log) => log,
+        Err(error) => {
+            let mut board = Board::new(screen, io::stderr(), options.is_json, None);
+            return board.fail(&error, error.exit());
+        }
+    };
+    let mut board = Board::new(screen, io::stderr(), options.is_json, log);
+    run_on(options, &mut board)
+}
+
+fn open_log(options: &Deploy) -> Result<Option<std::fs::File>, DeployError> {
+    let Some(path) = &options.log else {
+        return Ok(None);
+    };
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map(Some).map_err(|source| DeployError::Log {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// Deploys.
-///
-/// # Errors
-/// See [`DeployError`].
-pub fn run_on<W: Write>(options: &Deploy, screen: &mut Screen<W>) -> Result<(), DeployError> {
-    if !options.is_legacy {
+pub fn run_on<W: Write, E: Write>(options: &Deploy, board: &mut Board<W, E>) -> Exit {
+    match deploy(options, board) {
+        Ok(exit) => exit,
+        Err(error) => board.fail(&error, error.exit()),
+    }
+}
+
+fn deploy<W: Write, E: Write>(
+    options: &Deploy,
+    board: &mut Board<W, E>,
+) -> Result<Exit, DeployError> {
+    if options.trust != Trust::Legacy {
         return Err(DeployError::NoSession);
     }
     // The packages first: a directory that cannot be sent is told before anybody waits for a beacon.
-    let packages = packages::open(&options.packages)?;
-    list(&packages, screen);
-    let to = find(options, screen)?;
-    screen.say(&format!("connecting to {to}, UNAUTHENTICATED"));
-    let connection = socket::connect(to, options.interface.as_deref())
-        .map_err(|source| DeployError::Connect { to, source })?;
-    let start = Instant::now();
-    let mut sending = Sending::new(&packages, screen, start);
-    let result = transfer::run(connection, &packages.packages, &mut |step| {
-        sending.step(step)
-    });
-    screen.close_line();
-    result?;
-    screen.say(&format!("installed on {to} in {}", clock(start.elapsed())));
-    Ok(())
+    let found = packages::open(&options.packages)?;
+    list(&found, board);
+    Ok(each(&options.codes, board, |code, tell| {
+        legacy::run(options, code, &found, tell)
+    }))
 }
 
-fn list<W: Write>(found: &Packages, screen: &mut Screen<W>) {
+fn list<W: Write, E: Write>(found: &Packages, board: &mut Board<W, E>) {
     for (name, reason) in &found.ignored {
-        screen.say(&format!("ignoring {}: {reason}", name.display()));
+        board.tell(&Event::Ignored {
+            name: name.display().to_string(),
+            reason: (*reason).to_owned(),
+        });
     }
     for package in &found.packages {
-        screen.say(&format!(
-            "package {} {}",
-            package.name,
-            size(package.len_bytes as f64)
-        ));
+        board.tell(&Event::Package {
+            name: package.name.to_string(),
+            bytes: Some(package.len_bytes),
+        });
     }
 }
 
-fn find<W: Write>(options: &Deploy, screen: &mut Screen<W>) -> Result<SocketAddr, DiscoveryError> {
-    let code = options.code;
-    if let Some(to) = options.to {
-        screen.say(&format!("not listening for {code}: --to {to}"));
-        return Ok(to);
-    }
-    let listener = Listener::open(options.beacon_port, options.interface.as_deref())?;
-    screen.say(&format!("listening for {code}"));
-    let address = listener.find(&code, options.timeout)?;
-    screen.say(&format!("found {code} at {address}"));
-    Ok(SocketAddr::new(address, options.stream_port))
-}
-
-/// What the screen needs to know between two steps.
-struct Sending<'a, W: Write> {
-    screen: &'a mut Screen<W>,
-    now: Progress,
-    /// Bytes of the packages before this one.
-    before: u64,
-    rate: Rate,
-    is_waiting: bool,
-}
-
-impl<'a, W: Write> Sending<'a, W> {
-    fn new(packages: &Packages, screen: &'a mut Screen<W>, start: Instant) -> Self {
-        let now = Progress {
-            package: String::new(),
-            package_sent: 0,
-            package_len: 0,
-            sent: 0,
-            total: packages.total_bytes(),
-            rate: 0.0,
-        };
-        Self {
-            screen,
-            now,
-            before: 0,
-            rate: Rate::start(start),
-            is_waiting: false,
-        }
-    }
-
-    fn step(&mut self, step: Step<'_>) {
-        let time = Instant::now();
-        match step {
-            Step::Package(package) => {
-                self.before = self.before.saturating_add(self.now.package_len);
-                self.now.package = package.name.to_string();
-                self.now.package_len = package.len_bytes;
-                self.progress(time, 0);
-            }
-            Step::Sent(bytes) => self.progress(time, bytes),
-            Step::Waiting(elapsed) => {
-                if !self.is_waiting {
-                    self.is_waiting = true;
-                    self.screen
-                        .say(&format!("sent {}", size(self.now.sent as f64)));
-                    self.screen.hurry();
-                }
-                self.screen.show(time, |_| {
-                    format!("waiting for the target to finish {}", clock(elapsed))
+/// Serves every target in a thread of its own, and shows what they tell until the last one has ended.
+fn each<W: Write, E: Write>(
+    codes: &[Code],
+    board: &mut Board<W, E>,
+    serve: impl Fn(Code, Tell<'_>) + Sync,
+) -> Exit {
+    let (events, told) = mpsc::channel();
+    let mut ends = Vec::new();
+    thread::scope(|scope| {
+        for &code in codes {
+            let (events, serve) = (events.clone(), &serve);
+            scope.spawn(move || {
+                serve(code, &|what| {
+                    // The board is there until all of us have ended.
+                    let _ = events.send((code, what));
                 });
+            });
+        }
+        drop(events);
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok((code, what)) => {
+                    ends.extend(end(&what));
+                    board.tell(&Event::Target { code, what });
+                }
+                Err(RecvTimeoutError::Timeout) => board.tick(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-    }
+    });
+    let exit = together(&ends);
+    let installed = ends.iter().filter(|end| **end == Exit::Installed).count();
+    board.tell(&Event::End {
+        exit,
+        installed,
+        failed: codes.len() - installed,
+    });
+    exit
+}
 
-    fn progress(&mut self, time: Instant, package_sent: u64) {
-        self.now.package_sent = package_sent;
-        self.now.sent = self.before.saturating_add(package_sent);
-        self.now.rate = self.rate.update(time, self.now.sent);
-        if package_sent == self.now.package_len && !self.screen.is_terminal() {
-            // Without a terminal the end of a package is a line of its own, whenever it comes.
-            self.screen.say(&format!(
-                "sent {} {}",
-                self.now.package,
-                size(package_sent as f64)
-            ));
-        } else {
-            self.screen.show(time, |width| self.now.line(width));
-        }
+const fn end(what: &About) -> Option<Exit> {
+    match what {
+        About::Installed { .. } => Some(Exit::Installed),
+        About::Failed { exit, .. } => Some(*exit),
+        _ => None,
+    }
+}
+
+/// One exit code for all targets.
+fn together(ends: &[Exit]) -> Exit {
+    match ends.split_first() {
+        Some((first, others)) if others.iter().all(|other| other == first) => *first,
+        _ => Exit::Partly,
     }
 }

@@ -23,11 +23,15 @@ pub enum Exit {
     Unavailable,
     /// `receive-deploy`: this machine failed.
     Receiver,
+    /// The two ends do not know each other: wrong secret, wrong key, or somebody else answers.
+    Pairing,
+    /// Several targets, and they did not all end alike.
+    Partly,
 }
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 9] = [
+    pub const ALL: [Exit; 11] = [
         Exit::Installed,
         Exit::Usage,
         Exit::NotFound,
@@ -37,6 +41,8 @@ impl Exit {
         Exit::Packages,
         Exit::Unavailable,
         Exit::Receiver,
+        Exit::Pairing,
+        Exit::Partly,
     ];
 
     /// The number a shell sees.
@@ -52,6 +58,8 @@ impl Exit {
             Exit::Packages => 6,
             Exit::Unavailable => 7,
             Exit::Receiver => 8,
+            Exit::Pairing => 9,
+            Exit::Partly => 10,
         }
     }
 
@@ -61,13 +69,17 @@ impl Exit {
         match self {
             Exit::Installed => "installed (or, for other commands, done)",
             Exit::Usage => "wrong arguments",
-            Exit::NotFound => "code not heard, or heard from several machines",
+            Exit::NotFound => "code not heard, or (--legacy) heard from several machines",
             Exit::Connection => "no connection to the target",
-            Exit::Transfer => "connection broken, or the target went silent",
+            Exit::Transfer => {
+                "connection broken and not made again in time, or the target went silent"
+            }
             Exit::Target => "the target refused the packages or failed to install them",
             Exit::Packages => "packages unusable",
             Exit::Unavailable => "not in this version, or not on a sealed node",
             Exit::Receiver => "receive-deploy: this machine failed",
+            Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
+            Exit::Partly => "of several targets some failed, or they failed in different ways",
         }
     }
 }

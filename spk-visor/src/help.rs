@@ -75,7 +75,7 @@ pub fn with_exit_codes(text: &str) -> String {
     let mut text = format!("{text}Exit codes:\n");
     for exit in Exit::ALL {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "  {}  {}", exit.code(), exit.meaning());
+        let _ = writeln!(text, "{:>3}  {}", exit.code(), exit.meaning());
     }
     text
 }

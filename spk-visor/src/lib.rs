@@ -3,18 +3,26 @@
 //! In: arguments. Out: lines for a person on standard output, errors on standard error, an exit code for a script
 //! ([`exit::Exit`]).
 
+pub mod board;
 pub mod cli;
 pub mod deploy;
 pub mod discovery;
+pub mod event;
 pub mod exit;
+pub mod hash;
 pub mod help;
+pub mod json;
 pub mod kernel_net;
+pub mod offer;
 pub mod packages;
 pub mod progress;
 pub mod receive;
 pub mod routes;
+pub mod screen;
 pub mod socket;
+pub mod source;
 pub mod transfer;
+pub mod utc;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -38,10 +46,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(command: Command) -> Exit {
     match command {
         Command::Print(text) => print(&text),
-        Command::Deploy(options) => match deploy::run(&options) {
-            Ok(()) => Exit::Installed,
-            Err(error) => fail(&error, error.exit()),
-        },
+        Command::Deploy(options) => deploy::run(&options),
         Command::Receive(options) => match receive::run(&options) {
             Ok(()) => Exit::Installed,
             // Its last stage line said it.

@@ -140,6 +140,30 @@ pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
     Ok(Packages { packages, ignored })
 }
 
+/// Opens exactly these packages of `dir`, in this order; others are passed over.
+///
+/// # Errors
+/// The first one that is not there or cannot be sent.
+pub fn open_listed(dir: &Path, wanted: &[PackageName]) -> Result<Packages, PackagesError> {
+    let mut packages = Vec::new();
+    for name in wanted {
+        let (path, file_name) = (dir.join(name.as_str()), OsString::from(name.as_str()));
+        let package = open_one(&path, &file_name)?;
+        packages.push(package.ok_or_else(|| PackagesError::Open {
+            path,
+            source: io::Error::other("it is not a file"),
+        })?);
+    }
+    let is_wanted = |name: &OsString| wanted.iter().any(|wanted| wanted.as_str() == name);
+    let mut ignored: Vec<_> = list(dir)?
+        .into_iter()
+        .filter(|name| has_suffix(name) && !is_wanted(name))
+        .map(|name| (name, "not in MANIFEST"))
+        .collect();
+    ignored.sort();
+    Ok(Packages { packages, ignored })
+}
+
 fn order(package: &Package) -> (bool, &str) {
     let name = package.name.package();
     (name != BASE, name)

@@ -1,80 +1,69 @@
-//! How far a deploy is, for a person: one line that is drawn over on a terminal, plain lines elsewhere.
+//! How far a deploy is, for a person: one line of text.
 //!
-//! In: counts of bytes and instants. Out: text. Plain lines come at most once in five seconds and once for each package.
+//! In: counts of bytes and instants. Out: text that fits the width asked for.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Between two drawings on a terminal.
-const REDRAW: Duration = Duration::from_millis(200);
-/// Between two plain lines.
-const PLAIN: Duration = Duration::from_secs(5);
 /// The rate is that of about the last five seconds: a stall shows soon, a hiccup does not make the time left jump.
 const RATE_WINDOW_SECONDS: f64 = 5.0;
-/// Terminals that do not tell their width.
-const WIDTH: usize = 80;
 
-/// How far we are.
-#[derive(Clone, Debug, PartialEq)]
+/// How far one target is.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Name of the package that is being sent.
-    pub package: String,
-    /// Its bytes sent.
-    pub package_sent: u64,
-    /// Its length.
-    pub package_len: u64,
-    /// Bytes sent of all packages.
-    pub sent: u64,
-    /// Length of all packages.
-    pub total: u64,
+    /// What is going on: a package and its share, or a stage.
+    pub doing: String,
+    /// Bytes done of all packages.
+    pub done: u64,
+    /// Bytes of all packages; `None` when nobody knows yet.
+    pub total: Option<u64>,
+    /// Share of the whole job, 0 to 100. Bytes are not all of it: a disk still has to be made bootable when the last one has
+    /// arrived.
+    pub percent: u8,
     /// Bytes in a second.
     pub rate: f64,
 }
 
 impl Progress {
-    /// Time until the last byte at this rate; `None` while there is no rate.
+    /// Time until the last byte at this rate; `None` while there is no rate, or no last byte.
     fn left(&self) -> Option<Duration> {
-        let left_bytes = self.total.saturating_sub(self.sent) as f64;
+        let left_bytes = self.total?.saturating_sub(self.done) as f64;
         Duration::try_from_secs_f64(left_bytes / self.rate).ok()
     }
 
-    /// One line of at most `width` characters: package, its share, bar and share of all, bytes, rate, time left.
+    /// One line of at most `width` characters: what is going on, bar and share of the job, bytes, rate, time left.
     #[must_use]
     pub fn line(&self, width: usize) -> String {
-        let left = self.left().map_or_else(|| "--:--".to_owned(), clock);
-        let tail = format!(
-            " {:>3}% {}/{} {}/s {left}",
-            percent(self.sent, self.total),
-            size(self.sent as f64),
-            size(self.total as f64),
-            size(self.rate),
-        );
-        let head = format!(
-            "{} {:>3}% ",
-            self.package,
-            percent(self.package_sent, self.package_len)
-        );
-        let used = head.chars().count() + tail.chars().count();
+        let (done, rate) = (size(self.done as f64), size(self.rate));
+        let tail = match self.total {
+            None => format!(" {done} {rate}/s"),
+            Some(total) => {
+                let left = self.left().map_or_else(|| "--:--".to_owned(), clock);
+                let total = size(total as f64);
+                format!(" {:>3}% {done}/{total} {rate}/s {left}", self.percent)
+            }
+        };
+        let used = self.doing.chars().count() + 1 + tail.chars().count();
         let bar = match width.checked_sub(used + 2) {
-            Some(room @ 4..) => format!("[{}]", bar(self.sent, self.total, room.min(40))),
+            Some(room @ 4..) if self.total.is_some() => {
+                format!("[{}]", bar(self.percent, room.min(40)))
+            }
             _ => String::new(),
         };
-        format!("{head}{bar}{tail}").chars().take(width).collect()
+        let line = format!("{} {bar}{tail}", self.doing);
+        line.chars().take(width).collect()
     }
 }
 
-fn bar(done: u64, total: u64, width: usize) -> String {
-    let full = (u128::from(done) * width as u128)
-        .checked_div(u128::from(total))
-        .unwrap_or(0);
-    let full = usize::try_from(full).unwrap_or(width).min(width);
+fn bar(percent: u8, width: usize) -> String {
+    let full = (usize::from(percent) * width / 100).min(width);
     format!("{}{}", "#".repeat(full), "-".repeat(width - full))
 }
 
-fn percent(done: u64, total: u64) -> u128 {
-    (u128::from(done) * 100)
-        .checked_div(u128::from(total))
-        .unwrap_or(100)
+/// `done` in hundredths of `total`, rounded down; nothing of nothing is all of it.
+#[must_use]
+pub fn percent(done: u64, total: u64) -> u8 {
+    let percent = (u128::from(done) * 100).checked_div(u128::from(total));
+    u8::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
 }
 
 /// Bytes for a person, three digits or more: `999 B`, `1.5 MiB`.
@@ -103,91 +92,6 @@ pub fn clock(time: Duration) -> String {
         format!("{hours}:{minutes:02}:{seconds:02}")
     } else {
         format!("{minutes:02}:{seconds:02}")
-    }
-}
-
-/// Where lines go.
-pub struct Screen<W: Write> {
-    out: W,
-    /// Columns of the terminal; `None` when it is none.
-    columns: Option<usize>,
-    last: Option<Instant>,
-    is_line_open: bool,
-}
-
-impl<W: Write> Screen<W> {
-    /// A terminal with this many columns, or a file or pipe.
-    pub fn new(out: W, columns: Option<usize>) -> Self {
-        Self {
-            out,
-            columns,
-            last: None,
-            is_line_open: false,
-        }
-    }
-
-    /// A line that stays.
-    pub fn say(&mut self, text: &str) {
-        self.close_line();
-        // A screen that is gone must not stop a deploy.
-        let _ = writeln!(self.out, "{text}");
-        let _ = self.out.flush();
-    }
-
-    /// A line that is drawn over on a terminal, and written now and then elsewhere.
-    pub fn show(&mut self, now: Instant, text: impl FnOnce(usize) -> String) {
-        let pause = if self.columns.is_some() {
-            REDRAW
-        } else {
-            PLAIN
-        };
-        if self
-            .last
-            .is_some_and(|last| now.saturating_duration_since(last) < pause)
-        {
-            return;
-        }
-        self.last = Some(now);
-        match self.columns {
-            None => self.say(&text(WIDTH * 2)),
-            Some(columns) => {
-                self.is_line_open = true;
-                // One column stays free: writing into the last one moves some terminals to the next line.
-                let _ = write!(self.out, "\r\x1b[K{}", text(columns.saturating_sub(1)));
-                let _ = self.out.flush();
-            }
-        }
-    }
-
-    /// Whether lines are drawn over.
-    pub fn is_terminal(&self) -> bool {
-        self.columns.is_some()
-    }
-
-    /// The next `show` is not held back.
-    pub fn hurry(&mut self) {
-        self.last = None;
-    }
-
-    /// Ends a line that is being drawn over.
-    pub fn close_line(&mut self) {
-        if self.is_line_open {
-            self.is_line_open = false;
-            let _ = write!(self.out, "\r\x1b[K");
-        }
-    }
-}
-
-impl Screen<std::io::Stdout> {
-    /// Standard output.
-    #[must_use]
-    pub fn stdout() -> Self {
-        let out = std::io::stdout();
-        let columns = std::io::IsTerminal::is_terminal(&out).then(|| {
-            let width = rustix::termios::tcgetwinsize(&out).map(|size| usize::from(size.ws_col));
-            width.ok().filter(|width| *width > 0).unwrap_or(WIDTH)
-        });
-        Self::new(out, columns)
     }
 }
 
@@ -232,16 +136,15 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Progress, Rate, Screen, clock, size};
+    use super::{Progress, Rate, clock, percent, size};
     use std::time::{Duration, Instant};
 
     fn half_way() -> Progress {
         Progress {
-            package: "smechvisor-base.tar.xz".into(),
-            package_sent: 30 << 20,
-            package_len: 40 << 20,
-            sent: 50 << 20,
-            total: 100 << 20,
+            doing: "smechvisor-base.tar.xz  75%".into(),
+            done: 50 << 20,
+            total: Some(100 << 20),
+            percent: 50,
             rate: f64::from(10 << 20),
         }
     }
@@ -255,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_without_a_known_end_has_no_bar() {
+        let live = Progress {
+            total: None,
+            ..half_way()
+        };
+        assert_eq!(
+            live.line(90),
+            "smechvisor-base.tar.xz  75%  50.0 MiB 10.0 MiB/s"
+        );
+    }
+
+    #[test]
     fn no_line_is_wider_than_the_terminal() {
         for width in 0..200 {
             assert!(half_way().line(width).chars().count() <= width);
@@ -264,14 +179,15 @@ mod tests {
     #[test]
     fn nothing_divides_by_zero() {
         let start = Progress {
-            package_len: 0,
-            package_sent: 0,
-            sent: 0,
-            total: 0,
-            rate: 0.0,
-            ..half_way()
+            total: Some(0),
+            ..Progress::default()
         };
         assert!(start.line(80).contains("--:--"));
+        assert_eq!(
+            [percent(0, 0), percent(1, 3), percent(5, 3)],
+            [100, 33, 100]
+        );
+        assert_eq!(percent(u64::MAX, u64::MAX), 100);
     }
 
     #[test]
@@ -282,29 +198,6 @@ mod tests {
             .map(|seconds| clock(Duration::from_secs(seconds)))
             .to_vec();
         assert_eq!(clocks, ["00:05", "01:05", "1:01:01"]);
-    }
-
-    #[test]
-    fn a_terminal_line_is_drawn_over_and_a_plain_one_is_not() {
-        let now = Instant::now();
-        let mut terminal = Vec::new();
-        let mut screen = Screen::new(&mut terminal, Some(80));
-        screen.show(now, |_| "one".into());
-        screen.show(now, |_| "too soon".into());
-        screen.show(now + Duration::from_secs(1), |_| "two".into());
-        screen.say("done");
-        assert_eq!(terminal, b"\r\x1b[Kone\r\x1b[Ktwo\r\x1b[Kdone\n");
-    }
-
-    #[test]
-    fn plain_lines_are_five_seconds_apart() {
-        let now = Instant::now();
-        let mut file = Vec::new();
-        let mut screen = Screen::new(&mut file, None);
-        for second in 0..11 {
-            screen.show(now + Duration::from_secs(second), |_| second.to_string());
-        }
-        assert_eq!(file, b"0\n5\n10\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lexopt::Parser;
 use wire::code::Code;
+use wire::message::After;
 use wire::{BEACON_PORT, STREAM_PORT};
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
@@ -18,37 +19,59 @@ pub const COMMAND: &str = "deploy-system-img-copy";
 pub const PACKAGES_DIR: &str = "/var/lib/spk-visor/packages";
 /// How long a donor listens for a code.
 pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long `--all` listens: a beacon comes every second, so whoever is there has been heard five times.
+pub const ALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a broken connection is made again.
+pub const RETRY: Duration = Duration::from_secs(600);
 /// Longest time anybody may ask for: a day.
-const LISTEN_MAX_SECONDS: u64 = 86_400;
+const MAX_SECONDS: u64 = 86_400;
 
 const HELP: &str = "\
-Usage: spk-visor deploy-system-img-copy CODE --legacy [OPTIONS]
+Usage: spk-visor deploy-system-img-copy CODE... [OPTIONS]
+       spk-visor deploy-system-img-copy --all --pinned KEYFILE [OPTIONS]
 
-Listens for the machine that shows CODE, connects to it and sends every package.
+Listens for the machines that show CODE, pairs with each and sends every package. A connection that breaks is made
+again and goes on where it was.
 
-  CODE                 the seven characters on its screen
-  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever is on the network
-                       may pose as the target or read along. The target must have been told smv.policy=legacy.
-                       Needed: the authenticated session is not in this version.
-  --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages);
-                       smechvisor-base first, the others by name
-  --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192)
+  CODE                 the seven characters on a screen; several are deployed at the same time
+
+Who is trusted, one of:
+  --secret-file FILE   the secret on the screen below the code; the default is to ask for it, or to read it from
+                       standard input when that is no terminal; FILE may be -. For several CODEs the file has a line
+                       CODE SECRET for each. The secret is never an argument: arguments can be seen by everybody
+  --pinned KEYFILE     the donor's half of `spk-visor keys new`, for machines that carry the other half
+  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever is on the network may
+                       pose as the target or read along. The target must have been told smv.policy=legacy. One CODE
+None of them is ever tried in place of another.
+
+  --all                with --pinned: every machine that is heard within 5 seconds (or --timeout)
+  --yes                with --all: do not ask before
+  --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages); smechvisor-base first,
+                       the others by name; or what DIR/MANIFEST lists, with its signature DIR/MANIFEST.minisig
+  --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE
   --interface IF       listen and connect on this network interface only
-  --timeout SECONDS    listen for the code at most this long (default 60)
+  --timeout SECONDS    listen for the codes at most this long (default 60)
+  --retry SECONDS      make a broken connection again for at most this long (default 600)
+  --after WHAT         kexec, reboot or poweroff when installed; the default is what the target was told
+  --json               print one JSON object for each event instead of lines for people (docs/donor-events.md)
+  --log FILE           keep every event in FILE, with the time
   --help               this text
 
-The target has installed everything when this command says so and ends with 0. A target that takes and acknowledges
-nothing for 120 seconds is given up; as long as it answers, it is waited for.
+A target has installed everything when this command says so. A target that takes and acknowledges nothing for 120
+seconds is given up; as long as it answers, it is waited for. With several targets the exit code is 0 when all of them
+are installed, that of a target when all ended alike, and 10 otherwise; the last lines say how each of them ended.
 
 ";
 
 /// What `deploy-system-img-copy` was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deploy {
-    /// On the target's screen.
-    pub code: Code,
-    /// The person knows that nothing is authenticated.
-    pub is_legacy: bool,
+    /// On the targets' screens; empty for all.
+    pub codes: Vec<Code>,
+    /// How both ends know each other.
+    pub trust: Trust,
+    /// Nobody asks before deploying onto all.
+    pub is_sure: bool,
     /// Where the packages are.
     pub packages: PathBuf,
     /// Connect here instead of listening.
@@ -57,43 +80,158 @@ pub struct Deploy {
     pub interface: Option<String>,
     /// How long to listen.
     pub timeout: Duration,
+    /// How long to make a broken connection again.
+    pub retry: Duration,
+    /// What an installed target does.
+    pub after: After,
+    /// Events for a script on standard output.
+    pub is_json: bool,
+    /// Events are kept here.
+    pub log: Option<PathBuf>,
     /// Where beacons arrive.
     pub beacon_port: u16,
     /// Where targets listen.
     pub stream_port: u16,
 }
 
+/// How both ends know each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// A secret that a person carries; from this file, or asked for.
+    Secret(Option<PathBuf>),
+    /// Keys that were made before.
+    Pinned(PathBuf),
+    /// Not at all. The person knows.
+    Legacy,
+}
+
+/// The word for an order, for people and scripts.
+#[must_use]
+pub const fn word(after: After) -> &'static str {
+    match after {
+        After::TargetsChoice => "as it was told",
+        After::Kexec => "kexec",
+        After::Reboot => "reboot",
+        After::Poweroff => "poweroff",
+    }
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self {
+            codes: Vec::new(),
+            trust: Trust::Secret(None),
+            is_sure: false,
+            packages: PathBuf::from(PACKAGES_DIR),
+            to: None,
+            interface: None,
+            timeout: LISTEN_TIMEOUT,
+            retry: RETRY,
+            after: After::TargetsChoice,
+            is_json: false,
+            log: None,
+            beacon_port: BEACON_PORT,
+            stream_port: STREAM_PORT,
+        }
+    }
+}
+
+/// What was said about trust and targets, before it is known to make sense.
+#[derive(Default)]
+struct Said {
+    secret_file: Option<PathBuf>,
+    pinned: Option<PathBuf>,
+    is_legacy: bool,
+    is_all: bool,
+    timeout: Option<Duration>,
+}
+
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut code = None;
-    let mut options = Deploy {
-        code: Code::draw([0; 7]), // replaced below by the one that was typed
-        is_legacy: false,
-        packages: PathBuf::from(PACKAGES_DIR),
-        to: None,
-        interface: None,
-        timeout: LISTEN_TIMEOUT,
-        beacon_port: BEACON_PORT,
-        stream_port: STREAM_PORT,
-    };
+    let mut options = Deploy::default();
+    let mut said = Said::default();
     while let Some(argument) = next(parser, COMMAND)? {
         match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(value) if code.is_none() => code = Some(read_code(&value)?),
-            Argument::Option(name) => match name.as_str() {
-                "legacy" => options.is_legacy = true,
-                "packages" => options.packages = value(parser, COMMAND)?.into(),
-                "to" => options.to = Some(read_address(&text(parser, COMMAND)?)?),
-                "interface" => options.interface = Some(text(parser, COMMAND)?),
-                "timeout" => options.timeout = read_timeout(&text(parser, COMMAND)?)?,
-                _ => return Err(unexpected(COMMAND, Argument::Option(name))),
-            },
-            other => return Err(unexpected(COMMAND, other)),
+            Argument::Value(value) => {
+                let code = read_code(&value)?;
+                if options.codes.contains(&code) {
+                    return Err(together("a CODE is given twice"));
+                }
+                options.codes.push(code);
+            }
+            Argument::Option(name) => option(parser, name, &mut options, &mut said)?,
         }
     }
-    options.code = code.ok_or(UsageError::Missing {
+    settle(options, said)
+}
+
+fn option(
+    parser: &mut Parser,
+    name: String,
+    options: &mut Deploy,
+    said: &mut Said,
+) -> Result<(), UsageError> {
+    match name.as_str() {
+        "secret-file" => said.secret_file = Some(value(parser, COMMAND)?.into()),
+        "pinned" => said.pinned = Some(value(parser, COMMAND)?.into()),
+        "legacy" => said.is_legacy = true,
+        "all" => said.is_all = true,
+        "yes" => options.is_sure = true,
+        "packages" => options.packages = value(parser, COMMAND)?.into(),
+        "to" => options.to = Some(read_address(&text(parser, COMMAND)?)?),
+        "interface" => options.interface = Some(text(parser, COMMAND)?),
+        "timeout" => said.timeout = Some(read_seconds("--timeout", &text(parser, COMMAND)?)?),
+        "retry" => options.retry = read_seconds("--retry", &text(parser, COMMAND)?)?,
+        "after" => options.after = read_after(&text(parser, COMMAND)?)?,
+        "json" => options.is_json = true,
+        "log" => options.log = Some(value(parser, COMMAND)?.into()),
+        _ => return Err(unexpected(COMMAND, Argument::Option(name))),
+    }
+    Ok(())
+}
+
+const fn together(what: &'static str) -> UsageError {
+    UsageError::Together {
         command: COMMAND,
-        what: "the CODE on the target's screen",
-    })?;
+        what,
+    }
+}
+
+/// Whether it makes sense as a whole.
+fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
+    options.trust = match (said.secret_file, said.pinned, said.is_legacy) {
+        (file, None, false) => Trust::Secret(file),
+        (None, Some(key), false) => Trust::Pinned(key),
+        (None, None, true) => Trust::Legacy,
+        _ => return Err(together("give one of --secret-file, --pinned and --legacy")),
+    };
+    if said.is_all {
+        if !matches!(options.trust, Trust::Pinned(_)) {
+            return Err(together(
+                "--all needs --pinned: every machine shows another secret",
+            ));
+        }
+        if !options.codes.is_empty() || options.to.is_some() {
+            return Err(together("--all leaves no room for a CODE or --to"));
+        }
+    } else if options.codes.is_empty() {
+        return Err(UsageError::Missing {
+            command: COMMAND,
+            what: "the CODE on the target's screen",
+        });
+    }
+    if options.codes.len() > 1 && (options.to.is_some() || options.trust == Trust::Legacy) {
+        return Err(together("--to and --legacy take one CODE"));
+    }
+    if options.trust == Trust::Legacy && options.after != After::TargetsChoice {
+        return Err(together("--after cannot be said in the original stream"));
+    }
+    let default = if said.is_all {
+        ALL_TIMEOUT
+    } else {
+        LISTEN_TIMEOUT
+    };
+    options.timeout = said.timeout.unwrap_or(default);
     Ok(Command::Deploy(options))
 }
 
@@ -116,16 +254,27 @@ fn read_address(text: &str) -> Result<SocketAddr, UsageError> {
         })
 }
 
-fn read_timeout(text: &str) -> Result<Duration, UsageError> {
+fn read_seconds(option: &'static str, text: &str) -> Result<Duration, UsageError> {
     let seconds = text
         .parse()
         .ok()
-        .filter(|seconds| (1..=LISTEN_MAX_SECONDS).contains(seconds));
+        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
     seconds
         .map(Duration::from_secs)
         .ok_or_else(|| UsageError::Value {
-            option: "--timeout",
+            option,
             text: text.to_owned(),
             wanted: "number of seconds from 1 to 86400",
+        })
+}
+
+fn read_after(text: &str) -> Result<After, UsageError> {
+    [After::Kexec, After::Reboot, After::Poweroff]
+        .into_iter()
+        .find(|after| word(*after) == text)
+        .ok_or_else(|| UsageError::Value {
+            option: "--after",
+            text: text.to_owned(),
+            wanted: "kexec, reboot or poweroff",
         })
 }

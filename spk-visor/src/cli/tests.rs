@@ -1,9 +1,10 @@
 //! Which arguments mean what, and which are refused.
 
-use super::deploy::{LISTEN_TIMEOUT, PACKAGES_DIR};
+use super::deploy::{PACKAGES_DIR, Trust};
 use super::{Command, Deploy, Sealed, UsageError, parse};
 use std::time::Duration;
 use wire::code::Code;
+use wire::message::After;
 
 fn read(line: &str) -> Result<Command, UsageError> {
     parse(line.split_whitespace().map(Into::into))
@@ -16,42 +17,82 @@ fn printed(line: &str) -> String {
     }
 }
 
-fn plain_deploy() -> Deploy {
-    Deploy {
-        code: Code::parse("e13gts2").unwrap(),
-        is_legacy: true,
-        packages: PACKAGES_DIR.into(),
-        to: None,
-        interface: None,
-        timeout: LISTEN_TIMEOUT,
-        beacon_port: 9191,
-        stream_port: 9192,
+fn deploy(line: &str) -> Deploy {
+    match read(&format!("deploy-system-img-copy {line}")) {
+        Ok(Command::Deploy(options)) => options,
+        other => panic!("{line}: {other:?}"),
     }
+}
+
+fn code(text: &str) -> Code {
+    Code::parse(text).unwrap()
 }
 
 #[test]
 fn a_plain_deploy_has_the_documented_defaults() {
-    for line in [
-        "deploy-system-img-copy e13gts2 --legacy",
-        "deploy-system-img-copy --legacy e13gts2",
-    ] {
-        assert_eq!(read(line).unwrap(), Command::Deploy(plain_deploy()));
-    }
+    let expected = Deploy {
+        codes: vec![code("e13gts2")],
+        trust: Trust::Secret(None),
+        is_sure: false,
+        packages: PACKAGES_DIR.into(),
+        to: None,
+        interface: None,
+        timeout: Duration::from_secs(60),
+        retry: Duration::from_secs(600),
+        after: After::TargetsChoice,
+        is_json: false,
+        log: None,
+        beacon_port: 9191,
+        stream_port: 9192,
+    };
+    assert_eq!(deploy("e13gts2"), expected);
 }
 
 #[test]
 fn every_option_of_deploy_is_read() {
-    let line =
-        "deploy-system-img-copy --packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 e13gts2";
+    let line = "--packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 --retry 7 --after kexec --json --log /l \
+                --secret-file - e13gts2";
     let expected = Deploy {
-        is_legacy: false,
+        codes: vec![code("e13gts2")],
+        trust: Trust::Secret(Some("-".into())),
         packages: "/p".into(),
         to: Some("10.9.0.15:9192".parse().unwrap()),
         interface: Some("eth0".into()),
         timeout: Duration::from_secs(5),
-        ..plain_deploy()
+        retry: Duration::from_secs(7),
+        after: After::Kexec,
+        is_json: true,
+        log: Some("/l".into()),
+        ..Deploy::default()
     };
-    assert_eq!(read(line).unwrap(), Command::Deploy(expected));
+    assert_eq!(deploy(line), expected);
+}
+
+#[test]
+fn one_policy_is_chosen_and_no_other() {
+    assert_eq!(deploy("e13gts2 --legacy").trust, Trust::Legacy);
+    assert_eq!(deploy("--legacy e13gts2").trust, Trust::Legacy);
+    let pinned = deploy("e13gts2 --pinned k.donor").trust;
+    assert_eq!(pinned, Trust::Pinned("k.donor".into()));
+    for line in [
+        "e13gts2 --legacy --pinned k",
+        "e13gts2 --legacy --secret-file f",
+        "e13gts2 --pinned k --secret-file f",
+    ] {
+        let error = read(&format!("deploy-system-img-copy {line}")).expect_err(line);
+        assert!(error.to_string().contains("give one of"), "{line}: {error}");
+    }
+}
+
+#[test]
+fn several_targets_are_read() {
+    let codes = deploy("e13gts2 e13gts3").codes;
+    assert_eq!(codes, [code("e13gts2"), code("e13gts3")]);
+    let all = deploy("--all --pinned k --yes");
+    assert!(all.codes.is_empty() && all.is_sure);
+    assert_eq!(all.timeout, Duration::from_secs(5));
+    let patient = deploy("--all --pinned k --timeout 9");
+    assert_eq!(patient.timeout, Duration::from_secs(9));
 }
 
 #[test]
@@ -123,7 +164,23 @@ fn wrong_arguments_are_named() {
         ("version x", "x"),
         ("deploy-system-img-copy --legacy", "CODE"),
         ("deploy-system-img-copy E13GTS2", "E13GTS2"),
-        ("deploy-system-img-copy e13gts2 e13gts3", "e13gts3"),
+        ("deploy-system-img-copy e13gts2 e13gts2", "twice"),
+        (
+            "deploy-system-img-copy e13gts2 e13gts3 --legacy",
+            "one CODE",
+        ),
+        (
+            "deploy-system-img-copy e13gts2 e13gts3 --to ::1",
+            "one CODE",
+        ),
+        ("deploy-system-img-copy --all", "--pinned"),
+        ("deploy-system-img-copy --all e13gts2 --pinned k", "no room"),
+        ("deploy-system-img-copy e13gts2 --after later", "kexec"),
+        (
+            "deploy-system-img-copy e13gts2 --legacy --after kexec",
+            "--after",
+        ),
+        ("deploy-system-img-copy e13gts2 --retry x", "--retry"),
         ("deploy-system-img-copy e13gts2 --frob", "--frob"),
         ("deploy-system-img-copy e13gts2 -x", "-x"),
         ("deploy-system-img-copy e13gts2 --legacy=yes", "legacy"),

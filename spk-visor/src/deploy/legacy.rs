@@ -1,0 +1,131 @@
+//! One target of the original stream (`protocol.md` 2): found, sent to, and believed when it closes in order.
+//!
+//! In: open packages and a code. Out: what happens, told; the last is `Installed` or `Failed`.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use receiver::screen::chain;
+use wire::code::Code;
+
+use super::{DeployError, Tell};
+use crate::cli::Deploy;
+use crate::discovery::{DiscoveryError, Listener};
+use crate::event::{About, Step};
+use crate::packages::Packages;
+use crate::progress::{Rate, percent};
+use crate::socket;
+use crate::transfer;
+
+/// Deploys onto the machine that shows `code`.
+pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {
+    match attempt(options, code, packages, tell) {
+        Ok(installed) => tell(installed),
+        Err(error) => tell(About::Failed {
+            exit: error.exit(),
+            reason: chain(&error),
+        }),
+    }
+}
+
+fn attempt(
+    options: &Deploy,
+    code: Code,
+    packages: &Packages,
+    tell: Tell<'_>,
+) -> Result<About, DeployError> {
+    let to = find(options, &code, tell)?;
+    tell(About::Connecting {
+        to,
+        is_authenticated: false,
+    });
+    let connection = socket::connect(to, options.interface.as_deref())
+        .map_err(|source| DeployError::Connect { to, source })?;
+    let start = Instant::now();
+    let mut sending = Sending::new(packages, tell, start);
+    transfer::run(connection, &packages.packages, &mut |step| {
+        sending.step(step);
+    })?;
+    Ok(About::Installed {
+        to,
+        took: start.elapsed(),
+    })
+}
+
+fn find(options: &Deploy, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, DiscoveryError> {
+    if let Some(to) = options.to {
+        tell(About::Addressed { to });
+        return Ok(to);
+    }
+    let listener = Listener::open(options.beacon_port, options.interface.as_deref())?;
+    tell(About::Listening);
+    let address = listener.find(code, options.timeout)?;
+    tell(About::Found { address });
+    Ok(SocketAddr::new(address, options.stream_port))
+}
+
+/// What there is to tell between two steps.
+struct Sending<'a> {
+    tell: Tell<'a>,
+    now: Step,
+    /// Bytes of the packages before this one.
+    before: u64,
+    rate: Rate,
+    is_waiting: bool,
+}
+
+impl<'a> Sending<'a> {
+    fn new(packages: &Packages, tell: Tell<'a>, start: Instant) -> Self {
+        Self {
+            tell,
+            now: Step {
+                total: Some(packages.total_bytes()),
+                ..Step::default()
+            },
+            before: 0,
+            rate: Rate::start(start),
+            is_waiting: false,
+        }
+    }
+
+    fn step(&mut self, step: transfer::Step<'_>) {
+        match step {
+            transfer::Step::Package(package) => {
+                self.before = self
+                    .before
+                    .saturating_add(self.now.package_total.unwrap_or(0));
+                self.now.package = package.name.to_string();
+                self.now.package_total = Some(package.len_bytes);
+                self.progress(0);
+            }
+            transfer::Step::Sent(bytes) => self.progress(bytes),
+            transfer::Step::Waiting(elapsed) => {
+                if !self.is_waiting {
+                    self.is_waiting = true;
+                    (self.tell)(About::Sent {
+                        package: "everything".to_owned(),
+                        bytes: self.now.sent,
+                    });
+                }
+                (self.tell)(About::Waiting(elapsed));
+            }
+        }
+    }
+
+    fn progress(&mut self, package_sent: u64) {
+        let sent = self.before.saturating_add(package_sent);
+        self.now.package_done = package_sent;
+        self.now.sent = sent;
+        // The target tells nothing: what it has taken is what has left.
+        self.now.received = sent;
+        self.now.percent = percent(sent, self.now.total.unwrap_or(0));
+        self.now.rate = self.rate.update(Instant::now(), sent);
+        (self.tell)(About::Progress(self.now.clone()));
+        if Some(package_sent) == self.now.package_total {
+            (self.tell)(About::Sent {
+                package: self.now.package.clone(),
+                bytes: package_sent,
+            });
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What every target is offered: a manifest, and the items it announces in the same order.
+//!
+//! In: a directory of packages, with a signed manifest or without one, or items that are made while they are sent. Out: an
+//! [`Offer`]. Each file is read once here, and whatever is sent later is compared with what was read.
+
+mod directory;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use wire::manifest::{
+    Builder, CHUNK_SIZE_DEFAULT, Content, FILES_MAX, File, Head, Manifest, ManifestError, PRODUCT,
+    Role, Unpacked,
+};
+use wire::message::{HASH_LEN, SIGNATURE_MAX};
+
+use crate::exit::Exit;
+use crate::hash::{self, Hash, Hashed};
+use crate::packages::PackagesError;
+use crate::source::Item;
+use crate::source::cache::Cache;
+use crate::source::file::FileItem;
+use crate::utc;
+
+pub use directory::Directory;
+
+/// File of a directory that lists what it holds.
+pub const MANIFEST: &str = "MANIFEST";
+/// Its signature.
+pub const SIGNATURE: &str = "MANIFEST.minisig";
+/// Chunk lists, as a record of the original stream (`protocol.md` 4.4).
+pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
+
+/// What is offered.
+pub struct Offer {
+    /// The manifest's exact bytes.
+    pub manifest: Vec<u8>,
+    /// The whole signature file; empty when nobody signed.
+    pub signature: Vec<u8>,
+    /// Hashes of all chunks of all files, 32 bytes each.
+    pub chunk_lists: Vec<u8>,
+    /// SHA-256 of the manifest.
+    pub digest: Hash,
+    /// For people.
+    pub version: String,
+    /// What the manifest says of each item.
+    pub files: Vec<File>,
+    /// What is sent.
+    pub items: Vec<Box<dyn Item>>,
+}
+
+impl Offer {
+    /// Bytes of all items; `None` when one is still being made.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.items.iter().try_fold(0, |sum: u64, item| {
+            Some(sum.saturating_add(item.len_bytes()?))
+        })
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("digest", &hash::hex(&self.digest))
+            .field("items", &self.items.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing can be offered.
+#[derive(Debug, Error)]
+pub enum OfferError {
+    /// No packages, or unfit ones.
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
+    /// A file beside the packages cannot be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// It is larger than such a file may be.
+    #[error("{} has more than {max} bytes", path.display())]
+    Large {
+        /// Which.
+        path: PathBuf,
+        /// The limit.
+        max: usize,
+    },
+    /// It lists nothing we understand.
+    #[error("using {}", path.display())]
+    Manifest {
+        /// Which.
+        path: PathBuf,
+        /// The line and its fault.
+        source: ManifestError,
+    },
+    /// It announces what is not stored.
+    #[error("{} announces {name} as live, and a directory cannot hold that", path.display())]
+    Live {
+        /// Which.
+        path: PathBuf,
+        /// The file.
+        name: String,
+    },
+    /// A package is not the one that was listed.
+    #[error("package {} is not the one in {MANIFEST}: {what}", path.display())]
+    Differs {
+        /// Which.
+        path: PathBuf,
+        /// In what.
+        what: String,
+    },
+    /// More than a manifest can say.
+    #[error("listing the packages: at most {FILES_MAX} files of 64 GiB together can be sent")]
+    Build(#[source] ManifestError),
+}
+
+impl OfferError {
+    /// The exit code of a donor that cannot send.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        Exit::Packages
+    }
+}
+
+/// The head of a manifest that somebody makes.
+#[derive(Clone, Debug)]
+pub struct Title {
+    /// For people.
+    pub version: String,
+    /// Goes up with each release.
+    pub counter: u64,
+    /// Which generation of keys.
+    pub keyset: u32,
+}
+
+impl Default for Title {
+    /// Of a manifest that is made for one deploy and vouched for by the pairing.
+    fn default() -> Self {
+        Self {
+            version: "unversioned".to_owned(),
+            counter: 0,
+            keyset: 0,
+        }
+    }
+}
+
+/// The line of a file that was read.
+#[must_use]
+pub fn line(name: wire::stream::PackageName, hashed: &Hashed, unpacked: Option<Unpacked>) -> File {
+    File {
+        name,
+        chunk_size: hashed.chunk_bytes,
+        content: Content::Hashed {
+            sha256: hashed.whole,
+            size_bytes: hashed.len_bytes,
+            unpacked,
+            chunk_list_sha256: hash::of(hashed.chunks.as_flattened()),
+        },
+    }
+}
+
+/// A manifest's bytes: valid, or an error that says which line is not.
+///
+/// # Errors
+/// More files or chunks than a manifest can have.
+pub fn write(title: &Title, files: &[File]) -> Result<Vec<u8>, OfferError> {
+    let created = utc::format(utc::source_date());
+    let head = Head {
+        role: Role::Os,
+        product: PRODUCT,
+        version: &title.version,
+        counter: title.counter,
+        keyset: title.keyset,
+        created: &created,
+    };
+    let build = || -> Result<String, fmt::Error> {
+        let mut builder = Builder::new(String::new(), &head)?;
+        files.iter().try_for_each(|file| builder.file(file))?;
+        builder.end()
+    };
+    // Writing to a String does not fail; and if it did, the reading would.
+    let text = build().unwrap_or_default().into_bytes();
+    Manifest::parse(&text).map_err(OfferError::Build)?;
+    Ok(text)
+}
+
+/// What is sent by itself, before the files of a directory.
+pub struct Made {
+    /// As it is announced.
+    pub file: File,
+    /// Where it comes from.
+    pub item: Box<dyn Item>,
+}
+
+/// The offer of `directory` and of what is `made`, for so many targets.
+///
+/// # Errors
+/// A file cannot be read, or is not what the directory's own manifest says.
+pub fn prepare(
+    directory: Option<Directory>,
+    made: Vec<Made>,
+    targets: usize,
+    step: &mut dyn FnMut(u64),
+) -> Result<Offer, OfferError> {
+    let cache = Arc::new(Cache::new(cache_chunks(targets)));
+    let (mut files, mut items, mut chunk_lists) = (Vec::new(), Vec::new(), Vec::new());
+    // A manifest that was made before says nothing of what is made now.
+    let is_made = !made.is_empty();
+    for made in made {
+        files.push(made.file);
+        items.push(made.item);
+    }
+    let mut listed = None;
+    if let Some(directory) = directory {
+        let hashed = directory.hash(step)?;
+        listed = directory.listed.filter(|_| !is_made);
+        for (package, hashed) in directory.packages.packages.into_iter().zip(hashed) {
+            files.push(line(package.name.clone(), &hashed, None));
+            chunk_lists.extend_from_slice(hashed.chunks.as_flattened());
+            // At most FILES_MAX are let through below.
+            let number = u16::try_from(items.len()).unwrap_or(u16::MAX);
+            let item = FileItem::new(package, number, hashed, Arc::clone(&cache));
+            items.push(Box::new(item) as Box<dyn Item>);
+        }
+    }
+    let (manifest, signature) = match listed {
+        Some(listed) => (listed.manifest, listed.signature),
+        None => (write(&Title::default(), &files)?, Vec::new()),
+    };
+    let parsed = Manifest::parse(&manifest).map_err(OfferError::Build)?;
+    Ok(Offer {
+        digest: hash::of(&manifest),
+        version: parsed.head().version.to_owned(),
+        files: parsed.files().collect(),
+        signature,
+        chunk_lists,
+        items,
+        manifest,
+    })
+}
+
+/// Alone, a target asks for a chunk once. Several keep about a quarter of a second of a fast link between the first and the last.
+const fn cache_chunks(targets: usize) -> usize {
+    if targets > 1 { 32 } else { 1 }
+}
+
+const _: () = assert!(HASH_LEN == size_of::<Hash>() && SIGNATURE_MAX < 1 << 16);
