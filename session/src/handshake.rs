@@ -1,0 +1,168 @@
+//! What both state machines share: their errors, and what is left when both ends have proved themselves.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use snow::{HandshakeState, StatelessTransportState};
+use thiserror::Error;
+use wire::code::Code;
+use wire::handshake::{HelloError, Info, Policy, Suite};
+use wire::message::End;
+use wire::outcome::Outcome;
+
+use crate::channel::{Opener, Sealer};
+use crate::draws::RandomError;
+use crate::keys::KeysError;
+
+/// Why a handshake ended. None of them holds anything secret.
+#[derive(Debug, Error)]
+pub enum HandshakeError {
+    /// M1 or M2 is none.
+    #[error("reading {message}")]
+    Hello {
+        /// `M1` or `M2`.
+        message: &'static str,
+        /// What is wrong with it.
+        source: HelloError,
+    },
+    /// The donor looks for another machine.
+    #[error("the donor looks for {wanted}, and this is {own}")]
+    OtherCode {
+        /// What it asked for.
+        wanted: Code,
+        /// What is on the screen.
+        own: Code,
+    },
+    /// M2 names another suite than M1.
+    #[error("the target answers with suite {}, which was not asked for", suite.number())]
+    OtherSuite {
+        /// What it answered with.
+        suite: Suite,
+    },
+    /// The target demands something that this donor was not given. Neither end falls back.
+    #[error("the target's policy is {theirs}, and this donor was given what policy {own} needs")]
+    TargetPolicy {
+        /// The target's, which M2 alleges.
+        theirs: Policy,
+        /// What this end knows something for.
+        own: Policy,
+    },
+    /// The peer's key exchange is that of the other policy.
+    #[error("the peer does not pair under policy {own}, which is the one here")]
+    PeerPolicy {
+        /// The policy here.
+        own: Policy,
+    },
+    /// The peer's key exchange is no message of its side: no point of the group, or our own one reflected.
+    #[error("the peer's SPAKE2 message is none of its side")]
+    Exchange,
+    /// M3 does not verify: a wrong guess.
+    #[error("the donor does not prove that it knows the {}", known(*policy))]
+    DonorUnproven {
+        /// What was to be proved.
+        policy: Policy,
+    },
+    /// M4 does not verify: somebody poses as the target.
+    #[error("the target does not prove that it knows the {}", known(*policy))]
+    TargetUnproven {
+        /// What was to be proved.
+        policy: Policy,
+    },
+    /// This end was given the key file of the other.
+    #[error("pairing with keys")]
+    Keys {
+        /// Whose they are.
+        #[from]
+        source: KeysError,
+    },
+    /// No random numbers.
+    #[error("preparing a handshake")]
+    Random {
+        /// Why.
+        #[from]
+        source: RandomError,
+    },
+    /// The cryptography refuses to work with what this program gave it.
+    #[error("setting up the cryptography of a handshake")]
+    Setup {
+        /// What it says.
+        source: snow::Error,
+    },
+    /// `spake2` took more random numbers than it was given.
+    #[error("setting up the cryptography of a handshake: random numbers ran out")]
+    Overdrawn,
+}
+
+/// What a proof is about.
+const fn known(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Secret => "secret",
+        Policy::Pinned => "private key that belongs here",
+    }
+}
+
+impl HandshakeError {
+    /// A peer that does not prove itself is refused; without cryptography nobody can.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            HandshakeError::Hello { .. }
+            | HandshakeError::OtherCode { .. }
+            | HandshakeError::OtherSuite { .. }
+            | HandshakeError::TargetPolicy { .. }
+            | HandshakeError::PeerPolicy { .. }
+            | HandshakeError::Exchange
+            | HandshakeError::DonorUnproven { .. }
+            | HandshakeError::TargetUnproven { .. } => Outcome::Refuse,
+            HandshakeError::Keys { .. }
+            | HandshakeError::Random { .. }
+            | HandshakeError::Setup { .. }
+            | HandshakeError::Overdrawn => Outcome::Fatal,
+        }
+    }
+
+    /// Has the peer tried a secret or key, and a wrong one?
+    #[must_use]
+    pub const fn is_wrong_guess(&self) -> bool {
+        matches!(self, HandshakeError::DonorUnproven { .. })
+    }
+}
+
+/// Both ends have proved themselves. Only [`crate::donor`] makes one, after M4, and [`crate::target`], after M3.
+pub struct Paired {
+    end: End,
+    transport: Arc<StatelessTransportState>,
+    info: Info,
+}
+
+impl Paired {
+    /// The caller has verified the peer's message; snow hands out no keys before its last one.
+    pub(crate) fn proven(
+        end: End,
+        state: HandshakeState,
+        info: Info,
+    ) -> Result<Self, HandshakeError> {
+        let transport = state
+            .into_stateless_transport_mode()
+            .map_err(|source| HandshakeError::Setup { source })?;
+        Ok(Self {
+            end,
+            transport: Arc::new(transport),
+            info,
+        })
+    }
+
+    /// What the target says of itself: with a donor proven to be what the target said.
+    #[must_use]
+    pub const fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// The channel over this connection, a half for each direction. They may go to two threads.
+    pub fn channel<R: Read, W: Write>(self, read: R, write: W) -> (Opener<R>, Sealer<W>) {
+        (
+            Opener::new(read, Arc::clone(&self.transport), self.end),
+            Sealer::new(write, self.transport, self.end),
+        )
+    }
+}

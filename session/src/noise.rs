@@ -1,0 +1,104 @@
+//! The two Noise patterns, one for each policy (`protocol.md` 3.2), over snow's own primitives.
+
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, Error, HandshakeState};
+use wire::handshake::Suite;
+use wire::message::End;
+use zeroize::Zeroizing;
+
+use crate::draws::{EPHEMERAL_LEN, Once};
+use crate::keys::PinnedKeys;
+
+/// Length of `th`, of a SPAKE2 key and of a pre-shared key.
+pub(crate) const DIGEST_LEN: usize = 32;
+
+const fn secret_pattern(suite: Suite) -> &'static str {
+    match suite {
+        Suite::ChaChaPoly => "Noise_NNpsk0_25519_ChaChaPoly_SHA256",
+    }
+}
+
+const fn pinned_pattern(suite: Suite) -> &'static str {
+    match suite {
+        Suite::ChaChaPoly => "Noise_KK_25519_ChaChaPoly_SHA256",
+    }
+}
+
+/// What the ends agree on before Noise begins: the digest of M1 and M2, and with it all that they say.
+fn prologue(th: &[u8; DIGEST_LEN]) -> Vec<u8> {
+    [&b"smv2"[..], th].concat()
+}
+
+/// Policy `secret`.
+pub(crate) fn with_secret(
+    end: End,
+    suite: Suite,
+    th: &[u8; DIGEST_LEN],
+    psk: &[u8; DIGEST_LEN],
+    ephemeral: [u8; EPHEMERAL_LEN],
+) -> Result<HandshakeState, Error> {
+    let prologue = prologue(th);
+    let builder = builder(secret_pattern(suite), ephemeral)?
+        .prologue(&prologue)?
+        .psk(0, psk)?;
+    build(end, builder)
+}
+
+/// Policy `pinned`.
+pub(crate) fn with_keys(
+    end: End,
+    suite: Suite,
+    th: &[u8; DIGEST_LEN],
+    keys: &PinnedKeys,
+    ephemeral: [u8; EPHEMERAL_LEN],
+) -> Result<HandshakeState, Error> {
+    let prologue = prologue(th);
+    let builder = builder(pinned_pattern(suite), ephemeral)?
+        .prologue(&prologue)?
+        .local_private_key(keys.private())?
+        .remote_public_key(keys.peer().as_bytes())?;
+    build(end, builder)
+}
+
+fn builder<'a>(pattern: &str, ephemeral: [u8; EPHEMERAL_LEN]) -> Result<Builder<'a>, Error> {
+    let resolver = Resolver(Zeroizing::new(ephemeral));
+    Ok(Builder::with_resolver(pattern.parse()?, Box::new(resolver)))
+}
+
+/// The donor begins.
+fn build(end: End, builder: Builder<'_>) -> Result<HandshakeState, Error> {
+    match end {
+        End::Donor => builder.build_initiator(),
+        End::Target => builder.build_responder(),
+    }
+}
+
+/// snow's primitives with random numbers that were drawn before.
+struct Resolver(Zeroizing<[u8; EPHEMERAL_LEN]>);
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(Once::new(*self.0)))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(choice)
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+/// The public key that belongs to a private one.
+pub(crate) fn public_key(private: &[u8; EPHEMERAL_LEN]) -> Option<[u8; EPHEMERAL_LEN]> {
+    let mut dh = DefaultResolver.resolve_dh(&DHChoice::Curve25519)?;
+    dh.set(private);
+    dh.pubkey().try_into().ok()
+}

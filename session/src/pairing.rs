@@ -1,0 +1,226 @@
+//! The handshake over a connection: a reader and a writer in, both halves of a channel out.
+//!
+//! Patience is the caller's: a reader that waits 5 s in all for what a peer has to send before its proof (`protocol.md` 3.6).
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use wire::code::Code;
+use wire::handshake::{Info, M1_LEN, M2_HEAD_LEN, M2_MAX, M3_LEN, M4_LEN, Policy};
+use wire::outcome::Outcome;
+
+use crate::channel::{Opener, Sealer};
+use crate::draws::Draws;
+use crate::guard::Guard;
+use crate::handshake::HandshakeError;
+use crate::{Credential, TargetCredential, donor, target};
+
+/// What a target says of itself; its own word, now that it has proved itself.
+pub type TargetInfo = Info;
+
+/// A message of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Donor's hello.
+    M1,
+    /// Target's hello.
+    M2,
+    /// Donor's proof.
+    M3,
+    /// Target's proof.
+    M4,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Why there is no channel.
+#[derive(Debug, Error)]
+pub enum PairingError {
+    /// The peer is not who it has to be, or does not speak the session.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The connection failed, or the peer was silent for too long.
+    #[error("{doing} {step} of the handshake")]
+    Io {
+        /// Reading or writing.
+        doing: &'static str,
+        /// Which message.
+        step: Step,
+        /// Why.
+        source: io::Error,
+    },
+    /// The peer closed before it was its turn to prove anything.
+    #[error("the peer closed the connection instead of sending {step} of the handshake")]
+    Closed {
+        /// What was awaited.
+        step: Step,
+    },
+    /// The target closed after this donor's proof: it did not believe it.
+    #[error("the target closed the connection when it had seen our proof: {}", match policy {
+        Policy::Secret => "the secret is not the one on its screen",
+        Policy::Pinned => "its keys are not the counterpart of ours",
+    })]
+    NotBelieved {
+        /// What was to be proved.
+        policy: Policy,
+    },
+    /// Too many wrong guesses, too fast; the connection was not looked at.
+    #[error("after {wrong_guesses} wrong guesses the next one has to wait {} ms", wait.as_millis())]
+    TooEarly {
+        /// Until now.
+        wrong_guesses: u32,
+        /// How long.
+        wait: Duration,
+    },
+    /// So many wrong guesses that the secret has to be replaced; the connection was not looked at.
+    #[error("after {wrong_guesses} wrong guesses the secret has to be replaced")]
+    Spent {
+        /// Until now.
+        wrong_guesses: u32,
+    },
+}
+
+impl PairingError {
+    /// A connection that failed is worth another try, a peer that was refused is not.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            PairingError::Handshake(error) => error.outcome(),
+            PairingError::Io { .. } | PairingError::Closed { .. } => Outcome::Retry,
+            PairingError::TooEarly { .. } => Outcome::Retry,
+            PairingError::NotBelieved { .. } | PairingError::Spent { .. } => Outcome::Refuse,
+        }
+    }
+
+    /// Has a donor tried a secret or key, and a wrong one? The guard has counted it.
+    #[must_use]
+    pub const fn is_wrong_guess(&self) -> bool {
+        matches!(self, PairingError::Handshake(error) if error.is_wrong_guess())
+    }
+}
+
+/// Pairs with the target of this code, over a connection to where it is said to be.
+///
+/// # Errors
+/// It is not the target that knows the credential, or the connection failed. Nothing but the handshake has been sent.
+pub fn pair_donor<R: Read, W: Write>(
+    mut read: R,
+    mut write: W,
+    credential: &Credential,
+    code: &Code,
+) -> Result<(Opener<R>, Sealer<W>, TargetInfo), PairingError> {
+    let draws = Draws::fresh().map_err(HandshakeError::from)?;
+    let (await_m2, m1) = donor::begin(credential, code, draws)?;
+    send(&mut write, Step::M1, &m1)?;
+
+    let mut m2 = [0; M2_MAX];
+    let m2 = receive_m2(&mut read, &await_m2, &mut m2)?;
+    let (await_m4, m3) = await_m2.take(m2)?;
+    send(&mut write, Step::M3, &m3)?;
+
+    let policy = await_m4.policy();
+    let mut m4 = [0; M4_LEN];
+    receive(&mut read, Step::M4, &mut m4).map_err(|error| match error {
+        PairingError::Closed { .. } => PairingError::NotBelieved { policy },
+        error => error,
+    })?;
+    let paired = await_m4.take(&m4)?;
+    let info = paired.info().clone();
+    let (opener, sealer) = paired.channel(read, write);
+    Ok((opener, sealer, info))
+}
+
+fn receive_m2<'a>(
+    read: &mut impl Read,
+    await_m2: &donor::AwaitM2,
+    bytes: &'a mut [u8; M2_MAX],
+) -> Result<&'a [u8], PairingError> {
+    let mut head = [0; M2_HEAD_LEN];
+    receive(read, Step::M2, &mut head)?;
+    let len = M2_HEAD_LEN.saturating_add(await_m2.rest_len(&head)?);
+    // Not longer than M2_MAX: the head was checked.
+    let m2 = bytes.get_mut(..len).unwrap_or_default();
+    if let Some((place, rest)) = m2.split_first_chunk_mut::<M2_HEAD_LEN>() {
+        *place = head;
+        receive(read, Step::M2, rest)?;
+    }
+    Ok(m2)
+}
+
+/// Pairs with whoever has connected, if it knows the credential. A donor that does not is a wrong guess, which the guard counts by
+/// `clock`; while the guard wants a pause, or a new secret, nobody is looked at.
+///
+/// # Errors
+/// It does not know the credential, does not speak the session, or the connection failed.
+pub fn pair_target<R: Read, W: Write>(
+    mut read: R,
+    mut write: W,
+    credential: &TargetCredential,
+    code: &Code,
+    info: &Info,
+    guard: &mut Guard,
+    clock: impl Fn() -> Instant,
+) -> Result<(Opener<R>, Sealer<W>), PairingError> {
+    admit(guard, credential.policy(), clock())?;
+    let draws = Draws::fresh().map_err(HandshakeError::from)?;
+    let mut m1 = [0; M1_LEN];
+    receive(&mut read, Step::M1, &mut m1)?;
+    let answer = target::begin(credential, code, info, draws).take(&m1)?;
+    send(&mut write, Step::M2, &answer.m2)?;
+    let await_m3 = answer.next?;
+
+    let mut m3 = [0; M3_LEN];
+    receive(&mut read, Step::M3, &mut m3)?;
+    let (paired, m4) = await_m3.take(&m3).inspect_err(|error| {
+        if error.is_wrong_guess() {
+            guard.wrong_guess(clock());
+        }
+    })?;
+    send(&mut write, Step::M4, &m4)?;
+    Ok(paired.channel(read, write))
+}
+
+fn admit(guard: &Guard, policy: Policy, now: Instant) -> Result<(), PairingError> {
+    let wrong_guesses = guard.wrong_guesses();
+    // Keys are not guessed at; there is nothing to replace.
+    if policy == Policy::Secret && guard.is_spent() {
+        return Err(PairingError::Spent { wrong_guesses });
+    }
+    match guard.wait(now) {
+        Duration::ZERO => Ok(()),
+        wait => Err(PairingError::TooEarly {
+            wrong_guesses,
+            wait,
+        }),
+    }
+}
+
+fn send(write: &mut impl Write, step: Step, bytes: &[u8]) -> Result<(), PairingError> {
+    let sent = write.write_all(bytes).and_then(|()| write.flush());
+    sent.map_err(|source| PairingError::Io {
+        doing: "sending",
+        step,
+        source,
+    })
+}
+
+fn receive(read: &mut impl Read, step: Step, bytes: &mut [u8]) -> Result<(), PairingError> {
+    read.read_exact(bytes)
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => PairingError::Closed { step },
+            _ => PairingError::Io {
+                doing: "receiving",
+                step,
+                source,
+            },
+        })
+}
