@@ -17,6 +17,12 @@ pub struct Artifacts {
     pub kernel: PathBuf,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
+    /// What packs it, and what goes in: for scenarios that bake in more.
+    pub mkinitramfs: PathBuf,
+    /// PID 1.
+    pub init: PathBuf,
+    /// mke2fs.
+    pub mke2fs: PathBuf,
     /// The `spk-visor` program.
     pub donor: PathBuf,
     /// Package directory of the demo system.
@@ -65,8 +71,7 @@ impl Artifacts {
         ]);
         steps.run("init and spk-visor, static", cargo.current_dir(&top))?;
         let programs = target_dir(&top).join(TARGET).join("release");
-        let initramfs = work.join("initramfs");
-        steps.initramfs(&top, &programs.join("init"), &initramfs)?;
+        let initramfs = Initramfs::make(&steps, &top, programs.join("init"), work)?;
         let demo = steps.path(
             "the demo system's packages",
             script(&top, "systems/build").arg("demo"),
@@ -85,7 +90,10 @@ impl Artifacts {
         });
         Ok(Self {
             kernel,
-            initramfs,
+            initramfs: initramfs.image,
+            mkinitramfs: initramfs.maker,
+            init: initramfs.init,
+            mke2fs: initramfs.mke2fs,
             donor: programs.join("spk-visor"),
             demo,
             debian: debian.transpose()?,
@@ -99,6 +107,9 @@ impl Artifacts {
         let fixed = [
             ("--kernel", &self.kernel),
             ("--initramfs", &self.initramfs),
+            ("--mkinitramfs", &self.mkinitramfs),
+            ("--init", &self.init),
+            ("--mke2fs", &self.mke2fs),
             ("--donor", &self.donor),
             ("--demo", &self.demo),
         ];
@@ -166,20 +177,33 @@ impl Steps {
         }
         Ok(printed)
     }
+}
 
-    fn initramfs(&self, top: &Path, init: &Path, initramfs: &Path) -> Result<()> {
+/// An image and its parts.
+struct Initramfs {
+    image: PathBuf,
+    maker: PathBuf,
+    init: PathBuf,
+    mke2fs: PathBuf,
+}
+
+impl Initramfs {
+    fn make(steps: &Steps, top: &Path, init: PathBuf, work: &Path) -> Result<Self> {
         let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
+        let made = Self {
+            image: work.join("initramfs"),
+            maker: target_dir(top).join("debug/mkinitramfs"),
+            init,
+            mke2fs: PathBuf::from(mke2fs.trim()),
+        };
         let mut cargo = Command::new("cargo");
-        cargo
-            .args(["run", "--quiet", "-p", "mkinitramfs", "--", "--init"])
-            .arg(init);
-        cargo
-            .arg("--mke2fs")
-            .arg(mke2fs.trim())
-            .arg("-o")
-            .arg(initramfs)
-            .current_dir(top);
-        self.run("initramfs", &mut cargo).map(drop)
+        cargo.args(["build", "--quiet", "-p", "mkinitramfs"]);
+        stdout(cargo.current_dir(top))?;
+        let mut maker = Command::new(&made.maker);
+        maker.arg("--init").arg(&made.init);
+        maker.arg("--mke2fs").arg(&made.mke2fs);
+        steps.run("initramfs", maker.arg("-o").arg(&made.image))?;
+        Ok(made)
     }
 }
 

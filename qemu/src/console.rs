@@ -152,6 +152,33 @@ impl Console {
         })
     }
 
+    /// Where the unread part of the console begins.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Waits until `find` finds something in what was printed since `from`, read or not; consumes nothing. For what
+    /// may stand before or behind a stage line: programs write past the kernel's log.
+    ///
+    /// # Errors
+    /// It did not in time.
+    pub fn await_since<T>(
+        &mut self,
+        from: usize,
+        what: &str,
+        patience: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Result<T> {
+        let position = std::mem::replace(&mut self.position, from);
+        let found = self.await_look(what, patience, |unread| {
+            let text = transcript::plain(&String::from_utf8_lossy(unread));
+            find(&text).map_or(Look::Nothing(0), |value| Look::Found(value, 0))
+        });
+        self.position = position;
+        found
+    }
+
     /// Types a line, as a person at the serial terminal would.
     ///
     /// # Errors

@@ -7,10 +7,12 @@ use wire::stage::Stage;
 
 use crate::accel::Accel;
 use crate::artifacts::Artifacts;
+use crate::donor::Order;
 use crate::error::{HarnessError, Result};
-use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_code};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine};
 use crate::network::Dhcp;
+use crate::policy::Policy;
 
 /// What to show.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,7 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
     narrator.step("a network of its own: bridge, DHCP server, nothing of it outside this demo");
     let mut lab = Lab::set_up(artifacts, accel, Dhcp::On)?;
     lab.live = true;
+    lab.policy = Policy::Legacy;
     let machine = blank_machine(show, &mut lab)?;
 
     narrator.step(&format!(
@@ -47,13 +50,20 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
         accel.name()
     ));
     let mut target = lab.start(&machine)?;
-    let code = await_code(&mut target)?;
+    let shown = await_shown(&mut target)?;
 
-    narrator.step(&format!(
-        "it shows the code {code}; the donor is started with it"
-    ));
+    narrator.step(&match &shown.secret {
+        Some(secret) => format!(
+            "it shows the code {} and the secret {secret}; a person takes both to the donor",
+            shown.code
+        ),
+        None => format!(
+            "it shows the code {}; the donor is started with it",
+            shown.code
+        ),
+    });
     let deploying = Instant::now();
-    let mut donor = lab.donor(&code, &packages)?;
+    let mut donor = lab.donor(&Order::new(&shown, &packages))?;
     target.console.await_stage(Stage::Installed, DEPLOY)?;
     donor.must_succeed(STEP)?;
     let deployed = deploying.elapsed();

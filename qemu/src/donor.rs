@@ -1,21 +1,55 @@
-//! Donors: the real one as a process, and one of our own that sends what no honest donor would.
+//! The real donor as a process.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use wire::{BEACON_PORT, STREAM_PORT};
-
 use crate::error::{Doing, HarnessError, Result};
-use crate::process::Process;
+use crate::policy::{Credential, Shown};
+use crate::process::{Process, readable};
 use crate::transcript::{self, Printer};
 
-/// A target that does not take bytes for this long is stuck.
-const SEND_PATIENCE: Duration = Duration::from_secs(120);
-/// Between two attempts to connect.
-const AGAIN: Duration = Duration::from_millis(200);
+/// What a donor is asked to do.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// On the targets' screens.
+    pub codes: Vec<String>,
+    /// How it proves itself.
+    pub credential: Credential,
+    /// What it sends.
+    pub packages: PathBuf,
+    /// More words for its command line.
+    pub more: Vec<String>,
+}
+
+impl Order {
+    /// What a person in front of that screen would ask for.
+    #[must_use]
+    pub fn new(shown: &Shown, packages: &Path) -> Self {
+        Self {
+            codes: vec![shown.code.clone()],
+            credential: Credential::of(shown),
+            packages: packages.to_owned(),
+            more: Vec::new(),
+        }
+    }
+
+    /// The same with another credential.
+    #[must_use]
+    pub fn with(mut self, credential: Credential) -> Self {
+        self.credential = credential;
+        self
+    }
+
+    /// The same with more words on its command line.
+    #[must_use]
+    pub fn and(mut self, words: &[&str]) -> Self {
+        self.more
+            .extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+}
 
 /// `spk-visor deploy-system-img-copy`, running.
 #[derive(Debug)]
@@ -25,21 +59,19 @@ pub struct Donor {
 }
 
 impl Donor {
-    /// Starts the real donor for `code`. What it prints goes to `log`, or live to standard output behind a prefix.
+    /// Starts the real donor. What it prints goes to `log`, or live to standard output behind a prefix. The secret goes
+    /// into a file beside the log.
     ///
     /// # Errors
     /// The program is not there.
-    pub fn start(
-        program: &Path,
-        code: &str,
-        packages: &Path,
-        log: &Path,
-        live: Option<String>,
-    ) -> Result<Self> {
+    pub fn start(program: &Path, order: &Order, log: &Path, live: Option<String>) -> Result<Self> {
         let mut command = Command::new(program);
-        command
-            .args(["deploy-system-img-copy", code, "--legacy", "--packages"])
-            .arg(packages);
+        command.arg("deploy-system-img-copy").args(&order.codes);
+        order
+            .credential
+            .put(&mut command, &log.with_extension("secret"))?;
+        command.arg("--packages").arg(&order.packages);
+        command.args(&order.more);
         let process = match live {
             None => Process::spawn("the donor", &mut command, log)?,
             Some(prefix) => live_donor(&mut command, prefix)?,
@@ -83,17 +115,64 @@ impl Donor {
         }
     }
 
+    /// [`Donor::must_fail`], and it must have said why.
+    ///
+    /// # Errors
+    /// It did not fail, or said something else.
+    pub fn must_fail_saying(&mut self, reason: &str, patience: Duration) -> Result<()> {
+        self.must_fail(patience)?;
+        if self.said().contains(reason) {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("{reason:?} among its words"), "other words"))
+        }
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until `find` finds something in what it prints.
+    ///
+    /// # Errors
+    /// It did not in time, or the donor ended without it.
+    pub fn await_said<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + patience;
+        loop {
+            let has_ended = !self.process.is_running();
+            let said = self.said();
+            if let Some(found) = find(&said) {
+                return Ok(found);
+            }
+            if has_ended || Instant::now() >= end {
+                return Err(HarnessError::Deadline {
+                    what: format!("{what} from the donor"),
+                    patience,
+                    tail: transcript::tail(&said, 10),
+                });
+            }
+            // A plain file cannot be awaited; the process can, and its end cuts this short.
+            readable(&[self.process.exit_handle()], Duration::from_millis(50))?;
+        }
+    }
+
     /// Ends it in the middle of whatever it does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
     fn unexpected(&self, expected: &str, found: &str) -> HarnessError {
-        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         HarnessError::unexpected(
             "the donor",
             expected,
-            format!("{found}{}", transcript::tail(&said, 8)),
+            format!("{found}{}", transcript::tail(&self.said(), 8)),
         )
     }
 }
@@ -117,185 +196,4 @@ fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
         }
     });
     Process::adopt("the donor", child)
-}
-
-/// Waits for a beacon and returns its code and who sent it. Heard on a socket made just now, it is no older than that.
-///
-/// # Errors
-/// None came in time, or the port is taken.
-pub fn hear_beacon(patience: Duration) -> Result<(String, IpAddr)> {
-    let socket =
-        UdpSocket::bind(("0.0.0.0", BEACON_PORT)).doing("listening on UDP port", BEACON_PORT)?;
-    let end = Instant::now() + patience;
-    let mut buffer = [0; 2048];
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let late = HarnessError::Deadline {
-            what: "a beacon".to_owned(),
-            patience,
-            tail: String::new(),
-        };
-        if left.is_zero() {
-            return Err(late);
-        }
-        socket
-            .set_read_timeout(Some(left))
-            .doing("limiting", "the beacon's socket")?;
-        let Ok((len, from)) = socket.recv_from(&mut buffer) else {
-            return Err(late);
-        };
-        let text = String::from_utf8_lossy(buffer.get(..len).unwrap_or_default());
-        if let Some(code) = text
-            .strip_prefix("SMECHVISOR_SHIM:")
-            .filter(|code| !code.is_empty())
-        {
-            return Ok((code.to_owned(), from.ip()));
-        }
-    }
-}
-
-/// A sender of raw bytes, as `protocol.md` 2 writes them; emitted here once more, so that the product's own
-/// emitter is not what its parser is tested with.
-#[derive(Debug)]
-pub struct RawDonor {
-    stream: TcpStream,
-}
-
-impl RawDonor {
-    /// Connects to a target. Between two donors a target listens to nobody for a moment: refusals are tried again.
-    ///
-    /// # Errors
-    /// It refuses for longer than that.
-    pub fn connect(target: IpAddr) -> Result<Self> {
-        let address = SocketAddr::new(target, STREAM_PORT);
-        let end = Instant::now() + SEND_PATIENCE;
-        let stream = loop {
-            match TcpStream::connect_timeout(&address, SEND_PATIENCE) {
-                Err(error)
-                    if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < end =>
-                {
-                    std::thread::sleep(AGAIN);
-                }
-                other => break other.doing("connecting to", address)?,
-            }
-        };
-        stream
-            .set_write_timeout(Some(SEND_PATIENCE))
-            .doing("limiting", "the stream's socket")?;
-        Ok(Self { stream })
-    }
-
-    /// Sends any bytes.
-    ///
-    /// # Errors
-    /// The target has reset the connection, which may be just what the caller expects.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream
-            .write_all(bytes)
-            .doing("sending to", "the target")
-    }
-
-    /// Sends one package with right lengths.
-    ///
-    /// # Errors
-    /// As [`RawDonor::send`].
-    pub fn package(&mut self, name: &str, data: &[u8]) -> Result<()> {
-        let name_len = u32::try_from(name.len()).unwrap_or(u32::MAX);
-        self.send(&name_len.to_be_bytes())?;
-        self.send(name.as_bytes())?;
-        self.send(&(data.len() as u64).to_be_bytes())?;
-        self.send(data)
-    }
-
-    /// Closes in order (FIN) and waits for the target's answer: whether it too closed in order, which means success.
-    #[must_use]
-    pub fn finish(mut self) -> bool {
-        // A reset that came before the shutdown shows in the read.
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
-        let _ = self.stream.set_read_timeout(Some(SEND_PATIENCE));
-        matches!(self.stream.read(&mut [0; 16]), Ok(0))
-    }
-}
-
-/// The packages of a directory in the order in which a donor sends them: base first, then by name.
-///
-/// # Errors
-/// It cannot be read.
-pub fn packages(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut packages = Vec::new();
-    for entry in std::fs::read_dir(dir).doing("reading", dir.display())? {
-        let path = entry.doing("reading", dir.display())?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        packages.push((name, std::fs::read(&path).doing("reading", path.display())?));
-    }
-    packages.sort_by_key(|(name, _)| (!name.starts_with("smechvisor-base"), name.clone()));
-    Ok(packages)
-}
-
-/// Knocks on both ports as scanners and lost devices do: datagrams of many sizes, connections closed at once, reset,
-/// and filled with what belongs to other protocols.
-///
-/// # Errors
-/// The host has no sockets left.
-pub fn pester(target: IpAddr) -> Result<()> {
-    let socket = UdpSocket::bind(("0.0.0.0", 0)).doing("making", "a UDP socket")?;
-    socket
-        .set_broadcast(true)
-        .doing("allowing broadcasts on", "a UDP socket")?;
-    let mut noise = Noise(9191);
-    for len in [0, 1, 16, 23, 64, 512, 1400] {
-        let datagram: Vec<u8> = (0..len).map(|_| noise.byte()).collect();
-        // Nobody may listen there; that is no failure of the scenario.
-        let _ = socket.send_to(&datagram, (target, BEACON_PORT));
-        let _ = socket.send_to(&datagram, ("255.255.255.255", BEACON_PORT));
-        let _ = socket.send_to(b"SMECHVISOR_SHIM:", (target, STREAM_PORT));
-    }
-    let openings: [&[u8]; 5] = [
-        b"",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"SMV2\x02\x01",
-        b"\xff\xff\xff\xff\xff\xff\xff\xff",
-    ];
-    for opening in openings {
-        let mut donor = RawDonor::connect(target)?;
-        // The target may have reset the connection already; that is the right answer.
-        let _ = donor.send(opening);
-        let _ = donor.finish();
-    }
-    for port in [1, 22, 80, 443, 9190, 9193] {
-        let _ =
-            TcpStream::connect_timeout(&SocketAddr::new(target, port), Duration::from_millis(200));
-    }
-    Ok(())
-}
-
-/// Seeded noise (xorshift64): the same bytes in every run.
-#[derive(Clone, Debug)]
-pub struct Noise(pub u64);
-
-impl Noise {
-    /// The next word.
-    pub const fn word(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// The next byte.
-    pub const fn byte(&mut self) -> u8 {
-        self.word().to_le_bytes()[0]
-    }
-
-    /// A number below `bound` (0 when the bound is 0).
-    pub const fn below(&mut self, bound: u64) -> u64 {
-        match self.word().checked_rem(bound) {
-            Some(rest) => rest,
-            None => 0,
-        }
-    }
 }

@@ -4,19 +4,23 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use wire::stage::Stage;
 
 use crate::accel::Accel;
 use crate::artifacts::Artifacts;
-use crate::donor::{Donor, RawDonor};
+use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::Image;
 use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel};
 use crate::medium::make_cd;
 use crate::network::{Dhcp, Network};
+use crate::policy::{Policy, Shown, secret_in};
+use crate::process::run;
 use crate::running::Running;
+use crate::stranger::{RawDonor, hear_beacon};
 
 /// From the reset to the code on the screen, through firmware and boot loader, on a slow and busy host.
 pub const BOOT: Duration = Duration::from_secs(240);
@@ -38,6 +42,9 @@ pub struct Lab {
     pub accel: Accel,
     /// Show consoles and donors while they speak.
     pub live: bool,
+    /// What machines are booted with from now on.
+    pub policy: Policy,
+    initramfs: PathBuf,
     network: Network,
     donors: u32,
 }
@@ -49,9 +56,11 @@ impl Lab {
     /// Not alone in the namespace, or a tool of the host is missing.
     pub fn set_up(artifacts: Artifacts, accel: Accel, dhcp: Dhcp) -> Result<Self> {
         Ok(Self {
+            initramfs: artifacts.initramfs.clone(),
             artifacts,
             accel,
             live: false,
+            policy: Policy::Secret,
             network: Network::set_up(dhcp)?,
             donors: 0,
         })
@@ -72,17 +81,28 @@ impl Lab {
         Ok(DiskSpec::new(path, &format!("SMV-{name}")))
     }
 
+    /// Makes an initramfs with more baked in (`mkinitramfs --help`); machines are booted with it from now on.
+    ///
+    /// # Errors
+    /// mkinitramfs refused it.
+    pub fn bake(&mut self, more: &[&str]) -> Result<()> {
+        let here = std::env::current_dir().doing("asking for", "the current directory")?;
+        self.initramfs = here.join("initramfs");
+        let parts = &self.artifacts;
+        let mut command = Command::new(&parts.mkinitramfs);
+        command.arg("--init").arg(&parts.init);
+        command.arg("--mke2fs").arg(&parts.mke2fs);
+        command.args(more).arg("-o").arg(&self.initramfs);
+        run(&mut command).map(drop)
+    }
+
     /// Boots the shim without firmware in between.
     #[must_use]
     pub fn kernel(&self, more: &str) -> Medium {
-        let (kernel, initramfs) = (
-            self.artifacts.kernel.clone(),
-            self.artifacts.initramfs.clone(),
-        );
         Medium::Kernel {
-            kernel,
-            initramfs,
-            cmdline: cmdline(more),
+            kernel: self.artifacts.kernel.clone(),
+            initramfs: self.initramfs.clone(),
+            cmdline: self.cmdline(more),
         }
     }
 
@@ -96,8 +116,8 @@ impl Lab {
         make_cd(
             &iso,
             &self.artifacts.kernel,
-            &self.artifacts.initramfs,
-            &cmdline(more),
+            &self.initramfs,
+            &self.cmdline(more),
         )?;
         Ok(Medium::Cd(iso))
     }
@@ -136,11 +156,11 @@ impl Lab {
     ///
     /// # Errors
     /// The program is not there.
-    pub fn donor(&mut self, code: &str, packages: &Path) -> Result<Donor> {
+    pub fn donor(&mut self, order: &Order) -> Result<Donor> {
         self.donors += 1;
         let log = PathBuf::from(format!("donor-{}.log", self.donors));
         let live = self.live.then(|| "  donor   |".to_owned());
-        Donor::start(&self.artifacts.donor, code, packages, &log, live)
+        Donor::start(&self.artifacts.donor, order, &log, live)
     }
 
     /// Serves `packages` to the machine that is waiting, and sees both ends succeed.
@@ -148,8 +168,21 @@ impl Lab {
     /// # Errors
     /// Either end failed.
     pub fn deploy(&mut self, target: &mut Running, packages: &Path) -> Result<()> {
-        let code = await_code(target)?;
-        let mut donor = self.donor(&code, packages)?;
+        let shown = await_shown(target)?;
+        self.deploy_shown(target, &shown, packages)
+    }
+
+    /// The same for a machine whose screen was read already.
+    ///
+    /// # Errors
+    /// Either end failed.
+    pub fn deploy_shown(
+        &mut self,
+        target: &mut Running,
+        shown: &Shown,
+        packages: &Path,
+    ) -> Result<()> {
+        let mut donor = self.donor(&Order::new(shown, packages))?;
         target.console.await_stage(Stage::Accepted, STEP)?;
         target.console.await_stage(Stage::Installed, DEPLOY)?;
         donor.must_succeed(STEP)
@@ -169,7 +202,19 @@ impl Lab {
     /// # Errors
     /// No beacon, or no connection.
     pub fn raw_donor(&self) -> Result<RawDonor> {
-        RawDonor::connect(crate::donor::hear_beacon(STEP)?.1)
+        RawDonor::connect(hear_beacon(STEP)?.1)
+    }
+
+    /// What every shim of the tests is started with.
+    fn cmdline(&self, more: &str) -> String {
+        let policy = self.policy.cmdline();
+        let words = [
+            "console=tty0 console=ttyS0,115200 printk.devkmsg=on",
+            policy,
+            more,
+        ];
+        let words = words.into_iter().filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Asks the deployed daemon how it is.
@@ -202,25 +247,36 @@ impl Lab {
     }
 }
 
-/// What every shim of the tests is started with.
-fn cmdline(more: &str) -> String {
-    format!("console=tty0 console=ttyS0,115200 printk.devkmsg=on smv.policy=legacy {more}")
-        .trim()
-        .to_owned()
-}
-
-/// Waits until the machine shows its code.
+/// Waits until the machine shows its code, and reads the secret off its console where it shows one.
 ///
 /// # Errors
 /// It does not in time.
-pub fn await_code(target: &mut Running) -> Result<String> {
+pub fn await_shown(target: &mut Running) -> Result<Shown> {
+    let before = target.console.position();
     let facts = target.console.await_stage(Stage::Waiting, BOOT)?;
-    let code = facts
-        .split_whitespace()
-        .find_map(|fact| fact.strip_prefix("code="));
-    code.map(str::to_owned).ok_or_else(|| {
-        HarnessError::unexpected("the line of stage waiting", "code=…", facts.clone())
-    })
+    shown(target, before, &facts)
+}
+
+/// What the screen shows that said `facts` when it began to wait, and nothing later than `before`.
+///
+/// # Errors
+/// No code, or no secret in time.
+pub fn shown(target: &mut Running, before: usize, facts: &str) -> Result<Shown> {
+    let mut words = facts.split_whitespace();
+    let code = words.find_map(|fact| fact.strip_prefix("code="));
+    let code = code.map(str::to_owned).ok_or_else(|| {
+        HarnessError::unexpected("the line of stage waiting", "code=…", facts.to_owned())
+    })?;
+    let secret = match words.any(|fact| fact == "policy=secret") {
+        true => Some(target.console.await_since(
+            before,
+            "the secret on the screen",
+            STEP,
+            secret_in,
+        )?),
+        false => None,
+    };
+    Ok(Shown { code, secret })
 }
 
 /// One request of HTTP/1.0: whatever comes until the peer closes.

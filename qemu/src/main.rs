@@ -65,6 +65,9 @@ struct Request {
 struct Paths {
     kernel: Option<PathBuf>,
     initramfs: Option<PathBuf>,
+    mkinitramfs: Option<PathBuf>,
+    init: Option<PathBuf>,
+    mke2fs: Option<PathBuf>,
     donor: Option<PathBuf>,
     demo: Option<PathBuf>,
     debian: Option<PathBuf>,
@@ -87,6 +90,9 @@ impl Request {
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
                 Long("kernel") => paths.kernel = Some(parser.value()?.into()),
                 Long("initramfs") => paths.initramfs = Some(parser.value()?.into()),
+                Long("mkinitramfs") => paths.mkinitramfs = Some(parser.value()?.into()),
+                Long("init") => paths.init = Some(parser.value()?.into()),
+                Long("mke2fs") => paths.mke2fs = Some(parser.value()?.into()),
                 Long("donor") => paths.donor = Some(parser.value()?.into()),
                 Long("demo") => paths.demo = Some(parser.value()?.into()),
                 Long("big") => paths.big = Some(parser.value()?.into()),
@@ -232,6 +238,7 @@ impl Request {
         let scenario = scenarios::find(name)?;
         let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
         let mut lab = Lab::set_up(self.paths.artifacts()?, accel, scenario.dhcp)?;
+        lab.policy = scenario.policy;
         (scenario.run)(&mut lab).map(|()| true)
     }
 
@@ -262,6 +269,9 @@ impl Paths {
         Ok(Artifacts {
             kernel: needed(self.kernel, "--kernel")?,
             initramfs: needed(self.initramfs, "--initramfs")?,
+            mkinitramfs: needed(self.mkinitramfs, "--mkinitramfs")?,
+            init: needed(self.init, "--init")?,
+            mke2fs: needed(self.mke2fs, "--mke2fs")?,
             donor: needed(self.donor, "--donor")?,
             demo: needed(self.demo, "--demo")?,
             debian: self.debian,

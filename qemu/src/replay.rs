@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::donor::Noise;
 use crate::error::{Doing, Result};
+use crate::stranger::Noise;
 use crate::writelog::{Entry, SECTOR_BYTES};
 
 /// Longer writes are kept or lost in pieces of this size, shorter ones sector by sector.

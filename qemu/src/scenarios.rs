@@ -5,6 +5,7 @@ mod boots;
 mod disks;
 mod donors;
 mod file;
+mod fillers;
 mod hardware;
 mod power;
 
@@ -15,6 +16,7 @@ use crate::image::Image;
 use crate::lab::{BOOT, Lab, STEP};
 use crate::machine::{Machine, Medium};
 use crate::network::Dhcp;
+use crate::policy::Policy;
 use crate::running::Running;
 
 /// One scenario.
@@ -26,6 +28,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// Whether a DHCP server answers.
     pub dhcp: Dhcp,
+    /// How its machines and donors know each other, unless it says otherwise.
+    pub policy: Policy,
     /// Which system it deploys besides the demo.
     pub needs: Needs,
     /// Does it, and checks.
@@ -190,6 +194,7 @@ const fn scenario(
         name,
         about,
         dhcp: Dhcp::On,
+        policy: Policy::Legacy,
         needs,
         run,
     }

@@ -5,9 +5,10 @@ use std::os::unix::fs::FileExt;
 
 use wire::stage::Stage;
 
+use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::{FirstSector, Image};
-use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, shown};
 use crate::machine::{DiskSpec, Firmware, Machine, Medium};
 use crate::running::Running;
 
@@ -17,15 +18,13 @@ pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", 256)?;
     let (machine, mut target) = start(lab, vec![disk], "")?;
     // Refused before a donor is invited, or when one has come.
+    let before = target.console.position();
     if let (Stage::Waiting, facts) = target
         .console
         .await_stage_of(&[Stage::Waiting, Stage::Failed], BOOT)?
     {
-        let code = facts
-            .split_whitespace()
-            .find_map(|fact| fact.strip_prefix("code="))
-            .unwrap_or_default();
-        let mut donor = lab.donor(code, &lab.artifacts.demo.clone())?;
+        let shown = shown(&mut target, before, &facts)?;
+        let mut donor = lab.donor(&Order::new(&shown, &lab.artifacts.demo))?;
         target.console.await_stage(Stage::Failed, DEPLOY)?;
         donor.must_fail(STEP)?;
     }

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::donor::hear_beacon;
+use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::{Firmware, Medium};
+use crate::policy::Shown;
 use crate::process::Process;
+use crate::stranger::hear_beacon;
 
 use super::{image, must_boot_from_disk};
 
@@ -19,8 +21,9 @@ pub(super) fn receive(lab: &mut Lab) -> Result<()> {
         .arg(&disk.image);
     let mut receiver = Process::spawn("receive-deploy", &mut command, Path::new("receiver.log"))?;
     let (code, _) = hear_beacon(STEP)?;
-    let packages = lab.artifacts.demo.clone();
-    lab.donor(&code, &packages)?.must_succeed(DEPLOY)?;
+    let shown = Shown { code, secret: None };
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    lab.donor(&order)?.must_succeed(DEPLOY)?;
     let status = receiver.wait(STEP)?;
     if !status.success() {
         return Err(HarnessError::unexpected(

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::donor::Noise;
 use crate::error::{HarnessError, Result};
 use crate::image::{FirstSector, Image};
 use crate::lab::{DISK_MIB, Lab, STEP};
 use crate::machine::{DiskSpec, Firmware, Machine};
 use crate::process::run;
 use crate::replay::Replay;
+use crate::stranger::Noise;
 use crate::writelog::{self, Entry};
 
 use super::must_boot_from_disk;

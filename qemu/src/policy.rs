@@ -1,0 +1,134 @@
+//! How the target and the donor of a scenario know each other, and what each of them is told for it (`protocol.md` 3.1).
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Doing, Result};
+
+/// The policy of a scenario's targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// What nobody has to ask for.
+    Secret,
+    /// Keys in the image.
+    Pinned,
+    /// The original stream.
+    Legacy,
+}
+
+impl Policy {
+    /// What the target's kernel command line says.
+    #[must_use]
+    pub const fn cmdline(self) -> &'static str {
+        match self {
+            Policy::Secret => "",
+            Policy::Pinned => "smv.policy=pinned",
+            Policy::Legacy => "smv.policy=legacy",
+        }
+    }
+}
+
+/// What a waiting target shows to a person in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub code: String,
+    /// Only under [`Policy::Secret`].
+    pub secret: Option<String>,
+}
+
+/// What a donor is given to prove itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// As it stands on a screen, or not.
+    Secret(String),
+    /// Several of them, each with its code.
+    Secrets(Vec<(String, String)>),
+    /// The donor's half of a pair of keys.
+    Pinned(PathBuf),
+    /// Nothing.
+    Legacy,
+}
+
+impl Credential {
+    /// What a person in front of `shown` would take to the donor.
+    #[must_use]
+    pub fn of(shown: &Shown) -> Self {
+        match &shown.secret {
+            Some(secret) => Credential::Secret(secret.clone()),
+            None => Credential::Legacy,
+        }
+    }
+
+    /// Puts it into the donor's arguments; a secret goes into `file`, never on the command line.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn put(&self, command: &mut Command, file: &Path) -> Result<()> {
+        let text = match self {
+            Credential::Legacy => {
+                command.arg("--legacy");
+                return Ok(());
+            }
+            Credential::Pinned(keys) => {
+                command.arg("--pinned").arg(keys);
+                return Ok(());
+            }
+            Credential::Secret(secret) => format!("{secret}\n"),
+            Credential::Secrets(secrets) => secrets
+                .iter()
+                .map(|(code, secret)| format!("{code} {secret}\n"))
+                .collect(),
+        };
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options
+            .open(file)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .doing("writing", file.display())?;
+        command.arg("--secret-file").arg(file);
+        Ok(())
+    }
+}
+
+/// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown.
+#[must_use]
+pub fn secret_in(text: &str) -> Option<String> {
+    let mut found = None;
+    for (at, word) in text.match_indices("secret ") {
+        let rest = text.get(at + word.len()..).unwrap_or_default();
+        let shown: String = rest.chars().take(11).collect();
+        let is_secret = shown.len() == 11
+            && shown.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 9 => byte == b'-',
+                _ => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
+            });
+        if is_secret {
+            found = Some(shown);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::secret_in;
+
+    #[test]
+    fn the_secret_is_told_from_the_word() {
+        let console = "smv waiting: code=e13gts2 policy=secret disk=/dev/vda\n  code   e13gts2\n  secret 9D4T-X2WM-7\n";
+        assert_eq!(secret_in(console).as_deref(), Some("9D4T-X2WM-7"));
+        let again = format!("{console}  secret 0000-0000-0\n");
+        assert_eq!(secret_in(&again).as_deref(), Some("0000-0000-0"));
+        for none in [
+            "policy=secret disk",
+            "  secret 9D4T-X2WM",
+            "secret of this screen",
+            "",
+        ] {
+            assert_eq!(secret_in(none), None, "{none}");
+        }
+    }
+}

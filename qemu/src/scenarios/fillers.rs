@@ -1,0 +1,51 @@
+//! Packages with more in them than a system needs, for deploys that shall last or not fit.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Doing, Result};
+use crate::process::run;
+use crate::stranger::{self, Noise};
+
+/// More than all buffers between donor and disk hold, so that a donor killed early has not sent everything.
+const FILLER_MIB: usize = 48;
+
+/// The packages of `from` and one more, last by name, that does not compress.
+pub(super) fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
+    let mut noise = Noise(2);
+    let bytes: Vec<u8> = (0..FILLER_MIB << 17)
+        .flat_map(|_| noise.word().to_le_bytes())
+        .collect();
+    with_one_more(from, to, |mut file| file.write_all(&bytes))
+}
+
+/// The same, of nothing but zeros.
+pub(super) fn with_zeros(from: &Path, to: &Path) -> Result<PathBuf> {
+    with_one_more(from, to, |file| file.set_len(1 << 30))
+}
+
+fn with_one_more(
+    from: &Path,
+    to: &Path,
+    fill: impl FnOnce(File) -> std::io::Result<()>,
+) -> Result<PathBuf> {
+    std::fs::create_dir_all(to).doing("making", to.display())?;
+    for (name, data) in stranger::packages(from)? {
+        let path = to.join(name);
+        std::fs::write(&path, data).doing("writing", path.display())?;
+    }
+    let filler = to.join("zz-filler");
+    File::create(&filler)
+        .and_then(fill)
+        .doing("writing", filler.display())?;
+    let package = to.join("zz-filler.tar.xz");
+    run(Command::new("tar")
+        .args(["-C"])
+        .arg(to)
+        .args(["-I", "xz -0 -T2", "--remove-files", "-cf"])
+        .arg(&package)
+        .arg("zz-filler"))?;
+    to.canonicalize().doing("resolving", to.display())
+}
