@@ -1,9 +1,11 @@
 //! What a machine is told at its building about who may install what: files in, checked texts for `/etc/smv` out.
 //!
 //! All of it is looked at here, where somebody sits who can mend it: the machine that boots the image may have nobody.
-//! Meanings: `protocol.md` 3.1 and 4.3 (trusted keys, floor).
+//! Meanings: `protocol.md` 3.1 (pinned keys) and 4.3 (trusted keys, floor).
 
 use minisign_verify::PublicKey;
+use session::keys::{KeysError, PinnedKeys};
+use wire::message::End;
 
 use crate::tree::{Node, Tree, TreeError};
 
@@ -11,6 +13,8 @@ use crate::tree::{Node, Tree, TreeError};
 pub const TRUST_PATH: &str = "etc/smv/trust";
 /// The lowest counter a manifest may have, in decimal.
 pub const FLOOR_PATH: &str = "etc/smv/floor";
+/// The target's file of a pair made by `spk-visor keys new`.
+pub const PINNED_PATH: &str = "etc/smv/pinned";
 /// More than any `.pub` or `.shim` file.
 pub const KEY_FILE_MAX: u64 = 4096;
 
@@ -19,6 +23,7 @@ pub const KEY_FILE_MAX: u64 = 4096;
 pub struct Locks {
     trust: Vec<String>,
     floor: Option<u64>,
+    pinned: Option<String>,
 }
 
 /// Why something cannot be baked in.
@@ -33,6 +38,9 @@ pub enum LockError {
     /// One key is enough; twice means that another one was meant.
     #[error("the key {0} is given twice")]
     KeyTwice(String),
+    /// Not the target's file of `spk-visor keys new`.
+    #[error("not the target's file of `spk-visor keys new` (NAME.shim)")]
+    Pinned(#[source] Option<KeysError>),
     /// A counter in an unsigned manifest is anybody's.
     #[error("--floor without --trust: without a key, the counter is whatever a stranger writes")]
     FloorWithoutTrust,
@@ -73,6 +81,24 @@ impl Locks {
         self.floor = Some(counter);
     }
 
+    /// Pairs with one donor only, without a person. `text` is a `.shim` file.
+    ///
+    /// # Errors
+    /// It is not the target's half of a pair.
+    pub fn pin(&mut self, text: &[u8]) -> Result<(), LockError> {
+        let text = std::str::from_utf8(text).map_err(|_| LockError::Pinned(None))?;
+        let keys = PinnedKeys::parse(text).and_then(|keys| keys.for_end(End::Target));
+        let keys = keys.map_err(|error| LockError::Pinned(Some(error)))?;
+        self.pinned = Some(keys.to_text().to_string());
+        Ok(())
+    }
+
+    /// Whether the image will hold a private key.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.pinned.is_some()
+    }
+
     /// Whether the parts go together.
     ///
     /// # Errors
@@ -91,7 +117,11 @@ impl Locks {
     pub fn put(&self, tree: &mut Tree) -> Result<(), TreeError> {
         let trust = (!self.trust.is_empty()).then(|| self.trust.join("\n") + "\n");
         let floor = self.floor.map(|counter| format!("{counter}\n"));
-        let files = [(TRUST_PATH, trust), (FLOOR_PATH, floor)];
+        let files = [
+            (TRUST_PATH, trust),
+            (FLOOR_PATH, floor),
+            (PINNED_PATH, self.pinned.clone()),
+        ];
         for (path, text) in files {
             if let Some(text) = text {
                 tree.add(path, Node::Text(text.into_bytes()))?;
@@ -103,7 +133,7 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
-    use super::{LockError, Locks};
+    use super::{KeysError, LockError, Locks, PinnedKeys};
     use crate::tree::{Node, Tree};
 
     /// Of `minisign -G`; their secret halves are gone.
@@ -125,6 +155,7 @@ mod tests {
         let locks = Locks::default();
         locks.check().unwrap();
         assert_eq!(texts(&locks), []);
+        assert!(!locks.has_secret());
     }
 
     #[test]
@@ -161,6 +192,29 @@ mod tests {
         let secret = format!("untrusted comment: minisign encrypted secret key\n{KEY}{KEY}\n");
         let error = Locks::default().trust(secret.as_bytes()).unwrap_err();
         assert!(matches!(error, LockError::SecretKey), "{error}");
+    }
+
+    #[test]
+    fn of_pinned_keys_the_targets_half_is_taken() {
+        let (donor, target) = PinnedKeys::draw().unwrap();
+        let mut locks = Locks::default();
+        let mixed_up = locks.pin(donor.to_text().as_bytes()).unwrap_err();
+        assert!(
+            matches!(
+                mixed_up,
+                LockError::Pinned(Some(KeysError::OtherEnd { .. }))
+            ),
+            "{mixed_up:?}"
+        );
+        for bad in [&b""[..], b"\xff", KEY.as_bytes()] {
+            let error = locks.pin(bad).unwrap_err();
+            assert!(matches!(error, LockError::Pinned(_)), "{bad:?}: {error}");
+        }
+        assert!(!locks.has_secret());
+        locks.pin(target.to_text().as_bytes()).unwrap();
+        assert!(locks.has_secret());
+        let expected = ("etc/smv/pinned".to_owned(), target.to_text().to_string());
+        assert_eq!(texts(&locks), [expected]);
     }
 
     #[test]

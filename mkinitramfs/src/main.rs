@@ -3,7 +3,8 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use mkinitramfs::locks::{self, KEY_FILE_MAX, Locks};
 use mkinitramfs::{initramfs, newc, program, tree};
 
 const HELP: &str = "\
-usage: mkinitramfs --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] -o OUT
+usage: mkinitramfs --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE] -o OUT
 
 Packs static programs into an initramfs for the kernel that kernel-config/build makes.
 The same input gives the same bytes.
@@ -22,6 +23,9 @@ The same input gives the same bytes.
   --trust PUBKEY  minisign public key: a .pub file, or its base 64. The machine then takes only what this
                   key signed (`spk-visor manifest sign`), under every policy; give it again for a second key
   --floor N       lowest counter such a manifest may have
+  --pinned FILE   NAME.shim of `spk-visor keys new NAME`: started with smv.policy=pinned, the machine pairs with the
+                  donor that has NAME.donor, without a person. OUT then holds a private key, so only its owner may
+                  read it; and whoever can fetch it over the network can pose as this machine
   -o, --output OUT  where to write it
   -h, --help      this text
 
@@ -36,6 +40,7 @@ struct Request {
     /// Files, or keys themselves.
     trust: Vec<OsString>,
     floor: Option<u64>,
+    pinned: Option<PathBuf>,
 }
 
 /// Why there is no initramfs.
@@ -95,13 +100,14 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
     use lexopt::Arg::{Long, Short};
 
     let (mut init, mut mke2fs, mut output) = (None, None, None);
-    let (mut trust, mut floor) = (Vec::new(), None);
+    let (mut trust, mut floor, mut pinned) = (Vec::new(), None, None);
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         let slot = match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("init") => &mut init,
             Long("mke2fs") => &mut mke2fs,
+            Long("pinned") => &mut pinned,
             Short('o') | Long("output") => &mut output,
             Long("trust") => {
                 trust.push(parser.value()?);
@@ -122,6 +128,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
         output: output.ok_or_else(|| missing("-o OUT"))?,
         trust,
         floor,
+        pinned,
     }))
 }
 
@@ -130,7 +137,7 @@ fn make(request: &Request) -> Result<(), MakeError> {
     let tree = initramfs::tree(read(&request.init)?, read(&request.mke2fs)?, &locks)?;
     let archive = newc::archive(&tree)?;
     let packed = initramfs::compress(&archive).map_err(MakeError::Compress)?;
-    write(&request.output, &packed)
+    write(&request.output, &packed, locks.has_secret())
 }
 
 fn locks(request: &Request) -> Result<Locks, MakeError> {
@@ -147,6 +154,13 @@ fn locks(request: &Request) -> Result<Locks, MakeError> {
     }
     if let Some(counter) = request.floor {
         locks.floor(counter);
+    }
+    if let Some(path) = &request.pinned {
+        let text = read_key(path)?;
+        locks.pin(&text).map_err(|source| MakeError::Lock {
+            what: format!("--pinned {}", path.display()),
+            source,
+        })?;
     }
     locks.check().map_err(|source| MakeError::Lock {
         what: "the floor".to_owned(),
@@ -182,12 +196,19 @@ fn read(path: &Path) -> Result<Vec<u8>, MakeError> {
 }
 
 /// Writes beside the target and renames, so that nobody ever boots half a file. The process id keeps two
-/// callers apart.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), MakeError> {
+/// callers apart. A private key inside is for the owner's eyes only.
+fn write(path: &Path, bytes: &[u8], is_secret: bool) -> Result<(), MakeError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(name);
-    std::fs::write(&beside, bytes)
+    // As std::fs::write does it, less the umask.
+    let mode = if is_secret { 0o600 } else { 0o666 };
+    // A leftover of a process with our number would keep its own mode.
+    let _ = std::fs::remove_file(&beside);
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode);
+    file.open(&beside)
+        .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| std::fs::rename(&beside, path))
         .map_err(|source| {
             // Nothing to do about a leftover that cannot be removed: the first error is the one to tell.
