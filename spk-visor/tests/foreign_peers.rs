@@ -5,50 +5,17 @@
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod peer;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use peer::Peer;
 use receiver::donor::Network;
 use spk_visor::kernel_net::KernelNetwork;
-
-/// A Python peer whose standard output is read.
-struct Peer {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(script: &str, args: &[&str]) -> Self {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/peers")
-            .join(script);
-        let mut child = Command::new("python3")
-            .arg(path)
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is needed; on Debian: apt-get install python3-minimal");
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// The rest of its output, once it has ended well.
-    fn finish(mut self) -> String {
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{rest}");
-        rest
-    }
-}
 
 struct Dir(PathBuf);
 
@@ -158,7 +125,7 @@ fn a_target_that_ends_before_the_terminator_or_talks_is_exit_code_5() {
         let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(5), "{verdict}: {text}");
-        let _ = target.child.wait();
+        target.rest();
     }
 }
 
@@ -212,7 +179,7 @@ fn receive(is_good: bool) -> (String, Vec<u8>) {
     let broadcast = Ipv4Addr::new(127, 255, 255, 255);
     let mut network =
         KernelNetwork::open_towards(beacon_port, stream_port, vec![broadcast]).unwrap();
-    let mut accepted = network.accept("e13gts2", 4).unwrap();
+    let mut accepted = network.accept("e13gts2", 4, None).unwrap();
     let mut bytes = Vec::new();
     accepted.read_to_end(&mut bytes).unwrap();
     if is_good {

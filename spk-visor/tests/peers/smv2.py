@@ -1,10 +1,10 @@
 """Both ends of the session of protocol.md 3 and 4, written from that document alone; it shares no code with the crate.
 
 usage: smv2.py donor  HOST PORT CODE POLICY NAME=LENGTH...    sends packages whose data repeats the bytes 0 to 250
-       smv2.py target CODE POLICY [break AFTER]               listens on a free port and prints it; takes one deploy
+       smv2.py target CODE POLICY [once|break AFTER]          listens on a free port and prints it; takes one deploy
 
 POLICY is `secret=9D4TX2WM`, or `pinned=OWN_PRIVATE_KEY,OTHERS_PUBLIC_KEY` in hexadecimal. `break AFTER` resets the connection after
-that many chunks, once, and goes on where it was when the donor pairs again.
+that many chunks, once, and goes on where it was when the donor pairs again; `once` takes one connection, whatever comes of it.
 
 Prints one line per event: `paired ...`, `accept FILE CHUNK DISK`, `reject CODE TEXT`, `progress STAGE`, `installed DIGEST`, `boot AFTER`,
 `NAME LENGTH SHA256`, `broken ...`. Exit status 0: the deploy ended with Installed and Boot.
@@ -285,7 +285,7 @@ def target(code, policy, *words):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(30)
     print(listener.getsockname()[1], flush=True)
-    deploy, breaks = [], [int(words[1])] if words else []
+    deploy, breaks = [], [int(words[1])] if words[:1] == ("break",) else []
     while True:
         peer, _ = listener.accept()
         peer.settimeout(30)
@@ -296,6 +296,8 @@ def target(code, policy, *words):
             print("broken", why, flush=True)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.close()
+            if words[:1] == ("once",):
+                return 1
 
 
 if __name__ == "__main__":
