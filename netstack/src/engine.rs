@@ -13,7 +13,7 @@ use wire::beacon::BEACON_LEN;
 use crate::config::Config;
 use crate::fact::{NetworkFact, Observer};
 use crate::listener::HALF_OPEN;
-use crate::nic::{NewNic, Nic};
+use crate::nic::{NewNic, Nic, Readdressed};
 use crate::ports::PortChange;
 
 /// What the station is doing.
@@ -41,6 +41,8 @@ pub(crate) enum Received {
     Finished,
     /// There will be no more: RST, or the port is gone.
     Reset,
+    /// There will be no more: we were given another address.
+    Readdressed(Readdressed),
 }
 
 /// What became of bytes for the donor.
@@ -250,7 +252,10 @@ impl<D: Device> Engine<D> {
                 Received::Bytes(len)
             }
             Err(RecvError::Finished) => Received::Finished,
-            Err(RecvError::InvalidState) => Received::Reset,
+            Err(RecvError::InvalidState) => self
+                .donor_nic()
+                .and_then(|nic| nic.readdressed())
+                .map_or(Received::Reset, Received::Readdressed),
         }
     }
 

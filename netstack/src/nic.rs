@@ -10,13 +10,14 @@ use smoltcp::phy::Device;
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Address};
+use thiserror::Error;
 use wire::BEACON_PORT;
 use wire::beacon::{BEACON_LEN, INTERVAL_MS};
 
 use crate::address::{Addresses, Assigned};
 use crate::arp::{Arp, Tapped};
 use crate::config::{Addressing, Config, Port};
-use crate::fact::{Mac, NetworkFact};
+use crate::fact::{AddressSource, Mac, NetworkFact};
 use crate::listener::Listener;
 
 /// What is taken in before the first answer: it is acknowledged at once, and soon enough that the sender goes on while we copy.
@@ -50,7 +51,16 @@ pub(crate) struct Nic<D: Device> {
     listener: Listener,
     /// The donor's connection, while it is here.
     donor: Option<SocketHandle>,
+    readdressed: Option<Readdressed>,
     has_link: bool,
+}
+
+/// Why a connection ended although both ends were well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the lease of {from} was replaced by one of {to}")]
+pub(crate) struct Readdressed {
+    from: Ipv4Address,
+    to: Ipv4Address,
 }
 
 /// What a port is made of.
@@ -113,6 +123,7 @@ impl<D: Device> Nic<D> {
             announced: None,
             listener,
             donor: None,
+            readdressed: None,
             has_link: true,
         })
     }
@@ -157,6 +168,7 @@ impl<D: Device> Nic<D> {
     pub(crate) fn serve(&mut self, donor: Option<SocketHandle>) {
         self.announced = None;
         self.donor = donor;
+        self.readdressed = None;
         self.listener.close(&mut self.sockets, donor);
     }
 
@@ -242,7 +254,9 @@ impl<D: Device> Nic<D> {
     ///
     /// Not while a donor is connected here: its connection would end with the address. So a lease that runs out, or is taken
     /// back, stays in use until the deploy is over (against RFC 2131 4.4.5: half a system on a disk is worse), and a link-local
-    /// address is kept when a server turns up at last.
+    /// address is kept when a server turns up at last. But when a server leases us another address in place of its first, that
+    /// one may be somebody else's from now on, or we are on another network: the connection is reset, and whoever can resume
+    /// finds us under the new one.
     fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         self.addresses.poll(&mut self.sockets, now);
         while let Some(arp) = self
@@ -253,8 +267,16 @@ impl<D: Device> Nic<D> {
             arp.send(&mut self.device, now);
         }
         let wanted = self.addresses.wanted();
-        if self.donor.is_some() || wanted == self.assigned {
+        if wanted == self.assigned {
             return;
+        }
+        if self.donor.is_some() {
+            match (self.assigned, wanted) {
+                (Some(old), Some(new)) if is_other_lease(&old, &new) => {
+                    self.readdress_donor(&old, &new, now);
+                }
+                _ => return,
+            }
         }
         if let Some(lost) = self.address()
             && wanted.is_none_or(|wanted| wanted.cidr.address() != lost)
@@ -269,6 +291,27 @@ impl<D: Device> Nic<D> {
             Arp::announcement(self.mac, assigned.cidr.address()).send(&mut self.device, now);
             tell(self.configured(assigned));
         }
+    }
+
+    /// Resets the donor's connection while the address is still ours to speak from.
+    fn readdress_donor(&mut self, old: &Assigned, new: &Assigned, now: Instant) {
+        if self.readdressed.is_some() {
+            return;
+        }
+        self.readdressed = Some(Readdressed {
+            from: old.cidr.address(),
+            to: new.cidr.address(),
+        });
+        if let Some(donor) = self.donor() {
+            donor.abort();
+        }
+        self.interface
+            .poll_egress(now, &mut self.device, &mut self.sockets);
+    }
+
+    /// The change of address that ended the donor's connection, if one did.
+    pub(crate) const fn readdressed(&self) -> Option<Readdressed> {
+        self.readdressed
     }
 
     fn assign(&mut self, wanted: Option<Assigned>) {
@@ -331,6 +374,11 @@ impl<D: Device> Nic<D> {
         .flatten()
         .min()
     }
+}
+
+fn is_other_lease(old: &Assigned, new: &Assigned) -> bool {
+    (old.source, new.source) == (AddressSource::Dhcp, AddressSource::Dhcp)
+        && old.cidr.address() != new.cidr.address()
 }
 
 /// Sends, and receives nothing: the beacons of others find no room.

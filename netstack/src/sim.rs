@@ -12,8 +12,10 @@ use smoltcp::time::{Duration, Instant};
 
 use crate::ports::{PortChange, Ports, Wait};
 
+mod dhcp;
 mod peer;
-pub use peer::{DhcpServer, Donor, DonorLog, Ended, Host, Peer, Prober};
+pub use dhcp::DhcpServer;
+pub use peer::{Crowd, CrowdLog, Donor, DonorLog, Ended, Host, Peer, Prober};
 
 /// What a segment does to frames. Chances are in thousandths.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +130,11 @@ impl SimPorts {
             index: PORT.0,
             is_up,
         });
+    }
+
+    /// From now on no frame arrives anywhere, and nobody is told.
+    pub fn go_silent(&self) {
+        self.world().link.lost = 1000;
     }
 
     /// Takes the port out of the machine.

@@ -89,6 +89,24 @@ impl<P: Ports> Station<P> {
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists.
     pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<P>, NetstackError> {
+        loop {
+            // Without a limit it is never late.
+            if let Some(stream) = self.accept_within(code, opening_len, None)? {
+                return Ok(stream);
+            }
+        }
+    }
+
+    /// As [`Station::accept`], for so long at most; `None` when nobody has come. Whoever was undecided then is forgotten.
+    ///
+    /// # Errors
+    /// As [`Station::accept`].
+    pub fn accept_within(
+        &self,
+        code: &Code,
+        opening_len: usize,
+        wait: Option<std::time::Duration>,
+    ) -> Result<Option<Stream<P>>, NetstackError> {
         let payload = wire::beacon::emit(code);
         let is_free = self.desk.with(|engine, now| {
             let is_free = engine.is_idle();
@@ -100,15 +118,15 @@ impl<P: Ports> Station<P> {
         if !is_free {
             return Err(NetstackError::Busy);
         }
-        loop {
-            // There is no deadline, so it is never late.
-            let connected = self.desk.work(None, |engine, _| {
-                Some((engine.peer()?, engine.connection()))
-            });
-            if let Ok((peer, connection)) = connected {
-                return Ok(Stream::new(Arc::clone(&self.desk), peer, connection));
-            }
-        }
+        let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
+        let connected = self.desk.work(until, |engine, _| {
+            Some((engine.peer()?, engine.connection()))
+        });
+        let Ok((peer, connection)) = connected else {
+            self.desk.with(|engine, _| engine.rest());
+            return Ok(None);
+        };
+        Ok(Some(Stream::new(Arc::clone(&self.desk), peer, connection)))
     }
 
     /// Addresses under which a donor reaches this machine.

@@ -15,8 +15,8 @@ use crate::ports::Ports;
 pub const STALL: Duration = Duration::from_secs(30);
 /// A donor that takes nothing for so long while there is something for it is given up.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-/// For all that was written to be acknowledged, and for a FIN: four transmissions of it.
-const FINISH: Duration = Duration::from_secs(15);
+/// For all that was written and then a FIN to be acknowledged: five transmissions of either.
+const FINISH: Duration = Duration::from_secs(30);
 /// For the donor to close its own side after that.
 const LINGER: Duration = Duration::from_secs(2);
 /// For a reset to leave, should the donor's hardware address have to be asked for again.
@@ -70,11 +70,12 @@ impl<P: Ports> Stream<P> {
     pub fn finish(mut self) -> io::Result<()> {
         // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate acknowledgements come while nothing but
         // a FIN is outstanding, and bytes in front of the FIN provoke those. When time is up the FIN follows all the same.
-        let _ = self.desk.work(Some(self.desk.now() + FINISH), |engine, _| {
+        let given_up = self.desk.now() + FINISH;
+        let _ = self.desk.work(Some(given_up), |engine, _| {
             Some(()).filter(|()| engine.has_flushed())
         });
         self.desk.with_pump(|engine, _| engine.close());
-        let acknowledged = self.desk.work(Some(self.desk.now() + FINISH), |engine, _| {
+        let acknowledged = self.desk.work(Some(given_up), |engine, _| {
             Some(engine.closing()).filter(|closing| *closing != Closing::Pending)
         });
         let result = match acknowledged {
@@ -123,7 +124,8 @@ impl<P: Ports> Read for Stream<P> {
     /// Waits for at least one byte; 0 is the donor's FIN.
     ///
     /// # Errors
-    /// `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, or its port left the machine.
+    /// `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its port left the
+    /// machine, or a DHCP server gave us another address.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -137,6 +139,9 @@ impl<P: Ports> Read for Stream<P> {
             Ok(Received::Bytes(len)) => Ok(len),
             Ok(Received::Finished | Received::Nothing) => Ok(0),
             Ok(Received::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(Received::Readdressed(why)) => {
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
+            }
             Err(Late) => Err(io::ErrorKind::TimedOut.into()),
         }
     }

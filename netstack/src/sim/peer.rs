@@ -1,4 +1,4 @@
-//! Peers on the simulated segment: donors, a DHCP server, somebody who probes ports. Each is a host with a smoltcp stack of
+//! Peers on the simulated segment: donors, somebody who probes ports, a crowd that says nothing of use. Each is a host with a smoltcp stack of
 //! its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{
-    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, HardwareAddress, IpAddress, IpCidr,
-    IpEndpoint, Ipv4Address,
-};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address};
 use wire::{BEACON_PORT, STREAM_PORT};
 
 use super::Queues;
@@ -22,7 +19,7 @@ pub trait Peer: Send {
 }
 
 /// What a host is good for.
-trait Role: Send {
+pub(super) trait Role: Send {
     /// When it wants to act again.
     fn act(
         &mut self,
@@ -41,7 +38,7 @@ pub struct Host {
 }
 
 impl Host {
-    fn boxed(
+    pub(super) fn boxed(
         number: u8,
         make: impl FnOnce(&mut SocketSet<'static>) -> Box<dyn Role>,
     ) -> Box<dyn Peer> {
@@ -104,9 +101,13 @@ pub struct DonorLog {
     pub beacons: Vec<(Instant, IpEndpoint, Vec<u8>)>,
     /// How its connection ended.
     pub ended: Option<Ended>,
+    /// What the target said, on its last connection.
+    pub received: Vec<u8>,
+    /// How often it connected.
+    pub connections: u16,
 }
 
-/// Waits for a beacon, connects, sends, closes its side, waits for the end.
+/// Waits for a beacon, connects, sends and listens, closes its side, waits for the end.
 pub struct Donor {
     log: Arc<Mutex<DonorLog>>,
     bytes: Vec<u8>,
@@ -115,6 +116,8 @@ pub struct Donor {
     begins: Instant,
     /// Stays open and silent after the last byte.
     stalls: bool,
+    /// After a reset it begins again with the next beacon.
+    persists: bool,
     beacon: SocketHandle,
     stream: SocketHandle,
     is_connected: bool,
@@ -129,6 +132,26 @@ impl Donor {
         begins: Instant,
         stalls: bool,
     ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
+        Self::make(number, bytes, begins, stalls, false)
+    }
+
+    /// The same, but after a reset it begins again with the next beacon, wherever that comes from.
+    #[must_use]
+    pub fn persistent(
+        number: u8,
+        bytes: Vec<u8>,
+        begins: Instant,
+    ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
+        Self::make(number, bytes, begins, false, true)
+    }
+
+    fn make(
+        number: u8,
+        bytes: Vec<u8>,
+        begins: Instant,
+        stalls: bool,
+        persists: bool,
+    ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
         const BUFFER_BYTES: usize = 64 << 10;
         let log = Arc::new(Mutex::new(DonorLog::default()));
         let kept = Arc::clone(&log);
@@ -142,6 +165,7 @@ impl Donor {
                 sent: 0,
                 begins,
                 stalls,
+                persists,
                 beacon,
                 stream,
                 is_connected: false,
@@ -155,11 +179,16 @@ impl Donor {
         to: IpAddress,
         interface: &mut Interface,
         sockets: &mut SocketSet<'static>,
+        log: &mut DonorLog,
     ) {
         const LOCAL_PORT: u16 = 51234;
         let stream = sockets.get_mut::<tcp::Socket>(self.stream);
-        let connected = stream.connect(interface.context(), (to, STREAM_PORT), LOCAL_PORT);
+        let port = LOCAL_PORT.wrapping_add(log.connections);
+        let connected = stream.connect(interface.context(), (to, STREAM_PORT), port);
         self.is_connected = connected.is_ok();
+        self.sent = 0;
+        log.received.clear();
+        log.connections = log.connections.wrapping_add(1);
     }
 }
 
@@ -176,7 +205,7 @@ impl Role for Donor {
             log.beacons.push((now, from.endpoint, payload.to_vec()));
             let (to, is_time) = (from.endpoint.addr, now >= self.begins);
             if is_time && !self.is_connected {
-                self.connect(to, interface, sockets);
+                self.connect(to, interface, sockets, &mut log);
             }
         }
         if !self.is_connected {
@@ -189,6 +218,15 @@ impl Role for Donor {
                 .sent
                 .saturating_add(stream.send_slice(rest).unwrap_or(0));
         }
+        while stream.can_recv() {
+            let taken = stream.recv(|bytes| {
+                log.received.extend_from_slice(bytes);
+                (bytes.len(), ())
+            });
+            if taken.is_err() {
+                break;
+            }
+        }
         // Not before everything is acknowledged: after three duplicate acknowledgements with nothing but a FIN outstanding,
         // smoltcp 0.14 stops its timer, and a lost FIN is never sent again.
         let is_through = self.sent == self.bytes.len() && stream.send_queue() == 0;
@@ -197,6 +235,9 @@ impl Role for Donor {
         }
         match stream.state() {
             tcp::State::TimeWait | tcp::State::CloseWait => log.ended = Some(Ended::InOrder),
+            tcp::State::Closed if log.ended.is_none() && self.persists => {
+                self.is_connected = false;
+            }
             tcp::State::Closed if log.ended.is_none() => log.ended = Some(Ended::Reset),
             _ => {}
         }
@@ -270,113 +311,112 @@ impl Role for Prober {
     }
 }
 
-/// A DHCP server with one address to give: 10.9.0.15/24.
-pub struct DhcpServer {
-    socket: SocketHandle,
-    lease_secs: u32,
-    /// From this time on every request is refused.
-    refuses_from: Option<Instant>,
-    requests: Arc<Mutex<Vec<Instant>>>,
+/// Many connections that say part of an opening, slowly, and come again when they are reset.
+pub struct Crowd {
+    target: Ipv4Address,
+    members: Vec<Member>,
+    begins: Instant,
+    /// Between two words, and between a reset and the next attempt.
+    pause: Duration,
+    /// What each says at a time.
+    word: Vec<u8>,
+    log: Arc<Mutex<CrowdLog>>,
+    local_port: u16,
 }
 
-impl DhcpServer {
-    /// Host 1 leases for so long, and refuses requests from a time on; the log has the times of all requests.
+struct Member {
+    socket: SocketHandle,
+    established: Option<Instant>,
+    acts: Instant,
+}
+
+/// What became of a crowd.
+#[derive(Clone, Debug, Default)]
+pub struct CrowdLog {
+    /// How long each connection lasted that was reset.
+    pub lasted: Vec<Duration>,
+}
+
+impl Crowd {
+    /// Host `number` keeps so many connections going from `begins` on; each says `word` after every `pause`.
     #[must_use]
     pub fn peer(
-        lease_secs: u32,
-        refuses_from: Option<Instant>,
-    ) -> (Box<dyn Peer>, Arc<Mutex<Vec<Instant>>>) {
-        const SERVER_PORT: u16 = 67;
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        let peer = Host::boxed(1, |sockets| {
-            let socket = sockets.add(udp_socket(SERVER_PORT));
+        number: u8,
+        target: Ipv4Address,
+        members: usize,
+        begins: Instant,
+        pause: Duration,
+        word: &[u8],
+    ) -> (Box<dyn Peer>, Arc<Mutex<CrowdLog>>) {
+        let log = Arc::new(Mutex::new(CrowdLog::default()));
+        let kept = Arc::clone(&log);
+        let peer = Host::boxed(number, |sockets| {
+            let buffer = || tcp::SocketBuffer::new(vec![0; 512]);
+            let members = (0..members)
+                .map(|_| Member {
+                    socket: sockets.add(tcp::Socket::new(buffer(), buffer())),
+                    established: None,
+                    acts: begins,
+                })
+                .collect();
             Box::new(Self {
-                socket,
-                lease_secs,
-                refuses_from,
-                requests,
+                target,
+                members,
+                begins,
+                pause,
+                word: word.to_vec(),
+                log,
+                local_port: 10_000,
             })
         });
         (peer, kept)
     }
-
-    fn answer(&self, kind: DhcpMessageType, request: &DhcpRepr<'_>) -> Option<Vec<u8>> {
-        const OWN: Ipv4Address = Ipv4Address::new(10, 9, 0, 1);
-        let mut repr = DhcpRepr {
-            message_type: kind,
-            transaction_id: request.transaction_id,
-            secs: 0,
-            client_hardware_address: request.client_hardware_address,
-            client_ip: Ipv4Address::UNSPECIFIED,
-            your_ip: Ipv4Address::new(10, 9, 0, 15),
-            server_ip: OWN,
-            router: Some(OWN),
-            subnet_mask: Some(Ipv4Address::new(255, 255, 255, 0)),
-            relay_agent_ip: Ipv4Address::UNSPECIFIED,
-            broadcast: true,
-            requested_ip: None,
-            client_identifier: None,
-            server_identifier: Some(OWN),
-            parameter_request_list: None,
-            dns_servers: None,
-            max_size: None,
-            renew_duration: None,
-            rebind_duration: None,
-            lease_duration: Some(self.lease_secs),
-            additional_options: &[],
-        };
-        if kind == DhcpMessageType::Nak {
-            repr.your_ip = Ipv4Address::UNSPECIFIED;
-        }
-        let mut bytes = vec![0; repr.buffer_len()];
-        repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes)).ok()?;
-        Some(bytes)
-    }
 }
 
-impl Role for DhcpServer {
+impl Role for Crowd {
     fn act(
         &mut self,
         now: Instant,
-        _: &mut Interface,
+        interface: &mut Interface,
         sockets: &mut SocketSet<'static>,
     ) -> Option<Instant> {
-        const CLIENT_PORT: u16 = 68;
-        let mut answers = Vec::new();
-        while let Ok((payload, _)) = sockets.get_mut::<udp::Socket>(self.socket).recv() {
-            let Ok(packet) = DhcpPacket::new_checked(payload) else {
-                continue;
-            };
-            let Ok(request) = DhcpRepr::parse(&packet) else {
-                continue;
-            };
-            let refuses = self.refuses_from.is_some_and(|from| from <= now);
-            let kind = match request.message_type {
-                DhcpMessageType::Discover if refuses => continue,
-                DhcpMessageType::Discover => DhcpMessageType::Offer,
-                DhcpMessageType::Request if refuses => DhcpMessageType::Nak,
-                DhcpMessageType::Request => DhcpMessageType::Ack,
-                _ => continue,
-            };
-            self.requests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(now);
-            answers.extend(self.answer(kind, &request));
+        if now < self.begins {
+            return Some(self.begins);
         }
-        for answer in answers {
-            let to = IpEndpoint::new(Ipv4Address::BROADCAST.into(), CLIENT_PORT);
-            // An answer that finds no room is asked for again.
-            let _ = sockets
-                .get_mut::<udp::Socket>(self.socket)
-                .send_slice(&answer, to);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for member in &mut self.members {
+            let socket = sockets.get_mut::<tcp::Socket>(member.socket);
+            match (socket.state(), member.established) {
+                (tcp::State::Established, None) => member.established = Some(now),
+                (tcp::State::Closed, Some(since)) => {
+                    log.lasted.push(now - since);
+                    member.established = None;
+                    member.acts = now + self.pause;
+                }
+                _ => {}
+            }
+            if now < member.acts {
+                continue;
+            }
+            member.acts = now + self.pause;
+            if socket.state() == tcp::State::Closed {
+                self.local_port = 10_000 + (self.local_port - 10_000 + 1) % 50_000;
+                // Refused while the last connection's end is on its way; then it is tried after the next pause.
+                let _ = socket.connect(
+                    interface.context(),
+                    (self.target, STREAM_PORT),
+                    self.local_port,
+                );
+            } else if socket.can_send() {
+                // What finds no room is said the next time.
+                let _ = socket.send_slice(&self.word);
+            }
         }
-        None
+        self.members.iter().map(|member| member.acts).min()
     }
 }
 
-fn udp_socket(port: u16) -> udp::Socket<'static> {
+pub(super) fn udp_socket(port: u16) -> udp::Socket<'static> {
     let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; 8192]);
     let mut socket = udp::Socket::new(buffer(), buffer());
     assert!(

@@ -11,6 +11,9 @@ use wire::code::Code;
 use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimPorts};
 use crate::{AddressSource, Addressing, Config, NetworkFact, Port, STALL, StaticAddress, Station};
 
+mod crowd;
+mod duplex;
+
 const CODE: &str = "e13gts2";
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 15);
 

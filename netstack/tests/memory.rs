@@ -1,0 +1,78 @@
+//! What strangers can make a waiting target keep: the bound that `netstack::Config` states, measured on a process of its own.
+
+// The lint knows test functions only; this whole file is a test.
+#![allow(clippy::unwrap_used)]
+
+use std::env;
+use std::fs;
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use netstack::sim::{Crowd, Donor, Link, SimPorts};
+use netstack::{Addressing, Config, Port, StaticAddress, Station};
+use smoltcp::time::{Duration, Instant};
+use wire::code::Code;
+
+const CHILD: &str = "SMV_MEMORY_TEST";
+const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 15);
+/// Of a machine below 128 MiB.
+const WINDOW_BYTES: usize = 0xffff << 4;
+
+#[test]
+fn connections_without_an_opening_take_four_windows_at_most() {
+    if env::var_os(CHILD).is_some() {
+        return measure();
+    }
+    // As musl's allocator does it in the real thing: what is large goes back to the system when it is freed. glibc would move
+    // its threshold up with the first such block and keep the others.
+    let status = Command::new(env::current_exe().unwrap())
+        .env(CHILD, "1")
+        .env("MALLOC_MMAP_THRESHOLD_", "131072")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+fn resident_bytes() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+fn measure() {
+    // Four strangers that fill their window and are dropped after five seconds, again and again.
+    let (crowd, log) = Crowd::peer(
+        66,
+        OURS,
+        4,
+        Instant::ZERO,
+        Duration::from_millis(1),
+        &[0x5a; 512],
+    );
+    let (donor, _) = Donor::peer(2, vec![7; 300_000], Instant::from_secs(20), false);
+    let ports = SimPorts::new(Link::default(), vec![crowd, donor]);
+    let address = StaticAddress {
+        address: OURS,
+        prefix_len: 24,
+        gateway: None,
+        on: Port::First,
+    };
+    let config = Config {
+        addressing: Addressing::Static(address),
+        memory_bytes: 64 << 20,
+    };
+    assert_eq!(config.window_bytes(), WINDOW_BYTES);
+    let station = Station::over(ports, config, Box::new(|_| ()), 7);
+    let before = resident_bytes();
+    // Nobody says so long an opening; the donor is handed over because it closes its side.
+    let mut stream = station
+        .accept(&Code::parse("e13gts2").unwrap(), 2 * WINDOW_BYTES)
+        .unwrap();
+    let taken = resident_bytes().saturating_sub(before);
+    let dropped = log.lock().unwrap().lasted.len();
+    stream.read_exact(&mut [0; 300_000]).unwrap();
+    assert!(dropped >= 12, "{dropped} were dropped");
+    let bounds = 2 * WINDOW_BYTES..5 * WINDOW_BYTES;
+    assert!(bounds.contains(&taken), "{taken} of {bounds:?} bytes");
+}
