@@ -2,6 +2,7 @@
 //! of its own.
 
 pub mod deploy;
+pub mod package;
 pub mod receive;
 
 use std::ffi::OsString;
@@ -24,6 +25,8 @@ pub enum Command {
     Deploy(Deploy),
     /// `receive-deploy`.
     Receive(Receive),
+    /// `package`.
+    Package(package::Package),
     /// A command that exists to be refused.
     Refused(Sealed),
 }
@@ -121,6 +124,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         Some("version") => print_only(&mut parser, "version", help::version()),
         Some(deploy::COMMAND) => deploy::parse(&mut parser),
         Some(receive::COMMAND) => receive::parse(&mut parser),
+        Some(package::COMMAND) => package::parse(&mut parser),
         Some("system-install" | "userland-install") => {
             Ok(refused(&mut parser, Sealed::Install, help::sealed()))
         }

@@ -10,6 +10,7 @@ spk-visor - puts an operating system onto a bare machine over the network
 Usage: spk-visor COMMAND [OPTIONS]
 
   deploy-system-img-copy CODE   send the packages of this machine to the machine that shows CODE
+  package create NAME           make a package of this running Linux
   receive-deploy                be such a machine, on a running Linux
   entire-system-upgrade         not in this version
   help, about, version          this text; what it is; which one

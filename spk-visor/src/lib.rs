@@ -14,6 +14,7 @@ pub mod help;
 pub mod json;
 pub mod kernel_net;
 pub mod offer;
+pub mod package;
 pub mod packages;
 pub mod progress;
 pub mod receive;
@@ -53,6 +54,12 @@ fn obey(command: Command) -> Exit {
             Err(error @ ReceiveError::Session(_)) => error.exit(),
             Err(error) => fail(&error, error.exit()),
         },
+        Command::Package(cli::package::Package::Create(options)) => {
+            match package::create::run(&options) {
+                Ok(()) => Exit::Installed,
+                Err(error) => fail(&error, error.exit()),
+            }
+        }
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }
 }

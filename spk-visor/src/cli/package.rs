@@ -1,0 +1,273 @@
+//! `package`: its options and help text, and those that `--live` shares with it.
+
+use std::path::PathBuf;
+
+use lexopt::Parser;
+use wire::stream::PackageName;
+
+use super::deploy::PACKAGES_DIR;
+use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use crate::help::with_exit_codes;
+use crate::package::compress::Format;
+
+/// As it is typed.
+pub const COMMAND: &str = "package";
+/// More threads than any machine has use for.
+const THREADS_MAX: u32 = 256;
+
+const HELP: &str = "\
+Usage: spk-visor package create NAME [OPTIONS]
+
+Makes the package NAME of a running Linux, to be deployed onto other machines. NAME is smechvisor-base for a system
+with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
+leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files; what
+is left out, and why, is told at the end. A file that cannot be read stops everything. The package is as secret as
+/etc/shadow: that is in it.
+
+  --root DIR           pack this tree (default /)
+  --exclude GLOB       leave out what matches, with everything in it; may be repeated. A leading / is the top of the
+                       tree, otherwise it matches anywhere; * and ? stay within a name, ** does not
+  --keep GLOB          pack what matches though it would be left out; may be repeated
+  --include-mount DIR  pack the file system that is mounted on DIR of the tree too; may be repeated. Without it only
+                       the tree's own file system is packed, and the others are named
+  -o, --output DIR     put the package here (default /var/lib/spk-visor/packages)
+  --format xz|zst      small (default), or several times faster and a fifth larger
+  --threads N          compress with so many threads (default: all processors); the package is the same
+  --report FILE        tell everything that is left out, changed or to be looked at, line by line
+  --help               this text
+
+The same tree gives the same package, byte for byte.
+
+";
+
+/// What a tree is and what of it is packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// Its top.
+    pub root: PathBuf,
+    /// Left out.
+    pub exclude: Vec<String>,
+    /// Packed whatever else is said.
+    pub keep: Vec<String>,
+    /// Other file systems that belong to it.
+    pub include_mounts: Vec<PathBuf>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Tree {
+            root: PathBuf::from("/"),
+            exclude: Vec::new(),
+            keep: Vec::new(),
+            include_mounts: Vec::new(),
+        }
+    }
+}
+
+/// What `package create` was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Create {
+    /// A package's name (`wire::stream::PackageName`), without `.tar.xz`.
+    pub name: String,
+    /// What is packed.
+    pub tree: Tree,
+    /// Where the package goes.
+    pub out: PathBuf,
+    /// How it is compressed.
+    pub format: Format,
+    /// On how many threads; `None` is all processors.
+    pub threads: Option<u32>,
+    /// Where the whole report goes.
+    pub report: Option<PathBuf>,
+}
+
+/// `package` and its own commands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Package {
+    /// `package create`.
+    Create(Create),
+}
+
+/// What `deploy-system-img-copy --live` was told beside the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// What is packed.
+    pub tree: Tree,
+    /// On how many threads; `None` is all processors.
+    pub threads: Option<u32>,
+}
+
+/// Reads an option that says what is packed, when `name` is one.
+fn tree_option(
+    tree: &mut Tree,
+    name: &str,
+    parser: &mut Parser,
+    command: &'static str,
+) -> Result<bool, UsageError> {
+    match name {
+        "root" => tree.root = value(parser, command)?.into(),
+        "exclude" => tree.exclude.push(text(parser, command)?),
+        "keep" => tree.keep.push(text(parser, command)?),
+        "include-mount" => tree.include_mounts.push(value(parser, command)?.into()),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Reads an option of `--live`, when `name` is one.
+///
+/// # Errors
+/// Its value is missing or not what it must be.
+pub fn live_option(live: &mut Live, name: &str, parser: &mut Parser) -> Result<bool, UsageError> {
+    if name == "threads" {
+        live.threads = Some(read_threads(&text(parser, super::deploy::COMMAND)?)?);
+        return Ok(true);
+    }
+    tree_option(&mut live.tree, name, parser, super::deploy::COMMAND)
+}
+
+pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
+    let mut is_create = false;
+    let mut name = None;
+    let mut tree = Tree::default();
+    let mut out = PathBuf::from(PACKAGES_DIR);
+    let (mut format, mut threads, mut report) = (Format::Xz, None, None);
+    while let Some(argument) = next(parser, COMMAND)? {
+        match argument {
+            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
+            Argument::Value(word) if !is_create && word == "create" => is_create = true,
+            Argument::Value(word) if is_create && name.is_none() => {
+                name = Some(read_name(&word.to_string_lossy())?)
+            }
+            Argument::Option(option) => match option.as_str() {
+                "o" | "output" => out = value(parser, COMMAND)?.into(),
+                "format" => format = read_format(&text(parser, COMMAND)?)?,
+                "threads" => threads = Some(read_threads(&text(parser, COMMAND)?)?),
+                "report" => report = Some(value(parser, COMMAND)?.into()),
+                _ if tree_option(&mut tree, &option, parser, COMMAND)? => {}
+                _ => return Err(unexpected(COMMAND, Argument::Option(option))),
+            },
+            other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
+        }
+    }
+    let missing = |what| UsageError::Missing {
+        command: COMMAND,
+        what,
+    };
+    if !is_create {
+        return Err(missing("a command of its own: create"));
+    }
+    Ok(Command::Package(Package::Create(Create {
+        name: name.ok_or(missing("the NAME of the package"))?,
+        tree,
+        out,
+        format,
+        threads,
+        report,
+    })))
+}
+
+/// With or without its suffix, which the format decides.
+fn read_name(typed: &str) -> Result<String, UsageError> {
+    let wrong = || UsageError::Value {
+        option: "NAME",
+        text: typed.to_owned(),
+        wanted: "name of a package: letters, digits and ._+-, at most 240, the first a letter or a digit",
+    };
+    let name = PackageName::parse(typed.as_bytes()).map_err(|_| wrong())?;
+    let name = name.package();
+    if name.len() > 240 {
+        return Err(wrong());
+    }
+    Ok(name.to_owned())
+}
+
+fn read_format(text: &str) -> Result<Format, UsageError> {
+    match text {
+        "xz" => Ok(Format::Xz),
+        "zst" => Ok(Format::Zst),
+        _ => Err(UsageError::Value {
+            option: "--format",
+            text: text.to_owned(),
+            wanted: "format of packages; there are xz and zst",
+        }),
+    }
+}
+
+fn read_threads(text: &str) -> Result<u32, UsageError> {
+    let threads = text.parse().ok();
+    threads
+        .filter(|threads| (1..=THREADS_MAX).contains(threads))
+        .ok_or_else(|| UsageError::Value {
+            option: "--threads",
+            text: text.to_owned(),
+            wanted: "number of threads from 1 to 256",
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Create, Package, Tree};
+    use crate::cli::{Command, UsageError, parse};
+    use crate::package::compress::Format;
+
+    fn read(line: &str) -> Result<Command, UsageError> {
+        parse(line.split_whitespace().map(Into::into))
+    }
+
+    #[test]
+    fn every_option_of_create_is_read() {
+        let line = "package create base.tar.xz --root /r --exclude /a --exclude *.b --keep c --include-mount /boot \
+            -o /out --format zst --threads 3 --report /rep";
+        let expected = Create {
+            name: "base".into(),
+            tree: Tree {
+                root: "/r".into(),
+                exclude: vec!["/a".into(), "*.b".into()],
+                keep: vec!["c".into()],
+                include_mounts: vec!["/boot".into()],
+            },
+            out: "/out".into(),
+            format: Format::Zst,
+            threads: Some(3),
+            report: Some("/rep".into()),
+        };
+        assert_eq!(
+            read(line).unwrap(),
+            Command::Package(Package::Create(expected))
+        );
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_help_text() {
+        let Command::Package(Package::Create(create)) = read("package create x").unwrap() else {
+            panic!("not a package");
+        };
+        assert_eq!(create.tree, Tree::default());
+        assert_eq!(create.out.to_str(), Some("/var/lib/spk-visor/packages"));
+        assert_eq!(
+            (create.format, create.threads, create.report),
+            (Format::Xz, None, None)
+        );
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        for (line, word) in [
+            ("package", "create"),
+            ("package create", "NAME"),
+            ("package make x", "make"),
+            ("package create -x", "-x"),
+            ("package create a/b", "a/b"),
+            ("package create a b", "\"b\""),
+            ("package create a --format gz", "gz"),
+            ("package create a --threads 0", "\"0\""),
+        ] {
+            let text = crate::chain(&read(line).expect_err(line));
+            assert!(text.contains(word), "{line}: {text}");
+        }
+        assert!(
+            matches!(read("package --help"), Ok(Command::Print(text)) if text.contains("--keep"))
+        );
+    }
+}

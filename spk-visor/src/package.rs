@@ -1,0 +1,177 @@
+//! A running Linux in, a package out: any node is a donor.
+//!
+//! ```text
+//! tree → pack (rules, node, contents, tar) → compress → a file (create), or a stream (live)
+//! ```
+//!
+//! What leaves the machine is its system without what makes it this machine ([`rules`]), in a form that `install::unpack`
+//! takes. The same tree gives the same bytes.
+
+pub mod compress;
+pub mod contents;
+pub mod create;
+pub mod glob;
+pub mod links;
+pub mod mounts;
+pub mod node;
+pub mod output;
+pub mod pack;
+pub mod report;
+pub mod rewrite;
+pub mod rules;
+pub mod tar;
+pub mod xattrs;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::io::Errno;
+use thiserror::Error;
+
+use crate::cli::package::Tree;
+use crate::exit::Exit;
+use glob::PatternError;
+use pack::Job;
+use rules::Rules;
+
+/// Why there is no package.
+#[derive(Debug, Error)]
+pub enum PackageError {
+    /// The tree is not there.
+    #[error("opening the tree {}", path.display())]
+    Root {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A pattern is none.
+    #[error("reading the pattern {pattern:?}")]
+    Pattern {
+        /// As typed.
+        pattern: String,
+        /// What is wrong with it.
+        source: PatternError,
+    },
+    /// What `--include-mount` names is not there.
+    #[error("opening {} in the tree, named by --include-mount", path.display())]
+    Mount {
+        /// As typed.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// Something in the tree cannot be read.
+    #[error("{action} {path}{}", hint(*source))]
+    Tree {
+        /// In the -ing form.
+        action: &'static str,
+        /// What.
+        path: String,
+        /// The kernel's reason.
+        source: Errno,
+    },
+    /// No target would take it.
+    #[error(
+        "the tree has more than {most} entries, which is more than a target takes; --exclude some"
+    )]
+    TooMany {
+        /// Most.
+        most: u64,
+    },
+    /// Where the package goes.
+    #[error("writing the package")]
+    Write(#[source] io::Error),
+    /// The package's file.
+    #[error("writing {}", path.display())]
+    Output {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// Another command writes the same package.
+    #[error("{} is being written by another command", path.display())]
+    Busy {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The report's file.
+    #[error("writing the report {}", path.display())]
+    Report {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// No memory, or no threads.
+    #[error("starting the encoder")]
+    Encoder(#[source] io::Error),
+}
+
+impl PackageError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Pattern { .. } => Exit::Usage,
+            _ => Exit::Packages,
+        }
+    }
+}
+
+/// What to do about it, for the most frequent reason.
+fn hint(error: Errno) -> &'static str {
+    match error {
+        Errno::ACCESS | Errno::PERM if !rustix::process::geteuid().is_root() => {
+            " (only root can pack a system)"
+        }
+        _ => " (--exclude it to do without it)",
+    }
+}
+
+/// Opens what is to be packed.
+///
+/// # Errors
+/// The tree, a pattern or a mount point is not what it should be.
+fn job(tree: &Tree) -> Result<Job, PackageError> {
+    let rules = Rules::new(&tree.keep, &tree.exclude).map_err(|wrong| PackageError::Pattern {
+        pattern: wrong.pattern,
+        source: wrong.source,
+    })?;
+    let root = node::open_root(&tree.root).map_err(|error| PackageError::Root {
+        path: tree.root.clone(),
+        source: error.into(),
+    })?;
+    let mut mounts = Vec::new();
+    for path in &tree.include_mounts {
+        let failed = |source: io::Error| PackageError::Mount {
+            path: path.clone(),
+            source,
+        };
+        let relative = relative(path).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        node::open_beneath(root.as_fd(), &relative).map_err(|error| failed(error.into()))?;
+        mounts.push(relative);
+    }
+    Ok(Job {
+        root,
+        rules,
+        mounts,
+        own: Vec::new(),
+    })
+}
+
+/// `/boot/` to `boot`; nothing for a path that goes up, or nowhere.
+fn relative(path: &Path) -> Option<Vec<u8>> {
+    let mut relative: Vec<&[u8]> = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::RootDir | Component::CurDir => {}
+            Component::Normal(name) => relative.push(name.as_bytes()),
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    (!relative.is_empty()).then(|| relative.join(&b'/'))
+}

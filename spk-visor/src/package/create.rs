@@ -1,0 +1,168 @@
+//! `package create`: a tree into a package in a directory, from which it is deployed later.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rustix::fs::fstatvfs;
+
+use super::compress::{Counting, Encoder, default_threads};
+use super::output::{self, Output};
+use super::pack::{self, Job, Seen};
+use super::report::{Report, Total, shown};
+use super::{PackageError, job};
+use crate::cli::package::Create;
+use crate::packages::BASE;
+use crate::progress::{Rate, size};
+use crate::screen::Screen;
+
+/// Makes a package, and tells about it on standard output.
+///
+/// # Errors
+/// See [`PackageError`]; an older package of that name is then still there.
+pub fn run(options: &Create) -> Result<(), PackageError> {
+    run_on(options, &mut Screen::stdout())
+}
+
+/// Makes a package.
+///
+/// # Errors
+/// See [`PackageError`].
+pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), PackageError> {
+    let began = Instant::now();
+    let mut job = job(&options.tree)?;
+    let name = format!("{}{}", options.name, options.format.suffix());
+    let (output, file) = Output::create(&options.out, &name, &job.root)?;
+    job.own = output.own();
+    let mut whole: Option<Box<dyn Write + Send>> = None;
+    if let Some(path) = &options.report {
+        let (file, own) = output::create_report(path)?;
+        job.own.push(own);
+        whole = Some(Box::new(BufWriter::new(file)));
+    }
+    let (lines, told) = mpsc::channel();
+    // The receiver lives as long as the packing.
+    let mut report = Report::new(
+        whole,
+        Box::new(move |line| drop(lines.send(line.to_owned()))),
+    );
+    let packed = Arc::new(AtomicU64::new(0));
+    let out = Counting::new(file, Arc::clone(&packed));
+    let mut watcher = Watcher {
+        about_bytes: used_bytes(&job),
+        rate: Rate::start(began),
+        packed: &packed,
+        told: &told,
+        screen,
+    };
+    let (total, file) = compressed(options, &job, out, &mut report, &mut |seen| {
+        watcher.see(seen)
+    })?;
+    for line in told.try_iter() {
+        screen.say(&line);
+    }
+    let path = output.path().to_owned();
+    output.finish(&file)?;
+    report
+        .finish(&total)
+        .map_err(|source| PackageError::Report {
+            path: options.report.clone().unwrap_or_default(),
+            source,
+        })?;
+    for line in report.to_string().lines() {
+        screen.say(line);
+    }
+    let bytes = packed.load(Ordering::Relaxed);
+    let seconds = began.elapsed().as_secs_f64().max(0.001);
+    screen.say(&format!(
+        "{total} into {} of {} in {seconds:.1} s, {}/s",
+        size(bytes as f64),
+        path.display(),
+        size(total.content_bytes as f64 / seconds),
+    ));
+    advise(options, &total, screen);
+    Ok(())
+}
+
+/// Runs the tree through the encoder into the file, and gives it back with every byte in it.
+fn compressed(
+    options: &Create,
+    job: &Job,
+    out: Counting<File>,
+    report: &mut Report,
+    watch: &mut dyn FnMut(&Seen<'_>),
+) -> Result<(Total, File), PackageError> {
+    let threads = options.threads.unwrap_or_else(default_threads);
+    let encoder = Encoder::new(out, options.format, threads).map_err(PackageError::Encoder)?;
+    // Headers and small files come in pieces that are not worth a call of the encoder each.
+    let mut plain = BufWriter::with_capacity(256 << 10, encoder);
+    let total = pack::pack(job, &mut plain, report, watch)?;
+    let encoder = plain
+        .into_inner()
+        .map_err(|error| PackageError::Write(error.into_error()))?;
+    let file = encoder.finish().map_err(PackageError::Write)?;
+    Ok((total, file.into_inner()))
+}
+
+/// What a target will miss.
+fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
+    if options.name != BASE {
+        return;
+    }
+    if !total.has_kernel {
+        screen.say(
+            "look      no boot/vmlinuz-* is in it: the copy boots only with a kernel of another package, or with --include-mount /boot",
+        );
+    }
+    if !total.has_grub {
+        screen.say(
+            "look      GRUB's images (usr/lib/smechvisor/grub) are not in it: it is deployed together with a package bootloader-grub",
+        );
+    }
+}
+
+/// What is stored on the tree's file system: about what will be read.
+fn used_bytes(job: &Job) -> u64 {
+    fstatvfs(job.root.as_fd()).map_or(0, |space| {
+        space
+            .f_blocks
+            .saturating_sub(space.f_bfree)
+            .saturating_mul(space.f_frsize)
+    })
+}
+
+/// Shows how far it is.
+struct Watcher<'a, W: Write> {
+    about_bytes: u64,
+    rate: Rate,
+    packed: &'a AtomicU64,
+    told: &'a mpsc::Receiver<String>,
+    screen: &'a mut Screen<W>,
+}
+
+impl<W: Write> Watcher<'_, W> {
+    fn see(&mut self, seen: &Seen<'_>) {
+        for line in self.told.try_iter() {
+            self.screen.say(&line);
+        }
+        let now = Instant::now();
+        let (rate, packed) = (&mut self.rate, self.packed.load(Ordering::Relaxed));
+        let about = size(self.about_bytes as f64);
+        self.screen.show(now, |width| {
+            let rate = rate.update(now, seen.content_bytes);
+            let line = format!(
+                "{} entries, {} of about {about}, {}/s, packed {}  {}",
+                seen.entries,
+                size(seen.content_bytes as f64),
+                size(rate),
+                size(packed as f64),
+                shown(seen.path),
+            );
+            vec![line.chars().take(width).collect()]
+        });
+    }
+}

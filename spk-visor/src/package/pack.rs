@@ -1,0 +1,401 @@
+//! A tree in, a plain tar out, one directory at a time.
+//!
+//! Directories come before what is in them, names in the order of their bytes. What is open at a time are the directories on
+//! the way to the current one ([`DEPTH_MAX`] at most) with their names; beside these only the table of hard links grows
+//! ([`super::links`]). A path that cannot be read stops everything: a copy that lacks a file nobody knows of is none.
+
+mod regular;
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::glob::States;
+use super::links::Links;
+use super::mounts::Mounts;
+use super::node::{self, Facts, Names, Owner, Xattr};
+use super::report::{Remark, Report, Total, shown};
+use super::rules::{Matched, Rules, Verdict, Why};
+use super::tar::{self, Kind, Member};
+use super::{PackageError, xattrs};
+
+/// Most components of a path, its most bytes, and most entries: what the target's `install::unpack` takes.
+pub const DEPTH_MAX: usize = 64;
+const PATH_MAX: usize = 4095;
+const ENTRIES_MAX: u64 = install::unpack::ENTRIES_MAX;
+/// A directory whose files come and go has no time worth keeping.
+const NO_TIME: (i64, u32) = (0, 0);
+/// Where the target looks for kernels and GRUB.
+const KERNEL: &[u8] = b"boot/vmlinuz-";
+const GRUB: &[u8] = b"usr/lib/smechvisor/grub/core.img";
+
+/// A file that must not be packed although it lies in the tree: a directory by its number, and a name in it.
+pub type Own = ((u64, u64), Vec<u8>);
+
+/// What to pack.
+pub struct Job {
+    /// The tree.
+    pub root: OwnedFd,
+    /// What of it.
+    pub rules: Rules,
+    /// Other file systems that belong to it: where they are mounted, relative to the root.
+    pub mounts: Vec<Vec<u8>>,
+    /// What this packing writes itself.
+    pub own: Vec<Own>,
+}
+
+/// How far a packing is.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Entries so far.
+    pub entries: u64,
+    /// Bytes of contents so far.
+    pub content_bytes: u64,
+    /// The entry that is being read.
+    pub path: &'a [u8],
+}
+
+/// Told often; must be quick.
+pub type Watch<'a> = &'a mut dyn FnMut(&Seen<'_>);
+
+/// Packs the tree into `out`.
+///
+/// # Errors
+/// What cannot be read, or written; `out` then has the beginning of an archive without its end.
+pub fn pack<W: Write>(
+    job: &Job,
+    out: W,
+    report: &mut Report,
+    watch: Watch<'_>,
+) -> Result<Total, PackageError> {
+    let mut packer = Packer {
+        job,
+        out,
+        report,
+        watch,
+        links: Links::default(),
+        mounts: Mounts::read(),
+        path: Vec::new(),
+        contents: Vec::new(),
+        room: Vec::new(),
+        total: Total::default(),
+    };
+    packer.root()?;
+    tar::write_end(&mut packer.out).map_err(PackageError::Write)?;
+    Ok(packer.total)
+}
+
+struct Packer<'a, W> {
+    job: &'a Job,
+    out: W,
+    report: &'a mut Report,
+    watch: Watch<'a>,
+    links: Links,
+    mounts: Mounts,
+    /// Of the current entry, relative to the root.
+    path: Vec<u8>,
+    contents: Vec<u8>,
+    room: Vec<u8>,
+    total: Total,
+}
+
+/// A directory that is being walked.
+struct Level<'a> {
+    fd: BorrowedFd<'a>,
+    facts: Facts,
+    states: &'a States,
+    depth: usize,
+}
+
+type Done = Result<(), PackageError>;
+
+impl<W: Write> Packer<'_, W> {
+    fn root(&mut self) -> Done {
+        let root = self.job.root.as_fd();
+        let facts = self.read("looking at", node::look_at(root))?;
+        let states = self.job.rules.start();
+        let xattrs = self.xattrs(Owner::Open(root))?;
+        self.header(b"./", Kind::Directory, &facts, &xattrs)?;
+        self.walk(&Level {
+            fd: root,
+            facts,
+            states: &states,
+            depth: 0,
+        })
+    }
+
+    /// A kernel's refusal with what was being done to the current entry.
+    fn read<T>(
+        &self,
+        action: &'static str,
+        result: rustix::io::Result<T>,
+    ) -> Result<T, PackageError> {
+        result.map_err(|source| PackageError::Tree {
+            action,
+            path: shown(&self.path),
+            source,
+        })
+    }
+
+    fn walk(&mut self, level: &Level<'_>) -> Done {
+        let names = self.read("listing", Names::read(level.fd))?;
+        for name in names.iter() {
+            let parent_len = self.path.len();
+            if parent_len > 0 {
+                self.path.push(b'/');
+            }
+            self.path.extend_from_slice(name);
+            let done = self.entry(level, name);
+            self.path.truncate(parent_len);
+            done?;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, why: Why, text: &str) {
+        self.report.left_out(&self.path, why, text);
+    }
+
+    fn entry(&mut self, level: &Level<'_>, name: &[u8]) -> Done {
+        let is_own = |own: &Own| own.0 == level.facts.id && own.1 == name;
+        if self.job.own.iter().any(is_own) {
+            self.leave(Why::Own, "written by this command");
+            return Ok(());
+        }
+        let (states, matched) = self.job.rules.step(level.states, name);
+        if let Some(Matched {
+            verdict: Verdict::Leave(why, text),
+            ..
+        }) = matched
+        {
+            self.leave(why, text);
+            return Ok(());
+        }
+        let facts = match node::look(level.fd, name) {
+            Err(Errno::NOENT) => {
+                self.leave(Why::Vanished, "it was gone when its turn came");
+                return Ok(());
+            }
+            // Root is refused by FUSE alone, when another user has mounted it; a server that is gone, by its mount.
+            Err(Errno::ACCESS | Errno::NOTCONN | Errno::STALE)
+                if rustix::process::geteuid().is_root() =>
+            {
+                self.leave(
+                    Why::OtherFileSystem,
+                    "root may not look at it: mounted by a user, or its server is gone",
+                );
+                return Ok(());
+            }
+            result => self.read("looking at", result)?,
+        };
+        if level.depth >= DEPTH_MAX || self.path.len() > PATH_MAX {
+            self.leave(
+                Why::Impossible,
+                "no target takes paths of more than 64 components or 4095 bytes",
+            );
+            return Ok(());
+        }
+        if self.total.entries >= ENTRIES_MAX {
+            return Err(PackageError::TooMany { most: ENTRIES_MAX });
+        }
+        if facts.kind == FileType::Directory {
+            return self.directory(level, name, &states, facts);
+        }
+        if let Some(Matched {
+            verdict: Verdict::LeaveFiles(why, text),
+            ..
+        }) = matched
+        {
+            self.leave(why, text);
+            return Ok(());
+        }
+        if let Some(Matched {
+            verdict: Verdict::Mention(text),
+            ..
+        }) = matched
+        {
+            self.report.remark(Remark::Look, &self.path, text);
+        }
+        match facts.kind {
+            FileType::RegularFile => self.file(level, name, facts, matched),
+            FileType::Symlink => match node::link_target(level.fd, name) {
+                Err(Errno::NOENT | Errno::INVAL) => {
+                    self.leave(Why::Vanished, "it was gone when its turn came");
+                    Ok(())
+                }
+                result => {
+                    let target = self.read("reading", result)?;
+                    self.unopened(level, name, &facts, Kind::Symlink(target.to_bytes()))
+                }
+            },
+            FileType::CharacterDevice => self.unopened(
+                level,
+                name,
+                &facts,
+                Kind::Character(facts.device.0, facts.device.1),
+            ),
+            FileType::BlockDevice => self.unopened(
+                level,
+                name,
+                &facts,
+                Kind::Block(facts.device.0, facts.device.1),
+            ),
+            FileType::Fifo => self.unopened(level, name, &facts, Kind::Fifo),
+            _ => {
+                self.leave(Why::Socket, "a socket is made by its program");
+                Ok(())
+            }
+        }
+    }
+
+    fn directory(
+        &mut self,
+        level: &Level<'_>,
+        name: &[u8],
+        states: &States,
+        looked: Facts,
+    ) -> Done {
+        let mut facts = looked;
+        let emptied = self.job.rules.emptied(states);
+        let is_included = self.job.mounts.contains(&self.path);
+        let is_other = |facts: &Facts| !is_included && !facts.is_beside(&level.facts);
+        // Not opened: an automounter would be woken, a dead server waited for.
+        if is_other(&facts) {
+            return self.mount_point(&facts, emptied);
+        }
+        let fd = match node::open(level.fd, name, true) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                self.leave(Why::Vanished, "it was gone when its turn came");
+                return Ok(());
+            }
+            result => self.read("opening", result)?,
+        };
+        facts = self.read("looking at", node::look_at(fd.as_fd()))?;
+        if is_other(&facts) {
+            return self.mount_point(&facts, emptied);
+        }
+        if emptied.is_some() || self.job.rules.is_thinned(states) {
+            facts.mtime = NO_TIME;
+        }
+        let xattrs = self.xattrs(Owner::Open(fd.as_fd()))?;
+        self.directory_header(&facts, &xattrs)?;
+        if let Some(Matched {
+            verdict: Verdict::Leave(why, text),
+            ..
+        }) = emptied
+        {
+            let names = self.read("listing", Names::read(fd.as_fd()))?;
+            if !names.is_empty() {
+                self.leave(why, &format!("{} entries in it: {text}", names.len()));
+            }
+            return Ok(());
+        }
+        self.walk(&Level {
+            fd: fd.as_fd(),
+            facts,
+            states,
+            depth: level.depth.saturating_add(1),
+        })
+    }
+
+    fn directory_header(&mut self, facts: &Facts, xattrs: &[Xattr]) -> Done {
+        let path = [&self.path[..], b"/"].concat();
+        self.header(&path, Kind::Directory, facts, xattrs)
+    }
+
+    /// The directory on which something else is mounted. Its owner and mode are those of what is mounted: `/tmp` stays what it
+    /// is. Its time is not, it would be that of the boot.
+    fn mount_point(&mut self, facts: &Facts, emptied: Option<Matched<'_>>) -> Done {
+        let facts = Facts {
+            mtime: NO_TIME,
+            ..*facts
+        };
+        self.directory_header(&facts, &[])?;
+        if let Some(Matched {
+            verdict: Verdict::Leave(why, text),
+            ..
+        }) = emptied
+        {
+            self.leave(why, &format!("what is mounted here: {text}"));
+            return Ok(());
+        }
+        let (why, text) = self.mounts.describe(&facts, &shown(&self.path));
+        self.leave(why, &text);
+        Ok(())
+    }
+
+    /// What has no contents to be opened.
+    fn unopened(&mut self, level: &Level<'_>, name: &[u8], facts: &Facts, kind: Kind<'_>) -> Done {
+        if self.is_linked(facts)? {
+            return Ok(());
+        }
+        if matches!(kind, Kind::Symlink(target) if target.is_empty() || target.len() > PATH_MAX) {
+            self.leave(Why::Impossible, "its target is empty or too long");
+            return Ok(());
+        }
+        let xattrs = self.xattrs(Owner::Named(level.fd, name))?;
+        self.remember(facts);
+        let path = self.path.clone();
+        self.header(&path, kind, facts, &xattrs)
+    }
+
+    /// Packs another name of a file that is packed already; false when it is not.
+    fn is_linked(&mut self, facts: &Facts) -> Result<bool, PackageError> {
+        if facts.links < 2 {
+            return Ok(false);
+        }
+        let Some(first) = self.links.take(facts.id) else {
+            return Ok(false);
+        };
+        let path = self.path.clone();
+        self.header(&path, Kind::HardLink(&first), facts, &[])?;
+        Ok(true)
+    }
+
+    fn remember(&mut self, facts: &Facts) {
+        if facts.links > 1 && !self.links.remember(facts.id, &self.path, facts.links) {
+            self.report.remark(
+                Remark::Lost,
+                &self.path,
+                "its other names become files of their own: too many hard links",
+            );
+        }
+    }
+
+    fn xattrs(&mut self, owner: Owner<'_>) -> Result<Vec<Xattr>, PackageError> {
+        let found = node::xattrs(owner, &mut self.room);
+        let found = self.read("reading the extended attributes of", found)?;
+        let (kept, lost) = xattrs::choose(found);
+        for (name, why) in lost {
+            let text = format!("extended attribute {}: {why}", name.escape_ascii());
+            self.report.remark(Remark::Lost, &self.path, &text);
+        }
+        Ok(kept)
+    }
+
+    fn header(&mut self, path: &[u8], kind: Kind<'_>, facts: &Facts, xattrs: &[Xattr]) -> Done {
+        self.total.entries = self.total.entries.saturating_add(1);
+        self.total.has_kernel |= path.starts_with(KERNEL);
+        self.total.has_grub |= path == GRUB;
+        let member = Member {
+            path,
+            kind,
+            mode: facts.mode,
+            uid: facts.uid,
+            gid: facts.gid,
+            mtime: facts.mtime,
+            xattrs,
+        };
+        tar::write_header(&mut self.out, &member).map_err(PackageError::Write)
+    }
+
+    fn tell(&mut self) {
+        (self.watch)(&Seen {
+            entries: self.total.entries,
+            content_bytes: self.total.content_bytes,
+            path: &self.path,
+        });
+    }
+}
