@@ -2,10 +2,11 @@
 //! the kernel.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
 use smoltcp::time::Instant;
 use sys::netdev::{Link, LinkChange, LinkMonitor};
@@ -43,6 +44,8 @@ struct Known {
     was_brought_up: bool,
     /// It has a ring, or was refused one.
     is_open: bool,
+    /// Another handle of the ring's socket.
+    socket: Option<OwnedFd>,
 }
 
 impl PacketPorts {
@@ -90,6 +93,7 @@ impl PacketPorts {
                 index: link.index,
                 was_brought_up: false,
                 is_open: false,
+                socket: None,
             });
             known.len().saturating_sub(1)
         });
@@ -115,12 +119,15 @@ impl PacketPorts {
         }
         known.is_open = true;
         Some(match self.open_device(&link) {
-            Ok(device) => PortChange::Appeared {
-                index: link.index,
-                name: link.name,
-                mac: link.mac,
-                device,
-            },
+            Ok((device, socket)) => {
+                known.socket = Some(socket);
+                PortChange::Appeared {
+                    index: link.index,
+                    name: link.name,
+                    mac: link.mac,
+                    device,
+                }
+            }
             Err(error) => PortChange::Unusable {
                 name: link.name,
                 reason: error.to_string(),
@@ -128,16 +135,30 @@ impl PacketPorts {
         })
     }
 
-    fn open_device(&self, link: &Link) -> io::Result<RingDevice> {
+    fn open_device(&self, link: &Link) -> io::Result<(RingDevice, OwnedFd)> {
         let socket = PacketSocket::open(link.index, self.geometry)?;
-        // It leaves the set when it is closed.
+        let handle = socket.as_fd().try_clone_to_owned()?;
+        // It leaves the set when both handles are closed: `Known` goes with the interface, and its device right after.
         epoll::add(
             &self.epoll,
-            &socket,
+            &handle,
             epoll::EventData::new_u64(FRAMES),
             epoll::EventFlags::IN,
         )?;
-        Ok(RingDevice::new(socket, link.mtu))
+        Ok((RingDevice::new(socket, link.mtu), handle))
+    }
+
+    /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
+    /// took it. The port's link says all there is to say about it.
+    fn take_errors(&self) {
+        self.with_watch(|watch| {
+            for socket in watch.known.iter().filter_map(|known| known.socket.as_ref()) {
+                match sockopt::socket_error(socket) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) | Err(error) => log::debug!("network: port error={error}"),
+                }
+            }
+        });
     }
 }
 
@@ -167,12 +188,14 @@ impl Wait for PacketPorts {
         // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
         let count = epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()).unwrap_or(0);
         for event in events.iter().take(count) {
+            let flags = event.flags;
             match event.data.u64() {
                 LINKS => self.with_watch(|watch| watch.is_due = true),
                 WAKE => {
                     // Empty when another thread was woken too.
                     let _ = rustix::io::read(&self.woken, &mut [0; 8]);
                 }
+                _ if flags.contains(epoll::EventFlags::ERR) => self.take_errors(),
                 _ => {}
             }
         }

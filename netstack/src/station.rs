@@ -123,7 +123,7 @@ impl<P: Ports> Station<P> {
             Some((engine.peer()?, engine.connection()))
         });
         let Ok((peer, connection)) = connected else {
-            self.desk.with(|engine, _| engine.rest());
+            self.desk.with_pump(|engine, _| engine.rest());
             return Ok(None);
         };
         Ok(Some(Stream::new(Arc::clone(&self.desk), peer, connection)))
