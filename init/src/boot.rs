@@ -8,13 +8,14 @@ use install::options;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::screen::{Screen, chain};
+use wire::message;
 use wire::stage::Stage;
 
-use crate::cmdline::{self, Policy, Settings};
+use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
 use crate::memory::Memory;
 use crate::network::Wire;
-use crate::{leave, mounts, signals};
+use crate::{leave, locks, mounts, signals};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call.
 pub fn run() -> ! {
@@ -55,10 +56,13 @@ pub fn run() -> ! {
 /// With settings that can be followed.
 fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
     let after = settings.after;
-    if settings.policy != Policy::Legacy {
-        console.stage(Stage::Failed, "this build knows smv.policy=legacy only");
-        leave::give_up(after, console);
-    }
+    let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
+        Ok(locks) => locks,
+        Err(error) => {
+            console.stage(Stage::Failed, &chain(&error));
+            leave::give_up(after, console);
+        }
+    };
     let mut network = match Wire::open(settings.ip, memory.total_bytes, console) {
         Ok(network) => network,
         Err(error) => {
@@ -73,11 +77,25 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
             wipe: settings.wipe,
         },
         deploy: deploy_options(memory),
-        policy: "legacy",
+        policy,
+        trust,
     };
     match receiver::run(&options, &mut network, console) {
-        Ok(deployed) => leave::boot(deployed, after, console),
+        Ok(deployed) => {
+            let after = ordered(deployed.order, after);
+            leave::boot(deployed, after, console);
+        }
         Err(_shown) => leave::give_up(after, console),
+    }
+}
+
+/// The donor's order, or what the command line says when it gave none.
+const fn ordered(order: message::After, own: After) -> After {
+    match order {
+        message::After::TargetsChoice => own,
+        message::After::Kexec => After::Kexec,
+        message::After::Reboot => After::Reboot,
+        message::After::Poweroff => After::PowerOff,
     }
 }
 

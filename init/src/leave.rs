@@ -118,6 +118,7 @@ fn load(deployed: Deployed) -> Result<(), KexecError> {
     let Deployed {
         installed,
         mut disk,
+        ..
     } = deployed;
     let entry = installed.entry();
     let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;

@@ -5,6 +5,7 @@ pub mod cmdline;
 pub mod commitment;
 pub mod console;
 pub mod leave;
+pub mod locks;
 pub mod memory;
 pub mod mounts;
 pub mod network;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netstack::{
     Addressing, Config, NetstackError, NetworkFact, Port, StaticAddress, Station, Stream,
@@ -92,13 +92,20 @@ fn show(fact: &NetworkFact, console: &Console) {
 }
 
 impl Network for Wire {
-    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>> {
+    fn accept(
+        &mut self,
+        code: &str,
+        opening_len: usize,
+        deadline: Option<Instant>,
+    ) -> io::Result<Box<dyn Donor>> {
         let code = Code::parse(code)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let stream = self
             .station
-            .accept(&code, opening_len)
-            .map_err(io::Error::other)?;
+            .accept_within(&code, opening_len, wait)
+            .map_err(io::Error::other)?
+            .ok_or(io::ErrorKind::TimedOut)?;
         Ok(Box::new(Connected { stream }))
     }
 

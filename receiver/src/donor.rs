@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use install::records::Source;
 
@@ -48,7 +48,7 @@ pub const HALF_OPEN: usize = 4;
 pub const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Announces the code and waits for one donor at a time.
-pub trait Network {
+pub trait Network: Send {
     /// Broadcasts the beacon for `code` once a second until a donor has connected and delivered `opening_len` bytes, or fewer
     /// and closed its side; they are still to be read. A connection that closes without a byte is none.
     ///
@@ -56,9 +56,17 @@ pub trait Network {
     /// that is undecided after [`OPENING_PATIENCE`], whether it is silent or slow. One donor at a time: while it is served
     /// others are refused by a reset.
     ///
+    /// Whoever is undecided at `deadline` is forgotten; without one this waits for ever.
+    ///
     /// # Errors
-    /// No interface is usable any more; a mere lack of link or address is waited for instead.
-    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>>;
+    /// `TimedOut`: the deadline has passed. Anything else: no interface is usable any more; a mere lack of link or address is
+    /// waited for instead.
+    fn accept(
+        &mut self,
+        code: &str,
+        opening_len: usize,
+        deadline: Option<Instant>,
+    ) -> io::Result<Box<dyn Donor>>;
 
     /// Addresses under which a donor reaches this target, for the screen.
     fn addresses(&self) -> Vec<std::net::IpAddr>;

@@ -9,6 +9,8 @@
     clippy::panic
 )]
 
+pub mod donor;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -197,15 +199,22 @@ impl Plug {
 }
 
 impl Network for PairNetwork {
-    fn accept(&mut self, code: &str, _opening_len: usize) -> io::Result<Box<dyn Donor>> {
+    fn accept(
+        &mut self,
+        code: &str,
+        _opening_len: usize,
+        deadline: Option<Instant>,
+    ) -> io::Result<Box<dyn Donor>> {
         self.codes.lock().unwrap().push(code.to_owned());
-        let stream = self
-            .coming
-            .recv_timeout(PATIENCE)
-            .map_err(|error| match error {
-                RecvTimeoutError::Disconnected => io::Error::other("no interface is left"),
-                RecvTimeoutError::Timeout => panic!("a test left its target waiting"),
-            })?;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let stream =
+            self.coming
+                .recv_timeout(left.unwrap_or(PATIENCE))
+                .map_err(|error| match error {
+                    RecvTimeoutError::Disconnected => io::Error::other("no interface is left"),
+                    RecvTimeoutError::Timeout if left.is_some() => io::ErrorKind::TimedOut.into(),
+                    RecvTimeoutError::Timeout => panic!("a test left its target waiting"),
+                })?;
         self.connections += 1;
         Ok(Box::new(PairDonor {
             stream,

@@ -6,19 +6,26 @@ pub mod children;
 pub mod connection;
 pub mod disks;
 pub mod donor;
+mod door;
 pub mod evidence;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod gate;
 pub mod inventory;
+mod legacy;
+mod lobby;
+mod paired;
 pub mod picture;
+pub mod policy;
 pub mod refusals;
 pub mod reports;
 pub mod screen;
 pub mod session;
 pub mod slice;
+mod supply;
 pub mod uevents;
 pub mod volumes;
 mod watch;
 
-pub use session::{Deployed, Options, SessionError, run};
+pub use policy::Policy;
+pub use session::{Deployed, OpenVolumes, Options, SessionError, run, run_with};

@@ -4,29 +4,32 @@
 //! donor does wrong ends in a new code and another wait.
 
 use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use install::commit::Installed;
-use install::deploy::{self, DeployError};
+use install::deploy::DeployError;
 use install::disk::DiskError;
-use install::legacy::{self, LegacyError};
+use install::legacy::LegacyError;
 use install::options;
-use install::trust::Trust;
-use install::volumes::VolumesError;
+use install::trust::{ApproveError, Approved, Trust};
+use install::volumes::{Volumes, VolumesError};
 use thiserror::Error;
 use wire::code::{CODE_LEN, Code};
+use wire::message::After;
 use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, DisksError, IMAGE_SECTOR};
-use crate::donor::{Donor, Network};
+use crate::donor::Network;
 use crate::gate::{Candidate, GateError, Wish};
-use crate::screen::{Narrator, Screen, chain};
+use crate::policy::Policy;
+use crate::refusals::Refusals;
+use crate::screen::{Screen, chain};
 use crate::volumes::KernelVolumes;
 use crate::watch::Watch;
-
-/// The original stream opens with the length of a name.
-const LEGACY_OPENING_LEN: usize = 4;
+use crate::{legacy, paired};
 
 /// What the person in charge decided.
 #[derive(Clone, Debug)]
@@ -37,8 +40,10 @@ pub struct Options {
     pub wish: Wish,
     /// Memory and threads.
     pub deploy: options::Options,
-    /// `legacy`, for the screen.
-    pub policy: &'static str,
+    /// Who may send a system.
+    pub policy: Policy,
+    /// Whose signature it must have, and how old it may be.
+    pub trust: Trust,
 }
 
 /// A deployed disk, still at hand for whoever boots from it.
@@ -48,6 +53,8 @@ pub struct Deployed {
     pub installed: Installed,
     /// To read its ESP, for kexec.
     pub disk: BlockDisk,
+    /// What the donor wants to follow.
+    pub order: After,
 }
 
 /// What no other donor can help with, or what ended one attempt.
@@ -77,6 +84,33 @@ pub enum SessionError {
     /// What the donor begins with.
     #[error("receiving packages")]
     Stream(#[from] LegacyError),
+    /// What the donor has.
+    #[error("looking at the manifest of {peer}")]
+    Manifest {
+        /// Which donor.
+        peer: SocketAddr,
+        /// Why it is not taken.
+        #[source]
+        source: ApproveError,
+    },
+    /// A donor of the wrong kind.
+    #[error(
+        "donor {peer} begins an authenticated session, this target was told to accept the original stream only; start \
+         the donor with --legacy, or this target without the policy legacy"
+    )]
+    NotLegacy {
+        /// Which donor.
+        peer: SocketAddr,
+    },
+    /// It left before it had said anything.
+    #[error("waiting for the first bytes of {peer}")]
+    Opening {
+        /// Which donor.
+        peer: SocketAddr,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The deploy itself.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -93,12 +127,18 @@ impl SessionError {
             SessionError::Volumes(error) => error.outcome(),
             SessionError::Stream(error) => error.outcome(),
             SessionError::Deploy(error) => error.outcome(),
+            SessionError::Manifest { source, .. } => source.outcome(),
+            SessionError::NotLegacy { .. } => Outcome::Refuse,
+            SessionError::Opening { .. } => Outcome::Retry,
             SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
                 Outcome::Fatal
             }
         }
     }
 }
+
+/// Makes the file systems of an opened disk: the one thing in here that needs a kernel.
+pub type OpenVolumes<'a> = dyn Fn(&BlockDisk) -> Result<Box<dyn Volumes>, VolumesError> + 'a;
 
 /// Waits for donors until one has deployed this machine.
 ///
@@ -109,17 +149,43 @@ pub fn run(
     network: &mut dyn Network,
     screen: &dyn Screen,
 ) -> Result<Deployed, SessionError> {
-    let fatal = |error: SessionError| {
+    let volumes = |disk: &BlockDisk| -> Result<Box<dyn Volumes>, VolumesError> {
+        Ok(Box::new(KernelVolumes::new(disk)?))
+    };
+    run_with(options, network, screen, &volumes)
+}
+
+/// The same with file systems of the caller's making.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    options: &Options,
+    network: &mut dyn Network,
+    screen: &dyn Screen,
+    volumes: &OpenVolumes<'_>,
+) -> Result<Deployed, SessionError> {
+    let shown = |error: SessionError| {
         screen.stage(Stage::Failed, &chain(&error));
         error
     };
-    let mut disks = Watch::open(options).map_err(fatal)?;
+    let mut attempt = Attempt {
+        options,
+        disks: Watch::open(options).map_err(shown)?,
+        network,
+        refusals: Refusals::new(Instant::now()),
+        screen,
+        volumes,
+    };
     loop {
-        let chosen = disks.wait_for_one(screen).map_err(fatal)?;
-        let donor = wait_for_donor(options, &chosen, network, screen).map_err(fatal)?;
-        let error = match serve(options, &mut disks, donor, screen) {
+        let chosen = attempt.disks.wait_for_one(screen).map_err(shown)?;
+        let result = match &options.policy {
+            Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
+            Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, &chosen),
+        };
+        let error = match result {
             Ok(deployed) => return Ok(deployed),
-            Err(error) => fatal(error),
+            Err(error) => shown(error),
         };
         match error.outcome() {
             Outcome::Retry | Outcome::Refuse => {}
@@ -128,73 +194,51 @@ pub fn run(
     }
 }
 
-fn wait_for_donor(
-    options: &Options,
-    chosen: &Candidate,
-    network: &mut dyn Network,
-    screen: &dyn Screen,
-) -> Result<Box<dyn Donor>, SessionError> {
+/// What every attempt needs.
+pub(crate) struct Attempt<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) disks: Watch<'a>,
+    pub(crate) network: &'a mut dyn Network,
+    pub(crate) refusals: Refusals,
+    pub(crate) screen: &'a dyn Screen,
+    pub(crate) volumes: &'a OpenVolumes<'a>,
+}
+
+/// The disk to take, now that somebody wants to: another may have come since the screen named one.
+pub(crate) fn open_disk(
+    disks: &mut Watch<'_>,
+    volumes: &OpenVolumes<'_>,
+) -> Result<(BlockDisk, Box<dyn Volumes>), SessionError> {
+    let chosen = disks.choose_finally()?;
+    let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+    let volumes = volumes(&disk)?;
+    Ok((disk, volumes))
+}
+
+/// A code nobody has heard of yet.
+pub(crate) fn draw_code() -> Result<Code, SessionError> {
     let mut random = [0; CODE_LEN];
     getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
-    let code = Code::draw(random);
-    let disk = chosen.disk.path.display();
-    let facts = format!(
-        "code={code} policy={} UNAUTHENTICATED disk={disk} contents={:?}",
-        options.policy,
-        chosen.contents.to_string()
-    );
-    screen.stage(Stage::Waiting, &facts);
-    screen.hint(&format!(
-        "  on the donor: spk-visor deploy-system-img-copy {code} --{}",
-        options.policy
-    ));
-    let donor = network
-        .accept(code.as_str(), LEGACY_OPENING_LEN)
-        .map_err(SessionError::Network)?;
-    screen.stage(Stage::Accepted, &format!("peer={}", donor.peer()));
-    Ok(donor)
+    Ok(Code::draw(random))
 }
 
-/// One donor, from its first byte to its last. It learns the outcome by the way its connection ends.
-fn serve(
-    options: &Options,
-    disks: &mut Watch<'_>,
-    mut donor: Box<dyn Donor>,
-    screen: &dyn Screen,
-) -> Result<Deployed, SessionError> {
-    match deploy_from(options, disks, &mut donor, screen) {
-        Ok(deployed) => {
-            if let Err(error) = donor.succeed() {
-                screen.warning(&format!("telling the donor of success: {}", chain(&error)));
-            }
-            Ok(deployed)
-        }
-        Err(error) => {
-            donor.fail();
-            Err(error)
-        }
-    }
+/// What a line about waiting says of the disk.
+pub(crate) fn disk_facts(chosen: &Candidate) -> String {
+    let contents = chosen.contents.to_string();
+    format!("disk={} contents={contents:?}", chosen.disk.path.display())
 }
 
-fn deploy_from(
-    options: &Options,
-    disks: &mut Watch<'_>,
-    donor: &mut Box<dyn Donor>,
-    screen: &dyn Screen,
-) -> Result<Deployed, SessionError> {
-    let chosen = disks.choose_finally()?;
-    let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
-    let mut volumes = KernelVolumes::new(&disk)?;
-    let narrator = Narrator::new(screen);
-    let mut packages = legacy::open(donor, &Trust::default())?;
-    let installed = deploy::deploy(
-        &mut packages,
-        &mut disk,
-        &mut volumes,
-        &options.deploy,
-        &narrator,
-    )?;
-    Ok(Deployed { installed, disk })
+/// What the screen says of an image.
+pub(crate) fn image_facts(image: &Approved) -> String {
+    let bytes = image.size_bytes();
+    let bytes = bytes.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string());
+    format!(
+        "version={} counter={} files={} bytes={bytes} manifest=\"{}\"",
+        image.version(),
+        image.counter(),
+        image.files().len(),
+        image.voucher()
+    )
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 //! # spk-visor: keys of the donor's end. Private: whoever has this file is this donor.
 //! smechvisor-keys 1
 //! end donor
-//! private 77076d0a7318a57d3c16c17251b26645df4f1f92eb2eb46b5b3d1a3b5d5a1f20
-//! peer de9edb7d7b7dbc4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f1
+//! private 0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20
+//! peer 5714769d116bf76436ae74bc793d2c30ad1903c59ac5273805c7e2698b410c36
 //! ```
 //!
 //! Lines that are empty or begin with `#` say nothing; keys are 32 bytes in hexadecimal.
@@ -63,6 +63,9 @@ pub enum KeysError {
         /// From 1.
         line: usize,
     },
+    /// A public key that did not come from a key file.
+    #[error("a public key has {} hexadecimal digits", KEY_LEN * 2)]
+    PublicKey,
     /// Lines behind the last one.
     #[error("line {line} of the key file is one too many")]
     Surplus {
@@ -202,6 +205,18 @@ impl PinnedKeys {
                 wanted,
             })
         }
+    }
+
+    /// These keys with another peer's public key, in hexadecimal.
+    ///
+    /// # Errors
+    /// It is none, or this end's own.
+    pub fn with_peer(self, digits: &str) -> Result<Self, KeysError> {
+        let peer = PublicKey(*key(digits).ok_or(KeysError::PublicKey)?);
+        if self.own == peer {
+            return Err(KeysError::OwnPeer);
+        }
+        Ok(Self { peer, ..self })
     }
 
     /// The text of its key file, for a file that only its owner may read.

@@ -99,7 +99,12 @@ impl KernelNetwork {
 }
 
 impl Network for KernelNetwork {
-    fn accept(&mut self, code: &str, opening_len: usize) -> io::Result<Box<dyn Donor>> {
+    fn accept(
+        &mut self,
+        code: &str,
+        opening_len: usize,
+        deadline: Option<Instant>,
+    ) -> io::Result<Box<dyn Donor>> {
         let code = Code::parse(code)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let payload = beacon::emit(&code);
@@ -108,11 +113,15 @@ impl Network for KernelNetwork {
         loop {
             self.announce(&payload);
             let next_beacon = Instant::now() + Duration::from_millis(beacon::INTERVAL_MS);
-            while let Some(stream) = openings.wait(next_beacon)? {
+            let until = deadline.map_or(next_beacon, |deadline| deadline.min(next_beacon));
+            while let Some(stream) = openings.wait(until)? {
                 // One that is gone already is no donor.
                 if let Ok(donor) = KernelDonor::new(stream) {
                     return Ok(Box::new(donor));
                 }
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
     }

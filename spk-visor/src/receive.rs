@@ -2,33 +2,61 @@
 //!
 //! In: options. Out: stage lines on standard error; `Ok` when the disk is committed.
 
+use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread;
 
 use install::options;
+use install::trust::{Trust, TrustError};
 use receiver::disks::Disks;
 use receiver::donor::Network;
 use receiver::gate::Wish;
 use receiver::screen::Screen;
-use receiver::{Options, SessionError};
+use receiver::{Options, Policy, SessionError};
+use session::PinnedKeys;
+use session::keys::KeysError;
 use thiserror::Error;
+use wire::message::End;
 use wire::stage::Stage;
 use wire::{BEACON_PORT, STREAM_PORT};
 
-use crate::cli::receive::{Policy, Receive};
+use crate::cli::receive::{self as cli, Receive};
 use crate::exit::Exit;
 use crate::kernel_net::KernelNetwork;
 
 /// Why this machine could not be deployed onto.
 #[derive(Debug, Error)]
 pub enum ReceiveError {
-    /// No `--legacy`.
-    #[error(
-        "the authenticated session is not in this version; --legacy accepts the original stream, which is neither \
-         authenticated nor encrypted: use it on a network you own"
-    )]
-    NoSession,
+    /// A file of keys.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// It has no pinned keys in it, or not this end's.
+    #[error("reading the keys in {}", path.display())]
+    Keys {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: KeysError,
+    },
+    /// A key whose signatures are to be trusted.
+    #[error("reading --trust {}", text.display())]
+    Trust {
+        /// As typed.
+        text: OsString,
+        /// The cause.
+        #[source]
+        source: TrustError,
+    },
     /// No sockets.
     #[error("opening the network")]
     Network(#[source] io::Error),
@@ -42,20 +70,20 @@ impl ReceiveError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::NoSession => Exit::Unavailable,
+            Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } => Exit::Usage,
             Self::Network(_) | Self::Session(_) => Exit::Receiver,
         }
     }
 }
 
-/// Waits for donors until one has deployed onto the disk.
+/// Waits for donors until one has deployed onto the disk. What the donor wants to follow is left to the person: this machine
+/// goes on.
 ///
 /// # Errors
 /// See [`ReceiveError`]; a donor's mistakes are shown and the next one is waited for.
 pub fn run(options: &Receive) -> Result<(), ReceiveError> {
-    if options.policy != Policy::Legacy {
-        return Err(ReceiveError::NoSession);
-    }
+    let policy = policy(&options.policy)?;
+    let trust = trust(&options.trust, options.floor)?;
     let mut network =
         KernelNetwork::open(BEACON_PORT, STREAM_PORT).map_err(ReceiveError::Network)?;
     let screen = Stderr;
@@ -69,10 +97,55 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
             wipe: options.wipe.clone(),
         },
         deploy: deploy_options(),
-        policy: "legacy",
+        policy,
+        trust,
     };
     receiver::run(&session, &mut network, &screen)?;
     Ok(())
+}
+
+fn policy(asked: &cli::Policy) -> Result<Policy, ReceiveError> {
+    let path = match asked {
+        cli::Policy::Secret => return Ok(Policy::Secret),
+        cli::Policy::Legacy => return Ok(Policy::Legacy),
+        cli::Policy::Pinned(path) => path.clone(),
+    };
+    let text = fs::read_to_string(&path).map_err(|source| ReceiveError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let keys = PinnedKeys::parse(&text).and_then(|keys| keys.for_end(End::Target));
+    let keys = keys.map_err(|source| ReceiveError::Keys { path, source })?;
+    Ok(Policy::Pinned(Box::new(keys)))
+}
+
+/// Each is a key by itself, or else a file of keys.
+fn trust(asked: &[OsString], floor: Option<u64>) -> Result<Trust, ReceiveError> {
+    let mut keys = String::new();
+    let mut trust = Trust::default();
+    for text in asked {
+        let key = text.to_str().filter(|text| Trust::parse(text).is_ok());
+        let more = match key {
+            Some(key) => key.to_owned(),
+            None => fs::read_to_string(text).map_err(|source| ReceiveError::Read {
+                path: text.into(),
+                source,
+            })?,
+        };
+        keys.push_str(&more);
+        keys.push('\n');
+        // Each time, so that an error names the argument that brought it.
+        trust = Trust::parse(&more)
+            .and_then(|_| Trust::parse(&keys))
+            .map_err(|source| ReceiveError::Trust {
+                text: text.clone(),
+                source,
+            })?;
+    }
+    Ok(match floor {
+        Some(floor) => trust.with_floor(floor),
+        None => trust,
+    })
 }
 
 /// A running Linux has other work to do: half a GiB lets four cores decode an archive made with `xz -9`, whatever the

@@ -4,7 +4,9 @@ use super::{Options, SessionError, run};
 use crate::disks::Disks;
 use crate::donor::{Donor, Network};
 use crate::gate::Wish;
+use crate::policy::Policy;
 use crate::screen::Screen;
+use install::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -67,7 +69,12 @@ struct Queue {
 }
 
 impl Network for Queue {
-    fn accept(&mut self, code: &str, _: usize) -> io::Result<Box<dyn Donor>> {
+    fn accept(
+        &mut self,
+        code: &str,
+        _: usize,
+        _: Option<std::time::Instant>,
+    ) -> io::Result<Box<dyn Donor>> {
         self.codes.push(code.to_owned());
         if self.donors.is_empty() {
             return Err(io::Error::other("no interface is left"));
@@ -106,7 +113,8 @@ fn attempt(
             threads: 1,
             unpacked_max_bytes: None,
         },
-        policy: "legacy",
+        policy: Policy::Legacy,
+        trust: Trust::default(),
     };
     let lines = Lines::default();
     let mut network = Queue {

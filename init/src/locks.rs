@@ -1,0 +1,178 @@
+//! What was baked into the image about who may install this machine: the files of `/etc/smv` and the command line in, the
+//! policy and the trusted keys out (`protocol.md` 3.1 and 4.3).
+//!
+//! `mkinitramfs` writes these files. Whatever cannot be read or understood is fatal: a machine that guesses what its owner
+//! meant would take a system from the wrong one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use install::trust::{Trust, TrustError};
+use receiver::Policy;
+use session::PinnedKeys;
+use session::keys::KeysError;
+use thiserror::Error;
+use wire::message::End;
+use wire::outcome::Outcome;
+
+use crate::cmdline::{self, Settings};
+
+/// Where they are.
+pub const DIRECTORY: &str = "/etc/smv";
+/// This target's private key and the donor's public one.
+const PINNED: &str = "pinned";
+/// Minisign public keys, one on a line.
+const TRUST: &str = "trust";
+/// The lowest counter that is taken.
+const FLOOR: &str = "floor";
+/// Longer than any of them; read into memory.
+const LEN_MAX: u64 = 64 * 1024;
+
+/// The image or the command line leaves open who may install this machine.
+#[derive(Debug, Error)]
+pub enum LocksError {
+    /// A file, or the directory.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Something that this version does not know may be a lock that it would leave open.
+    #[error("{} means nothing to this version", path.display())]
+    Unknown {
+        /// Which.
+        path: PathBuf,
+    },
+    /// `smv.policy=pinned` and no keys.
+    #[error("smv.policy=pinned needs {}: make the image with mkinitramfs --pinned", path.display())]
+    NoKeys {
+        /// Where they should be.
+        path: PathBuf,
+    },
+    /// The pinned keys.
+    #[error("reading the keys in {}", path.display())]
+    Keys {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: KeysError,
+    },
+    /// The donor's key on the command line.
+    #[error("reading smv.donor-key")]
+    DonorKey(#[source] KeysError),
+    /// Trusted keys or the floor.
+    #[error("reading {}", path.display())]
+    Trust {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: TrustError,
+    },
+}
+
+impl LocksError {
+    /// The next boot would read the same.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// Reads what is in `directory`, as far as there is anything, and what the command line says beside it.
+///
+/// # Errors
+/// The first thing that cannot be followed.
+pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), LocksError> {
+    refuse_unknown(directory)?;
+    // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
+    let (keys, trust) = (keys(directory)?, trust(directory)?);
+    let policy = match settings.policy {
+        cmdline::Policy::Secret => Policy::Secret,
+        cmdline::Policy::Legacy => Policy::Legacy,
+        cmdline::Policy::Pinned => {
+            let path = directory.join(PINNED);
+            let keys = keys.ok_or(LocksError::NoKeys { path })?;
+            let keys = match &settings.donor_key {
+                Some(key) => keys.with_peer(key).map_err(LocksError::DonorKey)?,
+                None => keys,
+            };
+            Policy::Pinned(Box::new(keys))
+        }
+    };
+    Ok((policy, trust))
+}
+
+fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
+    let failed = |source| LocksError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()), // nothing was baked in
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if ![PINNED, TRUST, FLOOR].iter().any(|known| name == **known) {
+            let path = entry.path();
+            return Err(LocksError::Unknown { path });
+        }
+    }
+    Ok(())
+}
+
+fn keys(directory: &Path) -> Result<Option<PinnedKeys>, LocksError> {
+    let path = directory.join(PINNED);
+    let Some(text) = text(&path)? else {
+        return Ok(None);
+    };
+    let keys = PinnedKeys::parse(&text).and_then(|keys| keys.for_end(End::Target));
+    keys.map(Some)
+        .map_err(|source| LocksError::Keys { path, source })
+}
+
+fn trust(directory: &Path) -> Result<Trust, LocksError> {
+    let (keys, floor) = (directory.join(TRUST), directory.join(FLOOR));
+    let trust = match text(&keys)? {
+        None => Trust::default(),
+        Some(text) => {
+            Trust::parse(&text).map_err(|source| LocksError::Trust { path: keys, source })?
+        }
+    };
+    let Some(text) = text(&floor)? else {
+        return Ok(trust);
+    };
+    let number = Trust::parse_floor(&text).map_err(|source| LocksError::Trust {
+        path: floor,
+        source,
+    })?;
+    Ok(trust.with_floor(number))
+}
+
+/// A file as text; `None` where there is none.
+fn text(path: &Path) -> Result<Option<String>, LocksError> {
+    let failed = |source| LocksError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let len = match fs::metadata(path) {
+        Ok(found) => found.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if len > LEN_MAX {
+        return Err(failed(io::ErrorKind::FileTooLarge.into()));
+    }
+    fs::read_to_string(path).map(Some).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

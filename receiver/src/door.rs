@@ -1,0 +1,190 @@
+//! Who may come in: code and secret on the screen, one handshake at a time, until a donor has proved itself.
+//!
+//! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Whoever else connects is closed,
+//! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use session::channel::{Opener, Sealer};
+use session::guard::Guard;
+use session::{Credential, PairingError, PinnedKeys};
+use thiserror::Error;
+use wire::code::Code;
+use wire::handshake::{HelloError, Info, M1_LEN};
+use wire::secret::{RANDOM_LEN, Secret};
+use wire::stream::Opening;
+
+use crate::connection::Connection;
+use crate::donor::Network;
+use crate::picture;
+use crate::policy::Policy;
+use crate::refusals::Refusals;
+use crate::screen::Screen;
+use crate::session::{SessionError, draw_code};
+
+/// For everything a peer has to send before its proof (`protocol.md` 3.6).
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// A donor that has proved itself, and both directions of the channel to it.
+pub(crate) struct Paired {
+    pub(crate) peer: SocketAddr,
+    pub(crate) opener: Opener<Connection>,
+    pub(crate) sealer: Sealer<Box<dyn Write + Send>>,
+}
+
+/// Why a connection was closed.
+#[derive(Debug, Error)]
+enum Refused {
+    /// It said nothing, too little, or broke.
+    #[error("waiting for the beginning of a session")]
+    Opening(#[source] io::Error),
+    /// An original donor.
+    #[error(
+        "it speaks the original stream, which this target was not told to accept; start the donor with the secret on \
+         this screen (without --legacy), or this target with the policy legacy"
+    )]
+    Legacy,
+    /// No donor at all.
+    #[error("it begins with neither protocol: {}", first.escape_ascii())]
+    Unknown {
+        /// What it began with.
+        first: [u8; 4],
+    },
+    /// What the target says of itself cannot be said.
+    #[error("describing this target")]
+    Info(#[source] HelloError),
+    /// The handshake failed.
+    #[error("pairing")]
+    Pairing(#[source] PairingError),
+}
+
+/// One code and one secret, for as long as they hold.
+pub(crate) struct Door<'a> {
+    policy: &'a Policy,
+    code: Code,
+    credential: Credential,
+    /// For the screen; `Credential` does not give it back.
+    secret: Option<Secret>,
+    guard: Guard,
+}
+
+impl<'a> Door<'a> {
+    /// Draws a code, and under `secret` a secret.
+    pub(crate) fn new(policy: &'a Policy) -> Result<Self, SessionError> {
+        let (credential, secret) = credential(policy)?;
+        Ok(Self {
+            policy,
+            code: draw_code()?,
+            credential,
+            secret,
+            guard: Guard::new(),
+        })
+    }
+
+    /// What a stage line says of it.
+    pub(crate) fn facts(&self) -> String {
+        format!("code={} policy={}", self.code, self.policy)
+    }
+
+    /// Tells a person what to type on the donor: for eyes, never for a log.
+    pub(crate) fn show(&self, screen: &dyn Screen) {
+        let code = self.code;
+        match &self.secret {
+            Some(secret) => {
+                let picture = picture::draw(&format!("SMV2:{code}:{secret}"));
+                screen.hint(&format!(
+                    "{}  code   {code}\n  secret {secret}\n  on the donor: spk-visor deploy-system-img-copy {code}",
+                    picture.unwrap_or_default()
+                ));
+            }
+            None => screen.hint(&format!(
+                "  on the donor: spk-visor deploy-system-img-copy {code} --pinned NAME.donor"
+            )),
+        }
+    }
+
+    /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes first.
+    ///
+    /// # Errors
+    /// The network, or no random numbers for a new secret.
+    pub(crate) fn pair(
+        &mut self,
+        network: &mut dyn Network,
+        refusals: &mut Refusals,
+        screen: &dyn Screen,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Paired>, SessionError> {
+        loop {
+            let donor = match network.accept(self.code.as_str(), M1_LEN, deadline) {
+                Ok(donor) => donor,
+                Err(error) if deadline.is_some() && error.kind() == io::ErrorKind::TimedOut => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(SessionError::Network(error)),
+            };
+            let connection = Connection::new(donor);
+            let peer = connection.peer();
+            match self.judge(connection) {
+                Ok(paired) => return Ok(Some(paired)),
+                Err(error) => refusals.note(peer, &error, Instant::now(), screen),
+            }
+            self.replace_secret(screen)?;
+        }
+    }
+
+    /// One handshake. A connection that fails it is reset by being dropped.
+    fn judge(&mut self, mut connection: Connection) -> Result<Paired, Refused> {
+        connection.within(Some(HANDSHAKE));
+        let first = connection.peek().map_err(Refused::Opening)?;
+        match Opening::of(first) {
+            Ok(Opening::Session) => {}
+            Ok(_) => return Err(Refused::Legacy),
+            Err(_) => return Err(Refused::Unknown { first }),
+        }
+        let peer = connection.peer();
+        let writer = connection.writer().map_err(Refused::Opening)?;
+        let info = concat!("version=", env!("CARGO_PKG_VERSION"));
+        let info = Info::parse(info.as_bytes()).map_err(Refused::Info)?;
+        let (mut opener, sealer) = session::pair_target(
+            connection,
+            writer,
+            &self.credential,
+            &self.code,
+            &info,
+            &mut self.guard,
+            Instant::now,
+        )
+        .map_err(Refused::Pairing)?;
+        opener.get_mut().within(None);
+        Ok(Paired {
+            peer,
+            opener,
+            sealer,
+        })
+    }
+
+    /// After too many wrong guesses.
+    fn replace_secret(&mut self, screen: &dyn Screen) -> Result<(), SessionError> {
+        if !self.guard.is_spent() {
+            return Ok(());
+        }
+        screen.warning("64 wrong guesses: the secret is replaced by a new one");
+        (self.credential, self.secret) = credential(self.policy)?;
+        self.guard = Guard::new();
+        self.show(screen);
+        Ok(())
+    }
+}
+
+/// What a donor has to prove; under `secret` also what the screen shows.
+fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionError> {
+    if let Policy::Pinned(keys) = policy {
+        return Ok((Credential::Pinned(PinnedKeys::clone(keys)), None));
+    }
+    let mut random = [0; RANDOM_LEN];
+    getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
+    let secret = Secret::draw(random);
+    Ok((Credential::Secret(secret.clone()), Some(secret)))
+}

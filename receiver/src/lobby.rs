@@ -1,0 +1,111 @@
+//! A donor at the door, and what it wants to install: pairings and manifests, until one of them is worth an answer.
+//!
+//! The door, the network and the screen go in; a paired donor and what somebody made of its manifest comes out. A donor that
+//! pairs and then says something else, or nothing, is closed, counted and shown like any other stranger.
+
+use std::error::Error;
+use std::io::Write;
+use std::time::Instant;
+
+use install::trust::{ApproveError, Approved, Trust, approve};
+use session::channel::{ChannelError, Sealer};
+use thiserror::Error;
+use wire::message::{Kind, Message, RejectCode, Text};
+
+use crate::donor::Network;
+use crate::door::{Door, Paired};
+use crate::refusals::Refusals;
+use crate::screen::{Screen, chain};
+use crate::session::SessionError;
+
+/// Why a donor that had proved itself was closed all the same.
+#[derive(Debug, Error)]
+pub(crate) enum Fault {
+    /// The channel broke, or what came through it is no message.
+    #[error("waiting for its manifest")]
+    Channel(#[from] ChannelError),
+    /// A message before its time.
+    #[error("it sent {kind} where a manifest belongs")]
+    Unexpected {
+        /// Which.
+        kind: Kind,
+    },
+}
+
+/// What is needed to be found by a donor, for as long as code and secret hold.
+pub(crate) struct Lobby<'a> {
+    pub(crate) door: Door<'a>,
+    pub(crate) network: &'a mut (dyn Network + 'a),
+    pub(crate) refusals: &'a mut Refusals,
+    pub(crate) screen: &'a dyn Screen,
+    pub(crate) trust: &'a Trust,
+}
+
+/// A paired donor and the judgement of its manifest.
+pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
+
+impl Lobby<'_> {
+    /// Waits for a donor that has proved itself and says what it has; `None` when `deadline` passes first.
+    ///
+    /// # Errors
+    /// The network failed.
+    pub(crate) fn offer(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Offer>, SessionError> {
+        loop {
+            let (network, screen) = (&mut *self.network, self.screen);
+            let paired = self.door.pair(network, self.refusals, screen, deadline)?;
+            let Some(mut paired) = paired else {
+                return Ok(None);
+            };
+            match manifest(&mut paired, self.trust) {
+                Ok(judgement) => return Ok(Some((paired, judgement))),
+                Err(fault) => self.note(&paired, &fault),
+            }
+        }
+    }
+
+    fn note(&mut self, paired: &Paired, fault: &dyn Error) {
+        self.refusals
+            .note(paired.peer, fault, Instant::now(), self.screen);
+    }
+
+    /// Tells a paired donor why its image is not taken, and closes.
+    pub(crate) fn reject(&mut self, paired: Paired, code: RejectCode, text: &str) {
+        let Paired {
+            opener, mut sealer, ..
+        } = paired;
+        let text = Text::new(text);
+        if say(&mut sealer, &Message::Reject { code, text }).is_ok() {
+            // In order, so that the words arrive. It is gone one way or the other.
+            let _ = opener.into_inner().close();
+        }
+    }
+}
+
+/// Reads the donor's first message. What it took in memory is given back here; an approved image is smaller.
+fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, ApproveError>, Fault> {
+    let mut payload = Vec::new();
+    match paired.opener.next(&mut payload)? {
+        Message::Manifest {
+            manifest,
+            signature,
+            chunk_lists,
+        } => Ok(approve(manifest, signature, chunk_lists, trust)),
+        other => Err(Fault::Unexpected { kind: other.kind() }),
+    }
+}
+
+/// Sends one message of the conversation before the reports begin.
+pub(crate) fn say(
+    sealer: &mut Sealer<Box<dyn Write + Send>>,
+    message: &Message<'_>,
+) -> Result<(), ChannelError> {
+    sealer.send(message)
+}
+
+/// The reason chain of an error as the text of a message.
+pub(crate) fn reason(error: &dyn Error) -> String {
+    chain(error)
+}

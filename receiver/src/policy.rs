@@ -1,0 +1,27 @@
+//! Who may send this machine a system (`protocol.md` 3.1). Decided once, at the start; no code path leads from one policy to
+//! another.
+
+use std::fmt;
+
+use session::PinnedKeys;
+
+/// The three policies.
+#[derive(Clone, Debug)]
+pub enum Policy {
+    /// Who knows the secret on the screen.
+    Secret,
+    /// Who has the private key of the donor whose public key is here.
+    Pinned(Box<PinnedKeys>),
+    /// Anybody: the original stream (`protocol.md` 2).
+    Legacy,
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Policy::Secret => "secret",
+            Policy::Pinned(_) => "pinned",
+            Policy::Legacy => "legacy UNAUTHENTICATED",
+        })
+    }
+}

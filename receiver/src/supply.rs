@@ -1,0 +1,321 @@
+//! Chunks for the deploy, over as many connections as it takes (`protocol.md` 3.4).
+//!
+//! A place in the manifest in, that chunk's bytes as they were sent out. When a connection breaks, this waits at the door for
+//! a donor with the same manifest, tells it the same place, and goes on; decoder and unpacker notice nothing but a pause.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use install::trust::Approved;
+use install::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
+use session::channel::{ChannelError, Opener, Sealer};
+use thiserror::Error;
+use wire::message::{After, Kind, Level, Message, Next, RejectCode, Text};
+use wire::outcome::Outcome;
+use wire::stage::Stage;
+
+use crate::connection::Connection;
+use crate::door::Paired;
+use crate::evidence;
+use crate::lobby::{Lobby, reason, say};
+use crate::reports::{Report, Reports, Teller};
+use crate::screen::chain;
+use crate::session::SessionError;
+
+/// How long the last word may take to leave.
+const LAST_WORD: Duration = Duration::from_secs(10);
+/// How long an installed machine waits for the donor's order (`protocol.md` 3.3).
+const ORDER: Duration = Duration::from_secs(10);
+/// How long it waits for a donor whose connection broke before it had heard of success.
+const RETURN: Duration = Duration::from_secs(30);
+
+/// Why a connection is given up; the donor may come back on another.
+#[derive(Debug, Error)]
+enum Fault {
+    /// It broke, or a record or message is none.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// There is none, or it takes nothing.
+    #[error("the donor does not listen")]
+    Deaf,
+    /// A message before its time.
+    #[error("the donor sent {kind}, which does not belong here")]
+    Unexpected {
+        /// Which.
+        kind: Kind,
+    },
+    /// Another chunk.
+    #[error(
+        "the donor sent chunk {} of file {}, chunk {} of file {} was wanted",
+        found.chunk, found.file, wanted.chunk, wanted.file
+    )]
+    Place {
+        /// The one that came.
+        found: Next,
+        /// The one that belongs there.
+        wanted: Next,
+    },
+}
+
+/// Another image is to be installed instead.
+#[derive(Debug, Error)]
+#[error(
+    "donor {peer} knows the secret and offers another image, version {version:?}; the unfinished deploy is given up"
+)]
+struct Superseded {
+    peer: SocketAddr,
+    version: String,
+}
+
+/// The donor's side of a deploy.
+pub(crate) struct Supply<'l, 'r> {
+    lobby: Lobby<'l>,
+    reports: &'r Reports,
+    approved: Approved,
+    /// The disk that is taken, for Accept.
+    disk: String,
+    /// The connection in use.
+    line: Option<(SocketAddr, Opener<Connection>)>,
+    wanted: Next,
+    payload: Vec<u8>,
+}
+
+impl<'l, 'r> Supply<'l, 'r> {
+    /// For an approved image, once its donor was told that it is taken.
+    pub(crate) fn new(
+        lobby: Lobby<'l>,
+        reports: &'r Reports,
+        approved: Approved,
+        disk: String,
+    ) -> Self {
+        Self {
+            lobby,
+            reports,
+            approved,
+            disk,
+            line: None,
+            wanted: Next::default(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Tells a donor where to begin and lets the reports go its way. It may break at once, like at any time.
+    pub(crate) fn accept(&mut self, paired: Paired) {
+        let Paired {
+            peer,
+            opener,
+            mut sealer,
+        } = paired;
+        let disk = Text::new(&self.disk);
+        let next = self.wanted;
+        let said = say(&mut sealer, &Message::Accept { next, disk }).map_err(Fault::from);
+        self.line = Some((peer, opener));
+        if let Err(fault) = said {
+            self.lose(&fault);
+        } else if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
+            let text = format!(
+                "starting a thread for the donor's reports: {}",
+                chain(&error)
+            );
+            self.lobby.screen.warning(&text); // it hears nothing; the deploy goes on
+        }
+    }
+
+    /// Gives a connection up.
+    fn lose(&mut self, fault: &dyn Error) {
+        self.reports.disconnect();
+        if let Some((peer, opener)) = self.line.take() {
+            drop(opener);
+            let text = format!("connection to {peer} lost: {}", chain(fault));
+            self.lobby.screen.warning(&text);
+            self.reports.line(Level::Warning, &text);
+        }
+    }
+
+    /// The next chunk over the connection in use.
+    fn receive(&mut self, buf: &mut Vec<u8>) -> Result<IsLast, Fault> {
+        let Some((_, opener)) = &mut self.line else {
+            return Err(Fault::Deaf);
+        };
+        match opener.next(&mut self.payload)? {
+            Message::Data {
+                place,
+                is_last,
+                bytes,
+            } if place == self.wanted => {
+                buf.extend_from_slice(bytes);
+                Ok(IsLast(is_last))
+            }
+            Message::Data { place: found, .. } => Err(Fault::Place {
+                found,
+                wanted: self.wanted,
+            }),
+            other => Err(Fault::Unexpected { kind: other.kind() }),
+        }
+    }
+
+    /// Waits until a donor with the same image is back; false when `deadline` passes first.
+    fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
+        loop {
+            let offer = self.lobby.offer(deadline).map_err(|error| ChunkError {
+                what: "waiting for the donor to come back".to_owned(),
+                outcome: error.outcome(),
+                source: Some(Box::new(error)),
+            })?;
+            let Some((paired, judgement)) = offer else {
+                return Ok(false);
+            };
+            match judgement {
+                Ok(image) if image.digest() == self.approved.digest() => {
+                    let (peer, Next { file, chunk }) = (paired.peer, self.wanted);
+                    let text =
+                        format!("connection to {peer}: goes on at file={file} chunk={chunk}");
+                    self.lobby.screen.stage(
+                        Stage::Accepted,
+                        &format!("peer={peer} resume file={file} chunk={chunk}"),
+                    );
+                    self.reports.line(Level::Info, &text);
+                    self.accept(paired);
+                    return Ok(true);
+                }
+                Ok(image) => return Err(self.give_up(paired, &image)),
+                Err(error) => {
+                    let text = reason(&error);
+                    let peer = paired.peer;
+                    let warning = format!("refused the manifest of {peer}: {text}");
+                    self.lobby.screen.warning(&warning);
+                    self.lobby.reject(paired, RejectCode::Manifest, &text);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, paired: Paired, image: &Approved) -> ChunkError {
+        let superseded = Superseded {
+            peer: paired.peer,
+            version: image.version().to_owned(),
+        };
+        let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
+                    shows a new code and secret: start again with those";
+        self.lobby.reject(paired, RejectCode::Superseded, text);
+        ChunkError {
+            what: "waiting for the donor to come back".to_owned(),
+            outcome: Outcome::Refuse,
+            source: Some(Box::new(superseded)),
+        }
+    }
+
+    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
+    /// left to give one. The machine is installed either way.
+    pub(crate) fn farewell(mut self) -> After {
+        let deadline = Instant::now() + RETURN;
+        let installed = Report::Installed(*self.approved.digest());
+        loop {
+            if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
+                match self.order() {
+                    Ok(after) => return after,
+                    Err(fault) => self.lose(&fault),
+                }
+            } else {
+                self.lose(&Fault::Deaf);
+            }
+            if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
+                self.lobby
+                    .screen
+                    .warning("the donor gave no order and is not waited for any longer");
+                return After::TargetsChoice;
+            }
+        }
+    }
+
+    /// The donor's last message, and an orderly end.
+    fn order(&mut self) -> Result<After, Fault> {
+        let Some((_, opener)) = &mut self.line else {
+            return Ok(After::TargetsChoice);
+        };
+        opener.get_mut().within(Some(ORDER));
+        let after = match opener.next(&mut self.payload) {
+            Ok(Message::Boot { after }) => after,
+            Ok(other) => return Err(Fault::Unexpected { kind: other.kind() }),
+            // It has heard of success and is in no hurry.
+            Err(error) if is_timeout(&error) => After::TargetsChoice,
+            Err(error) => return Err(error.into()),
+        };
+        self.hang_up();
+        Ok(after)
+    }
+
+    /// Tells the donor why it came to nothing, with what may explain it.
+    pub(crate) fn fail(mut self, error: &SessionError) {
+        for line in evidence::gather() {
+            self.reports.line(Level::Error, &line);
+        }
+        let failed = Report::Failed(reason(error));
+        if self.line.is_some() && self.reports.last_word(failed, LAST_WORD) {
+            self.hang_up();
+        }
+    }
+
+    /// In order, so that the last word arrives whatever the donor is still sending.
+    fn hang_up(&mut self) {
+        if let Some((peer, opener)) = self.line.take()
+            && let Err(error) = opener.into_inner().close()
+        {
+            let text = format!("closing the connection to {peer}: {}", chain(&error));
+            self.lobby.screen.warning(&text);
+        }
+    }
+}
+
+impl ChunkSource for Supply<'_, '_> {
+    fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
+        self.wanted = Next { file, chunk };
+        self.reports.wanted(self.wanted);
+        loop {
+            if self.line.is_none() {
+                self.lobby.screen.stage(
+                    Stage::Waiting,
+                    &format!(
+                        "{} disk={} resume file={file} chunk={chunk}",
+                        self.lobby.door.facts(),
+                        self.disk
+                    ),
+                );
+                self.lobby.door.show(self.lobby.screen);
+                self.rejoin(None)?;
+            }
+            match self.receive(buf) {
+                Ok(is_last) => return Ok(is_last),
+                Err(fault) => self.lose(&fault),
+            }
+        }
+    }
+
+    /// Nothing of it has reached the decoder: another connection may bring the right one.
+    fn refused(&mut self, fault: &VerifyError) -> bool {
+        self.lose(fault);
+        true
+    }
+
+    fn end(&mut self) -> Result<(), ChunkError> {
+        let file = u16::try_from(self.approved.files().len()).unwrap_or(u16::MAX);
+        self.wanted = Next { file, chunk: 0 };
+        self.reports.wanted(self.wanted);
+        Ok(())
+    }
+}
+
+fn is_timeout(error: &ChannelError) -> bool {
+    matches!(error, ChannelError::Io { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A sealed channel as the way of reports.
+struct Voice(Sealer<Box<dyn Write + Send>>);
+
+impl Teller for Voice {
+    fn tell(&mut self, report: &Report) -> io::Result<()> {
+        say(&mut self.0, &report.message()).map_err(io::Error::other)
+    }
+}
