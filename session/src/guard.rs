@@ -69,3 +69,6 @@ fn pause_after(wrong: u32) -> Duration {
             .map_or(PAUSE_MAX, |pause| pause.min(PAUSE_MAX)),
     }
 }
+
+#[cfg(test)]
+mod tests;

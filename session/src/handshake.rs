@@ -166,3 +166,6 @@ impl Paired {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
