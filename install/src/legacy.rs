@@ -303,3 +303,6 @@ fn broken(what: &str, error: RecordsError) -> ChunkError {
         source: Some(Box::new(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

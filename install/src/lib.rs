@@ -37,3 +37,5 @@ pub mod volumes;
 mod memory_disk;
 #[cfg(test)]
 mod test_dir;
+#[cfg(test)]
+mod test_image;

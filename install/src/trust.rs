@@ -443,3 +443,6 @@ fn files(
     }
     Ok((approved, hashes.to_vec()))
 }
+
+#[cfg(test)]
+mod tests;

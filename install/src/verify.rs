@@ -421,3 +421,6 @@ impl<S: ChunkSource> Packages for VerifiedPackages<S> {
         self.approved.unpacked_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

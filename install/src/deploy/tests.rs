@@ -4,6 +4,7 @@ mod fakes;
 mod power_cuts;
 mod real_tools;
 mod refusals;
+mod verified;
 
 use super::{DeployError, Options, deploy};
 use crate::commit::Installed;
