@@ -3,7 +3,10 @@
 //! In: options. Out: events for a person or a script, and an exit code: `Installed` only when every target has said that it is
 //! installed. Each target has a thread of its own, and none of them waits for another.
 
+#[cfg(test)]
+mod fake;
 mod legacy;
+mod paired;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -11,8 +14,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use session::keys::KeysError;
 use thiserror::Error;
 use wire::code::Code;
 
@@ -22,22 +26,20 @@ use crate::cli::deploy::Trust;
 use crate::discovery::DiscoveryError;
 use crate::event::{About, Event};
 use crate::exit::Exit;
-use crate::packages::{self, Packages, PackagesError};
+use crate::offer::{Directory, OfferError};
+use crate::packages::Packages;
 use crate::screen::Screen;
+use crate::secrets::SecretsError;
 use crate::transfer::TransferError;
 
 /// How often what is going on is drawn when nothing is told.
 const TICK: Duration = Duration::from_millis(200);
+/// How often reading the packages is told of.
+const HASHING: Duration = Duration::from_millis(500);
 
 /// Why nothing was deployed.
 #[derive(Debug, Error)]
 pub enum DeployError {
-    /// No `--legacy`.
-    #[error(
-        "the authenticated session is not in this version; --legacy speaks the original stream, which is neither \
-         authenticated nor encrypted: use it on a network you own"
-    )]
-    NoSession,
     /// The log cannot be kept.
     #[error("keeping the log in {}", path.display())]
     Log {
@@ -48,7 +50,35 @@ pub enum DeployError {
     },
     /// The packages cannot be sent.
     #[error(transparent)]
-    Packages(#[from] PackagesError),
+    Offer(#[from] OfferError),
+    /// There is no secret to pair with.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// There are no keys to pair with.
+    #[error("reading the keys in {}", path.display())]
+    ReadKeys {
+        /// Where.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// They are none of a donor.
+    #[error("using the keys in {}", path.display())]
+    Keys {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeysError,
+    },
+    /// `--all` was not confirmed.
+    #[error(
+        "nobody said yes to deploying onto {} machines; --yes says it beforehand",
+        machines
+    )]
+    NotSure {
+        /// How many were heard.
+        machines: usize,
+    },
     /// The target is not found.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
@@ -70,9 +100,11 @@ impl DeployError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::NoSession => Exit::Unavailable,
-            Self::Log { .. } => Exit::Usage,
-            Self::Packages(error) => error.exit(),
+            Self::Log { .. } | Self::ReadKeys { .. } | Self::Keys { .. } | Self::NotSure { .. } => {
+                Exit::Usage
+            }
+            Self::Offer(error) => error.exit(),
+            Self::Secrets(error) => error.exit(),
             Self::Discovery(error) => error.exit(),
             Self::Connect { .. } => Exit::Connection,
             Self::Transfer(error) => error.exit(),
@@ -120,15 +152,30 @@ fn deploy<W: Write, E: Write>(
     options: &Deploy,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
-    if options.trust != Trust::Legacy {
-        return Err(DeployError::NoSession);
-    }
     // The packages first: a directory that cannot be sent is told before anybody waits for a beacon.
-    let found = packages::open(&options.packages)?;
-    list(&found, board);
-    Ok(each(&options.codes, board, |code, tell| {
-        legacy::run(options, code, &found, tell)
-    }))
+    let directory = Directory::open(&options.packages)?;
+    list(&directory.packages, board);
+    if options.trust == Trust::Legacy {
+        let total = directory.packages.total_bytes();
+        let records = legacy::records(directory, &mut hashing(board, total))?;
+        return Ok(each(&options.codes, board, |code, tell| {
+            legacy::run(options, code, &records, tell);
+        }));
+    }
+    paired::deploy(options, directory, board)
+}
+
+/// Shows how far reading the packages is.
+fn hashing<W: Write, E: Write>(board: &mut Board<W, E>, total: u64) -> impl FnMut(u64) {
+    let mut done = 0u64;
+    let mut told = Instant::now();
+    move |bytes| {
+        done = done.saturating_add(bytes);
+        if told.elapsed() >= HASHING {
+            told = Instant::now();
+            board.tell(&Event::Hashing { done, total });
+        }
+    }
 }
 
 fn list<W: Write, E: Write>(found: &Packages, board: &mut Board<W, E>) {
@@ -201,3 +248,6 @@ fn together(ends: &[Exit]) -> Exit {
         _ => Exit::Partly,
     }
 }
+
+#[cfg(test)]
+mod tests;

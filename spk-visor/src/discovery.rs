@@ -2,6 +2,8 @@
 //!
 //! In: datagrams from anybody. Out: the one address the code comes from; or an error that tells what was heard instead.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -15,6 +17,8 @@ use wire::code::Code;
 use crate::exit::Exit;
 use crate::socket;
 
+pub use watch::Watch;
+
 /// How long we go on listening once the code was heard: a second machine with the same code sends within one beacon
 /// interval, and half of one more covers a late beacon.
 const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon::INTERVAL_MS / 2);
@@ -22,7 +26,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon
 const HEARD_MAX: usize = 64;
 
 /// Everything that was heard while listening.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     beacons: BTreeMap<(Code, IpAddr), u64>,
     forgotten: u64,
@@ -52,6 +56,15 @@ impl Heard {
             .filter(|(code, _)| code == wanted)
             .map(|(_, from)| *from)
             .collect()
+    }
+}
+
+impl Heard {
+    /// Each code once.
+    fn codes(&self) -> Vec<Code> {
+        let mut codes: Vec<Code> = self.beacons.keys().map(|(code, _)| *code).collect();
+        codes.dedup();
+        codes
     }
 }
 
@@ -107,6 +120,14 @@ pub enum DiscoveryError {
     NotHeard {
         /// The one we look for.
         code: Code,
+        /// How long we listened.
+        timeout: Duration,
+        /// What there was instead.
+        heard: Heard,
+    },
+    /// Nobody is there.
+    #[error("no machine was heard within {} s; {heard}", timeout.as_secs())]
+    NobodyHeard {
         /// How long we listened.
         timeout: Duration,
         /// What there was instead.

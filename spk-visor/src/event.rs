@@ -50,6 +50,11 @@ pub enum Event {
     },
     /// Every beacon is taken for a target's.
     Listening,
+    /// These were heard.
+    Heard {
+        /// Whose beacons.
+        codes: Vec<Code>,
+    },
     /// About one target.
     Target {
         /// Which.
@@ -232,6 +237,10 @@ impl fmt::Display for Event {
                 write!(f, "manifest {sha256} version {version}, {signed}")
             }
             Event::Listening => f.write_str("listening for every machine"),
+            Event::Heard { codes } => {
+                write!(f, "heard {} machines:", codes.len())?;
+                codes.iter().try_for_each(|code| write!(f, " {code}"))
+            }
             Event::Target { code, what } => what.describe(code, f),
             Event::Failed { reason, .. } => f.write_str(reason),
             Event::End {
@@ -423,6 +432,9 @@ impl Event {
                     .flag("signed", *is_signed);
             }
             Event::Listening => {}
+            Event::Heard { codes } => {
+                object.texts("targets", codes.iter().map(Code::as_str));
+            }
             Event::Target { code, what } => {
                 object.text("target", code.as_str());
                 what.fields(&mut object);
@@ -453,6 +465,7 @@ impl Event {
             Event::Hashing { .. } => "hashing",
             Event::Manifest { .. } => "manifest",
             Event::Listening => "listening",
+            Event::Heard { .. } => "heard",
             Event::Target { what, .. } => what.name(),
             Event::Failed { .. } => "failed",
             Event::End { .. } => "end",

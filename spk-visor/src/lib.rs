@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod cli;
+pub mod delivery;
 pub mod deploy;
 pub mod discovery;
 pub mod event;
@@ -20,6 +21,7 @@ pub mod progress;
 pub mod receive;
 pub mod routes;
 pub mod screen;
+pub mod secrets;
 pub mod socket;
 pub mod source;
 pub mod transfer;
@@ -54,12 +56,10 @@ fn obey(command: Command) -> Exit {
             Err(error @ ReceiveError::Session(_)) => error.exit(),
             Err(error) => fail(&error, error.exit()),
         },
-        Command::Package(cli::package::Package::Create(options)) => {
-            match package::create::run(&options) {
-                Ok(()) => Exit::Installed,
-                Err(error) => fail(&error, error.exit()),
-            }
-        }
+        Command::Package(package) => match package::obey(&package) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, error.exit()),
+        },
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }
 }

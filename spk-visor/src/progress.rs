@@ -106,10 +106,16 @@ pub struct Rate {
 impl Rate {
     /// Starts counting.
     #[must_use]
-    pub fn start(now: Instant) -> Self {
+    pub const fn start(now: Instant) -> Self {
+        Self::start_at(now, 0)
+    }
+
+    /// Starts counting where so many have passed already.
+    #[must_use]
+    pub const fn start_at(now: Instant, bytes: u64) -> Self {
         Self {
             at: now,
-            bytes: 0,
+            bytes,
             per_second: None,
         }
     }

@@ -107,9 +107,25 @@ fn packages_that_cannot_be_sent_are_6_before_anybody_waits() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_1_before_anybody_is_looked_for() {
+    let dir = packages("secretless");
+    let mut args = vec![
+        "deploy-system-img-copy",
+        "e13gts2",
+        "--packages",
+        dir.to_str().unwrap(),
+    ];
+    fails(&args, 1, "standard input has no secret for e13gts2");
+    args.extend(["--secret-file", "/nonexistent"]);
+    fails(&args, 1, "reading the secret from /nonexistent");
+    let keys = args.len() - 2;
+    args[keys] = "--pinned";
+    fails(&args, 1, "reading the keys in /nonexistent");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn what_is_not_in_this_version_is_7() {
-    fails(&["deploy-system-img-copy", "e13gts2"], 7, "--legacy");
-    fails(&["receive-deploy", "--disk", "/nonexistent"], 7, "--legacy");
     fails(&["system-install", "vim"], 7, "entire-system-upgrade");
     fails(&["userland-install"], 7, "sealed");
     fails(&["entire-system-upgrade"], 7, "not in this version");

@@ -2,20 +2,76 @@
 //!
 //! In: open packages and a code. Out: what happens, told; the last is `Installed` or `Failed`.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use receiver::screen::chain;
+use rustix::fs::MemfdFlags;
 use wire::code::Code;
+use wire::stream::PackageName;
 
 use super::{DeployError, Tell};
 use crate::cli::Deploy;
 use crate::discovery::{DiscoveryError, Listener};
 use crate::event::{About, Step};
-use crate::packages::Packages;
+use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
+use crate::packages::{Package, Packages, PackagesError};
 use crate::progress::{Rate, percent};
 use crate::socket;
 use crate::transfer;
+
+/// What is sent: the packages, and before them the directory's own manifest with all that is needed to check it
+/// (`protocol.md` 4.4). Without one it is the packages alone, as old targets know it.
+///
+/// # Errors
+/// A file is not the one that the manifest lists, or there is no memory for the records.
+pub fn records(directory: Directory, step: &mut dyn FnMut(u64)) -> Result<Packages, OfferError> {
+    if directory.listed.is_none() {
+        return Ok(directory.packages);
+    }
+    let hashed = directory.hash(step)?;
+    let chunk_lists: Vec<u8> = hashed
+        .iter()
+        .flat_map(|hashed| hashed.chunks.as_flattened())
+        .copied()
+        .collect();
+    let Directory {
+        mut packages,
+        listed,
+    } = directory;
+    let listed = listed.unwrap_or_default();
+    let mut records = vec![record(MANIFEST, &listed.manifest)?];
+    if !listed.signature.is_empty() {
+        records.push(record(SIGNATURE, &listed.signature)?);
+    }
+    records.push(record(CHUNK_LISTS, &chunk_lists)?);
+    packages.packages.splice(..0, records);
+    Ok(packages)
+}
+
+/// Bytes as a file that is nowhere.
+fn record(name: &'static str, bytes: &[u8]) -> Result<Package, OfferError> {
+    let failed = |source| OfferError::Read {
+        path: name.into(),
+        source,
+    };
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
+        .map_err(|errno| failed(errno.into()))?;
+    let mut file = File::from(fd);
+    file.write_all(bytes).map_err(failed)?;
+    let wire_name = PackageName::parse(name.as_bytes()).map_err(|source| PackagesError::Name {
+        path: name.into(),
+        source,
+    })?;
+    Ok(Package {
+        name: wire_name,
+        path: name.into(),
+        file,
+        len_bytes: bytes.len() as u64,
+    })
+}
 
 /// Deploys onto the machine that shows `code`.
 pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {

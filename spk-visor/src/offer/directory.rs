@@ -24,7 +24,7 @@ pub struct Directory {
 }
 
 /// A manifest that was made before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listed {
     /// Its exact bytes.
     pub manifest: Vec<u8>,

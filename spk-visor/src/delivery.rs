@@ -1,0 +1,397 @@
+//! One target of an authenticated session (`protocol.md` 3): found, paired with, sent to, and followed through broken connections
+//! until it is installed.
+//!
+//! In: an offer and what both ends know. Out: what happens, told; the last is `Installed` or `Failed`. A manifest goes only
+//! to who has proved itself, on each connection anew.
+
+mod link;
+mod send;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use receiver::screen::chain;
+use session::channel::ChannelError;
+use session::{Credential, HandshakeError, PairingError};
+use thiserror::Error;
+use wire::code::Code;
+use wire::message::{After, RejectCode};
+
+use crate::discovery::{DiscoveryError, Watch};
+use crate::event::About;
+use crate::exit::Exit;
+use crate::offer::Offer;
+use crate::source::SourceError;
+
+/// Between two tries to make a broken connection again: the first, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
+/// looks like a refusal.
+const STRIKES: u32 = 3;
+/// How many in all may fail to prove themselves while they have seen our proof. Each could try one guess at the secret
+/// (`protocol.md` 3.5).
+const UNPROVEN_MAX: u32 = 16;
+
+/// Why a target is not installed.
+#[derive(Debug, Error)]
+pub enum DeliveryError {
+    /// It is not found.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// It does not answer.
+    #[error("connecting to {to}{}", if source.kind() == io::ErrorKind::ConnectionRefused { " (is another donor connected already?)" } else { "" })]
+    Connect {
+        /// Where.
+        to: SocketAddr,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// Whoever is there does not pass.
+    #[error("pairing with {to}{}", advice(source))]
+    Pairing {
+        /// Where.
+        to: SocketAddr,
+        /// What went wrong.
+        source: PairingError,
+    },
+    /// It does not want the packages.
+    #[error("the target refuses: {text}")]
+    Rejected {
+        /// For programs.
+        code: RejectCode,
+        /// Its words.
+        text: String,
+    },
+    /// It has tried.
+    #[error("the target failed: {text}")]
+    Failed {
+        /// Its chain of reasons.
+        text: String,
+    },
+    /// It breaks the protocol.
+    #[error("the target {what}")]
+    Protocol {
+        /// How.
+        what: String,
+    },
+    /// It sealed something that is no message of a target.
+    #[error("hearing from {to}")]
+    Nonsense {
+        /// Who.
+        to: SocketAddr,
+        /// What.
+        source: ChannelError,
+    },
+    /// We have nothing more to send.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The connection broke.
+    #[error("the connection to {to} broke")]
+    Broken {
+        /// Which.
+        to: SocketAddr,
+        /// How.
+        source: ChannelError,
+    },
+    /// It broke, and could not be made again.
+    #[error("gave up after {} s without a connection", after.as_secs())]
+    GaveUp {
+        /// How long.
+        after: Duration,
+        /// The last failure.
+        source: Box<DeliveryError>,
+    },
+}
+
+/// What may be behind it, for a person.
+fn advice(error: &PairingError) -> &'static str {
+    match error {
+        PairingError::Closed { .. } => {
+            " (is another donor connected, does it make everybody wait after wrong guesses, or does it speak the original \
+             stream only?)"
+        }
+        PairingError::Handshake(HandshakeError::TargetUnproven { .. }) => {
+            " (somebody poses as the target, or it has drawn another secret meanwhile)"
+        }
+        PairingError::Handshake(HandshakeError::Hello { .. }) => " (is that a target?)",
+        _ => "",
+    }
+}
+
+impl DeliveryError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Discovery(error) => error.exit(),
+            Self::Connect { .. } => Exit::Connection,
+            Self::Pairing { source, .. } => match source {
+                PairingError::Io { .. } => Exit::Connection,
+                _ => Exit::Pairing,
+            },
+            Self::Rejected { .. }
+            | Self::Failed { .. }
+            | Self::Protocol { .. }
+            | Self::Nonsense { .. } => Exit::Target,
+            Self::Source(error) => error.exit(),
+            Self::Broken { .. } | Self::GaveUp { .. } => Exit::Transfer,
+        }
+    }
+}
+
+/// How one connection ended without an installed target.
+#[derive(Debug)]
+enum Cut {
+    /// Nobody there has passed the handshake.
+    NotThere(DeliveryError),
+    /// It may come back.
+    Broken(DeliveryError),
+    /// It will not.
+    Over(DeliveryError),
+}
+
+/// Where a target is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Finder<'a> {
+    /// Nowhere but there.
+    At(SocketAddr),
+    /// Where its beacons come from.
+    Beacons {
+        /// What is heard.
+        watch: &'a Watch,
+        /// Where targets listen.
+        port: u16,
+        /// How long to listen at first.
+        timeout: Duration,
+    },
+}
+
+/// One target.
+pub struct Delivery<'a> {
+    /// On its screen.
+    pub code: Code,
+    /// What we know and it has to know.
+    pub credential: &'a Credential,
+    /// What is sent.
+    pub offer: &'a Offer,
+    /// Where it is.
+    pub finder: Finder<'a>,
+    /// Connect here only.
+    pub interface: Option<&'a str>,
+    /// How long to make a broken connection again.
+    pub retry: Duration,
+    /// What it does when installed.
+    pub after: After,
+    /// Told of everything.
+    pub tell: &'a (dyn Fn(About) + Sync),
+}
+
+/// What the tries so far have taught.
+#[derive(Default)]
+struct Memory {
+    queue: VecDeque<SocketAddr>,
+    /// Failed handshakes.
+    strikes: BTreeMap<SocketAddr, u32>,
+    unproven: u32,
+    /// Who has passed, last.
+    good: Option<SocketAddr>,
+    /// The first connection that passed.
+    start: Option<Instant>,
+    broken_at: Option<Instant>,
+    pause: Duration,
+}
+
+impl Delivery<'_> {
+    /// Deploys, and tells how it ended.
+    pub fn run(&self) {
+        let mut memory = Memory::default();
+        let last = match self.deliver(&mut memory) {
+            Ok(to) => About::Installed {
+                to,
+                took: memory.start.map(|at| at.elapsed()).unwrap_or_default(),
+            },
+            Err(error) => About::Failed {
+                exit: error.exit(),
+                reason: chain(&error),
+            },
+        };
+        (self.tell)(last);
+    }
+
+    fn deliver(&self, memory: &mut Memory) -> Result<SocketAddr, DeliveryError> {
+        memory.queue = self.first()?.into();
+        let is_several = memory.queue.len() > 1;
+        let mut last = None;
+        loop {
+            let Some(to) = memory.queue.pop_front() else {
+                self.look_again(memory, last.take())?;
+                continue;
+            };
+            match self.attempt(to, memory) {
+                Ok(()) => return Ok(to),
+                Err(Cut::Over(error)) => return Err(error),
+                Err(Cut::Broken(error)) => {
+                    (self.tell)(About::Broken {
+                        reason: chain(&error),
+                        give_up_after: self.retry,
+                    });
+                    memory.broke(to);
+                    last = Some(error);
+                }
+                Err(Cut::NotThere(error)) => {
+                    if is_several || memory.good.is_some() {
+                        (self.tell)(About::Unpaired {
+                            to,
+                            reason: chain(&error),
+                        });
+                    }
+                    memory.failed(to, &error)?;
+                    last = Some(worse(last, error));
+                }
+            }
+        }
+    }
+
+    /// Where the target may be.
+    fn first(&self) -> Result<Vec<SocketAddr>, DiscoveryError> {
+        match self.finder {
+            Finder::At(to) => {
+                (self.tell)(About::Addressed { to });
+                Ok(vec![to])
+            }
+            Finder::Beacons {
+                watch,
+                port,
+                timeout,
+            } => {
+                (self.tell)(About::Listening);
+                let addresses = watch.find(&self.code, timeout)?;
+                match *addresses.as_slice() {
+                    [address] => (self.tell)(About::Found { address }),
+                    _ => (self.tell)(About::Several {
+                        addresses: addresses.clone(),
+                    }),
+                }
+                Ok(sockets(&addresses, port))
+            }
+        }
+    }
+
+    /// After a broken connection: waits a little, or for a beacon, and says where to try next.
+    fn look_again(
+        &self,
+        memory: &mut Memory,
+        last: Option<DeliveryError>,
+    ) -> Result<(), DeliveryError> {
+        let last = last.unwrap_or(DeliveryError::Protocol {
+            what: "is nowhere".to_owned(),
+        });
+        let (Some(good), Some(broken_at)) = (memory.good, memory.broken_at) else {
+            return Err(last); // it never was there
+        };
+        let deadline = broken_at + self.retry;
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(DeliveryError::GaveUp {
+                after: self.retry,
+                source: Box::new(last),
+            });
+        }
+        memory.pause = (memory.pause * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
+        let until = (now + memory.pause).min(deadline);
+        let mut next = match self.finder {
+            Finder::At(_) => {
+                thread::sleep(until.saturating_duration_since(now));
+                Vec::new()
+            }
+            Finder::Beacons { watch, port, .. } => {
+                sockets(&watch.heard_since(&self.code, now, until), port)
+            }
+        };
+        if !next.contains(&good) {
+            // Its beacons may not reach us.
+            next.push(good);
+        }
+        next.retain(|to| {
+            memory
+                .strikes
+                .get(to)
+                .is_none_or(|strikes| *strikes < STRIKES)
+        });
+        if next.is_empty() {
+            return Err(last); // whoever is there now is not our target
+        }
+        memory.queue = next.into();
+        Ok(())
+    }
+}
+
+fn sockets(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let with_port = addresses.iter().map(|address| (*address, port).into());
+    with_port.collect()
+}
+
+/// The failure that tells more: a handshake's before a connection's.
+fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
+    match before {
+        Some(before @ DeliveryError::Pairing { .. })
+            if matches!(now, DeliveryError::Connect { .. }) =>
+        {
+            before
+        }
+        _ => now,
+    }
+}
+
+impl Memory {
+    /// Somebody has proved itself there.
+    fn passed(&mut self, to: SocketAddr) {
+        self.good = Some(to);
+        self.strikes.remove(&to);
+        self.start.get_or_insert_with(Instant::now);
+    }
+
+    /// It takes packages: whatever breaks from now on breaks anew.
+    const fn accepted(&mut self) {
+        self.broken_at = None;
+        self.pause = Duration::ZERO;
+    }
+
+    fn broke(&mut self, to: SocketAddr) {
+        self.broken_at.get_or_insert_with(Instant::now);
+        // At once, where it was: most connections break on their way, not at their ends.
+        if self.pause.is_zero() {
+            self.queue = [to].into();
+        }
+    }
+
+    /// Nobody has proved itself there.
+    fn failed(&mut self, to: SocketAddr, error: &DeliveryError) -> Result<(), DeliveryError> {
+        let DeliveryError::Pairing { source, .. } = error else {
+            return Ok(());
+        };
+        if !matches!(source, PairingError::Io { .. }) {
+            let strikes = self.strikes.entry(to).or_default();
+            *strikes = strikes.saturating_add(1);
+        }
+        if matches!(
+            source,
+            PairingError::Handshake(HandshakeError::TargetUnproven { .. })
+        ) {
+            self.unproven = self.unproven.saturating_add(1);
+        }
+        if self.unproven >= UNPROVEN_MAX {
+            return Err(DeliveryError::Protocol {
+                what: format!(
+                    "cannot be told from {} others that pose as it; take another network",
+                    self.unproven
+                ),
+            });
+        }
+        Ok(())
+    }
+}

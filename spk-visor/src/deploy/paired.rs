@@ -1,0 +1,164 @@
+//! A deploy by authenticated sessions: who, with what proof, and what is offered to all of them.
+//!
+//! In: options and an opened directory. Out: every target served, and one exit code.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
+
+use session::Credential;
+use session::keys::{self, PinnedKeys};
+use wire::code::Code;
+use wire::message::End;
+
+use super::{DeployError, each, hashing};
+use crate::board::Board;
+use crate::cli::Deploy;
+use crate::cli::deploy::Trust;
+use crate::delivery::{Delivery, Finder};
+use crate::discovery::{Listener, Watch};
+use crate::event::Event;
+use crate::exit::Exit;
+use crate::hash;
+use crate::offer::{self, Directory, Offer};
+use crate::secrets;
+
+/// Deploys what `directory` holds.
+///
+/// # Errors
+/// What stops it before there are targets.
+pub fn deploy<W: Write, E: Write>(
+    options: &Deploy,
+    directory: Directory,
+    board: &mut Board<W, E>,
+) -> Result<Exit, DeployError> {
+    // Beacons are heard from now on: who is there already is found at once when the packages have been read.
+    let watch = watch(options)?;
+    let codes = codes(options, watch.as_ref(), board)?;
+    let credentials = credentials(options, &codes)?;
+    if codes.len() > 1 {
+        board.expect_several();
+    }
+    let total = directory.packages.total_bytes();
+    let offer = offer::prepare(
+        Some(directory),
+        Vec::new(),
+        codes.len(),
+        &mut hashing(board, total),
+    )?;
+    tell(&offer, board);
+    let finder = match (options.to, &watch) {
+        (Some(to), _) => Some(Finder::At(to)),
+        (None, Some(watch)) => Some(Finder::Beacons {
+            watch,
+            port: options.stream_port,
+            timeout: options.timeout,
+        }),
+        (None, None) => None,
+    };
+    Ok(each(&codes, board, |code, tell| {
+        let at = codes.iter().position(|known| *known == code);
+        if let Some((credential, finder)) = at.and_then(|at| credentials.get(at)).zip(finder) {
+            let delivery = Delivery {
+                code,
+                credential,
+                offer: &offer,
+                finder,
+                interface: options.interface.as_deref(),
+                retry: options.retry,
+                after: options.after,
+                tell,
+            };
+            delivery.run();
+        }
+    }))
+}
+
+fn watch(options: &Deploy) -> Result<Option<Watch>, DeployError> {
+    if options.to.is_some() {
+        return Ok(None);
+    }
+    let listener = Listener::open(options.beacon_port, options.interface.as_deref())?;
+    Ok(Some(Watch::start(listener, &options.codes)?))
+}
+
+/// The targets: those named, or all that are heard.
+fn codes<W: Write, E: Write>(
+    options: &Deploy,
+    watch: Option<&Watch>,
+    board: &mut Board<W, E>,
+) -> Result<Vec<Code>, DeployError> {
+    let Some(watch) = watch.filter(|_| options.codes.is_empty()) else {
+        return Ok(options.codes.clone());
+    };
+    board.tell(&Event::Listening);
+    let codes = watch.all(options.timeout)?;
+    board.tell(&Event::Heard {
+        codes: codes.clone(),
+    });
+    if options.is_sure || is_confirmed(codes.len()) {
+        Ok(codes)
+    } else {
+        Err(DeployError::NotSure {
+            machines: codes.len(),
+        })
+    }
+}
+
+/// Asks the person, if there is one.
+fn is_confirmed(machines: usize) -> bool {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return false;
+    }
+    let _ = write!(
+        io::stderr(),
+        "deploy onto these {machines} machines? [y/N] "
+    );
+    let mut line = String::new();
+    let read = stdin.lock().take(64).read_line(&mut line);
+    read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+}
+
+/// What is to be proved to each target.
+fn credentials(options: &Deploy, codes: &[Code]) -> Result<Vec<Credential>, DeployError> {
+    match &options.trust {
+        Trust::Secret(file) => {
+            let secrets = secrets::gather(codes, file.as_deref())?;
+            Ok(secrets.into_iter().map(Credential::Secret).collect())
+        }
+        Trust::Pinned(path) => {
+            let keys = read_keys(path)?;
+            Ok(vec![Credential::Pinned(keys); codes.len()])
+        }
+        // Never comes here; and nobody could be paired with nothing.
+        Trust::Legacy => Ok(Vec::new()),
+    }
+}
+
+fn read_keys(path: &Path) -> Result<PinnedKeys, DeployError> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| {
+            file.take(keys::FILE_MAX as u64 + 1)
+                .read_to_string(&mut text)
+        })
+        .map_err(|source| DeployError::ReadKeys {
+            path: path.to_owned(),
+            source,
+        })?;
+    PinnedKeys::parse(&text)
+        .and_then(|keys| keys.for_end(End::Donor))
+        .map_err(|source| DeployError::Keys {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn tell<W: Write, E: Write>(offer: &Offer, board: &mut Board<W, E>) {
+    board.tell(&Event::Manifest {
+        sha256: hash::hex(&offer.digest),
+        version: offer.version.clone(),
+        is_signed: !offer.signature.is_empty(),
+    });
+}

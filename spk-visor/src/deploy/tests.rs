@@ -1,0 +1,495 @@
+//! Whole deploys against targets that share the real target's end of the session.
+
+use super::fake::{Act, FakeTarget, Taken, free_port};
+use super::run_on;
+use crate::board::Board;
+use crate::cli::Deploy;
+use crate::cli::deploy::Trust;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use session::Credential;
+use session::keys::PinnedKeys;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+use wire::code::Code;
+use wire::message::{After, RejectCode};
+use wire::secret::Secret;
+
+const MIB: usize = 1 << 20;
+
+/// A donor's machine: packages, secrets, keys; removed at the end.
+struct Donor {
+    dir: PathBuf,
+    options: Deploy,
+}
+
+/// How a deploy ended, and what it printed.
+struct Ended {
+    exit: Exit,
+    out: String,
+    errors: String,
+}
+
+fn code(text: &str) -> Code {
+    text.parse().unwrap()
+}
+
+fn secret(seed: u8) -> Credential {
+    Credential::Secret(Secret::draw([seed; 5]))
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len / 251 + 1);
+    bytes.truncate(len);
+    bytes
+}
+
+impl Donor {
+    /// With these files and a line `CODE SECRET` for each seed.
+    fn new(name: &str, files: &[(&str, usize)], secrets: &[(&str, u8)]) -> Self {
+        let dir =
+            std::env::temp_dir().join(format!("spk-visor-deploy-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("packages")).unwrap();
+        for (file, len) in files {
+            fs::write(dir.join("packages").join(file), pattern(*len)).unwrap();
+        }
+        let lines: Vec<String> = secrets
+            .iter()
+            .map(|(code, seed)| format!("{code} {}\n", Secret::draw([*seed; 5])))
+            .collect();
+        fs::write(dir.join("secrets"), lines.concat()).unwrap();
+        let options = Deploy {
+            codes: secrets.iter().map(|(text, _)| code(text)).collect(),
+            trust: Trust::Secret(Some(dir.join("secrets"))),
+            packages: dir.join("packages"),
+            timeout: Duration::from_secs(20),
+            retry: Duration::from_secs(20),
+            is_json: true,
+            ..Deploy::default()
+        };
+        Self { dir, options }
+    }
+
+    fn deploy(&self) -> Ended {
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        let screen = Screen::new(&mut out, None);
+        let mut board = Board::new(screen, &mut errors, self.options.is_json, None);
+        let exit = run_on(&self.options, &mut board);
+        Ended {
+            exit,
+            out: String::from_utf8(out).unwrap(),
+            errors: String::from_utf8(errors).unwrap(),
+        }
+    }
+}
+
+impl Drop for Donor {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.dir).unwrap();
+    }
+}
+
+/// Deploys onto one target at 127.0.0.1 that does `acts`.
+fn one(donor: &mut Donor, knows: Credential, acts: Vec<Act>) -> (Ended, Taken) {
+    let target = FakeTarget::start(1, 0, code("e13gts2"), knows, acts);
+    donor.options.to = Some(target.at);
+    let ended = donor.deploy();
+    (ended, target.finish())
+}
+
+const FILES: &[(&str, usize)] = &[
+    ("smechvisor-base.tar.xz", 3 * MIB + 5),
+    ("a.tar.zst", 1),
+    ("b.tar.xz", 2 * MIB),
+];
+
+fn assert_whole(taken: &Taken, files: &[(&str, usize)]) {
+    assert_eq!(taken.files.len(), files.len());
+    for (name, len) in files {
+        assert!(taken.files[*name] == pattern(*len), "{name}");
+    }
+}
+
+#[test]
+fn the_right_secret_installs_every_byte_and_says_what_comes_then() {
+    let mut donor = Donor::new("right", FILES, &[("e13gts2", 1)]);
+    donor.options.after = After::Kexec;
+    let (ended, taken) = one(&mut donor, secret(1), vec![Act::Install]);
+    assert_eq!(ended.exit, Exit::Installed, "{}{}", ended.out, ended.errors);
+    assert_whole(&taken, FILES);
+    assert_eq!(taken.after, Some(After::Kexec));
+    assert!(taken.signature.is_empty());
+    let manifest = String::from_utf8(taken.manifest).unwrap();
+    assert!(manifest.contains("\nversion unversioned\n"), "{manifest}");
+    for event in [
+        "package",
+        "manifest",
+        "connecting",
+        "paired",
+        "accepted",
+        "progress",
+        "stage",
+        "sent",
+        "leaving",
+        "installed",
+        "end",
+    ] {
+        let field = format!(r#"{{"event":"{event}","seconds":"#);
+        assert!(ended.out.contains(&field), "{event} in {}", ended.out);
+    }
+    assert!(
+        ended.out.contains(r#""info":"model=fake""#)
+            && ended.out.contains(r#""disk":"/dev/fake 1 GiB""#)
+    );
+}
+
+#[test]
+fn people_see_lines() {
+    let mut donor = Donor::new("lines", FILES, &[("e13gts2", 1)]);
+    donor.options.is_json = false;
+    let (ended, _) = one(&mut donor, secret(1), vec![Act::Install]);
+    for line in [
+        "package smechvisor-base.tar.xz 3.0 MiB\n",
+        "not listening for e13gts2: --to 127.0.0.1:",
+        ": model=fake\n",
+        "accepted: /dev/fake 1 GiB\n",
+        "sent b.tar.xz 2.0 MiB\n",
+        "target committing\n",
+        "target leaves: as it was told\n",
+    ] {
+        assert!(ended.out.contains(line), "{line:?} in {}", ended.out);
+    }
+    let last = ended.out.lines().last().unwrap();
+    assert!(last.starts_with("installed on 127.0.0.1:"), "{last}");
+    assert_eq!(ended.errors, "");
+}
+
+#[test]
+fn a_wrong_secret_is_told_and_no_manifest_is_sent() {
+    let mut donor = Donor::new("wrong", FILES, &[("e13gts2", 1)]);
+    let (ended, taken) = one(&mut donor, secret(2), vec![Act::Install]);
+    assert_eq!(ended.exit, Exit::Pairing);
+    assert_eq!((taken.paired, taken.unpaired), (0, 1));
+    assert!(taken.manifest.is_empty());
+    assert!(
+        ended
+            .out
+            .contains("the secret is not the one on its screen"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn somebody_who_poses_as_the_target_gets_nothing() {
+    let mut donor = Donor::new("pose", FILES, &[("e13gts2", 1)]);
+    let (ended, taken) = one(&mut donor, secret(2), vec![Act::Pose]);
+    assert_eq!(ended.exit, Exit::Pairing);
+    assert_eq!(taken.early_bytes, 0);
+    assert!(ended.out.contains("poses as the target"), "{}", ended.out);
+}
+
+#[test]
+fn a_shim_of_the_original_stream_is_named_as_one_reason() {
+    let mut donor = Donor::new("legacy", FILES, &[("e13gts2", 1)]);
+    let (ended, _) = one(&mut donor, secret(1), vec![Act::Legacy]);
+    assert_eq!(ended.exit, Exit::Pairing);
+    assert!(ended.out.contains("original stream only"), "{}", ended.out);
+}
+
+#[test]
+fn cut_anywhere_it_goes_on_where_it_was() {
+    let mut donor = Donor::new("cuts", FILES, &[("e13gts2", 1)]);
+    let nothing = || Box::new(|| ()) as Box<dyn FnOnce() + Send>;
+    let mut acts = vec![Act::CutBeforeAccept];
+    // Seven chunks in all; each connection takes some and breaks.
+    for chunks in [0, 1, 3, 1, 1] {
+        acts.push(Act::CutAfter(chunks, nothing()));
+        acts.push(Act::CutBeforeProof);
+    }
+    acts.extend([Act::CutBeforeInstalled, Act::Install]);
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert_whole(&taken, FILES);
+    assert_eq!(taken.paired, 8);
+    assert!(
+        ended
+            .out
+            .contains(r#""resumed":true,"package":"smechvisor-base.tar.xz","chunk":1}"#),
+        "{}",
+        ended.out
+    );
+    assert!(
+        ended
+            .out
+            .contains(r#""resumed":true,"package":"the end","chunk":0}"#),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn a_target_that_does_not_come_back_is_given_up_in_time() {
+    let mut donor = Donor::new("gone", FILES, &[("e13gts2", 1)]);
+    donor.options.retry = Duration::from_secs(1);
+    let (ended, taken) = one(
+        &mut donor,
+        secret(1),
+        vec![Act::CutAfter(2, Box::new(|| ()))],
+    );
+    assert_eq!(ended.exit, Exit::Transfer, "{}", ended.out);
+    assert_eq!(taken.files["smechvisor-base.tar.xz"].len(), 2 * MIB);
+    assert!(
+        ended.out.contains("gave up after 1 s without a connection"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
+    let mut donor = Donor::new("restarted", FILES, &[("e13gts2", 1)]);
+    let first = FakeTarget::start(
+        1,
+        0,
+        code("e13gts2"),
+        secret(1),
+        vec![Act::CutAfter(2, Box::new(|| ()))],
+    );
+    let at = first.at;
+    donor.options.to = Some(at);
+    let second = std::thread::spawn(move || {
+        first.finish();
+        let acts = vec![Act::Install, Act::Install, Act::Install];
+        FakeTarget::start(1, at.port(), code("e13gts2"), secret(2), acts).finish()
+    });
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Pairing, "{}", ended.out);
+    let taken = second.join().unwrap();
+    assert_eq!((taken.unpaired, taken.manifest.len()), (3, 0));
+}
+
+#[test]
+fn a_refusal_and_a_failure_come_in_the_targets_words() {
+    let mut donor = Donor::new("words", FILES, &[("e13gts2", 1)]);
+    donor.options.is_json = false;
+    let reject = Act::Reject(
+        RejectCode::NoDisk,
+        "no blank disk\u{1b}[2J: /dev/vda holds ext4",
+    );
+    let (ended, _) = one(&mut donor, secret(1), vec![reject]);
+    assert_eq!(ended.exit, Exit::Target);
+    assert_eq!(
+        ended.errors,
+        "spk-visor: the target refuses: no blank disk\\u{1b}[2J: /dev/vda holds ext4\n"
+    );
+    let fail = Act::Fail(2, "kernel: sda: I/O error", "writing lba 7: I/O error");
+    let (ended, _) = one(&mut donor, secret(1), vec![fail]);
+    assert_eq!(ended.exit, Exit::Target);
+    assert_eq!(
+        ended.errors,
+        "spk-visor: the target failed: writing lba 7: I/O error\n"
+    );
+    assert!(
+        ended.out.contains("target error: kernel: sda: I/O error\n"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn installed_means_this_manifest() {
+    let mut donor = Donor::new("other", FILES, &[("e13gts2", 1)]);
+    let (ended, _) = one(&mut donor, secret(1), vec![Act::InstallOther]);
+    assert_eq!(ended.exit, Exit::Target);
+    assert!(
+        ended.out.contains("has installed something else"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn a_package_that_changes_on_the_way_is_named() {
+    let mut donor = Donor::new("changed", FILES, &[("e13gts2", 1)]);
+    let path = donor.options.packages.join("b.tar.xz");
+    let change = move || fs::write(path, vec![1; 2 * MIB]).unwrap();
+    let acts = vec![
+        Act::CutAfter(1, Box::new(change)),
+        // Takes what comes until the donor notices.
+        Act::CutAfter(usize::MAX, Box::new(|| ())),
+    ];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Packages, "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .contains("b.tar.xz has changed since it was hashed: bytes 0"),
+        "{}",
+        ended.out
+    );
+    assert!(!taken.files.contains_key("b.tar.xz"));
+}
+
+#[test]
+fn one_code_from_two_addresses_is_tried_at_both() {
+    let port = free_port();
+    let mut donor = Donor::new("several", FILES, &[("e13gts2", 1)]);
+    donor.options.beacon_port = free_beacon_port();
+    donor.options.stream_port = port;
+    let beacons = donor.options.beacon_port;
+    let pose = FakeTarget::start(2, port, code("e13gts2"), secret(2), vec![Act::Pose])
+        .beacon(code("e13gts2"), beacons);
+    let real = FakeTarget::start(3, port, code("e13gts2"), secret(1), vec![Act::Install])
+        .beacon(code("e13gts2"), beacons);
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .contains(r#""addresses":["127.0.0.2","127.0.0.3"]"#),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains(r#""event":"unpaired""#), "{}", ended.out);
+    assert_eq!(pose.finish().early_bytes, 0);
+    assert_whole(&real.finish(), FILES);
+}
+
+#[test]
+fn a_target_under_a_new_address_is_found_again() {
+    let port = free_port();
+    let mut donor = Donor::new("moved", FILES, &[("e13gts2", 1)]);
+    donor.options.beacon_port = free_beacon_port();
+    donor.options.stream_port = port;
+    let beacons = donor.options.beacon_port;
+    let here = FakeTarget::start(
+        2,
+        port,
+        code("e13gts2"),
+        secret(1),
+        vec![Act::CutBeforeAccept],
+    )
+    .beacon(code("e13gts2"), beacons);
+    let there = std::thread::spawn(move || {
+        here.finish();
+        FakeTarget::start(4, port, code("e13gts2"), secret(1), vec![Act::Install])
+            .beacon(code("e13gts2"), beacons)
+            .finish()
+    });
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert_whole(&there.join().unwrap(), FILES);
+}
+
+#[test]
+fn one_of_several_fails_alone() {
+    let port = free_port();
+    let targets = [("aaaaaaa", 1), ("bbbbbbb", 2), ("ccccccc", 3)];
+    let mut donor = Donor::new("fleet", FILES, &targets);
+    donor.options.beacon_port = free_beacon_port();
+    donor.options.stream_port = port;
+    let beacons = donor.options.beacon_port;
+    let acts = [
+        vec![Act::Install],
+        vec![Act::Fail(3, "no swap", "disk full")],
+        vec![Act::CutAfter(4, Box::new(|| ())), Act::Install],
+    ];
+    let fleet: Vec<FakeTarget> = targets
+        .iter()
+        .zip(acts)
+        .map(|((name, seed), acts)| {
+            FakeTarget::start(10 + seed, port, code(name), secret(*seed), acts)
+                .beacon(code(name), beacons)
+        })
+        .collect();
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Partly, "{}", ended.out);
+    let taken: Vec<Taken> = fleet.into_iter().map(FakeTarget::finish).collect();
+    assert_whole(&taken[0], FILES);
+    assert_whole(&taken[2], FILES);
+    assert_eq!(taken[0].manifest, taken[1].manifest);
+    for end in [
+        r#""target":"aaaaaaa","address":"127.0.0.11:"#,
+        r#""target":"bbbbbbb","exit":5,"reason":"the target failed: disk full"}"#,
+        r#""exit":10,"installed":2,"failed":1}"#,
+    ] {
+        assert!(ended.out.contains(end), "{end} in {}", ended.out);
+    }
+    for line in ended.out.lines() {
+        assert!(
+            line.starts_with(r#"{"event":""#) && line.ends_with('}'),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn everybody_with_the_pinned_key_is_deployed() {
+    let port = free_port();
+    let (ours, theirs) = PinnedKeys::draw().unwrap();
+    let mut donor = Donor::new("all", FILES, &[]);
+    let keys = donor.dir.join("rack.donor");
+    fs::write(&keys, ours.to_text().as_bytes()).unwrap();
+    donor.options.trust = Trust::Pinned(keys);
+    donor.options.is_sure = true;
+    donor.options.timeout = Duration::from_millis(500);
+    donor.options.beacon_port = free_beacon_port();
+    donor.options.stream_port = port;
+    let beacons = donor.options.beacon_port;
+    let fleet: Vec<FakeTarget> = [("aaaaaaa", 5), ("bbbbbbb", 6)]
+        .into_iter()
+        .map(|(name, host)| {
+            let knows = Credential::Pinned(theirs.clone());
+            FakeTarget::start(host, port, code(name), knows, vec![Act::Install])
+                .beacon(code(name), beacons)
+        })
+        .collect();
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert!(
+        ended.out.contains(r#""targets":["aaaaaaa","bbbbbbb"]"#),
+        "{}",
+        ended.out
+    );
+    for target in fleet {
+        assert_whole(&target.finish(), FILES);
+    }
+    donor.options.is_sure = false;
+    let somebody = FakeTarget::start(7, port, code("aaaaaaa"), secret(1), vec![])
+        .beacon(code("aaaaaaa"), beacons);
+    let ended = donor.deploy();
+    assert_eq!(
+        ended.exit,
+        Exit::Usage,
+        "nobody is here to say yes: {}",
+        ended.out
+    );
+    somebody.finish();
+}
+
+#[test]
+fn another_ends_keys_are_refused_before_anybody_is_looked_for() {
+    let (_, theirs) = PinnedKeys::draw().unwrap();
+    let mut donor = Donor::new("keys", FILES, &[("e13gts2", 1)]);
+    let keys = donor.dir.join("rack.shim");
+    fs::write(&keys, theirs.to_text().as_bytes()).unwrap();
+    donor.options.trust = Trust::Pinned(keys);
+    donor.options.to = Some("127.0.0.1:1".parse().unwrap());
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Usage);
+    assert!(
+        ended
+            .out
+            .contains("for the target, and the donor's is needed"),
+        "{}",
+        ended.out
+    );
+}
+
+fn free_beacon_port() -> u16 {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}

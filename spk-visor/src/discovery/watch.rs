@@ -1,0 +1,300 @@
+//! Beacons, heard for as long as a deploy runs: several targets are looked for at once, and one whose connection broke may come
+//! back under another address.
+//!
+//! In: datagrams. Out: which addresses a code came from since when. A flood of other beacons takes no room from those that are
+//! looked for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+use wire::beacon::{self, PAYLOAD_MAX};
+use wire::code::Code;
+
+use super::{DiscoveryError, HEARD_MAX, Heard, Listener, SECOND_LOOK};
+
+/// Listens in a thread of its own until it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    stop: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When each address was heard last, of the codes that are looked for.
+    wanted: BTreeMap<Code, BTreeMap<IpAddr, Instant>>,
+    /// Everything, for messages.
+    heard: Heard,
+    failed: Option<Errno>,
+}
+
+impl Watch {
+    /// Looks for `codes`.
+    ///
+    /// # Errors
+    /// No thread or no way to stop it.
+    pub fn start(listener: Listener, codes: &[Code]) -> Result<Self, DiscoveryError> {
+        let shared = Arc::new(Shared::default());
+        shared.lock().wanted = codes.iter().map(|code| (*code, BTreeMap::new())).collect();
+        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| DiscoveryError::Receive(errno.into()))?;
+        let stop = Arc::new(stop);
+        let (for_thread, stop_thread) = (Arc::clone(&shared), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name("beacons".into())
+            .spawn(move || {
+                let end = listen(&listener, &for_thread, &stop_thread);
+                for_thread.lock().failed = end.err();
+                for_thread.changed.notify_all();
+            })
+            .map_err(DiscoveryError::Receive)?;
+        Ok(Self {
+            shared,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// The addresses `code` comes from: once the first was heard, others have until the next beacon.
+    ///
+    /// # Errors
+    /// It is not heard before `timeout`.
+    pub fn find(&self, code: &Code, timeout: Duration) -> Result<Vec<IpAddr>, DiscoveryError> {
+        let start = Instant::now();
+        if self.heard_since(code, start, start + timeout).is_empty() {
+            let state = self.shared.lock();
+            return Err(match state.failed {
+                Some(errno) => DiscoveryError::Receive(errno.into()),
+                None => DiscoveryError::NotHeard {
+                    code: *code,
+                    timeout,
+                    heard: state.heard.clone(),
+                },
+            });
+        }
+        let second_look = Instant::now() + SECOND_LOOK;
+        let mut state = self.shared.lock();
+        loop {
+            let left = second_look.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.failed.is_some() {
+                return Ok(state.since(code, start));
+            }
+            state = self.shared.wait(state, left);
+        }
+    }
+
+    /// The addresses `code` was heard from since `since`; waits until `deadline` for the first one, and may return none.
+    #[must_use]
+    pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<IpAddr> {
+        let mut state = self.shared.lock();
+        loop {
+            let addresses = state.since(code, since);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !addresses.is_empty() || left.is_zero() || state.failed.is_some() {
+                return addresses;
+            }
+            state = self.shared.wait(state, left);
+        }
+    }
+
+    /// Every code that is heard within `timeout`.
+    ///
+    /// # Errors
+    /// None is.
+    pub fn all(&self, timeout: Duration) -> Result<Vec<Code>, DiscoveryError> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.lock();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.failed.is_some() {
+                let codes = state.heard.codes();
+                return if codes.is_empty() {
+                    let heard = state.heard.clone();
+                    Err(DiscoveryError::NobodyHeard { timeout, heard })
+                } else {
+                    state.wanted = codes.iter().map(|code| (*code, BTreeMap::new())).collect();
+                    Ok(codes)
+                };
+            }
+            state = self.shared.wait(state, left);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The counter of a fresh eventfd has room for one; and a thread that cannot be told ends with the process.
+        if rustix::io::write(&*self.stop, &1u64.to_ne_bytes()).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join(); // it has told of its failure by itself
+        }
+    }
+}
+
+impl Shared {
+    /// Every change is one call, so a thread that panicked left nothing half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, left: Duration) -> MutexGuard<'a, State> {
+        self.changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+}
+
+impl State {
+    fn note(&mut self, payload: &[u8], from: IpAddr) {
+        self.heard.note(payload, from);
+        if let Ok(code) = beacon::parse(payload)
+            && let Some(addresses) = self.wanted.get_mut(&code)
+            && (addresses.len() < HEARD_MAX || addresses.contains_key(&from))
+        {
+            addresses.insert(from, Instant::now());
+        }
+    }
+
+    fn since(&self, code: &Code, since: Instant) -> Vec<IpAddr> {
+        let addresses = self.wanted.get(code).into_iter().flatten();
+        addresses
+            .filter(|(_, at)| **at >= since)
+            .map(|(address, _)| *address)
+            .collect()
+    }
+}
+
+fn listen(listener: &Listener, shared: &Shared, stop: &OwnedFd) -> Result<(), Errno> {
+    loop {
+        let mut fds = [
+            PollFd::new(&listener.socket, PollFlags::IN),
+            PollFd::new(stop, PollFlags::IN),
+        ];
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno),
+        }
+        let [_, stopped] = fds;
+        if !stopped.revents().is_empty() {
+            return Ok(());
+        }
+        let mut buffer = [0; PAYLOAD_MAX + 1];
+        match listener.socket.recv_from(&mut buffer) {
+            Ok((len, from)) => {
+                let payload = buffer.get(..len).unwrap_or_default();
+                shared.lock().note(payload, from.ip());
+                shared.changed.notify_all();
+            }
+            Err(error) if super::is_temporary(error.kind()) => {}
+            Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Watch;
+    use crate::discovery::{DiscoveryError, Listener};
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use std::time::{Duration, Instant};
+    use wire::code::Code;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn code(text: &str) -> Code {
+        Code::parse(text).unwrap()
+    }
+
+    fn watch(codes: &[&str]) -> (Watch, u16) {
+        let listener = Listener::open(0, None).unwrap();
+        let port = listener.port().unwrap();
+        let codes: Vec<_> = codes.iter().map(|text| code(text)).collect();
+        (Watch::start(listener, &codes).unwrap(), port)
+    }
+
+    fn send(port: u16, host: u8, text: &str) {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap();
+        let payload = format!("SMECHVISOR_SHIM:{text}");
+        socket
+            .send_to(payload.as_bytes(), (Ipv4Addr::LOCALHOST, port))
+            .unwrap();
+    }
+
+    fn address(host: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, host])
+    }
+
+    #[test]
+    fn several_codes_and_several_addresses_are_found_at_once() {
+        let (watch, port) = watch(&["aaaaaaa", "bbbbbbb"]);
+        std::thread::scope(|scope| {
+            let a = scope.spawn(|| watch.find(&code("aaaaaaa"), SOON).unwrap());
+            let b = scope.spawn(|| watch.find(&code("bbbbbbb"), SOON).unwrap());
+            // Both look from their own start on, so the beacons are repeated, as beacons are.
+            while !(a.is_finished() && b.is_finished()) {
+                send(port, 2, "aaaaaaa");
+                send(port, 4, "aaaaaaa");
+                send(port, 3, "bbbbbbb");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            assert_eq!(a.join().unwrap(), [address(2), address(4)]);
+            assert_eq!(b.join().unwrap(), [address(3)]);
+        });
+    }
+
+    #[test]
+    fn an_address_from_before_is_not_heard_since() {
+        let (watch, port) = watch(&["aaaaaaa"]);
+        let start = Instant::now();
+        send(port, 2, "aaaaaaa");
+        let heard = watch.heard_since(&code("aaaaaaa"), start, start + SOON);
+        assert_eq!(heard, [address(2)]);
+        let now = Instant::now();
+        assert!(watch.heard_since(&code("aaaaaaa"), now, now).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_others_takes_no_room() {
+        let (watch, port) = watch(&["aaaaaaa"]);
+        let start = Instant::now();
+        for host in 0..200 {
+            send(port, 2, &format!("z{:06}", u32::from(host as u8)));
+        }
+        send(port, 9, "aaaaaaa");
+        let heard = watch.heard_since(&code("aaaaaaa"), start, start + SOON);
+        assert_eq!(heard, [address(9)]);
+    }
+
+    #[test]
+    fn everybody_is_found_or_nobody_is_told() {
+        let (watch, port) = watch(&[]);
+        send(port, 2, "aaaaaaa");
+        send(port, 3, "bbbbbbb");
+        send(port, 2, "aaaaaaa");
+        let all = watch.all(Duration::from_millis(300)).unwrap();
+        assert_eq!(all, [code("aaaaaaa"), code("bbbbbbb")]);
+        let (silent, _) = self::watch(&[]);
+        let error = silent.all(Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, DiscoveryError::NobodyHeard { .. }));
+        let error = silent
+            .find(&code("aaaaaaa"), Duration::from_millis(50))
+            .unwrap_err();
+        assert!(matches!(error, DiscoveryError::NotHeard { .. }));
+    }
+}
