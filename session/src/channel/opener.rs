@@ -160,6 +160,11 @@ impl<R: Read> Opener<R> {
         &mut self.read
     }
 
+    #[cfg(test)]
+    pub(super) const fn memory_bytes(&self) -> usize {
+        self.sealed.capacity() + self.plain.capacity()
+    }
+
     /// Ends the channel in this direction and gives back what was read from.
     pub fn into_inner(self) -> R {
         self.read

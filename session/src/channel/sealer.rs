@@ -126,6 +126,11 @@ impl<W: Write> Sealer<W> {
         &mut self.write
     }
 
+    #[cfg(test)]
+    pub(super) const fn memory_bytes(&self) -> usize {
+        self.gathered.capacity() + self.sealed.capacity()
+    }
+
     /// Ends the channel in this direction and gives back what was written to.
     pub fn into_inner(self) -> W {
         self.write

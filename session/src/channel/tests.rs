@@ -1,1 +1,513 @@
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::thread;
 
+use snow::StatelessTransportState;
+use wire::message::{After, End, HEADER_LEN, Kind, Level, Message, Next, RejectCode, Text};
+use wire::outcome::Outcome;
+use wire::stage::Stage;
+
+use super::{ChannelError, Opener, PLAIN_MAX, SEALED_MAX, Sealer};
+use crate::noise;
+
+/// Bytes that a record adds to its plaintext.
+const OVERHEAD: usize = 18;
+
+type Keys = Arc<StatelessTransportState>;
+
+/// The keys of both ends of a fresh channel: donor, target.
+fn keys() -> (Keys, Keys) {
+    let mut ephemeral = [[0; 32]; 2];
+    for bytes in &mut ephemeral {
+        getrandom::fill(bytes).unwrap();
+    }
+    let [ours, theirs] = ephemeral;
+    let (th, psk) = ([1; 32], [2; 32]);
+    let state =
+        |end, ephemeral| noise::with_secret(end, Default::default(), &th, &psk, ephemeral).unwrap();
+    let (mut donor, mut target) = (state(End::Donor, ours), state(End::Target, theirs));
+    let mut bytes = [0; 48];
+    donor.write_message(&[], &mut bytes).unwrap();
+    target.read_message(&bytes, &mut []).unwrap();
+    target.write_message(&[], &mut bytes).unwrap();
+    donor.read_message(&bytes, &mut []).unwrap();
+    let transport =
+        |state: snow::HandshakeState| Arc::new(state.into_stateless_transport_mode().unwrap());
+    (transport(donor), transport(target))
+}
+
+/// What one end sends.
+fn sent(keys: &Keys, own: End, messages: &[Message<'_>]) -> Vec<u8> {
+    let mut sealer = Sealer::new(Vec::new(), Arc::clone(keys), own);
+    for message in messages {
+        sealer.send(message).unwrap();
+    }
+    sealer.into_inner()
+}
+
+/// Records with these plaintexts, whatever they are.
+fn records(keys: &Keys, plaintexts: &[&[u8]]) -> Vec<Vec<u8>> {
+    let sealed = |(number, plain): (u64, &&[u8])| {
+        let mut sealed = vec![0; plain.len() + 16];
+        keys.write_message(number, plain, &mut sealed).unwrap();
+        let length = u16::try_from(sealed.len()).unwrap().to_be_bytes();
+        [&length[..], &sealed].concat()
+    };
+    (0..).zip(plaintexts).map(sealed).collect()
+}
+
+fn opener<R: Read>(read: R, keys: &Keys, own: End) -> Opener<R> {
+    Opener::new(read, Arc::clone(keys), own)
+}
+
+/// Gives one byte at a time.
+struct OneByOne<'a>(&'a [u8]);
+
+impl Read for OneByOne<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let most = to.len().min(1);
+        self.0.read(&mut to[..most])
+    }
+}
+
+/// Bytes without a pattern that a mistake could hide in.
+fn noise_bytes(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+fn boot() -> Message<'static> {
+    Message::Boot {
+        after: After::Reboot,
+    }
+}
+
+fn data(bytes: &[u8]) -> Message<'_> {
+    Message::Data {
+        place: Next { file: 1, chunk: 2 },
+        is_last: true,
+        bytes,
+    }
+}
+
+fn error_of(bytes: &[u8], keys: &Keys, own: End) -> ChannelError {
+    let (mut opener, mut payload) = (opener(bytes, keys, own), Vec::new());
+    loop {
+        if let Err(error) = opener.next(&mut payload) {
+            assert!(matches!(opener.next(&mut payload), Err(ChannelError::Over)));
+            return error;
+        }
+    }
+}
+
+#[test]
+fn every_message_arrives_however_it_is_read() {
+    let (donor, target) = keys();
+    let (chunk, lists) = (noise_bytes(1 << 20), noise_bytes(32 * 3000));
+    let manifest = vec![b'm'; 1 << 20];
+    let from_donor = [
+        Message::Manifest {
+            manifest: &manifest,
+            signature: b"untrusted comment",
+            chunk_lists: &lists,
+        },
+        data(&chunk),
+        data(&chunk[..1]),
+        data(&chunk[..PLAIN_MAX]),
+        boot(),
+    ];
+    let from_target = [
+        Message::Accept {
+            next: Next { file: 0, chunk: 7 },
+            disk: Text::new("/dev/vda"),
+        },
+        Message::Reject {
+            code: RejectCode::NoDisk,
+            text: Text::new("no disk"),
+        },
+        Message::Progress {
+            stage: Stage::Receiving,
+            next: Next { file: 2, chunk: 9 },
+            received_bytes: 1 << 40,
+            unpacked_bytes: 3,
+        },
+        Message::Log {
+            level: Level::Info,
+            text: Text::new("a line"),
+        },
+        Message::Failed {
+            text: Text::new("why"),
+        },
+        Message::Installed {
+            manifest_sha256: [7; 32],
+        },
+    ];
+    for (sender, receiver, own, other, messages) in [
+        (&donor, &target, End::Donor, End::Target, &from_donor[..]),
+        (&target, &donor, End::Target, End::Donor, &from_target[..]),
+    ] {
+        let wire = sent(sender, own, messages);
+        let (mut whole, mut slow) = (
+            opener(&wire[..], receiver, other),
+            opener(OneByOne(&wire), receiver, other),
+        );
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        for message in messages {
+            assert_eq!(whole.next(&mut one).unwrap(), *message);
+            assert_eq!(slow.next(&mut two).unwrap(), *message);
+        }
+        assert!(matches!(whole.next(&mut one), Err(ChannelError::Closed)));
+        assert!(matches!(slow.next(&mut two), Err(ChannelError::Closed)));
+    }
+}
+
+#[test]
+fn a_chunk_takes_no_more_records_than_it_has_to() {
+    let (donor, _) = keys();
+    for len in [1, 1000, PLAIN_MAX - 12, PLAIN_MAX, PLAIN_MAX * 3, 1 << 20] {
+        let wire = sent(&donor, End::Donor, &[data(&noise_bytes(len))]);
+        let plain = HEADER_LEN + 7 + len;
+        assert_eq!(
+            wire.len(),
+            plain + plain.div_ceil(PLAIN_MAX) * OVERHEAD,
+            "{len} bytes"
+        );
+    }
+}
+
+#[test]
+fn pieces_of_any_length_come_out_joined() {
+    let (donor, target) = keys();
+    let bytes = noise_bytes(PLAIN_MAX * 4);
+    let lengths = [
+        0,
+        1,
+        12,
+        300,
+        PLAIN_MAX - 12,
+        PLAIN_MAX - 1,
+        PLAIN_MAX,
+        PLAIN_MAX + 1,
+        PLAIN_MAX * 2,
+        PLAIN_MAX * 2 + 300,
+    ];
+    let mut sealer = Sealer::new(Vec::new(), Arc::clone(&donor), End::Donor);
+    let mut expected = Vec::new();
+    for first in lengths {
+        for second in lengths {
+            for third in [0, 7] {
+                let pieces = [
+                    &bytes[..first],
+                    &bytes[first..first + 5],
+                    &bytes[..second],
+                    &bytes[9..9 + third],
+                ];
+                sealer.send_pieces(&pieces).unwrap();
+                expected.extend(pieces.concat());
+            }
+        }
+    }
+    let (mut wire, mut number) = (&sealer.into_inner()[..], 0);
+    let mut joined = Vec::new();
+    while !wire.is_empty() {
+        let len = usize::from(u16::from_be_bytes(wire[..2].try_into().unwrap()));
+        let mut plain = vec![0; len - 16];
+        target
+            .read_message(number, &wire[2..2 + len], &mut plain)
+            .unwrap();
+        joined.extend(plain);
+        wire = &wire[2 + len..];
+        number += 1;
+    }
+    assert!(joined == expected);
+}
+
+#[test]
+fn where_records_end_means_nothing() {
+    let (donor, target) = keys();
+    // What goes over the wire when it is not sealed.
+    let bytes = noise_bytes(500);
+    let mut plain = Vec::new();
+    for message in [
+        data(&bytes),
+        boot(),
+        data(&bytes[..3]),
+        data(&bytes),
+        boot(),
+    ] {
+        plain.extend(message.emit().unwrap().pieces().concat());
+    }
+    for step in [1, 2, 5, 6, 7, 511, 512, 513, 600, plain.len()] {
+        let parts: Vec<&[u8]> = plain.chunks(step).collect();
+        let wire = records(&donor, &parts).concat();
+        let (mut opener, mut payload) = (opener(&wire[..], &target, End::Target), Vec::new());
+        for message in [
+            data(&bytes),
+            boot(),
+            data(&bytes[..3]),
+            data(&bytes),
+            boot(),
+        ] {
+            assert_eq!(
+                opener.next(&mut payload).unwrap(),
+                message,
+                "records of {step}"
+            );
+        }
+        assert!(matches!(
+            opener.next(&mut payload),
+            Err(ChannelError::Closed)
+        ));
+    }
+}
+
+#[test]
+fn every_bit_of_a_record_counts() {
+    let (donor, target) = keys();
+    let wire = sent(&donor, End::Donor, &[boot(), boot()]);
+    for bit in 0..wire.len() * 8 {
+        let mut tampered = wire.clone();
+        tampered[bit / 8] ^= 1 << (bit % 8);
+        let (mut opener, mut payload) = (opener(&tampered[..], &target, End::Target), Vec::new());
+        let first = opener.next(&mut payload).map(|message| message == boot());
+        if bit / 8 < wire.len() / 2 {
+            assert_eq!(first.unwrap_err().outcome(), Outcome::Retry, "bit {bit}");
+            assert!(matches!(opener.next(&mut payload), Err(ChannelError::Over)));
+        } else {
+            assert!(first.unwrap());
+            assert!(opener.next(&mut payload).is_err());
+        }
+        assert!(payload.is_empty() || bit / 8 >= wire.len() / 2);
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let (donor, target) = keys();
+    let bytes = noise_bytes(PLAIN_MAX + 100);
+    let wire = sent(&donor, End::Donor, &[boot(), data(&bytes)]);
+    let first = OVERHEAD + HEADER_LEN + 1;
+    for len in (0..400).chain(wire.len() - 400..wire.len()) {
+        let error = error_of(&wire[..len], &target, End::Target);
+        assert_eq!(error.outcome(), Outcome::Retry);
+        match error {
+            ChannelError::Closed => assert!([0, 1, first, first + 1].contains(&len)),
+            ChannelError::Truncated { of: "a message" } => assert!(len > first),
+            ChannelError::Truncated { of: "a record" } => {}
+            error => panic!("{error} after {len} bytes"),
+        }
+    }
+}
+
+#[test]
+fn records_in_another_order_are_refused() {
+    let (donor, target) = keys();
+    let messages: Vec<Vec<u8>> = ["one", "two", "three"]
+        .iter()
+        .map(|text| data(text.as_bytes()).emit().unwrap().pieces().concat())
+        .collect();
+    let plaintexts: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+    let [one, two, three] = records(&donor, &plaintexts).try_into().unwrap();
+    for (order, bad) in [
+        (vec![&two, &one], 0),
+        (vec![&one, &one], 1),
+        (vec![&one, &three], 1),
+        (vec![&one, &two, &one], 2),
+        (vec![&one, &two, &two, &three], 2),
+        (vec![&three], 0),
+    ] {
+        let wire: Vec<u8> = order.into_iter().flatten().copied().collect();
+        let error = error_of(&wire, &target, End::Target);
+        assert!(
+            matches!(error, ChannelError::Record { number } if number == bad),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn records_of_other_keys_are_refused() {
+    let (donor, target) = keys();
+    let (other, _) = keys();
+    let wire = sent(&other, End::Donor, &[boot()]);
+    assert!(matches!(
+        error_of(&wire, &target, End::Target),
+        ChannelError::Record { number: 0 }
+    ));
+    // An end's own records come back to it.
+    let wire = sent(&donor, End::Donor, &[boot()]);
+    assert!(matches!(
+        error_of(&wire, &donor, End::Donor),
+        ChannelError::Record { number: 0 }
+    ));
+}
+
+#[test]
+fn records_without_plaintext_are_refused() {
+    let (donor, target) = keys();
+    for claimed in 0..=16u16 {
+        let wire = [&claimed.to_be_bytes()[..], &[0; 16]].concat();
+        assert!(matches!(
+            error_of(&wire, &target, End::Target),
+            ChannelError::RecordLength { number: 0, claimed: c } if c == claimed
+        ));
+    }
+    let empty = records(&donor, &[b""]).concat();
+    assert!(matches!(
+        error_of(&empty, &target, End::Target),
+        ChannelError::RecordLength { claimed: 16, .. }
+    ));
+}
+
+#[test]
+fn each_end_says_only_what_is_its_own() {
+    let (donor, target) = keys();
+    let progress = Message::Progress {
+        stage: Stage::Receiving,
+        next: Next::default(),
+        received_bytes: 0,
+        unpacked_bytes: 0,
+    };
+    let mut sealer = Sealer::new(Vec::new(), Arc::clone(&donor), End::Donor);
+    assert!(matches!(
+        sealer.send(&progress),
+        Err(ChannelError::Sender {
+            kind: Kind::Progress,
+            sender: End::Donor
+        })
+    ));
+    // Nothing was sent, and the channel is as good as before.
+    sealer.send(&boot()).unwrap();
+    assert_eq!(sealer.into_inner().len(), OVERHEAD + HEADER_LEN + 1);
+
+    for kind in Kind::ALL {
+        let header = [kind.number(), 0, 0, 0, 0];
+        for (sender, receiver, from, own) in [
+            (&donor, &target, End::Donor, End::Target),
+            (&target, &donor, End::Target, End::Donor),
+        ] {
+            let error = error_of(&records(sender, &[&header]).concat(), receiver, own);
+            assert_eq!(
+                matches!(error, ChannelError::Sender { .. }),
+                kind.sender() != from,
+                "{kind}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_claimed_length_beyond_the_limit_takes_no_memory() {
+    let (donor, target) = keys();
+    for kind in Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.sender() == End::Donor)
+    {
+        let claimed = u32::try_from(kind.payload_max() + 1).unwrap();
+        for claimed in [claimed, u32::MAX] {
+            let header = [&[kind.number()][..], &claimed.to_be_bytes()].concat();
+            let wire = records(&donor, &[&header]).concat();
+            let (mut opener, mut payload) = (opener(&wire[..], &target, End::Target), Vec::new());
+            let error = opener.next(&mut payload).unwrap_err();
+            assert!(matches!(error, ChannelError::Message { .. }), "{error}");
+            assert_eq!(error.outcome(), Outcome::Refuse);
+            assert_eq!(payload.capacity(), 0);
+        }
+    }
+    let unknown = records(&donor, &[&[99, 0, 0, 0, 0]]).concat();
+    assert!(matches!(
+        error_of(&unknown, &target, End::Target),
+        ChannelError::Message { .. }
+    ));
+}
+
+/// The bound that the module's head states.
+#[test]
+fn memory_is_bounded() {
+    let (donor, target) = keys();
+    let chunk = noise_bytes(1 << 20);
+    let mut sealer = Sealer::new(Vec::new(), Arc::clone(&donor), End::Donor);
+    let mut payload = Vec::new();
+    for _ in 0..20 {
+        sealer.send(&data(&chunk)).unwrap();
+        assert!(sealer.memory_bytes() <= 128 << 10);
+    }
+    let wire = std::mem::take(sealer.get_mut());
+    let mut opener = opener(&wire[..], &target, End::Target);
+    for _ in 0..20 {
+        opener.next(&mut payload).unwrap();
+        assert!(opener.memory_bytes() <= 128 << 10);
+        assert!(payload.capacity() <= Kind::Data.payload_max());
+    }
+}
+
+#[test]
+fn a_failed_write_is_the_end() {
+    /// Takes so many bytes.
+    struct Full(usize);
+
+    impl io::Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            if taken == 0 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (donor, _) = keys();
+    let mut sealer = Sealer::new(Full(30), donor, End::Donor);
+    sealer.send(&boot()).unwrap();
+    assert!(matches!(sealer.send(&boot()), Err(ChannelError::Io { .. })));
+    sealer.get_mut().0 = 1000;
+    assert!(matches!(sealer.send(&boot()), Err(ChannelError::Over)));
+    assert_eq!(sealer.into_inner().0, 1000);
+}
+
+#[test]
+fn one_thread_sends_while_another_receives() {
+    let (donor, target) = keys();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let chunk = noise_bytes(1 << 20);
+    let count = 8;
+    let log = |text| Message::Log {
+        level: Level::Info,
+        text: Text::new(text),
+    };
+    thread::scope(|scope| {
+        for (stream, keys, own) in [(&ours, &donor, End::Donor), (&theirs, &target, End::Target)] {
+            let (message, answer) = match own {
+                End::Donor => (data(&chunk), log("line")),
+                End::Target => (log("line"), data(&chunk)),
+            };
+            let mut sealer = Sealer::new(stream, Arc::clone(keys), own);
+            let mut opener = opener(stream, keys, own);
+            scope.spawn(move || (0..count).for_each(|_| sealer.send(&message).unwrap()));
+            scope.spawn(move || {
+                let mut payload = Vec::new();
+                (0..count).for_each(|_| assert_eq!(opener.next(&mut payload).unwrap(), answer));
+            });
+        }
+    });
+}
+
+#[test]
+fn both_halves_may_go_to_other_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<Opener<Box<dyn Read + Send>>>();
+    assert_send::<Sealer<Box<dyn io::Write + Send>>>();
+    assert_eq!(PLAIN_MAX + 16, SEALED_MAX);
+}
