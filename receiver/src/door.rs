@@ -167,10 +167,14 @@ impl<'a> Door<'a> {
 
     /// After too many wrong guesses.
     fn replace_secret(&mut self, screen: &dyn Screen) -> Result<(), SessionError> {
-        if !self.guard.is_spent() {
+        // Keys cannot be guessed.
+        if self.secret.is_none() || !self.guard.is_spent() {
             return Ok(());
         }
-        screen.warning("64 wrong guesses: the secret is replaced by a new one");
+        let wrong = self.guard.wrong_guesses();
+        screen.warning(&format!(
+            "{wrong} wrong guesses: the secret is replaced by a new one"
+        ));
         (self.credential, self.secret) = credential(self.policy)?;
         self.guard = Guard::new();
         self.show(screen);
@@ -187,4 +191,51 @@ fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionEr
     getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
     let secret = Secret::draw(random);
     Ok((Credential::Secret(secret.clone()), Some(secret)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Door;
+    use crate::fakes::Lines;
+    use crate::policy::Policy;
+    use session::PinnedKeys;
+    use session::guard::GUESSES_MAX;
+    use std::time::Instant;
+
+    #[test]
+    fn after_64_wrong_guesses_there_is_another_secret_and_the_screen_says_so() {
+        let (lines, policy) = (Lines::default(), Policy::Secret);
+        let mut door = Door::new(&policy).unwrap();
+        let (code, old) = (door.code, door.secret.clone().unwrap());
+        for guess in 1..=GUESSES_MAX {
+            door.replace_secret(&lines).unwrap();
+            assert_eq!(lines.all().len(), 0, "after {} guesses", guess - 1);
+            door.guard.wrong_guess(Instant::now());
+        }
+        door.replace_secret(&lines).unwrap();
+        let new = door.secret.clone().unwrap();
+        assert_ne!(new.as_bytes(), old.as_bytes());
+        assert_eq!((door.code, door.guard.wrong_guesses()), (code, 0));
+        let shown = lines.all();
+        assert!(shown[0].contains("64 wrong guesses"), "{}", shown[0]);
+        assert!(
+            shown[1].contains(&format!("  secret {new}\n")),
+            "{}",
+            shown[1]
+        );
+    }
+
+    #[test]
+    fn keys_are_never_replaced_and_never_shown() {
+        let (_, target) = PinnedKeys::draw().unwrap();
+        let (lines, policy) = (Lines::default(), Policy::Pinned(Box::new(target)));
+        let mut door = Door::new(&policy).unwrap();
+        for _ in 0..2 * GUESSES_MAX {
+            door.guard.wrong_guess(Instant::now());
+        }
+        door.replace_secret(&lines).unwrap();
+        assert_eq!(lines.all().len(), 0);
+        door.show(&lines);
+        assert!(!lines.all()[0].contains("secret"), "{:?}", lines.all());
+    }
 }

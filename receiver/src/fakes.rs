@@ -118,7 +118,6 @@ impl Lines {
     }
 
     /// Waits for the first line behind the first `skip` ones that contains `part`; returns its index and itself.
-    #[must_use]
     pub fn wait_for(&self, skip: usize, part: &str) -> (usize, String) {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.lines.lock().unwrap();

@@ -11,17 +11,14 @@ use crate::connection::Connection;
 use crate::gate::Candidate;
 use crate::screen::{Narrator, chain};
 use crate::session::{
-    Attempt, Deployed, SessionError, disk_facts, draw_code, image_facts, open_disk,
+    Attempt, Deployed, Ended, SessionError, disk_facts, draw_code, image_facts, open_disk,
 };
 
 /// Waits for one donor and takes what it sends.
 ///
 /// # Errors
 /// Anything that was wrong with the donor, its stream or the machine.
-pub(crate) fn deploy(
-    attempt: &mut Attempt<'_>,
-    chosen: &Candidate,
-) -> Result<Deployed, SessionError> {
+pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let (code, policy) = (draw_code()?, &attempt.options.policy);
     let facts = format!("code={code} policy={policy} {}", disk_facts(chosen));
     attempt.screen.stage(Stage::Waiting, &facts);
@@ -41,7 +38,7 @@ pub(crate) fn deploy(
         .peek()
         .map_err(|source| SessionError::Opening { peer, source })?;
     if matches!(Opening::of(first), Ok(Opening::Session)) {
-        return Err(SessionError::NotLegacy { peer });
+        return Err(SessionError::NotLegacy { peer }.into());
     }
     let deployed = take(attempt, &mut connection)?;
     // From here on the donor may take the end of the connection for success; before, dropping it was a reset.

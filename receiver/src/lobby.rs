@@ -12,6 +12,7 @@ use session::channel::{ChannelError, Sealer};
 use thiserror::Error;
 use wire::message::{Kind, Message, RejectCode, Text};
 
+use crate::connection::Connection;
 use crate::donor::Network;
 use crate::door::{Door, Paired};
 use crate::refusals::Refusals;
@@ -71,16 +72,19 @@ impl Lobby<'_> {
             .note(paired.peer, fault, Instant::now(), self.screen);
     }
 
-    /// Tells a paired donor why its image is not taken, and closes.
-    pub(crate) fn reject(&mut self, paired: Paired, code: RejectCode, text: &str) {
+    /// Tells a paired donor why its image is not taken. What is left to do with its connection is to close it.
+    pub(crate) fn reject(
+        &mut self,
+        paired: Paired,
+        code: RejectCode,
+        text: &str,
+    ) -> Option<Connection> {
         let Paired {
             opener, mut sealer, ..
         } = paired;
         let text = Text::new(text);
-        if say(&mut sealer, &Message::Reject { code, text }).is_ok() {
-            // In order, so that the words arrive. It is gone one way or the other.
-            let _ = opener.into_inner().close();
-        }
+        say(&mut sealer, &Message::Reject { code, text }).ok()?;
+        Some(opener.into_inner())
     }
 }
 

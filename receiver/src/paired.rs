@@ -14,7 +14,7 @@ use crate::gate::Candidate;
 use crate::lobby::{Lobby, reason};
 use crate::reports::Reports;
 use crate::screen::Narrator;
-use crate::session::{Attempt, Deployed, SessionError, disk_facts, image_facts, open_disk};
+use crate::session::{Attempt, Deployed, Ended, SessionError, disk_facts, image_facts, open_disk};
 use crate::supply::Supply;
 
 /// Waits until one donor has an image that is worth an answer, and takes it. Whoever else connects meanwhile is shown and
@@ -22,10 +22,7 @@ use crate::supply::Supply;
 ///
 /// # Errors
 /// Why this deploy came to nothing. The donor has been told.
-pub(crate) fn deploy(
-    attempt: &mut Attempt<'_>,
-    chosen: &Candidate,
-) -> Result<Deployed, SessionError> {
+pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let door = Door::new(&attempt.options.policy)?;
     let screen = attempt.screen;
     let facts = format!("{} {}", door.facts(), disk_facts(chosen));
@@ -46,9 +43,11 @@ pub(crate) fn deploy(
     let image = match judgement {
         Ok(image) => image,
         Err(source) => {
+            let source = Box::new(source);
             let error = SessionError::Manifest { peer, source };
-            lobby.reject(paired, RejectCode::Manifest, &reason(&error));
-            return Err(error);
+            let connection = lobby.reject(paired, RejectCode::Manifest, &reason(&error));
+            let connection = connection.map(Box::new);
+            return Err(Ended { error, connection });
         }
     };
     screen.stage(
@@ -62,8 +61,8 @@ pub(crate) fn deploy(
                 SessionError::Gate(_) => RejectCode::NoDisk,
                 _ => RejectCode::Internal,
             };
-            lobby.reject(paired, code, &reason(&error));
-            return Err(error);
+            let connection = lobby.reject(paired, code, &reason(&error)).map(Box::new);
+            return Err(Ended { error, connection });
         }
     };
     let target = Target {
@@ -88,7 +87,7 @@ impl Target<'_> {
         lobby: Lobby<'_>,
         paired: Paired,
         image: Approved,
-    ) -> Result<Deployed, SessionError> {
+    ) -> Result<Deployed, Ended> {
         let (screen, reports) = (lobby.screen, Reports::default());
         let name = self.disk.path().display().to_string();
         let observer = Both {
@@ -116,8 +115,8 @@ impl Target<'_> {
             }),
             Err(error) => {
                 let error = error.into();
-                supply.fail(&error);
-                Err(error)
+                let connection = supply.fail(&error).map(Box::new);
+                Err(Ended { error, connection })
             }
         }
     }

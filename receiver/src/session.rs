@@ -21,6 +21,7 @@ use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
+use crate::connection::Connection;
 use crate::disks::{Disks, DisksError, IMAGE_SECTOR};
 use crate::donor::Network;
 use crate::gate::{Candidate, GateError, Wish};
@@ -91,7 +92,7 @@ pub enum SessionError {
         peer: SocketAddr,
         /// Why it is not taken.
         #[source]
-        source: ApproveError,
+        source: Box<ApproveError>,
     },
     /// A donor of the wrong kind.
     #[error(
@@ -185,11 +186,35 @@ pub fn run_with(
         };
         let error = match result {
             Ok(deployed) => return Ok(deployed),
-            Err(error) => shown(error),
+            Err(ended) => {
+                let error = shown(ended.error);
+                // Only now: what a donor is told takes as long as it likes to close, and a person waits for this screen.
+                if let Some(Err(error)) = ended.connection.map(|donor| donor.close()) {
+                    let text = format!("closing the donor's connection: {}", chain(&error));
+                    screen.warning(&text);
+                }
+                error
+            }
         };
         match error.outcome() {
             Outcome::Retry | Outcome::Refuse => {}
             Outcome::Fatal => return Err(error),
+        }
+    }
+}
+
+/// An attempt that came to nothing.
+pub(crate) struct Ended {
+    pub(crate) error: SessionError,
+    /// The donor that was told, with its words still on the way.
+    pub(crate) connection: Option<Box<Connection>>,
+}
+
+impl From<SessionError> for Ended {
+    fn from(error: SessionError) -> Self {
+        Self {
+            error,
+            connection: None,
         }
     }
 }

@@ -78,6 +78,8 @@ pub(crate) struct Supply<'l, 'r> {
     disk: String,
     /// The connection in use.
     line: Option<(SocketAddr, Opener<Connection>)>,
+    /// A donor that was told that its image has to wait.
+    rival: Option<Connection>,
     wanted: Next,
     payload: Vec<u8>,
 }
@@ -96,6 +98,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             approved,
             disk,
             line: None,
+            rival: None,
             wanted: Next::default(),
             payload: Vec::new(),
         }
@@ -186,7 +189,8 @@ impl<'l, 'r> Supply<'l, 'r> {
                     let peer = paired.peer;
                     let warning = format!("refused the manifest of {peer}: {text}");
                     self.lobby.screen.warning(&warning);
-                    self.lobby.reject(paired, RejectCode::Manifest, &text);
+                    let connection = self.lobby.reject(paired, RejectCode::Manifest, &text);
+                    self.close(peer, connection);
                 }
             }
         }
@@ -199,7 +203,7 @@ impl<'l, 'r> Supply<'l, 'r> {
         };
         let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
-        self.lobby.reject(paired, RejectCode::Superseded, text);
+        self.rival = self.lobby.reject(paired, RejectCode::Superseded, text);
         ChunkError {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
@@ -243,26 +247,29 @@ impl<'l, 'r> Supply<'l, 'r> {
             Err(error) if is_timeout(&error) => After::TargetsChoice,
             Err(error) => return Err(error.into()),
         };
-        self.hang_up();
+        if let Some((peer, opener)) = self.line.take() {
+            self.close(peer, Some(opener.into_inner()));
+        }
         Ok(after)
     }
 
-    /// Tells the donor why it came to nothing, with what may explain it.
-    pub(crate) fn fail(mut self, error: &SessionError) {
+    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
+    pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
         for line in evidence::gather() {
             self.reports.line(Level::Error, &line);
         }
         let failed = Report::Failed(reason(error));
-        if self.line.is_some() && self.reports.last_word(failed, LAST_WORD) {
-            self.hang_up();
+        match self.line.take() {
+            Some((_, opener)) if self.reports.last_word(failed, LAST_WORD) => {
+                Some(opener.into_inner())
+            }
+            _ => self.rival,
         }
     }
 
     /// In order, so that the last word arrives whatever the donor is still sending.
-    fn hang_up(&mut self) {
-        if let Some((peer, opener)) = self.line.take()
-            && let Err(error) = opener.into_inner().close()
-        {
+    fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
+        if let Some(Err(error)) = connection.map(Connection::close) {
             let text = format!("closing the connection to {peer}: {}", chain(&error));
             self.lobby.screen.warning(&text);
         }

@@ -102,6 +102,9 @@ pub fn read_screen(lines: &Lines, skip: usize) -> (Code, Secret, usize) {
     (code, secret, index + 1)
 }
 
+/// The installed manifest's SHA-256, or the reasons of a failure.
+pub type LastWord = Result<[u8; 32], String>;
+
 /// A paired donor.
 pub struct FakeDonor {
     /// Its connection.
@@ -190,7 +193,7 @@ impl FakeDonor {
     ///
     /// # Errors
     /// The connection broke before.
-    pub fn last_word(&mut self) -> Result<(Vec<String>, Result<[u8; 32], String>), ChannelError> {
+    pub fn last_word(&mut self) -> Result<(Vec<String>, LastWord), ChannelError> {
         let mut log = Vec::new();
         loop {
             match self.hear()? {

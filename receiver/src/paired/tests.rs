@@ -3,17 +3,16 @@
 use crate::blockdisk::BlockDisk;
 use crate::disks::Disks;
 use crate::fakes::donor::{END, FakeDonor, Image, read_screen};
-use crate::fakes::{self, Lines, PATIENCE, PlainVolumes, Plug, TestDir};
+use crate::fakes::{self, Lines, PlainVolumes, Plug, TestDir};
 use crate::gate::Wish;
 use crate::{Deployed, Options, Policy, SessionError, run_with};
 use install::trust::Trust;
 use install::volumes::{Volumes, VolumesError};
-use session::Credential;
+use session::{Credential, PairingError, PinnedKeys};
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::net::Shutdown;
 use std::thread;
-use std::time::{Duration, Instant};
 use wire::code::Code;
 use wire::message::{After, Message, Next, RejectCode};
 use wire::secret::Secret;
@@ -145,4 +144,364 @@ fn a_donor_with_the_right_secret_installs_and_its_order_is_followed() {
         lines.iter().any(|line| line.contains('\u{2580}')),
         "a QR code: {lines:#?}"
     );
+}
+
+/// A deploy by the donor that a test is not about.
+fn finish(plug: &Plug, lines: &Lines, skip: usize) {
+    let (code, secret, _) = read_screen(lines, skip);
+    let (mut donor, image) = (pair(plug, (&code, &secret)), image());
+    let next = donor.offer(&image);
+    donor.send(&image, next, END).unwrap();
+    donor.last_word().unwrap().1.unwrap();
+    donor.order(After::TargetsChoice).unwrap();
+}
+
+#[test]
+fn a_wrong_secret_closes_one_connection_and_the_right_one_still_works() {
+    let target = Target::new("wrong");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, _, _) = read_screen(lines, 0);
+        for _ in 0..2 {
+            let wrong = Credential::Secret(Secret::draw([7; 5]));
+            let error = FakeDonor::pair(plug, &wrong, &code).err().unwrap();
+            assert!(matches!(error, PairingError::NotBelieved { .. }), "{error}");
+        }
+        assert_untouched(&target);
+        finish(plug, lines, 0);
+    });
+    assert_installed(&target, &deployed.unwrap());
+    let lines = target.lines.all();
+    let refused: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains("refused peer="))
+        .collect();
+    assert_eq!(refused.len(), 2, "{lines:#?}");
+    assert!(
+        refused[1].contains("peer=10.9.0.1:2 count=2: "),
+        "{}",
+        refused[1]
+    );
+}
+
+#[test]
+fn strangers_are_closed_counted_and_shown_and_touch_nothing() {
+    let target = Target::new("strangers");
+    let legacy = [&[0, 0, 0, 4][..], b"base", &[0; 70]].concat();
+    let mut torn = b"SMV2".to_vec();
+    torn.extend([2, 1]);
+    let strangers: [(&[u8], &str); 5] = [
+        (b"GET / HTTP/1.0\r\n\r\n", "neither protocol"),
+        (&legacy, "original stream"),
+        (&[0; 78], "original stream"),
+        (&torn, "M1"),
+        (&[b"SMV2", &[9_u8; 74][..]].concat(), "M1"),
+    ];
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let mut skip = 0;
+        for (bytes, said) in strangers {
+            let mut stream = plug.connect();
+            stream.write_all(bytes).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let (at, line) = lines.wait_for(skip, "refused peer=");
+            assert!(line.contains(said), "{line}");
+            assert_eq!(
+                stream.read(&mut [0; 512]).unwrap_or(0),
+                0,
+                "not a byte in answer"
+            );
+            skip = at + 1;
+        }
+        assert_untouched(&target);
+        finish(plug, lines, 0);
+    });
+    assert_installed(&target, &deployed.unwrap());
+}
+
+#[test]
+fn a_donor_that_trickles_its_handshake_is_gone_after_five_seconds() {
+    let target = Target::new("trickle");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (mut stream, began) = (plug.connect(), std::time::Instant::now());
+        let trickling = thread::spawn(move || {
+            // A byte each time the target would have waited for it; until it has enough.
+            while stream.write_all(b"S").is_ok() {
+                thread::sleep(std::time::Duration::from_millis(200));
+            }
+        });
+        lines.wait_for(0, "refused peer=");
+        assert!(began.elapsed() < std::time::Duration::from_secs(8));
+        trickling.join().unwrap();
+        finish(plug, lines, 0);
+    });
+    deployed.unwrap();
+}
+
+#[test]
+fn after_every_cut_the_donor_goes_on_where_the_target_was() {
+    let (target, image) = (Target::new("cuts"), image());
+    let places: Vec<Next> = image.all().map(|(place, ..)| place).chain([END]).collect();
+    let (deployed, log) = target.serve(|plug, lines| {
+        let (code, secret, mut skip) = read_screen(lines, 0);
+        let mut heard = Vec::new();
+        for (index, ends) in places.windows(2).enumerate() {
+            let mut donor = pair(plug, (&code, &secret));
+            let next = donor.offer(&image);
+            assert_eq!(next, ends[0], "after {index} cuts");
+            donor.send(&image, ends[0], ends[1]).unwrap();
+            if ends[1] == END {
+                let (log, word) = donor.last_word().unwrap();
+                heard.extend(log);
+                word.unwrap();
+                donor.order(After::Poweroff).unwrap();
+                break;
+            }
+            if index % 2 == 0 {
+                donor.stream.write_all(&[0xFF; 9]).unwrap(); // in the middle of a record
+            }
+            donor.stream.shutdown(Shutdown::Both).unwrap();
+            let resume = format!("resume file={} chunk={}", ends[1].file, ends[1].chunk);
+            let (at, line) = lines.wait_for(skip, &resume);
+            assert!(line.starts_with("smv waiting: "), "{line}");
+            assert!(
+                line.contains(&format!("code={code} policy=secret ")),
+                "{line}"
+            );
+            let (same_code, same_secret, _) = read_screen(lines, at);
+            assert_eq!(
+                (same_code, same_secret.as_bytes()),
+                (code, secret.as_bytes())
+            );
+            skip = at + 1;
+        }
+        heard
+    });
+    let deployed = deployed.unwrap();
+    assert_installed(&target, &deployed);
+    assert_eq!(deployed.order, After::Poweroff);
+    assert!(places.len() > 15);
+    assert!(log.iter().any(|line| line.contains("lost: ")), "{log:#?}");
+}
+
+#[test]
+fn a_chunk_that_is_not_the_one_in_the_manifest_is_asked_for_again() {
+    let (target, image) = (Target::new("chunk"), image());
+    let third = Next { file: 0, chunk: 2 };
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&image);
+        donor.send(&image, START, third).unwrap();
+        let mut bytes = image.chunks[0][2].clone();
+        bytes[77] ^= 1;
+        let data = Message::Data {
+            place: third,
+            is_last: false,
+            bytes: &bytes,
+        };
+        donor.say(&data).unwrap();
+        while donor.hear().is_ok() {}
+        let mut again = pair(plug, (&code, &secret));
+        assert_eq!(again.offer(&image), third);
+        // One of another place is no better.
+        again
+            .send(&image, Next { file: 0, chunk: 3 }, END)
+            .unwrap_or(());
+        while again.hear().is_ok() {}
+        let mut last = pair(plug, (&code, &secret));
+        assert_eq!(last.offer(&image), third);
+        last.send(&image, third, END).unwrap();
+        last.last_word().unwrap().1.unwrap();
+        last.order(After::Reboot).unwrap();
+    });
+    assert_installed(&target, &deployed.unwrap());
+    let lines = target.lines.all();
+    assert!(
+        lines.iter().any(|line| line.contains("SHA-256")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("chunk 3 of file 0")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn another_image_ends_the_unfinished_deploy_and_begins_with_a_new_secret() {
+    let (target, first) = (Target::new("superseded"), image());
+    let other = Image::new(&fakes::system(100_000), "2");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, skip) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&first);
+        donor
+            .send(&first, START, Next { file: 0, chunk: 4 })
+            .unwrap();
+        donor.stream.shutdown(Shutdown::Both).unwrap();
+        let (skip, _) = lines.wait_for(skip, "resume file=0 chunk=4");
+        let mut rival = pair(plug, (&code, &secret));
+        rival.show(&other).unwrap();
+        let Message::Reject { code: reason, .. } = rival.hear().unwrap() else {
+            panic!("not rejected");
+        };
+        assert_eq!(reason, RejectCode::Superseded);
+        let (at, failed) = lines.wait_for(skip, "smv failed: ");
+        assert!(failed.contains("does not boot now"), "{failed}");
+        assert!(failed.contains("another image"), "{failed}");
+        let (new_code, new_secret, _) = read_screen(lines, at);
+        assert_ne!(new_secret.as_bytes(), secret.as_bytes());
+        assert_ne!(new_code, code);
+        finish(plug, lines, at);
+    });
+    assert_installed(&target, &deployed.unwrap());
+}
+
+#[test]
+fn a_donor_that_was_cut_off_after_its_last_chunk_comes_back_to_hear_of_success() {
+    let (target, image) = (Target::new("late"), image());
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&image);
+        donor.send(&image, START, END).unwrap();
+        donor.stream.shutdown(Shutdown::Both).unwrap();
+        let mut again = pair(plug, (&code, &secret));
+        assert_eq!(again.offer(&image), Next { file: 2, chunk: 0 });
+        again.last_word().unwrap().1.unwrap();
+        again.order(After::Kexec).unwrap();
+    });
+    let deployed = deployed.unwrap();
+    assert_installed(&target, &deployed);
+    assert_eq!(deployed.order, After::Kexec);
+}
+
+#[test]
+fn without_a_donor_an_installed_machine_makes_its_own_choice() {
+    let (target, image) = (Target::new("gone"), image());
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&image);
+        donor.send(&image, START, END).unwrap();
+        donor.last_word().unwrap().1.unwrap();
+    });
+    let deployed = deployed.unwrap();
+    assert_installed(&target, &deployed);
+    assert_eq!(deployed.order, After::TargetsChoice);
+}
+
+#[test]
+fn a_package_that_does_not_unpack_is_told_with_its_reasons() {
+    let target = Target::new("corrupt");
+    let mut packages = fakes::system(100_000);
+    let len = packages[0].1.len();
+    packages[0].1.truncate(len / 2);
+    let corrupt = Image::new(&packages, "1");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, skip) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&corrupt);
+        let _ = donor.send(&corrupt, START, END); // it may hear of it before it has sent all
+        let (_, word) = donor.last_word().unwrap();
+        let reason = word.unwrap_err();
+        for part in ["which does not boot now", "smechvisor-base", "decoding"] {
+            assert!(reason.contains(part), "{part}: {reason}");
+        }
+        let (at, line) = lines.wait_for(skip, "smv failed: ");
+        assert!(line.contains(&reason), "{line}");
+        finish(plug, lines, at);
+    });
+    assert_installed(&target, &deployed.unwrap());
+}
+
+#[test]
+fn an_unsigned_image_is_refused_where_a_signature_is_demanded() {
+    let (mut target, image) = (Target::new("unsigned"), image());
+    // minisign's own example of a public key.
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    target.options.trust = Trust::parse(key).unwrap();
+    let (error, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.show(&image).unwrap();
+        let Message::Reject { code: reason, text } = donor.hear().unwrap() else {
+            panic!("not rejected");
+        };
+        assert_eq!(reason, RejectCode::Manifest);
+        assert!(text.to_string().contains("unsigned"), "{text}");
+        lines.wait_for(0, "smv failed: ");
+    });
+    assert!(matches!(error, Err(SessionError::Network(_))));
+    assert_untouched(&target);
+}
+
+#[test]
+fn a_disk_that_was_taken_meanwhile_is_told_to_the_donor() {
+    let (target, image) = (Target::new("occupied"), image());
+    let (error, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let path = target.dir.path().join("disk.img");
+        let mut disk = fs::File::options().write(true).open(path).unwrap();
+        disk.write_all(b"precious").unwrap();
+        let mut donor = pair(plug, (&code, &secret));
+        donor.show(&image).unwrap();
+        let Message::Reject { code: reason, text } = donor.hear().unwrap() else {
+            panic!("not rejected");
+        };
+        assert_eq!(reason, RejectCode::NoDisk);
+        assert!(text.to_string().contains("wipe="), "{text}");
+    });
+    assert!(matches!(error, Err(SessionError::Gate(_))));
+}
+
+#[test]
+fn pinned_keys_let_their_donor_in_and_nobody_else() {
+    let (mut target, image) = (Target::new("pinned"), image());
+    let (donor_keys, target_keys) = PinnedKeys::draw().unwrap();
+    let (stranger, _) = PinnedKeys::draw().unwrap();
+    target.options.policy = Policy::Pinned(Box::new(target_keys));
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (_, line) = lines.wait_for(0, "smv waiting: ");
+        assert!(line.contains(" policy=pinned "), "{line}");
+        let code = line.split_once("code=").unwrap().1.get(..7).unwrap();
+        let code = Code::parse(code).unwrap();
+        for wrong in [
+            Credential::Pinned(stranger),
+            Credential::Secret(Secret::draw([0; 5])),
+        ] {
+            assert!(FakeDonor::pair(plug, &wrong, &code).is_err());
+        }
+        let right = Credential::Pinned(donor_keys);
+        let mut donor = FakeDonor::pair(plug, &right, &code).unwrap();
+        donor.offer(&image);
+        donor.send(&image, START, END).unwrap();
+        donor.last_word().unwrap().1.unwrap();
+        donor.order(After::Reboot).unwrap();
+    });
+    assert_installed(&target, &deployed.unwrap());
+    assert!(
+        target
+            .lines
+            .all()
+            .iter()
+            .all(|line| !line.contains("  secret "))
+    );
+}
+
+#[test]
+fn a_donor_that_never_listens_holds_nothing_up() {
+    let target = Target::new("deaf");
+    // So many files that what is said about them does not fit into a socket.
+    let mut packages = fakes::system(900_000);
+    let small = fakes::package(&[("var/small", b"x")]);
+    packages.extend((0..1000).map(|number| (format!("small-{number}.tar.zst"), small.clone())));
+    let image = Image::new(&packages, "1");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, _) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&image);
+        donor.send(&image, START, END).unwrap();
+        lines.wait_for(0, "smv installed: ");
+        drop(donor);
+    });
+    assert_installed(&target, &deployed.unwrap());
 }
