@@ -72,7 +72,8 @@ def main():
             target.sendall(bytes(4))
         target.shutdown(socket.SHUT_WR)
         answer = target.recv(1)
-    except ConnectionError:
+    except OSError:
+        # Reset while it was sent to, or before it could be closed.
         print("RST")
         return
     print("FIN" if answer == b"" else f"answer {answer!r}")

@@ -1,7 +1,10 @@
 """Both ends of the session of protocol.md 3 and 4, written from that document alone; it shares no code with the crate.
 
-usage: smv2.py donor  HOST PORT CODE POLICY NAME=LENGTH...    sends packages whose data repeats the bytes 0 to 250
+usage: smv2.py donor  HOST PORT CODE POLICY [BAD] PACKAGE...  NAME=LENGTH: the bytes 0 to 250, repeated; NAME@FILE: a file
        smv2.py target CODE POLICY [once|break AFTER]          listens on a free port and prints it; takes one deploy
+
+BAD is one thing to do wrong: `--flip=FILE,CHUNK` changes a byte of that chunk, `--skip=FILE,CHUNK` leaves it out, `--stop=FILE,CHUNK` closes
+before it, `--early=FILE,CHUNK` sends Boot before it, `--list` gives a chunk list that is none of the manifest's.
 
 POLICY is `secret=9D4TX2WM`, or `pinned=OWN_PRIVATE_KEY,OTHERS_PUBLIC_KEY` in hexadecimal. `break AFTER` resets the connection after
 that many chunks, once, and goes on where it was when the donor pairs again; `once` takes one connection, whatever comes of it.
@@ -135,14 +138,18 @@ def pair_target(peer, code, policy):
 
 def packages(words):
     for word in words:
-        name, length = word.split("=")
-        length = int(length)
-        data = (bytes(range(251)) * (length // 251 + 1))[:length]
-        yield name, [data[at : at + CHUNK] for at in range(0, length, CHUNK)]
+        if "@" in word:
+            name, path = word.split("@", 1)
+            with open(path, "rb") as file:
+                data = file.read()
+        else:
+            name, length = word.split("=")
+            data = (bytes(range(251)) * (int(length) // 251 + 1))[: int(length)]
+        yield name, [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
 
 
 def manifest(files):
-    text = "smechvisor-manifest 1\nrole os\nproduct test\nversion 1\ncounter 1\nkeyset 1\ncreated 2026-11-21T00:00:00Z\n"
+    text = "smechvisor-manifest 1\nrole os\nproduct smv-x86_64\nversion 1\ncounter 1\nkeyset 1\ncreated 2026-11-21T00:00:00Z\n"
     lists = b""
     for name, chunks in files:
         hashes = b"".join(sha256(chunk) for chunk in chunks)
@@ -152,8 +159,12 @@ def manifest(files):
     return (text + f"end {len(files)}\n").encode(), lists
 
 
-def donate(channel, files):
+def donate(channel, files, bad):
     text, lists = manifest(files)
+    deed, _, place = bad.partition("=")
+    place = tuple(int(number) for number in place.split(",")) if place else None
+    if deed == "--list":
+        lists = bytes(32) + lists[32:]
     channel.send(MANIFEST, struct.pack(">I", len(text)) + text + bytes(2) + lists)
     kind, payload = channel.receive()
     if kind == REJECT:
@@ -166,6 +177,14 @@ def donate(channel, files):
     for file, (_, chunks) in enumerate(files):
         for index, chunk in enumerate(chunks):
             if (file, index) >= first:
+                if (file, index) == place and deed == "--stop":
+                    raise Broken("as asked")
+                if (file, index) == place and deed == "--skip":
+                    continue
+                if (file, index) == place and deed == "--early":
+                    channel.send(BOOT, b"\x00")
+                if (file, index) == place and deed == "--flip":
+                    chunk = bytes([chunk[0] ^ 1]) + chunk[1:]
                 flags = int(index + 1 == len(chunks))
                 channel.send(DATA, struct.pack(">HIB", file, index, flags) + chunk)
     stage = None
@@ -194,7 +213,8 @@ def donate(channel, files):
 def donor(host, port, code, policy, *words):
     peer = socket.create_connection((host, int(port)), timeout=30)
     channel = pair_donor(peer, code.encode(), Policy(policy))
-    return donate(channel, list(packages(words)))
+    bad = next((word for word in words if word.startswith("--")), "")
+    return donate(channel, list(packages(word for word in words if word != bad)), bad)
 
 
 # --- target -------------------------------------------------------------------------------------
