@@ -11,7 +11,9 @@ pub mod compress;
 pub mod contents;
 pub mod create;
 pub mod glob;
+pub mod grub;
 pub mod links;
+pub mod live;
 pub mod mounts;
 pub mod node;
 pub mod output;
@@ -30,7 +32,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::cli::package::Tree;
+use crate::cli::package::{Package, Tree};
 use crate::exit::Exit;
 use glob::PatternError;
 use pack::Job;
@@ -109,6 +111,15 @@ pub enum PackageError {
     /// No memory, or no threads.
     #[error("starting the encoder")]
     Encoder(#[source] io::Error),
+    /// The copy would not boot.
+    #[error("the tree has no kernel (boot/vmlinuz-*), the copy would not boot; {hint}")]
+    NoKernel {
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The copy would not boot.
+    #[error(transparent)]
+    Grub(#[from] grub::GrubError),
 }
 
 impl PackageError {
@@ -119,6 +130,17 @@ impl PackageError {
             Self::Pattern { .. } => Exit::Usage,
             _ => Exit::Packages,
         }
+    }
+}
+
+/// Runs one of `package`'s commands.
+///
+/// # Errors
+/// See [`PackageError`].
+pub fn obey(package: &Package) -> Result<(), PackageError> {
+    match package {
+        Package::Create(options) => create::run(options),
+        Package::Grub { out, format } => create::run_grub(out, *format),
     }
 }
 

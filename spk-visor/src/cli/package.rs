@@ -17,6 +17,7 @@ const THREADS_MAX: u32 = 256;
 
 const HELP: &str = "\
 Usage: spk-visor package create NAME [OPTIONS]
+       spk-visor package grub [-o DIR] [--format xz|zst]
 
 Makes the package NAME of a running Linux, to be deployed onto other machines. NAME is smechvisor-base for a system
 with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
@@ -37,6 +38,9 @@ is left out, and why, is told at the end. A file that cannot be read stops every
   --help               this text
 
 The same tree gives the same package, byte for byte.
+
+`package grub` makes the package bootloader-grub of the GRUB that is installed here (Debian: grub-efi-amd64-bin,
+grub-pc-bin). A system that was deployed has it in it already.
 
 ";
 
@@ -86,6 +90,13 @@ pub struct Create {
 pub enum Package {
     /// `package create`.
     Create(Create),
+    /// `package grub`.
+    Grub {
+        /// Where the package goes.
+        out: PathBuf,
+        /// How it is compressed.
+        format: Format,
+    },
 }
 
 /// What `deploy-system-img-copy --live` was told beside the rest.
@@ -127,24 +138,27 @@ pub fn live_option(live: &mut Live, name: &str, parser: &mut Parser) -> Result<b
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut is_create = false;
-    let mut name = None;
+    let (mut word, mut name) = (None, None);
     let mut tree = Tree::default();
     let mut out = PathBuf::from(PACKAGES_DIR);
     let (mut format, mut threads, mut report) = (Format::Xz, None, None);
     while let Some(argument) = next(parser, COMMAND)? {
+        let is_create = word == Some(Word::Create);
         match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(word) if !is_create && word == "create" => is_create = true,
-            Argument::Value(word) if is_create && name.is_none() => {
-                name = Some(read_name(&word.to_string_lossy())?)
+            Argument::Value(value) if word.is_none() && value == "create" => {
+                word = Some(Word::Create);
+            }
+            Argument::Value(value) if word.is_none() && value == "grub" => word = Some(Word::Grub),
+            Argument::Value(value) if is_create && name.is_none() => {
+                name = Some(read_name(&value.to_string_lossy())?);
             }
             Argument::Option(option) => match option.as_str() {
                 "o" | "output" => out = value(parser, COMMAND)?.into(),
                 "format" => format = read_format(&text(parser, COMMAND)?)?,
-                "threads" => threads = Some(read_threads(&text(parser, COMMAND)?)?),
-                "report" => report = Some(value(parser, COMMAND)?.into()),
-                _ if tree_option(&mut tree, &option, parser, COMMAND)? => {}
+                "threads" if is_create => threads = Some(read_threads(&text(parser, COMMAND)?)?),
+                "report" if is_create => report = Some(value(parser, COMMAND)?.into()),
+                _ if is_create && tree_option(&mut tree, &option, parser, COMMAND)? => {}
                 _ => return Err(unexpected(COMMAND, Argument::Option(option))),
             },
             other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
@@ -154,17 +168,25 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         command: COMMAND,
         what,
     };
-    if !is_create {
-        return Err(missing("a command of its own: create"));
-    }
-    Ok(Command::Package(Package::Create(Create {
-        name: name.ok_or(missing("the NAME of the package"))?,
-        tree,
-        out,
-        format,
-        threads,
-        report,
-    })))
+    let package = match word.ok_or(missing("a command of its own: create or grub"))? {
+        Word::Grub => Package::Grub { out, format },
+        Word::Create => Package::Create(Create {
+            name: name.ok_or(missing("the NAME of the package"))?,
+            tree,
+            out,
+            format,
+            threads,
+            report,
+        }),
+    };
+    Ok(Command::Package(package))
+}
+
+/// The commands of `package`. Their options come behind them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Create,
+    Grub,
 }
 
 /// With or without its suffix, which the format decides.
@@ -257,6 +279,8 @@ mod tests {
             ("package", "create"),
             ("package create", "NAME"),
             ("package make x", "make"),
+            ("package grub x", "\"x\""),
+            ("package grub --root /", "--root"),
             ("package create -x", "-x"),
             ("package create a/b", "a/b"),
             ("package create a b", "\"b\""),

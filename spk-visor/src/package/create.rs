@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -10,11 +11,11 @@ use std::time::Instant;
 
 use rustix::fs::fstatvfs;
 
-use super::compress::{Counting, Encoder, default_threads};
+use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};
 use super::pack::{self, Job, Seen};
 use super::report::{Report, Total, shown};
-use super::{PackageError, job};
+use super::{PackageError, grub, job, node};
 use crate::cli::package::Create;
 use crate::packages::BASE;
 use crate::progress::{Rate, size};
@@ -88,6 +89,29 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
     Ok(())
 }
 
+/// Makes the package of this machine's GRUB.
+///
+/// # Errors
+/// GRUB is not installed, or the package cannot be written.
+pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
+    let bytes = grub::package(format)?;
+    let name = format!("{}{}", grub::NAME, format.suffix());
+    let root = node::open_root(Path::new("/")).map_err(|error| PackageError::Root {
+        path: "/".into(),
+        source: error.into(),
+    })?;
+    let (output, mut file) = Output::create(out, &name, &root)?;
+    file.write_all(&bytes).map_err(PackageError::Write)?;
+    let path = output.path().to_owned();
+    output.finish(&file)?;
+    Screen::stdout().say(&format!(
+        "{} in {}",
+        size(bytes.len() as f64),
+        path.display()
+    ));
+    Ok(())
+}
+
 /// Runs the tree through the encoder into the file, and gives it back with every byte in it.
 fn compressed(
     options: &Create,
@@ -120,7 +144,8 @@ fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
     }
     if !total.has_grub {
         screen.say(
-            "look      GRUB's images (usr/lib/smechvisor/grub) are not in it: it is deployed together with a package bootloader-grub",
+            "look      GRUB's images (usr/lib/smechvisor/grub) are not in it: it is deployed together with a package bootloader-grub; \
+             spk-visor package grub makes one",
         );
     }
 }

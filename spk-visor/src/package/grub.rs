@@ -1,0 +1,215 @@
+//! The package `bootloader-grub` from the GRUB of this machine: for nodes that were not deployed by us and have no images of
+//! their own yet.
+//!
+//! As `systems/grub/make` does it, with the same modules: `grub-mkimage` puts everything GRUB needs into one image for UEFI and
+//! one for BIOS, so the target's ESP holds no modules. The images go where `install` looks for them.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use thiserror::Error;
+
+use super::compress::{Encoder, Format};
+use super::tar::{self, Kind, Member};
+
+/// The package's name.
+pub const NAME: &str = "bootloader-grub";
+/// Where `install` looks for the images.
+pub const DIRECTORY: &str = "usr/lib/smechvisor/grub";
+/// Its files.
+pub const IMAGES: [&str; 3] = ["grubx64.efi", "boot.img", "core.img"];
+/// Where distributions keep GRUB's parts, and what they call the program.
+const PARTS: &str = "/usr/lib/grub";
+const PROGRAMS: [&str; 2] = ["grub-mkimage", "grub2-mkimage"];
+/// A part of each platform, and the package of Debian that has it.
+const NEEDED: [(&str, &str); 3] = [
+    ("x86_64-efi/kernel.img", "grub-efi-amd64-bin"),
+    ("i386-pc/kernel.img", "grub-pc-bin"),
+    ("i386-pc/boot.img", "grub-pc-bin"),
+];
+/// What the generated grub.cfg may use.
+const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile search search_fs_uuid search_label serial terminal \
+    terminfo loadenv test true reboot halt minicmd ls cat sleep";
+const EFI: &str = "efi_gop efi_uga all_video efifwsetup";
+const BIOS: &str = "biosdisk all_video";
+/// From LBA 34 to the first MiB: the room for core.img (`disk-layout.md` 4).
+const CORE_MAX: usize = 1_048_576 - 34 * 512;
+
+/// Why there are no images.
+#[derive(Debug, Error)]
+pub enum GrubError {
+    /// GRUB, or one of its platforms, is not installed.
+    #[error(
+        "GRUB of this machine lacks {}; install it (Debian: {package}), or give a package {NAME} with --packages DIR", path.display()
+    )]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+        /// Which package has it.
+        package: &'static str,
+    },
+    /// The program does not run.
+    #[error("running {program}")]
+    Run {
+        /// Which.
+        program: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// It ran and failed.
+    #[error("{program} failed: {text}")]
+    Failed {
+        /// Which.
+        program: &'static str,
+        /// What it said.
+        text: String,
+    },
+    /// A part cannot be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The image for BIOS is too large for its place on the disk.
+    #[error("GRUB's core.img has {len} bytes; there is room for {CORE_MAX}")]
+    Large {
+        /// Its length.
+        len: usize,
+    },
+    /// No memory.
+    #[error("packing GRUB's images")]
+    Pack(#[source] io::Error),
+}
+
+/// The package's bytes.
+///
+/// # Errors
+/// See [`GrubError`].
+pub fn package(format: Format) -> Result<Vec<u8>, GrubError> {
+    let parts = Path::new(PARTS);
+    for (part, package) in NEEDED {
+        let path = parts.join(part);
+        if !path.is_file() {
+            return Err(GrubError::Missing { path, package });
+        }
+    }
+    let efi = image("x86_64-efi", "/EFI/smechvisor", EFI)?;
+    // `(,gpt1)`: partition 1, the ESP, of whichever disk the firmware booted.
+    let core = image("i386-pc", "(,gpt1)/EFI/smechvisor", BIOS)?;
+    if core.len() > CORE_MAX {
+        return Err(GrubError::Large { len: core.len() });
+    }
+    let path = parts.join("i386-pc/boot.img");
+    let boot = std::fs::read(&path).map_err(|source| GrubError::Read { path, source })?;
+    archive([efi, boot, core], format).map_err(GrubError::Pack)
+}
+
+/// One image with all its modules, from standard output.
+fn image(platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
+    let run = |program: &'static str| {
+        Command::new(program)
+            .args(["-O", platform, "-p", prefix])
+            .args(SHARED.split_whitespace().chain(modules.split_whitespace()))
+            .stdin(Stdio::null())
+            .output()
+            .map(|output| (program, output))
+            .map_err(|source| (program, source))
+    };
+    let [first, second] = PROGRAMS;
+    let ran = match run(first) {
+        Err((_, error)) if error.kind() == io::ErrorKind::NotFound => run(second),
+        result => result,
+    };
+    match ran {
+        Ok((_, output)) if output.status.success() => Ok(output.stdout),
+        Ok((program, output)) => Err(GrubError::Failed {
+            program,
+            text: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
+        Err((_, error)) if error.kind() == io::ErrorKind::NotFound => Err(GrubError::Missing {
+            path: first.into(),
+            package: "grub-common",
+        }),
+        Err((program, source)) => Err(GrubError::Run { program, source }),
+    }
+}
+
+/// Files only: the directories on the way are made by the target, or stay as they are.
+fn archive(images: [Vec<u8>; 3], format: Format) -> io::Result<Vec<u8>> {
+    let mut out = Encoder::new(Vec::new(), format, 1)?;
+    let mut named: Vec<_> = IMAGES.into_iter().zip(images).collect();
+    named.sort_unstable();
+    for (name, contents) in named {
+        let path = format!("{DIRECTORY}/{name}");
+        let len = contents.len() as u64;
+        let member = Member {
+            path: path.as_bytes(),
+            kind: Kind::File { len },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: (0, 0),
+            xattrs: &[],
+        };
+        tar::write_header(&mut out, &member)?;
+        out.write_all(&contents)?;
+        tar::write_padding(&mut out, len)?;
+    }
+    tar::write_end(&mut out)?;
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BIOS, EFI, Format, SHARED, archive, package};
+    use install::decode::{DecodeLimits, decode};
+    use install::unpack::{UnpackLimits, check};
+
+    const LIMITS: DecodeLimits = DecodeLimits {
+        memory_bytes: 16 << 20,
+        threads: 1,
+        output_cap: 1 << 26,
+    };
+
+    #[test]
+    fn the_images_are_made_of_the_same_modules_everywhere() {
+        let script = include_str!("../../../systems/grub/make");
+        let list = |name: &str| {
+            let start = script.find(&format!("{name}=(")).unwrap() + name.len() + 2;
+            let text = &script[start..];
+            let text = &text[..text.find(')').unwrap()];
+            text.split_whitespace().collect::<Vec<_>>()
+        };
+        for (name, modules) in [("shared", SHARED), ("efi", EFI), ("bios", BIOS)] {
+            assert_eq!(list(name), modules.split_whitespace().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_target_takes_the_archive() {
+        let images = [vec![1; 1000], vec![2; 512], vec![3; 70_000]];
+        let bytes = archive(images, Format::QuickZst).unwrap();
+        let tar = decode(&bytes[..], LIMITS).unwrap();
+        let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
+        assert_eq!((unpacked.entries, unpacked.content_bytes), (3, 71_512));
+    }
+
+    #[test]
+    fn grub_of_this_machine_becomes_a_package_or_says_what_is_missing() {
+        match package(Format::Zst) {
+            Ok(bytes) => {
+                let tar = decode(&bytes[..], LIMITS).unwrap();
+                let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
+                assert_eq!(unpacked.entries, 3);
+                assert!(
+                    package(Format::Zst).unwrap() == bytes,
+                    "the same bytes again"
+                );
+            }
+            Err(error) => assert!(error.to_string().contains("--packages DIR"), "{error}"),
+        }
+    }
+}

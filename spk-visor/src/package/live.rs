@@ -1,0 +1,325 @@
+//! `deploy-system-img-copy --live`: a tree becomes a package while it is sent; nothing is stored on this machine.
+//!
+//! In: what to pack. Out: items for a deploy, the system and, where the tree has no images of GRUB, a package of those. Packing
+//! begins with the first chunk that is asked for, in a thread of its own, and never runs ahead by more than a pipe: the target
+//! is paired and has a disk before this machine's disk is read.
+
+use std::io::{self, BufWriter, Cursor, Read};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+
+use install::pipe::{self, Reader, Writer};
+use wire::manifest::CHUNK_SIZE_DEFAULT;
+use wire::stream::PackageName;
+
+use super::compress::{Encoder, Format, default_threads};
+use super::pack::{self, Job};
+use super::report::Report;
+use super::{PackageError, grub, job, node};
+use crate::chain;
+use crate::cli::package::Live as Options;
+use crate::packages::BASE;
+use crate::source::live::Live;
+
+/// Between the packer and the sender, in bytes.
+const PIPE_BYTES: usize = 1 << 20;
+/// The link is what is waited for: at this format one processor packs faster than 1 Gbit/s takes it.
+const FORMAT: Format = Format::QuickZst;
+
+/// The items of a live deploy, in the order of sending. `has_packages` says that others follow, which may bring kernel and GRUB.
+///
+/// # Errors
+/// The tree is not there, or the target would refuse what it becomes: that is told before anything is sent.
+pub fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, PackageError> {
+    let job = job(&options.tree)?;
+    let has_grub = has_all(&job, grub::DIRECTORY, |names| {
+        grub::IMAGES.iter().all(|image| names.contains(image))
+    });
+    if !has_packages {
+        require_kernel(&job)?;
+    }
+    let loader = match has_grub || has_packages {
+        true => None,
+        false => Some(grub::package(FORMAT)?),
+    };
+    let threads = options.threads.unwrap_or_else(default_threads);
+    let (lines, notes) = mpsc::channel();
+    let packing = Packing::Waiting(Box::new(Start {
+        job,
+        threads,
+        lines,
+    }));
+    let mut items = vec![Live::new(
+        name(BASE)?,
+        CHUNK_SIZE_DEFAULT,
+        Box::new(packing),
+        notes,
+    )];
+    if let Some(bytes) = loader {
+        let stream = Box::new(Cursor::new(bytes));
+        items.push(Live::new(
+            name(grub::NAME)?,
+            CHUNK_SIZE_DEFAULT,
+            stream,
+            mpsc::channel().1,
+        ));
+    }
+    Ok(items)
+}
+
+fn name(package: &str) -> Result<PackageName, PackageError> {
+    PackageName::parse(format!("{package}{}", FORMAT.suffix()).as_bytes())
+        .map_err(|error| PackageError::Write(io::Error::other(error)))
+}
+
+/// Whether the names in a directory of the tree, on a file system that is packed, are what is needed.
+fn has_all(job: &Job, path: &str, is_enough: impl Fn(&[&str]) -> bool) -> bool {
+    let Ok(dir) = node::open_beneath(job.root.as_fd(), path.as_bytes()) else {
+        return false;
+    };
+    let Ok(names) = node::Names::read(dir.as_fd()) else {
+        return false;
+    };
+    let names: Vec<&str> = names
+        .iter()
+        .filter_map(|name| std::str::from_utf8(name).ok())
+        .collect();
+    is_enough(&names)
+}
+
+/// The copy needs a kernel; where `/boot` is not packed, the way to have it packed is told.
+fn require_kernel(job: &Job) -> Result<(), PackageError> {
+    let root = node::look_at(job.root.as_fd());
+    let boot = node::look(job.root.as_fd(), b"boot");
+    let is_elsewhere = match (&root, &boot) {
+        (Ok(root), Ok(boot)) => {
+            !boot.is_beside(root) && !job.mounts.iter().any(|path| path == b"boot")
+        }
+        _ => false,
+    };
+    if is_elsewhere {
+        return Err(PackageError::NoKernel {
+            hint: "/boot is a file system of its own: --include-mount /boot packs it too",
+        });
+    }
+    let is_kernel = |name: &&str| name.starts_with("vmlinuz-");
+    match has_all(job, "boot", |names| names.iter().any(is_kernel)) {
+        true => Ok(()),
+        false => Err(PackageError::NoKernel {
+            hint: "a package with one can be given with --packages DIR",
+        }),
+    }
+}
+
+/// What a packing needs.
+struct Start {
+    job: Job,
+    threads: u32,
+    lines: Sender<String>,
+}
+
+/// A package's bytes as they are made.
+enum Packing {
+    /// Nobody has asked yet.
+    Waiting(Box<Start>),
+    /// A thread makes them.
+    Running(Reader, Option<JoinHandle<Result<(), PackageError>>>),
+    /// All were given, or the reason why not.
+    Over,
+}
+
+impl Packing {
+    fn begin(start: Start) -> io::Result<Self> {
+        let (writer, reader) = pipe::pipe(PIPE_BYTES);
+        let packing = thread::Builder::new()
+            .name("pack".to_owned())
+            .spawn(move || run(start, writer))?;
+        Ok(Packing::Running(reader, Some(packing)))
+    }
+}
+
+impl Read for Packing {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Packing::Waiting(_) = self
+            && let Packing::Waiting(start) = std::mem::replace(self, Packing::Over)
+        {
+            *self = Packing::begin(*start)?;
+        }
+        let Packing::Running(reader, packing) = self else {
+            return Ok(0);
+        };
+        let read = reader.read(into);
+        if matches!(read, Ok(count) if count > 0) {
+            return read;
+        }
+        // The end, or a break: the thread knows which, and why.
+        let ended = packing.take().map(JoinHandle::join);
+        *self = Packing::Over;
+        match ended {
+            Some(Ok(Ok(()))) => read,
+            Some(Ok(Err(error))) => Err(io::Error::other(chain(&error))),
+            _ => Err(io::Error::other("the packing thread is gone")),
+        }
+    }
+}
+
+/// Packs everything into the pipe. When it fails the pipe breaks, so that the beginning is never taken for the whole.
+fn run(start: Start, out: Writer) -> Result<(), PackageError> {
+    let Start {
+        job,
+        threads,
+        lines,
+    } = start;
+    let told = lines.clone();
+    // A deploy that has ended reads no more lines; the pipe tells that it is over.
+    let mut report = Report::new(None, Box::new(move |line| drop(told.send(line.to_owned()))));
+    let encoder = Encoder::new(out, FORMAT, threads).map_err(PackageError::Encoder)?;
+    let mut plain = BufWriter::with_capacity(256 << 10, encoder);
+    let total = pack::pack(&job, &mut plain, &mut report, &mut |_| {})?;
+    let encoder = plain
+        .into_inner()
+        .map_err(|error| PackageError::Write(error.into_error()))?;
+    // Before the end: whoever has read it asks for these.
+    for line in report.to_string().lines() {
+        let _ = lines.send(line.to_owned());
+    }
+    let _ = lines.send(total.to_string());
+    let out = encoder.finish().map_err(PackageError::Write)?;
+    out.finish().map_err(PackageError::Write)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Packing, Start, run, start};
+    use crate::cli::package::{Live as Options, Tree};
+    use crate::package::PackageError;
+    use crate::source::Item;
+    use install::decode::{DecodeLimits, decode};
+    use install::pipe::pipe;
+    use install::unpack::{UnpackLimits, check};
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("live-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Dir(path)
+        }
+
+        fn put(&self, path: &str) {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+
+        fn options(&self) -> Options {
+            Options {
+                tree: Tree {
+                    root: self.0.clone(),
+                    ..Tree::default()
+                },
+                threads: Some(1),
+            }
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0); // Nothing depends on it.
+        }
+    }
+
+    #[test]
+    fn a_tree_with_everything_is_one_item_that_a_target_takes() {
+        let dir = Dir::new("whole");
+        for path in [
+            "boot/vmlinuz-1",
+            "usr/lib/smechvisor/grub/grubx64.efi",
+            "usr/lib/smechvisor/grub/boot.img",
+            "usr/lib/smechvisor/grub/core.img",
+            "etc/machine-id",
+        ] {
+            dir.put(path);
+        }
+        let items = start(&dir.options(), false).unwrap();
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].name(), "smechvisor-base.tar.zst");
+        let chunk = items[0].chunk(0).unwrap();
+        assert!(chunk.is_last);
+        let limits = DecodeLimits {
+            memory_bytes: 16 << 20,
+            threads: 1,
+            output_cap: 1 << 20,
+        };
+        let tar = decode(&chunk.bytes[..], limits).unwrap();
+        let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
+        assert_eq!(unpacked.content_bytes, 4);
+        let notes = items[0].notes().join("\n");
+        assert!(notes.contains("/etc/machine-id"), "{notes}");
+    }
+
+    #[test]
+    fn what_the_target_would_refuse_is_told_before_anything_is_sent() {
+        let dir = Dir::new("bare");
+        dir.put("boot/config-1");
+        assert!(matches!(
+            start(&dir.options(), false),
+            Err(PackageError::NoKernel { .. })
+        ));
+        assert_eq!(
+            start(&dir.options(), true).unwrap().len(),
+            1,
+            "others follow"
+        );
+        dir.put("boot/vmlinuz-1");
+        match start(&dir.options(), false) {
+            Ok(items) => assert_eq!(items[1].name(), "bootloader-grub.tar.zst"),
+            Err(error) => assert!(matches!(error, PackageError::Grub(_)), "{error}"),
+        }
+    }
+
+    #[test]
+    fn a_packing_that_fails_is_an_error_with_its_reason_and_never_the_end() {
+        let (mut writer, reader) = pipe(1 << 10);
+        let failing = std::thread::spawn(move || {
+            writer.write_all(b"half").unwrap();
+            Err(PackageError::TooMany { most: 7 })
+        });
+        let mut packing = Packing::Running(reader, Some(failing));
+        let mut got = Vec::new();
+        let error = packing.read_to_end(&mut got).unwrap_err();
+        assert!(error.to_string().contains("more than 7 entries"), "{error}");
+    }
+
+    #[test]
+    fn a_deploy_that_is_given_up_ends_the_packing() {
+        let dir = Dir::new("given-up");
+        let noise: Vec<u8> = (0..9_000_000_u32)
+            .map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        fs::write(dir.0.join("noise"), noise).unwrap();
+        let job = crate::package::job(&dir.options().tree).unwrap();
+        let (lines, _notes) = mpsc::channel();
+        let (writer, reader) = pipe(1 << 10);
+        let threads = 1;
+        let packing = std::thread::spawn(move || {
+            run(
+                Start {
+                    job,
+                    threads,
+                    lines,
+                },
+                writer,
+            )
+        });
+        drop(reader);
+        let error = packing.join().unwrap().unwrap_err();
+        assert!(matches!(error, PackageError::Write(_)), "{error}");
+    }
+}
