@@ -166,6 +166,7 @@ impl<'a> Intake<'a> {
             reported: &mut self.reported,
         };
         let (root, unpack_limits, unpacked) = (self.root, &unpack_limits, &self.unpacked);
+        let observer = self.observer;
         let result = thread::scope(|scope| {
             let named = |name: &str| thread::Builder::new().name(name.to_owned());
             let pumping =
@@ -173,6 +174,9 @@ impl<'a> Intake<'a> {
             let decoding = named("decode")
                 .spawn_scoped(scope, move || decode_into(compressed_out, tar_in, limits))?;
             let result = unpack::unpack(tar_out, root, unpack_limits, unpacked);
+            if result.is_err() {
+                observer.event(Event::Abandoned); // or the pump might wait for bytes that nobody wants
+            }
             // A stage that panicked did not finish its pipe; the unpacker has seen that as an error.
             let whole = decoding.join().unwrap_or(false) & pumping.join().unwrap_or(false);
             Ok((result, whole))

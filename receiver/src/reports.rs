@@ -92,6 +92,8 @@ struct State {
     /// Number of the connection in use; a thread that serves another one ends.
     connection: u64,
     is_connected: bool,
+    /// The deploy has failed: no more chunks are wanted.
+    is_abandoned: bool,
 }
 
 impl State {
@@ -152,6 +154,7 @@ impl Default for Reports {
                     last_word: None,
                     connection: 0,
                     is_connected: false,
+                    is_abandoned: false,
                 }),
                 changed: Condvar::new(),
             }),
@@ -195,6 +198,12 @@ impl Reports {
         self.progress(|now| now.next = next);
     }
 
+    /// Has the deploy failed, though its error has not come yet?
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.lock().is_abandoned
+    }
+
     /// A line for the person at the donor.
     pub fn line(&self, level: Level, text: &str) {
         self.shared.lock().line(level, text);
@@ -221,6 +230,7 @@ impl Reports {
                 (now.received_bytes, now.unpacked_bytes) = (*bytes, *unpacked_bytes);
             }),
             Event::Warning(text) => self.line(Level::Warning, text),
+            Event::Abandoned => self.shared.lock().is_abandoned = true,
         }
     }
 

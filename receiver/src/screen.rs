@@ -84,6 +84,7 @@ impl Observer for Narrator<'_> {
                 }
             }
             Event::Warning(text) => self.screen.warning(&text),
+            Event::Abandoned => {} // its error is shown soon
         }
     }
 }

@@ -31,6 +31,9 @@ const ORDER: Duration = Duration::from_secs(10);
 /// How long it waits for a donor whose connection broke before it had heard of success.
 const RETURN: Duration = Duration::from_secs(30);
 
+/// How long a donor is waited for before the deploy itself is looked at again.
+const TURN: Duration = Duration::from_secs(5);
+
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
 enum Fault {
@@ -291,7 +294,17 @@ impl ChunkSource for Supply<'_, '_> {
                     ),
                 );
                 self.lobby.door.show(self.lobby.screen);
-                self.rejoin(None)?;
+                // In turns: nobody can be waited for any more once the deploy itself has failed.
+                while !self.rejoin(Some(Instant::now() + TURN))? {
+                    if self.reports.is_abandoned() {
+                        return Err(ChunkError {
+                            what: "waiting for the donor to come back to a deploy that has failed"
+                                .to_owned(),
+                            outcome: Outcome::Retry,
+                            source: None,
+                        });
+                    }
+                }
             }
             match self.receive(buf) {
                 Ok(is_last) => return Ok(is_last),

@@ -414,6 +414,27 @@ fn a_package_that_does_not_unpack_is_told_with_its_reasons() {
 }
 
 #[test]
+fn a_deploy_that_fails_while_its_donor_is_away_does_not_wait_for_it() {
+    let target = Target::new("abandoned");
+    let mut packages = fakes::system(900_000);
+    packages[0].1[200_000..].fill(0xFF); // a kind of block that zstd has not
+    let corrupt = Image::new(&packages, "1");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, skip) = read_screen(lines, 0);
+        let mut donor = pair(plug, (&code, &secret));
+        donor.offer(&corrupt);
+        donor
+            .send(&corrupt, START, Next { file: 0, chunk: 8 })
+            .unwrap();
+        drop(donor);
+        let (at, line) = lines.wait_for(skip, "smv failed: ");
+        assert!(line.contains("decoding"), "{line}");
+        finish(plug, lines, at);
+    });
+    assert_installed(&target, &deployed.unwrap());
+}
+
+#[test]
 fn an_unsigned_image_is_refused_where_a_signature_is_demanded() {
     let (mut target, image) = (Target::new("unsigned"), image());
     // minisign's own example of a public key.
