@@ -2,6 +2,8 @@
 //! of its own.
 
 pub mod deploy;
+pub mod keys;
+pub mod manifest;
 pub mod package;
 pub mod receive;
 
@@ -27,6 +29,10 @@ pub enum Command {
     Receive(Receive),
     /// `package`.
     Package(package::Package),
+    /// `keys`.
+    Keys(keys::Keys),
+    /// `manifest`.
+    Manifest(manifest::Manifest),
     /// A command that exists to be refused.
     Refused(Sealed),
 }
@@ -124,6 +130,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         Some("version") => print_only(&mut parser, "version", help::version()),
         Some(deploy::COMMAND) => deploy::parse(&mut parser),
         Some(receive::COMMAND) => receive::parse(&mut parser),
+        Some(keys::COMMAND) => keys::parse(&mut parser),
+        Some(manifest::COMMAND) => manifest::parse(&mut parser),
         Some(package::COMMAND) => package::parse(&mut parser),
         Some("system-install" | "userland-install") => {
             Ok(refused(&mut parser, Sealed::Install, help::sealed()))

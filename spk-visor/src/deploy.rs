@@ -16,7 +16,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use session::keys::KeysError;
 use thiserror::Error;
 use wire::code::Code;
 
@@ -26,6 +25,7 @@ use crate::cli::deploy::Trust;
 use crate::discovery::DiscoveryError;
 use crate::event::{About, Event};
 use crate::exit::Exit;
+use crate::keys::KeysCommandError;
 use crate::offer::{Directory, OfferError};
 use crate::packages::Packages;
 use crate::screen::Screen;
@@ -55,21 +55,8 @@ pub enum DeployError {
     #[error(transparent)]
     Secrets(#[from] SecretsError),
     /// There are no keys to pair with.
-    #[error("reading the keys in {}", path.display())]
-    ReadKeys {
-        /// Where.
-        path: PathBuf,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// They are none of a donor.
-    #[error("using the keys in {}", path.display())]
-    Keys {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong.
-        source: KeysError,
-    },
+    #[error(transparent)]
+    Keys(#[from] KeysCommandError),
     /// `--all` was not confirmed.
     #[error(
         "nobody said yes to deploying onto {} machines; --yes says it beforehand",
@@ -100,9 +87,7 @@ impl DeployError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Log { .. } | Self::ReadKeys { .. } | Self::Keys { .. } | Self::NotSure { .. } => {
-                Exit::Usage
-            }
+            Self::Log { .. } | Self::Keys(_) | Self::NotSure { .. } => Exit::Usage,
             Self::Offer(error) => error.exit(),
             Self::Secrets(error) => error.exit(),
             Self::Discovery(error) => error.exit(),

@@ -10,8 +10,10 @@ spk-visor - puts an operating system onto a bare machine over the network
 Usage: spk-visor COMMAND [OPTIONS]
 
   deploy-system-img-copy CODE   send the packages of this machine to the machine that shows CODE
-  package create NAME           make a package of this running Linux
   receive-deploy                be such a machine, on a running Linux
+  package create NAME           make a package of this running Linux
+  manifest                      list, sign and check packages
+  keys                          keys for machines that are deployed without a person at them
   entire-system-upgrade         not in this version
   help, about, version          this text; what it is; which one
   system-install, userland-install

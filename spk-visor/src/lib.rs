@@ -14,6 +14,8 @@ pub mod hash;
 pub mod help;
 pub mod json;
 pub mod kernel_net;
+pub mod keys;
+pub mod manifest;
 pub mod offer;
 pub mod package;
 pub mod packages;
@@ -57,6 +59,14 @@ fn obey(command: Command) -> Exit {
             Err(error) => fail(&error, error.exit()),
         },
         Command::Package(package) => match package::obey(&package) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, error.exit()),
+        },
+        Command::Keys(keys) => match keys::run(&keys, &mut io::stdout()) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, error.exit()),
+        },
+        Command::Manifest(command) => match manifest::run(&command, &mut io::stdout()) {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, error.exit()),
         },

@@ -1,7 +1,7 @@
 //! Which arguments mean what, and which are refused.
 
 use super::deploy::{PACKAGES_DIR, Trust};
-use super::{Command, Deploy, Sealed, UsageError, parse};
+use super::{Command, Deploy, Sealed, UsageError, keys, manifest, parse};
 use std::time::Duration;
 use wire::code::Code;
 use wire::message::After;
@@ -141,6 +141,8 @@ fn every_command_explains_itself() {
         "userland-install",
         "entire-system-upgrade",
         "help",
+        "keys",
+        "manifest",
     ] {
         assert!(
             printed(&format!("{command} --help")).contains("  6  packages unusable\n"),
@@ -198,5 +200,34 @@ fn wrong_arguments_are_named() {
         let error = read(line).expect_err(line);
         let text = crate::chain(&error);
         assert!(text.contains(word), "{line}: {text}");
+    }
+}
+
+#[test]
+fn keys_and_manifests_are_read() {
+    let new = keys::Keys::New {
+        name: "rack".into(),
+    };
+    assert_eq!(read("keys new rack").unwrap(), Command::Keys(new));
+    let verify = manifest::Manifest::Verify {
+        dir: "/d".into(),
+        trust: "k.pub".into(),
+        floor: Some(7),
+    };
+    let line = "manifest verify /d --trust k.pub --floor 7";
+    assert_eq!(read(line).unwrap(), Command::Manifest(verify));
+    for (line, word) in [
+        ("keys", "new NAME"),
+        ("keys new", "NAME"),
+        ("keys burn x", "burn"),
+        ("manifest create", "DIR"),
+        ("manifest sign /d", "--key"),
+        ("manifest verify /d", "--trust"),
+        ("manifest create /d --key k", "--key"),
+        ("manifest create /d --counter x", "--counter"),
+        ("manifest create /d --keyset 4294967296", "2^32"),
+    ] {
+        let error = read(line).expect_err(line);
+        assert!(crate::chain(&error).contains(word), "{line}: {error}");
     }
 }

@@ -2,14 +2,10 @@
 //!
 //! In: options and an opened directory. Out: every target served, and one exit code.
 
-use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::path::Path;
 
 use session::Credential;
-use session::keys::{self, PinnedKeys};
 use wire::code::Code;
-use wire::message::End;
 
 use super::{DeployError, each, hashing};
 use crate::board::Board;
@@ -20,6 +16,7 @@ use crate::discovery::{Listener, Watch};
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::hash;
+use crate::keys;
 use crate::offer::{self, Directory, Offer};
 use crate::secrets;
 
@@ -128,31 +125,12 @@ fn credentials(options: &Deploy, codes: &[Code]) -> Result<Vec<Credential>, Depl
             Ok(secrets.into_iter().map(Credential::Secret).collect())
         }
         Trust::Pinned(path) => {
-            let keys = read_keys(path)?;
+            let keys = keys::read_donors(path)?;
             Ok(vec![Credential::Pinned(keys); codes.len()])
         }
         // Never comes here; and nobody could be paired with nothing.
         Trust::Legacy => Ok(Vec::new()),
     }
-}
-
-fn read_keys(path: &Path) -> Result<PinnedKeys, DeployError> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| {
-            file.take(keys::FILE_MAX as u64 + 1)
-                .read_to_string(&mut text)
-        })
-        .map_err(|source| DeployError::ReadKeys {
-            path: path.to_owned(),
-            source,
-        })?;
-    PinnedKeys::parse(&text)
-        .and_then(|keys| keys.for_end(End::Donor))
-        .map_err(|source| DeployError::Keys {
-            path: path.to_owned(),
-            source,
-        })
 }
 
 fn tell<W: Write, E: Write>(offer: &Offer, board: &mut Board<W, E>) {

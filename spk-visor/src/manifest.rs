@@ -1,0 +1,309 @@
+//! `manifest`: what a directory of packages holds, written down, signed and checked.
+//!
+//! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature beside it; or whether both are what
+//! a target would take. Files are replaced whole: whoever reads one sees the old or the new.
+
+mod sign;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use install::decode::{self, DecodeError, DecodeLimits};
+use install::trust::{self, ApproveError, Trust, TrustError};
+use install::unpack::{self, UnpackError, UnpackLimits};
+use thiserror::Error;
+use wire::manifest::Unpacked;
+use wire::stream::DATA_MAX;
+
+use crate::cli::manifest::Manifest;
+use crate::exit::Exit;
+use crate::hash;
+use crate::offer::{self, Directory, MANIFEST, OfferError, SIGNATURE, Title};
+use crate::packages::{self, Package};
+use crate::progress::size;
+use crate::utc;
+
+/// Memory for a decoder: what `xz -9` needs, several times.
+const DECODE_BYTES: u64 = 512 << 20;
+
+/// Why there is no manifest, no signature or no trust in it.
+#[derive(Debug, Error)]
+pub enum ManifestCommandError {
+    /// The packages, or a manifest that does not fit them.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// A package that no target could decode.
+    #[error("package {}", path.display())]
+    Decode {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        source: DecodeError,
+    },
+    /// A package that no target would unpack.
+    #[error("package {}", path.display())]
+    Unpack {
+        /// Which.
+        path: PathBuf,
+        /// Which entry and why.
+        source: UnpackError,
+    },
+    /// A file cannot be written.
+    #[error("writing {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// There is no manifest.
+    #[error("there is no {}", path.display())]
+    Missing {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The secret key, or its password.
+    #[error("signing with {}", path.display())]
+    Sign {
+        /// Where the key is.
+        path: PathBuf,
+        /// What minisign says.
+        source: minisign::PError,
+    },
+    /// No public keys.
+    #[error("reading the trusted keys {from:?}")]
+    Trust {
+        /// The file, or the key itself.
+        from: String,
+        /// Why not.
+        source: TrustError,
+    },
+    /// A target with this key would not take it.
+    #[error("{}", path.display())]
+    Approve {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: ApproveError,
+    },
+    /// Standard output is gone.
+    #[error("printing")]
+    Print(#[source] io::Error),
+}
+
+impl ManifestCommandError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Sign { .. } | Self::Trust { .. } => Exit::Usage,
+            _ => Exit::Packages,
+        }
+    }
+}
+
+/// Creates, signs or verifies.
+///
+/// # Errors
+/// See [`ManifestCommandError`].
+pub fn run(manifest: &Manifest, out: &mut dyn Write) -> Result<(), ManifestCommandError> {
+    let text = match manifest {
+        Manifest::Create {
+            dir,
+            version,
+            counter,
+            keyset,
+        } => create(dir, title(version.as_deref(), *counter, *keyset))?,
+        Manifest::Sign { dir, key, password } => sign::sign(dir, key, password.as_deref())?,
+        Manifest::Verify { dir, trust, floor } => verify(dir, trust, *floor)?,
+    };
+    out.write_all(text.as_bytes())
+        .map_err(ManifestCommandError::Print)
+}
+
+/// What was not said is taken from the clock: a later release is a higher one.
+fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
+    let now = utc::source_date();
+    let date = utc::format(now).chars().take(10).collect::<String>();
+    Title {
+        version: version.map_or_else(|| date.replace('-', "."), str::to_owned),
+        counter: counter.unwrap_or(now.as_secs()),
+        keyset,
+    }
+}
+
+fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
+    let found = packages::open(dir).map_err(OfferError::from)?;
+    let (mut files, mut text) = (Vec::new(), String::new());
+    for package in &found.packages {
+        let unpacked = count(package)?;
+        let read = |(_, source)| ManifestCommandError::Read {
+            path: package.path.clone(),
+            source,
+        };
+        rewind(package)?;
+        let chunk_bytes = wire::manifest::CHUNK_SIZE_DEFAULT;
+        let hashed = hash::file(&package.file, chunk_bytes, &mut |_| ()).map_err(read)?;
+        text.push_str(&format!(
+            "{} {} unpacks to {} in {} entries\n",
+            package.name,
+            size(hashed.len_bytes as f64),
+            size(unpacked.size_bytes as f64),
+            unpacked.entries
+        ));
+        files.push(offer::line(package.name.clone(), &hashed, Some(unpacked)));
+    }
+    let manifest = offer::write(&title, &files)?;
+    // The old signature is none of the new manifest's.
+    let signature = dir.join(SIGNATURE);
+    match fs::remove_file(&signature) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(ManifestCommandError::Write {
+                path: signature,
+                source,
+            });
+        }
+        _ => {}
+    }
+    let path = dir.join(MANIFEST);
+    replace(&path, &manifest)?;
+    text.push_str(&format!(
+        "{}: version {} counter {} keyset {}, sha256 {}\n",
+        path.display(),
+        title.version,
+        title.counter,
+        title.keyset,
+        hash::hex(&hash::of(&manifest))
+    ));
+    Ok(text)
+}
+
+/// Unpacks to nowhere, under the rules of a target.
+fn count(package: &Package) -> Result<Unpacked, ManifestCommandError> {
+    let limits = DecodeLimits {
+        memory_bytes: DECODE_BYTES,
+        threads: thread::available_parallelism()
+            .ok()
+            .and_then(|threads| u32::try_from(threads.get()).ok())
+            .unwrap_or(1),
+        output_cap: DATA_MAX,
+    };
+    let path = || package.path.clone();
+    let file = package
+        .file
+        .try_clone()
+        .map_err(|source| ManifestCommandError::Read {
+            path: path(),
+            source,
+        })?;
+    let tar = decode::decode(file, limits).map_err(|source| ManifestCommandError::Decode {
+        path: path(),
+        source,
+    })?;
+    let unpacked =
+        unpack::check(tar, &UnpackLimits::for_memory(DECODE_BYTES)).map_err(|source| {
+            ManifestCommandError::Unpack {
+                path: path(),
+                source,
+            }
+        })?;
+    Ok(Unpacked {
+        size_bytes: unpacked.tar_bytes,
+        // At most ENTRIES_MAX, four million.
+        entries: u32::try_from(unpacked.entries).unwrap_or(u32::MAX),
+    })
+}
+
+fn rewind(package: &Package) -> Result<(), ManifestCommandError> {
+    use std::io::Seek as _;
+    (&package.file)
+        .rewind()
+        .map_err(|source| ManifestCommandError::Read {
+            path: package.path.clone(),
+            source,
+        })
+}
+
+fn verify(dir: &Path, keys: &str, floor: Option<u64>) -> Result<String, ManifestCommandError> {
+    let mut trust = read_trust(keys)?;
+    if let Some(floor) = floor {
+        trust = trust.with_floor(floor);
+    }
+    let directory = Directory::open(dir)?;
+    let path = dir.join(MANIFEST);
+    let Some(listed) = &directory.listed else {
+        return Err(ManifestCommandError::Missing { path });
+    };
+    let hashed = directory.hash(&mut |_| ())?;
+    let chunk_lists: Vec<u8> = hashed
+        .iter()
+        .flat_map(|hashed| hashed.chunks.as_flattened())
+        .copied()
+        .collect();
+    let approved = trust::approve(&listed.manifest, &listed.signature, &chunk_lists, &trust)
+        .map_err(|source| ManifestCommandError::Approve {
+            path: path.clone(),
+            source,
+        })?;
+    Ok(format!(
+        "{}: version {} counter {}, {}, {} packages as listed\n",
+        path.display(),
+        approved.version(),
+        approved.counter(),
+        approved.voucher(),
+        hashed.len()
+    ))
+}
+
+/// A file of keys; or, where there is no such file, a key.
+fn read_trust(from: &str) -> Result<Trust, ManifestCommandError> {
+    /// More than all the keys that are looked through.
+    const KEYS_FILE_MAX: u64 = 64 << 10;
+    let text = match File::open(from) {
+        Ok(file) => io::read_to_string(io::Read::take(file, KEYS_FILE_MAX)).map_err(|source| {
+            ManifestCommandError::Read {
+                path: from.into(),
+                source,
+            }
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => from.to_owned(),
+        Err(source) => {
+            return Err(ManifestCommandError::Read {
+                path: from.into(),
+                source,
+            });
+        }
+    };
+    Trust::parse(&text).map_err(|source| ManifestCommandError::Trust {
+        from: from.to_owned(),
+        source,
+    })
+}
+
+/// Replaces a file by a whole one.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ManifestCommandError> {
+    let failed = |source| ManifestCommandError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let mut file = File::create(&unfinished).map_err(failed)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

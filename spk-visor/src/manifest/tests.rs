@@ -1,0 +1,305 @@
+//! Manifests of real packages, and stock minisign on both sides of a signature.
+//!
+//! `minisign` is needed: without it these tests fail, they are not skipped.
+
+use super::{ManifestCommandError, run};
+use crate::cli::manifest::Manifest;
+use crate::offer::{Directory, MANIFEST, SIGNATURE, prepare};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+struct Dir(PathBuf);
+
+impl Dir {
+    /// Two small packages.
+    fn new(name: &str) -> Self {
+        let dir =
+            std::env::temp_dir().join(format!("spk-visor-manifest-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
+            let mut tar = Command::new("tar")
+                .args(["--create", "--xz", "--file"])
+                .arg(dir.join(package))
+                .args([
+                    "--sort=name",
+                    "--mtime=@0",
+                    "--owner=0",
+                    "--group=0",
+                    "--directory",
+                ])
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+                .arg(if package == "a.tar.xz" {
+                    "main.rs"
+                } else {
+                    "deploy"
+                })
+                .spawn()
+                .unwrap();
+            assert!(tar.wait().unwrap().success());
+        }
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn create(dir: &Dir, counter: u64) -> String {
+    said(&Manifest::Create {
+        dir: dir.0.clone(),
+        version: Some("1.2".into()),
+        counter: Some(counter),
+        keyset: 3,
+    })
+    .unwrap()
+}
+
+fn said(command: &Manifest) -> Result<String, ManifestCommandError> {
+    let mut out = Vec::new();
+    run(command, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn sign(dir: &Dir, key: &Path, password: Option<PathBuf>) -> Result<String, ManifestCommandError> {
+    said(&Manifest::Sign {
+        dir: dir.0.clone(),
+        key: key.to_owned(),
+        password,
+    })
+}
+
+fn verify(dir: &Dir, trust: &str, floor: Option<u64>) -> Result<String, ManifestCommandError> {
+    said(&Manifest::Verify {
+        dir: dir.0.clone(),
+        trust: trust.to_owned(),
+        floor,
+    })
+}
+
+/// Runs stock minisign with this on its standard input.
+fn minisign(args: &[&str], input: &str) -> bool {
+    let mut child = Command::new("minisign")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("minisign is needed; on Debian: apt-get install minisign");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait().unwrap().success()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A key of stock minisign without a password: `.key` and `.pub`.
+fn plain_key(dir: &Dir) -> (PathBuf, PathBuf) {
+    let (secret, public) = (dir.file("plain.key"), dir.file("plain.pub"));
+    assert!(minisign(
+        &["-GWf", "-s", text(&secret), "-p", text(&public)],
+        ""
+    ));
+    (secret, public)
+}
+
+#[test]
+fn a_manifest_is_made_of_the_packages_and_the_same_twice() {
+    let dir = Dir::new("create");
+    let printed = create(&dir, 7);
+    assert!(
+        printed.contains("version 1.2 counter 7 keyset 3, sha256 "),
+        "{printed}"
+    );
+    let first = fs::read_to_string(dir.file(MANIFEST)).unwrap();
+    let lines: Vec<&str> = first.lines().collect();
+    assert_eq!(
+        lines[..6],
+        [
+            "smechvisor-manifest 1",
+            "role os",
+            "product smv-x86_64",
+            "version 1.2",
+            "counter 7",
+            "keyset 3"
+        ]
+    );
+    assert!(lines[7].ends_with(" smechvisor-base.tar.xz") && lines[8].ends_with(" a.tar.xz"));
+    assert_eq!(lines[9], "end 2");
+    // sha256sum(1) agrees, and tar(1) with the length and the number of entries.
+    let fields: Vec<&str> = lines[8].split(' ').collect();
+    let sum = Command::new("sha256sum")
+        .arg(dir.file("a.tar.xz"))
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8(sum.stdout)
+            .unwrap()
+            .starts_with(fields[1])
+    );
+    assert_eq!((fields[3], fields[4]), ("10240", "1"));
+    create(&dir, 7);
+    let second = fs::read_to_string(dir.file(MANIFEST)).unwrap();
+    let without_time = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("created"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(without_time(&first), without_time(&second));
+}
+
+#[test]
+fn stock_minisign_verifies_what_we_sign_and_we_what_it_signs() {
+    let dir = Dir::new("interop");
+    create(&dir, 7);
+    let (secret, public) = plain_key(&dir);
+    let ours = sign(&dir, &secret, None).unwrap();
+    let key = fs::read_to_string(&public).unwrap();
+    let key = key.lines().nth(1).unwrap();
+    assert!(ours.contains(key), "{ours}");
+    let manifest = dir.file(MANIFEST);
+    let check = ["-Vm", text(&manifest), "-p", text(&public)];
+    assert!(minisign(&check, ""));
+    for trust in [text(&public), key] {
+        let printed = verify(&dir, trust, Some(7)).unwrap();
+        assert!(
+            printed.contains("version 1.2 counter 7") && printed.contains("2 packages as listed"),
+            "{printed}"
+        );
+    }
+    fs::remove_file(dir.file(SIGNATURE)).unwrap();
+    assert!(minisign(&["-Sm", text(&manifest), "-s", text(&secret)], ""));
+    verify(&dir, text(&public), None).unwrap();
+}
+
+#[test]
+fn keys_with_a_password_sign_too() {
+    let dir = Dir::new("password");
+    create(&dir, 7);
+    let pair = minisign::KeyPair::generate_encrypted_keypair(Some("correct horse".into())).unwrap();
+    let secret = dir.file("locked.key");
+    fs::write(&secret, pair.sk.to_box(None).unwrap().into_string()).unwrap();
+    fs::write(dir.file("word"), "correct horse\n").unwrap();
+    fs::write(dir.file("wrong"), "battery staple\n").unwrap();
+    let error = sign(&dir, &secret, Some(dir.file("wrong"))).unwrap_err();
+    assert!(crate::chain(&error).contains("Wrong password"), "{error}");
+    sign(&dir, &secret, Some(dir.file("word"))).unwrap();
+    let public = pair.pk.to_base64();
+    verify(&dir, &public, None).unwrap();
+    // Stock minisign takes our signature by the same key.
+    let manifest = dir.file(MANIFEST);
+    assert!(minisign(&["-Vm", text(&manifest), "-P", &public], ""));
+}
+
+#[test]
+fn what_is_not_as_signed_is_refused() {
+    let dir = Dir::new("refused");
+    create(&dir, 7);
+    let (secret, public) = plain_key(&dir);
+    let trust = text(&public);
+    assert!(
+        matches!(
+            verify(&dir, trust, None),
+            Err(ManifestCommandError::Approve { .. })
+        ),
+        "unsigned"
+    );
+    sign(&dir, &secret, None).unwrap();
+    verify(&dir, trust, None).unwrap();
+    assert!(verify(&dir, trust, Some(8)).is_err(), "below the floor");
+    let stranger = minisign::KeyPair::generate_unencrypted_keypair()
+        .unwrap()
+        .pk
+        .to_base64();
+    assert!(verify(&dir, &stranger, None).is_err(), "another key");
+    assert!(verify(&dir, "nonsense", None).is_err());
+
+    let package = dir.file("a.tar.xz");
+    let whole = fs::read(&package).unwrap();
+    let mut changed = whole.clone();
+    changed[100] ^= 1;
+    fs::write(&package, &changed).unwrap();
+    let error = verify(&dir, trust, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a.tar.xz is not the one in MANIFEST: its SHA-256"),
+        "{error}"
+    );
+    fs::write(&package, &whole[..50]).unwrap();
+    let error = verify(&dir, trust, None).unwrap_err();
+    assert!(
+        error.to_string().contains("it has 50 bytes and not"),
+        "{error}"
+    );
+    fs::write(&package, &whole).unwrap();
+
+    let mut manifest = fs::read(dir.file(MANIFEST)).unwrap();
+    let at = manifest
+        .windows(9)
+        .position(|window| window == b"counter 7")
+        .unwrap();
+    manifest[at + 8] = b'9';
+    fs::write(dir.file(MANIFEST), manifest).unwrap();
+    assert!(
+        verify(&dir, trust, None).is_err(),
+        "another counter than was signed"
+    );
+    create(&dir, 8);
+    assert!(
+        !dir.file(SIGNATURE).exists(),
+        "no old signature beside a new manifest"
+    );
+}
+
+#[test]
+fn a_package_no_target_would_take_is_not_listed() {
+    let dir = Dir::new("broken");
+    fs::write(dir.file("b.tar.xz"), "no archive").unwrap();
+    let error = said(&Manifest::Create {
+        dir: dir.0.clone(),
+        version: None,
+        counter: None,
+        keyset: 1,
+    });
+    let text = crate::chain(&error.unwrap_err());
+    assert!(
+        text.contains("b.tar.xz") && text.contains("neither xz nor zstd"),
+        "{text}"
+    );
+    assert!(!dir.file(MANIFEST).exists());
+}
+
+#[test]
+fn a_donor_offers_the_listed_packages_with_their_signature() {
+    let dir = Dir::new("offer");
+    create(&dir, 7);
+    let (secret, _) = plain_key(&dir);
+    sign(&dir, &secret, None).unwrap();
+    fs::write(dir.file("z.tar.xz"), "came later").unwrap();
+    let directory = Directory::open(&dir.0).unwrap();
+    assert_eq!(
+        directory.packages.ignored,
+        [("z.tar.xz".into(), "not in MANIFEST")]
+    );
+    let offer = prepare(Some(directory), Vec::new(), 1, &mut |_| ()).unwrap();
+    assert_eq!(offer.manifest, fs::read(dir.file(MANIFEST)).unwrap());
+    assert_eq!(offer.signature, fs::read(dir.file(SIGNATURE)).unwrap());
+    assert_eq!((offer.items.len(), offer.version.as_str()), (2, "1.2"));
+    assert_eq!(offer.chunk_lists.len(), 64);
+}
