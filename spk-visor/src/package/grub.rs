@@ -4,10 +4,12 @@
 //! As `systems/grub/make` does it, with the same modules: `grub-mkimage` puts everything GRUB needs into one image for UEFI and
 //! one for BIOS, so the target's ESP holds no modules. The images go where `install` looks for them.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use thiserror::Error;
 
 use super::compress::{Encoder, Format};
@@ -107,34 +109,43 @@ pub fn package(format: Format) -> Result<Vec<u8>, GrubError> {
     archive([efi, boot, core], format).map_err(GrubError::Pack)
 }
 
-/// One image with all its modules, from standard output.
+/// One image with all its modules. It is written to a file in memory: GRUB's tool syncs what it writes, and a pipe cannot be.
 fn image(platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
+    let [first, second] = PROGRAMS;
+    let failed = |program: &'static str, source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => GrubError::Missing {
+            path: first.into(),
+            package: "grub-common",
+        },
+        _ => GrubError::Run { program, source },
+    };
+    let memory = memfd_create(c"grub", MemfdFlags::CLOEXEC).map(File::from);
+    let mut memory = memory.map_err(|error| failed(first, error.into()))?;
     let run = |program: &'static str| {
         Command::new(program)
             .args(["-O", platform, "-p", prefix])
             .args(SHARED.split_whitespace().chain(modules.split_whitespace()))
             .stdin(Stdio::null())
+            .stdout(memory.try_clone()?)
             .output()
-            .map(|output| (program, output))
-            .map_err(|source| (program, source))
     };
-    let [first, second] = PROGRAMS;
-    let ran = match run(first) {
-        Err((_, error)) if error.kind() == io::ErrorKind::NotFound => run(second),
-        result => result,
+    let (program, ran) = match run(first) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (second, run(second)),
+        result => (first, result),
     };
-    match ran {
-        Ok((_, output)) if output.status.success() => Ok(output.stdout),
-        Ok((program, output)) => Err(GrubError::Failed {
+    let output = ran.map_err(|source| failed(program, source))?;
+    if !output.status.success() {
+        return Err(GrubError::Failed {
             program,
             text: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
-        Err((_, error)) if error.kind() == io::ErrorKind::NotFound => Err(GrubError::Missing {
-            path: first.into(),
-            package: "grub-common",
-        }),
-        Err((program, source)) => Err(GrubError::Run { program, source }),
+        });
     }
+    let mut image = Vec::new();
+    memory
+        .rewind()
+        .and_then(|()| memory.read_to_end(&mut image))
+        .map_err(|source| failed(program, source))?;
+    Ok(image)
 }
 
 /// Files only: the directories on the way are made by the target, or stay as they are.
