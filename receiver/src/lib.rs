@@ -15,6 +15,7 @@ pub mod inventory;
 mod legacy;
 mod lobby;
 mod paired;
+mod parting;
 pub mod picture;
 pub mod policy;
 pub mod refusals;

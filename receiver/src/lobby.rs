@@ -4,11 +4,10 @@
 //! pairs and then says something else, or nothing, is closed, counted and shown like any other stranger.
 
 use std::error::Error;
-use std::io::Write;
 use std::time::Instant;
 
 use install::trust::{ApproveError, Approved, Trust, approve};
-use session::channel::{ChannelError, Sealer};
+use session::channel::ChannelError;
 use thiserror::Error;
 use wire::message::{Kind, Message, RejectCode, Text};
 
@@ -16,7 +15,7 @@ use crate::connection::Connection;
 use crate::donor::Network;
 use crate::door::{Door, Paired};
 use crate::refusals::Refusals;
-use crate::screen::{Screen, chain};
+use crate::screen::Screen;
 use crate::session::SessionError;
 
 /// Why a donor that had proved itself was closed all the same.
@@ -83,7 +82,7 @@ impl Lobby<'_> {
             opener, mut sealer, ..
         } = paired;
         let text = Text::new(text);
-        say(&mut sealer, &Message::Reject { code, text }).ok()?;
+        sealer.send(&Message::Reject { code, text }).ok()?;
         Some(opener.into_inner())
     }
 }
@@ -99,17 +98,4 @@ fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, Appro
         } => Ok(approve(manifest, signature, chunk_lists, trust)),
         other => Err(Fault::Unexpected { kind: other.kind() }),
     }
-}
-
-/// Sends one message of the conversation before the reports begin.
-pub(crate) fn say(
-    sealer: &mut Sealer<Box<dyn Write + Send>>,
-    message: &Message<'_>,
-) -> Result<(), ChannelError> {
-    sealer.send(message)
-}
-
-/// The reason chain of an error as the text of a message.
-pub(crate) fn reason(error: &dyn Error) -> String {
-    chain(error)
 }

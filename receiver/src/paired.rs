@@ -11,9 +11,9 @@ use wire::stage::Stage;
 use crate::blockdisk::BlockDisk;
 use crate::door::{Door, Paired};
 use crate::gate::Candidate;
-use crate::lobby::{Lobby, reason};
+use crate::lobby::Lobby;
 use crate::reports::Reports;
-use crate::screen::Narrator;
+use crate::screen::{Narrator, chain};
 use crate::session::{Attempt, Deployed, Ended, SessionError, disk_facts, image_facts, open_disk};
 use crate::supply::Supply;
 
@@ -45,7 +45,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         Err(source) => {
             let source = Box::new(source);
             let error = SessionError::Manifest { peer, source };
-            let connection = lobby.reject(paired, RejectCode::Manifest, &reason(&error));
+            let connection = lobby.reject(paired, RejectCode::Manifest, &chain(&error));
             let connection = connection.map(Box::new);
             return Err(Ended { error, connection });
         }
@@ -61,7 +61,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
                 SessionError::Gate(_) => RejectCode::NoDisk,
                 _ => RejectCode::Internal,
             };
-            let connection = lobby.reject(paired, code, &reason(&error)).map(Box::new);
+            let connection = lobby.reject(paired, code, &chain(&error)).map(Box::new);
             return Err(Ended { error, connection });
         }
     };

@@ -12,31 +12,22 @@ use install::trust::Approved;
 use install::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
-use wire::message::{After, Kind, Level, Message, Next, RejectCode, Text};
+use wire::message::{Kind, Level, Message, Next, RejectCode, Text};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::connection::Connection;
 use crate::door::Paired;
-use crate::evidence;
-use crate::lobby::{Lobby, reason, say};
+use crate::lobby::Lobby;
 use crate::reports::{Report, Reports, Teller};
 use crate::screen::chain;
-use crate::session::SessionError;
-
-/// How long the last word may take to leave.
-const LAST_WORD: Duration = Duration::from_secs(10);
-/// How long an installed machine waits for the donor's order (`protocol.md` 3.3).
-const ORDER: Duration = Duration::from_secs(10);
-/// How long it waits for a donor whose connection broke before it had heard of success.
-const RETURN: Duration = Duration::from_secs(30);
 
 /// How long a donor is waited for before the deploy itself is looked at again.
 const TURN: Duration = Duration::from_secs(5);
 
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
-enum Fault {
+pub(super) enum Fault {
     /// It broke, or a record or message is none.
     #[error(transparent)]
     Channel(#[from] ChannelError),
@@ -74,17 +65,17 @@ struct Superseded {
 
 /// The donor's side of a deploy.
 pub(crate) struct Supply<'l, 'r> {
-    lobby: Lobby<'l>,
-    reports: &'r Reports,
-    approved: Approved,
+    pub(super) lobby: Lobby<'l>,
+    pub(super) reports: &'r Reports,
+    pub(super) approved: Approved,
     /// The disk that is taken, for Accept.
     disk: String,
     /// The connection in use.
-    line: Option<(SocketAddr, Opener<Connection>)>,
+    pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
     /// A donor that was told that its image has to wait.
-    rival: Option<Connection>,
+    pub(super) rival: Option<Connection>,
     wanted: Next,
-    payload: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl<'l, 'r> Supply<'l, 'r> {
@@ -116,7 +107,9 @@ impl<'l, 'r> Supply<'l, 'r> {
         } = paired;
         let disk = Text::new(&self.disk);
         let next = self.wanted;
-        let said = say(&mut sealer, &Message::Accept { next, disk }).map_err(Fault::from);
+        let said = sealer
+            .send(&Message::Accept { next, disk })
+            .map_err(Fault::from);
         self.line = Some((peer, opener));
         if let Err(fault) = said {
             self.lose(&fault);
@@ -130,7 +123,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     /// Gives a connection up.
-    fn lose(&mut self, fault: &dyn Error) {
+    pub(super) fn lose(&mut self, fault: &dyn Error) {
         self.reports.disconnect();
         if let Some((peer, opener)) = self.line.take() {
             drop(opener);
@@ -163,7 +156,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
-    fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
+    pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
             let offer = self.lobby.offer(deadline).map_err(|error| ChunkError {
                 what: "waiting for the donor to come back".to_owned(),
@@ -186,17 +179,28 @@ impl<'l, 'r> Supply<'l, 'r> {
                     self.accept(paired);
                     return Ok(true);
                 }
-                Ok(image) => return Err(self.give_up(paired, &image)),
-                Err(error) => {
-                    let text = reason(&error);
-                    let peer = paired.peer;
-                    let warning = format!("refused the manifest of {peer}: {text}");
-                    self.lobby.screen.warning(&warning);
-                    let connection = self.lobby.reject(paired, RejectCode::Manifest, &text);
-                    self.close(peer, connection);
+                Ok(_) if self.is_complete() => {
+                    let text = "this target has just been installed and is about to boot";
+                    self.turn_away(paired, RejectCode::Busy, text);
                 }
+                Ok(image) => return Err(self.give_up(paired, &image)),
+                Err(error) => self.turn_away(paired, RejectCode::Manifest, &chain(&error)),
             }
         }
+    }
+
+    /// Every chunk was taken.
+    fn is_complete(&self) -> bool {
+        usize::from(self.wanted.file) >= self.approved.files().len()
+    }
+
+    /// A donor whose image changes nothing here.
+    fn turn_away(&mut self, paired: Paired, code: RejectCode, text: &str) {
+        let peer = paired.peer;
+        let warning = format!("refused the manifest of {peer}: {text}");
+        self.lobby.screen.warning(&warning);
+        let connection = self.lobby.reject(paired, code, text);
+        self.close(peer, connection);
     }
 
     fn give_up(&mut self, paired: Paired, image: &Approved) -> ChunkError {
@@ -211,70 +215,6 @@ impl<'l, 'r> Supply<'l, 'r> {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
             source: Some(Box::new(superseded)),
-        }
-    }
-
-    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
-    /// left to give one. The machine is installed either way.
-    pub(crate) fn farewell(mut self) -> After {
-        let deadline = Instant::now() + RETURN;
-        let installed = Report::Installed(*self.approved.digest());
-        loop {
-            if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
-                match self.order() {
-                    Ok(after) => return after,
-                    Err(fault) => self.lose(&fault),
-                }
-            } else {
-                self.lose(&Fault::Deaf);
-            }
-            if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
-                self.lobby
-                    .screen
-                    .warning("the donor gave no order and is not waited for any longer");
-                return After::TargetsChoice;
-            }
-        }
-    }
-
-    /// The donor's last message, and an orderly end.
-    fn order(&mut self) -> Result<After, Fault> {
-        let Some((_, opener)) = &mut self.line else {
-            return Ok(After::TargetsChoice);
-        };
-        opener.get_mut().within(Some(ORDER));
-        let after = match opener.next(&mut self.payload) {
-            Ok(Message::Boot { after }) => after,
-            Ok(other) => return Err(Fault::Unexpected { kind: other.kind() }),
-            // It has heard of success and is in no hurry.
-            Err(error) if is_timeout(&error) => After::TargetsChoice,
-            Err(error) => return Err(error.into()),
-        };
-        if let Some((peer, opener)) = self.line.take() {
-            self.close(peer, Some(opener.into_inner()));
-        }
-        Ok(after)
-    }
-
-    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
-    pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
-        for line in evidence::gather() {
-            self.reports.line(Level::Error, &line);
-        }
-        let failed = Report::Failed(reason(error));
-        match self.line.take() {
-            Some((_, opener)) if self.reports.last_word(failed, LAST_WORD) => {
-                Some(opener.into_inner())
-            }
-            _ => self.rival,
-        }
-    }
-
-    /// In order, so that the last word arrives whatever the donor is still sending.
-    fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
-        if let Some(Err(error)) = connection.map(Connection::close) {
-            let text = format!("closing the connection to {peer}: {}", chain(&error));
-            self.lobby.screen.warning(&text);
         }
     }
 }
@@ -327,15 +267,11 @@ impl ChunkSource for Supply<'_, '_> {
     }
 }
 
-fn is_timeout(error: &ChannelError) -> bool {
-    matches!(error, ChannelError::Io { source, .. } if source.kind() == io::ErrorKind::TimedOut)
-}
-
 /// A sealed channel as the way of reports.
 struct Voice(Sealer<Box<dyn Write + Send>>);
 
 impl Teller for Voice {
     fn tell(&mut self, report: &Report) -> io::Result<()> {
-        say(&mut self.0, &report.message()).map_err(io::Error::other)
+        self.0.send(&report.message()).map_err(io::Error::other)
     }
 }

@@ -364,6 +364,14 @@ fn a_donor_that_was_cut_off_after_its_last_chunk_comes_back_to_hear_of_success()
         donor.offer(&image);
         donor.send(&image, START, END).unwrap();
         donor.stream.shutdown(Shutdown::Both).unwrap();
+        let _ = lines.wait_for(0, "smv installed: ");
+        let mut rival = pair(plug, (&code, &secret));
+        rival.show(&Image::new(&fakes::system(1), "2")).unwrap();
+        let Message::Reject { code: reason, .. } = rival.hear().unwrap() else {
+            panic!("not rejected");
+        };
+        assert_eq!(reason, RejectCode::Busy);
+        drop(rival);
         let mut again = pair(plug, (&code, &secret));
         assert_eq!(again.offer(&image), Next { file: 2, chunk: 0 });
         again.last_word().unwrap().1.unwrap();

@@ -1,0 +1,92 @@
+//! The end of a session: success or failure is told, the donor's order is heard, the connection is closed so that the words
+//! arrive. Whatever the donor does, or does not do, each step ends within a stated time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use session::channel::ChannelError;
+use wire::message::{After, Level, Message};
+
+use crate::connection::Connection;
+use crate::evidence;
+use crate::reports::Report;
+use crate::screen::chain;
+use crate::session::SessionError;
+use crate::supply::{Fault, Supply};
+
+/// How long the last word may take to leave.
+const LAST_WORD: Duration = Duration::from_secs(10);
+/// How long an installed machine waits for the donor's order (`protocol.md` 3.3).
+const ORDER: Duration = Duration::from_secs(10);
+/// How long it waits for a donor whose connection broke before it had heard of success.
+const RETURN: Duration = Duration::from_secs(30);
+
+impl Supply<'_, '_> {
+    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
+    /// left to give one. The machine is installed either way.
+    pub(crate) fn farewell(mut self) -> After {
+        let deadline = Instant::now() + RETURN;
+        let installed = Report::Installed(*self.approved.digest());
+        loop {
+            if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
+                match self.order() {
+                    Ok(after) => return after,
+                    Err(fault) => self.lose(&fault),
+                }
+            } else {
+                self.lose(&Fault::Deaf);
+            }
+            if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
+                self.lobby
+                    .screen
+                    .warning("the donor gave no order and is not waited for any longer");
+                return After::TargetsChoice;
+            }
+        }
+    }
+
+    /// The donor's last message, and an orderly end.
+    fn order(&mut self) -> Result<After, Fault> {
+        let Some((_, opener)) = &mut self.line else {
+            return Ok(After::TargetsChoice);
+        };
+        opener.get_mut().within(Some(ORDER));
+        let after = match opener.next(&mut self.payload) {
+            Ok(Message::Boot { after }) => after,
+            Ok(other) => return Err(Fault::Unexpected { kind: other.kind() }),
+            // It has heard of success and is in no hurry.
+            Err(error) if is_timeout(&error) => After::TargetsChoice,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((peer, opener)) = self.line.take() {
+            self.close(peer, Some(opener.into_inner()));
+        }
+        Ok(after)
+    }
+
+    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
+    pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
+        let Some((_, opener)) = self.line.take() else {
+            return self.rival;
+        };
+        for line in evidence::gather() {
+            self.reports.line(Level::Error, &line);
+        }
+        let failed = Report::Failed(chain(error));
+        let is_told = self.reports.last_word(failed, LAST_WORD);
+        is_told.then(|| opener.into_inner())
+    }
+
+    /// In order, so that the last word arrives whatever the donor is still sending.
+    pub(super) fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
+        if let Some(Err(error)) = connection.map(Connection::close) {
+            let text = format!("closing the connection to {peer}: {}", chain(&error));
+            self.lobby.screen.warning(&text);
+        }
+    }
+}
+
+fn is_timeout(error: &ChannelError) -> bool {
+    matches!(error, ChannelError::Io { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+}
