@@ -27,9 +27,11 @@ use crate::event::{About, Event};
 use crate::exit::Exit;
 use crate::keys::KeysCommandError;
 use crate::offer::{Directory, OfferError};
+use crate::package::{self, PackageError};
 use crate::packages::Packages;
 use crate::screen::Screen;
 use crate::secrets::SecretsError;
+use crate::source::Item;
 use crate::transfer::TransferError;
 
 /// How often what is going on is drawn when nothing is told.
@@ -51,6 +53,9 @@ pub enum DeployError {
     /// The packages cannot be sent.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// This machine cannot be packed.
+    #[error(transparent)]
+    Live(#[from] PackageError),
     /// There is no secret to pair with.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
@@ -85,10 +90,11 @@ pub enum DeployError {
 impl DeployError {
     /// The exit code.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
             Self::Log { .. } | Self::Keys(_) | Self::NotSure { .. } => Exit::Usage,
             Self::Offer(error) => error.exit(),
+            Self::Live(error) => error.exit(),
             Self::Secrets(error) => error.exit(),
             Self::Discovery(error) => error.exit(),
             Self::Connect { .. } => Exit::Connection,
@@ -138,16 +144,34 @@ fn deploy<W: Write, E: Write>(
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // The packages first: a directory that cannot be sent is told before anybody waits for a beacon.
-    let directory = Directory::open(&options.packages)?;
-    list(&directory.packages, board);
-    if options.trust == Trust::Legacy {
-        let total = directory.packages.total_bytes();
-        let records = legacy::records(directory, &mut hashing(board, total))?;
-        return Ok(each(&options.codes, board, |code, tell| {
-            legacy::run(options, code, &records, tell);
-        }));
+    let directory = options
+        .packages
+        .as_deref()
+        .map(Directory::open)
+        .transpose()?;
+    let live = match &options.live {
+        None => Vec::new(),
+        Some(live) => package::live::start(live, directory.is_some())?,
+    };
+    for item in &live {
+        board.tell(&Event::Package {
+            name: item.name().to_owned(),
+            bytes: None,
+        });
     }
-    paired::deploy(options, directory, board)
+    if let Some(directory) = &directory {
+        list(&directory.packages, board);
+    }
+    match directory {
+        Some(directory) if options.trust == Trust::Legacy => {
+            let total = directory.packages.total_bytes();
+            let records = legacy::records(directory, &mut hashing(board, total))?;
+            Ok(each(&options.codes, board, |code, tell| {
+                legacy::run(options, code, &records, tell);
+            }))
+        }
+        directory => paired::deploy(options, directory, live, board),
+    }
 }
 
 /// Shows how far reading the packages is.

@@ -118,7 +118,7 @@ pub enum OfferError {
         what: String,
     },
     /// More than a manifest can say.
-    #[error("listing the packages: at most {FILES_MAX} files of 64 GiB together can be sent")]
+    #[error("listing the packages (at most {FILES_MAX} of 64 GiB together)")]
     Build(#[source] ManifestError),
 }
 

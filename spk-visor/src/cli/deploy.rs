@@ -10,6 +10,7 @@ use wire::code::Code;
 use wire::message::After;
 use wire::{BEACON_PORT, STREAM_PORT};
 
+use super::package::{Live, live_option};
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 
@@ -48,6 +49,9 @@ None of them is ever tried in place of another.
   --yes                with --all: do not ask before
   --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages); smechvisor-base first,
                        the others by name; or what DIR/MANIFEST lists, with its signature DIR/MANIFEST.minisig
+  --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
+                       the packages of DIR follow it. One CODE. What is packed is said as for `spk-visor package create`:
+                       --root DIR, --exclude GLOB, --keep GLOB, --include-mount DIR, --threads N
   --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE
   --interface IF       listen and connect on this network interface only
   --timeout SECONDS    listen for the codes at most this long (default 60)
@@ -72,8 +76,10 @@ pub struct Deploy {
     pub trust: Trust,
     /// Nobody asks before deploying onto all.
     pub is_sure: bool,
-    /// Where the packages are.
-    pub packages: PathBuf,
+    /// Where the packages are; `None` where everything is made while it is sent.
+    pub packages: Option<PathBuf>,
+    /// What is made while it is sent.
+    pub live: Option<Live>,
     /// Connect here instead of listening.
     pub to: Option<SocketAddr>,
     /// Listen and connect here only.
@@ -122,7 +128,8 @@ impl Default for Deploy {
             codes: Vec::new(),
             trust: Trust::Secret(None),
             is_sure: false,
-            packages: PathBuf::from(PACKAGES_DIR),
+            packages: Some(PathBuf::from(PACKAGES_DIR)),
+            live: None,
             to: None,
             interface: None,
             timeout: LISTEN_TIMEOUT,
@@ -144,6 +151,11 @@ struct Said {
     is_legacy: bool,
     is_all: bool,
     timeout: Option<Duration>,
+    packages: Option<PathBuf>,
+    is_live: bool,
+    live: Live,
+    /// The first of the options that mean something with --live only.
+    live_option: bool,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
@@ -177,7 +189,8 @@ fn option(
         "legacy" => said.is_legacy = true,
         "all" => said.is_all = true,
         "yes" => options.is_sure = true,
-        "packages" => options.packages = value(parser, COMMAND)?.into(),
+        "packages" => said.packages = Some(value(parser, COMMAND)?.into()),
+        "live" => said.is_live = true,
         "to" => options.to = Some(read_address(&text(parser, COMMAND)?)?),
         "interface" => options.interface = Some(text(parser, COMMAND)?),
         "timeout" => said.timeout = Some(read_seconds("--timeout", &text(parser, COMMAND)?)?),
@@ -185,6 +198,7 @@ fn option(
         "after" => options.after = read_after(&text(parser, COMMAND)?)?,
         "json" => options.is_json = true,
         "log" => options.log = Some(value(parser, COMMAND)?.into()),
+        _ if live_option(&mut said.live, &name, parser)? => said.live_option = true,
         _ => return Err(unexpected(COMMAND, Argument::Option(name))),
     }
     Ok(())
@@ -225,6 +239,17 @@ fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
     }
     if options.trust == Trust::Legacy && options.after != After::TargetsChoice {
         return Err(together("--after cannot be said in the original stream"));
+    }
+    if said.is_live {
+        if options.codes.len() != 1 || options.trust == Trust::Legacy {
+            return Err(together("--live takes one CODE, and never --legacy"));
+        }
+        options.live = Some(said.live);
+        options.packages = said.packages;
+    } else if said.live_option {
+        return Err(together("what is packed can be said with --live only"));
+    } else if let Some(packages) = said.packages {
+        options.packages = Some(packages);
     }
     let default = if said.is_all {
         ALL_TIMEOUT

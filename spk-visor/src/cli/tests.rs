@@ -34,7 +34,8 @@ fn a_plain_deploy_has_the_documented_defaults() {
         codes: vec![code("e13gts2")],
         trust: Trust::Secret(None),
         is_sure: false,
-        packages: PACKAGES_DIR.into(),
+        packages: Some(PACKAGES_DIR.into()),
+        live: None,
         to: None,
         interface: None,
         timeout: Duration::from_secs(60),
@@ -55,7 +56,7 @@ fn every_option_of_deploy_is_read() {
     let expected = Deploy {
         codes: vec![code("e13gts2")],
         trust: Trust::Secret(Some("-".into())),
-        packages: "/p".into(),
+        packages: Some("/p".into()),
         to: Some("10.9.0.15:9192".parse().unwrap()),
         interface: Some("eth0".into()),
         timeout: Duration::from_secs(5),
@@ -82,6 +83,20 @@ fn one_policy_is_chosen_and_no_other() {
         let error = read(&format!("deploy-system-img-copy {line}")).expect_err(line);
         assert!(error.to_string().contains("give one of"), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_live_deploy_stores_nothing_and_has_no_packages_unless_told() {
+    let options = deploy("e13gts2 --live --root /mnt --exclude /srv --threads 2");
+    let live = options.live.unwrap();
+    assert_eq!(live.tree.root, std::path::Path::new("/mnt"));
+    assert_eq!(
+        (live.tree.exclude, live.threads),
+        (vec!["/srv".to_owned()], Some(2))
+    );
+    assert_eq!(options.packages, None);
+    let options = deploy("e13gts2 --live --packages /p");
+    assert_eq!(options.packages, Some("/p".into()));
 }
 
 #[test]
@@ -183,6 +198,9 @@ fn wrong_arguments_are_named() {
             "--after",
         ),
         ("deploy-system-img-copy e13gts2 --retry x", "--retry"),
+        ("deploy-system-img-copy e13gts2 --live --legacy", "--live"),
+        ("deploy-system-img-copy e13gts2 e13gts3 --live", "--live"),
+        ("deploy-system-img-copy e13gts2 --root /", "--live only"),
         ("deploy-system-img-copy e13gts2 --frob", "--frob"),
         ("deploy-system-img-copy e13gts2 -x", "-x"),
         ("deploy-system-img-copy e13gts2 --legacy=yes", "legacy"),

@@ -17,16 +17,18 @@ use crate::event::Event;
 use crate::exit::Exit;
 use crate::hash;
 use crate::keys;
-use crate::offer::{self, Directory, Offer};
+use crate::offer::{self, Directory, Made, Offer};
 use crate::secrets;
+use crate::source::live::Live;
 
-/// Deploys what `directory` holds.
+/// Deploys what is made live and what `directory` holds.
 ///
 /// # Errors
 /// What stops it before there are targets.
 pub fn deploy<W: Write, E: Write>(
     options: &Deploy,
-    directory: Directory,
+    directory: Option<Directory>,
+    live: Vec<Live>,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // Beacons are heard from now on: who is there already is found at once when the packages have been read.
@@ -36,12 +38,12 @@ pub fn deploy<W: Write, E: Write>(
     if codes.len() > 1 {
         board.expect_several();
     }
-    let total = directory.packages.total_bytes();
+    let total = directory.as_ref().map(|found| found.packages.total_bytes());
     let offer = offer::prepare(
-        Some(directory),
-        Vec::new(),
+        directory,
+        live.into_iter().map(made).collect(),
         codes.len(),
-        &mut hashing(board, total),
+        &mut hashing(board, total.unwrap_or(0)),
     )?;
     tell(&offer, board);
     let finder = match (options.to, &watch) {
@@ -69,6 +71,13 @@ pub fn deploy<W: Write, E: Write>(
             delivery.run();
         }
     }))
+}
+
+fn made(live: Live) -> Made {
+    Made {
+        file: live.announced(),
+        item: Box::new(live),
+    }
 }
 
 fn watch(options: &Deploy) -> Result<Option<Watch>, DeployError> {

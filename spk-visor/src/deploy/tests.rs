@@ -63,7 +63,7 @@ impl Donor {
         let options = Deploy {
             codes: secrets.iter().map(|(text, _)| code(text)).collect(),
             trust: Trust::Secret(Some(dir.join("secrets"))),
-            packages: dir.join("packages"),
+            packages: Some(dir.join("packages")),
             timeout: Duration::from_secs(20),
             retry: Duration::from_secs(20),
             is_json: true,
@@ -314,7 +314,7 @@ fn installed_means_this_manifest() {
 #[test]
 fn a_package_that_changes_on_the_way_is_named() {
     let mut donor = Donor::new("changed", FILES, &[("e13gts2", 1)]);
-    let path = donor.options.packages.join("b.tar.xz");
+    let path = donor.dir.join("packages/b.tar.xz");
     let change = move || fs::write(path, vec![1; 2 * MIB]).unwrap();
     let acts = vec![
         Act::CutAfter(1, Box::new(change)),
@@ -487,6 +487,54 @@ fn another_ends_keys_are_refused_before_anybody_is_looked_for() {
         "{}",
         ended.out
     );
+}
+
+#[test]
+fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
+    let mut donor = Donor::new("live", &[("a.tar.xz", 70_000)], &[("e13gts2", 1)]);
+    let tree = donor.dir.join("tree");
+    fs::create_dir_all(tree.join("usr/bin")).unwrap();
+    // Not to be compressed away: several chunks shall come.
+    let mut noise = 1u64;
+    let bytes: Vec<u8> = std::iter::repeat_with(|| {
+        noise = noise
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (noise >> 56) as u8
+    })
+    .take(3 * MIB)
+    .collect();
+    fs::write(tree.join("usr/bin/program"), &bytes).unwrap();
+    donor.options.live = Some(crate::cli::package::Live {
+        tree: crate::cli::package::Tree {
+            root: tree,
+            ..Default::default()
+        },
+        threads: Some(1),
+    });
+    let acts = vec![Act::CutAfter(2, Box::new(|| ())), Act::Install];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert!(taken.files["a.tar.xz"] == pattern(70_000));
+    let manifest = String::from_utf8(taken.manifest).unwrap();
+    assert!(
+        manifest.contains("\nlive 1048576 smechvisor-base.tar.zst\n"),
+        "{manifest}"
+    );
+    let package = taken.files["smechvisor-base.tar.zst"].as_slice();
+    assert!(package.len() > 3 * MIB);
+    let limits = install::decode::DecodeLimits {
+        memory_bytes: 64 << 20,
+        threads: 1,
+        output_cap: 64 << 20,
+    };
+    let mut tar = Vec::new();
+    let mut decoder = install::decode::decode(package, limits).unwrap();
+    std::io::Read::read_to_end(&mut decoder, &mut tar).unwrap();
+    assert!(tar.windows(1000).any(|window| window == &bytes[..1000]));
+    let limits = install::unpack::UnpackLimits::for_memory(1 << 20);
+    let unpacked = install::unpack::check(tar.as_slice(), &limits).unwrap();
+    assert_eq!(unpacked.content_bytes, bytes.len() as u64);
 }
 
 fn free_beacon_port() -> u16 {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wire::manifest::{Content, File};
 use wire::stream::PackageName;
 
 use super::{Chunk, Item, SourceError};
@@ -54,6 +55,18 @@ impl Live {
                 is_ended: false,
             }),
             notes: Mutex::new(notes),
+        }
+    }
+}
+
+impl Live {
+    /// Its line in a manifest.
+    #[must_use]
+    pub fn announced(&self) -> File {
+        File {
+            name: self.name.clone(),
+            chunk_size: self.chunk_bytes,
+            content: Content::Live,
         }
     }
 }
