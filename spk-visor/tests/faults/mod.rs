@@ -4,6 +4,9 @@
 //! each way. It never sleeps and never guesses: everything before the place has been forwarded when the fault happens, nothing
 //! behind it has.
 
+// Each test takes what it needs of this.
+#![allow(dead_code)]
+
 mod pump;
 mod ruler;
 

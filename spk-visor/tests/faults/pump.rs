@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::ruler::Ruler;
 use super::{Fault, Mishap, Place, Way};
 
-/// Kernel buffers of the proxy are kept small, so that little can be in flight.
+/// Bytes that the proxy takes at a time.
 const BUFFER: usize = 16 << 10;
 
 /// Bytes forwarded over one connection.
@@ -157,8 +157,6 @@ pub fn run(donor: TcpStream, target: TcpStream, fault: Option<Fault>, report: &d
     for stream in [&donor, &target] {
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
-        let _ = SockRef::from(stream).set_recv_buffer_size(BUFFER);
-        let _ = SockRef::from(stream).set_send_buffer_size(BUFFER);
     }
     let mut link = Link {
         donor,
