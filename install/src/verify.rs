@@ -249,7 +249,8 @@ impl<S: ChunkSource> VerifiedPackages<S> {
                 fault,
             };
             tries += 1;
-            if !self.source.refused(&fault) || tries >= TRIES_MAX {
+            // The last time the source keeps its peer, which can then be told why.
+            if tries >= TRIES_MAX || !self.source.refused(&fault) {
                 return Err(fault);
             }
         };
