@@ -17,6 +17,9 @@ const LOOP_CLR_FD: Opcode = 0x4C01;
 const LOOP_CONFIGURE: Opcode = 0x4C0A;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
+/// Past the page cache of the backing file: what the file system on the device writes would otherwise be dirty twice, and flushed twice
+/// at the end. Where the backing file cannot do that, the kernel goes on without.
+const LO_FLAGS_DIRECT_IO: u32 = 16;
 
 /// Another program may take the free device between our two calls; it will not do so this often.
 const ATTEMPTS: u32 = 16;
@@ -98,7 +101,7 @@ fn configure(
             size_limit: len_bytes,
             number: 0,
             encrypt: [0; 2],
-            flags: LO_FLAGS_AUTOCLEAR,
+            flags: LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
             names_and_key: [0; 160],
             init: [0; 2],
         },
