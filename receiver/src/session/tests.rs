@@ -203,3 +203,16 @@ fn without_a_usable_disk_no_donor_is_invited() {
     assert_eq!(network.codes.len(), 1);
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn a_donor_of_the_session_is_told_apart_under_legacy() {
+    let path = image("not-legacy");
+    let hello = [&b"SMV2\x02\x01"[..], &[7; 72]].concat();
+    let (_, network, lines) = attempt(&path, None, vec![hello]);
+    assert_eq!(*network.endings.0.lock().unwrap(), ["rst"]);
+    let said = lines.iter().find(|(stage, _)| *stage == Stage::Failed);
+    let (_, text) = said.unwrap();
+    assert!(text.contains("authenticated session"), "{text}");
+    assert!(text.contains("--legacy"), "{text}");
+    std::fs::remove_file(path).unwrap();
+}
