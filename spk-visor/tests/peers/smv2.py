@@ -231,17 +231,21 @@ class Deploy:
         fields = ["role", "product", "version", "counter", "keyset", "created"]
         if names != ["smechvisor-manifest"] + fields + ["file"] * count + ["end", ""] or words[-2][1] != str(count):
             raise Broken(f"manifest {text!r}")
-        self.text, self.files, self.hashes = text, [], []
+        self.text, self.files, self.hashes, self.sizes = text, [], [], []
         for _, digest, size, _, _, chunk, list_digest, name in words[7:-2]:
             own = lists[: -(-int(size) // int(chunk)) * 32]
             lists = lists[len(own) :]
             if sha256(own).hex() != list_digest:
                 raise Broken(f"chunk list of {name}")
             self.files.append((name, int(size), digest, hashlib.sha256()))
+            self.sizes.append(int(chunk))
             self.hashes.append([own[at : at + 32] for at in range(0, len(own), 32)])
         if lists:
             raise Broken("chunk lists left over")
         self.next, self.received = (0, 0), 0
+
+    def chunk_size(self, file):
+        return self.sizes[file]
 
     def is_over(self):
         return self.next[0] == len(self.files)

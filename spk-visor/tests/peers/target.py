@@ -1,9 +1,9 @@
-"""A target written from protocol.md 1 and 2 alone; it shares no code with the crate.
+"""A target written from protocol.md 1, 2 and 4.4 alone; it shares no code with the crate.
 
 usage: target.py BEACON_PORT CODE VERDICT
 
 Listens on a free port and prints it, broadcasts CODE on the loopback network when BEACON_PORT is not 0, takes one donor,
-prints a line `NAME LENGTH SHA256` for each package, and closes as protocol.md 2.4 lists it. VERDICT is one of
+prints a line `NAME LENGTH SHA256` for each package, checks them when a manifest comes first, and closes as protocol.md 2.4 lists it. VERDICT is one of
 
     install   FIN after the terminator           leave     FIN behind the first package's header
     fail      RST after the terminator           refuse    RST behind the first package's header
@@ -17,6 +17,8 @@ import socket
 import struct
 import sys
 import threading
+
+import smv2
 
 
 def exactly(donor, length):
@@ -39,8 +41,20 @@ def beacons(port, code, is_over):
             return
 
 
+def check(deploy, name, data):
+    """As if its chunks had come one by one; `take` prints the line when the last one is right."""
+    file, _ = deploy.next
+    if deploy.files[file][0] != name:
+        sys.exit(f"{name} instead of {deploy.files[file][0]}")
+    count = len(deploy.hashes[file])
+    size = deploy.chunk_size(file)
+    for chunk in range(count):
+        part = data[chunk * size : (chunk + 1) * size if chunk + 1 < count else None]
+        deploy.take(struct.pack(">HIB", file, chunk, int(chunk + 1 == count)) + part)
+
+
 def serve(donor, verdict):
-    names = set()
+    names, records, deploy = set(), {}, None
     while True:
         (length,) = struct.unpack(">I", exactly(donor, 4))
         if length == 0:
@@ -58,8 +72,16 @@ def serve(donor, verdict):
             return
         if verdict == "talk":
             donor.sendall(b"?")
-        digest = hashlib.sha256(exactly(donor, length)).hexdigest()
-        print(name, length, digest, flush=True)
+        data = exactly(donor, length)
+        if name.startswith("MANIFEST"):
+            records[name] = data
+        elif "MANIFEST" in records:
+            deploy = deploy or smv2.Deploy(records["MANIFEST"], records["MANIFEST.chunks"])
+            check(deploy, name, data)
+        else:
+            print(name, length, hashlib.sha256(data).hexdigest(), flush=True)
+    if records and not (deploy and deploy.is_over()):
+        sys.exit("the manifest lists more")
     if verdict != "hasty" and donor.recv(1) != b"":
         sys.exit("bytes after the terminator")
 
