@@ -13,7 +13,7 @@ use wire::stage::Stage;
 
 use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
 use crate::network::Wire;
 use crate::{leave, locks, mounts, signals};
 
@@ -30,6 +30,7 @@ pub fn run() -> ! {
     }
     let line = fs::read("/proc/cmdline").unwrap_or_default(); // an empty line asks for nothing: no disk is at risk
     let line = String::from_utf8_lossy(&line);
+    memory::write_back_early();
     let memory = Memory::read();
     let firmware = if Path::new(mounts::EFIVARS).exists() {
         "uefi"
