@@ -125,6 +125,15 @@ impl<W: Write, E: Write> Board<W, E> {
         }
         self.screen
             .say(&event.json(now.saturating_duration_since(self.start)));
+        // Standard error is for people whatever standard output is for.
+        match event {
+            Event::Failed { reason, .. } => self.complain(reason),
+            Event::Target {
+                code,
+                what: About::Failed { reason, .. },
+            } => self.complain_of(code, reason),
+            _ => {}
+        }
     }
 
     fn tell_person(&mut self, event: &Event) {
@@ -160,12 +169,7 @@ impl<W: Write, E: Write> Board<W, E> {
             About::Sent { .. } | About::Stage(_) if self.screen.is_terminal() => {}
             About::Failed { reason, .. } => {
                 row.is_open = false;
-                let text = if self.is_several {
-                    format!("{code}: {reason}")
-                } else {
-                    reason.clone()
-                };
-                self.complain(&text);
+                self.complain_of(code, reason);
             }
             _ => {
                 if matches!(what, About::Installed { .. } | About::Broken { .. }) {
@@ -178,6 +182,14 @@ impl<W: Write, E: Write> Board<W, E> {
                 };
                 self.screen.say(&text);
             }
+        }
+    }
+
+    fn complain_of(&mut self, code: &Code, reason: &str) {
+        if self.is_several {
+            self.complain(&format!("{code}: {reason}"));
+        } else {
+            self.complain(reason);
         }
     }
 
@@ -218,5 +230,137 @@ impl Row {
                 format!("{name}{}", self.progress.line(room))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Board;
+    use crate::event::{About, Event, Step};
+    use crate::exit::Exit;
+    use crate::screen::{Screen, Terminal};
+    use std::fs;
+    use wire::code::Code;
+    use wire::stage::Stage;
+
+    const TERMINAL: Option<Terminal> = Some(Terminal {
+        columns: 100,
+        rows: 24,
+    });
+
+    /// What a board shows of these events: on the screen, and of failures.
+    fn shown(
+        terminal: Option<Terminal>,
+        is_json: bool,
+        is_several: bool,
+        events: &[Event],
+    ) -> (String, String) {
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        let mut board = Board::new(Screen::new(&mut out, terminal), &mut errors, is_json, None);
+        if is_several {
+            board.expect_several();
+        }
+        for event in events {
+            board.tell(event);
+        }
+        drop(board);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(out), text(errors))
+    }
+
+    fn about(code: &str, what: About) -> Event {
+        let code: Code = code.parse().unwrap();
+        Event::Target { code, what }
+    }
+
+    fn progress(code: &str, percent: u8) -> Event {
+        let step = Step {
+            package: "a.tar.xz".into(),
+            package_done: 1,
+            package_total: Some(4),
+            received: 1 << 20,
+            total: Some(4 << 20),
+            percent,
+            ..Step::default()
+        };
+        about(code, About::Progress(step))
+    }
+
+    fn failed(code: &str) -> Event {
+        let (exit, reason) = (Exit::Target, "disk full".to_owned());
+        about(code, About::Failed { exit, reason })
+    }
+
+    #[test]
+    fn a_terminal_has_one_line_for_each_target() {
+        let stage = about("aaaaaaa", About::Stage(Stage::Receiving));
+        let events = [progress("aaaaaaa", 25), stage, progress("bbbbbbb", 50)];
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        let mut board = Board::new(Screen::new(&mut out, TERMINAL), &mut errors, false, None);
+        board.expect_several();
+        for event in &events {
+            board.screen.hurry();
+            board.tell(event);
+        }
+        board.tell(&failed("aaaaaaa"));
+        board.screen.hurry();
+        board.tick();
+        drop(board);
+        let out = String::from_utf8(out).unwrap();
+        let drawn: Vec<&str> = out.split("\r\x1b[J").collect();
+        assert!(drawn[1].starts_with("aaaaaaa a.tar.xz  25% ["), "{out:?}");
+        let rows: Vec<&str> = drawn[2].split("\r\n").collect();
+        assert!(
+            rows[0].starts_with("aaaaaaa a.tar.xz ") && rows[1].starts_with("bbbbbbb a.tar.xz ")
+        );
+        assert!(
+            rows.iter()
+                .all(|row| row.trim_end_matches("\x1b[1A").chars().count() < 100)
+        );
+        assert!(
+            drawn.last().unwrap().starts_with("bbbbbbb "),
+            "who failed has no line: {out:?}"
+        );
+        assert_eq!(errors, b"spk-visor: aaaaaaa: disk full\n");
+    }
+
+    #[test]
+    fn failures_name_their_target_only_among_others() {
+        assert_eq!(
+            shown(None, false, false, &[failed("aaaaaaa")]).1,
+            "spk-visor: disk full\n"
+        );
+    }
+
+    #[test]
+    fn a_script_gets_progress_twice_a_second_and_every_other_event() {
+        let many = vec![progress("aaaaaaa", 25); 100];
+        let stage = about("aaaaaaa", About::Stage(Stage::Finishing));
+        let events = [many, vec![stage, failed("aaaaaaa")]].concat();
+        let (out, errors) = shown(None, true, false, &events);
+        assert_eq!(out.lines().count(), 3, "{out}");
+        assert_eq!(errors, "spk-visor: disk full\n");
+    }
+
+    #[test]
+    fn the_log_keeps_everything_with_its_time() {
+        let path = std::env::temp_dir().join(format!("spk-visor-board-{}", std::process::id()));
+        let log = fs::File::create(&path).unwrap();
+        let mut board = Board::new(Screen::new(Vec::new(), None), Vec::new(), true, Some(log));
+        for event in [
+            progress("aaaaaaa", 25),
+            progress("aaaaaaa", 26),
+            failed("aaaaaaa"),
+        ] {
+            board.tell(&event);
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let last = text.lines().last().unwrap();
+        assert!(
+            last.starts_with("20") && last.ends_with("Z aaaaaaa: disk full"),
+            "{last}"
+        );
     }
 }

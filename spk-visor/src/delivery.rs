@@ -18,7 +18,7 @@ use session::channel::ChannelError;
 use session::{Credential, HandshakeError, PairingError};
 use thiserror::Error;
 use wire::code::Code;
-use wire::message::{After, RejectCode};
+use wire::message::{After, Next, RejectCode};
 
 use crate::discovery::{DiscoveryError, Watch};
 use crate::event::About;
@@ -98,7 +98,7 @@ pub enum DeliveryError {
         source: ChannelError,
     },
     /// It broke, and could not be made again.
-    #[error("gave up after {} s without a connection", after.as_secs())]
+    #[error("gave up after {} s without a connection that works", after.as_secs())]
     GaveUp {
         /// How long.
         after: Duration,
@@ -203,6 +203,8 @@ struct Memory {
     start: Option<Instant>,
     broken_at: Option<Instant>,
     pause: Duration,
+    /// Where the last connection began.
+    accepted: Option<Next>,
 }
 
 impl Delivery<'_> {
@@ -297,7 +299,7 @@ impl Delivery<'_> {
         let now = Instant::now();
         if now >= deadline {
             return Err(DeliveryError::GaveUp {
-                after: self.retry,
+                after: now.saturating_duration_since(broken_at),
                 source: Box::new(last),
             });
         }
@@ -355,10 +357,13 @@ impl Memory {
         self.start.get_or_insert_with(Instant::now);
     }
 
-    /// It takes packages: whatever breaks from now on breaks anew.
-    const fn accepted(&mut self) {
-        self.broken_at = None;
-        self.pause = Duration::ZERO;
+    /// It takes packages. When it wants more than the last time, whatever breaks from now on breaks anew; a connection that
+    /// never lets a chunk through is given up like one that cannot be made.
+    fn accepted(&mut self, next: Next) {
+        if self.accepted.replace(next).is_none_or(|last| next > last) {
+            self.broken_at = None;
+            self.pause = Duration::ZERO;
+        }
     }
 
     fn broke(&mut self, to: SocketAddr) {

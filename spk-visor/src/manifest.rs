@@ -139,6 +139,7 @@ fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
         version: version.map_or_else(|| date.replace('-', "."), str::to_owned),
         counter: counter.unwrap_or(now.as_secs()),
         keyset,
+        created: now,
     }
 }
 

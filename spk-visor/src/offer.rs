@@ -6,9 +6,11 @@
 mod directory;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use thiserror::Error;
 use wire::manifest::{
@@ -19,7 +21,7 @@ use wire::message::{HASH_LEN, SIGNATURE_MAX};
 
 use crate::exit::Exit;
 use crate::hash::{self, Hash, Hashed};
-use crate::packages::PackagesError;
+use crate::packages::{Packages, PackagesError};
 use crate::source::Item;
 use crate::source::cache::Cache;
 use crate::source::file::FileItem;
@@ -139,15 +141,37 @@ pub struct Title {
     pub counter: u64,
     /// Which generation of keys.
     pub keyset: u32,
+    /// Since 1970.
+    pub created: Duration,
 }
 
-impl Default for Title {
+impl Title {
     /// Of a manifest that is made for one deploy and vouched for by the pairing.
-    fn default() -> Self {
+    ///
+    /// The same files must give the same bytes: a donor that was killed and started again goes on with the same manifest or not at
+    /// all. So its time is that of the newest file.
+    fn of_files(packages: &Packages) -> Self {
+        let newest = packages.packages.iter().filter_map(|package| {
+            let modified = package.file.metadata().ok()?.modified().ok()?;
+            modified.duration_since(UNIX_EPOCH).ok()
+        });
         Self {
             version: "unversioned".to_owned(),
             counter: 0,
             keyset: 0,
+            created: newest.max().unwrap_or_default(),
+        }
+    }
+
+    /// Of what is made while it is sent, and differs each time: no other donor may go on with it, nor this one when it is started
+    /// again. The standard library's random numbers are good enough to tell one deploy from another.
+    fn of_live() -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Self {
+            version: format!("live-{random:016x}"),
+            counter: 0,
+            keyset: 0,
+            created: utc::now(),
         }
     }
 }
@@ -172,7 +196,7 @@ pub fn line(name: wire::stream::PackageName, hashed: &Hashed, unpacked: Option<U
 /// # Errors
 /// More files or chunks than a manifest can have.
 pub fn write(title: &Title, files: &[File]) -> Result<Vec<u8>, OfferError> {
-    let created = utc::format(utc::source_date());
+    let created = utc::format(title.created);
     let head = Head {
         role: Role::Os,
         product: PRODUCT,
@@ -219,6 +243,10 @@ pub fn prepare(
         items.push(made.item);
     }
     let mut listed = None;
+    let title = match &directory {
+        Some(directory) if !is_made => Title::of_files(&directory.packages),
+        _ => Title::of_live(),
+    };
     if let Some(directory) = directory {
         let hashed = directory.hash(step)?;
         listed = directory.listed.filter(|_| !is_made);
@@ -233,7 +261,7 @@ pub fn prepare(
     }
     let (manifest, signature) = match listed {
         Some(listed) => (listed.manifest, listed.signature),
-        None => (write(&Title::default(), &files)?, Vec::new()),
+        None => (write(&title, &files)?, Vec::new()),
     };
     let parsed = Manifest::parse(&manifest).map_err(OfferError::Build)?;
     Ok(Offer {

@@ -81,7 +81,7 @@ impl Delivery<'_> {
             chunk_lists: &self.offer.chunk_lists,
         })?;
         let (next, disk) = heard.accepted(place)?;
-        memory.accepted();
+        memory.accepted(next);
         self.accepted(next, disk)?;
         heard.sent.store(self.bytes_before(next), Ordering::Relaxed);
         let items = (0u16..).zip(&self.offer.items);
@@ -96,12 +96,17 @@ impl Delivery<'_> {
             }));
         }
         // It is installed whether or not it hears what to do now.
-        if send(&Message::Boot { after: self.after }).is_ok() {
-            (self.tell)(About::Leaving {
-                how: deploy::word(self.after),
-            });
-            let _ = place.stream.shutdown(Shutdown::Write);
-            heard.closed();
+        match send(&Message::Boot { after: self.after }) {
+            Ok(()) => {
+                (self.tell)(About::Leaving {
+                    how: deploy::word(self.after),
+                });
+                let _ = place.stream.shutdown(Shutdown::Write);
+                heard.closed();
+            }
+            Err(_) => (self.tell)(About::Note {
+                text: "the target is installed and was not told what to do now: it does what it was started with".to_owned(),
+            }),
         }
         Ok(())
     }

@@ -231,6 +231,18 @@ fn cut_anywhere_it_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_donor_that_is_started_again_offers_the_same_manifest() {
+    let mut donor = Donor::new("again", FILES, &[("e13gts2", 1)]);
+    donor.options.retry = Duration::from_secs(1);
+    let cut = || vec![Act::CutAfter(2, Box::new(|| ()))];
+    let (_, first) = one(&mut donor, secret(1), cut());
+    // A second later the clock shows another time.
+    std::thread::sleep(Duration::from_millis(1100));
+    let (_, second) = one(&mut donor, secret(1), cut());
+    assert_eq!(first.manifest, second.manifest);
+}
+
+#[test]
 fn a_target_that_does_not_come_back_is_given_up_in_time() {
     let mut donor = Donor::new("gone", FILES, &[("e13gts2", 1)]);
     donor.options.retry = Duration::from_secs(1);
@@ -242,7 +254,9 @@ fn a_target_that_does_not_come_back_is_given_up_in_time() {
     assert_eq!(ended.exit, Exit::Transfer, "{}", ended.out);
     assert_eq!(taken.files["smechvisor-base.tar.xz"].len(), 2 * MIB);
     assert!(
-        ended.out.contains("gave up after 1 s without a connection"),
+        ended
+            .out
+            .contains("gave up after 1 s without a connection that works"),
         "{}",
         ended.out
     );
@@ -521,6 +535,7 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
         manifest.contains("\nlive 1048576 smechvisor-base.tar.zst\n"),
         "{manifest}"
     );
+    assert!(manifest.contains("\nversion live-"), "{manifest}");
     let package = taken.files["smechvisor-base.tar.zst"].as_slice();
     assert!(package.len() > 3 * MIB);
     let limits = install::decode::DecodeLimits {

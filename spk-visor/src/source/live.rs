@@ -32,6 +32,8 @@ struct State {
     /// The chunk `first` and those behind it.
     kept: VecDeque<Arc<Vec<u8>>>,
     first: u32,
+    /// Chunks that were asked for. One behind them is wanted by a target that another stream was sent to.
+    asked: u32,
     is_ended: bool,
 }
 
@@ -52,6 +54,7 @@ impl Live {
                 stream,
                 kept: VecDeque::new(),
                 first: 0,
+                asked: 0,
                 is_ended: false,
             }),
             notes: Mutex::new(notes),
@@ -108,6 +111,13 @@ impl Item for Live {
     fn chunk(&self, index: u32) -> Result<Chunk, SourceError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.forget(self.acknowledged.load(Ordering::Relaxed));
+        if index > state.asked {
+            return Err(SourceError::Gone {
+                name: self.name.to_string(),
+                chunk: index,
+            });
+        }
+        state.asked = state.asked.max(index.saturating_add(1));
         // One chunk ahead: only then is it known whether this one is the last.
         let ahead = index.saturating_add(1);
         while !state.is_ended && index >= state.first && state.get(ahead).is_none() {
@@ -200,6 +210,16 @@ mod tests {
         assert!(item.state.lock().unwrap().kept.len() <= 3);
         assert!(item.chunk(4).unwrap().is_last);
         assert!(item.chunk(5).is_err());
+    }
+
+    #[test]
+    fn a_target_of_another_stream_gets_nothing() {
+        let item = live(&b"aaaabbbbcccc"[..]);
+        assert!(matches!(
+            item.chunk(1),
+            Err(SourceError::Gone { chunk: 1, .. })
+        ));
+        assert_eq!(*item.chunk(0).unwrap().bytes, b"aaaa");
     }
 
     #[test]
