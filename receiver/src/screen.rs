@@ -15,7 +15,7 @@ pub trait Screen: Sync {
     /// Shows `smv <stage>: <facts>`.
     fn stage(&self, stage: Stage, facts: &str);
 
-    /// Tells a person what to do now. No program reads this.
+    /// Tells a person what to do now, in one or several lines. It may hold the secret: it goes before eyes and into no log.
     fn hint(&self, text: &str);
 
     /// Shows that we go on with less.

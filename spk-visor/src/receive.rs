@@ -176,3 +176,49 @@ impl Screen for Stderr {
         let _ = writeln!(io::stderr(), "warning: {text}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ReceiveError, policy, trust};
+    use crate::cli::receive::Policy;
+    use receiver::fakes::TestDir;
+    use session::PinnedKeys;
+    use std::fs;
+
+    /// minisign's own example of a public key.
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    #[test]
+    fn trusted_keys_are_given_as_text_or_in_files() {
+        let dir = TestDir::new("receive-trust");
+        let file = dir.path().join("a.pub");
+        fs::write(&file, format!("untrusted comment: a\n{KEY}\n")).unwrap();
+        for keys in [vec![KEY.into()], vec![file.clone().into()]] {
+            let trust = trust(&keys, Some(7)).unwrap();
+            assert_eq!(trust.keys().collect::<Vec<_>>(), [KEY]);
+            assert_eq!(trust.floor(), Some(7));
+        }
+        assert!(!trust(&[], None).unwrap().demands_signature());
+        let missing = trust(&["/nonexistent/a.pub".into()], None).unwrap_err();
+        assert!(matches!(missing, ReceiveError::Read { .. }));
+        fs::write(&file, "no key").unwrap();
+        let damaged = trust(&[KEY.into(), file.into()], None).unwrap_err();
+        assert!(damaged.to_string().contains("a.pub"), "{damaged}");
+    }
+
+    #[test]
+    fn pinned_keys_must_be_those_of_this_end() {
+        let dir = TestDir::new("receive-pinned");
+        let (donor, target) = PinnedKeys::draw().unwrap();
+        let file = dir.path().join("a.shim");
+        fs::write(&file, target.to_text().as_bytes()).unwrap();
+        let read = policy(&Policy::Pinned(file.clone())).unwrap();
+        let receiver::Policy::Pinned(keys) = read else {
+            panic!("{read:?}");
+        };
+        assert_eq!(keys.own(), target.own());
+        fs::write(&file, donor.to_text().as_bytes()).unwrap();
+        let error = policy(&Policy::Pinned(file)).unwrap_err();
+        assert!(matches!(error, ReceiveError::Keys { .. }), "{error}");
+    }
+}
