@@ -83,7 +83,8 @@ impl Openings {
                     return Ok(Some(stream));
                 }
             }
-            if count == 0 && Instant::now() >= until {
+            // Whoever keeps us busy does not keep the next beacon from being sent.
+            if Instant::now() >= until {
                 return Ok(None);
             }
         }

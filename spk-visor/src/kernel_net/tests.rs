@@ -18,6 +18,11 @@ fn code() -> Code {
     Code::parse("e13gts2").unwrap()
 }
 
+/// A test that waits longer waits for something that does not come.
+fn soon() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(30))
+}
+
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()
@@ -58,7 +63,7 @@ fn a_donor_finds_the_beacon_and_its_bytes_arrive() {
             .read_to_end(&mut Vec::new())
             .map(|_| stream.local_addr().unwrap())
     });
-    let mut accepted = network.accept("e13gts2", 4, None).unwrap();
+    let mut accepted = network.accept("e13gts2", 4, soon()).unwrap();
     let peer = accepted.peer();
     let mut bytes = Vec::new();
     accepted.read_to_end(&mut bytes).unwrap();
@@ -80,9 +85,9 @@ fn failure_reaches_the_donor_as_a_reset_and_the_next_donor_is_accepted() {
         second.shutdown(Shutdown::Write).unwrap();
         (first, second.read(&mut [0]).unwrap())
     });
-    network.accept("e13gts2", 4, None).unwrap().fail();
+    network.accept("e13gts2", 4, soon()).unwrap().fail();
     network
-        .accept("e13gts2", 4, None)
+        .accept("e13gts2", 4, soon())
         .unwrap()
         .succeed()
         .unwrap();
@@ -98,7 +103,7 @@ fn a_second_donor_is_refused_while_the_first_is_served() {
         stream.write_all(b"open").unwrap();
         stream
     });
-    let accepted = network.accept("e13gts2", 4, None).unwrap();
+    let accepted = network.accept("e13gts2", 4, soon()).unwrap();
     let _first = donor.join().unwrap();
     assert_eq!(
         socket::connect(to, None).unwrap_err().kind(),
@@ -117,7 +122,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
         stream.read(&mut [0]).unwrap()
     });
     network
-        .accept("e13gts2", 4, None)
+        .accept("e13gts2", 4, soon())
         .unwrap()
         .succeed()
         .unwrap();
@@ -128,7 +133,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
 fn a_code_that_is_none_is_never_broadcast() {
     let (mut network, _) = network(free_port());
     assert_eq!(
-        network.accept("E13", 4, None).err().unwrap().kind(),
+        network.accept("E13", 4, soon()).err().unwrap().kind(),
         ErrorKind::InvalidInput
     );
 }
@@ -153,7 +158,7 @@ fn accept_while<T: Send>(
             listener.find(&code(), Duration::from_secs(10)).unwrap();
             donors(to)
         });
-        let accepted = network.accept("e13gts2", opening_len, None).unwrap();
+        let accepted = network.accept("e13gts2", opening_len, soon()).unwrap();
         (accepted, donors.join().unwrap())
     })
 }
@@ -278,7 +283,7 @@ fn fifty_slow_connections_at_once_keep_no_donor_out() {
             let stream = connect_until_answered(to);
             (stream.local_addr().unwrap(), begun.elapsed())
         });
-        let accepted = network.accept("e13gts2", OPENING.len(), None).unwrap();
+        let accepted = network.accept("e13gts2", OPENING.len(), soon()).unwrap();
         accepted.writer().write_all(b"!").unwrap();
         let (peer, wait) = honest.join().unwrap();
         is_over.store(true, Ordering::Relaxed);
