@@ -29,6 +29,14 @@ use crate::source::SourceError;
 /// Between two tries to make a broken connection again: the first, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// Before who has refused us is asked again: a little more than 10 s in all.
+const BUSY_PAUSES: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+    Duration::from_millis(2000),
+    Duration::from_millis(3000),
+    Duration::from_millis(4000),
+];
 /// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
 /// looks like a refusal.
 const STRIKES: u32 = 3;
@@ -130,7 +138,7 @@ impl DeliveryError {
             Self::Discovery(error) => error.exit(),
             Self::Connect { .. } => Exit::Connection,
             Self::Pairing { source, .. } => match source {
-                PairingError::Io { .. } => Exit::Connection,
+                PairingError::Io { .. } | PairingError::Closed { .. } => Exit::Connection,
                 _ => Exit::Pairing,
             },
             Self::Rejected { .. }
@@ -197,6 +205,9 @@ struct Memory {
     /// Failed handshakes.
     strikes: BTreeMap<SocketAddr, u32>,
     unproven: u32,
+    /// Those that have refused to look at us, and how often they were asked again.
+    busy: Vec<SocketAddr>,
+    asked: usize,
     /// Who has passed, last.
     good: Option<SocketAddr>,
     /// The first connection that passed.
@@ -230,7 +241,7 @@ impl Delivery<'_> {
         let mut last = None;
         loop {
             let Some(to) = memory.queue.pop_front() else {
-                self.look_again(memory, last.take())?;
+                self.look_again(memory, &mut last)?;
                 continue;
             };
             match self.attempt(to, memory) {
@@ -287,33 +298,30 @@ impl Delivery<'_> {
     fn look_again(
         &self,
         memory: &mut Memory,
-        last: Option<DeliveryError>,
+        last: &mut Option<DeliveryError>,
     ) -> Result<(), DeliveryError> {
-        let last = last.unwrap_or(DeliveryError::Protocol {
-            what: "is nowhere".to_owned(),
-        });
+        let mut last = || {
+            last.take().unwrap_or(DeliveryError::Protocol {
+                what: "is nowhere".to_owned(),
+            })
+        };
         let (Some(good), Some(broken_at)) = (memory.good, memory.broken_at) else {
-            return Err(last); // it never was there
+            return if self.ask_again(memory) {
+                Ok(())
+            } else {
+                Err(last())
+            };
         };
         let deadline = broken_at + self.retry;
         let now = Instant::now();
         if now >= deadline {
             return Err(DeliveryError::GaveUp {
                 after: now.saturating_duration_since(broken_at),
-                source: Box::new(last),
+                source: Box::new(last()),
             });
         }
         memory.pause = (memory.pause * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
-        let until = (now + memory.pause).min(deadline);
-        let mut next = match self.finder {
-            Finder::At(_) => {
-                thread::sleep(until.saturating_duration_since(now));
-                Vec::new()
-            }
-            Finder::Beacons { watch, port, .. } => {
-                sockets(&watch.heard_since(&self.code, now, until), port)
-            }
-        };
+        let mut next = self.wait((now + memory.pause).min(deadline));
         if !next.contains(&good) {
             // Its beacons may not reach us.
             next.push(good);
@@ -325,10 +333,45 @@ impl Delivery<'_> {
                 .is_none_or(|strikes| *strikes < STRIKES)
         });
         if next.is_empty() {
-            return Err(last); // whoever is there now is not our target
+            return Err(last()); // whoever is there now is not our target
         }
         memory.queue = next.into();
         Ok(())
+    }
+}
+
+impl Delivery<'_> {
+    /// Nobody has proved itself yet. A target that looks at one peer refuses all others for up to 5 s (`protocol.md` 3.6): who
+    /// was refused asks a few times more; `false`: it has asked often enough.
+    fn ask_again(&self, memory: &mut Memory) -> bool {
+        let busy = std::mem::take(&mut memory.busy);
+        let Some(pause) = BUSY_PAUSES.get(memory.asked).filter(|_| !busy.is_empty()) else {
+            return false;
+        };
+        memory.asked = memory.asked.saturating_add(1);
+        let heard = self.wait(Instant::now() + *pause);
+        memory.queue = busy.into();
+        for to in heard {
+            let is_known = memory.queue.contains(&to) || memory.strikes.contains_key(&to);
+            if !is_known {
+                memory.queue.push_back(to);
+            }
+        }
+        true
+    }
+
+    /// Waits, or until a beacon is heard; says where from.
+    fn wait(&self, until: Instant) -> Vec<SocketAddr> {
+        let now = Instant::now();
+        match self.finder {
+            Finder::At(_) => {
+                thread::sleep(until.saturating_duration_since(now));
+                Vec::new()
+            }
+            Finder::Beacons { watch, port, .. } => {
+                sockets(&watch.heard_since(&self.code, now, until), port)
+            }
+        }
     }
 }
 
@@ -346,6 +389,18 @@ fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
             before
         }
         _ => now,
+    }
+}
+
+/// Whether it has refused us without looking at what we know.
+fn is_busy(error: &DeliveryError) -> bool {
+    match error {
+        DeliveryError::Connect { source, .. } => matches!(
+            source.kind(),
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+        ),
+        DeliveryError::Pairing { source, .. } => matches!(source, PairingError::Closed { .. }),
+        _ => false,
     }
 }
 
@@ -376,6 +431,10 @@ impl Memory {
 
     /// Nobody has proved itself there.
     fn failed(&mut self, to: SocketAddr, error: &DeliveryError) -> Result<(), DeliveryError> {
+        if is_busy(error) {
+            self.busy.push(to);
+            return Ok(());
+        }
         let DeliveryError::Pairing { source, .. } = error else {
             return Ok(());
         };

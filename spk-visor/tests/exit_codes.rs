@@ -120,7 +120,7 @@ fn a_secret_that_is_not_there_is_1_before_anybody_is_looked_for() {
     fails(&args, 1, "reading the secret from /nonexistent");
     let keys = args.len() - 2;
     args[keys] = "--pinned";
-    fails(&args, 1, "reading the keys in /nonexistent");
+    fails(&args, 1, "reading the keys /nonexistent");
     fs::remove_dir_all(dir).unwrap();
 }
 

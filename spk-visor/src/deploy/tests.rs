@@ -192,10 +192,19 @@ fn somebody_who_poses_as_the_target_gets_nothing() {
 }
 
 #[test]
+fn a_target_that_is_busy_is_asked_again() {
+    let mut donor = Donor::new("busy", FILES, &[("e13gts2", 1)]);
+    let acts = vec![Act::CutBeforeProof, Act::CutBeforeProof, Act::Install];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert_whole(&taken, FILES);
+}
+
+#[test]
 fn a_shim_of_the_original_stream_is_named_as_one_reason() {
     let mut donor = Donor::new("legacy", FILES, &[("e13gts2", 1)]);
-    let (ended, _) = one(&mut donor, secret(1), vec![Act::Legacy]);
-    assert_eq!(ended.exit, Exit::Pairing);
+    let (ended, _) = one(&mut donor, secret(1), vec![Act::Legacy, Act::Legacy]);
+    assert_eq!(ended.exit, Exit::Connection);
     assert!(ended.out.contains("original stream only"), "{}", ended.out);
 }
 
