@@ -5,9 +5,9 @@
 //! to who has proved itself, on each connection anew.
 
 mod link;
+mod memory;
 mod send;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
@@ -18,13 +18,15 @@ use session::channel::ChannelError;
 use session::{Credential, HandshakeError, PairingError};
 use thiserror::Error;
 use wire::code::Code;
-use wire::message::{After, Next, RejectCode};
+use wire::message::{After, RejectCode};
 
 use crate::discovery::{DiscoveryError, Watch};
 use crate::event::About;
 use crate::exit::Exit;
 use crate::offer::Offer;
 use crate::source::SourceError;
+
+use memory::{Memory, STRIKES};
 
 /// Between two tries to make a broken connection again: the first, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
@@ -37,13 +39,6 @@ const BUSY_PAUSES: [Duration; 5] = [
     Duration::from_millis(3000),
     Duration::from_millis(4000),
 ];
-/// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
-/// looks like a refusal.
-const STRIKES: u32 = 3;
-/// How many in all may fail to prove themselves while they have seen our proof. Each could try one guess at the secret
-/// (`protocol.md` 3.5).
-const UNPROVEN_MAX: u32 = 16;
-
 /// Why a target is not installed.
 #[derive(Debug, Error)]
 pub enum DeliveryError {
@@ -196,26 +191,6 @@ pub struct Delivery<'a> {
     pub after: After,
     /// Told of everything.
     pub tell: &'a (dyn Fn(About) + Sync),
-}
-
-/// What the tries so far have taught.
-#[derive(Default)]
-struct Memory {
-    queue: VecDeque<SocketAddr>,
-    /// Failed handshakes.
-    strikes: BTreeMap<SocketAddr, u32>,
-    unproven: u32,
-    /// Those that have refused to look at us, and how often they were asked again.
-    busy: Vec<SocketAddr>,
-    asked: usize,
-    /// Who has passed, last.
-    good: Option<SocketAddr>,
-    /// The first connection that passed.
-    start: Option<Instant>,
-    broken_at: Option<Instant>,
-    pause: Duration,
-    /// Where the last connection began.
-    accepted: Option<Next>,
 }
 
 impl Delivery<'_> {
@@ -389,73 +364,5 @@ fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
             before
         }
         _ => now,
-    }
-}
-
-/// Whether it has refused us without looking at what we know.
-fn is_busy(error: &DeliveryError) -> bool {
-    match error {
-        DeliveryError::Connect { source, .. } => matches!(
-            source.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-        ),
-        DeliveryError::Pairing { source, .. } => matches!(source, PairingError::Closed { .. }),
-        _ => false,
-    }
-}
-
-impl Memory {
-    /// Somebody has proved itself there.
-    fn passed(&mut self, to: SocketAddr) {
-        self.good = Some(to);
-        self.strikes.remove(&to);
-        self.start.get_or_insert_with(Instant::now);
-    }
-
-    /// It takes packages. When it wants more than the last time, whatever breaks from now on breaks anew; a connection that
-    /// never lets a chunk through is given up like one that cannot be made.
-    fn accepted(&mut self, next: Next) {
-        if self.accepted.replace(next).is_none_or(|last| next > last) {
-            self.broken_at = None;
-            self.pause = Duration::ZERO;
-        }
-    }
-
-    fn broke(&mut self, to: SocketAddr) {
-        self.broken_at.get_or_insert_with(Instant::now);
-        // At once, where it was: most connections break on their way, not at their ends.
-        if self.pause.is_zero() {
-            self.queue = [to].into();
-        }
-    }
-
-    /// Nobody has proved itself there.
-    fn failed(&mut self, to: SocketAddr, error: &DeliveryError) -> Result<(), DeliveryError> {
-        if is_busy(error) {
-            self.busy.push(to);
-            return Ok(());
-        }
-        let DeliveryError::Pairing { source, .. } = error else {
-            return Ok(());
-        };
-        if !matches!(source, PairingError::Io { .. }) {
-            let strikes = self.strikes.entry(to).or_default();
-            *strikes = strikes.saturating_add(1);
-        }
-        if matches!(
-            source,
-            PairingError::Handshake(HandshakeError::TargetUnproven { .. })
-        ) {
-            self.unproven = self.unproven.saturating_add(1);
-        }
-        if self.unproven >= UNPROVEN_MAX {
-            return Err(DeliveryError::Protocol {
-                what: format!(
-                    "cannot be told from {} others that pose as it; take another network",
-                    self.unproven
-                ),
-            });
-        }
-        Ok(())
     }
 }

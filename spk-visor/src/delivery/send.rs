@@ -10,7 +10,8 @@ use wire::manifest::Content;
 use wire::message::{Message, Next};
 
 use super::link::{Heard, Place, listen};
-use super::{Cut, Delivery, DeliveryError, Memory};
+use super::memory::Memory;
+use super::{Cut, Delivery, DeliveryError};
 use crate::cli::deploy;
 use crate::event::About;
 use crate::socket;

@@ -561,6 +561,54 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
     assert_eq!(unpacked.content_bytes, bytes.len() as u64);
 }
 
+#[test]
+fn in_the_original_stream_a_manifest_goes_before_its_files() {
+    use crate::offer::{Directory, prepare};
+    use std::io::Read;
+    let mut donor = Donor::new("records", FILES, &[("e13gts2", 1)]);
+    let packages = donor.dir.join("packages");
+    let directory = Directory::open(&packages).unwrap();
+    let offer = prepare(Some(directory), Vec::new(), 1, &mut |_| ()).unwrap();
+    fs::write(packages.join("MANIFEST"), &offer.manifest).unwrap();
+    fs::write(packages.join("MANIFEST.minisig"), "signature").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    donor.options.to = Some(listener.local_addr().unwrap());
+    donor.options.trust = Trust::Legacy;
+    let target = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        listener
+            .accept()
+            .unwrap()
+            .0
+            .read_to_end(&mut bytes)
+            .unwrap();
+        bytes
+    });
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    let record = |name: &str, data: &[u8]| {
+        let (name_len, len) = (name.len() as u32, data.len() as u64);
+        [
+            &name_len.to_be_bytes(),
+            name.as_bytes(),
+            &len.to_be_bytes(),
+            data,
+        ]
+        .concat()
+    };
+    let expected = [
+        record("MANIFEST", &offer.manifest),
+        record("MANIFEST.minisig", b"signature"),
+        record("MANIFEST.chunks", &offer.chunk_lists),
+        record("smechvisor-base.tar.xz", &pattern(FILES[0].1)),
+        record("a.tar.zst", &pattern(1)),
+        record("b.tar.xz", &pattern(2 * MIB)),
+        vec![0; 4],
+    ]
+    .concat();
+    assert!(target.join().unwrap() == expected);
+}
+
 fn free_beacon_port() -> u16 {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
