@@ -1,7 +1,7 @@
 //! Three files that name disks of this machine, and what they say in the package: lines that would keep the copy from booting
 //! become comments. Everything else stays byte for byte.
 //!
-//! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its own (`disk-layout.md` 5). What is
+//! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its own (`disk-layout.md` 6). What is
 //! left over are other partitions, which the copy does not have: systemd would wait for them and then stop at a prompt.
 
 /// In front of a line that means nothing on the copy.
