@@ -12,7 +12,6 @@ use crate::error::{HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine};
 use crate::network::Dhcp;
-use crate::policy::Policy;
 
 /// What to show.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +40,6 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
     narrator.step("a network of its own: bridge, DHCP server, nothing of it outside this demo");
     let mut lab = Lab::set_up(artifacts, accel, Dhcp::On)?;
     lab.live = true;
-    lab.policy = Policy::Legacy;
     let machine = blank_machine(show, &mut lab)?;
 
     narrator.step(&format!(

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, HarnessError, Result};
+use crate::exit::Exit;
 use crate::policy::{Credential, Shown};
 use crate::process::{Process, readable};
 use crate::transcript::{self, Printer};
@@ -112,6 +113,20 @@ impl Donor {
         match status.code() {
             Some(code) if code != 0 => Ok(()),
             _ => Err(self.unexpected("an exit code that is not 0", &status.to_string())),
+        }
+    }
+
+    /// Waits for its end, which must be this one.
+    ///
+    /// # Errors
+    /// It ended otherwise, or did not.
+    pub fn must_exit(&mut self, exit: Exit, patience: Duration) -> Result<()> {
+        let status = self.wait(patience)?;
+        if status.code() == Some(exit as i32) {
+            Ok(())
+        } else {
+            let expected = format!("exit code {} ({exit:?})", exit as i32);
+            Err(self.unexpected(&expected, &status.to_string()))
         }
     }
 

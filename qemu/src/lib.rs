@@ -5,10 +5,12 @@
 
 pub mod accel;
 pub mod artifacts;
+pub mod attack;
 pub mod console;
 pub mod demo;
 pub mod donor;
 pub mod error;
+pub mod exit;
 pub mod gpt;
 pub mod image;
 pub mod lab;

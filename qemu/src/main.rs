@@ -21,7 +21,7 @@ usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose 
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
        qemu make [--slow]                                   only make what scenarios need
 
-  --slow        also what takes long (small-memory)
+  --slow        also what takes long (small-memory, live)
   --jobs N      scenarios at the same time (default: half the processors, at least 2)
   --accel A     kvm or tcg, without trying what works
 
@@ -148,7 +148,7 @@ impl Request {
         scenarios::ALL
             .iter()
             .filter(named)
-            .filter(|scenario| self.slow || scenario.needs != Needs::Big)
+            .filter(|scenario| self.slow || !scenario.is_slow)
             .filter(|scenario| scenario.needs != Needs::Root || is_root())
             .collect()
     }

@@ -58,6 +58,16 @@ impl Network {
         self.dnsmasq.as_mut().is_none_or(Process::is_running)
     }
 
+    /// One more address of the host on the bridge, for somebody who is not the donor.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn another_address(&mut self) -> Result<Ipv4Addr> {
+        let address = Ipv4Addr::new(10, 9, 0, 2);
+        ip(&format!("addr add {address}/24 brd + dev {BRIDGE}"))?;
+        Ok(address)
+    }
+
     /// A tap in the bridge and the card to plug into it.
     ///
     /// # Errors

@@ -7,14 +7,19 @@ mod donors;
 mod file;
 mod fillers;
 mod hardware;
+mod live;
+mod orders;
+mod pairing;
 mod power;
+mod resume;
+mod signed;
 
 use std::time::Duration;
 
 use crate::error::{HarnessError, Result};
 use crate::image::Image;
-use crate::lab::{BOOT, Lab, STEP};
-use crate::machine::{Machine, Medium};
+use crate::lab::{BOOT, DISK_MIB, Lab, STEP};
+use crate::machine::{Firmware, Machine, Medium};
 use crate::network::Dhcp;
 use crate::policy::Policy;
 use crate::running::Running;
@@ -32,6 +37,8 @@ pub struct Scenario {
     pub policy: Policy,
     /// Which system it deploys besides the demo.
     pub needs: Needs,
+    /// Whether it runs only when asked for.
+    pub is_slow: bool,
     /// Does it, and checks.
     pub run: fn(&mut Lab) -> Result<()>,
 }
@@ -45,12 +52,21 @@ pub enum Needs {
     Root,
     /// Debian's.
     Debian,
-    /// The system with a gigabyte of files; such scenarios run only when asked for.
+    /// The system with a gigabyte of files.
     Big,
 }
 
 /// All of them; the long ones first, so that two at a time end together.
-pub static ALL: [Scenario; 23] = [
+pub static ALL: [Scenario; 34] = [
+    Scenario {
+        is_slow: true,
+        ..scenario(
+            "live",
+            "a running Debian sends itself to a blank machine: the same system, another machine",
+            Needs::Debian,
+            live::live,
+        )
+    },
     scenario(
         "small-memory",
         "64 MiB of memory receive a root of more than 1 GB",
@@ -63,11 +79,14 @@ pub static ALL: [Scenario; 23] = [
         Needs::Debian,
         boots::debian,
     ),
-    scenario(
-        "donor-killed",
-        "a donor dies, firmware passes the disk by, a second one succeeds",
-        Needs::Demo,
-        donors::killed,
+    with(
+        Policy::Legacy,
+        scenario(
+            "donor-killed",
+            "a donor dies, firmware passes the disk by, a second one succeeds",
+            Needs::Demo,
+            donors::killed,
+        ),
     ),
     scenario(
         "uefi-reboot",
@@ -93,11 +112,14 @@ pub static ALL: [Scenario; 23] = [
         Needs::Demo,
         boots::uefi_kexec,
     ),
-    scenario(
-        "cable-pulled",
-        "the cable is pulled while packages arrive, and put back",
-        Needs::Demo,
-        donors::cable_pulled,
+    with(
+        Policy::Legacy,
+        scenario(
+            "cable-pulled",
+            "the cable is pulled while packages arrive, and put back",
+            Needs::Demo,
+            donors::cable_pulled,
+        ),
     ),
     scenario(
         "system-too-large",
@@ -112,10 +134,76 @@ pub static ALL: [Scenario; 23] = [
         file::receive,
     ),
     scenario(
-        "bios-kexec",
-        "BIOS, by kexec, and by itself after a reset",
+        "several-targets",
+        "of three machines at once, the one with a small disk fails alone",
         Needs::Demo,
-        boots::bios_kexec,
+        orders::several,
+    ),
+    scenario(
+        "signed-only",
+        "a trusted key in the image: unsigned, foreign, old and changed systems are refused",
+        Needs::Demo,
+        signed::signed_only,
+    ),
+    scenario(
+        "cable-resumed",
+        "the cable is pulled and put back: the deploy goes on where it was",
+        Needs::Demo,
+        resume::cable_pulled,
+    ),
+    scenario(
+        "donor-restarted",
+        "a donor is killed and started again: the deploy goes on where it was",
+        Needs::Demo,
+        resume::donor_restarted,
+    ),
+    scenario(
+        "donors-order",
+        "the donor orders kexec and power-off, whatever the command line says",
+        Needs::Demo,
+        orders::after,
+    ),
+    scenario(
+        "crowded",
+        "fifty connections of garbage at a time, and an honest donor pairs",
+        Needs::Demo,
+        pairing::crowded,
+    ),
+    scenario(
+        "spoofed-beacons",
+        "an impostor announces the code and learns nothing",
+        Needs::Demo,
+        pairing::spoofed,
+    ),
+    scenario(
+        "wrong-secret",
+        "a wrong secret changes nothing; the right one still counts",
+        Needs::Demo,
+        pairing::wrong_secret,
+    ),
+    scenario(
+        "policies-apart",
+        "no policy is ever taken for another, in either direction",
+        Needs::Demo,
+        pairing::policies_apart,
+    ),
+    with(
+        Policy::Pinned,
+        scenario(
+            "pinned",
+            "keys baked in: their donor needs no person, another one gets nothing",
+            Needs::Demo,
+            pairing::pinned,
+        ),
+    ),
+    with(
+        Policy::Legacy,
+        scenario(
+            "bios-kexec",
+            "BIOS, by kexec, and by itself after a reset",
+            Needs::Demo,
+            boots::bios_kexec,
+        ),
     ),
     scenario(
         "sectors-4096",
@@ -140,23 +228,32 @@ pub static ALL: [Scenario; 23] = [
         Needs::Demo,
         hardware::two_nics,
     ),
-    scenario(
-        "corrupt-xz",
-        "damage in the second package is refused; a retry succeeds",
-        Needs::Demo,
-        donors::corrupt_xz,
+    with(
+        Policy::Legacy,
+        scenario(
+            "corrupt-xz",
+            "damage in the second package is refused; a retry succeeds",
+            Needs::Demo,
+            donors::corrupt_xz,
+        ),
     ),
-    scenario(
-        "no-terminator",
-        "a stream that just ends is refused; a retry succeeds",
-        Needs::Demo,
-        donors::no_terminator,
+    with(
+        Policy::Legacy,
+        scenario(
+            "no-terminator",
+            "a stream that just ends is refused; a retry succeeds",
+            Needs::Demo,
+            donors::no_terminator,
+        ),
     ),
-    scenario(
-        "pestered",
-        "garbage and port scans while waiting do no harm",
-        Needs::Demo,
-        donors::pestered,
+    with(
+        Policy::Legacy,
+        scenario(
+            "pestered",
+            "garbage and port scans while waiting do no harm",
+            Needs::Demo,
+            donors::pestered,
+        ),
     ),
     scenario(
         "disk-too-small",
@@ -194,10 +291,15 @@ const fn scenario(
         name,
         about,
         dhcp: Dhcp::On,
-        policy: Policy::Legacy,
+        policy: Policy::Secret,
         needs,
+        is_slow: matches!(needs, Needs::Big),
         run,
     }
+}
+
+const fn with(policy: Policy, scenario: Scenario) -> Scenario {
+    Scenario { policy, ..scenario }
 }
 
 /// The scenario with this name.
@@ -241,4 +343,27 @@ fn deploy_and_power_off(lab: &mut Lab, machine: &Machine) -> Result<()> {
     lab.deploy_demo(&mut target)?;
     target.await_power_off(STEP)?;
     image(machine).must_be_complete()
+}
+
+/// A machine that switches itself off after the deploy, started.
+fn waiting(lab: &mut Lab) -> Result<(Machine, Running)> {
+    another_waiting(lab, "target")
+}
+
+/// The same with a name of its own.
+fn another_waiting(lab: &mut Lab, name: &str) -> Result<(Machine, Running)> {
+    let machine = another_machine(lab, name, DISK_MIB, "smv.after=poweroff")?;
+    let target = lab.start(&machine)?;
+    Ok((machine, target))
+}
+
+/// A machine with a name, a disk and a network card of its own, which boots the shim with these words.
+fn another_machine(lab: &mut Lab, name: &str, disk_mib: u64, more: &str) -> Result<Machine> {
+    let disk = lab.disk(name, disk_mib)?;
+    let medium = lab.kernel(more);
+    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    Ok(Machine {
+        name: name.to_owned(),
+        ..machine
+    })
 }

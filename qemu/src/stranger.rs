@@ -1,4 +1,4 @@
-//! Peers that are no donors: raw bytes that no honest donor would send, port scans, beacons of somebody else's.
+//! Peers that are no donors: raw bytes that no honest donor would send, and port scans; and what everybody can hear.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -10,9 +10,9 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use crate::error::{Doing, HarnessError, Result};
 
 /// A target that does not take bytes for this long is stuck.
-const SEND_PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const SEND_PATIENCE: Duration = Duration::from_secs(120);
 /// Between two attempts to connect.
-const AGAIN: Duration = Duration::from_millis(200);
+pub(crate) const AGAIN: Duration = Duration::from_millis(200);
 
 /// Waits for a beacon and returns its code and who sent it. Heard on a socket made just now, it is no older than that.
 ///
@@ -118,16 +118,25 @@ impl RawDonor {
 /// It cannot be read.
 pub fn packages(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut packages = Vec::new();
-    for entry in std::fs::read_dir(dir).doing("reading", dir.display())? {
-        let path = entry.doing("reading", dir.display())?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+    for name in package_names(dir)? {
+        let path = dir.join(&name);
         packages.push((name, std::fs::read(&path).doing("reading", path.display())?));
     }
-    packages.sort_by_key(|(name, _)| (!name.starts_with("smechvisor-base"), name.clone()));
     Ok(packages)
+}
+
+/// Their names.
+///
+/// # Errors
+/// As [`packages`].
+pub fn package_names(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).doing("reading", dir.display())? {
+        let name = entry.doing("reading", dir.display())?.file_name();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    names.sort_by_key(|name| (!name.starts_with("smechvisor-base"), name.clone()));
+    Ok(names)
 }
 
 /// Knocks on both ports as scanners and lost devices do: datagrams of many sizes, connections closed at once, reset,

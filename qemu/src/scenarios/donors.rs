@@ -7,13 +7,13 @@ use wire::stage::Stage;
 use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::machine::{Firmware, Machine};
+use crate::machine::Firmware;
 use crate::policy::Shown;
 use crate::running::Running;
 use crate::stranger::{self, RawDonor};
 
 use super::fillers::{with_filler, with_zeros};
-use super::{DEMO_LOGIN, LOGIN, image};
+use super::{DEMO_LOGIN, LOGIN, image, waiting};
 
 pub(super) fn killed(lab: &mut Lab) -> Result<()> {
     let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
@@ -71,7 +71,7 @@ pub(super) fn too_large(lab: &mut Lab) -> Result<()> {
             reason,
         ));
     }
-    donor.must_fail(STEP)?;
+    donor.must_fail_saying("zz-filler", STEP)?;
     image(&machine).must_be_interrupted()?;
     lab.deploy_demo(&mut target)?;
     target.await_power_off(STEP)?;
@@ -129,9 +129,9 @@ fn refused_then_retried(
     let (machine, mut target) = waiting(lab)?;
     await_shown(&mut target)?;
     let mut donor = lab.raw_donor()?;
-    // A reset in the middle of sending is what a refusal looks like from here; the target's own words decide.
-    let _ = misbehave(&mut donor, stranger::packages(&lab.artifacts.demo)?);
-    if donor.finish() {
+    // A reset in the middle of sending is what a refusal looks like from here, and is told only once.
+    let all = misbehave(&mut donor, stranger::packages(&lab.artifacts.demo)?);
+    if all.is_ok() && donor.finish() {
         return Err(HarnessError::unexpected(
             "the connection's end",
             "a reset",
@@ -143,14 +143,6 @@ fn refused_then_retried(
     lab.deploy_demo(&mut target)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
-}
-
-fn waiting(lab: &mut Lab) -> Result<(Machine, Running)> {
-    let disk = lab.disk("disk", DISK_MIB)?;
-    let medium = lab.kernel("smv.after=poweroff");
-    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
-    let target = lab.start(&machine)?;
-    Ok((machine, target))
 }
 
 /// Failures of the intruders may still be on their way to the console.

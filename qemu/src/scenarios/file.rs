@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::donor::Order;
-use crate::error::{HarnessError, Result};
+use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::{Firmware, Medium};
-use crate::policy::Shown;
+use crate::policy::{Shown, secret_in};
 use crate::process::Process;
 use crate::stranger::hear_beacon;
 
@@ -15,13 +15,15 @@ use super::{image, must_boot_from_disk};
 
 pub(super) fn receive(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
+    let log = Path::new("receiver.log");
     let mut command = Command::new(&lab.artifacts.donor);
-    command
-        .args(["receive-deploy", "--legacy", "--disk"])
-        .arg(&disk.image);
-    let mut receiver = Process::spawn("receive-deploy", &mut command, Path::new("receiver.log"))?;
+    command.args(["receive-deploy", "--disk"]).arg(&disk.image);
+    let mut receiver = Process::spawn("receive-deploy", &mut command, log)?;
     let (code, _) = hear_beacon(STEP)?;
-    let shown = Shown { code, secret: None };
+    // Shown before the first beacon.
+    let screen = std::fs::read_to_string(log).doing("reading", log.display())?;
+    let secret = secret_in(&screen);
+    let shown = Shown { code, secret };
     let order = Order::new(&shown, &lab.artifacts.demo);
     lab.donor(&order)?.must_succeed(DEPLOY)?;
     let status = receiver.wait(STEP)?;

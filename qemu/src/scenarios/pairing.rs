@@ -1,0 +1,141 @@
+//! Who may pair with whom: secrets right and wrong, policies that do not fit, keys, impostors and crowds. Whoever cannot
+//! prove himself changes nothing, and the honest donor still gets through.
+
+use std::time::Instant;
+
+use wire::secret::Secret;
+use wire::stage::Stage;
+
+use crate::attack::{Crowd, Impostor};
+use crate::donor::Order;
+use crate::error::{HarnessError, Result};
+use crate::exit::Exit;
+use crate::lab::{DEPLOY, Lab, STEP, await_shown};
+use crate::policy::{Credential, Policy, Shown};
+use crate::stranger::hear_beacon;
+
+use super::{image, waiting};
+
+/// M1 and M3 of `protocol.md` 3.2: all that somebody who cannot prove himself may see of a donor.
+const BEFORE_PROOF_BYTES: usize = 78 + 48;
+
+pub(super) fn wrong_secret(lab: &mut Lab) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+
+    // A typing error is found before anybody is asked: it costs no guess.
+    let mistyped = order.clone().with(Credential::Secret(mistyped(&shown)));
+    lab.donor(&mistyped)?.must_exit(Exit::Usage, STEP)?;
+    let other = Secret::draw([0x5a; 5]).to_string();
+    let guessed = order.clone().with(Credential::Secret(other));
+    lab.donor(&guessed)?.must_exit(Exit::Pairing, STEP)?;
+    target.console.await_text("10.9.0.1", STEP)?;
+    image(&machine).must_be_untouched()?;
+
+    // The same secret, still on the screen.
+    let packages = lab.artifacts.demo.clone();
+    lab.deploy_shown(&mut target, &shown, &packages)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// What was shown, with another last character.
+fn mistyped(shown: &Shown) -> String {
+    let mut secret = shown.secret.clone().unwrap_or_default();
+    let last = secret.pop();
+    secret.push(if last == Some('7') { '8' } else { '7' });
+    secret
+}
+
+pub(super) fn policies_apart(lab: &mut Lab) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    let mut donor = lab.donor(&order.clone().with(Credential::Legacy))?;
+    donor.must_fail(STEP)?;
+    target.console.await_text("the original stream", STEP)?;
+    image(&machine).must_be_untouched()?;
+    let packages = lab.artifacts.demo.clone();
+    lab.deploy_shown(&mut target, &shown, &packages)?;
+    target.await_power_off(STEP)?;
+    drop(target);
+
+    lab.policy = Policy::Legacy;
+    let (machine, mut target) = super::another_waiting(lab, "legacy")?;
+    let shown = await_shown(&mut target)?;
+    let secret = Credential::Secret(Secret::draw([0x5a; 5]).to_string());
+    let order = Order::new(&shown, &packages).with(secret);
+    lab.donor(&order.and(&["--retry", "5"]))?.must_fail(STEP)?;
+    image(&machine).must_be_untouched()
+}
+
+pub(super) fn pinned(lab: &mut Lab) -> Result<()> {
+    lab.visor(&["keys", "new", "ours"])?;
+    lab.visor(&["keys", "new", "theirs"])?;
+    lab.bake(&["--pinned", "ours.shim"])?;
+    let (machine, mut target) = waiting(lab)?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    let stranger = order
+        .clone()
+        .with(Credential::Pinned("theirs.donor".into()));
+    lab.donor(&stranger)?.must_exit(Exit::Pairing, STEP)?;
+    image(&machine).must_be_untouched()?;
+    let ours = order.with(Credential::Pinned("ours.donor".into()));
+    let mut donor = lab.donor(&ours)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+pub(super) fn spoofed(lab: &mut Lab) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let shown = await_shown(&mut target)?;
+    // Heard first and more often than the target itself.
+    let impostor = Impostor::start(lab.network().another_address()?, &shown.code)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    let heard = impostor.stop();
+    match heard.iter().max() {
+        Some(&most) if most <= BEFORE_PROOF_BYTES => {}
+        most => {
+            return Err(HarnessError::unexpected(
+                "what the impostor heard",
+                format!("1 to {BEFORE_PROOF_BYTES} bytes"),
+                format!("{most:?}"),
+            ));
+        }
+    }
+    println!(
+        "spoofed-beacons: the impostor was asked {} times",
+        heard.len()
+    );
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+pub(super) fn crowded(lab: &mut Lab) -> Result<()> {
+    let (machine, mut target) = waiting(lab)?;
+    let shown = await_shown(&mut target)?;
+    let (_, address) = hear_beacon(STEP)?;
+    let crowd = Crowd::start(address, 50)?;
+    crowd.await_connections(100, STEP)?;
+    image(&machine).must_be_untouched()?;
+    let began = Instant::now();
+    let mut donor = lab.donor(&Order::new(&shown, &lab.artifacts.demo))?;
+    target.console.await_stage(Stage::Accepted, STEP)?;
+    let paired = began.elapsed();
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    println!(
+        "crowded: paired after {:.1} s among {} other connections",
+        paired.as_secs_f64(),
+        crowd.stop()
+    );
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
