@@ -166,7 +166,9 @@ impl<W: Write, E: Write> Board<W, E> {
                 self.tick();
             }
             // A terminal has the line that is drawn over.
-            About::Sent { .. } | About::Stage(_) if self.screen.is_terminal() => {}
+            About::Sent { .. } if self.screen.is_terminal() => {}
+            // The target's own line comes too, and says more.
+            About::Stage(_) => {}
             About::Failed { reason, .. } => {
                 row.is_open = false;
                 self.complain_of(code, reason);
@@ -241,6 +243,7 @@ mod tests {
     use crate::screen::{Screen, Terminal};
     use std::fs;
     use wire::code::Code;
+    use wire::message::Level;
     use wire::stage::Stage;
 
     const TERMINAL: Option<Terminal> = Some(Terminal {
@@ -322,6 +325,15 @@ mod tests {
             "who failed has no line: {out:?}"
         );
         assert_eq!(errors, b"spk-visor: aaaaaaa: disk full\n");
+    }
+
+    #[test]
+    fn a_person_reads_each_stage_once_in_the_words_of_the_target() {
+        let stage = about("aaaaaaa", About::Stage(Stage::Planned));
+        let (level, text) = (Level::Info, "smv planned: disk=/dev/vda".to_owned());
+        let line = about("aaaaaaa", About::Log { level, text });
+        let (out, _) = shown(None, false, false, &[line, stage]);
+        assert_eq!(out, "target planned: disk=/dev/vda\n");
     }
 
     #[test]

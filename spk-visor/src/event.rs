@@ -287,6 +287,11 @@ impl About {
             ),
             About::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes as f64)),
             About::Stage(stage) => write!(f, "target {stage}"),
+            // A stage line of the target's console begins with `smv`.
+            About::Log {
+                level: Level::Info,
+                text,
+            } => write!(f, "target {}", text.strip_prefix("smv ").unwrap_or(text)),
             About::Log { level, text } => write!(f, "target {}: {text}", word(*level)),
             About::Note { text } => f.write_str(text),
             About::Waiting(elapsed) => {
