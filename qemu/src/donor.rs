@@ -192,6 +192,11 @@ impl Donor {
     }
 }
 
+/// What the target's own console shows already.
+fn is_heard_twice(line: &str) -> bool {
+    line.starts_with("target info: smv ")
+}
+
 fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
     let (mut reader, writer) = std::io::pipe().doing("making", "a pipe")?;
     let again = writer.try_clone().doing("duplicating", "a pipe")?;
@@ -204,7 +209,7 @@ fn live_donor(command: &mut Command, prefix: String) -> Result<Process> {
     // The command keeps our ends of the pipe open, and with them the reader below.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     std::thread::spawn(move || {
-        let mut printer = Printer::new(prefix, |_| true);
+        let mut printer = Printer::new(prefix, |line| !is_heard_twice(line));
         let mut buffer = [0; 1024];
         while let Ok(len @ 1..) = reader.read(&mut buffer) {
             printer.push(buffer.get(..len).unwrap_or_default());

@@ -44,16 +44,21 @@ pub fn tail(text: &str, count: usize) -> String {
     })
 }
 
-/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot loaders, stages, and the installed
-/// system's own words. The several hundred lines of two kernels are left to the log.
+/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot loaders, stages, what the
+/// screen shows to a person (code, secret, and both as a picture), and the installed system's own words. The several hundred lines of two kernels are left to the log.
 #[must_use]
 pub fn tells(line: &str) -> bool {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 13] = [
         "BdsDxe: ",
         "SeaBIOS",
         "Booting from ",
         "GRUB",
         "smv ",
+        "  code   ",
+        "  secret ",
+        "on the donor: ",
+        "███",
+        "▀▀▀",
         "SMECHVISOR",
         "smechvisor",
         "Debian GNU/Linux",
@@ -120,7 +125,12 @@ mod tests {
 
     #[test]
     fn a_watcher_is_told_what_happens_and_spared_the_drivers() {
-        for line in ["[ 1.2] smv waiting: code=abc2345", "smechvisor-demo login:"] {
+        for line in [
+            "[ 1.2] smv waiting: code=abc2345",
+            "  secret 9D4T-X2WM-7",
+            "████ ▄▄▄▄▄ ███",
+            "smechvisor-demo login:",
+        ] {
             assert!(tells(line), "{line}");
         }
         for line in ["scsi host0: ahci", "random: crng init done", ""] {
