@@ -400,9 +400,7 @@ fn a_donor_that_was_killed_is_started_again() {
     let mut donor = Donor::start(&world, &proxy);
     donor.wait_for("\"accepted\"");
     // Four chunks have gone through before the stall; the target says so on its screen when the donor is gone.
-    while !proxy.passed()[0].fault_met {
-        std::thread::yield_now();
-    }
+    proxy.wait_for_fault();
     donor.kill();
     let (_, waiting) = world.lines.wait_for(0, "resume file=");
     assert!(waiting.contains("resume file=0 chunk=4"), "{waiting}");
@@ -420,9 +418,7 @@ fn a_target_is_found_again_at_another_address() {
         Proxy::start(world.address, vec![]),
     );
     let donor = Donor::start(&world, &before);
-    while before.passed().is_empty() || !before.passed()[0].fault_met {
-        std::thread::yield_now();
-    }
+    before.wait_for_fault();
     donor.kill();
     let _ = world.lines.wait_for(0, "resume file=0 chunk=4");
     assert_eq!(deploy(world, &after, 1_000_000), 1);

@@ -11,7 +11,7 @@ mod pump;
 mod ruler;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 pub use pump::Passed;
@@ -42,7 +42,7 @@ pub enum Mishap {
     Close,
     /// The end that is being sent to gets an orderly end; the other way goes on.
     HalfClose,
-    /// Nothing passes any more, in neither way, until one end gives up; then the other is reset.
+    /// Nothing passes any more, in neither way, whatever is sent, until one end gives up; then the other is reset.
     Stall,
     /// The next byte loses its lowest bit, or gains one.
     Flip,
@@ -61,7 +61,14 @@ pub struct Fault {
 /// A running proxy. It ends with the process; every connection it made ends with its two ends.
 pub struct Proxy {
     address: SocketAddr,
-    passed: Arc<Mutex<Vec<Passed>>>,
+    table: Arc<Table>,
+}
+
+/// What has passed, connection by connection.
+#[derive(Default)]
+struct Table {
+    rows: Mutex<Vec<Passed>>,
+    changed: Condvar,
 }
 
 impl Proxy {
@@ -69,8 +76,8 @@ impl Proxy {
     pub fn start(target: SocketAddr, faults: Vec<Option<Fault>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let passed = Arc::new(Mutex::new(Vec::new()));
-        let table = Arc::clone(&passed);
+        let table = Arc::new(Table::default());
+        let kept = Arc::clone(&table);
         thread::spawn(move || {
             let mut faults = faults.into_iter();
             for donor in listener.incoming() {
@@ -81,19 +88,23 @@ impl Proxy {
                     continue;
                 };
                 let fault = faults.next().flatten();
-                let mut rows = table.lock().unwrap();
+                let mut rows = table.rows.lock().unwrap();
                 let row = rows.len();
                 rows.push(Passed::default());
                 drop(rows);
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
                     pump::run(donor, target, fault, &|passed| {
-                        table.lock().unwrap()[row] = passed;
+                        table.rows.lock().unwrap()[row] = passed;
+                        table.changed.notify_all();
                     });
                 });
             }
         });
-        Self { address, passed }
+        Self {
+            address,
+            table: kept,
+        }
     }
 
     /// Where a donor connects to.
@@ -103,6 +114,13 @@ impl Proxy {
 
     /// What has passed so far, connection by connection.
     pub fn passed(&self) -> Vec<Passed> {
-        self.passed.lock().unwrap().clone()
+        self.table.rows.lock().unwrap().clone()
+    }
+
+    /// Waits until a fault has happened.
+    pub fn wait_for_fault(&self) {
+        let rows = self.table.rows.lock().unwrap();
+        let is_awaited = |rows: &mut Vec<Passed>| !rows.iter().any(|row| row.fault_met);
+        drop(self.table.changed.wait_while(rows, is_awaited).unwrap());
     }
 }

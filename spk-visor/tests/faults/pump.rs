@@ -150,6 +150,7 @@ struct Link {
 enum Next {
     GoOn,
     Stop,
+    Stall,
 }
 
 /// Forwards until both ways have ended, one end is gone, or the fault ended it.
@@ -189,9 +190,16 @@ impl Link {
         loop {
             if let Some(fault) = self.fault
                 && self.lane(fault.way).is_at(fault.place)
-                && let Next::Stop = self.strike(fault)?
             {
-                return Ok(());
+                match self.strike(fault)? {
+                    Next::GoOn => {}
+                    Next::Stop => return Ok(()),
+                    Next::Stall => {
+                        // Somebody may wait for just this.
+                        report(self.passed());
+                        return Err(self.stall());
+                    }
+                }
             }
             self.close_finished()?;
             if self.down.is_closed && self.up.is_closed {
@@ -298,7 +306,10 @@ impl Link {
                 lane.is_closed = true;
                 Ok(Next::GoOn)
             }
-            Mishap::Stall => Err(self.stall()),
+            Mishap::Stall => {
+                self.arrive()?;
+                Ok(Next::Stall)
+            }
             Mishap::Flip | Mishap::HoldUntil(_) => {
                 self.lane(fault.way).release(None);
                 Ok(Next::GoOn)
@@ -336,12 +347,22 @@ impl Link {
         Ok(())
     }
 
-    /// Until one end gives up.
-    fn stall(&self) -> io::Error {
-        let mut fds = [&self.donor, &self.target].map(|end| PollFd::new(end, PollFlags::RDHUP));
-        match poll(&mut fds, None) {
-            Ok(_) => io::ErrorKind::TimedOut.into(),
-            Err(error) => error.into(),
+    /// Until one end gives up. What is sent meanwhile is thrown away: behind a full buffer an end could not be heard to end.
+    fn stall(&mut self) -> io::Error {
+        let mut scrap = [0; BUFFER];
+        loop {
+            let mut fds = [&self.donor, &self.target].map(|end| PollFd::new(end, PollFlags::IN));
+            if let Err(error) = poll(&mut fds, None) {
+                return error.into();
+            }
+            for end in [&mut self.donor, &mut self.target] {
+                match end.read(&mut scrap) {
+                    Ok(0) => return io::ErrorKind::TimedOut.into(),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return error,
+                }
+            }
         }
     }
 }
