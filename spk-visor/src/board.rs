@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use receiver::screen::chain;
 use wire::code::Code;
+use wire::stage::Stage;
 
 use crate::event::{About, Event, Step};
 use crate::exit::Exit;
@@ -40,6 +41,8 @@ struct Row {
     /// Stands in place of the progress.
     words: Option<String>,
     is_open: bool,
+    /// The stage of the last console line that the target sent: it comes before the bare stage, and says more.
+    said: Option<Stage>,
     json_at: Option<Instant>,
 }
 
@@ -167,8 +170,7 @@ impl<W: Write, E: Write> Board<W, E> {
             }
             // A terminal has the line that is drawn over.
             About::Sent { .. } if self.screen.is_terminal() => {}
-            // The target's own line comes too, and says more.
-            About::Stage(_) => {}
+            About::Stage(stage) if row.said == Some(*stage) || self.screen.is_terminal() => {}
             About::Failed { reason, .. } => {
                 row.is_open = false;
                 self.complain_of(code, reason);
@@ -176,6 +178,9 @@ impl<W: Write, E: Write> Board<W, E> {
             _ => {
                 if matches!(what, About::Installed { .. } | About::Broken { .. }) {
                     row.is_open = false;
+                }
+                if let About::Log { text, .. } = what {
+                    row.said = Stage::of_line(text).map(|(stage, _)| stage).or(row.said);
                 }
                 let text = if self.is_several {
                     format!("{code}: {event}")
@@ -332,8 +337,9 @@ mod tests {
         let stage = about("aaaaaaa", About::Stage(Stage::Planned));
         let (level, text) = (Level::Info, "smv planned: disk=/dev/vda".to_owned());
         let line = about("aaaaaaa", About::Log { level, text });
-        let (out, _) = shown(None, false, false, &[line, stage]);
-        assert_eq!(out, "target planned: disk=/dev/vda\n");
+        let bare = about("aaaaaaa", About::Stage(Stage::Finishing));
+        let (out, _) = shown(None, false, false, &[line, stage, bare]);
+        assert_eq!(out, "target planned: disk=/dev/vda\ntarget finishing\n");
     }
 
     #[test]
