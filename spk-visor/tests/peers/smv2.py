@@ -13,6 +13,7 @@ Prints one line per event: `paired ...`, `accept FILE CHUNK DISK`, `reject CODE 
 `NAME LENGTH SHA256`, `broken ...`. Exit status 0: the deploy ended with Installed and Boot.
 """
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -178,6 +179,11 @@ def donate(channel, files, bad):
         for index, chunk in enumerate(chunks):
             if (file, index) >= first:
                 if (file, index) == place and deed == "--stop":
+                    # With unread reports a close would be a reset, which takes chunks along that are still on their way.
+                    channel.peer.shutdown(socket.SHUT_WR)
+                    with contextlib.suppress(ConnectionResetError):
+                        while channel.peer.recv(65536):
+                            pass
                     raise Broken("as asked")
                 if (file, index) == place and deed == "--skip":
                     continue
