@@ -31,14 +31,10 @@ use memory::{Memory, STRIKES};
 /// Between two tries to make a broken connection again: the first, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
-/// Before who has refused us is asked again: a little more than 10 s in all.
-const BUSY_PAUSES: [Duration; 5] = [
-    Duration::from_millis(500),
-    Duration::from_millis(1000),
-    Duration::from_millis(2000),
-    Duration::from_millis(3000),
-    Duration::from_millis(4000),
-];
+/// Before who has refused us is asked again, and how often: in a crowd of strangers most tries find the target busy.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+const BUSY_TRIES: u32 = 20;
+
 /// Why a target is not installed.
 #[derive(Debug, Error)]
 pub enum DeliveryError {
@@ -317,14 +313,14 @@ impl Delivery<'_> {
 
 impl Delivery<'_> {
     /// Nobody has proved itself yet. A target that looks at one peer refuses all others for up to 5 s (`protocol.md` 3.6): who
-    /// was refused asks a few times more; `false`: it has asked often enough.
+    /// was refused asks again, for some 20 s; `false`: it has asked often enough.
     fn ask_again(&self, memory: &mut Memory) -> bool {
         let busy = std::mem::take(&mut memory.busy);
-        let Some(pause) = BUSY_PAUSES.get(memory.asked).filter(|_| !busy.is_empty()) else {
+        if busy.is_empty() || memory.asked >= BUSY_TRIES {
             return false;
-        };
+        }
         memory.asked = memory.asked.saturating_add(1);
-        let heard = self.wait(Instant::now() + *pause);
+        let heard = self.wait(Instant::now() + BUSY_PAUSE);
         memory.queue = busy.into();
         for to in heard {
             let is_known = memory.queue.contains(&to) || memory.strikes.contains_key(&to);

@@ -26,7 +26,7 @@ pub(super) struct Memory {
     pub(super) unproven: u32,
     /// Those that have refused to look at us, and how often they were asked again.
     pub(super) busy: Vec<SocketAddr>,
-    pub(super) asked: usize,
+    pub(super) asked: u32,
     /// Who has passed, last.
     pub(super) good: Option<SocketAddr>,
     /// The first connection that passed.
