@@ -1,7 +1,8 @@
 //! Receive throughput of `netstack` against the kernel's own TCP: same sender, same veth pair, alternating.
 //!
 //! `netstack_rx` (as root) makes two network namespaces and a veth pair, measures with 64 KiB frames (TSO, GRO) and with 1500-byte
-//! frames, removes the namespaces and prints the ratios. CPU is the receiving process's own, user and system.
+//! frames, removes the namespaces and prints the ratios. CPU is the receiving process's own, user and system. The third one in turn is
+//! our stream with a session in it: paired, sealed by the sender, opened by the receiver.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,8 +12,13 @@ use std::time::{Duration, Instant};
 
 use netstack::{Addressing, Config, Port, StaticAddress, Station};
 use rustix::time::{ClockId, clock_gettime};
+use session::guard::Guard;
+use session::{Credential, pair_donor, pair_target};
 use wire::STREAM_PORT;
 use wire::code::Code;
+use wire::handshake::{Info, M1_LEN};
+use wire::message::{Message, Next};
+use wire::secret::Secret;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -38,7 +44,9 @@ fn run() -> Outcome<()> {
         ["--bytes", bytes] => compare(bytes.parse()?),
         ["receive", "kernel"] => receive_kernel(),
         ["receive", "ours"] => receive_ours(),
-        ["send", to, bytes] => send(to.parse()?, bytes.parse()?),
+        ["receive", "sealed"] => receive_sealed(),
+        ["send", "kernel" | "ours", to, bytes] => send(to.parse()?, bytes.parse()?),
+        ["send", "sealed", to, bytes] => send_sealed(to.parse()?, bytes.parse()?),
         _ => Err("usage: netstack_rx [--bytes N]".into()),
     }
 }
@@ -116,7 +124,7 @@ impl Wire {
         lines.next().ok_or("the receiver did not start")??;
         let mut sender = self.start(
             &self.sender,
-            &["send", &address.to_string(), &bytes.to_string()],
+            &["send", who, &address.to_string(), &bytes.to_string()],
         )?;
         let line = lines.next().ok_or("the receiver gave up")??;
         let fields: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
@@ -167,16 +175,17 @@ fn compare(bytes: u64) -> Outcome<()> {
 }
 
 fn compare_frames(wire: &Wire, title: &str, bytes: u64) -> Outcome<()> {
-    let (mut kernel, mut ours) = (Vec::new(), Vec::new());
+    let (mut kernel, mut ours, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         wire.kernel_address("add")?;
         kernel.push(wire.measure("kernel", KERNEL, bytes)?);
         wire.kernel_address("del")?;
         ours.push(wire.measure("ours", OURS, bytes)?);
+        sealed.push(wire.measure("sealed", OURS, bytes)?);
     }
-    let (kernel, ours) = (median(&kernel), median(&ours));
+    let (kernel, ours, sealed) = (median(&kernel), median(&ours), median(&sealed));
     println!("{title}, {bytes} bytes, median of {ROUNDS}:");
-    for (name, m) in [("kernel", kernel), ("netstack", ours)] {
+    for (name, m) in [("kernel", kernel), ("netstack", ours), ("sealed", sealed)] {
         println!(
             "  {name:9} {:6.2} Gbit/s  {:6.3} CPU s/GB",
             m.gbit_per_second, m.cpu_per_gb
@@ -186,6 +195,10 @@ fn compare_frames(wire: &Wire, title: &str, bytes: u64) -> Outcome<()> {
         "  ratio     {:6.2} (goal: at least 1.0)  {:6.2} (goal: at most 2.0)",
         ours.gbit_per_second / kernel.gbit_per_second,
         ours.cpu_per_gb / kernel.cpu_per_gb
+    );
+    println!(
+        "  sealed, of netstack's: {:.2} (goal: at least 0.8)",
+        sealed.gbit_per_second / ours.gbit_per_second
     );
     Ok(())
 }
@@ -235,7 +248,7 @@ fn receive_kernel() -> Outcome<()> {
     Ok(())
 }
 
-fn receive_ours() -> Outcome<()> {
+fn open_station() -> Outcome<Station> {
     let config = Config {
         addressing: Addressing::Static(StaticAddress {
             address: OURS,
@@ -245,24 +258,75 @@ fn receive_ours() -> Outcome<()> {
         }),
         ..Config::default()
     };
-    let station = Station::open(config, |_| ())?;
+    Ok(Station::open(config, |_| ())?)
+}
+
+fn receive_ours() -> Outcome<()> {
+    let station = open_station()?;
     ready()?;
-    let mut stream = station.accept(&Code::parse("e13gts2")?, 4)?;
+    let mut stream = station.accept(&code()?, 4)?;
     drain(&mut stream)?;
     stream.finish()?;
     Ok(())
 }
 
-fn send(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
+fn code() -> Outcome<Code> {
+    Ok(Code::parse("e13gts2")?)
+}
+
+fn credential() -> Outcome<Credential> {
+    Ok(Credential::Secret(Secret::parse("9D4T-X2WM-7")?))
+}
+
+/// As `drain`, from the first chunk after the pairing to the last.
+fn receive_sealed() -> Outcome<()> {
+    let station = open_station()?;
+    ready()?;
+    let stream = station.accept(&code()?, M1_LEN)?;
+    let writer = stream.writer();
+    let info = Info::parse(b"smv=0.1.0")?;
+    let (mut opener, _sealer) = pair_target(
+        stream,
+        writer,
+        &credential()?,
+        &code()?,
+        &info,
+        &mut Guard::new(),
+        Instant::now,
+    )?;
+    let (mut buffer, mut bytes, mut is_over) = (Vec::new(), 0, false);
+    let (begun, cpu_before) = (Instant::now(), cpu_seconds());
+    while !is_over {
+        match opener.next(&mut buffer)? {
+            Message::Data {
+                bytes: chunk,
+                is_last,
+                ..
+            } => (bytes, is_over) = (bytes + chunk.len(), is_last),
+            other => return Err(format!("{} in a stream of data", other.kind()).into()),
+        }
+    }
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu_before);
+    println!("{seconds} {cpu} {bytes}");
+    io::stdout().flush()?;
+    opener.into_inner().finish()?;
+    Ok(())
+}
+
+fn connect(to: Ipv4Addr) -> Outcome<TcpStream> {
     let address = SocketAddr::from((to, STREAM_PORT));
     let given_up = Instant::now() + Duration::from_secs(10);
-    let mut stream = loop {
+    loop {
         match TcpStream::connect_timeout(&address, Duration::from_secs(3)) {
-            Ok(stream) => break stream,
+            Ok(stream) => return Ok(stream),
             Err(_) if Instant::now() < given_up => std::thread::sleep(Duration::from_millis(20)),
             Err(error) => return Err(error.into()),
         }
-    };
+    }
+}
+
+fn send(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
+    let mut stream = connect(to)?;
     let chunk = vec![0x5a; CHUNK_BYTES];
     let mut left = bytes;
     while left > 0 {
@@ -272,5 +336,27 @@ fn send(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
     }
     stream.shutdown(std::net::Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn send_sealed(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
+    const CHUNK: usize = 1 << 20;
+    let stream = connect(to)?;
+    let (_opener, mut sealer, _) =
+        pair_donor(stream.try_clone()?, &stream, &credential()?, &code()?)?;
+    let chunk = vec![0x5a; CHUNK];
+    let (mut left, mut place) = (bytes, Next::default());
+    while left > 0 {
+        let len = left.min(CHUNK as u64);
+        left -= len;
+        sealer.send(&Message::Data {
+            place,
+            is_last: left == 0,
+            bytes: &chunk[..len as usize],
+        })?;
+        place.chunk += 1;
+    }
+    stream.shutdown(std::net::Shutdown::Write)?;
+    (&stream).read_to_end(&mut Vec::new())?;
     Ok(())
 }
