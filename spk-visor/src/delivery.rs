@@ -8,7 +8,6 @@ mod link;
 mod memory;
 mod send;
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use crate::discovery::{DiscoveryError, Watch};
 use crate::event::About;
 use crate::exit::Exit;
 use crate::offer::Offer;
+use crate::socket::ConnectError;
 use crate::source::SourceError;
 
 use memory::{Memory, STRIKES};
@@ -42,13 +42,8 @@ pub enum DeliveryError {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// It does not answer.
-    #[error("connecting to {to}{}", if source.kind() == io::ErrorKind::ConnectionRefused { " (is another donor connected already?)" } else { "" })]
-    Connect {
-        /// Where.
-        to: SocketAddr,
-        /// The kernel's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// Whoever is there does not pass.
     #[error("pairing with {to}{}", advice(source))]
     Pairing {
@@ -127,7 +122,7 @@ impl DeliveryError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Discovery(error) => error.exit(),
-            Self::Connect { .. } => Exit::Connection,
+            Self::Connect(_) => Exit::Connection,
             Self::Pairing { source, .. } => match source {
                 PairingError::Io { .. } | PairingError::Closed { .. } => Exit::Connection,
                 _ => Exit::Pairing,
@@ -355,7 +350,7 @@ fn sockets(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
 fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
     match before {
         Some(before @ DeliveryError::Pairing { .. })
-            if matches!(now, DeliveryError::Connect { .. }) =>
+            if matches!(now, DeliveryError::Connect(_)) =>
         {
             before
         }

@@ -10,7 +10,6 @@ mod paired;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -31,6 +30,7 @@ use crate::package::{self, PackageError};
 use crate::packages::Packages;
 use crate::screen::Screen;
 use crate::secrets::SecretsError;
+use crate::socket::ConnectError;
 use crate::source::Item;
 use crate::transfer::TransferError;
 
@@ -75,13 +75,8 @@ pub enum DeployError {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// The target does not answer.
-    #[error("connecting to {to}{}", if source.kind() == io::ErrorKind::ConnectionRefused { " (is another donor connected already?)" } else { "" })]
-    Connect {
-        /// Where.
-        to: SocketAddr,
-        /// The kernel's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The connection or the target failed.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -97,7 +92,7 @@ impl DeployError {
             Self::Live(error) => error.exit(),
             Self::Secrets(error) => error.exit(),
             Self::Discovery(error) => error.exit(),
-            Self::Connect { .. } => Exit::Connection,
+            Self::Connect(_) => Exit::Connection,
             Self::Transfer(error) => error.exit(),
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use thiserror::Error;
 
 /// A connection is given up when its first packet is not answered for this long.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +34,16 @@ pub fn listen_for_datagrams(port: u16, interface: Option<&str>) -> io::Result<Ud
     }
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
     Ok(socket.into())
+}
+
+/// A target does not answer.
+#[derive(Debug, Error)]
+#[error("connecting to {to}{}", if source.kind() == io::ErrorKind::ConnectionRefused { " (is another donor connected already?)" } else { "" })]
+pub struct ConnectError {
+    /// Where.
+    pub to: SocketAddr,
+    /// The kernel's reason.
+    pub source: io::Error,
 }
 
 /// Connects to a target.

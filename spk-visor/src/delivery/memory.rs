@@ -9,6 +9,7 @@ use session::{HandshakeError, PairingError};
 use wire::message::Next;
 
 use super::DeliveryError;
+use crate::socket::ConnectError;
 
 /// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
 /// looks like a refusal.
@@ -40,7 +41,7 @@ pub(super) struct Memory {
 /// Whether it has refused us without looking at what we know.
 fn is_busy(error: &DeliveryError) -> bool {
     match error {
-        DeliveryError::Connect { source, .. } => matches!(
+        DeliveryError::Connect(ConnectError { source, .. }) => matches!(
             source.kind(),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
         ),

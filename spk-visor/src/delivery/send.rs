@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::{Cut, Delivery, DeliveryError};
 use crate::cli::deploy;
 use crate::event::About;
-use crate::socket;
+use crate::socket::{self, ConnectError};
 use crate::source::Item;
 
 /// A target answers M1 within seconds; but after wrong guesses of others it makes everybody wait, up to 30 s (`protocol.md` 3.5).
@@ -27,7 +27,7 @@ impl Delivery<'_> {
             to,
             is_authenticated: true,
         });
-        let unreachable = |source| Cut::NotThere(DeliveryError::Connect { to, source });
+        let unreachable = |source| Cut::NotThere(ConnectError { to, source }.into());
         let stream = socket::connect(to, self.interface).map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let unpaired = |source| Cut::NotThere(DeliveryError::Pairing { to, source });

@@ -19,7 +19,7 @@ use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
 use crate::packages::{Package, Packages, PackagesError};
 use crate::progress::{Rate, percent};
-use crate::socket;
+use crate::socket::{self, ConnectError};
 use crate::transfer;
 
 /// What is sent: the packages, and before them the directory's own manifest with all that is needed to check it
@@ -96,7 +96,7 @@ fn attempt(
         is_authenticated: false,
     });
     let connection = socket::connect(to, options.interface.as_deref())
-        .map_err(|source| DeployError::Connect { to, source })?;
+        .map_err(|source| ConnectError { to, source })?;
     let start = Instant::now();
     let mut sending = Sending::new(packages, tell, start);
     transfer::run(connection, &packages.packages, &mut |step| {
