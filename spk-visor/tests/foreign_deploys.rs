@@ -47,17 +47,19 @@ fn words(world: &World, ballast: usize) -> Vec<String> {
         .collect()
 }
 
+/// What the peer printed holds these words; the target's screen goes with the failure.
+#[track_caller]
+fn assert_said(world: &World, text: &str, words: &str) {
+    assert!(text.contains(words), "{text} {:#?}", world.screen());
+}
+
 #[test]
 fn a_foreign_donor_installs_over_the_session_even_after_a_break() {
     let world = World::start("smv2", Policy::Secret, Trust::default());
     let packages = words(&world, 200_000);
     // Closed in the middle, it goes on where it was: code and secret still hold.
     let text = smv2(&world, 0, "--stop=0,2", &packages);
-    assert!(
-        text.contains("\naccept 0 0 "),
-        "{text} {:#?}",
-        world.screen()
-    );
+    assert_said(&world, &text, "\naccept 0 0 ");
     assert!(
         text.ends_with("broken as asked\n"),
         "{text} {:#?}",
@@ -65,23 +67,11 @@ fn a_foreign_donor_installs_over_the_session_even_after_a_break() {
     );
     // A changed chunk is not taken, and costs the connection alone.
     let text = smv2(&world, 0, "--flip=0,3", &packages);
-    assert!(
-        text.contains("\naccept 0 2 "),
-        "{text} {:#?}",
-        world.screen()
-    );
-    assert!(text.contains("broken"), "{text} {:#?}", world.screen());
+    assert_said(&world, &text, "\naccept 0 2 ");
+    assert_said(&world, &text, "broken");
     let text = smv2(&world, 0, "", &packages);
-    assert!(
-        text.contains("\naccept 0 3 "),
-        "{text} {:#?}",
-        world.screen()
-    );
-    assert!(
-        text.contains("\ninstalled "),
-        "{text} {:#?}",
-        world.screen()
-    );
+    assert_said(&world, &text, "\naccept 0 3 ");
+    assert_said(&world, &text, "\ninstalled ");
     let root = world.root();
     let (_dir, lines, result) = world.end();
     result.unwrap_or_else(|error| panic!("{error}: {:#?}", lines.all()));
@@ -97,16 +87,8 @@ fn a_foreign_donor_that_breaks_the_order_is_closed_and_nothing_is_lost() {
         assert!(text.contains("broken"), "{bad}: {text}");
     }
     let text = smv2(&world, 0, "", &packages);
-    assert!(
-        text.contains("\naccept 0 1 "),
-        "{text} {:#?}",
-        world.screen()
-    );
-    assert!(
-        text.contains("\ninstalled "),
-        "{text} {:#?}",
-        world.screen()
-    );
+    assert_said(&world, &text, "\naccept 0 1 ");
+    assert_said(&world, &text, "\ninstalled ");
     world.end().2.unwrap();
 }
 
@@ -115,15 +97,11 @@ fn a_foreign_manifest_that_does_not_fit_its_chunk_lists_is_rejected() {
     let world = World::start("smv2-list", Policy::Secret, Trust::default());
     let packages = words(&world, 1000);
     let text = smv2(&world, 0, "--list", &packages);
-    assert!(text.contains("\nreject 1 "), "{text} {:#?}", world.screen());
+    assert_said(&world, &text, "\nreject 1 ");
     // That deploy has ended, and with it the secret.
     let (failed, _) = world.lines.wait_for(0, "smv failed: ");
     let text = smv2(&world, failed, "", &packages);
-    assert!(
-        text.contains("\ninstalled "),
-        "{text} {:#?}",
-        world.screen()
-    );
+    assert_said(&world, &text, "\ninstalled ");
     world.end().2.unwrap();
 }
 
@@ -136,11 +114,7 @@ fn a_wrong_secret_is_told_on_the_screen_and_installs_nothing() {
     let text = Peer::start("smv2.py", &[&donor[..], &[packages[0].as_str()]].concat()).rest();
     assert!(text.starts_with("broken "), "{text} {:#?}", world.screen());
     let text = smv2(&world, 0, "", &packages);
-    assert!(
-        text.contains("\ninstalled "),
-        "{text} {:#?}",
-        world.screen()
-    );
+    assert_said(&world, &text, "\ninstalled ");
     let (_dir, lines, result) = world.end();
     result.unwrap();
     let lines = lines.all();
@@ -231,7 +205,7 @@ fn a_target_with_a_key_takes_nothing_unsigned_from_a_foreign_donor() {
             let _ = world.lines.wait_for(skip + 1, "smv failed: ");
         } else {
             let text = smv2(&world, 0, "", &packages);
-            assert!(text.contains("\nreject 1 "), "{text} {:#?}", world.screen());
+            assert_said(&world, &text, "\nreject 1 ");
         }
         assert!(!world.root().exists(), "something was written");
         // The target waits on; it ends with this process.
