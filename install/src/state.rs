@@ -8,6 +8,7 @@ use std::fmt;
 use crate::disk::{Disk, DiskError};
 use crate::layout::MIB;
 use crate::marker::{self, Phase};
+use uuid::Uuid;
 
 /// What a disk holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +17,36 @@ pub enum State {
     Blank,
     /// A deploy of ours began and did not end; nothing was put there since.
     Interrupted,
+    /// A system that we have installed, as we left it. In use perhaps; somebody has to say that it may go.
+    Installed {
+        /// What firmware boots from.
+        esp: Slot,
+        /// Where the system is.
+        root: Slot,
+    },
     /// Anything else.
     Occupied {
         /// For a person: `GPT partition table, ext2/3/4`.
         what: String,
+        /// The part of it that is not what it seems to be: a member of something larger, or encrypted. Nobody learns by looking
+        /// at this one disk what would be lost with it (`disk-gate.md` 3).
+        protected: Option<String>,
+        /// It is labelled as a medium that a Deploy Shim boots from, perhaps the one that runs (`disk-gate.md` 4).
+        is_shim_medium: bool,
     },
+}
+
+/// A partition as the table on the disk has it, which is how boot variables of the firmware name it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// From 1.
+    pub number: u32,
+    /// In logical sectors.
+    pub first_lba: u64,
+    /// In logical sectors.
+    pub sectors: u64,
+    /// The partition's own identity (PARTUUID).
+    pub guid: Uuid,
 }
 
 impl State {
@@ -36,7 +62,8 @@ impl fmt::Display for State {
         match self {
             State::Blank => f.write_str("blank"),
             State::Interrupted => f.write_str("left by an interrupted deploy"),
-            State::Occupied { what } => f.write_str(what),
+            State::Installed { .. } => f.write_str("a system installed by spk-visor"),
+            State::Occupied { what, .. } => f.write_str(what),
         }
     }
 }
@@ -123,6 +150,9 @@ const SIGNATURES: &[Signature] = &[
     at("NTFS", 3, b"NTFS    "),
     at("ISO 9660", 32769, b"CD001"),
 ];
+
+/// Names above that are more than they show.
+const PROTECTED: [&str; 5] = ["LUKS", "LVM", "ZFS", "md RAID", "bcache"];
 
 const MD_MAGIC: &[u8] = &[0xFC, 0x4E, 0x2B, 0xA9];
 
@@ -248,7 +278,17 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     } else {
         names.join(", ")
     };
-    Ok(State::Occupied { what })
+    let protected: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| PROTECTED.contains(name))
+        .collect();
+    let protected = (!protected.is_empty()).then(|| protected.join(", "));
+    Ok(State::Occupied {
+        what,
+        protected,
+        is_shim_medium: false,
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use wire::outcome::Outcome;
 
 use crate::blockdisk::BlockDisk;
 use crate::gate::{Candidate, Contents};
-use crate::inventory::{self, Found, InventoryError, SYS_BLOCK};
+use crate::inventory::{self, Found, InventoryError, SYS_BLOCK, Transport};
 use crate::screen::chain;
 
 /// Sectors of an image file: what most disks it may be copied to have.
@@ -85,10 +85,13 @@ fn one(path: &Path) -> io::Result<Found> {
     Ok(Found {
         size_bytes: disk.size_bytes(),
         sector_bytes: disk.sector_size().bytes(),
+        transport: Transport::Other,
         is_removable: false,
         is_read_only: fs::metadata(&path)?.permissions().readonly(),
         serial: None,
+        vendor: None,
         model: None,
+        wwn: None,
         path,
     })
 }

@@ -25,7 +25,8 @@ pub enum Contents {
 
 impl Contents {
     /// Blank, or left by our own interrupted deploy (`disk-layout.md`): nothing of value.
-    const fn is_free(&self) -> bool {
+    #[must_use]
+    pub const fn is_free(&self) -> bool {
         matches!(self, Contents::Holds(state) if state.is_free())
     }
 }
@@ -80,9 +81,10 @@ impl fmt::Display for Candidate {
         let disk = &self.disk;
         write!(
             f,
-            "{} ({} MiB, serial {}, ",
+            "{} ({} MiB, {}, serial {}, ",
             disk.path.display(),
             disk.size_bytes / (1024 * 1024),
+            disk.transport,
             disk.serial.as_deref().unwrap_or("none")
         )?;
         if disk.is_removable {

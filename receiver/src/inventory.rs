@@ -1,11 +1,12 @@
-//! The disks of this machine: what sysfs says of each, as values. Nothing is opened or written here.
+//! The disks of this machine: what sysfs says of each, as values. No disk is opened here, and nothing is written.
 //!
 //! Whole disks with a device behind them only: loop, ram, zram, dm and md have none; optical drives, floppies, flash without
 //! a translation layer, the hidden paths of an NVMe multipath disk and the boot areas of an eMMC are no place for a system.
 
+use std::fmt;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -21,6 +22,110 @@ const NO_DISKS: [&str; 10] = [
     "sr", "fd", "mtd", "loop", "ram", "zram", "dm-", "md", "nbd", "ubiblock",
 ];
 
+/// How a disk is attached. What a person tells disks apart by, after their sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// virtio-blk.
+    Virtio,
+    /// NVMe, over PCIe or a fabric.
+    Nvme,
+    /// ATA, by cable or in the chipset.
+    Sata,
+    /// Serial Attached SCSI.
+    Sas,
+    /// Fibre Channel.
+    FibreChannel,
+    /// SCSI over TCP/IP.
+    Iscsi,
+    /// USB, by either of its protocols for disks.
+    Usb,
+    /// SCSI of any other kind: RAID controllers, virtio-scsi, hypervisors.
+    Scsi,
+    /// Flash behind an MMC controller: eMMC and SD cards.
+    Mmc,
+    /// Anything else.
+    Other,
+}
+
+impl Transport {
+    /// Every transport.
+    pub const ALL: [Transport; 10] = [
+        Transport::Virtio,
+        Transport::Nvme,
+        Transport::Sata,
+        Transport::Sas,
+        Transport::FibreChannel,
+        Transport::Iscsi,
+        Transport::Usb,
+        Transport::Scsi,
+        Transport::Mmc,
+        Transport::Other,
+    ];
+
+    /// The word for it, as in lsblk(8).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Virtio => "virtio",
+            Transport::Nvme => "nvme",
+            Transport::Sata => "sata",
+            Transport::Sas => "sas",
+            Transport::FibreChannel => "fc",
+            Transport::Iscsi => "iscsi",
+            Transport::Usb => "usb",
+            Transport::Scsi => "scsi",
+            Transport::Mmc => "mmc",
+            Transport::Other => "other",
+        }
+    }
+
+    /// From the disk's name and from the chain of devices that it hangs on. A SCSI disk's own name tells nothing of the
+    /// controller in between.
+    fn of(name: &str, device: &Path) -> Self {
+        let prefixes = [
+            ("vd", Transport::Virtio),
+            ("nvme", Transport::Nvme),
+            ("mmcblk", Transport::Mmc),
+        ];
+        if let Some((_, transport)) = prefixes
+            .into_iter()
+            .find(|(prefix, _)| name.starts_with(prefix))
+        {
+            return transport;
+        }
+        if !name.starts_with("sd") {
+            return Transport::Other;
+        }
+        let parents = [
+            ("usb", Transport::Usb),
+            ("ata", Transport::Sata),
+            ("end_device-", Transport::Sas),
+            ("rport-", Transport::FibreChannel),
+            ("session", Transport::Iscsi),
+        ];
+        device
+            .components()
+            .filter_map(|component| match component {
+                Component::Normal(name) => name.to_str(),
+                _ => None,
+            })
+            .find_map(|name| {
+                let (_, transport) = parents.into_iter().find(|(prefix, _)| {
+                    let number = name.strip_prefix(prefix);
+                    number.is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()))
+                })?;
+                Some(transport)
+            })
+            .unwrap_or(Transport::Scsi)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// One whole disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -30,14 +135,21 @@ pub struct Found {
     pub size_bytes: u64,
     /// Logical sector size in bytes.
     pub sector_bytes: u64,
-    /// The kernel expects the medium to be taken out: USB sticks, card readers.
+    /// How it is attached.
+    pub transport: Transport,
+    /// It may be gone tomorrow, or belong to somebody who passes by: the kernel expects the medium to be taken out, or it
+    /// hangs on USB (many a USB disk denies that it is removable), or it is an SD card.
     pub is_removable: bool,
     /// Nothing can be written.
     pub is_read_only: bool,
     /// The maker's serial number, or the one given to a virtual disk.
     pub serial: Option<String>,
+    /// Who made it, where that is told apart from the model.
+    pub vendor: Option<String>,
     /// The maker's name for it.
     pub model: Option<String>,
+    /// Its name in the whole world, without the prefix that tells the kind: `5000c500a1b2c3d4`.
+    pub wwn: Option<String>,
 }
 
 /// The list of disks could not be read.
@@ -95,15 +207,43 @@ fn one(dir: &Path, name: &str) -> Option<Found> {
     if size_bytes == 0 {
         return None; // a drive without a medium
     }
+    let device = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()); // gone already: the name must do
+    let transport = Transport::of(name, &device);
+    let says = |file, yes| attribute(dir, file).is_some_and(|value| value == yes);
     Some(Found {
         path: Path::new("/dev").join(name.replace('!', "/")), // sysfs writes cciss!c0d0
         size_bytes,
         sector_bytes: attribute(dir, "queue/logical_block_size")?.parse().ok()?,
-        is_removable: attribute(dir, "removable").is_some_and(|value| value == "1"),
-        is_read_only: attribute(dir, "ro").is_some_and(|value| value == "1"),
+        transport,
+        is_removable: says("removable", "1")
+            || transport == Transport::Usb
+            || transport == Transport::Mmc && says("device/type", "SD"),
+        is_read_only: says("ro", "1"),
         serial: serial(dir),
-        model: attribute(dir, "device/model"),
+        // Devices on virtio and PCI have a number there.
+        vendor: attribute(dir, "device/vendor").filter(|vendor| !vendor.starts_with("0x")),
+        model: attribute(dir, "device/model").or_else(|| attribute(dir, "device/name")),
+        wwn: attribute(dir, "wwid")
+            .or_else(|| attribute(dir, "device/wwid"))
+            .and_then(|raw| wwn(&raw)),
     })
+}
+
+/// The name proper of an identifier, however it is written: `naa.5000…` and `eui.0025…` in sysfs, `0x5000…` on labels,
+/// `wwn-0x5000…` in links that udev makes. `None` for what the kernel has put together from other names (`t10.`, `nvme.`).
+pub(crate) fn wwn(raw: &str) -> Option<String> {
+    let lower = raw.to_ascii_lowercase();
+    let text = lower.strip_prefix("wwn-").unwrap_or(&lower);
+    let name = ["naa.", "eui.", "uuid.", "0x"]
+        .into_iter()
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text);
+    let is_name = name.len() >= 16
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        && name.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+    is_name.then(|| name.to_owned())
 }
 
 /// virtio-blk has it beside the disk, NVMe and MMC beside the device, SCSI and ATA in the unit serial number page (SPC-4 7.8.15).
@@ -134,8 +274,9 @@ fn printable(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, read};
+    use super::{Found, Transport, read, wwn};
     use std::fs;
+    use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
 
     struct Tree(PathBuf);
@@ -183,13 +324,16 @@ mod tests {
             &[
                 ("device/serial", " S3X  "),
                 ("device/model", "QEMU NVMe Ctrl  "),
+                ("wwid", "eui.00255845A1B2C3D4"),
                 ("queue/logical_block_size", "4096"),
             ],
         )
         .disk(
             "sda",
             &[
+                ("device/vendor", "ATA     "),
                 ("device/model", "QEMU HARDDISK"),
+                ("device/wwid", "t10.ATA     QEMU HARDDISK"),
                 ("device/vpd_pg80", "\0\u{1}\0\u{7}QM00001"),
                 ("removable", "1"),
                 ("ro", "1"),
@@ -200,10 +344,13 @@ mod tests {
             path: PathBuf::from("/dev/nvme0n1"),
             size_bytes: 1024 * 1024,
             sector_bytes: 4096,
+            transport: Transport::Nvme,
             is_removable: false,
             is_read_only: false,
             serial: Some("S3X".to_owned()),
+            vendor: None,
             model: Some("QEMU NVMe Ctrl".to_owned()),
+            wwn: Some("00255845a1b2c3d4".to_owned()),
         };
         assert_eq!(disks[0], expected);
         assert_eq!(
@@ -212,10 +359,92 @@ mod tests {
         );
         assert!(disks[1].is_removable && disks[1].is_read_only);
         assert_eq!(
+            (disks[1].vendor.as_deref(), disks[1].wwn.as_deref()),
+            (Some("ATA"), None)
+        );
+        assert_eq!(disks[2].vendor, None, "a number of PCI");
+        assert_eq!(
             (disks[2].path.as_path(), disks[2].serial.as_deref()),
             (Path::new("/dev/vda"), Some("SMV-0001"))
         );
         assert_eq!(disks.len(), 3);
+    }
+
+    /// As sysfs lays them out: what hangs on what is told by the path behind the link alone.
+    #[test]
+    fn the_transport_of_a_scsi_disk_is_that_of_its_controller() {
+        let tree = Tree::new("transports");
+        let pci = "devices/pci0000:00/0000:00:1f.2";
+        let cases = [
+            ("sda", "ata1/host0/target0:0:0/0:0:0:0", Transport::Sata),
+            (
+                "sdb",
+                "usb1/1-1/1-1:1.0/host6/target6:0:0/6:0:0:0",
+                Transport::Usb,
+            ),
+            (
+                "sdc",
+                "host7/port-7:0/end_device-7:0/target7:0:0/7:0:0:0",
+                Transport::Sas,
+            ),
+            (
+                "sdd",
+                "host8/rport-8:0-0/target8:0:0/8:0:0:0",
+                Transport::FibreChannel,
+            ),
+            (
+                "sde",
+                "host9/session1/target9:0:0/9:0:0:0",
+                Transport::Iscsi,
+            ),
+            ("sdf", "virtio2/host1/target1:0:0/1:0:0:0", Transport::Scsi),
+            ("sdg", "usbx/atax/sessions/host1", Transport::Scsi),
+            ("vda", "virtio3", Transport::Virtio),
+            ("mmcblk0", "mmc_host/mmc0/mmc0:0001", Transport::Mmc),
+            ("mmcblk1", "mmc_host/mmc1/mmc1:0001", Transport::Mmc),
+            ("xvda", "vbd-768", Transport::Other),
+        ];
+        let devices = Tree(tree.0.join(pci));
+        let block = tree.0.join("block");
+        fs::create_dir_all(&block).unwrap();
+        for (name, parents, _) in cases {
+            let kind = if name == "mmcblk1" { "SD" } else { "MMC" };
+            let dir = format!("{parents}/block/{name}");
+            devices.disk(&dir, &[("device/type", kind)]);
+            symlink(devices.0.join(&dir), block.join(name)).unwrap();
+        }
+        let disks = read(&block).unwrap();
+        for (name, _, transport) in cases {
+            let disk = disks.iter().find(|disk| disk.path.ends_with(name)).unwrap();
+            assert_eq!(disk.transport, transport, "{name}");
+            assert_eq!(
+                disk.is_removable,
+                ["sdb", "mmcblk1"].contains(&name),
+                "{name}: a USB disk may be pulled, whatever it says"
+            );
+        }
+    }
+
+    #[test]
+    fn a_world_wide_name_is_the_same_in_every_notation() {
+        for written in [
+            "naa.5000c500a1b2c3d4",
+            "0x5000C500A1B2C3D4",
+            "wwn-0x5000c500a1b2c3d4",
+            "5000c500a1b2c3d4",
+        ] {
+            assert_eq!(wwn(written).as_deref(), Some("5000c500a1b2c3d4"));
+        }
+        for none in [
+            "",
+            "naa.",
+            "t10.ATA     QEMU HARDDISK",
+            "nvme.1b36-534d562d6e766d65-51454d55",
+            "eui.0000000000000000",
+            "5000c5",
+        ] {
+            assert_eq!(wwn(none), None, "{none}");
+        }
     }
 
     #[test]

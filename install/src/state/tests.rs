@@ -17,7 +17,7 @@ fn disk_with(pieces: &[(u64, &[u8])]) -> MemoryDisk {
 
 fn what(pieces: &[(u64, &[u8])]) -> String {
     match read(&mut disk_with(pieces)).unwrap() {
-        State::Occupied { what } => what,
+        State::Occupied { what, .. } => what,
         other => panic!("{other:?}"),
     }
 }

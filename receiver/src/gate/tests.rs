@@ -1,5 +1,5 @@
 use super::{Candidate, Contents, GateError, Wish, choose};
-use crate::inventory::Found;
+use crate::inventory::{Found, Transport};
 use install::state::State;
 use std::path::PathBuf;
 
@@ -9,6 +9,8 @@ const INTERRUPTED: Contents = Contents::Holds(State::Interrupted);
 fn occupied() -> Contents {
     Contents::Holds(State::Occupied {
         what: "GPT partition table".to_owned(),
+        protected: None,
+        is_shim_medium: false,
     })
 }
 
@@ -17,10 +19,13 @@ fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
         path: PathBuf::from(path),
         size_bytes: 10 << 30,
         sector_bytes: 512,
+        transport: Transport::Virtio,
         is_removable: false,
         is_read_only: false,
         serial: (!serial.is_empty()).then(|| serial.to_owned()),
+        vendor: None,
         model: None,
+        wwn: None,
     };
     Candidate { disk, contents }
 }
