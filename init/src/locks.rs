@@ -48,7 +48,7 @@ pub enum LocksError {
         path: PathBuf,
     },
     /// `smv.policy=pinned` and no keys.
-    #[error("smv.policy=pinned needs {}: make the image with mkinitramfs --pinned", path.display())]
+    #[error("smv.policy=pinned needs {}: make the image with mkinitramfs image --pinned", path.display())]
     NoKeys {
         /// Where they should be.
         path: PathBuf,

@@ -4,8 +4,10 @@
 //! reads, [`initramfs::compress`] packs them. Nothing of the building machine enters: no time, no owner, no inode
 //! number, no order of a directory. The same input gives the same bytes.
 
+pub mod cli;
 pub mod initramfs;
 pub mod locks;
 pub mod newc;
+pub mod output;
 pub mod program;
 pub mod tree;

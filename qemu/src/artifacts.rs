@@ -200,7 +200,7 @@ impl Initramfs {
         cargo.args(["build", "--quiet", "-p", "mkinitramfs"]);
         stdout(cargo.current_dir(top))?;
         let mut maker = Command::new(&made.maker);
-        maker.arg("--init").arg(&made.init);
+        maker.args(["image", "--init"]).arg(&made.init);
         maker.arg("--mke2fs").arg(&made.mke2fs);
         steps.run("initramfs", maker.arg("-o").arg(&made.image))?;
         Ok(made)

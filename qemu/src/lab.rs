@@ -81,7 +81,7 @@ impl Lab {
         Ok(DiskSpec::new(path, &format!("SMV-{name}")))
     }
 
-    /// Makes an initramfs with more baked in (`mkinitramfs --help`); machines are booted with it from now on.
+    /// Makes an initramfs with more baked in (`mkinitramfs image --help`); machines are booted with it from now on.
     ///
     /// # Errors
     /// mkinitramfs refused it.
@@ -90,7 +90,7 @@ impl Lab {
         self.initramfs = here.join("initramfs");
         let parts = &self.artifacts;
         let mut command = Command::new(&parts.mkinitramfs);
-        command.arg("--init").arg(&parts.init);
+        command.args(["image", "--init"]).arg(&parts.init);
         command.arg("--mke2fs").arg(&parts.mke2fs);
         command.args(more).arg("-o").arg(&self.initramfs);
         run(&mut command).map(drop)

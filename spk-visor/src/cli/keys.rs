@@ -18,7 +18,7 @@ Keys for machines that are deployed without a person at them (policy `pinned`). 
 readable by their owner only:
 
   NAME.donor           for the donor: deploy-system-img-copy --pinned NAME.donor
-  NAME.shim            for the targets: mkinitramfs --pinned NAME.shim, or receive-deploy --pinned NAME.shim
+  NAME.shim            for the targets: mkinitramfs image --pinned NAME.shim, or receive-deploy --pinned NAME.shim
 
 Whoever has NAME.donor may deploy onto every machine that carries NAME.shim; whoever has NAME.shim, from an initramfs for
 example, may pose as such a machine. `show` prints the public keys in a file, and whose they are.

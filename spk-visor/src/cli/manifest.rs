@@ -16,7 +16,7 @@ Usage: spk-visor manifest create DIR [--version V] [--counter N] [--keyset K]
        spk-visor manifest verify DIR --trust FILE [--floor N]
 
 DIR/MANIFEST lists the packages of DIR with their hashes; DIR/MANIFEST.minisig is its signature. A donor sends both, and
-a machine that was given the public key (mkinitramfs --trust, receive-deploy --trust) takes nothing else.
+a machine that was given the public key (mkinitramfs image --trust, receive-deploy --trust) takes nothing else.
 
 create reads every package, unpacks it to nowhere and so checks it, and writes MANIFEST
   --version V          for people (default: the date, like 2026.11.20)

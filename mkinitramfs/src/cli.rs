@@ -1,0 +1,128 @@
+//! Arguments in, one file or tree on the disk and an exit code out. Each command has its options, its help text and its
+//! errors in a file of its own.
+
+pub mod image;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+
+const HELP: &str = "\
+usage: mkinitramfs COMMAND ...
+
+  image   packs init, mke2fs and what is baked in beside them into an initramfs
+
+The same input gives the same bytes. `mkinitramfs COMMAND --help` tells more.
+
+Exit status: 0 written, 1 a file could not be read, used or written, 2 wrong arguments.
+";
+
+/// What to do.
+enum Command {
+    /// Print this.
+    Help(&'static str),
+    /// `image`.
+    Image(image::Image),
+}
+
+/// Does what the arguments behind the program's name ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut parser = Parser::from_args(arguments);
+    let command = match parse(&mut parser) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("mkinitramfs: {error}; see mkinitramfs --help");
+            return ExitCode::from(2);
+        }
+    };
+    let done: Result<(), Box<dyn Error>> = match command {
+        Command::Help(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Command::Image(image) => image.make().map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mkinitramfs: {}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+    match parser.next()? {
+        None => Err("no command given".into()),
+        Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(HELP)),
+        Some(Arg::Value(word)) => match word.to_str() {
+            Some(image::COMMAND) => Ok(command(image::parse(parser)?, Command::Image, image::HELP)),
+            _ => Err(format!("unknown command {word:?}").into()),
+        },
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+/// `None` means that help was asked for.
+fn command<T>(request: Option<T>, kind: fn(T) -> Command, help: &'static str) -> Command {
+    request.map_or(Command::Help(help), kind)
+}
+
+/// An option without which there is nothing to do.
+fn needed<T>(value: Option<T>, option: &str) -> Result<T, lexopt::Error> {
+    value.ok_or_else(|| format!("{option} is missing").into())
+}
+
+fn path(parser: &mut Parser) -> Result<PathBuf, lexopt::Error> {
+    Ok(PathBuf::from(parser.value()?))
+}
+
+/// The error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, HELP, chain, image, parse};
+    use lexopt::Parser;
+
+    fn read(line: &str) -> Result<Command, String> {
+        let words = line.split_whitespace();
+        parse(&mut Parser::from_args(words)).map_err(|error| chain(&error))
+    }
+
+    #[test]
+    fn help_is_that_of_the_command() {
+        for (line, expected) in [("--help", HELP), ("image -h", image::HELP)] {
+            assert!(
+                matches!(read(line), Ok(Command::Help(text)) if text == expected),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        for (line, word) in [
+            ("", "no command"),
+            ("--init i", "--init"),
+            ("picture", "picture"),
+            ("image --mke2fs m -o o", "--init"),
+            ("image --init i -o o", "--mke2fs"),
+            ("image --init i --mke2fs m", "-o OUT"),
+            ("image --init i --mke2fs m -o o x", "\"x\""),
+            ("image --floor x", "\"x\""),
+        ] {
+            let text = read(line).err().expect(line);
+            assert!(text.contains(word), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `image`: reads the programs and what is to be baked in beside them, checks that they can run there, and writes the
+//! initramfs.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use lexopt::{Parser, ValueExt};
+
+use super::{needed, path};
+use crate::locks::{self, KEY_FILE_MAX, Locks};
+use crate::output::{OutputError, Readers, replace};
+use crate::{initramfs, newc, program, tree};
+
+/// As it is typed.
+pub const COMMAND: &str = "image";
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE] -o OUT
+
+Packs static programs into an initramfs for the kernel that kernel-config/build makes.
+The same input gives the same bytes.
+
+  --init FILE     first program of the machine, at /init
+  --mke2fs FILE   mke2fs (mkinitramfs/mke2fs-build prints the path of one), at /sbin/mke2fs
+  --trust PUBKEY  minisign public key: a .pub file, or its base 64. The machine then takes only what this
+                  key signed (`spk-visor manifest sign`), under every policy; give it again for a second key
+  --floor N       lowest counter such a manifest may have
+  --pinned FILE   NAME.shim of `spk-visor keys new NAME`: started with smv.policy=pinned, the machine pairs with the
+                  donor that has NAME.donor, without a person. OUT then holds a private key, so only its owner may
+                  read it; and whoever can fetch it over the network can pose as this machine
+  -o, --output OUT  where to write it
+  -h, --help      this text
+";
+
+/// What `image` was told.
+#[derive(Debug)]
+pub struct Image {
+    init: PathBuf,
+    mke2fs: PathBuf,
+    output: PathBuf,
+    /// Files, or keys themselves.
+    trust: Vec<OsString>,
+    floor: Option<u64>,
+    pinned: Option<PathBuf>,
+}
+
+/// Why there is no initramfs.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// A program or a key.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot run on the machine.
+    #[error("checking {}", path.display())]
+    Program {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: program::ProgramError,
+    },
+    /// A key is not what it must be.
+    #[error("baking in {what}")]
+    Lock {
+        /// Which option.
+        what: String,
+        /// Why.
+        source: locks::LockError,
+    },
+    /// Two things want one place.
+    #[error("laying out the archive")]
+    Tree(#[from] tree::TreeError),
+    /// Something is too large for the format.
+    #[error("writing the archive")]
+    Newc(#[from] newc::NewcError),
+    /// No memory.
+    #[error("compressing the archive")]
+    Compress(#[source] std::io::Error),
+    /// The result could not be put where it belongs.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Reads the arguments behind the command; `None` means that help was asked for.
+///
+/// # Errors
+/// The first one that makes no sense.
+pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
+    use lexopt::Arg::{Long, Short};
+
+    let (mut init, mut mke2fs, mut output) = (None, None, None);
+    let (mut trust, mut floor, mut pinned) = (Vec::new(), None, None);
+    while let Some(argument) = parser.next()? {
+        let slot = match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("init") => &mut init,
+            Long("mke2fs") => &mut mke2fs,
+            Long("pinned") => &mut pinned,
+            Short('o') | Long("output") => &mut output,
+            Long("trust") => {
+                trust.push(parser.value()?);
+                continue;
+            }
+            Long("floor") => {
+                floor = Some(parser.value()?.parse()?);
+                continue;
+            }
+            _ => return Err(argument.unexpected()),
+        };
+        *slot = Some(path(parser)?);
+    }
+    Ok(Some(Image {
+        init: needed(init, "--init FILE")?,
+        mke2fs: needed(mke2fs, "--mke2fs FILE")?,
+        output: needed(output, "-o OUT")?,
+        trust,
+        floor,
+        pinned,
+    }))
+}
+
+impl Image {
+    /// Writes the initramfs.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn make(&self) -> Result<(), ImageError> {
+        let locks = locks(self)?;
+        let tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &locks)?;
+        let archive = newc::archive(&tree)?;
+        let packed = initramfs::compress(&archive).map_err(ImageError::Compress)?;
+        let readers = if locks.has_secret() {
+            Readers::Owner
+        } else {
+            Readers::Everybody
+        };
+        Ok(replace(&self.output, &packed, readers)?)
+    }
+}
+
+fn locks(image: &Image) -> Result<Locks, ImageError> {
+    let mut locks = Locks::default();
+    for key in &image.trust {
+        let lock = |source| ImageError::Lock {
+            what: format!("--trust {}", key.display()),
+            source,
+        };
+        match key.to_str().filter(|text| Locks::is_public_key(text)) {
+            Some(base64) => locks.trust(base64.as_bytes()).map_err(lock)?,
+            None => locks.trust(&read_key(Path::new(key))?).map_err(lock)?,
+        }
+    }
+    if let Some(counter) = image.floor {
+        locks.floor(counter);
+    }
+    if let Some(path) = &image.pinned {
+        let text = read_key(path)?;
+        locks.pin(&text).map_err(|source| ImageError::Lock {
+            what: format!("--pinned {}", path.display()),
+            source,
+        })?;
+    }
+    locks.check().map_err(|source| ImageError::Lock {
+        what: "the floor".to_owned(),
+        source,
+    })?;
+    Ok(locks)
+}
+
+/// A file that may be anything, as far as a key can reach.
+fn read_key(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let failed = |source| ImageError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(KEY_FILE_MAX)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    Ok(text)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+    let bytes = std::fs::read(path).map_err(|source| ImageError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    program::check(&bytes).map_err(|source| ImageError::Program {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(bytes)
+}
