@@ -115,6 +115,27 @@ impl LinkMonitor {
         Ok(())
     }
 
+    /// Sets the largest IP packet that an interface sends, and asks how it is then: whether the driver took it is in the change
+    /// that follows.
+    ///
+    /// # Errors
+    /// The kernel's, for the request itself.
+    pub fn set_mtu(&self, index: u32, mtu: u32) -> io::Result<()> {
+        let mut bytes = message(RTM_NEWLINK, NLM_F_REQUEST, index, 0);
+        bytes.extend(8u16.to_ne_bytes());
+        bytes.extend(IFLA_MTU.to_ne_bytes());
+        bytes.extend(mtu.to_ne_bytes());
+        let len = bytes.len() as u32;
+        if let Some(field) = bytes.first_chunk_mut() {
+            *field = len.to_ne_bytes();
+        }
+        send(&self.socket, &bytes, SendFlags::empty())?;
+        // About this one only: a request for all is refused while an answer to the last one is still under way.
+        let question = message(RTM_GETLINK, NLM_F_REQUEST, index, 0);
+        send(&self.socket, &question, SendFlags::empty())?;
+        Ok(())
+    }
+
     /// The next change, without waiting; `None` when there is none now.
     ///
     /// # Errors
