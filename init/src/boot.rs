@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use install::options;
+use netstack::Config;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::screen::{Screen, chain};
@@ -64,7 +65,14 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
             leave::give_up(after, console);
         }
     };
-    let mut network = match Wire::open(settings.ip, memory.total_bytes, console) {
+    let config = Config {
+        // What the machine has, not what the network may take.
+        memory_bytes: memory.total_bytes,
+        addressing: settings.ip,
+        vlan: settings.vlan,
+        mtu: settings.mtu,
+    };
+    let mut network = match Wire::open(config, console) {
         Ok(network) => network,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error));

@@ -3,14 +3,15 @@
 //! Text of `/proc/cmdline` in, [`Settings`] out. Only words that begin with `smv.` are ours; one of those that is unknown,
 //! repeated or has a bad value is an error that names it, because a misspelt `smv.disk` must not pick another disk.
 
-use std::net::Ipv4Addr;
-use std::str::FromStr;
+mod network;
 
+use netstack::Addressing;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
 const OURS: &str = "smv.";
 const DONOR_KEY: &str = "smv.donor-key";
+const MTU: &str = "smv.mtu";
 
 /// Who may send a system (`protocol.md` 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,38 +37,6 @@ pub enum After {
     PowerOff,
 }
 
-/// Which interface a static address belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nic {
-    /// By the kernel's name.
-    Name(String),
-    /// By its hardware address.
-    Mac([u8; 6]),
-}
-
-/// A static IPv4 configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaticIp {
-    /// Our address.
-    pub address: Ipv4Addr,
-    /// Length of the network's prefix, 1 to 32.
-    pub prefix_len: u8,
-    /// The router, when there is one.
-    pub gateway: Option<Ipv4Addr>,
-    /// The interface; without it, the only one there is.
-    pub nic: Option<Nic>,
-}
-
-/// Where our address comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Ip {
-    /// DHCP on every interface, link-local where nobody answers.
-    #[default]
-    Dhcp,
-    /// Told.
-    Static(StaticIp),
-}
-
 /// Everything `smv.*` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -82,7 +51,11 @@ pub struct Settings {
     /// `smv.after=`.
     pub after: After,
     /// `smv.ip=`.
-    pub ip: Ip,
+    pub ip: Addressing,
+    /// `smv.vlan=`: the 802.1Q network that this machine is in.
+    pub vlan: Option<u16>,
+    /// `smv.mtu=`: the largest IP packet, in bytes.
+    pub mtu: Option<u16>,
 }
 
 /// A word that begins with `smv.` and cannot be followed.
@@ -141,6 +114,15 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
         seen.push(key);
         apply(&mut settings, key, value)?;
     }
+    if let (Some(mtu), Some(_)) = (settings.mtu, &settings.ip.ipv6)
+        && mtu < network::IPV6_MTU
+    {
+        return Err(CmdlineError::Value {
+            key: MTU.to_owned(),
+            value: mtu.to_string(),
+            expected: network::IPV6_MTU_EXPECTED,
+        });
+    }
     match settings.donor_key {
         // A key that nobody looks at would make somebody believe that it is.
         Some(value) if settings.policy != Policy::Pinned => Err(CmdlineError::Value {
@@ -186,10 +168,14 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         "smv.after" => {
             settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
         }
-        "smv.ip" => {
-            settings.ip = ip(value).ok_or_else(|| {
-                expect("dhcp or ADDR/PREFIX[,gw=ADDR][,if=NAME|,mac=XX:XX:XX:XX:XX:XX]")
-            })?;
+        "smv.ip" => settings.ip = network::ip(value).map_err(expect)?,
+        "smv.vlan" => {
+            let vlan = network::vlan(value).ok_or_else(|| expect(network::VLAN_EXPECTED))?;
+            settings.vlan = Some(vlan);
+        }
+        MTU => {
+            let mtu = network::mtu(value).ok_or_else(|| expect(network::MTU_EXPECTED))?;
+            settings.mtu = Some(mtu);
         }
         _ => {
             return Err(CmdlineError::Unknown {
@@ -225,70 +211,6 @@ fn visible(value: &str) -> Option<String> {
         .chars()
         .all(|char| char.is_ascii_graphic() || char == ' ');
     (is_clean && !value.trim().is_empty()).then(|| value.to_owned())
-}
-
-fn ip(value: &str) -> Option<Ip> {
-    if value == "dhcp" {
-        return Some(Ip::Dhcp);
-    }
-    let mut parts = value.split(',');
-    let (address, prefix_len) = parts.next()?.split_once('/')?;
-    let mut ip = StaticIp {
-        address: host(address)?,
-        prefix_len: decimal(prefix_len)?,
-        gateway: None,
-        nic: None,
-    };
-    if !(1..=32).contains(&ip.prefix_len) {
-        return None;
-    }
-    for part in parts {
-        match part.split_once('=')? {
-            ("gw", value) if ip.gateway.is_none() => ip.gateway = Some(host(value)?),
-            ("if", value) if ip.nic.is_none() => ip.nic = Some(Nic::Name(interface_name(value)?)),
-            ("mac", value) if ip.nic.is_none() => ip.nic = Some(Nic::Mac(mac(value)?)),
-            _ => return None,
-        }
-    }
-    Some(Ip::Static(ip))
-}
-
-/// An address a host can have (RFC 1122 3.2.1.3).
-fn host(value: &str) -> Option<Ipv4Addr> {
-    let address = Ipv4Addr::from_str(value).ok()?;
-    let [first, ..] = address.octets();
-    (first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240)
-        .then_some(address)
-}
-
-/// Digits only: `str::parse` would also take a plus sign.
-fn decimal(value: &str) -> Option<u8> {
-    value
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| value.parse().ok())?
-}
-
-/// The kernel's rules (`dev_valid_name()` in `net/core/dev.c`): up to 15 bytes, no slash, colon or white space.
-fn interface_name(value: &str) -> Option<String> {
-    let is_valid = (1..=15).contains(&value.len())
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':'))
-        && !matches!(value, "." | "..");
-    is_valid.then(|| value.to_owned())
-}
-
-fn mac(value: &str) -> Option<[u8; 6]> {
-    let mut mac = [0; 6];
-    let mut parts = value.split(':');
-    for byte in &mut mac {
-        let part = parts
-            .next()
-            .filter(|part| part.len() == 2 && part.bytes().all(|char| char.is_ascii_hexdigit()))?;
-        *byte = u8::from_str_radix(part, 16).ok()?;
-    }
-    parts.next().is_none().then_some(mac)
 }
 
 /// Splits as the kernel does (`next_arg()` in `lib/cmdline.c`): white space separates, but not between double quotes; quotes

@@ -4,15 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use netstack::{
-    Addressing, Config, NetstackError, NetworkFact, Port, StaticAddress, Station, Stream,
-};
+use netstack::{Config, NetstackError, NetworkFact, Station, Stream};
 use receiver::donor::{Donor, Network};
 use receiver::screen::Screen;
 use wire::code::Code;
 use wire::stage::Stage;
 
-use crate::cmdline::{Ip, Nic, StaticIp};
 use crate::console::Console;
 
 /// The machine on the network, through `netstack`.
@@ -21,46 +18,14 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Brings every interface up. `memory_bytes` is what the machine has, not what the network may take.
+    /// Brings every interface up.
     ///
     /// # Errors
     /// The kernel has no packet sockets.
-    pub fn open(
-        ip: Ip,
-        memory_bytes: u64,
-        console: &'static Console,
-    ) -> Result<Self, NetstackError> {
-        let config = Config {
-            memory_bytes,
-            addressing: addressing(ip),
-        };
+    pub fn open(config: Config, console: &'static Console) -> Result<Self, NetstackError> {
         Ok(Self {
             station: Station::open(config, move |fact| show(&fact, console))?,
         })
-    }
-}
-
-fn addressing(ip: Ip) -> Addressing {
-    match ip {
-        Ip::Dhcp => Addressing::Automatic,
-        Ip::Static(StaticIp {
-            address,
-            prefix_len,
-            gateway,
-            nic,
-        }) => {
-            let on = match nic {
-                None => Port::First,
-                Some(Nic::Name(name)) => Port::Name(name),
-                Some(Nic::Mac(mac)) => Port::Mac(mac),
-            };
-            Addressing::Static(StaticAddress {
-                address,
-                prefix_len,
-                gateway,
-                on,
-            })
-        }
     }
 }
 
@@ -83,8 +48,25 @@ fn show(fact: &NetworkFact, console: &Console) {
         NetworkFact::LinkDown { interface } => format!("if={interface} link=down"),
         NetworkFact::Gone { interface } => format!("if={interface} gone"),
         NetworkFact::AddressLost { interface, address } => format!("if={interface} lost={address}"),
+        NetworkFact::NotMeant { interface, mac } => {
+            format!("if={interface} unused: smv.ip names another mac={mac}")
+        }
         NetworkFact::Unusable { interface, reason } => {
             console.warning(&format!("network: if={interface} unusable: {reason}"));
+            return;
+        }
+        NetworkFact::AddressTaken { interface, address } => {
+            console.warning(&format!("network: if={interface} addr={address} belongs to another machine, going without it"));
+            return;
+        }
+        NetworkFact::MtuRefused {
+            interface,
+            wanted,
+            kept,
+        } => {
+            console.warning(&format!(
+                "network: if={interface} takes no mtu={wanted}, stays at mtu={kept}"
+            ));
             return;
         }
     };

@@ -1,4 +1,4 @@
-//! Which address a port has: leased (RFC 2131), link-local while no server answers, or chosen by a person.
+//! Which IPv4 address a port has: leased (RFC 2131), link-local while no server answers, or chosen by a person.
 //!
 //! In: the DHCP socket's events, the link-local state, time, and whether a donor is connected. Out: the one address to use.
 
@@ -7,7 +7,7 @@ use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
-use crate::config::StaticAddress;
+use crate::config::Fixed;
 use crate::fact::AddressSource;
 use crate::linklocal::LinkLocal;
 
@@ -29,7 +29,7 @@ pub(crate) struct Assigned {
 /// Where a port's address comes from.
 #[derive(Debug)]
 pub(crate) enum Addresses {
-    /// Nowhere: another port was meant.
+    /// Nowhere: another port was meant, or no host can have what was chosen.
     None,
     Static(Assigned),
     Automatic(Automatic),
@@ -47,7 +47,7 @@ pub(crate) struct Automatic {
 
 impl Addresses {
     /// A person's choice; `None` when no host can have that address.
-    pub(crate) fn fixed(chosen: &StaticAddress) -> Option<Self> {
+    pub(crate) fn fixed(chosen: &Fixed<Ipv4Address>) -> Option<Self> {
         if !is_host(chosen.address) || !(1..=32).contains(&chosen.prefix_len) {
             return None;
         }

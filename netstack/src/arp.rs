@@ -1,7 +1,6 @@
-//! ARP beside smoltcp: seeing every ARP frame of a port, and sending the ones that smoltcp does not (RFC 5227, RFC 3927).
+//! ARP beside smoltcp: reading every ARP frame of a port, and sending the ones that smoltcp does not (RFC 5227, RFC 3927).
 
-use heapless::Deque;
-use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
+use smoltcp::phy::{Device, TxToken};
 use smoltcp::time::Instant;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Ipv4Address,
@@ -51,7 +50,7 @@ impl Arp {
         self.sender == address && self.sender_mac != own_mac
     }
 
-    fn parse(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
         let ethernet = EthernetFrame::new_checked(frame).ok()?;
         if ethernet.ethertype() != EthernetProtocol::Arp {
             return None;
@@ -95,86 +94,5 @@ impl Arp {
             frame.set_ethertype(EthernetProtocol::Arp);
             repr.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
         });
-    }
-}
-
-/// A port whose ARP frames are also kept for us. When more come at once than can be kept, the newest are not: a conflict
-/// repeats itself.
-#[derive(Debug)]
-pub(crate) struct Tapped<D> {
-    device: D,
-    heard: Deque<Arp, 16>,
-    taken_bytes: usize,
-}
-
-impl<D> Tapped<D> {
-    /// Bytes of frames that were received since the last call.
-    pub(crate) const fn take_bytes(&mut self) -> usize {
-        std::mem::replace(&mut self.taken_bytes, 0)
-    }
-
-    pub(crate) const fn new(device: D) -> Self {
-        Self {
-            device,
-            heard: Deque::new(),
-            taken_bytes: 0,
-        }
-    }
-
-    pub(crate) fn take_heard(&mut self) -> Option<Arp> {
-        self.heard.pop_front()
-    }
-}
-
-impl<D: Device> Device for Tapped<D> {
-    type RxToken<'a>
-        = TappedRx<'a, D::RxToken<'a>>
-    where
-        Self: 'a;
-    type TxToken<'a>
-        = D::TxToken<'a>
-    where
-        Self: 'a;
-
-    fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let (token, tx) = self.device.receive(now)?;
-        Some((
-            TappedRx {
-                token,
-                heard: &mut self.heard,
-                taken_bytes: &mut self.taken_bytes,
-            },
-            tx,
-        ))
-    }
-
-    fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
-        self.device.transmit(now)
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.device.capabilities()
-    }
-}
-
-/// A received frame that is looked at in passing.
-#[derive(Debug)]
-pub(crate) struct TappedRx<'a, T> {
-    token: T,
-    heard: &'a mut Deque<Arp, 16>,
-    taken_bytes: &'a mut usize,
-}
-
-impl<T: RxToken> RxToken for TappedRx<'_, T> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        let (heard, taken_bytes) = (self.heard, self.taken_bytes);
-        self.token.consume(|frame| {
-            *taken_bytes = taken_bytes.saturating_add(frame.len());
-            if let Some(arp) = Arp::parse(frame) {
-                // Full: see the type.
-                let _ = heard.push_back(arp);
-            }
-            f(frame)
-        })
     }
 }

@@ -1,47 +1,52 @@
 //! What the caller decides: memory, and where addresses come from.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use sys::packet::Queue;
+use sys::packet::Geometry;
 
 /// How a station is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Memory that the machine has to give, in bytes. Queue and window follow from it: see [`Config::queue`] and
+    /// Memory that the machine has to give, in bytes. Ring and window follow from it: see [`Config::geometry`] and
     /// [`Config::window_bytes`].
     pub memory_bytes: u64,
     /// Where addresses come from.
     pub addressing: Addressing,
+    /// The 802.1Q network that we are in, on every port, 1 to 4094. Frames without its tag are not ours then.
+    pub vlan: Option<u16>,
+    /// The largest IP packet that is sent, in place of what each port is set to. A port that refuses a larger one keeps its own.
+    pub mtu: Option<u16>,
 }
 
 /// Where addresses come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Addressing {
-    /// DHCPv4 on every interface, and IPv4 link-local where no server answers.
-    #[default]
-    Automatic,
-    /// One address on one interface; the others stay without.
-    Static(StaticAddress),
+pub struct Addressing {
+    /// Ports that are used; the others stay without any address.
+    pub on: Port,
+    /// Without it DHCPv4, and IPv4 link-local where no server answers.
+    pub ipv4: Option<Fixed<Ipv4Addr>>,
+    /// Without it an address in every network that a router announces. A link-local one is there in any case.
+    pub ipv6: Option<Fixed<Ipv6Addr>>,
 }
 
 /// An address that a person chose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaticAddress {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed<A> {
     /// The machine's own.
-    pub address: Ipv4Addr,
-    /// Length of the network's prefix, 1 to 32.
+    pub address: A,
+    /// Length of the network's prefix, 1 to 32 or 128.
     pub prefix_len: u8,
     /// The way to other networks.
-    pub gateway: Option<Ipv4Addr>,
-    /// On which interface.
-    pub on: Port,
+    pub gateway: Option<A>,
 }
 
-/// Which interface is meant.
+/// Which interfaces are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Port {
-    /// The first that has a link.
+    /// All that have a link.
     #[default]
+    Every,
+    /// The first that has a link.
     First,
     /// The one with this name (`eth0`).
     Name(String),
@@ -53,7 +58,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             memory_bytes: 1 << 30,
-            addressing: Addressing::Automatic,
+            addressing: Addressing::default(),
+            vlan: None,
+            mtu: None,
         }
     }
 }
@@ -61,26 +68,27 @@ impl Default for Config {
 const MIB: u64 = 1 << 20;
 
 impl Config {
-    /// What may wait on each interface that has a link:
+    /// The receive ring of each interface that has a link. Its memory cannot be swapped:
     ///
-    /// | memory | in the kernel | taken at once | window |
-    /// | --- | --- | --- | --- |
-    /// | below 128 MiB | 4 MiB | 16 frames | 1 MiB |
-    /// | below 512 MiB | 8 MiB | 32 frames | 2 MiB |
-    /// | otherwise | 16 MiB | 64 frames | 4 MiB |
+    /// | memory | ring, in blocks of 256 KiB | window |
+    /// | --- | --- | --- |
+    /// | below 128 MiB | 1.5 MiB | 1 MiB |
+    /// | below 512 MiB | 3 MiB | 2 MiB |
+    /// | otherwise | 8 MiB | 4 MiB |
     ///
-    /// The kernel counts a frame with its buffer, for a short one up to three times its bytes: four windows hold what a
-    /// sender can have on its way while nobody looks. It is taken from the machine only while frames wait.
+    /// The ring holds more than the window, so a sender cannot overrun it while nobody looks: only three frames of 64 KiB fit
+    /// into a block, and a block handed over early stays partly empty.
     #[must_use]
-    pub const fn queue(&self) -> Queue {
-        let (kernel_mib, frames) = match self.memory_bytes {
-            0..SMALL => (4, 16),
-            SMALL..MEDIUM => (8, 32),
-            _ => (16, 64),
+    pub const fn geometry(&self) -> Geometry {
+        let blocks = match self.memory_bytes {
+            0..SMALL => 6,
+            SMALL..MEDIUM => 12,
+            _ => 32,
         };
-        Queue {
-            kernel_bytes: kernel_mib << 20,
-            frames,
+        Geometry {
+            block_bytes: 256 << 10,
+            blocks,
+            retire_ms: RETIRE_MS,
         }
     }
 
@@ -105,3 +113,8 @@ impl Config {
 
 const SMALL: u64 = 128 * MIB;
 const MEDIUM: u64 = 512 * MIB;
+
+/// A block that is not full is handed over after this time. It bounds the delay of the handshake and of the last bytes before
+/// a pause; a fast stream fills its blocks sooner. With 1 ms, a reader that was not scheduled for 8 ms lost frames: the ring
+/// was full of blocks that were nearly empty.
+const RETIRE_MS: u32 = 4;

@@ -7,7 +7,7 @@ use smoltcp::phy::Device;
 use smoltcp::socket::tcp::{RecvError, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, IpEndpoint};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use wire::beacon::BEACON_LEN;
 
 use crate::config::Config;
@@ -104,11 +104,7 @@ impl<D: Device> Engine<D> {
     }
 
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        self.nics
-            .iter()
-            .filter_map(Nic::address)
-            .map(IpAddr::V4)
-            .collect()
+        self.nics.iter().flat_map(Nic::addresses).collect()
     }
 
     pub(crate) fn apply(&mut self, change: PortChange<D>, now: Instant) {
@@ -131,6 +127,7 @@ impl<D: Device> Engine<D> {
                 };
                 if let Some(nic) = Nic::new(new, &self.config, now) {
                     (self.observer)(nic.link_up());
+                    nic.complaints(&self.config).for_each(&mut self.observer);
                     self.nics.push(nic);
                     self.invite(now);
                 }
@@ -233,11 +230,20 @@ impl<D: Device> Engine<D> {
 
     /// Where the donor connected from, once one has.
     pub(crate) fn peer(&mut self) -> Option<SocketAddr> {
-        let IpEndpoint {
-            addr: IpAddress::Ipv4(address),
-            port,
-        } = self.donor_nic()?.donor()?.remote_endpoint()?;
-        Some(SocketAddr::new(IpAddr::V4(address), port))
+        let index = self.donor_nic()?.index;
+        let IpEndpoint { addr, port } = self.donor_nic()?.donor()?.remote_endpoint()?;
+        Some(match addr {
+            IpAddress::Ipv4(address) => SocketAddr::from((address, port)),
+            IpAddress::Ipv6(address) => {
+                // The kernel's number says which of several networks with the same prefix is meant (RFC 4007 6).
+                let scope = if address.is_unicast_link_local() {
+                    index
+                } else {
+                    0
+                };
+                SocketAddrV6::new(address, port, 0, scope).into()
+            }
+        })
     }
 
     /// Copies what has arrived.

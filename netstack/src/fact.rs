@@ -1,15 +1,17 @@
 //! What a person at the console wants to know of the network; the caller speaks it.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Where an address came from; displayed as on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressSource {
     /// A DHCP server leased it.
     Dhcp,
-    /// We took it ourselves (RFC 3927).
+    /// We took it ourselves (RFC 3927, RFC 4862).
     LinkLocal,
+    /// We made it for a network that a router announces (RFC 4862).
+    Slaac,
     /// The configuration names it.
     Static,
 }
@@ -19,6 +21,7 @@ impl fmt::Display for AddressSource {
         f.write_str(match self {
             AddressSource::Dhcp => "dhcp",
             AddressSource::LinkLocal => "linklocal",
+            AddressSource::Slaac => "slaac",
             AddressSource::Static => "static",
         })
     }
@@ -69,11 +72,11 @@ pub enum NetworkFact {
         /// Its hardware address.
         mac: Mac,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Length of the network's prefix.
         prefix_len: u8,
         /// The way to other networks.
-        gateway: Option<Ipv4Addr>,
+        gateway: Option<IpAddr>,
         /// Where it came from.
         source: AddressSource,
     },
@@ -82,7 +85,30 @@ pub enum NetworkFact {
         /// `eth0`.
         interface: String,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
+    },
+    /// Another machine has the address, so we go without it.
+    AddressTaken {
+        /// `eth0`.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The interface has a link, but the configuration names another one.
+    NotMeant {
+        /// `eth0`.
+        interface: String,
+        /// Its hardware address.
+        mac: Mac,
+    },
+    /// The interface takes no packets as large as the configuration wants.
+    MtuRefused {
+        /// `eth0`.
+        interface: String,
+        /// What the configuration wants.
+        wanted: u16,
+        /// What the interface has instead.
+        kept: usize,
     },
 }
 

@@ -6,19 +6,25 @@ use smoltcp::iface::{
     Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketHandle,
     SocketSet,
 };
-use smoltcp::phy::Device;
+use smoltcp::phy::{Device, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Address};
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv6Address,
+};
+use std::net::IpAddr;
 use thiserror::Error;
 use wire::BEACON_PORT;
 use wire::beacon::{BEACON_LEN, INTERVAL_MS};
 
 use crate::address::{Addresses, Assigned};
-use crate::arp::{Arp, Tapped};
-use crate::config::{Addressing, Config, Port};
+use crate::arp::Arp;
+use crate::config::{Config, Port};
 use crate::fact::{AddressSource, Mac, NetworkFact};
+use crate::ip6::{Assigned6, InUse, Ip6, MTU_MIN};
 use crate::listener::Listener;
+use crate::ndp;
+use crate::tap::{Heard, Tapped};
 
 /// What is taken in before the first answer: it is acknowledged at once, and soon enough that the sender goes on while we copy.
 /// With whole windows taken in at once, sender and receiver only ever worked in turns.
@@ -46,6 +52,10 @@ pub(crate) struct Nic<D: Device> {
     sockets: SocketSet<'static>,
     addresses: Addresses,
     assigned: Option<Assigned>,
+    /// Not when another port was meant, or its packets are too small.
+    ip6: Option<Ip6>,
+    assigned6: InUse,
+    gateway6: Option<Ipv6Address>,
     beacon_socket: SocketHandle,
     announced: Option<Announced>,
     listener: Listener,
@@ -94,20 +104,20 @@ impl<D: Device> Nic<D> {
         interface_config.random_seed = new.seed;
         let interface = Interface::new(interface_config, &mut device, now);
         let mut sockets = SocketSet::new(Vec::new());
-        let addresses = match &config.addressing {
-            Addressing::Automatic => Addresses::automatic(mac, &mut sockets, now),
-            Addressing::Static(chosen) => {
-                let is_meant = match &chosen.on {
-                    Port::First => new.is_first,
-                    Port::Name(name) => *name == new.name,
-                    Port::Mac(wanted) => *wanted == new.mac,
-                };
-                is_meant
-                    .then(|| Addresses::fixed(chosen))
-                    .flatten()
-                    .unwrap_or(Addresses::None)
-            }
+        let is_meant = match &config.addressing.on {
+            Port::Every => true,
+            Port::First => new.is_first,
+            Port::Name(name) => *name == new.name,
+            Port::Mac(wanted) => *wanted == new.mac,
         };
+        let addresses = match &config.addressing.ipv4 {
+            _ if !is_meant => Addresses::None,
+            None => Addresses::automatic(mac, &mut sockets, now),
+            Some(chosen) => Addresses::fixed(chosen).unwrap_or(Addresses::None),
+        };
+        let can_ipv6 = is_meant && device.capabilities().ip_mtu() >= MTU_MIN;
+        let chosen = config.addressing.ipv6.as_ref();
+        let ip6 = can_ipv6.then(|| Ip6::new(mac, new.seed, chosen, now));
         let beacon_socket = sockets.add(beacon_socket());
         let listener = Listener::new(config.window_bytes());
         Some(Self {
@@ -119,6 +129,9 @@ impl<D: Device> Nic<D> {
             sockets,
             addresses,
             assigned: None,
+            ip6,
+            assigned6: InUse::new(),
+            gateway6: None,
             beacon_socket,
             announced: None,
             listener,
@@ -132,8 +145,31 @@ impl<D: Device> Nic<D> {
         &self.name
     }
 
-    pub(crate) fn address(&self) -> Option<Ipv4Address> {
+    fn address(&self) -> Option<Ipv4Address> {
         self.assigned.map(|assigned| assigned.cidr.address())
+    }
+
+    /// Under which a donor reaches this port.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let ipv6 = self.assigned6.iter().map(|own| own.cidr.address().into());
+        self.address().map(IpAddr::V4).into_iter().chain(ipv6)
+    }
+
+    /// What is wrong with a port that has appeared.
+    pub(crate) fn complaints(&self, config: &Config) -> impl Iterator<Item = NetworkFact> {
+        let is_meant = self.ip6.is_some() || !matches!(self.addresses, Addresses::None);
+        let not_meant = (!is_meant).then(|| NetworkFact::NotMeant {
+            interface: self.name.clone(),
+            mac: Mac(self.mac.0),
+        });
+        let kept = self.device.capabilities().ip_mtu();
+        let refused = config.mtu.filter(|wanted| usize::from(*wanted) > kept);
+        let refused = refused.map(|wanted| NetworkFact::MtuRefused {
+            interface: self.name.clone(),
+            wanted,
+            kept,
+        });
+        not_meant.into_iter().chain(refused)
     }
 
     pub(crate) fn link_up(&self) -> NetworkFact {
@@ -155,6 +191,9 @@ impl<D: Device> Nic<D> {
             });
         }
         self.addresses.restart(&mut self.sockets, now);
+        if let Some(ip6) = &mut self.ip6 {
+            ip6.restart(now);
+        }
         Some(self.link_up())
     }
 
@@ -198,6 +237,7 @@ impl<D: Device> Nic<D> {
         self.interface.poll_maintenance(now);
         let (spoke, has_more) = self.take_in(now);
         self.settle_address(now, tell);
+        self.settle_ipv6(now, tell);
         self.announce(now);
         let spoke = spoke.or_else(|| self.listener.tend(&mut self.sockets, now));
         for _ in 0..EGRESS_ROUNDS {
@@ -225,7 +265,7 @@ impl<D: Device> Nic<D> {
             if taken == PollIngressSingleResult::None {
                 return (None, false);
             }
-            self.hear_arp(now);
+            self.hear(now);
             if let Some(spoke) = self.listener.tend(&mut self.sockets, now) {
                 return (Some(spoke), true);
             }
@@ -233,20 +273,32 @@ impl<D: Device> Nic<D> {
         (None, true)
     }
 
-    fn hear_arp(&mut self, now: Instant) {
-        while let Some(arp) = self.device.take_heard() {
-            if let Some(address) = self.address()
-                && arp.is_probe_for(address, self.mac)
-            {
-                Arp::announcement(self.mac, address).send(&mut self.device, now);
+    fn hear(&mut self, now: Instant) {
+        while let Some(heard) = self.device.take_heard() {
+            match heard {
+                Heard::Arp(arp) => self.hear_arp(&arp, now),
+                Heard::Ndp(message) => {
+                    let ip6 = self.ip6.as_mut();
+                    if let Some(answer) = ip6.and_then(|ip6| ip6.hear(&message, now)) {
+                        send(&mut self.device, &answer, now);
+                    }
+                }
             }
-            let answer = self
-                .addresses
-                .link_local()
-                .and_then(|link_local| link_local.hear(&arp, now));
-            if let Some(answer) = answer {
-                answer.send(&mut self.device, now);
-            }
+        }
+    }
+
+    fn hear_arp(&mut self, arp: &Arp, now: Instant) {
+        if let Some(address) = self.address()
+            && arp.is_probe_for(address, self.mac)
+        {
+            Arp::announcement(self.mac, address).send(&mut self.device, now);
+        }
+        let answer = self
+            .addresses
+            .link_local()
+            .and_then(|link_local| link_local.hear(arp, now));
+        if let Some(answer) = answer {
+            answer.send(&mut self.device, now);
         }
     }
 
@@ -283,10 +335,11 @@ impl<D: Device> Nic<D> {
         {
             tell(NetworkFact::AddressLost {
                 interface: self.name.clone(),
-                address: lost,
+                address: lost.into(),
             });
         }
-        self.assign(wanted);
+        self.assigned = wanted;
+        self.assign();
         if let Some(assigned) = wanted {
             Arp::announcement(self.mac, assigned.cidr.address()).send(&mut self.device, now);
             tell(self.configured(assigned));
@@ -314,20 +367,61 @@ impl<D: Device> Nic<D> {
         self.readdressed
     }
 
-    fn assign(&mut self, wanted: Option<Assigned>) {
-        self.assigned = wanted;
+    /// The same for IPv6. Nothing changes while a donor is connected here, for the same reason: what runs out then stays in use.
+    fn settle_ipv6(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
+        let Some(ip6) = &mut self.ip6 else {
+            return;
+        };
+        while let Some(frame) = ip6.poll(now) {
+            send(&mut self.device, &frame, now);
+        }
+        if let Some(address) = ip6.take_conflict() {
+            tell(NetworkFact::AddressTaken {
+                interface: self.name.clone(),
+                address: address.into(),
+            });
+        }
+        let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
+        if (&wanted, gateway) == (&self.assigned6, self.gateway6) || self.donor.is_some() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.assigned6, wanted.clone());
+        self.gateway6 = gateway;
+        self.assign();
+        for lost in before.iter().filter(|own| !wanted.contains(own)) {
+            tell(NetworkFact::AddressLost {
+                interface: self.name.clone(),
+                address: lost.cidr.address().into(),
+            });
+        }
+        for own in wanted.iter().filter(|own| !before.contains(own)) {
+            tell(self.configured6(own));
+        }
+    }
+
+    /// Gives the interface what is assigned.
+    fn assign(&mut self) {
+        let (assigned, assigned6) = (self.assigned, &self.assigned6);
         self.interface.update_ip_addrs(|addresses| {
             addresses.clear();
-            if let Some(assigned) = wanted {
-                // One address fits.
-                let _ = addresses.push(IpCidr::Ipv4(assigned.cidr));
+            let ipv4 = assigned.map(|assigned| IpCidr::Ipv4(assigned.cidr));
+            let ipv6 = assigned6.iter().map(|own| IpCidr::Ipv6(own.cidr));
+            for cidr in ipv4.into_iter().chain(ipv6) {
+                // So many fit.
+                let _ = addresses.push(cidr);
             }
         });
+        self.device
+            .set_ours(assigned6.iter().map(|own| own.cidr.address()).collect());
         let routes = self.interface.routes_mut();
         routes.remove_default_ipv4_route();
-        if let Some(gateway) = wanted.and_then(|assigned| assigned.gateway) {
-            // One route fits.
+        routes.remove_default_ipv6_route();
+        // Two routes fit.
+        if let Some(gateway) = assigned.and_then(|assigned| assigned.gateway) {
             let _ = routes.add_default_ipv4_route(gateway);
+        }
+        if let Some(gateway) = self.gateway6.filter(|_| !assigned6.is_empty()) {
+            let _ = routes.add_default_ipv6_route(gateway);
         }
     }
 
@@ -335,39 +429,66 @@ impl<D: Device> Nic<D> {
         NetworkFact::AddressConfigured {
             interface: self.name.clone(),
             mac: Mac(self.mac.0),
-            address: assigned.cidr.address(),
+            address: assigned.cidr.address().into(),
             prefix_len: assigned.cidr.prefix_len(),
-            gateway: assigned.gateway,
+            gateway: assigned.gateway.map(IpAddr::V4),
             source: assigned.source,
         }
     }
 
-    /// The limited broadcast address: a donor hears it whatever network it believes to be in.
+    fn configured6(&self, own: &Assigned6) -> NetworkFact {
+        let is_local = own.source == AddressSource::LinkLocal;
+        NetworkFact::AddressConfigured {
+            interface: self.name.clone(),
+            mac: Mac(self.mac.0),
+            address: own.cidr.address().into(),
+            prefix_len: own.cidr.prefix_len(),
+            gateway: self.gateway6.filter(|_| !is_local).map(IpAddr::V6),
+            source: own.source,
+        }
+    }
+
+    /// To the limited broadcast address, and to all nodes of the link from an address of the link: a donor hears it whatever network
+    /// it believes to be in.
     fn announce(&mut self, now: Instant) {
+        let is_addressed = self.is_addressed();
         let Some(announced) = &mut self.announced else {
             return;
         };
-        if self.assigned.is_none() || now < announced.at {
+        if !is_addressed || now < announced.at {
             return;
         }
         announced.at = now + BEACON_INTERVAL;
-        let to = IpEndpoint::new(Ipv4Address::BROADCAST.into(), BEACON_PORT);
         let socket = self.sockets.get_mut::<udp::Socket>(self.beacon_socket);
         // Full: the last one has not left yet, so this one is not missed.
-        let _ = socket.send_slice(&announced.payload, to);
+        if self.assigned.is_some() {
+            let to = IpEndpoint::new(Ipv4Address::BROADCAST.into(), BEACON_PORT);
+            let _ = socket.send_slice(&announced.payload, to);
+        }
+        if let Some(own) = self.assigned6.first() {
+            let mut to =
+                udp::UdpMetadata::from(IpEndpoint::new(ndp::ALL_NODES.into(), BEACON_PORT));
+            to.local_address = Some(own.cidr.address().into());
+            let _ = socket.send_slice(&announced.payload, to);
+        }
+    }
+
+    fn is_addressed(&self) -> bool {
+        self.assigned.is_some() || !self.assigned6.is_empty()
     }
 
     /// When `pump` has something to do, frames apart.
     pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let beacon = self
             .announced
-            .filter(|_| self.assigned.is_some())
+            .filter(|_| self.is_addressed())
             .map(|announced| announced.at);
         let stack = self.interface.poll_at(now, &self.sockets);
         [
             beacon,
             stack,
             self.addresses.deadline(now),
+            self.ip6.as_ref().and_then(Ip6::deadline),
             self.listener.deadline(),
         ]
         .into_iter()
@@ -381,11 +502,19 @@ fn is_other_lease(old: &Assigned, new: &Assigned) -> bool {
         && old.cidr.address() != new.cidr.address()
 }
 
+/// Sends a frame that is ready.
+fn send(device: &mut impl Device, frame: &[u8], now: Instant) {
+    if let Some(token) = device.transmit(now) {
+        token.consume(frame.len(), |bytes| bytes.copy_from_slice(frame));
+    }
+}
+
 /// Sends, and receives nothing: the beacons of others find no room.
 fn beacon_socket() -> udp::Socket<'static> {
     let none = udp::PacketBuffer::new(vec![], vec![]);
-    let one = udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 2], vec![0; 2 * BEACON_LEN]);
-    let mut socket = udp::Socket::new(none, one);
+    // One of each family, and those before them.
+    let few = udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 4], vec![0; 4 * BEACON_LEN]);
+    let mut socket = udp::Socket::new(none, few);
     // Neither is the socket bound already nor the port 0.
     let _ = socket.bind(BEACON_PORT);
     socket

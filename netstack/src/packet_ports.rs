@@ -1,21 +1,21 @@
-//! The real ports: interfaces found and watched over rtnetlink, a packet socket for each that has a link, time and sleep from
+//! The real ports: interfaces found and watched over rtnetlink, a packet ring for each that has a link, time and sleep from
 //! the kernel.
 
 use std::io;
-use std::num::NonZero;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
-use smoltcp::time::{Duration, Instant};
+use smoltcp::time::Instant;
 use sys::netdev::{Link, LinkChange, LinkMonitor};
-use sys::packet::{PacketSocket, Queue};
+use sys::packet::{Geometry, Membership, PacketSocket};
 
-use crate::device::PacketDevice;
+use crate::config::Config;
+use crate::device::RingDevice;
+use crate::ndp;
 use crate::ports::{PortChange, Ports, Wait};
 
 /// What an event of the epoll set is about.
@@ -23,20 +23,16 @@ const LINKS: u64 = 0;
 const WAKE: u64 = 1;
 const FRAMES: u64 = 2;
 
-/// Putting a processor to sleep and waking it takes a good part of this, and the sender's time too: where the last frames came
-/// sooner, the next are watched for so long before we sleep. A stream whose sender is slower than that lets us sleep at once.
-const WATCHFUL: Duration = Duration::from_micros(100);
-
 /// The interfaces of the network namespace it was opened in.
 #[derive(Debug)]
 pub struct PacketPorts {
-    /// There is a processor to spare while we watch.
-    may_watch: bool,
-    /// The last wait ended within [`WATCHFUL`].
-    is_brisk: AtomicBool,
     epoll: OwnedFd,
     woken: OwnedFd,
-    queue: Queue,
+    geometry: Geometry,
+    vlan: Option<u16>,
+    mtu: Option<u16>,
+    /// The IPv6 address that a person chose: neighbours ask for it in a group of its own.
+    chosen: Option<Ipv6Addr>,
     watch: Mutex<Watch>,
 }
 
@@ -53,14 +49,16 @@ struct Watch {
 struct Known {
     index: u32,
     was_brought_up: bool,
-    /// It has a packet socket, or was refused one.
+    /// It was given the MTU that is wanted, or was asked to take it.
+    is_sized: bool,
+    /// It has a ring, or was refused one.
     is_open: bool,
-    /// Another handle of that socket.
+    /// Another handle of the ring's socket.
     socket: Option<OwnedFd>,
 }
 
 impl PacketPorts {
-    pub(crate) fn open(queue: Queue) -> io::Result<Self> {
+    pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let links = LinkMonitor::open()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -72,13 +70,13 @@ impl PacketPorts {
             is_due: true,
             known: Vec::new(),
         });
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
-            may_watch: processors > 1,
-            is_brisk: AtomicBool::new(false),
             epoll,
             woken,
-            queue,
+            geometry: config.geometry(),
+            vlan: config.vlan,
+            mtu: config.mtu,
+            chosen: config.addressing.ipv6.map(|chosen| chosen.address),
             watch,
         })
     }
@@ -88,7 +86,7 @@ impl PacketPorts {
     }
 
     /// What a change of an interface means to the station, if anything.
-    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<PacketDevice>> {
+    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<RingDevice>> {
         let link = match change {
             LinkChange::Gone { index } => {
                 let was_open = watch
@@ -106,12 +104,25 @@ impl PacketPorts {
             known.push(Known {
                 index: link.index,
                 was_brought_up: false,
+                is_sized: false,
                 is_open: false,
                 socket: None,
             });
             known.len().saturating_sub(1)
         });
         let known = known.get_mut(at)?;
+        if let Some(mtu) = self.mtu.map(u32::from).filter(|_| !known.is_sized) {
+            // Before it is switched on: some drivers take it only then. One that is smaller than the port's need not be its own.
+            known.is_sized = true;
+            if mtu > link.mtu {
+                if let Err(error) = links.set_mtu(link.index, mtu) {
+                    log::debug!("network: setting mtu={mtu} error={error}");
+                } else if link.has_carrier {
+                    // How it is now follows.
+                    return None;
+                }
+            }
+        }
         // Once: whoever switches it off later has a reason.
         if !link.is_up && !known.was_brought_up {
             known.was_brought_up = true;
@@ -149,8 +160,11 @@ impl PacketPorts {
         })
     }
 
-    fn open_device(&self, link: &Link) -> io::Result<(PacketDevice, OwnedFd)> {
-        let socket = PacketSocket::open(link.index, self.queue)?;
+    fn open_device(&self, link: &Link) -> io::Result<(RingDevice, OwnedFd)> {
+        let socket = PacketSocket::open(link.index, self.geometry)?;
+        for membership in self.memberships(link.mac) {
+            socket.outgoing.join(link.index, membership)?;
+        }
         let handle = socket.as_fd().try_clone_to_owned()?;
         // It leaves the set when both handles are closed: `Known` goes with the interface, and its device right after.
         epoll::add(
@@ -159,20 +173,23 @@ impl PacketPorts {
             epoll::EventData::new_u64(FRAMES),
             epoll::EventFlags::IN,
         )?;
-        Ok((PacketDevice::new(socket, link.mtu), handle))
+        let mtu = self
+            .mtu
+            .map_or(link.mtu, |mtu| link.mtu.min(u32::from(mtu)));
+        Ok((RingDevice::new(socket, mtu, self.vlan), handle))
     }
 
-    /// How many events there are, at the latest after `at_most`.
-    fn look(&self, events: &mut [epoll::Event], at_most: Option<Duration>) -> usize {
-        let at_most = at_most.map(|wait| {
-            let micros = i64::try_from(wait.total_micros()).unwrap_or(i64::MAX);
-            Timespec {
-                tv_sec: micros / 1_000_000,
-                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
-            }
-        });
-        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
-        epoll::wait(&self.epoll, events, at_most.as_ref()).unwrap_or(0)
+    /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those in which our addresses are
+    /// asked for, all of a VLAN. Addresses that follow from the hardware address share a group.
+    fn memberships(&self, mac: [u8; 6]) -> impl Iterator<Item = Membership> {
+        let own = ndp::with_interface(Ipv6Addr::UNSPECIFIED, mac);
+        let groups = [own]
+            .into_iter()
+            .chain(self.chosen)
+            .map(ndp::solicited_node);
+        let groups = groups.chain([ndp::ALL_NODES]).map(ndp::group_mac);
+        let everything = self.vlan.map(|_| Membership::Everything);
+        groups.map(Membership::Group).chain(everything)
     }
 
     /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
@@ -200,27 +217,20 @@ impl Wait for PacketPorts {
     }
 
     fn wait(&self, until: Option<Instant>) {
-        let began = self.now();
+        let now = self.now();
+        let timeout = until.map(|until| {
+            let micros = (until.total_micros().saturating_sub(now.total_micros())).max(0);
+            Timespec {
+                tv_sec: micros / 1_000_000,
+                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
+            }
+        });
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(FRAMES),
         }; 8];
-        let mut count = 0;
-        if self.may_watch && self.is_brisk.load(Ordering::Relaxed) {
-            let watched_until = until.map_or(began + WATCHFUL, |until| until.min(began + WATCHFUL));
-            while count == 0 && self.now() < watched_until {
-                count = self.look(&mut events, Some(Duration::ZERO));
-                // A decoder that waits for this processor goes first.
-                thread::yield_now();
-            }
-        }
-        if count == 0 {
-            let now = self.now();
-            // `Instant - Instant` is never negative.
-            count = self.look(&mut events, until.map(|until| until - until.min(now)));
-        }
-        let is_brisk = count > 0 && self.now() < began + WATCHFUL;
-        self.is_brisk.store(is_brisk, Ordering::Relaxed);
+        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
+        let count = epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()).unwrap_or(0);
         for event in events.iter().take(count) {
             let flags = event.flags;
             match event.data.u64() {
@@ -242,9 +252,9 @@ impl Wait for PacketPorts {
 }
 
 impl Ports for PacketPorts {
-    type Device = PacketDevice;
+    type Device = RingDevice;
 
-    fn changes(&self) -> Vec<PortChange<PacketDevice>> {
+    fn changes(&self) -> Vec<PortChange<RingDevice>> {
         self.with_watch(|watch| {
             let mut changes = Vec::new();
             while watch.is_due {

@@ -62,7 +62,7 @@ impl Station {
         config: Config,
         observer: impl FnMut(NetworkFact) + Send + 'static,
     ) -> Result<Self, NetstackError> {
-        let ports = PacketPorts::open(config.queue()).map_err(NetstackError::Links)?;
+        let ports = PacketPorts::open(&config).map_err(NetstackError::Links)?;
         let seed = getrandom::u64().map_err(NetstackError::Seed)?;
         let station = Self::over(ports, config, Box::new(observer), seed);
         let desk = Arc::downgrade(&station.desk);

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use netstack::sim::{Crowd, Donor, Link, SimPorts};
-use netstack::{Addressing, Config, Port, StaticAddress, Station};
+use netstack::{Addressing, Config, Fixed, Port, Station};
 use smoltcp::time::{Duration, Instant};
 use wire::code::Code;
 
@@ -52,15 +52,19 @@ fn measure() {
     );
     let (donor, _) = Donor::peer(2, vec![7; 300_000], Instant::from_secs(20), false);
     let ports = SimPorts::new(Link::default(), vec![crowd, donor]);
-    let address = StaticAddress {
+    let own = Fixed {
         address: OURS,
         prefix_len: 24,
         gateway: None,
-        on: Port::First,
     };
     let config = Config {
-        addressing: Addressing::Static(address),
+        addressing: Addressing {
+            on: Port::First,
+            ipv4: Some(own),
+            ipv6: None,
+        },
         memory_bytes: 64 << 20,
+        ..Config::default()
     };
     assert_eq!(config.window_bytes(), WINDOW_BYTES);
     let station = Station::over(ports, config, Box::new(|_| ()), 7);

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio, exit};
 use std::time::{Duration, Instant};
 
-use netstack::{Addressing, Config, Port, StaticAddress, Station};
+use netstack::{Addressing, Config, Fixed, Port, Station};
 use rustix::time::{ClockId, clock_gettime};
 use session::guard::Guard;
 use session::{Credential, pair_donor, pair_target};
@@ -250,12 +250,15 @@ fn receive_kernel() -> Outcome<()> {
 
 fn open_station() -> Outcome<Station> {
     let config = Config {
-        addressing: Addressing::Static(StaticAddress {
-            address: OURS,
-            prefix_len: 24,
-            gateway: None,
+        addressing: Addressing {
             on: Port::First,
-        }),
+            ipv4: Some(Fixed {
+                address: OURS,
+                prefix_len: 24,
+                gateway: None,
+            }),
+            ipv6: None,
+        },
         ..Config::default()
     };
     Ok(Station::open(config, |_| ())?)

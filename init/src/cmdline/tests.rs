@@ -1,7 +1,5 @@
-use super::{
-    After, CmdlineError, Ip, Nic, Policy, Settings, StaticIp, after_if_readable, parse, words,
-};
-use std::net::Ipv4Addr;
+use super::{After, CmdlineError, Policy, Settings, after_if_readable, parse, words};
+use netstack::{Addressing, Fixed, Port};
 
 #[test]
 fn other_words_are_the_kernels_business() {
@@ -16,12 +14,11 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1\n";
-    let ip = StaticIp {
-        address: Ipv4Addr::new(10, 9, 0, 5),
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
+    let own = Fixed {
+        address: [10, 9, 0, 5].into(),
         prefix_len: 24,
-        gateway: Some(Ipv4Addr::new(10, 9, 0, 1)),
-        nic: Some(Nic::Name("eth1".to_owned())),
+        gateway: Some([10, 9, 0, 1].into()),
     };
     let expected = Settings {
         disk: Some("/dev/vda".to_owned()),
@@ -29,7 +26,13 @@ fn every_key_is_read() {
         policy: Policy::Legacy,
         donor_key: None,
         after: After::Kexec,
-        ip: Ip::Static(ip),
+        ip: Addressing {
+            on: Port::Name("eth1".to_owned()),
+            ipv4: Some(own),
+            ipv6: None,
+        },
+        vlan: Some(7),
+        mtu: Some(9000),
     };
     assert_eq!(parse(line), Ok(expected));
 }
@@ -143,6 +146,14 @@ fn bad_values_are_named_with_what_was_expected() {
         "smv.ip=10.0.0.1/8,mac=52:54:00:00:00:01:02",
         "smv.ip=10.0.0.1/8,mac=+2:54:00:00:00:01",
         "smv.ip=10.0.0.1/8,dns=10.0.0.3",
+        "smv.ip=fd00::5/64,gw=10.0.0.2",
+        "smv.vlan=0",
+        "smv.vlan=4095",
+        "smv.vlan=+5",
+        "smv.vlan=",
+        "smv.mtu=575",
+        "smv.mtu=9217",
+        "smv.mtu=1500B",
     ];
     for line in lines {
         let error = parse(line).unwrap_err();
@@ -162,15 +173,12 @@ fn bad_values_are_named_with_what_was_expected() {
 }
 
 #[test]
-fn a_hardware_address_names_an_interface() {
-    let Ip::Static(ip) = parse("smv.ip=192.168.7.2/30,mac=52:54:00:aB:cd:0e")
-        .unwrap()
-        .ip
-    else {
-        panic!()
-    };
-    assert_eq!(ip.nic, Some(Nic::Mac([0x52, 0x54, 0, 0xab, 0xcd, 0x0e])));
-    assert_eq!((ip.prefix_len, ip.gateway), (30, None));
+fn ipv6_wants_packets_of_a_certain_size() {
+    assert_eq!(parse("smv.mtu=1279").unwrap().mtu, Some(1279));
+    assert!(parse("smv.mtu=1280 smv.ip=fd00::5/64").is_ok());
+    let error = parse("smv.mtu=1279 smv.ip=fd00::5/64").unwrap_err();
+    let text = r#"reading the kernel command line: smv.mtu="1279": expected at least 1280 beside an IPv6 address"#;
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

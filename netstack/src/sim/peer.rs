@@ -29,16 +29,55 @@ pub(super) trait Role: Send {
     ) -> Option<Instant>;
 }
 
-/// A machine with addresses `10.9.0.N/24` and `169.254.9.N/16`.
+/// A machine with addresses `10.9.0.N/24` and `169.254.9.N/16`, or `fe80::N/64` and `fd09::N/64`.
 pub struct Host {
+    speaks: Family,
     queues: Queues,
     interface: Interface,
     sockets: SocketSet<'static>,
     role: Box<dyn Role>,
 }
 
+/// Which protocol a machine knows. One machine speaks one, so that a test sees which it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    fn addresses(self, number: u8) -> [IpCidr; 2] {
+        let last = u16::from(number);
+        match self {
+            Family::Ipv4 => [
+                IpCidr::new(IpAddress::v4(10, 9, 0, number), 24),
+                IpCidr::new(IpAddress::v4(169, 254, 9, number), 16),
+            ],
+            Family::Ipv6 => [
+                IpCidr::new(IpAddress::v6(0xfe80, 0, 0, 0, 0, 0, 0, last), 64),
+                IpCidr::new(IpAddress::v6(0xfd09, 0, 0, 0, 0, 0, 0, last), 64),
+            ],
+        }
+    }
+
+    /// A frame that is of the other one.
+    fn is_foreign(self, frame: &[u8]) -> bool {
+        (frame.get(12..14) == Some(&[0x86, 0xdd])) != (self == Family::Ipv6)
+    }
+}
+
 impl Host {
     pub(super) fn boxed(
+        number: u8,
+        make: impl FnOnce(&mut SocketSet<'static>) -> Box<dyn Role>,
+    ) -> Box<dyn Peer> {
+        Self::speaking(Family::Ipv4, number, make)
+    }
+
+    pub(super) fn speaking(
+        speaks: Family,
         number: u8,
         make: impl FnOnce(&mut SocketSet<'static>) -> Box<dyn Role>,
     ) -> Box<dyn Peer> {
@@ -48,16 +87,14 @@ impl Host {
         config.random_seed = u64::from(number);
         let mut interface = Interface::new(config, &mut queues, Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
-            for cidr in [
-                IpCidr::new(IpAddress::v4(10, 9, 0, number), 24),
-                IpCidr::new(IpAddress::v4(169, 254, 9, number), 16),
-            ] {
+            for cidr in speaks.addresses(number) {
                 assert!(addresses.push(cidr).is_ok(), "a host has two addresses");
             }
         });
         let mut sockets = SocketSet::new(Vec::new());
         let role = make(&mut sockets);
         Box::new(Self {
+            speaks,
             queues,
             interface,
             sockets,
@@ -73,7 +110,10 @@ impl Peer for Host {
         arrived: &[Vec<u8>],
         out: &mut Vec<Vec<u8>>,
     ) -> Option<Instant> {
-        self.queues.arrived.extend(arrived.iter().cloned());
+        let ours = arrived
+            .iter()
+            .filter(|frame| !self.speaks.is_foreign(frame));
+        self.queues.arrived.extend(ours.cloned());
         self.interface
             .poll(now, &mut self.queues, &mut self.sockets);
         let acts = self.role.act(now, &mut self.interface, &mut self.sockets);
@@ -132,7 +172,17 @@ impl Donor {
         begins: Instant,
         stalls: bool,
     ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
-        Self::make(number, bytes, begins, stalls, false)
+        Self::make(Family::Ipv4, number, bytes, begins, stalls, false)
+    }
+
+    /// The same over IPv6, to its end.
+    #[must_use]
+    pub fn over_ipv6(
+        number: u8,
+        bytes: Vec<u8>,
+        begins: Instant,
+    ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
+        Self::make(Family::Ipv6, number, bytes, begins, false, false)
     }
 
     /// The same, but after a reset it begins again with the next beacon, wherever that comes from.
@@ -142,10 +192,11 @@ impl Donor {
         bytes: Vec<u8>,
         begins: Instant,
     ) -> (Box<dyn Peer>, Arc<Mutex<DonorLog>>) {
-        Self::make(number, bytes, begins, false, true)
+        Self::make(Family::Ipv4, number, bytes, begins, false, true)
     }
 
     fn make(
+        family: Family,
         number: u8,
         bytes: Vec<u8>,
         begins: Instant,
@@ -155,7 +206,7 @@ impl Donor {
         const BUFFER_BYTES: usize = 64 << 10;
         let log = Arc::new(Mutex::new(DonorLog::default()));
         let kept = Arc::clone(&log);
-        let peer = Host::boxed(number, |sockets| {
+        let peer = Host::speaking(family, number, |sockets| {
             let beacon = sockets.add(udp_socket(BEACON_PORT));
             let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER_BYTES]);
             let stream = sockets.add(tcp::Socket::new(buffer(), buffer()));

@@ -1,7 +1,7 @@
 //! The stack on a simulated segment: the same code as over packet rings, in virtual time.
 
 use std::io::{ErrorKind, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use smoltcp::time::{Duration, Instant};
@@ -9,10 +9,11 @@ use smoltcp::wire::Ipv4Address;
 use wire::code::Code;
 
 use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimPorts};
-use crate::{AddressSource, Addressing, Config, NetworkFact, Port, STALL, StaticAddress, Station};
+use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, Station};
 
 mod crowd;
 mod duplex;
+mod ipv6;
 
 const CODE: &str = "e13gts2";
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 15);
@@ -20,15 +21,18 @@ const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 15);
 type Facts = Arc<Mutex<Vec<(Instant, NetworkFact)>>>;
 
 fn fixed() -> Config {
-    let address = StaticAddress {
+    let own = Fixed {
         address: OURS,
         prefix_len: 24,
         gateway: None,
-        on: Port::First,
     };
     Config {
-        addressing: Addressing::Static(address),
-        memory_bytes: 64 << 20,
+        addressing: Addressing {
+            on: Port::First,
+            ipv4: Some(own),
+            ipv6: None,
+        },
+        ..automatic()
     }
 }
 
@@ -251,12 +255,12 @@ fn a_lease_is_taken_and_renewed() {
         vec![server, donor],
     );
     let stream = station.accept(&code(), 1).unwrap();
-    assert_eq!(station.addresses(), [OURS]);
+    assert!(station.addresses().contains(&OURS.into()));
     drop(stream);
     let facts = facts.lock().unwrap();
     let configured: Vec<_> = facts
         .iter()
-        .filter(|(_, fact)| matches!(fact, NetworkFact::AddressConfigured { .. }))
+        .filter(|(_, fact)| matches!(fact, NetworkFact::AddressConfigured { address, .. } if address.is_ipv4()))
         .collect();
     let [
         (
@@ -273,8 +277,8 @@ fn a_lease_is_taken_and_renewed() {
     else {
         panic!("{facts:?}")
     };
-    assert_eq!((*address, *source), (OURS, AddressSource::Dhcp));
-    assert_eq!(*gateway, Some(Ipv4Addr::new(10, 9, 0, 1)));
+    assert_eq!((*address, *source), (OURS.into(), AddressSource::Dhcp));
+    assert_eq!(*gateway, Some(Ipv4Addr::new(10, 9, 0, 1).into()));
     assert!(*at < Instant::from_secs(10));
     let renewals = requests
         .lock()
@@ -298,7 +302,9 @@ fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
     let sources: Vec<_> = facts
         .iter()
         .filter_map(|(_, fact)| match fact {
-            NetworkFact::AddressConfigured { source, .. } => Some(Some(*source)),
+            NetworkFact::AddressConfigured {
+                source, address, ..
+            } if address.is_ipv4() => Some(Some(*source)),
             NetworkFact::AddressLost { address, .. } => {
                 assert_eq!(*address, OURS);
                 Some(None)
@@ -334,7 +340,7 @@ fn without_a_server_two_machines_and_a_cable_work() {
     let Some((
         at,
         NetworkFact::AddressConfigured {
-            address,
+            address: IpAddr::V4(address),
             prefix_len: 16,
             gateway: None,
             source: AddressSource::LinkLocal,

@@ -169,7 +169,7 @@ fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
     let (donor, log) = Donor::persistent(2, bytes(3_000_000), Instant::ZERO);
     let (station, _, _) = station(Link::default(), automatic(), vec![server, donor]);
     let mut stream = station.accept(&code(), 78).unwrap();
-    assert_eq!(station.addresses(), [super::OURS]);
+    assert!(station.addresses().contains(&super::OURS.into()));
     // Never long enough to be a stall.
     let mut received = Vec::new();
     let error = loop {
@@ -193,7 +193,8 @@ fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
     assert!(received.len() > 65_000 && received == bytes(3_000_000)[..received.len()]);
     drop(stream);
     let mut stream = station.accept(&code(), 78).unwrap();
-    assert_eq!(station.addresses(), [std::net::Ipv4Addr::new(10, 9, 0, 16)]);
+    let moved = std::net::Ipv4Addr::new(10, 9, 0, 16).into();
+    assert_eq!(station.addresses().first(), Some(&moved));
     received.clear();
     stream.read_to_end(&mut received).unwrap();
     stream.finish().unwrap();

@@ -1,0 +1,122 @@
+//! A port's frames, looked at in passing: those that concern addresses are also kept for us, and of IPv6 smoltcp gets to see no more
+//! than it needs.
+
+use heapless::{Deque, Vec};
+use smoltcp::phy::{Device, DeviceCapabilities, RxToken};
+use smoltcp::time::Instant;
+use smoltcp::wire::Ipv6Address;
+
+use crate::arp::Arp;
+use crate::ndp::{self, ADDRESSES, Ndp};
+
+/// A frame that concerns addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Arp(Arp),
+    Ndp(Ndp),
+}
+
+/// A port whose frames about addresses are also kept for us. When more come at once than can be kept, the newest are not: a conflict
+/// repeats itself, and so does a router.
+#[derive(Debug)]
+pub(crate) struct Tapped<D> {
+    device: D,
+    heard: Deque<Heard, 16>,
+    taken_bytes: usize,
+    /// Our IPv6 addresses.
+    ours: Vec<Ipv6Address, ADDRESSES>,
+}
+
+impl<D> Tapped<D> {
+    pub(crate) const fn new(device: D) -> Self {
+        Self {
+            device,
+            heard: Deque::new(),
+            taken_bytes: 0,
+            ours: Vec::new(),
+        }
+    }
+
+    /// Bytes of frames that were received since the last call.
+    pub(crate) const fn take_bytes(&mut self) -> usize {
+        std::mem::replace(&mut self.taken_bytes, 0)
+    }
+
+    pub(crate) fn take_heard(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
+    }
+
+    /// From now on smoltcp is shown what is sent to these.
+    pub(crate) fn set_ours(&mut self, ours: Vec<Ipv6Address, ADDRESSES>) {
+        self.ours = ours;
+    }
+}
+
+impl<D: Device> Device for Tapped<D> {
+    type RxToken<'a>
+        = TappedRx<'a, D::RxToken<'a>>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = D::TxToken<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let (token, tx) = self.device.receive(now)?;
+        Some((
+            TappedRx {
+                token,
+                heard: &mut self.heard,
+                taken_bytes: &mut self.taken_bytes,
+                ours: &self.ours,
+            },
+            tx,
+        ))
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
+        self.device.transmit(now)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.device.capabilities()
+    }
+}
+
+/// A received frame that is looked at in passing.
+#[derive(Debug)]
+pub(crate) struct TappedRx<'a, T> {
+    token: T,
+    heard: &'a mut Deque<Heard, 16>,
+    taken_bytes: &'a mut usize,
+    ours: &'a [Ipv6Address],
+}
+
+impl<T: RxToken> RxToken for TappedRx<'_, T> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        /// Behind the two addresses of a frame.
+        const ETHERTYPE: std::ops::Range<usize> = 12..14;
+        let (heard, taken_bytes, ours) = (self.heard, self.taken_bytes, self.ours);
+        self.token.consume(|frame| {
+            *taken_bytes = taken_bytes.saturating_add(frame.len());
+            let mut shown = frame;
+            let of_interest = match frame.get(ETHERTYPE) {
+                Some([0x08, 0x06]) => Arp::parse(frame).map(Heard::Arp),
+                Some([0x86, 0xdd]) => {
+                    if !ndp::is_for_stack(frame, ours) {
+                        // To smoltcp, an empty frame is one that is not there.
+                        shown = &[];
+                    }
+                    ndp::parse(frame).map(Heard::Ndp)
+                }
+                _ => None,
+            };
+            if let Some(of_interest) = of_interest {
+                // Full: see the type.
+                let _ = heard.push_back(of_interest);
+            }
+            f(shown)
+        })
+    }
+}
