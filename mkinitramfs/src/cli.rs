@@ -2,6 +2,8 @@
 //! errors in a file of its own.
 
 pub mod image;
+pub mod iso;
+mod parts;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -14,6 +16,7 @@ const HELP: &str = "\
 usage: mkinitramfs COMMAND ...
 
   image   packs init, mke2fs and what is baked in beside them into an initramfs
+  iso     makes of kernel and initramfs an image for CDs and USB sticks, BIOS and UEFI
 
 The same input gives the same bytes. `mkinitramfs COMMAND --help` tells more.
 
@@ -26,6 +29,8 @@ enum Command {
     Help(&'static str),
     /// `image`.
     Image(image::Image),
+    /// `iso`.
+    Iso(iso::Iso),
 }
 
 /// Does what the arguments behind the program's name ask for.
@@ -44,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Command::Image(image) => image.make().map_err(Into::into),
+        Command::Iso(iso) => iso.make().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,6 +66,7 @@ fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
         Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(HELP)),
         Some(Arg::Value(word)) => match word.to_str() {
             Some(image::COMMAND) => Ok(command(image::parse(parser)?, Command::Image, image::HELP)),
+            Some(iso::COMMAND) => Ok(command(iso::parse(parser)?, Command::Iso, iso::HELP)),
             _ => Err(format!("unknown command {word:?}").into()),
         },
         Some(other) => Err(other.unexpected()),
@@ -91,7 +98,7 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, HELP, chain, image, parse};
+    use super::{Command, HELP, chain, image, iso, parse};
     use lexopt::Parser;
 
     fn read(line: &str) -> Result<Command, String> {
@@ -101,7 +108,11 @@ mod tests {
 
     #[test]
     fn help_is_that_of_the_command() {
-        for (line, expected) in [("--help", HELP), ("image -h", image::HELP)] {
+        for (line, expected) in [
+            ("--help", HELP),
+            ("image -h", image::HELP),
+            ("iso --help", iso::HELP),
+        ] {
             assert!(
                 matches!(read(line), Ok(Command::Help(text)) if text == expected),
                 "{line}"
@@ -120,6 +131,12 @@ mod tests {
             ("image --init i --mke2fs m", "-o OUT"),
             ("image --init i --mke2fs m -o o x", "\"x\""),
             ("image --floor x", "\"x\""),
+            ("iso --initramfs i -o o", "--kernel"),
+            ("iso --kernel k -o o", "--initramfs"),
+            ("iso --kernel k --initramfs i", "-o OUT"),
+            ("iso --init i", "--init"),
+            ("iso --timeout soon", "soon"),
+            ("iso --timeout 86401", "86401"),
         ] {
             let text = read(line).err().expect(line);
             assert!(text.contains(word), "{line}: {text}");

@@ -5,9 +5,15 @@
 //! number, no order of a directory. The same input gives the same bytes.
 
 pub mod cli;
+pub mod grub;
 pub mod initramfs;
+pub mod iso;
 pub mod locks;
+pub mod menu;
 pub mod newc;
 pub mod output;
 pub mod program;
+pub mod scratch;
+pub mod shim;
+pub mod tool;
 pub mod tree;

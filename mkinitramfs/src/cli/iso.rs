@@ -1,0 +1,107 @@
+//! `iso`: reads kernel and initramfs, checks that they can be started, and writes the image.
+
+use std::path::PathBuf;
+
+use lexopt::{Parser, ValueExt};
+
+use super::parts::{Given, Parts, PartsError, parts_help};
+use super::{needed, path};
+use crate::iso::{self, IsoError};
+use crate::output::{OutputError, replace};
+
+/// As it is typed.
+pub const COMMAND: &str = "iso";
+/// How long the menu waits for a key.
+const TIMEOUT_SECONDS: u32 = 3;
+/// A day, in which somebody surely comes by.
+const TIMEOUT_MAX_SECONDS: u32 = 86_400;
+
+/// What `--help` prints.
+pub const HELP: &str = concat!(
+    "\
+usage: mkinitramfs iso --kernel FILE --initramfs FILE [--cmdline WORDS] [--timeout SECONDS] -o OUT
+
+Makes one image that boots under BIOS and UEFI, from a CD and from a USB stick (dd if=OUT of=/dev/sdX bs=4M), into a
+menu: deploy, deploy with a serial console, options typed and, on a stick, remembered. The same input gives the same bytes.
+
+",
+    parts_help!(),
+    "  --timeout SECONDS how long the menu waits for a key (default 3); with 0 there is no menu
+  -o, --output OUT  where to write it; for its owner only, if the initramfs is
+  -h, --help        this text
+
+Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin), xorriso and mtools.
+"
+);
+
+/// What `iso` was told.
+#[derive(Debug)]
+pub struct Iso {
+    parts: Parts,
+    timeout_seconds: u32,
+    output: PathBuf,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum IsoCommandError {
+    /// A file that goes in.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
+    /// It could not be made of them.
+    #[error(transparent)]
+    Iso(#[from] IsoError),
+    /// The result could not be put where it belongs.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Reads the arguments behind the command; `None` means that help was asked for.
+///
+/// # Errors
+/// The first one that makes no sense.
+pub fn parse(parser: &mut Parser) -> Result<Option<Iso>, lexopt::Error> {
+    use lexopt::Arg::{Long, Short};
+
+    let mut given = Given::default();
+    let (mut timeout_seconds, mut output) = (TIMEOUT_SECONDS, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Short('o') | Long("output") => output = Some(path(parser)?),
+            Long("timeout") => {
+                timeout_seconds = parser.value()?.parse()?;
+                if timeout_seconds > TIMEOUT_MAX_SECONDS {
+                    return Err(format!(
+                        "--timeout {timeout_seconds} is more than {TIMEOUT_MAX_SECONDS}"
+                    )
+                    .into());
+                }
+            }
+            Long(name) => {
+                let name = name.to_owned();
+                if !given.option(&name, parser)? {
+                    return Err(lexopt::Error::UnexpectedOption(format!("--{name}")));
+                }
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(Iso {
+        parts: given.all()?,
+        timeout_seconds,
+        output: needed(output, "-o OUT")?,
+    }))
+}
+
+impl Iso {
+    /// Writes the image.
+    ///
+    /// # Errors
+    /// See [`IsoCommandError`].
+    pub fn make(&self) -> Result<(), IsoCommandError> {
+        let (shim, readers) = self.parts.read()?;
+        let image = iso::image(&shim, self.timeout_seconds, &self.output)?;
+        Ok(replace(&self.output, &image, readers)?)
+    }
+}

@@ -1,0 +1,249 @@
+//! GRUB's menu as a text: the same on a CD, on a stick and over the network.
+//!
+//! GRUB's script is a language. Every word of ours goes into single quotes, in which it knows no special character at all; a
+//! [`Shim`] has no word with a quote. What a person types stays a variable, which GRUB splits at blanks and does not read again.
+
+use crate::shim::Shim;
+
+/// What the menu uses, on every platform.
+pub const MODULES: &str = "normal configfile linux echo read regexp test true sleep loadenv serial terminal terminfo reboot halt \
+    minicmd ls cat";
+/// What it uses under UEFI. Without a video module GRUB hands the kernel no screen there.
+pub const EFI_MODULES: &str = "efi_gop efi_uga efifwsetup";
+
+/// Where the menu is on the medium, for GRUB's `prefix`.
+pub const DIRECTORY: &str = "/boot/grub";
+/// What the menu is read from.
+pub const MENU: &str = "boot/grub/grub.cfg";
+/// What a stick remembers, on its EFI system partition. `grub-editenv` would open it and truncate it; GRUB writes it in place.
+pub const MEMORY: &str = "smechvisor/grubenv";
+/// Number of the partition that is appended behind the ISO 9660 file system.
+pub const ESP_NUMBER: u8 = 2;
+/// The size GRUB wants an environment block to have.
+const MEMORY_BYTES: usize = 1024;
+
+/// The words by which an entry differs from the first one.
+const ON_SERIAL: &str = "console=tty0 console=ttyS0,115200";
+const LEGACY: &str = "smv.policy=legacy";
+
+/// An environment block in which nothing is remembered.
+#[must_use]
+pub fn empty_memory() -> Vec<u8> {
+    let mut block = b"# GRUB Environment Block\n".to_vec();
+    block.resize(MEMORY_BYTES, b'#');
+    block
+}
+
+/// What an image of GRUB runs first, in the plain syntax it knows then: finds the medium that has the kernel at `kernel`. The
+/// device it was started from is looked at first.
+#[must_use]
+pub fn finder(kernel: &str) -> String {
+    format!(
+        "regexp --set=1:smv_device '^([^,]*)' $root\n\
+         search.file {kernel} root $smv_device\n\
+         set prefix=($root){DIRECTORY}\n"
+    )
+}
+
+/// The text of `grub.cfg`. `kernel` and `initramfs` are paths on GRUB's `root`; the menu waits so many seconds for a key.
+#[must_use]
+pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) -> String {
+    let words = shim.cmdline().split(' ').filter(|word| !word.is_empty());
+    let words = words.map(|word| format!(" '{word}'")).collect::<String>();
+    // A policy that the maker of the medium has chosen is not up for choice.
+    let legacy = if shim.has_key("smv.policy") {
+        String::new()
+    } else {
+        entry(
+            "Legacy donor: NEITHER AUTHENTICATED NOR ENCRYPTED",
+            "legacy",
+            &format!("    smv_start {LEGACY}\n"),
+        )
+    };
+    let parts = [
+        consoles(),
+        memory(),
+        starter(kernel, initramfs, &words),
+        format!(
+            "if [ -z \"$smv_again\" ]; then\n    set timeout={timeout_seconds}\nfi\n\
+             set default=\"$smv_entry\"\n\n"
+        ),
+        entry(
+            "Deploy: show a code and wait for a donor",
+            "deploy",
+            "    smv_choose deploy\n    smv_start\n",
+        ),
+        entry(
+            "Deploy, also on the first serial port",
+            "serial",
+            &format!("    smv_choose serial\n    smv_start {ON_SERIAL}\n"),
+        ),
+        legacy,
+        typing(),
+        ending(),
+    ];
+    parts.concat()
+}
+
+/// Firmware that is UEFI has its console on the serial line itself, or its owner does not want it there.
+fn consoles() -> String {
+    "# Made by mkinitramfs.\n\
+     if [ \"$grub_platform\" = pc ]; then\n    \
+         if serial --unit=0 --speed=115200; then\n        \
+             terminal_input console serial\n        \
+             terminal_output console serial\n    \
+         fi\n\
+     fi\n\n"
+        .to_owned()
+}
+
+/// Only a stick can be written. A CD has the same block, and GRUB would try.
+fn memory() -> String {
+    format!(
+        "set smv_memory=\n\
+         if regexp '^hd' \"$root\"; then\n    \
+             set smv_memory=\"($root,gpt{ESP_NUMBER})/{MEMORY}\"\n\
+         fi\n\
+         export smv_options smv_entry smv_again\n\
+         if [ -z \"$smv_again\" -a -n \"$smv_memory\" -a -s \"$smv_memory\" ]; then\n    \
+             load_env --file \"$smv_memory\" smv_options smv_entry\n\
+         fi\n\
+         if [ -z \"$smv_entry\" ]; then\n    \
+             set smv_entry=deploy\n\
+         fi\n\n\
+         function smv_remember {{\n    \
+             if [ -z \"$smv_memory\" ]; then\n        \
+                 echo 'Only a stick remembers anything: this counts until the machine starts again.'\n        \
+                 sleep 2\n    \
+             elif save_env --file \"$smv_memory\" smv_options smv_entry; then\n        \
+                 echo 'The stick remembers it.'\n    \
+             else\n        \
+                 echo 'The stick cannot be written: this counts until the machine starts again.'\n        \
+                 sleep 2\n    \
+             fi\n\
+         }}\n\n\
+         function smv_choose {{\n    \
+             if [ \"$smv_entry\" != \"$1\" ]; then\n        \
+                 set smv_entry=\"$1\"\n        \
+                 if [ -n \"$smv_memory\" ]; then\n            \
+                     smv_remember\n        \
+                 fi\n    \
+             fi\n\
+         }}\n\n"
+    )
+}
+
+fn starter(kernel: &str, initramfs: &str, words: &str) -> String {
+    format!(
+        "function smv_start {{\n    \
+             linux {kernel}{words} $@ $smv_options\n    \
+             initrd {initramfs}\n\
+         }}\n\n"
+    )
+}
+
+/// The menu is read again afterwards, so that it shows what counts now. GRUB's `read` knows no backspace: it takes the character.
+fn typing() -> String {
+    let typed = entry(
+        "Type options for the kernel command line, and remember them",
+        "type",
+        "    echo 'As in: smv.disk=transport=nvme smv.after=poweroff   (nothing: none; backspace does not work)'\n    \
+             read smv_typed\n    \
+             if regexp '[^ -~]' \"$smv_typed\"; then\n        \
+                 echo 'A key that cannot be used here, perhaps backspace. Nothing is taken.'\n        \
+                 sleep 4\n    \
+             else\n        \
+                 set smv_options=\"$smv_typed\"\n        \
+                 smv_remember\n    \
+             fi\n    \
+             smv_menu\n",
+    );
+    let forget = entry(
+        "Forget the options: $smv_options",
+        "forget",
+        "    set smv_options=\n    set smv_entry=deploy\n    smv_remember\n    smv_menu\n",
+    );
+    // In single quotes the options would not be shown.
+    let forget = forget.replacen('\'', "\"", 2);
+    format!(
+        "function smv_menu {{\n    \
+             set smv_again=1\n    \
+             configfile $prefix/grub.cfg\n\
+         }}\n\n\
+         {typed}if [ -n \"$smv_options\" ]; then\n{forget}fi\n"
+    )
+}
+
+fn ending() -> String {
+    format!(
+        "if [ \"$grub_platform\" = efi ]; then\n{}fi\n{}{}",
+        entry("Firmware setup", "setup", "    fwsetup\n"),
+        entry("Restart", "restart", "    reboot\n"),
+        entry("Switch off", "off", "    halt\n"),
+    )
+}
+
+fn entry(title: &str, id: &str, body: &str) -> String {
+    format!("menuentry '{title}' --id {id} {{\n{body}}}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MEMORY_BYTES, empty_memory, finder, menu};
+    use crate::shim::{Shim, tests::kernel};
+    use std::process::Command;
+
+    fn text(cmdline: &str) -> String {
+        let shim = Shim::new(kernel(), b"070701".to_vec(), cmdline).unwrap();
+        menu(&shim, "/boot/x/vmlinuz", "/boot/x/initramfs", 5)
+    }
+
+    /// GRUB's own parser.
+    fn must_parse(text: &str) {
+        let path = std::env::temp_dir().join(format!("mkinitramfs-menu-{}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let check = Command::new("grub-script-check").arg(&path).output();
+        let output = check.expect("grub-script-check (grub-common) is needed by this test");
+        assert!(output.status.success(), "{text}\n{output:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn every_word_stands_in_quotes() {
+        let text = text("a;reboot $(x) ${y} `z` & | < > { } [ ] # ! * ~");
+        assert!(
+            text.contains(" 'a;reboot' '$(x)' '${y}' '`z`' '&' "),
+            "{text}"
+        );
+        must_parse(&text);
+    }
+
+    #[test]
+    fn a_policy_on_the_command_line_takes_the_choice_away() {
+        assert!(text("").contains("smv.policy=legacy"));
+        assert!(!text("smv.policy=pinned").contains("legacy"));
+        must_parse(&text("smv.policy=pinned"));
+    }
+
+    #[test]
+    fn the_finder_needs_no_more_than_the_plain_parser() {
+        let text = finder("/boot/x/vmlinuz");
+        assert!(!text.contains(['{', ';', '"']), "{text}");
+        must_parse(&text);
+    }
+
+    #[test]
+    fn the_memory_is_a_block_of_grubs() {
+        let block = empty_memory();
+        assert_eq!(block.len(), MEMORY_BYTES);
+        let path = std::env::temp_dir().join(format!("mkinitramfs-env-{}", std::process::id()));
+        std::fs::write(&path, &block).unwrap();
+        let list = Command::new("grub-editenv").arg(&path).arg("list").output();
+        let output = list.expect("grub-editenv (grub-common) is needed by this test");
+        assert!(
+            output.status.success() && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        std::fs::remove_file(path).unwrap();
+    }
+}
