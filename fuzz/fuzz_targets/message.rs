@@ -3,7 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wire::message::{CHUNK_MAX, HEADER_LEN, Header, Kind, Message};
+use wire::message::{CHUNK_MAX, HEADER_LEN, Header, Kind, Message, Text};
+
+fn is_harmless(text: Text<'_>) -> bool {
+    !text.to_string().chars().any(char::is_control)
+}
 
 fuzz_target!(|bytes: &[u8]| {
     let mut rest = bytes;
@@ -22,11 +26,16 @@ fuzz_target!(|bytes: &[u8]| {
         match message {
             Message::Data { bytes, .. } => assert!(bytes.len() <= CHUNK_MAX),
             Message::Manifest { chunk_lists, .. } => assert_eq!(chunk_lists.len() % 32, 0),
-            Message::Accept { disk: text, .. }
-            | Message::Reject { text, .. }
+            Message::Accept { disk, .. } => {
+                for text in [disk.path, disk.serial, disk.model, disk.transport, disk.contents] {
+                    assert!(is_harmless(text));
+                }
+            }
+            Message::Reject { text, .. }
             | Message::Log { text, .. }
-            | Message::Failed { text } => assert!(!text.to_string().chars().any(char::is_control)),
-            Message::Progress { .. } | Message::Installed { .. } | Message::Boot { .. } => {}
+            | Message::Failed { text }
+            | Message::GiveUp { text } => assert!(is_harmless(text)),
+            Message::Progress { .. } | Message::Installed { .. } | Message::Boot { .. } | Message::Consent { .. } => {}
         }
         assert!(Kind::ALL.contains(&header.kind));
     }

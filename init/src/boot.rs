@@ -88,6 +88,7 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
         deploy: deploy_options(memory),
         policy,
         trust,
+        patience: receiver::Patience::default(),
     };
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {

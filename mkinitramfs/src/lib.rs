@@ -17,4 +17,3 @@ pub mod scratch;
 pub mod shim;
 pub mod tool;
 pub mod tree;
-pub mod uki;

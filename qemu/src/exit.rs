@@ -13,4 +13,6 @@ pub enum Exit {
     Pairing = 9,
     /// Several targets, and they did not all end alike.
     Partly = 10,
+    /// Nobody there said yes to erasing a disk.
+    Declined = 11,
 }

@@ -275,7 +275,7 @@ pub static ALL: [Scenario; 34] = [
     ),
     scenario(
         "used-disk",
-        "a disk with data is refused untouched, until its wipe is confirmed",
+        "a disk with data is refused untouched, until its wipe is confirmed at both ends",
         Needs::Demo,
         disks::used,
     ),

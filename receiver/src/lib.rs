@@ -4,6 +4,8 @@
 pub mod blockdisk;
 pub mod children;
 pub mod connection;
+mod consent;
+mod description;
 pub mod disks;
 pub mod donor;
 mod door;
@@ -29,4 +31,4 @@ pub mod volumes;
 mod watch;
 
 pub use policy::Policy;
-pub use session::{Deployed, OpenVolumes, Options, SessionError, run, run_with};
+pub use session::{Deployed, OpenVolumes, Options, Patience, SessionError, run, run_with};

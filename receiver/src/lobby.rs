@@ -10,6 +10,7 @@ use install::trust::{ApproveError, Approved, Trust, approve};
 use session::channel::ChannelError;
 use thiserror::Error;
 use wire::message::{Kind, Message, RejectCode, Text};
+use wire::stage::Stage;
 
 use crate::connection::Connection;
 use crate::donor::Network;
@@ -45,6 +46,13 @@ pub(crate) struct Lobby<'a> {
 pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
 
 impl Lobby<'_> {
+    /// Invites donors: `facts` beside code and policy on every console, and what to type on the donor.
+    pub(crate) fn invite(&self, facts: &str) {
+        let facts = format!("{} {facts}", self.door.facts());
+        self.screen.stage(Stage::Waiting, &facts);
+        self.door.show(self.screen);
+    }
+
     /// Waits for a donor that has proved itself and says what it has; `None` when `deadline` passes first.
     ///
     /// # Errors
@@ -66,7 +74,7 @@ impl Lobby<'_> {
         }
     }
 
-    fn note(&mut self, paired: &Paired, fault: &dyn Error) {
+    pub(crate) fn note(&mut self, paired: &Paired, fault: &dyn Error) {
         self.refusals
             .note(paired.peer, fault, Instant::now(), self.screen);
     }

@@ -1,6 +1,8 @@
 //! One deploy from a donor that has proved itself (`protocol.md` 3 and 4): pairing, manifest, disk, chunks, and what both ends
 //! say to each other in the end.
 
+use std::net::SocketAddr;
+
 use install::deploy;
 use install::event::{Event, Observer};
 use install::trust::{Approved, Voucher};
@@ -9,87 +11,120 @@ use wire::message::RejectCode;
 use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
+use crate::description::Description;
 use crate::door::{Door, Paired};
 use crate::gate::Candidate;
 use crate::lobby::Lobby;
 use crate::reports::Reports;
 use crate::screen::{Narrator, chain};
-use crate::session::{Attempt, Deployed, Ended, SessionError, disk_facts, image_facts, open_disk};
+use crate::session::{
+    Attempt, Deployed, Ended, Options, SessionError, disk_facts, image_facts, open_disk,
+};
 use crate::supply::Supply;
+use crate::watch::Watch;
 
-/// Waits until one donor has an image that is worth an answer, and takes it. Whoever else connects meanwhile is shown and
-/// forgotten.
+/// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it. Whoever else connects
+/// meanwhile is shown and forgotten.
 ///
 /// # Errors
 /// Why this deploy came to nothing. The donor has been told.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
-    let door = Door::new(&attempt.options.policy)?;
-    let screen = attempt.screen;
-    let facts = format!("{} {}", door.facts(), disk_facts(chosen));
-    screen.stage(Stage::Waiting, &facts);
-    door.show(screen);
+    let (screen, options) = (attempt.screen, attempt.options);
     let mut lobby = Lobby {
-        door,
+        door: Door::new(&options.policy)?,
         network: attempt.network,
         refusals: &mut attempt.refusals,
         screen,
-        trust: &attempt.options.trust,
+        trust: &options.trust,
     };
-    // Without a deadline there always is one in the end.
-    let Some((paired, judgement)) = lobby.offer(None)? else {
-        return deploy(attempt, chosen);
-    };
-    let peer = paired.peer;
-    let image = match judgement {
-        Ok(image) => image,
-        Err(source) => {
-            let source = Box::new(source);
-            let error = SessionError::Manifest { peer, source };
-            let connection = lobby.reject(paired, RejectCode::Manifest, &chain(&error));
-            let connection = connection.map(Box::new);
-            return Err(Ended { error, connection });
+    lobby.invite(&disk_facts(chosen));
+    loop {
+        // Without a deadline there always is one in the end.
+        let Some((paired, judgement)) = lobby.offer(None)? else {
+            continue;
+        };
+        let peer = paired.peer;
+        let image = match judgement {
+            Ok(image) => image,
+            Err(source) => {
+                let source = Box::new(source);
+                let error = SessionError::Manifest { peer, source };
+                return Err(rejected(&mut lobby, paired, RejectCode::Manifest, error));
+            }
+        };
+        let facts = format!("peer={peer} {}", image_facts(&image));
+        screen.stage(Stage::Accepted, &facts);
+        let (chosen, disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let code = match error {
+                    SessionError::Gate(_) => RejectCode::NoDisk,
+                    _ => RejectCode::Internal,
+                };
+                return Err(rejected(&mut lobby, paired, code, error));
+            }
+        };
+        let shown = Description::of(&chosen);
+        let agreed = lobby.consent(paired, &shown, options.patience.consent)?;
+        let Some(paired) = agreed else {
+            // It comes again by itself, or another one does.
+            drop((disk, volumes));
+            lobby.invite(&disk_facts(&chosen));
+            continue;
+        };
+        // A person may have thought about it for minutes.
+        if let Err(error) = still_there(&attempt.disks, &chosen, peer) {
+            return Err(rejected(&mut lobby, paired, RejectCode::NoDisk, error));
         }
-    };
-    screen.stage(
-        Stage::Accepted,
-        &format!("peer={peer} {}", image_facts(&image)),
-    );
-    let (disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes) {
-        Ok(opened) => opened,
-        Err(error) => {
-            let code = match error {
-                SessionError::Gate(_) => RejectCode::NoDisk,
-                _ => RejectCode::Internal,
-            };
-            let connection = lobby.reject(paired, code, &chain(&error)).map(Box::new);
-            return Err(Ended { error, connection });
-        }
-    };
-    let target = Target {
-        disk,
-        volumes,
-        options: &attempt.options.deploy,
-    };
-    target.install(lobby, paired, image)
+        let target = Target {
+            disk,
+            volumes,
+            options,
+        };
+        return target.install(lobby, paired, image, shown);
+    }
+}
+
+/// The disk is what the donor has agreed to.
+fn still_there(
+    disks: &Watch<'_>,
+    agreed: &Candidate,
+    peer: SocketAddr,
+) -> Result<(), SessionError> {
+    let now = disks.choose()?;
+    if now == *agreed {
+        return Ok(());
+    }
+    Err(SessionError::Changed {
+        peer,
+        agreed: agreed.to_string(),
+        now: now.to_string(),
+    })
+}
+
+/// A donor that was told why not.
+fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: SessionError) -> Ended {
+    let connection = lobby.reject(paired, code, &chain(&error)).map(Box::new);
+    Ended { error, connection }
 }
 
 /// The machine's side of one deploy.
 struct Target<'a> {
     disk: BlockDisk,
     volumes: Box<dyn install::volumes::Volumes>,
-    options: &'a install::options::Options,
+    options: &'a Options,
 }
 
 impl Target<'_> {
-    /// From Accept to the donor's last order. The first byte of the disk is written in here.
+    /// From the donor's consent to its last order. The first byte of the disk is written in here.
     fn install(
         mut self,
         lobby: Lobby<'_>,
         paired: Paired,
         image: Approved,
+        disk: Description,
     ) -> Result<Deployed, Ended> {
         let (screen, reports) = (lobby.screen, Reports::default());
-        let name = self.disk.path().display().to_string();
         let observer = Both {
             narrator: Narrator::new(screen),
             reports: &reports,
@@ -101,11 +136,18 @@ impl Target<'_> {
             );
             observer.event(Event::Warning(text));
         }
-        let mut supply = Supply::new(lobby, &reports, image.clone(), name);
-        supply.accept(paired);
+        let patience = self.options.patience.resume;
+        let mut supply = Supply::new(lobby, &reports, image.clone(), disk, patience);
+        supply.connect(paired);
         let mut packages = VerifiedPackages::new(&image, &mut supply);
         let (disk, volumes) = (&mut self.disk, self.volumes.as_mut());
-        let result = deploy::deploy(&mut packages, disk, volumes, self.options, &observer);
+        let result = deploy::deploy(
+            &mut packages,
+            disk,
+            volumes,
+            &self.options.deploy,
+            &observer,
+        );
         drop(packages);
         match result {
             Ok(installed) => Ok(Deployed {
@@ -136,4 +178,4 @@ impl Observer for Both<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -68,7 +68,7 @@ impl Supply<'_, '_> {
     /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
     pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
         let Some((_, opener)) = self.line.take() else {
-            return self.rival;
+            return self.parting;
         };
         for line in evidence::gather() {
             self.reports.line(Level::Error, &line);

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use install::commit::Installed;
 use install::deploy::DeployError;
@@ -45,6 +45,26 @@ pub struct Options {
     pub policy: Policy,
     /// Whose signature it must have, and how old it may be.
     pub trust: Trust,
+    /// How long people are waited for.
+    pub patience: Patience,
+}
+
+/// How long a target that has begun with one donor waits before it begins anew with any other (`protocol.md` 3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the donor's yes to the disk.
+    pub consent: Duration,
+    /// For a donor whose connection broke.
+    pub resume: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            consent: Duration::from_secs(600),
+            resume: Duration::from_secs(1800),
+        }
+    }
 }
 
 /// A deployed disk, still at hand for whoever boots from it.
@@ -112,6 +132,32 @@ pub enum SessionError {
         #[source]
         source: io::Error,
     },
+    /// The donor does not want to, or cannot.
+    #[error("donor {peer} gives up: {text}")]
+    GaveUp {
+        /// Which donor.
+        peer: SocketAddr,
+        /// Its reason.
+        text: String,
+    },
+    /// Nobody there has said yes.
+    #[error("donor {peer} has not agreed to this disk within {} s", patience.as_secs())]
+    NoConsent {
+        /// Which donor.
+        peer: SocketAddr,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// The disk is not what the donor has agreed to.
+    #[error("donor {peer} has agreed to {agreed}; that disk has changed meanwhile: now {now}")]
+    Changed {
+        /// Which donor.
+        peer: SocketAddr,
+        /// What it was shown.
+        agreed: String,
+        /// What there is.
+        now: String,
+    },
     /// The deploy itself.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -129,7 +175,10 @@ impl SessionError {
             SessionError::Stream(error) => error.outcome(),
             SessionError::Deploy(error) => error.outcome(),
             SessionError::Manifest { source, .. } => source.outcome(),
-            SessionError::NotLegacy { .. } => Outcome::Refuse,
+            SessionError::NotLegacy { .. }
+            | SessionError::GaveUp { .. }
+            | SessionError::NoConsent { .. }
+            | SessionError::Changed { .. } => Outcome::Refuse,
             SessionError::Opening { .. } => Outcome::Retry,
             SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
                 Outcome::Fatal
@@ -233,11 +282,11 @@ pub(crate) struct Attempt<'a> {
 pub(crate) fn open_disk(
     disks: &mut Watch<'_>,
     volumes: &OpenVolumes<'_>,
-) -> Result<(BlockDisk, Box<dyn Volumes>), SessionError> {
+) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
     let volumes = volumes(&disk)?;
-    Ok((disk, volumes))
+    Ok((chosen, disk, volumes))
 }
 
 /// A code nobody has heard of yet.

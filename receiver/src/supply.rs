@@ -12,11 +12,12 @@ use install::trust::Approved;
 use install::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
-use wire::message::{Kind, Level, Message, Next, RejectCode, Text};
+use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::connection::Connection;
+use crate::description::Description;
 use crate::door::Paired;
 use crate::lobby::Lobby;
 use crate::reports::{Report, Reports, Teller};
@@ -39,6 +40,12 @@ pub(super) enum Fault {
     Unexpected {
         /// Which.
         kind: Kind,
+    },
+    /// It will send no more.
+    #[error("the donor gives up: {text}")]
+    GaveUp {
+        /// Its reason.
+        text: String,
     },
     /// Another chunk.
     #[error(
@@ -63,57 +70,75 @@ struct Superseded {
     version: String,
 }
 
+/// The donor has said that it will send no more.
+#[derive(Debug, Error)]
+#[error("donor {peer} gives up: {text}")]
+struct GaveUp {
+    peer: SocketAddr,
+    text: String,
+}
+
 /// The donor's side of a deploy.
 pub(crate) struct Supply<'l, 'r> {
     pub(super) lobby: Lobby<'l>,
     pub(super) reports: &'r Reports,
     pub(super) approved: Approved,
     /// The disk that is taken, for Accept.
-    disk: String,
+    disk: Description,
+    /// How long a donor is waited for.
+    patience: Duration,
     /// The connection in use.
     pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
-    /// A donor that was told that its image has to wait.
-    pub(super) rival: Option<Connection>,
+    /// A donor that was told that its image has to wait, or has said its last word itself.
+    pub(super) parting: Option<Connection>,
     wanted: Next,
     pub(super) payload: Vec<u8>,
 }
 
 impl<'l, 'r> Supply<'l, 'r> {
-    /// For an approved image, once its donor was told that it is taken.
+    /// For an approved image, once its donor has agreed to the disk.
     pub(crate) fn new(
         lobby: Lobby<'l>,
         reports: &'r Reports,
         approved: Approved,
-        disk: String,
+        disk: Description,
+        patience: Duration,
     ) -> Self {
         Self {
             lobby,
             reports,
             approved,
             disk,
+            patience,
             line: None,
-            rival: None,
+            parting: None,
             wanted: Next::default(),
             payload: Vec::new(),
         }
     }
 
-    /// Tells a donor where to begin and lets the reports go its way. It may break at once, like at any time.
-    pub(crate) fn accept(&mut self, paired: Paired) {
+    /// Tells a donor that is back where to go on. It has agreed to the disk, or another one has that knew the same.
+    fn accept(&mut self, mut paired: Paired) {
+        let said = paired.sealer.send(&Message::Accept {
+            next: self.wanted,
+            asks: false,
+            disk: self.disk.words(),
+        });
+        match said {
+            Ok(()) => self.connect(paired),
+            Err(error) => self.lost(paired.peer, &Fault::from(error)),
+        }
+    }
+
+    /// Takes chunks from this donor, and lets the reports go its way. It may break at once, like at any time.
+    pub(crate) fn connect(&mut self, paired: Paired) {
         let Paired {
             peer,
             opener,
-            mut sealer,
+            sealer,
         } = paired;
-        let disk = Text::new(&self.disk);
-        let next = self.wanted;
-        let said = sealer
-            .send(&Message::Accept { next, disk })
-            .map_err(Fault::from);
         self.line = Some((peer, opener));
-        if let Err(fault) = said {
-            self.lose(&fault);
-        } else if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
+        if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
             let text = format!(
                 "starting a thread for the donor's reports: {}",
                 chain(&error)
@@ -127,10 +152,14 @@ impl<'l, 'r> Supply<'l, 'r> {
         self.reports.disconnect();
         if let Some((peer, opener)) = self.line.take() {
             drop(opener);
-            let text = format!("connection to {peer} lost: {}", chain(fault));
-            self.lobby.screen.warning(&text);
-            self.reports.line(Level::Warning, &text);
+            self.lost(peer, fault);
         }
+    }
+
+    fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
+        let text = format!("connection to {peer} lost: {}", chain(fault));
+        self.lobby.screen.warning(&text);
+        self.reports.line(Level::Warning, &text);
     }
 
     /// The next chunk over the connection in use.
@@ -151,7 +180,52 @@ impl<'l, 'r> Supply<'l, 'r> {
                 found,
                 wanted: self.wanted,
             }),
+            Message::GiveUp { text } => Err(Fault::GaveUp {
+                text: text.to_string(),
+            }),
             other => Err(Fault::Unexpected { kind: other.kind() }),
+        }
+    }
+
+    /// The donor's last word.
+    fn let_go(&mut self, text: String) -> ChunkError {
+        self.reports.disconnect();
+        let source = self.line.take().map(|(peer, opener)| {
+            self.parting = Some(opener.into_inner());
+            Box::new(GaveUp { peer, text }).into()
+        });
+        ChunkError {
+            what: "waiting for the donor".to_owned(),
+            outcome: Outcome::Refuse,
+            source,
+        }
+    }
+
+    /// Waits until a donor with the same image is back; after a while for nobody any more.
+    fn return_of_the_donor(&mut self) -> Result<(), ChunkError> {
+        let gone = Instant::now();
+        // In turns: nobody can be waited for any more once the deploy itself has failed.
+        loop {
+            let left = self.patience.saturating_sub(gone.elapsed());
+            if self.rejoin(Some(Instant::now() + TURN.min(left)))? {
+                return Ok(());
+            }
+            let (what, outcome) = if self.reports.is_abandoned() {
+                let what = "waiting for the donor to come back to a deploy that has failed";
+                (what.to_owned(), Outcome::Retry)
+            } else if gone.elapsed() >= self.patience {
+                let seconds = self.patience.as_secs();
+                let what =
+                    format!("waiting for the donor to come back: nobody has within {seconds} s");
+                (what, Outcome::Refuse)
+            } else {
+                continue;
+            };
+            return Err(ChunkError {
+                what,
+                outcome,
+                source: None,
+            });
         }
     }
 
@@ -210,7 +284,7 @@ impl<'l, 'r> Supply<'l, 'r> {
         };
         let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
-        self.rival = self.lobby.reject(paired, RejectCode::Superseded, text);
+        self.parting = self.lobby.reject(paired, RejectCode::Superseded, text);
         ChunkError {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
@@ -225,29 +299,14 @@ impl ChunkSource for Supply<'_, '_> {
         self.reports.wanted(self.wanted);
         loop {
             if self.line.is_none() {
-                self.lobby.screen.stage(
-                    Stage::Waiting,
-                    &format!(
-                        "{} disk={} resume file={file} chunk={chunk}",
-                        self.lobby.door.facts(),
-                        self.disk
-                    ),
-                );
-                self.lobby.door.show(self.lobby.screen);
-                // In turns: nobody can be waited for any more once the deploy itself has failed.
-                while !self.rejoin(Some(Instant::now() + TURN))? {
-                    if self.reports.is_abandoned() {
-                        return Err(ChunkError {
-                            what: "waiting for the donor to come back to a deploy that has failed"
-                                .to_owned(),
-                            outcome: Outcome::Retry,
-                            source: None,
-                        });
-                    }
-                }
+                let disk = self.disk.path().display();
+                let facts = format!("disk={disk} resume file={file} chunk={chunk}");
+                self.lobby.invite(&facts);
+                self.return_of_the_donor()?;
             }
             match self.receive(buf) {
                 Ok(is_last) => return Ok(is_last),
+                Err(Fault::GaveUp { text }) => return Err(self.let_go(text)),
                 Err(fault) => self.lose(&fault),
             }
         }

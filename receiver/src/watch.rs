@@ -33,7 +33,8 @@ impl<'a> Watch<'a> {
         Ok(Self { options, uevents })
     }
 
-    fn choose(&self) -> Result<Candidate, SessionError> {
+    /// The disk that may be taken as things stand.
+    pub(crate) fn choose(&self) -> Result<Candidate, SessionError> {
         let candidates = self.options.disks.look()?;
         Ok(gate::choose(&candidates, &self.options.wish)?.clone())
     }

@@ -32,6 +32,8 @@ pub struct Board<W: Write, E: Write> {
     /// Each line of a person names its target.
     is_several: bool,
     rows: BTreeMap<Code, Row>,
+    /// What a person will be told when the question on the screen is answered.
+    held: Option<Vec<Event>>,
 }
 
 /// One target on the screen.
@@ -57,6 +59,7 @@ impl<W: Write, E: Write> Board<W, E> {
             start: Instant::now(),
             is_several: false,
             rows: BTreeMap::new(),
+            held: None,
         }
     }
 
@@ -85,9 +88,26 @@ impl<W: Write, E: Write> Board<W, E> {
         exit
     }
 
+    /// Puts a question to the person. Until it is answered nothing else is shown below it.
+    pub fn ask(&mut self, text: &str) {
+        self.screen.clear();
+        // Nobody can answer what nobody is shown; the target gives up in time.
+        let _ = write!(self.errors, "{text}");
+        let _ = self.errors.flush();
+        self.held.get_or_insert_default();
+    }
+
+    /// The question is gone; `text` ends its line where nobody has.
+    pub fn answered(&mut self, text: &str) {
+        let _ = write!(self.errors, "{text}");
+        for event in self.held.take().unwrap_or_default() {
+            self.tell_person(&event);
+        }
+    }
+
     /// Draws what is going on, when it is time to.
     pub fn tick(&mut self) {
-        if self.is_json {
+        if self.is_json || self.held.is_some() {
             return;
         }
         let (rows, is_several) = (&self.rows, self.is_several);
@@ -140,6 +160,19 @@ impl<W: Write, E: Write> Board<W, E> {
     }
 
     fn tell_person(&mut self, event: &Event) {
+        if let Some(held) = &mut self.held {
+            // How far somebody was is no news afterwards.
+            if !matches!(
+                event,
+                Event::Target {
+                    what: About::Progress(_),
+                    ..
+                }
+            ) {
+                held.push(event.clone());
+            }
+            return;
+        }
         match event {
             Event::Hashing { .. } => {
                 self.screen

@@ -4,6 +4,7 @@
 //! In: an offer and what both ends know. Out: what happens, told; the last is `Installed` or `Failed`. A manifest goes only
 //! to who has proved itself, on each connection anew.
 
+mod agree;
 mod link;
 mod memory;
 mod send;
@@ -19,12 +20,14 @@ use thiserror::Error;
 use wire::code::Code;
 use wire::message::{After, RejectCode};
 
+use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch};
 use crate::event::About;
 use crate::exit::Exit;
 use crate::offer::Offer;
 use crate::socket::ConnectError;
 use crate::source::SourceError;
+use crate::target_disk::TargetDisk;
 
 use memory::{Memory, STRIKES};
 
@@ -80,6 +83,16 @@ pub enum DeliveryError {
         /// What.
         source: ChannelError,
     },
+    /// Nobody wants its disk erased.
+    #[error("{why}: {} {disk} is not blank", code)]
+    Declined {
+        /// Who did not say yes.
+        why: &'static str,
+        /// Which target.
+        code: Code,
+        /// Its disk.
+        disk: Box<TargetDisk>,
+    },
     /// We have nothing more to send.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -117,6 +130,11 @@ fn advice(error: &PairingError) -> &'static str {
 }
 
 impl DeliveryError {
+    /// Whether the target waits for us and has to be told that we do not come.
+    const fn is_ours(&self) -> bool {
+        matches!(self, Self::Declined { .. } | Self::Source(_))
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -131,6 +149,7 @@ impl DeliveryError {
             | Self::Failed { .. }
             | Self::Protocol { .. }
             | Self::Nonsense { .. } => Exit::Target,
+            Self::Declined { .. } => Exit::Declined,
             Self::Source(error) => error.exit(),
             Self::Broken { .. } | Self::GaveUp { .. } => Exit::Transfer,
         }
@@ -180,6 +199,10 @@ pub struct Delivery<'a> {
     pub retry: Duration,
     /// What it does when installed.
     pub after: After,
+    /// Its disk may be erased without asking anybody.
+    pub is_sure: bool,
+    /// Where a person is asked otherwise.
+    pub questions: &'a Questions,
     /// Told of everything.
     pub tell: &'a (dyn Fn(About) + Sync),
 }
@@ -198,6 +221,7 @@ impl Delivery<'_> {
                 reason: chain(&error),
             },
         };
+        self.questions.withdraw(self.code);
         (self.tell)(last);
     }
 

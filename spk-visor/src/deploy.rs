@@ -9,7 +9,7 @@ mod legacy;
 mod paired;
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -21,6 +21,7 @@ use wire::code::Code;
 use crate::board::Board;
 use crate::cli::Deploy;
 use crate::cli::deploy::Trust;
+use crate::consent::{Clerk, Person, Questions};
 use crate::discovery::DiscoveryError;
 use crate::event::{About, Event};
 use crate::exit::Exit;
@@ -87,7 +88,8 @@ impl DeployError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Log { .. } | Self::Keys(_) | Self::NotSure { .. } => Exit::Usage,
+            Self::Log { .. } | Self::Keys(_) => Exit::Usage,
+            Self::NotSure { .. } => Exit::Declined,
             Self::Offer(error) => error.exit(),
             Self::Live(error) => error.exit(),
             Self::Secrets(error) => error.exit(),
@@ -112,7 +114,12 @@ pub fn run(options: &Deploy) -> Exit {
         }
     };
     let mut board = Board::new(screen, io::stderr(), options.is_json, log);
-    run_on(options, &mut board)
+    let person: Person = if io::stdin().is_terminal() {
+        Some(Box::new(io::stdin()))
+    } else {
+        None
+    };
+    run_on(options, person, &mut board)
 }
 
 fn open_log(options: &Deploy) -> Result<Option<std::fs::File>, DeployError> {
@@ -126,9 +133,13 @@ fn open_log(options: &Deploy) -> Result<Option<std::fs::File>, DeployError> {
     })
 }
 
-/// Deploys.
-pub fn run_on<W: Write, E: Write>(options: &Deploy, board: &mut Board<W, E>) -> Exit {
-    match deploy(options, board) {
+/// Deploys; `person` is asked before a disk that holds something is erased.
+pub fn run_on<W: Write, E: Write>(
+    options: &Deploy,
+    person: Person,
+    board: &mut Board<W, E>,
+) -> Exit {
+    match deploy(options, person, board) {
         Ok(exit) => exit,
         Err(error) => board.fail(&error, error.exit()),
     }
@@ -136,6 +147,7 @@ pub fn run_on<W: Write, E: Write>(options: &Deploy, board: &mut Board<W, E>) -> 
 
 fn deploy<W: Write, E: Write>(
     options: &Deploy,
+    person: Person,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // The packages first: a directory that cannot be sent is told before anybody waits for a beacon.
@@ -161,11 +173,13 @@ fn deploy<W: Write, E: Write>(
         Some(directory) if options.trust == Trust::Legacy => {
             let total = directory.packages.total_bytes();
             let records = legacy::records(directory, &mut hashing(board, total))?;
-            Ok(each(&options.codes, board, |code, tell| {
+            let questions = Questions::default(); // that stream has no way to ask any
+            let mut clerk = Clerk::new(&questions, None, false);
+            Ok(each(&options.codes, board, &mut clerk, |code, tell| {
                 legacy::run(options, code, &records, tell);
             }))
         }
-        directory => paired::deploy(options, directory, live, board),
+        directory => paired::deploy(options, directory, live, person, board),
     }
 }
 
@@ -201,6 +215,7 @@ fn list<W: Write, E: Write>(found: &Packages, board: &mut Board<W, E>) {
 fn each<W: Write, E: Write>(
     codes: &[Code],
     board: &mut Board<W, E>,
+    clerk: &mut Clerk<'_>,
     serve: impl Fn(Code, Tell<'_>) + Sync,
 ) -> Exit {
     let (events, told) = mpsc::channel();
@@ -217,15 +232,18 @@ fn each<W: Write, E: Write>(
         }
         drop(events);
         loop {
+            clerk.turn(board);
             match told.recv_timeout(TICK) {
                 Ok((code, what)) => {
                     ends.extend(end(&what));
                     board.tell(&Event::Target { code, what });
                 }
                 Err(RecvTimeoutError::Timeout) => board.tick(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // A question that was open has been taken back.
+        clerk.turn(board);
     });
     let exit = together(&ends);
     let installed = ends.iter().filter(|end| **end == Exit::Installed).count();

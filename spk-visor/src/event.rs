@@ -14,6 +14,7 @@ use wire::stage::Stage;
 use crate::exit::Exit;
 use crate::json::Object;
 use crate::progress::{clock, size};
+use crate::target_disk::TargetDisk;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,9 +125,19 @@ pub enum About {
     /// It takes the packages.
     Accepted {
         /// Its disk, in its words.
-        disk: String,
+        disk: TargetDisk,
         /// The file and chunk it wants next; `None` for the beginning.
         resumes_at: Option<(String, u32)>,
+    },
+    /// A person is asked whether this disk, which is not blank, may be taken.
+    Asking {
+        /// Which.
+        disk: TargetDisk,
+    },
+    /// It may.
+    Agreed {
+        /// Who said so: `person`, `--yes`.
+        by: &'static str,
     },
     /// How far it is.
     Progress(Step),
@@ -278,6 +289,8 @@ impl About {
                 disk,
                 resumes_at: Some((file, chunk)),
             } => write!(f, "accepted: {disk}; goes on with chunk {chunk} of {file}"),
+            About::Asking { disk } => write!(f, "asking whether to erase {disk}"),
+            About::Agreed { by } => write!(f, "agreed to erase it: {by}"),
             About::Progress(step) => write!(
                 f,
                 "sent {} received {} unpacked {}",
@@ -331,9 +344,7 @@ impl About {
                 .text("address", &to.to_string())
                 .text("reason", reason),
             About::Accepted { disk, resumes_at } => {
-                object
-                    .text("disk", disk)
-                    .flag("resumed", resumes_at.is_some());
+                disk.fields(object).flag("resumed", resumes_at.is_some());
                 match resumes_at {
                     None => object,
                     Some((file, chunk)) => object
@@ -341,6 +352,8 @@ impl About {
                         .number("chunk", u64::from(*chunk)),
                 }
             }
+            About::Asking { disk } => disk.fields(object),
+            About::Agreed { by } => object.text("by", by),
             About::Progress(step) => step.fields(object),
             About::Sent { package, bytes } => {
                 object.text("package", package).number("bytes", *bytes)
@@ -375,6 +388,8 @@ impl About {
             About::Paired { .. } => "paired",
             About::Unpaired { .. } => "unpaired",
             About::Accepted { .. } => "accepted",
+            About::Asking { .. } => "asking",
+            About::Agreed { .. } => "agreed",
             About::Progress(_) => "progress",
             About::Sent { .. } => "sent",
             About::Stage(_) => "stage",

@@ -27,11 +27,13 @@ pub enum Exit {
     Pairing,
     /// Several targets, and they did not all end alike.
     Partly,
+    /// Nobody here has said yes.
+    Declined,
 }
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 12] = [
         Exit::Installed,
         Exit::Usage,
         Exit::NotFound,
@@ -43,6 +45,7 @@ impl Exit {
         Exit::Receiver,
         Exit::Pairing,
         Exit::Partly,
+        Exit::Declined,
     ];
 
     /// The number a shell sees.
@@ -60,6 +63,7 @@ impl Exit {
             Exit::Receiver => 8,
             Exit::Pairing => 9,
             Exit::Partly => 10,
+            Exit::Declined => 11,
         }
     }
 
@@ -80,6 +84,7 @@ impl Exit {
             Exit::Receiver => "receive-deploy: this machine failed",
             Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
             Exit::Partly => "of several targets some failed, or they failed in different ways",
+            Exit::Declined => "nobody said yes to erasing a disk, or to deploying onto --all",
         }
     }
 }

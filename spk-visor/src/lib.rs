@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod cli;
+pub mod consent;
 pub mod delivery;
 pub mod deploy;
 pub mod discovery;
@@ -26,6 +27,7 @@ pub mod screen;
 pub mod secrets;
 pub mod socket;
 pub mod source;
+pub mod target_disk;
 pub mod transfer;
 pub mod utc;
 

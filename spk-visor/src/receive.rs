@@ -15,7 +15,7 @@ use receiver::disks::Disks;
 use receiver::donor::Network;
 use receiver::gate::Wish;
 use receiver::screen::Screen;
-use receiver::{Options, Policy, SessionError};
+use receiver::{Options, Patience, Policy, SessionError};
 use session::PinnedKeys;
 use session::keys::KeysError;
 use thiserror::Error;
@@ -99,6 +99,7 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
         deploy: deploy_options(),
         policy,
         trust,
+        patience: Patience::default(),
     };
     receiver::run(&session, &mut network, &screen)?;
     Ok(())

@@ -93,6 +93,29 @@ fn a_foreign_donor_that_breaks_the_order_is_closed_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_foreign_donor_is_shown_the_disk_and_nothing_is_written_before_its_yes() {
+    let world = World::start("smv2-consent", Policy::Secret, Trust::default());
+    let packages = words(&world, 1000);
+    let text = smv2(&world, 0, "--hasty", &packages);
+    assert_said(&world, &text, " blank\nbroken ");
+    let (_, line) = world.lines.wait_for(0, "where its consent belongs");
+    assert!(line.contains("Data"), "{line}");
+    // The same secret still holds; who gives up ends the deploy, and with it the secret.
+    let text = smv2(&world, 0, "--no", &packages);
+    let shown = format!("\ndisk {} 3 ", 2u64 << 30);
+    assert_said(&world, &text, &shown);
+    let (failed, line) = world.lines.wait_for(0, "smv failed: ");
+    assert!(
+        line.ends_with("gives up: python does not want to"),
+        "{line}"
+    );
+    let text = smv2(&world, failed, "--think", &packages);
+    assert_said(&world, &text, "\ninstalled ");
+    world.lines.wait_for(failed, "asks=person");
+    world.end().2.unwrap();
+}
+
+#[test]
 fn a_foreign_manifest_that_does_not_fit_its_chunk_lists_is_rejected() {
     let world = World::start("smv2-list", Policy::Secret, Trust::default());
     let packages = words(&world, 1000);

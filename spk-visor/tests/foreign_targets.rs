@@ -75,6 +75,7 @@ fn our_donor_installs_a_foreign_target_over_the_session_even_after_a_break() {
     let wanted = [
         "paired",
         "accept 0 0",
+        "consent 1",
         "broken as asked",
         "paired",
         "accept 0 1",
@@ -86,6 +87,78 @@ fn our_donor_installs_a_foreign_target_over_the_session_even_after_a_break() {
     assert_eq!(text, wanted.join("\n"));
     for part in ["/dev/python", "python says hello", "installed on"] {
         assert!(said.contains(part), "{part} is missing in {said}");
+    }
+}
+
+#[test]
+fn our_donor_takes_a_foreign_targets_disk_only_after_a_yes() {
+    let dir = TestDir::new("foreign-consent");
+    packages(&dir);
+    let secret = file(&dir, "secret", SECRET.1);
+    let start = || Peer::start("smv2.py", &["target", CODE, SECRET.0, "used"]);
+    let mut target = start();
+    let (code, said) = donor(&dir, &target.line(), &["--secret-file", &secret]);
+    let text = target.rest();
+    assert_eq!(code, Some(11), "{said}\n{text}");
+    let disk = "/dev/python (1048576 MiB, serial PY-1, coil, Snake, eggs)";
+    let reason =
+        format!("nobody is here to say yes, and --yes was not given: {CODE} {disk} is not blank");
+    assert!(
+        said.ends_with(&format!("spk-visor: {reason}\n")),
+        "{said}\n{text}"
+    );
+    assert_eq!(text, format!("paired\naccept 0 0\ngave up {reason}\n"));
+    let mut target = start();
+    let options = ["--secret-file", &secret, "--yes"];
+    let (code, said) = donor(&dir, &target.line(), &options);
+    let text = target.finish();
+    assert_eq!(code, Some(0), "{said}\n{text}");
+    assert!(
+        text.starts_with("paired\naccept 0 0\nconsent 1\nsmechvisor-base"),
+        "{text}"
+    );
+    assert!(said.contains("agreed to erase it: --yes\n"), "{said}");
+}
+
+/// The donor in front of a person, who types the secret and then this; its exit code and what the terminal showed.
+fn person(dir: &TestDir, port: &str, answer: &str) -> (Option<i32>, String) {
+    let output = Command::new("python3")
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/peers/person.py"
+        ))
+        .args([
+            "secret on the screen",
+            SECRET.1.trim(),
+            "may it? [y/N] ",
+            answer,
+            "--",
+        ])
+        .arg(env!("CARGO_BIN_EXE_spk-visor"))
+        .args(["deploy-system-img-copy", CODE, "--to"])
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("--packages")
+        .arg(dir.path().join("packages"))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_and_obeyed() {
+    let dir = TestDir::new("foreign-person");
+    packages(&dir);
+    for (answer, exit, heard) in [("n", 11, "gave up the person here"), ("y", 0, "consent 1")] {
+        let mut target = Peer::start("smv2.py", &["target", CODE, SECRET.0, "used"]);
+        let (code, shown) = person(&dir, &target.line(), answer);
+        let text = target.rest();
+        assert_eq!(code, Some(exit), "{shown}\n{text}");
+        // It is asked, and the target hears so at once.
+        let heard = format!("paired\naccept 0 0\nconsent 0\n{heard}");
+        assert!(text.starts_with(&heard), "{text}");
+        let question = format!("{CODE} is about to erase /dev/python (");
+        assert_eq!(shown.matches(&question).count(), 1, "{shown}");
     }
 }
 

@@ -96,10 +96,10 @@ impl Image {
         (78 + 48 + on_the_wire(4 + self.manifest + 2 + self.chunks * 32)) as u64
     }
 
-    /// All chunks, and Boot. Chunks are full but for the last one of each of the two files.
+    /// Consent, all chunks, and Boot. Chunks are full but for the last one of each of the two files.
     fn body(&self) -> u64 {
         let records = 18 * (2 * self.chunks - 2);
-        (self.bytes + 12 * self.chunks + records + on_the_wire(1)) as u64
+        (self.bytes + 12 * self.chunks + records + 2 * on_the_wire(1)) as u64
     }
 }
 
@@ -276,7 +276,7 @@ fn behind_every_record(way: Way, name: &str) -> u64 {
 
 #[test]
 fn cut_behind_every_record_to_the_target() {
-    // Manifest, four chunks of the base in two records each, one of GRUB, Boot.
+    // Manifest, Consent, four chunks of the base in two records each, one of GRUB, Boot.
     let count = behind_every_record(Way::ToTarget, "faults-down");
     assert!(count >= 8, "only {count} records");
 }
@@ -306,11 +306,13 @@ fn resent(name: &str, ballast: usize, mishaps: &[Mishap], cuts: usize) {
     let image = image(&world, ballast);
     assert!(image.chunks > cuts + 2, "{} chunks", image.chunks);
     let chunk = on_the_wire(7 + CHUNK) as u64;
+    // Only the first connection agrees to the disk.
+    let opened = |cut: usize| image.opening() + if cut == 0 { on_the_wire(1) as u64 } else { 0 };
     // Each connection brings one whole chunk and a part of the next, a longer one each time.
     let faults: Vec<_> = (0..cuts as u64)
         .map(|cut| {
             let part = chunk * cut / cuts as u64;
-            let place = Place::Byte(image.opening() + chunk + part);
+            let place = Place::Byte(opened(cut as usize) + chunk + part);
             fault(Way::ToTarget, place, mishaps[cut as usize % mishaps.len()])
         })
         .collect();
@@ -324,7 +326,7 @@ fn resent(name: &str, ballast: usize, mishaps: &[Mishap], cuts: usize) {
     let twice: Vec<u64> = (0..cuts)
         .map(|cut| {
             let kept = (starts[cut + 1] - starts[cut]) * chunk;
-            passed[cut].to_target - image.opening() - kept
+            passed[cut].to_target - opened(cut) - kept
         })
         .collect();
     let sum: u64 = twice.iter().sum();

@@ -4,6 +4,7 @@
 //! back as [`Emitted`]: a few bytes of fields, then the caller's own bytes, nothing copied. What a peer claims is within the
 //! limits below before anybody makes room for it.
 
+mod disk;
 mod emit;
 mod parse;
 mod text;
@@ -13,6 +14,7 @@ use crate::stage::Stage;
 use core::fmt;
 use thiserror::Error;
 
+pub use disk::{CONTENTS_MAX, Disk, MODEL_MAX, PATH_MAX, SERIAL_MAX, TRANSPORT_MAX};
 pub use emit::Emitted;
 pub use text::Text;
 
@@ -30,13 +32,17 @@ pub const HASH_LEN: usize = 32;
 pub const CHUNK_LISTS_MAX: usize = CHUNKS_MAX as usize * HASH_LEN;
 /// Longest chunk, in bytes.
 pub const CHUNK_MAX: usize = 1 << 20;
-/// Longest name of a disk in [`Message::Accept`], in bytes.
-pub const DISK_MAX: usize = 512;
-/// Longest reason in [`Message::Reject`] and [`Message::Failed`], in bytes.
+/// Longest reason in [`Message::Reject`], [`Message::Failed`] and [`Message::GiveUp`], in bytes.
 pub const REASON_MAX: usize = 4096;
 /// Longest line in [`Message::Log`], in bytes.
 pub const LINE_MAX: usize = 1024;
 
+/// Fields of [`Message::Accept`]: place, flags, size, and the length of each text but the last.
+const ACCEPT_FIELDS: usize = 2 + 4 + 1 + 8 + 4 * 2;
+/// Flag of [`Message::Accept`]: nothing of value is on the disk.
+const BLANK: u8 = 1;
+/// Flag of [`Message::Accept`]: nothing is written before the donor agrees.
+const ASKS: u8 = 2;
 /// Fields of [`Message::Data`] before the chunk's bytes.
 const DATA_FIELDS: usize = 2 + 4 + 1;
 /// Fields of [`Message::Progress`].
@@ -75,11 +81,15 @@ pub enum Kind {
     Installed = 12,
     /// What the target does now.
     Boot = 13,
+    /// The donor agrees to this disk, or is still making up its mind.
+    Consent = 14,
+    /// The donor will send no more, ever.
+    GiveUp = 15,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Manifest,
         Kind::Accept,
         Kind::Reject,
@@ -89,6 +99,8 @@ impl Kind {
         Kind::Failed,
         Kind::Installed,
         Kind::Boot,
+        Kind::Consent,
+        Kind::GiveUp,
     ];
 
     /// The number on the wire.
@@ -101,7 +113,7 @@ impl Kind {
     #[must_use]
     pub const fn sender(self) -> End {
         match self {
-            Kind::Manifest | Kind::Data | Kind::Boot => End::Donor,
+            Kind::Manifest | Kind::Data | Kind::Boot | Kind::Consent | Kind::GiveUp => End::Donor,
             Kind::Accept
             | Kind::Reject
             | Kind::Progress
@@ -116,14 +128,17 @@ impl Kind {
     pub const fn payload_max(self) -> usize {
         match self {
             Kind::Manifest => 4 + MANIFEST_MAX + 2 + SIGNATURE_MAX + CHUNK_LISTS_MAX,
-            Kind::Accept => 2 + 4 + DISK_MAX,
+            Kind::Accept => {
+                ACCEPT_FIELDS + PATH_MAX + SERIAL_MAX + MODEL_MAX + TRANSPORT_MAX + CONTENTS_MAX
+            }
             Kind::Reject => 2 + REASON_MAX,
             Kind::Data => DATA_FIELDS + CHUNK_MAX,
             Kind::Progress => PROGRESS_LEN,
             Kind::Log => 1 + LINE_MAX,
             Kind::Failed => REASON_MAX,
             Kind::Installed => HASH_LEN,
-            Kind::Boot => 1,
+            Kind::Boot | Kind::Consent => 1,
+            Kind::GiveUp => REASON_MAX,
         }
     }
 
@@ -187,16 +202,19 @@ pub enum RejectCode {
     Busy = 4,
     /// The target itself is in trouble.
     Internal = 5,
+    /// The target only shows what it would do.
+    DryRun = 6,
 }
 
 impl RejectCode {
     /// Every code.
-    pub const ALL: [RejectCode; 5] = [
+    pub const ALL: [RejectCode; 6] = [
         RejectCode::Manifest,
         RejectCode::NoDisk,
         RejectCode::Superseded,
         RejectCode::Busy,
         RejectCode::Internal,
+        RejectCode::DryRun,
     ];
 }
 
@@ -241,6 +259,21 @@ impl After {
     ];
 }
 
+/// What the donor says of the disk it was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Answer {
+    /// A person is being asked.
+    Asking = 0,
+    /// The disk may be taken, whatever is on it.
+    Yes = 1,
+}
+
+impl Answer {
+    /// Every answer; who does not agree gives up.
+    pub const ALL: [Answer; 2] = [Answer::Asking, Answer::Yes];
+}
+
 /// One message; see [`Kind`] for who says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
@@ -257,8 +290,10 @@ pub enum Message<'a> {
     Accept {
         /// Where to begin, or go on.
         next: Next,
+        /// The donor has to agree before anything is written; it has already when this is `false`.
+        asks: bool,
         /// The disk that is taken.
-        disk: Text<'a>,
+        disk: Disk<'a>,
     },
     /// The target closes after it.
     Reject {
@@ -308,6 +343,16 @@ pub enum Message<'a> {
     Boot {
         /// What the target does now.
         after: After,
+    },
+    /// About the disk in [`Message::Accept`].
+    Consent {
+        /// Yes, or not yet.
+        answer: Answer,
+    },
+    /// The target waits for another donor then.
+    GiveUp {
+        /// Why.
+        text: Text<'a>,
     },
 }
 
@@ -422,6 +467,8 @@ impl<'a> Message<'a> {
             Message::Failed { .. } => Kind::Failed,
             Message::Installed { .. } => Kind::Installed,
             Message::Boot { .. } => Kind::Boot,
+            Message::Consent { .. } => Kind::Consent,
+            Message::GiveUp { .. } => Kind::GiveUp,
         }
     }
 

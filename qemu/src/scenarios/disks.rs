@@ -7,12 +7,13 @@ use wire::stage::Stage;
 
 use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
+use crate::exit::Exit;
 use crate::image::{FirstSector, Image};
-use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, shown};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown, shown};
 use crate::machine::{DiskSpec, Firmware, Machine, Medium};
 use crate::running::Running;
 
-use super::{deploy_and_power_off, image};
+use super::image;
 
 pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", 256)?;
@@ -86,9 +87,29 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
             "other bytes in its first 2 MiB",
         ));
     }
-    // The end of the serial number, SMV-disk.
+    // The end of the serial number, SMV-disk: whoever started the machine agrees. So must the donor.
     let medium = lab.kernel("smv.after=poweroff smv.wipe=V-disk");
-    deploy_and_power_off(lab, &Machine { medium, ..machine })
+    let machine = Machine { medium, ..machine };
+    let mut target = lab.start(&machine)?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    let mut donor = lab.donor(&order)?;
+    donor.must_exit(Exit::Declined, STEP)?;
+    target.console.await_stage(Stage::Failed, STEP)?;
+    if image_bytes(&file)? != before {
+        return Err(HarnessError::unexpected(
+            "the disk that nobody at the donor has agreed to",
+            "no change",
+            "other bytes in its first 2 MiB",
+        ));
+    }
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo).and(&["--yes"]);
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
 }
 
 fn image_bytes(file: &File) -> Result<Vec<u8>> {

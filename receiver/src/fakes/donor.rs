@@ -7,7 +7,7 @@ use session::{Credential, PairingError};
 use sha2::{Digest, Sha256};
 use wire::code::Code;
 use wire::manifest::{Builder, Content, File, Head, PRODUCT, Role};
-use wire::message::{After, Message, Next};
+use wire::message::{After, Answer, Message, Next};
 use wire::secret::Secret;
 use wire::stream::PackageName;
 
@@ -131,16 +131,36 @@ impl FakeDonor {
         })
     }
 
-    /// Offers an image and returns where the target wants to begin.
+    /// Offers an image, agrees to whatever the disk is, and returns where the target wants to begin.
     ///
     /// # Panics
     /// The target does not accept.
     pub fn offer(&mut self, image: &Image) -> Next {
+        let (next, asks, _) = self.is_shown_a_disk(image);
+        if asks {
+            self.agree(Answer::Yes).unwrap();
+        }
+        next
+    }
+
+    /// Offers an image; returns where the target wants to begin, whether it asks first, and the contents of its disk.
+    ///
+    /// # Panics
+    /// The target does not accept.
+    pub fn is_shown_a_disk(&mut self, image: &Image) -> (Next, bool, String) {
         self.show(image).unwrap();
         match self.hear().unwrap() {
-            Message::Accept { next, .. } => next,
+            Message::Accept { next, asks, disk } => (next, asks, disk.contents.to_string()),
             other => panic!("not accepted: {other:?}"),
         }
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn agree(&mut self, answer: Answer) -> Result<(), ChannelError> {
+        self.say(&Message::Consent { answer })
     }
 
     /// Offers an image.

@@ -5,7 +5,7 @@ use crate::disks::Disks;
 use crate::fakes::donor::{END, FakeDonor, Image, read_screen};
 use crate::fakes::{self, Lines, PlainVolumes, Plug, TestDir};
 use crate::gate::Wish;
-use crate::{Deployed, Options, Policy, SessionError, run_with};
+use crate::{Deployed, Options, Patience, Policy, SessionError, run_with};
 use install::trust::Trust;
 use install::volumes::{Volumes, VolumesError};
 use session::{Credential, PairingError, PinnedKeys};
@@ -17,17 +17,17 @@ use wire::code::Code;
 use wire::message::{After, Message, Next, RejectCode};
 use wire::secret::Secret;
 
-const START: Next = Next { file: 0, chunk: 0 };
+pub(crate) const START: Next = Next { file: 0, chunk: 0 };
 
 /// A target with its screen, and a cable to it.
-struct Target {
-    dir: TestDir,
-    lines: Lines,
-    options: Options,
+pub(crate) struct Target {
+    pub(crate) dir: TestDir,
+    pub(crate) lines: Lines,
+    pub(crate) options: Options,
 }
 
 impl Target {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = TestDir::new(&format!("paired-{name}"));
         let options = Options {
             disks: Disks::One(dir.image()),
@@ -39,6 +39,7 @@ impl Target {
             },
             policy: Policy::Secret,
             trust: Trust::default(),
+            patience: Patience::default(),
         };
         Self {
             dir,
@@ -48,7 +49,7 @@ impl Target {
     }
 
     /// Runs the target beside a script for donors. When the script ends, the network ends too.
-    fn serve<T>(
+    pub(crate) fn serve<T>(
         &self,
         script: impl FnOnce(&Plug, &Lines) -> T,
     ) -> (Result<Deployed, SessionError>, T) {
@@ -72,17 +73,17 @@ impl Target {
     }
 }
 
-fn image() -> Image {
+pub(crate) fn image() -> Image {
     Image::new(&fakes::system(900_000), "1")
 }
 
-fn pair(plug: &Plug, (code, secret): (&Code, &Secret)) -> FakeDonor {
+pub(crate) fn pair(plug: &Plug, (code, secret): (&Code, &Secret)) -> FakeDonor {
     let credential = Credential::Secret(secret.clone());
     FakeDonor::pair(plug, &credential, code).unwrap()
 }
 
 /// The disk boots and the root has what was sent.
-fn assert_installed(target: &Target, deployed: &Deployed) {
+pub(crate) fn assert_installed(target: &Target, deployed: &Deployed) {
     let os_release = fs::read_to_string(target.root().join("etc/os-release")).unwrap();
     assert_eq!(os_release, "PRETTY_NAME=Test\n");
     assert_eq!(
@@ -147,7 +148,7 @@ fn a_donor_with_the_right_secret_installs_and_its_order_is_followed() {
 }
 
 /// A deploy by the donor that a test is not about.
-fn finish(plug: &Plug, lines: &Lines, skip: usize) {
+pub(crate) fn finish(plug: &Plug, lines: &Lines, skip: usize) {
     let (code, secret, _) = read_screen(lines, skip);
     let (mut donor, image) = (pair(plug, (&code, &secret)), image());
     let next = donor.offer(&image);

@@ -1,6 +1,6 @@
 //! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
 
-use super::{Options, SessionError, run};
+use super::{Options, Patience, SessionError, run};
 use crate::disks::Disks;
 use crate::donor::{Donor, Network};
 use crate::gate::Wish;
@@ -115,6 +115,7 @@ fn attempt(
         },
         policy: Policy::Legacy,
         trust: Trust::default(),
+        patience: Patience::default(),
     };
     let lines = Lines::default();
     let mut network = Queue {

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::thread;
 
 use snow::StatelessTransportState;
-use wire::message::{After, End, HEADER_LEN, Kind, Level, Message, Next, RejectCode, Text};
+use wire::message::{
+    After, Answer, Disk, End, HEADER_LEN, Kind, Level, Message, Next, RejectCode, Text,
+};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
 
@@ -122,11 +124,23 @@ fn every_message_arrives_however_it_is_read() {
         data(&chunk[..1]),
         data(&chunk[..PLAIN_MAX]),
         boot(),
+        Message::Consent {
+            answer: Answer::Asking,
+        },
+        Message::GiveUp {
+            text: Text::new("no"),
+        },
     ];
     let from_target = [
         Message::Accept {
             next: Next { file: 0, chunk: 7 },
-            disk: Text::new("/dev/vda"),
+            asks: false,
+            disk: Disk {
+                size_bytes: 1 << 40,
+                path: Text::new("/dev/vda"),
+                contents: Text::new("ext4"),
+                ..Disk::default()
+            },
         },
         Message::Reject {
             code: RejectCode::NoDisk,

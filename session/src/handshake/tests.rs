@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN, M2_HEAD_LEN, M3_LEN, M4_LEN, Policy};
-use wire::message::{After, End, Message, Next};
+use wire::message::{After, End, Message, RejectCode};
 use wire::secret::Secret;
 
 use super::{HandshakeError, Paired};
@@ -462,16 +462,16 @@ fn check_golden(golden: &BTreeMap<&str, Vec<u8>>, ours: &Credential, theirs: &Cr
     let boot = Message::Boot {
         after: After::Kexec,
     };
-    let accept = Message::Accept {
-        next: Next { file: 0, chunk: 7 },
-        disk: "/dev/vda".into(),
+    let reject = Message::Reject {
+        code: RejectCode::NoDisk,
+        text: "/dev/vda".into(),
     };
     let (mut from_donor, mut from_target) = (Vec::new(), Vec::new());
     let (_, mut sealer) = donor.channel(&[][..], &mut from_donor);
     sealer.send(&boot).unwrap();
     sealer.send(&boot).unwrap();
     let (_, mut sealer) = target.channel(&[][..], &mut from_target);
-    sealer.send(&accept).unwrap();
+    sealer.send(&reject).unwrap();
     let expected = [&golden["donor record 0"][..], &golden["donor record 1"]].concat();
     assert_eq!(from_donor, expected);
     assert_eq!(from_target, golden["target record 0"]);

@@ -84,12 +84,12 @@ def main(policy):
     m4 = bytes(ends[1].write_message())
     assert ends[0].read_message(m4) == b""
     out.update({"m1": m1, "m2": m2, "m3": m3, "m4": m4})
-    # Boot{kexec} twice, then Accept{0, 7, "/dev/vda"}: kind, length, payload.
-    boot, accept = b"\x0d\0\0\0\x01\x01", b"\x06\0\0\0\x0e" + b"\0\0" + b"\0\0\0\x07" + b"/dev/vda"
+    # Boot{kexec} twice, then Reject{2, "/dev/vda"}: kind, length, payload.
+    boot, reject = b"\x0d\0\0\0\x01\x01", b"\x07\0\0\0\x0a" + b"\0\x02" + b"/dev/vda"
     for name, sealed in (
         ("donor record 0", ends[0].encrypt(boot)),
         ("donor record 1", ends[0].encrypt(boot)),
-        ("target record 0", ends[1].encrypt(accept)),
+        ("target record 0", ends[1].encrypt(reject)),
     ):
         out[name] = len(sealed).to_bytes(2, "big") + bytes(sealed)
     for name, value in out.items():

@@ -46,7 +46,8 @@ Who is trusted, one of:
 None of them is ever tried in place of another.
 
   --all                with --pinned: every machine that is heard within 5 seconds (or --timeout)
-  --yes                with --all: do not ask before
+  --yes                do not ask before a disk that is not blank is erased, nor with --all before the machines that were
+                       heard are deployed; without it, and without a terminal to ask on, the answer is no
   --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages); smechvisor-base first,
                        the others by name; or what DIR/MANIFEST lists, with its signature DIR/MANIFEST.minisig
   --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
@@ -74,7 +75,7 @@ pub struct Deploy {
     pub codes: Vec<Code>,
     /// How both ends know each other.
     pub trust: Trust,
-    /// Nobody asks before deploying onto all.
+    /// Nobody asks before deploying onto all, nor before a disk that is not blank is erased.
     pub is_sure: bool,
     /// Where the packages are; `None` where everything is made while it is sent.
     pub packages: Option<PathBuf>,

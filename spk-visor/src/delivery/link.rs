@@ -16,6 +16,7 @@ use wire::stage::Stage;
 use super::{Cut, Delivery, DeliveryError};
 use crate::event::{About, Step};
 use crate::progress::{Rate, percent};
+use crate::target_disk::TargetDisk;
 
 /// How long a target that has said its last word may take to close.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -29,9 +30,18 @@ pub(super) struct Heard {
     pub(super) sent: AtomicU64,
 }
 
+/// The target's answer to the manifest.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) next: Next,
+    /// It wants to hear that we agree to the disk.
+    pub(super) asks: bool,
+    pub(super) disk: TargetDisk,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    accepted: Option<(Next, String)>,
+    accepted: Option<Accepted>,
     acknowledged: Next,
     installed: Option<Sha256>,
     rejected: Option<(RejectCode, String)>,
@@ -48,7 +58,7 @@ impl State {
 
 impl Heard {
     /// The target's answer to the manifest.
-    pub(super) fn accepted(&self, delivery: &Place<'_>) -> Result<(Next, String), Cut> {
+    pub(super) fn accepted(&self, delivery: &Place<'_>) -> Result<Accepted, Cut> {
         let mut state = self.wait_while(|state| state.accepted.is_none() && !state.is_over());
         match state.accepted.take() {
             Some(accepted) => Ok(accepted),
@@ -72,6 +82,15 @@ impl Heard {
             return Err(delivery.cut(state));
         }
         Ok(state.acknowledged)
+    }
+
+    /// Waits a little; fails as soon as nothing is to be expected any more.
+    pub(super) fn pause(&self, time: Duration, delivery: &Place<'_>) -> Result<(), Cut> {
+        let state = self.wait_until(Instant::now() + time, State::is_over);
+        if state.is_over() {
+            return Err(delivery.cut(state));
+        }
+        Ok(())
     }
 
     /// The digest of what the target has installed.
@@ -195,11 +214,12 @@ impl Telling<'_> {
     fn message(&mut self, message: &Message<'_>) -> bool {
         let tell = self.delivery.tell;
         match *message {
-            Message::Accept { next, disk } => {
-                let disk = disk.to_string();
+            Message::Accept { next, asks, disk } => {
+                let disk = TargetDisk::from(disk);
                 self.heard.note(|state| {
                     state.acknowledged = state.acknowledged.max(next);
-                    state.accepted.get_or_insert((next, disk));
+                    let accepted = Accepted { next, asks, disk };
+                    state.accepted.get_or_insert(accepted);
                 });
             }
             Message::Reject { code, text } => {
@@ -241,7 +261,11 @@ impl Telling<'_> {
                 )));
             }
             // The opener lets nothing through that a donor says.
-            Message::Manifest { .. } | Message::Data { .. } | Message::Boot { .. } => {}
+            Message::Manifest { .. }
+            | Message::Data { .. }
+            | Message::Boot { .. }
+            | Message::Consent { .. }
+            | Message::GiveUp { .. } => {}
         }
         false
     }

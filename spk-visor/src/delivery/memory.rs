@@ -10,6 +10,7 @@ use wire::message::Next;
 
 use super::DeliveryError;
 use crate::socket::ConnectError;
+use crate::target_disk::TargetDisk;
 
 /// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
 /// looks like a refusal.
@@ -36,6 +37,9 @@ pub(super) struct Memory {
     pub(super) pause: Duration,
     /// Where the last connection began.
     pub(super) accepted: Option<Next>,
+    /// The disk that a person is being asked about, and the one that may be erased.
+    pub(super) asked_about: Option<TargetDisk>,
+    pub(super) agreed: Option<TargetDisk>,
 }
 
 /// Whether it has refused us without looking at what we know.

@@ -5,17 +5,19 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use receiver::screen::chain;
 use session::channel::Sealer;
 use wire::manifest::Content;
-use wire::message::{Message, Next};
+use wire::message::{Message, Next, Text};
 
-use super::link::{Heard, Place, listen};
+use super::link::{Accepted, Heard, Place, listen};
 use super::memory::Memory;
 use super::{Cut, Delivery, DeliveryError};
 use crate::cli::deploy;
 use crate::event::About;
 use crate::socket::{self, ConnectError};
 use crate::source::Item;
+use crate::target_disk::TargetDisk;
 
 /// A target answers M1 within seconds; but after wrong guesses of others it makes everybody wait, up to 30 s (`protocol.md` 3.5).
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(40);
@@ -71,6 +73,27 @@ impl Delivery<'_> {
         place: &Place<'_>,
         memory: &mut Memory,
     ) -> Result<(), Cut> {
+        let result = self.send_all(&mut sealer, heard, place, memory);
+        if let Err(Cut::Over(error)) = &result
+            && error.is_ours()
+        {
+            let text = chain(error);
+            let text = Text::new(&text);
+            if sealer.send(&Message::GiveUp { text }).is_ok() {
+                let _ = place.stream.shutdown(Shutdown::Write);
+                heard.closed();
+            }
+        }
+        result
+    }
+
+    fn send_all(
+        &self,
+        sealer: &mut Sealer<&TcpStream>,
+        heard: &Heard,
+        place: &Place<'_>,
+        memory: &mut Memory,
+    ) -> Result<(), Cut> {
         let mut send = |message: &Message<'_>| {
             sealer
                 .send(message)
@@ -81,9 +104,12 @@ impl Delivery<'_> {
             signature: &self.offer.signature,
             chunk_lists: &self.offer.chunk_lists,
         })?;
-        let (next, disk) = heard.accepted(place)?;
+        let Accepted { next, asks, disk } = heard.accepted(place)?;
         memory.accepted(next);
-        self.accepted(next, disk)?;
+        self.accepted(next, disk.clone())?;
+        if asks {
+            self.agree(disk, memory, heard, place, &mut send)?;
+        }
         heard.sent.store(self.bytes_before(next), Ordering::Relaxed);
         let items = (0u16..).zip(&self.offer.items);
         for (file, item) in items.skip(usize::from(next.file)) {
@@ -159,7 +185,7 @@ impl Delivery<'_> {
     }
 
     /// What the target wants exists.
-    fn accepted(&self, next: Next, disk: String) -> Result<(), Cut> {
+    fn accepted(&self, next: Next, disk: TargetDisk) -> Result<(), Cut> {
         let files = &self.offer.files;
         let file = files.get(usize::from(next.file));
         let is_there = match file {

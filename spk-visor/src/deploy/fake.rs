@@ -15,7 +15,7 @@ use session::{Credential, Draws};
 use wire::code::Code;
 use wire::handshake::Info;
 use wire::manifest::{File, Manifest};
-use wire::message::{After, Level, Message, Next, RejectCode, Text};
+use wire::message::{After, Answer, Disk, Level, Message, Next, RejectCode, Text};
 use wire::stage::Stage;
 
 use crate::hash;
@@ -25,6 +25,10 @@ use crate::socket;
 pub enum Act {
     /// Takes everything, says so and hears what to do.
     Install,
+    /// The same with a disk that is not blank.
+    InstallOverOld,
+    /// Its disk is not blank; it resets the connection when it has heard so often that a person is being asked.
+    CutWhileAsked(usize),
     /// Resets the connection in the middle of the handshake.
     CutBeforeProof,
     /// Resets it when the manifest has come.
@@ -60,6 +64,10 @@ pub struct Taken {
     pub unpaired: usize,
     /// What it was told in the end.
     pub after: Option<After>,
+    /// Whether it has heard a yes to its disk.
+    pub is_agreed: bool,
+    /// Why the donor does not want to.
+    pub gave_up: Option<String>,
     /// Bytes that came before anybody had proved anything, the handshake's apart.
     pub early_bytes: usize,
     next: Next,
@@ -208,9 +216,25 @@ fn paired_with((mut opener, mut sealer): Ends<'_>, act: Act, taken: &mut Taken) 
         }
         _ => {}
     }
-    let disk = Text::new("/dev/fake 1 GiB");
-    let next = taken.next;
-    sealer.send(&Message::Accept { next, disk }).unwrap();
+    let asks = !taken.is_agreed;
+    let is_blank = !matches!(act, Act::InstallOverOld | Act::CutWhileAsked(_));
+    let accept = Message::Accept {
+        next: taken.next,
+        asks,
+        disk: disk(is_blank),
+    };
+    sealer.send(&accept).unwrap();
+    if asks {
+        let patience = match act {
+            Act::CutWhileAsked(times) => times,
+            _ => usize::MAX,
+        };
+        match agreed(&mut opener, patience, taken) {
+            Some(true) => {}
+            Some(false) => return wait_for_the_end(&mut sealer, &mut opener),
+            None => return false,
+        }
+    }
     let limit = match act {
         Act::CutAfter(chunks, _) | Act::Fail(chunks, ..) => chunks,
         _ => usize::MAX,
@@ -232,6 +256,41 @@ fn paired_with((mut opener, mut sealer): Ends<'_>, act: Act, taken: &mut Taken) 
     }
     assert!(is_whole);
     end(&act, &mut opener, &mut sealer, taken)
+}
+
+fn disk(is_blank: bool) -> Disk<'static> {
+    Disk {
+        size_bytes: 1 << 30,
+        is_blank,
+        path: Text::new("/dev/fake"),
+        serial: Text::new("F-1"),
+        contents: Text::new(if is_blank { "blank" } else { "ext4" }),
+        ..Disk::default()
+    }
+}
+
+/// The donor's answer; none when it broke, or has asked a person more often than `patience` allows.
+fn agreed(opener: &mut Opener<&TcpStream>, mut patience: usize, taken: &mut Taken) -> Option<bool> {
+    let mut payload = Vec::new();
+    while patience > 0 {
+        match opener.next(&mut payload).ok()? {
+            Message::Consent {
+                answer: Answer::Asking,
+            } => patience -= 1,
+            Message::Consent {
+                answer: Answer::Yes,
+            } => {
+                taken.is_agreed = true;
+                return Some(true);
+            }
+            Message::GiveUp { text } => {
+                taken.gave_up = Some(text.to_string());
+                return Some(false);
+            }
+            other => panic!("{other:?} where consent belongs"),
+        }
+    }
+    None
 }
 
 fn end(
@@ -288,6 +347,10 @@ fn take(
         let Ok(message) = opener.next(&mut payload) else {
             return false;
         };
+        if let Message::GiveUp { text } = message {
+            taken.gave_up = Some(text.to_string());
+            return false;
+        }
         let Message::Data {
             place,
             is_last,

@@ -11,6 +11,7 @@ use super::{DeployError, each, hashing};
 use crate::board::Board;
 use crate::cli::Deploy;
 use crate::cli::deploy::Trust;
+use crate::consent::{Clerk, Person, Questions};
 use crate::delivery::{Delivery, Finder};
 use crate::discovery::{Listener, Watch};
 use crate::event::Event;
@@ -29,6 +30,7 @@ pub fn deploy<W: Write, E: Write>(
     options: &Deploy,
     directory: Option<Directory>,
     live: Vec<Live>,
+    person: Person,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // Beacons are heard from now on: who is there already is found at once when the packages have been read.
@@ -55,7 +57,9 @@ pub fn deploy<W: Write, E: Write>(
         }),
         (None, None) => None,
     };
-    Ok(each(&codes, board, |code, tell| {
+    let questions = Questions::to(&person);
+    let mut clerk = Clerk::new(&questions, person, codes.len() > 1);
+    Ok(each(&codes, board, &mut clerk, |code, tell| {
         let at = codes.iter().position(|known| *known == code);
         if let Some((credential, finder)) = at.and_then(|at| credentials.get(at)).zip(finder) {
             let delivery = Delivery {
@@ -66,6 +70,8 @@ pub fn deploy<W: Write, E: Write>(
                 interface: options.interface.as_deref(),
                 retry: options.retry,
                 after: options.after,
+                is_sure: options.is_sure,
+                questions: &questions,
                 tell,
             };
             delivery.run();

@@ -5,11 +5,13 @@ use super::run_on;
 use crate::board::Board;
 use crate::cli::Deploy;
 use crate::cli::deploy::Trust;
+use crate::consent::Person;
 use crate::exit::Exit;
 use crate::screen::Screen;
 use session::Credential;
 use session::keys::PinnedKeys;
 use std::fs;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::code::Code;
@@ -22,6 +24,37 @@ const MIB: usize = 1 << 20;
 struct Donor {
     dir: PathBuf,
     options: Deploy,
+    /// What somebody at its terminal types, if there is somebody.
+    typed: Option<&'static str>,
+}
+
+/// A line now and then, and then nothing for ever: as slow as a person.
+struct Typing(
+    std::io::PipeReader,
+    #[expect(dead_code)] std::io::PipeWriter,
+);
+
+impl Typing {
+    fn new(text: &'static str) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut types = writer.try_clone().unwrap();
+        std::thread::spawn(move || {
+            for line in text.lines() {
+                // Longer than it takes to be asked again after a broken connection.
+                std::thread::sleep(Duration::from_secs(2));
+                if writeln!(types, "{line}").is_err() {
+                    return;
+                }
+            }
+        });
+        Self(reader, writer)
+    }
+}
+
+impl Read for Typing {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buf)
+    }
 }
 
 /// How a deploy ended, and what it printed.
@@ -69,14 +102,22 @@ impl Donor {
             is_json: true,
             ..Deploy::default()
         };
-        Self { dir, options }
+        Self {
+            dir,
+            options,
+            typed: None,
+        }
     }
 
     fn deploy(&self) -> Ended {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         let screen = Screen::new(&mut out, None);
         let mut board = Board::new(screen, &mut errors, self.options.is_json, None);
-        let exit = run_on(&self.options, &mut board);
+        let person: Person = match self.typed {
+            Some(text) => Some(Box::new(Typing::new(text))),
+            None => None,
+        };
+        let exit = run_on(&self.options, person, &mut board);
         Ended {
             exit,
             out: String::from_utf8(out).unwrap(),
@@ -141,7 +182,11 @@ fn the_right_secret_installs_every_byte_and_says_what_comes_then() {
     }
     assert!(
         ended.out.contains(r#""info":"model=fake""#)
-            && ended.out.contains(r#""disk":"/dev/fake 1 GiB""#)
+            && ended.out.contains(
+                r#""disk":"/dev/fake","size":1073741824,"serial":"F-1","contents":"blank","blank":true,"resumed":false}"#
+            ),
+        "{}",
+        ended.out
     );
 }
 
@@ -154,7 +199,7 @@ fn people_see_lines() {
         "package smechvisor-base.tar.xz 3.0 MiB\n",
         "not listening for e13gts2: --to 127.0.0.1:",
         ": model=fake\n",
-        "accepted: /dev/fake 1 GiB\n",
+        "accepted: /dev/fake (1024 MiB, serial F-1, blank)\n",
         "sent b.tar.xz 2.0 MiB\n",
         "target committing\n",
         "target leaves: as it was told\n",
@@ -354,6 +399,115 @@ fn a_package_that_changes_on_the_way_is_named() {
         ended.out
     );
     assert!(!taken.files.contains_key("b.tar.xz"));
+    let gave_up = taken.gave_up.unwrap();
+    assert!(
+        gave_up.contains("b.tar.xz has changed"),
+        "the target hears why nothing comes any more: {gave_up}"
+    );
+}
+
+#[test]
+fn nobody_is_asked_and_nothing_sent_where_nobody_can_say_yes() {
+    let mut donor = Donor::new("nobody", FILES, &[("e13gts2", 1)]);
+    let (ended, taken) = one(&mut donor, secret(1), vec![Act::InstallOverOld]);
+    assert_eq!(ended.exit, Exit::Declined, "{}", ended.out);
+    let reason = "nobody is here to say yes, and --yes was not given: e13gts2 /dev/fake (1024 MiB, serial F-1, ext4) is not blank";
+    assert!(ended.out.contains(reason), "{}", ended.out);
+    assert!(ended.out.contains(r#""exit":11,"#), "{}", ended.out);
+    assert_eq!(taken.gave_up.as_deref(), Some(reason));
+    assert!(taken.files.is_empty() && !taken.is_agreed);
+}
+
+#[test]
+fn yes_said_beforehand_erases_what_is_there() {
+    let mut donor = Donor::new("sure", FILES, &[("e13gts2", 1)]);
+    donor.options.is_sure = true;
+    let (ended, taken) = one(&mut donor, secret(1), vec![Act::InstallOverOld]);
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert_whole(&taken, FILES);
+    let told = r#""contents":"ext4","blank":false,"resumed":false}"#;
+    assert!(ended.out.contains(told), "{}", ended.out);
+    assert!(ended.out.contains(r#""by":"--yes"}"#), "{}", ended.out);
+}
+
+#[test]
+fn a_person_is_asked_once_however_often_the_connection_breaks() {
+    let mut donor = Donor::new("person", FILES, &[("e13gts2", 1)]);
+    donor.typed = Some("y");
+    donor.options.is_json = false;
+    let acts = vec![Act::CutWhileAsked(1), Act::InstallOverOld];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Installed, "{}{}", ended.out, ended.errors);
+    assert_whole(&taken, FILES);
+    let question =
+        "e13gts2 is about to erase /dev/fake (1024 MiB, serial F-1, ext4)\nmay it? [y/N] ";
+    assert_eq!(
+        ended.errors.matches(question).count(),
+        1,
+        "{}",
+        ended.errors
+    );
+    assert!(
+        ended.out.contains("agreed to erase it: person\n"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn a_person_who_says_no_is_obeyed_and_the_target_hears_it() {
+    let mut donor = Donor::new("no", FILES, &[("e13gts2", 1)]);
+    donor.typed = Some("n");
+    let (ended, taken) = one(&mut donor, secret(1), vec![Act::InstallOverOld]);
+    assert_eq!(ended.exit, Exit::Declined, "{}", ended.out);
+    assert!(ended.out.contains(r#"{"event":"asking","#), "{}", ended.out);
+    let gave_up = taken.gave_up.unwrap();
+    assert!(
+        gave_up.starts_with("the person here did not say yes: "),
+        "{gave_up}"
+    );
+    assert!(taken.files.is_empty());
+}
+
+#[test]
+fn a_deploy_that_goes_on_asks_nobody_again() {
+    let mut donor = Donor::new("goes-on", FILES, &[("e13gts2", 1)]);
+    donor.options.is_sure = true;
+    let acts = vec![Act::CutWhileAsked(0), Act::InstallOverOld];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
+    assert!(taken.is_agreed);
+    assert_eq!(
+        ended.out.matches(r#""event":"agreed""#).count(),
+        1,
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn of_several_targets_each_is_asked_about_by_its_code() {
+    let port = free_port();
+    let targets = [("aaaaaaa", 1), ("bbbbbbb", 2)];
+    let mut donor = Donor::new("asked", FILES, &targets);
+    // Whichever is asked about first: one of these lines is its code, for the other it is not.
+    donor.typed = Some("aaaaaaa\naaaaaaa");
+    donor.options.beacon_port = free_beacon_port();
+    donor.options.stream_port = port;
+    let beacons = donor.options.beacon_port;
+    let fleet: Vec<FakeTarget> = targets
+        .iter()
+        .map(|(name, seed)| {
+            let acts = vec![Act::InstallOverOld];
+            FakeTarget::start(20 + seed, port, code(name), secret(*seed), acts)
+                .beacon(code(name), beacons)
+        })
+        .collect();
+    let ended = donor.deploy();
+    assert_eq!(ended.exit, Exit::Partly, "{}", ended.out);
+    let taken: Vec<Taken> = fleet.into_iter().map(FakeTarget::finish).collect();
+    assert_whole(&taken[0], FILES);
+    assert!(taken[1].gave_up.is_some() && taken[1].files.is_empty());
 }
 
 #[test]
@@ -486,7 +640,7 @@ fn everybody_with_the_pinned_key_is_deployed() {
     let ended = donor.deploy();
     assert_eq!(
         ended.exit,
-        Exit::Usage,
+        Exit::Declined,
         "nobody is here to say yes: {}",
         ended.out
     );

@@ -1,15 +1,18 @@
 """Both ends of the session of protocol.md 3 and 4, written from that document alone; it shares no code with the crate.
 
 usage: smv2.py donor  HOST PORT CODE POLICY [BAD] PACKAGE...  NAME=LENGTH: the bytes 0 to 250, repeated; NAME@FILE: a file
-       smv2.py target CODE POLICY [once|break AFTER]          listens on a free port and prints it; takes one deploy
+       smv2.py target CODE POLICY [once|break AFTER|used]     listens on a free port and prints it; takes one deploy
 
 BAD is one thing to do wrong: `--flip=FILE,CHUNK` changes a byte of that chunk, `--skip=FILE,CHUNK` leaves it out, `--stop=FILE,CHUNK` closes
-before it, `--early=FILE,CHUNK` sends Boot before it, `--list` gives a chunk list that is none of the manifest's.
+before it, `--early=FILE,CHUNK` sends Boot before it, `--list` gives a chunk list that is none of the manifest's, `--hasty` sends the first
+chunk before it has agreed to the disk, `--no` gives up instead of agreeing, `--think` says first that a person is being asked.
 
 POLICY is `secret=9D4TX2WM`, or `pinned=OWN_PRIVATE_KEY,OTHERS_PUBLIC_KEY` in hexadecimal. `break AFTER` resets the connection after
-that many chunks, once, and goes on where it was when the donor pairs again; `once` takes one connection, whatever comes of it.
+that many chunks, once, and goes on where it was when the donor pairs again; `once` takes one connection, whatever comes of it; the disk
+of a `used` one is not blank.
 
-Prints one line per event: `paired ...`, `accept FILE CHUNK DISK`, `reject CODE TEXT`, `progress STAGE`, `installed DIGEST`, `boot AFTER`,
+Prints one line per event: `paired ...`, `accept FILE CHUNK DISK`, `disk SIZE FLAGS SERIAL MODEL TRANSPORT CONTENTS`, `consent ANSWER`,
+`gave up TEXT`, `reject CODE TEXT`, `progress STAGE`, `installed DIGEST`, `boot AFTER`,
 `NAME LENGTH SHA256`, `broken ...`. Exit status 0: the deploy ended with Installed and Boot.
 """
 
@@ -23,7 +26,8 @@ import sys
 from crypto import Noise, Spake2, hkdf, sha256
 
 CHUNK = 65536
-MANIFEST, ACCEPT, REJECT, DATA, PROGRESS, LOG, FAILED, INSTALLED, BOOT = range(5, 14)
+MANIFEST, ACCEPT, REJECT, DATA, PROGRESS, LOG, FAILED, INSTALLED, BOOT, CONSENT, GIVE_UP = range(5, 16)
+BLANK, ASKS = 1, 2
 STAGES = (
     "starting network waiting accepted planned formatting receiving finishing committing installed leaving failed"
 ).split()
@@ -174,7 +178,22 @@ def donate(channel, files, bad):
     if kind != ACCEPT:
         raise Broken(f"kind {kind} instead of an answer")
     first = struct.unpack(">HI", payload[:6])
-    print("accept", *first, payload[6:].decode(), flush=True)
+    flags, size, *lengths = struct.unpack(">BQHHHH", payload[6:23])
+    texts, at = [], 23
+    for length in lengths:
+        texts.append(payload[at : at + length].decode())
+        at += length
+    print("accept", *first, texts[0], flush=True)
+    print("disk", size, flags, *texts[1:], payload[at:].decode(), flush=True)
+    if flags & ASKS and deed != "--hasty":
+        if deed == "--no":
+            channel.send(GIVE_UP, b"python does not want to")
+            with contextlib.suppress(ConnectionResetError):
+                while channel.peer.recv(65536):
+                    pass
+            return 1
+        for answer in ([0, 0] if deed == "--think" else []) + [1]:
+            channel.send(CONSENT, bytes([answer]))
     for file, (_, chunks) in enumerate(files):
         for index, chunk in enumerate(chunks):
             if (file, index) >= first:
@@ -248,7 +267,7 @@ class Deploy:
             self.hashes.append([own[at : at + 32] for at in range(0, len(own), 32)])
         if lists:
             raise Broken("chunk lists left over")
-        self.next, self.received = (0, 0), 0
+        self.next, self.received, self.is_agreed = (0, 0), 0, False
 
     def chunk_size(self, file):
         return self.sizes[file]
@@ -276,7 +295,7 @@ class Deploy:
         return struct.pack(">BHIQQ", STAGES.index(stage), *self.next, self.received, 0)
 
 
-def serve(channel, deploy, break_after):
+def serve(channel, deploy, break_after, is_used):
     kind, payload = channel.receive()
     if kind != MANIFEST:
         raise Broken(f"kind {kind} instead of a manifest")
@@ -289,8 +308,23 @@ def serve(channel, deploy, break_after):
     if not deploy:
         deploy.append(Deploy(text, lists))
     now = deploy[0]
-    channel.send(ACCEPT, struct.pack(">HI", *now.next) + b"/dev/python")
+    flags = (0 if is_used else BLANK) | (0 if now.is_agreed else ASKS)
+    texts = [b"/dev/python", b"PY-1", b"Snake", b"coil"]
+    contents = b"eggs" if is_used else b"blank"
+    fields = struct.pack(">HIBQHHHH", *now.next, flags, 1 << 40, *(len(text) for text in texts))
+    channel.send(ACCEPT, fields + b"".join(texts) + contents)
     print("accept", *now.next, flush=True)
+    while not now.is_agreed:
+        kind, payload = channel.receive()
+        if kind == GIVE_UP:
+            print("gave up", payload.decode(), flush=True)
+            deploy.clear()
+            channel.peer.close()
+            return 1
+        if kind != CONSENT or payload not in (b"\x00", b"\x01"):
+            raise Broken(f"kind {kind} instead of consent")
+        print("consent", payload[0], flush=True)
+        now.is_agreed = payload == b"\x01"
     channel.send(PROGRESS, now.progress("receiving"))
     count = 0
     while not now.is_over():
@@ -315,13 +349,13 @@ def target(code, policy, *words):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(30)
     print(listener.getsockname()[1], flush=True)
-    deploy, breaks = [], [int(words[1])] if words[:1] == ("break",) else []
+    deploy, breaks, is_used = [], [int(words[1])] if words[:1] == ("break",) else [], words == ("used",)
     while True:
         peer, _ = listener.accept()
         peer.settimeout(30)
         try:
             channel = pair_target(peer, code.encode(), Policy(policy))
-            return serve(channel, deploy, breaks.pop() if breaks else None)
+            return serve(channel, deploy, breaks.pop() if breaks else None, is_used)
         except (Broken, ValueError, OSError) as why:
             print("broken", why, flush=True)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

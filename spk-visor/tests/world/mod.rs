@@ -58,6 +58,7 @@ impl World {
             },
             policy,
             trust,
+            patience: receiver::Patience::default(),
         };
         let (screen, root) = (Arc::clone(&lines), dir.path().join("root"));
         let target = thread::spawn(move || {

@@ -1,39 +1,35 @@
 //! A message as bytes: its own fields in a small buffer, the caller's bytes where they are.
 
 use super::{
-    CHUNK_LISTS_MAX, CHUNK_MAX, DISK_MAX, HEADER_LEN, Kind, LAST, LINE_MAX, MANIFEST_MAX, Message,
-    MessageError, Next, PROGRESS_LEN, REASON_MAX, SIGNATURE_MAX, check_manifest, within,
+    ACCEPT_FIELDS, ASKS, BLANK, CHUNK_LISTS_MAX, CHUNK_MAX, CONTENTS_MAX, Disk, HEADER_LEN, Kind,
+    LAST, LINE_MAX, MANIFEST_MAX, MODEL_MAX, Message, MessageError, Next, PATH_MAX, PROGRESS_LEN,
+    REASON_MAX, SERIAL_MAX, SIGNATURE_MAX, TRANSPORT_MAX, check_manifest, within,
 };
 use heapless::Vec;
 
-/// Header and the longest fields: those of Installed (32) beat those of Progress (23).
+/// Header and the longest fields: those of Installed (32) beat those of Progress and Accept (23 each).
 const FIELDS_MAX: usize = HEADER_LEN + 32;
-const _: () = assert!(HEADER_LEN + PROGRESS_LEN <= FIELDS_MAX);
+const _: () = assert!(PROGRESS_LEN <= 32 && ACCEPT_FIELDS <= 32);
 
 /// A message that is ready to be written: [`Emitted::pieces`], one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emitted<'a> {
     /// Header and the first fields.
     head: Vec<u8, FIELDS_MAX>,
-    /// Chunk, text or manifest.
+    /// Chunk, text or manifest; a disk's path.
     body: &'a [u8],
     /// The signature's length, of a Manifest.
     middle: Vec<u8, 2>,
-    signature: &'a [u8],
-    chunk_lists: &'a [u8],
+    /// Signature and chunk lists; the other texts of a disk.
+    rest: [&'a [u8]; 4],
 }
 
 impl Emitted<'_> {
     /// What to write, in order; some may be empty.
     #[must_use]
-    pub fn pieces(&self) -> [&[u8]; 5] {
-        [
-            &self.head,
-            self.body,
-            &self.middle,
-            self.signature,
-            self.chunk_lists,
-        ]
+    pub fn pieces(&self) -> [&[u8]; 7] {
+        let [a, b, c, d] = self.rest;
+        [&self.head, self.body, &self.middle, a, b, c, d]
     }
 
     /// Length of all pieces, header included, in bytes.
@@ -50,8 +46,7 @@ pub(super) fn emit<'a>(message: &Message<'a>) -> Result<Emitted<'a>, MessageErro
         head: Vec::new(),
         body: &[],
         middle: Vec::new(),
-        signature: &[],
-        chunk_lists: &[],
+        rest: [&[]; 4],
     };
     match *message {
         Message::Manifest {
@@ -67,12 +62,11 @@ pub(super) fn emit<'a>(message: &Message<'a>) -> Result<Emitted<'a>, MessageErro
             let [.., high, low] = length(signature);
             // Two bytes into room for two; it cannot fail.
             let _ = emitted.middle.extend_from_slice(&[high, low]);
-            (emitted.body, emitted.signature, emitted.chunk_lists) =
-                (manifest, signature, chunk_lists);
+            (emitted.body, emitted.rest) = (manifest, [signature, chunk_lists, &[], &[]]);
         }
-        Message::Accept { next, disk } => {
+        Message::Accept { next, asks, disk } => {
             fields.next(next);
-            emitted.body = disk.head(DISK_MAX).as_bytes();
+            (emitted.body, emitted.rest) = fields.disk(asks, &disk);
         }
         Message::Reject { code, text } => {
             fields.put(&(code as u16).to_be_bytes());
@@ -106,6 +100,8 @@ pub(super) fn emit<'a>(message: &Message<'a>) -> Result<Emitted<'a>, MessageErro
         Message::Failed { text } => emitted.body = text.head(REASON_MAX).as_bytes(),
         Message::Installed { manifest_sha256 } => fields.put(&manifest_sha256),
         Message::Boot { after } => fields.put(&[after as u8]),
+        Message::Consent { answer } => fields.put(&[answer as u8]),
+        Message::GiveUp { text } => emitted.body = text.head(REASON_MAX).as_bytes(),
     }
     emitted.head = fields.0;
     let payload = emitted.len_bytes().saturating_sub(HEADER_LEN);
@@ -133,5 +129,25 @@ impl Written {
     fn next(&mut self, next: Next) {
         self.put(&next.file.to_be_bytes());
         self.put(&next.chunk.to_be_bytes());
+    }
+
+    /// Flags, size and lengths; the texts themselves follow, each cut to what there is room for.
+    fn disk<'a>(&mut self, asks: bool, disk: &Disk<'a>) -> (&'a [u8], [&'a [u8]; 4]) {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        self.put(&[flag(disk.is_blank, BLANK) | flag(asks, ASKS)]);
+        self.put(&disk.size_bytes.to_be_bytes());
+        let texts = [
+            disk.path.head(PATH_MAX).as_bytes(),
+            disk.serial.head(SERIAL_MAX).as_bytes(),
+            disk.model.head(MODEL_MAX).as_bytes(),
+            disk.transport.head(TRANSPORT_MAX).as_bytes(),
+        ];
+        for text in texts {
+            let [.., high, low] = length(text);
+            self.put(&[high, low]);
+        }
+        let [path, serial, model, transport] = texts;
+        let contents = disk.contents.head(CONTENTS_MAX).as_bytes();
+        (path, [serial, model, transport, contents])
     }
 }

@@ -1,9 +1,9 @@
 //! A message out of a payload: field after field, each bounded, nothing left over.
 
 use super::{
-    After, CHUNK_LISTS_MAX, CHUNK_MAX, DISK_MAX, Kind, LAST, LINE_MAX, Level, MANIFEST_MAX,
-    Message, MessageError, Next, REASON_MAX, RejectCode, SIGNATURE_MAX, Text, check_manifest,
-    within,
+    ASKS, After, Answer, BLANK, CHUNK_LISTS_MAX, CHUNK_MAX, CONTENTS_MAX, Disk, Kind, LAST,
+    LINE_MAX, Level, MANIFEST_MAX, MODEL_MAX, Message, MessageError, Next, PATH_MAX, REASON_MAX,
+    RejectCode, SERIAL_MAX, SIGNATURE_MAX, TRANSPORT_MAX, Text, check_manifest, within,
 };
 use crate::stage::Stage;
 
@@ -15,10 +15,7 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Message<'_>, MessageEr
     };
     let message = match kind {
         Kind::Manifest => fields.manifest()?,
-        Kind::Accept => Message::Accept {
-            next: fields.next()?,
-            disk: fields.text(DISK_MAX)?,
-        },
+        Kind::Accept => fields.accept()?,
         Kind::Reject => Message::Reject {
             code: fields.reject_code()?,
             text: fields.text(REASON_MAX)?,
@@ -42,6 +39,12 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Message<'_>, MessageEr
         },
         Kind::Boot => Message::Boot {
             after: fields.one_of("order", After::ALL, |after| after as u8)?,
+        },
+        Kind::Consent => Message::Consent {
+            answer: fields.one_of("answer", Answer::ALL, |answer| answer as u8)?,
+        },
+        Kind::GiveUp => Message::GiveUp {
+            text: fields.text(REASON_MAX)?,
         },
     };
     match fields.rest.len() {
@@ -83,6 +86,10 @@ impl<'a> Fields<'a> {
 
     fn text(&mut self, max: usize) -> Result<Text<'a>, MessageError> {
         let bytes = self.tail(max, "text")?;
+        self.utf8(bytes)
+    }
+
+    fn utf8(&self, bytes: &'a [u8]) -> Result<Text<'a>, MessageError> {
         match core::str::from_utf8(bytes) {
             Ok(text) => Ok(Text::new(text)),
             Err(error) => Err(MessageError::NotText {
@@ -154,6 +161,42 @@ impl<'a> Fields<'a> {
             });
         }
         Ok(claimed)
+    }
+
+    fn accept(&mut self) -> Result<Message<'a>, MessageError> {
+        let next = self.next()?;
+        let [flags] = self.array("flags")?;
+        if flags & !(BLANK | ASKS) != 0 {
+            return Err(self.meaningless("flags", u32::from(flags)));
+        }
+        let size_bytes = u64::from_be_bytes(self.array("size")?);
+        let mut len = |field, max| {
+            let claimed = u16::from_be_bytes(self.array(field)?);
+            self.part(field, u64::from(claimed), max)
+        };
+        let lens = [
+            ("path", len("path", PATH_MAX)?),
+            ("serial number", len("serial number", SERIAL_MAX)?),
+            ("model", len("model", MODEL_MAX)?),
+            ("transport", len("transport", TRANSPORT_MAX)?),
+        ];
+        let mut texts = [Text::default(); 4];
+        for (text, (field, len)) in texts.iter_mut().zip(lens) {
+            let bytes = self.take(len, field)?;
+            *text = self.utf8(bytes)?;
+        }
+        let [path, serial, model, transport] = texts;
+        let disk = Disk {
+            size_bytes,
+            is_blank: flags & BLANK != 0,
+            path,
+            serial,
+            model,
+            transport,
+            contents: self.text(CONTENTS_MAX)?,
+        };
+        let asks = flags & ASKS != 0;
+        Ok(Message::Accept { next, asks, disk })
     }
 
     fn data(&mut self) -> Result<Message<'a>, MessageError> {

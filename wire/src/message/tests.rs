@@ -1,8 +1,9 @@
 //! Golden bytes both ways, every truncation, every changed byte, every limit from both sides.
 
 use super::{
-    After, CHUNK_LISTS_MAX, CHUNK_MAX, End, HEADER_LEN, Header, Kind, LINE_MAX, Level,
-    MANIFEST_MAX, Message, MessageError, Next, REASON_MAX, RejectCode, SIGNATURE_MAX, Text,
+    After, Answer, CHUNK_LISTS_MAX, CHUNK_MAX, CONTENTS_MAX, Disk, End, HEADER_LEN, Header, Kind,
+    LINE_MAX, Level, MANIFEST_MAX, Message, MessageError, Next, REASON_MAX, RejectCode,
+    SIGNATURE_MAX, Text,
 };
 use crate::stage::Stage;
 extern crate std;
@@ -13,7 +14,7 @@ use std::vec::Vec;
 const GOLDEN: &[u8] = include_bytes!("../../tests/golden/messages.bin");
 const DIGEST: &[u8; 32] = b"00000000000000000000000000000007";
 
-fn golden_messages() -> [Message<'static>; 9] {
+fn golden_messages() -> [Message<'static>; 11] {
     let next = Next {
         file: 1,
         chunk: 0x102,
@@ -26,7 +27,16 @@ fn golden_messages() -> [Message<'static>; 9] {
         },
         Message::Accept {
             next,
-            disk: Text::new("/dev/vda"),
+            asks: true,
+            disk: Disk {
+                size_bytes: 6 << 30,
+                is_blank: false,
+                path: Text::new("/dev/vda"),
+                serial: Text::new("SN7"),
+                model: Text::new("Disk"),
+                transport: Text::new("sata"),
+                contents: Text::new("ext4"),
+            },
         },
         Message::Reject {
             code: RejectCode::NoDisk,
@@ -58,6 +68,12 @@ fn golden_messages() -> [Message<'static>; 9] {
         },
         Message::Boot {
             after: After::Reboot,
+        },
+        Message::Consent {
+            answer: Answer::Yes,
+        },
+        Message::GiveUp {
+            text: Text::new("no"),
         },
     ]
 }
@@ -134,7 +150,7 @@ fn every_changed_byte_is_refused_or_another_message() {
 
 #[test]
 fn header_is_refused_before_anybody_makes_room() {
-    for number in (0..=4).chain(14..=255) {
+    for number in (0..=4).chain(16..=255) {
         assert_eq!(
             Header::parse([number, 0, 0, 0, 0]),
             Err(MessageError::Kind { number })
@@ -155,7 +171,13 @@ fn header_is_refused_before_anybody_makes_room() {
 
 #[test]
 fn each_kind_has_one_sender() {
-    let donors = [Kind::Manifest, Kind::Data, Kind::Boot];
+    let donors = [
+        Kind::Manifest,
+        Kind::Data,
+        Kind::Boot,
+        Kind::Consent,
+        Kind::GiveUp,
+    ];
     for kind in Kind::ALL {
         let expected = if donors.contains(&kind) {
             End::Donor
@@ -214,6 +236,84 @@ fn largest_parts_pass_and_one_byte_more_does_not() {
     );
 }
 
+/// A peer's lengths inside an Accept contradict what is there, or each other.
+#[test]
+fn lengths_inside_an_accept_are_checked_against_their_limits_and_the_payload() {
+    // Place, flags and size, then the lengths of path, serial number, model and transport.
+    let accept = |lens: [u16; 4], texts: &[u8]| {
+        let lens: Vec<u8> = lens.into_iter().flat_map(u16::to_be_bytes).collect();
+        [&[0; 15], lens.as_slice(), texts].concat()
+    };
+    let parse = |payload: &[u8]| Message::parse(Kind::Accept, payload).map(|_| ());
+    assert_eq!(parse(&accept([1, 0, 0, 0], b"a")), Ok(()));
+    for (at, (limit, named)) in [
+        (512, "path"),
+        (128, "serial number"),
+        (128, "model"),
+        (32, "transport"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut lens = [0; 4];
+        lens[at] = limit;
+        assert_eq!(
+            parse(&accept(lens, &vec![b'a'; usize::from(limit)])),
+            Ok(())
+        );
+        lens[at] = limit + 1;
+        let error = parse(&accept(lens, &vec![b'a'; 1000])).unwrap_err();
+        assert!(
+            matches!(error, MessageError::Part { field, .. } if field == named),
+            "{error}"
+        );
+        lens[at] = 2;
+        let error = parse(&accept(lens, b"a")).unwrap_err();
+        assert!(
+            matches!(error, MessageError::Short { field, .. } if field == named),
+            "{error}"
+        );
+    }
+    let contents = vec![b'a'; CONTENTS_MAX + 1];
+    assert_eq!(parse(&accept([0; 4], &contents[1..])), Ok(()));
+    assert!(matches!(
+        parse(&accept([0; 4], &contents)),
+        Err(MessageError::Part { field: "text", .. })
+    ));
+    assert_eq!(
+        parse(&accept([1, 1, 0, 0], b"a\xff")),
+        Err(MessageError::NotText {
+            kind: Kind::Accept,
+            at: 0
+        })
+    );
+}
+
+#[test]
+fn what_is_too_long_of_a_disk_is_cut_to_its_limit() {
+    let text = "ä".repeat(4000);
+    let text = Text::new(&text);
+    let accept = Message::Accept {
+        next: Next::default(),
+        asks: false,
+        disk: Disk {
+            size_bytes: u64::MAX,
+            is_blank: true,
+            path: text,
+            serial: text,
+            model: text,
+            transport: text,
+            contents: text,
+        },
+    };
+    let bytes = bytes_of(&accept);
+    assert_eq!(bytes.len(), HEADER_LEN + Kind::Accept.payload_max());
+    let Ok(Message::Accept { disk, .. }) = read_one(&bytes) else {
+        panic!("{:?}", read_one(&bytes));
+    };
+    assert_eq!(disk.transport.raw(), "ä".repeat(16));
+}
+
 /// A peer's lengths inside a Manifest contradict what is there.
 #[test]
 fn lengths_inside_a_manifest_are_checked_against_their_limits_and_the_payload() {
@@ -257,7 +357,13 @@ fn lengths_inside_a_manifest_are_checked_against_their_limits_and_the_payload() 
 #[test]
 fn numbers_without_a_meaning_are_refused() {
     for (kind, payload, field) in [
-        (Kind::Reject, b"\x00\x06x".to_vec(), "code"),
+        (Kind::Reject, b"\x00\x07x".to_vec(), "code"),
+        (
+            Kind::Accept,
+            [&[0; 6][..], &[4], &[0; 16]].concat(),
+            "flags",
+        ),
+        (Kind::Consent, b"\x02".to_vec(), "answer"),
         (Kind::Reject, b"\x01\x01x".to_vec(), "code"),
         (Kind::Data, b"\0\0\0\0\0\0\x02x".to_vec(), "flags"),
         (Kind::Progress, [&[12_u8][..], &[0; 22]].concat(), "stage"),

@@ -6,8 +6,9 @@ digest=$(printf '%032d' 7) # 32 bytes of text, for want of a real one
 {
     # 5 Manifest: 4 + 8 + 2 + 4 + 32 = 50 bytes
     printf '\005\000\000\000\062' && printf '\000\000\000\010manifest\000\004sign' && printf '%s' "$digest"
-    # 6 Accept: file 1, chunk 258, "/dev/vda"
-    printf '\006\000\000\000\016\000\001\000\000\001\002/dev/vda'
+    # 6 Accept: file 1, chunk 258, asks (2), 6 GiB, 8 + 3 + 4 + 4 bytes of texts, and "ext4"
+    printf '\006\000\000\000\056\000\001\000\000\001\002\002\000\000\000\001\200\000\000\000'
+    printf '\000\010\000\003\000\004\000\004/dev/vdaSN7Disksataext4'
     # 7 Reject: code 2, "no disk"
     printf '\007\000\000\000\011\000\002no disk'
     # 8 Data: file 1, chunk 258, last, "bytes"
@@ -22,4 +23,8 @@ digest=$(printf '%032d' 7) # 32 bytes of text, for want of a real one
     printf '\014\000\000\000\040' && printf '%s' "$digest"
     # 13 Boot: reboot
     printf '\015\000\000\000\001\002'
+    # 14 Consent: yes
+    printf '\016\000\000\000\001\001'
+    # 15 GiveUp: "no"
+    printf '\017\000\000\000\002no'
 } > messages.bin

@@ -1,0 +1,122 @@
+//! The donor's yes to the disk: nothing is written without it (`protocol.md` 3.3).
+//!
+//! A paired donor whose image is approved goes in, with the disk that it is shown. Out comes the same donor, which has agreed;
+//! or nobody, when its connection broke over it, and it may ask again with the same code and secret.
+
+use std::time::{Duration, Instant};
+
+use session::channel::ChannelError;
+use thiserror::Error;
+use wire::message::{Answer, Kind, Message, Next, Text};
+use wire::stage::Stage;
+use wire::stream::STALL_SECONDS;
+
+use crate::description::Description;
+use crate::door::Paired;
+use crate::lobby::Lobby;
+use crate::screen::chain;
+use crate::session::{Ended, SessionError};
+
+/// Why a donor that was asked was closed.
+#[derive(Debug, Error)]
+enum Fault {
+    /// The channel broke, or the donor said nothing for too long.
+    #[error("waiting for its consent")]
+    Channel(#[from] ChannelError),
+    /// A message before its time.
+    #[error("it sent {kind} where its consent belongs")]
+    Unexpected {
+        /// Which.
+        kind: Kind,
+    },
+}
+
+/// What came of it.
+enum Answered {
+    Yes,
+    GaveUp(String),
+    TooLate,
+}
+
+impl Lobby<'_> {
+    /// Shows the disk to the donor and waits until it agrees. While a person is being asked there, it says so again and
+    /// again, and `patience` is for all of that; a donor that says nothing is gone as soon as everywhere else.
+    ///
+    /// # Errors
+    /// The donor does not want to, or takes too long.
+    pub(crate) fn consent(
+        &mut self,
+        mut paired: Paired,
+        disk: &Description,
+        patience: Duration,
+    ) -> Result<Option<Paired>, Ended> {
+        let peer = paired.peer;
+        let answered = match self.ask(&mut paired, disk, patience) {
+            Ok(answered) => answered,
+            Err(fault) => {
+                self.note(&paired, &fault);
+                return Ok(None);
+            }
+        };
+        let error = match answered {
+            Answered::Yes => {
+                paired.opener.get_mut().within(None);
+                return Ok(Some(paired));
+            }
+            Answered::GaveUp(text) => SessionError::GaveUp { peer, text },
+            Answered::TooLate => {
+                let error = SessionError::NoConsent { peer, patience };
+                let text = chain(&error);
+                let text = Text::new(&text);
+                // It may be gone; the screen says the same.
+                let _ = paired.sealer.send(&Message::Failed { text });
+                error
+            }
+        };
+        let connection = Some(Box::new(paired.opener.into_inner()));
+        Err(Ended { error, connection })
+    }
+
+    fn ask(
+        &self,
+        paired: &mut Paired,
+        disk: &Description,
+        patience: Duration,
+    ) -> Result<Answered, Fault> {
+        let deadline = Instant::now() + patience;
+        paired.sealer.send(&Message::Accept {
+            next: Next::default(),
+            asks: true,
+            disk: disk.words(),
+        })?;
+        let (mut payload, mut is_shown) = (Vec::new(), false);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Answered::TooLate);
+            }
+            let connection = paired.opener.get_mut();
+            connection.within(Some(Duration::from_secs(STALL_SECONDS)));
+            match paired.opener.next(&mut payload)? {
+                Message::Consent {
+                    answer: Answer::Yes,
+                } => return Ok(Answered::Yes),
+                Message::Consent {
+                    answer: Answer::Asking,
+                } if is_shown => {}
+                Message::Consent {
+                    answer: Answer::Asking,
+                } => {
+                    let facts = format!("peer={} asks=person {}", paired.peer, disk.facts());
+                    self.screen.stage(Stage::Accepted, &facts);
+                    is_shown = true;
+                }
+                Message::GiveUp { text } => return Ok(Answered::GaveUp(text.to_string())),
+                other => return Err(Fault::Unexpected { kind: other.kind() }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

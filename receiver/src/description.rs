@@ -1,0 +1,62 @@
+//! The disk that is about to be taken, in the words that the donor is shown (`protocol.md` 3.3).
+
+use std::path::Path;
+
+use wire::message::{Disk, Text};
+
+use crate::gate::Candidate;
+
+/// Everything that tells this disk from another one, and what would be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Description {
+    size_bytes: u64,
+    is_blank: bool,
+    path: String,
+    serial: String,
+    model: String,
+    transport: String,
+    contents: String,
+}
+
+impl Description {
+    pub(crate) fn of(candidate: &Candidate) -> Self {
+        let disk = &candidate.disk;
+        let names = [disk.vendor.as_deref(), disk.model.as_deref()];
+        let names = names.into_iter().flatten();
+        Self {
+            size_bytes: disk.size_bytes,
+            is_blank: candidate.contents.is_free(),
+            path: disk.path.display().to_string(),
+            serial: disk
+                .serial
+                .clone()
+                .or_else(|| disk.wwn.clone())
+                .unwrap_or_default(),
+            model: names.collect::<Vec<_>>().join(" "),
+            transport: disk.transport.to_string(),
+            contents: candidate.contents.to_string(),
+        }
+    }
+
+    /// As it is sent; what is too long is cut there.
+    pub(crate) fn words(&self) -> Disk<'_> {
+        Disk {
+            size_bytes: self.size_bytes,
+            is_blank: self.is_blank,
+            path: Text::new(&self.path),
+            serial: Text::new(&self.serial),
+            model: Text::new(&self.model),
+            transport: Text::new(&self.transport),
+            contents: Text::new(&self.contents),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(&self.path)
+    }
+
+    /// What a line about it says.
+    pub(crate) fn facts(&self) -> String {
+        format!("disk={} contents={:?}", self.path, self.contents)
+    }
+}

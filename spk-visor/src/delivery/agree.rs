@@ -1,0 +1,87 @@
+//! Our yes to the target's disk (`protocol.md` 3.3), or its refusal.
+//!
+//! The target's description of its disk goes in; what comes out is Consent, said when the disk is blank, when `--yes` was given, or
+//! when a person agrees. Asked once: a connection that breaks over the question does not repeat it.
+
+use std::time::{Duration, Instant};
+
+use wire::message::{Answer, Message};
+
+use super::link::{Heard, Place};
+use super::memory::Memory;
+use super::{Cut, Delivery, DeliveryError};
+use crate::event::About;
+use crate::target_disk::TargetDisk;
+
+/// How often the target hears that a person is still being asked; it takes a donor that says nothing for 30 s for gone.
+const ASKING: Duration = Duration::from_secs(5);
+/// How often the answer is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Delivery<'_> {
+    /// Agrees to this disk, or finds nobody who does.
+    pub(super) fn agree(
+        &self,
+        disk: TargetDisk,
+        memory: &mut Memory,
+        heard: &Heard,
+        place: &Place<'_>,
+        send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
+    ) -> Result<(), Cut> {
+        if !disk.is_blank && memory.agreed.as_ref() != Some(&disk) {
+            let by = if self.is_sure {
+                "--yes"
+            } else {
+                self.ask(&disk, memory, heard, place, send)?;
+                "person"
+            };
+            (self.tell)(About::Agreed { by });
+            memory.agreed = Some(disk);
+        }
+        send(&Message::Consent {
+            answer: Answer::Yes,
+        })
+    }
+
+    /// Waits for a person as long as the target does.
+    fn ask(
+        &self,
+        disk: &TargetDisk,
+        memory: &mut Memory,
+        heard: &Heard,
+        place: &Place<'_>,
+        send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
+    ) -> Result<(), Cut> {
+        let declined = |why| {
+            Cut::Over(DeliveryError::Declined {
+                why,
+                code: self.code,
+                disk: Box::new(disk.clone()),
+            })
+        };
+        if !self.questions.has_person() {
+            return Err(declined(
+                "nobody is here to say yes, and --yes was not given",
+            ));
+        }
+        if memory.asked_about.as_ref() != Some(disk) {
+            (self.tell)(About::Asking { disk: disk.clone() });
+            memory.asked_about = Some(disk.clone());
+        }
+        let mut said: Option<Instant> = None;
+        loop {
+            match self.questions.ask(self.code, disk) {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(declined("the person here did not say yes")),
+                None => {}
+            }
+            if said.is_none_or(|at| at.elapsed() >= ASKING) {
+                said = Some(Instant::now());
+                send(&Message::Consent {
+                    answer: Answer::Asking,
+                })?;
+            }
+            heard.pause(LOOK, place)?;
+        }
+    }
+}
