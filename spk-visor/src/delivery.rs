@@ -9,7 +9,7 @@ mod link;
 mod memory;
 mod send;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,11 @@ use wire::code::Code;
 use wire::message::{After, RejectCode};
 
 use crate::consent::Questions;
-use crate::discovery::{DiscoveryError, Watch};
+use crate::discovery::{DiscoveryError, Watch, preferred};
 use crate::event::About;
 use crate::exit::Exit;
 use crate::offer::Offer;
+use crate::origin::Origin;
 use crate::socket::ConnectError;
 use crate::source::SourceError;
 use crate::target_disk::TargetDisk;
@@ -226,7 +227,7 @@ impl Delivery<'_> {
     }
 
     fn deliver(&self, memory: &mut Memory) -> Result<SocketAddr, DeliveryError> {
-        memory.queue = self.first()?.into();
+        memory.queue = self.first(memory)?.into();
         let is_several = memory.queue.len() > 1;
         let mut last = None;
         loop {
@@ -260,7 +261,7 @@ impl Delivery<'_> {
     }
 
     /// Where the target may be.
-    fn first(&self) -> Result<Vec<SocketAddr>, DiscoveryError> {
+    fn first(&self, memory: &mut Memory) -> Result<Vec<SocketAddr>, DiscoveryError> {
         match self.finder {
             Finder::At(to) => {
                 (self.tell)(About::Addressed { to });
@@ -272,7 +273,10 @@ impl Delivery<'_> {
                 timeout,
             } => {
                 (self.tell)(About::Listening);
-                let addresses = watch.find(&self.code, timeout)?;
+                let mut addresses = watch.find(&self.code, timeout)?;
+                // A machine that knows both protocols is heard over both.
+                let spare = addresses.split_off(preferred(&addresses));
+                memory.spare = sockets(&spare, port);
                 match *addresses.as_slice() {
                     [address] => (self.tell)(About::Found { address }),
                     _ => (self.tell)(About::Several {
@@ -296,11 +300,16 @@ impl Delivery<'_> {
             })
         };
         let (Some(good), Some(broken_at)) = (memory.good, memory.broken_at) else {
-            return if self.ask_again(memory) {
-                Ok(())
-            } else {
-                Err(last())
-            };
+            if self.ask_again(memory) {
+                return Ok(());
+            }
+            let last = last();
+            // Nobody there has looked at what we know: the other protocol may get through.
+            if matches!(last, DeliveryError::Connect(_)) && !memory.spare.is_empty() {
+                memory.queue = std::mem::take(&mut memory.spare).into();
+                return Ok(());
+            }
+            return Err(last);
         };
         let deadline = broken_at + self.retry;
         let now = Instant::now();
@@ -365,8 +374,8 @@ impl Delivery<'_> {
     }
 }
 
-fn sockets(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
-    let with_port = addresses.iter().map(|address| (*address, port).into());
+fn sockets(addresses: &[Origin], port: u16) -> Vec<SocketAddr> {
+    let with_port = addresses.iter().map(|address| address.at(port));
     with_port.collect()
 }
 

@@ -1,23 +1,24 @@
 //! Finding the machine that shows a code (`protocol.md` 1).
 //!
-//! In: datagrams from anybody. Out: the one address the code comes from; or an error that tells what was heard instead.
+//! In: datagrams from anybody. Out: where the code comes from; or an error that tells what was heard instead.
 
 mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::net::UdpSocket;
+use std::time::Duration;
 
 use thiserror::Error;
-use wire::beacon::{self, PAYLOAD_MAX};
+use wire::beacon;
 use wire::code::Code;
 
 use crate::exit::Exit;
+use crate::origin::Origin;
 use crate::socket;
 
-pub use watch::Watch;
+pub use watch::{Watch, preferred};
 
 /// How long we go on listening once the code was heard: a second machine with the same code sends within one beacon
 /// interval, and half of one more covers a late beacon.
@@ -28,13 +29,13 @@ const HEARD_MAX: usize = 64;
 /// Everything that was heard while listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    beacons: BTreeMap<(Code, IpAddr), u64>,
+    beacons: BTreeMap<(Code, Origin), u64>,
     forgotten: u64,
     others: u64,
 }
 
 impl Heard {
-    fn note(&mut self, payload: &[u8], from: IpAddr) {
+    fn note(&mut self, payload: &[u8], from: Origin) {
         match beacon::parse(payload) {
             Err(_) => self.others = self.others.saturating_add(1),
             Ok(code) => {
@@ -50,16 +51,6 @@ impl Heard {
         }
     }
 
-    fn addresses(&self, wanted: &Code) -> Vec<IpAddr> {
-        self.beacons
-            .keys()
-            .filter(|(code, _)| code == wanted)
-            .map(|(_, from)| *from)
-            .collect()
-    }
-}
-
-impl Heard {
     /// Each code once.
     fn codes(&self) -> Vec<Code> {
         let mut codes: Vec<Code> = self.beacons.keys().map(|(code, _)| *code).collect();
@@ -142,7 +133,7 @@ pub enum DiscoveryError {
         /// The code.
         code: Code,
         /// Where it comes from.
-        addresses: Vec<IpAddr>,
+        addresses: Vec<Origin>,
     },
 }
 
@@ -157,11 +148,11 @@ impl DiscoveryError {
 /// Listens for beacons.
 #[derive(Debug)]
 pub struct Listener {
-    socket: UdpSocket,
+    sockets: Vec<UdpSocket>,
 }
 
 impl Listener {
-    /// Opens `port`, on one interface or on all.
+    /// Opens `port`, on one interface or on all, for IPv4 and IPv6.
     ///
     /// # Errors
     /// No such interface, or the port is taken by a program that does not share it.
@@ -171,8 +162,8 @@ impl Listener {
             interface: interface.map(str::to_owned),
             source,
         };
-        let socket = socket::listen_for_datagrams(port, interface).map_err(failed)?;
-        Ok(Self { socket })
+        let sockets = socket::listen_for_datagrams(port, interface).map_err(failed)?;
+        Ok(Self { sockets })
     }
 
     /// The port listened on.
@@ -180,75 +171,16 @@ impl Listener {
     /// # Errors
     /// What the kernel says.
     pub fn port(&self) -> io::Result<u16> {
-        Ok(self.socket.local_addr()?.port())
+        let first = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(first.local_addr()?.port())
     }
-
-    /// Where `code` comes from.
-    ///
-    /// # Errors
-    /// It is not heard before `timeout`, or from more than one address.
-    pub fn find(&self, code: &Code, timeout: Duration) -> Result<IpAddr, DiscoveryError> {
-        let mut heard = Heard::default();
-        let mut deadline = Instant::now() + timeout;
-        let mut is_found = false;
-        while let Some((payload, from)) = self.next_before(deadline)? {
-            heard.note(&payload, from);
-            if !is_found && !heard.addresses(code).is_empty() {
-                is_found = true;
-                deadline = Instant::now() + SECOND_LOOK;
-            }
-        }
-        let addresses = heard.addresses(code);
-        match *addresses.as_slice() {
-            [] => Err(DiscoveryError::NotHeard {
-                code: *code,
-                timeout,
-                heard,
-            }),
-            [address] => Ok(address),
-            _ => Err(DiscoveryError::Ambiguous {
-                code: *code,
-                addresses,
-            }),
-        }
-    }
-
-    /// The next datagram; `None` when the time has come first, however many datagrams are still waiting.
-    fn next_before(&self, deadline: Instant) -> Result<Option<(Vec<u8>, IpAddr)>, DiscoveryError> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.socket
-                .set_read_timeout(Some(left))
-                .map_err(DiscoveryError::Receive)?;
-            let mut buffer = [0; PAYLOAD_MAX + 1];
-            match self.socket.recv_from(&mut buffer) {
-                Ok((len, from)) => {
-                    return Ok(Some((
-                        buffer.get(..len).unwrap_or_default().to_vec(),
-                        from.ip(),
-                    )));
-                }
-                Err(error) if is_temporary(error.kind()) => {}
-                Err(error) => return Err(DiscoveryError::Receive(error)),
-            }
-        }
-    }
-}
-
-const fn is_temporary(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DiscoveryError, HEARD_MAX, Heard, Listener};
-    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use super::{DiscoveryError, HEARD_MAX, Heard, Listener, Watch};
+    use crate::origin::Origin;
+    use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
     use std::time::Duration;
     use wire::code::Code;
 
@@ -256,11 +188,11 @@ mod tests {
         Code::parse("e13gts2").unwrap()
     }
 
-    /// A listener on a free port, and a sender at 127.0.0.`host`.
-    fn listener() -> (Listener, u16) {
+    /// Listens on a free port.
+    fn watch() -> (Watch, u16) {
         let listener = Listener::open(0, None).unwrap();
         let port = listener.port().unwrap();
-        (listener, port)
+        (Watch::start(listener, &[code()]).unwrap(), port)
     }
 
     fn send(port: u16, host: u8, payload: &[u8]) {
@@ -272,24 +204,24 @@ mod tests {
 
     #[test]
     fn the_sender_of_the_code_is_found_among_noise() {
-        let (listener, port) = listener();
+        let (watch, port) = watch();
         send(port, 1, b"GET / HTTP/1.0");
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2\r\n");
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
-        let found = listener.find(&code(), Duration::from_secs(10)).unwrap();
-        assert_eq!(found, IpAddr::from([127, 0, 0, 3]));
+        let found = watch.find_one(&code(), Duration::from_secs(10)).unwrap();
+        assert_eq!(found, Origin::from(Ipv4Addr::new(127, 0, 0, 3)));
     }
 
     #[test]
     fn what_was_heard_instead_is_told() {
-        let (listener, port) = listener();
+        let (watch, port) = watch();
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
         send(port, 3, b"SMECHVISOR_SHIM:bbbbbbb");
         send(port, 3, b"hello");
-        let error = listener
-            .find(&code(), Duration::from_millis(300))
+        let error = watch
+            .find_one(&code(), Duration::from_millis(300))
             .unwrap_err();
         let text = error.to_string();
         assert!(
@@ -302,9 +234,9 @@ mod tests {
 
     #[test]
     fn silence_says_what_to_check() {
-        let (listener, _) = listener();
-        let text = listener
-            .find(&code(), Duration::from_millis(50))
+        let (watch, _) = watch();
+        let text = watch
+            .find_one(&code(), Duration::from_millis(50))
             .unwrap_err()
             .to_string();
         assert!(
@@ -315,10 +247,12 @@ mod tests {
 
     #[test]
     fn one_code_from_two_addresses_is_never_guessed() {
-        let (listener, port) = listener();
+        let (watch, port) = watch();
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
         send(port, 2, b"SMECHVISOR_SHIM:e13gts2");
-        let error = listener.find(&code(), Duration::from_secs(10)).unwrap_err();
+        let error = watch
+            .find_one(&code(), Duration::from_secs(10))
+            .unwrap_err();
         assert!(matches!(error, DiscoveryError::Ambiguous { .. }));
         assert_eq!(
             error.to_string(),
@@ -328,15 +262,17 @@ mod tests {
 
     #[test]
     fn two_donors_may_listen_at_once() {
-        let (_first, port) = listener();
+        let (_first, port) = watch();
         Listener::open(port, None).unwrap();
     }
 
     #[test]
     fn one_interface_is_listened_on_and_others_are_not() {
         let listener = Listener::open(0, Some("lo")).unwrap();
-        send(listener.port().unwrap(), 4, b"SMECHVISOR_SHIM:e13gts2");
-        assert!(listener.find(&code(), Duration::from_secs(10)).is_ok());
+        let port = listener.port().unwrap();
+        let watch = Watch::start(listener, &[code()]).unwrap();
+        send(port, 4, b"SMECHVISOR_SHIM:e13gts2");
+        assert!(watch.find_one(&code(), Duration::from_secs(10)).is_ok());
         let error = Listener::open(0, Some("nosuchif0")).unwrap_err();
         assert!(
             error.to_string().ends_with("of interface nosuchif0"),
@@ -345,12 +281,33 @@ mod tests {
     }
 
     #[test]
+    fn a_beacon_over_ipv6_counts_when_none_came_over_ipv4() {
+        let (watch, port) = watch();
+        let send6 = || {
+            let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+            let to = (Ipv6Addr::LOCALHOST, port);
+            socket.send_to(b"SMECHVISOR_SHIM:e13gts2", to).unwrap();
+        };
+        send6();
+        let found = watch.find_one(&code(), Duration::from_secs(10)).unwrap();
+        assert_eq!(found.to_string(), "::1");
+        send6();
+        send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
+        let both = watch.find(&code(), Duration::from_secs(10)).unwrap();
+        assert_eq!(both.len(), 2, "{both:?}");
+        send6();
+        send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
+        let one = watch.find_one(&code(), Duration::from_secs(10)).unwrap();
+        assert_eq!(one.to_string(), "127.0.0.3");
+    }
+
+    #[test]
     fn a_flood_of_senders_is_counted_not_kept() {
         let mut heard = Heard::default();
         for index in 0..1000u32 {
             heard.note(
                 b"SMECHVISOR_SHIM:aaaaaaa",
-                IpAddr::from(Ipv4Addr::from(index)),
+                Origin::from(Ipv4Addr::from(index)),
             );
         }
         assert_eq!(heard.beacons.len(), HEARD_MAX);

@@ -4,7 +4,7 @@
 //! move a terminal's cursor nor begin a line of its own. Out: text.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use wire::code::Code;
@@ -13,6 +13,7 @@ use wire::stage::Stage;
 
 use crate::exit::Exit;
 use crate::json::Object;
+use crate::origin::Origin;
 use crate::progress::{clock, size};
 use crate::target_disk::TargetDisk;
 
@@ -89,12 +90,12 @@ pub enum About {
     /// Its beacon was heard.
     Found {
         /// Where from.
-        address: IpAddr,
+        address: Origin,
     },
     /// Its beacon was heard from several addresses.
     Several {
         /// All of them.
-        addresses: Vec<IpAddr>,
+        addresses: Vec<Origin>,
     },
     /// Nobody listened for it.
     Addressed {

@@ -18,6 +18,7 @@ pub mod kernel_net;
 pub mod keys;
 pub mod manifest;
 pub mod offer;
+pub mod origin;
 pub mod package;
 pub mod packages;
 pub mod progress;

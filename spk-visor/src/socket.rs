@@ -3,7 +3,7 @@
 //! In: addresses and an interface. Out: sockets that notice a dead peer, and a close that says success (FIN) or failure (RST).
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -22,18 +22,40 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How long the last bytes may take to be acknowledged after the peer has closed.
 const LAST_ACK: Duration = Duration::from_secs(10);
 
-/// A socket that hears broadcasts to `port`, beside other programs that do.
+/// Sockets that hear broadcasts to `port`, and what is sent to all nodes of a link over IPv6, beside other programs that do.
+/// A machine without IPv6 has one socket.
 ///
 /// # Errors
 /// No such interface, or somebody has the port for himself.
-pub fn listen_for_datagrams(port: u16, interface: Option<&str>) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    if let Some(interface) = interface {
-        socket.bind_device(Some(interface.as_bytes()))?;
+pub fn listen_for_datagrams(port: u16, interface: Option<&str>) -> io::Result<Vec<UdpSocket>> {
+    let open = |any: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(any), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_address(true)?;
+        if let Some(interface) = interface {
+            socket.bind_device(Some(interface.as_bytes()))?;
+        }
+        if any.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A datagram that is announced may turn out to be damaged, and nobody waits for the next one here.
+        socket.set_nonblocking(true)?;
+        socket.bind(&any.into())?;
+        Ok(UdpSocket::from(socket))
+    };
+    let ipv4: UdpSocket = open((Ipv4Addr::UNSPECIFIED, port).into())?;
+    // Port 0 is whichever is free, and the same for both.
+    let port = ipv4.local_addr()?.port();
+    match open((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Ok(ipv6) => Ok(vec![ipv4, ipv6]),
+        Err(error) if is_without_ipv6(&error) => Ok(vec![ipv4]),
+        Err(error) => Err(error),
     }
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
-    Ok(socket.into())
+}
+
+/// The kernel knows no IPv6, or has it switched off.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 /// A target does not answer.

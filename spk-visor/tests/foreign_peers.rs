@@ -145,10 +145,11 @@ fn our_donor_finds_a_foreign_beacon() {
     let mut target = Peer::start("target.py", &[&port, "e13gts2", "install"]);
     let stream_port = target.line().parse().unwrap();
     let code = "e13gts2".parse().unwrap();
-    let address = listener
-        .find(&code, std::time::Duration::from_secs(20))
+    let watch = spk_visor::discovery::Watch::start(listener, &[code]).unwrap();
+    let address = watch
+        .find_one(&code, std::time::Duration::from_secs(20))
         .unwrap();
-    let connection = spk_visor::socket::connect((address, stream_port).into(), None).unwrap();
+    let connection = spk_visor::socket::connect(address.at(stream_port), None).unwrap();
     spk_visor::transfer::run(connection, &[], &mut |_| ()).unwrap();
     assert_eq!(target.finish(), "");
 }

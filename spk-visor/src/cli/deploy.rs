@@ -1,7 +1,7 @@
 //! `deploy-system-img-copy`: its options, defaults and help text.
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use super::package::{Live, live_option};
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
+use crate::origin;
 
 /// As it is typed.
 pub const COMMAND: &str = "deploy-system-img-copy";
@@ -53,7 +54,7 @@ None of them is ever tried in place of another.
   --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
                        the packages of DIR follow it. One CODE. What is packed is said as for `spk-visor package create`:
                        --root DIR, --exclude GLOB, --keep GLOB, --include-mount DIR, --threads N
-  --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE
+  --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE. IPv6: ADDR, ADDR%IF or [ADDR]:PORT
   --interface IF       listen and connect on this network interface only
   --timeout SECONDS    listen for the codes at most this long (default 60)
   --retry SECONDS      make a broken connection again for at most this long (default 600)
@@ -238,6 +239,15 @@ fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
     if options.codes.len() > 1 && (options.to.is_some() || options.trust == Trust::Legacy) {
         return Err(together("--to and --legacy take one CODE"));
     }
+    if let Some(SocketAddr::V6(to)) = options.to
+        && to.ip().is_unicast_link_local()
+        && to.scope_id() == 0
+        && options.interface.is_none()
+    {
+        return Err(together(
+            "a link-local address needs the interface it is on: --to fe80::…%IF, or --interface",
+        ));
+    }
     if options.trust == Trust::Legacy && options.after != After::TargetsChoice {
         return Err(together("--after cannot be said in the original stream"));
     }
@@ -267,17 +277,12 @@ fn read_code(typed: &OsStr) -> Result<Code, UsageError> {
 }
 
 fn read_address(text: &str) -> Result<SocketAddr, UsageError> {
-    let with_port = || {
-        text.parse()
-            .map(|addr: IpAddr| SocketAddr::new(addr, STREAM_PORT))
-    };
-    text.parse()
-        .or_else(|_| with_port())
-        .map_err(|_| UsageError::Value {
-            option: "--to",
-            text: text.to_owned(),
-            wanted: "ADDR or ADDR:PORT; an address is made of numbers, like 192.0.2.7",
-        })
+    origin::socket_address(text, STREAM_PORT).map_err(|_| UsageError::Value {
+        option: "--to",
+        text: text.to_owned(),
+        wanted: "ADDR, ADDR:PORT or [ADDR]:PORT; an address is made of numbers, like 192.0.2.7, 2001:db8::7 or fe80::7%eth0 with the \
+                 interface it is on",
+    })
 }
 
 fn read_seconds(option: &'static str, text: &str) -> Result<Duration, UsageError> {

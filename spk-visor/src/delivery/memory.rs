@@ -23,6 +23,8 @@ const UNPROVEN_MAX: u32 = 16;
 #[derive(Default)]
 pub(super) struct Memory {
     pub(super) queue: VecDeque<SocketAddr>,
+    /// Where it was heard too, by the protocol that is not tried first.
+    pub(super) spare: Vec<SocketAddr>,
     /// Failed handshakes.
     pub(super) strikes: BTreeMap<SocketAddr, u32>,
     pub(super) unproven: u32,

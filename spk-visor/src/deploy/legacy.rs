@@ -14,7 +14,7 @@ use wire::stream::PackageName;
 
 use super::{DeployError, Tell};
 use crate::cli::Deploy;
-use crate::discovery::{DiscoveryError, Listener};
+use crate::discovery::{DiscoveryError, Listener, Watch};
 use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
 use crate::packages::{Package, Packages, PackagesError};
@@ -115,9 +115,10 @@ fn find(options: &Deploy, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, Dis
     }
     let listener = Listener::open(options.beacon_port, options.interface.as_deref())?;
     tell(About::Listening);
-    let address = listener.find(code, options.timeout)?;
+    let watch = Watch::start(listener, &[*code])?;
+    let address = watch.find_one(code, options.timeout)?;
     tell(About::Found { address });
-    Ok(SocketAddr::new(address, options.stream_port))
+    Ok(address.at(options.stream_port))
 }
 
 /// What there is to tell between two steps.

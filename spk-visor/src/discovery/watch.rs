@@ -5,7 +5,8 @@
 //! looked for.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::io;
+use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,6 +18,7 @@ use wire::beacon::{self, PAYLOAD_MAX};
 use wire::code::Code;
 
 use super::{DiscoveryError, HEARD_MAX, Heard, Listener, SECOND_LOOK};
+use crate::origin::Origin;
 
 /// Listens in a thread of its own until it is dropped.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// When each address was heard last, of the codes that are looked for.
-    wanted: BTreeMap<Code, BTreeMap<IpAddr, Instant>>,
+    wanted: BTreeMap<Code, BTreeMap<Origin, Instant>>,
     /// Everything, for messages.
     heard: Heard,
     failed: Option<Errno>,
@@ -68,13 +70,15 @@ impl Watch {
         })
     }
 
-    /// The addresses `code` comes from: once the first was heard, others have until the next beacon.
+    /// The addresses `code` comes from, IPv4 first: once the first was heard, others have until the next beacon. What was heard just
+    /// before counts too.
     ///
     /// # Errors
     /// It is not heard before `timeout`.
-    pub fn find(&self, code: &Code, timeout: Duration) -> Result<Vec<IpAddr>, DiscoveryError> {
-        let start = Instant::now();
-        if self.heard_since(code, start, start + timeout).is_empty() {
+    pub fn find(&self, code: &Code, timeout: Duration) -> Result<Vec<Origin>, DiscoveryError> {
+        let now = Instant::now();
+        let start = now.checked_sub(SECOND_LOOK).unwrap_or(now);
+        if self.heard_since(code, start, now + timeout).is_empty() {
             let state = self.shared.lock();
             return Err(match state.failed {
                 Some(errno) => DiscoveryError::Receive(errno.into()),
@@ -96,9 +100,25 @@ impl Watch {
         }
     }
 
+    /// The one address `code` comes from. A machine with both protocols is heard twice, so IPv6 counts only where IPv4 was not heard.
+    ///
+    /// # Errors
+    /// It is not heard before `timeout`, or from more than one address.
+    pub fn find_one(&self, code: &Code, timeout: Duration) -> Result<Origin, DiscoveryError> {
+        let mut addresses = self.find(code, timeout)?;
+        addresses.truncate(preferred(&addresses));
+        match *addresses.as_slice() {
+            [address] => Ok(address),
+            _ => Err(DiscoveryError::Ambiguous {
+                code: *code,
+                addresses,
+            }),
+        }
+    }
+
     /// The addresses `code` was heard from since `since`; waits until `deadline` for the first one, and may return none.
     #[must_use]
-    pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<IpAddr> {
+    pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<Origin> {
         let mut state = self.shared.lock();
         loop {
             let addresses = state.since(code, since);
@@ -160,7 +180,7 @@ impl Shared {
 }
 
 impl State {
-    fn note(&mut self, payload: &[u8], from: IpAddr) {
+    fn note(&mut self, payload: &[u8], from: Origin) {
         self.heard.note(payload, from);
         if let Ok(code) = beacon::parse(payload)
             && let Some(addresses) = self.wanted.get_mut(&code)
@@ -170,7 +190,7 @@ impl State {
         }
     }
 
-    fn since(&self, code: &Code, since: Instant) -> Vec<IpAddr> {
+    fn since(&self, code: &Code, since: Instant) -> Vec<Origin> {
         let addresses = self.wanted.get(code).into_iter().flatten();
         addresses
             .filter(|(_, at)| **at >= since)
@@ -179,39 +199,68 @@ impl State {
     }
 }
 
+/// How many of the addresses of a code are looked at first: those of IPv4, or all when there are none.
+#[must_use]
+pub fn preferred(addresses: &[Origin]) -> usize {
+    match addresses.iter().filter(|from| from.ip.is_ipv4()).count() {
+        0 => addresses.len(),
+        ipv4 => ipv4,
+    }
+}
+
 fn listen(listener: &Listener, shared: &Shared, stop: &OwnedFd) -> Result<(), Errno> {
     loop {
-        let mut fds = [
-            PollFd::new(&listener.socket, PollFlags::IN),
-            PollFd::new(stop, PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
+        let sockets = listener.sockets.iter();
+        fds.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
         }
-        let [_, stopped] = fds;
-        if !stopped.revents().is_empty() {
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let Some((false, ready)) = ready.split_first() else {
             return Ok(());
-        }
-        let mut buffer = [0; PAYLOAD_MAX + 1];
-        match listener.socket.recv_from(&mut buffer) {
-            Ok((len, from)) => {
-                let payload = buffer.get(..len).unwrap_or_default();
-                shared.lock().note(payload, from.ip());
-                shared.changed.notify_all();
-            }
-            Err(error) if super::is_temporary(error.kind()) => {}
-            Err(error) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        };
+        for (socket, _) in listener
+            .sockets
+            .iter()
+            .zip(ready)
+            .filter(|(_, ready)| **ready)
+        {
+            take(socket, shared)?;
         }
     }
+}
+
+/// One datagram that is there.
+fn take(socket: &UdpSocket, shared: &Shared) -> Result<(), Errno> {
+    let mut buffer = [0; PAYLOAD_MAX + 1];
+    match socket.recv_from(&mut buffer) {
+        Ok((len, from)) => {
+            let payload = buffer.get(..len).unwrap_or_default();
+            shared.lock().note(payload, from.into());
+            shared.changed.notify_all();
+            Ok(())
+        }
+        Err(error) if is_temporary(error.kind()) => Ok(()),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
+}
+
+const fn is_temporary(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::Watch;
     use crate::discovery::{DiscoveryError, Listener};
-    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use crate::origin::Origin;
+    use std::net::{Ipv4Addr, UdpSocket};
     use std::time::{Duration, Instant};
     use wire::code::Code;
 
@@ -236,8 +285,8 @@ mod tests {
             .unwrap();
     }
 
-    fn address(host: u8) -> IpAddr {
-        IpAddr::from([127, 0, 0, host])
+    fn address(host: u8) -> Origin {
+        Ipv4Addr::new(127, 0, 0, host).into()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Beacons and donors over the loopback interface, whose broadcast address is 127.255.255.255.
 
 use super::KernelNetwork;
-use crate::discovery::Listener;
+use crate::discovery::{Listener, Watch};
+use crate::origin::Origin;
 use crate::socket;
 use receiver::donor::{Donor, Network};
 use std::io::{ErrorKind, Read, Write};
@@ -42,21 +43,28 @@ fn network(beacon_port: u16) -> (KernelNetwork, SocketAddr) {
     )
 }
 
+/// Listens for beacons on a free port.
+fn watch() -> (Watch, u16) {
+    let listener = Listener::open(0, None).unwrap();
+    let port = listener.port().unwrap();
+    (Watch::start(listener, &[code()]).unwrap(), port)
+}
+
 /// Finds the beacon, which shows that somebody listens, and connects.
-fn connect(listener: &Listener, to: SocketAddr) -> TcpStream {
+fn connect(watch: &Watch, to: SocketAddr) -> TcpStream {
     assert_eq!(
-        listener.find(&code(), Duration::from_secs(10)).unwrap(),
-        IpAddr::from(Ipv4Addr::LOCALHOST)
+        watch.find_one(&code(), Duration::from_secs(10)).unwrap(),
+        Origin::from(Ipv4Addr::LOCALHOST)
     );
     socket::connect(to, None).unwrap()
 }
 
 #[test]
 fn a_donor_finds_the_beacon_and_its_bytes_arrive() {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     let donor = thread::spawn(move || {
-        let mut stream = connect(&listener, to);
+        let mut stream = connect(&watch, to);
         stream.write_all(b"packages").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         stream
@@ -74,13 +82,13 @@ fn a_donor_finds_the_beacon_and_its_bytes_arrive() {
 
 #[test]
 fn failure_reaches_the_donor_as_a_reset_and_the_next_donor_is_accepted() {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     let donor = thread::spawn(move || {
-        let mut first = connect(&listener, to);
+        let mut first = connect(&watch, to);
         first.write_all(b"bad!").unwrap();
         let first = first.read(&mut [0]).unwrap_err().kind();
-        let mut second = connect(&listener, to);
+        let mut second = connect(&watch, to);
         second.write_all(b"good").unwrap();
         second.shutdown(Shutdown::Write).unwrap();
         (first, second.read(&mut [0]).unwrap())
@@ -96,10 +104,10 @@ fn failure_reaches_the_donor_as_a_reset_and_the_next_donor_is_accepted() {
 
 #[test]
 fn a_second_donor_is_refused_while_the_first_is_served() {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     let donor = thread::spawn(move || {
-        let mut stream = connect(&listener, to);
+        let mut stream = connect(&watch, to);
         stream.write_all(b"open").unwrap();
         stream
     });
@@ -114,10 +122,10 @@ fn a_second_donor_is_refused_while_the_first_is_served() {
 
 #[test]
 fn success_reaches_a_donor_that_keeps_its_side_open() {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     let donor = thread::spawn(move || {
-        let mut stream = connect(&listener, to);
+        let mut stream = connect(&watch, to);
         stream.write_all(b"open").unwrap();
         stream.read(&mut [0]).unwrap()
     });
@@ -151,11 +159,11 @@ fn accept_while<T: Send>(
     opening_len: usize,
     donors: impl FnOnce(SocketAddr) -> T + Send,
 ) -> (Box<dyn Donor>, T) {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     thread::scope(|scope| {
         let donors = scope.spawn(move || {
-            listener.find(&code(), Duration::from_secs(10)).unwrap();
+            watch.find_one(&code(), Duration::from_secs(10)).unwrap();
             donors(to)
         });
         let accepted = network.accept("e13gts2", opening_len, soon()).unwrap();
@@ -259,13 +267,13 @@ fn connect_until_answered(to: SocketAddr) -> TcpStream {
 
 #[test]
 fn fifty_slow_connections_at_once_keep_no_donor_out() {
-    let listener = Listener::open(0, None).unwrap();
-    let (mut network, to) = network(listener.port().unwrap());
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let is_over = &is_over;
         let honest = scope.spawn(move || {
-            listener.find(&code(), Duration::from_secs(10)).unwrap();
+            watch.find_one(&code(), Duration::from_secs(10)).unwrap();
             for _ in 0..50 {
                 scope.spawn(move || {
                     while !is_over.load(Ordering::Relaxed) {
