@@ -50,9 +50,19 @@ fresh_mount() {
 # The mount is part of the time: what is not on the disk yet is not deployed.
 unmount() { umount "$scratch/mnt" && sync "$scratch/disk"; }
 
-# ours PACKAGES: one deploy; its microseconds in `took`, the receiver's peak memory in `peak` (KiB).
+# peak_of PID: the kernel's own high-water mark until the process ends, proc(5), in KiB in `peak`: it never falls, the last one read is the peak.
+peak_of() {
+    local kib
+    while kib=$(awk '/^VmHWM:/ { print $2 }' "/proc/$1/status" 2>/dev/null) && [ -n "$kib" ]; do
+        peak=$kib
+        pause 0.05
+    done
+}
+
+# ours PACKAGES [WATCH]: one deploy; its microseconds in `took`. WATCH is called with the receiver's process id; it takes processor
+# time from the deploy, so never in a round that is timed.
 ours() {
-    local began receiver donor kib
+    local began receiver donor
     fresh_image
     : >"$scratch/receiver"
     "$programs/spk-visor" receive-deploy --disk "$scratch/disk" --legacy 2>"$scratch/receiver" &
@@ -64,11 +74,7 @@ ours() {
         --legacy --to 127.0.0.1 --packages "$1" >"$scratch/donor" 2>&1 &
     donor=$!
     running[$donor]=1
-    # The kernel's own high-water mark, proc(5): it never falls, the last one read is the peak.
-    while kib=$(awk '/^VmHWM:/ { print $2 }' "/proc/$receiver/status" 2>/dev/null) && [ -n "$kib" ]; do
-        peak=$kib
-        pause 0.05
-    done
+    [ -z "${2-}" ] || "$2" "$receiver"
     ended "$donor" || fail "the donor failed: $(tail -n 3 "$scratch/donor")"
     ended "$receiver" || fail "the receiver failed: $(tail -n 3 "$scratch/receiver")"
     sync "$scratch/disk"
@@ -164,8 +170,8 @@ inside_deploy() {
 inside_memory() {
     local took peak=0
     inside_prepare
-    ours "$packages"
+    ours "$packages" peak_of
     row "peak memory of receive-deploy, .tar.xz" "$((peak / 1024)) MiB" - - -
-    ours "$zst"
+    ours "$zst" peak_of
     row "peak memory of receive-deploy, .tar.zst" "$((peak / 1024)) MiB" - - -
 }

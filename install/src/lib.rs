@@ -25,6 +25,7 @@ pub mod package;
 pub mod packages;
 pub mod pipe;
 pub mod records;
+pub mod size;
 pub mod state;
 pub mod swap;
 pub mod table;

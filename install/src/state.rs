@@ -1,14 +1,31 @@
-//! What is on a disk, as far as it decides whether a deploy may begin without asking: the gate's question.
+//! What is on a disk, as far as it decides whether a deploy may begin without asking: the gate's question (`disk-gate.md` 3).
 //!
-//! Read are the first and the last MiB, where every table and nearly every file system signs itself. Nothing is
-//! written. A disk that is not surely blank or surely ours is occupied, whether or not its contents have a known name.
+//! Read are the ends of the disk and of each of its partitions, where every table and nearly every file system signs itself.
+//! Nothing is mounted or written. A disk that is not surely blank or surely ours is occupied, whether or not its contents have
+//! a known name.
 
 use std::fmt;
 
-use crate::disk::{Disk, DiskError};
-use crate::layout::MIB;
-use crate::marker::{self, Phase};
 use uuid::Uuid;
+
+use crate::disk::{Disk, DiskError};
+use crate::layout::{MIB, Role};
+use crate::marker::{self, Phase};
+use crate::table;
+
+use area::Area;
+use partitions::Entry;
+use signatures::{Finding, Kind};
+
+mod area;
+mod partitions;
+mod signatures;
+
+/// The volume label of a medium that a Deploy Shim boots from.
+pub const SHIM_LABEL: &str = "SMECHVISOR_SHIM";
+
+/// A person reads about so many partitions; the others are counted.
+const TOLD: usize = 8;
 
 /// What a disk holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,227 +85,226 @@ impl fmt::Display for State {
     }
 }
 
-/// Where a signature stands.
-enum Place {
-    /// Bytes from the start of the disk.
-    Start(u64),
-    /// Bytes before the end of the disk.
-    End(u64),
-    /// At one of several offsets from the start: first, step, count.
-    Every(u64, u64, u64),
-}
-
-/// One row: a name for a person, where, and the bytes that prove it.
-struct Signature {
-    name: &'static str,
-    place: Place,
-    magic: &'static [u8],
-}
-
-const fn at(name: &'static str, offset: u64, magic: &'static [u8]) -> Signature {
-    Signature {
-        name,
-        place: Place::Start(offset),
-        magic,
-    }
-}
-
-const GPT_NAME: &str = "GPT partition table";
-
-/// Offsets from the on-disk format of each; most are also listed in libblkid(3)'s probes.
-const SIGNATURES: &[Signature] = &[
-    at(GPT_NAME, 512, b"EFI PART"),
-    at(GPT_NAME, 4096, b"EFI PART"),
-    Signature {
-        name: GPT_NAME,
-        place: Place::End(512),
-        magic: b"EFI PART",
-    },
-    Signature {
-        name: GPT_NAME,
-        place: Place::End(4096),
-        magic: b"EFI PART",
-    },
-    at("ext2/3/4", 1024 + 56, &[0x53, 0xEF]),
-    at("XFS", 0, b"XFSB"),
-    at("btrfs", 65536 + 64, b"_BHRfS_M"),
-    at("F2FS", 1024, &[0x10, 0x20, 0xF5, 0xF2]),
-    at("LUKS", 0, b"LUKS\xBA\xBE"),
-    Signature {
-        name: "LVM",
-        place: Place::Every(0, 512, 4),
-        magic: b"LABELONE",
-    },
-    // The uberblock ring of the first label: 128 slots of 1 KiB from 128 KiB on, in either byte order.
-    Signature {
-        name: "ZFS",
-        place: Place::Every(131_072, 1024, 128),
-        magic: &[0x0C, 0xB1, 0xBA, 0, 0, 0, 0, 0],
-    },
-    Signature {
-        name: "ZFS",
-        place: Place::Every(131_072, 1024, 128),
-        magic: &[0, 0, 0, 0, 0, 0xBA, 0xB1, 0x0C],
-    },
-    // md superblocks: 1.1 at the start, 1.2 at 4 KiB, 1.0 and 0.90 near the end on a 4 KiB boundary.
-    at("md RAID", 0, MD_MAGIC),
-    at("md RAID", 4096, MD_MAGIC),
-    at(
-        "bcache",
-        4096 + 24,
-        &[0xC6, 0x85, 0x73, 0xF6, 0x4E, 0x1A, 0x45, 0xCA],
-    ),
-    // One page minus ten bytes, for the page sizes Linux has.
-    at("swap", 4096 - 10, b"SWAPSPACE2"),
-    at("swap", 8192 - 10, b"SWAPSPACE2"),
-    at("swap", 16384 - 10, b"SWAPSPACE2"),
-    at("swap", 65536 - 10, b"SWAPSPACE2"),
-    at("FAT", 82, b"FAT32   "),
-    at("FAT", 54, b"FAT16   "),
-    at("FAT", 54, b"FAT12   "),
-    at("exFAT", 3, b"EXFAT   "),
-    at("NTFS", 3, b"NTFS    "),
-    at("ISO 9660", 32769, b"CD001"),
-];
-
-/// Names above that are more than they show.
-const PROTECTED: [&str; 5] = ["LUKS", "LVM", "ZFS", "md RAID", "bcache"];
-
-const MD_MAGIC: &[u8] = &[0xFC, 0x4E, 0x2B, 0xA9];
-
-/// The two ends of a disk, as read.
-struct Ends {
-    first: Vec<u8>,
-    last: Vec<u8>,
-    disk_bytes: u64,
-}
-
-impl Ends {
-    fn read(disk: &mut dyn Disk) -> Result<Self, DiskError> {
-        let disk_bytes = disk.size_bytes();
-        let len_bytes = disk_bytes.min(MIB);
-        let len = usize::try_from(len_bytes).unwrap_or(0);
-        let mut first = vec![0; len];
-        let mut last = vec![0; len];
-        disk.read_at(0, &mut first)?;
-        disk.read_at(disk_bytes.saturating_sub(len_bytes), &mut last)?;
-        Ok(Self {
-            first,
-            last,
-            disk_bytes,
-        })
-    }
-
-    fn has(&self, signature: &Signature) -> bool {
-        let magic = signature.magic;
-        match signature.place {
-            Place::Start(offset) => stands_at(&self.first, offset, magic),
-            Place::End(before) => {
-                let len = self.last.len() as u64;
-                before <= len && stands_at(&self.last, len - before, magic)
-            }
-            Place::Every(first, step, count) => {
-                (0..count).any(|n| stands_at(&self.first, first + n * step, magic))
-            }
-        }
-    }
-
-    /// md 0.90: the last whole 64 KiB block before the last; md 1.0: 8 KiB before the end, on a 4 KiB boundary.
-    fn has_md_at_end(&self) -> bool {
-        let base = self.disk_bytes.saturating_sub(self.last.len() as u64);
-        let old = (self.disk_bytes & !0xFFFF).saturating_sub(0x10000);
-        let new = self.disk_bytes.saturating_sub(8192) & !0xFFF;
-        [old, new]
-            .into_iter()
-            .filter_map(|offset| offset.checked_sub(base))
-            .any(|offset| stands_at(&self.last, offset, MD_MAGIC))
-    }
-
-    /// A boot sector with at least one partition entry in use: MBR, or the protective one of a GPT.
-    fn has_mbr(&self) -> bool {
-        let types = [450, 466, 482, 498];
-        stands_at(&self.first, 510, &[0x55, 0xAA])
-            && types
-                .iter()
-                .any(|&offset| self.first.get(offset).is_some_and(|&kind| kind != 0))
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<&'static str> = Vec::new();
-        for signature in SIGNATURES {
-            if self.has(signature) && !names.contains(&signature.name) {
-                names.push(signature.name);
-            }
-        }
-        if self.has_md_at_end() && !names.contains(&"md RAID") {
-            names.push("md RAID");
-        }
-        // A FAT or NTFS boot sector ends in 55AA too, and its code may lie where partition entries would.
-        if names.is_empty() && self.has_mbr() {
-            names.push("MBR partition table");
-        }
-        names
-    }
-
-    /// The first byte that is not zero, from the start of the disk.
-    fn first_used(&self) -> Option<u64> {
-        // Page by page first: a comparison of slices is many times faster than a search for a byte.
-        let used = |bytes: &[u8]| {
-            let zeros = [0; 4096];
-            let page = bytes
-                .chunks(zeros.len())
-                .position(|page| !zeros.starts_with(page))?;
-            let start = page.saturating_mul(zeros.len());
-            let within = bytes.get(start..)?.iter().position(|&byte| byte != 0)?;
-            Some(start.saturating_add(within) as u64)
-        };
-        let base = self.disk_bytes.saturating_sub(self.last.len() as u64);
-        used(&self.first).or_else(|| used(&self.last).map(|at| base + at))
-    }
-}
-
-fn stands_at(bytes: &[u8], offset: u64, magic: &[u8]) -> bool {
-    usize::try_from(offset)
-        .ok()
-        .and_then(|offset| bytes.get(offset..))
-        .is_some_and(|rest| rest.starts_with(magic))
-}
-
-/// Looks at a disk.
+/// Looks at a disk. How much is read depends on the number of partitions alone, of which there are at most 128.
 ///
 /// # Errors
-/// One of its ends could not be read.
+/// Something could not be read.
 pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
-    let ends = Ends::read(disk)?;
-    let Some(first_used) = ends.first_used() else {
-        return Ok(State::Blank);
-    };
-    let names = ends.names();
+    let whole = Area::whole(disk)?;
+    let mut findings = signatures::look(&whole);
+    let has_gpt = findings
+        .iter()
+        .any(|finding| finding.name == signatures::GPT);
     // Our own half-written commit leaves GPTs behind the marker; any other signature came later, from somebody else.
-    let is_ours = match marker::phase_of(&ends.first) {
+    let is_ours = match marker::phase_of(whole.head()) {
         Some(Phase::Wiping) => true,
-        Some(Phase::Writing) => names.iter().all(|&name| name == GPT_NAME),
+        Some(Phase::Writing) => findings
+            .iter()
+            .all(|finding| finding.name == signatures::GPT),
         None => false,
     };
     if is_ours {
         return Ok(State::Interrupted);
     }
-    let what = if names.is_empty() {
-        format!("unknown data at byte {first_used}")
+    let entries = if has_gpt {
+        partitions::gpt(disk, &whole)?
+    } else if partitions::is_mbr(&whole) {
+        findings.push(Finding {
+            name: signatures::MBR,
+            kind: Kind::Table,
+        });
+        partitions::mbr(disk, &whole)?
     } else {
-        names.join(", ")
+        Vec::new()
     };
-    let protected: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| PROTECTED.contains(name))
-        .collect();
-    let protected = (!protected.is_empty()).then(|| protected.join(", "));
+    let mut volumes = Vec::new();
+    for entry in entries.iter().take(partitions::LOOKED_AT) {
+        volumes.push(Volume::look(disk, entry)?);
+    }
+    let is_lost = findings.is_empty();
+    if is_lost {
+        findings.extend(lost(disk)?);
+    }
+    let first_used = whole.first_used();
+    if findings.is_empty() && first_used.is_none() {
+        return Ok(State::Blank);
+    }
+    if let Some(installed) = installed(disk, &whole, &findings, &volumes) {
+        return Ok(installed);
+    }
+    let told = Told {
+        findings: &findings,
+        is_lost,
+        volumes: &volumes,
+        skipped: entries.len().saturating_sub(volumes.len()),
+        first_used: first_used.unwrap_or(0),
+    };
     Ok(State::Occupied {
-        what,
-        protected,
-        is_shim_medium: false,
+        what: told.what(),
+        protected: told.protected(),
+        is_shim_medium: is_shim_medium(&whole)
+            || volumes.iter().any(|volume| volume.is_shim_medium),
     })
+}
+
+/// A partition and what is in it.
+struct Volume<'e> {
+    entry: &'e Entry,
+    findings: Vec<Finding>,
+    is_empty: bool,
+    is_shim_medium: bool,
+}
+
+impl<'e> Volume<'e> {
+    fn look(disk: &mut dyn Disk, entry: &'e Entry) -> Result<Self, DiskError> {
+        let area = Area::part(disk, entry.start, entry.len_bytes)?;
+        let mut findings = signatures::look(&area);
+        let declared = entry.declared();
+        findings.extend(declared.filter(|finding| !findings.contains(finding)));
+        Ok(Self {
+            entry,
+            findings,
+            is_empty: area.first_used().is_none(),
+            is_shim_medium: is_shim_medium(&area)
+                || entry.gpt.as_ref().is_some_and(|gpt| gpt.name == SHIM_LABEL),
+        })
+    }
+
+    fn what(&self) -> String {
+        match (self.findings.as_slice(), self.is_empty) {
+            ([], true) => "empty".to_owned(),
+            ([], false) => "unknown data".to_owned(),
+            (findings, _) => names(findings),
+        }
+    }
+}
+
+fn names(findings: &[Finding]) -> String {
+    let names: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
+    names.join(", ")
+}
+
+/// A table that was erased takes nothing with it but itself: what it described begins at 1 MiB on nearly every disk that was
+/// partitioned in this century, behind a first MiB of zeros.
+fn lost(disk: &mut dyn Disk) -> Result<Vec<Finding>, DiskError> {
+    match disk.size_bytes().checked_sub(MIB) {
+        Some(rest) if rest > 0 => Ok(signatures::look(&Area::part(disk, MIB, rest)?)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The label in the primary volume descriptor (ECMA-119 8.4.7), padded with spaces.
+fn is_shim_medium(area: &Area) -> bool {
+    let descriptor = u64::from(signatures::ISO_AT);
+    area.stands_at(descriptor + 1, b"CD001")
+        && area
+            .get(descriptor + 40, 32)
+            .is_some_and(|label| label.trim_ascii_end() == SHIM_LABEL.as_bytes())
+}
+
+/// Exactly our partitions, by number, type and name, each with what we put there, and nothing on the disk that is not ours.
+fn installed(
+    disk: &dyn Disk,
+    whole: &Area,
+    findings: &[Finding],
+    volumes: &[Volume<'_>],
+) -> Option<State> {
+    let is_bootable = partitions::is_protective(whole)
+        && whole.stands_at(disk.sector_size().bytes(), b"EFI PART")
+        && findings
+            .iter()
+            .all(|finding| finding.name == signatures::GPT);
+    if !is_bootable {
+        return None;
+    }
+    let (mut esp, mut root, mut gap) = (None, None, None);
+    for volume in volumes {
+        let gpt = volume.entry.gpt.as_ref()?;
+        let slot = Slot {
+            number: volume.entry.number,
+            first_lba: gpt.first_lba,
+            sectors: gpt.sectors,
+            guid: gpt.guid,
+        };
+        let role = table::role_of(gpt.kind, &gpt.name)?;
+        let (number, expected, place) = match role {
+            Role::Esp => (1, signatures::FAT, Some(&mut esp)),
+            Role::Swap => (2, signatures::SWAP, None),
+            Role::Root => (3, signatures::EXT, Some(&mut root)),
+            Role::BiosBoot => (4, "", Some(&mut gap)),
+        };
+        let holds = names(&volume.findings);
+        if slot.number != number || role != Role::BiosBoot && holds != expected {
+            return None;
+        }
+        if let Some(place) = place {
+            *place = Some(slot);
+        }
+    }
+    gap?;
+    Some(State::Installed {
+        esp: esp?,
+        root: root?,
+    })
+}
+
+/// What a person is told of an occupied disk.
+struct Told<'a> {
+    findings: &'a [Finding],
+    /// They stand where the first partition began.
+    is_lost: bool,
+    volumes: &'a [Volume<'a>],
+    /// Partitions that were not looked at.
+    skipped: usize,
+    first_used: u64,
+}
+
+impl Told<'_> {
+    /// `md RAID, GPT partition table (1: FAT, 2: LUKS)`.
+    fn what(&self) -> String {
+        if self.findings.is_empty() {
+            return format!("unknown data at byte {}", self.first_used);
+        }
+        let mut text = names(self.findings);
+        if self.is_lost {
+            text.push_str(" in a partition that no table lists any more");
+        }
+        let mut parts: Vec<String> = self
+            .volumes
+            .iter()
+            .take(TOLD)
+            .map(|volume| format!("{}: {}", volume.entry.number, volume.what()))
+            .collect();
+        let more = self.volumes.len().saturating_sub(TOLD) + self.skipped;
+        if more > 0 {
+            parts.push(format!("{more} more"));
+        }
+        if !parts.is_empty() {
+            text.push_str(&format!(" ({})", parts.join(", ")));
+        }
+        text
+    }
+
+    /// `LVM, LUKS in partition 2`.
+    fn protected(&self) -> Option<String> {
+        let of = |findings: &[Finding]| {
+            let protected = findings
+                .iter()
+                .filter(|finding| finding.kind == Kind::Protected);
+            let protected: Vec<Finding> = protected.copied().collect();
+            (!protected.is_empty()).then(|| names(&protected))
+        };
+        let mut parts: Vec<String> = of(self.findings).into_iter().collect();
+        let inside = self.volumes.iter().filter_map(|volume| {
+            let names = of(&volume.findings)?;
+            Some(format!("{names} in partition {}", volume.entry.number))
+        });
+        parts.extend(inside.take(TOLD));
+        if self.skipped > 0 {
+            parts.push(format!("{} partitions not looked at", self.skipped));
+        }
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use gpt::header::{Header, HeaderBuilder, HeaderError};
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types;
 use thiserror::Error;
+use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::SectorSize;
@@ -130,12 +131,7 @@ fn write_entry(
     table: &Header,
     block: LogicalBlockSize,
 ) -> io::Result<()> {
-    let (part_type_guid, name) = match partition.role {
-        Role::Esp => (partition_types::EFI, "EFI system"),
-        Role::Swap => (partition_types::LINUX_SWAP, "swap"),
-        Role::Root => (partition_types::LINUX_ROOT_X64, "root"),
-        Role::BiosBoot => (partition_types::BIOS, "BIOS boot"),
-    };
+    let (part_type_guid, name) = labels(partition.role);
     let entry = gpt::partition::Partition {
         part_type_guid,
         part_guid: partition.guid,
@@ -149,6 +145,26 @@ fn write_entry(
     };
     let index = u64::from(partition.number).saturating_sub(1);
     entry.write_to_device(ends, index, table.part_start, block, table.part_size)
+}
+
+/// Type and name. The names are what an installed disk is known by: no other tool makes these.
+const fn labels(role: Role) -> (partition_types::Type, &'static str) {
+    match role {
+        Role::Esp => (partition_types::EFI, "smechvisor-esp"),
+        Role::Swap => (partition_types::LINUX_SWAP, "smechvisor-swap"),
+        Role::Root => (partition_types::LINUX_ROOT_X64, "smechvisor-root"),
+        Role::BiosBoot => (partition_types::BIOS, "smechvisor-bios"),
+    }
+}
+
+/// The role of an entry that [`build`] has made; `None` for everybody else's.
+pub(crate) fn role_of(kind: Uuid, name: &str) -> Option<Role> {
+    [Role::Esp, Role::Swap, Role::Root, Role::BiosBoot]
+        .into_iter()
+        .find(|&role| {
+            let (own_kind, own_name) = labels(role);
+            own_kind.guid == kind && own_name == name
+        })
 }
 
 /// One entry of type EE over the whole disk, or as much of it as 32 bits of sectors can say (UEFI 2.10 5.2.3).

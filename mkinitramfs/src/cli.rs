@@ -4,6 +4,7 @@
 pub mod image;
 pub mod iso;
 mod parts;
+pub mod uki;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ usage: mkinitramfs COMMAND ...
 
   image   packs init, mke2fs and what is baked in beside them into an initramfs
   iso     makes of kernel and initramfs an image for CDs and USB sticks, BIOS and UEFI
+  uki     makes of them one program that UEFI starts: from a disk, over HTTP
 
 The same input gives the same bytes. `mkinitramfs COMMAND --help` tells more.
 
@@ -31,6 +33,8 @@ enum Command {
     Image(image::Image),
     /// `iso`.
     Iso(iso::Iso),
+    /// `uki`.
+    Uki(uki::Uki),
 }
 
 /// Does what the arguments behind the program's name ask for.
@@ -50,6 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Image(image) => image.make().map_err(Into::into),
         Command::Iso(iso) => iso.make().map_err(Into::into),
+        Command::Uki(uki) => uki.make().map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +72,7 @@ fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
         Some(Arg::Value(word)) => match word.to_str() {
             Some(image::COMMAND) => Ok(command(image::parse(parser)?, Command::Image, image::HELP)),
             Some(iso::COMMAND) => Ok(command(iso::parse(parser)?, Command::Iso, iso::HELP)),
+            Some(uki::COMMAND) => Ok(command(uki::parse(parser)?, Command::Uki, uki::HELP)),
             _ => Err(format!("unknown command {word:?}").into()),
         },
         Some(other) => Err(other.unexpected()),
@@ -98,7 +104,7 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, HELP, chain, image, iso, parse};
+    use super::{Command, HELP, chain, image, iso, parse, uki};
     use lexopt::Parser;
 
     fn read(line: &str) -> Result<Command, String> {
@@ -112,6 +118,7 @@ mod tests {
             ("--help", HELP),
             ("image -h", image::HELP),
             ("iso --help", iso::HELP),
+            ("uki -h", uki::HELP),
         ] {
             assert!(
                 matches!(read(line), Ok(Command::Help(text)) if text == expected),
@@ -137,6 +144,8 @@ mod tests {
             ("iso --init i", "--init"),
             ("iso --timeout soon", "soon"),
             ("iso --timeout 86401", "86401"),
+            ("uki --kernel k --initramfs i", "-o OUT"),
+            ("uki --timeout 3", "--timeout"),
         ] {
             let text = read(line).err().expect(line);
             assert!(text.contains(word), "{line}: {text}");

@@ -17,3 +17,4 @@ pub mod scratch;
 pub mod shim;
 pub mod tool;
 pub mod tree;
+pub mod uki;

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use sys::packet::Geometry;
+use sys::packet::Queue;
 
 /// How a station is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Memory that the machine has to give, in bytes. Ring and window follow from it: see [`Config::geometry`] and
+    /// Memory that the machine has to give, in bytes. Queue and window follow from it: see [`Config::queue`] and
     /// [`Config::window_bytes`].
     pub memory_bytes: u64,
     /// Where addresses come from.
@@ -68,27 +68,26 @@ impl Default for Config {
 const MIB: u64 = 1 << 20;
 
 impl Config {
-    /// The receive ring of each interface that has a link. Its memory cannot be swapped:
+    /// What may wait on each interface that has a link:
     ///
-    /// | memory | ring, in blocks of 256 KiB | window |
-    /// | --- | --- | --- |
-    /// | below 128 MiB | 1.5 MiB | 1 MiB |
-    /// | below 512 MiB | 3 MiB | 2 MiB |
-    /// | otherwise | 8 MiB | 4 MiB |
+    /// | memory | in the kernel | taken at once | window |
+    /// | --- | --- | --- | --- |
+    /// | below 128 MiB | 4 MiB | 16 frames | 1 MiB |
+    /// | below 512 MiB | 8 MiB | 32 frames | 2 MiB |
+    /// | otherwise | 16 MiB | 64 frames | 4 MiB |
     ///
-    /// The ring holds more than the window, so a sender cannot overrun it while nobody looks: only three frames of 64 KiB fit
-    /// into a block, and a block handed over early stays partly empty.
+    /// The kernel counts a frame with its buffer, for a short one up to three times its bytes: four windows hold what a
+    /// sender can have on its way while nobody looks. It is taken from the machine only while frames wait.
     #[must_use]
-    pub const fn geometry(&self) -> Geometry {
-        let blocks = match self.memory_bytes {
-            0..SMALL => 6,
-            SMALL..MEDIUM => 12,
-            _ => 32,
+    pub const fn queue(&self) -> Queue {
+        let (kernel_mib, frames) = match self.memory_bytes {
+            0..SMALL => (4, 16),
+            SMALL..MEDIUM => (8, 32),
+            _ => (16, 64),
         };
-        Geometry {
-            block_bytes: 256 << 10,
-            blocks,
-            retire_ms: RETIRE_MS,
+        Queue {
+            kernel_bytes: kernel_mib << 20,
+            frames,
         }
     }
 
@@ -113,8 +112,3 @@ impl Config {
 
 const SMALL: u64 = 128 * MIB;
 const MEDIUM: u64 = 512 * MIB;
-
-/// A block that is not full is handed over after this time. It bounds the delay of the handshake and of the last bytes before
-/// a pause; a fast stream fills its blocks sooner. With 1 ms, a reader that was not scheduled for 8 ms lost frames: the ring
-/// was full of blocks that were nearly empty.
-const RETIRE_MS: u32 = 4;

@@ -13,7 +13,7 @@ use smoltcp::time::{Duration, Instant};
 use crate::engine::Engine;
 use crate::ports::Ports;
 
-/// How long callers may stay away before the caretaker takes over. The ring holds what arrives meanwhile, and a sender begins
+/// How long callers may stay away before the caretaker takes over. The kernel holds what arrives meanwhile, and a sender begins
 /// to repeat itself after 200 ms.
 const ABSENCE: StdDuration = StdDuration::from_millis(50);
 

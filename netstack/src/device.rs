@@ -1,4 +1,4 @@
-//! A packet ring as smoltcp's `Device`: each frame is parsed where the kernel put it.
+//! A packet socket as smoltcp's `Device`: each frame is parsed where the kernel put it.
 //!
 //! In: frames of up to 64 KiB, merged by GRO or by the hypervisor. Out: frames of at most the MTU. A frame whose checksum nobody
 //! vouches for is verified here, so that smoltcp need not look again; what is refused is counted and looks like an empty frame.
@@ -10,7 +10,7 @@ use smoltcp::wire::{
     UdpPacket,
 };
 use sys::packet::{Outgoing, PacketSocket};
-use sys::packet_ring::{Checksum, Frame};
+use sys::packet_queue::{Checksum, Frame};
 
 /// The smallest IPv4 MTU (RFC 791 3.2 asks for 576 at the receiver), and the largest that real Ethernet knows.
 const MTU_RANGE: (u32, u32) = (576, 9216);
@@ -22,7 +22,7 @@ const VLAN_IDENTIFIER: u16 = 0x0fff;
 
 /// One Ethernet port.
 #[derive(Debug)]
-pub struct RingDevice {
+pub struct PacketDevice {
     socket: PacketSocket,
     max_frame_bytes: usize,
     /// The network whose tag our frames have, both ways.
@@ -38,7 +38,7 @@ struct FrameCounts {
     unsent: u64,
 }
 
-impl RingDevice {
+impl PacketDevice {
     pub(crate) fn new(socket: PacketSocket, mtu: u32, vlan: Option<u16>) -> Self {
         let mtu = mtu.clamp(MTU_RANGE.0, MTU_RANGE.1) as usize;
         Self {
@@ -51,11 +51,11 @@ impl RingDevice {
     }
 }
 
-impl Drop for RingDevice {
+impl Drop for PacketDevice {
     fn drop(&mut self) {
         let counts = self.socket.outgoing.counts().unwrap_or_default();
         log::debug!(
-            "network: port closed received={} ring_full={} refused={} unsent={}",
+            "network: port closed received={} queue_full={} refused={} unsent={}",
             counts.frames,
             counts.dropped,
             self.counts.refused,
@@ -64,29 +64,29 @@ impl Drop for RingDevice {
     }
 }
 
-impl phy::Device for RingDevice {
-    type RxToken<'a> = RingRx<'a>;
-    type TxToken<'a> = RingTx<'a>;
+impl phy::Device for PacketDevice {
+    type RxToken<'a> = PacketRx<'a>;
+    type TxToken<'a> = PacketTx<'a>;
 
-    fn receive(&mut self, _now: Instant) -> Option<(RingRx<'_>, RingTx<'_>)> {
-        let frame = self.socket.ring.next_frame()?;
+    fn receive(&mut self, _now: Instant) -> Option<(PacketRx<'_>, PacketTx<'_>)> {
+        let frame = self.socket.incoming.next_frame()?;
         let bytes = if is_acceptable(&frame, self.vlan) {
             frame.bytes
         } else {
             self.counts.refused = self.counts.refused.saturating_add(1);
             &[]
         };
-        let tx = RingTx {
+        let tx = PacketTx {
             socket: &self.socket.outgoing,
             vlan: self.vlan,
             frame: &mut self.outgoing,
             counts: &mut self.counts,
         };
-        Some((RingRx { bytes }, tx))
+        Some((PacketRx { bytes }, tx))
     }
 
-    fn transmit(&mut self, _now: Instant) -> Option<RingTx<'_>> {
-        Some(RingTx {
+    fn transmit(&mut self, _now: Instant) -> Option<PacketTx<'_>> {
+        Some(PacketTx {
             socket: &self.socket.outgoing,
             vlan: self.vlan,
             frame: &mut self.outgoing,
@@ -105,13 +105,13 @@ impl phy::Device for RingDevice {
     }
 }
 
-/// A received frame in the ring.
+/// A received frame in its buffer.
 #[derive(Debug)]
-pub struct RingRx<'a> {
+pub struct PacketRx<'a> {
     bytes: &'a [u8],
 }
 
-impl phy::RxToken for RingRx<'_> {
+impl phy::RxToken for PacketRx<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         f(self.bytes)
     }
@@ -119,14 +119,14 @@ impl phy::RxToken for RingRx<'_> {
 
 /// The right to send one frame.
 #[derive(Debug)]
-pub struct RingTx<'a> {
+pub struct PacketTx<'a> {
     socket: &'a Outgoing,
     vlan: Option<u16>,
     frame: &'a mut Vec<u8>,
     counts: &'a mut FrameCounts,
 }
 
-impl phy::TxToken for RingTx<'_> {
+impl phy::TxToken for PacketTx<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         self.frame.clear();
         self.frame.resize(len, 0);
@@ -206,7 +206,7 @@ fn has_valid_checksum(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{has_valid_checksum, is_acceptable, tag};
-    use sys::packet_ring::{Checksum, Frame};
+    use sys::packet_queue::{Checksum, Frame};
 
     /// A UDP datagram of 4 bytes from 10.0.0.1:9 to 10.0.0.2:9, checksums computed by hand.
     const DATAGRAM: [u8; 46] = [

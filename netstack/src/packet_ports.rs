@@ -1,20 +1,23 @@
-//! The real ports: interfaces found and watched over rtnetlink, a packet ring for each that has a link, time and sleep from
+//! The real ports: interfaces found and watched over rtnetlink, a packet socket for each that has a link, time and sleep from
 //! the kernel.
 
 use std::io;
 use std::net::Ipv6Addr;
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
-use smoltcp::time::Instant;
+use smoltcp::time::{Duration, Instant};
 use sys::netdev::{Link, LinkChange, LinkMonitor};
-use sys::packet::{Geometry, Membership, PacketSocket};
+use sys::packet::{Membership, PacketSocket, Queue};
 
 use crate::config::Config;
-use crate::device::RingDevice;
+use crate::device::PacketDevice;
 use crate::ndp;
 use crate::ports::{PortChange, Ports, Wait};
 
@@ -23,12 +26,20 @@ const LINKS: u64 = 0;
 const WAKE: u64 = 1;
 const FRAMES: u64 = 2;
 
+/// Putting a processor to sleep and waking it takes a good part of this, and the sender's time too: where the last frames came
+/// sooner, the next are watched for so long before we sleep. A stream whose sender is slower than that lets us sleep at once.
+const WATCHFUL: Duration = Duration::from_micros(100);
+
 /// The interfaces of the network namespace it was opened in.
 #[derive(Debug)]
 pub struct PacketPorts {
+    /// There is a processor to spare while we watch.
+    may_watch: bool,
+    /// The last wait ended within [`WATCHFUL`].
+    is_brisk: AtomicBool,
     epoll: OwnedFd,
     woken: OwnedFd,
-    geometry: Geometry,
+    queue: Queue,
     vlan: Option<u16>,
     mtu: Option<u16>,
     /// The IPv6 address that a person chose: neighbours ask for it in a group of its own.
@@ -51,9 +62,9 @@ struct Known {
     was_brought_up: bool,
     /// It was given the MTU that is wanted, or was asked to take it.
     is_sized: bool,
-    /// It has a ring, or was refused one.
+    /// It has a packet socket, or was refused one.
     is_open: bool,
-    /// Another handle of the ring's socket.
+    /// Another handle of that socket.
     socket: Option<OwnedFd>,
 }
 
@@ -70,10 +81,13 @@ impl PacketPorts {
             is_due: true,
             known: Vec::new(),
         });
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
+            may_watch: processors > 1,
+            is_brisk: AtomicBool::new(false),
             epoll,
             woken,
-            geometry: config.geometry(),
+            queue: config.queue(),
             vlan: config.vlan,
             mtu: config.mtu,
             chosen: config.addressing.ipv6.map(|chosen| chosen.address),
@@ -86,7 +100,7 @@ impl PacketPorts {
     }
 
     /// What a change of an interface means to the station, if anything.
-    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<RingDevice>> {
+    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<PacketDevice>> {
         let link = match change {
             LinkChange::Gone { index } => {
                 let was_open = watch
@@ -160,8 +174,8 @@ impl PacketPorts {
         })
     }
 
-    fn open_device(&self, link: &Link) -> io::Result<(RingDevice, OwnedFd)> {
-        let socket = PacketSocket::open(link.index, self.geometry)?;
+    fn open_device(&self, link: &Link) -> io::Result<(PacketDevice, OwnedFd)> {
+        let socket = PacketSocket::open(link.index, self.queue)?;
         for membership in self.memberships(link.mac) {
             socket.outgoing.join(link.index, membership)?;
         }
@@ -176,7 +190,7 @@ impl PacketPorts {
         let mtu = self
             .mtu
             .map_or(link.mtu, |mtu| link.mtu.min(u32::from(mtu)));
-        Ok((RingDevice::new(socket, mtu, self.vlan), handle))
+        Ok((PacketDevice::new(socket, mtu, self.vlan), handle))
     }
 
     /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those in which our addresses are
@@ -190,6 +204,19 @@ impl PacketPorts {
         let groups = groups.chain([ndp::ALL_NODES]).map(ndp::group_mac);
         let everything = self.vlan.map(|_| Membership::Everything);
         groups.map(Membership::Group).chain(everything)
+    }
+
+    /// How many events there are, at the latest after `at_most`.
+    fn look(&self, events: &mut [epoll::Event], at_most: Option<Duration>) -> usize {
+        let at_most = at_most.map(|wait| {
+            let micros = i64::try_from(wait.total_micros()).unwrap_or(i64::MAX);
+            Timespec {
+                tv_sec: micros / 1_000_000,
+                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
+            }
+        });
+        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
+        epoll::wait(&self.epoll, events, at_most.as_ref()).unwrap_or(0)
     }
 
     /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
@@ -217,20 +244,27 @@ impl Wait for PacketPorts {
     }
 
     fn wait(&self, until: Option<Instant>) {
-        let now = self.now();
-        let timeout = until.map(|until| {
-            let micros = (until.total_micros().saturating_sub(now.total_micros())).max(0);
-            Timespec {
-                tv_sec: micros / 1_000_000,
-                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
-            }
-        });
+        let began = self.now();
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(FRAMES),
         }; 8];
-        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
-        let count = epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()).unwrap_or(0);
+        let mut count = 0;
+        if self.may_watch && self.is_brisk.load(Ordering::Relaxed) {
+            let watched_until = until.map_or(began + WATCHFUL, |until| until.min(began + WATCHFUL));
+            while count == 0 && self.now() < watched_until {
+                count = self.look(&mut events, Some(Duration::ZERO));
+                // A decoder that waits for this processor goes first.
+                thread::yield_now();
+            }
+        }
+        if count == 0 {
+            let now = self.now();
+            // `Instant - Instant` is never negative.
+            count = self.look(&mut events, until.map(|until| until - until.min(now)));
+        }
+        let is_brisk = count > 0 && self.now() < began + WATCHFUL;
+        self.is_brisk.store(is_brisk, Ordering::Relaxed);
         for event in events.iter().take(count) {
             let flags = event.flags;
             match event.data.u64() {
@@ -252,9 +286,9 @@ impl Wait for PacketPorts {
 }
 
 impl Ports for PacketPorts {
-    type Device = RingDevice;
+    type Device = PacketDevice;
 
-    fn changes(&self) -> Vec<PortChange<RingDevice>> {
+    fn changes(&self) -> Vec<PortChange<PacketDevice>> {
         self.with_watch(|watch| {
             let mut changes = Vec::new();
             while watch.is_due {

@@ -1,7 +1,7 @@
 //! A simulated Ethernet segment for host tests: frames are lost, delayed, reordered and doubled by a seeded random number, and
 //! time passes only while a station waits. Same seed, same run.
 //!
-//! In: a [`Link`] and peers. Out: [`SimPorts`], over which a [`crate::Station`] runs the very code that runs over packet rings.
+//! In: a [`Link`] and peers. Out: [`SimPorts`], over which a [`crate::Station`] runs the very code that runs over packet sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

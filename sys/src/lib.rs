@@ -7,5 +7,5 @@ pub mod kexec;
 pub mod loopdev;
 pub mod netdev;
 pub mod packet;
-pub mod packet_ring;
+pub mod packet_queue;
 pub mod signals;

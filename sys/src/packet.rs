@@ -1,6 +1,6 @@
-//! One Ethernet interface as a stream of frames: an AF_PACKET socket with a memory-mapped TPACKET_V3 receive ring.
+//! One Ethernet interface as a stream of frames: an AF_PACKET socket.
 //!
-//! In: an interface's number and the ring's geometry. Out: received frames, borrowed from the ring ([`crate::packet_ring`]), each with what
+//! In: an interface's number and how much may wait for us. Out: received frames ([`crate::packet_queue`]), each with what
 //! the kernel knows of its checksums; frames to send go out by `send(2)`. Only ARP and IP arrive (a classic BPF filter), nothing
 //! that is for another machine, and nothing that this machine sent itself. See packet(7) and `linux/if_packet.h`.
 
@@ -9,16 +9,12 @@ use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use libc::{
-    packet_mreq, sock_filter, sock_fprog, sockaddr_ll, socklen_t, tpacket_req3, tpacket_stats_v3,
-};
+use libc::{packet_mreq, sock_filter, sock_fprog, sockaddr_ll, socklen_t, tpacket_stats};
 use rustix::net::SendFlags;
 
-use crate::packet_ring::{Blocks, Ring};
+use crate::packet_queue::Incoming;
 
-const _: () = assert!(size_of::<tpacket_req3>() == 28);
-const _: () = assert!(offset_of!(tpacket_req3, tp_retire_blk_tov) == 16);
-const _: () = assert!(size_of::<tpacket_stats_v3>() == 12);
+const _: () = assert!(size_of::<tpacket_stats>() == 8);
 const _: () = assert!(size_of::<sockaddr_ll>() == 20);
 const _: () = assert!(offset_of!(sockaddr_ll, sll_ifindex) == 4);
 const _: () = assert!(size_of::<sock_filter>() == 8);
@@ -27,24 +23,13 @@ const _: () = assert!(size_of::<packet_mreq>() == 16);
 /// Any protocol, taken before VLAN devices and bridges see the frame.
 const ETH_P_ALL: u16 = 0x0003;
 
-/// How a ring is laid out. The kernel fills one block after the other, frames packed as they come, and hands a block over
-/// when it is full or [`Geometry::retire`] old.
+/// What may wait for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// A power of two, at least 128 KiB: one frame of 64 KiB with its header has to fit.
-    pub block_bytes: u32,
-    /// At least 2.
-    pub blocks: u32,
-    /// How long a block that is not full waits before it is handed over, in milliseconds.
-    pub retire_ms: u32,
-}
-
-impl Geometry {
-    /// Memory that the ring takes: unswappable, the kernel's.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        (self.block_bytes as usize).saturating_mul(self.blocks as usize)
-    }
+pub struct Queue {
+    /// In the kernel: as it counts, the memory of a frame with all that is around it. Taken while frames wait, and only then.
+    pub kernel_bytes: u32,
+    /// With us: frames that are taken at once, each with a buffer of its own.
+    pub frames: u16,
 }
 
 /// What was received and lost since the last question.
@@ -52,7 +37,7 @@ impl Geometry {
 pub struct Counts {
     /// Frames that passed the filter, lost ones included.
     pub frames: u32,
-    /// Frames for which the ring had no room.
+    /// Frames for which the queue had no room.
     pub dropped: u32,
 }
 
@@ -69,7 +54,7 @@ pub enum Membership {
 #[derive(Debug)]
 pub struct PacketSocket {
     /// Frames that arrive.
-    pub ring: Ring,
+    pub incoming: Incoming,
     /// Frames that leave.
     pub outgoing: Outgoing,
 }
@@ -78,9 +63,9 @@ impl PacketSocket {
     /// Opens the interface with this number; frames arrive from now on. Needs CAP_NET_RAW.
     ///
     /// # Errors
-    /// The kernel's; `EINVAL` for a geometry it does not accept, `ENOMEM` for one that does not fit.
-    pub fn open(interface: u32, geometry: Geometry) -> io::Result<Self> {
-        // Protocol 0: nothing arrives before the ring and the filter are in place.
+    /// The kernel's.
+    pub fn open(interface: u32, queue: Queue) -> io::Result<Self> {
+        // Protocol 0: nothing arrives before the options and the filter are in place.
         // SAFETY: socket(2) takes no pointer.
         let fd = unsafe {
             libc::socket(
@@ -94,19 +79,16 @@ impl PacketSocket {
         }
         // SAFETY: the descriptor was just returned by socket(2), is open, and nobody else owns it.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        set_option(&socket, libc::SOL_PACKET, libc::PACKET_VERSION, &TPACKET_V3)?;
-        set_option(
-            &socket,
-            libc::SOL_PACKET,
-            libc::PACKET_RX_RING,
-            &request(geometry),
-        )?;
+        set_option(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
         set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
+        // The kernel doubles what it is told (socket(7), SO_RCVBUF).
+        let half = c_int::try_from(queue.kernel_bytes / 2).unwrap_or(c_int::MAX);
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &half)?;
         attach_filter(&socket)?;
-        let blocks = Blocks::map(&socket, geometry.block_bytes, geometry.blocks)?;
         bind(&socket, interface)?;
+        let frames = usize::from(queue.frames);
         Ok(Self {
-            ring: Ring::new(blocks),
+            incoming: Incoming::new(socket.try_clone()?, frames),
             outgoing: Outgoing { socket },
         })
     }
@@ -162,13 +144,12 @@ impl Outgoing {
     /// # Errors
     /// The kernel's.
     pub fn counts(&self) -> io::Result<Counts> {
-        let mut stats = tpacket_stats_v3 {
+        let mut stats = tpacket_stats {
             tp_packets: 0,
             tp_drops: 0,
-            tp_freeze_q_cnt: 0,
         };
-        let mut len = size_of::<tpacket_stats_v3>() as socklen_t;
-        // SAFETY: PACKET_STATISTICS of a V3 socket writes at most `len` bytes, a tpacket_stats_v3 (packet(7)); both outlive the call.
+        let mut len = size_of::<tpacket_stats>() as socklen_t;
+        // SAFETY: PACKET_STATISTICS writes at most `len` bytes, a tpacket_stats (packet(7)); both outlive the call.
         let result = unsafe {
             libc::getsockopt(
                 self.socket.as_raw_fd(),
@@ -186,24 +167,9 @@ impl Outgoing {
     }
 }
 
-const TPACKET_V3: c_int = 2;
 const PACKET_IGNORE_OUTGOING: c_int = 23;
 
-/// The kernel wants a frame size even though V3 packs frames of any length; it only checks that the numbers agree.
-fn request(geometry: Geometry) -> tpacket_req3 {
-    const FRAME_BYTES: u32 = 2048;
-    tpacket_req3 {
-        tp_block_size: geometry.block_bytes,
-        tp_block_nr: geometry.blocks,
-        tp_frame_size: FRAME_BYTES,
-        tp_frame_nr: (geometry.block_bytes / FRAME_BYTES).saturating_mul(geometry.blocks),
-        tp_retire_blk_tov: geometry.retire_ms,
-        tp_sizeof_priv: 0,
-        tp_feature_req_word: 0,
-    }
-}
-
-/// Lets ARP and IP through that may be for us: other people's frames and spanning tree shall not take room in the ring.
+/// Lets ARP and IP through that may be for us: other people's frames and spanning tree shall not take room in the queue.
 fn attach_filter(socket: &OwnedFd) -> io::Result<()> {
     const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
     const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS

@@ -1,4 +1,4 @@
-//! The stack on a simulated segment: the same code as over packet rings, in virtual time.
+//! The stack on a simulated segment: the same code as over packet sockets, in virtual time.
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
