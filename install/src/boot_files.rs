@@ -17,6 +17,7 @@ use crate::grub::{BIOS_SECTOR, BiosBoot, GrubError};
 use crate::kernel::{self, Kernel};
 use crate::layout::{Layout, Role};
 use crate::menu::{self, MenuError};
+use crate::watchdog;
 
 /// Where the package `bootloader-grub` puts its images in the root.
 const GRUB_EFI: &str = "usr/lib/smechvisor/grub/grubx64.efi";
@@ -100,6 +101,8 @@ pub struct BootFiles {
     pub entry: BootEntry,
     /// For LBA 0 and the BIOS boot partition; none on a disk no BIOS can boot.
     pub bios: Option<BiosBoot>,
+    /// Hardware watchdogs that this system takes over ([`watchdog::DRIVERS`]).
+    pub watchdogs: Vec<&'static str>,
 }
 
 /// Fills the ESP from the root.
@@ -133,6 +136,7 @@ pub fn put(
     let bios = bios(boot, core, layout)?;
     let entry = entry_of(root, kernel, layout)?;
     let menu = menu::grub_cfg(&entry)?;
+    let watchdogs = watchdog::taken_over(root, &kernel.version)?;
 
     let mut large = open_large(root, kernel, &entry)?;
     let entry_text = entry.to_string();
@@ -159,7 +163,11 @@ pub fn put(
         // Reading from memory does not fail.
         let _ = esp.write(path, &mut content)?;
     }
-    Ok(BootFiles { entry, bios })
+    Ok(BootFiles {
+        entry,
+        bios,
+        watchdogs,
+    })
 }
 
 /// Checked even where it is not used: a package that boots on one disk boots on the next.

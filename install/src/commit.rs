@@ -7,11 +7,12 @@
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+use crate::boot_files::BootFiles;
 use crate::disk::{Disk, DiskError, SectorSize};
 use crate::entry::BootEntry;
-use crate::grub::BiosBoot;
 use crate::layout::{Layout, MIB, Role};
 use crate::marker::{self, Phase};
+use crate::state::Slot;
 use crate::table::{self, TableError};
 
 /// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by value.
@@ -20,6 +21,7 @@ pub struct Installed {
     layout: Layout,
     entry: BootEntry,
     disk_name: String,
+    watchdogs: Vec<&'static str>,
 }
 
 impl Installed {
@@ -33,6 +35,24 @@ impl Installed {
     #[must_use]
     pub const fn entry(&self) -> &BootEntry {
         &self.entry
+    }
+
+    /// What firmware boots from, as its boot variables name it.
+    #[must_use]
+    pub fn esp(&self) -> Option<Slot> {
+        let partition = self.layout.partition(Role::Esp)?;
+        Some(Slot {
+            number: partition.number,
+            first_lba: partition.first_lba,
+            sectors: partition.sectors,
+            guid: partition.guid,
+        })
+    }
+
+    /// Drivers of the hardware watchdogs that the installed system takes over.
+    #[must_use]
+    pub fn watchdogs(&self) -> &[&'static str] {
+        &self.watchdogs
     }
 
     /// Which disk, as [`Disk::name`] called it.
@@ -108,10 +128,10 @@ fn zero(disk: &mut dyn Disk, from: u64, to: u64) -> Result<(), DiskError> {
 pub fn commit(
     disk: &mut dyn Disk,
     layout: Layout,
-    entry: BootEntry,
-    bios: Option<&BiosBoot>,
+    boot: BootFiles,
 ) -> Result<Installed, CommitError> {
     let disk_name = disk.name().to_owned();
+    let bios = boot.bios.as_ref();
     let tables = table::build(&layout).map_err(|source| CommitError::Table {
         disk: disk_name.clone(),
         source,
@@ -137,7 +157,8 @@ pub fn commit(
     })?;
     Ok(Installed {
         layout,
-        entry,
+        entry: boot.entry,
         disk_name,
+        watchdogs: boot.watchdogs,
     })
 }

@@ -302,7 +302,7 @@ impl Deploy<'_> {
         self.disk.flush()?;
 
         self.stage(Stage::Committing, format!("disk={}", self.disk.name()));
-        let installed = commit::commit(self.disk, layout, boot.entry, boot.bios.as_ref())?;
+        let installed = commit::commit(self.disk, layout, boot)?;
         let seconds = self.started.elapsed().as_secs_f64();
         self.stage(
             Stage::Installed,

@@ -4,6 +4,7 @@
 //! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
 
 pub mod boot_files;
+pub mod boot_order;
 pub mod commit;
 pub mod decode;
 pub mod deploy;
@@ -33,6 +34,7 @@ pub mod trust;
 pub mod unpack;
 pub mod verify;
 pub mod volumes;
+pub mod watchdog;
 
 #[cfg(test)]
 mod memory_disk;

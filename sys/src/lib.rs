@@ -9,3 +9,4 @@ pub mod netdev;
 pub mod packet;
 pub mod packet_queue;
 pub mod signals;
+pub mod watchdog;

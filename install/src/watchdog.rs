@@ -1,0 +1,124 @@
+//! Which hardware watchdogs an installed system takes over from whoever started it: its kernel has the driver, and nothing keeps
+//! that from being loaded. A watchdog that nobody takes over would reset a healthy system.
+
+use crate::directory::{Directory, DirectoryError};
+
+/// Drivers of the timers in chipsets, as their modules are called. All of them stop the timer or go on feeding it as soon as
+/// they are loaded (`drivers/watchdog/`: `esb_initdevice()` stops it, the others set `WDOG_HW_RUNNING`).
+pub const DRIVERS: [&str; 4] = ["i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt"];
+
+/// Lists of the modules of a kernel: `modules.dep` of a large one has half a megabyte.
+const LIST_MAX: u64 = 4 * 1024 * 1024;
+const CONFIGURATION_MAX: u64 = 64 * 1024;
+/// Where modprobe(8) is told what not to load.
+const CONFIGURATION: [&str; 3] = ["etc/modprobe.d", "lib/modprobe.d", "usr/lib/modprobe.d"];
+
+/// Those of [`DRIVERS`] that the kernel `version` of this root will have.
+///
+/// # Errors
+/// A list is larger than any, or the file system failed.
+pub fn taken_over(root: Directory<'_>, version: &str) -> Result<Vec<&'static str>, DirectoryError> {
+    let list = |name: &str| root.read(&format!("lib/modules/{version}/{name}"), LIST_MAX);
+    let built_in = list("modules.builtin")?.unwrap_or_default();
+    let modules = list("modules.dep")?.unwrap_or_default();
+    let refused = if modules.is_empty() {
+        Vec::new()
+    } else {
+        refused(root)?
+    };
+    let is_taken = |driver: &&str| {
+        has(&built_in, driver) || has(&modules, driver) && !refused.contains(driver)
+    };
+    Ok(DRIVERS
+        .into_iter()
+        .filter(|driver| is_taken(driver))
+        .collect())
+}
+
+/// `kernel/drivers/watchdog/NAME.ko`, perhaps compressed, at the beginning of a line.
+fn has(list: &[u8], driver: &str) -> bool {
+    list.split(|byte| *byte == b'\n').any(|line| {
+        let path = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let rest = file.strip_prefix(driver.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b".ko"))
+    })
+}
+
+/// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another command.
+fn refused(root: Directory<'_>) -> Result<Vec<&'static str>, DirectoryError> {
+    let mut refused = Vec::new();
+    for directory in CONFIGURATION {
+        for name in root.names(directory)? {
+            let path = format!("{directory}/{name}");
+            let text = root.read(&path, CONFIGURATION_MAX)?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).replace('-', "_");
+            for line in text.lines() {
+                let mut words = line.split_whitespace();
+                let command = words.next();
+                let module = words.next().unwrap_or_default();
+                if matches!(command, Some("blacklist" | "install")) {
+                    refused.extend(DRIVERS.into_iter().filter(|driver| *driver == module));
+                }
+            }
+        }
+    }
+    Ok(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taken_over;
+    use crate::directory::Directory;
+    use crate::test_dir::TestDir;
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    fn found(files: &[(&str, &str)]) -> Vec<&'static str> {
+        let dir = TestDir::new("watchdog");
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let handle = fs::File::open(dir.path()).unwrap();
+        taken_over(Directory::new(handle.as_fd(), "in the test"), "6.12.1").unwrap()
+    }
+
+    const BUILT_IN: &str = "kernel/fs/ext4/ext4.ko\nkernel/drivers/watchdog/i6300esb.ko\n";
+    const MODULES: &str = "kernel/drivers/watchdog/iTCO_wdt.ko.xz: kernel/drivers/watchdog/iTCO_vendor_support.ko.xz\n\
+        kernel/x/wdat_wdt_more.ko:\nkernel/y.ko: kernel/drivers/watchdog/sp5100_tco.ko\n";
+
+    #[test]
+    fn a_driver_counts_built_in_or_as_a_module() {
+        assert!(found(&[]).is_empty());
+        assert!(found(&[("lib/modules/6.12.2/modules.builtin", BUILT_IN)]).is_empty());
+        let lists = [
+            ("lib/modules/6.12.1/modules.builtin", BUILT_IN),
+            ("lib/modules/6.12.1/modules.dep", MODULES),
+        ];
+        assert_eq!(found(&lists), ["i6300esb", "iTCO_wdt"]);
+    }
+
+    #[test]
+    fn a_module_that_is_kept_from_being_loaded_does_not_count() {
+        for (file, line) in [
+            ("etc/modprobe.d/a.conf", "# x\n  blacklist iTCO_wdt\n"),
+            ("lib/modprobe.d/b.conf", "blacklist iTCO-wdt"),
+            ("usr/lib/modprobe.d/c.conf", "install iTCO_wdt /bin/false"),
+        ] {
+            let dep = ("lib/modules/6.12.1/modules.dep", MODULES);
+            assert!(found(&[dep, (file, line)]).is_empty(), "{line}");
+            let other = line
+                .replace("iTCO", "other")
+                .replace("blacklist i6", "# blacklist i6");
+            assert_eq!(found(&[dep, (file, &other)]), ["iTCO_wdt"], "{other}");
+            // What is built in cannot be kept away.
+            let built_in = (
+                "lib/modules/6.12.1/modules.builtin",
+                "drivers/watchdog/iTCO_wdt.ko",
+            );
+            assert_eq!(found(&[built_in, dep, (file, line)]), ["iTCO_wdt"]);
+        }
+    }
+}
