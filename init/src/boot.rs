@@ -57,7 +57,7 @@ pub fn run() -> ! {
 
 /// With settings that can be followed.
 fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
-    let after = settings.after;
+    let (after, watchdog) = (settings.after, settings.watchdog.seconds());
     let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
         Ok(locks) => locks,
         Err(error) => {
@@ -93,7 +93,7 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {
             let after = ordered(deployed.order, after);
-            leave::boot(deployed, after, console);
+            leave::boot(deployed, after, watchdog, console);
         }
         Err(_shown) => leave::give_up(after, console),
     }

@@ -4,10 +4,13 @@
 //! repeated or has a bad value is an error that names it, because a misspelt `smv.disk` must not pick another disk.
 
 mod network;
+mod watchdog;
 
 use netstack::Addressing;
 use thiserror::Error;
 use wire::outcome::Outcome;
+
+pub use watchdog::Watchdog;
 
 const OURS: &str = "smv.";
 const DONOR_KEY: &str = "smv.donor-key";
@@ -50,6 +53,8 @@ pub struct Settings {
     pub donor_key: Option<String>,
     /// `smv.after=`.
     pub after: After,
+    /// `smv.watchdog=`.
+    pub watchdog: Watchdog,
     /// `smv.ip=`.
     pub ip: Addressing,
     /// `smv.vlan=`: the 802.1Q network that this machine is in.
@@ -167,6 +172,9 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
         "smv.after" => {
             settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
+        }
+        "smv.watchdog" => {
+            settings.watchdog = Watchdog::parse(value).ok_or_else(|| expect(watchdog::EXPECTED))?;
         }
         "smv.ip" => settings.ip = network::ip(value).map_err(expect)?,
         "smv.vlan" => {

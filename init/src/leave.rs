@@ -1,68 +1,46 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
-use std::ffi::CString;
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use install::esp::{self, Esp, EspError};
 use receiver::Deployed;
 use receiver::screen::{Screen, chain};
-use rustix::fs::{MemfdFlags, sync};
+use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
-use thiserror::Error;
-use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
+use crate::watchdog::{self, Armed};
+use crate::{firmware, kexec};
 
 /// How long a failure stays readable before the machine starts over.
 pub const READING_TIME: Duration = Duration::from_secs(60);
 
-/// The installed kernel cannot be started from here; the firmware can still do it.
-#[derive(Debug, Error)]
-pub enum KexecError {
-    /// The ESP.
-    #[error(transparent)]
-    Esp(#[from] EspError),
-    /// No room for a copy.
-    #[error("making a file in memory")]
-    Memory(#[source] io::Error),
-    /// A NUL in the options.
-    #[error("passing the options of the boot entry")]
-    Options(#[source] std::ffi::NulError),
-    /// The kernel refuses.
-    #[error("loading {path} for kexec")]
-    Load {
-        /// The kernel image.
-        path: String,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl KexecError {
-    /// Nothing is lost: we go through the firmware instead.
-    #[must_use]
-    pub const fn outcome(&self) -> Outcome {
-        Outcome::Fatal
-    }
-}
-
-/// Leaves for the installed system, or switches off.
-pub fn boot(deployed: Deployed, after: After, screen: &dyn Screen) -> ! {
+/// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware waits for that system after
+/// kexec; without it no watchdog is started.
+pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dyn Screen) -> ! {
+    let installed = &deployed.installed;
+    let title = installed.entry().title.as_str();
+    let option = installed
+        .esp()
+        .and_then(|esp| firmware::prefer(&esp, title, screen));
+    let option = option
+        .map(|name| format!(" option={name}"))
+        .unwrap_or_default();
+    let taken_over = installed.watchdogs().to_vec();
     match after {
         After::Reboot => {}
         After::PowerOff => {
-            screen.stage(Stage::Leaving, "how=poweroff");
+            screen.stage(Stage::Leaving, &format!("how=poweroff{option}"));
             power_off();
         }
-        After::Kexec => match load(deployed) {
+        After::Kexec => match kexec::load(deployed) {
             Ok(()) => {
-                screen.stage(Stage::Leaving, "how=kexec");
+                let armed = watchdog.and_then(|seconds| {
+                    arm(seconds, |driver| taken_over.contains(&driver), screen)
+                });
+                let armed = armed.unwrap_or_default();
+                screen.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
                 sync();
                 // It returns only when nothing is loaded, which `load` has just done.
                 let _ = reboot(RebootCommand::Kexec);
@@ -71,8 +49,23 @@ pub fn boot(deployed: Deployed, after: After, screen: &dyn Screen) -> ! {
             Err(error) => screen.warning(&format!("kexec: {}; rebooting instead", chain(&error))),
         },
     }
-    screen.stage(Stage::Leaving, "how=reboot");
+    let armed = watchdog.and_then(|_| arm(watchdog::REBOOT_SECONDS, |_| true, screen));
+    let armed = armed.unwrap_or_default();
+    screen.stage(Stage::Leaving, &format!("how=reboot{option}{armed}"));
     reboot_now();
+}
+
+/// Starts the watchdog when there is one, and says so.
+fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool, screen: &dyn Screen) -> Option<String> {
+    match watchdog::arm(seconds, is_wanted) {
+        Ok(armed) => {
+            armed.map(|Armed { driver, seconds }| format!(" watchdog={driver} seconds={seconds}"))
+        }
+        Err(error) => {
+            screen.warning(&format!("{}; leaving without a watchdog", chain(&error)));
+            None
+        }
+    }
 }
 
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
@@ -111,34 +104,4 @@ fn forever() -> ! {
     loop {
         thread::park();
     }
-}
-
-/// Has the kernel copy the installed kernel, its ramdisk and options into memory.
-fn load(deployed: Deployed) -> Result<(), KexecError> {
-    let Deployed {
-        installed,
-        mut disk,
-        ..
-    } = deployed;
-    let entry = installed.entry();
-    let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;
-    let (kernel, initrd) = esp::with(&mut disk, installed.layout(), |esp| {
-        let initrd = entry.initrd.as_deref().map(|path| fetch(esp, path));
-        Ok::<_, KexecError>((fetch(esp, &entry.linux)?, initrd.transpose()?))
-    })?;
-    sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options).map_err(|source| {
-        KexecError::Load {
-            path: entry.linux.clone(),
-            source,
-        }
-    })
-}
-
-/// A file of the ESP as the descriptor that kexec_file_load(2) wants.
-fn fetch(esp: &Esp<'_, '_>, path: &str) -> Result<File, KexecError> {
-    let memory = rustix::fs::memfd_create(c"kexec", MemfdFlags::CLOEXEC)
-        .map_err(|errno| KexecError::Memory(errno.into()))?;
-    let mut memory = File::from(memory);
-    esp.read(path, &mut memory)?;
-    Ok(memory)
 }

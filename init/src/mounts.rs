@@ -23,7 +23,7 @@ const PLAIN: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NOEXEC);
 
 /// In this order: `/dev` first, because the console comes from it.
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     // Disks, partitions, consoles and the kernel's log as nodes; the kernel makes them as devices come.
     Row {
         kind: "devtmpfs",
@@ -62,6 +62,14 @@ const ROWS: [Row; 6] = [
         flags: PLAIN,
         options: c"mode=1777,size=2m",
         is_optional: false,
+    },
+    // Whether the kernel is locked down, which kexec has to know.
+    Row {
+        kind: "securityfs",
+        target: "/sys/kernel/security",
+        flags: PLAIN,
+        options: c"",
+        is_optional: true,
     },
     // Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI.
     Row {

@@ -1,4 +1,4 @@
-use super::{After, CmdlineError, Policy, Settings, after_if_readable, parse, words};
+use super::{After, CmdlineError, Policy, Settings, Watchdog, after_if_readable, parse, words};
 use netstack::{Addressing, Fixed, Port};
 
 #[test]
@@ -14,7 +14,7 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -26,6 +26,7 @@ fn every_key_is_read() {
         policy: Policy::Legacy,
         donor_key: None,
         after: After::Kexec,
+        watchdog: Watchdog::Seconds(90),
         ip: Addressing {
             on: Port::Name("eth1".to_owned()),
             ipv4: Some(own),
@@ -192,7 +193,7 @@ fn what_follows_is_found_even_on_a_line_with_an_error() {
 
 #[test]
 fn every_truncation_is_read_or_refused() {
-    let line = r#"smv.disk="a b" smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.ip=10.9.0.5/24,gw=10.9.0.1,mac=52:54:00:ab:cd:0e"#;
+    let line = r#"smv.disk="a b" smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,mac=52:54:00:ab:cd:0e"#;
     let ok = (0..=line.len())
         .filter(|&len| parse(&line[..len]).is_ok())
         .count();

@@ -1,0 +1,57 @@
+//! `smv.watchdog=`: how long the hardware waits for the installed system after kexec.
+
+use crate::watchdog::KEXEC_SECONDS;
+
+pub(super) const EXPECTED: &str = "off or a number of seconds from 10 to 3600";
+
+/// What is left to the hardware watchdog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watchdog {
+    /// The usual time.
+    #[default]
+    Usual,
+    /// It is not touched.
+    Off,
+    /// So many.
+    Seconds(u16),
+}
+
+impl Watchdog {
+    /// Less than ten seconds is no time for a kernel to start, more than an hour no help.
+    pub(super) fn parse(value: &str) -> Option<Self> {
+        if value == "off" {
+            return Some(Self::Off);
+        }
+        let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+        let seconds = is_number.then(|| value.parse().ok())??;
+        (10..=3600)
+            .contains(&seconds)
+            .then_some(Self::Seconds(seconds))
+    }
+
+    /// In numbers; none when it is not touched.
+    #[must_use]
+    pub const fn seconds(self) -> Option<u16> {
+        match self {
+            Self::Usual => Some(KEXEC_SECONDS),
+            Self::Off => None,
+            Self::Seconds(seconds) => Some(seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Watchdog;
+
+    #[test]
+    fn a_watchdog_waits_for_a_sensible_time_or_not_at_all() {
+        for (value, seconds) in [("off", None), ("10", Some(10)), ("3600", Some(3600))] {
+            assert_eq!(Watchdog::parse(value).unwrap().seconds(), seconds);
+        }
+        for value in ["", "9", "3601", "70000", "+20", "20s", "on", "-1"] {
+            assert_eq!(Watchdog::parse(value), None, "{value}");
+        }
+        assert_eq!(Watchdog::default().seconds(), Some(180));
+    }
+}

@@ -1,0 +1,226 @@
+//! The hardware watchdog on the way out: a reset for a machine that does not get through (`boot.md` 6).
+//!
+//! It is started at the last moment and left running. A reset stops it, whoever caused that; after kexec the installed system's
+//! driver takes it over, and it is only started for a system that has the driver. Watchdogs that are programs of this kernel, or
+//! whose timer outlives a reset, are none for this purpose.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use thiserror::Error;
+use wire::outcome::Outcome;
+
+const CLASS: &str = "/sys/class/watchdog";
+/// Without this the kernel stops the watchdog on its way into reboot and kexec (`watchdog_reboot_notifier()` in
+/// `drivers/watchdog/watchdog_core.c`).
+const STOPS: &str = "/sys/module/watchdog/parameters/stop_on_reboot";
+/// What the timers of chipsets call themselves, and their drivers ([`install::watchdog::DRIVERS`]).
+const TIMERS: [(&str, &str); 4] = [
+    ("i6300ESB timer", "i6300esb"),
+    ("iTCO_wdt", "iTCO_wdt"),
+    ("SP5100 TCO timer", "sp5100_tco"),
+    ("wdat_wdt", "wdat_wdt"),
+];
+/// A reboot that is not through with the kernel's part of it by then hangs.
+pub const REBOOT_SECONDS: u16 = 120;
+/// From the jump into the installed kernel to its driver: initial ramdisk, slow disks, a large machine.
+pub const KEXEC_SECONDS: u16 = 180;
+/// A timer that cannot wait as long as this would reset machines that are well.
+const LEAST_SECONDS: u16 = 60;
+
+/// Keeps it open: closing may stop it.
+static RUNNING: OnceLock<File> = OnceLock::new();
+
+/// There is one and it cannot be used.
+#[derive(Debug, Error)]
+pub enum WatchdogError {
+    /// Opening starts it.
+    #[error("starting the watchdog {}", path.display())]
+    Start {
+        /// Its device.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// It has another time than the one asked for.
+    #[error("setting the watchdog {} to {seconds} s", path.display())]
+    Time {
+        /// Its device.
+        path: PathBuf,
+        /// Asked for.
+        seconds: u16,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// It is too hasty.
+    #[error("the watchdog {} waits {most} s at most", path.display())]
+    Hasty {
+        /// Its device.
+        path: PathBuf,
+        /// Its longest time.
+        most: u16,
+    },
+    /// A kernel that needs to be told.
+    #[error(
+        "this kernel stops the watchdog when it leaves; watchdog.stop_on_reboot=0 on its command line keeps it running"
+    )]
+    Stops,
+}
+
+impl WatchdogError {
+    /// The machine leaves without.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        Outcome::Fatal
+    }
+}
+
+/// One that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// Its driver.
+    pub driver: &'static str,
+    /// What is left of the machine's patience.
+    pub seconds: u64,
+}
+
+/// One that does not run yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Timer {
+    device: PathBuf,
+    driver: &'static str,
+    /// Where it says so.
+    most_seconds: Option<u16>,
+}
+
+/// Starts the first that `is_wanted` by the name of its driver, for so many seconds. `None` when the machine has none.
+///
+/// # Errors
+/// It could not be started, or not for that long. It does not run then, as far as the hardware can be stopped.
+pub fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool) -> Result<Option<Armed>, WatchdogError> {
+    let timers = timers(Path::new(CLASS));
+    let Some(timer) = timers.into_iter().find(|timer| is_wanted(timer.driver)) else {
+        return Ok(None);
+    };
+    if fs::read_to_string(STOPS).is_ok_and(|value| value.trim() != "0") {
+        return Err(WatchdogError::Stops);
+    }
+    start(timer, seconds).map(Some)
+}
+
+fn start(timer: Timer, seconds: u16) -> Result<Armed, WatchdogError> {
+    let Timer {
+        device: path,
+        driver,
+        most_seconds,
+    } = timer;
+    let most = most_seconds.unwrap_or(seconds);
+    if most < seconds.min(LEAST_SECONDS) {
+        return Err(WatchdogError::Hasty { path, most });
+    }
+    let seconds = seconds.min(most);
+    let file = match OpenOptions::new().write(true).open(&path) {
+        Ok(file) => file,
+        Err(source) => return Err(WatchdogError::Start { path, source }),
+    };
+    match sys::watchdog::set_timeout(&file, seconds) {
+        Ok(seconds) => {
+            let _ = RUNNING.set(file); // a second one is closed, which may stop it; the first runs
+            Ok(Armed { driver, seconds })
+        }
+        Err(errno) => {
+            let _ = io::Write::write_all(&mut &file, b"V"); // the letter before closing that stops it, where it can be stopped
+            Err(WatchdogError::Time {
+                path,
+                seconds,
+                source: errno.into(),
+            })
+        }
+    }
+}
+
+/// In the order of their names.
+fn timers(class: &Path) -> Vec<Timer> {
+    let names = fs::read_dir(class).into_iter().flatten().flatten();
+    let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+    names.sort();
+    let timers = names.iter().filter_map(|name| {
+        let read = |attribute: &str| fs::read_to_string(class.join(name).join(attribute)).ok();
+        let identity = read("identity")?;
+        let (_, driver) = TIMERS.iter().find(|(known, _)| *known == identity.trim())?;
+        let most = read("max_timeout").and_then(|text| text.trim().parse::<u64>().ok());
+        Some(Timer {
+            device: Path::new("/dev").join(name),
+            driver,
+            // 0: any time, kept by the kernel, which is not there any more when it counts; the driver's own limit is not told.
+            most_seconds: most
+                .filter(|most| *most > 0)
+                .map(|most| u16::try_from(most).unwrap_or(u16::MAX)),
+        })
+    });
+    timers.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TIMERS, Timer, WatchdogError, start, timers};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn only_timers_of_chipsets_count() {
+        let class = std::env::temp_dir().join(format!("smv-watchdogs-{}", std::process::id()));
+        for (name, identity, most) in [
+            ("watchdog0", "Software Watchdog\n", "65535\n"),
+            ("watchdog1", "iTCO_wdt\n", "613\n"),
+            ("watchdog2", "i6300ESB timer\n", "0\n"),
+        ] {
+            fs::create_dir_all(class.join(name)).unwrap();
+            fs::write(class.join(name).join("identity"), identity).unwrap();
+            fs::write(class.join(name).join("max_timeout"), most).unwrap();
+        }
+        fs::create_dir_all(class.join("watchdog3")).unwrap();
+        let timer = |device: &str, driver, most_seconds| Timer {
+            device: PathBuf::from(device),
+            driver,
+            most_seconds,
+        };
+        let expected = [
+            timer("/dev/watchdog1", "iTCO_wdt", Some(613)),
+            timer("/dev/watchdog2", "i6300esb", None),
+        ];
+        assert_eq!(timers(&class), expected);
+        fs::remove_dir_all(class).unwrap();
+        assert!(timers(Path::new("/nonexistent")).is_empty());
+    }
+
+    #[test]
+    fn every_timer_has_a_driver_that_an_installed_system_is_asked_for() {
+        assert_eq!(TIMERS.map(|(_, driver)| driver), install::watchdog::DRIVERS);
+    }
+
+    #[test]
+    fn a_hasty_one_or_none_at_all_is_left_alone() {
+        let timer = |most| Timer {
+            device: PathBuf::from("/dev/null"),
+            driver: "iTCO_wdt",
+            most_seconds: Some(most),
+        };
+        assert!(matches!(
+            start(timer(38), 180),
+            Err(WatchdogError::Hasty { most: 38, .. })
+        ));
+        // Long enough, or as long as it was asked for; what is there is no watchdog.
+        for (most, seconds) in [(76, 180), (38, 20)] {
+            let error = start(timer(most), seconds).unwrap_err();
+            assert!(
+                matches!(error, WatchdogError::Time { seconds: tried, .. } if tried == most.min(seconds)),
+                "{error}"
+            );
+        }
+    }
+}
