@@ -14,7 +14,7 @@ use crate::artifacts::Artifacts;
 use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::Image;
-use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel};
+use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel, Prefers};
 use crate::medium::make_cd;
 use crate::network::{Dhcp, Network};
 use crate::policy::{Policy, Shown, secret_in};
@@ -148,6 +148,8 @@ impl Lab {
             disks,
             nics,
             medium,
+            prefers: Prefers::default(),
+            has_watchdog: false,
         })
     }
 

@@ -26,4 +26,5 @@ pub mod running;
 pub mod scenarios;
 pub mod stranger;
 pub mod transcript;
+pub mod variables;
 pub mod writelog;

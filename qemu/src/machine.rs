@@ -129,6 +129,18 @@ pub enum Medium {
     Cd(PathBuf),
 }
 
+/// What the firmware looks at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prefers {
+    /// The disks, then the medium.
+    #[default]
+    Disks,
+    /// The medium, at every start anew: OVMF puts its boot order back when QEMU has an opinion.
+    Medium,
+    /// What its boot variables say; at the first start, what it finds first.
+    Variables,
+}
+
 /// A machine that can be started any number of times.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -144,6 +156,10 @@ pub struct Machine {
     pub nics: Vec<Nic>,
     /// What stands in for a blank disk.
     pub medium: Medium,
+    /// Which of them comes first.
+    pub prefers: Prefers,
+    /// Whether there is a hardware watchdog (Intel 6300ESB), which resets the machine.
+    pub has_watchdog: bool,
 }
 
 /// Read-only code half of the firmware, and the template of the variable store.
@@ -179,7 +195,7 @@ impl Machine {
         self.channels(&mut line);
         self.firmware(&mut line);
         for (number, disk) in self.disks.iter().enumerate() {
-            disk.arguments(number, &mut line);
+            disk.arguments(number, self.order(number), &mut line);
         }
         for (number, nic) in self.nics.iter().enumerate() {
             line.pair(
@@ -199,7 +215,21 @@ impl Machine {
             );
         }
         self.medium(&mut line);
+        if self.has_watchdog {
+            line.pair("-device", "i6300esb".to_owned());
+        }
         line.0
+    }
+
+    /// The place of the disk with this number in the boot order, and behind the last disk, that of the medium.
+    fn order(&self, number: usize) -> String {
+        let place = match self.prefers {
+            Prefers::Disks => number + 1,
+            Prefers::Medium if number == self.disks.len() => 1,
+            Prefers::Medium => number + 2,
+            Prefers::Variables => return String::new(),
+        };
+        format!(",bootindex={place}")
     }
 
     fn channels(&self, line: &mut Line) {
@@ -260,10 +290,7 @@ impl Machine {
                 // ide.5 leaves the lower ports to AHCI disks.
                 line.pair(
                     "-device",
-                    format!(
-                        "ide-cd,drive=cd,bus=ide.5,bootindex={}",
-                        self.disks.len() + 1
-                    ),
+                    format!("ide-cd,drive=cd,bus=ide.5{}", self.order(self.disks.len())),
                 );
             }
         }
@@ -271,7 +298,7 @@ impl Machine {
 }
 
 impl DiskSpec {
-    fn arguments(&self, number: usize, line: &mut Line) {
+    fn arguments(&self, number: usize, order: String, line: &mut Line) {
         // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made from the log.
         let raw = if self.write_log.is_some() {
             format!("raw{number}")
@@ -299,9 +326,8 @@ impl DiskSpec {
             serial,
             ..
         } = self;
-        let order = number + 1;
         let common = format!(
-            "drive=disk{number},serial={serial},bootindex={order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
+            "drive=disk{number},serial={serial}{order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
         );
         line.pair(
             "-device",
@@ -346,6 +372,8 @@ mod tests {
             disks,
             nics: vec![nic],
             medium,
+            prefers: Prefers::default(),
+            has_watchdog: false,
         }
     }
 
@@ -364,6 +392,23 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("unit=1,file=target.vars.fd"), "{line}");
+    }
+
+    #[test]
+    fn a_firmware_may_prefer_the_medium_or_its_own_variables() {
+        let mut machine = machine(
+            vec![DiskSpec::new("disk.img", "D1")],
+            Medium::Cd("shim.iso".into()),
+        );
+        machine.prefers = Prefers::Medium;
+        let line = machine.arguments(Accel::Tcg).join(" ");
+        assert!(
+            line.contains("serial=D1,bootindex=2,") && line.contains("bus=ide.5,bootindex=1"),
+            "{line}"
+        );
+        machine.prefers = Prefers::Variables;
+        let line = machine.arguments(Accel::Tcg).join(" ");
+        assert!(!line.contains("bootindex"), "{line}");
     }
 
     #[test]

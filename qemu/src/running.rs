@@ -14,6 +14,7 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
 use crate::qmp::Qmp;
+use crate::variables::Variables;
 
 /// From starting QEMU to its sockets being there.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -65,6 +66,14 @@ impl Running {
             process,
             machine: machine.clone(),
         })
+    }
+
+    /// The firmware's variables as they are now.
+    ///
+    /// # Errors
+    /// The machine has none.
+    pub fn variables(&self) -> Result<Variables> {
+        Variables::read(&self.machine.file("vars.fd"))
     }
 
     /// Presses the reset button.

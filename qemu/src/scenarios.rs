@@ -2,6 +2,7 @@
 //! of its own.
 
 mod boots;
+mod comeback;
 mod disks;
 mod donors;
 mod file;
@@ -57,7 +58,7 @@ pub enum Needs {
 }
 
 /// All of them; the long ones first, so that two at a time end together.
-pub static ALL: [Scenario; 34] = [
+pub static ALL: [Scenario; 35] = [
     Scenario {
         is_slow: true,
         ..scenario(
@@ -99,6 +100,12 @@ pub static ALL: [Scenario; 34] = [
         "any cut leaves nothing to boot or everything",
         Needs::Demo,
         power::cut,
+    ),
+    scenario(
+        "boot-order",
+        "the firmware's own order is kept, with the installed disk in front; a reset comes back to it",
+        Needs::Demo,
+        comeback::boot_order,
     ),
     scenario(
         "bios-reboot",
