@@ -18,7 +18,7 @@ use crate::{commitment, leave};
 /// # Errors
 /// No thread, no descriptor, or not PID 1.
 pub fn answer(console: &'static Console) -> io::Result<()> {
-    let signals = Signals::block()?;
+    let signals = Signals::block(&[Signal::Child, Signal::Interrupt, Signal::Terminate])?;
     reboot(RebootCommand::CadOff)?;
     thread::Builder::new()
         .name("signals".to_owned())
@@ -30,7 +30,8 @@ fn serve(mut signals: Signals, console: &Console) {
     loop {
         match signals.next_signal() {
             Ok(Signal::Child) => children::reap_orphans(),
-            Ok(Signal::Interrupt | Signal::Terminate) => {
+            // A hang-up is not among those blocked: PID 1 has no terminal.
+            Ok(Signal::Interrupt | Signal::Terminate | Signal::HangUp) => {
                 commitment::wait_until_over();
                 console.stage(Stage::Leaving, "how=reboot reason=ctrl-alt-del");
                 leave::reboot_now();

@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
-/// The signals PID 1 acts upon.
+/// The signals our programs act upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A child has ended (`SIGCHLD`).
@@ -15,16 +17,24 @@ pub enum Signal {
     Interrupt,
     /// Somebody asks us to end (`SIGTERM`).
     Terminate,
+    /// The terminal is gone (`SIGHUP`).
+    HangUp,
 }
 
 impl Signal {
-    const ALL: [Signal; 3] = [Signal::Child, Signal::Interrupt, Signal::Terminate];
+    const ALL: [Signal; 4] = [
+        Signal::Child,
+        Signal::Interrupt,
+        Signal::Terminate,
+        Signal::HangUp,
+    ];
 
     const fn number(self) -> libc::c_int {
         match self {
             Signal::Child => libc::SIGCHLD,
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
+            Signal::HangUp => libc::SIGHUP,
         }
     }
 }
@@ -36,18 +46,18 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks every [`Signal`] in this thread and those it starts from now on, and returns where to read them. Call it
-    /// before the first thread starts. Children that `std::process` starts get an empty mask again.
+    /// Blocks these signals in this thread and those it starts from now on, and returns where to read them. Call it
+    /// before the first thread starts. Processes inherit the mask: [`unblock_in`].
     ///
     /// # Errors
     /// No descriptor is left.
-    pub fn block() -> io::Result<Self> {
+    pub fn block(signals: &[Signal]) -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset(3) initialises the whole set it is given.
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         // SAFETY: sigemptyset cannot fail with a valid pointer, so the set is initialised.
         let mut set = unsafe { set.assume_init() };
-        for signal in Signal::ALL {
+        for signal in signals {
             // SAFETY: `set` is initialised and the number is one of the C library's own.
             unsafe { libc::sigaddset(&raw mut set, signal.number()) };
         }
@@ -96,4 +106,56 @@ impl AsFd for Signals {
     }
 }
 
+/// Has the process that `command` starts begin with no signal blocked, whatever is blocked here. `std::process` leaves that
+/// as it is, and a process that has never heard of it could not be ended by SIGTERM.
+pub fn unblock_in(command: &mut Command) {
+    let unblock = || {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset(3) initialises the whole set it is given.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: the set is initialised, and a null pointer asks for no old one (sigprocmask(2)).
+        match unsafe { libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are made, which sigemptyset(3) and sigprocmask(2) are
+    // (signal-safety(7)); nothing is allocated, no lock is taken.
+    unsafe { command.pre_exec(unblock) };
+}
+
 const _: () = assert!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::{Signal, Signals, unblock_in};
+    use std::process::Command;
+
+    fn blocked(command: &mut Command) -> u64 {
+        let output = command.output().unwrap();
+        let status = String::from_utf8(output.stdout).unwrap();
+        let line = status.lines().find(|line| line.starts_with("SigBlk:"));
+        let mask = line.and_then(|line| line.split_whitespace().nth(1));
+        u64::from_str_radix(mask.unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn a_process_begins_with_the_mask_it_should_have() {
+        let status = || {
+            let mut command = Command::new("cat");
+            command.arg("/proc/self/status");
+            command
+        };
+        // In a thread of its own: the mask belongs to the thread.
+        let (inherited, cleared) = std::thread::spawn(move || {
+            let _signals = Signals::block(&[Signal::HangUp, Signal::Terminate]).unwrap();
+            let mut command = status();
+            unblock_in(&mut command);
+            (blocked(&mut status()), blocked(&mut command))
+        })
+        .join()
+        .unwrap();
+        assert_eq!(inherited, 1 << 14 | 1, "SIGTERM is 15, SIGHUP is 1");
+        assert_eq!(cleared, 0);
+    }
+}
