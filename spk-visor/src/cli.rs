@@ -6,6 +6,7 @@ pub mod keys;
 pub mod manifest;
 pub mod package;
 pub mod receive;
+pub mod serve;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,6 +17,7 @@ use wire::code::CodeError;
 
 pub use self::deploy::Deploy;
 pub use self::receive::Receive;
+pub use self::serve::Serve;
 use crate::help;
 
 /// What to do.
@@ -27,6 +29,8 @@ pub enum Command {
     Deploy(Deploy),
     /// `receive-deploy`.
     Receive(Receive),
+    /// `serve-boot`.
+    Serve(Serve),
     /// `package`.
     Package(package::Package),
     /// `keys`.
@@ -130,6 +134,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         Some("version") => print_only(&mut parser, "version", help::version()),
         Some(deploy::COMMAND) => deploy::parse(&mut parser),
         Some(receive::COMMAND) => receive::parse(&mut parser),
+        Some(serve::COMMAND) => serve::parse(&mut parser),
         Some(keys::COMMAND) => keys::parse(&mut parser),
         Some(manifest::COMMAND) => manifest::parse(&mut parser),
         Some(package::COMMAND) => package::parse(&mut parser),

@@ -21,7 +21,7 @@ pub enum Exit {
     Packages,
     /// Not in this version, or not on this node.
     Unavailable,
-    /// `receive-deploy`: this machine failed.
+    /// `receive-deploy`, `serve-boot`: this machine failed.
     Receiver,
     /// The two ends do not know each other: wrong secret, wrong key, or somebody else answers.
     Pairing,
@@ -81,7 +81,7 @@ impl Exit {
             Exit::Target => "the target refused the packages or failed to install them",
             Exit::Packages => "packages unusable",
             Exit::Unavailable => "not in this version, or not on a sealed node",
-            Exit::Receiver => "receive-deploy: this machine failed",
+            Exit::Receiver => "receive-deploy, serve-boot: this machine failed",
             Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
             Exit::Partly => "of several targets some failed, or they failed in different ways",
             Exit::Declined => "nobody said yes to erasing a disk, or to deploying onto --all",

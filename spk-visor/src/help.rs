@@ -11,6 +11,7 @@ Usage: spk-visor COMMAND [OPTIONS]
 
   deploy-system-img-copy CODE   send the packages of this machine to the machine that shows CODE
   receive-deploy                be such a machine, on a running Linux
+  serve-boot                    let machines boot the Deploy Shim from this one, over the network
   package create NAME           make a package of this running Linux
   manifest                      list, sign and check packages
   keys                          keys for machines that are deployed without a person at them

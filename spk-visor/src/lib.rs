@@ -26,6 +26,7 @@ pub mod receive;
 pub mod routes;
 pub mod screen;
 pub mod secrets;
+pub mod serve;
 pub mod socket;
 pub mod source;
 pub mod target_disk;
@@ -59,6 +60,10 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             // Its last stage line said it.
             Err(error @ ReceiveError::Session(_)) => error.exit(),
+            Err(error) => fail(&error, error.exit()),
+        },
+        Command::Serve(options) => match serve::run(&options) {
+            Ok(()) => Exit::Installed,
             Err(error) => fail(&error, error.exit()),
         },
         Command::Package(package) => match package::obey(&package) {

@@ -18,6 +18,8 @@ pub struct Network {
     pub interface: String,
     /// Hears what everybody on it hears.
     pub broadcast: Ipv4Addr,
+    /// Bits of an address that all of the network have alike.
+    pub prefix_len: u8,
 }
 
 /// The networks of this machine now.
@@ -26,6 +28,16 @@ pub struct Network {
 /// The kernel does not tell: no proc file system, or no IPv4.
 pub fn read() -> io::Result<Vec<Network>> {
     Ok(parse(&std::fs::read_to_string(PROC_NET_ROUTE)?))
+}
+
+/// The first network that this interface is on.
+///
+/// # Errors
+/// See [`read`].
+pub fn of(interface: &str) -> io::Result<Option<Network>> {
+    let text = std::fs::read_to_string(PROC_NET_ROUTE)?;
+    let mut networks = text.lines().filter_map(network);
+    Ok(networks.find(|network| network.interface == interface))
 }
 
 /// Lines that are no direct route to a whole network are passed over: the heading, default routes, routes to one host.
@@ -49,6 +61,7 @@ fn network(line: &str) -> Option<Network> {
     (is_network && is_direct).then(|| Network {
         interface,
         broadcast: Ipv4Addr::from(destination | !mask),
+        prefix_len: u8::try_from(mask.leading_ones()).unwrap_or(32),
     })
 }
 
@@ -90,15 +103,16 @@ mod tests {
             "eth5\tnonsense\n".to_owned(),
         ]
         .concat();
-        let network = |interface: &str, broadcast: [u8; 4]| Network {
+        let network = |interface: &str, broadcast: [u8; 4], prefix_len| Network {
             interface: interface.into(),
             broadcast: Ipv4Addr::from(broadcast),
+            prefix_len,
         };
         assert_eq!(
             parse(&text),
             [
-                network("eth0", [10, 9, 0, 255]),
-                network("eth1", [169, 254, 255, 255])
+                network("eth0", [10, 9, 0, 255], 24),
+                network("eth1", [169, 254, 255, 255], 16)
             ]
         );
     }

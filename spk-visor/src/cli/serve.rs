@@ -1,0 +1,180 @@
+//! `serve-boot`: its options and help text.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use lexopt::Parser;
+
+use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use crate::help::with_exit_codes;
+use crate::serve::interface::Subnet;
+
+/// As it is typed.
+pub const COMMAND: &str = "serve-boot";
+/// Beside the packages.
+pub const DIRECTORY: &str = "/var/lib/spk-visor/boot";
+
+const HELP: &str = "\
+Usage: spk-visor serve-boot --interface IF [OPTIONS]
+
+Lets machines boot the Deploy Shim from this one: DHCP and TFTP (by dnsmasq, which has to be installed) and HTTP, on one
+interface and no other, until Ctrl-C. Needs root. A line tells each time who asks and what it gets.
+
+  --interface IF       where to answer. A cable from there to the other machine is enough
+  --dir DIR            what `mkinitramfs pxe` made (default: /var/lib/spk-visor/boot)
+  --address ADDR/LEN   when IF has no address: give it this one for as long as this runs
+  --range FIRST,LAST   the addresses to give out (default: up to a hundred of the interface's network)
+  --proxy              there is a DHCP server already: leave addresses to it, and only say what to boot
+  --json               one JSON object for each event instead of lines for people
+  --help               this text
+
+Without --proxy it looks for another DHCP server first, and does not start beside one.
+
+Nothing protects what is sent this way: whoever is on the network can answer instead, with a shim of his own, and then no
+secret and no key helps. On a network with strangers sign shim.efi for Secure Boot, or start from a stick.
+
+";
+
+/// What `serve-boot` was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serve {
+    /// The only one that is answered on.
+    pub interface: String,
+    /// The tree.
+    pub directory: PathBuf,
+    /// For an interface without one.
+    pub address: Option<Subnet>,
+    /// Instead of the default one.
+    pub range: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Beside another DHCP server.
+    pub is_proxy: bool,
+    /// For scripts.
+    pub is_json: bool,
+}
+
+pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
+    let (mut interface, mut address, mut range) = (None, None, None);
+    let mut directory = PathBuf::from(DIRECTORY);
+    let (mut is_proxy, mut is_json) = (false, false);
+    while let Some(argument) = next(parser, COMMAND)? {
+        match argument {
+            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
+            Argument::Option(name) => match name.as_str() {
+                "interface" => interface = Some(text(parser, COMMAND)?),
+                "dir" => directory = value(parser, COMMAND)?.into(),
+                "address" => {
+                    let text = text(parser, COMMAND)?;
+                    let subnet = text.parse();
+                    address = Some(subnet.map_err(|()| UsageError::Value {
+                        option: "--address",
+                        text,
+                        wanted: "address of a machine with its network, like 192.168.77.1/24",
+                    })?);
+                }
+                "range" => range = Some(read_range(text(parser, COMMAND)?)?),
+                "proxy" => is_proxy = true,
+                "json" => is_json = true,
+                _ => return Err(unexpected(COMMAND, Argument::Option(name))),
+            },
+            other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
+        }
+    }
+    if is_proxy && range.is_some() {
+        return Err(UsageError::Together {
+            command: COMMAND,
+            what: "--proxy leaves addresses to another server, --range gives them out",
+        });
+    }
+    let interface = interface.ok_or(UsageError::Missing {
+        command: COMMAND,
+        what: "--interface IF",
+    })?;
+    Ok(Command::Serve(Serve {
+        interface,
+        directory,
+        address,
+        range,
+        is_proxy,
+        is_json,
+    }))
+}
+
+fn read_range(text: String) -> Result<(Ipv4Addr, Ipv4Addr), UsageError> {
+    let range = text.split_once(',').and_then(|(first, last)| {
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then_some((first, last))
+    });
+    range.ok_or(UsageError::Value {
+        option: "--range",
+        text,
+        wanted: "pair of addresses in order, like 192.168.77.100,192.168.77.199",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Serve;
+    use crate::cli::{Command, UsageError};
+    use std::net::Ipv4Addr;
+
+    fn read(line: &str) -> Result<Command, UsageError> {
+        crate::cli::parse(line.split_whitespace().map(Into::into))
+    }
+
+    fn plain() -> Serve {
+        Serve {
+            interface: "eth0".into(),
+            directory: "/var/lib/spk-visor/boot".into(),
+            address: None,
+            range: None,
+            is_proxy: false,
+            is_json: false,
+        }
+    }
+
+    #[test]
+    fn an_interface_is_enough() {
+        let read = read("serve-boot --interface eth0").unwrap();
+        assert_eq!(read, Command::Serve(plain()));
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let expected = Serve {
+            directory: "/srv/boot".into(),
+            address: Some("192.168.77.1/24".parse().unwrap()),
+            range: Some((
+                Ipv4Addr::new(192, 168, 77, 9),
+                Ipv4Addr::new(192, 168, 77, 9),
+            )),
+            is_json: true,
+            ..plain()
+        };
+        let line = "serve-boot --dir /srv/boot --interface eth0 --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
+        assert_eq!(read(line).unwrap(), Command::Serve(expected));
+        let proxy = Serve {
+            is_proxy: true,
+            ..plain()
+        };
+        let line = "serve-boot --interface eth0 --proxy";
+        assert_eq!(read(line).unwrap(), Command::Serve(proxy));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for arguments in [
+            "",
+            "--interface",
+            "--interface eth0 eth1",
+            "--interface eth0 --address 192.168.77.1",
+            "--interface eth0 --address 192.168.77.0/24",
+            "--interface eth0 --range 10.0.0.9,10.0.0.1",
+            "--interface eth0 --range 10.0.0.9",
+            "--interface eth0 --range 10.0.0.1,10.0.0.9 --proxy",
+            "--interface eth0 --port 80",
+        ] {
+            let line = format!("serve-boot {arguments}");
+            assert!(read(&line).is_err(), "{line}");
+        }
+    }
+}

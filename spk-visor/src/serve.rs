@@ -1,0 +1,289 @@
+//! `serve-boot`: machines boot the Deploy Shim from this one (`boot-network.md`).
+//!
+//! In: options. Out: a line for each thing that happens, until a signal ends it; then nobody is answered any more, an address
+//! that was set is taken away, and no file is left.
+
+pub mod dnsmasq;
+pub mod event;
+pub mod http;
+pub mod interface;
+pub mod rival;
+pub mod tree;
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use sys::signals::{Signal, Signals};
+use thiserror::Error;
+
+use crate::cli::serve::Serve;
+use crate::exit::Exit;
+use dnsmasq::{Dnsmasq, DnsmasqError};
+use event::Event;
+use interface::{Interface, InterfaceError, Subnet};
+use tree::{Tree, TreeError};
+
+/// What everybody should have read once.
+const CAVEAT: &str = "nothing protects what boots this way: whoever is on this network can answer instead of us (docs/boot-network.md 6)";
+
+/// Why nobody is served, or no longer.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Ports below 1024, and an interface's own broadcasts.
+    #[error("serve-boot needs root: DHCP, TFTP and HTTP have ports below 1024")]
+    NotRoot,
+    /// The directory.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The interface.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// The addresses to give out.
+    #[error("--range {first},{last}: not addresses of the network of {subnet} beside our own")]
+    Range {
+        /// The first one.
+        first: Ipv4Addr,
+        /// The last one.
+        last: Ipv4Addr,
+        /// Our address and network.
+        subnet: Subnet,
+    },
+    /// The question for other servers.
+    #[error("asking on {interface} whether there is a DHCP server already")]
+    Ask {
+        /// Where.
+        interface: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// There is one.
+    #[error(
+        "{server} is a DHCP server on {interface} already: with two, machines get addresses of either; with --proxy only what to boot is said here"
+    )]
+    Rival {
+        /// Where.
+        interface: String,
+        /// Its address.
+        server: Ipv4Addr,
+    },
+    /// The HTTP server.
+    #[error("listening for HTTP on {address}, port {}", http::PORT)]
+    Http {
+        /// Our address.
+        address: Ipv4Addr,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The DHCP and TFTP server.
+    #[error(transparent)]
+    Dnsmasq(#[from] DnsmasqError),
+    /// No signals, no threads.
+    #[error("waiting for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl ServeError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Range { .. } => Exit::Usage,
+            Self::Interface(InterfaceError::HasAddress { .. } | InterfaceError::Unknown { .. }) => {
+                Exit::Usage
+            }
+            Self::Tree(_) => Exit::Packages,
+            _ => Exit::Receiver,
+        }
+    }
+}
+
+/// Serves until a signal asks it to end.
+///
+/// # Errors
+/// See [`ServeError`]; whatever was begun is undone.
+pub fn run(options: &Serve) -> Result<(), ServeError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(ServeError::NotRoot);
+    }
+    // Before anything that has to be undone, and before the first thread.
+    let mut signals = Signals::block(&[
+        Signal::Child,
+        Signal::Interrupt,
+        Signal::Terminate,
+        Signal::HangUp,
+    ])
+    .map_err(ServeError::Signals)?;
+    let tree = Arc::new(Tree::copy(&options.directory)?);
+    // Threads of the HTTP server keep theirs to the end of the process.
+    let _undo = Undo(Arc::clone(&tree));
+    let interface = Interface::open(&options.interface, options.address)?;
+    let range = range(options, interface.subnet)?;
+    let teller = Arc::new(Teller::new(options.is_json));
+    teller.tell(&Event::Warning(CAVEAT.to_owned()));
+    look_around(options, &interface, &teller)?;
+    let address = interface.subnet.address;
+    let http_failed = |source| ServeError::Http { address, source };
+    let listener = http::listen(&interface.name, address).map_err(http_failed)?;
+    let servers = dnsmasq::start(&interface, range, &tree)?;
+    http::serve(listener, Arc::clone(&tree), Arc::clone(&teller)).map_err(http_failed)?;
+    let serving = Event::Serving {
+        interface: interface.name.clone(),
+        address,
+        range,
+    };
+    let mut followed = follow(servers, &teller, &serving).map_err(ServeError::Signals)?;
+    // Any other signal asks us to end.
+    while signals.next_signal().map_err(ServeError::Signals)? == Signal::Child {
+        for index in 0..followed.len() {
+            let ended = followed.get_mut(index).map(|(server, _)| server.ended());
+            if let Some(status) = ended.transpose().map_err(ServeError::Signals)?.flatten() {
+                let (_, last_words) = followed.remove(index);
+                let said = last_words.join().unwrap_or_default();
+                return Err(DnsmasqError::Ended { status, said }.into());
+            }
+        }
+    }
+    drop(followed);
+    teller.tell(&Event::End);
+    Ok(())
+}
+
+/// A server, and the thread that ends with its last words.
+type Followed = (Dnsmasq, JoinHandle<String>);
+
+/// Tells what the servers say, and first, when each of them answers, that machines are served.
+fn follow(
+    servers: [dnsmasq::Server; 2],
+    teller: &Arc<Teller>,
+    serving: &Event,
+) -> io::Result<Vec<Followed>> {
+    let starting = Arc::new(AtomicUsize::new(servers.len()));
+    let mut followed = Vec::new();
+    for (server, log) in servers {
+        let (teller, starting) = (Arc::clone(teller), Arc::clone(&starting));
+        let serving = serving.clone();
+        let is_ready = move |teller: &Teller| {
+            if starting.fetch_sub(1, Ordering::AcqRel) == 1 {
+                teller.tell(&serving);
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("dnsmasq".into())
+            .spawn(move || log.follow(&teller, || is_ready(&teller)))?;
+        followed.push((server, thread));
+    }
+    Ok(followed)
+}
+
+/// Removes the copy of the tree, however we end.
+struct Undo(Arc<Tree>);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
+}
+
+/// The addresses to give out; none beside another server.
+fn range(options: &Serve, subnet: Subnet) -> Result<dnsmasq::Range, ServeError> {
+    if options.is_proxy {
+        return Ok(None);
+    }
+    let (first, last) = options.range.unwrap_or_else(|| subnet.range());
+    match subnet.can_give((first, last)) {
+        true => Ok(Some((first, last))),
+        false => Err(ServeError::Range {
+            first,
+            last,
+            subnet,
+        }),
+    }
+}
+
+/// Exactly one DHCP server should be on the network when we have begun.
+fn look_around(options: &Serve, interface: &Interface, teller: &Teller) -> Result<(), ServeError> {
+    if !interface.has_carrier() {
+        let name = &interface.name;
+        let text =
+            format!("{name} has no cable: whether another DHCP server is there is not known");
+        teller.tell(&Event::Warning(text));
+        return Ok(());
+    }
+    let found = rival::find(interface).map_err(|source| ServeError::Ask {
+        interface: interface.name.clone(),
+        source,
+    })?;
+    match (found, options.is_proxy) {
+        (Some(server), false) => Err(ServeError::Rival {
+            interface: interface.name.clone(),
+            server,
+        }),
+        (None, true) => {
+            let text = format!(
+                "no DHCP server answers on {}: without one no machine gets an address; without --proxy we give them",
+                interface.name
+            );
+            teller.tell(&Event::Warning(text));
+            Ok(())
+        }
+        (Some(_), true) | (None, false) => Ok(()),
+    }
+}
+
+/// Tells what happens, a line at a time, from any thread.
+#[derive(Debug)]
+pub struct Teller {
+    began: Instant,
+    is_json: bool,
+    /// In tests: what was told.
+    kept: Option<Mutex<Vec<String>>>,
+}
+
+impl Teller {
+    /// On standard output.
+    #[must_use]
+    pub fn new(is_json: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            is_json,
+            kept: None,
+        }
+    }
+
+    /// Prints it. Nobody reading any more is no reason to stop serving.
+    pub fn tell(&self, event: &Event) {
+        let line = match self.is_json {
+            true => event.json(self.began.elapsed().as_secs_f64()),
+            false => event.to_string(),
+        };
+        match &self.kept {
+            Some(kept) => kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line),
+            None => {
+                let mut out = io::stdout().lock();
+                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Teller {
+    fn kept() -> Self {
+        Self {
+            kept: Some(Mutex::new(Vec::new())),
+            ..Self::new(false)
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        let kept = self.kept.as_ref().map(|kept| kept.lock().unwrap().clone());
+        kept.unwrap_or_default()
+    }
+}

@@ -1,0 +1,272 @@
+//! What `serve-boot` tells while it runs: one value for a person's line and a script's JSON object (`boot-network.md` 5).
+//!
+//! In: facts from dnsmasq's log and from the HTTP server. What a machine chose itself (the name of a file) is escaped in both.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crate::json::Object;
+
+/// What asks for a place to boot from, as far as it says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// The network ROM of a BIOS.
+    Bios,
+    /// UEFI, by PXE.
+    Uefi,
+    /// UEFI, by HTTP boot.
+    UefiHttp,
+    /// iPXE, whatever it was started by.
+    Ipxe,
+    /// A processor that the shim is not made for: the number it gave (RFC 4578 2.1).
+    Foreign(u32),
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Client::Bios => f.write_str("BIOS"),
+            Client::Uefi => f.write_str("UEFI"),
+            Client::UefiHttp => f.write_str("UEFI HTTP boot"),
+            Client::Ipxe => f.write_str("iPXE"),
+            Client::Foreign(number) => write!(f, "architecture {number}"),
+        }
+    }
+}
+
+/// How a file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// RFC 1350.
+    Tftp,
+    /// RFC 9112.
+    Http,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Tftp => "TFTP",
+            Way::Http => "HTTP",
+        })
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// From now on machines are answered.
+    Serving {
+        /// On this interface and no other.
+        interface: String,
+        /// Where the files are.
+        address: Ipv4Addr,
+        /// The addresses that are given out; `None` beside another DHCP server.
+        range: Option<(Ipv4Addr, Ipv4Addr)>,
+    },
+    /// Something a person should know before relying on it.
+    Warning(String),
+    /// A machine asks what to boot.
+    Asked {
+        /// Its hardware address.
+        mac: String,
+        /// Who asks.
+        client: Client,
+    },
+    /// A machine has been given an address.
+    Addressed {
+        /// Its hardware address.
+        mac: String,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// A whole file has been sent.
+    Sent {
+        /// To whom.
+        address: Ipv4Addr,
+        /// The file.
+        file: String,
+        /// How.
+        way: Way,
+    },
+    /// A file was asked for that is not served.
+    Missing {
+        /// By whom.
+        address: Ipv4Addr,
+        /// The file.
+        file: String,
+        /// How.
+        way: Way,
+    },
+    /// A transfer broke off.
+    Broken {
+        /// To whom.
+        address: Ipv4Addr,
+        /// The file.
+        file: String,
+        /// How.
+        way: Way,
+    },
+    /// Asked to end.
+    End,
+}
+
+impl Event {
+    /// The object for a script.
+    #[must_use]
+    pub fn json(&self, seconds: f64) -> String {
+        let mut object = Object::new();
+        object
+            .text("event", self.name())
+            .decimal("seconds", seconds);
+        match self {
+            Event::Serving {
+                interface,
+                address,
+                range,
+            } => {
+                object
+                    .text("interface", interface)
+                    .text("address", &address.to_string());
+                if let Some((first, last)) = range {
+                    object
+                        .text("first", &first.to_string())
+                        .text("last", &last.to_string());
+                }
+            }
+            Event::Warning(text) => {
+                object.text("text", text);
+            }
+            Event::Asked { mac, client } => {
+                object.text("mac", mac).text("client", &client.to_string());
+            }
+            Event::Addressed { mac, address } => {
+                object
+                    .text("mac", mac)
+                    .text("address", &address.to_string());
+            }
+            Event::Sent { address, file, way }
+            | Event::Missing { address, file, way }
+            | Event::Broken { address, file, way } => {
+                object
+                    .text("address", &address.to_string())
+                    .text("file", file)
+                    .text("way", &way.to_string());
+            }
+            Event::End => {}
+        }
+        object.finish()
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Event::Serving { .. } => "serving",
+            Event::Warning(_) => "warning",
+            Event::Asked { .. } => "asked",
+            Event::Addressed { .. } => "addressed",
+            Event::Sent { .. } => "sent",
+            Event::Missing { .. } => "missing",
+            Event::Broken { .. } => "broken",
+            Event::End => "end",
+        }
+    }
+}
+
+/// The line for a person.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Serving {
+                interface,
+                address,
+                range: Some((first, last)),
+            } => write!(
+                f,
+                "serving on {interface}: addresses {first} to {last}, files by TFTP and at http://{address}/; Ctrl-C ends it"
+            ),
+            Event::Serving {
+                interface, address, ..
+            } => write!(
+                f,
+                "serving on {interface} beside another DHCP server: files by TFTP from {address} and at http://{address}/; Ctrl-C ends it"
+            ),
+            Event::Warning(text) => write!(f, "warning: {text}"),
+            Event::Asked {
+                mac,
+                client: client @ Client::Foreign(_),
+            } => write!(
+                f,
+                "{mac} asks what to boot ({client}): the shim is for x86-64, it gets no answer"
+            ),
+            Event::Asked { mac, client } => write!(f, "{mac} asks what to boot ({client})"),
+            Event::Addressed { mac, address } => write!(f, "{mac} has the address {address}"),
+            Event::Sent { address, file, way } => {
+                write!(f, "{address} got {} ({way})", file.escape_debug())
+            }
+            Event::Missing { address, file, way } => write!(
+                f,
+                "{address} asked for {}, which is not served ({way})",
+                file.escape_debug()
+            ),
+            Event::Broken { address, file, way } => {
+                write!(
+                    f,
+                    "{address} stopped taking {} ({way})",
+                    file.escape_debug()
+                )
+            }
+            Event::End => f.write_str("ended: nobody is answered any more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, Event, Way};
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_machine_cannot_end_a_line_or_an_object() {
+        let event = Event::Missing {
+            address: Ipv4Addr::new(10, 9, 0, 7),
+            file: "a\n\x1b[2J\"b".into(),
+            way: Way::Http,
+        };
+        assert_eq!(
+            event.to_string(),
+            "10.9.0.7 asked for a\\n\\u{1b}[2J\\\"b, which is not served (HTTP)"
+        );
+        assert_eq!(
+            event.json(1.5),
+            "{\"event\":\"missing\",\"seconds\":1.500,\"address\":\"10.9.0.7\",\"file\":\"a\\n\\u001b[2J\\\"b\",\"way\":\"HTTP\"}"
+        );
+    }
+
+    #[test]
+    fn addresses_are_told_only_when_we_give_them() {
+        let serving = |range| Event::Serving {
+            interface: "eth0".into(),
+            address: Ipv4Addr::new(10, 9, 0, 1),
+            range,
+        };
+        let own = serving(Some((
+            Ipv4Addr::new(10, 9, 0, 10),
+            Ipv4Addr::new(10, 9, 0, 20),
+        )));
+        assert!(
+            own.json(0.0)
+                .contains("\"first\":\"10.9.0.10\",\"last\":\"10.9.0.20\"")
+        );
+        assert!(!serving(None).json(0.0).contains("first"));
+        assert!(serving(None).to_string().contains("beside another"));
+    }
+
+    #[test]
+    fn a_processor_of_another_kind_is_told_why_it_gets_nothing() {
+        let event = Event::Asked {
+            mac: "52:54:00:00:00:01".into(),
+            client: Client::Foreign(11),
+        };
+        assert!(event.to_string().contains("architecture 11"), "{event}");
+    }
+}

@@ -1,0 +1,315 @@
+//! The directory that `mkinitramfs pxe` made in, a copy that every program of this machine may read out.
+//!
+//! A copy, because the TFTP server is nobody and may not be able to enter the directory, and because a directory that is made
+//! anew while machines boot from it must not give one of them half of each. Only names of ours are taken: whoever points at
+//! the wrong directory publishes nothing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
+pub const FILES: [&str; 7] = [
+    "boot.ipxe",
+    "grub-bios.0",
+    "grub-uefi.efi",
+    "grub.cfg",
+    "initramfs",
+    "shim.efi",
+    "vmlinuz",
+];
+/// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks for it by itself.
+const PER_MACHINE: &str = "grub.cfg-";
+/// A name of that kind has its hardware address or its address in hexadecimal behind it.
+const PER_MACHINE_MAX: usize = 20;
+/// Enough for every kernel with every firmware; a directory with more is not one of ours.
+const MAX_BYTES: u64 = 1 << 30;
+/// Menus for single machines.
+const MAX_FILES: usize = 1024;
+/// Lives in memory, and a reboot forgets it.
+const PLACE: &str = "/run";
+
+/// Why there is nothing to serve.
+#[derive(Debug, Error)]
+pub enum TreeError {
+    /// A file is not there, or cannot be read.
+    #[error("reading {} (mkinitramfs pxe makes it)", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// It holds a private key.
+    #[error(
+        "{} may be read by its owner only: it holds a private key, and everybody on the network could fetch it; if that is meant, give it the mode 0644", path.display()
+    )]
+    Secret {
+        /// Which.
+        path: PathBuf,
+    },
+    /// More than such a tree can be.
+    #[error("{} holds {found} {what}; at most {limit} are served", path.display())]
+    Large {
+        /// The directory.
+        path: PathBuf,
+        /// How many.
+        found: u64,
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// The copy.
+    #[error("writing {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// The copy; gone when dropped.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    names: Vec<String>,
+}
+
+impl Tree {
+    /// Copies what is served from `from`.
+    ///
+    /// # Errors
+    /// See [`TreeError`]; nothing is left behind.
+    pub fn copy(from: &Path) -> Result<Self, TreeError> {
+        Self::copy_into(from, Path::new(PLACE))
+    }
+
+    pub(super) fn copy_into(from: &Path, place: &Path) -> Result<Self, TreeError> {
+        let files = look(from)?;
+        let root = place.join(format!("spk-visor-boot.{}", unique()));
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TreeError::Write { path, source }
+        };
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&root)
+            .map_err(write(&root))?;
+        // From here on dropping it cleans up.
+        let tree = Self { root, names: files };
+        let allow = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(write(path))
+        };
+        // Whatever the umask says: the TFTP server is nobody.
+        allow(&tree.root, 0o755)?;
+        fs::create_dir(tree.files()).map_err(write(&tree.files()))?;
+        allow(&tree.files(), 0o755)?;
+        for name in &tree.names {
+            let (source, target) = (from.join(name), tree.files().join(name));
+            let bytes = fs::read(&source).map_err(|source_error| TreeError::Read {
+                path: source.clone(),
+                source: source_error,
+            })?;
+            fs::write(&target, bytes).map_err(write(&target))?;
+            allow(&target, 0o644)?;
+        }
+        Ok(tree)
+    }
+
+    /// Where the files are; a path without anything odd in it.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    /// A place beside them, for what is not served.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The file of that name, when it is one that is served.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
+        let known = self.names.iter().find(|known| *known == name)?;
+        Some(self.files().join(known))
+    }
+}
+
+impl Tree {
+    /// Removes the copy now, whoever else still has the value; dropping it does the same.
+    pub fn remove(&self) {
+        // What cannot be removed lies in memory and is gone with the next boot.
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// The names that will be served; all of [`FILES`] are among them.
+fn look(from: &Path) -> Result<Vec<String>, TreeError> {
+    let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
+    let read = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TreeError::Read { path, source }
+    };
+    for entry in fs::read_dir(from).map_err(read(from))? {
+        let name = entry.map_err(read(from))?.file_name();
+        if let Some(name) = name.to_str().filter(|name| is_per_machine(name)) {
+            names.push(name.to_owned());
+        }
+    }
+    if names.len() > MAX_FILES {
+        return Err(TreeError::Large {
+            path: from.to_owned(),
+            found: names.len() as u64,
+            what: "files",
+            limit: MAX_FILES as u64,
+        });
+    }
+    let mut bytes = 0_u64;
+    for name in &names {
+        let path = from.join(name);
+        let about = fs::metadata(&path).map_err(read(&path))?;
+        if !about.is_file() {
+            return Err(read(&path)(io::ErrorKind::InvalidInput.into()));
+        }
+        if about.permissions().mode() & 0o044 == 0 {
+            return Err(TreeError::Secret { path });
+        }
+        bytes = bytes.saturating_add(about.len());
+    }
+    if bytes > MAX_BYTES {
+        return Err(TreeError::Large {
+            path: from.to_owned(),
+            found: bytes,
+            what: "bytes",
+            limit: MAX_BYTES,
+        });
+    }
+    Ok(names)
+}
+
+fn is_per_machine(name: &str) -> bool {
+    name.strip_prefix(PER_MACHINE).is_some_and(|end| {
+        (1..=PER_MACHINE_MAX).contains(&end.len())
+            && end
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    })
+}
+
+/// A process id is not enough: several name spaces of processes may share the directory.
+fn unique() -> String {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    format!(
+        "{}.{:x}",
+        std::process::id(),
+        clock.map_or(0, |time| time.as_nanos())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, Tree, TreeError, is_per_machine};
+    use receiver::fakes::TestDir;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn full(name: &str) -> TestDir {
+        let dir = TestDir::new(name);
+        for file in FILES {
+            fs::write(dir.path().join(file), file).unwrap();
+        }
+        fs::create_dir(dir.path().join("place")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_names_of_ours_are_served_and_nothing_stays_behind() {
+        let dir = full("serve-tree");
+        let special = "grub.cfg-01-52-54-00-09-00-01";
+        for name in [special, "id_ed25519", "grub.cfg-../../x", "dnsmasq.conf"] {
+            let _ = fs::write(dir.path().join(name), "x");
+        }
+        let place = dir.path().join("place");
+        let tree = Tree::copy_into(dir.path(), &place).unwrap();
+        for name in FILES.into_iter().chain([special]) {
+            let path = tree.file(name).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o644, "{name}");
+        }
+        for name in [
+            "id_ed25519",
+            "dnsmasq.conf",
+            "",
+            ".",
+            "..",
+            "../place",
+            "/etc/passwd",
+        ] {
+            assert_eq!(tree.file(name), None, "{name}");
+        }
+        assert_eq!(fs::read_dir(tree.files()).unwrap().count(), FILES.len() + 1);
+        drop(tree);
+        assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_later_change_of_the_directory_is_not_seen() {
+        let dir = full("serve-tree-change");
+        let tree = Tree::copy_into(dir.path(), &dir.path().join("place")).unwrap();
+        fs::write(dir.path().join("vmlinuz"), "another").unwrap();
+        assert_eq!(
+            fs::read_to_string(tree.file("vmlinuz").unwrap()).unwrap(),
+            "vmlinuz"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_and_a_private_key_are_named() {
+        for name in FILES {
+            let dir = full("serve-tree-missing");
+            let (path, place) = (dir.path().join(name), dir.path().join("place"));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let error = Tree::copy_into(dir.path(), &place).unwrap_err();
+            assert!(matches!(&error, TreeError::Secret { .. }), "{error}");
+            fs::remove_file(&path).unwrap();
+            let error = Tree::copy_into(dir.path(), &place).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            fs::create_dir(&path).unwrap();
+            assert!(Tree::copy_into(dir.path(), &place).is_err());
+            assert_eq!(fs::read_dir(place).unwrap().count(), 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn menus_of_single_machines_are_known_by_their_names() {
+        for good in [
+            "grub.cfg-01-52-54-00-12-34-56",
+            "grub.cfg-0A09000A",
+            "grub.cfg-0",
+        ] {
+            assert!(is_per_machine(good), "{good}");
+        }
+        for bad in [
+            "grub.cfg",
+            "grub.cfg-",
+            "grub.cfg-x",
+            "grub.cfg-/",
+            "grub.cfg-..",
+            "xgrub.cfg-0",
+        ] {
+            assert!(!is_per_machine(bad), "{bad}");
+        }
+    }
+}
