@@ -89,6 +89,7 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
         policy,
         trust,
         patience: receiver::Patience::default(),
+        dry_run: settings.dry_run,
     };
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {

@@ -7,6 +7,7 @@ mod network;
 mod watchdog;
 
 use netstack::Addressing;
+use receiver::gate::{Selector, SelectorError};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
@@ -43,10 +44,12 @@ pub enum After {
 /// Everything `smv.*` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// `smv.disk=`: path or serial number.
-    pub disk: Option<String>,
+    /// `smv.disk=`: which disk.
+    pub disk: Option<Selector>,
     /// `smv.wipe=`: the confirmation that a disk with data on it may be taken.
     pub wipe: Option<String>,
+    /// `smv.dry-run`: show what would be done, and do nothing.
+    pub dry_run: bool,
     /// `smv.policy=`.
     pub policy: Policy,
     /// `smv.donor-key=`: instead of the donor's public key in the image.
@@ -92,6 +95,9 @@ pub enum CmdlineError {
         /// What it takes.
         expected: &'static str,
     },
+    /// Nobody can tell which disk is meant.
+    #[error("reading smv.disk on the kernel command line")]
+    Disk(#[from] SelectorError),
 }
 
 impl CmdlineError {
@@ -155,15 +161,14 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         expected,
     };
     match key {
-        "smv.disk" => {
-            settings.disk = Some(visible(value).ok_or_else(|| expect("a path or a serial number"))?)
-        }
+        "smv.disk" => settings.disk = Some(value.parse()?),
         "smv.wipe" => {
-            settings.wipe =
-                Some(visible(value).ok_or_else(|| {
-                    expect("the last 6 of the disk's serial number, or its path")
-                })?);
+            settings.wipe = Some(visible(value).ok_or_else(|| {
+                expect("the last 6 of the disk's serial number, or the whole of it")
+            })?);
         }
+        "smv.dry-run" if value.is_empty() => settings.dry_run = true,
+        "smv.dry-run" => return Err(expect("no value")),
         "smv.policy" => {
             settings.policy = policy(value).ok_or_else(|| expect("secret, pinned or legacy"))?;
         }

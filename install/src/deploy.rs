@@ -161,6 +161,22 @@ pub fn deploy(
     deploy.run(packages, first, layout).map_err(error(true))
 }
 
+/// What a deploy would make of `disk`, for somebody who wants to know before: the facts of [`Stage::Planned`]. Nothing is written.
+///
+/// # Errors
+/// There is no plan for this disk.
+pub fn outline(disk: &dyn Disk) -> Result<String, DeployError> {
+    let name = disk.name().to_owned();
+    match plan(disk) {
+        Ok(layout) => Ok(facts(&name, &layout)),
+        Err(step) => Err(DeployError {
+            disk: name,
+            wrote: false,
+            step: Box::new(step),
+        }),
+    }
+}
+
 /// A package's header and the first bytes of its data.
 struct First {
     header: Header,

@@ -1,4 +1,5 @@
-//! The disk gate: which disk a deploy may take, and why no other. A pure function of what was seen and what was asked for.
+//! The disk gate (`disk-gate.md`): which disk a deploy may take, and why no other. A pure function of what was seen and what was
+//! asked for.
 //!
 //! Nothing that holds data is taken by default; a person confirms a wipe by typing part of the very disk's serial number.
 
@@ -9,15 +10,20 @@ use install::state::State;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::inventory::Found;
+use crate::inventory::{Found, wwn};
 
+pub use selector::{Selector, SelectorError};
+
+mod selector;
+
+const GIB: u64 = 1 << 30;
 /// A confirmation repeats this many characters of the serial number's end.
 const CONFIRM_LEN: usize = 6;
 
 /// What is on a disk, or why that cannot be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// Its first and last MiB tell.
+    /// It was looked at.
     Holds(State),
     /// It could not be read; the kernel's reason.
     Unreadable(String),
@@ -45,78 +51,133 @@ impl fmt::Display for Contents {
 pub struct Candidate {
     /// From the inventory.
     pub disk: Found,
-    /// From its first and last MiB.
+    /// From the disk itself.
     pub contents: Contents,
 }
 
 impl Candidate {
-    fn is_named(&self, name: &str) -> bool {
-        self.disk.path == Path::new(name) || self.disk.serial.as_deref() == Some(name)
-    }
-
-    /// What a person types to have this disk wiped: the end of its serial number, or its path when it has none.
+    /// What a person types to have this disk wiped: the end of its serial number, or all of it where contents are protected. A disk
+    /// without one is confirmed by its name in the whole world, and one without either by its path.
     #[must_use]
     pub fn confirmation(&self) -> String {
-        match &self.disk.serial {
-            Some(serial) => serial
-                .get(serial.len().saturating_sub(CONFIRM_LEN)..)
-                .unwrap_or(serial)
-                .to_owned(),
-            None => self.disk.path.display().to_string(),
+        let Some(identity) = self.identity() else {
+            return self.disk.path.display().to_string();
+        };
+        let end = identity.get(identity.len().saturating_sub(CONFIRM_LEN)..);
+        match self.protected() {
+            Some(_) => identity.to_owned(),
+            None => end.unwrap_or(identity).to_owned(),
         }
+    }
+
+    fn identity(&self) -> Option<&str> {
+        self.disk.serial.as_deref().or(self.disk.wwn.as_deref())
+    }
+
+    /// The part of the contents that takes the whole word.
+    #[must_use]
+    pub fn protected(&self) -> Option<&str> {
+        match &self.contents {
+            Contents::Holds(State::Occupied { protected, .. }) => protected.as_deref(),
+            Contents::Holds(_) | Contents::Unreadable(_) => None,
+        }
+    }
+
+    /// A medium that a Deploy Shim boots from, perhaps the one that runs.
+    #[must_use]
+    pub const fn is_shim_medium(&self) -> bool {
+        matches!(
+            self.contents,
+            Contents::Holds(State::Occupied {
+                is_shim_medium: true,
+                ..
+            })
+        )
     }
 
     const fn is_readable(&self) -> bool {
         matches!(self.contents, Contents::Holds(_))
     }
 
-    fn is_confirmed(&self, wipe: &str) -> bool {
-        self.disk.path == Path::new(wipe)
-            || self.disk.serial.is_some() && self.confirmation() == wipe
+    /// May what is on this disk go? The one place where that is decided.
+    fn is_confirmed(&self, wish: &Wish) -> bool {
+        let Some(wipe) = wish.wipe.as_deref() else {
+            return false;
+        };
+        match self.identity() {
+            // The whole of it is never wrong.
+            Some(identity) => {
+                wipe == identity || wipe == self.confirmation() || {
+                    let name = wwn(wipe);
+                    name.is_some() && name == self.disk.wwn
+                }
+            }
+            None => self.disk.path == Path::new(wipe),
+        }
+    }
+
+    /// Is it one of those that somebody who has named no disk cannot have meant?
+    fn is_apart(&self) -> bool {
+        self.disk.is_removable || self.disk.is_read_only || self.is_shim_medium()
+    }
+
+    /// One of those that a description may fit by chance, and did this one mean it?
+    fn is_meant_by(&self, selector: &Selector) -> bool {
+        selector.is_name()
+            || !self.is_shim_medium() && (!self.disk.is_removable || selector.has_transport())
     }
 }
 
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = &self.disk;
-        write!(
-            f,
-            "{} ({} MiB, {}, serial {}, ",
-            disk.path.display(),
-            disk.size_bytes / (1024 * 1024),
-            disk.transport,
-            disk.serial.as_deref().unwrap_or("none")
-        )?;
-        if disk.is_removable {
-            f.write_str("removable, ")?;
+        write!(f, "{} (", disk.path.display())?;
+        if disk.size_bytes < 16 * GIB {
+            write!(f, "{} MiB", disk.size_bytes >> 20)?;
+        } else {
+            write!(f, "{} GiB", disk.size_bytes / GIB)?;
         }
-        if disk.is_read_only {
-            f.write_str("read-only, ")?;
+        write!(f, ", {}", disk.transport)?;
+        for text in [&disk.vendor, &disk.model].into_iter().flatten() {
+            write!(f, ", {text}")?;
         }
-        write!(f, "{})", self.contents)
+        let serial = disk.serial.as_deref().unwrap_or("none");
+        write!(f, ", serial {serial}")?;
+        if let Some(wwn) = &disk.wwn {
+            write!(f, ", wwn {wwn}")?;
+        }
+        let remarks = [
+            (disk.is_removable, "removable"),
+            (disk.is_read_only, "read-only"),
+            (self.is_shim_medium(), "medium of a Deploy Shim"),
+        ];
+        for (_, remark) in remarks.into_iter().filter(|(is_true, _)| *is_true) {
+            write!(f, ", {remark}")?;
+        }
+        write!(f, "): {}", self.contents)
     }
 }
 
 /// What the person in charge asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// Path or serial number of the disk to take.
-    pub disk: Option<String>,
+    /// The disk to take.
+    pub disk: Option<Selector>,
     /// Confirmation that what is on it may go: see [`Candidate::confirmation`].
     pub wipe: Option<String>,
 }
 
-/// The disks that were seen, for an error that tells all.
+/// The disks that were seen, for an error that tells all: each on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen(Vec<Candidate>);
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("no disk");
+            return f.write_str(" no disk");
         }
-        for (index, candidate) in self.0.iter().enumerate() {
-            write!(f, "{}{candidate}", if index == 0 { "" } else { ", " })?;
+        for candidate in &self.0 {
+            write!(f, "\n{candidate}")?;
         }
         Ok(())
     }
@@ -130,37 +191,49 @@ pub enum GateError {
     NoDisk,
     /// None may be taken without a word.
     #[error(
-        "choosing a disk: none is blank; seen: {seen}; name one with disk= and confirm with wipe="
+        "choosing a disk: none may be taken without a word; name one with disk= and, where it is not blank, confirm with \
+         wipe=; seen:{seen}"
     )]
     NoneFree {
         /// What there is.
         seen: Seen,
     },
     /// Several would do.
-    #[error("choosing a disk: {count} are blank; seen: {seen}; name one with disk=")]
+    #[error("choosing a disk: {count} may be taken; name one with disk=; seen:{seen}")]
     Ambiguous {
         /// How many would do.
         count: usize,
         /// What there is.
         seen: Seen,
     },
-    /// The named one is not there, or not there yet.
-    #[error("choosing disk {wanted}: not found; seen: {seen}")]
+    /// The one that is meant is not there, or not there yet.
+    #[error("choosing disk {wanted}: not found; seen:{seen}")]
     NotFound {
-        /// Path or serial number.
-        wanted: String,
+        /// What was asked for.
+        wanted: Selector,
         /// What there is.
         seen: Seen,
     },
-    /// Two disks with one serial number: only a path can tell them apart.
-    #[error("choosing disk {wanted}: {count} disks have this serial number; seen: {seen}")]
-    SameSerial {
-        /// The serial number.
-        wanted: String,
-        /// How many disks have it.
+    /// More than one disk is like that, two with one serial number included.
+    #[error("choosing disk {wanted}: {count} disks are like that; say more of it; seen:{seen}")]
+    Several {
+        /// What was asked for.
+        wanted: Selector,
+        /// How many.
         count: usize,
         /// What there is.
         seen: Seen,
+    },
+    /// It fits a description, but nobody means such a disk without saying so.
+    #[error(
+        "choosing disk {wanted}: only {candidate} is like that, which has to be named by path, serial number or wwn{}",
+        if candidate.is_shim_medium() { "" } else { ", or by its transport" }
+    )]
+    NotNamed {
+        /// What was asked for.
+        wanted: Selector,
+        /// What fits.
+        candidate: Box<Candidate>,
     },
     /// It cannot be written.
     #[error("choosing disk {candidate}: it is read-only")]
@@ -175,12 +248,18 @@ pub enum GateError {
         candidate: Box<Candidate>,
     },
     /// It holds data and nobody confirmed that they may go.
-    #[error("choosing disk {candidate}: it is not blank; wipe={confirm} would confirm{}", given.as_ref().map(|given| format!(", wipe={given} does not")).unwrap_or_default())]
+    #[error(
+        "choosing disk {candidate}: {}; wipe={} would confirm{}",
+        candidate.protected().map_or_else(
+            || "it is not blank".to_owned(),
+            |what| format!("{what}: more than this disk may be lost with it")
+        ),
+        candidate.confirmation(),
+        given.as_ref().map(|given| format!(", wipe={given} does not")).unwrap_or_default()
+    )]
     NotBlank {
         /// Which.
         candidate: Box<Candidate>,
-        /// The word that would do.
-        confirm: String,
         /// The word that was given.
         given: Option<String>,
     },
@@ -200,30 +279,44 @@ impl GateError {
 /// None may be taken; the error lists everything that was seen.
 pub fn choose<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candidate, GateError> {
     match &wish.disk {
-        Some(name) => named(candidates, name, wish.wipe.as_deref()),
-        None => only_free(candidates, wish.wipe.as_deref()),
+        Some(selector) => meant(candidates, selector, wish),
+        None => only_free(candidates, wish),
     }
 }
 
-fn named<'a>(
+/// Somebody said which: exactly one disk is like that.
+fn meant<'a>(
     candidates: &'a [Candidate],
-    name: &str,
-    wipe: Option<&str>,
+    selector: &Selector,
+    wish: &Wish,
 ) -> Result<&'a Candidate, GateError> {
-    let matching: Vec<&Candidate> = candidates
+    let like_that: Vec<&Candidate> = candidates
         .iter()
-        .filter(|candidate| candidate.is_named(name))
+        .filter(|candidate| selector.matches(&candidate.disk))
         .collect();
-    let [candidate] = *matching.as_slice() else {
-        let (wanted, seen) = (name.to_owned(), Seen(candidates.to_vec()));
-        return Err(match matching.len() {
-            0 => GateError::NotFound { wanted, seen },
-            count => GateError::SameSerial {
+    let meant: Vec<&Candidate> = like_that
+        .iter()
+        .copied()
+        .filter(|candidate| candidate.is_meant_by(selector))
+        .collect();
+    let (wanted, seen) = (selector.clone(), || Seen(candidates.to_vec()));
+    let candidate = match (meant.as_slice(), like_that.as_slice()) {
+        ([candidate], _) => *candidate,
+        ([], []) => {
+            let seen = seen();
+            return Err(GateError::NotFound { wanted, seen });
+        }
+        ([], [candidate]) => {
+            let candidate = Box::new(Candidate::clone(candidate));
+            return Err(GateError::NotNamed { wanted, candidate });
+        }
+        (meant, like_that) => {
+            return Err(GateError::Several {
                 wanted,
-                count,
-                seen,
-            },
-        });
+                count: meant.len().max(like_that.len()),
+                seen: seen(),
+            });
+        }
     };
     let boxed = || Box::new(candidate.clone());
     if candidate.disk.is_read_only {
@@ -232,32 +325,26 @@ fn named<'a>(
     if !candidate.is_readable() {
         return Err(GateError::Unreadable { candidate: boxed() });
     }
-    if candidate.contents.is_free() || wipe.is_some_and(|wipe| candidate.is_confirmed(wipe)) {
+    if candidate.contents.is_free() || candidate.is_confirmed(wish) {
         return Ok(candidate);
     }
     Err(GateError::NotBlank {
         candidate: boxed(),
-        confirm: candidate.confirmation(),
-        given: wipe.map(str::to_owned),
+        given: wish.wipe.clone(),
     })
 }
 
 /// Nothing is named: exactly one fixed, writable disk that is blank, or that a `wipe` names by the end of its serial number.
-fn only_free<'a>(
-    candidates: &'a [Candidate],
-    wipe: Option<&str>,
-) -> Result<&'a Candidate, GateError> {
+fn only_free<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candidate, GateError> {
     let fixed: Vec<&Candidate> = candidates
         .iter()
-        .filter(|candidate| !candidate.disk.is_removable && !candidate.disk.is_read_only)
+        .filter(|candidate| !candidate.is_apart())
         .collect();
-    let is_confirmed =
-        |candidate: &Candidate| wipe.is_some_and(|wipe| candidate.is_confirmed(wipe));
     let free: Vec<&Candidate> = fixed
         .iter()
         .copied()
         .filter(|candidate| {
-            candidate.contents.is_free() || candidate.is_readable() && is_confirmed(candidate)
+            candidate.contents.is_free() || candidate.is_readable() && candidate.is_confirmed(wish)
         })
         .collect();
     if let [candidate] = *free.as_slice() {
@@ -269,8 +356,7 @@ fn only_free<'a>(
         // One disk and it is not free: say at once which word would confirm it.
         ([candidate], 0) if candidate.is_readable() => Err(GateError::NotBlank {
             candidate: Box::new(Candidate::clone(candidate)),
-            confirm: candidate.confirmation(),
-            given: wipe.map(str::to_owned),
+            given: wish.wipe.clone(),
         }),
         (_, 0) => Err(GateError::NoneFree { seen }),
         (_, count) => Err(GateError::Ambiguous { count, seen }),

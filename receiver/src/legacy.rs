@@ -55,7 +55,8 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
         let facts = image_facts(image);
         attempt.screen.stage(Stage::Accepted, &facts);
     }
-    let (_, mut disk, mut volumes) = open_disk(&mut attempt.disks, attempt.volumes)?;
+    let (_, mut disk, mut volumes) =
+        open_disk(&mut attempt.disks, attempt.volumes, attempt.options)?;
     let narrator = Narrator::new(attempt.screen);
     let options = &attempt.options.deploy;
     let installed = deploy::deploy(

@@ -21,6 +21,7 @@ mod parting;
 pub mod picture;
 pub mod policy;
 pub mod refusals;
+mod rehearsal;
 pub mod reports;
 pub mod screen;
 pub mod session;

@@ -89,7 +89,8 @@ impl Lobby<'_> {
         let Paired {
             opener, mut sealer, ..
         } = paired;
-        let text = Text::new(text);
+        let text = text.replace('\n', "; "); // a donor has one line for it
+        let text = Text::new(&text);
         sealer.send(&Message::Reject { code, text }).ok()?;
         Some(opener.into_inner())
     }

@@ -54,11 +54,13 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         };
         let facts = format!("peer={peer} {}", image_facts(&image));
         screen.stage(Stage::Accepted, &facts);
-        let (chosen, disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes) {
+        let (chosen, disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes, options)
+        {
             Ok(opened) => opened,
             Err(error) => {
                 let code = match error {
                     SessionError::Gate(_) => RejectCode::NoDisk,
+                    SessionError::DryRun { .. } => RejectCode::DryRun,
                     _ => RejectCode::Internal,
                 };
                 return Err(rejected(&mut lobby, paired, code, error));

@@ -30,7 +30,7 @@ use crate::refusals::Refusals;
 use crate::screen::{Screen, chain};
 use crate::volumes::KernelVolumes;
 use crate::watch::Watch;
-use crate::{legacy, paired};
+use crate::{legacy, paired, rehearsal};
 
 /// What the person in charge decided.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Options {
     pub trust: Trust,
     /// How long people are waited for.
     pub patience: Patience,
+    /// Only say what would be done: no disk is written, no donor's image taken.
+    pub dry_run: bool,
 }
 
 /// How long a target that has begun with one donor waits before it begins anew with any other (`protocol.md` 3.6).
@@ -161,6 +163,12 @@ pub enum SessionError {
     /// The deploy itself.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// As it was asked for.
+    #[error("nothing was written, this target was told to show only what it would do: {plan}")]
+    DryRun {
+        /// Disk, layout, and what would be gone.
+        plan: String,
+    },
 }
 
 impl SessionError {
@@ -178,7 +186,8 @@ impl SessionError {
             SessionError::NotLegacy { .. }
             | SessionError::GaveUp { .. }
             | SessionError::NoConsent { .. }
-            | SessionError::Changed { .. } => Outcome::Refuse,
+            | SessionError::Changed { .. }
+            | SessionError::DryRun { .. } => Outcome::Refuse,
             SessionError::Opening { .. } => Outcome::Retry,
             SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
                 Outcome::Fatal
@@ -229,6 +238,10 @@ pub fn run_with(
     };
     loop {
         let chosen = attempt.disks.wait_for_one(screen).map_err(shown)?;
+        if options.dry_run {
+            let plan = rehearsal::plan(&chosen).map_err(shown)?;
+            screen.stage(Stage::Planned, &plan);
+        }
         let result = match &options.policy {
             Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
             Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, &chosen),
@@ -278,12 +291,17 @@ pub(crate) struct Attempt<'a> {
     pub(crate) volumes: &'a OpenVolumes<'a>,
 }
 
-/// The disk to take, now that somebody wants to: another may have come since the screen named one.
+/// The disk to take, now that somebody wants to: another may have come since the screen named one. In a dry run there is none.
 pub(crate) fn open_disk(
     disks: &mut Watch<'_>,
     volumes: &OpenVolumes<'_>,
+    options: &Options,
 ) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
+    if options.dry_run {
+        let plan = rehearsal::plan(&chosen)?;
+        return Err(SessionError::DryRun { plan });
+    }
     let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
     let volumes = volumes(&disk)?;
     Ok((chosen, disk, volumes))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wire::stage::Stage;
 
 use crate::disks::Disks;
-use crate::gate::{self, Candidate};
+use crate::gate::{self, Candidate, Selector, Wish};
 use crate::screen::{Screen, chain};
 use crate::session::{Options, SessionError};
 use crate::uevents::Uevents;
@@ -36,7 +36,15 @@ impl<'a> Watch<'a> {
     /// The disk that may be taken as things stand.
     pub(crate) fn choose(&self) -> Result<Candidate, SessionError> {
         let candidates = self.options.disks.look()?;
-        Ok(gate::choose(&candidates, &self.options.wish)?.clone())
+        let wish = match (&self.options.disks, candidates.as_slice()) {
+            // Whoever names the only disk that is looked at means that one.
+            (Disks::One(_), [only]) => &Wish {
+                disk: Some(Selector::of_path(&only.disk.path)),
+                ..self.options.wish.clone()
+            },
+            _ => &self.options.wish,
+        };
+        Ok(gate::choose(&candidates, wish)?.clone())
     }
 
     /// Returns a disk that may be taken as things stand. Without one nobody is invited: the screen says why, once for each

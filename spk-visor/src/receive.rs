@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use install::options;
 use install::trust::{Trust, TrustError};
 use receiver::disks::Disks;
 use receiver::donor::Network;
-use receiver::gate::Wish;
+use receiver::gate::{SelectorError, Wish};
 use receiver::screen::Screen;
 use receiver::{Options, Patience, Policy, SessionError};
 use session::PinnedKeys;
@@ -57,6 +57,9 @@ pub enum ReceiveError {
         #[source]
         source: TrustError,
     },
+    /// Nobody can tell which disk is meant.
+    #[error("reading --disk")]
+    Disk(#[from] SelectorError),
     /// No sockets.
     #[error("opening the network")]
     Network(#[source] io::Error),
@@ -70,7 +73,9 @@ impl ReceiveError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } => Exit::Usage,
+            Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } | Self::Disk(_) => {
+                Exit::Usage
+            }
             Self::Network(_) | Self::Session(_) => Exit::Receiver,
         }
     }
@@ -84,6 +89,7 @@ impl ReceiveError {
 pub fn run(options: &Receive) -> Result<(), ReceiveError> {
     let policy = policy(&options.policy)?;
     let trust = trust(&options.trust, options.floor)?;
+    let (disks, wish) = wish(&options.disk, options.wipe.as_deref())?;
     let mut network =
         KernelNetwork::open(BEACON_PORT, STREAM_PORT).map_err(ReceiveError::Network)?;
     let screen = Stderr;
@@ -91,18 +97,32 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
         screen.stage(Stage::Network, &format!("addr={address}"));
     }
     let session = Options {
-        disks: Disks::One(options.disk.clone().into()),
-        wish: Wish {
-            disk: None,
-            wipe: options.wipe.clone(),
-        },
+        disks,
+        wish,
         deploy: deploy_options(),
         policy,
         trust,
         patience: Patience::default(),
+        dry_run: options.dry_run,
     };
     receiver::run(&session, &mut network, &screen)?;
     Ok(())
+}
+
+/// A path, or what is said of one of this machine's disks. Without an equals sign it is a path: a file whose name is misspelt shall
+/// not be waited for as a disk that may come.
+fn wish(disk: &str, wipe: Option<&str>) -> Result<(Disks, Wish), ReceiveError> {
+    let path = Path::new(disk);
+    if disk.contains('=') && !path.exists() {
+        let (disk, wipe) = (Some(disk.parse()?), wipe.map(str::to_owned));
+        return Ok((Disks::Machine, Wish { disk, wipe }));
+    }
+    // The gate knows the path as the kernel has it; a person types it twice.
+    let wipe = wipe.map(|word| match fs::canonicalize(path) {
+        Ok(path) if word == disk => path.display().to_string(),
+        _ => word.to_owned(),
+    });
+    Ok((Disks::One(path.to_owned()), Wish { disk: None, wipe }))
 }
 
 fn policy(asked: &cli::Policy) -> Result<Policy, ReceiveError> {
@@ -180,8 +200,10 @@ impl Screen for Stderr {
 
 #[cfg(test)]
 mod tests {
-    use super::{ReceiveError, policy, trust};
+    use super::{ReceiveError, policy, trust, wish};
     use crate::cli::receive::Policy;
+    use crate::exit::Exit;
+    use receiver::disks::Disks;
     use receiver::fakes::TestDir;
     use session::PinnedKeys;
     use std::fs;
@@ -205,6 +227,34 @@ mod tests {
         fs::write(&file, "no key").unwrap();
         let damaged = trust(&[KEY.into(), file.into()], None).unwrap_err();
         assert!(damaged.to_string().contains("a.pub"), "{damaged}");
+    }
+
+    #[test]
+    fn a_disk_is_a_path_or_a_description() {
+        let dir = TestDir::new("receive-disk");
+        let image = dir.image();
+        let typed = image.to_str().unwrap();
+        let (disks, confirmed) = wish(typed, Some(typed)).unwrap();
+        assert_eq!(disks, Disks::One(image.clone()));
+        let canonical = fs::canonicalize(&image).unwrap();
+        assert_eq!(confirmed.wipe.as_deref(), canonical.to_str());
+        let odd = dir.path().join("size=1G-");
+        fs::write(&odd, "").unwrap();
+        assert_eq!(
+            wish(odd.to_str().unwrap(), None).unwrap().0,
+            Disks::One(odd)
+        );
+        let (disks, described) = wish("transport=usb,size=1G-", Some("ABC123")).unwrap();
+        assert_eq!(disks, Disks::Machine);
+        assert_eq!(
+            described.disk.unwrap().to_string(),
+            "transport=usb,size=1G-"
+        );
+        assert_eq!(described.wipe.as_deref(), Some("ABC123"));
+        let missing = wish("no-such.img", None).unwrap().0;
+        assert_eq!(missing, Disks::One("no-such.img".into()));
+        let error = wish("seriall=X", None).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
     }
 
     #[test]

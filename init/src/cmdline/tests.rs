@@ -14,15 +14,16 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
         gateway: Some([10, 9, 0, 1].into()),
     };
     let expected = Settings {
-        disk: Some("/dev/vda".to_owned()),
+        disk: Some("/dev/vda".parse().unwrap()),
         wipe: Some("AB12CD".to_owned()),
+        dry_run: true,
         policy: Policy::Legacy,
         donor_key: None,
         after: After::Kexec,
@@ -88,8 +89,8 @@ fn words_are_split_and_unquoted_as_the_kernel_does() {
 #[test]
 fn a_serial_number_may_hold_spaces_between_quotes() {
     assert_eq!(
-        parse(r#"smv.disk="WD 1234""#).unwrap().disk.as_deref(),
-        Some("WD 1234")
+        parse(r#"smv.disk="WD 1234""#).unwrap().disk,
+        Some("WD 1234".parse().unwrap())
     );
 }
 
@@ -111,12 +112,28 @@ fn unknown_and_repeated_keys_are_named_with_their_value() {
 }
 
 #[test]
-fn bad_values_are_named_with_what_was_expected() {
-    let lines = [
+fn a_disk_that_nobody_can_tell_is_an_error_of_its_own() {
+    for line in [
         "smv.disk",
         "smv.disk=",
         "smv.disk=\" \"",
         "smv.disk=a\u{1b}b",
+        "smv.disk=seriall=X",
+        "smv.disk=size=1G",
+    ] {
+        assert!(matches!(parse(line), Err(CmdlineError::Disk(_))), "{line}");
+    }
+    let described = parse("smv.disk=\"model=QEMU HARDDISK,transport=sata\"").unwrap();
+    assert_eq!(
+        described.disk,
+        Some("model=QEMU HARDDISK,transport=sata".parse().unwrap())
+    );
+}
+
+#[test]
+fn bad_values_are_named_with_what_was_expected() {
+    let lines = [
+        "smv.dry-run=yes",
         "smv.wipe=",
         "smv.policy",
         "smv.policy=secret,legacy",

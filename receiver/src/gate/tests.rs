@@ -33,7 +33,7 @@ fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
 fn wish(disk: &str, wipe: &str) -> Wish {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Wish {
-        disk: given(disk),
+        disk: given(disk).map(|text| text.parse().unwrap()),
         wipe: given(wipe),
     }
 }
@@ -82,24 +82,18 @@ fn two_blank_disks_need_a_name() {
 fn a_disk_with_data_is_refused_until_its_own_serial_confirms() {
     let seen = [disk("/dev/vda", "WD-12345678", occupied())];
     for refused in [
-        "",
-        "12345678",
-        "WD-12345678",
-        "45678",
-        "345679",
-        "5678",
-        "/dev/vdb",
+        "", "12345678", "45678", "345679", "5678", "/dev/vdb", "/dev/vda",
     ] {
         for named in ["/dev/vda", "WD-12345678", ""] {
             let error = path(&seen, &wish(named, refused)).unwrap_err();
             assert!(
-                matches!(&error, GateError::NotBlank { confirm, .. } if confirm == "345678"),
+                matches!(&error, GateError::NotBlank { .. }),
                 "{refused}: {error}"
             );
             assert!(error.to_string().contains("wipe=345678"), "{error}");
         }
     }
-    for confirmed in ["345678", "/dev/vda"] {
+    for confirmed in ["345678", "WD-12345678"] {
         assert_eq!(
             path(&seen, &wish("/dev/vda", confirmed)).unwrap(),
             "/dev/vda"
@@ -187,7 +181,7 @@ fn equal_serials_need_a_path() {
     ];
     assert!(matches!(
         path(&seen, &wish("SAME", "")),
-        Err(GateError::SameSerial { count: 2, .. })
+        Err(GateError::Several { count: 2, .. })
     ));
     assert_eq!(path(&seen, &wish("/dev/vdb", "")).unwrap(), "/dev/vdb");
 }
@@ -217,4 +211,160 @@ fn a_confirmation_of_an_odd_serial_does_not_panic() {
         let word = disk("/dev/vda", serial, occupied()).confirmation();
         assert!(!word.is_empty() && word.len() <= 8);
     }
+}
+
+fn protected() -> Contents {
+    Contents::Holds(State::Occupied {
+        what: "GPT partition table (1: LVM)".to_owned(),
+        protected: Some("LVM in partition 1".to_owned()),
+        is_shim_medium: false,
+    })
+}
+
+#[test]
+fn a_protected_disk_takes_the_whole_serial_number() {
+    let seen = [disk("/dev/vda", "WD-12345678", protected())];
+    for named in ["/dev/vda", ""] {
+        for refused in ["", "345678", "12345678", "/dev/vda", "wd-12345678"] {
+            let error = path(&seen, &wish(named, refused)).unwrap_err().to_string();
+            assert!(
+                error.contains("LVM in partition 1") && error.contains("wipe=WD-12345678 would"),
+                "{refused}: {error}"
+            );
+        }
+        assert_eq!(
+            path(&seen, &wish(named, "WD-12345678")).unwrap(),
+            "/dev/vda"
+        );
+    }
+}
+
+#[test]
+fn without_a_serial_number_the_name_in_the_world_confirms() {
+    for (contents, word) in [(occupied(), "b2c3d4"), (protected(), "5000c500a1b2c3d4")] {
+        let mut only = disk("/dev/sda", "", contents);
+        only.disk.wwn = Some("5000c500a1b2c3d4".to_owned());
+        assert_eq!(only.confirmation(), word);
+        let seen = [only];
+        assert!(path(&seen, &wish("", "/dev/sda")).is_err());
+        assert!(path(&seen, &wish("", "5000c500a1b2c3d5")).is_err());
+        assert_eq!(path(&seen, &wish("", word)).unwrap(), "/dev/sda");
+        assert_eq!(
+            path(&seen, &wish("", "0x5000C500A1B2C3D4")).unwrap(),
+            "/dev/sda"
+        );
+    }
+}
+
+#[test]
+fn a_protected_disk_without_any_name_is_confirmed_by_its_path() {
+    let seen = [disk("/dev/vda", "", protected())];
+    assert!(path(&seen, &wish("", "vda")).is_err());
+    assert_eq!(path(&seen, &wish("", "/dev/vda")).unwrap(), "/dev/vda");
+}
+
+#[test]
+fn a_description_takes_the_one_disk_it_fits() {
+    let mut nvme = disk("/dev/nvme0n1", "N1", BLANK);
+    nvme.disk.transport = Transport::Nvme;
+    nvme.disk.size_bytes = 480 << 30;
+    let mut other = disk("/dev/nvme1n1", "N2", BLANK);
+    other.disk.transport = Transport::Nvme;
+    other.disk.size_bytes = 4 << 40;
+    let seen = [nvme, other, disk("/dev/vda", "V1", occupied())];
+    let chosen = |text| path(&seen, &wish(text, ""));
+    assert_eq!(chosen("size=1T-").unwrap(), "/dev/nvme1n1");
+    assert_eq!(chosen("transport=nvme,size=-1T").unwrap(), "/dev/nvme0n1");
+    let error = chosen("transport=nvme").unwrap_err();
+    assert!(matches!(error, GateError::Several { count: 2, .. }));
+    let text = error.to_string();
+    for word in ["N1", "N2", "480 GiB", "4096 GiB", "nvme", "blank", "GPT"] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    assert_eq!(text.lines().count(), 4, "a line for each disk: {text}");
+    assert!(matches!(
+        chosen("transport=sata"),
+        Err(GateError::NotFound { .. })
+    ));
+    // A description is no confirmation.
+    assert!(matches!(
+        chosen("transport=virtio"),
+        Err(GateError::NotBlank { .. })
+    ));
+}
+
+#[test]
+fn a_description_never_means_a_stick_by_chance() {
+    let mut stick = disk("/dev/sda", "STICK1", BLANK);
+    stick.disk.is_removable = true;
+    stick.disk.transport = Transport::Usb;
+    let seen = [stick.clone(), disk("/dev/vda", "FIXED1", BLANK)];
+    assert_eq!(path(&seen, &wish("size=1G-", "")).unwrap(), "/dev/vda");
+    let seen = [stick];
+    let error = path(&seen, &wish("size=1G-", "")).unwrap_err();
+    assert!(error.to_string().contains("by its transport"), "{error}");
+    for named in [
+        "STICK1",
+        "/dev/sda",
+        "transport=usb",
+        "size=1G-,serial=STICK1",
+    ] {
+        assert_eq!(path(&seen, &wish(named, "")).unwrap(), "/dev/sda");
+    }
+}
+
+#[test]
+fn the_medium_of_a_shim_is_offered_to_nobody() {
+    let medium = |serial: &str| {
+        disk(
+            "/dev/sda",
+            serial,
+            Contents::Holds(State::Occupied {
+                what: "ISO 9660".to_owned(),
+                protected: None,
+                is_shim_medium: true,
+            }),
+        )
+    };
+    // Not even the confirmation to wipe it makes it a disk that somebody who named none can have meant.
+    for wipe in ["", "STICK1"] {
+        let seen = [medium("STICK1"), disk("/dev/vda", "FIXED1", BLANK)];
+        assert_eq!(path(&seen, &wish("", wipe)).unwrap(), "/dev/vda");
+        assert!(matches!(
+            path(&seen[..1], &wish("", wipe)),
+            Err(GateError::NoneFree { .. })
+        ));
+        for described in ["transport=virtio", "size=1G-"] {
+            assert!(matches!(
+                path(&seen[..1], &wish(described, wipe)),
+                Err(GateError::NotNamed { .. })
+            ));
+        }
+    }
+    let seen = [medium("STICK1")];
+    assert!(seen[0].to_string().contains("medium of a Deploy Shim"));
+    assert!(matches!(
+        path(&seen, &wish("STICK1", "")),
+        Err(GateError::NotBlank { .. })
+    ));
+    assert_eq!(path(&seen, &wish("STICK1", "STICK1")).unwrap(), "/dev/sda");
+}
+
+#[test]
+fn a_system_of_ours_is_no_free_disk() {
+    let slot = install::state::Slot {
+        number: 1,
+        first_lba: 2048,
+        sectors: 1 << 20,
+        guid: uuid::Uuid::nil(),
+    };
+    let installed = State::Installed {
+        esp: slot,
+        root: slot,
+    };
+    let seen = [disk("/dev/vda", "WD-12345678", Contents::Holds(installed))];
+    assert!(matches!(
+        path(&seen, &wish("", "")),
+        Err(GateError::NotBlank { .. })
+    ));
 }

@@ -40,6 +40,7 @@ impl Target {
             policy: Policy::Secret,
             trust: Trust::default(),
             patience: Patience::default(),
+            dry_run: false,
         };
         Self {
             dir,
@@ -481,6 +482,35 @@ fn a_disk_that_was_taken_meanwhile_is_told_to_the_donor() {
         assert!(text.to_string().contains("wipe="), "{text}");
     });
     assert!(matches!(error, Err(SessionError::Gate(_))));
+}
+
+/// The screen and every donor learn the plan; nothing is written, and the next donor is welcome.
+#[test]
+fn a_dry_run_shows_its_plan_and_writes_nothing() {
+    let (mut target, image) = (Target::new("dry-run"), image());
+    target.options.dry_run = true;
+    let (error, ()) = target.serve(|plug, lines| {
+        let mut skip = 0;
+        for _ in 0..2 {
+            let (at, planned) = lines.wait_for(skip, "smv planned: dry-run disk=");
+            for word in [" size=2048MiB ", " esp=512MiB ", "contents=\"blank\""] {
+                assert!(planned.contains(word), "{planned}");
+            }
+            let (code, secret, _) = read_screen(lines, at);
+            let mut donor = pair(plug, (&code, &secret));
+            donor.show(&image).unwrap();
+            let Message::Reject { code: reason, text } = donor.hear().unwrap() else {
+                panic!("not rejected");
+            };
+            assert_eq!(reason, RejectCode::DryRun);
+            let text = text.to_string();
+            assert!(text.contains("nothing was written"), "{text}");
+            assert!(text.contains("root=1534MiB"), "{text}");
+            skip = lines.wait_for(at, "smv failed: ").0;
+        }
+    });
+    assert!(matches!(error, Err(SessionError::Network(_))));
+    assert_untouched(&target);
 }
 
 #[test]

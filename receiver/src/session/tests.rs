@@ -97,12 +97,8 @@ fn image(name: &str) -> PathBuf {
     path
 }
 
-fn attempt(
-    image: &Path,
-    wipe: Option<&str>,
-    donors: Vec<Vec<u8>>,
-) -> (SessionError, Queue, Vec<(Stage, String)>) {
-    let options = Options {
+fn options(image: &Path, wipe: Option<&str>) -> Options {
+    Options {
         disks: Disks::One(image.to_owned()),
         wish: Wish {
             disk: None,
@@ -116,14 +112,29 @@ fn attempt(
         policy: Policy::Legacy,
         trust: Trust::default(),
         patience: Patience::default(),
-    };
+        dry_run: false,
+    }
+}
+
+fn attempt(
+    image: &Path,
+    wipe: Option<&str>,
+    donors: Vec<Vec<u8>>,
+) -> (SessionError, Queue, Vec<(Stage, String)>) {
+    attempt_with(&options(image, wipe), donors)
+}
+
+fn attempt_with(
+    options: &Options,
+    donors: Vec<Vec<u8>>,
+) -> (SessionError, Queue, Vec<(Stage, String)>) {
     let lines = Lines::default();
     let mut network = Queue {
         donors,
         codes: vec![],
         endings: Endings::default(),
     };
-    let error = run(&options, &mut network, &lines).unwrap_err();
+    let error = run(options, &mut network, &lines).unwrap_err();
     (error, network, lines.0.into_inner().unwrap())
 }
 
@@ -202,6 +213,34 @@ fn without_a_usable_disk_no_donor_is_invited() {
         "confirmed by its path: {error}"
     );
     assert_eq!(network.codes.len(), 1);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_destroyed() {
+    let path = image("dry-run");
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(b"XFSB", 0).unwrap();
+    let word = path.to_str().unwrap();
+    let mut options = options(&path, Some(word));
+    options.dry_run = true;
+    let package = [&[0, 0, 0, 4][..], b"base", &[0; 8]].concat();
+    let (_, network, lines) = attempt_with(&options, vec![package]);
+    assert_eq!(*network.endings.0.lock().unwrap(), ["rst"]);
+    let stages: Vec<Stage> = lines.iter().map(|(stage, _)| *stage).collect();
+    let again = [Stage::Planned, Stage::Waiting];
+    assert_eq!(stages[..2], again);
+    assert!(
+        stages[2..].windows(2).any(|pair| pair == again),
+        "{lines:?}"
+    );
+    assert!(lines[0].1.contains("destroys=\"XFS\""), "{lines:?}");
+    let mut first = [0; 512];
+    File::open(&path)
+        .unwrap()
+        .read_exact_at(&mut first, 0)
+        .unwrap();
+    assert!(first.starts_with(b"XFSB"));
     std::fs::remove_file(path).unwrap();
 }
 

@@ -17,8 +17,11 @@ Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
 Shows a code and a secret, waits for a donor that knows both and installs what it sends onto the disk. Ends after the
 commit; the machine goes on.
 
-  --disk DEV|FILE      the disk to take, or a file that is treated as one. What is on it is lost
-  --wipe SUFFIX        needed when the disk is not blank: the last six characters of its serial number, or its path
+  --disk DEV|FILE      the disk to take, or a file that is treated as one. What is on it is lost. Or KEY=VALUE,... that
+                       only one disk fits: serial, wwn, vendor, model, transport, size (docs/disk-gate.md 1)
+  --wipe WORD          needed when the disk is not blank: the last six characters of its serial number; all of it when
+                       the disk belongs to a RAID, LVM, ZFS or the like, or is encrypted; its path when it has none
+  --dry-run            show what would be done, tell it to every donor, and write nothing
   --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
                        spk-visor keys new has written)
   --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
@@ -45,7 +48,7 @@ pub enum Policy {
 /// What `receive-deploy` was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receive {
-    /// A block device, a serial number, or a file.
+    /// A block device, a file, or what is said of a disk.
     pub disk: String,
     /// The policy.
     pub policy: Policy,
@@ -55,11 +58,13 @@ pub struct Receive {
     pub floor: Option<u64>,
     /// Confirms that what is on the disk may go.
     pub wipe: Option<String>,
+    /// Nothing is written.
+    pub dry_run: bool,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut disk, mut policy, mut wipe) = (None, None, None);
-    let (mut trust, mut floor) = (Vec::new(), None);
+    let (mut trust, mut floor, mut dry_run) = (Vec::new(), None, false);
     while let Some(argument) = next(parser, COMMAND)? {
         let choice = match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
@@ -70,6 +75,10 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                 }
                 "wipe" => {
                     wipe = Some(text(parser, COMMAND)?);
+                    continue;
+                }
+                "dry-run" => {
+                    dry_run = true;
                     continue;
                 }
                 "trust" => {
@@ -103,6 +112,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         trust,
         floor,
         wipe,
+        dry_run,
     }))
 }
 
@@ -132,6 +142,7 @@ mod tests {
             trust: vec![],
             floor: None,
             wipe: None,
+            dry_run: false,
         }
     }
 
@@ -148,9 +159,10 @@ mod tests {
             trust: vec!["/k/one.pub".into(), "RWQ".into()],
             floor: Some(417),
             wipe: Some("ABC123".into()),
+            dry_run: true,
             ..plain()
         };
-        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417";
+        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run";
         assert_eq!(read(line).unwrap(), Command::Receive(expected));
         let legacy = Receive {
             policy: Policy::Legacy,

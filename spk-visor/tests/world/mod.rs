@@ -59,6 +59,7 @@ impl World {
             policy,
             trust,
             patience: receiver::Patience::default(),
+            dry_run: false,
         };
         let (screen, root) = (Arc::clone(&lines), dir.path().join("root"));
         let target = thread::spawn(move || {

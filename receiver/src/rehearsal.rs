@@ -1,0 +1,24 @@
+//! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be read and never written.
+
+use install::deploy;
+
+use crate::blockdisk::BlockDisk;
+use crate::disks::IMAGE_SECTOR;
+use crate::gate::Candidate;
+use crate::session::SessionError;
+
+/// The plan for the disk that was chosen, and what would be gone after it, in one line.
+///
+/// # Errors
+/// The disk cannot be opened, or has no room for the plan.
+pub(crate) fn plan(chosen: &Candidate) -> Result<String, SessionError> {
+    let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
+    let facts = deploy::outline(&disk)?;
+    let contents = chosen.contents.to_string();
+    let fate = if chosen.contents.is_free() {
+        "contents"
+    } else {
+        "destroys"
+    };
+    Ok(format!("dry-run {facts} {fate}={contents:?}"))
+}
