@@ -1,4 +1,4 @@
-//! The order of the boot (`boot.md` 1): mounts, consoles, signals, settings, policy, network, deploy, leave.
+//! The order of the boot (`boot.md` 1): mounts, consoles, signals, drivers, settings, policy, network, deploy, leave.
 
 use std::fs;
 use std::path::Path;
@@ -16,12 +16,14 @@ use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
 use crate::memory::{self, Memory};
 use crate::network::Wire;
-use crate::{leave, locks, mounts, signals};
+use crate::{drivers, leave, locks, mounts, signals};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call.
 pub fn run() -> ! {
     let mounted = mounts::mount_all();
     let console = console::open();
+    drivers::offer_help();
+    mounts::mount_firmware();
     watch_for_panics();
     for error in mounted.err().unwrap_or_default() {
         console.warning(&chain(&error)); // what depends on it will say what it misses
@@ -46,6 +48,7 @@ pub fn run() -> ! {
             memory.total_bytes >> 20
         ),
     );
+    drivers::start(&line, console);
     match cmdline::parse(&line) {
         Ok(settings) => install(settings, memory, console),
         Err(error) => {

@@ -1,11 +1,19 @@
-//! The shim's PID 1.
+//! The shim's PID 1, which the kernel starts again by itself when it wants a module.
 
-fn main() {
-    if std::process::id() != 1 {
-        eprintln!(
-            "init: this is PID 1 of a deploy image; on a running system use spk-visor receive-deploy"
-        );
-        std::process::exit(2);
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::boot::run();
     }
-    init::boot::run();
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if init::drivers::is_asked_by_kernel(&arguments) {
+        return init::drivers::help(&arguments);
+    }
+    eprintln!(
+        "init: this is PID 1 of a deploy image; on a running system use spk-visor receive-deploy"
+    );
+    ExitCode::from(2)
 }

@@ -23,7 +23,7 @@ const PLAIN: MountFlags = MountFlags::NOSUID
     .union(MountFlags::NOEXEC);
 
 /// In this order: `/dev` first, because the console comes from it.
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 6] = [
     // Disks, partitions, consoles and the kernel's log as nodes; the kernel makes them as devices come.
     Row {
         kind: "devtmpfs",
@@ -71,15 +71,17 @@ const ROWS: [Row; 7] = [
         options: c"",
         is_optional: true,
     },
-    // Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI.
-    Row {
-        kind: "efivarfs",
-        target: EFIVARS,
-        flags: PLAIN,
-        options: c"",
-        is_optional: true,
-    },
 ];
+
+/// Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI. A kernel that has it as a module asks for it when it
+/// is mounted.
+const FIRMWARE: Row = Row {
+    kind: "efivarfs",
+    target: EFIVARS,
+    flags: PLAIN,
+    options: c"",
+    is_optional: true,
+};
 
 /// Where the firmware's variables are, when there is UEFI.
 pub const EFIVARS: &str = "/sys/firmware/efi/efivars";
@@ -113,6 +115,11 @@ pub fn mount_all() -> Result<(), Vec<MountsError>> {
     } else {
         Err(failed)
     }
+}
+
+/// Mounts the firmware's variables, if there are any. After [`crate::drivers::offer_help`].
+pub fn mount_firmware() {
+    let _ = mount_row(&FIRMWARE); // optional: it never fails
 }
 
 fn mount_row(row: &Row) -> Result<(), MountsError> {

@@ -11,6 +11,7 @@ use std::process::Command;
 /// Each crate of the workspace and the crates of the workspace it may use, in the order bytes take.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("wire", &[]),
+    ("modules", &[]),
     ("sys", &[]),
     ("session", &["wire"]),
     ("netstack", &["wire", "sys"]),
@@ -18,13 +19,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("receiver", &["wire", "sys", "session", "install"]),
     (
         "init",
-        &["wire", "sys", "session", "netstack", "install", "receiver"],
+        &[
+            "wire", "modules", "sys", "session", "netstack", "install", "receiver",
+        ],
     ),
     (
         "spk-visor",
         &["wire", "sys", "session", "install", "receiver"],
     ),
-    ("mkinitramfs", &["wire", "session"]),
+    ("mkinitramfs", &["wire", "modules", "session"]),
     ("qemu", &["wire", "install"]),
     (
         "benchmarks",

@@ -1,5 +1,5 @@
-//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network devices that no driver
-//! has taken, firmware files that drivers asked for in vain.
+//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network cards and disk controllers
+//! that no driver has taken, firmware files that drivers asked for in vain.
 //!
 //! `/dev/kmsg` and sysfs in, a bounded number of lines out. Nothing here fails: what cannot be read is left out, because the
 //! reason of the failure itself is told elsewhere.
@@ -14,8 +14,8 @@ use rustix::fs::OFlags;
 
 /// The kernel's log, one record for each read (`Documentation/ABI/testing/dev-kmsg`).
 pub const KERNEL_LOG: &str = "/dev/kmsg";
-/// Every PCI function.
-pub const PCI_DEVICES: &str = "/sys/bus/pci/devices";
+/// Every bus with its devices.
+pub const BUSES: &str = "/sys/bus";
 
 /// Of the kernel's log, so many records from its end.
 const RECORDS_MAX: usize = 40;
@@ -25,29 +25,46 @@ const LINE_MAX: usize = 400;
 const NAMES_MAX: usize = 16;
 /// No record with its dictionary is longer (`PRINTK_MESSAGE_MAX` in `kernel/printk/internal.h`).
 const RECORD_BYTES: usize = 8192;
-/// PCI Code and ID Assignment 1.1, 1.3: base class "network controller".
-const CLASS_NETWORK: &str = "0x02";
+/// What nothing can be deployed without: the bus, the attribute that tells, how it begins, what it is then.
+const NEEDED: [(&str, &str, &str, &str); 5] = [
+    // PCI Code and ID Assignment 1.1, 1.2 and 1.3: base classes "mass storage" and "network".
+    ("pci", "class", "0x02", "network"),
+    ("pci", "class", "0x01", "storage"),
+    // virtio 1.2 5: these lie behind a PCI function that has its driver already.
+    ("virtio", "device", "0x0001", "network"),
+    ("virtio", "device", "0x0002", "storage"),
+    ("virtio", "device", "0x0008", "storage"),
+];
 /// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
 const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
 
 /// Everything worth telling, the most useful last.
 #[must_use]
 pub fn gather() -> Vec<String> {
-    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log));
-    lines(&log.unwrap_or_default(), Path::new(PCI_DEVICES))
+    lines(&read_log(), Path::new(BUSES))
 }
 
-fn lines(log: &KernelLog, pci_devices: &Path) -> Vec<String> {
-    let mut lines: Vec<String> = log
-        .last
-        .iter()
-        .map(|record| format!("kernel: {record}"))
-        .collect();
-    let devices = network_devices_without_driver(pci_devices);
-    lines.extend(devices.map(|device| format!("network device without a driver: {device}")));
+/// The part of it that a person can mend: devices without a driver, missing firmware.
+#[must_use]
+pub fn missing() -> Vec<String> {
+    what_is_missing(&read_log(), Path::new(BUSES))
+}
+
+fn lines(log: &KernelLog, buses: &Path) -> Vec<String> {
+    let records = log.last.iter().map(|record| format!("kernel: {record}"));
+    records.chain(what_is_missing(log, buses)).collect()
+}
+
+fn what_is_missing(log: &KernelLog, buses: &Path) -> Vec<String> {
+    let mut lines = devices_without_driver(buses);
     let firmware = log.missing_firmware.iter();
     lines.extend(firmware.map(|name| format!("missing firmware: {name}")));
     lines
+}
+
+fn read_log() -> KernelLog {
+    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log));
+    log.unwrap_or_default()
 }
 
 /// Without ever waiting for the log's next record.
@@ -125,32 +142,32 @@ fn missing_firmware(text: &str) -> Option<String> {
 }
 
 /// As `lspci -n` names them: address, vendor and device.
-fn network_devices_without_driver(pci_devices: &Path) -> impl Iterator<Item = String> {
-    let mut devices: Vec<String> = fs::read_dir(pci_devices)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
+fn devices_without_driver(buses: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for (bus, attribute, start, kind) in NEEDED {
+        let devices = fs::read_dir(buses.join(bus).join("devices"));
+        for entry in devices.into_iter().flatten().flatten() {
             let directory = entry.path();
             let read = |name: &str| {
-                let text = fs::read_to_string(directory.join(name)).ok()?;
-                Some(text.trim().to_owned())
+                let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
+                text.trim().to_owned()
             };
-            if !read("class")?.starts_with(CLASS_NETWORK) || directory.join("driver").exists() {
-                return None;
+            // A device that vanishes while it is looked at says nothing.
+            if !read(attribute).starts_with(start) || directory.join("driver").exists() {
+                continue;
             }
-            let (vendor, device) = (read("vendor")?, read("device")?);
-            let id = |text: &str| text.trim_start_matches("0x").to_owned();
-            let address = entry.file_name().to_string_lossy().into_owned();
-            Some(printable(&format!(
-                "{address} {}:{}",
-                id(&vendor),
-                id(&device)
-            )))
-        })
-        .collect();
-    devices.sort();
-    devices.into_iter().take(NAMES_MAX)
+            let (vendor, device) = (read("vendor"), read("device"));
+            found.push(printable(&format!(
+                "{kind} device without a driver: {} {}:{}",
+                entry.file_name().to_string_lossy(),
+                vendor.trim_start_matches("0x"),
+                device.trim_start_matches("0x")
+            )));
+        }
+    }
+    found.sort_unstable();
+    found.truncate(NAMES_MAX);
+    found
 }
 
 /// A line that no terminal acts upon, of bounded length.
@@ -169,7 +186,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KernelLog, LINE_MAX, RECORDS_MAX, lines, network_devices_without_driver};
+    use super::{KernelLog, LINE_MAX, RECORDS_MAX, devices_without_driver, lines};
     use std::fs;
     use std::io::{self, Read};
     use std::path::{Path, PathBuf};
@@ -204,15 +221,11 @@ mod tests {
             Self(dir)
         }
 
-        fn device(&self, address: &str, class: &str, has_driver: bool) {
+        fn device(&self, address: &str, attributes: &[(&str, &str)], has_driver: bool) {
             let dir = self.0.join(address);
-            fs::create_dir(&dir).unwrap();
-            for (name, text) in [
-                ("class", class),
-                ("vendor", "0x14e4\n"),
-                ("device", "0x1692\n"),
-            ] {
-                fs::write(dir.join(name), text).unwrap();
+            fs::create_dir_all(&dir).unwrap();
+            for (name, text) in attributes {
+                fs::write(dir.join(name), format!("{text}\n")).unwrap();
             }
             if has_driver {
                 fs::create_dir(dir.join("driver")).unwrap();
@@ -282,13 +295,32 @@ mod tests {
     }
 
     #[test]
-    fn a_network_device_without_a_driver_is_named_by_its_ids() {
-        let tree = Tree::new("pci");
-        tree.device("0000:03:00.0", "0x020000\n", false);
-        tree.device("0000:04:00.0", "0x028000\n", true);
-        tree.device("0000:05:00.0", "0x030000\n", false);
-        fs::create_dir(tree.0.join("0000:06:00.0")).unwrap(); // vanished while it was looked at
-        let devices: Vec<String> = network_devices_without_driver(&tree.0).collect();
-        assert_eq!(devices, ["0000:03:00.0 14e4:1692"]);
+    fn a_device_without_a_driver_is_named_by_its_ids() {
+        let tree = Tree::new("buses");
+        let pci = |address: &str, class, has_driver| {
+            let attributes = [("class", class), ("vendor", "0x14e4"), ("device", "0x1692")];
+            tree.device(&format!("pci/devices/{address}"), &attributes, has_driver);
+        };
+        pci("0000:03:00.0", "0x020000", false);
+        pci("0000:04:00.0", "0x028000", true);
+        pci("0000:05:00.0", "0x030000", false);
+        pci("0000:07:00.0", "0x010400", false);
+        tree.device("pci/devices/0000:06:00.0", &[], false); // vanished while it was looked at
+        for (name, device, has_driver) in [
+            ("virtio0", "0x0001", false),
+            ("virtio1", "0x0002", true),
+            ("virtio2", "0x0004", false),
+        ] {
+            let attributes = [("vendor", "0x1af4"), ("device", device)];
+            tree.device(&format!("virtio/devices/{name}"), &attributes, has_driver);
+        }
+        assert_eq!(
+            devices_without_driver(&tree.0),
+            [
+                "network device without a driver: 0000:03:00.0 14e4:1692",
+                "network device without a driver: virtio0 1af4:0001",
+                "storage device without a driver: 0000:07:00.0 14e4:1692"
+            ]
+        );
     }
 }

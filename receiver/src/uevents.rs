@@ -1,4 +1,4 @@
-//! Disks come late: USB, NVMe and SCSI are probed while PID 1 already runs. The kernel announces each on a netlink socket.
+//! Devices come late: USB, NVMe and SCSI are probed while PID 1 already runs. The kernel announces each on a netlink socket.
 //!
 //! sysfs raises no inotify event for a new device, and polling it would be guessing; the kernel's own announcements
 //! (`Documentation/ABI/stable/sysfs-uevent`, group 1: before any udev) are what udev itself listens to.
@@ -15,14 +15,27 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 /// The kernel's own multicast group; udev repeats the events in group 2.
 const KERNEL_GROUP: u32 = 1;
 
-/// Announcements of block devices. Open it before the inventory is read: nothing is missed in between.
+/// Every announcement of the kernel. Open it before looking around in sysfs: nothing is missed in between.
 #[derive(Debug)]
-pub struct Uevents {
+pub struct Announcements {
     socket: OwnedFd,
-    last_block_event: Instant,
 }
 
-impl Uevents {
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// `ACTION@DEVPATH` and `KEY=VALUE` fields, each ended by a NUL.
+    Message(&'a [u8]),
+    /// More came than the socket holds: look around again.
+    Lost,
+    /// That was all.
+    Nothing,
+}
+
+/// Longer than any: the kernel has 2048 bytes for the fields (`UEVENT_BUFFER_SIZE`) and a path before them.
+pub const MESSAGE_MAX: usize = 8192;
+
+impl Announcements {
     /// Listens from now on.
     ///
     /// # Errors
@@ -36,8 +49,64 @@ impl Uevents {
             Some(KOBJECT_UEVENT),
         )?;
         bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
+        Ok(Self { socket })
+    }
+
+    /// Waits until there is something to read, or `limit` has passed, or earlier.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        match poll(
+            &mut [PollFd::new(&self.socket, PollFlags::IN)],
+            limit.as_ref(),
+        ) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the next one that is there already.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn read<'b>(&self, buffer: &'b mut [u8; MESSAGE_MAX]) -> io::Result<Heard<'b>> {
+        loop {
+            match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
+                Ok((len, _)) => return Ok(Heard::Message(buffer.get(..len).unwrap_or_default())),
+                Err(Errno::NOBUFS) => return Ok(Heard::Lost),
+                Err(Errno::AGAIN) => return Ok(Heard::Nothing),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The value of a field, `KEY=` included in `key`.
+#[must_use]
+pub fn field<'a>(message: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    message
+        .split(|byte| *byte == 0)
+        .find_map(|field| field.strip_prefix(key.as_bytes()))
+}
+
+/// Announcements of block devices.
+#[derive(Debug)]
+pub struct Uevents {
+    all: Announcements,
+    last_block_event: Instant,
+}
+
+impl Uevents {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The kernel has no such socket.
+    pub fn open() -> io::Result<Self> {
         Ok(Self {
-            socket,
+            all: Announcements::open()?,
             last_block_event: Instant::now(),
         })
     }
@@ -56,14 +125,7 @@ impl Uevents {
             if left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            let left = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(
-                &mut [PollFd::new(&self.socket, PollFlags::IN)],
-                left.as_ref(),
-            ) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.all.wait(left)?;
         }
     }
 
@@ -87,15 +149,12 @@ impl Uevents {
     /// Reads what has been announced; true when a block device was among it.
     fn drain(&mut self) -> io::Result<bool> {
         let mut is_block = false;
+        let mut buffer = [0; MESSAGE_MAX];
         loop {
-            let mut buffer = [0_u8; 8192];
-            match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
-                Ok((len, _)) => is_block |= buffer.get(..len).is_some_and(is_about_a_disk),
-                // Announcements were lost: as good as one of each.
-                Err(Errno::NOBUFS) => is_block = true,
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+            match self.all.read(&mut buffer)? {
+                Heard::Message(message) => is_block |= is_about_a_disk(message),
+                Heard::Lost => is_block = true, // as good as one of each
+                Heard::Nothing => break,
             }
         }
         if is_block {
@@ -106,9 +165,7 @@ impl Uevents {
 }
 
 fn is_about_a_disk(message: &[u8]) -> bool {
-    message
-        .split(|byte| *byte == 0)
-        .any(|field| field == b"SUBSYSTEM=block")
+    field(message, "SUBSYSTEM=") == Some(b"block")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod block;
 pub mod kexec;
 pub mod loopdev;
+pub mod modules;
 pub mod netdev;
 pub mod packet;
 pub mod packet_queue;
