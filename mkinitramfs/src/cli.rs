@@ -138,6 +138,8 @@ mod tests {
             ("image --init i --mke2fs m", "-o OUT"),
             ("image --init i --mke2fs m -o o x", "\"x\""),
             ("image --floor x", "\"x\""),
+            ("image --init i --mke2fs m -o o --hostonly", "--modules"),
+            ("image --init i --mke2fs m -o o --modules d", "--kernel"),
             ("iso --initramfs i -o o", "--kernel"),
             ("iso --kernel k -o o", "--initramfs"),
             ("iso --kernel k --initramfs i", "-o OUT"),

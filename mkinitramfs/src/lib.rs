@@ -5,16 +5,22 @@
 //! number, no order of a directory. The same input gives the same bytes.
 
 pub mod cli;
+pub mod drivers;
+pub mod firmware;
 pub mod grub;
 pub mod initramfs;
 pub mod iso;
 pub mod locks;
 pub mod menu;
+pub mod modinfo;
 pub mod newc;
 pub mod output;
+pub mod packed;
 pub mod program;
 pub mod scratch;
 pub mod shim;
+#[cfg(test)]
+mod test_dir;
 pub mod tool;
 pub mod tree;
 pub mod uki;

@@ -15,6 +15,7 @@ const ALIGNMENT_BYTES: usize = 4;
 const MODE_DIRECTORY: u32 = 0o040_755;
 const MODE_PROGRAM: u32 = 0o100_755;
 const MODE_TEXT: u32 = 0o100_600;
+const MODE_DATA: u32 = 0o100_644;
 const MODE_CHAR_DEVICE: u32 = 0o020_600;
 
 /// Why an archive cannot be written.
@@ -67,6 +68,7 @@ pub fn archive(tree: &Tree) -> Result<Vec<u8>, NewcError> {
             ),
             Node::Program(data) => file(&mut out, path, MODE_PROGRAM, header, data)?,
             Node::Text(data) => file(&mut out, path, MODE_TEXT, header, data)?,
+            Node::Data(data) => file(&mut out, path, MODE_DATA, header, data)?,
             Node::CharDevice { major, minor } => {
                 let device = Header {
                     device_major: *major,

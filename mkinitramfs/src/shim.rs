@@ -136,13 +136,22 @@ impl Shim {
     /// The kernel's release (`uname -r`), when it tells one.
     #[must_use]
     pub fn release(&self) -> Option<&str> {
-        let offset = usize::from(u16_at(&self.kernel, VERSION_TEXT_OFFSET).ok()?);
-        let text = self.kernel.get(offset + VERSION_TEXT_BASE..)?;
-        let text = text.get(..RELEASE_MAX_BYTES.min(text.len()))?;
-        let end = text.iter().position(|byte| !byte.is_ascii_graphic())?;
-        let release = std::str::from_utf8(text.get(..end)?).ok()?;
-        (offset != 0 && !release.is_empty()).then_some(release)
+        release(&self.kernel)
     }
+}
+
+/// The release of a bzImage (`uname -r`), when it tells one.
+#[must_use]
+pub fn release(kernel: &[u8]) -> Option<&str> {
+    if array_at(kernel, HEADER_MAGIC_OFFSET).ok()? != HEADER_MAGIC {
+        return None;
+    }
+    let offset = usize::from(u16_at(kernel, VERSION_TEXT_OFFSET).ok()?);
+    let text = kernel.get(offset + VERSION_TEXT_BASE..)?;
+    let text = text.get(..RELEASE_MAX_BYTES.min(text.len()))?;
+    let end = text.iter().position(|byte| !byte.is_ascii_graphic())?;
+    let release = std::str::from_utf8(text.get(..end)?).ok()?;
+    (offset != 0 && !release.is_empty()).then_some(release)
 }
 
 fn words(cmdline: &str, max: u32) -> Result<String, ShimError> {

@@ -15,6 +15,8 @@ pub enum Node {
     Program(Vec<u8>),
     /// A text with mode 0600.
     Text(Vec<u8>),
+    /// A file with mode 0644.
+    Data(Vec<u8>),
     /// A character device with mode 0600.
     CharDevice {
         /// Number of the driver.
@@ -58,6 +60,18 @@ impl Tree {
     /// Every path with its node. A parent's name is a prefix of its children's, so it sorts before them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
+    }
+
+    /// Whether nothing has been added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Whether something lies there.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.nodes.contains_key(path)
     }
 
     fn insert(&mut self, path: &str, node: Node) -> Result<(), TreeError> {

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use lexopt::{Parser, ValueExt};
 
 use super::{needed, path};
+use crate::drivers::{self, Choice, Directory, DriversError};
+use crate::firmware::{self, FirmwareError};
 use crate::locks::{self, KEY_FILE_MAX, Locks};
 use crate::output::{OutputError, Readers, replace};
-use crate::{initramfs, newc, program, tree};
+use crate::tree::Tree;
+use crate::{initramfs, newc, program, shim, tree};
 
 /// As it is typed.
 pub const COMMAND: &str = "image";
@@ -18,9 +21,10 @@ pub const COMMAND: &str = "image";
 /// What `--help` prints.
 pub const HELP: &str = "\
 usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE] -o OUT
+                         [--kernel FILE --modules DIR [--module WORD]... [--hostonly] [--firmware DIR]]
 
-Packs static programs into an initramfs for the kernel that kernel-config/build makes.
-The same input gives the same bytes.
+Packs static programs into an initramfs, for the kernel that kernel-config/build makes or for a distribution's,
+whose drivers are modules. The same input gives the same bytes.
 
   --init FILE     first program of the machine, at /init
   --mke2fs FILE   mke2fs (mkinitramfs/mke2fs-build prints the path of one), at /sbin/mke2fs
@@ -30,6 +34,13 @@ The same input gives the same bytes.
   --pinned FILE   NAME.shim of `spk-visor keys new NAME`: started with smv.policy=pinned, the machine pairs with the
                   donor that has NAME.donor, without a person. OUT then holds a private key, so only its owner may
                   read it; and whoever can fetch it over the network can pose as this machine
+  --kernel FILE   the kernel this is for: with --modules, to see that they go together
+  --modules DIR   /lib/modules/RELEASE of that kernel, after depmod. The image then carries modules, and the machine loads
+                  what its devices ask for: without a choice, those for network cards, disks, USB and watchdogs
+  --module WORD   carry this one, and of the others only what it needs: a name, a pattern of names ('mlx*'), or a directory
+                  of modules (drivers/net/ethernet/intel); again for another
+  --hostonly      carry what the devices of this very machine ask for
+  --firmware DIR  carry the files of DIR (/lib/firmware) that the carried modules name, and the kernel itself
   -o, --output OUT  where to write it
   -h, --help      this text
 ";
@@ -44,6 +55,17 @@ pub struct Image {
     trust: Vec<OsString>,
     floor: Option<u64>,
     pinned: Option<PathBuf>,
+    modules: Option<Modules>,
+}
+
+/// The kernel whose drivers are carried.
+#[derive(Debug)]
+struct Modules {
+    kernel: PathBuf,
+    directory: PathBuf,
+    words: Vec<String>,
+    is_hostonly: bool,
+    firmware: Option<PathBuf>,
 }
 
 /// Why there is no initramfs.
@@ -73,6 +95,15 @@ pub enum ImageError {
         /// Why.
         source: locks::LockError,
     },
+    /// A file that tells no release.
+    #[error("{} is not a bzImage that tells its release", .0.display())]
+    Release(PathBuf),
+    /// A module.
+    #[error(transparent)]
+    Drivers(#[from] DriversError),
+    /// A file that one asks for.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
     /// Two things want one place.
     #[error("laying out the archive")]
     Tree(#[from] tree::TreeError),
@@ -96,12 +127,17 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
 
     let (mut init, mut mke2fs, mut output) = (None, None, None);
     let (mut trust, mut floor, mut pinned) = (Vec::new(), None, None);
+    let (mut kernel, mut directory, mut firmware) = (None, None, None);
+    let (mut words, mut is_hostonly) = (Vec::new(), false);
     while let Some(argument) = parser.next()? {
         let slot = match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("init") => &mut init,
             Long("mke2fs") => &mut mke2fs,
             Long("pinned") => &mut pinned,
+            Long("kernel") => &mut kernel,
+            Long("modules") => &mut directory,
+            Long("firmware") => &mut firmware,
             Short('o') | Long("output") => &mut output,
             Long("trust") => {
                 trust.push(parser.value()?);
@@ -111,10 +147,33 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
                 floor = Some(parser.value()?.parse()?);
                 continue;
             }
+            Long("module") => {
+                words.push(parser.value()?.string()?);
+                continue;
+            }
+            Long("hostonly") => {
+                is_hostonly = true;
+                continue;
+            }
             _ => return Err(argument.unexpected()),
         };
         *slot = Some(path(parser)?);
     }
+    let modules = match directory {
+        Some(directory) => Some(Modules {
+            kernel: needed(kernel, "--kernel FILE, which --modules belongs to,")?,
+            directory,
+            words,
+            is_hostonly,
+            firmware,
+        }),
+        None if kernel.is_some() || firmware.is_some() || is_hostonly || !words.is_empty() => {
+            return Err(
+                "--modules DIR is missing: the other options about drivers choose from it".into(),
+            );
+        }
+        None => None,
+    };
     Ok(Some(Image {
         init: needed(init, "--init FILE")?,
         mke2fs: needed(mke2fs, "--mke2fs FILE")?,
@@ -122,6 +181,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
         trust,
         floor,
         pinned,
+        modules,
     }))
 }
 
@@ -132,9 +192,16 @@ impl Image {
     /// See [`ImageError`].
     pub fn make(&self) -> Result<(), ImageError> {
         let locks = locks(self)?;
-        let tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &locks)?;
-        let archive = newc::archive(&tree)?;
-        let packed = initramfs::compress(&archive).map_err(ImageError::Compress)?;
+        let mut tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &locks)?;
+        let firmware = match &self.modules {
+            Some(modules) => modules.put(&mut tree)?,
+            None => Tree::default(),
+        };
+        let mut packed = pack(&tree)?;
+        if !firmware.is_empty() {
+            // The kernel unpacks archives one behind another.
+            packed.extend(pack(&firmware)?);
+        }
         let readers = if locks.has_secret() {
             Readers::Owner
         } else {
@@ -142,6 +209,44 @@ impl Image {
         };
         Ok(replace(&self.output, &packed, readers)?)
     }
+}
+
+impl Modules {
+    /// Adds the modules to the image and returns the firmware, which is an archive of its own.
+    fn put(&self, tree: &mut Tree) -> Result<Tree, ImageError> {
+        let kernel = std::fs::read(&self.kernel).map_err(|source| ImageError::Read {
+            path: self.kernel.clone(),
+            source,
+        })?;
+        let release =
+            shim::release(&kernel).ok_or_else(|| ImageError::Release(self.kernel.clone()))?;
+        let host = || drivers::modaliases_of_host(Path::new("/sys/bus"));
+        let choice = Choice {
+            words: self.words.clone(),
+            modaliases: self.is_hostonly.then(host),
+        };
+        let drivers = Directory::read(&self.directory)?.put(&choice, release, tree)?;
+        eprintln!(
+            "mkinitramfs: {} modules for kernel {release}",
+            drivers.count
+        );
+        let Some(directory) = &self.firmware else {
+            return Ok(Tree::default());
+        };
+        let firmware = firmware::collect(directory, &drivers.firmware)?;
+        let (count, missing) = (firmware.count, firmware.missing);
+        eprintln!("mkinitramfs: {count} firmware files");
+        if !missing.is_empty() {
+            let (directory, missing) = (directory.display(), missing.join(" "));
+            eprintln!("mkinitramfs: named by a driver, but not in {directory}: {missing}");
+        }
+        Ok(firmware.tree)
+    }
+}
+
+fn pack(tree: &Tree) -> Result<Vec<u8>, ImageError> {
+    let archive = newc::archive(tree)?;
+    initramfs::compress(&archive).map_err(ImageError::Compress)
 }
 
 fn locks(image: &Image) -> Result<Locks, ImageError> {

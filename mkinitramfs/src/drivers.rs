@@ -1,0 +1,433 @@
+//! The directory of a kernel's modules and a choice among them in, the files that PID 1 loads them from out (`modules.md` 1).
+//!
+//! What is carried is closed: with each module comes what it needs, whether it says so (modules.dep) or only hopes so
+//! (modules.softdep). The tables in the image are the lines of the original ones that speak of what is in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use modules::{Index, IndexError, Row, Tables, is_same_name, pattern};
+
+use crate::modinfo::{Modinfo, ModinfoError};
+use crate::packed::{self, PackedError};
+use crate::tree::{Node, Tree, TreeError};
+
+/// Where PID 1 looks, and everybody else.
+const MODULES_PATH: &str = "lib/modules";
+
+/// What the shim itself asks a kernel for, whatever the machine is: without these nothing can be deployed.
+const NEEDED: [&str; 2] = [
+    // Every frame goes through packet sockets.
+    "af_packet", //
+    // The root of what is installed.
+    "ext4",
+];
+
+/// What it takes where it can be had: boot variables, and randomness in a virtual machine.
+const WELCOME: [&str; 2] = ["efivarfs", "virtio_rng"];
+
+/// A driver, and another that it asks the kernel for by name, which no table tells.
+const COMPANIONS: [(&str, &str); 1] = [("mlx4_core", "mlx4_en")];
+
+/// Without any choice: what a machine can have a network, a disk, a keyboard and a watchdog by. Of each directory only what
+/// answers to devices; the rest comes where it is needed.
+const USUAL: [&str; 26] = [
+    "kernel/drivers/ata",
+    "kernel/drivers/block",
+    "kernel/drivers/char/hw_random",
+    "kernel/drivers/hid/hid-generic",
+    "kernel/drivers/hid/hid-hyperv",
+    "kernel/drivers/hid/usbhid",
+    "kernel/drivers/hv",
+    "kernel/drivers/i2c/busses/i2c-i801",
+    "kernel/drivers/message",
+    "kernel/drivers/mfd/lpc_ich",
+    "kernel/drivers/mmc",
+    "kernel/drivers/net/ethernet",
+    "kernel/drivers/net/hyperv",
+    "kernel/drivers/net/mdio",
+    "kernel/drivers/net/phy",
+    "kernel/drivers/net/usb",
+    "kernel/drivers/net/virtio_net",
+    "kernel/drivers/net/vmxnet3",
+    "kernel/drivers/net/xen-netfront",
+    "kernel/drivers/nvme/host",
+    "kernel/drivers/pci/controller",
+    "kernel/drivers/scsi",
+    "kernel/drivers/usb/host",
+    "kernel/drivers/usb/storage",
+    "kernel/drivers/virtio",
+    "kernel/drivers/watchdog",
+];
+
+/// Which modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Names, patterns of names, and directories (what has a `/`).
+    pub words: Vec<String>,
+    /// What the devices of one machine call themselves.
+    pub modaliases: Option<Vec<String>>,
+}
+
+/// Why there are no modules for the image.
+#[derive(Debug, thiserror::Error)]
+pub enum DriversError {
+    /// A table or a module.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// depmod(8) has not been there: a package of a distribution leaves that to its installation.
+    #[error("{} has no modules.dep; make it with: depmod -b ROOT RELEASE, where this is ROOT/lib/modules/RELEASE", .0.display())]
+    NoTables(PathBuf),
+    /// A table is damaged.
+    #[error("reading the tables of {}", path.display())]
+    Index {
+        /// Of which directory.
+        path: PathBuf,
+        /// Where.
+        source: IndexError,
+    },
+    /// Misspelt, or not in this kernel.
+    #[error("{directory} has no module {word:?}, and none is built in", directory = directory.display())]
+    Unknown {
+        /// What was asked for.
+        word: String,
+        /// Where.
+        directory: PathBuf,
+    },
+    /// A kernel the shim cannot work with.
+    #[error("the kernel of {} has {name} neither built in nor as a module", directory.display())]
+    Lacking {
+        /// What it misses.
+        name: &'static str,
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
+    /// A module cannot be unpacked.
+    #[error("reading {}", path.display())]
+    Packed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: PackedError,
+    },
+    /// A module is none.
+    #[error("reading {}", path.display())]
+    Modinfo {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ModinfoError,
+    },
+    /// The kernel would refuse every one of them.
+    #[error("{} is for kernel {module}, and --kernel is {kernel}", path.display())]
+    Release {
+        /// The first.
+        path: PathBuf,
+        /// What it was built for.
+        module: String,
+        /// What will run.
+        kernel: String,
+    },
+    /// Two modules of one name.
+    #[error("laying out the modules")]
+    Tree(#[from] TreeError),
+}
+
+/// A directory of modules with its tables.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    dep: String,
+    alias: String,
+    softdep: String,
+    builtin: String,
+    builtin_modinfo: Vec<u8>,
+}
+
+/// What goes into the image.
+#[derive(Debug, Default)]
+pub struct Drivers {
+    /// Names of the modules, without what comes along.
+    pub count: usize,
+    /// What they, and what is built in, may ask for.
+    pub firmware: BTreeSet<String>,
+}
+
+impl Directory {
+    /// Reads the tables. A kernel that has everything built in has no modules.dep and needs none.
+    ///
+    /// # Errors
+    /// No directory of modules.
+    pub fn read(path: &Path) -> Result<Self, DriversError> {
+        let text = |name: &str| {
+            let path = path.join(name);
+            fs::read_to_string(&path).map_err(|source| DriversError::Read { path, source })
+        };
+        let optional = |name: &str| match text(name) {
+            Err(DriversError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(String::new())
+            }
+            other => other,
+        };
+        let builtin = text("modules.builtin")?;
+        let modinfo = path.join("modules.builtin.modinfo");
+        let builtin_modinfo = match fs::read(&modinfo) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(), // before Linux 5.2
+            read => read.map_err(|source| DriversError::Read {
+                path: modinfo,
+                source,
+            })?,
+        };
+        if path.join("kernel").exists() && !path.join("modules.dep").exists() {
+            return Err(DriversError::NoTables(path.to_owned()));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            dep: optional("modules.dep")?,
+            alias: optional("modules.alias")?,
+            softdep: optional("modules.softdep")?,
+            builtin,
+            builtin_modinfo,
+        })
+    }
+
+    fn is_built_in(&self, name: &str) -> bool {
+        self.builtin
+            .lines()
+            .any(|path| is_same_name(modules::name(path), name))
+    }
+
+    /// Adds the chosen modules to `tree`, for the kernel with this release.
+    ///
+    /// # Errors
+    /// See [`DriversError`].
+    pub fn put(
+        &self,
+        choice: &Choice,
+        release: &str,
+        tree: &mut Tree,
+    ) -> Result<Drivers, DriversError> {
+        let tables = Tables {
+            dep: &self.dep,
+            alias: &self.alias,
+            softdep: &self.softdep,
+        };
+        let index = Index::parse(tables).map_err(|source| DriversError::Index {
+            path: self.path.clone(),
+            source,
+        })?;
+        let (chosen, always) = self.choose(&index, choice)?;
+        let mut drivers = Drivers::default();
+        let builtin = Modinfo::of_builtin(&self.builtin_modinfo).values("firmware");
+        drivers.firmware.extend(builtin.map(str::to_owned));
+        if chosen.is_empty() {
+            return Ok(drivers);
+        }
+        let place = format!("{MODULES_PATH}/{release}");
+        for row in chosen.values() {
+            let path = self.path.join(row.path);
+            let module = read_module(&path)?;
+            let info = Modinfo::of_module(&module).map_err(|source| DriversError::Modinfo {
+                path: path.clone(),
+                source,
+            })?;
+            if let Some(own) = info.release().filter(|own| *own != release) {
+                return Err(DriversError::Release {
+                    path,
+                    module: own.to_owned(),
+                    kernel: release.to_owned(),
+                });
+            }
+            drivers.count += 1;
+            let firmware = info.values("firmware").map(str::to_owned);
+            drivers.firmware.extend(firmware);
+            tree.add(&format!("{place}/{}", plain(row.path)), Node::Data(module))?;
+        }
+        for (name, text) in [
+            ("modules.dep", dep(&chosen)),
+            ("modules.alias", alias(&index, &chosen)),
+            ("modules.softdep", softdep(&self.softdep, &chosen)),
+            ("modules.load", always),
+        ] {
+            tree.add(&format!("{place}/{name}"), Node::Data(text.into_bytes()))?;
+        }
+        Ok(drivers)
+    }
+
+    /// The modules by their paths, and a list of those that no device would ask for.
+    fn choose<'a>(
+        &self,
+        index: &Index<'a>,
+        choice: &Choice,
+    ) -> Result<(BTreeMap<&'a str, Row<'a>>, String), DriversError> {
+        let mut chosen = BTreeMap::new();
+        let mut take = |wanted: &str| {
+            let order = index.order(wanted);
+            let is_there = !order.is_empty();
+            chosen.extend(order.into_iter().map(|row| (row.path, row)));
+            is_there
+        };
+        for name in NEEDED {
+            if !take(name) && !self.is_built_in(name) {
+                return Err(DriversError::Lacking {
+                    name,
+                    directory: self.path.clone(),
+                });
+            }
+        }
+        for name in WELCOME {
+            take(name);
+        }
+        let (device_drivers, answering) = answering(index);
+        if choice.words.is_empty() && choice.modaliases.is_none() {
+            for row in index.rows() {
+                let is_usual = USUAL.iter().any(|usual| is_beneath(row.path, usual));
+                if is_usual && device_drivers.contains(&folded(row.name)) {
+                    take(row.name);
+                }
+            }
+        }
+        for modalias in choice.modaliases.iter().flatten() {
+            take(modalias);
+        }
+        let mut always = String::new();
+        for word in &choice.words {
+            let rows = index.rows().iter().filter(|row| fits(word, row));
+            let mut is_known = false;
+            for row in rows {
+                is_known |= take(row.name);
+                if !answering.contains(&folded(row.name)) {
+                    always.push_str(row.name);
+                    always.push('\n');
+                }
+            }
+            if !is_known && !self.is_built_in(word) {
+                return Err(DriversError::Unknown {
+                    word: word.clone(),
+                    directory: self.path.clone(),
+                });
+            }
+        }
+        for (driver, companion) in COMPANIONS {
+            if chosen.values().any(|row| is_same_name(row.name, driver)) {
+                let order = index.order(companion).into_iter();
+                chosen.extend(order.map(|row| (row.path, row)));
+            }
+        }
+        Ok((chosen, always))
+    }
+}
+
+/// What the devices of this machine call themselves.
+#[must_use]
+pub fn modaliases_of_host(buses: &Path) -> Vec<String> {
+    let entries = |directory: PathBuf| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path())
+    };
+    let buses = entries(buses.to_owned());
+    let devices = buses.flat_map(|bus| entries(bus.join("devices")));
+    let modaliases = devices.filter_map(|device| fs::read_to_string(device.join("modalias")).ok());
+    let modaliases: BTreeSet<String> = modaliases.map(|text| text.trim().to_owned()).collect();
+    modaliases.into_iter().collect()
+}
+
+/// Modules that answer to a device, and those that answer to anything.
+fn answering(index: &Index<'_>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut devices, mut anything) = (BTreeSet::new(), BTreeSet::new());
+    for (pattern, module) in index.aliases() {
+        // Buses put their name and a colon first; what the kernel asks for by itself has none (`fs-ext4`).
+        if pattern.contains(':') {
+            devices.insert(folded(module));
+        }
+        anything.insert(folded(module));
+    }
+    (devices, anything)
+}
+
+/// A name by which all its spellings are found.
+fn folded(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+fn fits(word: &str, row: &Row<'_>) -> bool {
+    if word.contains('/') {
+        let below = word.trim_matches('/');
+        is_beneath(row.path, below) || is_beneath(row.path, &format!("kernel/{below}"))
+    } else {
+        pattern::matches(word, row.name)
+    }
+}
+
+/// Whether a path lies in a directory, or is that module.
+fn is_beneath(path: &str, place: &str) -> bool {
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.starts_with(['/', '.']))
+}
+
+/// The path of an unpacked module.
+fn plain(path: &str) -> &str {
+    packed::ENDINGS
+        .iter()
+        .rev()
+        .find_map(|ending| path.strip_suffix(ending))
+        .unwrap_or(path)
+}
+
+fn read_module(path: &Path) -> Result<Vec<u8>, DriversError> {
+    let bytes = fs::read(path).map_err(|source| DriversError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    packed::unpack(bytes).map_err(|source| DriversError::Packed {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn dep(chosen: &BTreeMap<&str, Row<'_>>) -> String {
+    let mut text = String::new();
+    for row in chosen.values() {
+        text.push_str(plain(row.path));
+        text.push(':');
+        for path in row.needs() {
+            let _ = write!(text, " {}", plain(path)); // a String takes everything
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn alias(index: &Index<'_>, chosen: &BTreeMap<&str, Row<'_>>) -> String {
+    let names: BTreeSet<String> = chosen.values().map(|row| folded(row.name)).collect();
+    let lines = index
+        .aliases()
+        .filter(|(_, module)| names.contains(&folded(module)));
+    lines
+        .map(|(pattern, module)| format!("alias {pattern} {module}\n"))
+        .collect()
+}
+
+fn softdep(table: &str, chosen: &BTreeMap<&str, Row<'_>>) -> String {
+    let names: BTreeSet<String> = chosen.values().map(|row| folded(row.name)).collect();
+    let is_ours = |line: &&str| {
+        let mut words = line.split(' ');
+        words.next() == Some("softdep")
+            && words
+                .next()
+                .is_some_and(|name| names.contains(&folded(name)))
+    };
+    let lines = table.lines().filter(is_ours);
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests;
