@@ -57,6 +57,7 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
         entry(
             "Legacy donor: NEITHER AUTHENTICATED NOR ENCRYPTED",
             "legacy",
+            'l',
             &format!("    smv_start {LEGACY}\n"),
         )
     };
@@ -71,11 +72,13 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
         entry(
             "Deploy: show a code and wait for a donor",
             "deploy",
+            'd',
             "    smv_choose deploy\n    smv_start\n",
         ),
         entry(
             "Deploy, also on the first serial port",
             "serial",
+            's',
             &format!("    smv_choose serial\n    smv_start {ON_SERIAL}\n"),
         ),
         legacy,
@@ -144,47 +147,46 @@ fn starter(kernel: &str, initramfs: &str, words: &str) -> String {
 
 /// The menu is read again afterwards, so that it shows what counts now. GRUB's `read` knows no backspace: it takes the character.
 fn typing() -> String {
+    // Not a function: GRUB cannot define one again while it runs.
+    const AGAIN: &str = "    set smv_again=1\n    configfile $prefix/grub.cfg\n";
+    let question = "    echo 'As in: smv.disk=transport=nvme smv.after=poweroff   (nothing: none; backspace does not work)'\n    \
+         read smv_typed\n    \
+         if regexp '[^ -~]' \"$smv_typed\"; then\n        \
+             echo 'A key that cannot be used here, perhaps backspace. Nothing is taken.'\n        \
+             sleep 4\n    \
+         else\n        \
+             set smv_options=\"$smv_typed\"\n        \
+             smv_remember\n    \
+         fi\n";
     let typed = entry(
         "Type options for the kernel command line, and remember them",
         "type",
-        "    echo 'As in: smv.disk=transport=nvme smv.after=poweroff   (nothing: none; backspace does not work)'\n    \
-             read smv_typed\n    \
-             if regexp '[^ -~]' \"$smv_typed\"; then\n        \
-                 echo 'A key that cannot be used here, perhaps backspace. Nothing is taken.'\n        \
-                 sleep 4\n    \
-             else\n        \
-                 set smv_options=\"$smv_typed\"\n        \
-                 smv_remember\n    \
-             fi\n    \
-             smv_menu\n",
+        't',
+        &format!("{question}{AGAIN}"),
     );
     let forget = entry(
         "Forget the options: $smv_options",
         "forget",
-        "    set smv_options=\n    set smv_entry=deploy\n    smv_remember\n    smv_menu\n",
+        'f',
+        &format!("    set smv_options=\n    set smv_entry=deploy\n    smv_remember\n{AGAIN}"),
     );
     // In single quotes the options would not be shown.
     let forget = forget.replacen('\'', "\"", 2);
-    format!(
-        "function smv_menu {{\n    \
-             set smv_again=1\n    \
-             configfile $prefix/grub.cfg\n\
-         }}\n\n\
-         {typed}if [ -n \"$smv_options\" ]; then\n{forget}fi\n"
-    )
+    format!("{typed}if [ -n \"$smv_options\" ]; then\n{forget}fi\n")
 }
 
 fn ending() -> String {
     format!(
         "if [ \"$grub_platform\" = efi ]; then\n{}fi\n{}{}",
-        entry("Firmware setup", "setup", "    fwsetup\n"),
-        entry("Restart", "restart", "    reboot\n"),
-        entry("Switch off", "off", "    halt\n"),
+        entry("Firmware setup", "setup", 'u', "    fwsetup\n"),
+        entry("Restart", "restart", 'r', "    reboot\n"),
+        entry("Switch off", "off", 'o', "    halt\n"),
     )
 }
 
-fn entry(title: &str, id: &str, body: &str) -> String {
-    format!("menuentry '{title}' --id {id} {{\n{body}}}\n")
+/// The letter chooses it: a serial line does not always bring arrow keys. `c` and `e` are GRUB's.
+fn entry(title: &str, id: &str, letter: char, body: &str) -> String {
+    format!("menuentry '{title}' --id {id} --hotkey={letter} {{\n{body}}}\n")
 }
 
 #[cfg(test)]
@@ -200,7 +202,9 @@ mod tests {
 
     /// GRUB's own parser.
     fn must_parse(text: &str) {
-        let path = std::env::temp_dir().join(format!("mkinitramfs-menu-{}", std::process::id()));
+        // A name for each text: tests run side by side.
+        let name = format!("mkinitramfs-menu-{}-{}", std::process::id(), text.len());
+        let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).unwrap();
         let check = Command::new("grub-script-check").arg(&path).output();
         let output = check.expect("grub-script-check (grub-common) is needed by this test");
@@ -221,8 +225,9 @@ mod tests {
     #[test]
     fn a_policy_on_the_command_line_takes_the_choice_away() {
         assert!(text("").contains("smv.policy=legacy"));
-        assert!(!text("smv.policy=pinned").contains("legacy"));
-        must_parse(&text("smv.policy=pinned"));
+        let text = text("smv.policy=pinned");
+        assert!(!text.contains("legacy"), "{text}");
+        must_parse(&text);
     }
 
     #[test]

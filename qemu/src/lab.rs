@@ -15,7 +15,6 @@ use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::Image;
 use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel, Prefers};
-use crate::medium::make_cd;
 use crate::network::{Dhcp, Network};
 use crate::policy::{Policy, Shown, secret_in};
 use crate::process::run;
@@ -32,6 +31,11 @@ pub const STEP: Duration = Duration::from_secs(120);
 pub const DISK_MIB: u64 = 6 * 1024;
 /// See [`DISK_MIB`].
 pub const MEMORY_MIB: u32 = 512;
+
+/// What every shim of the tests is started with, beside its consoles. A busy host gives an emulated timer no tick in the
+/// moment in which the kernel looks for one, and it panics (arch/x86/kernel/apic/io_apic.c, check_timer). On KVM it leaves that
+/// out by itself.
+pub const PLAIN: &str = "printk.devkmsg=on no_timer_check";
 
 /// Everything of one scenario.
 #[derive(Debug)]
@@ -119,15 +123,45 @@ impl Lab {
     /// # Errors
     /// The CD cannot be made.
     pub fn cd(&self, more: &str) -> Result<Medium> {
+        Ok(Medium::Cd(self.iso(&self.cmdline(more), Some(0))?))
+    }
+
+    /// The product's image for CDs and sticks, with exactly these words; `timeout` is how many seconds its menu waits.
+    ///
+    /// # Errors
+    /// mkinitramfs, or a tool that it needs, is missing or failed.
+    pub fn iso(&self, cmdline: &str, timeout: Option<u32>) -> Result<PathBuf> {
+        let mut more = Vec::new();
+        if let Some(seconds) = timeout {
+            more.extend(["--timeout".to_owned(), seconds.to_string()]);
+        }
+        self.bootable("iso", "shim.iso", cmdline, &more)
+    }
+
+    /// The shim as one program for UEFI.
+    ///
+    /// # Errors
+    /// mkinitramfs failed, or systemd-boot's stub is missing.
+    pub fn uki(&self, more: &str) -> Result<PathBuf> {
+        self.bootable("uki", "shim.efi", &self.cmdline(more), &[])
+    }
+
+    fn bootable(
+        &self,
+        command: &str,
+        name: &str,
+        cmdline: &str,
+        more: &[String],
+    ) -> Result<PathBuf> {
         let here = std::env::current_dir().doing("asking for", "the current directory")?;
-        let iso = here.join("shim.iso");
-        make_cd(
-            &iso,
-            &self.artifacts.kernel,
-            &self.initramfs,
-            &self.cmdline(more),
-        )?;
-        Ok(Medium::Cd(iso))
+        let output = here.join(name);
+        let mut maker = Command::new(&self.artifacts.mkinitramfs);
+        maker.arg(command);
+        maker.arg("--kernel").arg(&self.artifacts.kernel);
+        maker.arg("--initramfs").arg(&self.initramfs);
+        maker.args(["--cmdline", cmdline]).args(more);
+        run(maker.arg("-o").arg(&output))?;
+        Ok(output)
     }
 
     /// The usual machine: 512 MiB, one virtio card.
@@ -218,10 +252,7 @@ impl Lab {
     /// What every shim of the tests is started with.
     fn cmdline(&self, more: &str) -> String {
         let policy = self.policy.cmdline();
-        // A busy host gives an emulated timer no tick in the moment in which the kernel looks for one, and it panics
-        // (arch/x86/kernel/apic/io_apic.c, check_timer). On KVM it leaves that out by itself.
-        let fixed = "console=tty0 console=ttyS0,115200 printk.devkmsg=on no_timer_check";
-        let words = [fixed, policy, more];
+        let words = ["console=tty0 console=ttyS0,115200", PLAIN, policy, more];
         let words = words.into_iter().filter(|word| !word.is_empty());
         words.collect::<Vec<_>>().join(" ")
     }

@@ -15,7 +15,6 @@ pub mod gpt;
 pub mod image;
 pub mod lab;
 pub mod machine;
-pub mod medium;
 pub mod network;
 pub mod policy;
 pub mod process;

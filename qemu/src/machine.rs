@@ -127,6 +127,9 @@ pub enum Medium {
     },
     /// A CD behind the disk in the boot order: a blank disk falls through to it, an installed one does not.
     Cd(PathBuf),
+    /// A USB stick, which can be written. A BIOS tries only the first of all hard disks, and a stick is one: it has to prefer the
+    /// medium.
+    UsbStick(PathBuf),
 }
 
 /// What the firmware looks at first.
@@ -293,6 +296,21 @@ impl Machine {
                     format!("ide-cd,drive=cd,bus=ide.5{}", self.order(self.disks.len())),
                 );
             }
+            Medium::UsbStick(image) => {
+                line.pair(
+                    "-blockdev",
+                    format!(
+                        "driver=file,filename={},node-name=stick,cache.no-flush=on",
+                        image.display()
+                    ),
+                );
+                line.pair("-device", "qemu-xhci,id=xhci".to_owned());
+                let order = self.order(self.disks.len());
+                line.pair(
+                    "-device",
+                    format!("usb-storage,bus=xhci.0,drive=stick,removable=on{order}"),
+                );
+            }
         }
     }
 }
@@ -409,6 +427,19 @@ mod tests {
         machine.prefers = Prefers::Variables;
         let line = machine.arguments(Accel::Tcg).join(" ");
         assert!(!line.contains("bootindex"), "{line}");
+    }
+
+    #[test]
+    fn a_stick_can_be_written_and_may_come_first() {
+        let disk = DiskSpec::new("disk.img", "D1");
+        let mut machine = machine(vec![disk], Medium::UsbStick("shim.iso".into()));
+        machine.prefers = Prefers::Medium;
+        let line = machine.arguments(Accel::Tcg).join(" ");
+        assert!(
+            line.contains("usb-storage,bus=xhci.0,drive=stick,removable=on,bootindex=1"),
+            "{line}"
+        );
+        assert!(!line.contains("read-only"), "{line}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod file;
 mod fillers;
 mod hardware;
 mod live;
+mod media;
 mod orders;
 mod pairing;
 mod power;
@@ -58,7 +59,7 @@ pub enum Needs {
 }
 
 /// All of them; the long ones first, so that two at a time end together.
-pub static ALL: [Scenario; 35] = [
+pub static ALL: &[Scenario] = &[
     Scenario {
         is_slow: true,
         ..scenario(
@@ -217,6 +218,24 @@ pub static ALL: [Scenario; 35] = [
         "a disk of 4096-byte sectors boots under UEFI",
         Needs::Demo,
         hardware::sectors_4096,
+    ),
+    scenario(
+        "stick-bios",
+        "a USB stick under a BIOS: its menu, and what it remembers",
+        Needs::Demo,
+        media::stick_bios,
+    ),
+    scenario(
+        "stick-uefi",
+        "a USB stick under UEFI: its menu, and what it remembers",
+        Needs::Demo,
+        media::stick_uefi,
+    ),
+    scenario(
+        "uki",
+        "kernel, initramfs and command line as one program on an ESP",
+        Needs::Demo,
+        media::uki,
     ),
     scenario("nvme", "an NVMe disk", Needs::Demo, hardware::nvme),
     scenario("ahci", "an AHCI disk", Needs::Demo, hardware::ahci),
