@@ -90,33 +90,37 @@ impl fmt::Display for State {
 /// # Errors
 /// Something could not be read.
 pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
-    let whole = Area::whole(disk)?;
-    let mut findings = signatures::look(&whole);
-    let has_gpt = findings
-        .iter()
-        .any(|finding| finding.name == signatures::GPT);
-    // Our own half-written commit leaves GPTs behind the marker; any other signature came later, from somebody else.
+    let mut whole = Area::ends(disk)?;
+    // Our own half-written commit leaves GPTs behind the marker; any other signature came later, from somebody else. Between the
+    // ends the old contents' own may stand until the ESP is made.
     let is_ours = match marker::phase_of(whole.head()) {
         Some(Phase::Wiping) => true,
-        Some(Phase::Writing) => findings
-            .iter()
-            .all(|finding| finding.name == signatures::GPT),
+        Some(Phase::Writing) => signatures::look(&whole).iter().all(is_gpt),
         None => false,
     };
     if is_ours {
         return Ok(State::Interrupted);
     }
-    let entries = if has_gpt {
-        partitions::gpt(disk, &whole)?
-    } else if partitions::is_mbr(&whole) {
-        findings.push(Finding {
-            name: signatures::MBR,
-            kind: Kind::Table,
-        });
-        partitions::mbr(disk, &whole)?
-    } else {
-        Vec::new()
-    };
+    whole.read_between(disk)?;
+    let mut findings = signatures::look(&whole);
+    let mut entries = Vec::new();
+    let has_gpt = findings.iter().any(is_gpt);
+    if has_gpt {
+        entries = partitions::gpt(disk, &whole)?;
+    }
+    if partitions::is_mbr(&whole) {
+        // Beside a GPT that it does not protect stands one of another time, and nobody knows which of the two is meant. Hybrids
+        // have the same partitions in both.
+        let mut others = partitions::mbr(disk, &whole)?;
+        others.retain(|other| entries.iter().all(|entry| entry.start != other.start));
+        if !has_gpt || !others.is_empty() {
+            findings.push(Finding {
+                name: signatures::MBR,
+                kind: Kind::Table,
+            });
+        }
+        entries.append(&mut others);
+    }
     let mut volumes = Vec::new();
     for entry in entries.iter().take(partitions::LOOKED_AT) {
         volumes.push(Volume::look(disk, entry)?);
@@ -145,6 +149,10 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
         is_shim_medium: is_shim_medium(&whole)
             || volumes.iter().any(|volume| volume.is_shim_medium),
     })
+}
+
+fn is_gpt(finding: &Finding) -> bool {
+    finding.name == signatures::GPT
 }
 
 /// A partition and what is in it.
@@ -211,9 +219,7 @@ fn installed(
 ) -> Option<State> {
     let is_bootable = partitions::is_protective(whole)
         && whole.stands_at(disk.sector_size().bytes(), b"EFI PART")
-        && findings
-            .iter()
-            .all(|finding| finding.name == signatures::GPT);
+        && findings.iter().all(is_gpt);
     if !is_bootable {
         return None;
     }

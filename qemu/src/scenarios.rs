@@ -7,6 +7,7 @@ mod disks;
 mod donors;
 mod file;
 mod fillers;
+mod gate;
 mod hardware;
 mod live;
 mod media;
@@ -304,6 +305,24 @@ pub static ALL: &[Scenario] = &[
         "a disk with data is refused untouched, until its wipe is confirmed at both ends",
         Needs::Demo,
         disks::used,
+    ),
+    scenario(
+        "protected-disks",
+        "members of RAID, LVM, ZFS, LUKS, Ceph and VMFS: the end of a serial number wipes none",
+        Needs::Demo,
+        gate::protected,
+    ),
+    scenario(
+        "dry-run",
+        "a dry run shows disk, layout and loss, to donors too, and writes nothing",
+        Needs::Demo,
+        gate::dry_run,
+    ),
+    scenario(
+        "shim-medium",
+        "the medium of a shim is never offered",
+        Needs::Demo,
+        gate::shim_medium,
     ),
 ];
 

@@ -13,41 +13,53 @@ const PAGE_BYTES: u64 = 4096;
 
 /// The piece. Offsets are bytes from its own start.
 pub(super) struct Area {
+    base: u64,
     len_bytes: u64,
+    /// Head and tail, then what lies between.
     windows: Vec<(u64, Vec<u8>)>,
 }
 
 impl Area {
-    /// The disk as a whole: a whole MiB of either end, which is what a deploy blanks.
-    pub(super) fn whole(disk: &mut dyn Disk) -> Result<Self, DiskError> {
+    /// The two ends of a disk, and nothing else yet: a MiB of each, which is what a deploy blanks.
+    pub(super) fn ends(disk: &mut dyn Disk) -> Result<Self, DiskError> {
         let len_bytes = disk.size_bytes();
-        Self::read(disk, 0, len_bytes, MIB, MIB)
+        Self::read(disk, 0, len_bytes, [MIB, MIB])
     }
 
     /// A piece that lies on the disk, from `base` on.
     pub(super) fn part(disk: &mut dyn Disk, base: u64, len_bytes: u64) -> Result<Self, DiskError> {
-        Self::read(disk, base, len_bytes, HEAD_BYTES, TAIL_BYTES)
+        let mut area = Self::read(disk, base, len_bytes, [HEAD_BYTES, TAIL_BYTES])?;
+        area.read_between(disk)?;
+        Ok(area)
     }
 
     fn read(
         disk: &mut dyn Disk,
         base: u64,
         len_bytes: u64,
-        head: u64,
-        tail: u64,
+        [head, tail]: [u64; 2],
     ) -> Result<Self, DiskError> {
-        let wanted = [
-            (0, head),
-            (MIB, PAGE_BYTES),
-            (2 * MIB, PAGE_BYTES),
-            (len_bytes.saturating_sub(tail), tail),
-        ];
-        let mut windows = Vec::new();
-        for (offset, len) in wanted {
-            let len = len.min(len_bytes.saturating_sub(offset));
-            windows.push((offset, read_bytes(disk, base.saturating_add(offset), len)?));
-        }
-        Ok(Self { len_bytes, windows })
+        let mut area = Self {
+            base,
+            len_bytes,
+            windows: Vec::new(),
+        };
+        area.add(disk, 0, head)?;
+        area.add(disk, len_bytes.saturating_sub(tail), tail)?;
+        Ok(area)
+    }
+
+    /// Reads the places between its ends where formats sign themselves.
+    pub(super) fn read_between(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        self.add(disk, MIB, PAGE_BYTES)?;
+        self.add(disk, 2 * MIB, PAGE_BYTES)
+    }
+
+    fn add(&mut self, disk: &mut dyn Disk, offset: u64, len_bytes: u64) -> Result<(), DiskError> {
+        let len_bytes = len_bytes.min(self.len_bytes.saturating_sub(offset));
+        let bytes = read_bytes(disk, self.base.saturating_add(offset), len_bytes)?;
+        self.windows.push((offset, bytes));
+        Ok(())
     }
 
     pub(super) const fn len_bytes(&self) -> u64 {
@@ -74,9 +86,8 @@ impl Area {
 
     /// The first byte of its two ends that is not zero.
     pub(super) fn first_used(&self) -> Option<u64> {
-        let ends = [self.windows.first(), self.windows.last()];
+        let ends = self.windows.iter().take(2);
         ends.into_iter()
-            .flatten()
             .find_map(|(start, bytes)| Some(start.saturating_add(first_used(bytes)?)))
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct GptEntry {
 }
 
 /// Types that stand for a part of something larger. Ceph's are those of `ceph-disk`, whose volumes have no signature of their own.
-const GPT_TYPES: &[(Uuid, &str)] = &[
+pub(super) const GPT_TYPES: &[(Uuid, &str)] = &[
     (uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928"), "LVM"),
     (uuid!("a19d880f-05fc-4d3b-a006-743f0f84911e"), "md RAID"),
     (uuid!("6a898cc3-1dd2-11b2-99a6-080020736631"), "ZFS"),

@@ -68,6 +68,12 @@ fn a_marker_is_an_interrupted_deploy() {
         State::Interrupted,
         "the old contents' own"
     );
+    let vmfs: (u64, &[u8]) = (2 << 20, b"\x5E\xF1\xAB\x2F");
+    assert_eq!(
+        read(&mut disk_with(&[(0, &writing), vmfs])).unwrap(),
+        State::Interrupted,
+        "the old contents' own, where no deploy has come to yet"
+    );
     assert_eq!(
         what(&[(0, &writing), md]),
         "md RAID",

@@ -41,6 +41,12 @@ pub(super) fn two(lab: &mut Lab) -> Result<()> {
     let disks = vec![lab.disk("first", DISK_MIB)?, lab.disk("second", DISK_MIB)?];
     let (machine, mut target) = start(lab, disks, "")?;
     refused(&mut target)?;
+    for serial in ["SMV-first", "SMV-second"] {
+        target.console.await_since(0, serial, STEP, |text| {
+            text.contains(&format!("serial {serial}): blank"))
+                .then_some(())
+        })?;
+    }
     drop(target);
     let [first, second] = machine.disks.as_slice() else {
         return Ok(());
@@ -49,7 +55,7 @@ pub(super) fn two(lab: &mut Lab) -> Result<()> {
     first.must_be_untouched()?;
     Image::new(&second.image, 512).must_be_untouched()?;
     // By serial number: which of the two is vda is nobody's business.
-    let medium = lab.kernel("smv.after=poweroff smv.disk=SMV-second");
+    let medium = lab.kernel("smv.after=poweroff smv.disk=transport=virtio,serial=SMV-second");
     let mut target = lab.start(&Machine {
         medium,
         ..machine.clone()
@@ -77,7 +83,8 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
             .doing("writing", disk.image.display())?;
     }
     let before = image_bytes(&file)?;
-    let (machine, mut target) = start(lab, vec![disk], "")?;
+    // Six characters, one of them wrong.
+    let (machine, mut target) = start(lab, vec![disk], "smv.wipe=W-disk")?;
     refused(&mut target)?;
     drop(target);
     if image(&machine).first_sector()? != FirstSector::BootCode || image_bytes(&file)? != before {
@@ -127,7 +134,7 @@ fn start(lab: &mut Lab, disks: Vec<DiskSpec>, more: &str) -> Result<(Machine, Ru
 }
 
 /// The target says why it takes no disk, and shows no code.
-fn refused(target: &mut Running) -> Result<()> {
+pub(super) fn refused(target: &mut Running) -> Result<()> {
     match target
         .console
         .await_stage_of(&[Stage::Failed, Stage::Waiting], BOOT)?

@@ -1,5 +1,6 @@
 //! What stands in partitions, by tables that others have written, well and badly.
 
+use super::super::partitions::GPT_TYPES;
 use super::super::{State, read};
 use super::{disk_with, occupied};
 use crate::disk::{Disk, DiskError, SectorSize};
@@ -56,6 +57,34 @@ fn each_partition_of_a_gpt_tells_what_it_holds() {
     );
 }
 
+/// sfdisk's own list, which knows all of them but those that only Ceph's newer tools made.
+#[test]
+fn types_of_partitions_are_those_that_sfdisk_knows() {
+    let output = Command::new("/sbin/sfdisk")
+        .args(["-T", "--label", "gpt"])
+        .output()
+        .unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    let theirs = |name| match name {
+        "md RAID" => "Linux RAID",
+        "vSAN" => "Virtual SAN",
+        "Windows dynamic disk" => "LDM",
+        other => other,
+    };
+    let mut unknown = 0;
+    for (kind, name) in GPT_TYPES {
+        let guid = kind.to_string().to_uppercase();
+        match list.lines().find(|line| line.starts_with(&guid)) {
+            Some(line) => assert!(line.contains(theirs(name)), "{name}: {line}"),
+            None => {
+                assert_eq!(*name, "Ceph", "{guid}");
+                unknown += 1;
+            }
+        }
+    }
+    assert_eq!(unknown, 4);
+}
+
 #[test]
 fn logical_partitions_are_looked_at_too() {
     let mut disk = partitioned(
@@ -98,6 +127,23 @@ fn the_backup_speaks_for_a_gpt_whose_beginning_is_gone() {
     let (what, protected, _) = occupied(&mut disk);
     assert_eq!(what, "GPT partition table (1: empty, 2: LUKS)");
     assert!(protected.is_some());
+}
+
+/// A GPT was there once; fdisk has written an MBR since and left the backup at the end.
+#[test]
+fn both_of_two_tables_are_looked_at() {
+    let mut disk = partitioned("label: gpt\nsize=8M\nsize=8M\n");
+    let mbr =
+        partitioned("label: dos\nstart=2048, size=8M, type=83\nstart=40960, size=8M, type=83\n");
+    disk.put(0, &[0; 34 * 512]);
+    disk.put(0, &mbr.get(0, 512));
+    disk.put(40960 * 512 + 512, b"LABELONE");
+    let (what, protected, _) = occupied(&mut disk);
+    assert_eq!(
+        what,
+        "GPT partition table, MBR partition table (1: empty, 2: empty, 2: LVM)"
+    );
+    assert_eq!(protected.as_deref(), Some("LVM in partition 2"));
 }
 
 #[test]
