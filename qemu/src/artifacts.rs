@@ -31,6 +31,8 @@ pub struct Artifacts {
     pub debian: Option<PathBuf>,
     /// Package directory of the system with a gigabyte of files, when it was asked for.
     pub big: Option<PathBuf>,
+    /// Debian's own kernel and its modules, when they were asked for.
+    pub distribution: Option<PathBuf>,
 }
 
 /// Which systems are needed besides the demo.
@@ -40,6 +42,8 @@ pub struct Wanted {
     pub debian: bool,
     /// A gigabyte unpacked.
     pub big: bool,
+    /// Debian's own kernel.
+    pub distribution: bool,
 }
 
 impl Artifacts {
@@ -50,7 +54,10 @@ impl Artifacts {
     pub fn make(wanted: Wanted, work: &Path) -> Result<Self> {
         let top = top();
         let steps = Steps {
-            count: 4 + u32::from(wanted.debian) + u32::from(wanted.big),
+            count: 4
+                + u32::from(wanted.debian)
+                + u32::from(wanted.big)
+                + u32::from(wanted.distribution),
             done: std::cell::Cell::new(0),
         };
         let kernel = steps.path(
@@ -88,6 +95,12 @@ impl Artifacts {
                 script(&top, "systems/build").arg("big"),
             )
         });
+        let distribution = wanted.distribution.then(|| {
+            steps.path(
+                "Debian's own kernel (a minute or two the first time)",
+                &mut script(&top, "mkinitramfs/debian-kernel"),
+            )
+        });
         Ok(Self {
             kernel,
             initramfs: initramfs.image,
@@ -98,6 +111,7 @@ impl Artifacts {
             demo,
             debian: debian.transpose()?,
             big: big.transpose()?,
+            distribution: distribution.transpose()?,
         })
     }
 
@@ -113,7 +127,11 @@ impl Artifacts {
             ("--donor", &self.donor),
             ("--demo", &self.demo),
         ];
-        let more = [("--debian", &self.debian), ("--big", &self.big)];
+        let more = [
+            ("--debian", &self.debian),
+            ("--big", &self.big),
+            ("--distribution", &self.distribution),
+        ];
         let more = more
             .into_iter()
             .filter_map(|(option, path)| Some((option, path.as_ref()?)));

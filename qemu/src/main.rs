@@ -72,6 +72,7 @@ struct Paths {
     demo: Option<PathBuf>,
     debian: Option<PathBuf>,
     big: Option<PathBuf>,
+    distribution: Option<PathBuf>,
 }
 
 impl Request {
@@ -96,6 +97,7 @@ impl Request {
                 Long("donor") => paths.donor = Some(parser.value()?.into()),
                 Long("demo") => paths.demo = Some(parser.value()?.into()),
                 Long("big") => paths.big = Some(parser.value()?.into()),
+                Long("distribution") => paths.distribution = Some(parser.value()?.into()),
                 // For people it says which system; for children, where it is.
                 Long("debian") if request.command == "demo" => request.debian_system = true,
                 Long("debian") => paths.debian = Some(parser.value()?.into()),
@@ -124,6 +126,7 @@ impl Request {
                 Wanted {
                     debian: true,
                     big: self.slow,
+                    distribution: true,
                 },
                 &work()?,
             )
@@ -169,6 +172,7 @@ impl Request {
         let wanted = Wanted {
             debian: needs(Needs::Debian),
             big: needs(Needs::Big),
+            distribution: needs(Needs::Distribution),
         };
         let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
@@ -200,7 +204,7 @@ impl Request {
         let work = work()?;
         let wanted = Wanted {
             debian: self.debian_system,
-            big: false,
+            ..Wanted::default()
         };
         let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
@@ -276,6 +280,7 @@ impl Paths {
             demo: needed(self.demo, "--demo")?,
             debian: self.debian,
             big: self.big,
+            distribution: self.distribution,
         })
     }
 }

@@ -4,6 +4,7 @@
 mod boots;
 mod comeback;
 mod disks;
+mod distribution;
 mod donors;
 mod file;
 mod fillers;
@@ -57,6 +58,8 @@ pub enum Needs {
     Debian,
     /// The system with a gigabyte of files.
     Big,
+    /// Debian's own kernel.
+    Distribution,
 }
 
 /// All of them; the long ones first, so that two at a time end together.
@@ -81,6 +84,12 @@ pub static ALL: &[Scenario] = &[
         "Debian 12 under UEFI: login, systemd, fstab, swap",
         Needs::Debian,
         boots::debian,
+    ),
+    scenario(
+        "debian-kernel",
+        "Debian's own kernel: network and disk are modules; a card without one is named",
+        Needs::Distribution,
+        distribution::modules,
     ),
     with(
         Policy::Legacy,
