@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use install::options;
+use install::sizes::Sizes;
 use netstack::Config;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
@@ -88,7 +89,7 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
             disk: settings.disk,
             wipe: settings.wipe,
         },
-        deploy: deploy_options(memory),
+        deploy: deploy_options(memory, settings.sizes),
         policy,
         trust,
         patience: receiver::Patience::default(),
@@ -113,13 +114,14 @@ const fn ordered(order: message::After, own: After) -> After {
     }
 }
 
-fn deploy_options(memory: Memory) -> options::Options {
+fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
     let threads =
         thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
     options::Options {
         memory_bytes: memory.decoder_bytes(),
         threads,
         unpacked_max_bytes: None,
+        sizes,
     }
 }
 

@@ -6,6 +6,7 @@
 mod network;
 mod watchdog;
 
+use install::sizes::{self, Sizes};
 use netstack::Addressing;
 use receiver::gate::{Selector, SelectorError};
 use thiserror::Error;
@@ -16,6 +17,8 @@ pub use watchdog::Watchdog;
 const OURS: &str = "smv.";
 const DONOR_KEY: &str = "smv.donor-key";
 const MTU: &str = "smv.mtu";
+/// The file system of the root partition.
+const ROOT: &str = "ext4";
 
 /// Who may send a system (`protocol.md` 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Settings {
     pub vlan: Option<u16>,
     /// `smv.mtu=`: the largest IP packet, in bytes.
     pub mtu: Option<u16>,
+    /// `smv.esp=` and `smv.swap=`.
+    pub sizes: Sizes,
 }
 
 /// A word that begins with `smv.` and cannot be followed.
@@ -180,6 +185,17 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
         "smv.watchdog" => {
             settings.watchdog = Watchdog::parse(value).ok_or_else(|| expect(watchdog::EXPECTED))?;
+        }
+        "smv.root" => match value {
+            ROOT => {} // the only one that is made
+            _ => return Err(expect(ROOT)),
+        },
+        "smv.esp" => {
+            settings.sizes.esp_bytes =
+                sizes::esp(value).ok_or_else(|| expect(sizes::ESP_EXPECTED))?;
+        }
+        "smv.swap" => {
+            settings.sizes.swap = sizes::swap(value).ok_or_else(|| expect(sizes::SWAP_EXPECTED))?;
         }
         "smv.ip" => settings.ip = network::ip(value).map_err(expect)?,
         "smv.vlan" => {

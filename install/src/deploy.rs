@@ -26,6 +26,7 @@ use crate::options::Options;
 use crate::package::{Intake, PackageError};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::records::RecordsError;
+use crate::sizes::Sizes;
 use crate::swap;
 use crate::volumes::{Volumes, VolumesError};
 
@@ -165,9 +166,9 @@ pub fn deploy(
 ///
 /// # Errors
 /// There is no plan for this disk.
-pub fn outline(disk: &dyn Disk) -> Result<String, DeployError> {
+pub fn outline(disk: &dyn Disk, sizes: Sizes) -> Result<String, DeployError> {
     let name = disk.name().to_owned();
-    match plan(disk) {
+    match plan(disk, sizes) {
         Ok(layout) => Ok(facts(&name, &layout)),
         Err(step) => Err(DeployError {
             disk: name,
@@ -212,7 +213,7 @@ fn prepare(
         source,
     })?;
 
-    let layout = plan(disk)?;
+    let layout = plan(disk, options.sizes)?;
     let cap = unpacked_cap(options, &layout);
     if let Some(claimed) = packages
         .claimed_unpacked_bytes()
@@ -253,7 +254,7 @@ fn swap_warning(disk: &str, layout: &Layout) -> Option<String> {
     }
 }
 
-fn plan(disk: &dyn Disk) -> Result<Layout, StepError> {
+fn plan(disk: &dyn Disk, sizes: Sizes) -> Result<Layout, StepError> {
     let mut failed = None;
     let mut fresh_id = || {
         let mut bytes = [0; 16];
@@ -262,7 +263,7 @@ fn plan(disk: &dyn Disk) -> Result<Layout, StepError> {
         }
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     };
-    let layout = layout::plan(disk.size_bytes(), disk.sector_size(), &mut fresh_id)?;
+    let layout = layout::plan(disk.size_bytes(), disk.sector_size(), sizes, &mut fresh_id)?;
     match failed {
         Some(error) => Err(error.into()),
         None => Ok(layout),

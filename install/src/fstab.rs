@@ -68,10 +68,15 @@ mod tests {
 
     fn layout(bytes: u64) -> Layout {
         let mut next = 0xabcd_0123_u128 << 96;
-        plan(bytes, SectorSize::B512, &mut || {
-            next += 1;
-            Uuid::from_u128(next)
-        })
+        plan(
+            bytes,
+            SectorSize::B512,
+            crate::sizes::Sizes::USUAL,
+            &mut || {
+                next += 1;
+                Uuid::from_u128(next)
+            },
+        )
         .unwrap()
     }
 

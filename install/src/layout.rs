@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::SectorSize;
+use crate::sizes::{self, Sizes, Swap};
 
 /// One MiB: the unit of alignment, and the length of what is blanked at either end of the disk.
 pub const MIB: u64 = 1024 * 1024;
@@ -29,15 +30,38 @@ pub const DISK_MIN_BYTES: u64 = MIB + ESP_BYTES + ROOT_MIN_BYTES + MIB;
 /// No plan for this disk.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LayoutError {
-    /// Even without swap.
-    #[error("planning a disk of {} MiB ({disk_bytes} bytes): at least {} MiB ({needed_bytes} bytes) are needed",
-        disk_bytes / MIB, needed_bytes / MIB)]
+    /// Even with the smallest root, and without swap unless that was asked for.
+    #[error("planning a disk of {} MiB ({disk_bytes} bytes): at least {} MiB ({needed_bytes} bytes) are needed, {} MiB of \
+        them for the ESP{}", disk_bytes / MIB, needed_bytes / MIB, esp_bytes / MIB, and_swap(*swap_bytes))]
     TooSmall {
         /// What the disk has.
         disk_bytes: u64,
         /// What the smallest plan takes.
         needed_bytes: u64,
+        /// What of it the ESP takes.
+        esp_bytes: u64,
+        /// What of it swap takes.
+        swap_bytes: u64,
     },
+    /// FAT32 does not get smaller.
+    #[error("planning an ESP of {} MiB on a disk with sectors of {sector_bytes} bytes: FAT32 needs at least {} MiB there",
+        esp_bytes / MIB, min_bytes / MIB)]
+    SmallEsp {
+        /// What was asked for.
+        esp_bytes: u64,
+        /// What would do.
+        min_bytes: u64,
+        /// Of the disk.
+        sector_bytes: u64,
+    },
+}
+
+/// Swap among what is needed.
+fn and_swap(swap_bytes: u64) -> String {
+    match swap_bytes / MIB {
+        0 => String::new(),
+        mib => format!(", {mib} MiB for swap"),
+    }
 }
 
 impl LayoutError {
@@ -89,22 +113,43 @@ pub struct Layout {
     pub disk_guid: Uuid,
     /// In the order of their numbers.
     pub partitions: Vec<Partition>,
+    /// What swap would have on a large disk.
+    pub swap_wanted_bytes: u64,
 }
 
-/// Plans a disk of `disk_bytes`. `fresh_id` is called for every identity and must not repeat itself.
+/// Plans a disk of `disk_bytes` with partitions of these sizes. `fresh_id` is called for every identity and must not repeat itself.
 ///
 /// Numbers do not depend on the size: 1 ESP, 2 swap (missing on a small disk), 3 root, 4 BIOS boot.
 ///
 /// # Errors
-/// The disk is smaller than [`DISK_MIN_BYTES`].
+/// The disk is too small for these sizes, as it is for any below [`DISK_MIN_BYTES`] with the usual ones; or the ESP is for
+/// its sectors.
 pub fn plan(
     disk_bytes: u64,
     sector: SectorSize,
+    sizes: Sizes,
     fresh_id: &mut dyn FnMut() -> Uuid,
 ) -> Result<Layout, LayoutError> {
+    let esp_bytes = sizes.esp_bytes;
+    let min_bytes = sizes::esp_min_bytes(sector);
+    if esp_bytes < min_bytes {
+        return Err(LayoutError::SmallEsp {
+            esp_bytes,
+            min_bytes,
+            sector_bytes: sector.bytes(),
+        });
+    }
+    let asked = match sizes.swap {
+        Swap::Exactly(bytes) => bytes,
+        Swap::Usual | Swap::None => 0,
+    };
     let too_small = LayoutError::TooSmall {
         disk_bytes,
-        needed_bytes: DISK_MIN_BYTES,
+        needed_bytes: asked
+            .saturating_add(esp_bytes)
+            .saturating_add(ROOT_MIN_BYTES + 2 * MIB),
+        esp_bytes,
+        swap_bytes: asked,
     };
     let disk_sectors = disk_bytes / sector.bytes();
     // Behind the last partition: the backup entries and, in the last sector, the backup header.
@@ -115,14 +160,15 @@ pub fn plan(
         / MIB
         * MIB;
     let esp_start = MIB;
-    let swap_start = esp_start + ESP_BYTES;
-    let Some(behind_esp) = end.checked_sub(swap_start) else {
-        return Err(too_small);
-    };
-    if behind_esp < ROOT_MIN_BYTES {
+    let swap_start = esp_start.saturating_add(esp_bytes);
+    let behind_esp = end.saturating_sub(swap_start);
+    if behind_esp.saturating_sub(asked) < ROOT_MIN_BYTES {
         return Err(too_small);
     }
-    let swap_bytes = swap_bytes(behind_esp);
+    let (swap_bytes, swap_wanted_bytes) = match sizes.swap {
+        Swap::Usual => (usual_swap_bytes(behind_esp), SWAP_BYTES),
+        Swap::Exactly(_) | Swap::None => (asked, asked),
+    };
     let root_start = swap_start + swap_bytes;
     // In front of the first: LBA 0, the primary header, the primary entries.
     let bios_start = 2 * sector.bytes() + ENTRIES_BYTES;
@@ -147,11 +193,12 @@ pub fn plan(
         disk_sectors,
         disk_guid,
         partitions,
+        swap_wanted_bytes,
     })
 }
 
 /// Swap for the space behind the ESP: what the root partition can spare, nothing when that is hardly anything.
-const fn swap_bytes(behind_esp: u64) -> u64 {
+const fn usual_swap_bytes(behind_esp: u64) -> u64 {
     let spare = behind_esp.saturating_sub(ROOT_BEFORE_SWAP_BYTES);
     if spare < SWAP_MIN_BYTES {
         0
@@ -183,13 +230,13 @@ impl Layout {
         partition.sectors.saturating_mul(self.sector.bytes())
     }
 
-    /// By how much swap is smaller than it would be on a larger disk; 0 on most.
+    /// By how much swap is smaller than it would be on a larger disk; 0 on most, and when its size was said.
     #[must_use]
     pub fn swap_missing_bytes(&self) -> u64 {
         let swap = self
             .partition(Role::Swap)
             .map_or(0, |partition| self.len_bytes(partition));
-        SWAP_BYTES.saturating_sub(swap)
+        self.swap_wanted_bytes.saturating_sub(swap)
     }
 
     /// Size of the disk in bytes, rounded down to whole sectors.
@@ -206,6 +253,7 @@ mod tests {
         SWAP_BYTES, SWAP_MIN_BYTES, plan,
     };
     use crate::disk::SectorSize;
+    use crate::sizes::{Sizes, Swap};
     use uuid::Uuid;
 
     fn counter() -> impl FnMut() -> Uuid {
@@ -243,7 +291,7 @@ mod tests {
     fn partitions_are_aligned_and_disjoint_and_leave_room_for_both_tables() {
         for sector in [SectorSize::B512, SectorSize::B4096] {
             for size in sizes() {
-                let Ok(layout) = plan(size, sector, &mut counter()) else {
+                let Ok(layout) = plan(size, sector, Sizes::USUAL, &mut counter()) else {
                     assert!(size < DISK_MIN_BYTES, "{size}");
                     continue;
                 };
@@ -288,7 +336,13 @@ mod tests {
 
     #[test]
     fn every_identity_is_fresh_and_every_number_is_fixed() {
-        let layout = plan(8_000_000_000, SectorSize::B512, &mut counter()).unwrap();
+        let layout = plan(
+            8_000_000_000,
+            SectorSize::B512,
+            Sizes::USUAL,
+            &mut counter(),
+        )
+        .unwrap();
         let mut ids = vec![layout.disk_guid];
         ids.extend(
             layout
@@ -301,7 +355,7 @@ mod tests {
         ids.dedup();
         assert_eq!((count, ids.len()), (9, 9));
         for size in [DISK_MIN_BYTES, 2_000_000_000, 8_000_000_000] {
-            let layout = plan(size, SectorSize::B512, &mut counter()).unwrap();
+            let layout = plan(size, SectorSize::B512, Sizes::USUAL, &mut counter()).unwrap();
             for (role, number) in [
                 (Role::Esp, 1),
                 (Role::Swap, 2),
@@ -320,7 +374,13 @@ mod tests {
     #[test]
     fn swap_shrinks_before_root_does() {
         let lens = |size_mib: u64| {
-            let layout = plan(size_mib * MIB, SectorSize::B512, &mut counter()).unwrap();
+            let layout = plan(
+                size_mib * MIB,
+                SectorSize::B512,
+                Sizes::USUAL,
+                &mut counter(),
+            )
+            .unwrap();
             let len = |role| {
                 layout
                     .partition(role)
@@ -346,19 +406,21 @@ mod tests {
     #[test]
     fn too_small_a_disk_is_an_error_with_both_sizes() {
         for sector in [SectorSize::B512, SectorSize::B4096] {
-            assert!(plan(DISK_MIN_BYTES, sector, &mut counter()).is_ok());
+            assert!(plan(DISK_MIN_BYTES, sector, Sizes::USUAL, &mut counter()).is_ok());
             for size in [0, 1, 512, MIB, ESP_BYTES, DISK_MIN_BYTES - MIB] {
-                let error = plan(size, sector, &mut counter()).unwrap_err();
+                let error = plan(size, sector, Sizes::USUAL, &mut counter()).unwrap_err();
                 assert_eq!(
                     error,
                     LayoutError::TooSmall {
                         disk_bytes: size,
-                        needed_bytes: DISK_MIN_BYTES
+                        needed_bytes: DISK_MIN_BYTES,
+                        esp_bytes: ESP_BYTES,
+                        swap_bytes: 0
                     }
                 );
             }
         }
-        let text = plan(500 * MIB, SectorSize::B512, &mut counter())
+        let text = plan(500 * MIB, SectorSize::B512, Sizes::USUAL, &mut counter())
             .unwrap_err()
             .to_string();
         assert!(
@@ -366,5 +428,73 @@ mod tests {
             "{text}"
         );
         assert_eq!(ROOT_MIN_BYTES, 256 * MIB);
+    }
+
+    fn sized(esp_mib: u64, swap: Swap) -> Sizes {
+        Sizes {
+            esp_bytes: esp_mib * MIB,
+            swap,
+        }
+    }
+
+    #[test]
+    fn a_size_that_was_said_is_kept_exactly() {
+        for (disk_mib, sizes, swap, root) in [
+            (6144, sized(1024, Swap::Exactly(1024 * MIB)), 1024, 4094),
+            (6144, sized(512, Swap::None), 0, 5630),
+            (6144, sized(64, Swap::Usual), 2048, 4030),
+            // A person may leave root less than we would, down to what makes no sense at all.
+            (4096, sized(512, Swap::Exactly(3326 * MIB)), 3326, 256),
+            (65_536, sized(512, Swap::Exactly(MIB)), 1, 65_021),
+        ] {
+            let layout = plan(disk_mib * MIB, SectorSize::B512, sizes, &mut counter()).unwrap();
+            let len = |role| {
+                let found = layout.partition(role);
+                found.map_or(0, |partition| layout.len_bytes(partition) / MIB)
+            };
+            assert_eq!(len(Role::Esp) * MIB, sizes.esp_bytes);
+            assert_eq!(
+                (len(Role::Swap), len(Role::Root)),
+                (swap, root),
+                "{sizes:?}"
+            );
+            assert_eq!(layout.swap_missing_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_named_with_what_there_is() {
+        let fails = |disk_mib: u64, sector, sizes| {
+            let error = plan(disk_mib * MIB, sector, sizes, &mut counter()).unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(
+            fails(
+                4095,
+                SectorSize::B512,
+                sized(512, Swap::Exactly(3326 * MIB))
+            ),
+            "planning a disk of 4095 MiB (4293918720 bytes): at least 4096 MiB (4294967296 bytes) are needed, 512 MiB of \
+             them for the ESP, 3326 MiB for swap"
+        );
+        assert_eq!(
+            fails(1000, SectorSize::B512, sized(1024, Swap::None)),
+            "planning a disk of 1000 MiB (1048576000 bytes): at least 1282 MiB (1344274432 bytes) are needed, 1024 MiB of \
+             them for the ESP"
+        );
+        assert_eq!(
+            fails(6144, SectorSize::B4096, sized(128, Swap::Usual)),
+            "planning an ESP of 128 MiB on a disk with sectors of 4096 bytes: FAT32 needs at least 262 MiB there"
+        );
+        // Sizes that no disk has do not overflow anything.
+        let text = fails(
+            6144,
+            SectorSize::B512,
+            sized(512, Swap::Exactly(u64::MAX / 2)),
+        );
+        assert!(
+            text.contains("6144 MiB") && text.contains("for swap"),
+            "{text}"
+        );
     }
 }

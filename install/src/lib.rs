@@ -27,6 +27,7 @@ pub mod packages;
 pub mod pipe;
 pub mod records;
 pub mod size;
+pub mod sizes;
 pub mod state;
 pub mod swap;
 pub mod table;

@@ -1,5 +1,7 @@
 //! What the machine grants a deploy; its caller knows the machine.
 
+use crate::sizes::Sizes;
+
 /// What a deploy may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -9,4 +11,6 @@ pub struct Options {
     pub threads: u32,
     /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
     pub unpacked_max_bytes: Option<u64>,
+    /// What was said of the partitions.
+    pub sizes: Sizes,
 }

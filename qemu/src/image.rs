@@ -128,6 +128,16 @@ impl Image {
         valid(Copy::Primary) && valid(Copy::Backup)
     }
 
+    /// The length of each partition by its number, in MiB.
+    ///
+    /// # Errors
+    /// There is no table.
+    pub fn partitions(&self) -> Result<Vec<(usize, u64)>> {
+        let entries = gpt::read(&self.path, self.sector_bytes, Copy::Primary)?;
+        let sizes = entries.iter().map(|entry| (entry.number, entry.len >> 20));
+        Ok(sizes.collect())
+    }
+
     /// The bytes of the kernel on the ESP.
     ///
     /// # Errors

@@ -298,6 +298,12 @@ pub static ALL: &[Scenario] = &[
         disks::too_small,
     ),
     scenario(
+        "disk-sizes",
+        "sizes that were said are kept, or refused with what there is",
+        Needs::Demo,
+        disks::sizes,
+    ),
+    scenario(
         "no-disk",
         "without a disk nobody is invited",
         Needs::Demo,

@@ -59,7 +59,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             Ok(opened) => opened,
             Err(error) => {
                 let code = match error {
-                    SessionError::Gate(_) => RejectCode::NoDisk,
+                    SessionError::Gate(_) | SessionError::Deploy(_) => RejectCode::NoDisk,
                     SessionError::DryRun { .. } => RejectCode::DryRun,
                     _ => RejectCode::Internal,
                 };

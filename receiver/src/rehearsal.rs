@@ -1,6 +1,7 @@
 //! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be read and never written.
 
 use install::deploy;
+use install::sizes::Sizes;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::IMAGE_SECTOR;
@@ -11,9 +12,9 @@ use crate::session::SessionError;
 ///
 /// # Errors
 /// The disk cannot be opened, or has no room for the plan.
-pub(crate) fn plan(chosen: &Candidate) -> Result<String, SessionError> {
+pub(crate) fn plan(chosen: &Candidate, sizes: Sizes) -> Result<String, SessionError> {
     let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
-    let facts = deploy::outline(&disk)?;
+    let facts = deploy::outline(&disk, sizes)?;
     let contents = chosen.contents.to_string();
     let fate = if chosen.contents.is_free() {
         "contents"

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use install::commit::Installed;
-use install::deploy::DeployError;
+use install::deploy::{self, DeployError};
 use install::disk::DiskError;
 use install::legacy::LegacyError;
 use install::options;
@@ -239,7 +239,7 @@ pub fn run_with(
     loop {
         let chosen = attempt.disks.wait_for_one(screen).map_err(shown)?;
         if options.dry_run {
-            let plan = rehearsal::plan(&chosen).map_err(shown)?;
+            let plan = rehearsal::plan(&chosen, options.deploy.sizes).map_err(shown)?;
             screen.stage(Stage::Planned, &plan);
         }
         let result = match &options.policy {
@@ -299,10 +299,12 @@ pub(crate) fn open_disk(
 ) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     if options.dry_run {
-        let plan = rehearsal::plan(&chosen)?;
+        let plan = rehearsal::plan(&chosen, options.deploy.sizes)?;
         return Err(SessionError::DryRun { plan });
     }
     let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+    // Before a donor is asked for anything.
+    deploy::outline(&disk, options.deploy.sizes)?;
     let volumes = volumes(&disk)?;
     Ok((chosen, disk, volumes))
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use install::options;
+use install::sizes::Sizes;
 use install::trust::{Trust, TrustError};
 use receiver::disks::Disks;
 use receiver::donor::Network;
@@ -99,7 +100,7 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
     let session = Options {
         disks,
         wish,
-        deploy: deploy_options(),
+        deploy: deploy_options(options.sizes),
         policy,
         trust,
         patience: Patience::default(),
@@ -171,12 +172,13 @@ fn trust(asked: &[OsString], floor: Option<u64>) -> Result<Trust, ReceiveError> 
 
 /// A running Linux has other work to do: half a GiB lets four cores decode an archive made with `xz -9`, whatever the
 /// machine has.
-fn deploy_options() -> options::Options {
+fn deploy_options(sizes: Sizes) -> options::Options {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     options::Options {
         memory_bytes: 512 << 20,
         threads: u32::try_from(threads).unwrap_or(1),
         unpacked_max_bytes: None,
+        sizes,
     }
 }
 

@@ -1,4 +1,5 @@
 use super::{After, CmdlineError, Policy, Settings, Watchdog, after_if_readable, parse, words};
+use install::sizes::{Sizes, Swap};
 use netstack::{Addressing, Fixed, Port};
 
 #[test]
@@ -14,7 +15,7 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -35,6 +36,10 @@ fn every_key_is_read() {
         },
         vlan: Some(7),
         mtu: Some(9000),
+        sizes: Sizes {
+            esp_bytes: 1 << 30,
+            swap: Swap::Exactly(8 << 30),
+        },
     };
     assert_eq!(parse(line), Ok(expected));
 }
@@ -215,4 +220,26 @@ fn every_truncation_is_read_or_refused() {
         .filter(|&len| parse(&line[..len]).is_ok())
         .count();
     assert!(ok > 30 && ok < line.len(), "{ok}");
+}
+
+#[test]
+fn sizes_are_read_or_named_with_what_would_do() {
+    assert_eq!(parse("quiet").unwrap().sizes, Sizes::USUAL);
+    assert_eq!(parse("smv.swap=none").unwrap().sizes.swap, Swap::None);
+    for (line, expected) in [
+        ("smv.swap=", "none, or a size from 1M to 8T"),
+        ("smv.swap=0", "none, or a size from 1M to 8T"),
+        ("smv.swap=lots", "none, or a size from 1M to 8T"),
+        ("smv.esp=32M", "a size from 64M to 32G"),
+        ("smv.esp=none", "a size from 64M to 32G"),
+        ("smv.root=btrfs", "expected ext4"),
+    ] {
+        let error = parse(line).unwrap_err();
+        let (key, value) = line.split_once('=').unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("{key}={value:?}: expected ")) && text.contains(expected),
+            "{text}"
+        );
+    }
 }

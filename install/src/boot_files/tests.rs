@@ -15,7 +15,7 @@ use wire::outcome::Outcome;
 
 fn layout(sector: SectorSize) -> Layout {
     let mut next = 0;
-    plan(2 << 30, sector, &mut || {
+    plan(2 << 30, sector, crate::sizes::Sizes::USUAL, &mut || {
         next += 1;
         Uuid::from_u128(next)
     })

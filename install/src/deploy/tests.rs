@@ -18,6 +18,7 @@ const OPTIONS: Options = Options {
     memory_bytes: 64 << 20,
     threads: 1,
     unpacked_max_bytes: None,
+    sizes: crate::sizes::Sizes::USUAL,
 };
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.

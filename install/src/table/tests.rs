@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 fn layout(bytes: u64, sector: SectorSize) -> Layout {
     let mut next = 0x1111_2222_3333_4444_5555_6666_7777_0000_u128;
-    plan(bytes, sector, &mut || {
+    plan(bytes, sector, crate::sizes::Sizes::USUAL, &mut || {
         next += 1;
         Uuid::from_u128(next)
     })

@@ -13,7 +13,7 @@ use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown, shown};
 use crate::machine::{DiskSpec, Firmware, Machine, Medium};
 use crate::running::Running;
 
-use super::image;
+use super::{deploy_and_power_off, image, must_boot_from_disk};
 
 pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", 256)?;
@@ -117,6 +117,47 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
     donor.must_succeed(STEP)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+pub(super) fn sizes(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let more = format!("smv.after=poweroff smv.swap={DISK_MIB}M");
+    let (machine, mut target) = start(lab, vec![disk], &more)?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo);
+    let mut donor = lab.donor(&order)?;
+    donor.must_exit(Exit::Target, STEP)?;
+    // Both sizes, and whose they are.
+    for part in [
+        format!("planning a disk of {DISK_MIB} MiB"),
+        format!("{DISK_MIB} MiB for swap"),
+    ] {
+        if !donor.said().contains(&part) {
+            return Err(HarnessError::unexpected("the donor", part, donor.said()));
+        }
+    }
+    target.console.await_stage(Stage::Failed, STEP)?;
+    drop(target);
+    image(&machine).must_be_untouched()?;
+
+    // An ESP whose clusters are smaller than usual: firmware reads them, too.
+    let medium = lab.kernel("smv.after=poweroff smv.swap=none smv.esp=64M smv.root=ext4");
+    let machine = Machine { medium, ..machine };
+    deploy_and_power_off(lab, &machine)?;
+    let found = image(&machine).partitions()?;
+    let expected = [(1, 64), (3, DISK_MIB - 66), (4, 0)];
+    if found != expected {
+        return Err(HarnessError::unexpected(
+            "the partitions",
+            format!("{expected:?}"),
+            format!("{found:?}"),
+        ));
+    }
+    let machine = Machine {
+        firmware: Firmware::Uefi,
+        ..machine
+    };
+    must_boot_from_disk(lab, &machine).map(drop)
 }
 
 fn image_bytes(file: &File) -> Result<Vec<u8>> {

@@ -36,6 +36,7 @@ impl Target {
                 memory_bytes: 64 << 20,
                 threads: 1,
                 unpacked_max_bytes: None,
+                sizes: install::sizes::Sizes::USUAL,
             },
             policy: Policy::Secret,
             trust: Trust::default(),

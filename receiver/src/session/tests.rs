@@ -108,6 +108,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             memory_bytes: 64 << 20,
             threads: 1,
             unpacked_max_bytes: None,
+            sizes: install::sizes::Sizes::USUAL,
         },
         policy: Policy::Legacy,
         trust: Trust::default(),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use install::sizes::{self, Sizes};
 use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
@@ -22,6 +23,8 @@ commit; the machine goes on.
   --wipe WORD          needed when the disk is not blank: the last six characters of its serial number; all of it when
                        the disk belongs to a RAID, LVM, ZFS or the like, or is encrypted; its path when it has none
   --dry-run            show what would be done, tell it to every donor, and write nothing
+  --esp SIZE           of the EFI system partition (default 512M)
+  --swap SIZE|none     of the swap partition (default 2G, less or none on a small disk)
   --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
                        spk-visor keys new has written)
   --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
@@ -60,11 +63,14 @@ pub struct Receive {
     pub wipe: Option<String>,
     /// Nothing is written.
     pub dry_run: bool,
+    /// Of the partitions.
+    pub sizes: Sizes,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut disk, mut policy, mut wipe) = (None, None, None);
-    let (mut trust, mut floor, mut dry_run) = (Vec::new(), None, false);
+    let (mut trust, mut floor) = (Vec::new(), None);
+    let (mut dry_run, mut sizes) = (false, Sizes::USUAL);
     while let Some(argument) = next(parser, COMMAND)? {
         let choice = match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
@@ -79,6 +85,14 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                 }
                 "dry-run" => {
                     dry_run = true;
+                    continue;
+                }
+                "esp" => {
+                    sizes.esp_bytes = read_size("--esp", parser, sizes::esp, sizes::ESP_EXPECTED)?;
+                    continue;
+                }
+                "swap" => {
+                    sizes.swap = read_size("--swap", parser, sizes::swap, sizes::SWAP_EXPECTED)?;
                     continue;
                 }
                 "trust" => {
@@ -113,7 +127,22 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         floor,
         wipe,
         dry_run,
+        sizes,
     }))
+}
+
+fn read_size<T>(
+    option: &'static str,
+    parser: &mut Parser,
+    read: fn(&str) -> Option<T>,
+    expected: &'static str,
+) -> Result<T, UsageError> {
+    let text = text(parser, COMMAND)?;
+    read(&text).ok_or(UsageError::Value {
+        option,
+        text,
+        wanted: expected,
+    })
 }
 
 fn read_floor(text: &str) -> Result<u64, UsageError> {
@@ -130,6 +159,7 @@ fn read_floor(text: &str) -> Result<u64, UsageError> {
 mod tests {
     use super::{Policy, Receive};
     use crate::cli::{Command, UsageError};
+    use install::sizes::{Sizes, Swap};
 
     fn read(line: &str) -> Result<Command, UsageError> {
         crate::cli::parse(line.split_whitespace().map(Into::into))
@@ -143,6 +173,7 @@ mod tests {
             floor: None,
             wipe: None,
             dry_run: false,
+            sizes: Sizes::USUAL,
         }
     }
 
@@ -160,9 +191,13 @@ mod tests {
             floor: Some(417),
             wipe: Some("ABC123".into()),
             dry_run: true,
+            sizes: Sizes {
+                esp_bytes: 1 << 30,
+                swap: Swap::None,
+            },
             ..plain()
         };
-        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run";
+        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run --esp 1G --swap none";
         assert_eq!(read(line).unwrap(), Command::Receive(expected));
         let legacy = Receive {
             policy: Policy::Legacy,
@@ -184,6 +219,10 @@ mod tests {
             "--floor=",
             "--trust",
             "--pinned",
+            "--esp 1M",
+            "--esp none",
+            "--swap 0",
+            "--swap",
         ] {
             let line = format!("receive-deploy --disk d {arguments}");
             assert!(read(&line).is_err(), "{line}");

@@ -55,6 +55,7 @@ impl World {
                 memory_bytes: 64 << 20,
                 threads: 1,
                 unpacked_max_bytes: None,
+                sizes: install::sizes::Sizes::USUAL,
             },
             policy,
             trust,

@@ -140,6 +140,7 @@ fn more_than_the_cap_is_refused_over_all_packages_together() {
     let mut disk = Recorder::new(MemoryDisk::new(1 << 30, SectorSize::B512));
     let options = Options {
         unpacked_max_bytes: Some(60_000),
+        sizes: crate::sizes::Sizes::USUAL,
         ..OPTIONS
     };
     let mut volumes = PlainVolumes::new(dir.path());

@@ -229,6 +229,7 @@ fn an_image_that_says_it_is_too_large_costs_nothing() {
     for (cap, fits) in [(claimed, true), (claimed - 1, false)] {
         let options = Options {
             unpacked_max_bytes: Some(cap),
+            sizes: crate::sizes::Sizes::USUAL,
             ..OPTIONS
         };
         let run = run(&approved, image.feed(), &options);

@@ -14,7 +14,13 @@ fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
         next += 1;
         Uuid::from_u128(next << 64 | next)
     };
-    let layout = plan(size_mib * MIB, sector, &mut fresh_id).unwrap();
+    let layout = plan(
+        size_mib * MIB,
+        sector,
+        crate::sizes::Sizes::USUAL,
+        &mut fresh_id,
+    )
+    .unwrap();
     let mut disk = MemoryDisk::new(size_mib * MIB, sector);
     esp::format(&mut disk, &layout).unwrap();
     if let Some(area) = layout.partition(Role::Swap) {

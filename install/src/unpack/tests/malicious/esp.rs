@@ -50,10 +50,15 @@ fn filled(packages: &[Vec<u8>]) -> Result<Files, BootFilesError> {
     }
     let root = File::open(fenced.root()).unwrap();
     let mut next = 0;
-    let layout = plan(2 << 30, SectorSize::B512, &mut || {
-        next += 1;
-        Uuid::from_u128(next)
-    })
+    let layout = plan(
+        2 << 30,
+        SectorSize::B512,
+        crate::sizes::Sizes::USUAL,
+        &mut || {
+            next += 1;
+            Uuid::from_u128(next)
+        },
+    )
     .unwrap();
     let mut disk = MemoryDisk::new(layout.disk_bytes(), SectorSize::B512);
     esp::format(&mut disk, &layout).unwrap();
