@@ -91,6 +91,8 @@ struct State {
     last_word: Option<Report>,
     /// Number of the connection in use; a thread that serves another one ends.
     connection: u64,
+    /// The connection over which a last word was said.
+    said_over: Option<u64>,
     is_connected: bool,
     /// The deploy has failed: no more chunks are wanted.
     is_abandoned: bool,
@@ -153,6 +155,7 @@ impl Default for Reports {
                     is_progress_due: false,
                     last_word: None,
                     connection: 0,
+                    said_over: None,
                     is_connected: false,
                     is_abandoned: false,
                 }),
@@ -243,11 +246,15 @@ impl Reports {
     }
 
     /// Says the last word behind everything that waits; true when it is on its way, false when nobody takes it within
-    /// `patience`. Said again over another connection, it is told again.
+    /// `patience`. Said again over another connection, it is told again; but one that was left over from the connection before
+    /// may have been told over this one already, and a donor that has heard it listens no more.
     #[must_use]
     pub fn last_word(&self, word: Report, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.shared.lock();
+        if state.said_over == Some(state.connection) {
+            return true;
+        }
         state.last_word = Some(word);
         self.shared.changed.notify_all();
         while state.is_connected {
@@ -295,6 +302,7 @@ fn carry(shared: &Shared, connection: u64, mut teller: Box<dyn Teller>) {
         }
         if state.connection == connection {
             state.is_connected = false;
+            state.said_over = told.is_ok().then_some(connection);
         }
         shared.changed.notify_all();
         return;

@@ -159,6 +159,11 @@ fn after_a_break_the_next_connection_hears_where_the_deploy_stands() {
         panic!("{heard:?}");
     };
     assert_eq!((progress.next.file, progress.next.chunk), (2, 5));
+    let nobody_waits = Duration::ZERO;
+    assert!(
+        reports.last_word(Report::Installed([1; 32]), nobody_waits),
+        "it was told over this connection already"
+    );
 }
 
 #[test]
