@@ -1,11 +1,12 @@
 //! What the shim comes on, beside CDs, from which most other scenarios start: sticks with their menu, and one program for UEFI.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Command;
 
 use wire::stage::Stage;
 
-use crate::error::Result;
+use crate::error::{Doing, Result};
 use crate::image::Image;
 use crate::lab::{BOOT, DISK_MIB, Lab, PLAIN, STEP};
 use crate::machine::{Firmware, Machine, Medium, Prefers};
@@ -16,6 +17,8 @@ use super::image;
 
 /// How long the menu waits: a busy host has to press a key in that time, and a quiet one waits for it once.
 const MENU_SECONDS: u32 = 8;
+/// Smaller ones are not sold any more.
+const STICK_BYTES: u64 = 1 << 30;
 /// The menu's last entry, the question for options, and an entry that is there only when something is remembered
 /// (`boot-iso.md` 3).
 const LAST_ENTRY: &str = "Switch off";
@@ -39,6 +42,10 @@ fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
 
     let disk = lab.disk("disk", DISK_MIB)?;
     let stick = lab.iso(PLAIN, Some(MENU_SECONDS))?;
+    // As after dd: the table's backup is nowhere near the end.
+    let file = OpenOptions::new().write(true).open(&stick);
+    let file = file.doing("opening", stick.display())?;
+    file.set_len(STICK_BYTES).doing("sizing", stick.display())?;
     let machine = Machine {
         prefers: Prefers::Medium,
         ..lab.machine(firmware, vec![disk], Medium::UsbStick(stick))?
