@@ -10,7 +10,7 @@ use install::state::State;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::inventory::{Found, wwn};
+use crate::inventory::{Found, Transport, wwn};
 
 pub use selector::{Selector, SelectorError};
 
@@ -137,7 +137,9 @@ impl fmt::Display for Candidate {
         } else {
             write!(f, "{} GiB", disk.size_bytes / GIB)?;
         }
-        write!(f, ", {}", disk.transport)?;
+        if disk.transport != Transport::Other {
+            write!(f, ", {}", disk.transport)?;
+        }
         for text in [&disk.vendor, &disk.model].into_iter().flatten() {
             write!(f, ", {text}")?;
         }
@@ -252,7 +254,7 @@ pub enum GateError {
         "choosing disk {candidate}: {}; wipe={} would confirm{}",
         candidate.protected().map_or_else(
             || "it is not blank".to_owned(),
-            |what| format!("{what}: more than this disk may be lost with it")
+            |what| format!("more than this disk may be lost with {what}")
         ),
         candidate.confirmation(),
         given.as_ref().map(|given| format!(", wipe={given} does not")).unwrap_or_default()

@@ -12,7 +12,7 @@ use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
 const PROBING: Duration = Duration::from_secs(3);
-/// When no disk is named, no block device may have come or gone for this long before one is taken ...
+/// When no disk is named, or only described, no block device may have come or gone for this long before one is taken ...
 const QUIET: Duration = Duration::from_secs(1);
 /// ... but something that never settles does not hold up a deploy for longer than this.
 const SETTLING: Duration = Duration::from_secs(10);
@@ -74,7 +74,13 @@ impl<'a> Watch<'a> {
 
     /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
     pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
-        if let (Some(uevents), None) = (&mut self.uevents, &self.options.wish.disk) {
+        let is_named = self
+            .options
+            .wish
+            .disk
+            .as_ref()
+            .is_some_and(Selector::is_name);
+        if let (Some(uevents), false) = (&mut self.uevents, is_named) {
             uevents
                 .settle(QUIET, SETTLING)
                 .map_err(SessionError::Uevents)?;
