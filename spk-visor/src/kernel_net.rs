@@ -3,7 +3,7 @@
 //! In: a code. Out: beacons on every network this machine is on, and one donor at a time as an ordered byte stream.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
 use self::openings::Openings;
-use crate::{routes, socket};
+use crate::{local_links, routes, socket};
 
 /// A donor that sends nothing for this long is dropped.
 const STALL: Duration = Duration::from_secs(STALL_SECONDS);
@@ -31,6 +31,8 @@ const BACKLOG: i32 = 16;
 #[derive(Debug)]
 pub struct KernelNetwork {
     beacon: UdpSocket,
+    /// Where the kernel knows IPv6.
+    beacon6: Option<UdpSocket>,
     beacon_port: u16,
     stream_port: u16,
     /// Instead of asking the routing table.
@@ -45,8 +47,10 @@ impl KernelNetwork {
     pub fn open(beacon_port: u16, stream_port: u16) -> io::Result<Self> {
         let beacon = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         beacon.set_broadcast(true)?;
+        let beacon6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok();
         Ok(Self {
             beacon,
+            beacon6,
             beacon_port,
             stream_port,
             broadcasts: None,
@@ -81,17 +85,32 @@ impl KernelNetwork {
     }
 
     fn announce(&self, payload: &[u8]) {
+        // A network that is down now may be up in a second: the next beacon tries again.
         for broadcast in self.broadcasts() {
-            // A network that is down now may be up in a second: the next beacon tries again.
             let _ = self.beacon.send_to(payload, (broadcast, self.beacon_port));
+        }
+        let Some(beacon6) = self.beacon6.as_ref().filter(|_| self.broadcasts.is_none()) else {
+            return;
+        };
+        for link in local_links::read().unwrap_or_default() {
+            let _ = beacon6.send_to(payload, link.all_nodes(self.beacon_port));
         }
     }
 
+    /// For both protocols, where there are both.
     fn listen(&self) -> io::Result<Socket> {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        let both = self.listen_at((Ipv6Addr::UNSPECIFIED, self.stream_port).into());
+        both.or_else(|_| self.listen_at((Ipv4Addr::UNSPECIFIED, self.stream_port).into()))
+    }
+
+    fn listen_at(&self, any: SocketAddr) -> io::Result<Socket> {
+        let listener = Socket::new(Domain::for_address(any), Type::STREAM, Some(Protocol::TCP))?;
+        if any.is_ipv6() {
+            listener.set_only_v6(false)?;
+        }
         // The donor before may still be in TIME_WAIT.
         listener.set_reuse_address(true)?;
-        listener.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.stream_port)).into())?;
+        listener.bind(&any.into())?;
         listener.listen(BACKLOG)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -132,6 +151,10 @@ impl Network for KernelNetwork {
             .into_iter()
             .filter_map(own_address)
             .collect();
+        if addresses.is_empty() {
+            let links = local_links::read().unwrap_or_default();
+            addresses.extend(links.iter().map(|link| IpAddr::V6(link.address)));
+        }
         addresses.sort();
         addresses.dedup();
         addresses
@@ -159,11 +182,22 @@ impl KernelDonor {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STALL))?;
-        let peer = stream.peer_addr()?;
+        let mut peer = stream.peer_addr()?;
+        if let Some(ipv4) = ipv4_inside(peer) {
+            peer = ipv4;
+        }
         Ok(Self {
             stream: Arc::new(stream),
             peer,
         })
+    }
+}
+
+/// What an IPv4 peer is called on a socket for both protocols (RFC 4291 2.5.5.2).
+fn ipv4_inside(peer: SocketAddr) -> Option<SocketAddr> {
+    match peer.ip() {
+        IpAddr::V6(ip) => Some((ip.to_ipv4_mapped()?, peer.port()).into()),
+        IpAddr::V4(_) => None,
     }
 }
 

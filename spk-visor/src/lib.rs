@@ -16,6 +16,7 @@ pub mod help;
 pub mod json;
 pub mod kernel_net;
 pub mod keys;
+pub mod local_links;
 pub mod manifest;
 pub mod offer;
 pub mod origin;
