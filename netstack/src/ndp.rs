@@ -427,5 +427,35 @@ fn push(frame: &mut Frame, bytes: &[u8]) {
     debug_assert!(is_room, "a frame of ours is too long");
 }
 
+/// Gives an IPv6 frame that was made up a checksum that fits its protocol, so that it gets further.
+#[cfg(any(test, feature = "sim"))]
+pub fn reseal(frame: &mut [u8]) {
+    let Some(packet) = Packet::parse(frame) else {
+        return;
+    };
+    let (source, destination) = (packet.source, packet.destination);
+    let protocol = IpProtocol::from(packet.next_header);
+    let at = match protocol {
+        IpProtocol::Tcp => 16,
+        IpProtocol::Udp => 6,
+        _ => 2,
+    };
+    let len = packet.payload.len();
+    let payload = frame.get_mut(54..54 + len);
+    if let Some(payload) = payload.filter(|bytes| bytes.len() >= at + 2) {
+        let field = at..at + 2;
+        if let Some(field) = payload.get_mut(field.clone()) {
+            field.fill(0);
+        }
+        let sum = !checksum::combine(&[
+            checksum::pseudo_header_v6(&source, &destination, protocol, len as u32),
+            checksum::data(payload),
+        ]);
+        if let Some(field) = payload.get_mut(field) {
+            field.copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

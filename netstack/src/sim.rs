@@ -14,6 +14,7 @@ use crate::ports::{PortChange, Ports, Wait};
 
 mod dhcp;
 mod peer;
+pub use crate::ndp::reseal;
 pub use dhcp::DhcpServer;
 pub use peer::{Crowd, CrowdLog, Donor, DonorLog, Ended, Family, Host, Peer, Prober};
 

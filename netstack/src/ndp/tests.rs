@@ -81,30 +81,6 @@ pub(crate) fn all() -> [&'static [u8]; 7] {
     ]
 }
 
-/// Gives a changed frame a checksum that fits its protocol, so that it gets further.
-pub(crate) fn reseal(frame: &mut [u8]) {
-    let Some(packet) = Packet::parse(frame) else {
-        return;
-    };
-    let (source, destination) = (packet.source, packet.destination);
-    let protocol = IpProtocol::from(packet.next_header);
-    let at = match protocol {
-        IpProtocol::Tcp => 16,
-        IpProtocol::Udp => 6,
-        _ => 2,
-    };
-    let len = packet.payload.len();
-    let payload = frame.get_mut(54..54 + len);
-    if let Some(payload) = payload.filter(|bytes| bytes.len() >= at + 2) {
-        payload[at..at + 2].fill(0);
-        let sum = !checksum::combine(&[
-            checksum::pseudo_header_v6(&source, &destination, protocol, len as u32),
-            checksum::data(payload),
-        ]);
-        payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-    }
-}
-
 #[test]
 fn what_we_send_is_what_another_implementation_would() {
     assert_eq!(

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::EthernetAddress;
 
-use super::super::{Donor, Ended, Link, Peer};
+use super::super::{DhcpServer, Donor, Ended, Link, Peer};
 use super::{OURS, automatic, bytes, code, fixed, station};
 use crate::ndp;
 use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port};
@@ -210,6 +210,42 @@ fn another_network_is_another_beginning() {
     assert_eq!(lost.count(), 2);
 }
 
+/// Nobody is connected, so the server's word counts at once.
+#[test]
+fn a_lease_that_changes_while_we_wait_is_followed() {
+    let server = DhcpServer::moving(600, Instant::from_secs(400));
+    let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(1000), false);
+    let (station, _, facts) = station(Link::default(), automatic(), vec![server, donor]);
+    let mut stream = station.accept(&code(), 1).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    stream.finish().unwrap();
+    let log = log.lock().unwrap();
+    assert_eq!(log.ended, Some(Ended::InOrder));
+    let moved = IpAddr::from([10, 9, 0, 16]);
+    assert_eq!(station.addresses().first(), Some(&moved));
+    let from: std::collections::BTreeSet<String> = log
+        .beacons
+        .iter()
+        .map(|(_, from, _)| from.addr.to_string())
+        .collect();
+    assert!(
+        from.contains("10.9.0.15") && from.contains("10.9.0.16"),
+        "{from:?}"
+    );
+    let facts = facts.lock().unwrap();
+    let lost = facts.iter().find_map(|(at, fact)| match fact {
+        NetworkFact::AddressLost { address, .. } => Some((*at, *address)),
+        _ => None,
+    });
+    let (at, lost) = lost.unwrap();
+    assert_eq!(lost, IpAddr::V4(OURS));
+    // At the first renewal that is refused, half a lease later at most.
+    assert!(
+        at >= Instant::from_secs(400) && at < Instant::from_secs(710),
+        "{at}"
+    );
+}
+
 /// Somebody sends what looks like neighbour discovery, routers, queries, segments, changed at random, as fast as the wire takes it.
 struct Vandal {
     random: u64,
@@ -241,7 +277,7 @@ impl Vandal {
             frame[20] = [6, 17, 58, 0, 43, 44, 60][self.next_random() % 7];
         }
         if frame.len() > 58 {
-            ndp::tests::reseal(&mut frame);
+            ndp::reseal(&mut frame);
         }
         frame
     }
