@@ -25,5 +25,6 @@ pub mod running;
 pub mod scenarios;
 pub mod stranger;
 pub mod transcript;
+pub mod trunk;
 pub mod variables;
 pub mod writelog;

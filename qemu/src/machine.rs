@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::accel::Accel;
+use crate::trunk::Trunk;
 
 /// What runs first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub struct Nic {
     pub mac: String,
     /// Whether the cable is in when the machine starts.
     pub cabled: bool,
+    /// What is between the card and the tap, if not a plain cable.
+    pub trunk: Option<Trunk>,
 }
 
 /// What the machine boots when its disk holds nothing.
@@ -201,13 +204,24 @@ impl Machine {
             disk.arguments(number, self.order(number), &mut line);
         }
         for (number, nic) in self.nics.iter().enumerate() {
+            let cable = if nic.trunk.is_some() { "tap" } else { "net" };
             line.pair(
                 "-netdev",
                 format!(
-                    "tap,id=net{number},ifname={},script=no,downscript=no",
+                    "tap,id={cable}{number},ifname={},script=no,downscript=no",
                     nic.tap
                 ),
             );
+            if let Some(trunk) = &nic.trunk {
+                line.pair("-netdev", trunk.netdev("card", &format!("net{number}")));
+                line.pair("-netdev", trunk.netdev("bridge", &format!("far{number}")));
+                for end in ["tap", "far"] {
+                    line.pair(
+                        "-netdev",
+                        format!("hubport,id={end}port{number},hubid={number},netdev={end}{number}"),
+                    );
+                }
+            }
             line.pair(
                 "-device",
                 format!(
@@ -382,6 +396,7 @@ mod tests {
             tap: "tap0".into(),
             mac: "52:54:00:00:00:01".into(),
             cabled: true,
+            trunk: None,
         };
         Machine {
             name: "target".into(),

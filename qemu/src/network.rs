@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Nic, NicModel};
 use crate::process::{Process, run};
+use crate::trunk::Trunk;
 
 const BRIDGE: &str = "br0";
 /// The donor's address in the scenario's network.
@@ -20,6 +21,8 @@ pub enum Dhcp {
     On,
     /// Nobody answers: machines fall back to link-local addresses (RFC 3927), and the donor has one too.
     Off,
+    /// Nobody has IPv4: dnsmasq announces fd09::/64 as a router, and the donor is fd09::1 in it.
+    Ipv6Only,
 }
 
 /// Lives as long as the scenario; the namespace ends with the process.
@@ -41,12 +44,18 @@ impl Network {
         match dhcp {
             Dhcp::On => ip(&format!("addr add {DONOR_ADDRESS}/24 brd + dev {BRIDGE}"))?,
             Dhcp::Off => ip(&format!("addr add 169.254.77.1/16 brd + dev {BRIDGE}"))?,
+            Dhcp::Ipv6Only => ip(&format!("addr add fd09::1/64 dev {BRIDGE} nodad"))?,
         }
         ip(&format!("link set {BRIDGE} up"))?;
-        // Limited broadcasts (255.255.255.255) need a route.
-        ip(&format!("route add default dev {BRIDGE}"))?;
+        if dhcp != Dhcp::Ipv6Only {
+            // Limited broadcasts (255.255.255.255) need a route.
+            ip(&format!("route add default dev {BRIDGE}"))?;
+        }
         let dnsmasq = match dhcp {
-            Dhcp::On => Some(dnsmasq()?),
+            Dhcp::On => Some(dnsmasq(&[
+                "--dhcp-range=10.9.0.10,10.9.0.99,255.255.255.0,1h",
+            ])?),
+            Dhcp::Ipv6Only => Some(dnsmasq(&["--enable-ra", "--dhcp-range=fd09::,ra-only"])?),
             Dhcp::Off => None,
         };
         Ok(Self { dnsmasq, taps: 0 })
@@ -82,7 +91,31 @@ impl Network {
             mac: format!("52:54:00:09:00:{:02x}", self.taps),
             tap,
             cabled,
+            trunk: None,
         })
+    }
+
+    /// The same, but the card's frames have the tag of this VLAN.
+    ///
+    /// # Errors
+    /// As [`Network::nic`], or no sockets.
+    pub fn trunk(&mut self, model: NicModel, vlan: u16) -> Result<Nic> {
+        let nic = self.nic(model, true)?;
+        Ok(Nic {
+            trunk: Some(Trunk::start(&nic.tap, vlan)?),
+            ..nic
+        })
+    }
+
+    /// Packets of 9000 bytes pass between these cards and the donor.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn take_jumbo_frames(&self, nics: &[Nic]) -> Result<()> {
+        for nic in nics {
+            ip(&format!("link set {} mtu 9000", nic.tap))?;
+        }
+        ip(&format!("link set {BRIDGE} mtu 9000"))
     }
 
     /// The address dnsmasq gave to this hardware address most recently.
@@ -107,7 +140,7 @@ fn leases() -> PathBuf {
     PathBuf::from("leases")
 }
 
-fn dnsmasq() -> Result<Process> {
+fn dnsmasq(what: &[&str]) -> Result<Process> {
     // Files are given absolute: dnsmasq changes its directory.
     let here = std::env::current_dir().doing("asking for", "the current directory")?;
     let mut command = Command::new("dnsmasq");
@@ -119,10 +152,7 @@ fn dnsmasq() -> Result<Process> {
         "--no-ping",
     ]);
     command.args(["--log-dhcp", "--dhcp-authoritative", "--dhcp-ignore-clid"]);
-    command.args([
-        "--dhcp-range=10.9.0.10,10.9.0.99,255.255.255.0,1h",
-        "--pid-file=",
-    ]);
+    command.args(what).arg("--pid-file=");
     command.arg(format!("--interface={BRIDGE}"));
     command.arg(format!(
         "--dhcp-leasefile={}",

@@ -12,6 +12,7 @@ mod gate;
 mod hardware;
 mod live;
 mod media;
+mod networks;
 mod orders;
 mod pairing;
 mod power;
@@ -258,6 +259,27 @@ pub static ALL: &[Scenario] = &[
             hardware::link_local,
         )
     },
+    scenario(
+        "vlan",
+        "a switch port that knows one VLAN by its tag: everything is tagged, both ways",
+        Needs::Demo,
+        networks::vlan,
+    ),
+    Scenario {
+        dhcp: Dhcp::Ipv6Only,
+        ..scenario(
+            "ipv6-only",
+            "no IPv4 anywhere: a network that a router announces, and a beacon on the link",
+            Needs::Demo,
+            networks::ipv6_only,
+        )
+    },
+    scenario(
+        "chosen-address",
+        "a static address on one of two cards, by hardware address and by name; packets of 9000 and of 600 bytes",
+        Needs::Demo,
+        networks::chosen_address,
+    ),
     scenario(
         "two-nics",
         "of two network cards only the second has a cable",

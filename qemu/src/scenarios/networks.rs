@@ -1,0 +1,145 @@
+//! Networks that are not one cable with a DHCP server: a VLAN, IPv6 alone, an address that a person chose.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::Command;
+
+use wire::secret::Secret;
+use wire::stage::Stage;
+
+use crate::donor::Order;
+use crate::error::{HarnessError, Result};
+use crate::exit::Exit;
+use crate::lab::{DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::{Firmware, Machine, Medium, NicModel};
+use crate::policy::{Credential, Shown};
+use crate::process::run;
+use crate::running::Running;
+use crate::stranger::RawDonor;
+
+use super::{deploy_and_power_off, image};
+
+const VLAN: u16 = 5;
+/// In the network that the router announces, by the hardware address of the first card.
+const SLAAC: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0x5054, 0xff, 0xfe09, 1);
+/// Nobody hands it out.
+const CHOSEN: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 177);
+
+/// The machine's only card is in a switch port that knows one VLAN by its tag.
+pub(super) fn vlan(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.kernel(&format!("smv.after=poweroff smv.vlan={VLAN}"));
+    let nic = lab.network().trunk(NicModel::Virtio, VLAN)?;
+    let trunk = nic.trunk.clone();
+    let machine = Machine {
+        nics: vec![nic],
+        ..lab.machine(Firmware::Bios, vec![disk], medium)?
+    };
+    deploy_and_power_off(lab, &machine)?;
+    match trunk.map_or(0, |trunk| trunk.strays()) {
+        0 => Ok(()),
+        strays => Err(HarnessError::unexpected(
+            "the card",
+            "no frame outside of its VLAN",
+            strays.to_string(),
+        )),
+    }
+}
+
+/// No IPv4 anywhere, and a cable that comes late. An address in the network that a router announces is connected to, and the machine is
+/// found by its beacon.
+pub(super) fn ipv6_only(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.kernel("smv.after=poweroff");
+    let mut machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    for nic in &mut machine.nics {
+        nic.cabled = false;
+    }
+    let mut target = lab.start(&machine)?;
+    let shown = await_shown(&mut target)?;
+    target.set_link(0, true)?;
+    await_network(&mut target, &[&format!("addr={SLAAC}/64"), "source=slaac"])?;
+    let other = Secret::draw([0x5a; 5]).to_string();
+    let guessed = Order::new(&shown, &lab.artifacts.demo)
+        .with(Credential::Secret(other))
+        .and(&["--to", &format!("[{SLAAC}]:9192")]);
+    lab.donor(&guessed)?.must_exit(Exit::Pairing, STEP)?;
+    image(&machine).must_be_untouched()?;
+    let packages = lab.artifacts.demo.clone();
+    lab.deploy_shown(&mut target, &shown, &packages)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// Two cards with a cable: the address is for the second one, which is named in either way, and packets are large or small.
+pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let mut machine = lab.machine(Firmware::Bios, vec![disk], Medium::None)?;
+    let second = lab.network().nic(NicModel::Virtio, true)?;
+    let large = format!(
+        "smv.ip={CHOSEN}/24,gw=10.9.0.1,mac={} smv.mtu=9000",
+        second.mac
+    );
+    let small = format!("smv.after=poweroff smv.ip={CHOSEN}/24,if=eth1 smv.mtu=600");
+    machine.nics.push(second);
+    lab.network().take_jumbo_frames(&machine.nics)?;
+    machine.medium = lab.kernel(&large);
+    let mut target = lab.start(&machine)?;
+    await_chosen(&mut target, 9000)?;
+    target.quit()?;
+
+    machine.medium = lab.kernel(&small);
+    let mut target = lab.start(&machine)?;
+    let shown = await_chosen(&mut target, 600)?;
+    let packages = lab.artifacts.demo.clone();
+    lab.deploy_shown(&mut target, &shown, &packages)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// What the screen shows, once the second card has the address and announces packets of that size.
+fn await_chosen(target: &mut Running, mtu: u32) -> Result<Shown> {
+    let shown = await_shown(target)?;
+    await_network(target, &["if=eth0", "unused"])?;
+    await_network(
+        target,
+        &["if=eth1", &format!("addr={CHOSEN}/24"), "source=static"],
+    )?;
+    let _connection = RawDonor::connect(IpAddr::V4(CHOSEN))?;
+    let told = run(Command::new("ss").args([
+        "-tinH",
+        "state",
+        "established",
+        "dst",
+        &CHOSEN.to_string(),
+    ]))?;
+    let words = told.split_whitespace();
+    let mss = words.filter_map(|word| word.strip_prefix("mss:")).next();
+    // IPv4's header and TCP's, and the kernel counts its time stamps where both ends have them.
+    let expected = [(mtu - 40).to_string(), (mtu - 52).to_string()];
+    match mss {
+        Some(mss) if expected.iter().any(|expected| expected == mss) => Ok(shown),
+        _ => Err(HarnessError::unexpected(
+            "the connection's mss",
+            expected.join(" or "),
+            told,
+        )),
+    }
+}
+
+/// Waits for a line of stage network with all these words, since the machine was started.
+fn await_network(target: &mut Running, words: &[&str]) -> Result<()> {
+    let what = format!("stage network with {}", words.join(" "));
+    target.console.await_since(0, &what, STEP, |text| {
+        text.lines()
+            .filter_map(Stage::of_line)
+            .find(|(stage, facts)| {
+                let is_in = |word: &&str| {
+                    facts
+                        .split(' ')
+                        .any(|fact| fact.trim_end_matches(':') == *word)
+                };
+                *stage == Stage::Network && words.iter().all(is_in)
+            })
+            .map(drop)
+    })
+}
