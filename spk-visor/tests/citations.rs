@@ -7,7 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCS: [&str; 4] = ["protocol.md", "trust.md", "boot.md", "disk-layout.md"];
+const DOCS: [&str; 5] = [
+    "protocol.md",
+    "trust.md",
+    "boot.md",
+    "disk-layout.md",
+    "modules.md",
+];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
