@@ -4,6 +4,7 @@
 pub mod image;
 pub mod iso;
 mod parts;
+pub mod pxe;
 pub mod uki;
 
 use std::error::Error;
@@ -18,6 +19,7 @@ usage: mkinitramfs COMMAND ...
 
   image   packs init, mke2fs and what is baked in beside them into an initramfs
   iso     makes of kernel and initramfs an image for CDs and USB sticks, BIOS and UEFI
+  pxe     makes of them a directory for machines that boot over the network
   uki     makes of them one program that UEFI starts: from a disk, over HTTP
 
 The same input gives the same bytes. `mkinitramfs COMMAND --help` tells more.
@@ -33,6 +35,8 @@ enum Command {
     Image(image::Image),
     /// `iso`.
     Iso(iso::Iso),
+    /// `pxe`.
+    Pxe(pxe::Pxe),
     /// `uki`.
     Uki(uki::Uki),
 }
@@ -54,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Image(image) => image.make().map_err(Into::into),
         Command::Iso(iso) => iso.make().map_err(Into::into),
+        Command::Pxe(pxe) => pxe.make().map_err(Into::into),
         Command::Uki(uki) => uki.make().map_err(Into::into),
     };
     match done {
@@ -72,6 +77,7 @@ fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
         Some(Arg::Value(word)) => match word.to_str() {
             Some(image::COMMAND) => Ok(command(image::parse(parser)?, Command::Image, image::HELP)),
             Some(iso::COMMAND) => Ok(command(iso::parse(parser)?, Command::Iso, iso::HELP)),
+            Some(pxe::COMMAND) => Ok(command(pxe::parse(parser)?, Command::Pxe, pxe::HELP)),
             Some(uki::COMMAND) => Ok(command(uki::parse(parser)?, Command::Uki, uki::HELP)),
             _ => Err(format!("unknown command {word:?}").into()),
         },
@@ -146,6 +152,8 @@ mod tests {
             ("iso --init i", "--init"),
             ("iso --timeout soon", "soon"),
             ("iso --timeout 86401", "86401"),
+            ("pxe --kernel k --initramfs i", "-o DIR"),
+            ("pxe --server nowhere", "nowhere"),
             ("uki --kernel k --initramfs i", "-o OUT"),
             ("uki --timeout 3", "--timeout"),
         ] {

@@ -17,6 +17,7 @@ pub mod newc;
 pub mod output;
 pub mod packed;
 pub mod program;
+pub mod pxe;
 pub mod scratch;
 pub mod shim;
 #[cfg(test)]

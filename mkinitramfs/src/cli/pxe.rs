@@ -1,0 +1,144 @@
+//! `pxe`: reads kernel, initramfs and stub, checks that they can be started, and writes the directory.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use lexopt::{Parser, ValueExt};
+
+use super::parts::{Given, Parts, PartsError, parts_help};
+use super::{needed, path};
+use crate::output::{OutputError, Readers, replace};
+use crate::pxe::{self, PxeError, Wish};
+use crate::uki;
+
+/// As it is typed.
+pub const COMMAND: &str = "pxe";
+/// How long the menu waits for a key.
+const TIMEOUT_SECONDS: u32 = 3;
+/// What holds the initramfs, and is for its owner only when that is.
+const WITH_INITRAMFS: [&str; 2] = ["initramfs", "shim.efi"];
+
+/// What `--help` prints.
+pub const HELP: &str = concat!(
+    "\
+usage: mkinitramfs pxe --kernel FILE --initramfs FILE [--cmdline WORDS] [--server ADDR] [--stub FILE] -o DIR
+
+Makes a directory with everything that a machine fetches when it boots over the network: GRUB for a BIOS and for UEFI with
+a menu, a script for iPXE, one program for UEFI HTTP boot, and configurations of dnsmasq. `spk-visor serve-boot --dir DIR`
+serves it. The same input gives the same bytes.
+
+",
+    parts_help!(),
+    "  --server ADDR     GRUB fetches its files there. Needed for a BIOS without iPXE beside another DHCP server; otherwise
+                    it asks the server that gave it its address
+  --timeout SECONDS how long the menu waits for a key (default 3)
+  --stub FILE       linuxx64.efi.stub of systemd-boot (default: where Debian's systemd-boot-efi has it)
+  -o, --output DIR  where to write it
+  -h, --help        this text
+
+Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin).
+"
+);
+
+/// What `pxe` was told.
+#[derive(Debug)]
+pub struct Pxe {
+    parts: Parts,
+    stub: PathBuf,
+    server: Option<Ipv4Addr>,
+    timeout_seconds: u32,
+    output: PathBuf,
+}
+
+/// Why there is no directory.
+#[derive(Debug, thiserror::Error)]
+pub enum PxeCommandError {
+    /// A file that goes in.
+    #[error(transparent)]
+    Parts(#[from] PartsError),
+    /// The stub.
+    #[error("reading {} (Debian: systemd-boot-efi)", path.display())]
+    Stub {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It could not be made of them.
+    #[error(transparent)]
+    Pxe(#[from] PxeError),
+    /// The directory, or a file in it, could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Reads the arguments behind the command; `None` means that help was asked for.
+///
+/// # Errors
+/// The first one that makes no sense.
+pub fn parse(parser: &mut Parser) -> Result<Option<Pxe>, lexopt::Error> {
+    use lexopt::Arg::{Long, Short};
+
+    let mut given = Given::default();
+    let (mut stub, mut output, mut server) = (PathBuf::from(uki::STUB), None, None);
+    let mut timeout_seconds = TIMEOUT_SECONDS;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Short('o') | Long("output") => output = Some(path(parser)?),
+            Long("stub") => stub = path(parser)?,
+            Long("server") => server = Some(parser.value()?.parse()?),
+            Long("timeout") => timeout_seconds = parser.value()?.parse()?,
+            Long(name) => {
+                let name = name.to_owned();
+                if !given.option(&name, parser)? {
+                    return Err(lexopt::Error::UnexpectedOption(format!("--{name}")));
+                }
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(Pxe {
+        parts: given.all()?,
+        stub,
+        server,
+        timeout_seconds,
+        output: needed(output, "-o DIR")?,
+    }))
+}
+
+impl Pxe {
+    /// Writes the directory. Everything is made before the first file is replaced.
+    ///
+    /// # Errors
+    /// See [`PxeCommandError`].
+    pub fn make(&self) -> Result<(), PxeCommandError> {
+        let (shim, readers) = self.parts.read()?;
+        let stub = std::fs::read(&self.stub).map_err(|source| PxeCommandError::Stub {
+            path: self.stub.clone(),
+            source,
+        })?;
+        let wish = Wish {
+            shim: &shim,
+            stub: &stub,
+            timeout_seconds: self.timeout_seconds,
+            server: self.server,
+        };
+        // A path with a slash at its end has no name to put something behind.
+        let output: PathBuf = self.output.components().collect();
+        let files = pxe::files(&wish, &output)?;
+        std::fs::create_dir_all(&output).map_err(|source| OutputError {
+            path: output.clone(),
+            source,
+        })?;
+        for (name, bytes) in files {
+            let readers = if WITH_INITRAMFS.contains(&name) {
+                readers
+            } else {
+                Readers::Everybody
+            };
+            replace(&output.join(name), &bytes, readers)?;
+        }
+        Ok(())
+    }
+}

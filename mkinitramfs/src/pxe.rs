@@ -1,0 +1,188 @@
+//! A shim in, everything a machine fetches when it boots over the network out: files by name, for one directory
+//! (`boot-network.md` 1).
+//!
+//! Which of them a machine gets is said by a DHCP server; two configurations of dnsmasq that say it lie beside them, the
+//! same that `spk-visor serve-boot` fills in and uses.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use crate::grub::{GrubError, Platform, Recipe};
+use crate::menu;
+use crate::output::OutputError;
+use crate::scratch::Scratch;
+use crate::shim::Shim;
+use crate::uki::{self, UkiError};
+
+/// Names of the kernel and the initramfs, at the root of whatever serves them.
+const KERNEL: &str = "vmlinuz";
+const INITRAMFS: &str = "initramfs";
+const UKI: &str = "shim.efi";
+
+/// What loads the rest: TFTP, over the card as the firmware drives it.
+const NETWORK_MODULES: &str = "net tftp";
+const BIOS_MODULES: &str = "pxe";
+const EFI_MODULES: &str = "efinet";
+/// TFTP on the server that the firmware was given.
+const PREFIX: &str = "(tftp)/";
+
+/// What the shell of iPXE takes for its own when it stands in a line (ipxe.org/scripting).
+const IPXE_SPECIAL: [&str; 3] = ["${", " && ", " || "];
+
+const DNSMASQ: &str = include_str!("../../spk-visor/src/serve/dnsmasq.conf");
+const DNSMASQ_PROXY: &str = include_str!("../../spk-visor/src/serve/dnsmasq-proxy.conf");
+
+/// Why there is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum PxeError {
+    /// An image of GRUB.
+    #[error("making GRUB's image")]
+    Grub(#[from] GrubError),
+    /// The single program for UEFI.
+    #[error("making {UKI}")]
+    Uki(#[from] UkiError),
+    /// iPXE would start something else.
+    #[error("the command line has {special:?}, which iPXE reads as its own")]
+    Ipxe {
+        /// What it has.
+        special: &'static str,
+    },
+    /// A file on the way.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// A name and what is in the file.
+pub type File = (&'static str, Vec<u8>);
+
+/// How machines shall boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// What they boot.
+    pub shim: &'a Shim,
+    /// systemd-boot's stub.
+    pub stub: &'a [u8],
+    /// How long the menu waits for a key.
+    pub timeout_seconds: u32,
+    /// Where GRUB finds its files when the DHCP server is another machine.
+    pub server: Option<Ipv4Addr>,
+}
+
+/// Makes the files, in the order of their names. Parts are made beside `output`.
+///
+/// # Errors
+/// See [`PxeError`].
+pub fn files(wish: &Wish<'_>, output: &Path) -> Result<Vec<File>, PxeError> {
+    let shim = wish.shim;
+    let script = script(shim)?;
+    let scratch = Scratch::beside(output)?;
+    let config = wish.server.map_or_else(String::new, grub_config);
+    let image = |platform, modules: &[&str]| {
+        let recipe = Recipe {
+            platform,
+            modules,
+            prefix: PREFIX,
+            config: &config,
+        };
+        recipe.image(&scratch)
+    };
+    let bios = [menu::MODULES, NETWORK_MODULES, BIOS_MODULES];
+    let efi = [
+        menu::MODULES,
+        menu::EFI_MODULES,
+        NETWORK_MODULES,
+        EFI_MODULES,
+    ];
+    let menu = menu::menu(
+        shim,
+        &format!("/{KERNEL}"),
+        &format!("/{INITRAMFS}"),
+        wish.timeout_seconds,
+    );
+    Ok(vec![
+        ("boot.ipxe", script.into_bytes()),
+        ("dnsmasq-proxy.conf", DNSMASQ_PROXY.into()),
+        ("dnsmasq.conf", DNSMASQ.into()),
+        ("grub-bios.0", image(Platform::BiosPxe, &bios)?),
+        ("grub-uefi.efi", image(Platform::Efi, &efi)?),
+        ("grub.cfg", menu.into_bytes()),
+        (INITRAMFS, shim.initramfs().to_vec()),
+        (UKI, uki::assemble(shim, wish.stub)?),
+        (KERNEL, shim.kernel().to_vec()),
+    ])
+}
+
+/// GRUB asks the server of its own lease for files. A proxy is not that server, and GRUB does not look at what it said
+/// (grub-core/net/bootp.c), so the image has to know.
+fn grub_config(server: Ipv4Addr) -> String {
+    format!("set root=tftp,{server}\nset prefix=(tftp,{server})/\n")
+}
+
+/// What iPXE runs: names without a server are looked for where the script came from.
+fn script(shim: &Shim) -> Result<String, PxeError> {
+    let words = format!(" {} ", shim.cmdline());
+    if let Some(special) = IPXE_SPECIAL.into_iter().find(|text| words.contains(text)) {
+        return Err(PxeError::Ipxe { special });
+    }
+    Ok(format!(
+        "#!ipxe\n\
+         # Made by mkinitramfs.\n\
+         iseq ${{platform}} efi && goto efi || goto bios\n\
+         :efi\n\
+         chain {UKI}\n\
+         :bios\n\
+         kernel {KERNEL} initrd={INITRAMFS} {}\n\
+         initrd {INITRAMFS}\n\
+         boot\n",
+        shim.cmdline()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DNSMASQ, DNSMASQ_PROXY, PxeError, grub_config, script};
+    use crate::shim::{Shim, tests::kernel};
+    use std::net::Ipv4Addr;
+
+    fn shim(cmdline: &str) -> Shim {
+        Shim::new(kernel(), b"070701".to_vec(), cmdline).unwrap()
+    }
+
+    #[test]
+    fn ipxe_gets_the_words_and_nothing_that_it_would_read_itself() {
+        let text = script(&shim("smv.after=poweroff quiet")).unwrap();
+        assert!(text.starts_with("#!ipxe\n"));
+        assert!(
+            text.contains("kernel vmlinuz initrd=initramfs smv.after=poweroff quiet\n"),
+            "{text}"
+        );
+        for bad in ["a=${net0/mac}", "a && reboot", "|| b", "a ||"] {
+            let error = script(&shim(bad)).unwrap_err();
+            assert!(matches!(error, PxeError::Ipxe { .. }), "{bad}");
+        }
+        assert!(script(&shim("a=b&&c $x")).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_is_known_is_where_grub_looks() {
+        assert_eq!(
+            grub_config(Ipv4Addr::new(10, 9, 0, 1)),
+            "set root=tftp,10.9.0.1\nset prefix=(tftp,10.9.0.1)/\n"
+        );
+    }
+
+    #[test]
+    fn the_configurations_name_the_files_that_are_made() {
+        for (config, names) in [
+            (
+                DNSMASQ,
+                &["boot.ipxe", "grub-bios.0", "grub-uefi.efi", "shim.efi"][..],
+            ),
+            (DNSMASQ_PROXY, &["boot.ipxe", "grub-bios.0", "shim.efi"]),
+        ] {
+            for name in names {
+                assert!(config.contains(name), "{name}");
+            }
+        }
+    }
+}
