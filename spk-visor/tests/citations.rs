@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCS: [&str; 5] = [
-    "protocol.md",
-    "trust.md",
+const DOCS: [&str; 6] = [
+    "boot-network.md",
     "boot.md",
     "disk-layout.md",
     "modules.md",
+    "protocol.md",
+    "trust.md",
 ];
 
 fn top() -> PathBuf {

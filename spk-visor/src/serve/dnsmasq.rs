@@ -21,7 +21,7 @@ use super::Teller;
 use super::interface::Interface;
 use super::tree::Tree;
 
-mod line;
+pub mod line;
 
 const OWN: &str = include_str!("dnsmasq.conf");
 const PROXY: &str = include_str!("dnsmasq-proxy.conf");

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::request::{Request, Status, part};
 use super::Teller;
 use super::event::{Event, Way};
 use super::tree::Tree;
@@ -26,7 +27,6 @@ const AT_ONCE: usize = 32;
 const BACKLOG: i32 = 64;
 /// A question may be so long, and take so long.
 const HEAD_MAX: usize = 8 * 1024;
-const HEADERS_MAX: usize = 64;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// A client that takes nothing for so long, or the whole file in more than that, is left.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
@@ -156,124 +156,6 @@ fn read_head(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Answers that there are (RFC 9110 15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    Ok,
-    Partial,
-    BadRequest,
-    NotFound,
-    MethodNotAllowed,
-    RangeNotSatisfiable,
-}
-
-impl Status {
-    const fn line(self) -> &'static str {
-        match self {
-            Status::Ok => "200 OK",
-            Status::Partial => "206 Partial Content",
-            Status::BadRequest => "400 Bad Request",
-            Status::NotFound => "404 Not Found",
-            Status::MethodNotAllowed => "405 Method Not Allowed",
-            Status::RangeNotSatisfiable => "416 Range Not Satisfiable",
-        }
-    }
-
-    /// Everything before the content. `length` is that of the content, or nothing when there is none.
-    fn head(self, length: &str, more: &str) -> String {
-        let length = if length.is_empty() { "0" } else { length };
-        let allow = match self {
-            Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
-            _ => "",
-        };
-        format!(
-            "HTTP/1.1 {}\r\nContent-Length: {length}\r\n{allow}{more}Connection: close\r\n\r\n",
-            self.line()
-        )
-    }
-}
-
-/// A question that makes sense.
-#[derive(Debug, PartialEq, Eq)]
-struct Request {
-    is_head: bool,
-    /// Of a file, if there is one of that name.
-    name: String,
-    /// First byte and, perhaps, the last; without the first, so many from the end (RFC 9110 14.1.2).
-    range: Option<(Option<u64>, Option<u64>)>,
-}
-
-impl Request {
-    /// # Errors
-    /// What is to be answered instead.
-    fn parse(head: &[u8]) -> Result<Self, Status> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut headers);
-        match request.parse(head) {
-            Ok(httparse::Status::Complete(_)) => {}
-            _ => return Err(Status::BadRequest),
-        }
-        let is_head = match request.method {
-            Some("GET") => false,
-            Some("HEAD") => true,
-            _ => return Err(Status::MethodNotAllowed),
-        };
-        let target = request.path.unwrap_or_default();
-        // A URL in full names a host first (RFC 9112 3.2.2).
-        let path = match target.strip_prefix("http://") {
-            Some(rest) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
-            None => target,
-        };
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let Some(path) = path.strip_prefix('/') else {
-            return Err(Status::BadRequest);
-        };
-        // Some put two slashes where a prefix and a name meet.
-        let name = path.trim_start_matches('/').to_owned();
-        let range = request
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case("range"))
-            .and_then(|header| std::str::from_utf8(header.value).ok())
-            .and_then(range);
-        Ok(Self {
-            is_head,
-            name,
-            range,
-        })
-    }
-}
-
-/// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`. Anything else, several ranges among it, may be passed over, and the
-/// whole file is the answer (RFC 9110 14.2).
-fn range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        match text {
-            "" => Some(None),
-            _ if is_plain => text.parse().ok().map(Some),
-            _ => None,
-        }
-    };
-    let range = (number(first)?, number(last)?);
-    match range {
-        (None, None) => None,
-        (Some(first), Some(last)) if last < first => None,
-        _ => Some(range),
-    }
-}
-
-/// The bytes of a file of that length which a range means: first, and how many. `None` when it means none.
-fn part((first, last): (Option<u64>, Option<u64>), len: u64) -> Option<(u64, u64)> {
-    let (first, end) = match (first, last) {
-        (Some(first), Some(last)) => (first, last.saturating_add(1).min(len)),
-        (Some(first), None) => (first, len),
-        (None, suffix) => (len.saturating_sub(suffix.unwrap_or(0)), len),
-    };
-    (first < end).then(|| (first, end - first))
-}
-
 fn reply(mut stream: &TcpStream, request: &Request, tree: &Tree) -> io::Result<Option<Status>> {
     let opened = tree.file(&request.name).map(File::open).transpose()?;
     let Some(mut file) = opened else {
@@ -346,5 +228,6 @@ fn goodbye(mut stream: &TcpStream) {
     }
 }
 
+pub mod request;
 #[cfg(test)]
 mod tests;

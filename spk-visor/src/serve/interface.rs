@@ -3,24 +3,22 @@
 //! In: its name, and an address where it has none. Out: numbers; an address that was set here is taken away again.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
 
+use rustix::event::PollFlags;
 use socket2::SockRef;
+use sys::netdev::{Link, LinkChange, LinkMonitor};
 use thiserror::Error;
 
 use crate::routes;
+use crate::socket::wait_for;
 
-/// Where the kernel lists interfaces.
-const CLASS: &str = "/sys/class/net";
-/// Names are shorter (`IFNAMSIZ`).
-const NAME_MAX: usize = 15;
-/// `IFF_UP` (`netdevice(7)`).
-const UP: u32 = 1;
+/// The kernel answers at once.
+const ANSWER: Duration = Duration::from_secs(1);
 /// As many addresses as are given out at most.
 const RANGE_MAX: u32 = 100;
 
@@ -192,34 +190,30 @@ impl Interface {
     /// # Errors
     /// See [`InterfaceError`].
     pub fn open(name: &str, address: Option<Subnet>) -> Result<Self, InterfaceError> {
-        let place = Path::new(CLASS).join(name);
-        let is_name = !name.is_empty() && name.len() <= NAME_MAX && !name.contains('/');
-        if !is_name || name.starts_with('.') || !place.is_dir() {
+        let asked = |source| InterfaceError::Ask {
+            name: name.to_owned(),
+            source,
+        };
+        let links = links().map_err(asked)?;
+        let Some(link) = links.iter().find(|link| link.name == name) else {
             return Err(InterfaceError::Unknown {
                 name: name.to_owned(),
-                there: all(),
+                there: others(&links),
             });
-        }
+        };
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if !name.bytes().all(is_plain) {
             return Err(InterfaceError::Odd {
                 name: name.to_owned(),
             });
         }
-        let read = |file: &str| fs::read_to_string(place.join(file)).unwrap_or_default();
-        let mac = hardware_address(read("address").trim()).unwrap_or_default();
-        let flags = read("flags");
-        let flags = flags.trim().trim_start_matches("0x");
-        let was_up = u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & UP != 0);
+        let (mac, was_up) = (link.mac, link.is_up);
         if name == "lo" {
             return Err(InterfaceError::Loop {
                 name: name.to_owned(),
             });
         }
-        let has = subnet(name).map_err(|source| InterfaceError::Ask {
-            name: name.to_owned(),
-            source,
-        })?;
+        let has = subnet(name).map_err(asked)?;
         let (subnet, added) = match (has, address) {
             (Some(has), None) => (has, None),
             (Some(has), Some(wanted)) if has == wanted => (has, None),
@@ -255,8 +249,10 @@ impl Interface {
     /// Whether a cable is in, as far as the driver knows.
     #[must_use]
     pub fn has_carrier(&self) -> bool {
-        let carrier = fs::read_to_string(Path::new(CLASS).join(&self.name).join("carrier"));
-        carrier.is_ok_and(|text| text.trim() == "1")
+        let links = links().unwrap_or_default();
+        links
+            .iter()
+            .any(|link| link.name == self.name && link.has_carrier)
     }
 }
 
@@ -291,25 +287,27 @@ fn subnet(name: &str) -> io::Result<Option<Subnet>> {
     })
 }
 
-fn hardware_address(text: &str) -> Option<[u8; 6]> {
-    let mut bytes = text.split(':').map(|hex| u8::from_str_radix(hex, 16));
-    let mut mac = [0; 6];
-    for byte in &mut mac {
-        *byte = bytes.next()?.ok()?;
+/// The interfaces there are. Not from sysfs, which tells of the network namespace it was mounted in.
+fn links() -> io::Result<Vec<Link>> {
+    let mut monitor = LinkMonitor::open()?;
+    wait_for(&monitor, PollFlags::IN, ANSWER)?;
+    let mut links = Vec::new();
+    while let Some(change) = monitor.next_change()? {
+        if let LinkChange::State(link) = change {
+            links.push(link);
+        }
     }
-    bytes.next().is_none().then_some(mac)
+    Ok(links)
 }
 
-/// The names of all interfaces but the loop.
-fn all() -> String {
-    let entries = fs::read_dir(CLASS).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name != "lo").collect();
-    names.sort_unstable();
-    if names.is_empty() {
-        return "none".to_owned();
+/// Their names, less the loop's.
+fn others(links: &[Link]) -> String {
+    let names = links.iter().map(|link| link.name.as_str());
+    let names: Vec<&str> = names.filter(|name| *name != "lo").collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
     }
-    names.join(", ")
 }
 
 fn ip(words: &str) -> Result<(), InterfaceError> {
@@ -332,7 +330,7 @@ fn ip(words: &str) -> Result<(), InterfaceError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interface, InterfaceError, Subnet, hardware_address};
+    use super::{Interface, InterfaceError, Subnet};
     use std::net::Ipv4Addr;
 
     fn subnet(text: &str) -> Subnet {
@@ -397,17 +395,6 @@ mod tests {
             ("10.8.255.20", "10.9.0.5"),
         ] {
             assert!(!can_give(first, last), "{first} {last}");
-        }
-    }
-
-    #[test]
-    fn hardware_addresses_are_read_as_the_kernel_prints_them() {
-        assert_eq!(
-            hardware_address("52:54:00:09:0a:ff"),
-            Some([0x52, 0x54, 0, 9, 10, 255])
-        );
-        for bad in ["", "52:54:00:09:0a", "52:54:00:09:0a:ff:00", "x:1:1:1:1:1"] {
-            assert_eq!(hardware_address(bad), None, "{bad}");
         }
     }
 

@@ -79,7 +79,8 @@ fn transaction() -> u32 {
 }
 
 /// DHCPDISCOVER that wants its answer by broadcast (RFC 2131 4.1): we are not whom the offered address is for.
-fn question(mac: [u8; 6], transaction_id: u32) -> Vec<u8> {
+#[must_use]
+pub fn question(mac: [u8; 6], transaction_id: u32) -> Vec<u8> {
     let repr = DhcpRepr {
         message_type: DhcpMessageType::Discover,
         transaction_id,
@@ -110,7 +111,8 @@ fn question(mac: [u8; 6], transaction_id: u32) -> Vec<u8> {
 }
 
 /// The server behind an answer to that question, when it is an offer.
-fn offer(answer: &[u8], question: &[u8]) -> Option<Ipv4Addr> {
+#[must_use]
+pub fn offer(answer: &[u8], question: &[u8]) -> Option<Ipv4Addr> {
     let asked = DhcpPacket::new_checked(question).ok()?;
     let packet = DhcpPacket::new_checked(answer).ok()?;
     let repr = DhcpRepr::parse(&packet).ok()?;

@@ -23,8 +23,8 @@ pub const FILES: [&str; 7] = [
 ];
 /// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks for it by itself.
 const PER_MACHINE: &str = "grub.cfg-";
-/// A name of that kind has its hardware address or its address in hexadecimal behind it.
-const PER_MACHINE_MAX: usize = 20;
+/// A name of that kind has the firmware's UUID, the card's hardware address or its address in hexadecimal behind it.
+const PER_MACHINE_MAX: usize = 36;
 /// Enough for every kernel with every firmware; a directory with more is not one of ours.
 const MAX_BYTES: u64 = 1 << 30;
 /// Menus for single machines.
@@ -295,6 +295,7 @@ mod tests {
     #[test]
     fn menus_of_single_machines_are_known_by_their_names() {
         for good in [
+            "grub.cfg-00000000-0000-0000-0000-000000000000",
             "grub.cfg-01-52-54-00-12-34-56",
             "grub.cfg-0A09000A",
             "grub.cfg-0",

@@ -15,7 +15,7 @@ const MACHINES_MAX: usize = 1024;
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub enum Said {
     /// Nothing for a person.
     Nothing,
     /// This server answers from now on.
@@ -26,7 +26,7 @@ pub(super) enum Said {
 
 /// Reads line after line: who asks stands in the lines before the one that says what is done about it.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub struct Reader {
     /// Of every file that is served.
     prefix: String,
     /// The transaction that the lines are about, and who began it.
@@ -36,7 +36,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(prefix: String) -> Self {
+    /// Knows a file by its path beneath `prefix`.
+    #[must_use]
+    pub fn new(prefix: String) -> Self {
         Self {
             prefix,
             transaction: String::new(),
@@ -45,7 +47,8 @@ impl Reader {
         }
     }
 
-    pub(super) fn read(&mut self, line: &str) -> Said {
+    /// The next line.
+    pub fn read(&mut self, line: &str) -> Said {
         let Some((program, text)) = line.split_once(": ") else {
             return Said::Nothing;
         };

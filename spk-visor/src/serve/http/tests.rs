@@ -1,97 +1,10 @@
-use super::{Request, Status, part, range, serve};
+use super::serve;
 use crate::serve::Teller;
 use crate::serve::tree::{FILES, Tree};
 use receiver::fakes::TestDir;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-
-fn request(text: &str) -> Result<Request, Status> {
-    Request::parse(text.as_bytes())
-}
-
-fn plain(name: &str) -> Request {
-    Request {
-        is_head: false,
-        name: name.into(),
-        range: None,
-    }
-}
-
-#[test]
-fn a_name_is_read_out_of_every_form_of_a_target() {
-    for target in [
-        "/vmlinuz",
-        "//vmlinuz",
-        "/vmlinuz?x=/y",
-        "http://10.9.0.1/vmlinuz",
-        "http://10.9.0.1:80/vmlinuz",
-    ] {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: 10.9.0.1\r\n\r\n");
-        assert_eq!(request(&text), Ok(plain("vmlinuz")), "{target}");
-    }
-    assert_eq!(
-        request("GET http://10.9.0.1 HTTP/1.1\r\n\r\n"),
-        Ok(plain(""))
-    );
-    let dots = request("GET /../../etc/passwd HTTP/1.1\r\n\r\n").unwrap();
-    assert_eq!(dots.name, "../../etc/passwd", "a name that no file has");
-}
-
-#[test]
-fn what_is_no_question_is_refused() {
-    for (text, status) in [
-        ("", Status::BadRequest),
-        ("GET /x", Status::BadRequest),
-        ("GET /x HTTP/1.1\r\nHost: a\r\n", Status::BadRequest),
-        ("GET x HTTP/1.1\r\n\r\n", Status::BadRequest),
-        ("GET * HTTP/1.1\r\n\r\n", Status::BadRequest),
-        ("\x16\x03\x01\x02\r\n\r\n", Status::BadRequest),
-        ("POST /x HTTP/1.1\r\n\r\n", Status::MethodNotAllowed),
-        ("PUT /vmlinuz HTTP/1.1\r\n\r\n", Status::MethodNotAllowed),
-    ] {
-        assert_eq!(request(text), Err(status), "{text:?}");
-    }
-    let many = "X: y\r\n".repeat(100);
-    let text = format!("GET /x HTTP/1.1\r\n{many}\r\n");
-    assert_eq!(request(&text), Err(Status::BadRequest));
-}
-
-#[test]
-fn ranges_are_read_and_odd_ones_passed_over() {
-    assert_eq!(range("bytes=0-99"), Some((Some(0), Some(99))));
-    assert_eq!(range("bytes=5-"), Some((Some(5), None)));
-    assert_eq!(range("bytes=-7"), Some((None, Some(7))));
-    for odd in [
-        "bytes=-",
-        "bytes=9-5",
-        "bytes=1-2,4-5",
-        "bytes=+1-2",
-        "lines=1-2",
-        "bytes=a-b",
-    ] {
-        assert_eq!(range(odd), None, "{odd}");
-    }
-    let head = "GET /initramfs HTTP/1.1\r\nrange: bytes=5-\r\n\r\n";
-    assert_eq!(request(head).unwrap().range, Some((Some(5), None)));
-}
-
-#[test]
-fn a_range_means_bytes_of_the_file_and_no_others() {
-    for (asked, expected) in [
-        ((Some(0), Some(0)), Some((0, 1))),
-        ((Some(2), Some(4)), Some((2, 3))),
-        ((Some(2), Some(u64::MAX)), Some((2, 8))),
-        ((Some(9), None), Some((9, 1))),
-        ((Some(10), None), None),
-        ((None, Some(3)), Some((7, 3))),
-        ((None, Some(30)), Some((0, 10))),
-        ((None, Some(0)), None),
-    ] {
-        assert_eq!(part(asked, 10), expected, "{asked:?}");
-    }
-    assert_eq!(part((Some(0), None), 0), None);
-}
 
 /// A server on the loop with the tree of a test.
 fn server(name: &str) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
