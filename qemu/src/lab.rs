@@ -11,6 +11,7 @@ use wire::stage::Stage;
 
 use crate::accel::Accel;
 use crate::artifacts::Artifacts;
+use crate::boot_server::BootServer;
 use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::Image;
@@ -51,6 +52,7 @@ pub struct Lab {
     initramfs: PathBuf,
     network: Network,
     donors: u32,
+    boot_servers: u32,
 }
 
 impl Lab {
@@ -67,6 +69,7 @@ impl Lab {
             policy: Policy::Secret,
             network: Network::set_up(dhcp)?,
             donors: 0,
+            boot_servers: 0,
         })
     }
 
@@ -162,6 +165,34 @@ impl Lab {
         maker.args(["--cmdline", cmdline]).args(more);
         run(maker.arg("-o").arg(&output))?;
         Ok(output)
+    }
+
+    /// Makes what a machine boots over the network (`mkinitramfs pxe --help`); its path.
+    ///
+    /// # Errors
+    /// mkinitramfs refused it.
+    pub fn boot_tree(&self, more: &str, words: &[&str]) -> Result<PathBuf> {
+        let here = std::env::current_dir().doing("asking for", "the current directory")?;
+        let tree = here.join("tree");
+        let mut command = Command::new(&self.artifacts.mkinitramfs);
+        command
+            .arg("pxe")
+            .arg("--kernel")
+            .arg(&self.artifacts.kernel);
+        command.arg("--initramfs").arg(&self.initramfs);
+        command.arg("--cmdline").arg(self.cmdline(more)).args(words);
+        run(command.arg("-o").arg(&tree))?;
+        Ok(tree)
+    }
+
+    /// Starts `spk-visor serve-boot` on the scenario's bridge.
+    ///
+    /// # Errors
+    /// The program is not there.
+    pub fn boot_server(&mut self, tree: &Path, words: &[&str]) -> Result<BootServer> {
+        self.boot_servers += 1;
+        let log = PathBuf::from(format!("serve-boot-{}.log", self.boot_servers));
+        BootServer::start(&self.artifacts.donor, tree, words, &log)
     }
 
     /// The usual machine: 512 MiB, one virtio card.

@@ -6,6 +6,7 @@
 pub mod accel;
 pub mod artifacts;
 pub mod attack;
+pub mod boot_server;
 pub mod console;
 pub mod demo;
 pub mod donor;

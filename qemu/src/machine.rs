@@ -133,6 +133,17 @@ pub enum Medium {
     /// A USB stick, which can be written. A BIOS tries only the first of all hard disks, and a stick is one: it has to prefer the
     /// medium.
     UsbStick(PathBuf),
+    /// The first network card, by its own ROM (BIOS) or the firmware's driver (UEFI), behind the disk like a CD.
+    Network(NetBoot),
+}
+
+/// How firmware boots over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetBoot {
+    /// DHCP, then TFTP.
+    Pxe,
+    /// DHCP, then HTTP; UEFI only. OVMF would try PXE first, for a minute.
+    Http,
 }
 
 /// What the firmware looks at first.
@@ -225,9 +236,10 @@ impl Machine {
             line.pair(
                 "-device",
                 format!(
-                    "{},id=nic{number},netdev=net{number},mac={},romfile=",
+                    "{},id=nic{number},netdev=net{number},mac={}{}",
                     nic.model.device(),
-                    nic.mac
+                    nic.mac,
+                    self.boots_from(number)
                 ),
             );
         }
@@ -236,6 +248,18 @@ impl Machine {
             line.pair("-device", "i6300esb".to_owned());
         }
         line.0
+    }
+
+    /// What makes the firmware boot from the card with this number, or keeps it from it. OVMF has drivers of its own and no
+    /// use for a ROM.
+    fn boots_from(&self, number: usize) -> String {
+        match (&self.medium, self.firmware) {
+            (Medium::Network(_), Firmware::Bios) if number == 0 => self.order(self.disks.len()),
+            (Medium::Network(_), Firmware::Uefi) if number == 0 => {
+                format!(",romfile={}", self.order(self.disks.len()))
+            }
+            _ => ",romfile=".to_owned(),
+        }
     }
 
     /// The place of the disk with this number in the boot order, and behind the last disk, that of the medium.
@@ -286,7 +310,13 @@ impl Machine {
 
     fn medium(&self, line: &mut Line) {
         match &self.medium {
-            Medium::None => {}
+            Medium::None | Medium::Network(NetBoot::Pxe) => {}
+            Medium::Network(NetBoot::Http) => {
+                for version in [4, 6] {
+                    let name = format!("opt/org.tianocore/IPv{version}PXESupport");
+                    line.pair("-fw_cfg", format!("name={name},string=no"));
+                }
+            }
             Medium::Kernel {
                 kernel,
                 initramfs,
@@ -455,6 +485,24 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains("read-only"), "{line}");
+    }
+
+    #[test]
+    fn the_network_comes_behind_the_disk_and_needs_a_rom_under_a_bios_only() {
+        let disk = DiskSpec::new("disk.img", "D1");
+        let machine = machine(vec![disk], Medium::Network(NetBoot::Http));
+        let line = machine.arguments(Accel::Tcg).join(" ");
+        assert!(
+            line.contains("mac=52:54:00:00:00:01,romfile=,bootindex=2"),
+            "{line}"
+        );
+        assert!(line.contains("IPv4PXESupport,string=no"), "{line}");
+        let bios = Machine {
+            firmware: Firmware::Bios,
+            ..machine
+        };
+        let line = bios.arguments(Accel::Tcg).join(" ");
+        assert!(line.contains("mac=52:54:00:00:00:01,bootindex=2"), "{line}");
     }
 
     #[test]

@@ -4,15 +4,22 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Nic, NicModel};
 use crate::process::{Process, run};
 use crate::trunk::Trunk;
 
-const BRIDGE: &str = "br0";
+/// The bridge that everything is plugged into.
+pub const BRIDGE: &str = "br0";
 /// The donor's address in the scenario's network.
 pub const DONOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// The address of a DHCP server that is a machine of its own.
+pub const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 254);
+const DHCP_RANGE: &str = "--dhcp-range=10.9.0.10,10.9.0.99,255.255.255.0,1h";
+/// How long a process may take to enter its network namespace.
+const ENTRY: Duration = Duration::from_secs(10);
 
 /// Whether a DHCP server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +30,10 @@ pub enum Dhcp {
     Off,
     /// Nobody has IPv4: dnsmasq announces fd09::/64 as a router, and the donor is fd09::1 in it.
     Ipv6Only,
+    /// Nobody yet; the donor has its address, and the scenario starts a server there.
+    Later,
+    /// A machine of its own hands out the same addresses, from [`ROUTER_ADDRESS`].
+    Router,
 }
 
 /// Lives as long as the scenario; the namespace ends with the process.
@@ -42,7 +53,9 @@ impl Network {
         ip("link set lo up")?;
         ip(&format!("link add {BRIDGE} type bridge"))?;
         match dhcp {
-            Dhcp::On => ip(&format!("addr add {DONOR_ADDRESS}/24 brd + dev {BRIDGE}"))?,
+            Dhcp::On | Dhcp::Later | Dhcp::Router => {
+                ip(&format!("addr add {DONOR_ADDRESS}/24 brd + dev {BRIDGE}"))?;
+            }
             Dhcp::Off => ip(&format!("addr add 169.254.77.1/16 brd + dev {BRIDGE}"))?,
             Dhcp::Ipv6Only => ip(&format!("addr add fd09::1/64 dev {BRIDGE} nodad"))?,
         }
@@ -52,11 +65,10 @@ impl Network {
             ip(&format!("route add default dev {BRIDGE}"))?;
         }
         let dnsmasq = match dhcp {
-            Dhcp::On => Some(dnsmasq(&[
-                "--dhcp-range=10.9.0.10,10.9.0.99,255.255.255.0,1h",
-            ])?),
+            Dhcp::On => Some(dnsmasq(&[DHCP_RANGE])?),
             Dhcp::Ipv6Only => Some(dnsmasq(&["--enable-ra", "--dhcp-range=fd09::,ra-only"])?),
-            Dhcp::Off => None,
+            Dhcp::Router => Some(router()?),
+            Dhcp::Off | Dhcp::Later => None,
         };
         Ok(Self { dnsmasq, taps: 0 })
     }
@@ -75,6 +87,34 @@ impl Network {
         let address = Ipv4Addr::new(10, 9, 0, 2);
         ip(&format!("addr add {address}/24 brd + dev {BRIDGE}"))?;
         Ok(address)
+    }
+
+    /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `mkinitramfs pxe` in which an operator has put his
+    /// values in place of the words.
+    ///
+    /// # Errors
+    /// The files cannot be written, or dnsmasq is not there.
+    pub fn serve_by(&mut self, config: &str, tree: &Path) -> Result<()> {
+        let config = config
+            .replace("ADDRESS", &DONOR_ADDRESS.to_string())
+            .replace("FIRST", "10.9.0.10")
+            .replace("LAST", "10.9.0.99")
+            .replace("NETMASK", "255.255.255.0")
+            .replace("DIRECTORY", &tree.display().to_string())
+            .replace("INTERFACE", BRIDGE);
+        let here = std::env::current_dir().doing("asking for", "the current directory")?;
+        let path = here.join("dnsmasq.conf");
+        std::fs::write(&path, config).doing("writing", path.display())?;
+        let mut command = Command::new("dnsmasq");
+        command.args(["--no-daemon", "--log-dhcp", "--no-ping", "--pid-file="]);
+        command.arg(format!("--conf-file={}", path.display()));
+        command.arg(format!(
+            "--dhcp-leasefile={}",
+            here.join(leases()).display()
+        ));
+        let server = Process::spawn("dnsmasq", &mut command, Path::new("dnsmasq.log"))?;
+        self.dnsmasq = Some(server);
+        Ok(())
     }
 
     /// A tap in the bridge and the card to plug into it.
@@ -141,24 +181,61 @@ fn leases() -> PathBuf {
 }
 
 fn dnsmasq(what: &[&str]) -> Result<Process> {
+    let mut command = Command::new("dnsmasq");
+    command.args(server(BRIDGE, what)?);
+    Process::spawn("dnsmasq", &mut command, Path::new("dnsmasq.log"))
+}
+
+/// The same server behind a cable, as a process of its own network namespace: nothing of it but packets is seen here.
+fn router() -> Result<Process> {
+    const END: &str = "eth0";
+    // It begins when its end of the cable is there.
+    let script = format!(
+        "until ip link show {END} >/dev/null 2>&1; do sleep 0.05; done
+         ip addr add {ROUTER_ADDRESS}/24 brd + dev {END} && ip link set {END} up && exec dnsmasq \"$@\""
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--", "sh", "-c", &script, "router"]);
+    command.args(server(END, &[DHCP_RANGE])?);
+    let process = Process::spawn("the router", &mut command, Path::new("dnsmasq.log"))?;
+    let own = std::fs::read_link("/proc/self/ns/net").doing("reading", "our namespace")?;
+    let theirs = format!("/proc/{}/ns/net", process.id());
+    let end = Instant::now() + ENTRY;
+    while std::fs::read_link(&theirs).doing("reading", &theirs)? == own {
+        if Instant::now() >= end {
+            return Err(HarnessError::unexpected(theirs, "a new namespace", "ours"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let id = process.id();
+    ip(&format!(
+        "link add cable type veth peer name {END} netns {id}"
+    ))?;
+    ip(&format!("link set cable master {BRIDGE} up"))?;
+    Ok(process)
+}
+
+/// dnsmasq's arguments.
+fn server(interface: &str, what: &[&str]) -> Result<Vec<String>> {
     // Files are given absolute: dnsmasq changes its directory.
     let here = std::env::current_dir().doing("asking for", "the current directory")?;
-    let mut command = Command::new("dnsmasq");
-    command.args([
+    let fixed = [
         "--no-daemon",
         "--conf-file=/dev/null",
         "--port=0",
         "--bind-interfaces",
         "--no-ping",
-    ]);
-    command.args(["--log-dhcp", "--dhcp-authoritative", "--dhcp-ignore-clid"]);
-    command.args(what).arg("--pid-file=");
-    command.arg(format!("--interface={BRIDGE}"));
-    command.arg(format!(
-        "--dhcp-leasefile={}",
-        here.join(leases()).display()
-    ));
-    Process::spawn("dnsmasq", &mut command, Path::new("dnsmasq.log"))
+        "--log-dhcp",
+        "--dhcp-authoritative",
+        "--dhcp-ignore-clid",
+        "--pid-file=",
+    ];
+    let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
+    arguments.extend(what.iter().map(|word| (*word).to_owned()));
+    arguments.push(format!("--interface={interface}"));
+    let leases = here.join(leases());
+    arguments.push(format!("--dhcp-leasefile={}", leases.display()));
+    Ok(arguments)
 }
 
 fn ip(words: &str) -> Result<()> {

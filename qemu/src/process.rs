@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Doing, HarnessError, Result};
 
@@ -75,6 +75,20 @@ impl Process {
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end (SIGTERM).
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn terminate(&self) -> Result<()> {
+        pidfd_send_signal(&self.exit, Signal::TERM).doing("ending", &self.name)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it at once (SIGKILL) and reaps it.

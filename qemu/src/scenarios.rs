@@ -12,6 +12,7 @@ mod gate;
 mod hardware;
 mod live;
 mod media;
+mod netboot;
 mod networks;
 mod orders;
 mod pairing;
@@ -164,6 +165,51 @@ pub static ALL: &[Scenario] = &[
         Needs::Demo,
         signed::signed_only,
     ),
+    Scenario {
+        dhcp: Dhcp::Router,
+        ..scenario(
+            "pxe-proxy",
+            "serve-boot beside a DHCP server that knows nothing of booting: BIOS and UEFI",
+            Needs::Root,
+            netboot::proxy,
+        )
+    },
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..scenario(
+            "pxe-bios",
+            "a BIOS whose ROM is iPXE boots from serve-boot and receives a system",
+            Needs::Root,
+            netboot::bios,
+        )
+    },
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..scenario(
+            "pxe-bios-grub",
+            "a BIOS boots GRUB from a dnsmasq with the configuration of mkinitramfs pxe",
+            Needs::Demo,
+            netboot::bios_grub,
+        )
+    },
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..scenario(
+            "pxe-uefi",
+            "UEFI boots GRUB by PXE from serve-boot",
+            Needs::Root,
+            netboot::uefi,
+        )
+    },
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..scenario(
+            "http-uefi",
+            "UEFI boots one file by HTTP from serve-boot",
+            Needs::Root,
+            netboot::http,
+        )
+    },
     scenario(
         "cable-resumed",
         "the cable is pulled and put back: the deploy goes on where it was",
