@@ -12,6 +12,10 @@ use crate::help::with_exit_codes;
 /// As it is typed.
 pub const COMMAND: &str = "receive-deploy";
 
+/// What a size is not when it is wrong.
+const ESP_WANTED: &str = "size from 64M to 32G, like 1G";
+const SWAP_WANTED: &str = "size from 1M to 8T, like 8G, nor is it none";
+
 const HELP: &str = "\
 Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
 
@@ -88,11 +92,11 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                     continue;
                 }
                 "esp" => {
-                    sizes.esp_bytes = read_size("--esp", parser, sizes::esp, sizes::ESP_EXPECTED)?;
+                    sizes.esp_bytes = read_size("--esp", parser, sizes::esp, ESP_WANTED)?;
                     continue;
                 }
                 "swap" => {
-                    sizes.swap = read_size("--swap", parser, sizes::swap, sizes::SWAP_EXPECTED)?;
+                    sizes.swap = read_size("--swap", parser, sizes::swap, SWAP_WANTED)?;
                     continue;
                 }
                 "trust" => {
