@@ -219,7 +219,7 @@ fn one(dir: &Path, name: &str) -> Option<Found> {
             || transport == Transport::Usb
             || transport == Transport::Mmc && says("device/type", "SD"),
         is_read_only: says("ro", "1"),
-        serial: serial(dir),
+        serial: serial(dir).or_else(|| usb_serial(&device)),
         // Devices on virtio and PCI have a number there.
         vendor: attribute(dir, "device/vendor").filter(|vendor| !vendor.starts_with("0x")),
         model: attribute(dir, "device/model").or_else(|| attribute(dir, "device/name")),
@@ -255,6 +255,12 @@ fn serial(dir: &Path) -> Option<String> {
             let (_header, text) = page.split_at_checked(4)?;
             printable(&String::from_utf8_lossy(text))
         })
+}
+
+/// Linux asks few disks on USB for that page; the device on the bus has a number of its own (USB 2.0 9.6.1).
+fn usb_serial(device: &Path) -> Option<String> {
+    let on_bus = device.ancestors().find(|dir| dir.join("idVendor").exists());
+    on_bus.and_then(|dir| attribute(dir, "serial"))
 }
 
 fn attribute(dir: &Path, name: &str) -> Option<String> {
@@ -413,6 +419,9 @@ mod tests {
             devices.disk(&dir, &[("device/type", kind)]);
             symlink(devices.0.join(&dir), block.join(name)).unwrap();
         }
+        for (file, text) in [("idVendor", "46f4\n"), ("serial", "SMV-USB\n")] {
+            fs::write(devices.0.join("usb1/1-1").join(file), text).unwrap();
+        }
         let disks = read(&block).unwrap();
         for (name, _, transport) in cases {
             let disk = disks.iter().find(|disk| disk.path.ends_with(name)).unwrap();
@@ -422,6 +431,8 @@ mod tests {
                 ["sdb", "mmcblk1"].contains(&name),
                 "{name}: a USB disk may be pulled, whatever it says"
             );
+            let serial = (name == "sdb").then_some("SMV-USB");
+            assert_eq!(disk.serial.as_deref(), serial, "{name}");
         }
     }
 
