@@ -13,8 +13,10 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// Paths of everything; absolute.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
-    /// bzImage.
+    /// bzImage of the profile vm.
     pub kernel: PathBuf,
+    /// bzImage of the profile metal, when it was asked for.
+    pub metal: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
     /// What packs it, and what goes in: for scenarios that bake in more.
@@ -38,6 +40,8 @@ pub struct Artifacts {
 /// Which systems are needed besides the demo.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
+    /// The kernel for real machines.
+    pub metal: bool,
     /// Debian 12.
     pub debian: bool,
     /// A gigabyte unpacked.
@@ -55,6 +59,7 @@ impl Artifacts {
         let top = top();
         let steps = Steps {
             count: 4
+                + u32::from(wanted.metal)
                 + u32::from(wanted.debian)
                 + u32::from(wanted.big)
                 + u32::from(wanted.distribution),
@@ -64,6 +69,12 @@ impl Artifacts {
             "kernel (five minutes the first time)",
             &mut script(&top, "kernel-config/build"),
         )?;
+        let metal = wanted.metal.then(|| {
+            steps.path(
+                "the kernel for real machines (a quarter of an hour the first time)",
+                script(&top, "kernel-config/build").arg("metal"),
+            )
+        });
         let mut cargo = Command::new("cargo");
         cargo.args([
             "build",
@@ -103,6 +114,7 @@ impl Artifacts {
         });
         Ok(Self {
             kernel,
+            metal: metal.transpose()?,
             initramfs: initramfs.image,
             mkinitramfs: initramfs.maker,
             init: initramfs.init,
@@ -128,6 +140,7 @@ impl Artifacts {
             ("--demo", &self.demo),
         ];
         let more = [
+            ("--metal", &self.metal),
             ("--debian", &self.debian),
             ("--big", &self.big),
             ("--distribution", &self.distribution),

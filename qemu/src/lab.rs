@@ -121,6 +121,22 @@ impl Lab {
         }
     }
 
+    /// The same with the kernel for real machines.
+    ///
+    /// # Errors
+    /// The scenario has not said that it needs one.
+    pub fn metal(&self, more: &str) -> Result<Medium> {
+        let kernel = self.artifacts.metal.clone();
+        Ok(Medium::Kernel {
+            kernel: kernel.ok_or_else(|| HarnessError::Missing {
+                what: "the kernel for real machines".into(),
+                hint: "kernel-config/build metal".into(),
+            })?,
+            initramfs: self.initramfs.clone(),
+            cmdline: self.cmdline(more),
+        })
+    }
+
     /// Boots the shim from a CD.
     ///
     /// # Errors

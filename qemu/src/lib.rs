@@ -16,6 +16,7 @@ pub mod gpt;
 pub mod image;
 pub mod lab;
 pub mod machine;
+pub mod measure;
 pub mod network;
 pub mod policy;
 pub mod process;

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::accel::Accel;
+use crate::error::Result;
+use crate::process::run;
 use crate::trunk::Trunk;
 
 /// What runs first.
@@ -33,6 +36,29 @@ pub enum Bus {
     Nvme,
     /// The AHCI controller of the q35 chipset.
     Ahci,
+    /// virtio-scsi over PCI.
+    VirtioScsi,
+    /// LSI MegaRAID SAS 2108, in servers of several makers.
+    Megasas,
+    /// VMware's paravirtual controller.
+    Pvscsi,
+    /// LSI 53C895A.
+    Lsi,
+    /// A stick or an external disk at an xHCI controller. It is removable to Linux.
+    Usb,
+}
+
+impl Bus {
+    /// The QEMU device of a controller that each disk brings along.
+    const fn controller(self) -> Option<&'static str> {
+        match self {
+            Bus::VirtioScsi => Some("virtio-scsi-pci"),
+            Bus::Megasas => Some("megasas-gen2"),
+            Bus::Pvscsi => Some("pvscsi"),
+            Bus::Lsi => Some("lsi53c895a"),
+            Bus::Virtio | Bus::Nvme | Bus::Ahci | Bus::Usb => None,
+        }
+    }
 }
 
 /// A disk, backed by a raw sparse file.
@@ -87,6 +113,18 @@ pub enum NicModel {
     E1000,
     /// Intel 82574L.
     E1000e,
+    /// Intel 82576, which QEMU has from version 8 on.
+    Igb,
+    /// Intel 82559C, 100 Mbit/s.
+    I82559,
+    /// Realtek 8139C+.
+    Rtl8139,
+    /// VMware's paravirtual card, version 3.
+    Vmxnet3,
+    /// AMD 79C970A.
+    Pcnet,
+    /// A card on USB that follows the standard (CDC), at an xHCI controller.
+    Usb,
 }
 
 impl NicModel {
@@ -95,7 +133,22 @@ impl NicModel {
             NicModel::Virtio => "virtio-net-pci",
             NicModel::E1000 => "e1000",
             NicModel::E1000e => "e1000e",
+            NicModel::Igb => "igb",
+            NicModel::I82559 => "i82559c",
+            NicModel::Rtl8139 => "rtl8139",
+            NicModel::Vmxnet3 => "vmxnet3",
+            NicModel::Pcnet => "pcnet",
+            NicModel::Usb => "usb-net",
         }
+    }
+
+    /// Whether the QEMU that is installed can imitate it.
+    ///
+    /// # Errors
+    /// QEMU is not there.
+    pub fn is_known(self) -> Result<bool> {
+        let known = run(Command::new("qemu-system-x86_64").args(["-device", "help"]))?;
+        Ok(known.contains(&format!("name \"{}\"", self.device())))
     }
 }
 
@@ -211,6 +264,7 @@ impl Machine {
         line.add(accel.arguments());
         self.channels(&mut line);
         self.firmware(&mut line);
+        self.usb(&mut line);
         for (number, disk) in self.disks.iter().enumerate() {
             disk.arguments(number, self.order(number), &mut line);
         }
@@ -239,7 +293,10 @@ impl Machine {
                     "{},id=nic{number},netdev=net{number},mac={}{}",
                     nic.model.device(),
                     nic.mac,
-                    self.boots_from(number)
+                    match nic.model {
+                        NicModel::Usb => ",bus=xhci.0".to_owned(),
+                        _ => self.boots_from(number),
+                    }
                 ),
             );
         }
@@ -308,6 +365,16 @@ impl Machine {
         }
     }
 
+    /// One controller for everything that is on USB.
+    fn usb(&self, line: &mut Line) {
+        let disks = self.disks.iter().any(|disk| disk.bus == Bus::Usb);
+        let cards = self.nics.iter().any(|nic| nic.model == NicModel::Usb);
+        let stick = matches!(self.medium, Medium::UsbStick(_));
+        if disks || cards || stick {
+            line.pair("-device", "qemu-xhci,id=xhci".to_owned());
+        }
+    }
+
     fn medium(&self, line: &mut Line) {
         match &self.medium {
             Medium::None | Medium::Network(NetBoot::Pxe) => {}
@@ -348,7 +415,6 @@ impl Machine {
                         image.display()
                     ),
                 );
-                line.pair("-device", "qemu-xhci,id=xhci".to_owned());
                 let order = self.order(self.disks.len());
                 line.pair(
                     "-device",
@@ -391,12 +457,19 @@ impl DiskSpec {
         let common = format!(
             "drive=disk{number},serial={serial}{order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
         );
+        if let Some(controller) = self.bus.controller() {
+            line.pair("-device", format!("{controller},id=hba{number}"));
+        }
         line.pair(
             "-device",
             match self.bus {
                 Bus::Virtio => format!("virtio-blk-pci,{common}"),
                 Bus::Nvme => format!("nvme,{common}"),
                 Bus::Ahci => format!("ide-hd,bus=ide.{number},{common}"),
+                Bus::VirtioScsi | Bus::Megasas | Bus::Pvscsi | Bus::Lsi => {
+                    format!("scsi-hd,bus=hba{number}.0,{common}")
+                }
+                Bus::Usb => format!("usb-storage,bus=xhci.0,{common}"),
             },
         );
     }
@@ -503,6 +576,20 @@ mod tests {
         };
         let line = bios.arguments(Accel::Tcg).join(" ");
         assert!(line.contains("mac=52:54:00:00:00:01,bootindex=2"), "{line}");
+    }
+
+    #[test]
+    fn a_disk_gets_its_controller_before_it() {
+        let disks = vec![
+            DiskSpec::new("one.img", "D1").on(Bus::Megasas),
+            DiskSpec::new("two.img", "D2").on(Bus::Usb),
+            DiskSpec::new("three.img", "D3").on(Bus::Usb),
+        ];
+        let line = machine(disks, Medium::None).arguments(Accel::Tcg).join(" ");
+        let at = |text: &str| line.find(text).unwrap_or_else(|| panic!("{text}: {line}"));
+        assert!(at("megasas-gen2,id=hba0") < at("scsi-hd,bus=hba0.0,drive=disk0,serial=D1"));
+        assert!(at("qemu-xhci,id=xhci") < at("usb-storage,bus=xhci.0,drive=disk1"));
+        assert_eq!(line.matches("qemu-xhci").count(), 1, "{line}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `qemu test` runs scenarios, `qemu demo` shows one; both make first what they need. `qemu scenario` and `qemu show`
-//! are what they start in name spaces of its own; nobody else needs them.
+//! `qemu test` runs scenarios, `qemu demo` shows one, `qemu measure` takes times; all make first what they need. `qemu
+//! scenario`, `qemu show` and `qemu measuring` are what they start in name spaces of its own; nobody else needs them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,16 +13,19 @@ use qemu::demo::{self, Show};
 use qemu::error::{Doing, HarnessError, Result, chain};
 use qemu::lab::Lab;
 use qemu::machine::Firmware;
+use qemu::measure;
 use qemu::runner::{Run, fresh_dir, isolated};
 use qemu::scenarios::{self, Needs, Scenario};
 
 const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
+       qemu measure ways|memory [--rounds N]                what ./bench asks for
        qemu make [--slow]                                   only make what scenarios need
 
   --slow        also what takes long (small-memory, live)
   --jobs N      scenarios at the same time (default: half the processors, at least 2)
+  --rounds N    how often each way to boot is measured (default: 3)
   --accel A     kvm or tcg, without trying what works
 
 Each scenario keeps its logs under target/qemu/NAME. Exit status: 0 all passed, 1 not, 2 wrong arguments.
@@ -56,6 +59,7 @@ struct Request {
     bios: bool,
     kexec: bool,
     jobs: Option<usize>,
+    rounds: Option<u32>,
     accel: Option<String>,
     paths: Paths,
 }
@@ -64,6 +68,7 @@ struct Request {
 #[derive(Clone, Debug, Default)]
 struct Paths {
     kernel: Option<PathBuf>,
+    metal: Option<PathBuf>,
     initramfs: Option<PathBuf>,
     mkinitramfs: Option<PathBuf>,
     init: Option<PathBuf>,
@@ -88,8 +93,10 @@ impl Request {
                 Long("bios") => request.bios = true,
                 Long("kexec") => request.kexec = true,
                 Long("jobs") => request.jobs = Some(parser.value()?.parse()?),
+                Long("rounds") => request.rounds = Some(parser.value()?.parse()?),
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
                 Long("kernel") => paths.kernel = Some(parser.value()?.into()),
+                Long("metal") => paths.metal = Some(parser.value()?.into()),
                 Long("initramfs") => paths.initramfs = Some(parser.value()?.into()),
                 Long("mkinitramfs") => paths.mkinitramfs = Some(parser.value()?.into()),
                 Long("init") => paths.init = Some(parser.value()?.into()),
@@ -107,7 +114,9 @@ impl Request {
             }
         }
         match request.command.as_str() {
-            "test" | "demo" | "make" | "scenario" | "show" | "help" => Ok(request),
+            "test" | "demo" | "measure" | "make" | "scenario" | "show" | "measuring" | "help" => {
+                Ok(request)
+            }
             other => Err(lexopt::Error::Custom(
                 format!("no command {other:?}").into(),
             )),
@@ -124,6 +133,7 @@ impl Request {
             "demo" => self.demo(),
             "make" => Artifacts::make(
                 Wanted {
+                    metal: true,
                     debian: true,
                     big: self.slow,
                     distribution: true,
@@ -131,7 +141,13 @@ impl Request {
                 &work()?,
             )
             .map(|_| true),
+            "measure" => self.measure(),
             "scenario" => self.scenario(),
+            "measuring" => {
+                let what = self.words.first().cloned().unwrap_or_default();
+                let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
+                measure::take(&what, self.paths.artifacts()?, accel).map(|()| true)
+            }
             "show" => self.show(),
             _ => {
                 print!("{HELP}");
@@ -170,6 +186,7 @@ impl Request {
         let work = work()?;
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
         let wanted = Wanted {
+            metal: needs(Needs::Metal),
             debian: needs(Needs::Debian),
             big: needs(Needs::Big),
             distribution: needs(Needs::Distribution),
@@ -222,6 +239,30 @@ impl Request {
         Ok(status.success())
     }
 
+    fn measure(&self) -> Result<bool> {
+        let what = self.words.first().map(String::as_str).unwrap_or_default();
+        let wanted = Wanted {
+            metal: what == "memory",
+            debian: what == "memory",
+            ..Wanted::default()
+        };
+        let work = work()?;
+        let artifacts = self.artifacts(wanted, &work)?;
+        let accel = self.accel(&artifacts, &work)?;
+        match what {
+            "ways" => measure::ways(self.rounds.unwrap_or(3), &artifacts, accel, &work)?,
+            "memory" => measure::memory(&artifacts, accel, &work)?,
+            other => {
+                return Err(HarnessError::unexpected(
+                    "the measurement",
+                    "ways or memory",
+                    other,
+                ));
+            }
+        }
+        Ok(true)
+    }
+
     /// What is given by path is taken, otherwise everything is made.
     fn artifacts(&self, wanted: Wanted, work: &std::path::Path) -> Result<Artifacts> {
         if self.paths.kernel.is_some() {
@@ -272,6 +313,7 @@ impl Paths {
         };
         Ok(Artifacts {
             kernel: needed(self.kernel, "--kernel")?,
+            metal: self.metal,
             initramfs: needed(self.initramfs, "--initramfs")?,
             mkinitramfs: needed(self.mkinitramfs, "--mkinitramfs")?,
             init: needed(self.init, "--init")?,

@@ -12,6 +12,7 @@ mod gate;
 mod hardware;
 mod live;
 mod media;
+mod metal;
 mod netboot;
 mod networks;
 mod orders;
@@ -29,6 +30,8 @@ use crate::machine::{Firmware, Machine, Medium};
 use crate::network::Dhcp;
 use crate::policy::Policy;
 use crate::running::Running;
+
+pub(crate) use media::esp_with;
 
 /// One scenario.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub enum Needs {
     Demo,
     /// The demo's packages, and root: loop devices belong to the whole machine, a user name space gets none.
     Root,
+    /// The demo's packages, and the kernel for real machines.
+    Metal,
     /// Debian's.
     Debian,
     /// The system with a gigabyte of files.
@@ -158,6 +163,18 @@ pub static ALL: &[Scenario] = &[
         "of three machines at once, the one with a small disk fails alone",
         Needs::Demo,
         orders::several,
+    ),
+    scenario(
+        "metal-servers",
+        "the kernel for real machines: cards and controllers of servers and their hypervisors",
+        Needs::Metal,
+        metal::servers,
+    ),
+    scenario(
+        "metal-desktops",
+        "the kernel for real machines: older cards, USB, SD, plain SATA",
+        Needs::Metal,
+        metal::desktops,
     ),
     scenario(
         "signed-only",

@@ -95,7 +95,7 @@ pub(super) fn uki(lab: &mut Lab) -> Result<()> {
 }
 
 /// A disk with one partition, an EFI system partition, which holds one program; made by other people's tools.
-fn esp_with(disk: &Path, program: &Path) -> Result<()> {
+pub(crate) fn esp_with(disk: &Path, program: &Path) -> Result<()> {
     const START_MIB: u64 = 1;
 
     Image::create(disk, 64)?;
