@@ -1,6 +1,7 @@
-# Part of ./bench: what our init adds to the time a kernel needs anyway. Sourced, not run.
+# Part of ./bench: what our init adds to the time a kernel needs anyway, what each way to boot takes, and in how much
+# memory. Sourced, not run.
 #
-# One machine in QEMU, one kernel, one command line; the initramfs differs in /init alone. The clock is the host's, between
+# About the first: one machine in QEMU, one kernel, one command line; the initramfs differs in /init alone. The clock is the host's, between
 # two lines on the serial port: the first the kernel writes at all, and the first of the init.
 
 boot_rounds=5
@@ -52,4 +53,34 @@ bench_boot() {
     done
     row "kernel entry to the code, TCG" "$(seconds "$(median "${ours[@]}")")" "$(seconds "$(median "${nothing[@]}")") empty init" \
         "$(quotient "$(median "${ours[@]}")" "$(median "${nothing[@]}")")" "<= 1.5"
+}
+
+# Machines, networks and media are those of the scenarios; a clock runs from QEMU's first instruction to the first beacon
+# that arrives on the donor's side of the network. DHCP is in it, on both sides of every ratio.
+bench_ways() {
+    local way seconds all bare
+    say "ways: power on to the beacon, $rounds rounds"
+    cargo run --quiet --release -p qemu -- measure ways --rounds "$rounds" --accel tcg | tee "$scratch/ways" >&2
+    bare=$(of_way kernel-bios)
+    for way in $(sed -n 's/^way=\([^ ]*\) .*/\1/p' "$scratch/ways" | awk '!seen[$0]++'); do
+        seconds=$(of_way "$way")
+        row "power on to the beacon, $way, TCG" "$seconds s" "$bare s kernel-bios" "$(quotient "$seconds" "$bare")" -
+    done
+}
+
+# of_way NAME: the median of its seconds.
+of_way() {
+    local all
+    mapfile -t all < <(sed -n "s/^way=$1 seconds=//p" "$scratch/ways")
+    median "${all[@]}"
+}
+
+# The smallest of the peers' own figures that are stated at all is 512 MB (FOG).
+bench_smallest() {
+    local profile mib system
+    say "smallest: bisecting the memory of a machine"
+    cargo run --quiet --release -p qemu -- measure memory --accel tcg | tee "$scratch/smallest" >&2
+    while read -r profile mib system; do
+        row "smallest machine that receives $system, $profile" "$mib MiB" "512 MB, FOG's statement" "$(quotient "$mib" 488)" "<= 0.25"
+    done < <(sed -n 's/^memory=\([^ ]*\) mib=\([0-9]*\) system=\([^ ]*\) .*/\1 \2 \3/p' "$scratch/smallest")
 }
