@@ -73,13 +73,13 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
             "Deploy: show a code and wait for a donor",
             "deploy",
             'd',
-            "    smv_choose deploy\n    smv_start\n",
+            "    smv_start\n    smv_choose deploy\n    boot\n",
         ),
         entry(
             "Deploy, also on the first serial port",
             "serial",
             's',
-            &format!("    smv_choose serial\n    smv_start {ON_SERIAL}\n"),
+            &format!("    smv_start {ON_SERIAL}\n    smv_choose serial\n    boot\n"),
         ),
         legacy,
         typing(),
@@ -100,7 +100,9 @@ fn consoles() -> String {
         .to_owned()
 }
 
-/// Only a stick can be written. A CD has the same block, and GRUB would try.
+/// Only a stick can be written. A CD has the same block, and GRUB would try. What is started is in memory before anything is
+/// written: with OVMF, nothing could be started from a write-protected stick once a write was refused. And then GRUB would not go on
+/// to `boot` by itself.
 fn memory() -> String {
     format!(
         "set smv_memory=\n\
