@@ -83,11 +83,15 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
             leave::give_up(after, console);
         }
     };
+    if let Err(error) = console.listen() {
+        console.warning(&format!("listening to the keyboard: {}", chain(&error)));
+    }
     let options = receiver::Options {
         disks: Disks::Machine,
         wish: Wish {
             disk: settings.disk,
             wipe: settings.wipe,
+            reinstall: settings.reinstall,
         },
         deploy: deploy_options(memory, settings.sizes),
         policy,

@@ -8,7 +8,7 @@ mod watchdog;
 
 use install::sizes::{self, Sizes};
 use netstack::Addressing;
-use receiver::gate::{Selector, SelectorError};
+use receiver::gate::{Reinstall, Selector, SelectorError};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
@@ -53,6 +53,8 @@ pub struct Settings {
     pub wipe: Option<String>,
     /// `smv.dry-run`: show what would be done, and do nothing.
     pub dry_run: bool,
+    /// `smv.reinstall=`: whether a system of ours may go.
+    pub reinstall: Reinstall,
     /// `smv.policy=`.
     pub policy: Policy,
     /// `smv.donor-key=`: instead of the donor's public key in the image.
@@ -182,6 +184,11 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
         "smv.after" => {
             settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
+        }
+        "smv.reinstall" => {
+            settings.reinstall = Reinstall::parse(value).ok_or_else(|| {
+                expect("the 8 hexadecimal digits that the screen shows, or always")
+            })?;
         }
         "smv.watchdog" => {
             settings.watchdog = Watchdog::parse(value).ok_or_else(|| expect(watchdog::EXPECTED))?;

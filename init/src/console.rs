@@ -4,14 +4,15 @@
 //! its own, and a crash dump holds them. Before that file exists, standard error (`/dev/console`) takes them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use receiver::person::Person;
 use receiver::screen::Screen;
 use wire::stage::Stage;
 
-use crate::{commitment, terminals};
+use crate::{commitment, person, terminals};
 
 /// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
 const LINE_MAX: usize = 900;
@@ -26,12 +27,14 @@ const DEBUG: u8 = 7;
 
 static CONSOLE: Console = Console {
     kmsg: OnceLock::new(),
+    person: OnceLock::new(),
 };
 
 /// The one sink.
 #[derive(Debug)]
 pub struct Console {
     kmsg: OnceLock<File>,
+    person: OnceLock<Person>,
 }
 
 /// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are mounted.
@@ -55,6 +58,17 @@ pub fn last_words(text: &str) {
 }
 
 impl Console {
+    /// Has whoever types on this machine heard from now on.
+    ///
+    /// # Errors
+    /// No descriptor, or no thread.
+    pub fn listen(&'static self) -> io::Result<()> {
+        let person = Person::new()?;
+        person::listen(person.clone(), self)?;
+        let _ = self.person.set(person); // set before: that one is listened to
+        Ok(())
+    }
+
     /// The line end belongs to the record: without it Linux keeps the record open for a continuation and prints it only
     /// together with the next (`prb_commit()` and `prb_final_commit()` in `kernel/printk/printk_ringbuffer.c`).
     fn line(&self, level: u8, text: &str) {
@@ -66,7 +80,7 @@ impl Console {
                 .map(|mut kmsg| kmsg.write_all(record.as_bytes()));
             if !matches!(written, Some(Ok(()))) {
                 // Nothing is left to complain to.
-                let _ = writeln!(std::io::stderr(), "{line}");
+                let _ = writeln!(io::stderr(), "{line}");
             }
         }
     }
@@ -94,6 +108,7 @@ fn cut(text: &str) -> Vec<String> {
 impl Screen for Console {
     fn stage(&self, stage: Stage, facts: &str) {
         commitment::entered(stage);
+        person::entered(stage);
         let level = if stage == Stage::Failed {
             ERROR
         } else {
@@ -109,6 +124,10 @@ impl Screen for Console {
 
     fn warning(&self, text: &str) {
         self.line(WARNING, &format!("smv: warning: {text}"));
+    }
+
+    fn person(&self) -> Option<&Person> {
+        self.person.get()
     }
 }
 

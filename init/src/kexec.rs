@@ -6,7 +6,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use install::disk::Disk;
+use install::entry::BootEntry;
 use install::esp::{self, Esp, EspError};
+use install::state::Slot;
 use receiver::Deployed;
 use rustix::fs::MemfdFlags;
 use thiserror::Error;
@@ -142,7 +145,7 @@ impl Machine {
     }
 }
 
-/// Has the kernel copy the installed kernel, its ramdisk and options into memory.
+/// Has the kernel copy the kernel that was just installed, its ramdisk and options into memory.
 ///
 /// # Errors
 /// It makes no sense here, or it failed.
@@ -154,11 +157,34 @@ pub fn load(deployed: Deployed) -> Result<(), KexecError> {
         ..
     } = deployed;
     let entry = installed.entry();
+    let files = esp::with(&mut disk, installed.layout(), |esp| fetch_both(esp, entry))?;
+    hand_over(files, entry)
+}
+
+/// The same for a system that was installed earlier: the disk's own commit is the proof, found by looking.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_installed(
+    disk: &mut dyn Disk,
+    esp: &Slot,
+    entry: &BootEntry,
+) -> Result<(), KexecError> {
+    Machine::look().check()?;
+    let files = esp::with_installed(disk, esp, |esp| fetch_both(esp, entry))?;
+    hand_over(files, entry)
+}
+
+/// Kernel and initial ramdisk, in memory.
+type Files = (File, Option<File>);
+
+fn fetch_both(esp: &Esp<'_, '_>, entry: &BootEntry) -> Result<Files, KexecError> {
+    let initrd = entry.initrd.as_deref().map(|path| fetch(esp, path));
+    Ok((fetch(esp, &entry.linux)?, initrd.transpose()?))
+}
+
+fn hand_over((kernel, initrd): Files, entry: &BootEntry) -> Result<(), KexecError> {
     let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;
-    let (kernel, initrd) = esp::with(&mut disk, installed.layout(), |esp| {
-        let initrd = entry.initrd.as_deref().map(|path| fetch(esp, path));
-        Ok::<_, KexecError>((fetch(esp, &entry.linux)?, initrd.transpose()?))
-    })?;
     sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options).map_err(|source| {
         KexecError::Load {
             path: entry.linux.clone(),

@@ -1,12 +1,19 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use install::entry::{self, BootEntry, EntryError};
+use install::esp::{self, EspError};
+use install::state::Slot;
 use receiver::Deployed;
+use receiver::blockdisk::BlockDisk;
+use receiver::disks::IMAGE_SECTOR;
 use receiver::screen::{Screen, chain};
 use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
+use thiserror::Error;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
@@ -53,6 +60,56 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
     let armed = armed.unwrap_or_default();
     screen.stage(Stage::Leaving, &format!("how=reboot{option}{armed}"));
     reboot_now();
+}
+
+/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past it.
+pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
+    let opened = BlockDisk::open_to_read(path, IMAGE_SECTOR).map_err(|error| chain(&error));
+    let entry = opened.and_then(|mut disk| {
+        let entry = entry_of(&mut disk, esp).map_err(|error| chain(&error))?;
+        Ok((disk, entry))
+    });
+    let title = entry
+        .as_ref()
+        .map_or("smechvisor", |(_, entry)| entry.title.as_str());
+    let option = firmware::prefer(esp, title, screen);
+    if option.is_none() {
+        let loaded = entry.and_then(|(mut disk, entry)| {
+            kexec::load_installed(&mut disk, esp, &entry).map_err(|error| chain(&error))
+        });
+        match loaded {
+            Ok(()) => {
+                screen.stage(Stage::Leaving, "how=kexec");
+                sync();
+                let _ = reboot(RebootCommand::Kexec); // as in `boot`
+                screen.warning("kexec did not start; rebooting instead");
+            }
+            Err(reason) => screen.warning(&format!("kexec: {reason}; rebooting instead")),
+        }
+    }
+    let option = option
+        .map(|name| format!(" option={name}"))
+        .unwrap_or_default();
+    screen.stage(Stage::Leaving, &format!("how=reboot{option}"));
+    reboot_now();
+}
+
+/// What the disk boots by itself.
+fn entry_of(disk: &mut BlockDisk, esp: &Slot) -> Result<BootEntry, BackError> {
+    let mut text = Vec::new();
+    esp::with_installed(disk, esp, |esp| esp.read(entry::PATH, &mut text))?;
+    Ok(BootEntry::parse(&String::from_utf8_lossy(&text))?)
+}
+
+/// The boot entry of a disk cannot be read.
+#[derive(Debug, Error)]
+enum BackError {
+    /// The disk, or the file is not there.
+    #[error(transparent)]
+    Esp(#[from] EspError),
+    /// Somebody has changed it.
+    #[error("reading the boot entry")]
+    Entry(#[from] EntryError),
 }
 
 /// Starts the watchdog when there is one, and says so.

@@ -33,6 +33,24 @@ pub fn show(text: &str) {
     }
 }
 
+/// Opens what people type on, on every console that is a terminal.
+#[must_use]
+pub fn keyboards() -> Vec<File> {
+    let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody can be heard
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let open = |path: &Path| {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(i32::try_from(flags.bits()).ok()?);
+        options
+            .open(path)
+            .ok()
+            .filter(|file| rustix::termios::isatty(file))
+    };
+    names(&list).filter_map(|path| open(&path)).collect()
+}
+
 /// `ttyS0                -W- (EC p a)    4:64`: the device is named like the console.
 fn names(list: &str) -> impl Iterator<Item = PathBuf> {
     list.lines()

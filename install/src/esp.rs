@@ -7,11 +7,13 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 use thiserror::Error;
+use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::{Disk, SectorSize};
 use crate::layout::{Layout, Partition, Role};
 use crate::sizes;
+use crate::state::Slot;
 use slice::Slice;
 
 mod dots;
@@ -112,6 +114,34 @@ pub fn with<T, E: From<EspError>>(
         .and_then(|()| slice.write_back())
         .map_err(|source| whole("closing", &disk_name, source))?;
     Ok(answer)
+}
+
+/// Lends the ESP of a disk that was installed earlier, where the disk's own table has it. What is only read changes nothing.
+///
+/// # Errors
+/// As [`with`].
+pub fn with_installed<T, E: From<EspError>>(
+    disk: &mut dyn Disk,
+    esp: &Slot,
+    work: impl FnOnce(&Esp<'_, '_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let sector = disk.sector_size();
+    let partition = Partition {
+        number: esp.number,
+        role: Role::Esp,
+        first_lba: esp.first_lba,
+        sectors: esp.sectors,
+        guid: esp.guid,
+        content_id: Uuid::nil(),
+    };
+    let layout = Layout {
+        sector,
+        disk_sectors: disk.size_bytes() / sector.bytes(),
+        disk_guid: Uuid::nil(),
+        swap_wanted_bytes: 0,
+        partitions: vec![partition],
+    };
+    with(disk, &layout, work)
 }
 
 fn lend<T, E: From<EspError>>(
@@ -227,11 +257,12 @@ impl Esp<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{format, volume_id_text, with};
+    use super::{format, volume_id_text, with, with_installed};
     use crate::disk::SectorSize;
     use crate::layout::{Role, plan};
     use crate::memory_disk::MemoryDisk;
     use crate::sizes::{Sizes, Swap};
+    use crate::state::Slot;
     use crate::test_dir::TestDir;
     use std::process::Command;
     use uuid::Uuid;
@@ -279,6 +310,18 @@ mod tests {
             };
             assert_eq!(read(&mut disk, "EFI/BOOT/BOOTX64.EFI"), long);
             assert_eq!(read(&mut disk, "efi/SMECHVISOR/grub.cfg"), b"set");
+            let slot = Slot {
+                number: esp.number,
+                first_lba: esp.first_lba,
+                sectors: esp.sectors,
+                guid: esp.guid,
+            };
+            let mut again = Vec::new();
+            with_installed(&mut disk, &slot, |esp| {
+                esp.read("EFI/BOOT/BOOTX64.EFI", &mut again)
+            })
+            .unwrap();
+            assert_eq!(again, long);
             let error = with(&mut disk, &layout, |esp| esp.read("none", &mut Vec::new()));
             assert_eq!(
                 error.unwrap_err().to_string(),

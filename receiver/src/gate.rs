@@ -8,12 +8,16 @@ use std::path::Path;
 
 use install::state::State;
 use thiserror::Error;
+use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::inventory::{Found, Transport, wwn};
 
+pub use reinstall::Reinstall;
+use reinstall::name_of;
 pub use selector::{Selector, SelectorError};
 
+pub mod reinstall;
 mod selector;
 
 const GIB: u64 = 1 << 30;
@@ -101,6 +105,23 @@ impl Candidate {
 
     /// May what is on this disk go? The one place where that is decided.
     fn is_confirmed(&self, wish: &Wish) -> bool {
+        match self.installation() {
+            Some(root) => wish.reinstall.allows(root, self.is_wiped(wish)),
+            None => self.is_wiped(wish),
+        }
+    }
+
+    /// The root partition of a system that we have installed here.
+    #[must_use]
+    pub const fn installation(&self) -> Option<Uuid> {
+        match &self.contents {
+            Contents::Holds(State::Installed { root, .. }) => Some(root.guid),
+            Contents::Holds(_) | Contents::Unreadable(_) => None,
+        }
+    }
+
+    /// Was the word for its contents given?
+    fn is_wiped(&self, wish: &Wish) -> bool {
         let Some(wipe) = wish.wipe.as_deref() else {
             return false;
         };
@@ -167,6 +188,8 @@ pub struct Wish {
     pub disk: Option<Selector>,
     /// Confirmation that what is on it may go: see [`Candidate::confirmation`].
     pub wipe: Option<String>,
+    /// Whether a system of ours may go.
+    pub reinstall: Reinstall,
 }
 
 /// The disks that were seen, for an error that tells all: each on a line of its own.
@@ -249,6 +272,20 @@ pub enum GateError {
         /// Which.
         candidate: Box<Candidate>,
     },
+    /// It holds a system that we have installed, and nobody said that this one may go.
+    #[error(
+        "choosing disk {candidate}; reinstall={} would replace it{}",
+        name_of(*root),
+        if *is_wipe_given { ", wipe= alone does not" } else { "" }
+    )]
+    Installed {
+        /// Which.
+        candidate: Box<Candidate>,
+        /// Its root partition.
+        root: Uuid,
+        /// Was there a word that would do for other contents?
+        is_wipe_given: bool,
+    },
     /// It holds data and nobody confirmed that they may go.
     #[error(
         "choosing disk {candidate}: {}; wipe={} would confirm{}",
@@ -330,10 +367,23 @@ fn meant<'a>(
     if candidate.contents.is_free() || candidate.is_confirmed(wish) {
         return Ok(candidate);
     }
-    Err(GateError::NotBlank {
-        candidate: boxed(),
-        given: wish.wipe.clone(),
-    })
+    Err(not_confirmed(candidate, wish))
+}
+
+fn not_confirmed(candidate: &Candidate, wish: &Wish) -> GateError {
+    let given = wish.wipe.clone();
+    let boxed = Box::new(candidate.clone());
+    match candidate.installation() {
+        Some(root) if wish.reinstall != Reinstall::ByHand => GateError::Installed {
+            candidate: boxed,
+            root,
+            is_wipe_given: given.is_some(),
+        },
+        _ => GateError::NotBlank {
+            candidate: boxed,
+            given,
+        },
+    }
 }
 
 /// Nothing is named: exactly one fixed, writable disk that is blank, or that a `wipe` names by the end of its serial number.
@@ -349,6 +399,14 @@ fn only_free<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candida
             candidate.contents.is_free() || candidate.is_readable() && candidate.is_confirmed(wish)
         })
         .collect();
+    // A machine that we have installed is not given a second system because there is a second disk.
+    let mut fixed_ones = fixed.iter();
+    let held = fixed_ones.find(|disk| disk.installation().is_some() && !disk.is_confirmed(wish));
+    if let Some(candidate) = held
+        && wish.reinstall != Reinstall::ByHand
+    {
+        return Err(not_confirmed(candidate, wish));
+    }
     if let [candidate] = *free.as_slice() {
         return Ok(candidate);
     }
@@ -356,10 +414,7 @@ fn only_free<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candida
     match (fixed.as_slice(), free.len()) {
         _ if candidates.is_empty() => Err(GateError::NoDisk),
         // One disk and it is not free: say at once which word would confirm it.
-        ([candidate], 0) if candidate.is_readable() => Err(GateError::NotBlank {
-            candidate: Box::new(Candidate::clone(candidate)),
-            given: wish.wipe.clone(),
-        }),
+        ([candidate], 0) if candidate.is_readable() => Err(not_confirmed(candidate, wish)),
         (_, 0) => Err(GateError::NoneFree { seen }),
         (_, count) => Err(GateError::Ambiguous { count, seen }),
     }

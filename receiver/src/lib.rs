@@ -18,6 +18,7 @@ mod legacy;
 mod lobby;
 mod paired;
 mod parting;
+pub mod person;
 pub mod picture;
 pub mod policy;
 pub mod refusals;

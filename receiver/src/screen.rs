@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use install::event::{Event, Observer};
 use wire::stage::Stage;
 
+use crate::person::Person;
+
 /// Progress of the stream is shown this often at most: a serial console is slow, and its lines are evidence.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -20,6 +22,11 @@ pub trait Screen: Sync {
 
     /// Shows that we go on with less.
     fn warning(&self, text: &str);
+
+    /// The person in front of it, where there may be one to type an answer.
+    fn person(&self) -> Option<&Person> {
+        None
+    }
 }
 
 /// An error and its causes, joined with `: `.

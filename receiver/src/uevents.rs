@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
+use crate::person::Person;
+
 /// The kernel's own multicast group; udev repeats the events in group 2.
 const KERNEL_GROUP: u32 = 1;
 
@@ -57,11 +59,16 @@ impl Announcements {
     /// # Errors
     /// The socket failed.
     pub fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.wait_or(limit, None)
+    }
+
+    /// The same, for no longer than a person says nothing.
+    fn wait_or(&self, limit: Option<Duration>, person: Option<&Person>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        match poll(
-            &mut [PollFd::new(&self.socket, PollFlags::IN)],
-            limit.as_ref(),
-        ) {
+        let bell = person.map(|person| PollFd::from_borrowed_fd(person.bell(), PollFlags::IN));
+        let socket = PollFd::new(&self.socket, PollFlags::IN);
+        let mut fds: Vec<_> = std::iter::once(socket).chain(bell).collect();
+        match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -116,16 +123,28 @@ impl Uevents {
     /// # Errors
     /// The socket failed.
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        self.wait_or(limit, None)
+    }
+
+    /// The same, but true as well when a person has said something.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn wait_or(
+        &mut self,
+        limit: Option<Duration>,
+        person: Option<&Person>,
+    ) -> io::Result<bool> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         loop {
-            if self.drain()? {
+            if self.drain()? || person.is_some_and(Person::hush) {
                 return Ok(true);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            self.all.wait(left)?;
+            self.all.wait_or(left, person)?;
         }
     }
 

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use wire::stage::Stage;
 
 use crate::disks::Disks;
-use crate::gate::{self, Candidate, Selector, Wish};
+use crate::gate::reinstall::name_of;
+use crate::gate::{self, Candidate, GateError, Reinstall, Selector};
+use crate::person::Person;
 use crate::screen::{Screen, chain};
-use crate::session::{Options, SessionError};
+use crate::session::{Options, SessionError, disk_facts};
 use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
@@ -22,6 +24,8 @@ pub(crate) struct Watch<'a> {
     options: &'a Options,
     /// None where one disk is named by the caller: it is there or it is not.
     uevents: Option<Uevents>,
+    /// The installation that a person at the machine has given up.
+    agreed: Option<String>,
 }
 
 impl<'a> Watch<'a> {
@@ -30,21 +34,25 @@ impl<'a> Watch<'a> {
             Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
             Disks::One(_) => None,
         };
-        Ok(Self { options, uevents })
+        Ok(Self {
+            options,
+            uevents,
+            agreed: None,
+        })
     }
 
     /// The disk that may be taken as things stand.
     pub(crate) fn choose(&self) -> Result<Candidate, SessionError> {
         let candidates = self.options.disks.look()?;
-        let wish = match (&self.options.disks, candidates.as_slice()) {
-            // Whoever names the only disk that is looked at means that one.
-            (Disks::One(_), [only]) => &Wish {
-                disk: Some(Selector::of_path(&only.disk.path)),
-                ..self.options.wish.clone()
-            },
-            _ => &self.options.wish,
-        };
-        Ok(gate::choose(&candidates, wish)?.clone())
+        let mut wish = self.options.wish.clone();
+        // Whoever names the only disk that is looked at means that one.
+        if let (Disks::One(_), [only]) = (&self.options.disks, candidates.as_slice()) {
+            wish.disk = Some(Selector::of_path(&only.disk.path));
+        }
+        if let Some(name) = &self.agreed {
+            wish.reinstall = Reinstall::Only(name.clone());
+        }
+        Ok(gate::choose(&candidates, &wish)?.clone())
     }
 
     /// Returns a disk that may be taken as things stand. Without one nobody is invited: the screen says why, once for each
@@ -52,7 +60,9 @@ impl<'a> Watch<'a> {
     pub(crate) fn wait_for_one(&mut self, screen: &dyn Screen) -> Result<Candidate, SessionError> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
+        let person = screen.person();
         loop {
+            self.agreed = person.and_then(Person::agreed);
             let error = match self.choose() {
                 Err(SessionError::Gate(error)) => error,
                 other => return other,
@@ -65,10 +75,12 @@ impl<'a> Watch<'a> {
                 continue;
             }
             if shown.as_ref() != Some(&error) {
-                screen.stage(Stage::Failed, &chain(&error));
+                show(&error, screen);
                 shown = Some(error);
             }
-            uevents.wait(None).map_err(SessionError::Uevents)?;
+            uevents
+                .wait_or(None, person)
+                .map_err(SessionError::Uevents)?;
         }
     }
 
@@ -86,5 +98,23 @@ impl<'a> Watch<'a> {
                 .map_err(SessionError::Uevents)?;
         }
         self.choose()
+    }
+}
+
+/// Why nobody is invited; and what a person can do about a disk that we have installed.
+fn show(error: &GateError, screen: &dyn Screen) {
+    let GateError::Installed { candidate, .. } = error else {
+        screen.stage(Stage::Failed, &chain(error));
+        return;
+    };
+    let name = candidate.installation().map(name_of).unwrap_or_default();
+    let facts = disk_facts(candidate);
+    screen.stage(Stage::Holding, &format!("installation={name} {facts}"));
+    screen.warning(&chain(error));
+    if screen.person().is_some() {
+        screen.hint(&format!(
+            "  This machine is installed, and nothing is changed.\n  Type  boot      and Enter: start its system.\n  \
+             Type  {name}  and Enter: install it again; what is on the disk is lost when a donor comes."
+        ));
     }
 }

@@ -14,7 +14,7 @@ use install::sizes::Sizes;
 use install::trust::{Trust, TrustError};
 use receiver::disks::Disks;
 use receiver::donor::Network;
-use receiver::gate::{SelectorError, Wish};
+use receiver::gate::{Reinstall, Selector, SelectorError, Wish};
 use receiver::screen::Screen;
 use receiver::{Options, Patience, Policy, SessionError};
 use session::PinnedKeys;
@@ -116,14 +116,23 @@ fn wish(disk: &str, wipe: Option<&str>) -> Result<(Disks, Wish), ReceiveError> {
     let path = Path::new(disk);
     if disk.contains('=') && !path.exists() {
         let (disk, wipe) = (Some(disk.parse()?), wipe.map(str::to_owned));
-        return Ok((Disks::Machine, Wish { disk, wipe }));
+        return Ok((Disks::Machine, by_hand(disk, wipe)));
     }
     // The gate knows the path as the kernel has it; a person types it twice.
     let wipe = wipe.map(|word| match fs::canonicalize(path) {
         Ok(path) if word == disk => path.display().to_string(),
         _ => word.to_owned(),
     });
-    Ok((Disks::One(path.to_owned()), Wish { disk: None, wipe }))
+    Ok((Disks::One(path.to_owned()), by_hand(None, wipe)))
+}
+
+/// Somebody types each of these commands: a system that we have installed is like any other contents.
+fn by_hand(disk: Option<Selector>, wipe: Option<String>) -> Wish {
+    Wish {
+        disk,
+        wipe,
+        reinstall: Reinstall::ByHand,
+    }
 }
 
 fn policy(asked: &cli::Policy) -> Result<Policy, ReceiveError> {

@@ -31,11 +31,13 @@ pub enum Stage {
     Leaving,
     /// This deploy failed; the reason chain follows. The target goes back to `Waiting`, or reboots.
     Failed,
+    /// The disk holds a system that we have installed: nobody is invited before a person, or the command line, says so.
+    Holding,
 }
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 13] = [
         Stage::Starting,
         Stage::Network,
         Stage::Waiting,
@@ -48,6 +50,7 @@ impl Stage {
         Stage::Installed,
         Stage::Leaving,
         Stage::Failed,
+        Stage::Holding,
     ];
 
     /// The word on the console.
@@ -66,6 +69,7 @@ impl Stage {
             Stage::Installed => "installed",
             Stage::Leaving => "leaving",
             Stage::Failed => "failed",
+            Stage::Holding => "holding",
         }
     }
 

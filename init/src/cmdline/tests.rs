@@ -1,6 +1,7 @@
 use super::{After, CmdlineError, Policy, Settings, Watchdog, after_if_readable, parse, words};
 use install::sizes::{Sizes, Swap};
 use netstack::{Addressing, Fixed, Port};
+use receiver::gate::Reinstall;
 
 #[test]
 fn other_words_are_the_kernels_business() {
@@ -15,7 +16,7 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -25,6 +26,7 @@ fn every_key_is_read() {
         disk: Some("/dev/vda".parse().unwrap()),
         wipe: Some("AB12CD".to_owned()),
         dry_run: true,
+        reinstall: Reinstall::Only("4f1c2a9e".to_owned()),
         policy: Policy::Legacy,
         donor_key: None,
         after: After::Kexec,

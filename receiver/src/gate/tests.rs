@@ -1,7 +1,8 @@
-use super::{Candidate, Contents, GateError, Wish, choose};
+use super::{Candidate, Contents, GateError, Reinstall, Wish, choose};
 use crate::inventory::{Found, Transport};
-use install::state::State;
+use install::state::{Slot, State};
 use std::path::PathBuf;
+use uuid::Uuid;
 
 const BLANK: Contents = Contents::Holds(State::Blank);
 const INTERRUPTED: Contents = Contents::Holds(State::Interrupted);
@@ -35,6 +36,7 @@ fn wish(disk: &str, wipe: &str) -> Wish {
     Wish {
         disk: given(disk).map(|text| text.parse().unwrap()),
         wipe: given(wipe),
+        ..Wish::default()
     }
 }
 
@@ -350,21 +352,84 @@ fn the_medium_of_a_shim_is_offered_to_nobody() {
     assert_eq!(path(&seen, &wish("STICK1", "STICK1")).unwrap(), "/dev/sda");
 }
 
-#[test]
-fn a_system_of_ours_is_no_free_disk() {
-    let slot = install::state::Slot {
+fn installed(path: &str, serial: &str, root: u128) -> Candidate {
+    let slot = |guid| Slot {
         number: 1,
         first_lba: 2048,
-        sectors: 1 << 20,
-        guid: uuid::Uuid::nil(),
+        sectors: 2048,
+        guid: Uuid::from_u128(guid),
     };
-    let installed = State::Installed {
-        esp: slot,
-        root: slot,
+    let state = State::Installed {
+        esp: slot(1),
+        root: slot(root),
     };
-    let seen = [disk("/dev/vda", "WD-12345678", Contents::Holds(installed))];
+    disk(path, serial, Contents::Holds(state))
+}
+
+const ROOT: u128 = 0x4f1c_2a9e << 96;
+
+#[test]
+fn a_system_of_ours_goes_by_its_name_only() {
+    let seen = [installed("/dev/vda", "SERIAL-A", ROOT)];
+    for (named, wipe) in [
+        ("", ""),
+        ("/dev/vda", ""),
+        ("", "RIAL-A"),
+        ("SERIAL-A", "SERIAL-A"),
+    ] {
+        let mut wish = wish(named, wipe);
+        let error = choose(&seen, &wish).unwrap_err();
+        assert!(matches!(error, GateError::Installed { .. }), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("reinstall=4f1c2a9e would replace it"),
+            "{text}"
+        );
+        assert_eq!(
+            text.contains("wipe= alone does not"),
+            !wipe.is_empty(),
+            "{text}"
+        );
+        wish.reinstall = Reinstall::Only("4f1c2a9e".to_owned());
+        assert_eq!(path(&seen, &wish).unwrap(), "/dev/vda");
+        // The next installation has another name.
+        let next = [installed("/dev/vda", "SERIAL-A", ROOT + (1 << 96))];
+        assert!(matches!(
+            choose(&next, &wish),
+            Err(GateError::Installed { .. })
+        ));
+        wish.reinstall = Reinstall::Always;
+        assert_eq!(choose(&seen, &wish).is_ok(), !wipe.is_empty());
+    }
+}
+
+#[test]
+fn by_hand_it_is_like_any_other_contents() {
+    let seen = [installed("/dev/vda", "SERIAL-A", ROOT)];
+    let by_hand = |wipe| Wish {
+        reinstall: Reinstall::ByHand,
+        ..wish("/dev/vda", wipe)
+    };
     assert!(matches!(
-        path(&seen, &wish("", "")),
+        choose(&seen, &by_hand("")),
         Err(GateError::NotBlank { .. })
     ));
+    assert_eq!(path(&seen, &by_hand("RIAL-A")).unwrap(), "/dev/vda");
+}
+
+#[test]
+fn a_blank_disk_beside_it_is_not_taken_unless_it_is_named() {
+    let seen = [
+        installed("/dev/vda", "SERIAL-A", ROOT),
+        disk("/dev/vdb", "SERIAL-B", BLANK),
+    ];
+    let error = choose(&seen, &wish("", "")).unwrap_err();
+    assert!(matches!(error, GateError::Installed { .. }), "{error}");
+    assert_eq!(path(&seen, &wish("SERIAL-B", "")).unwrap(), "/dev/vdb");
+    // Another disk's word does not make it the one.
+    assert!(choose(&seen, &wish("", "RIAL-B")).is_err());
+    // A stick with a system of ours says nothing about this machine.
+    let mut stick = seen.clone();
+    stick[0].disk.is_removable = true;
+    assert_eq!(path(&stick, &wish("", "")).unwrap(), "/dev/vdb");
 }

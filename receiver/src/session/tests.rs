@@ -103,6 +103,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
         wish: Wish {
             disk: None,
             wipe: wipe.map(str::to_owned),
+            ..Wish::default()
         },
         deploy: install::options::Options {
             memory_bytes: 64 << 20,

@@ -29,7 +29,7 @@ CHUNK = 65536
 MANIFEST, ACCEPT, REJECT, DATA, PROGRESS, LOG, FAILED, INSTALLED, BOOT, CONSENT, GIVE_UP = range(5, 16)
 BLANK, ASKS = 1, 2
 STAGES = (
-    "starting network waiting accepted planned formatting receiving finishing committing installed leaving failed"
+    "starting network waiting accepted planned formatting receiving finishing committing installed leaving failed holding"
 ).split()
 
 

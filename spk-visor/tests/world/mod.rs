@@ -50,6 +50,7 @@ impl World {
             wish: Wish {
                 disk: None,
                 wipe: None,
+                ..Wish::default()
             },
             deploy: install::options::Options {
                 memory_bytes: 64 << 20,
