@@ -35,6 +35,7 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
         .map(|name| format!(" option={name}"))
         .unwrap_or_default();
     let taken_over = installed.watchdogs().to_vec();
+    let is_wanted = |driver: &str| taken_over.contains(&driver);
     match after {
         After::Reboot => {}
         After::PowerOff => {
@@ -43,9 +44,7 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
         }
         After::Kexec => match kexec::load(deployed) {
             Ok(()) => {
-                let armed = watchdog.and_then(|seconds| {
-                    arm(seconds, |driver| taken_over.contains(&driver), screen)
-                });
+                let armed = watchdog.and_then(|seconds| arm(seconds, is_wanted, screen));
                 let armed = armed.unwrap_or_default();
                 screen.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
                 sync();
@@ -56,7 +55,7 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
             Err(error) => screen.warning(&format!("kexec: {}; rebooting instead", chain(&error))),
         },
     }
-    let armed = watchdog.and_then(|_| arm(watchdog::REBOOT_SECONDS, |_| true, screen));
+    let armed = watchdog.and_then(|_| arm(watchdog::REBOOT_SECONDS, is_wanted, screen));
     let armed = armed.unwrap_or_default();
     screen.stage(Stage::Leaving, &format!("how=reboot{option}{armed}"));
     reboot_now();

@@ -1,8 +1,8 @@
 //! The hardware watchdog on the way out: a reset for a machine that does not get through (`boot.md` 6).
 //!
-//! It is started at the last moment and left running. A reset stops it, whoever caused that; after kexec the installed system's
-//! driver takes it over, and it is only started for a system that has the driver. Watchdogs that are programs of this kernel, or
-//! whose timer outlives a reset, are none for this purpose.
+//! It is started at the last moment and left running, and only for an installed system that has its driver: that stops it or takes
+//! it over. After a reboot the reset has stopped it before, on most machines; QEMU's iTCO goes on counting. Watchdogs that are programs
+//! of this kernel end with it and are none for this purpose.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -3,8 +3,8 @@
 
 use crate::directory::{Directory, DirectoryError};
 
-/// Drivers of the timers in chipsets, as their modules are called. All of them stop the timer or go on feeding it as soon as
-/// they are loaded (`drivers/watchdog/`: `esb_initdevice()` stops it, the others set `WDOG_HW_RUNNING`).
+/// Drivers of the timers in chipsets, as their modules are called. The first and the third stop the timer as soon as they are loaded,
+/// the others go on feeding it (`drivers/watchdog/`: `esb_initdevice()`, `sp5100_tco_timer_init()`; `WDOG_HW_RUNNING`).
 pub const DRIVERS: [&str; 4] = ["i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt"];
 
 /// Lists of the modules of a kernel: `modules.dep` of a large one has half a megabyte.

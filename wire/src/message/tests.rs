@@ -366,7 +366,7 @@ fn numbers_without_a_meaning_are_refused() {
         (Kind::Consent, b"\x02".to_vec(), "answer"),
         (Kind::Reject, b"\x01\x01x".to_vec(), "code"),
         (Kind::Data, b"\0\0\0\0\0\0\x02x".to_vec(), "flags"),
-        (Kind::Progress, [&[12_u8][..], &[0; 22]].concat(), "stage"),
+        (Kind::Progress, [&[13_u8][..], &[0; 22]].concat(), "stage"),
         (Kind::Log, b"\x00x".to_vec(), "level"),
         (Kind::Log, b"\x04x".to_vec(), "level"),
         (Kind::Boot, b"\x04".to_vec(), "order"),
