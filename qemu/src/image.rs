@@ -138,6 +138,19 @@ impl Image {
         Ok(sizes.collect())
     }
 
+    /// The primary table, with the identities in it: no two deploys make the same.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn table(&self) -> Result<Vec<u8>> {
+        gpt::read(&self.path, self.sector_bytes, Copy::Primary)?;
+        let file = File::open(&self.path).doing("opening", self.path.display())?;
+        let mut table = vec![0; 128 * 128];
+        file.read_exact_at(&mut table, 2 * u64::from(self.sector_bytes))
+            .doing("reading", self.path.display())?;
+        Ok(table)
+    }
+
     /// The bytes of the kernel on the ESP.
     ///
     /// # Errors

@@ -125,6 +125,33 @@ pub static ALL: &[Scenario] = &[
         Needs::Demo,
         comeback::boot_order,
     ),
+    Scenario {
+        is_slow: true,
+        ..scenario(
+            "ten-deploys",
+            "ten deploys in a row onto one machine leave one boot option",
+            Needs::Demo,
+            comeback::ten_deploys,
+        )
+    },
+    scenario(
+        "medium-first",
+        "firmware that insists on the CD: booted from the disk once, then nothing is installed until a person says so",
+        Needs::Demo,
+        comeback::medium_first,
+    ),
+    scenario(
+        "watchdog",
+        "a kernel that hangs after kexec is reset and started by the firmware; a good one takes the watchdog over",
+        Needs::Demo,
+        comeback::watchdog,
+    ),
+    scenario(
+        "reinstalled-once",
+        "the word for one installation does not replace the next; a person boots what there is",
+        Needs::Demo,
+        comeback::reinstalled_once,
+    ),
     scenario(
         "bios-reboot",
         "BIOS, by reboot",

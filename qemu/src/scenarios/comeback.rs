@@ -2,16 +2,22 @@
 //! unless somebody says so.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use wire::stage::Stage;
 
-use crate::error::{HarnessError, Result};
-use crate::lab::{BOOT, DISK_MIB, Lab, STEP, await_shown};
+use crate::donor::Order;
+use crate::error::{Doing, HarnessError, Result};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine, Prefers};
 use crate::running::Running;
 use crate::variables::Variables;
 
-use super::{DEMO_LOGIN, LOGIN};
+use super::fillers::with_files;
+use super::{DEMO_LOGIN, LOGIN, another_machine, image};
+
+/// In the path that our boot options start, as firmware keeps it: two bytes for each character.
+const OURS: &str = "smechvisor\\grubx64.efi";
 
 /// A blank disk and a CD with the shim, under UEFI.
 fn machine(lab: &mut Lab, prefers: Prefers, more: &str) -> Result<Machine> {
@@ -35,6 +41,263 @@ pub(super) fn boot_order(lab: &mut Lab) -> Result<()> {
     // BootNext counts once; from here on the order does.
     target.reset()?;
     must_start(&mut target, &option)
+}
+
+/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes back with the same command line.
+pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
+    let machine = machine(lab, Prefers::Medium, "smv.after=reboot smv.wipe=V-disk")?;
+    let mut target = lab.start(&machine)?;
+    lab.deploy_demo(&mut target)?;
+    let option = left_with_option(&mut target)?;
+    must_start(&mut target, &option)?;
+    let table = image(&machine).table()?;
+    target.reset()?;
+    let name = must_hold(&mut target)?;
+    // Neither a word for nothing nor the time that passes changes anything.
+    target.console.send("00000000")?;
+    target.console.send("boot")?;
+    let again = left_with_option(&mut target)?;
+    must_start(&mut target, &again)?;
+    if again != option || image(&machine).table()? != table {
+        return Err(HarnessError::unexpected(
+            "the machine that held",
+            "the same installation",
+            again,
+        ));
+    }
+    target.reset()?;
+    must_hold(&mut target)?;
+    target.console.send(&name)?;
+    redeploy(lab, &mut target, &["--after", "poweroff"])?;
+    target.await_power_off(STEP)?;
+    let variables = Variables::read(&machine.file("vars.fd"))?;
+    must_have_one_option(&variables)?;
+    if image(&machine).table()? == table {
+        return Err(HarnessError::unexpected(
+            "the disk",
+            "a new installation",
+            "the old one",
+        ));
+    }
+    image(&machine).must_be_complete()
+}
+
+/// A command line that is served for ever, on a machine whose firmware cannot be told anything.
+pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
+    let fixed = "smv.after=poweroff smv.wipe=V-disk";
+    let machine = another_machine(lab, "disk", DISK_MIB, fixed)?;
+    let mut target = lab.start(&machine)?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    let mut target = lab.start(&machine)?;
+    let name = must_hold(&mut target)?;
+    target.console.send("boot")?;
+    target.console.await_stage(Stage::Leaving, STEP)?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    drop(target);
+    let table = image(&machine).table()?;
+    let medium = lab.kernel(&format!("{fixed} smv.reinstall={name}"));
+    let machine = Machine { medium, ..machine };
+    let mut target = lab.start(&machine)?;
+    redeploy(lab, &mut target, &[])?;
+    target.await_power_off(STEP)?;
+    if image(&machine).table()? == table {
+        return Err(HarnessError::unexpected(
+            "the disk",
+            "a new installation",
+            "the old one",
+        ));
+    }
+    let mut target = lab.start(&machine)?;
+    let other = must_hold(&mut target)?;
+    if other == name {
+        return Err(HarnessError::unexpected(
+            "the new installation",
+            "a name of its own",
+            other,
+        ));
+    }
+    image(&machine).must_be_complete()
+}
+
+/// A machine that is installed at each start, as somebody wants it.
+pub(super) fn ten_deploys(lab: &mut Lab) -> Result<()> {
+    let more = "smv.after=poweroff smv.reinstall=always smv.wipe=V-disk";
+    let machine = machine(lab, Prefers::Medium, more)?;
+    let mut before = None;
+    for _ in 0..10 {
+        let mut target = lab.start(&machine)?;
+        let shown = await_shown(&mut target)?;
+        if before.is_none() {
+            before = Some(target.variables()?);
+        }
+        let order = Order::new(&shown, &lab.artifacts.demo).and(&["--yes"]);
+        let mut donor = lab.donor(&order)?;
+        target.console.await_stage(Stage::Installed, DEPLOY)?;
+        donor.must_succeed(STEP)?;
+        target.await_power_off(STEP)?;
+    }
+    let after = Variables::read(&machine.file("vars.fd"))?;
+    let option = must_have_one_option(&after)?;
+    if let Some(before) = before {
+        must_have_in_front(&before, &after, &option)?;
+    }
+    image(&machine).must_be_complete()
+}
+
+/// A kernel that never appears after kexec: the watchdog resets the machine, and the firmware starts the same disk. One that
+/// appears takes the watchdog over.
+pub(super) fn watchdog(lab: &mut Lab) -> Result<()> {
+    let hanging = packages(lab, "hanging", hangs_after_kexec)?;
+    let machine = machine(lab, Prefers::Disks, "smv.after=kexec smv.watchdog=10")?;
+    let machine = Machine {
+        has_watchdog: true,
+        ..machine
+    };
+    let mut target = lab.start(&machine)?;
+    lab.deploy(&mut target, &hanging)?;
+    let option = left_with_watchdog(&mut target, "seconds=10")?;
+    must_start(&mut target, &option)?;
+    drop(target);
+
+    let healthy = packages(lab, "healthy", |kernel| kernel)?;
+    let machine = another_machine(lab, "second", DISK_MIB, "smv.after=kexec")?;
+    let machine = Machine {
+        has_watchdog: true,
+        ..machine
+    };
+    let mut target = lab.start(&machine)?;
+    lab.deploy(&mut target, &healthy)?;
+    left_with_watchdog(&mut target, "seconds=180")?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    target.console.send("root")?;
+    target.console.await_text("# ", STEP)?;
+    let (state, _) = target
+        .console
+        .shell("cat /sys/class/watchdog/watchdog0/state", STEP)?;
+    if state != "inactive" {
+        return Err(HarnessError::unexpected(
+            "the watchdog after a good kexec",
+            "inactive",
+            state,
+        ));
+    }
+    Ok(())
+}
+
+/// The demo with another kernel, newer by its name, whose list of modules says that it has the watchdog's driver.
+fn packages(
+    lab: &Lab,
+    name: &str,
+    change: impl Fn(Vec<u8>) -> Vec<u8>,
+) -> Result<std::path::PathBuf> {
+    let kernel = std::fs::read(&lab.artifacts.kernel).doing("reading", "the kernel")?;
+    let kernel = change(kernel);
+    let make = |to: &Path| {
+        let modules = to.join("lib/modules/99-test");
+        std::fs::create_dir_all(to.join("boot"))?;
+        std::fs::create_dir_all(&modules)?;
+        std::fs::write(to.join("boot/vmlinuz-99-test"), &kernel)?;
+        std::fs::write(
+            modules.join("modules.builtin"),
+            "kernel/drivers/watchdog/i6300esb.ko\n",
+        )
+    };
+    with_files(&lab.artifacts.demo, Path::new(name), &["boot", "lib"], make)
+}
+
+/// A kernel that never gets beyond its first instructions when kexec has started it, and is as it was for everybody else
+/// (`Documentation/arch/x86/boot.rst`): its 64-bit entry, 0x200 behind the real-mode part, asks in the unused bytes before it which loader it was,
+/// and jumps in a circle when that was kexec.
+fn hangs_after_kexec(mut kernel: Vec<u8>) -> Vec<u8> {
+    const CLD_CLI: [u8; 2] = [0xFC, 0xFA];
+    const JUMP_BACK: [u8; 2] = [0xEB, 0xEE];
+    // cmp byte [rsi + type_of_loader], kexec's; je self; what the jump has replaced; jmp behind it.
+    const QUESTION: [u8; 13] = [
+        0x80, 0xBE, 0x10, 0x02, 0, 0, 0xD0, 0x74, 0xFE, 0xFC, 0xFA, 0xEB, 5,
+    ];
+    let setup_sectors = kernel.get(0x1F1).copied().unwrap_or(0);
+    let entry = (usize::from(setup_sectors) + 1) * 512 + 0x200;
+    if let Some(code) = kernel.get_mut(entry - 0x10..entry + 2)
+        && code.ends_with(&CLD_CLI)
+        && code.starts_with(&[0; 16])
+    {
+        for (at, bytes) in [(0, QUESTION.as_slice()), (0x10, &JUMP_BACK)] {
+            if let Some(place) = code.get_mut(at..at + bytes.len()) {
+                place.copy_from_slice(bytes);
+            }
+        }
+    }
+    kernel
+}
+
+fn left_with_watchdog(target: &mut Running, seconds: &str) -> Result<String> {
+    let facts = target.console.await_stage(Stage::Leaving, STEP)?;
+    let option = facts
+        .split_whitespace()
+        .find_map(|fact| fact.strip_prefix("option="));
+    let option = option.unwrap_or_default().to_owned();
+    for fact in ["how=kexec", "watchdog=i6300esb", seconds] {
+        if !facts.split_whitespace().any(|found| found == fact) {
+            return Err(HarnessError::unexpected(
+                "the way the target leaves",
+                fact,
+                facts,
+            ));
+        }
+    }
+    Ok(option)
+}
+
+/// Nobody is invited, and the screen names the installation.
+fn must_hold(target: &mut Running) -> Result<String> {
+    let (stage, facts) = target
+        .console
+        .await_stage_of(&[Stage::Holding, Stage::Waiting], BOOT)?;
+    let name = facts
+        .split_whitespace()
+        .find_map(|fact| fact.strip_prefix("installation="));
+    match (stage, name) {
+        (Stage::Holding, Some(name)) => Ok(name.to_owned()),
+        _ => {
+            let found = format!("{stage}: {facts}");
+            Err(HarnessError::unexpected(
+                "an installed machine",
+                "holding",
+                found,
+            ))
+        }
+    }
+}
+
+/// A deploy of the demo onto a disk that is not blank.
+fn redeploy(lab: &mut Lab, target: &mut Running, more: &[&str]) -> Result<()> {
+    let shown = await_shown(target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo)
+        .and(&["--yes"])
+        .and(more);
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)
+}
+
+/// The one boot option that starts our program.
+fn must_have_one_option(variables: &Variables) -> Result<String> {
+    let path: Vec<u8> = OURS.bytes().flat_map(|byte| [byte, 0]).collect();
+    let starts_ours = |option: &[u8]| option.windows(path.len()).any(|part| part == path);
+    let ours: Vec<&str> = variables
+        .options()
+        .filter(|(_, option)| starts_ours(option))
+        .map(|(name, _)| name)
+        .collect();
+    match ours.as_slice() {
+        [name] => Ok((*name).to_owned()),
+        _ => Err(HarnessError::unexpected(
+            "our boot options",
+            "one",
+            format!("{ours:?}"),
+        )),
+    }
 }
 
 /// The boot option that the target says it has made.

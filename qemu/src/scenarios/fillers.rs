@@ -31,21 +31,30 @@ fn with_one_more(
     to: &Path,
     fill: impl FnOnce(File) -> std::io::Result<()>,
 ) -> Result<PathBuf> {
+    with_files(from, to, &["zz-filler"], |to| {
+        File::create(to.join("zz-filler")).and_then(fill)
+    })
+}
+
+/// The packages of `from` and one more, last by name, with these files or directories that `make` puts into its directory.
+pub(super) fn with_files(
+    from: &Path,
+    to: &Path,
+    names: &[&str],
+    make: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<PathBuf> {
     std::fs::create_dir_all(to).doing("making", to.display())?;
     for (name, data) in stranger::packages(from)? {
         let path = to.join(name);
         std::fs::write(&path, data).doing("writing", path.display())?;
     }
-    let filler = to.join("zz-filler");
-    File::create(&filler)
-        .and_then(fill)
-        .doing("writing", filler.display())?;
+    make(to).doing("filling", to.display())?;
     let package = to.join("zz-filler.tar.xz");
     run(Command::new("tar")
-        .args(["-C"])
+        .args(["--owner=0", "--group=0", "-C"])
         .arg(to)
         .args(["-I", "xz -0 -T2", "--remove-files", "-cf"])
         .arg(&package)
-        .arg("zz-filler"))?;
+        .args(names))?;
     to.canonicalize().doing("resolving", to.display())
 }
