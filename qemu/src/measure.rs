@@ -11,7 +11,7 @@ use crate::artifacts::Artifacts;
 use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::machine::{Firmware, Machine, Medium};
+use crate::machine::{Firmware, Machine, Medium, Prefers};
 use crate::network::Dhcp;
 use crate::policy::Policy;
 use crate::process::run;
@@ -131,7 +131,11 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
     lab.policy = Policy::Legacy;
     let medium = (way.medium)(&mut lab)?;
     let disk = lab.disk("disk", DISK_MIB)?;
-    let machine = lab.machine(way.firmware, vec![disk], medium)?;
+    // SeaBIOS tries only the first of several hard disks, and a stick is one.
+    let machine = Machine {
+        prefers: Prefers::Medium,
+        ..lab.machine(way.firmware, vec![disk], medium)?
+    };
     let began = Instant::now();
     let target = lab.start(&machine)?;
     hear_beacon(BOOT)?;
