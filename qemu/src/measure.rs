@@ -8,10 +8,11 @@ use wire::stage::Stage;
 
 use crate::accel::Accel;
 use crate::artifacts::Artifacts;
+use crate::boot_server::BootServer;
 use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::machine::{Firmware, Machine, Medium, Prefers};
+use crate::machine::{Firmware, Machine, Medium, NetBoot, Prefers};
 use crate::network::Dhcp;
 use crate::policy::Policy;
 use crate::process::run;
@@ -23,8 +24,15 @@ use crate::stranger::hear_beacon;
 struct Way {
     name: &'static str,
     firmware: Firmware,
-    dhcp: Dhcp,
-    medium: fn(&mut Lab) -> Result<Medium>,
+    from: From,
+}
+
+/// What a machine boots from.
+enum From {
+    /// Something that it has.
+    Own(fn(&mut Lab) -> Result<Medium>),
+    /// What `serve-boot` gives it. Needs root.
+    Served(NetBoot),
 }
 
 const fn way(
@@ -35,8 +43,15 @@ const fn way(
     Way {
         name,
         firmware,
-        dhcp: Dhcp::On,
-        medium,
+        from: From::Own(medium),
+    }
+}
+
+const fn served(name: &'static str, firmware: Firmware, how: NetBoot) -> Way {
+    Way {
+        name,
+        firmware,
+        from: From::Served(how),
     }
 }
 
@@ -49,6 +64,9 @@ static WAYS: &[Way] = &[
     way("stick-bios", Firmware::Bios, stick),
     way("stick-uefi", Firmware::Uefi, stick),
     way("uki", Firmware::Uefi, uki),
+    served("pxe-bios", Firmware::Bios, NetBoot::Pxe),
+    served("pxe-uefi", Firmware::Uefi, NetBoot::Pxe),
+    served("http-uefi", Firmware::Uefi, NetBoot::Http),
 ];
 
 fn kernel(lab: &mut Lab) -> Result<Medium> {
@@ -126,10 +144,22 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
         .iter()
         .find(|way| way.name == name)
         .ok_or_else(|| HarnessError::unexpected("the measurement", "a way to boot", what))?;
-    let mut lab = Lab::set_up(artifacts, accel, way.dhcp)?;
+    let dhcp = match way.from {
+        From::Own(_) => Dhcp::On,
+        From::Served(_) => Dhcp::Later,
+    };
+    let mut lab = Lab::set_up(artifacts, accel, dhcp)?;
     // Its beacon is the plain one, which a socket of the host reads without knowing anything.
     lab.policy = Policy::Legacy;
-    let medium = (way.medium)(&mut lab)?;
+    let (medium, server) = match way.from {
+        From::Own(medium) => (medium(&mut lab)?, None),
+        From::Served(how) => {
+            let tree = lab.boot_tree("", &["--timeout", "0"])?;
+            let mut server = lab.boot_server(&tree, &[])?;
+            server.await_serving()?;
+            (Medium::Network(how), Some(server))
+        }
+    };
     let disk = lab.disk("disk", DISK_MIB)?;
     // SeaBIOS tries only the first of several hard disks, and a stick is one.
     let machine = Machine {
@@ -141,6 +171,7 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
     hear_beacon(BOOT)?;
     let took = began.elapsed();
     drop(target);
+    server.map_or(Ok(()), BootServer::end)?;
     println!("way={name} seconds={:.2}", took.as_secs_f64());
     Ok(())
 }
