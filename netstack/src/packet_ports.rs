@@ -6,10 +6,10 @@ use std::net::Ipv6Addr;
 use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
 use smoltcp::time::{Duration, Instant};
@@ -20,11 +20,6 @@ use crate::config::Config;
 use crate::device::PacketDevice;
 use crate::ndp;
 use crate::ports::{PortChange, Ports, Wait};
-
-/// What an event of the epoll set is about.
-const LINKS: u64 = 0;
-const WAKE: u64 = 1;
-const FRAMES: u64 = 2;
 
 /// Putting a processor to sleep and waking it takes a good part of this, and the sender's time too: where the last frames came
 /// sooner, the next are watched for so long before we sleep. A stream whose sender is slower than that lets us sleep at once.
@@ -37,7 +32,8 @@ pub struct PacketPorts {
     may_watch: bool,
     /// The last wait ended within [`WATCHFUL`].
     is_brisk: AtomicBool,
-    epoll: OwnedFd,
+    /// Another handle of the monitor's socket.
+    link_changes: OwnedFd,
     woken: OwnedFd,
     queue: Queue,
     vlan: Option<u16>,
@@ -65,17 +61,14 @@ struct Known {
     /// It has a packet socket, or was refused one.
     is_open: bool,
     /// Another handle of that socket.
-    socket: Option<OwnedFd>,
+    socket: Option<Arc<OwnedFd>>,
 }
 
 impl PacketPorts {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let links = LinkMonitor::open()?;
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let link_changes = links.as_fd().try_clone_to_owned()?;
         let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let watched = epoll::EventFlags::IN;
-        epoll::add(&epoll, &links, epoll::EventData::new_u64(LINKS), watched)?;
-        epoll::add(&epoll, &woken, epoll::EventData::new_u64(WAKE), watched)?;
         let watch = Mutex::new(Watch {
             links,
             is_due: true,
@@ -85,7 +78,7 @@ impl PacketPorts {
         Ok(Self {
             may_watch: processors > 1,
             is_brisk: AtomicBool::new(false),
-            epoll,
+            link_changes,
             woken,
             queue: config.queue(),
             vlan: config.vlan,
@@ -159,7 +152,7 @@ impl PacketPorts {
         known.is_open = true;
         Some(match self.open_device(&link) {
             Ok((device, socket)) => {
-                known.socket = Some(socket);
+                known.socket = Some(Arc::new(socket));
                 PortChange::Appeared {
                     index: link.index,
                     name: link.name,
@@ -180,13 +173,6 @@ impl PacketPorts {
             socket.outgoing.join(link.index, membership)?;
         }
         let handle = socket.as_fd().try_clone_to_owned()?;
-        // It leaves the set when both handles are closed: `Known` goes with the interface, and its device right after.
-        epoll::add(
-            &self.epoll,
-            &handle,
-            epoll::EventData::new_u64(FRAMES),
-            epoll::EventFlags::IN,
-        )?;
         let mtu = self
             .mtu
             .map_or(link.mtu, |mtu| link.mtu.min(u32::from(mtu)));
@@ -206,19 +192,6 @@ impl PacketPorts {
         groups.map(Membership::Group).chain(everything)
     }
 
-    /// How many events there are, at the latest after `at_most`.
-    fn look(&self, events: &mut [epoll::Event], at_most: Option<Duration>) -> usize {
-        let at_most = at_most.map(|wait| {
-            let micros = i64::try_from(wait.total_micros()).unwrap_or(i64::MAX);
-            Timespec {
-                tv_sec: micros / 1_000_000,
-                tv_nsec: (micros % 1_000_000).saturating_mul(1000),
-            }
-        });
-        // A signal ends the wait early, which is allowed; no other error is possible with a set that exists.
-        epoll::wait(&self.epoll, events, at_most.as_ref()).unwrap_or(0)
-    }
-
     /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
     /// took it. The port's link says all there is to say about it.
     fn take_errors(&self) {
@@ -233,6 +206,19 @@ impl PacketPorts {
     }
 }
 
+/// How many have something to tell, at the latest after `at_most`.
+fn look(watched: &mut [PollFd<'_>], at_most: Option<Duration>) -> usize {
+    let at_most = at_most.map(|wait| {
+        let micros = i64::try_from(wait.total_micros()).unwrap_or(i64::MAX);
+        Timespec {
+            tv_sec: micros / 1_000_000,
+            tv_nsec: (micros % 1_000_000).saturating_mul(1000),
+        }
+    });
+    // A signal ends the wait early, which is allowed; no other error is possible with sockets that are open.
+    poll(watched, at_most.as_ref()).unwrap_or(0)
+}
+
 impl Wait for PacketPorts {
     fn now(&self) -> Instant {
         let now = clock_gettime(ClockId::Monotonic);
@@ -245,15 +231,21 @@ impl Wait for PacketPorts {
 
     fn wait(&self, until: Option<Instant>) {
         let began = self.now();
-        let mut events = [epoll::Event {
-            flags: epoll::EventFlags::empty(),
-            data: epoll::EventData::new_u64(FRAMES),
-        }; 8];
+        // Not epoll: what is registered there is told of each frame, asleep or not, and the sender pays for it.
+        let sockets: Vec<Arc<OwnedFd>> = self.with_watch(|watch| {
+            let known = watch.known.iter();
+            known.filter_map(|known| known.socket.clone()).collect()
+        });
+        let mut watched: Vec<PollFd<'_>> = [&self.link_changes, &self.woken]
+            .into_iter()
+            .chain(sockets.iter().map(Arc::as_ref))
+            .map(|socket| PollFd::new(socket, PollFlags::IN))
+            .collect();
         let mut count = 0;
         if self.may_watch && self.is_brisk.load(Ordering::Relaxed) {
             let watched_until = until.map_or(began + WATCHFUL, |until| until.min(began + WATCHFUL));
             while count == 0 && self.now() < watched_until {
-                count = self.look(&mut events, Some(Duration::ZERO));
+                count = look(&mut watched, Some(Duration::ZERO));
                 // A decoder that waits for this processor goes first.
                 thread::yield_now();
             }
@@ -261,21 +253,20 @@ impl Wait for PacketPorts {
         if count == 0 {
             let now = self.now();
             // `Instant - Instant` is never negative.
-            count = self.look(&mut events, until.map(|until| until - until.min(now)));
+            count = look(&mut watched, until.map(|until| until - until.min(now)));
         }
         let is_brisk = count > 0 && self.now() < began + WATCHFUL;
         self.is_brisk.store(is_brisk, Ordering::Relaxed);
-        for event in events.iter().take(count) {
-            let flags = event.flags;
-            match event.data.u64() {
-                LINKS => self.with_watch(|watch| watch.is_due = true),
-                WAKE => {
-                    // Empty when another thread was woken too.
-                    let _ = rustix::io::read(&self.woken, &mut [0; 8]);
-                }
-                _ if flags.contains(epoll::EventFlags::ERR) => self.take_errors(),
-                _ => {}
-            }
+        let mut events = watched.iter().map(PollFd::revents);
+        if events.next().is_some_and(|events| !events.is_empty()) {
+            self.with_watch(|watch| watch.is_due = true);
+        }
+        if events.next().is_some_and(|events| !events.is_empty()) {
+            // Empty when another thread was woken too.
+            let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+        }
+        if events.any(|events| events.intersects(PollFlags::ERR | PollFlags::HUP)) {
+            self.take_errors();
         }
     }
 
