@@ -159,7 +159,7 @@ inside_deploy() {
     local m_xz m_pipeline m_zst m_decode m_unpack stage
     m_xz=$(median "${xz[@]}") m_pipeline=$(median "${pipeline[@]}") m_zst=$(median "${zstd[@]}")
     m_decode=$(median "${decoding[@]}") m_unpack=$(median "${unpacking[@]}")
-    if [ "$m_decode" -gt "$m_unpack" ]; then slowest=$m_decode stage=decode; else slowest=$m_unpack stage=unpack; fi
+    if [ "${m_decode%.*}" -gt "${m_unpack%.*}" ]; then slowest=$m_decode stage=decode; else slowest=$m_unpack stage=unpack; fi
     row "deploy .tar.xz beside nc | xz -T0 | tar" "$(seconds "$m_xz")" "$(seconds "$m_pipeline")" "$(quotient "$m_xz" "$m_pipeline")" "<= 1.0"
     row "deploy .tar.zst beside nc | xz -T0 | tar" "$(seconds "$m_zst")" "$(seconds "$m_pipeline")" "$(quotient "$m_zst" "$m_pipeline")" "<= 0.5"
     row "deploy .tar.xz beside its slowest stage" "$(seconds "$m_xz")" "$(seconds "$slowest") $stage" "$(quotient "$m_xz" "$slowest")" "<= 1.10"
