@@ -254,6 +254,15 @@ pub static ALL: &[Scenario] = &[
             netboot::http,
         )
     },
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..scenario(
+            "network-first",
+            "a BIOS that always boots over the network does not install twice",
+            Needs::Root,
+            comeback::network_first,
+        )
+    },
     scenario(
         "cable-resumed",
         "the cable is pulled and put back: the deploy goes on where it was",

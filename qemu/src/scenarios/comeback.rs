@@ -9,7 +9,7 @@ use wire::stage::Stage;
 use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::machine::{Firmware, Machine, Prefers};
+use crate::machine::{Firmware, Machine, Medium, NetBoot, Prefers};
 use crate::running::Running;
 use crate::variables::Variables;
 
@@ -41,6 +41,27 @@ pub(super) fn boot_order(lab: &mut Lab) -> Result<()> {
     // BootNext counts once; from here on the order does.
     target.reset()?;
     must_start(&mut target, &option)
+}
+
+/// A BIOS that boots over the network whenever it can, and a server that always answers: the command line it serves would install
+/// for ever.
+pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
+    let tree = lab.boot_tree("smv.after=reboot smv.wipe=V-disk", &[])?;
+    let mut server = lab.boot_server(&tree, &[])?;
+    server.await_serving()?;
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let machine = Machine {
+        prefers: Prefers::Medium,
+        ..lab.machine(Firmware::Bios, vec![disk], Medium::Network(NetBoot::Pxe))?
+    };
+    let mut target = lab.start(&machine)?;
+    let shown = await_shown(&mut target)?;
+    let packages = lab.artifacts.demo.clone();
+    lab.deploy_shown(&mut target, &shown, &packages)?;
+    target.console.await_stage(Stage::Leaving, STEP)?;
+    must_hold(&mut target)?;
+    image(&machine).must_be_complete()?;
+    server.end()
 }
 
 /// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes back with the same command line.
