@@ -71,18 +71,18 @@ pub enum PartsError {
 }
 
 impl Given {
-    /// Reads an option, when `name` is one of these.
+    /// Reads the option `name`, the last that a command looks for.
     ///
     /// # Errors
-    /// Its value is missing.
-    pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
+    /// Its value is missing, or it is none of these.
+    pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
         match name {
             "kernel" => self.kernel = Some(path(parser)?),
             "initramfs" => self.initramfs = Some(path(parser)?),
             "cmdline" => self.cmdline = Some(parser.value()?.string()?),
-            _ => return Ok(false),
+            _ => return Err(lexopt::Error::UnexpectedOption(format!("--{name}"))),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// All of them.

@@ -91,9 +91,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Pxe>, lexopt::Error> {
             Long("timeout") => timeout_seconds = parser.value()?.parse()?,
             Long(name) => {
                 let name = name.to_owned();
-                if !given.option(&name, parser)? {
-                    return Err(lexopt::Error::UnexpectedOption(format!("--{name}")));
-                }
+                given.option(&name, parser)?;
             }
             _ => return Err(argument.unexpected()),
         }

@@ -79,9 +79,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Uki>, lexopt::Error> {
             Long("stub") => stub = path(parser)?,
             Long(name) => {
                 let name = name.to_owned();
-                if !given.option(&name, parser)? {
-                    return Err(lexopt::Error::UnexpectedOption(format!("--{name}")));
-                }
+                given.option(&name, parser)?;
             }
             _ => return Err(argument.unexpected()),
         }
