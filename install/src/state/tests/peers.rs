@@ -93,6 +93,22 @@ impl Workshop {
             .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
+
+    /// A blank image with `pieces` on it is `theirs` to libblkid, and `name` to us.
+    fn must_agree(&self, name: &str, theirs: &str, pieces: &Pieces, protected_as: Option<&str>) {
+        let file = self.blank();
+        for (offset, bytes) in pieces {
+            file.write_all_at(bytes, *offset).unwrap();
+        }
+        assert_eq!(self.blkid(), theirs, "{name}: the peer");
+        let State::Occupied {
+            what, protected, ..
+        } = self.state()
+        else {
+            panic!("{name}: {:?}", self.state());
+        };
+        assert_eq!((what.as_str(), protected.as_deref()), (name, protected_as));
+    }
 }
 
 #[test]
@@ -366,18 +382,7 @@ fn members_made_by_hand_are_named_as_libblkid_names_them() {
         ("VIA RAID", "via_raid_member", via()),
     ];
     for (name, theirs, pieces) in members {
-        let file = workshop.blank();
-        for (offset, bytes) in &pieces {
-            file.write_all_at(bytes, *offset).unwrap();
-        }
-        assert_eq!(workshop.blkid(), theirs, "{name}: the peer");
-        let State::Occupied {
-            what, protected, ..
-        } = workshop.state()
-        else {
-            panic!("{name}: {:?}", workshop.state());
-        };
-        assert_eq!((what.as_str(), protected.as_deref()), (name, Some(name)));
+        workshop.must_agree(name, theirs, &pieces, Some(name));
     }
 }
 
@@ -417,17 +422,6 @@ fn file_systems_made_by_hand_are_named_as_libblkid_names_them() {
         ("a hibernated system", "swsuspend", one(4086, b"S1SUSPEND")),
     ];
     for (name, theirs, pieces) in cases {
-        let file = workshop.blank();
-        for (offset, bytes) in &pieces {
-            file.write_all_at(bytes, *offset).unwrap();
-        }
-        assert_eq!(workshop.blkid(), theirs, "{name}: the peer");
-        let State::Occupied {
-            what, protected, ..
-        } = workshop.state()
-        else {
-            panic!("{name}: {:?}", workshop.state());
-        };
-        assert_eq!((what.as_str(), protected), (name, None));
+        workshop.must_agree(name, theirs, &pieces, None);
     }
 }
