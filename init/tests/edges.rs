@@ -17,15 +17,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("netstack", &["wire", "sys"]),
     ("install", &["wire"]),
     ("receiver", &["wire", "sys", "session", "install"]),
+    ("wifi", &[]),
+    ("wizard", &["wire", "install", "receiver", "wifi"]),
     (
         "init",
         &[
-            "wire", "modules", "sys", "session", "netstack", "install", "receiver",
+            "wire", "modules", "sys", "session", "netstack", "install", "receiver", "wifi",
+            "wizard",
         ],
     ),
     (
         "spk-visor",
-        &["wire", "sys", "session", "install", "receiver"],
+        &[
+            "wire", "sys", "session", "install", "receiver", "wifi", "wizard",
+        ],
     ),
     ("mkinitramfs", &["wire", "modules", "session"]),
     ("qemu", &["wire", "install"]),

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod inventory;
 mod legacy;
 mod lobby;
+pub mod news;
 mod paired;
 mod parting;
 pub mod person;

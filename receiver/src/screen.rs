@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use install::event::{Event, Observer};
 use wire::stage::Stage;
 
+use crate::news::News;
 use crate::person::Person;
 
 /// Progress of the stream is shown this often at most: a serial console is slow, and its lines are evidence.
@@ -22,6 +23,9 @@ pub trait Screen: Sync {
 
     /// Shows that we go on with less.
     fn warning(&self, text: &str);
+
+    /// What happens, beside the lines, for a screen that shows more than those.
+    fn news(&self, _news: &News) {}
 
     /// The person in front of it, where there may be one to type an answer.
     fn person(&self) -> Option<&Person> {

@@ -1,0 +1,5 @@
+//! The machine's Wi-Fi cards, by way of a supplicant (wpa_supplicant's control interface): what there is to join, joining it, and why that failed.
+
+mod report;
+
+pub use report::{Failure, Join, Network, Report, Security, Ssid, State};
