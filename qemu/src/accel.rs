@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::error::{HarnessError, Result};
+use crate::machine::QEMU;
 use crate::process::Process;
 
 /// How guests are run.
@@ -80,7 +81,7 @@ impl Accel {
 }
 
 fn probe_command(accel: Accel, kernel: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = Command::new(QEMU);
     command.args([
         "-nodefaults",
         "-no-user-config",

@@ -17,6 +17,8 @@ pub struct Artifacts {
     pub kernel: PathBuf,
     /// bzImage of the profile metal, when it was asked for.
     pub metal: Option<PathBuf>,
+    /// A QEMU that has newer cards than the installed one need have, when that kernel was asked for.
+    pub newer_qemu: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
     /// What packs it, and what goes in: for scenarios that bake in more.
@@ -59,7 +61,7 @@ impl Artifacts {
         let top = top();
         let steps = Steps {
             count: 4
-                + u32::from(wanted.metal)
+                + 2 * u32::from(wanted.metal)
                 + u32::from(wanted.debian)
                 + u32::from(wanted.big)
                 + u32::from(wanted.distribution),
@@ -73,6 +75,12 @@ impl Artifacts {
             steps.path(
                 "the kernel for real machines (a quarter of an hour the first time)",
                 script(&top, "kernel-config/build").arg("metal"),
+            )
+        });
+        let newer_qemu = wanted.metal.then(|| {
+            steps.path(
+                "a QEMU with newer cards (seconds the first time)",
+                &mut script(&top, "qemu/newer"),
             )
         });
         let mut cargo = Command::new("cargo");
@@ -115,6 +123,7 @@ impl Artifacts {
         Ok(Self {
             kernel,
             metal: metal.transpose()?,
+            newer_qemu: newer_qemu.transpose()?,
             initramfs: initramfs.image,
             mkinitramfs: initramfs.maker,
             init: initramfs.init,
@@ -141,6 +150,7 @@ impl Artifacts {
         ];
         let more = [
             ("--metal", &self.metal),
+            ("--newer-qemu", &self.newer_qemu),
             ("--debian", &self.debian),
             ("--big", &self.big),
             ("--distribution", &self.distribution),

@@ -15,7 +15,7 @@ use crate::boot_server::BootServer;
 use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
 use crate::image::Image;
-use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel, Prefers};
+use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel, Prefers, QEMU};
 use crate::network::{Dhcp, Network};
 use crate::policy::{Policy, Shown, secret_in};
 use crate::process::run;
@@ -137,6 +137,18 @@ impl Lab {
         })
     }
 
+    /// The QEMU that has newer cards.
+    ///
+    /// # Errors
+    /// The scenario has not said that it needs the kernel for real machines.
+    pub fn newer_qemu(&self) -> Result<PathBuf> {
+        let path = self.artifacts.newer_qemu.clone();
+        path.ok_or_else(|| HarnessError::Missing {
+            what: "a QEMU with newer cards".into(),
+            hint: "qemu/newer".into(),
+        })
+    }
+
     /// Boots the shim from a CD.
     ///
     /// # Errors
@@ -231,6 +243,7 @@ impl Lab {
             medium,
             prefers: Prefers::default(),
             has_watchdog: false,
+            qemu: QEMU.into(),
         })
     }
 

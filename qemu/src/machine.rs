@@ -2,11 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::accel::Accel;
-use crate::error::Result;
-use crate::process::run;
 use crate::trunk::Trunk;
 
 /// What runs first.
@@ -113,7 +110,7 @@ pub enum NicModel {
     E1000,
     /// Intel 82574L.
     E1000e,
-    /// Intel 82576, which QEMU has from version 8 on.
+    /// Intel 82576: a machine of [`crate::artifacts::Artifacts::newer_qemu`].
     Igb,
     /// Intel 82559C, 100 Mbit/s.
     I82559,
@@ -140,15 +137,6 @@ impl NicModel {
             NicModel::Pcnet => "pcnet",
             NicModel::Usb => "usb-net",
         }
-    }
-
-    /// Whether the QEMU that is installed can imitate it.
-    ///
-    /// # Errors
-    /// QEMU is not there.
-    pub fn is_known(self) -> Result<bool> {
-        let known = run(Command::new("qemu-system-x86_64").args(["-device", "help"]))?;
-        Ok(known.contains(&format!("name \"{}\"", self.device())))
     }
 }
 
@@ -230,7 +218,12 @@ pub struct Machine {
     pub prefers: Prefers,
     /// Whether there is a hardware watchdog (Intel 6300ESB), which resets the machine.
     pub has_watchdog: bool,
+    /// The QEMU that imitates it.
+    pub qemu: PathBuf,
 }
+
+/// The one that is installed.
+pub const QEMU: &str = "qemu-system-x86_64";
 
 /// Read-only code half of the firmware, and the template of the variable store.
 pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
@@ -510,6 +503,7 @@ mod tests {
             medium,
             prefers: Prefers::default(),
             has_watchdog: false,
+            qemu: QEMU.into(),
         }
     }
 

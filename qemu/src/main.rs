@@ -69,6 +69,7 @@ struct Request {
 struct Paths {
     kernel: Option<PathBuf>,
     metal: Option<PathBuf>,
+    newer_qemu: Option<PathBuf>,
     initramfs: Option<PathBuf>,
     mkinitramfs: Option<PathBuf>,
     init: Option<PathBuf>,
@@ -97,6 +98,7 @@ impl Request {
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
                 Long("kernel") => paths.kernel = Some(parser.value()?.into()),
                 Long("metal") => paths.metal = Some(parser.value()?.into()),
+                Long("newer-qemu") => paths.newer_qemu = Some(parser.value()?.into()),
                 Long("initramfs") => paths.initramfs = Some(parser.value()?.into()),
                 Long("mkinitramfs") => paths.mkinitramfs = Some(parser.value()?.into()),
                 Long("init") => paths.init = Some(parser.value()?.into()),
@@ -314,6 +316,7 @@ impl Paths {
         Ok(Artifacts {
             kernel: needed(self.kernel, "--kernel")?,
             metal: self.metal,
+            newer_qemu: self.newer_qemu,
             initramfs: needed(self.initramfs, "--initramfs")?,
             mkinitramfs: needed(self.mkinitramfs, "--mkinitramfs")?,
             init: needed(self.init, "--init")?,

@@ -45,7 +45,7 @@ impl Running {
         let console_socket = listen(&machine.file("console.sock"))?;
         let qmp_socket = listen(&machine.file("qmp.sock"))?;
         let log = machine.file("qemu.log");
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = Command::new(&machine.qemu);
         command.args(machine.arguments(accel));
         let process = Process::spawn("qemu", &mut command, &log)?;
         let stream = connected(&console_socket, &process, &log)?;

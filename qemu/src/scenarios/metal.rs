@@ -11,8 +11,6 @@ use super::image;
 
 struct Row {
     card: NicModel,
-    /// What is taken where QEMU does not have `card` yet.
-    otherwise: NicModel,
     bus: Bus,
     firmware: Firmware,
 }
@@ -20,7 +18,6 @@ struct Row {
 const fn row(card: NicModel, bus: Bus) -> Row {
     Row {
         card,
-        otherwise: card,
         bus,
         firmware: Firmware::Bios,
     }
@@ -31,10 +28,7 @@ const SERVERS: [Row; 4] = [
         firmware: Firmware::Uefi,
         ..row(NicModel::E1000e, Bus::Megasas)
     },
-    Row {
-        otherwise: NicModel::E1000e,
-        ..row(NicModel::Igb, Bus::Nvme)
-    },
+    row(NicModel::Igb, Bus::Nvme),
     row(NicModel::Vmxnet3, Bus::Pvscsi),
     row(NicModel::Virtio, Bus::VirtioScsi),
 ];
@@ -63,16 +57,7 @@ pub(super) fn desktops(lab: &mut Lab) -> Result<()> {
 
 fn deploy(lab: &mut Lab, number: usize, row: &Row) -> Result<()> {
     let name = format!("target-{number}");
-    let card = if row.card.is_known()? {
-        row.card
-    } else {
-        println!(
-            "{name}: this QEMU has no {:?}, so {:?} it is",
-            row.card, row.otherwise
-        );
-        row.otherwise
-    };
-    println!("{name}: {card:?}, {:?}, {}", row.bus, row.firmware);
+    println!("{name}: {:?}, {:?}, {}", row.card, row.bus, row.firmware);
     // What can be pulled out has to be named.
     let named = match row.bus {
         Bus::Usb => "transport=usb".to_owned(),
@@ -80,11 +65,14 @@ fn deploy(lab: &mut Lab, number: usize, row: &Row) -> Result<()> {
     };
     let disk = lab.disk(&name, DISK_MIB)?.on(row.bus);
     let medium = lab.metal(&format!("smv.after=poweroff smv.disk={named}"))?;
-    let machine = Machine {
-        nics: vec![lab.network().nic(card, true)?],
+    let mut machine = Machine {
+        nics: vec![lab.network().nic(row.card, true)?],
         name,
         ..lab.machine(row.firmware, vec![disk], medium)?
     };
+    if row.card == NicModel::Igb {
+        machine.qemu = lab.newer_qemu()?;
+    }
     let mut target = lab.start(&machine)?;
     let before = target.console.position();
     // A disk on USB may come after the screen has said that there is none.
