@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use wire::stage::Stage;
 
 use crate::error::{Doing, HarnessError, Result};
+use crate::screen::ScreenText;
+use crate::terminal::Terminal;
 use crate::transcript::{self, Printer};
 
 /// Lines of the console that an error shows.
@@ -20,6 +22,8 @@ const TAIL_LINES: usize = 25;
 struct Heard {
     bytes: Vec<u8>,
     closed: bool,
+    /// In front of the line, once somebody has switched one on.
+    terminal: Option<Terminal>,
 }
 
 #[derive(Debug, Default)]
@@ -184,9 +188,7 @@ impl Console {
     /// # Errors
     /// The machine is gone.
     pub fn send(&mut self, line: &str) -> Result<()> {
-        self.writer
-            .write_all(format!("{line}\r").as_bytes())
-            .doing("typing on", "the console")
+        self.send_bytes(format!("{line}\r").as_bytes())
     }
 
     /// Presses one key.
@@ -194,10 +196,67 @@ impl Console {
     /// # Errors
     /// The machine is gone.
     pub fn press(&mut self, key: char) -> Result<()> {
-        let mut buffer = [0; 4];
+        self.send_bytes(key.encode_utf8(&mut [0; 4]).as_bytes())
+    }
+
+    /// Sends what a terminal would, or what none ever does.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer
-            .write_all(key.encode_utf8(&mut buffer).as_bytes())
+            .write_all(bytes)
             .doing("typing on", "the console")
+    }
+
+    /// Puts a terminal of that size in front of the line. It shows what comes from now on, and answers what programs ask a terminal.
+    pub fn switch_on(&mut self, columns: u16, lines: u16) {
+        self.shared.lock().terminal = Some(Terminal::new(columns, lines));
+    }
+
+    /// What the terminal shows with its colours.
+    #[must_use]
+    pub fn terminal_screen(&self) -> Option<vt100::Screen> {
+        self.shared.lock().terminal.as_ref().map(Terminal::screen)
+    }
+
+    /// Waits until `find` finds something on the terminal's screen; consumes nothing of what was printed.
+    ///
+    /// # Errors
+    /// It did not in time: with the screen.
+    pub fn await_screen<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        find: impl Fn(&ScreenText) -> Option<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + patience;
+        let mut heard = self.shared.lock();
+        loop {
+            let screen = heard.terminal.as_ref().map(Terminal::text);
+            let screen = screen.unwrap_or_default();
+            if let Some(found) = find(&screen) {
+                return Ok(found);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let (what, tail) = (what.to_owned(), screen.to_string());
+            if heard.closed {
+                return Err(HarnessError::ConsoleClosed { what, tail });
+            }
+            if left.is_zero() {
+                return Err(HarnessError::Deadline {
+                    what,
+                    patience,
+                    tail,
+                });
+            }
+            heard = self
+                .shared
+                .grown
+                .wait_timeout(heard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
     }
 
     /// Runs a shell command at a prompt and returns what it printed and its exit status. The end is recognised by a
@@ -297,7 +356,13 @@ fn hear(mut stream: UnixStream, mut log: File, live: Option<String>, shared: &Sh
         if let Some(printer) = &mut printer {
             printer.push(chunk);
         }
-        shared.lock().bytes.extend_from_slice(chunk);
+        let answer = {
+            let mut heard = shared.lock();
+            heard.bytes.extend_from_slice(chunk);
+            heard.terminal.as_mut().map(|terminal| terminal.hear(chunk))
+        };
+        // A machine that is gone needs no answer; the next read tells.
+        let _ = stream.write_all(&answer.unwrap_or_default());
         shared.grown.notify_all();
     }
     shared.lock().closed = true;
@@ -305,115 +370,4 @@ fn hear(mut stream: UnixStream, mut log: File, live: Option<String>, shared: &Sh
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(5);
-
-    fn console() -> (Console, UnixStream, std::path::PathBuf) {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let log =
-            std::env::temp_dir().join(format!("qemu-console-{}-{number}.log", std::process::id()));
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        (Console::listen(ours, &log, None).unwrap(), theirs, log)
-    }
-
-    #[test]
-    fn stages_are_found_in_order_and_once() {
-        let (mut console, mut machine, log) = console();
-        machine
-            .write_all(b"[ 1.2] smv waiting: code=abc2345\r\nnoise\r\nsmv accepted: peer=1\r\n")
-            .unwrap();
-        assert_eq!(
-            console.await_stage(Stage::Waiting, SOON).unwrap(),
-            "code=abc2345"
-        );
-        assert_eq!(
-            console.await_stage(Stage::Accepted, SOON).unwrap(),
-            "peer=1"
-        );
-        let error = console
-            .await_stage(Stage::Waiting, Duration::from_millis(20))
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("smv accepted: peer=1"),
-            "{error}"
-        );
-        std::fs::remove_file(log).unwrap();
-    }
-
-    #[test]
-    fn half_a_line_announces_nothing_until_it_is_whole() {
-        let (mut console, mut machine, log) = console();
-        machine.write_all(b"smv waiting: code=ab").unwrap();
-        assert!(
-            console
-                .await_stage(Stage::Waiting, Duration::from_millis(20))
-                .is_err()
-        );
-        machine.write_all(b"c2345\n").unwrap();
-        assert_eq!(
-            console.await_stage(Stage::Waiting, SOON).unwrap(),
-            "code=abc2345"
-        );
-        std::fs::remove_file(log).unwrap();
-    }
-
-    #[test]
-    fn a_failure_ends_a_wait_for_another_stage_at_once() {
-        let (mut console, mut machine, log) = console();
-        machine.write_all(b"smv failed: no disk\n").unwrap();
-        let error = console
-            .await_stage(Stage::Installed, Duration::from_secs(600))
-            .unwrap_err();
-        assert!(
-            matches!(error, HarnessError::TargetFailed { .. }),
-            "{error}"
-        );
-        machine.write_all(b"smv failed: no disk\n").unwrap();
-        assert_eq!(console.await_stage(Stage::Failed, SOON).unwrap(), "no disk");
-        std::fs::remove_file(log).unwrap();
-    }
-
-    #[test]
-    fn a_shell_command_gives_its_output_and_status() {
-        let (mut console, mut machine, log) = console();
-        let reader = machine.try_clone().unwrap();
-        let answer = std::thread::spawn(move || {
-            let mut typed = Vec::new();
-            for byte in std::io::BufReader::new(reader).bytes() {
-                let byte = byte.unwrap();
-                typed.push(byte);
-                if byte == b'\r' {
-                    break;
-                }
-            }
-            machine.write_all(&typed).unwrap();
-            machine
-                .write_all(b"\nbegin\r\nrunning\r\nend=3.\r\n# ")
-                .unwrap();
-            machine
-        });
-        assert_eq!(
-            console.shell("systemctl is-system-running", SOON).unwrap(),
-            ("running".to_owned(), 3)
-        );
-        drop(answer.join().unwrap());
-        std::fs::remove_file(log).unwrap();
-    }
-
-    #[test]
-    fn a_console_that_closes_ends_the_wait() {
-        let (mut console, machine, log) = console();
-        drop(machine);
-        let error = console
-            .await_text("login:", Duration::from_secs(600))
-            .unwrap_err();
-        assert!(
-            matches!(error, HarnessError::ConsoleClosed { .. }),
-            "{error}"
-        );
-        std::fs::remove_file(log).unwrap();
-    }
-}
+mod tests;

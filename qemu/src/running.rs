@@ -14,7 +14,9 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
 use crate::qmp::Qmp;
+use crate::screen::ScreenText;
 use crate::variables::Variables;
+use crate::vga;
 
 /// From starting QEMU to its sockets being there.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -94,18 +96,78 @@ impl Running {
             .map(drop)
     }
 
-    /// Presses a key at the graphical console, by QEMU's name for it (`l`, `ret`, `ctrl-alt-delete`).
+    /// Presses keys together at the graphical console, by QEMU's names for them. Those before are let go first: QEMU has a queue.
     ///
     /// # Errors
     /// QEMU knows no such key.
-    pub fn send_key(&mut self, keys: &str) -> Result<()> {
-        let keys: Vec<_> = keys
-            .split('-')
-            .map(|key| json!({ "type": "qcode", "data": key }))
+    pub fn send_keys(&mut self, names: &[String]) -> Result<()> {
+        const HELD_MS: u32 = 20;
+        let keys: Vec<_> = names
+            .iter()
+            .map(|name| json!({ "type": "qcode", "data": name }))
             .collect();
         self.qmp
-            .execute("send-key", json!({ "keys": keys }))
+            .execute("send-key", json!({ "keys": keys, "hold-time": HELD_MS }))
             .map(drop)
+    }
+
+    /// What the VGA card shows in its text mode. The machine stands still meanwhile: the card's registers are read through an
+    /// index that the guest's driver uses too.
+    ///
+    /// # Errors
+    /// QEMU is gone, or answered something else.
+    pub fn vga_text(&mut self) -> Result<ScreenText> {
+        self.qmp.execute("stop", json!({}))?;
+        let text = self.vga_text_of_stopped();
+        self.qmp.execute("cont", json!({}))?;
+        text
+    }
+
+    fn vga_text_of_stopped(&mut self) -> Result<ScreenText> {
+        let index = self.port(&format!("{:#x}", vga::CRTC))?;
+        let mut start = 0;
+        for register in vga::START {
+            let byte = self.port(&format!("{:#x}.{register:#x}", vga::CRTC))?;
+            start = start << 8 | usize::from(byte);
+        }
+        self.monitor(&format!("o /b {:#x} {index:#x}", vga::CRTC))?;
+        let file = self.machine.file("vga");
+        let (address, len) = vga::MEMORY;
+        let name = file.display().to_string();
+        self.qmp.execute(
+            "pmemsave",
+            json!({ "val": address, "size": len, "filename": name }),
+        )?;
+        let memory = std::fs::read(&file).doing("reading", &name)?;
+        Ok(vga::text(&memory, start))
+    }
+
+    /// One byte from a port: `portb[0x03d4] = 0xe`, and `00` for nothing.
+    fn port(&mut self, port: &str) -> Result<u8> {
+        let answer = self.monitor(&format!("i /b {port}"))?;
+        let value = answer.rsplit('=').next().unwrap_or_default().trim();
+        u8::from_str_radix(value.trim_start_matches("0x"), 16)
+            .map_err(|_| HarnessError::unexpected(format!("port {port}"), "a byte", answer))
+    }
+
+    /// A command of QEMU's monitor for people: some things can be asked nowhere else.
+    fn monitor(&mut self, line: &str) -> Result<String> {
+        let answer = self
+            .qmp
+            .execute("human-monitor-command", json!({ "command-line": line }))?;
+        Ok(answer.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits a moment, or less when QEMU ends: for what changes without a word.
+    ///
+    /// # Errors
+    /// QEMU has ended.
+    pub fn rest(&mut self, moment: Duration) -> Result<()> {
+        readable(&[self.process.exit_handle()], moment)?;
+        match self.process.is_running() {
+            true => Ok(()),
+            false => Err(HarnessError::unexpected("qemu", "running", "its end")),
+        }
     }
 
     /// Writes the graphical screen to a file (PPM).
