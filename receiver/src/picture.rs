@@ -13,9 +13,21 @@ const COLUMNS_MAX: i32 = 80;
 const BRIGHT: &str = "\u{1b}[0;97;40m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// Draws `text`; `None` when it needs more than [`COLUMNS_MAX`] columns.
+/// Draws `text` for a terminal that shows lines; `None` when it needs more than [`COLUMNS_MAX`] columns.
 #[must_use]
 pub fn draw(text: &str) -> Option<String> {
+    let lines = lines(text)?;
+    Some(
+        lines
+            .iter()
+            .map(|line| format!("{BRIGHT}{line}{PLAIN}\n"))
+            .collect(),
+    )
+}
+
+/// The lines of it, for whoever sets the colours: what is drawn is bright.
+#[must_use]
+pub fn lines(text: &str) -> Option<Vec<String>> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
     let (first, end) = (-QUIET, code.size() + QUIET);
     if end - first > COLUMNS_MAX {
@@ -23,28 +35,24 @@ pub fn draw(text: &str) -> Option<String> {
     }
     // Outside its size the code answers "bright"; below the quiet zone's last row a half line stays black.
     let is_bright = |x, y| y < end && !code.get_module(x, y);
-    let mut picture = String::new();
+    let mut lines = Vec::new();
     let mut y = first;
     while y < end {
-        picture.push_str(BRIGHT);
-        picture.extend(
-            (first..end).map(|x| match (is_bright(x, y), is_bright(x, y + 1)) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            }),
-        );
-        picture.push_str(PLAIN);
-        picture.push('\n');
+        let modules = (first..end).map(|x| match (is_bright(x, y), is_bright(x, y + 1)) {
+            (true, true) => '█',
+            (true, false) => '▀',
+            (false, true) => '▄',
+            (false, false) => ' ',
+        });
+        lines.push(modules.collect());
         y += 2;
     }
-    Some(picture)
+    Some(lines)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BRIGHT, PLAIN, draw};
+    use super::{BRIGHT, PLAIN, draw, lines};
 
     /// Back to modules: true is dark.
     fn modules(picture: &str) -> Vec<Vec<bool>> {
@@ -63,6 +71,9 @@ mod tests {
         let picture = draw("SMV2:e13gts2:9D4T-X2WM-7").unwrap();
         assert_eq!(picture.lines().count(), 17);
         assert!(modules(&picture).iter().all(|row| row.len() == 33));
+        let lines = lines("SMV2:e13gts2:9D4T-X2WM-7").unwrap();
+        let plain = picture.replace(BRIGHT, "").replace(PLAIN, "");
+        assert_eq!(lines, plain.lines().collect::<Vec<_>>());
     }
 
     #[test]
@@ -82,5 +93,6 @@ mod tests {
     fn what_is_wider_than_a_console_is_not_drawn() {
         assert_eq!(draw(&"x".repeat(1000)), None);
         assert_eq!(draw(&"x".repeat(10_000)), None);
+        assert_eq!(lines(&"x".repeat(1000)), None);
     }
 }
