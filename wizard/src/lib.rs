@@ -3,6 +3,7 @@
 //! One state machine ([`Wizard`]) without I/O and without a clock of its own, drawn by ratatui on every terminal there is.
 
 pub mod fact;
+pub mod figures;
 pub mod key;
 pub mod order;
 
