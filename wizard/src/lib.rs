@@ -3,10 +3,21 @@
 //! One state machine ([`Wizard`]) without I/O and without a clock of its own, drawn by ratatui on every terminal there is.
 
 pub mod fact;
+pub mod field;
 pub mod figures;
 pub mod key;
+pub mod look;
+pub mod model;
 pub mod order;
+mod overlay;
+pub mod page;
+pub mod pane;
+pub mod rates;
+pub mod screens;
+pub mod state;
 
 pub use fact::Fact;
 pub use key::Key;
+pub use look::Look;
 pub use order::Order;
+pub use state::{Screen, Wizard};

@@ -1,0 +1,435 @@
+//! What was learnt from facts, and what a person has chosen: everything that a screen may show. Its size is bounded, whatever comes.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use install::sizes::Sizes;
+use receiver::gate::{self, Candidate, GateError, Wish};
+use receiver::news::News;
+use wire::stage::Stage;
+
+use crate::fact::{Fact, LogLine, Machine, Nic};
+use crate::rates::Rates;
+
+/// Lines of the log that are kept.
+pub const LOG_MAX: usize = 1000;
+/// Characters of one of them.
+const LOG_TEXT_MAX: usize = 500;
+/// Of each of these the last ones are kept.
+const REFUSALS_MAX: usize = 8;
+const WARNINGS_MAX: usize = 32;
+/// More cards than any machine has.
+const CARDS_MAX: usize = 64;
+
+/// Where the receiver is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It looks around.
+    #[default]
+    Starting,
+    /// It cannot decide about the disk, and waits.
+    Undecided,
+    /// A person decides.
+    Held,
+    /// Donors are invited.
+    Inviting,
+    /// A donor is connected. Nothing is written.
+    Accepted,
+    /// The disk is being written.
+    Writing,
+    /// The disk is complete.
+    Installed,
+    /// It came to an end: the machine starts over.
+    Dead,
+}
+
+/// To donors.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// What the beacon says.
+    pub code: String,
+    /// What a donor must know, if anything.
+    pub secret: Option<String>,
+    /// `secret`, `pinned` or `legacy`.
+    pub policy: String,
+    /// Where it will be written.
+    pub disk: Candidate,
+    /// Under which this machine is reached.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A connection that was closed.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Whose.
+    pub peer: SocketAddr,
+    /// How many there were until then.
+    pub count: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// A deploy, from the donor that proved itself to its end.
+#[derive(Clone, Debug)]
+pub struct Deploy {
+    /// Who.
+    pub peer: SocketAddr,
+    /// Of the image.
+    pub version: Option<String>,
+    /// Names of its packages.
+    pub packages: Vec<String>,
+    /// Of all of them together, on the wire.
+    pub total_bytes: Option<u64>,
+    /// The donor must agree.
+    pub awaits_consent: bool,
+    /// The stage it is in.
+    pub stage: Stage,
+    /// The package that is being received: its name, its length on the wire, and what had been received before it.
+    pub package: Option<(String, u64, u64)>,
+    /// How many packages were begun.
+    pub packages_begun: usize,
+    /// On the wire.
+    pub received_bytes: u64,
+    /// Unpacked from them.
+    pub unpacked_bytes: u64,
+    /// When it began.
+    pub began: Instant,
+    /// The connection broke because of this; the donor is waited for.
+    pub lost: Option<String>,
+    /// What we go on without.
+    pub warnings: VecDeque<String>,
+    /// How fast it is.
+    pub rates: Rates,
+}
+
+/// A deploy that came to nothing.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The reason chain.
+    pub reason: String,
+    /// The machine starts over.
+    pub is_fatal: bool,
+    /// Something had been written.
+    pub was_writing: bool,
+    /// A person wanted it.
+    pub was_cancelled: bool,
+    /// When.
+    pub at: Instant,
+}
+
+/// The machine leaves by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving {
+    /// `reboot`, `kexec` or `poweroff`.
+    pub how: &'static str,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a person has decided. `None`: it is as the machine decided without a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Which disk, and that what is on it may go.
+    pub wish: Option<Wish>,
+    /// Of its partitions.
+    pub sizes: Option<Sizes>,
+    /// The value of `smv.ip=` that was ordered last.
+    pub network: Option<String>,
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// The time, as it was told last.
+    pub now: Option<Instant>,
+    /// The machine.
+    pub machine: Machine,
+    /// Its network cards, by name.
+    pub nics: Vec<Nic>,
+    /// What was said of Wi-Fi cards, by interface.
+    pub wifi: Vec<wifi::Report>,
+    /// Its disks.
+    pub disks: Vec<Candidate>,
+    /// The one that may be taken as things stand, or why none.
+    pub choice: Option<Result<Candidate, GateError>>,
+    /// Where the receiver is.
+    pub phase: Phase,
+    /// The last invitation; it holds in [`Phase::Inviting`].
+    pub invitation: Option<Invitation>,
+    /// Who tried and failed, the last ones.
+    pub refusals: VecDeque<Refusal>,
+    /// The deploy that runs, or the last one.
+    pub deploy: Option<Deploy>,
+    /// The last deploy came to nothing.
+    pub failure: Option<Failure>,
+    /// The disk that is complete, and its boot entry's title.
+    pub installed: Option<(Candidate, String)>,
+    /// It leaves by itself.
+    pub leaving: Option<Leaving>,
+    /// Of the log, the newest last.
+    pub log: VecDeque<LogLine>,
+    /// How many lines there were that are not kept.
+    pub log_forgotten: u64,
+    /// A person has ordered that the deploy be given up, and it has not ended yet.
+    pub is_cancelling: bool,
+    /// What a person has decided.
+    pub choices: Choices,
+}
+
+impl Model {
+    /// Something is so from now on.
+    pub fn learn(&mut self, fact: Fact, now: Instant) {
+        self.now = Some(now);
+        match fact {
+            Fact::Machine(machine) => self.machine = machine,
+            Fact::Nic(nic) => replace(&mut self.nics, nic, |nic| &nic.name),
+            Fact::NicGone(name) => {
+                self.nics.retain(|nic| nic.name != name);
+                self.wifi.retain(|report| report.interface != name);
+            }
+            Fact::Wifi(report) => replace(&mut self.wifi, report, |report| &report.interface),
+            Fact::News(news) => self.news(news, now),
+            Fact::Log(line) => self.log_line(line),
+            Fact::Leaving { how, within } => {
+                let at = now.checked_add(within).unwrap_or(now);
+                self.leaving = Some(Leaving { how, at });
+            }
+        }
+    }
+
+    fn log_line(&mut self, mut line: LogLine) {
+        if let Some((end, _)) = line.text.char_indices().nth(LOG_TEXT_MAX) {
+            line.text.truncate(end);
+        }
+        if push(&mut self.log, line, LOG_MAX) {
+            self.log_forgotten = self.log_forgotten.saturating_add(1);
+        }
+    }
+
+    fn news(&mut self, news: News, now: Instant) {
+        match news {
+            News::Disks { seen, choice } => {
+                self.disks = seen;
+                match self.phase {
+                    Phase::Starting if choice.is_err() => self.phase = Phase::Undecided,
+                    Phase::Undecided if choice.is_ok() => self.phase = Phase::Starting,
+                    _ => {}
+                }
+                self.choice = Some(choice.map(|disk| *disk));
+            }
+            News::Inviting {
+                code,
+                secret,
+                policy,
+                disk,
+                addresses,
+            } => {
+                self.phase = Phase::Inviting;
+                self.is_cancelling = false;
+                self.invitation = Some(Invitation {
+                    code,
+                    secret,
+                    policy,
+                    disk: *disk,
+                    addresses,
+                });
+            }
+            News::Held => self.phase = Phase::Held,
+            News::Refused {
+                peer,
+                count,
+                reason,
+            } => {
+                let refusal = Refusal {
+                    peer,
+                    count,
+                    reason,
+                };
+                push(&mut self.refusals, refusal, REFUSALS_MAX);
+            }
+            News::Accepted {
+                peer,
+                version,
+                packages,
+                total_bytes,
+            } => {
+                self.phase = Phase::Accepted;
+                self.is_cancelling = false;
+                self.failure = None;
+                self.deploy = Some(Deploy {
+                    version,
+                    packages,
+                    total_bytes,
+                    ..Deploy::of(peer, now)
+                });
+            }
+            News::Failed { reason, is_fatal } => self.failed(reason, is_fatal, now),
+            News::Installed { disk, title } => {
+                self.phase = Phase::Installed;
+                self.installed = Some((*disk, title));
+            }
+            News::Warning(text) => match &mut self.deploy {
+                Some(deploy) if self.phase != Phase::Inviting => {
+                    push(&mut deploy.warnings, text, WARNINGS_MAX);
+                }
+                _ => {} // it is in the log as well
+            },
+            news => self.deploy_news(news, now),
+        }
+    }
+
+    /// What is only said of a deploy that runs.
+    fn deploy_news(&mut self, news: News, now: Instant) {
+        let Some(deploy) = &mut self.deploy else {
+            return;
+        };
+        match news {
+            News::AwaitingConsent { .. } => deploy.awaits_consent = true,
+            News::Stage { stage, .. } => {
+                deploy.awaits_consent = false;
+                match stage {
+                    Stage::Formatting | Stage::Receiving | Stage::Finishing | Stage::Committing => {
+                        self.phase = Phase::Writing;
+                    }
+                    Stage::Accepted | Stage::Planned => {}
+                    _ => return,
+                }
+                deploy.stage = stage;
+            }
+            News::Package { name, claimed_len } => {
+                deploy.package = Some((name, claimed_len, deploy.received_bytes));
+                deploy.packages_begun = deploy.packages_begun.saturating_add(1);
+            }
+            News::Progress {
+                received_bytes,
+                unpacked_bytes,
+            } => {
+                deploy.received_bytes = received_bytes;
+                deploy.unpacked_bytes = unpacked_bytes;
+                deploy.rates.pass(received_bytes, now);
+            }
+            News::DonorLost { reason, .. } => deploy.lost = Some(reason),
+            News::DonorBack { .. } => deploy.lost = None,
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, reason: String, is_fatal: bool, now: Instant) {
+        self.failure = Some(Failure {
+            reason,
+            is_fatal,
+            was_writing: self.phase == Phase::Writing,
+            was_cancelled: self.is_cancelling,
+            at: now,
+        });
+        self.is_cancelling = false;
+        self.phase = if is_fatal {
+            Phase::Dead
+        } else {
+            Phase::Starting
+        };
+    }
+
+    /// Time passes. True when something that is shown has changed.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        self.now = Some(now);
+        let is_moving = self.phase == Phase::Writing;
+        let deploy = self.deploy.as_mut().filter(|_| is_moving);
+        let is_sampled = deploy.is_some_and(|deploy| deploy.rates.pass(deploy.received_bytes, now));
+        is_sampled || self.leaving.is_some()
+    }
+
+    /// When something will have changed by itself.
+    #[must_use]
+    pub fn next_tick(&self, now: Instant) -> Option<Duration> {
+        let deploy = self.deploy.as_ref();
+        let sample = deploy
+            .filter(|_| self.phase == Phase::Writing)
+            .map(|deploy| deploy.rates.next(now));
+        // The next whole second.
+        let countdown = self.leaving.and_then(|leaving| {
+            let left = leaving.at.saturating_duration_since(now);
+            let part = Duration::from_nanos(u64::from(left.subsec_nanos()));
+            (!left.is_zero()).then(|| part.max(Duration::from_millis(10)))
+        });
+        sample.into_iter().chain(countdown).min()
+    }
+
+    /// How long ago that was.
+    #[must_use]
+    pub fn since(&self, at: Instant) -> Duration {
+        let now = self.now.unwrap_or(at);
+        now.saturating_duration_since(at)
+    }
+
+    /// How long it will be until then.
+    #[must_use]
+    pub fn until(&self, at: Instant) -> Duration {
+        let now = self.now.unwrap_or(at);
+        at.saturating_duration_since(now)
+    }
+
+    /// The disk that would be taken: the person's, else the machine's. Or why none would.
+    ///
+    /// # Errors
+    /// What the gate says.
+    pub fn disk(&self) -> Result<&Candidate, GateError> {
+        match (&self.choices.wish, &self.choice) {
+            (Some(wish), _) => gate::choose(&self.disks, wish),
+            (None, Some(Ok(disk))) => Ok(disk),
+            (None, Some(Err(error))) => Err(error.clone()),
+            (None, None) => Err(GateError::NoDisk),
+        }
+    }
+
+    /// A donor is connected, or was and is waited for: only cancelling leads back from here.
+    #[must_use]
+    pub const fn is_deploying(&self) -> bool {
+        matches!(self.phase, Phase::Accepted | Phase::Writing)
+    }
+}
+
+impl Deploy {
+    fn of(peer: SocketAddr, now: Instant) -> Self {
+        Self {
+            peer,
+            version: None,
+            packages: Vec::new(),
+            total_bytes: None,
+            awaits_consent: false,
+            stage: Stage::Accepted,
+            package: None,
+            packages_begun: 0,
+            received_bytes: 0,
+            unpacked_bytes: 0,
+            began: now,
+            lost: None,
+            warnings: VecDeque::new(),
+            rates: Rates::new(now),
+        }
+    }
+}
+
+/// Puts it in the place of the one with the same key, in order.
+fn replace<T>(all: &mut Vec<T>, new: T, key: fn(&T) -> &String) {
+    match all.binary_search_by(|old| key(old).cmp(key(&new))) {
+        Ok(at) => {
+            if let Some(old) = all.get_mut(at) {
+                *old = new;
+            }
+        }
+        Err(at) if all.len() < CARDS_MAX => all.insert(at, new),
+        Err(_) => {}
+    }
+}
+
+/// True when another one had to go.
+fn push<T>(ring: &mut VecDeque<T>, new: T, max: usize) -> bool {
+    let is_full = ring.len() >= max;
+    if is_full {
+        ring.pop_front();
+    }
+    ring.push_back(new);
+    is_full
+}

@@ -1,0 +1,206 @@
+//! The frame around a screen, and what may lie over it: help, the log, a question.
+
+use ratatui_core::layout::Position;
+use ratatui_core::terminal::Frame;
+
+use crate::key::Key;
+use crate::look::{Look, Tone};
+use crate::model::Model;
+use crate::page::{Hint, Page, Question};
+use crate::pane::Pane;
+use crate::state::Screen;
+
+/// Something over the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// What can be done here.
+    Help,
+    /// The log.
+    Logs,
+    /// A question, and whether yes is selected.
+    Ask(Question, bool),
+}
+
+impl Overlay {
+    /// No is selected at first.
+    #[must_use]
+    pub const fn ask(question: Question) -> Self {
+        Self::Ask(question, false)
+    }
+}
+
+/// Answers a question; `None` when it is still open.
+pub(crate) const fn answer(key: Key, is_yes: &mut bool) -> Option<bool> {
+    match key {
+        Key::Char('y' | 'Y') => Some(true),
+        Key::Char('n' | 'N') | Key::Escape => Some(false),
+        Key::Enter => Some(*is_yes),
+        Key::Left | Key::Right | Key::Tab | Key::BackTab | Key::Up | Key::Down => {
+            *is_yes = !*is_yes;
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Everything that is drawn.
+pub(crate) struct Picture<'a> {
+    pub(crate) screen: Screen,
+    pub(crate) page: &'a dyn Page,
+    pub(crate) logs: &'a dyn Page,
+    pub(crate) overlay: Option<&'a Overlay>,
+    pub(crate) model: &'a Model,
+}
+
+impl Picture<'_> {
+    pub(crate) fn draw(&self, frame: &mut Frame<'_>, look: Look) {
+        let mut cursor: Option<Position> = None;
+        let area = frame.area();
+        let mut pane = Pane::new(frame.buffer_mut(), area, look, &mut cursor);
+        self.bar(&mut pane);
+        self.footer(&mut pane);
+        let (width, height) = (pane.width(), pane.height());
+        let mut body = pane.part(1, 1, width.saturating_sub(2), height.saturating_sub(3));
+        match self.overlay {
+            None => self.body(self.page, &mut body),
+            Some(Overlay::Help) => self.help(&mut body),
+            Some(Overlay::Logs) => self.body(self.logs, &mut body),
+            Some(Overlay::Ask(question, is_yes)) => {
+                self.body(self.page, &mut body);
+                self.question(&mut body, *question, *is_yes);
+            }
+        }
+        if let Some(position) = cursor {
+            frame.set_cursor_position(position);
+        }
+    }
+
+    /// The program, and the way through the screens.
+    fn bar(&self, pane: &mut Pane<'_>) {
+        pane.repeat(0, 0, ' ', pane.width(), Tone::Title);
+        let end = pane.line(
+            1,
+            0,
+            &[
+                ("spk-visor ", Tone::Title),
+                (&self.model.machine.version, Tone::Title),
+            ],
+        );
+        let way = [
+            Screen::Welcome,
+            Screen::Disk,
+            Screen::Plan,
+            Screen::Network,
+            Screen::Code,
+            Screen::Receiving,
+            Screen::Done,
+        ];
+        let here = match self.screen {
+            Screen::Wifi => Screen::Network,
+            Screen::Failed => Screen::Receiving,
+            screen => screen,
+        };
+        let names = way.map(|screen| match screen == here {
+            true => format!("[{}]", screen.name()),
+            false => format!(" {} ", screen.name()),
+        });
+        let len: usize = names.iter().map(String::len).sum();
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        let mut x = pane.width().saturating_sub(len.saturating_add(1));
+        if x <= end {
+            return;
+        }
+        for name in &names {
+            x = pane.put(x, 0, name, Tone::Title);
+        }
+    }
+
+    /// The keys that work here, and those that work everywhere.
+    fn footer(&self, pane: &mut Pane<'_>) {
+        let here = match self.overlay {
+            None => self.page.keys(self.model),
+            Some(Overlay::Help) => vec![("any key", "close")],
+            Some(Overlay::Logs) => self.logs.keys(self.model),
+            Some(Overlay::Ask(..)) => vec![("y", "yes"), ("n", "no")],
+        };
+        let machine = &self.model.machine;
+        let all = [
+            (true, ("F1", "help")),
+            (true, ("F2", "log")),
+            (machine.has_shell, ("F9", "shell")),
+            (machine.owns_power, ("F11", "reboot")),
+            (machine.owns_power, ("F12", "power off")),
+        ];
+        let everywhere = all
+            .into_iter()
+            .filter_map(|(is_there, hint)| is_there.then_some(hint));
+        let bottom = pane.height().saturating_sub(1);
+        hints(pane, bottom.saturating_sub(1), here);
+        hints(pane, bottom, everywhere);
+    }
+
+    fn body(&self, page: &dyn Page, body: &mut Pane<'_>) {
+        body.put(0, 0, &page.title(self.model), Tone::Strong);
+        let (width, height) = (body.width(), body.height());
+        page.draw(
+            &mut body.part(0, 1, width, height.saturating_sub(1)),
+            self.model,
+        );
+    }
+
+    fn help(&self, body: &mut Pane<'_>) {
+        body.put(0, 0, "Help", Tone::Strong);
+        let mut y = body.wrap(0, 2, self.page.help().trim_end(), Tone::Plain);
+        for (key, what) in self.page.keys(self.model) {
+            y = y.saturating_add(1);
+            body.put(2, y, key, Tone::Key);
+            body.put(14, y, what, Tone::Plain);
+        }
+    }
+
+    fn question(&self, body: &mut Pane<'_>, question: Question, is_yes: bool) {
+        const WIDTH: u16 = 60;
+        const HEIGHT: u16 = 8;
+        let x = body.width().saturating_sub(WIDTH) / 2;
+        let y = body.height().saturating_sub(HEIGHT) / 2;
+        let mut bed = body.part(x, y, WIDTH, HEIGHT);
+        bed.clear();
+        bed.rule(0);
+        bed.rule(HEIGHT.saturating_sub(1));
+        bed.put(2, 2, question.text(), Tone::Strong);
+        let consequence = match question {
+            Question::Cancel => {
+                "The disk stays unbootable. Donors are invited anew, with a new code."
+            }
+            Question::Reboot | Question::PowerOff if self.model.is_deploying() => {
+                "A deploy is running: the disk would stay unbootable."
+            }
+            Question::Reboot | Question::PowerOff => "",
+        };
+        let width = bed.width().saturating_sub(2);
+        bed.part(0, 3, width, 2)
+            .wrap(2, 0, consequence, Tone::Warning);
+        let tone = |is_it| if is_it { Tone::Selected } else { Tone::Plain };
+        let mark = |is_it, text: &str| {
+            if is_it {
+                format!("[ {text} ]")
+            } else {
+                format!("  {text}  ")
+            }
+        };
+        let x = bed.put(2, 6, &mark(!is_yes, "No"), tone(!is_yes));
+        bed.put(x.saturating_add(3), 6, &mark(is_yes, "Yes"), tone(is_yes));
+    }
+}
+
+fn hints(pane: &mut Pane<'_>, y: u16, hints: impl IntoIterator<Item = Hint>) {
+    let mut x = 1;
+    for (key, what) in hints {
+        x = pane.line(
+            x,
+            y,
+            &[(key, Tone::Key), (" ", Tone::Plain), (what, Tone::Plain)],
+        );
+        x = x.saturating_add(3);
+    }
+}

@@ -1,0 +1,81 @@
+//! What every screen has in common: it shows the model, and answers keys with [`Act`]s.
+
+use std::time::Instant;
+
+use crate::key::Key;
+use crate::model::Model;
+use crate::order::Order;
+use crate::pane::Pane;
+use crate::state::Screen;
+
+/// What a key leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The machine is to do this.
+    Order(Order),
+    /// Another screen.
+    Go(Screen),
+    /// The screen before this one. The wizard knows which.
+    Back,
+    /// A person is done choosing: the machine invites donors.
+    Invite,
+    /// A person has to agree first.
+    Ask(Question),
+}
+
+/// Something to agree to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Restart?
+    Reboot,
+    /// Switch off?
+    PowerOff,
+    /// Give the deploy up?
+    Cancel,
+}
+
+impl Question {
+    /// In words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Question::Reboot => "Restart the machine?",
+            Question::PowerOff => "Switch the machine off?",
+            Question::Cancel => "Give up this deploy?",
+        }
+    }
+
+    /// Follows from yes.
+    #[must_use]
+    pub const fn order(self) -> Order {
+        match self {
+            Question::Reboot => Order::Reboot,
+            Question::PowerOff => Order::PowerOff,
+            Question::Cancel => Order::Cancel,
+        }
+    }
+}
+
+/// A key and what it does here.
+pub type Hint = (&'static str, &'static str);
+
+/// A screen. It keeps what is typed on it while others are shown.
+pub trait Page {
+    /// Its heading.
+    fn title(&self, model: &Model) -> String;
+
+    /// What a person has to know here; paragraphs end with a line feed.
+    fn help(&self) -> &'static str;
+
+    /// The keys that do something now, besides those that work everywhere.
+    fn keys(&self, model: &Model) -> Vec<Hint>;
+
+    /// It comes to be shown.
+    fn enter(&mut self, _model: &Model) {}
+
+    /// A key. F1, F2, F9, F11, F12 and what overlays take never get here. Only [`Model::choices`] may be changed.
+    fn press(&mut self, key: Key, model: &mut Model, now: Instant) -> Vec<Act>;
+
+    /// Draws it below its heading. 78 columns and 20 rows are enough.
+    fn draw(&self, pane: &mut Pane<'_>, model: &Model);
+}

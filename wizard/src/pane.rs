@@ -1,0 +1,251 @@
+//! A part of the screen to draw on: text in, cells out. What does not fit is cut off, what a terminal would act upon is not drawn.
+
+use std::borrow::Cow;
+
+use ratatui_core::buffer::Buffer;
+use ratatui_core::layout::{Position, Rect};
+
+use crate::look::{Charset, Glyphs, Look, Tone};
+
+/// A rectangle with rows and columns of its own, from 0.
+#[derive(Debug)]
+pub struct Pane<'a> {
+    buffer: &'a mut Buffer,
+    area: Rect,
+    look: Look,
+    cursor: &'a mut Option<Position>,
+}
+
+impl<'a> Pane<'a> {
+    /// On this part of the buffer. Where the terminal's cursor belongs, if anywhere, is told by `cursor` afterwards.
+    #[must_use]
+    pub fn new(
+        buffer: &'a mut Buffer,
+        area: Rect,
+        look: Look,
+        cursor: &'a mut Option<Position>,
+    ) -> Self {
+        let area = area.intersection(*buffer.area());
+        Self {
+            buffer,
+            area,
+            look,
+            cursor,
+        }
+    }
+
+    /// A part of it.
+    pub fn part(&mut self, x: u16, y: u16, width: u16, height: u16) -> Pane<'_> {
+        let x = self.area.x.saturating_add(x);
+        let y = self.area.y.saturating_add(y);
+        let area = Rect::new(x, y, width, height).intersection(self.area);
+        Pane {
+            buffer: self.buffer,
+            area,
+            look: self.look,
+            cursor: self.cursor,
+        }
+    }
+
+    /// In columns.
+    #[must_use]
+    pub const fn width(&self) -> u16 {
+        self.area.width
+    }
+
+    /// In rows.
+    #[must_use]
+    pub const fn height(&self) -> u16 {
+        self.area.height
+    }
+
+    /// What the terminal is capable of.
+    #[must_use]
+    pub const fn look(&self) -> Look {
+        self.look
+    }
+
+    /// What lines and marks are drawn with.
+    #[must_use]
+    pub const fn glyphs(&self) -> Glyphs {
+        self.look.glyphs()
+    }
+
+    /// Writes text and says in which column it ended.
+    pub fn put(&mut self, x: u16, y: u16, text: &str, tone: Tone) -> u16 {
+        if x >= self.area.width || y >= self.area.height {
+            return x;
+        }
+        let text = visible(text, self.look.charset);
+        let (end, _) = self.buffer.set_stringn(
+            self.area.x.saturating_add(x),
+            self.area.y.saturating_add(y),
+            text,
+            usize::from(self.area.width.saturating_sub(x)),
+            tone.style(self.look),
+        );
+        end.saturating_sub(self.area.x)
+    }
+
+    /// Writes pieces of text one behind the other.
+    pub fn line(&mut self, x: u16, y: u16, parts: &[(&str, Tone)]) -> u16 {
+        parts
+            .iter()
+            .fold(x, |x, (text, tone)| self.put(x, y, text, *tone))
+    }
+
+    /// Writes one character several times.
+    pub fn repeat(&mut self, x: u16, y: u16, glyph: char, times: u16, tone: Tone) -> u16 {
+        let times = times.min(self.area.width.saturating_sub(x));
+        let text: String = std::iter::repeat_n(glyph, usize::from(times)).collect();
+        self.put(x, y, &text, tone)
+    }
+
+    /// A line from edge to edge.
+    pub fn rule(&mut self, y: u16) {
+        self.repeat(0, y, self.glyphs().rule, self.width(), Tone::Dim);
+    }
+
+    /// A row as a whole gets this tone, and keeps its text.
+    pub fn tint(&mut self, y: u16, tone: Tone) {
+        if y < self.area.height {
+            let y = self.area.y.saturating_add(y);
+            let row = Rect::new(self.area.x, y, self.area.width, 1);
+            self.buffer.set_style(row, tone.style(self.look));
+        }
+    }
+
+    /// Everything on it becomes blank.
+    pub fn clear(&mut self) {
+        for position in self.area.positions() {
+            if let Some(cell) = self.buffer.cell_mut(position) {
+                cell.reset();
+            }
+        }
+    }
+
+    /// Writes text that is broken between words, from a column on, and says which row follows.
+    pub fn wrap(&mut self, x: u16, y: u16, text: &str, tone: Tone) -> u16 {
+        let width = usize::from(self.width().saturating_sub(x));
+        let mut y = y;
+        for line in broken(text, width) {
+            self.put(x, y, line, tone);
+            y = y.saturating_add(1);
+        }
+        y
+    }
+
+    /// A bar that is `part` of `whole` full.
+    pub fn bar(&mut self, x: u16, y: u16, width: u16, part: u64, whole: u64) {
+        let filled = u128::from(part.min(whole)) * u128::from(width) / u128::from(whole.max(1));
+        let filled = u16::try_from(filled).unwrap_or(width);
+        let glyphs = self.glyphs();
+        let x = self.repeat(x, y, glyphs.full, filled, Tone::Good);
+        self.repeat(x, y, glyphs.empty, width.saturating_sub(filled), Tone::Dim);
+    }
+
+    /// The terminal's cursor belongs here.
+    pub fn cursor(&mut self, x: u16, y: u16) {
+        if x < self.area.width && y < self.area.height {
+            let (x, y) = (self.area.x.saturating_add(x), self.area.y.saturating_add(y));
+            *self.cursor = Some(Position::new(x, y));
+        }
+    }
+}
+
+/// Without what a terminal would act upon or cannot show.
+fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
+    let is_shown = |char: char| match charset {
+        Charset::Ascii => char == ' ' || char.is_ascii_graphic(),
+        Charset::Unicode => !char.is_control(),
+    };
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |char| if is_shown(char) { char } else { '?' };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// Lines of at most so many characters, broken at spaces where there are any. A line feed always ends one.
+#[must_use]
+pub fn broken(text: &str, width: usize) -> Vec<&str> {
+    let mut lines = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut rest = paragraph.trim_end();
+        loop {
+            let end = rest.char_indices().nth(width.max(1)).map(|(end, _)| end);
+            let Some((line, behind)) = end.and_then(|end| {
+                let (head, tail) = rest.split_at_checked(end)?;
+                match head.rfind(' ') {
+                    _ if tail.starts_with(' ') => Some((head, tail)),
+                    Some(space) if space > 0 => rest.split_at_checked(space),
+                    _ => Some((head, tail)),
+                }
+            }) else {
+                lines.push(rest);
+                break;
+            };
+            lines.push(line.trim_end());
+            rest = behind.trim_start();
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pane, broken};
+    use crate::look::{Charset, Look, Tone};
+    use ratatui_core::buffer::Buffer;
+    use ratatui_core::layout::Rect;
+
+    #[test]
+    fn lines_are_broken_between_words_and_never_lose_any() {
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("one two", 3), ["one", "two"]);
+        assert_eq!(broken("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(broken("a\n\nb", 3), ["a", "", "b"]);
+        assert_eq!(broken("", 3), [""]);
+        assert_eq!(broken("äöü ß", 3), ["äöü", "ß"]);
+        for width in 0..20 {
+            let text = "the quick brown fox, überall und immerdar";
+            let lines = broken(text, width);
+            assert!(
+                lines
+                    .iter()
+                    .all(|line| line.chars().count() <= width.max(1))
+            );
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(text), "{width}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_its_part_or_reaches_a_terminal_as_a_command() {
+        for (charset, expected) in [
+            (Charset::Ascii, ["          ", "  a?[2J?  ", "          "]),
+            (Charset::Unicode, ["          ", "  a?[2Jü  ", "          "]),
+        ] {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 3));
+            let (area, mut cursor) = (*buffer.area(), None);
+            let look = Look {
+                charset,
+                colours: true,
+            };
+            let mut pane = Pane::new(&mut buffer, area, look, &mut cursor);
+            let mut part = pane.part(2, 1, 6, 9);
+            assert_eq!(part.height(), 2);
+            part.put(0, 0, "a\u{1b}[2Jüxyz", Tone::Plain);
+            part.put(0, 7, "outside", Tone::Plain);
+            part.put(9, 0, "outside", Tone::Plain);
+            part.cursor(6, 0);
+            assert_eq!(cursor, None);
+            let rows: Vec<String> = buffer
+                .content()
+                .chunks(10)
+                .map(|row| row.iter().map(|cell| cell.symbol()).collect())
+                .collect();
+            assert_eq!(rows, expected);
+        }
+    }
+}

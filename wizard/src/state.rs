@@ -1,0 +1,441 @@
+//! The wizard: which screen is shown, and what follows from a fact or a key.
+//!
+//! The receiver decides by itself what it can, and the screens follow it. A key where something is left to decide makes a person
+//! take over ([`Order::Hold`]), until that person says with what to go on ([`Order::Take`], [`Order::GoOn`]). What the receiver does
+//! nevertheless is followed: a donor that was let in before the order arrived is shown.
+
+use std::time::{Duration, Instant};
+
+use ratatui_core::terminal::Frame;
+
+use crate::fact::Fact;
+use crate::key::Key;
+use crate::look::Look;
+use crate::model::{Model, Phase};
+use crate::order::Order;
+use crate::overlay::{self, Overlay};
+use crate::page::{Act, Page, Question};
+use crate::screens::{
+    code::Code, disk::Disk, done::Done, failed::Failed, logs::Logs, network::Network, plan::Plan,
+    receiving::Receiving, welcome::Welcome, wifi::Wifi,
+};
+
+/// A failure is shown so long before donors' screen comes back by itself.
+const FAILURE_SHOWN: Duration = Duration::from_secs(60);
+
+/// The screens, in the order in which they are walked through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// The machine.
+    #[default]
+    Welcome,
+    /// Which disk.
+    Disk,
+    /// What will be on it.
+    Plan,
+    /// Addresses.
+    Network,
+    /// Wireless networks.
+    Wifi,
+    /// Donors are invited.
+    Code,
+    /// A donor sends.
+    Receiving,
+    /// The disk is complete.
+    Done,
+    /// The deploy came to nothing.
+    Failed,
+}
+
+impl Screen {
+    /// Every screen.
+    pub const ALL: [Screen; 9] = [
+        Screen::Welcome,
+        Screen::Disk,
+        Screen::Plan,
+        Screen::Network,
+        Screen::Wifi,
+        Screen::Code,
+        Screen::Receiving,
+        Screen::Done,
+        Screen::Failed,
+    ];
+
+    /// Its name at the top.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Screen::Welcome => "Welcome",
+            Screen::Disk => "Disk",
+            Screen::Plan => "Plan",
+            Screen::Network => "Network",
+            Screen::Wifi => "Wi-Fi",
+            Screen::Code => "Code",
+            Screen::Receiving => "Receiving",
+            Screen::Done => "Done",
+            Screen::Failed => "Failed",
+        }
+    }
+}
+
+/// Who decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Control {
+    /// The machine, as far as it can.
+    #[default]
+    Machine,
+    /// A person, until told otherwise.
+    Person,
+}
+
+/// The screens and what is typed on them.
+#[derive(Debug)]
+struct Pages {
+    welcome: Welcome,
+    disk: Disk,
+    plan: Plan,
+    network: Network,
+    wifi: Wifi,
+    code: Code,
+    receiving: Receiving,
+    done: Done,
+    failed: Failed,
+    logs: Logs,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Wizard {
+    model: Model,
+    screen: Screen,
+    control: Control,
+    overlay: Option<Overlay>,
+    pages: Pages,
+    is_changed: bool,
+}
+
+impl Wizard {
+    /// Nothing is known and nothing was pressed. `check_ip` says whether a value of `smv.ip=` can be followed, or why not.
+    #[must_use]
+    pub fn new(check_ip: fn(&str) -> Result<(), String>) -> Self {
+        Self {
+            model: Model::default(),
+            screen: Screen::default(),
+            control: Control::default(),
+            overlay: None,
+            pages: Pages {
+                welcome: Welcome::default(),
+                disk: Disk::default(),
+                plan: Plan::default(),
+                network: Network::new(check_ip),
+                wifi: Wifi::default(),
+                code: Code::default(),
+                receiving: Receiving::default(),
+                done: Done::default(),
+                failed: Failed::default(),
+                logs: Logs::default(),
+            },
+            is_changed: true,
+        }
+    }
+
+    /// The screen that is shown, below what may lie over it.
+    #[must_use]
+    pub const fn screen(&self) -> Screen {
+        self.screen
+    }
+
+    /// Does a person decide, so that the machine waits?
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self.control, Control::Person)
+    }
+
+    /// What was learnt and chosen.
+    #[must_use]
+    pub const fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Something is so from now on.
+    pub fn learn(&mut self, fact: Fact, now: Instant) {
+        // A line of the log is seen only where there is room for it.
+        let is_seen = match &fact {
+            Fact::Log(_) => self.overlay == Some(Overlay::Logs) || self.shows_log(),
+            _ => true,
+        };
+        let is_news = matches!(fact, Fact::News(_));
+        self.model.learn(fact, now);
+        if is_news {
+            self.follow();
+        }
+        self.is_changed |= is_seen;
+    }
+
+    const fn shows_log(&self) -> bool {
+        matches!(
+            self.screen,
+            Screen::Receiving | Screen::Failed | Screen::Done
+        )
+    }
+
+    /// Shows what the receiver does now.
+    fn follow(&mut self) {
+        let is_free = self.control == Control::Machine;
+        if is_free && self.model.phase == Phase::Held {
+            // It was held until a moment ago.
+            self.model.phase = Phase::Starting;
+        }
+        let next = match (self.model.phase, self.screen) {
+            (Phase::Accepted | Phase::Writing, _) => Screen::Receiving,
+            (Phase::Installed, _) => Screen::Done,
+            (Phase::Dead, _) => Screen::Failed,
+            // It has just ended.
+            (_, Screen::Receiving) => match &self.model.failure {
+                Some(failure) if failure.was_cancelled => Screen::Code,
+                _ => Screen::Failed,
+            },
+            (Phase::Inviting, screen) if is_free && screen != Screen::Failed => Screen::Code,
+            (Phase::Undecided, Screen::Welcome | Screen::Code) if is_free => Screen::Disk,
+            (Phase::Starting, Screen::Disk) if is_free => Screen::Welcome,
+            (_, screen) => screen,
+        };
+        if self.model.is_deploying() || matches!(self.model.phase, Phase::Installed | Phase::Dead) {
+            self.control = Control::Machine;
+        }
+        if !self.model.is_deploying() && self.overlay == Some(Overlay::ask(Question::Cancel)) {
+            self.overlay = None;
+        }
+        if next != self.screen {
+            self.go(next);
+        }
+    }
+
+    fn go(&mut self, screen: Screen) {
+        self.screen = screen;
+        let model = std::mem::take(&mut self.model);
+        self.page_mut().enter(&model);
+        self.model = model;
+    }
+
+    /// A key, and what the machine is to do because of it.
+    pub fn press(&mut self, key: Key, now: Instant) -> Vec<Order> {
+        self.model.now = Some(now);
+        self.is_changed = true;
+        let acts = match (key, &mut self.overlay) {
+            (Key::F(1), Some(Overlay::Help)) | (Key::F(2), Some(Overlay::Logs)) => {
+                self.overlay = None;
+                return Vec::new();
+            }
+            (Key::F(number), _) => return self.function(number),
+            (_, Some(Overlay::Help)) => {
+                self.overlay = None;
+                return Vec::new();
+            }
+            (_, Some(Overlay::Logs)) => {
+                let acts = self.pages.logs.press(key, &mut self.model, now);
+                if acts.contains(&Act::Back) {
+                    self.overlay = None;
+                }
+                return Vec::new();
+            }
+            (_, Some(Overlay::Ask(question, is_yes))) => {
+                let question = *question;
+                let Some(answer) = overlay::answer(key, is_yes) else {
+                    return Vec::new();
+                };
+                self.overlay = None;
+                match answer {
+                    true => vec![Act::Order(question.order())],
+                    false => Vec::new(),
+                }
+            }
+            (Key::Ctrl('l'), None) => return Vec::new(), // whoever draws has heard it too
+            (_, None) => return self.page_press(key, now),
+        };
+        self.act(acts)
+    }
+
+    /// The keys that work everywhere.
+    fn function(&mut self, number: u8) -> Vec<Order> {
+        let machine = &self.model.machine;
+        self.overlay = match number {
+            1 => Some(Overlay::Help),
+            2 => {
+                self.pages.logs.enter(&self.model);
+                Some(Overlay::Logs)
+            }
+            9 if machine.has_shell => return vec![Order::Shell],
+            11 if machine.owns_power => Some(Overlay::ask(Question::Reboot)),
+            12 if machine.owns_power => Some(Overlay::ask(Question::PowerOff)),
+            _ => return Vec::new(),
+        };
+        Vec::new()
+    }
+
+    fn page_press(&mut self, key: Key, now: Instant) -> Vec<Order> {
+        let mut orders = Vec::new();
+        if self.control == Control::Machine && matches!(self.screen, Screen::Welcome | Screen::Disk)
+        {
+            orders.extend(self.carry(Order::Hold));
+        }
+        let mut model = std::mem::take(&mut self.model);
+        let acts = self.page_mut().press(key, &mut model, now);
+        self.model = model;
+        orders.extend(self.act(acts));
+        orders
+    }
+
+    fn act(&mut self, acts: Vec<Act>) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for act in acts {
+            match act {
+                Act::Order(order) => orders.extend(self.carry(order)),
+                Act::Go(screen) => self.go(screen),
+                Act::Back => orders.extend(self.back()),
+                Act::Invite => orders.extend(self.invite()),
+                Act::Ask(question) => self.overlay = Some(Overlay::ask(question)),
+            }
+        }
+        orders
+    }
+
+    /// An order that is given changes what we know.
+    fn carry(&mut self, order: Order) -> Option<Order> {
+        match &order {
+            Order::Hold => self.control = Control::Person,
+            Order::GoOn | Order::Take { .. } => {
+                self.control = Control::Machine;
+                // What was chosen may not be any more; it is said again.
+                self.model.choice = None;
+                self.model.phase = Phase::Starting;
+            }
+            Order::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
+            Order::Cancel => self.model.is_cancelling = true,
+            Order::Stay => self.model.leaving = None,
+            Order::Network(value) => self.model.choices.network = Some(value.clone()),
+            _ => {}
+        }
+        Some(order)
+    }
+
+    /// One screen back. Where that is not possible, nothing.
+    fn back(&mut self) -> Vec<Order> {
+        let previous = match self.screen {
+            Screen::Welcome if self.control == Control::Person => {
+                return self.carry(Order::GoOn).into_iter().collect();
+            }
+            Screen::Disk => Screen::Welcome,
+            Screen::Plan => Screen::Disk,
+            Screen::Network => Screen::Plan,
+            Screen::Wifi => Screen::Network,
+            Screen::Code => {
+                self.go(Screen::Network);
+                return self.carry(Order::Hold).into_iter().collect();
+            }
+            Screen::Welcome | Screen::Receiving | Screen::Done | Screen::Failed => {
+                return Vec::new();
+            }
+        };
+        self.go(previous);
+        Vec::new()
+    }
+
+    /// On with what was chosen, if the gate lets it pass.
+    fn invite(&mut self) -> Vec<Order> {
+        let order = match (self.model.disk(), &self.model.choices) {
+            (Err(_), _) => {
+                self.go(Screen::Disk);
+                return Vec::new();
+            }
+            (Ok(_), choices) if choices.wish.is_none() && choices.sizes.is_none() => Order::GoOn,
+            (Ok(_), choices) => match &choices.wish {
+                Some(wish) => Order::Take {
+                    wish: wish.clone(),
+                    sizes: choices.sizes.unwrap_or_default(),
+                },
+                // Sizes for the disk that the machine chose: that it may go has to be said by the same person.
+                None => {
+                    self.go(Screen::Disk);
+                    return Vec::new();
+                }
+            },
+        };
+        self.go(Screen::Code);
+        self.carry(order).into_iter().collect()
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now: Instant) -> Vec<Order> {
+        self.is_changed |= self.model.tick(now);
+        if self.failure_left(now) == Some(Duration::ZERO) {
+            self.is_changed = true;
+            self.go(Screen::Code);
+        }
+        Vec::new()
+    }
+
+    /// How long the failure stays on the screen, where donors are invited again.
+    fn failure_left(&self, now: Instant) -> Option<Duration> {
+        if self.screen != Screen::Failed || self.model.phase != Phase::Inviting {
+            return None;
+        }
+        let failure = self.model.failure.as_ref()?;
+        Some(FAILURE_SHOWN.saturating_sub(now.saturating_duration_since(failure.at)))
+    }
+
+    /// When [`Wizard::tick`] will have something to do. None: nothing moves.
+    #[must_use]
+    pub fn next_tick(&self, now: Instant) -> Option<Duration> {
+        let model = self.model.next_tick(now);
+        model.into_iter().chain(self.failure_left(now)).min()
+    }
+
+    /// Is there something to draw, since this was asked the last time?
+    pub const fn is_changed(&mut self) -> bool {
+        let is_changed = self.is_changed;
+        self.is_changed = false;
+        is_changed
+    }
+
+    /// Draws everything.
+    pub fn draw(&self, frame: &mut Frame<'_>, look: Look) {
+        let logs: &dyn Page = &self.pages.logs;
+        let picture = overlay::Picture {
+            screen: self.screen,
+            page: self.page(),
+            logs,
+            overlay: self.overlay.as_ref(),
+            model: &self.model,
+        };
+        picture.draw(frame, look);
+    }
+
+    fn page(&self) -> &dyn Page {
+        match self.screen {
+            Screen::Welcome => &self.pages.welcome,
+            Screen::Disk => &self.pages.disk,
+            Screen::Plan => &self.pages.plan,
+            Screen::Network => &self.pages.network,
+            Screen::Wifi => &self.pages.wifi,
+            Screen::Code => &self.pages.code,
+            Screen::Receiving => &self.pages.receiving,
+            Screen::Done => &self.pages.done,
+            Screen::Failed => &self.pages.failed,
+        }
+    }
+
+    fn page_mut(&mut self) -> &mut dyn Page {
+        match self.screen {
+            Screen::Welcome => &mut self.pages.welcome,
+            Screen::Disk => &mut self.pages.disk,
+            Screen::Plan => &mut self.pages.plan,
+            Screen::Network => &mut self.pages.network,
+            Screen::Wifi => &mut self.pages.wifi,
+            Screen::Code => &mut self.pages.code,
+            Screen::Receiving => &mut self.pages.receiving,
+            Screen::Done => &mut self.pages.done,
+            Screen::Failed => &mut self.pages.failed,
+        }
+    }
+}

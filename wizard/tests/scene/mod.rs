@@ -1,0 +1,364 @@
+//! A machine that tells facts, and pictures of what the wizard makes of them.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p wizard` draws the pictures in `tests/golden/` anew; else they are compared.
+#![allow(dead_code)] // each test takes what it needs
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use install::state::{Slot, State};
+use ratatui_core::backend::TestBackend;
+use ratatui_core::terminal::Terminal;
+use receiver::gate::{Candidate, Contents, Wish, choose};
+use receiver::inventory::{Found, Transport};
+use receiver::news::News;
+use wizard::fact::{Address, LogLine, Machine, Nic};
+use wizard::look::{Charset, Look};
+use wizard::{Fact, Key, Order, Wizard};
+
+/// Each picture is made in these sizes.
+const SIZES: [(u16, u16); 2] = [(80, 24), (132, 50)];
+
+pub const UNICODE: Look = Look {
+    charset: Charset::Unicode,
+    colours: true,
+};
+
+pub const ASCII: Look = Look {
+    charset: Charset::Ascii,
+    colours: false,
+};
+
+/// A wizard and the time it lives in.
+pub struct Scene {
+    pub wizard: Wizard,
+    pub now: Instant,
+    /// Everything that was ordered.
+    pub orders: Vec<Order>,
+}
+
+/// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow.
+fn check_ip(value: &str) -> Result<(), String> {
+    let mut words = value.split(',');
+    let address = words.next().unwrap_or_default();
+    let is_address = address.split_once('/').is_some_and(|(address, len)| {
+        let max = match address.parse() {
+            Ok(std::net::IpAddr::V4(_)) => 32,
+            Ok(std::net::IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        len.parse::<u8>().is_ok_and(|len| (1..=max).contains(&len))
+    });
+    if !is_address && address != "dhcp" {
+        return Err("expected dhcp or an address with a prefix, like 10.9.0.5/24".to_owned());
+    }
+    for word in words {
+        let is_good = match word.split_once('=') {
+            Some(("gw", address)) => address.parse::<std::net::IpAddr>().is_ok(),
+            Some(("if" | "mac", name)) => !name.is_empty(),
+            _ => false,
+        };
+        if !is_good {
+            return Err(format!("{word}: expected gw=, if= or mac="));
+        }
+    }
+    Ok(())
+}
+
+impl Scene {
+    /// Nothing is known.
+    pub fn empty() -> Self {
+        Self {
+            wizard: Wizard::new(check_ip),
+            now: Instant::now(),
+            orders: Vec::new(),
+        }
+    }
+
+    /// A machine of our own with two cards.
+    pub fn new() -> Self {
+        let mut scene = Self::empty();
+        scene.learn(Fact::Machine(machine()));
+        scene.learn(Fact::Nic(nic("eth0")));
+        scene.learn(Fact::Nic(Nic {
+            has_link: false,
+            speed_mbit: None,
+            addresses: vec![],
+            mac: "52:54:00:12:34:57".to_owned(),
+            driver: Some("e1000e".to_owned()),
+            ..nic("eth1")
+        }));
+        scene
+    }
+
+    pub fn learn(&mut self, fact: Fact) {
+        self.wizard.learn(fact, self.now);
+    }
+
+    pub fn news(&mut self, news: News) {
+        self.learn(Fact::News(news));
+    }
+
+    /// The disks as they are seen, and the choice among them without a word.
+    pub fn disks(&mut self, seen: &[Candidate]) {
+        let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
+        let seen = seen.to_vec();
+        self.news(News::Disks { seen, choice });
+    }
+
+    pub fn press(&mut self, key: Key) -> Vec<Order> {
+        let orders = self.wizard.press(key, self.now);
+        self.orders.extend(orders.iter().cloned());
+        orders
+    }
+
+    pub fn keys(&mut self, keys: &[Key]) -> Vec<Order> {
+        keys.iter().flat_map(|key| self.press(*key)).collect()
+    }
+
+    pub fn write(&mut self, text: &str) -> Vec<Order> {
+        text.chars()
+            .flat_map(|char| self.press(Key::Char(char)))
+            .collect()
+    }
+
+    /// Time passes, and is told as the wizard wants it.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.wizard.next_tick(self.now) {
+            if self.now + next > end {
+                break;
+            }
+            self.now += next;
+            let orders = self.wizard.tick(self.now);
+            self.orders.extend(orders);
+        }
+        self.now = end;
+        self.wizard.tick(end);
+    }
+
+    /// What a terminal shows: its rows, and where its cursor is.
+    pub fn picture(&self, (width, height): (u16, u16), look: Look) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal
+            .draw(|frame| self.wizard.draw(frame, look))
+            .unwrap();
+        let backend = terminal.backend();
+        let rows = backend.buffer().content().chunks(usize::from(width));
+        let mut picture = String::new();
+        for row in rows {
+            let row: String = row.iter().map(|cell| cell.symbol()).collect();
+            picture.push_str(row.trim_end());
+            picture.push('\n');
+        }
+        let position = backend.cursor_position();
+        picture.push_str(&match backend.cursor_visible() {
+            true => format!("cursor: column {} row {}\n", position.x, position.y),
+            false => "cursor: none\n".to_owned(),
+        });
+        picture
+    }
+
+    /// Does the smallest screen show this?
+    pub fn shows(&self, text: &str) -> bool {
+        self.picture((80, 24), UNICODE).contains(text)
+    }
+
+    /// Compares with `tests/golden/NAME-80x24.txt` and `NAME-132x50.txt`, and `NAME-ascii-80x24.txt`.
+    pub fn golden(&self, name: &str) {
+        for (width, height) in SIZES {
+            let picture = self.picture((width, height), UNICODE);
+            compare(&format!("{name}-{width}x{height}.txt"), &picture);
+        }
+        let ascii = self.picture(SIZES[0], ASCII);
+        assert!(ascii.is_ascii(), "{name} in ASCII:\n{ascii}");
+        compare(&format!("{name}-ascii-80x24.txt"), &ascii);
+    }
+}
+
+fn compare(name: &str, picture: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, picture).unwrap();
+        return;
+    }
+    let golden = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_GOLDEN=1 draws it"));
+    if golden == picture {
+        return;
+    }
+    let mut difference = String::new();
+    let longest = golden.lines().count().max(picture.lines().count());
+    for row in 0..longest {
+        let (old, new) = (golden.lines().nth(row), picture.lines().nth(row));
+        if old != new {
+            let (old, new) = (old.unwrap_or("(none)"), new.unwrap_or("(none)"));
+            difference.push_str(&format!("{row:3} - {old}\n    + {new}\n"));
+        }
+    }
+    panic!("{name} is not as drawn (UPDATE_GOLDEN=1 draws it anew):\n{difference}");
+}
+
+pub fn machine() -> Machine {
+    Machine {
+        version: "0.1.0".to_owned(),
+        firmware: "uefi",
+        memory_bytes: 8 << 30,
+        decided: vec!["smv.after=kexec".to_owned()],
+        owns_network: true,
+        has_shell: false,
+        owns_power: true,
+    }
+}
+
+pub fn nic(name: &str) -> Nic {
+    Nic {
+        name: name.to_owned(),
+        mac: "52:54:00:12:34:56".to_owned(),
+        driver: Some("virtio_net".to_owned()),
+        is_wifi: false,
+        has_link: true,
+        speed_mbit: Some(1000),
+        addresses: vec![Address {
+            address: [10, 9, 0, 5].into(),
+            prefix_len: 24,
+            gateway: Some([10, 9, 0, 1].into()),
+            source: "dhcp",
+            lease: Some(Duration::from_secs(3600)),
+        }],
+        trouble: None,
+    }
+}
+
+pub fn wifi_nic(name: &str) -> Nic {
+    Nic {
+        is_wifi: true,
+        has_link: false,
+        speed_mbit: None,
+        addresses: vec![],
+        driver: Some("iwlwifi".to_owned()),
+        mac: "02:00:00:00:01:00".to_owned(),
+        ..nic(name)
+    }
+}
+
+pub fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
+    let disk = Found {
+        path: PathBuf::from(path),
+        size_bytes: 480_103_981_056,
+        sector_bytes: 512,
+        transport: Transport::Sata,
+        is_removable: false,
+        is_read_only: false,
+        serial: (!serial.is_empty()).then(|| serial.to_owned()),
+        vendor: Some("ATA".to_owned()),
+        model: Some("Samsung SSD 870".to_owned()),
+        wwn: None,
+    };
+    Candidate { disk, contents }
+}
+
+pub const BLANK: Contents = Contents::Holds(State::Blank);
+
+pub fn occupied() -> Contents {
+    Contents::Holds(State::Occupied {
+        what: "GPT partition table, ext2/3/4".to_owned(),
+        protected: None,
+        is_shim_medium: false,
+    })
+}
+
+pub fn protected() -> Contents {
+    Contents::Holds(State::Occupied {
+        what: "GPT partition table, LVM2 member".to_owned(),
+        protected: Some("LVM2 member".to_owned()),
+        is_shim_medium: false,
+    })
+}
+
+/// Its name is `4f1c2a9e`.
+pub fn installed() -> Contents {
+    let slot = |number, guid| Slot {
+        number,
+        first_lba: 2048,
+        sectors: 2048,
+        guid: uuid::Uuid::from_u128(guid),
+    };
+    Contents::Holds(State::Installed {
+        esp: slot(1, 1),
+        root: slot(3, 0x4f1c_2a9e << 96),
+    })
+}
+
+/// Of every kind one.
+pub fn zoo() -> Vec<Candidate> {
+    let mut stick = disk(
+        "/dev/sdd",
+        "0123456789AB",
+        Contents::Holds(State::Occupied {
+            what: "ISO 9660".to_owned(),
+            protected: None,
+            is_shim_medium: true,
+        }),
+    );
+    stick.disk.transport = Transport::Usb;
+    stick.disk.is_removable = true;
+    stick.disk.size_bytes = 4_004_511_744;
+    stick.disk.vendor = Some("SanDisk".to_owned());
+    stick.disk.model = Some("Cruzer".to_owned());
+    let mut card = disk("/dev/mmcblk0", "0xDEADBEEF", BLANK);
+    card.disk.transport = Transport::Mmc;
+    card.disk.is_read_only = true;
+    card.disk.size_bytes = 31_914_983_424;
+    card.disk.vendor = None;
+    card.disk.model = Some("SD32G".to_owned());
+    let mut nvme = disk("/dev/nvme0n1", "S3X0042B7", BLANK);
+    nvme.disk.transport = Transport::Nvme;
+    nvme.disk.vendor = None;
+    nvme.disk.model = Some("WD_BLACK SN770 1TB".to_owned());
+    nvme.disk.size_bytes = 1_000_204_886_016;
+    vec![
+        nvme,
+        disk("/dev/sda", "S5Y1NX0R123456", occupied()),
+        disk("/dev/sdb", "S5Y1NX0R654321", protected()),
+        disk("/dev/sdc", "S5Y1NX0R777777", installed()),
+        stick,
+        card,
+        disk(
+            "/dev/sde",
+            "S5Y1NX0R000001",
+            Contents::Unreadable("Input/output error".to_owned()),
+        ),
+    ]
+}
+
+/// Donors are invited to write on this disk.
+pub fn inviting(disk: &Candidate) -> News {
+    News::Inviting {
+        code: "e13gts2".to_owned(),
+        secret: Some("k4m-9tz-w7p".to_owned()),
+        policy: "secret".to_owned(),
+        disk: Box::new(disk.clone()),
+        addresses: vec![[10, 9, 0, 5].into()],
+    }
+}
+
+/// A donor with two packages is let in.
+pub fn accepted() -> News {
+    News::Accepted {
+        peer: ([10, 9, 0, 1], 40_000).into(),
+        version: Some("2026.11".to_owned()),
+        packages: vec!["base".to_owned(), "grub".to_owned()],
+        total_bytes: Some(400_000_000),
+    }
+}
+
+pub fn log(level: u8, text: &str) -> Fact {
+    Fact::Log(LogLine {
+        level,
+        at: Duration::from_millis(1250),
+        text: text.to_owned(),
+    })
+}
