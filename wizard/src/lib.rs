@@ -5,7 +5,9 @@
 pub mod fact;
 pub mod field;
 pub mod figures;
+pub mod history;
 pub mod key;
+pub mod letters;
 pub mod look;
 pub mod model;
 pub mod order;

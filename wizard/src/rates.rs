@@ -3,17 +3,21 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::history::History;
+
 /// Each sample covers so long.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// So many are kept.
-pub const SAMPLES_MAX: usize = 120;
 /// The rate that is shown is the mean of so many.
 const MEAN_OF: usize = 5;
+/// A pause is taken to be no longer than so many samples.
+const PAUSE_MAX: u64 = 3600;
 
-/// The last minutes.
+/// Of one deploy.
 #[derive(Clone, Debug)]
 pub struct Rates {
+    /// The last ones, in bytes per second.
     samples: VecDeque<u64>,
+    history: History,
     last_bytes: u64,
     last_at: Instant,
 }
@@ -21,9 +25,10 @@ pub struct Rates {
 impl Rates {
     /// No bytes yet.
     #[must_use]
-    pub const fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
             samples: VecDeque::new(),
+            history: History::default(),
             last_bytes: 0,
             last_at: now,
         }
@@ -37,14 +42,14 @@ impl Rates {
         }
         let millis = passed.as_millis().max(1);
         let per_second = u128::from(bytes.saturating_sub(self.last_bytes)) * 1000 / millis;
+        let sample = u64::try_from(per_second).unwrap_or(u64::MAX);
         // A pause of several seconds is as wide as it was long.
-        let samples = usize::try_from(passed.as_secs()).unwrap_or(SAMPLES_MAX);
-        for _ in 0..samples.clamp(1, SAMPLES_MAX) {
-            if self.samples.len() >= SAMPLES_MAX {
+        for _ in 0..passed.as_secs().min(PAUSE_MAX) {
+            if self.samples.len() >= MEAN_OF {
                 self.samples.pop_front();
             }
-            let sample = u64::try_from(per_second).unwrap_or(u64::MAX);
             self.samples.push_back(sample);
+            self.history.push(sample);
         }
         (self.last_bytes, self.last_at) = (bytes, now);
         true
@@ -56,17 +61,17 @@ impl Rates {
         INTERVAL.saturating_sub(now.saturating_duration_since(self.last_at))
     }
 
-    /// In bytes per second, the newest last.
+    /// Since the beginning.
     #[must_use]
-    pub const fn samples(&self) -> &VecDeque<u64> {
-        &self.samples
+    pub const fn history(&self) -> &History {
+        &self.history
     }
 
     /// Bytes per second, lately. None before the first sample.
     #[must_use]
     pub fn lately(&self) -> Option<u64> {
-        let last = self.samples.iter().rev().take(MEAN_OF);
-        let (count, sum) = last.fold((0_u128, 0_u128), |(count, sum), sample| {
+        let samples = self.samples.iter();
+        let (count, sum) = samples.fold((0_u128, 0_u128), |(count, sum), sample| {
             (count + 1, sum + u128::from(*sample))
         });
         u64::try_from(sum.checked_div(count)?).ok()
@@ -75,7 +80,8 @@ impl Rates {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rates, SAMPLES_MAX};
+    use super::Rates;
+    use crate::look::Charset;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -88,12 +94,12 @@ mod tests {
         assert_eq!(rates.next(at(400)), Duration::from_millis(600));
         assert!(rates.pass(2000, at(1000)));
         assert!(rates.pass(3000, at(3000)));
-        assert_eq!(rates.samples(), &[2000, 500, 500]);
         assert_eq!(rates.lately(), Some(1000));
+        assert_eq!(rates.history().lines(2, Charset::Ascii), [":  ", ":.."]);
         assert!(rates.pass(u64::MAX, at(1_000_000)));
-        assert_eq!(rates.samples().len(), SAMPLES_MAX);
+        assert_eq!(rates.samples.len(), 5);
         // A count that falls back is a new connection's.
         assert!(rates.pass(0, at(1_001_000)));
-        assert_eq!(rates.samples().back(), Some(&0));
+        assert_eq!(rates.samples.back(), Some(&0));
     }
 }
