@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::accel::Accel;
 use crate::console::Console;
@@ -14,6 +14,7 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
 use crate::qmp::Qmp;
+use crate::rendering::Font;
 use crate::screen::ScreenText;
 use crate::variables::Variables;
 use crate::vga;
@@ -142,6 +143,26 @@ impl Running {
         Ok(vga::text(&memory, start))
     }
 
+    /// The font of the VGA card.
+    ///
+    /// # Errors
+    /// QEMU has no such card, or is gone.
+    pub fn vga_font(&mut self) -> Result<Font> {
+        let buses = self.qmp.execute("query-pci", json!({}))?;
+        let address = vga_memory(&buses);
+        let address = address.ok_or_else(|| {
+            HarnessError::unexpected("the machine's cards", "a VGA card", buses.to_string())
+        })?;
+        let file = self.machine.file("font");
+        let name = file.display().to_string();
+        self.qmp.execute(
+            "pmemsave",
+            json!({ "val": address, "size": Font::MEMORY_LEN, "filename": name }),
+        )?;
+        let memory = std::fs::read(&file).doing("reading", &name)?;
+        Ok(Font::of_memory(&memory))
+    }
+
     /// One byte from a port: `portb[0x03d4] = 0xe`, and `00` for nothing.
     fn port(&mut self, port: &str) -> Result<u8> {
         let answer = self.monitor(&format!("i /b {port}"))?;
@@ -235,6 +256,20 @@ impl Running {
         self.qmp.execute("quit", json!({}))?;
         self.process.wait(START_PATIENCE).map(drop)
     }
+}
+
+/// Where the memory of the first VGA card is.
+fn vga_memory(buses: &Value) -> Option<u64> {
+    const CLASS: u64 = 0x300;
+    let mut devices = buses
+        .as_array()?
+        .first()?
+        .get("devices")?
+        .as_array()?
+        .iter();
+    let class = |device: &&Value| device.pointer("/class_info/class")?.as_u64();
+    let card = devices.find(|device| class(device) == Some(CLASS))?;
+    card.pointer("/regions/0/address")?.as_u64()
 }
 
 /// The console log of this start: an earlier start's is kept.
