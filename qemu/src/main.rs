@@ -20,7 +20,7 @@ use qemu::scenarios::{self, Needs, Scenario};
 const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
-       qemu measure ways|memory [--rounds N]                what ./bench asks for
+       qemu measure ways|screens|memory [--rounds N]        what ./bench asks for
        qemu make [--slow]                                   only make what scenarios need
 
   --slow        also what takes long (small-memory, live)
@@ -253,11 +253,14 @@ impl Request {
         let accel = self.accel(&artifacts, &work)?;
         match what {
             "ways" => measure::ways(self.rounds.unwrap_or(3), &artifacts, accel, &work)?,
+            "screens" => {
+                measure::screens(self.rounds.unwrap_or(3), &artifacts, accel, &work)?;
+            }
             "memory" => measure::memory(&artifacts, accel, &work)?,
             other => {
                 return Err(HarnessError::unexpected(
                     "the measurement",
-                    "ways or memory",
+                    "ways, screens or memory",
                     other,
                 ));
             }

@@ -1,4 +1,4 @@
-//! What `./bench` asks machines in QEMU for: how long each way to boot takes from power-on to the beacon, and the
+//! What `./bench` asks machines in QEMU for: how long each way to boot takes from power-on to the beacon, with and without the wizard; and the
 //! smallest memory that receives a system. One line of `key=value` for each measurement on standard output.
 
 use std::path::{Path, PathBuf};
@@ -106,6 +106,22 @@ pub fn ways(rounds: u32, artifacts: &Artifacts, accel: Accel, work: &Path) -> Re
     Ok(())
 }
 
+/// With the wizard and without it, `rounds` times; whichever went first goes second in the next round.
+///
+/// # Errors
+/// A machine could not be started, or was never heard.
+pub fn screens(rounds: u32, artifacts: &Artifacts, accel: Accel, work: &Path) -> Result<()> {
+    let mut kinds = ["auto", "none"];
+    for round in 1..=rounds {
+        for kind in kinds {
+            child(&format!("ui-{kind}"), artifacts, accel, work)?;
+        }
+        kinds.reverse();
+        eprintln!("measure: round {round} of {rounds}");
+    }
+    Ok(())
+}
+
 /// The smallest memory of each kernel that receives a whole system.
 ///
 /// # Errors
@@ -139,6 +155,13 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
     if let Some(profile) = what.strip_prefix("memory-") {
         return smallest_memory(profile, artifacts, accel);
     }
+    if let Some(kind) = what.strip_prefix("ui-") {
+        let mut lab = plain_lab(artifacts, accel, Dhcp::On)?;
+        let medium = lab.kernel(&format!("smv.ui={kind}"));
+        let took = until_beacon(&mut lab, Firmware::Bios, medium)?;
+        println!("ui={kind} seconds={:.2}", took.as_secs_f64());
+        return Ok(());
+    }
     let name = what.strip_prefix("way-").unwrap_or(what);
     let way = WAYS
         .iter()
@@ -148,9 +171,7 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
         From::Own(_) => Dhcp::On,
         From::Served(_) => Dhcp::Later,
     };
-    let mut lab = Lab::set_up(artifacts, accel, dhcp)?;
-    // Its beacon is the plain one, which a socket of the host reads without knowing anything.
-    lab.policy = Policy::Legacy;
+    let mut lab = plain_lab(artifacts, accel, dhcp)?;
     let (medium, server) = match way.from {
         From::Own(medium) => (medium(&mut lab)?, None),
         From::Served(how) => {
@@ -160,20 +181,33 @@ pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
             (Medium::Network(how), Some(server))
         }
     };
+    let took = until_beacon(&mut lab, way.firmware, medium)?;
+    server.map_or(Ok(()), BootServer::end)?;
+    println!("way={name} seconds={:.2}", took.as_secs_f64());
+    Ok(())
+}
+
+/// Whose machines send the plain beacon, which a socket of the host reads without knowing anything.
+fn plain_lab(artifacts: Artifacts, accel: Accel, dhcp: Dhcp) -> Result<Lab> {
+    let mut lab = Lab::set_up(artifacts, accel, dhcp)?;
+    lab.policy = Policy::Legacy;
+    Ok(lab)
+}
+
+/// From power-on to the first beacon.
+fn until_beacon(lab: &mut Lab, firmware: Firmware, medium: Medium) -> Result<Duration> {
     let disk = lab.disk("disk", DISK_MIB)?;
     // SeaBIOS tries only the first of several hard disks, and a stick is one.
     let machine = Machine {
         prefers: Prefers::Medium,
-        ..lab.machine(way.firmware, vec![disk], medium)?
+        ..lab.machine(firmware, vec![disk], medium)?
     };
     let began = Instant::now();
     let target = lab.start(&machine)?;
     hear_beacon(BOOT)?;
     let took = began.elapsed();
     drop(target);
-    server.map_or(Ok(()), BootServer::end)?;
-    println!("way={name} seconds={:.2}", took.as_secs_f64());
-    Ok(())
+    Ok(took)
 }
 
 /// Memory is tried in these steps.
