@@ -18,6 +18,9 @@ pub enum Fact {
     Wifi(wifi::Report),
     /// From the receiver: disks, code, donors, progress, the end.
     News(News),
+    /// Devices that no driver has taken, and firmware that is not there, as `receiver::evidence::missing` tells. Replaces what was
+    /// said before.
+    Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.
     Log(LogLine),
     /// The machine leaves by itself after this time, unless somebody says [`crate::Order::Stay`].

@@ -19,6 +19,7 @@ const LOG_TEXT_MAX: usize = 500;
 /// Of each of these the last ones are kept.
 const REFUSALS_MAX: usize = 8;
 const WARNINGS_MAX: usize = 32;
+const MISSING_MAX: usize = 32;
 /// More cards than any machine has.
 const CARDS_MAX: usize = 64;
 
@@ -167,6 +168,8 @@ pub struct Model {
     pub installed: Option<(Candidate, String)>,
     /// It leaves by itself.
     pub leaving: Option<Leaving>,
+    /// Devices without a driver, firmware that is not there.
+    pub missing: Vec<String>,
     /// Of the log, the newest last.
     pub log: VecDeque<LogLine>,
     /// How many lines there were that are not kept.
@@ -190,6 +193,10 @@ impl Model {
             }
             Fact::Wifi(report) => replace(&mut self.wifi, report, |report| &report.interface),
             Fact::News(news) => self.news(news, now),
+            Fact::Missing(lines) => {
+                self.missing = lines;
+                self.missing.truncate(MISSING_MAX);
+            }
             Fact::Log(line) => self.log_line(line),
             Fact::Leaving { how, within } => {
                 let at = now.checked_add(within).unwrap_or(now);
