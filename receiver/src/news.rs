@@ -30,7 +30,10 @@ pub enum News {
         addresses: Vec<IpAddr>,
     },
     /// Nobody is invited any more: a person decides.
-    Held,
+    Held {
+        /// Why that which the person decided before cannot be done.
+        refused: Option<String>,
+    },
     /// A connection was closed because of what it said, or did not say.
     Refused {
         /// Whose.

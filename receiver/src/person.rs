@@ -1,20 +1,66 @@
-//! What a person at the machine says while it waits, for whoever has to look again because of it.
+//! What a person at the machine says, for the receiver, which works in another thread.
+//!
+//! Words go in at any time and in any order, twice as well. The receiver looks at them wherever it may stop: before the first
+//! write it stops for every change of mind, after that for a cancel only, and once the disk is complete for nothing. Whoever
+//! waits then is woken: at the disks by a bell, at the network by hooks.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use install::sizes::Sizes;
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Shared between the one who listens to the person and the one who waits.
-#[derive(Clone, Debug)]
-pub struct Person(Arc<Said>);
+use crate::gate::Wish;
 
-#[derive(Debug)]
+pub(crate) use turn::{Phase, Stop, Turn};
+
+mod turn;
+
+/// Shared between the one who listens to the person and the receiver.
+#[derive(Clone)]
+pub struct Person(Arc<Shared>);
+
+struct Shared {
+    said: Mutex<Said>,
+    /// Called when the receiver has to stop what it waits for.
+    hooks: Mutex<Hooks>,
+    bell: OwnedFd,
+}
+
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+struct Hooks {
+    all: Vec<(u64, Hook)>,
+    next: u64,
+}
+
+#[derive(Debug, Default)]
 struct Said {
     /// The name of the installation that may be replaced.
-    agreed: Mutex<Option<String>>,
-    bell: OwnedFd,
+    agreed: Option<String>,
+    control: Control,
+    /// How often that has changed.
+    changes: u64,
+    is_cancelled: bool,
+    /// What the receiver is doing.
+    phase: Phase,
+    /// The change of control under which it does that.
+    turn: u64,
+}
+
+/// Who decides about the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Nobody at the machine: it does what it was told when it started.
+    #[default]
+    Machine,
+    /// A person, who has not decided yet.
+    Held,
+    /// A person, like this.
+    Taken { wish: Wish, sizes: Sizes },
 }
 
 impl Person {
@@ -24,22 +70,81 @@ impl Person {
     /// No descriptor.
     pub fn new() -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let agreed = Mutex::new(None);
-        Ok(Self(Arc::new(Said { agreed, bell })))
+        Ok(Self(Arc::new(Shared {
+            said: Mutex::default(),
+            hooks: Mutex::default(),
+            bell,
+        })))
     }
 
-    /// The installation with this name may be replaced. Wakes who waits.
+    /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
-        *self.0.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
-        // It counts to 2^64 before it would block.
-        let _ = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
+        self.said().agreed = Some(name);
+        self.ring();
     }
 
     /// What may be replaced, if anything.
     #[must_use]
     pub fn agreed(&self) -> Option<String> {
-        let agreed = self.0.agreed.lock().unwrap_or_else(PoisonError::into_inner);
-        agreed.clone()
+        self.said().agreed.clone()
+    }
+
+    /// A person takes over: whoever was invited is invited no more. A deploy that has begun to write goes on; should it come
+    /// to nothing, the person decides what follows.
+    pub fn hold(&self) {
+        self.decide(Control::Held);
+    }
+
+    /// The machine goes on by itself, as it was told when it started.
+    pub fn go_on(&self) {
+        self.decide(Control::Machine);
+    }
+
+    /// This disk is to be taken, with these sizes, and donors are to be invited. When it may not be taken, the machine holds.
+    pub fn take(&self, wish: Wish, sizes: Sizes) {
+        self.decide(Control::Taken { wish, sizes });
+    }
+
+    /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other time it means nothing.
+    pub fn cancel(&self) {
+        let stops = {
+            let mut said = self.said();
+            said.is_cancelled |= said.phase.has_deploy();
+            said.stop().is_some()
+        };
+        self.tell(stops);
+    }
+
+    /// `hook` is called, in the thread of whoever says something, when the receiver has to stop waiting for the network. It
+    /// must return at once.
+    pub fn on_said(&self, hook: Hook) {
+        self.attach(hook);
+    }
+
+    fn decide(&self, control: Control) {
+        let stops = {
+            let mut said = self.said();
+            if said.control == control {
+                return;
+            }
+            said.control = control;
+            said.changes = said.changes.wrapping_add(1);
+            said.stop().is_some()
+        };
+        self.tell(stops);
+    }
+
+    fn tell(&self, stops: bool) {
+        self.ring();
+        if stops {
+            let hooks = self.hooks();
+            hooks.all.iter().for_each(|(_, hook)| hook());
+        }
+    }
+
+    fn ring(&self) {
+        // It counts to 2^64 before it would block.
+        let _ = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
     }
 
     /// Readable when something was said since [`Person::hush`].
@@ -52,21 +157,34 @@ impl Person {
         let mut count = [0; 8];
         rustix::io::read(&self.0.bell, &mut count).is_ok() // it is empty when nothing was said
     }
+
+    fn attach(&self, hook: Hook) -> u64 {
+        let mut hooks = self.hooks();
+        hooks.next = hooks.next.wrapping_add(1);
+        let number = hooks.next;
+        hooks.all.push((number, hook));
+        number
+    }
+
+    fn detach(&self, number: u64) {
+        self.hooks().all.retain(|(other, _)| *other != number);
+    }
+
+    /// Every change is complete before its lock is released, so a panic elsewhere harms nothing.
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hooks(&self) -> MutexGuard<'_, Hooks> {
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Person").field(&*self.said()).finish()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Person;
-
-    #[test]
-    fn a_word_is_heard_once_and_kept() {
-        let person = Person::new().unwrap();
-        assert!(!person.hush() && person.agreed().is_none());
-        let other = person.clone();
-        std::thread::spawn(move || other.agree("4f1c2a9e".to_owned()))
-            .join()
-            .unwrap();
-        assert!(person.hush() && !person.hush());
-        assert_eq!(person.agreed().as_deref(), Some("4f1c2a9e"));
-    }
-}
+mod tests;

@@ -242,7 +242,7 @@ impl Model {
                     addresses,
                 });
             }
-            News::Held => self.phase = Phase::Held,
+            News::Held { .. } => self.phase = Phase::Held,
             News::Refused {
                 peer,
                 count,

@@ -1,0 +1,137 @@
+//! The receiver's side of a person's words: one attempt at a deploy, and what stops it.
+
+use super::{Control, Person, Said};
+
+/// What the receiver is doing, as far as a person may stop it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing that could be stopped.
+    #[default]
+    Idle,
+    /// Donors are invited, and proved.
+    Inviting,
+    /// One is accepted; nothing is written.
+    Talking,
+    /// The disk is being written.
+    Writing,
+    /// The disk is complete, or about to be.
+    Finishing,
+}
+
+impl Phase {
+    /// Is there a deploy that a person could mean?
+    pub(super) const fn has_deploy(self) -> bool {
+        match self {
+            Phase::Idle | Phase::Inviting => false,
+            Phase::Talking | Phase::Writing | Phase::Finishing => true,
+        }
+    }
+}
+
+/// Why an attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The person wants something else than it was begun with.
+    TakenOver,
+    /// The person wants this deploy to end.
+    Cancelled,
+}
+
+impl Said {
+    /// What stops the attempt that runs, if anything does.
+    pub(super) const fn stop(&self) -> Option<Stop> {
+        let has_turned = self.turn != self.changes;
+        match self.phase {
+            Phase::Talking | Phase::Writing if self.is_cancelled => Some(Stop::Cancelled),
+            Phase::Inviting | Phase::Talking if has_turned => Some(Stop::TakenOver),
+            Phase::Idle | Phase::Inviting | Phase::Talking | Phase::Writing | Phase::Finishing => {
+                None
+            }
+        }
+    }
+}
+
+/// One attempt. Without a person nothing stops it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turn(Option<Person>);
+
+impl Turn {
+    /// Whoever is there to say something.
+    pub(crate) fn of(person: Option<&Person>) -> Self {
+        Self(person.cloned())
+    }
+
+    /// A new attempt, under what has been said until now; nothing stops it before [`Turn::enter`].
+    pub(crate) fn begin(&self) -> Control {
+        let Some(person) = &self.0 else {
+            return Control::default();
+        };
+        let mut said = person.said();
+        said.turn = said.changes;
+        said.phase = Phase::Idle;
+        said.is_cancelled = false;
+        said.control.clone()
+    }
+
+    /// The attempt goes on to `phase`.
+    pub(crate) fn enter(&self, phase: Phase) -> Result<(), Stop> {
+        let Some(person) = &self.0 else {
+            return Ok(());
+        };
+        let mut said = person.said();
+        if let Some(stop) = said.stop() {
+            return Err(stop);
+        }
+        said.phase = phase;
+        said.stop().map_or(Ok(()), Err)
+    }
+
+    /// To be looked at before and after everything that waits.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        self.0.as_ref().and_then(|person| person.said().stop())
+    }
+
+    /// The attempt is over. Was there a cancel that nobody has followed?
+    pub(crate) fn end(&self) -> bool {
+        let Some(person) = &self.0 else {
+            return false;
+        };
+        let mut said = person.said();
+        said.phase = Phase::Idle;
+        std::mem::take(&mut said.is_cancelled)
+    }
+
+    /// What was decided cannot be done: the person decides again, unless he has meanwhile.
+    pub(crate) fn hand_back(&self) {
+        let Some(person) = &self.0 else {
+            return;
+        };
+        let mut said = person.said();
+        if said.turn == said.changes {
+            said.control = Control::Held;
+            said.changes = said.changes.wrapping_add(1);
+            said.turn = said.changes;
+        }
+    }
+
+    /// `hook` is called when the attempt has to stop, until the guard is dropped. What was said before is to be asked
+    /// for with [`Turn::stop`].
+    pub(crate) fn attach(&self, hook: Box<dyn Fn() + Send + Sync>) -> Attached {
+        Attached(self.0.as_ref().map(|person| {
+            let number = person.attach(hook);
+            (person.clone(), number)
+        }))
+    }
+}
+
+/// A hook that is forgotten when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attached(Option<(Person, u64)>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some((person, number)) = self.0.take() {
+            person.detach(number);
+        }
+    }
+}
