@@ -95,6 +95,8 @@ pub enum Tone {
     Warning,
     /// Wrong.
     Bad,
+    /// What a camera reads: bright on dark, whatever the terminal's colours are.
+    Camera,
 }
 
 impl Tone {
@@ -104,6 +106,8 @@ impl Tone {
         let style = Style::new();
         let (colour, modifier) = match self {
             Tone::Plain => return style,
+            Tone::Camera if look.colours => return style.fg(Color::White).bg(Color::Black),
+            Tone::Camera => return style,
             Tone::Dim => (Some(Color::DarkGray), Modifier::empty()),
             Tone::Strong => (None, Modifier::BOLD),
             Tone::Title | Tone::Selected => (None, Modifier::REVERSED),

@@ -1,17 +1,87 @@
 //! Donors are invited: how this machine is reached, and what a donor must know.
+//!
+//! Beside the code and the secret in large letters there is a picture of both for a camera, as on the console (`receiver::picture`).
+//! A terminal without half blocks shows none; what is to be typed is there in any case.
 
 use std::time::Instant;
 
+use receiver::gate::Contents;
+use receiver::picture;
+
 use crate::key::Key;
-use crate::look::Tone;
-use crate::model::Model;
-use crate::model::Phase;
+use crate::look::{Charset, Tone};
+use crate::model::{Invitation, Model, Phase, Refusal};
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
+use crate::{figures, letters};
 
-/// See above.
+/// Between what is read and the picture.
+const GAP: u16 = 2;
+/// The widest the text gets: longer lines are hard to read.
+const TEXT_MAX: u16 = 100;
+/// Where what belongs to a word begins.
+const INDENT: u16 = 9;
+/// Lines that the disk may take.
+const DISK_ROWS: u16 = 3;
+
+/// There is nothing to type here.
 #[derive(Debug, Default)]
-pub struct Code;
+pub struct Code {}
+
+/// What to type on the donor.
+pub(crate) fn command(invitation: &Invitation) -> String {
+    let code = &invitation.code;
+    let option = match (&invitation.secret, invitation.policy.as_str()) {
+        (Some(_), _) => "",
+        (None, "pinned") => " --pinned NAME.donor",
+        (None, _) => " --legacy",
+    };
+    format!("spk-visor deploy-system-img-copy {code}{option}")
+}
+
+/// What the policy means, and how that is to be seen.
+pub(crate) fn policy(invitation: &Invitation) -> (&'static str, Tone) {
+    match (&invitation.secret, invitation.policy.as_str()) {
+        (Some(_), _) => ("whoever knows the secret", Tone::Plain),
+        (None, "pinned") => ("only the donor whose key is in this image", Tone::Plain),
+        (None, _) => ("ANYBODY: neither authenticated nor encrypted", Tone::Bad),
+    }
+}
+
+/// Who cannot know what happens here: under which addresses this machine is reached.
+pub(crate) fn addresses(invitation: &Invitation, model: &Model) -> Vec<String> {
+    let of_cards = model.nics.iter().flat_map(|nic| &nic.addresses);
+    let mut addresses: Vec<String> = of_cards.map(|it| it.address.to_string()).collect();
+    if addresses.is_empty() {
+        addresses.extend(invitation.addresses.iter().map(ToString::to_string));
+    }
+    addresses
+}
+
+/// What will be gone, in a few words.
+pub(crate) fn disk(invitation: &Invitation) -> String {
+    let disk = &invitation.disk.disk;
+    let mut text = format!(
+        "{}, {}",
+        disk.path.display(),
+        figures::size(disk.size_bytes)
+    );
+    if let Some(model) = &disk.model {
+        text.push_str(&format!(", {model}"));
+    }
+    let contents = match &invitation.disk.contents {
+        contents if contents.is_free() => "nothing of value on it".to_owned(),
+        contents @ (Contents::Holds(_) | Contents::Unreadable(_)) => {
+            format!("WILL BE LOST: {contents}")
+        }
+    };
+    format!("{text}; {contents}")
+}
+
+/// Who tried and failed.
+pub(crate) fn refusal(refusal: &Refusal) -> String {
+    format!("{}: {}", refusal.peer, refusal.reason)
+}
 
 impl Page for Code {
     fn title(&self, _model: &Model) -> String {
@@ -19,11 +89,18 @@ impl Page for Code {
     }
 
     fn help(&self) -> &'static str {
-        "Donors are invited: how this machine is reached, and what a donor must know."
+        "On any machine of this network that has the packages, type the command that is shown here, and the secret when \
+         it asks for it. Or let a telephone read the picture: it says SMV2, the code, and the secret.\n\
+         The code says which machine is meant; everybody may know it. The secret proves to the donor that it talks to this \
+         machine, and to this machine that somebody who has seen this screen sends. After a wrong secret there is a new one.\n\
+         Nothing is written before a donor was let in."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Esc", "back")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        match model.phase {
+            Phase::Inviting => vec![("Esc", "back: nobody is invited while you decide")],
+            _ => vec![("Esc", "back")],
+        }
     }
 
     fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
@@ -35,12 +112,139 @@ impl Page for Code {
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
         match (&model.invitation, model.phase) {
-            (Some(invitation), Phase::Inviting) => {
-                pane.put(0, 1, &invitation.code, Tone::Strong);
-            }
+            (Some(invitation), Phase::Inviting) => draw(pane, invitation, model),
             _ => {
-                pane.put(0, 1, "One moment.", Tone::Plain);
+                pane.put(0, 1, "One moment: the machine gets ready.", Tone::Plain);
             }
         }
     }
+}
+
+fn draw(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model) {
+    let refused = u16::from(!model.refusals.is_empty()) * 2;
+    let height = pane.height().saturating_sub(refused);
+    let picture_width = camera(pane, invitation, height);
+    let width = match picture_width {
+        0 => pane.width(),
+        _ => pane
+            .width()
+            .saturating_sub(picture_width.saturating_add(GAP)),
+    };
+    let mut text = pane.part(0, 0, width.min(TEXT_MAX), height);
+    words(&mut text, invitation, model, picture_width > 0);
+    if let Some(last) = model.refusals.back() {
+        let count = format!("Refused {} times, the last time ", last.count);
+        let x = pane.put(0, height, &count, Tone::Warning);
+        let (width, text) = (pane.width(), refusal(last));
+        let rest = pane.part(0, height, width, refused);
+        first_lines(rest, x, &text);
+    }
+}
+
+/// As much of it as two lines take, the first of which has begun already.
+fn first_lines(mut pane: Pane<'_>, x: u16, text: &str) {
+    let room = usize::from(pane.width().saturating_sub(x));
+    let (head, tail) = match text.char_indices().nth(room) {
+        None => (text, ""),
+        Some((end, _)) => {
+            let head = text.get(..end).unwrap_or(text);
+            let end = head.rfind(' ').map_or(end, |space| space.saturating_add(1));
+            text.split_at_checked(end).unwrap_or((text, ""))
+        }
+    };
+    pane.put(x, 0, head, Tone::Plain);
+    pane.put(0, 1, tail, Tone::Plain);
+}
+
+/// The picture for a camera at the right, and how wide it is: nothing where it does not fit.
+fn camera(pane: &mut Pane<'_>, invitation: &Invitation, height: u16) -> u16 {
+    let (Some(secret), Charset::Unicode) = (&invitation.secret, pane.look().charset) else {
+        return 0;
+    };
+    let Some(lines) = picture::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
+        return 0;
+    };
+    let width = lines.first().map_or(0, |line| line.chars().count());
+    let width = u16::try_from(width).unwrap_or(u16::MAX);
+    let letters = letters_width(invitation).saturating_add(GAP);
+    let is_room = u16::try_from(lines.len()).is_ok_and(|rows| rows <= height);
+    if !is_room || pane.width() < width.saturating_add(letters) {
+        return 0;
+    }
+    let x = pane.width().saturating_sub(width);
+    for (y, line) in (0..).zip(&lines) {
+        pane.put(x, y, line, Tone::Camera);
+    }
+    width
+}
+
+fn letters_width(invitation: &Invitation) -> u16 {
+    let lines = letters::lines(&invitation.code, Charset::Unicode);
+    let width = lines.first().map_or(0, |line| line.chars().count());
+    u16::try_from(width).unwrap_or(u16::MAX)
+}
+
+fn words(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model, has_picture: bool) {
+    let charset = pane.look().charset;
+    let large = letters::large_lines(&invitation.code, charset);
+    let fits = |lines: &[String]| {
+        let width = lines.first().map_or(0, |line| line.chars().count());
+        width <= usize::from(pane.width()) && pane.height() >= 24
+    };
+    let lines = match fits(&large) {
+        true => large,
+        false => letters::lines(&invitation.code, charset),
+    };
+    let mut y = 0;
+    for line in &lines {
+        pane.put(0, y, line, Tone::Strong);
+        y = y.saturating_add(1);
+    }
+    y = y.saturating_add(1);
+    y = field(pane, y, "Code", &invitation.code, Tone::Strong);
+    if let Some(secret) = &invitation.secret {
+        y = field(pane, y, "Secret", secret, Tone::Strong);
+    }
+    y = y.saturating_add(1);
+    pane.put(0, y, "Type on the donor:", Tone::Plain);
+    y = pane.wrap(0, y.saturating_add(1), &command(invitation), Tone::Strong);
+    if invitation.secret.is_some() {
+        let how = match has_picture {
+            true => "and the secret when it asks.",
+            false => "and the secret when it asks. (No room for a QR code here.)",
+        };
+        y = pane.wrap(0, y, how, Tone::Plain);
+    }
+    y = y.saturating_add(1);
+    let (text, tone) = policy(invitation);
+    y = field(pane, y, "May send", text, tone);
+    let addresses = addresses(invitation, model);
+    y = match addresses.is_empty() {
+        true => field(
+            pane,
+            y,
+            "Address",
+            "none yet: is there a cable?",
+            Tone::Warning,
+        ),
+        false => {
+            let shown = addresses.iter().take(4).cloned().collect::<Vec<_>>();
+            field(pane, y, "Address", &shown.join(", "), Tone::Plain)
+        }
+    };
+    let rows = pane.height().saturating_sub(y).min(DISK_ROWS);
+    let width = pane.width();
+    field(
+        &mut pane.part(0, y, width, rows),
+        0,
+        "Disk",
+        &disk(invitation),
+        Tone::Plain,
+    );
+}
+
+/// A word and what belongs to it, and which row follows.
+pub(crate) fn field(pane: &mut Pane<'_>, y: u16, name: &str, text: &str, tone: Tone) -> u16 {
+    pane.put(0, y, name, Tone::Dim);
+    pane.wrap(INDENT, y, text, tone)
 }
