@@ -10,4 +10,5 @@ pub mod netdev;
 pub mod packet;
 pub mod packet_queue;
 pub mod signals;
+pub mod vt;
 pub mod watchdog;

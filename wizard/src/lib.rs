@@ -17,6 +17,7 @@ pub mod pane;
 pub mod rates;
 pub mod screens;
 pub mod state;
+pub mod terminal;
 
 pub use fact::Fact;
 pub use key::Key;

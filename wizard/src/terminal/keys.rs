@@ -1,0 +1,507 @@
+//! Bytes that a terminal sends in, keys out. Whatever the bytes are, what is kept of them has a fixed size, and how they were
+//! cut into pieces changes nothing.
+//!
+//! Read are ECMA-48 control sequences as the Linux console (console_codes(4)), xterm, VT220 and rxvt send them for keys, and the two
+//! reports that we ask for. Escape by itself is told from the beginning of a sequence by time, which only the caller knows.
+
+use crate::key::Key;
+
+/// Numbers of one sequence that are looked at.
+const NUMBERS: usize = 3;
+/// No sequence that we know is longer; what goes on after this is taken for what it looks like.
+const SEQUENCE_MAX: u8 = 32;
+/// Strings that terminals send (ECMA-48 8.2.7) are thrown away as far as this.
+const STRING_MAX: u8 = 128;
+
+const ESCAPE: u8 = 0x1b;
+
+/// What a terminal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A key was pressed.
+    Key(Key),
+    /// The answer to [`super::ASK_SIZE`].
+    Size {
+        /// Characters of a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
+    /// The answer to a question for the cursor's place, from 1.
+    Cursor {
+        /// From the left.
+        column: u16,
+        /// From the top.
+        row: u16,
+    },
+}
+
+/// Where in a sequence we are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// In none.
+    #[default]
+    Ground,
+    /// Behind CR: a LF belongs to it.
+    Return,
+    /// Behind ESC.
+    Escape,
+    /// Behind ESC `[`.
+    Control(Sequence),
+    /// Behind ESC `[` `[`, as the Linux console begins F1 to F5.
+    Linux,
+    /// Behind ESC `O`.
+    Shift3(u8),
+    /// In a string that ends with BEL or ESC `\`.
+    String(u8),
+    /// In a character of UTF-8.
+    Utf8 {
+        /// Of the character so far.
+        bits: u32,
+        /// Bytes that are to come.
+        left: u8,
+        /// Smaller ones have a shorter form.
+        least: u32,
+    },
+}
+
+/// What was read of a control sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sequence {
+    numbers: [u16; NUMBERS],
+    /// The number that is being read; beyond the last they are skipped.
+    at: u8,
+    len: u8,
+    /// Begun with one of `<=>?`: a report that nobody has asked for.
+    is_private: bool,
+}
+
+/// Reads one terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoder {
+    state: State,
+}
+
+impl Decoder {
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8], said: &mut Vec<Said>) {
+        for byte in bytes {
+            self.take(*byte, said);
+        }
+    }
+
+    /// Whether something has begun that time decides: call [`Decoder::expire`] when nothing more has come for a while.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        !matches!(self.state, State::Ground | State::Return)
+    }
+
+    /// Nothing more has come: what has begun was all. An Escape becomes a key, anything else was cut off.
+    pub fn expire(&mut self) -> Option<Key> {
+        match std::mem::take(&mut self.state) {
+            State::Escape => Some(Key::Escape),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, byte: u8, said: &mut Vec<Said>) {
+        match self.state {
+            State::Ground => self.ground(byte, said),
+            State::Return => {
+                self.state = State::Ground;
+                if byte != b'\n' {
+                    self.ground(byte, said);
+                }
+            }
+            State::Escape => self.escape(byte, said),
+            State::Control(sequence) => self.control(sequence, byte, said),
+            State::Linux => self.finish(linux(byte), byte, said),
+            State::Shift3(len) => match byte {
+                b'0'..=b';' if len < SEQUENCE_MAX => self.state = State::Shift3(len + 1), // of a modifier
+                _ => self.finish(shift3(byte), byte, said),
+            },
+            State::String(len) => match byte {
+                ESCAPE => self.state = State::Escape, // ESC \ ends it, and means nothing by itself
+                0x20.. if len < STRING_MAX => self.state = State::String(len + 1),
+                _ => self.state = State::Ground,
+            },
+            State::Utf8 { bits, left, least } => self.utf8(byte, bits, left, least, said),
+        }
+    }
+
+    fn ground(&mut self, byte: u8, said: &mut Vec<Said>) {
+        self.state = State::Ground;
+        let begun = |bits: u8, left, least| State::Utf8 {
+            bits: u32::from(bits),
+            left,
+            least,
+        };
+        let key = match byte {
+            ESCAPE => {
+                self.state = State::Escape;
+                return;
+            }
+            b'\r' => {
+                self.state = State::Return;
+                Key::Enter
+            }
+            b'\n' => Key::Enter,
+            b'\t' => Key::Tab,
+            0x08 | 0x7f => Key::Backspace,
+            0x01..=0x1a => Key::Ctrl(char::from(byte | 0x60)),
+            b' '..=b'~' => Key::Char(char::from(byte)),
+            0xc2..=0xdf => {
+                self.state = begun(byte & 0x1f, 1, 0x80);
+                return;
+            }
+            0xe0..=0xef => {
+                self.state = begun(byte & 0x0f, 2, 0x800);
+                return;
+            }
+            0xf0..=0xf4 => {
+                self.state = begun(byte & 0x07, 3, 0x1_0000);
+                return;
+            }
+            _ => return, // NUL, and what is in no UTF-8
+        };
+        said.push(Said::Key(key));
+    }
+
+    /// `ESC 1` to `ESC 0` are F1 to F10, `ESC !` and `ESC @` F11 and F12: so firmware has it for terminals without those keys
+    /// (UEFI 2.10 appendix B, PC ANSI), and so have programs with menus.
+    fn escape(&mut self, byte: u8, said: &mut Vec<Said>) {
+        let key = match byte {
+            b'[' => {
+                self.state = State::Control(Sequence::default());
+                return;
+            }
+            b'O' => {
+                self.state = State::Shift3(0);
+                return;
+            }
+            b']' | b'P' | b'_' | b'^' | b'X' => {
+                self.state = State::String(0);
+                return;
+            }
+            b'\\' => {
+                self.state = State::Ground; // the end of a string
+                return;
+            }
+            b'1'..=b'9' => Key::F(byte - b'0'),
+            b'0' => Key::F(10),
+            b'!' => Key::F(11),
+            b'@' => Key::F(12),
+            _ => {
+                said.push(Said::Key(Key::Escape));
+                self.ground(byte, said);
+                return;
+            }
+        };
+        self.state = State::Ground;
+        said.push(Said::Key(key));
+    }
+
+    fn control(&mut self, mut sequence: Sequence, byte: u8, said: &mut Vec<Said>) {
+        sequence.len += 1;
+        match byte {
+            b'[' if sequence.len == 1 => self.state = State::Linux,
+            // rxvt ends with it when Shift is held; nothing that we ask for has it.
+            b'$' => self.finish(sequence.meaning(b'~'), byte, said),
+            0x20..=0x3f if sequence.len < SEQUENCE_MAX => {
+                sequence.read(byte);
+                self.state = State::Control(sequence);
+            }
+            0x40..=0x7e => self.finish(sequence.meaning(byte), byte, said),
+            // Cut off: what comes now is something else.
+            _ => self.ground(byte, said),
+        }
+    }
+
+    /// The last byte of a sequence has come. When that can end none the sequence was cut off.
+    fn finish(&mut self, meaning: Option<Said>, byte: u8, said: &mut Vec<Said>) {
+        self.state = State::Ground;
+        said.extend(meaning);
+        if !(0x20..0x7f).contains(&byte) {
+            self.ground(byte, said);
+        }
+    }
+
+    fn utf8(&mut self, byte: u8, bits: u32, left: u8, least: u32, said: &mut Vec<Said>) {
+        if byte & 0xc0 != 0x80 {
+            self.ground(byte, said);
+            return;
+        }
+        let bits = bits << 6 | u32::from(byte & 0x3f);
+        if left > 1 {
+            let left = left - 1;
+            self.state = State::Utf8 { bits, left, least };
+            return;
+        }
+        self.state = State::Ground;
+        let char = char::from_u32(bits).filter(|char| bits >= least && !char.is_control());
+        said.extend(char.map(|char| Said::Key(Key::Char(char))));
+    }
+}
+
+impl Sequence {
+    fn read(&mut self, byte: u8) {
+        match byte {
+            b'0'..=b'9' => {
+                if let Some(number) = self.numbers.get_mut(usize::from(self.at)) {
+                    let digit = u16::from(byte - b'0');
+                    *number = number.saturating_mul(10).saturating_add(digit);
+                }
+            }
+            b';' | b':' => self.at += 1, // at most SEQUENCE_MAX times
+            b'<'..=b'?' => self.is_private = true,
+            _ => {}
+        }
+    }
+
+    /// With this last byte. Modifiers, in the second number, change nothing.
+    const fn meaning(&self, last: u8) -> Option<Said> {
+        if self.is_private {
+            return None;
+        }
+        let [first, second, third] = self.numbers;
+        let key = match (last, first) {
+            (b'A' | b'a', _) => Key::Up,
+            (b'B' | b'b', _) => Key::Down,
+            (b'C' | b'c', _) => Key::Right,
+            (b'D' | b'd', _) => Key::Left,
+            (b'H', _) | (b'~' | b'^' | b'@', 1 | 7) => Key::Home,
+            (b'F', _) | (b'~' | b'^' | b'@', 4 | 8) => Key::End,
+            (b'Z', _) => Key::BackTab,
+            (b'~' | b'^' | b'@', 3) => Key::Delete,
+            (b'~' | b'^' | b'@', 5) => Key::PageUp,
+            (b'~' | b'^' | b'@', 6) => Key::PageDown,
+            (b'~' | b'^' | b'@', 11) | (b'P', _) => Key::F(1),
+            (b'~' | b'^' | b'@', 12) | (b'Q', _) => Key::F(2),
+            (b'~' | b'^' | b'@', 13) => Key::F(3),
+            (b'~' | b'^' | b'@', 14) | (b'S', _) => Key::F(4),
+            (b'~' | b'^' | b'@', 15) => Key::F(5),
+            (b'~' | b'^' | b'@', 17) => Key::F(6),
+            (b'~' | b'^' | b'@', 18) => Key::F(7),
+            (b'~' | b'^' | b'@', 19) => Key::F(8),
+            (b'~' | b'^' | b'@', 20) => Key::F(9),
+            (b'~' | b'^' | b'@', 21) => Key::F(10),
+            (b'~' | b'^' | b'@', 23) => Key::F(11),
+            (b'~' | b'^' | b'@', 24) => Key::F(12),
+            // F3 with Shift looks like a report of the first line: xterm(1) has been living with it.
+            (b'R', 1..) if self.at == 1 && second > 0 => {
+                let (row, column) = (first, second);
+                return Some(Said::Cursor { column, row });
+            }
+            (b't', 8) if self.at == 2 && second > 0 && third > 0 => {
+                let (rows, columns) = (second, third);
+                return Some(Said::Size { columns, rows });
+            }
+            _ => return None,
+        };
+        Some(Said::Key(key))
+    }
+}
+
+const fn linux(byte: u8) -> Option<Said> {
+    match byte {
+        b'A'..=b'E' => Some(Said::Key(Key::F(byte - b'A' + 1))),
+        _ => None,
+    }
+}
+
+/// Keys of a keypad in its application mode are what is printed on them.
+fn shift3(byte: u8) -> Option<Said> {
+    let key = match byte {
+        b'A' | b'a' => Key::Up,
+        b'B' | b'b' => Key::Down,
+        b'C' | b'c' => Key::Right,
+        b'D' | b'd' => Key::Left,
+        b'H' => Key::Home,
+        b'F' => Key::End,
+        b'P'..=b'S' => Key::F(byte - b'P' + 1),
+        b'M' => Key::Enter,
+        b'I' => Key::Tab,
+        b'j'..=b'y' => Key::Char(char::from(byte - b'j' + b'*')),
+        b'X' => Key::Char('='),
+        _ => return None,
+    };
+    Some(Said::Key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decoder, SEQUENCE_MAX, STRING_MAX, Said};
+    use crate::key::Key;
+
+    fn said(bytes: &[u8]) -> Vec<Said> {
+        let (mut decoder, mut said) = (Decoder::default(), Vec::new());
+        decoder.feed(bytes, &mut said);
+        said.extend(decoder.expire().map(Said::Key));
+        assert!(!decoder.is_waiting());
+        said
+    }
+
+    fn keys(bytes: &[u8]) -> Vec<Key> {
+        let keys = said(bytes).into_iter().filter_map(|said| match said {
+            Said::Key(key) => Some(key),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// What terminals send for one key: Linux console, xterm, VT220, rxvt, PuTTY, and firmware's way.
+    const SENT: &[(Key, &[&[u8]])] = &[
+        (
+            Key::Up,
+            &[b"\x1b[A", b"\x1bOA", b"\x1b[1;5A", b"\x1b[a", b"\x1bOa"],
+        ),
+        (
+            Key::Down,
+            &[b"\x1b[B", b"\x1bOB", b"\x1b[1;2B", b"\x1b[b", b"\x1bOb"],
+        ),
+        (Key::Right, &[b"\x1b[C", b"\x1bOC", b"\x1b[c"]),
+        (Key::Left, &[b"\x1b[D", b"\x1bOD", b"\x1b[d"]),
+        (
+            Key::Home,
+            &[
+                b"\x1b[1~", b"\x1b[H", b"\x1bOH", b"\x1b[7~", b"\x1b[7$", b"\x1b[7^",
+            ],
+        ),
+        (
+            Key::End,
+            &[b"\x1b[4~", b"\x1b[F", b"\x1bOF", b"\x1b[8~", b"\x1b[8@"],
+        ),
+        (Key::PageUp, &[b"\x1b[5~", b"\x1b[5;3~", b"\x1b[5^"]),
+        (Key::PageDown, &[b"\x1b[6~", b"\x1b[6$"]),
+        (Key::Delete, &[b"\x1b[3~", b"\x1b[3$"]),
+        (Key::BackTab, &[b"\x1b[Z"]),
+        (Key::Tab, &[b"\t"]),
+        (Key::Enter, &[b"\r", b"\n", b"\r\n", b"\x1bOM"]),
+        (Key::Backspace, &[b"\x08", b"\x7f"]),
+        (Key::Escape, &[b"\x1b"]),
+        (
+            Key::F(1),
+            &[
+                b"\x1b[[A",
+                b"\x1bOP",
+                b"\x1b[11~",
+                b"\x1b[1;2P",
+                b"\x1bO5P",
+                b"\x1b1",
+            ],
+        ),
+        (Key::F(2), &[b"\x1b[[B", b"\x1bOQ", b"\x1b[12~", b"\x1b2"]),
+        (Key::F(3), &[b"\x1b[[C", b"\x1bOR", b"\x1b[13~", b"\x1b3"]),
+        (Key::F(4), &[b"\x1b[[D", b"\x1bOS", b"\x1b[14~", b"\x1b4"]),
+        (Key::F(5), &[b"\x1b[[E", b"\x1b[15~", b"\x1b5"]),
+        (Key::F(6), &[b"\x1b[17~", b"\x1b6"]),
+        (Key::F(9), &[b"\x1b[20~", b"\x1b[20;5~", b"\x1b9"]),
+        (Key::F(10), &[b"\x1b[21~", b"\x1b0"]),
+        (Key::F(11), &[b"\x1b[23~", b"\x1b!"]),
+        (Key::F(12), &[b"\x1b[24~", b"\x1b[24^", b"\x1b@"]),
+        (Key::Ctrl('l'), &[b"\x0c"]),
+        (Key::Ctrl('c'), &[b"\x03"]),
+        (Key::Char('7'), &[b"7", b"\x1bOw"]),
+        (Key::Char('.'), &[b".", b"\x1bOn"]),
+        (Key::Char('ä'), &["ä".as_bytes()]),
+        (Key::Char('漢'), &["漢".as_bytes()]),
+        (Key::Char('🦀'), &["🦀".as_bytes()]),
+    ];
+
+    #[test]
+    fn every_terminals_keys_are_known() {
+        for (key, ways) in SENT {
+            for bytes in *ways {
+                assert_eq!(said(bytes), [Said::Key(*key)], "{}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn keys_behind_each_other_stay_apart_wherever_they_are_cut() {
+        let all: Vec<_> = SENT
+            .iter()
+            .flat_map(|(key, ways)| ways.iter().map(move |bytes| (*key, *bytes)))
+            .filter(|(key, _)| *key != Key::Escape)
+            .collect();
+        let bytes: Vec<u8> = all.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+        // CR and LF of two ways stand behind each other in the table and are one Enter.
+        let is_one = |pair: &[(Key, &[u8])]| pair[0].1 == b"\r" && pair[1].1 == b"\n";
+        let joined = all.windows(2).filter(|pair| is_one(pair)).count();
+        let whole = said(&bytes);
+        assert_eq!(whole.len(), all.len() - joined);
+        for cut in 0..=bytes.len() {
+            let (mut decoder, mut parts) = (Decoder::default(), Vec::new());
+            decoder.feed(&bytes[..cut], &mut parts);
+            decoder.feed(&bytes[cut..], &mut parts);
+            assert_eq!(parts, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn escape_is_a_key_when_nothing_follows_or_something_that_cannot() {
+        assert_eq!(keys(b"\x1b\x1b"), [Key::Escape, Key::Escape]);
+        assert_eq!(keys(b"\x1b\x1b[A"), [Key::Escape, Key::Up]);
+        assert_eq!(keys(b"\x1bq"), [Key::Escape, Key::Char('q')]);
+        let (mut decoder, mut said) = (Decoder::default(), Vec::new());
+        decoder.feed(b"\x1b", &mut said);
+        assert!(said.is_empty() && decoder.is_waiting());
+        assert_eq!(decoder.expire(), Some(Key::Escape));
+        decoder.feed(b"[A", &mut said);
+        assert_eq!(said, [Key::Char('['), Key::Char('A')].map(Said::Key));
+    }
+
+    #[test]
+    fn a_sequence_that_is_cut_off_swallows_nothing_behind_it() {
+        for cut in [
+            &b"\x1b["[..],
+            b"\x1b[1;",
+            b"\x1b[[",
+            b"\x1bO",
+            b"\x1b[?25",
+            b"\xe6\xbc",
+            b"\x1b]0;x",
+        ] {
+            for (behind, key) in [(&b"\r"[..], Key::Enter), (b"\x1b[B", Key::Down)] {
+                let bytes = [cut, behind].concat();
+                // The one byte that ends a string is gone with it.
+                let is_swallowed = cut.starts_with(b"\x1b]") && behind == b"\r";
+                let expected: &[Key] = if is_swallowed { &[] } else { &[key] };
+                assert_eq!(keys(&bytes), expected, "{}", bytes.escape_ascii());
+            }
+            assert!(keys(cut).is_empty(), "{}", cut.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_bounded_and_then_over() {
+        let endless = [b"\x1b[".as_slice(), &[b'1'; 5000], b"~"].concat();
+        let left = keys(&endless).len();
+        assert!(left + usize::from(SEQUENCE_MAX) > 5000 - 2);
+        let string = [b"\x1b]".as_slice(), &[b'x'; 5000]].concat();
+        assert_eq!(keys(&string).len(), 5000 - usize::from(STRING_MAX) - 1);
+        assert!(keys(&[0; 4096]).is_empty());
+        assert!(keys(&[0xff; 4096]).is_empty());
+        assert!(keys(b"\x1b[?1;2c\x1b[>0;276;0c\x1b[I\x1b[200~\x1b]11;rgb:0/0/0\x1b\\").is_empty());
+        // Overlong, a surrogate, beyond the last, and a control character with two bytes.
+        assert!(keys(b"\xc0\x80\xe0\x80\x80\xed\xa0\x80\xf4\xbf\xbf\xbf\xc2\x9b").is_empty());
+    }
+
+    #[test]
+    fn reports_are_no_keys() {
+        let (columns, rows) = (132, 50);
+        assert_eq!(said(b"\x1b[8;50;132t"), [Said::Size { columns, rows }]);
+        let (column, row) = (132, 50);
+        assert_eq!(said(b"\x1b[50;132R"), [Said::Cursor { column, row }]);
+        assert_eq!(said(b"\x1b[99999;99999R").len(), 1);
+        for nothing in [
+            &b"\x1b[0;5R"[..],
+            b"\x1b[R",
+            b"\x1b[5R",
+            b"\x1b[8;0;80t",
+            b"\x1b[4;600;800t",
+        ] {
+            assert!(said(nothing).is_empty(), "{}", nothing.escape_ascii());
+        }
+    }
+}

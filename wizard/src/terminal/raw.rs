@@ -1,0 +1,90 @@
+//! A terminal that gives every key as it is pressed, and that is as it was before when we leave it: when the guard is dropped, and
+//! when the program ends by a panic or a signal, where nothing is dropped.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Mutex, PoisonError, TryLockError};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::termios::{
+    ControlModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr,
+};
+
+/// Plain characters, a cursor, lines that wrap, the screen that was there before.
+const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
+
+/// Every terminal that is not as it was.
+static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
+
+struct Changed {
+    number: usize,
+    terminal: File,
+    before: Termios,
+}
+
+/// A terminal in raw mode, for as long as this lives.
+#[derive(Debug)]
+pub struct Raw {
+    number: usize,
+}
+
+impl Raw {
+    /// Changes it.
+    ///
+    /// # Errors
+    /// It is no terminal, or gone.
+    pub fn enter(terminal: &File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        // A serial line without modem signals is one too.
+        raw.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
+        let kept = terminal.try_clone()?;
+        let mut changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+        tcsetattr(terminal, OptionalActions::Now, &raw)?;
+        let number = changed.iter().map(|one| one.number + 1).max().unwrap_or(0);
+        changed.push(Changed {
+            number,
+            terminal: kept,
+            before,
+        });
+        Ok(Self { number })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let mut changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = changed.iter().position(|one| one.number == self.number) {
+            changed.swap_remove(index).restore();
+        }
+    }
+}
+
+impl Changed {
+    /// A terminal that takes nothing, or is gone, is not waited for.
+    fn restore(mut self) {
+        use std::io::Write;
+        if let Ok(flags) = fcntl_getfl(&self.terminal) {
+            let _ = fcntl_setfl(&self.terminal, flags | OFlags::NONBLOCK);
+            // What it has not shown yet is of no use any more, and would keep it from coming to the rest.
+            let _ = tcflush(&self.terminal, QueueSelector::OFlush);
+            let _ = self.terminal.write(LEAVE);
+            let _ = fcntl_setfl(&self.terminal, flags);
+        }
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// Every terminal is as it was. For the end of a program that drops nothing; a guard that is dropped afterwards does nothing.
+pub fn restore_all() {
+    let mut changed = match CHANGED.try_lock() {
+        Ok(changed) => changed,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // The thread that panics holds it itself, or another is about to do the same.
+        Err(TryLockError::WouldBlock) => return,
+    };
+    for one in changed.drain(..) {
+        one.restore();
+    }
+}
