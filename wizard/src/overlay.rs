@@ -5,7 +5,7 @@ use ratatui_core::terminal::Frame;
 
 use crate::key::Key;
 use crate::look::{Look, Tone};
-use crate::model::Model;
+use crate::model::{Model, Phase};
 use crate::page::{Hint, Page, Question};
 use crate::pane::Pane;
 use crate::state::Screen;
@@ -169,6 +169,9 @@ impl Picture<'_> {
         bed.rule(HEIGHT.saturating_sub(1));
         bed.put(2, 2, question.text(), Tone::Strong);
         let consequence = match question {
+            Question::Cancel if self.model.phase == Phase::Accepted => {
+                "Nothing has been written. Donors are invited anew, with a new code."
+            }
             Question::Cancel => {
                 "The disk stays unbootable. Donors are invited anew, with a new code."
             }

@@ -2,8 +2,11 @@
 
 mod scene;
 
+use std::time::Duration;
+
 use receiver::news::News;
 use scene::{BLANK, Scene, disk, inviting, occupied};
+use wire::stage::Stage;
 use wizard::{Key, Order, Screen};
 
 /// Donors are invited to a blank disk.
@@ -54,4 +57,172 @@ fn without_a_secret_there_is_another_command() {
         });
         scene.golden(name);
     }
+}
+
+fn stage(stage: Stage) -> News {
+    News::Stage {
+        stage,
+        facts: String::new(),
+    }
+}
+
+/// A donor has been let in and sends the first of two packages.
+fn receiving() -> Scene {
+    let mut scene = invited();
+    scene.news(scene::accepted());
+    for it in [
+        Stage::Accepted,
+        Stage::Planned,
+        Stage::Formatting,
+        Stage::Receiving,
+    ] {
+        scene.news(stage(it));
+    }
+    scene.news(News::Package {
+        name: "base".to_owned(),
+        claimed_len: 300_000_000,
+    });
+    scene
+}
+
+/// So many bytes in a second.
+fn second(scene: &mut Scene, received_bytes: u64) {
+    scene.pass(Duration::from_secs(1));
+    scene.news(News::Progress {
+        received_bytes,
+        unpacked_bytes: received_bytes * 3,
+    });
+}
+
+#[test]
+fn a_deploy_is_followed_from_stage_to_stage() {
+    let mut scene = invited();
+    scene.news(scene::accepted());
+    scene.golden("receiving-accepted");
+    scene.news(News::AwaitingConsent {
+        peer: ([10, 9, 0, 1], 40_000).into(),
+    });
+    scene.golden("receiving-consent");
+    let mut scene = receiving();
+    scene.golden("receiving-begins");
+    let mut bytes = 0;
+    for at in 0..20 {
+        bytes += 10_000_000 + at % 7 * 1_000_000;
+        second(&mut scene, bytes);
+    }
+    scene.golden("receiving");
+    scene.news(News::Warning("no swap: the disk has 4096 MiB".to_owned()));
+    scene.learn(scene::log(4, "nvme nvme0: controller is slow"));
+    scene.news(News::Package {
+        name: "grub".to_owned(),
+        claimed_len: 100_000_000,
+    });
+    second(&mut scene, bytes + 3_000_000);
+    scene.golden("receiving-warning");
+    scene.news(stage(Stage::Committing));
+    scene.golden("receiving-committing");
+}
+
+#[test]
+fn a_donor_that_is_gone_is_waited_for() {
+    let mut scene = receiving();
+    second(&mut scene, 20_000_000);
+    let peer = ([10, 9, 0, 1], 40_000).into();
+    let reason = "reading from the donor: Connection reset by peer".to_owned();
+    scene.news(News::DonorLost { peer, reason });
+    scene.pass(Duration::from_secs(30));
+    scene.golden("receiving-lost");
+    scene.news(News::DonorBack { peer });
+    assert!(!scene.shows("waited for"));
+}
+
+#[test]
+fn cancelling_is_asked_for_once_more() {
+    let mut scene = receiving();
+    assert_eq!(scene.press(Key::Escape), []);
+    assert!(scene.shows("unbootable"));
+    scene.golden("receiving-cancel");
+    assert_eq!(scene.press(Key::Enter), []); // No is selected
+    assert!(!scene.shows("unbootable"));
+    scene.press(Key::Escape);
+    assert_eq!(scene.write("y"), [Order::Cancel]);
+    scene.golden("receiving-cancelling");
+    assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), []);
+    scene.news(News::Failed {
+        reason: "cancelled at the machine".to_owned(),
+        is_fatal: false,
+    });
+    scene.news(inviting(&disk("/dev/vda", "A1B2C3D4", BLANK)));
+    assert_eq!(scene.wizard.screen(), Screen::Code);
+}
+
+#[test]
+fn a_second_changes_few_cells() {
+    let mut scene = receiving();
+    let mut bytes = 0;
+    for at in 0..50 {
+        let before = scene.picture((80, 24), scene::UNICODE);
+        bytes += 5_000_000;
+        second(&mut scene, bytes);
+        let after = scene.picture((80, 24), scene::UNICODE);
+        let changed = before
+            .lines()
+            .zip(after.lines())
+            .map(|(before, after)| {
+                let (before, after) = (format!("{before:80}"), format!("{after:80}"));
+                let cells = before.chars().zip(after.chars());
+                cells.filter(|(before, after)| before != after).count()
+            })
+            .sum::<usize>();
+        // The first rate, and its scale, are drawn anew.
+        assert!(changed < 40 || at < 5, "{changed} cells:\n{before}{after}");
+    }
+}
+
+#[test]
+fn the_log_is_followed_scrolled_and_thinned_out() {
+    let mut scene = Scene::new();
+    for number in 0..200_u8 {
+        scene.learn(scene::log(
+            number % 8,
+            &format!("line {number} says {}", "much ".repeat(30)),
+        ));
+    }
+    scene.press(Key::F(2));
+    scene.golden("log");
+    assert!(scene.shows("line 199 "));
+    scene.press(Key::PageUp);
+    scene.golden("log-scrolled");
+    assert!(!scene.shows("line 199 ") && scene.shows("line 184 "));
+    // What comes now moves nothing.
+    let before = scene.picture((80, 24), scene::UNICODE);
+    scene.learn(scene::log(3, "line 200"));
+    assert_eq!(scene.picture((80, 24), scene::UNICODE), before);
+    scene.press(Key::Down);
+    assert!(scene.shows("line 185 "));
+    scene.press(Key::Home);
+    assert!(scene.shows("line 0 ") && scene.shows("line 19 "));
+    scene.press(Key::End);
+    assert!(scene.shows("line 200"));
+    scene.keys(&[Key::Tab, Key::Tab]);
+    assert!(!scene.shows("line 197 ") && scene.shows("line 196 "));
+    scene.keys(&[Key::Right, Key::Right]);
+    scene.golden("log-errors-shifted");
+    assert_eq!(scene.press(Key::Escape), []);
+    assert!(scene.shows("Welcome"));
+}
+
+#[test]
+fn a_log_that_is_flooded_stays_where_it_was_scrolled_to_or_at_its_beginning() {
+    let mut scene = Scene::new();
+    for number in 0..1000 {
+        scene.learn(scene::log(6, &format!("line {number}")));
+    }
+    scene.keys(&[Key::F(2), Key::PageUp]);
+    for number in 1000..5000 {
+        scene.learn(scene::log(6, &format!("line {number}")));
+    }
+    assert!(scene.shows("line 4000\n") && scene.shows("4000 older lines"));
+    scene.keys(&[Key::Up, Key::PageDown, Key::PageDown]);
+    assert!(scene.shows("line 4030\n"));
 }

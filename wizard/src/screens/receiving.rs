@@ -1,17 +1,87 @@
 //! A donor sends a system: how far it is.
+//!
+//! What changes each second is a few cells: two bars, their figures, and one column of the rates.
 
 use std::time::Instant;
 
+use wire::stage::Stage;
+
+use crate::figures::{clock, percent, size, time_left};
 use crate::key::Key;
 use crate::look::Tone;
-use crate::model::Model;
-
+use crate::model::{Deploy, Model};
 use crate::page::{Act, Hint, Page, Question};
 use crate::pane::Pane;
 
-/// See above.
+/// The way to an installed system, and what is said of it here.
+const STAGES: [(Stage, &str); 7] = [
+    (Stage::Accepted, "Donor let in"),
+    (Stage::Planned, "Disk planned"),
+    (Stage::Formatting, "File systems"),
+    (Stage::Receiving, "Packages"),
+    (Stage::Finishing, "Boot loader"),
+    (Stage::Committing, "Partition table"),
+    (Stage::Installed, "Bootable"),
+];
+/// Where the bars begin, right of the stages.
+const BARS: u16 = 20;
+/// The widest a bar gets.
+const BAR_MAX: u16 = 60;
+/// Lines of the rates' picture.
+const CHART_ROWS: u16 = 3;
+
+/// There is nothing to type here.
 #[derive(Debug, Default)]
-pub struct Receiving;
+pub struct Receiving {}
+
+/// The bytes of the package that is being received: those that are here, and all.
+pub(crate) fn package_bytes(deploy: &Deploy) -> Option<(u64, u64)> {
+    let (_, len, before) = deploy.package.as_ref()?;
+    let here = deploy.received_bytes.saturating_sub(*before);
+    Some((here.min(*len), *len))
+}
+
+/// Bytes, rate and time left, as far as they are known.
+pub(crate) fn pace(deploy: &Deploy) -> [Option<String>; 4] {
+    let (done, rate) = (deploy.received_bytes, deploy.rates.lately());
+    let left = deploy
+        .total_bytes
+        .zip(rate)
+        .and_then(|(total, rate)| time_left(done, total, rate));
+    [
+        Some(size(done)),
+        deploy
+            .total_bytes
+            .map(|total| format!("of {}", size(total))),
+        rate.map(|rate| format!("{}/s", size(rate))),
+        left.map(|left| format!("{} left", clock(left))),
+    ]
+}
+
+/// What the deploy waits for, if it does, and how that is to be seen.
+pub(crate) fn waits_for(model: &Model) -> Option<(String, Tone)> {
+    let deploy = model.deploy.as_ref()?;
+    if model.is_cancelling {
+        return Some(("Giving this deploy up.".to_owned(), Tone::Warning));
+    }
+    if let Some(reason) = &deploy.lost {
+        let text =
+            format!("The donor is gone, what it sent is kept, and it is waited for: {reason}");
+        return Some((text, Tone::Bad));
+    }
+    let text = format!(
+        "{} was shown the disk. Somebody there has to agree.",
+        deploy.peer.ip()
+    );
+    deploy.awaits_consent.then_some((text, Tone::Warning))
+}
+
+/// Who sends, and what.
+pub(crate) fn origin(deploy: &Deploy) -> String {
+    let version = deploy.version.as_ref();
+    let version = version.map_or_else(String::new, |version| format!(", version {version}"));
+    format!("From {}{version}", deploy.peer)
+}
 
 impl Page for Receiving {
     fn title(&self, _model: &Model) -> String {
@@ -19,23 +89,128 @@ impl Page for Receiving {
     }
 
     fn help(&self) -> &'static str {
-        "A donor sends a system: how far it is."
+        "A donor was let in and sends a system. The disk becomes bootable in the very last step; whatever happens before that \
+         leaves it unbootable, and as free as a blank one.\n\
+         When the connection breaks, what has arrived is kept, and the donor goes on where it was.\n\
+         Cancelling ends this deploy. The donor is told, and donors are invited anew."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Esc", "cancel")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        match model.is_cancelling {
+            true => Vec::new(),
+            false => vec![("Esc", "cancel")],
+        }
     }
 
-    fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
+    fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
         match key {
-            Key::Escape => vec![Act::Ask(Question::Cancel)],
+            Key::Escape | Key::Ctrl('c') if !model.is_cancelling => {
+                vec![Act::Ask(Question::Cancel)]
+            }
             _ => Vec::new(),
         }
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        if let Some(deploy) = &model.deploy {
-            pane.put(0, 1, deploy.stage.name(), Tone::Plain);
+        let Some(deploy) = &model.deploy else {
+            return;
+        };
+        pane.put(0, 0, &origin(deploy), Tone::Plain);
+        let height = pane.height();
+        stages(&mut pane.part(0, 2, BARS.saturating_sub(2), 7), deploy);
+        let width = pane.width().saturating_sub(BARS);
+        bars(&mut pane.part(BARS, 2, width, 7), deploy);
+        let width = pane.width();
+        chart(&mut pane.part(0, 10, width, CHART_ROWS), deploy);
+        let rest = height.saturating_sub(14);
+        news(&mut pane.part(0, 14, width, rest), deploy, model);
+    }
+}
+
+fn stages(pane: &mut Pane<'_>, deploy: &Deploy) {
+    let glyphs = pane.glyphs();
+    for (y, (stage, name)) in (0..).zip(STAGES) {
+        let (mark, tone) = match stage.cmp(&deploy.stage) {
+            std::cmp::Ordering::Less => (glyphs.tick, Tone::Good),
+            std::cmp::Ordering::Equal => (glyphs.pointer, Tone::Strong),
+            std::cmp::Ordering::Greater => (' ', Tone::Dim),
+        };
+        let x = pane.repeat(0, y, mark, 1, tone);
+        pane.put(x.saturating_add(1), y, name, tone);
+    }
+}
+
+fn bars(pane: &mut Pane<'_>, deploy: &Deploy) {
+    let width = pane.width().saturating_sub(5).min(BAR_MAX);
+    let mut bar = |y, done, total| {
+        pane.bar(0, y, width, done, total);
+        let share = format!(" {:>3}%", percent(done, total));
+        pane.put(width, y, &share, Tone::Plain);
+    };
+    if let Some(total) = deploy.total_bytes {
+        bar(1, deploy.received_bytes, total);
+    }
+    if let Some((here, len)) = package_bytes(deploy) {
+        bar(5, here, len);
+    }
+    pane.put(0, 0, "Total", Tone::Strong);
+    // Each figure ends where it always ends: what did not change is not drawn anew.
+    let [done, total, rate, left] = pace(deploy).map(Option::unwrap_or_default);
+    pane.put(
+        6,
+        0,
+        &format!("{done:>10} {total:<13}{rate:>13}  {left}"),
+        Tone::Plain,
+    );
+    if deploy.unpacked_bytes > 0 {
+        let text = format!("{} unpacked", size(deploy.unpacked_bytes));
+        pane.put(0, 2, &text, Tone::Dim);
+    }
+    if let Some((name, len, _)) = &deploy.package {
+        let mut text = format!("Package {}", deploy.packages_begun);
+        if !deploy.packages.is_empty() {
+            text.push_str(&format!(" of {}", deploy.packages.len()));
         }
+        let x = pane.put(0, 4, &text, Tone::Strong);
+        pane.put(x, 4, &format!("  {}, {name}", size(*len)), Tone::Plain);
+    }
+}
+
+fn chart(pane: &mut Pane<'_>, deploy: &Deploy) {
+    let history = deploy.rates.history();
+    let peak = history.peak();
+    if peak == 0 {
+        return;
+    }
+    let lines = history.lines(pane.height(), pane.look().charset);
+    for (y, line) in (0..).zip(&lines) {
+        pane.put(0, y, line, Tone::Good);
+    }
+    let text = format!("most {}/s", size(peak));
+    let len = u16::try_from(text.len()).unwrap_or(0);
+    let x = pane.width().saturating_sub(len);
+    pane.put(x, 0, &text, Tone::Dim);
+}
+
+/// What the deploy waits for and goes on without, then the log's end.
+fn news(pane: &mut Pane<'_>, deploy: &Deploy, model: &Model) {
+    let mut y = 0;
+    if let Some((text, tone)) = waits_for(model) {
+        y = pane.wrap(0, y, &text, tone);
+    }
+    let room = pane.height().saturating_sub(y);
+    let width = pane.width();
+    let warnings = u16::try_from(deploy.warnings.len()).unwrap_or(u16::MAX);
+    // A long one is cut: all of it is in the log.
+    let first = usize::from(warnings.saturating_sub(room));
+    for text in deploy.warnings.iter().skip(first) {
+        let x = pane.put(0, y, "warning: ", Tone::Warning);
+        pane.put(x, y, text, Tone::Plain);
+        y = y.saturating_add(1);
+    }
+    let rows = pane.height().saturating_sub(y.saturating_add(1));
+    if rows > 0 {
+        let y = pane.height().saturating_sub(rows);
+        super::logs::tail(&mut pane.part(0, y, width, rows), model);
     }
 }
