@@ -21,6 +21,23 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
+/// Bytes as on the label of a disk, in units of 1000: `480 GB`, `1.5 TB`. Cut, not rounded: nothing is called larger than it is.
+#[must_use]
+pub fn label(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+    ];
+    let Some((name, unit)) = UNITS.into_iter().find(|(_, unit)| bytes >= *unit) else {
+        return format!("{bytes} B");
+    };
+    match (bytes / unit, bytes % unit / (unit / 10)) {
+        (whole, tenth) if whole < 10 => format!("{whole}.{tenth} {name}"),
+        (whole, _) => format!("{whole} {name}"),
+    }
+}
+
 /// `mm:ss`, or `h:mm:ss`.
 #[must_use]
 pub fn clock(time: Duration) -> String {
@@ -49,8 +66,22 @@ pub fn time_left(done: u64, total: u64, per_second: u64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, percent, size, time_left};
+    use super::{clock, label, percent, size, time_left};
     use std::time::Duration;
+
+    #[test]
+    fn a_disk_is_called_as_on_its_label() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999_999, "999999 B"),
+            (31_914_983_424, "31 GB"),
+            (480_103_981_056, "480 GB"),
+            (1_999_999_999_999, "1.9 TB"),
+            (u64::MAX, "18446744 TB"),
+        ] {
+            assert_eq!(label(bytes), text);
+        }
+    }
 
     #[test]
     fn figures_are_short() {

@@ -5,6 +5,7 @@
 pub mod fact;
 pub mod field;
 pub mod figures;
+pub mod focus;
 pub mod history;
 pub mod key;
 pub mod letters;

@@ -176,6 +176,10 @@ pub struct Model {
     pub log_forgotten: u64,
     /// A person has ordered that the deploy be given up, and it has not ended yet.
     pub is_cancelling: bool,
+    /// A person decides, and the machine waits.
+    pub is_held: bool,
+    /// Why what a person decided before cannot be done.
+    pub refused: Option<String>,
     /// What a person has decided.
     pub choices: Choices,
 }
@@ -219,7 +223,9 @@ impl Model {
             News::Disks { seen, choice } => {
                 self.disks = seen;
                 match self.phase {
-                    Phase::Starting if choice.is_err() => self.phase = Phase::Undecided,
+                    Phase::Starting | Phase::Inviting if choice.is_err() => {
+                        self.phase = Phase::Undecided;
+                    }
                     Phase::Undecided if choice.is_ok() => self.phase = Phase::Starting,
                     _ => {}
                 }
@@ -242,7 +248,10 @@ impl Model {
                     addresses,
                 });
             }
-            News::Held { .. } => self.phase = Phase::Held,
+            News::Held { refused } => {
+                self.phase = Phase::Held;
+                self.refused = refused;
+            }
             News::Refused {
                 peer,
                 count,

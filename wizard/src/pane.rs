@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::{Position, Rect};
+use ratatui_core::text::Span;
 
 use crate::look::{Charset, Glyphs, Look, Tone};
 
@@ -157,7 +158,7 @@ impl<'a> Pane<'a> {
 fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
     let is_shown = |char: char| match charset {
         Charset::Ascii => char == ' ' || char.is_ascii_graphic(),
-        Charset::Unicode => !char.is_control(),
+        Charset::Unicode => !char.is_control() && !is_formatting(char),
     };
     if text.chars().all(is_shown) {
         return Cow::Borrowed(text);
@@ -166,14 +167,38 @@ fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-/// Lines of at most so many characters, broken at spaces where there are any. A line feed always ends one.
+/// No glyph of its own, but an effect on what is around it: where words end, or in which direction they run (UAX 9).
+const fn is_formatting(char: char) -> bool {
+    matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// How many columns a character takes: none, one or two.
+fn columns(char: char) -> usize {
+    match char {
+        ' '..='~' => 1,
+        _ => Span::raw(char.encode_utf8(&mut [0; 4]) as &str).width(),
+    }
+}
+
+/// The byte at which the first character begins that does not fit into so many columns, if there is one. One always fits.
+fn first_beyond(text: &str, width: usize) -> Option<usize> {
+    let mut used = 0_usize;
+    let mut chars = text.char_indices();
+    let beyond = chars.find(|(offset, char)| {
+        used = used.saturating_add(columns(*char));
+        used > width && *offset > 0
+    });
+    beyond.map(|(offset, _)| offset)
+}
+
+/// Lines of at most so many columns, broken at spaces where there are any. A line feed always ends one.
 #[must_use]
 pub fn broken(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
         let mut rest = paragraph.trim_end();
         loop {
-            let end = rest.char_indices().nth(width.max(1)).map(|(end, _)| end);
+            let end = first_beyond(rest, width.max(1));
             let Some((line, behind)) = end.and_then(|end| {
                 let (head, tail) = rest.split_at_checked(end)?;
                 match head.rfind(' ') {
@@ -207,6 +232,8 @@ mod tests {
         assert_eq!(broken("a\n\nb", 3), ["a", "", "b"]);
         assert_eq!(broken("", 3), [""]);
         assert_eq!(broken("äöü ß", 3), ["äöü", "ß"]);
+        assert_eq!(broken("漢字 漢字漢字", 5), ["漢字", "漢字", "漢字"]);
+        assert_eq!(broken("漢字", 1), ["漢", "字"]);
         for width in 0..20 {
             let text = "the quick brown fox, überall und immerdar";
             let lines = broken(text, width);
@@ -223,8 +250,8 @@ mod tests {
     #[test]
     fn nothing_leaves_its_part_or_reaches_a_terminal_as_a_command() {
         for (charset, expected) in [
-            (Charset::Ascii, ["          ", "  a?[2J?  ", "          "]),
-            (Charset::Unicode, ["          ", "  a?[2Jü  ", "          "]),
+            (Charset::Ascii, ["          ", "  a?[2??  ", "          "]),
+            (Charset::Unicode, ["          ", "  a?[2?ü  ", "          "]),
         ] {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 3));
             let (area, mut cursor) = (*buffer.area(), None);
@@ -235,7 +262,7 @@ mod tests {
             let mut pane = Pane::new(&mut buffer, area, look, &mut cursor);
             let mut part = pane.part(2, 1, 6, 9);
             assert_eq!(part.height(), 2);
-            part.put(0, 0, "a\u{1b}[2Jüxyz", Tone::Plain);
+            part.put(0, 0, "a\u{1b}[2\u{202E}üxyz", Tone::Plain);
             part.put(0, 7, "outside", Tone::Plain);
             part.put(9, 0, "outside", Tone::Plain);
             part.cursor(6, 0);

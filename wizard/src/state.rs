@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Frame;
+use receiver::gate;
 
 use crate::fact::Fact;
 use crate::key::Key;
@@ -16,8 +17,8 @@ use crate::order::Order;
 use crate::overlay::{self, Overlay};
 use crate::page::{Act, Page, Question};
 use crate::screens::{
-    code::Code, disk::Disk, done::Done, failed::Failed, logs::Logs, network::Network, plan::Plan,
-    receiving::Receiving, welcome::Welcome, wifi::Wifi,
+    self, code::Code, disk::Disk, done::Done, failed::Failed, logs::Logs, network::Network,
+    plan::Plan, receiving::Receiving, welcome::Welcome, wifi::Wifi,
 };
 
 /// A failure is shown so long before donors' screen comes back by itself.
@@ -78,16 +79,6 @@ impl Screen {
     }
 }
 
-/// Who decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Control {
-    /// The machine, as far as it can.
-    #[default]
-    Machine,
-    /// A person, until told otherwise.
-    Person,
-}
-
 /// The screens and what is typed on them.
 #[derive(Debug)]
 struct Pages {
@@ -108,7 +99,6 @@ struct Pages {
 pub struct Wizard {
     model: Model,
     screen: Screen,
-    control: Control,
     overlay: Option<Overlay>,
     pages: Pages,
     is_changed: bool,
@@ -121,7 +111,6 @@ impl Wizard {
         Self {
             model: Model::default(),
             screen: Screen::default(),
-            control: Control::default(),
             overlay: None,
             pages: Pages {
                 welcome: Welcome::default(),
@@ -148,7 +137,7 @@ impl Wizard {
     /// Does a person decide, so that the machine waits?
     #[must_use]
     pub const fn is_held(&self) -> bool {
-        matches!(self.control, Control::Person)
+        self.model.is_held
     }
 
     /// What was learnt and chosen.
@@ -181,11 +170,18 @@ impl Wizard {
 
     /// Shows what the receiver does now.
     fn follow(&mut self) {
-        let is_free = self.control == Control::Machine;
-        if is_free && self.model.phase == Phase::Held {
+        let is_late = !self.model.is_held && self.model.phase == Phase::Held;
+        match is_late {
+            // What was taken cannot be: the same person decides again.
+            true if self.model.refused.is_some() => {
+                self.model.is_held = true;
+                return self.go(Screen::Disk);
+            }
             // It was held until a moment ago.
-            self.model.phase = Phase::Starting;
+            true => self.model.phase = Phase::Starting,
+            false => {}
         }
+        let is_free = !self.model.is_held;
         let next = match (self.model.phase, self.screen) {
             (Phase::Accepted | Phase::Writing, _) => Screen::Receiving,
             (Phase::Installed, _) => Screen::Done,
@@ -201,7 +197,7 @@ impl Wizard {
             (_, screen) => screen,
         };
         if self.model.is_deploying() || matches!(self.model.phase, Phase::Installed | Phase::Dead) {
-            self.control = Control::Machine;
+            self.model.is_held = false;
         }
         if !self.model.is_deploying() && self.overlay == Some(Overlay::ask(Question::Cancel)) {
             self.overlay = None;
@@ -275,9 +271,11 @@ impl Wizard {
 
     fn page_press(&mut self, key: Key, now: Instant) -> Vec<Order> {
         let mut orders = Vec::new();
-        if self.control == Control::Machine && matches!(self.screen, Screen::Welcome | Screen::Disk)
-        {
+        if !self.model.is_held && matches!(self.screen, Screen::Welcome | Screen::Disk) {
             orders.extend(self.carry(Order::Hold));
+            if self.screen == Screen::Welcome && key == Key::Escape {
+                return orders; // as a first key it takes over like any other; the second gives back
+            }
         }
         let mut model = std::mem::take(&mut self.model);
         let acts = self.page_mut().press(key, &mut model, now);
@@ -303,11 +301,15 @@ impl Wizard {
     /// An order that is given changes what we know.
     fn carry(&mut self, order: Order) -> Option<Order> {
         match &order {
-            Order::Hold => self.control = Control::Person,
+            Order::Hold => self.model.is_held = true,
             Order::GoOn | Order::Take { .. } => {
-                self.control = Control::Machine;
+                if order == Order::GoOn {
+                    (self.model.choices.wish, self.model.choices.sizes) = (None, None);
+                }
+                self.model.is_held = false;
                 // What was chosen may not be any more; it is said again.
                 self.model.choice = None;
+                self.model.refused = None;
                 self.model.phase = Phase::Starting;
             }
             Order::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
@@ -322,7 +324,7 @@ impl Wizard {
     /// One screen back. Where that is not possible, nothing.
     fn back(&mut self) -> Vec<Order> {
         let previous = match self.screen {
-            Screen::Welcome if self.control == Control::Person => {
+            Screen::Welcome if self.model.is_held => {
                 return self.carry(Order::GoOn).into_iter().collect();
             }
             Screen::Disk => Screen::Welcome,
@@ -343,23 +345,28 @@ impl Wizard {
 
     /// On with what was chosen, if the gate lets it pass.
     fn invite(&mut self) -> Vec<Order> {
-        let order = match (self.model.disk(), &self.model.choices) {
-            (Err(_), _) => {
+        let choices = &self.model.choices;
+        let wish = match (&choices.wish, self.model.disk()) {
+            (Some(wish), _) => Some(wish.clone()),
+            // Other sizes on the disk that the machine chose. Where it holds something, the same person has to say that it may go.
+            (None, Ok(disk)) if choices.sizes.is_some() => Some(screens::disk::wish(disk, None)),
+            (None, _) => None,
+        };
+        let is_good = match &wish {
+            Some(wish) => gate::choose(&self.model.disks, wish).is_ok(),
+            None => self.model.disk().is_ok(),
+        };
+        let order = match (is_good, wish) {
+            (false, _) => {
                 self.go(Screen::Disk);
                 return Vec::new();
             }
-            (Ok(_), choices) if choices.wish.is_none() && choices.sizes.is_none() => Order::GoOn,
-            (Ok(_), choices) => match &choices.wish {
-                Some(wish) => Order::Take {
-                    wish: wish.clone(),
-                    sizes: choices.sizes.unwrap_or_default(),
-                },
-                // Sizes for the disk that the machine chose: that it may go has to be said by the same person.
-                None => {
-                    self.go(Screen::Disk);
-                    return Vec::new();
-                }
-            },
+            (true, None) => Order::GoOn,
+            (true, Some(wish)) => {
+                let sizes = choices.sizes.unwrap_or_default();
+                self.model.choices.wish = Some(wish.clone());
+                Order::Take { wish, sizes }
+            }
         };
         self.go(Screen::Code);
         self.carry(order).into_iter().collect()

@@ -1,43 +1,486 @@
-//! Which disk.
+//! Which disk, and that what is on it may go. Whether it may is the gate's decision alone (`disk-gate.md`): here it is asked what it
+//! would say to a word, before that word is typed.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use receiver::gate::reinstall::name_of;
+use receiver::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
+
+use crate::field::Field;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
-
+use crate::order::Order;
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
 use crate::state::Screen;
+use crate::{figures, focus};
 
-/// See above.
-#[derive(Debug, Default)]
-pub struct Disk;
+/// Rows below the list, for the disk that is selected.
+const DETAIL_ROWS: u16 = 9;
+/// Longer serial numbers than any disk has.
+const WORD_MAX: usize = 128;
+
+/// What a person may do with a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Take it: nothing of value is on it.
+    Free,
+    /// Take it after the word for its contents.
+    Word,
+    /// Boot what we have installed there, or take it after the word.
+    Installed(String),
+    /// Nothing.
+    Never(GateError),
+}
+
+/// What the keys act upon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    /// The list.
+    #[default]
+    List,
+    /// Boot or replace what is installed: is replace selected?
+    Installed(bool),
+    /// The word is typed: was a wrong one given?
+    Word(bool),
+    /// The installed system is being booted.
+    Booting,
+}
+
+/// The list and what is typed below it.
+#[derive(Debug)]
+pub struct Disk {
+    /// Not a number: the list may change at any time.
+    selected: Option<PathBuf>,
+    mode: Mode,
+    word: Field,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self {
+            selected: None,
+            mode: Mode::List,
+            word: Field::new(WORD_MAX),
+        }
+    }
+}
+
+/// This disk and no other, with this word for what is on it.
+pub(crate) fn wish(disk: &Candidate, word: Option<&str>) -> Wish {
+    Wish {
+        disk: Some(Selector::of_path(&disk.disk.path)),
+        wipe: word.map(str::to_owned),
+        // Whoever stands here types the word, each time.
+        reinstall: Reinstall::ByHand,
+    }
+}
+
+fn verdict(disk: &Candidate, all: &[Candidate]) -> Verdict {
+    if choose(all, &wish(disk, None)).is_ok() {
+        return Verdict::Free;
+    }
+    match choose(all, &wish(disk, Some(&disk.confirmation()))) {
+        Err(error) => Verdict::Never(error),
+        Ok(_) => match disk.installation() {
+            Some(root) => Verdict::Installed(name_of(root)),
+            None => Verdict::Word,
+        },
+    }
+}
+
+impl Disk {
+    /// Its number in the list: the one that was selected, else the one that the machine would take, else the first.
+    fn at(&self, model: &Model) -> usize {
+        let position = |path: &PathBuf| model.disks.iter().position(|it| it.disk.path == *path);
+        let usual = || position(&model.disk().ok()?.disk.path);
+        let selected = self.selected.as_ref().and_then(position);
+        selected.or_else(usual).unwrap_or_default()
+    }
+
+    /// The disk that is selected.
+    fn subject<'a>(&self, model: &'a Model) -> Option<&'a Candidate> {
+        model.disks.get(self.at(model))
+    }
+
+    /// The mode, if there still is what it is about.
+    fn mode(&self, model: &Model) -> Mode {
+        let subject = self.subject(model);
+        let is_there = subject.is_some_and(|disk| Some(&disk.disk.path) == self.selected.as_ref());
+        match (self.mode, subject.map(|it| verdict(it, &model.disks))) {
+            (mode @ Mode::Word(_), Some(Verdict::Word | Verdict::Installed(_))) if is_there => mode,
+            (mode @ (Mode::Installed(_) | Mode::Booting), Some(Verdict::Installed(_)))
+                if is_there =>
+            {
+                mode
+            }
+            _ => Mode::List,
+        }
+    }
+
+    fn take(&mut self, wish: Wish, model: &mut Model) -> Vec<Act> {
+        self.mode = Mode::List;
+        self.word.clear();
+        model.choices.wish = Some(wish);
+        vec![Act::Go(Screen::Plan)]
+    }
+
+    fn list_press(&mut self, key: Key, model: &mut Model) -> Vec<Act> {
+        if let Some(at) = focus::step(self.at(model), model.disks.len(), key) {
+            let disk = model.disks.get(at);
+            self.selected = disk.map(|disk| disk.disk.path.clone());
+            return Vec::new();
+        }
+        match (key, self.subject(model)) {
+            (Key::Escape, _) => return vec![Act::Back],
+            (Key::Enter, Some(disk)) => {
+                self.selected = Some(disk.disk.path.clone());
+                self.word.clear();
+                match verdict(disk, &model.disks) {
+                    Verdict::Free => return self.take(wish(disk, None), model),
+                    Verdict::Word => self.mode = Mode::Word(false),
+                    Verdict::Installed(_) => self.mode = Mode::Installed(false),
+                    Verdict::Never(_) => {}
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn installed_press(&mut self, key: Key, is_replace: bool, model: &Model) -> Vec<Act> {
+        let Some(Verdict::Installed(name)) =
+            self.subject(model).map(|it| verdict(it, &model.disks))
+        else {
+            return Vec::new();
+        };
+        let can_boot = model.machine.owns_power;
+        match key {
+            Key::Escape => self.mode = Mode::List,
+            Key::Up | Key::Down | Key::Tab | Key::BackTab => {
+                self.mode = Mode::Installed(!is_replace);
+            }
+            Key::Enter if is_replace || !can_boot => self.mode = Mode::Word(false),
+            Key::Enter => {
+                self.mode = Mode::Booting;
+                return vec![Act::Order(Order::Boot(name))];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn word_press(&mut self, key: Key, model: &mut Model) -> Vec<Act> {
+        match (key, self.subject(model)) {
+            (Key::Escape, _) => {
+                self.mode = Mode::List;
+                self.word.clear();
+            }
+            (Key::Enter, Some(disk)) if !self.word.text().is_empty() => {
+                let wish = wish(disk, Some(self.word.text()));
+                if choose(&model.disks, &wish).is_ok() {
+                    return self.take(wish, model);
+                }
+                self.mode = Mode::Word(true);
+                self.word.clear();
+            }
+            _ => {
+                if self.word.press(key) {
+                    self.mode = Mode::Word(false);
+                }
+            }
+        }
+        Vec::new()
+    }
+}
 
 impl Page for Disk {
     fn title(&self, _model: &Model) -> String {
-        "Disk".to_owned()
+        "The disk to write on".to_owned()
     }
 
     fn help(&self) -> &'static str {
-        "Which disk."
+        "Everything on the chosen disk will be replaced, but not before a donor was let in.\n\nA blank disk is taken as it is. For \
+         a disk that holds something you type the end of its serial number, so that it is surely the one you mean; for a member of \
+         something larger (RAID, LVM, ZFS) or an encrypted one the whole of it, because more than this disk may be lost. A disk \
+         without a serial number is confirmed by its path.\n\nA disk that was installed by this program can be booted instead. \
+         Grey disks are those with a reason against them; the reason is shown below the list."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Enter", "next"), ("Esc", "back")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        match self.mode(model) {
+            Mode::List => vec![("Up/Down", "select"), ("Enter", "take"), ("Esc", "back")],
+            Mode::Installed(_) => vec![
+                ("Up/Down", "select"),
+                ("Enter", "do that"),
+                ("Esc", "the list"),
+            ],
+            Mode::Word(_) => vec![("Enter", "confirm"), ("Esc", "the list")],
+            Mode::Booting => vec![("Esc", "the list")],
+        }
     }
 
-    fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
-        match key {
-            Key::Enter => vec![Act::Go(Screen::Plan)],
-            Key::Escape => vec![Act::Back],
-            _ => Vec::new(),
+    fn enter(&mut self, _model: &Model) {
+        self.mode = Mode::List;
+        self.word.clear();
+    }
+
+    fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
+        self.mode = self.mode(model);
+        match self.mode {
+            Mode::List => self.list_press(key, model),
+            Mode::Installed(is_replace) => self.installed_press(key, is_replace, model),
+            Mode::Word(_) => self.word_press(key, model),
+            Mode::Booting => {
+                if key == Key::Escape {
+                    self.mode = Mode::List;
+                }
+                Vec::new()
+            }
         }
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        for (y, disk) in (1..).zip(&model.disks) {
-            pane.put(0, y, &disk.to_string(), Tone::Plain);
+        let (width, height) = (pane.width(), pane.height());
+        let reason = match (&model.choice, &model.refused) {
+            (_, Some(refused)) => Cow::Borrowed(refused.as_str()),
+            (Some(Err(error)), _) if model.choices.wish.is_none() => why(error),
+            _ if model.disks.is_empty() => "No disk was found yet.".into(),
+            _ => "Choose the disk to write on. Nothing is written yet.".into(),
+        };
+        let tone = match model.refused {
+            Some(_) => Tone::Bad,
+            None => Tone::Plain,
+        };
+        pane.part(0, 0, width, 2).wrap(0, 0, &reason, tone);
+        let room = height.saturating_sub(DETAIL_ROWS.saturating_add(3)).max(1);
+        heading(&mut pane.part(0, 2, width, 1));
+        let at = self.at(model);
+        let len = model.disks.len();
+        let first = focus::first_row(at, len, usize::from(room));
+        let rows = model.disks.iter().enumerate().skip(first);
+        let mut list = pane.part(0, 3, width, room);
+        let mut y = 0;
+        for (number, disk) in rows.take(usize::from(room)) {
+            row(&mut list, y, disk, model, number == at);
+            y = y.saturating_add(1);
         }
+        let top = y.saturating_add(4);
+        if let Some(disk) = self.subject(model) {
+            let rest = height.saturating_sub(top);
+            self.detail(&mut pane.part(0, top, width, rest), disk, model);
+        }
+    }
+}
+
+impl Disk {
+    /// What is on it in full, and what to do about it.
+    fn detail(&self, pane: &mut Pane<'_>, disk: &Candidate, model: &Model) {
+        pane.line(
+            0,
+            0,
+            &[
+                (&disk.disk.path.display().to_string(), Tone::Strong),
+                (" holds: ", Tone::Plain),
+                (&disk.contents.to_string(), Tone::Plain),
+            ],
+        );
+        let verdict = verdict(disk, &model.disks);
+        let mut y = 1;
+        for (reason, tone) in against(disk, &verdict) {
+            y = pane.wrap(0, y, &reason, tone);
+        }
+        y = y.saturating_add(1);
+        match (self.mode(model), verdict) {
+            (Mode::List, Verdict::Free) => {
+                pane.put(0, y, "Enter takes it as it is.", Tone::Plain);
+            }
+            (Mode::List, Verdict::Word) => {
+                pane.put(
+                    0,
+                    y,
+                    "Enter takes it, after its serial number.",
+                    Tone::Plain,
+                );
+            }
+            (Mode::List, Verdict::Installed(name)) => {
+                let text = format!("Installation {name}. Enter boots it, or replaces it.");
+                pane.put(0, y, &text, Tone::Plain);
+            }
+            (Mode::List, Verdict::Never(_)) => {}
+            (Mode::Installed(is_replace), _) => {
+                let boot = match model.machine.owns_power {
+                    true => "Boot the installed system",
+                    false => "Boot the installed system (not from here: restart instead)",
+                };
+                choice(pane, y, boot, !is_replace);
+                let next = y.saturating_add(1);
+                choice(pane, next, "Replace the installed system", is_replace);
+            }
+            (Mode::Word(is_wrong), _) => {
+                let text = format!("To lose what is on it, type {}:", asked(disk));
+                y = pane.wrap(0, y, &text, Tone::Plain);
+                let width = pane.width().min(40);
+                self.word.draw(pane, (0, y), width, true, false);
+                if is_wrong {
+                    let y = y.saturating_add(1);
+                    pane.put(0, y, "That is not it. Nothing was changed.", Tone::Bad);
+                }
+            }
+            (Mode::Booting, _) => {
+                pane.put(
+                    0,
+                    y,
+                    "The machine leaves for the installed system.",
+                    Tone::Good,
+                );
+            }
+        }
+    }
+}
+
+/// One of several things to do.
+fn choice(pane: &mut Pane<'_>, y: u16, text: &str, is_selected: bool) {
+    if is_selected {
+        let pointer = pane.glyphs().pointer.to_string();
+        pane.put(0, y, &pointer, Tone::Strong);
+    }
+    let tone = if is_selected {
+        Tone::Selected
+    } else {
+        Tone::Plain
+    };
+    pane.put(2, y, text, tone);
+}
+
+/// What is typed to confirm, in words.
+fn asked(disk: &Candidate) -> String {
+    let word = disk.confirmation();
+    let len = word.chars().count();
+    let names = [
+        ("serial number", disk.disk.serial.as_deref()),
+        ("world wide name", disk.disk.wwn.as_deref()),
+    ];
+    let found = names
+        .into_iter()
+        .find_map(|(name, value)| Some((name, value?)));
+    match found {
+        Some((name, value)) if value == word => format!("its whole {name}, {value}"),
+        Some((name, value)) => format!("the last {len} characters of its {name} {value}"),
+        None => format!("its path, {word}"),
+    }
+}
+
+/// What speaks against it, if anything.
+fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)> {
+    let mut reasons: Vec<(Cow<'static, str>, Tone)> = Vec::new();
+    if disk.is_shim_medium() {
+        let text = "It is a medium that this program boots from, perhaps the one that runs.";
+        reasons.push((text.into(), Tone::Warning));
+    }
+    if let Some(what) = disk.protected() {
+        let text = format!("Protected: more than this disk may be lost with {what}.");
+        reasons.push((text.into(), Tone::Warning));
+    }
+    if let Verdict::Never(error) = verdict {
+        let text = match error {
+            GateError::ReadOnly { .. } => "It cannot be taken: it is read-only.".into(),
+            GateError::Unreadable { .. } => "It cannot be taken: it cannot be read.".into(),
+            error => Cow::Owned(format!("It cannot be taken: {error}")),
+        };
+        reasons.push((text, Tone::Bad));
+    }
+    reasons
+}
+
+/// Why the machine does not choose by itself, in a line.
+fn why(error: &GateError) -> Cow<'static, str> {
+    match error {
+        GateError::NoDisk => "No disk was found. One that is plugged in now is seen.".into(),
+        GateError::NoneFree { .. } => "No disk is blank: choose one.".into(),
+        GateError::Ambiguous { count, .. } => {
+            format!("{count} disks may be taken: choose one.").into()
+        }
+        GateError::NotFound { wanted, .. } => {
+            format!("There is no disk {wanted}, which was asked for. Choose one.").into()
+        }
+        GateError::Several { wanted, count, .. } => {
+            format!("{count} disks are like {wanted}, which was asked for. Choose one.").into()
+        }
+        GateError::NotNamed { wanted, .. } => {
+            format!("No disk that is meant by {wanted} is there. Choose one.").into()
+        }
+        GateError::ReadOnly { .. } => "The disk that was asked for is read-only.".into(),
+        GateError::Unreadable { .. } => "The disk that was asked for cannot be read.".into(),
+        GateError::Installed { .. } => "A system is installed: boot it, or replace it.".into(),
+        GateError::NotBlank { .. } => "The disk is not blank: confirm that it may go.".into(),
+    }
+}
+
+/// Columns of the list: where each begins, and one behind the last.
+const fn columns(width: u16) -> [u16; 7] {
+    if width >= 110 {
+        [2, 18, 27, 35, 60, 82, width]
+    } else {
+        [2, 16, 24, 31, 48, 63, width]
+    }
+}
+
+fn cells(pane: &mut Pane<'_>, y: u16, texts: [&str; 6], tone: Tone) {
+    let columns = columns(pane.width());
+    let behind = columns.iter().skip(1);
+    for ((x, behind), text) in columns.iter().zip(behind).zip(texts) {
+        let width = behind.saturating_sub(*x).saturating_sub(1);
+        pane.part(*x, y, width, 1).put(0, 0, text, tone);
+    }
+}
+
+fn heading(pane: &mut Pane<'_>) {
+    let names = ["disk", "size", "by", "model", "serial", "holds"];
+    cells(pane, 0, names, Tone::Dim);
+}
+
+fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
+    let found = &disk.disk;
+    let verdict = verdict(disk, &model.disks);
+    let holds: Cow<'_, str> = match &verdict {
+        _ if disk.is_shim_medium() => "(boot medium)".into(),
+        _ if disk.protected().is_some() => "(protected)".into(),
+        Verdict::Never(GateError::ReadOnly { .. }) => "(read-only)".into(),
+        Verdict::Never(GateError::Unreadable { .. }) => "(unreadable)".into(),
+        Verdict::Never(_) => "(not to be had)".into(),
+        Verdict::Installed(name) => format!("system {name}").into(),
+        Verdict::Free | Verdict::Word => disk.contents.to_string().into(),
+    };
+    let is_grey = !against(disk, &verdict).is_empty();
+    let tone = match (is_grey, &verdict) {
+        (true, _) => Tone::Dim,
+        (false, Verdict::Free) => Tone::Good,
+        (false, _) => Tone::Plain,
+    };
+    let path = found.path.display().to_string();
+    let size = figures::label(found.size_bytes);
+    let model = match (&found.model, &found.vendor) {
+        (Some(model), _) => model.as_str(),
+        (None, Some(vendor)) => vendor.as_str(),
+        (None, None) => "",
+    };
+    let serial = found.serial.as_deref().or(found.wwn.as_deref());
+    let texts = [
+        path.as_str(),
+        &size,
+        found.transport.name(),
+        model,
+        serial.unwrap_or("(none)"),
+        &holds,
+    ];
+    cells(pane, y, texts, tone);
+    if is_selected {
+        pane.tint(y, Tone::Selected);
+        let pointer = pane.glyphs().pointer.to_string();
+        pane.put(0, y, &pointer, Tone::Selected);
     }
 }

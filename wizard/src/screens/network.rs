@@ -1,52 +1,443 @@
-//! Addresses.
+//! Addresses: by DHCP or said by a person, on every card or on one. What is typed becomes a value of `smv.ip=` (`boot.md` 2.1), and
+//! who follows that value says whether it can be.
 
 use std::time::Instant;
 
+use crate::field::Field;
+use crate::figures;
+use crate::focus;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
-
+use crate::order::Order;
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
+use crate::screens::plan::pointed;
+use crate::screens::welcome;
+use crate::state::Screen;
 
-/// See above.
+const DHCP: &str = "dhcp";
+/// Two addresses of IPv6, and their prefixes.
+const ADDRESS_MAX: usize = 100;
+/// Where values begin.
+const COLUMN: u16 = 13;
+/// Rows for everything below the cards.
+const REST_ROWS: u16 = 11;
+
+/// What the keys act upon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Focus {
+    /// The card with this number; number 0 are all of them.
+    Card(usize),
+    Method,
+    Address,
+    Gateway,
+    Apply,
+    #[default]
+    Next,
+}
+
+/// What is typed.
 #[derive(Debug)]
 pub struct Network {
     check_ip: fn(&str) -> Result<(), String>,
+    focus: Focus,
+    /// By name; none are all of them.
+    card: Option<String>,
+    is_static: bool,
+    address: Field,
+    gateway: Field,
+    /// The value that holds: the kernel command line's, or the one that was ordered last.
+    holds: Option<String>,
 }
 
 impl Network {
     /// `check_ip` says whether a value of `smv.ip=` can be followed, or why not.
     #[must_use]
     pub const fn new(check_ip: fn(&str) -> Result<(), String>) -> Self {
-        Self { check_ip }
+        Self {
+            check_ip,
+            focus: Focus::Next,
+            card: None,
+            is_static: false,
+            address: Field::new(ADDRESS_MAX),
+            gateway: Field::new(ADDRESS_MAX),
+            holds: None,
+        }
+    }
+
+    /// What was typed, as a value of `smv.ip=`.
+    fn value(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        let parts = |field: &Field| -> Vec<String> {
+            let parts = field.text().split(',').map(str::trim);
+            let parts = parts.filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
+        if self.is_static {
+            words.extend(parts(&self.address));
+            words.extend(parts(&self.gateway).iter().map(|it| format!("gw={it}")));
+        } else {
+            words.push(DHCP.to_owned());
+        }
+        words.extend(self.card.iter().map(|name| format!("if={name}")));
+        words.join(",")
+    }
+
+    /// # Errors
+    /// Why it cannot be followed.
+    fn checked(&self) -> Result<String, String> {
+        if self.is_static && self.address.text().trim().is_empty() {
+            return Err("Type an address with its prefix, like 10.9.0.5/24.".to_owned());
+        }
+        let value = self.value();
+        (self.check_ip)(&value).map(|()| value)
+    }
+
+    /// Fills the fields from what the kernel command line says.
+    fn begin_with(&mut self, value: &str, model: &Model) {
+        let (mut addresses, mut gateways) = (Vec::new(), Vec::new());
+        for word in value.split(',') {
+            match word.split_once('=') {
+                Some(("gw", gateway)) => gateways.push(gateway),
+                Some(("if", name)) => self.card = Some(name.to_owned()),
+                Some(("mac", mac)) => {
+                    let mut nics = model.nics.iter();
+                    let nic = nics.find(|nic| nic.mac.eq_ignore_ascii_case(mac));
+                    self.card = nic.map(|nic| nic.name.clone());
+                }
+                None if word.contains('/') => addresses.push(word),
+                _ => {}
+            }
+        }
+        self.is_static = !addresses.is_empty();
+        self.address.set(&addresses.join(","));
+        self.gateway.set(&gateways.join(","));
+    }
+
+    /// Everything that can have the focus, from top to bottom.
+    fn stops(&self, model: &Model) -> Vec<Focus> {
+        if !model.machine.owns_network {
+            let cards = (1..=model.nics.len()).filter(|number| {
+                let nic = model.nics.get(number.saturating_sub(1));
+                nic.is_some_and(|nic| nic.is_wifi)
+            });
+            return cards.map(Focus::Card).chain([Focus::Next]).collect();
+        }
+        let mut stops: Vec<_> = (0..=model.nics.len()).map(Focus::Card).collect();
+        stops.push(Focus::Method);
+        if self.is_static {
+            stops.extend([Focus::Address, Focus::Gateway]);
+        }
+        if self.is_new() && self.checked().is_ok() {
+            stops.push(Focus::Apply);
+        }
+        stops.push(Focus::Next);
+        stops
+    }
+
+    /// Is it something else than what holds?
+    fn is_new(&self) -> bool {
+        self.holds.as_deref() != Some(self.value().as_str())
+    }
+
+    /// Where the focus is. What had it may be gone.
+    fn at(&self, stops: &[Focus]) -> usize {
+        let at = stops.iter().position(|stop| *stop == self.focus);
+        at.unwrap_or(stops.len().saturating_sub(1))
+    }
+
+    fn field(&mut self) -> Option<&mut Field> {
+        match self.focus {
+            Focus::Address => Some(&mut self.address),
+            Focus::Gateway => Some(&mut self.gateway),
+            _ => None,
+        }
+    }
+
+    /// The order for what was typed. Nothing where it is wrong, or not ours, or holds already.
+    fn order(&mut self, model: &Model) -> Option<Act> {
+        if !model.machine.owns_network || !self.is_new() {
+            return None;
+        }
+        let value = self.checked().ok()?;
+        self.holds = Some(value.clone());
+        Some(Act::Order(Order::Network(value)))
+    }
+
+    fn is_good(&self, model: &Model) -> bool {
+        !model.machine.owns_network || !self.is_new() || self.checked().is_ok()
+    }
+
+    fn enter_pressed(&mut self, model: &Model) -> Vec<Act> {
+        match self.focus {
+            Focus::Card(number) => {
+                let nic = number.checked_sub(1).and_then(|at| model.nics.get(at));
+                match nic {
+                    Some(nic) if nic.is_wifi && !nic.has_link => {
+                        return vec![Act::Go(Screen::Wifi)];
+                    }
+                    _ => self.card = nic.map(|nic| nic.name.clone()),
+                }
+            }
+            Focus::Apply => {
+                self.focus = Focus::Next;
+                return self.order(model).into_iter().collect();
+            }
+            Focus::Next if self.is_good(model) => {
+                return self.order(model).into_iter().chain([Act::Invite]).collect();
+            }
+            Focus::Next => {}
+            Focus::Method | Focus::Address | Focus::Gateway => return self.step(Key::Down, model),
+        }
+        Vec::new()
+    }
+
+    fn step(&mut self, key: Key, model: &Model) -> Vec<Act> {
+        let stops = self.stops(model);
+        let next = focus::step(self.at(&stops), stops.len(), key);
+        if let Some(focus) = next.and_then(|at| stops.get(at)) {
+            self.focus = *focus;
+        }
+        Vec::new()
     }
 }
 
 impl Page for Network {
     fn title(&self, _model: &Model) -> String {
-        "Network".to_owned()
+        "The network".to_owned()
     }
 
     fn help(&self) -> &'static str {
-        "Addresses."
+        "Under which address the donor reaches this machine.\n\nBy DHCP, every card with a link asks for one; without an answer a \
+         card gives itself a link-local address after ten seconds, which is enough where the donor is in the same network. A \
+         static address is given to the chosen card, or to the first that has a link. Several addresses, one of IPv4 and one of \
+         IPv6, are separated by a comma, and so are their gateways.\n\nA Wi-Fi card has to join a wireless network first: Enter, \
+         or w, on its row."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Enter", "next"), ("Esc", "back")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        let mut keys = vec![("Up/Down", "select")];
+        match self.focus {
+            Focus::Card(number) => {
+                let nic = number.checked_sub(1).and_then(|at| model.nics.get(at));
+                match nic {
+                    Some(nic) if nic.is_wifi && !nic.has_link => {
+                        keys.push(("Enter", "join a wireless network"));
+                    }
+                    Some(nic) if nic.is_wifi => {
+                        keys.extend([("Enter", "use this one"), ("w", "wireless networks")]);
+                    }
+                    _ => keys.push(("Enter", "use this one")),
+                }
+            }
+            Focus::Method => keys.push(("Space", "the other")),
+            Focus::Address | Focus::Gateway => keys.push(("Enter", "next")),
+            Focus::Apply => keys.push(("Enter", "apply")),
+            Focus::Next => keys.push(("Enter", "invite a donor")),
+        }
+        keys.push(("Esc", "back"));
+        keys
     }
 
-    fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
-        match key {
-            Key::Enter => vec![Act::Invite],
-            Key::Escape => vec![Act::Back],
-            _ => Vec::new(),
+    fn enter(&mut self, model: &Model) {
+        self.focus = Focus::Next;
+        if self.holds.is_none() {
+            let mut words = model.machine.decided.iter();
+            let said = words.find_map(|word| word.strip_prefix("smv.ip="));
+            self.begin_with(said.unwrap_or(DHCP), model);
+            self.holds = Some(self.value());
+        }
+    }
+
+    fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
+        let stops = self.stops(model);
+        self.focus = stops.get(self.at(&stops)).copied().unwrap_or_default();
+        if self.field().is_some_and(|field| field.press(key)) {
+            return Vec::new();
+        }
+        match (key, self.focus) {
+            (Key::Escape, _) => vec![Act::Back],
+            (Key::Enter, _) => self.enter_pressed(model),
+            (Key::Left | Key::Right | Key::Char(' '), Focus::Method) => {
+                self.is_static = !self.is_static;
+                Vec::new()
+            }
+            (Key::Char(' '), Focus::Card(number)) => {
+                let nic = number.checked_sub(1).and_then(|at| model.nics.get(at));
+                self.card = nic.map(|nic| nic.name.clone());
+                Vec::new()
+            }
+            (Key::Char('w'), _) if model.nics.iter().any(|nic| nic.is_wifi) => {
+                vec![Act::Go(Screen::Wifi)]
+            }
+            _ => self.step(key, model),
         }
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        for (y, nic) in (1..).zip(&model.nics) {
-            pane.put(0, y, &nic.name, Tone::Plain);
+        let stops = self.stops(model);
+        let focus = stops.get(self.at(&stops)).copied().unwrap_or_default();
+        let (width, height) = (pane.width(), pane.height());
+        let room = height.saturating_sub(REST_ROWS).max(1);
+        let mut y = self.cards(&mut pane.part(0, 0, width, room), model, focus);
+        y = y.saturating_add(1);
+        if model.machine.owns_network {
+            y = self
+                .form(&mut pane.part(0, y, width, 5), focus)
+                .saturating_add(y);
+        } else {
+            pane.put(
+                2,
+                y,
+                "The system that runs here configures its network itself.",
+                Tone::Plain,
+            );
+            y = y.saturating_add(2);
         }
+        pointed(pane, y, focus == Focus::Next);
+        let tone = match (focus == Focus::Next, self.is_good(model)) {
+            (true, true) => Tone::Selected,
+            (false, true) => Tone::Plain,
+            (_, false) => Tone::Dim,
+        };
+        pane.put(2, y, "Continue: invite a donor", tone);
+        y = y.saturating_add(2);
+        let rest = height.saturating_sub(y);
+        result(&mut pane.part(0, y, width, rest), model);
+    }
+}
+
+impl Network {
+    /// The cards, with the chosen one marked. Says how many rows there are.
+    fn cards(&self, pane: &mut Pane<'_>, model: &Model, focus: Focus) -> u16 {
+        let width = pane.width();
+        let len = model.nics.len().saturating_add(1);
+        let at = match focus {
+            Focus::Card(at) => at,
+            _ => model
+                .nics
+                .iter()
+                .position(|nic| Some(&nic.name) == self.card.as_ref())
+                .map_or(0, |at| at.saturating_add(1)),
+        };
+        let room = usize::from(pane.height());
+        let first = focus::first_row(at, len, room);
+        let mut y = 0;
+        for number in (first..len).take(room) {
+            let nic = number.checked_sub(1).and_then(|at| model.nics.get(at));
+            pointed(pane, y, focus == Focus::Card(number));
+            let is_chosen = self.card.as_ref() == nic.map(|nic| &nic.name);
+            if model.machine.owns_network {
+                pane.put(2, y, if is_chosen { "(x)" } else { "( )" }, Tone::Plain);
+            }
+            let mut row = pane.part(6, y, width.saturating_sub(6), 1);
+            match nic {
+                Some(nic) => welcome::card(&mut row, 0, nic),
+                None => {
+                    let text = match self.is_static {
+                        true => "the first card with a link",
+                        false => "every card with a link",
+                    };
+                    row.put(0, 0, text, Tone::Plain);
+                }
+            }
+            y = y.saturating_add(1);
+        }
+        y
+    }
+
+    /// How addresses are come by, and what is wrong with what was typed. Says how many rows there are.
+    fn form(&self, pane: &mut Pane<'_>, focus: Focus) -> u16 {
+        pointed(pane, 0, focus == Focus::Method);
+        pane.put(2, 0, "Addresses", Tone::Plain);
+        let methods = match self.is_static {
+            true => "( ) by DHCP   (x) static",
+            false => "(x) by DHCP   ( ) static",
+        };
+        pane.put(COLUMN, 0, methods, Tone::Plain);
+        let mut y = 1;
+        let width = pane.width().saturating_sub(COLUMN).min(50);
+        if self.is_static {
+            for (name, field, stop) in [
+                ("Address", &self.address, Focus::Address),
+                ("Gateway", &self.gateway, Focus::Gateway),
+            ] {
+                pointed(pane, y, focus == stop);
+                pane.put(2, y, name, Tone::Plain);
+                field.draw(pane, (COLUMN, y), width, focus == stop, false);
+                y = y.saturating_add(1);
+            }
+        }
+        if self.is_new() {
+            match self.checked() {
+                Ok(_) => {
+                    pointed(pane, y, focus == Focus::Apply);
+                    let is_selected = focus == Focus::Apply;
+                    let tone = if is_selected {
+                        Tone::Selected
+                    } else {
+                        Tone::Plain
+                    };
+                    pane.put(2, y, "Apply, and see what comes of it", tone);
+                }
+                Err(error) => {
+                    pane.put(2, y, &error, Tone::Bad);
+                }
+            }
+            y = y.saturating_add(1);
+        }
+        y
+    }
+}
+
+/// The addresses that the cards have.
+fn result(pane: &mut Pane<'_>, model: &Model) {
+    let mut y = 0;
+    for nic in &model.nics {
+        for address in &nic.addresses {
+            let mut text = format!("{}/{}", address.address, address.prefix_len);
+            if let Some(gateway) = address.gateway {
+                text.push_str(&format!(", gateway {gateway}"));
+            }
+            text.push_str(match address.source {
+                DHCP => ", by DHCP",
+                "linklocal" => ", link-local",
+                "slaac" => ", as the router says",
+                "static" => ", static",
+                _ => "",
+            });
+            if let Some(lease) = address.lease {
+                text.push_str(&format!(", lease {}", figures::clock(lease)));
+            }
+            pane.put(2, y, &nic.name, Tone::Strong);
+            pane.put(COLUMN, y, &text, Tone::Good);
+            y = y.saturating_add(1);
+        }
+    }
+    if y == 0 {
+        pane.put(2, 0, "No card has an address yet.", Tone::Warning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+
+    #[test]
+    fn what_is_typed_becomes_a_value_of_the_command_line() {
+        let mut network = Network::new(|_| Ok(()));
+        assert_eq!(network.value(), "dhcp");
+        network.card = Some("eth1".to_owned());
+        assert_eq!(network.value(), "dhcp,if=eth1");
+        network.is_static = true;
+        network.address.set("10.9.0.5/24, 2001:db8::5/64");
+        network.gateway.set("10.9.0.1");
+        let value = "10.9.0.5/24,2001:db8::5/64,gw=10.9.0.1,if=eth1";
+        assert_eq!(network.value(), value);
+        let model = crate::model::Model::default();
+        let mut other = Network::new(|_| Ok(()));
+        other.begin_with(value, &model);
+        assert_eq!(other.value(), value);
     }
 }

@@ -1,43 +1,299 @@
-//! What will be on the disk.
+//! What will be on the disk: the table as `install::layout` makes it, with sizes that `install::sizes` takes.
 
 use std::time::Instant;
 
+use install::disk::SectorSize;
+use install::layout::{self, Layout, Role};
+use install::sizes::{self, Sizes, Swap};
+use receiver::gate::Candidate;
+
+use crate::field::Field;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
-
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
 use crate::state::Screen;
+use crate::{figures, focus};
 
-/// See above.
-#[derive(Debug, Default)]
-pub struct Plan;
+/// Stands for [`Swap::Usual`], which is not a size.
+const USUAL: &str = "usual";
+const SIZE_MAX: usize = 16;
+const FIELD_WIDTH: u16 = 18;
+/// Where values begin.
+const COLUMN: u16 = 13;
+
+/// What the keys act upon, from top to bottom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Focus {
+    Esp,
+    Swap,
+    Next,
+}
+
+const ALL: [Focus; 3] = [Focus::Esp, Focus::Swap, Focus::Next];
+
+/// The two sizes, as they are typed.
+#[derive(Debug)]
+pub struct Plan {
+    esp: Field,
+    swap: Field,
+    focus: Focus,
+    /// What the kernel command line says was put into the fields, as these sizes.
+    given: Option<Sizes>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            esp: Field::new(SIZE_MAX),
+            swap: Field::new(SIZE_MAX),
+            focus: Focus::Next,
+            given: None,
+        }
+    }
+}
+
+impl Plan {
+    fn esp_bytes(&self) -> Option<u64> {
+        sizes::esp(self.esp.text().trim())
+    }
+
+    fn swap_size(&self) -> Option<Swap> {
+        match self.swap.text().trim() {
+            USUAL | "" => Some(Swap::Usual),
+            text => sizes::swap(text),
+        }
+    }
+
+    fn sizes(&self) -> Option<Sizes> {
+        Some(Sizes {
+            esp_bytes: self.esp_bytes()?,
+            swap: self.swap_size()?,
+        })
+    }
+
+    fn layout(&self, disk: &Candidate) -> Result<Layout, String> {
+        let sizes = self
+            .sizes()
+            .ok_or("One of the sizes is none that can be had.")?;
+        let sector = SectorSize::from_bytes(u64::from(disk.disk.sector_bytes))
+            .map_err(|bytes| format!("sectors of {bytes} bytes are not supported"))?;
+        // Identities are drawn when it is written; a picture has none.
+        layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default)
+            .map_err(|error| error.to_string())
+    }
+
+    fn next(&self, model: &mut Model) -> Vec<Act> {
+        let is_good = model.disk().is_ok_and(|disk| self.layout(disk).is_ok());
+        let (true, Some(sizes)) = (is_good, self.sizes()) else {
+            return Vec::new();
+        };
+        // What the machine would do anyway is not a choice of ours, unless the disk is.
+        if model.choices.wish.is_some() || self.given != Some(sizes) {
+            model.choices.sizes = Some(sizes);
+        } else {
+            model.choices.sizes = None;
+        }
+        vec![Act::Go(Screen::Network)]
+    }
+
+    fn field(&mut self) -> Option<&mut Field> {
+        match self.focus {
+            Focus::Esp => Some(&mut self.esp),
+            Focus::Swap => Some(&mut self.swap),
+            Focus::Next => None,
+        }
+    }
+}
 
 impl Page for Plan {
     fn title(&self, _model: &Model) -> String {
-        "Plan".to_owned()
+        "What will be on the disk".to_owned()
     }
 
     fn help(&self) -> &'static str {
-        "What will be on the disk."
+        "This table will be written, after a donor was let in. Until then nothing on the disk changes.\n\nThe EFI system \
+         partition holds boot loader and kernels; it is there on machines without UEFI as well. Swap is as large as is usual for \
+         the disk, or as you say; \"none\" leaves it out. The rest is for the system.\n\nSizes are whole numbers with K, M, G or T \
+         (1024), or KB, MB, GB or TB (1000)."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Enter", "next"), ("Esc", "back")]
-    }
-
-    fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
-        match key {
-            Key::Enter => vec![Act::Go(Screen::Network)],
-            Key::Escape => vec![Act::Back],
-            _ => Vec::new(),
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        let is_good = model.disk().is_ok_and(|disk| self.layout(disk).is_ok());
+        let mut keys = vec![("Up/Down", "select"), ("Esc", "back")];
+        if is_good || self.focus != Focus::Next {
+            keys.insert(1, ("Enter", "next"));
         }
+        keys
+    }
+
+    fn enter(&mut self, model: &Model) {
+        self.focus = Focus::Next;
+        if self.given.is_some() {
+            return;
+        }
+        let said = |key| {
+            let mut words = model.machine.decided.iter();
+            words.find_map(|word| word.strip_prefix(key))
+        };
+        let esp_mib = Sizes::USUAL.esp_bytes / layout::MIB;
+        self.esp.set(&format!("{esp_mib}M"));
+        self.swap.set(USUAL);
+        for (field, said) in [
+            (&mut self.esp, said("smv.esp=")),
+            (&mut self.swap, said("smv.swap=")),
+        ] {
+            if let Some(said) = said {
+                field.set(said);
+            }
+        }
+        self.given = self.sizes();
+    }
+
+    fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
+        if self.field().is_some_and(|field| field.press(key)) {
+            return Vec::new();
+        }
+        let at = ALL.iter().position(|it| *it == self.focus).unwrap_or(0);
+        match key {
+            Key::Escape => return vec![Act::Back],
+            Key::Enter if self.focus == Focus::Next => return self.next(model),
+            _ => {}
+        }
+        let key = if key == Key::Enter { Key::Down } else { key };
+        let next = focus::step(at, ALL.len(), key).and_then(|at| ALL.get(at));
+        self.focus = next.copied().unwrap_or(self.focus);
+        Vec::new()
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        if let Ok(disk) = model.disk() {
-            pane.put(0, 1, &disk.to_string(), Tone::Plain);
+        let disk = match model.disk() {
+            Ok(disk) => disk,
+            Err(_) => {
+                pane.put(0, 1, "No disk is chosen.", Tone::Warning);
+                return;
+            }
+        };
+        let found = &disk.disk;
+        let size = figures::label(found.size_bytes);
+        let path = found.path.display().to_string();
+        pane.line(
+            0,
+            0,
+            &[
+                (&path, Tone::Strong),
+                (", ", Tone::Plain),
+                (&size, Tone::Plain),
+                (", ", Tone::Plain),
+                (found.model.as_deref().unwrap_or("no name"), Tone::Plain),
+            ],
+        );
+        let (width, height) = (pane.width(), pane.height());
+        match self.layout(disk) {
+            Ok(layout) => table(&mut pane.part(0, 2, width, 6), &layout, &path),
+            Err(error) => {
+                pane.part(0, 2, width, 6).wrap(0, 1, &error, Tone::Bad);
+            }
         }
+        self.form(&mut pane.part(0, 9, width, height.saturating_sub(9)));
+        let goes = match disk.contents.is_free() {
+            true => "Nothing of value is on the disk.".to_owned(),
+            false => format!("What goes: {}", disk.contents),
+        };
+        let mut rest = pane.part(0, 15, width, height.saturating_sub(15));
+        let y = rest.wrap(0, 0, &goes, Tone::Warning);
+        rest.wrap(
+            0,
+            y,
+            "Nothing is written yet, nor before a donor was let in.",
+            Tone::Plain,
+        );
+    }
+}
+
+impl Plan {
+    fn form(&self, pane: &mut Pane<'_>) {
+        let beside = COLUMN.saturating_add(FIELD_WIDTH).saturating_add(2);
+        for (y, name, field, focus, is_good, expected) in [
+            (
+                0,
+                "EFI system",
+                &self.esp,
+                Focus::Esp,
+                self.esp_bytes().is_some(),
+                "from 64M to 32G, like 1G",
+            ),
+            (
+                1,
+                "Swap",
+                &self.swap,
+                Focus::Swap,
+                self.swap_size().is_some(),
+                "usual, none, or from 1M to 8T, like 8G",
+            ),
+        ] {
+            let has_focus = self.focus == focus;
+            pointed(pane, y, has_focus);
+            pane.put(2, y, name, Tone::Plain);
+            field.draw(pane, (COLUMN, y), FIELD_WIDTH, has_focus, false);
+            let tone = if is_good { Tone::Dim } else { Tone::Bad };
+            pane.put(beside, y, expected, tone);
+        }
+        let is_next = self.focus == Focus::Next;
+        pointed(pane, 3, is_next);
+        let tone = if is_next { Tone::Selected } else { Tone::Plain };
+        pane.put(2, 3, "Continue: the network", tone);
+    }
+}
+
+/// Marks what the keys act upon.
+pub(super) fn pointed(pane: &mut Pane<'_>, y: u16, has_focus: bool) {
+    if has_focus {
+        let pointer = pane.glyphs().pointer.to_string();
+        pane.put(0, y, &pointer, Tone::Strong);
+    }
+}
+
+/// In the order in which they lie on the disk.
+fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
+    const COLUMNS: [u16; 4] = [COLUMN, 31, 45, 59];
+    // A name that ends with a digit gets a p before the number, as the kernel does it.
+    let infix = match disk.ends_with(|char: char| char.is_ascii_digit()) {
+        true => "p",
+        false => "",
+    };
+    let disk = disk.strip_prefix("/dev/").unwrap_or(disk);
+    pane.put(2, 0, "partition", Tone::Dim);
+    for (x, name) in COLUMNS
+        .into_iter()
+        .zip(["for", "begins at", "size", "holds"])
+    {
+        pane.put(x.saturating_add(2), 0, name, Tone::Dim);
+    }
+    let mut partitions: Vec<_> = layout.partitions.iter().collect();
+    partitions.sort_by_key(|partition| partition.first_lba);
+    for (y, partition) in (1..).zip(partitions) {
+        let (what, holds) = match partition.role {
+            Role::BiosBoot => ("GRUB for BIOS", "boot loader"),
+            Role::Esp => ("EFI system", "FAT32"),
+            Role::Swap => ("swap", "swap"),
+            Role::Root => ("system", "ext4"),
+        };
+        let name = format!("{disk}{infix}{}", partition.number);
+        pane.put(2, y, &name, Tone::Plain);
+        let begins = figures::size(layout.offset_bytes(partition));
+        let size = figures::size(layout.len_bytes(partition));
+        for (x, text) in COLUMNS.into_iter().zip([what, &begins, &size, holds]) {
+            pane.put(x.saturating_add(2), y, text, Tone::Plain);
+        }
+    }
+    let missing = layout.swap_missing_bytes();
+    if missing > 0 {
+        let text = format!(
+            "The disk is small: {} less swap than usual.",
+            figures::size(missing)
+        );
+        pane.put(2, 5, &text, Tone::Warning);
     }
 }

@@ -1,16 +1,20 @@
-//! The machine, and what is decided already.
+//! The machine, and what is decided already. Nothing has to be done here: the machine goes on by itself where it can.
 
 use std::time::Instant;
 
+use crate::fact::Nic;
+use crate::figures;
 use crate::key::Key;
 use crate::look::Tone;
-use crate::model::Model;
-
+use crate::model::{Model, Phase};
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
 use crate::state::Screen;
 
-/// See above.
+/// Where the facts begin, behind their names.
+const COLUMN: u16 = 13;
+
+/// The first screen.
 #[derive(Debug, Default)]
 pub struct Welcome;
 
@@ -20,11 +24,21 @@ impl Page for Welcome {
     }
 
     fn help(&self) -> &'static str {
-        "The machine, and what is decided already."
+        "This machine receives an operating system over the network and writes it on a disk. A second computer, the donor, sends \
+         it.\n\nWhat can be decided without a person is decided: one blank disk is taken, every network card with a link asks for \
+         an address. Then a code appears that the donor needs. Nobody has to touch a key here.\n\nA key makes the machine wait: \
+         then you choose the disk, its partitions and the network, and go on to the code yourself. Nothing is written before a \
+         donor was let in."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Enter", "choose"), ("Esc", "let the machine decide")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        match model.is_held {
+            true => vec![
+                ("Enter", "choose a disk"),
+                ("Esc", "let the machine decide"),
+            ],
+            false => vec![("any key", "decide yourself")],
+        }
     }
 
     fn press(&mut self, key: Key, _model: &mut Model, _now: Instant) -> Vec<Act> {
@@ -36,6 +50,114 @@ impl Page for Welcome {
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        pane.put(0, 1, model.machine.firmware, Tone::Plain);
+        let machine = &model.machine;
+        let memory = figures::size(machine.memory_bytes);
+        let disks = match (model.disks.len(), model.phase) {
+            (0, Phase::Starting) => "looking".to_owned(),
+            (0, _) => "none found".to_owned(),
+            (1, _) => "1 found".to_owned(),
+            (count, _) => format!("{count} found"),
+        };
+        let decided = match machine.decided.is_empty() {
+            true => "nothing".to_owned(),
+            false => machine.decided.join(" "),
+        };
+        let mut y = 1;
+        for (name, value) in [
+            ("Version", machine.version.as_str()),
+            ("Firmware", firmware(machine.firmware)),
+            ("Memory", &memory),
+            ("Disks", &disks),
+        ] {
+            pane.put(0, y, name, Tone::Dim);
+            pane.put(COLUMN, y, value, Tone::Plain);
+            y = y.saturating_add(1);
+        }
+        pane.put(0, y, "Decided", Tone::Dim);
+        let (width, height) = (pane.width(), pane.height());
+        let rows = pane
+            .part(0, y, width, 3)
+            .wrap(COLUMN, 0, &decided, Tone::Plain);
+        y = y.saturating_add(rows.min(3)).saturating_add(1);
+        pane.put(0, y, "Network cards", Tone::Strong);
+        y = y.saturating_add(1);
+        let room = height.saturating_sub(y).saturating_sub(5);
+        y = y.saturating_add(cards(&mut pane.part(0, y, width, room), &model.nics));
+        let what_now = match model.is_held {
+            true => "The machine waits for you.",
+            false => "The machine decides by itself. Press a key to decide yourself.",
+        };
+        y = y.saturating_add(1);
+        pane.put(0, y, what_now, Tone::Strong);
+        pane.wrap(
+            0,
+            y.saturating_add(1),
+            "Nothing is written before a disk is chosen and a donor was let in.",
+            Tone::Plain,
+        );
+    }
+}
+
+/// In the usual spelling.
+const fn firmware(name: &str) -> &str {
+    match name.as_bytes() {
+        b"uefi" => "UEFI",
+        b"bios" => "BIOS",
+        _ => name,
+    }
+}
+
+/// One row each, and a last one for those that do not fit. Says how many rows there are.
+fn cards(pane: &mut Pane<'_>, nics: &[Nic]) -> u16 {
+    if nics.is_empty() {
+        pane.put(0, 0, "none found", Tone::Warning);
+        return 1;
+    }
+    let room = usize::from(pane.height());
+    let shown = match nics.len() > room {
+        true => room.saturating_sub(1),
+        false => nics.len(),
+    };
+    let mut y = 0;
+    for nic in nics.iter().take(shown) {
+        card(pane, y, nic);
+        y = y.saturating_add(1);
+    }
+    if shown < nics.len() {
+        let rest = nics.len().saturating_sub(shown);
+        pane.put(0, y, &format!("and {rest} more"), Tone::Dim);
+        y = y.saturating_add(1);
+    }
+    y
+}
+
+/// A card in a row: its name, how it is connected, what drives it, and its hardware address.
+pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic) {
+    let (link, tone) = link(nic);
+    let driver = nic.driver.as_deref().unwrap_or("no driver");
+    let wide = pane.width() >= 100;
+    let columns: [u16; 3] = if wide { [18, 44, 64] } else { [13, 33, 48] };
+    for (x, next, text, tone) in [
+        (0, columns[0], nic.name.as_str(), Tone::Strong),
+        (columns[0], columns[1], &link, tone),
+        (columns[1], columns[2], driver, Tone::Plain),
+        (columns[2], u16::MAX, &nic.mac, Tone::Plain),
+    ] {
+        let width = next.saturating_sub(x).saturating_sub(1);
+        pane.part(x, y, width, 1).put(0, 0, text, tone);
+    }
+}
+
+/// How a card is connected.
+pub(super) fn link(nic: &Nic) -> (String, Tone) {
+    if let Some(trouble) = &nic.trouble {
+        return (trouble.clone(), Tone::Bad);
+    }
+    let kind = if nic.is_wifi { "Wi-Fi, " } else { "" };
+    match (nic.has_link, nic.speed_mbit) {
+        (true, Some(mbit)) => (format!("{kind}link, {mbit} Mbit/s"), Tone::Good),
+        (true, None) => (format!("{kind}link"), Tone::Good),
+        (false, _) if nic.is_wifi => ("Wi-Fi, not joined".to_owned(), Tone::Warning),
+        (false, _) => ("no link".to_owned(), Tone::Warning),
     }
 }

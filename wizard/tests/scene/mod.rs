@@ -144,7 +144,7 @@ impl Scene {
             .draw(|frame| self.wizard.draw(frame, look))
             .unwrap();
         let backend = terminal.backend();
-        let rows = backend.buffer().content().chunks(usize::from(width));
+        let rows = backend.buffer().content().chunks(usize::from(width).max(1));
         let mut picture = String::new();
         for row in rows {
             let row: String = row.iter().map(|cell| cell.symbol()).collect();
