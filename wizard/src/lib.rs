@@ -19,6 +19,7 @@ pub mod rates;
 pub mod screens;
 pub mod state;
 pub mod terminal;
+pub mod unattended;
 
 pub use fact::Fact;
 pub use key::Key;

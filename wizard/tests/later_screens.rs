@@ -7,7 +7,8 @@ use std::time::Duration;
 use receiver::news::News;
 use scene::{BLANK, Scene, disk, inviting, occupied};
 use wire::stage::Stage;
-use wizard::{Key, Order, Screen};
+use wizard::fact::Machine;
+use wizard::{Fact, Key, Order, Screen};
 
 /// Donors are invited to a blank disk.
 fn invited() -> Scene {
@@ -225,4 +226,87 @@ fn a_log_that_is_flooded_stays_where_it_was_scrolled_to_or_at_its_beginning() {
     assert!(scene.shows("line 4000\n") && scene.shows("4000 older lines"));
     scene.keys(&[Key::Up, Key::PageDown, Key::PageDown]);
     assert!(scene.shows("line 4030\n"));
+}
+
+fn installed(scene: &mut Scene) {
+    scene.news(stage(Stage::Installed));
+    scene.news(News::Installed {
+        disk: Box::new(disk("/dev/vda", "A1B2C3D4", BLANK)),
+        title: "smechvisor 2026.11".to_owned(),
+    });
+}
+
+#[test]
+fn a_complete_disk_is_shown_and_left_for() {
+    let mut scene = receiving();
+    second(&mut scene, 400_000_000);
+    installed(&mut scene);
+    assert_eq!(scene.wizard.screen(), Screen::Done);
+    scene.golden("done");
+    assert_eq!(scene.press(Key::Enter), [Order::Leave]);
+}
+
+#[test]
+fn a_key_stops_the_countdown() {
+    let mut scene = receiving();
+    installed(&mut scene);
+    scene.learn(Fact::Leaving {
+        how: "kexec",
+        within: Duration::from_secs(10),
+    });
+    assert!(scene.shows("in 10 s."));
+    scene.pass(Duration::from_secs(3));
+    assert!(scene.shows("in 7 s."));
+    scene.golden("done-leaving");
+    assert_eq!(scene.press(Key::Char(' ')), [Order::Stay]);
+    scene.pass(Duration::from_secs(30));
+    assert!(scene.shows("until Enter is pressed"));
+    assert_eq!(scene.press(Key::Char(' ')), []);
+}
+
+fn failed(scene: &mut Scene, is_fatal: bool) {
+    let reason = "unpacking smechvisor-base.tar.xz: writing /usr/lib/x86_64-linux-gnu/libc.so.6: writing lba 2048 on \
+                  /dev/vda: Input/output error (os error 5)";
+    scene.news(News::Failed {
+        reason: reason.to_owned(),
+        is_fatal,
+    });
+}
+
+#[test]
+fn a_failure_tells_why_and_what_to_try() {
+    let mut scene = receiving();
+    scene.learn(scene::log(
+        3,
+        "blk_update_request: I/O error, dev vda, sector 2048",
+    ));
+    failed(&mut scene, false);
+    assert_eq!(scene.wizard.screen(), Screen::Failed);
+    scene.golden("failed");
+    scene.learn(Fact::Missing(vec![
+        "no driver: network device 8086:15f3 at 0000:02:00.0".to_owned(),
+        "missing firmware: iwlwifi-ty-a0-gf-a0-72.ucode".to_owned(),
+    ]));
+    scene.golden("failed-missing");
+    scene.news(inviting(&disk("/dev/vda", "A1B2C3D4", BLANK)));
+    assert_eq!(scene.wizard.screen(), Screen::Failed);
+    assert_eq!(scene.press(Key::Enter), []);
+    assert_eq!(scene.wizard.screen(), Screen::Code);
+}
+
+#[test]
+fn what_no_donor_can_help_with_leads_to_a_restart() {
+    let mut scene = invited();
+    failed(&mut scene, true);
+    scene.golden("failed-fatal");
+    scene.press(Key::Enter);
+    assert_eq!(scene.write("y"), [Order::Reboot]);
+    // On a Linux that runs, the program ends.
+    let mut scene = invited();
+    scene.learn(Fact::Machine(Machine {
+        owns_power: false,
+        ..scene::machine()
+    }));
+    failed(&mut scene, true);
+    assert_eq!(scene.press(Key::Enter), [Order::Leave]);
 }

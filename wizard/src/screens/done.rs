@@ -1,32 +1,109 @@
-//! The disk is complete.
+//! The disk is complete: what is on it, what follows, and how the same goes without a person.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::figures::size;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
 use crate::order::Order;
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
+use crate::unattended;
 
-/// See above.
+use super::code::field;
+
+/// There is nothing to type here.
 #[derive(Debug, Default)]
-pub struct Done;
+pub struct Done {}
+
+/// The disk as a person knows it.
+pub(crate) fn disk(model: &Model) -> String {
+    let Some((disk, _)) = &model.installed else {
+        return String::new();
+    };
+    let disk = &disk.disk;
+    let mut text = format!("{}, {}", disk.path.display(), size(disk.size_bytes));
+    for part in [&disk.vendor, &disk.model].into_iter().flatten() {
+        text.push_str(&format!(", {part}"));
+    }
+    if let Some(serial) = &disk.serial {
+        text.push_str(&format!(", serial {serial}"));
+    }
+    text
+}
+
+/// Where the system came from.
+pub(crate) fn origin(model: &Model) -> String {
+    let Some(deploy) = &model.deploy else {
+        return String::new();
+    };
+    let version = deploy.version.as_ref();
+    let version = version.map_or_else(String::new, |version| format!("version {version}, "));
+    format!(
+        "{version}{} from {}",
+        size(deploy.received_bytes),
+        deploy.peer.ip()
+    )
+}
+
+/// What happens next, and how that is to be seen.
+pub(crate) fn next(model: &Model) -> (String, Tone) {
+    match (&model.leaving, model.machine.owns_power) {
+        (Some(leaving), _) => {
+            let left = model.until(leaving.at);
+            // Until the last second is over there is one.
+            let seconds = left.saturating_add(Duration::from_millis(999)).as_secs();
+            let how = match leaving.how {
+                "kexec" => "The machine starts the installed system",
+                "poweroff" => "The machine switches itself off",
+                _ => "The machine restarts from this disk",
+            };
+            (format!("{how} in {seconds} s."), Tone::Warning)
+        }
+        (None, true) => (
+            "The machine stays as it is until Enter is pressed.".to_owned(),
+            Tone::Plain,
+        ),
+        (None, false) => ("Enter ends this program.".to_owned(), Tone::Plain),
+    }
+}
+
+/// How it goes without a person.
+pub(crate) fn unattended(model: &Model) -> Vec<String> {
+    let words = unattended::words(model);
+    let mut lines = vec![match words.is_empty() {
+        true => "(nothing: one blank disk is taken without a word)".to_owned(),
+        false => words.join(" "),
+    }];
+    if let Some(ssid) = unattended::wifi(model) {
+        lines.push(format!(
+            "and for the network {ssid}: mkinitramfs image --wifi-network FILE"
+        ));
+    }
+    lines
+}
 
 impl Page for Done {
     fn title(&self, _model: &Model) -> String {
-        "Done".to_owned()
+        "Done: the disk is complete and boots".to_owned()
     }
 
     fn help(&self) -> &'static str {
-        "The disk is complete."
+        "The disk is complete. If somebody has touched a key, the machine waits a little before it leaves for the installed \
+         system; any key stops that, Enter does it now.\n\
+         The words for the kernel command line install a machine like this one without anybody in front of it."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![
-            ("Enter", "leave for the installed system"),
-            ("any other key", "stay"),
-        ]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        let mut keys = match model.machine.owns_power {
+            true => vec![("Enter", "leave for the installed system")],
+            false => vec![("Enter", "end")],
+        };
+        if model.leaving.is_some() {
+            keys.push(("any other key", "stay"));
+        }
+        keys
     }
 
     fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
@@ -38,9 +115,31 @@ impl Page for Done {
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        if let Some((disk, title)) = &model.installed {
-            pane.put(0, 1, title, Tone::Good);
-            pane.put(0, 2, &disk.to_string(), Tone::Plain);
+        let Some((_, title)) = &model.installed else {
+            return;
+        };
+        let mut y = field(pane, 1, "System", &origin(model), Tone::Plain);
+        y = field(pane, y, "Disk", &disk(model), Tone::Plain);
+        y = field(pane, y, "Boots as", title, Tone::Good).saturating_add(1);
+        let (text, tone) = next(model);
+        pane.put(0, y, &text, tone);
+        y = y.saturating_add(2);
+        pane.put(
+            0,
+            y,
+            "The same without a person, on the kernel command line:",
+            Tone::Plain,
+        );
+        y = y.saturating_add(1);
+        for line in unattended(model) {
+            y = pane.wrap(2, y, &line, Tone::Strong);
+        }
+        y = y.saturating_add(1);
+        let warnings = model.deploy.as_ref().map(|deploy| &deploy.warnings);
+        for text in warnings.into_iter().flatten() {
+            let x = pane.put(0, y, "warning: ", Tone::Warning);
+            pane.put(x, y, text, Tone::Plain);
+            y = y.saturating_add(1);
         }
     }
 }

@@ -2,41 +2,141 @@
 
 use std::time::Instant;
 
+use wire::stage::Stage;
+
 use crate::key::Key;
 use crate::look::Tone;
-use crate::model::Model;
-use crate::model::Phase;
-use crate::page::{Act, Hint, Page};
+use crate::model::{Failure, Model, Phase};
+use crate::order::Order;
+use crate::page::{Act, Hint, Page, Question};
 use crate::pane::Pane;
 use crate::state::Screen;
 
-/// See above.
+/// Lines that the reason may take; all of it is in the log.
+const REASON_ROWS: u16 = 6;
+/// Devices and files that are shown.
+const MISSING_ROWS: usize = 4;
+
+/// There is nothing to type here.
 #[derive(Debug, Default)]
-pub struct Failed;
+pub struct Failed {}
+
+/// What has become of the disk.
+pub(crate) fn disk(failure: &Failure) -> &'static str {
+    match failure.was_writing {
+        true => "The disk is unbootable now, and as free as a blank one for the next deploy.",
+        false => "Nothing was written.",
+    }
+}
+
+/// What a person may do about it.
+pub(crate) fn advice(failure: &Failure, model: &Model) -> Vec<&'static str> {
+    let mut advice = Vec::new();
+    if failure.was_cancelled {
+        return vec!["It was cancelled here. Donors are invited anew."];
+    }
+    let deploy = model.deploy.as_ref();
+    match deploy.map(|deploy| deploy.stage) {
+        _ if deploy.is_some_and(|deploy| deploy.lost.is_some()) => {
+            advice.push("Look after the network and the donor, then start the donor again.");
+        }
+        Some(Stage::Receiving) => {
+            advice.push(
+                "If the reason names a package or the donor: send it again, or another version. If it names the disk: try another disk.",
+            );
+        }
+        Some(Stage::Formatting | Stage::Finishing | Stage::Committing) => {
+            advice.push(
+                "Look for errors of the disk in the log (F2); try another disk, cable or slot.",
+            );
+        }
+        _ if failure.is_fatal => {
+            advice.push("Look at the log (F2) for what this machine lacks.");
+        }
+        _ => advice.push("Look at what the donor says, and start it again with the new code."),
+    }
+    if !model.missing.is_empty() {
+        advice.push(
+            "What is missing below comes with another image: mkinitramfs --modules, --firmware.",
+        );
+    }
+    advice
+}
+
+/// What follows by itself.
+pub(crate) fn next(model: &Model) -> String {
+    match (&model.leaving, model.phase) {
+        (Some(leaving), _) => {
+            let seconds = model.until(leaving.at).as_secs();
+            format!("The machine leaves ({}) in {seconds} s.", leaving.how)
+        }
+        (None, Phase::Dead) => "No donor can help: the machine has to start over.".to_owned(),
+        (None, _) => "Donors are invited again, with a new code.".to_owned(),
+    }
+}
 
 impl Page for Failed {
-    fn title(&self, _model: &Model) -> String {
-        "Failed".to_owned()
+    fn title(&self, model: &Model) -> String {
+        let is_cancelled = model.failure.as_ref().is_some_and(|it| it.was_cancelled);
+        match is_cancelled {
+            true => "Cancelled".to_owned(),
+            false => "Failed: nothing was installed".to_owned(),
+        }
     }
 
     fn help(&self) -> &'static str {
-        "The deploy came to nothing: why, and what to try."
+        "The reason is a chain: what was being done, and behind each colon what that failed by. The last one is where to look.\n\
+         The disk boots only after a deploy has come to its end; one that was interrupted is as free as a blank one.\n\
+         Donors are invited again, with a new code."
     }
 
-    fn keys(&self, _model: &Model) -> Vec<Hint> {
-        vec![("Enter", "back to the code")]
+    fn keys(&self, model: &Model) -> Vec<Hint> {
+        let mut keys = match (model.phase, model.machine.owns_power) {
+            (Phase::Dead, true) => vec![("Enter", "reboot")],
+            (Phase::Dead, false) => vec![("Enter", "end")],
+            _ => vec![("Enter", "on to the code")],
+        };
+        if model.leaving.is_some() {
+            keys.push(("any other key", "stay"));
+        }
+        keys
     }
 
     fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
-        match key {
-            Key::Enter | Key::Escape if model.phase != Phase::Dead => vec![Act::Go(Screen::Code)],
+        match (key, model.phase) {
+            (Key::Enter, Phase::Dead) if model.machine.owns_power => {
+                vec![Act::Ask(Question::Reboot)]
+            }
+            (Key::Enter, Phase::Dead) => vec![Act::Order(Order::Leave)],
+            _ if model.leaving.is_some() => vec![Act::Order(Order::Stay)],
+            (Key::Enter | Key::Escape, phase) if phase != Phase::Dead => {
+                vec![Act::Go(Screen::Code)]
+            }
             _ => Vec::new(),
         }
     }
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        if let Some(failure) = &model.failure {
-            pane.wrap(0, 1, &failure.reason, Tone::Bad);
+        let Some(failure) = &model.failure else {
+            return;
+        };
+        let (width, height) = (pane.width(), pane.height());
+        let mut reason = pane.part(0, 0, width, REASON_ROWS);
+        let rows = reason.wrap(0, 0, &failure.reason, Tone::Bad);
+        let mut y = rows.min(REASON_ROWS).saturating_add(1);
+        pane.put(0, y, disk(failure), Tone::Plain);
+        y = y.saturating_add(1);
+        pane.put(0, y, &next(model), Tone::Plain);
+        y = y.saturating_add(2);
+        for text in advice(failure, model) {
+            y = pane.wrap(0, y, text, Tone::Strong);
         }
+        for text in model.missing.iter().take(MISSING_ROWS) {
+            pane.put(2, y, text, Tone::Warning);
+            y = y.saturating_add(1);
+        }
+        y = y.saturating_add(1);
+        let rows = height.saturating_sub(y);
+        super::logs::tail(&mut pane.part(0, y, width, rows), model);
     }
 }
