@@ -38,6 +38,7 @@ fn show(fact: &NetworkFact, console: &Console) {
             prefix_len,
             gateway,
             source,
+            lease: _,
         } => {
             let gateway = gateway
                 .map(|gateway| format!(" gw={gateway}"))

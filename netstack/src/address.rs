@@ -2,10 +2,12 @@
 //!
 //! In: the DHCP socket's events, the link-local state, time, and whether a donor is connected. Out: the one address to use.
 
+use std::time::Duration as StdDuration;
+
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{DhcpRepr, EthernetAddress, Ipv4Address, Ipv4Cidr};
 
 use crate::config::Fixed;
 use crate::fact::AddressSource;
@@ -15,6 +17,8 @@ use crate::linklocal::LinkLocal;
 const DHCP_PATIENCE: Duration = Duration::from_secs(10);
 /// RFC 2131 4.1 wants 4 s before the first repetition; a port that a switch has just opened loses the first ones.
 const DISCOVER_INTERVAL: Duration = Duration::from_secs(4);
+/// An answer that tells how long it holds; what follows in a longer one is not for us.
+const ANSWER_BYTES: usize = 1500;
 /// RFC 3927 2.1: link-local addresses are one network of 16 bits.
 const LINK_LOCAL_PREFIX_LEN: u8 = 16;
 
@@ -40,6 +44,8 @@ pub(crate) enum Addresses {
 pub(crate) struct Automatic {
     socket: SocketHandle,
     lease: Option<Assigned>,
+    /// As the server has given it. No part of the lease: it may change with every renewal.
+    lease_time: Option<StdDuration>,
     /// Since when a server is looked for; `None` while we have a lease, or no link.
     searching_since: Option<Instant>,
     pub(crate) link_local: LinkLocal,
@@ -70,12 +76,30 @@ impl Addresses {
         retry.discover_timeout = DISCOVER_INTERVAL;
         retry.initial_request_timeout = DISCOVER_INTERVAL;
         socket.set_retry_config(retry);
+        // The socket borrows it for ever and does not give it back: once for a port, and when a person changes its addressing.
+        socket.set_receive_packet_buffer(vec![0; ANSWER_BYTES].leak());
         Self::Automatic(Automatic {
             socket: sockets.add(socket),
             lease: None,
+            lease_time: None,
             searching_since: Some(now),
             link_local: LinkLocal::new(mac),
         })
+    }
+
+    /// Stops to look for one.
+    pub(crate) fn end(&mut self, sockets: &mut SocketSet<'static>) {
+        if let Self::Automatic(automatic) = std::mem::replace(self, Self::None) {
+            sockets.remove(automatic.socket);
+        }
+    }
+
+    /// For how long the address was leased.
+    pub(crate) fn lease_time(&self) -> Option<StdDuration> {
+        match self {
+            Self::Automatic(automatic) => automatic.lease.and(automatic.lease_time),
+            Self::None | Self::Static(_) => None,
+        }
     }
 
     /// The address that should be used now.
@@ -108,6 +132,7 @@ impl Addresses {
         match sockets.get_mut::<dhcpv4::Socket>(automatic.socket).poll() {
             Some(dhcpv4::Event::Configured(config)) => {
                 automatic.lease = assigned(&config);
+                automatic.lease_time = lease_time(&config);
                 if automatic.lease.is_some() {
                     automatic.searching_since = None;
                     automatic.link_local.stop();
@@ -168,6 +193,12 @@ fn assigned(config: &dhcpv4::Config<'_>) -> Option<Assigned> {
         gateway,
         source: AddressSource::Dhcp,
     })
+}
+
+fn lease_time(config: &dhcpv4::Config<'_>) -> Option<StdDuration> {
+    let answer = DhcpRepr::parse(config.packet.as_ref()?).ok()?;
+    let seconds = answer.lease_duration?;
+    Some(StdDuration::from_secs(seconds.into()))
 }
 
 /// smoltcp panics when an interface gets anything else.

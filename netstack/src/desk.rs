@@ -5,6 +5,7 @@
 //! full pipe, a slow disk), the caretaker thread takes over, so that ARP, DHCP, acknowledgements and resets go on. At any
 //! time one thread at most sleeps in [`Wait::wait`]; others wait at the desk for it.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration as StdDuration;
 
@@ -33,6 +34,19 @@ pub(crate) struct Desk<P: Ports> {
     ports: P,
     shared: Mutex<Shared<P>>,
     turn: Condvar,
+    /// Whoever waits for a donor, or is the next to do so, shall stop.
+    is_interrupted: AtomicBool,
+    /// The connection whose reads shall stop; they are numbered from 1.
+    interrupted: AtomicU64,
+}
+
+/// What of it is to be interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Waiting for a donor.
+    Accept,
+    /// Reading from the connection with this number.
+    Connection(u64),
 }
 
 /// Time is up.
@@ -51,6 +65,8 @@ impl<P: Ports> Desk<P> {
             ports,
             shared: Mutex::new(shared),
             turn: Condvar::new(),
+            is_interrupted: AtomicBool::new(false),
+            interrupted: AtomicU64::new(0),
         }
     }
 
@@ -60,6 +76,25 @@ impl<P: Ports> Desk<P> {
 
     pub(crate) fn wake(&self) {
         self.ports.wake();
+    }
+
+    /// Makes who waits look up: at once, or when it begins to wait. Any thread may call it, it never waits itself.
+    pub(crate) fn interrupt(&self, what: Waiting) {
+        match what {
+            Waiting::Accept => self.is_interrupted.store(true, Ordering::SeqCst),
+            Waiting::Connection(number) => self.interrupted.store(number, Ordering::SeqCst),
+        }
+        self.wake();
+    }
+
+    /// Was waiting for a donor interrupted? Once for each time, or for several.
+    pub(crate) fn take_interruption(&self) -> bool {
+        self.is_interrupted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Was reading from this connection interrupted? For good.
+    pub(crate) fn is_interrupted(&self, connection: u64) -> bool {
+        self.interrupted.load(Ordering::SeqCst) == connection
     }
 
     /// A thread that panicked while it held the lock has already stopped the machine or failed its test.

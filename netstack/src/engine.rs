@@ -10,7 +10,7 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use wire::beacon::BEACON_LEN;
 
-use crate::config::Config;
+use crate::config::{Addressing, Config};
 use crate::fact::{NetworkFact, Observer};
 use crate::listener::HALF_OPEN;
 use crate::nic::{NewNic, Nic, Readdressed};
@@ -152,6 +152,22 @@ impl<D: Device> Engine<D> {
                 });
             }
         }
+    }
+
+    /// Gives every address up and begins anew; false while a donor is served. Whoever was about to become one is reset.
+    pub(crate) fn readdress(&mut self, addressing: Addressing, now: Instant) -> bool {
+        if matches!(self.phase, Phase::Serving { .. }) {
+            return false;
+        }
+        self.config.addressing = addressing;
+        for (at, nic) in self.nics.iter_mut().enumerate() {
+            self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            nic.give_up_addresses(now, &mut self.observer);
+            nic.take_addresses(&self.config, at == 0, self.seed, now);
+            nic.complaints(&self.config).for_each(&mut self.observer);
+        }
+        self.invite(now);
+        true
     }
 
     /// Begins to send the beacon and to listen, on ports that are there and on those that will be.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Where an address came from; displayed as on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub enum NetworkFact {
         gateway: Option<IpAddr>,
         /// Where it came from.
         source: AddressSource,
+        /// For how long a DHCP server has leased it; it is renewed long before that.
+        lease: Option<Duration>,
     },
     /// The interface can no longer be reached under this address.
     AddressLost {

@@ -32,4 +32,4 @@ pub use fact::{AddressSource, Mac, NetworkFact, Observer};
 pub use packet_ports::PacketPorts;
 pub use ports::{PortChange, Ports, Wait};
 pub use station::{NetstackError, Station};
-pub use stream::{STALL, Stream, StreamWriter, WRITE_PATIENCE};
+pub use stream::{Interrupter, STALL, Stream, StreamWriter, WRITE_PATIENCE};

@@ -104,32 +104,18 @@ impl<D: Device> Nic<D> {
         interface_config.random_seed = new.seed;
         let interface = Interface::new(interface_config, &mut device, now);
         let mut sockets = SocketSet::new(Vec::new());
-        let is_meant = match &config.addressing.on {
-            Port::Every => true,
-            Port::First => new.is_first,
-            Port::Name(name) => *name == new.name,
-            Port::Mac(wanted) => *wanted == new.mac,
-        };
-        let addresses = match &config.addressing.ipv4 {
-            _ if !is_meant => Addresses::None,
-            None => Addresses::automatic(mac, &mut sockets, now),
-            Some(chosen) => Addresses::fixed(chosen).unwrap_or(Addresses::None),
-        };
-        let can_ipv6 = is_meant && device.capabilities().ip_mtu() >= MTU_MIN;
-        let chosen = config.addressing.ipv6.as_ref();
-        let ip6 = can_ipv6.then(|| Ip6::new(mac, new.seed, chosen, now));
         let beacon_socket = sockets.add(beacon_socket());
         let listener = Listener::new(config.window_bytes());
-        Some(Self {
+        let mut nic = Self {
             index: new.index,
             name: new.name,
             mac,
             device,
             interface,
             sockets,
-            addresses,
+            addresses: Addresses::None,
             assigned: None,
-            ip6,
+            ip6: None,
             assigned6: InUse::new(),
             gateway6: None,
             beacon_socket,
@@ -138,7 +124,59 @@ impl<D: Device> Nic<D> {
             donor: None,
             readdressed: None,
             has_link: true,
-        })
+        };
+        nic.take_addresses(config, new.is_first, new.seed, now);
+        Some(nic)
+    }
+
+    /// Begins to look for addresses as the configuration says.
+    pub(crate) fn take_addresses(
+        &mut self,
+        config: &Config,
+        is_first: bool,
+        seed: u64,
+        now: Instant,
+    ) {
+        let is_meant = match &config.addressing.on {
+            Port::Every => true,
+            Port::First => is_first,
+            Port::Name(name) => *name == self.name,
+            Port::Mac(wanted) => *wanted == self.mac.0,
+        };
+        self.addresses = match &config.addressing.ipv4 {
+            _ if !is_meant => Addresses::None,
+            None => Addresses::automatic(self.mac, &mut self.sockets, now),
+            Some(chosen) => Addresses::fixed(chosen).unwrap_or(Addresses::None),
+        };
+        let can_ipv6 = is_meant && self.device.capabilities().ip_mtu() >= MTU_MIN;
+        let chosen = config.addressing.ipv6.as_ref();
+        self.ip6 = can_ipv6.then(|| Ip6::new(self.mac, seed, chosen, now));
+    }
+
+    /// Goes without any address from now on, once whoever is connected has been reset under the old ones.
+    pub(crate) fn give_up_addresses(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
+        self.listener.close(&mut self.sockets, None);
+        for _ in 0..EGRESS_ROUNDS {
+            let sent = self
+                .interface
+                .poll_egress(now, &mut self.device, &mut self.sockets);
+            if sent == PollResult::None {
+                break;
+            }
+        }
+        self.listener.tidy(&mut self.sockets, None);
+        self.addresses.end(&mut self.sockets);
+        self.ip6 = None;
+        let lost: Vec<IpAddr> = self.addresses().collect();
+        (self.assigned, self.gateway6) = (None, None);
+        self.assigned6 = InUse::new();
+        self.assign();
+        for address in lost {
+            tell(NetworkFact::AddressLost {
+                interface: self.name.clone(),
+                address,
+            });
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -433,6 +471,7 @@ impl<D: Device> Nic<D> {
             prefix_len: assigned.cidr.prefix_len(),
             gateway: assigned.gateway.map(IpAddr::V4),
             source: assigned.source,
+            lease: self.addresses.lease_time(),
         }
     }
 
@@ -445,6 +484,7 @@ impl<D: Device> Nic<D> {
             prefix_len: own.cidr.prefix_len(),
             gateway: self.gateway6.filter(|_| !is_local).map(IpAddr::V6),
             source: own.source,
+            lease: None,
         }
     }
 

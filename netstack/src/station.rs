@@ -9,13 +9,13 @@ use thiserror::Error;
 use wire::code::Code;
 use wire::outcome::Outcome;
 
-use crate::config::Config;
-use crate::desk::Desk;
+use crate::config::{Addressing, Config};
+use crate::desk::{Desk, Late, Waiting};
 use crate::engine::Engine;
 use crate::fact::{NetworkFact, Observer};
 use crate::packet_ports::PacketPorts;
 use crate::ports::Ports;
-use crate::stream::Stream;
+use crate::stream::{Interrupter, Stream};
 
 /// Why there is no station, or no donor.
 #[derive(Debug, Error)]
@@ -29,9 +29,12 @@ pub enum NetstackError {
     /// The thread that looks after the network could not be started.
     #[error("starting the network thread")]
     Thread(#[source] io::Error),
-    /// `accept` was called while a donor is connected.
-    #[error("accepting a donor while another one is served")]
+    /// Something was wanted that cannot be while a donor is connected.
+    #[error("a donor is being served")]
     Busy,
+    /// Another thread did not want it any more.
+    #[error("waiting for a donor was interrupted")]
+    Interrupted,
 }
 
 impl NetstackError {
@@ -40,12 +43,12 @@ impl NetstackError {
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::Links(_) | Self::Seed(_) | Self::Thread(_) => Outcome::Fatal,
-            Self::Busy => Outcome::Retry,
+            Self::Busy | Self::Interrupted => Outcome::Retry,
         }
     }
 }
 
-/// The machine on the network.
+/// The machine on the network. A clone is the same one, for another thread.
 pub struct Station<P: Ports = PacketPorts> {
     desk: Arc<Desk<P>>,
 }
@@ -87,7 +90,7 @@ impl<P: Ports> Station<P> {
     /// `opening_len` bytes, or fewer and closes its side. From then on every other connection is reset.
     ///
     /// # Errors
-    /// [`NetstackError::Busy`] while a [`Stream`] exists.
+    /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by [`Station::interrupter`].
     pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<P>, NetstackError> {
         loop {
             // Without a limit it is never late.
@@ -119,14 +122,43 @@ impl<P: Ports> Station<P> {
             return Err(NetstackError::Busy);
         }
         let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
+        // A donor that is there already is not lost: whoever interrupts is asked what he wants in any case.
         let connected = self.desk.work(until, |engine, _| {
-            Some((engine.peer()?, engine.connection()))
+            let donor = engine.peer().map(|peer| (peer, engine.connection()));
+            donor
+                .map(Some)
+                .or_else(|| self.desk.take_interruption().then_some(None))
         });
-        let Ok((peer, connection)) = connected else {
-            self.desk.with_pump(|engine, _| engine.rest());
-            return Ok(None);
-        };
-        Ok(Some(Stream::new(Arc::clone(&self.desk), peer, connection)))
+        if let Ok(Some((peer, connection))) = connected {
+            return Ok(Some(Stream::new(Arc::clone(&self.desk), peer, connection)));
+        }
+        self.desk.with_pump(|engine, _| engine.rest());
+        match connected {
+            Ok(_) => Err(NetstackError::Interrupted),
+            Err(Late) => Ok(None),
+        }
+    }
+
+    /// For another thread, to end an `accept`: the one that waits, or else the next. Nobody is invited any more when it returns.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter<P> {
+        Interrupter::new(&self.desk, Waiting::Accept)
+    }
+
+    /// Every address is given up, and others are taken as this says. Who was invited is invited under those. A lease is not
+    /// returned to its server (RFC 2131 4.4.6 leaves that to us): it runs out, and whoever comes back to it gets the same.
+    ///
+    /// # Errors
+    /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the address.
+    pub fn readdress(&self, addressing: Addressing) -> Result<(), NetstackError> {
+        let is_done = self
+            .desk
+            .with_pump(|engine, now| engine.readdress(addressing, now));
+        if is_done {
+            Ok(())
+        } else {
+            Err(NetstackError::Busy)
+        }
     }
 
     /// Addresses under which a donor reaches this machine.
@@ -153,6 +185,14 @@ impl<P: Ports> Station<P> {
     #[must_use]
     pub fn now(&self) -> smoltcp::time::Instant {
         self.desk.now()
+    }
+}
+
+impl<P: Ports> Clone for Station<P> {
+    fn clone(&self) -> Self {
+        Self {
+            desk: Arc::clone(&self.desk),
+        }
     }
 }
 

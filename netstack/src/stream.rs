@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use smoltcp::time::Duration;
 
-use crate::desk::{Desk, Late};
+use crate::desk::{Desk, Late, Waiting};
 use crate::engine::{Closing, Received, Sent};
 use crate::packet_ports::PacketPorts;
 use crate::ports::Ports;
@@ -61,6 +61,12 @@ impl<P: Ports> Stream<P> {
             desk: Arc::clone(&self.desk),
             connection: self.connection,
         }
+    }
+
+    /// For another thread, to end reading: a read that waits and every later one fails. Writing and closing are as before.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter<P> {
+        Interrupter::new(&self.desk, Waiting::Connection(self.connection))
     }
 
     /// Sends what was written, then closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
@@ -124,7 +130,7 @@ impl<P: Ports> Read for Stream<P> {
     /// Waits for at least one byte; 0 is the donor's FIN.
     ///
     /// # Errors
-    /// `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its port left the
+    /// `ConnectionAborted`: by [`Stream::interrupter`]. `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its port left the
     /// machine, or a DHCP server gave us another address.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
@@ -133,13 +139,19 @@ impl<P: Ports> Read for Stream<P> {
         // We only ever wait with an empty buffer, so the donor has room for all of the window from here on.
         let until = self.desk.now() + self.patience;
         let received = self.desk.work(Some(until), |engine, _| {
-            Some(engine.receive(buffer)).filter(|received| *received != Received::Nothing)
+            if self.desk.is_interrupted(self.connection) {
+                return Some(None);
+            }
+            Some(engine.receive(buffer))
+                .filter(|received| *received != Received::Nothing)
+                .map(Some)
         });
         match received {
-            Ok(Received::Bytes(len)) => Ok(len),
-            Ok(Received::Finished | Received::Nothing) => Ok(0),
-            Ok(Received::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
-            Ok(Received::Readdressed(why)) => {
+            Ok(None) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Ok(Some(Received::Bytes(len))) => Ok(len),
+            Ok(Some(Received::Finished | Received::Nothing)) => Ok(0),
+            Ok(Some(Received::Reset)) => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(Some(Received::Readdressed(why))) => {
                 Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
             }
             Err(Late) => Err(io::ErrorKind::TimedOut.into()),
@@ -150,6 +162,28 @@ impl<P: Ports> Read for Stream<P> {
 impl<P: Ports> Drop for Stream<P> {
     fn drop(&mut self) {
         self.reset();
+    }
+}
+
+/// Ends the wait of another thread. It keeps nothing open, and may be called at any time and as often as one likes.
+pub struct Interrupter<P: Ports = PacketPorts> {
+    desk: Weak<Desk<P>>,
+    what: Waiting,
+}
+
+impl<P: Ports> Interrupter<P> {
+    pub(crate) fn new(desk: &Arc<Desk<P>>, what: Waiting) -> Self {
+        Self {
+            desk: Arc::downgrade(desk),
+            what,
+        }
+    }
+
+    /// Returns at once.
+    pub fn interrupt(&self) {
+        if let Some(desk) = self.desk.upgrade() {
+            desk.interrupt(self.what);
+        }
     }
 }
 

@@ -25,11 +25,15 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
 const ARPHRD_ETHER: u16 = 1;
 const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
 const IFF_NOARP: u32 = 0x80;
 const IFF_LOWER_UP: u32 = 0x1_0000;
+// RFC 2863 ifOperStatus as linux/if.h numbers it. Unknown is what drivers say that do not tell.
+const IF_OPER_UNKNOWN: u8 = 0;
+const IF_OPER_UP: u8 = 6;
 
 /// An interface as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +48,8 @@ pub struct Link {
     pub mtu: u32,
     /// It is switched on (IFF_UP).
     pub is_up: bool,
-    /// It is switched on and the other end of the cable answers (IFF_LOWER_UP).
+    /// It is switched on, the other end of the cable answers (IFF_LOWER_UP), and frames get through: a Wi-Fi card that has joined
+    /// a network but is not authorised there yet is dormant (RFC 2863 3.1.12).
     pub has_carrier: bool,
     /// A real Ethernet port of our own: no loopback, nothing without ARP, no member of a bridge or bond.
     pub is_ethernet: bool,
@@ -230,6 +235,10 @@ fn parse(kind: u16, body: &[u8]) -> Option<LinkChange> {
             }
             IFLA_MTU => link.mtu = u32_at(value, 0)?,
             IFLA_MASTER => link.is_ethernet = false,
+            IFLA_OPERSTATE => {
+                let state = value.first().copied();
+                link.has_carrier &= matches!(state, Some(IF_OPER_UNKNOWN | IF_OPER_UP));
+            }
             _ => {}
         }
         attributes = next;
@@ -274,6 +283,30 @@ mod tests {
         let lo = lo.expect("every network namespace has lo");
         assert!(!lo.is_ethernet);
         assert_eq!(lo.index, 1);
+    }
+
+    #[test]
+    fn a_port_that_is_dormant_or_being_tested_has_no_carrier() {
+        let mut body = vec![0, 0];
+        body.extend(1u16.to_ne_bytes());
+        body.extend(7u32.to_ne_bytes());
+        body.extend(0x1_0001u32.to_ne_bytes());
+        body.extend([0; 4]);
+        // Not said, unknown, up; absent, down, lower layer down, testing, dormant.
+        let with_carrier = [None, Some(0), Some(6)];
+        for state in with_carrier.into_iter().chain((1..6).map(Some)) {
+            let mut body = body.clone();
+            if let Some(state) = state {
+                body.extend(5u16.to_ne_bytes());
+                body.extend(16u16.to_ne_bytes());
+                body.extend([state, 0, 0, 0]);
+            }
+            let Some(LinkChange::State(link)) = parse(16, &body) else {
+                panic!("no link")
+            };
+            assert_eq!(link.has_carrier, with_carrier.contains(&state), "{state:?}");
+            assert!(link.is_up);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, 
 mod crowd;
 mod duplex;
 mod ipv6;
+mod steered;
 
 const CODE: &str = "e13gts2";
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 15);
