@@ -283,6 +283,7 @@ impl Model {
             News::Failed { reason, is_fatal } => self.failed(reason, is_fatal, now),
             News::Installed { disk, title } => {
                 self.phase = Phase::Installed;
+                self.is_cancelling = false;
                 self.installed = Some((*disk, title));
             }
             News::Warning(text) => match &mut self.deploy {

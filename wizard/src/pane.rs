@@ -95,6 +95,23 @@ impl<'a> Pane<'a> {
             .fold(x, |x, (text, tone)| self.put(x, y, text, *tone))
     }
 
+    /// Writes text into so many columns; what is too long ends with two dots.
+    pub fn fit(&mut self, x: u16, y: u16, width: u16, text: &str, tone: Tone) {
+        let width = width.min(self.width().saturating_sub(x));
+        match first_beyond(text, usize::from(width)) {
+            None => {
+                self.put(x, y, text, tone);
+            }
+            Some(_) => {
+                let room = width.saturating_sub(2);
+                let end = first_beyond(text, usize::from(room)).unwrap_or_default();
+                let (head, _) = text.split_at_checked(end).unwrap_or_default();
+                self.part(x, y, width, 1)
+                    .line(0, 0, &[(head, tone), ("..", tone)]);
+            }
+        }
+    }
+
     /// Writes one character several times.
     pub fn repeat(&mut self, x: u16, y: u16, glyph: char, times: u16, tone: Tone) -> u16 {
         let times = times.min(self.area.width.saturating_sub(x));
@@ -244,6 +261,26 @@ mod tests {
             );
             let letters = |text: &str| text.replace(' ', "");
             assert_eq!(letters(&lines.concat()), letters(text), "{width}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_says_so() {
+        for (width, expected) in [
+            (0, ""),
+            (1, "o"),
+            (2, "o."),
+            (4, "on.."),
+            (6, "one .."),
+            (7, "one two"),
+            (9, "one two"),
+        ] {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 1));
+            let (area, mut cursor) = (*buffer.area(), None);
+            let mut pane = Pane::new(&mut buffer, area, Look::default(), &mut cursor);
+            pane.fit(1, 0, width, "one two", Tone::Plain);
+            let row: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
+            assert_eq!(row.trim(), expected, "{width}");
         }
     }
 

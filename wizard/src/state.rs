@@ -186,24 +186,27 @@ impl Wizard {
             (Phase::Accepted | Phase::Writing, _) => Screen::Receiving,
             (Phase::Installed, _) => Screen::Done,
             (Phase::Dead, _) => Screen::Failed,
-            // It has just ended.
-            (_, Screen::Receiving) => match &self.model.failure {
-                Some(failure) if failure.was_cancelled => Screen::Code,
-                _ => Screen::Failed,
-            },
+            (_, Screen::Receiving) => self.after_deploy(),
             (Phase::Inviting, screen) if is_free && screen != Screen::Failed => Screen::Code,
             (Phase::Undecided, Screen::Welcome | Screen::Code) if is_free => Screen::Disk,
             (Phase::Starting, Screen::Disk) if is_free => Screen::Welcome,
             (_, screen) => screen,
         };
-        if self.model.is_deploying() || matches!(self.model.phase, Phase::Installed | Phase::Dead) {
-            self.model.is_held = false;
-        }
         if !self.model.is_deploying() && self.overlay == Some(Overlay::ask(Question::Cancel)) {
             self.overlay = None;
         }
         if next != self.screen {
             self.go(next);
+        }
+    }
+
+    /// Where a deploy leads that ended before the disk was complete.
+    const fn after_deploy(&self) -> Screen {
+        match &self.model.failure {
+            Some(failure) if !failure.was_cancelled => Screen::Failed,
+            // Somebody took over while the donor was let in already, and still has to decide.
+            _ if self.model.is_held => Screen::Disk,
+            _ => Screen::Code,
         }
     }
 
@@ -289,6 +292,8 @@ impl Wizard {
         for act in acts {
             match act {
                 Act::Order(order) => orders.extend(self.carry(order)),
+                // Nobody is invited while a person decides.
+                Act::Go(Screen::Code) if self.model.is_held => self.go(Screen::Disk),
                 Act::Go(screen) => self.go(screen),
                 Act::Back => orders.extend(self.back()),
                 Act::Invite => orders.extend(self.invite()),

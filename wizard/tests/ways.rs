@@ -165,7 +165,35 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     assert_eq!(scene.press(Key::Escape), [Order::Hold]);
     scene.news(accepted());
     assert_eq!(scene.wizard.screen(), Screen::Receiving);
-    assert!(!scene.wizard.is_held());
+    scene.news(stage(Stage::Formatting));
+    // It comes to nothing: the person wanted to decide, and does.
+    scene.news(failed(false));
+    assert_eq!(scene.wizard.screen(), Screen::Failed);
+    scene.news(News::Held { refused: None });
+    assert_eq!(scene.press(Key::Enter), []);
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    let orders = scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
+    assert!(
+        matches!(orders.as_slice(), [Order::Take { .. }]),
+        "{orders:?}"
+    );
+    // It stops before anything is written.
+    let mut scene = waiting();
+    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    scene.news(accepted());
+    scene.news(News::Held { refused: None });
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    // It is given up.
+    let mut scene = waiting();
+    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    scene.news(accepted());
+    assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), [Order::Cancel]);
+    scene.news(failed(false));
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    // It succeeds.
+    let mut scene = waiting();
+    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    scene.news(accepted());
     scene.news(installed());
     assert_eq!(scene.wizard.screen(), Screen::Done);
 }
@@ -457,6 +485,8 @@ fn way_out(scene: &mut Scene) {
                 assert!(orders.contains(&Order::GoOn), "{was:?} {now:?} {orders:?}");
             }
         }
+        // It was ordered already.
+        Screen::Receiving if scene.wizard.model().is_cancelling => {}
         Screen::Receiving => {
             scene.press(Key::Char('n'));
             let orders = scene.keys(&[Key::Escape, Key::Char('y')]);

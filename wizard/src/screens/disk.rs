@@ -434,12 +434,12 @@ fn cells(pane: &mut Pane<'_>, y: u16, texts: [&str; 6], tone: Tone) {
     let behind = columns.iter().skip(1);
     for ((x, behind), text) in columns.iter().zip(behind).zip(texts) {
         let width = behind.saturating_sub(*x).saturating_sub(1);
-        pane.part(*x, y, width, 1).put(0, 0, text, tone);
+        pane.fit(*x, y, width, text, tone);
     }
 }
 
 fn heading(pane: &mut Pane<'_>) {
-    let names = ["disk", "size", "by", "model", "serial", "holds"];
+    let names = ["disk", "size", "bus", "model", "serial", "holds"];
     cells(pane, 0, names, Tone::Dim);
 }
 

@@ -333,7 +333,7 @@ impl Network {
             }
             let mut row = pane.part(6, y, width.saturating_sub(6), 1);
             match nic {
-                Some(nic) => welcome::card(&mut row, 0, nic),
+                Some(nic) => welcome::card(&mut row, 0, nic, model),
                 None => {
                     let text = match self.is_static {
                         true => "the first card with a link",

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use install::disk::SectorSize;
-use install::layout::{self, Layout, Role};
+use install::layout::{self, Layout, LayoutError, Role};
 use install::sizes::{self, Sizes, Swap};
 use receiver::gate::Candidate;
 
@@ -78,10 +78,21 @@ impl Plan {
             .sizes()
             .ok_or("One of the sizes is none that can be had.")?;
         let sector = SectorSize::from_bytes(u64::from(disk.disk.sector_bytes))
-            .map_err(|bytes| format!("sectors of {bytes} bytes are not supported"))?;
+            .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
         // Identities are drawn when it is written; a picture has none.
         layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default)
-            .map_err(|error| error.to_string())
+            .map_err(|error| match error {
+                LayoutError::TooSmall {
+                    disk_bytes,
+                    needed_bytes,
+                    ..
+                } => format!(
+                    "The disk is too small: it has {}, and at least {} are needed with these sizes.",
+                    figures::size(disk_bytes),
+                    figures::size(needed_bytes)
+                ),
+                error @ LayoutError::SmallEsp { .. } => error.to_string(),
+            })
     }
 
     fn next(&self, model: &mut Model) -> Vec<Act> {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use wifi::State;
+
 use crate::fact::Nic;
 use crate::figures;
 use crate::key::Key;
@@ -81,8 +83,8 @@ impl Page for Welcome {
         y = y.saturating_add(rows.min(3)).saturating_add(1);
         pane.put(0, y, "Network cards", Tone::Strong);
         y = y.saturating_add(1);
-        let room = height.saturating_sub(y).saturating_sub(5);
-        y = y.saturating_add(cards(&mut pane.part(0, y, width, room), &model.nics));
+        let room = height.saturating_sub(y).saturating_sub(4);
+        y = y.saturating_add(cards(&mut pane.part(0, y, width, room), model));
         let what_now = match model.is_held {
             true => "The machine waits for you.",
             false => "The machine decides by itself. Press a key to decide yourself.",
@@ -108,7 +110,8 @@ const fn firmware(name: &str) -> &str {
 }
 
 /// One row each, and a last one for those that do not fit. Says how many rows there are.
-fn cards(pane: &mut Pane<'_>, nics: &[Nic]) -> u16 {
+fn cards(pane: &mut Pane<'_>, model: &Model) -> u16 {
+    let nics = &model.nics;
     if nics.is_empty() {
         pane.put(0, 0, "none found", Tone::Warning);
         return 1;
@@ -120,7 +123,7 @@ fn cards(pane: &mut Pane<'_>, nics: &[Nic]) -> u16 {
     };
     let mut y = 0;
     for nic in nics.iter().take(shown) {
-        card(pane, y, nic);
+        card(pane, y, nic, model);
         y = y.saturating_add(1);
     }
     if shown < nics.len() {
@@ -132,8 +135,8 @@ fn cards(pane: &mut Pane<'_>, nics: &[Nic]) -> u16 {
 }
 
 /// A card in a row: its name, how it is connected, what drives it, and its hardware address.
-pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic) {
-    let (link, tone) = link(nic);
+pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic, model: &Model) {
+    let (link, tone) = link(nic, model);
     let driver = nic.driver.as_deref().unwrap_or("no driver");
     let wide = pane.width() >= 100;
     let columns: [u16; 3] = if wide { [18, 44, 64] } else { [13, 33, 48] };
@@ -144,20 +147,37 @@ pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic) {
         (columns[2], u16::MAX, &nic.mac, Tone::Plain),
     ] {
         let width = next.saturating_sub(x).saturating_sub(1);
-        pane.part(x, y, width, 1).put(0, 0, text, tone);
+        pane.fit(x, y, width, text, tone);
     }
 }
 
 /// How a card is connected.
-pub(super) fn link(nic: &Nic) -> (String, Tone) {
+fn link(nic: &Nic, model: &Model) -> (String, Tone) {
     if let Some(trouble) = &nic.trouble {
         return (trouble.clone(), Tone::Bad);
     }
-    let kind = if nic.is_wifi { "Wi-Fi, " } else { "" };
+    if nic.is_wifi {
+        let mut reports = model.wifi.iter();
+        let report = reports.find(|report| report.interface == nic.name);
+        return wireless(nic, report.map(|report| &report.state));
+    }
     match (nic.has_link, nic.speed_mbit) {
-        (true, Some(mbit)) => (format!("{kind}link, {mbit} Mbit/s"), Tone::Good),
-        (true, None) => (format!("{kind}link"), Tone::Good),
-        (false, _) if nic.is_wifi => ("Wi-Fi, not joined".to_owned(), Tone::Warning),
+        (true, Some(mbit)) => (format!("link, {mbit} Mbit/s"), Tone::Good),
+        (true, None) => ("link".to_owned(), Tone::Good),
         (false, _) => ("no link".to_owned(), Tone::Warning),
+    }
+}
+
+/// The same of a Wi-Fi card.
+fn wireless(nic: &Nic, state: Option<&State>) -> (String, Tone) {
+    match state {
+        Some(State::Joined(ssid)) => (format!("Wi-Fi {ssid}"), Tone::Good),
+        Some(State::Joining(ssid)) => (format!("joining {ssid}"), Tone::Warning),
+        Some(State::Failed(ssid, _)) => (format!("not in {ssid}"), Tone::Bad),
+        Some(State::Idle | State::Scanning) | None if nic.has_link => {
+            ("Wi-Fi, joined".to_owned(), Tone::Good)
+        }
+        Some(State::Idle | State::Scanning) => ("Wi-Fi, not joined".to_owned(), Tone::Warning),
+        None => ("Wi-Fi, no supplicant".to_owned(), Tone::Warning),
     }
 }
