@@ -436,7 +436,7 @@ fn check(scene: &mut Scene, orders: &[Order]) {
     scene.wizard.tick(scene.now);
 }
 
-const SIZES: [(u16, u16); 5] = [(80, 24), (1, 1), (20, 5), (0, 0), (132, 50)];
+const SIZES: [(u16, u16); 5] = [(80, 24), (1, 1), (20, 5), (0, 0), (60, 12)];
 
 #[test]
 fn every_key_in_every_state_leaves_a_way_out() {
