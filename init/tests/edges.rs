@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wire", "sys", "session", "install", "receiver", "wifi", "wizard",
         ],
     ),
-    ("mkinitramfs", &["wire", "modules", "session"]),
+    ("mkinitramfs", &["wire", "modules", "session", "wifi"]),
     ("qemu", &["wire", "install"]),
     (
         "benchmarks",

@@ -1,11 +1,13 @@
 //! Arguments in, one file or tree on the disk and an exit code out. Each command has its options, its help text and its
 //! errors in a file of its own.
 
+pub mod carried;
 pub mod image;
 pub mod iso;
 mod parts;
 pub mod pxe;
 pub mod uki;
+pub mod wifi;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -18,6 +20,7 @@ const HELP: &str = "\
 usage: mkinitramfs COMMAND ...
 
   image   packs init, mke2fs and what is baked in beside them into an initramfs
+  wifi    packs what the initramfs needs to join wireless networks, to be appended to it
   iso     makes of kernel and initramfs an image for CDs and USB sticks, BIOS and UEFI
   pxe     makes of them a directory for machines that boot over the network
   uki     makes of them one program that UEFI starts: from a disk, over HTTP
@@ -33,6 +36,8 @@ enum Command {
     Help(&'static str),
     /// `image`.
     Image(image::Image),
+    /// `wifi`.
+    Wifi(wifi::Alone),
     /// `iso`.
     Iso(iso::Iso),
     /// `pxe`.
@@ -57,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Command::Image(image) => image.make().map_err(Into::into),
+        Command::Wifi(wifi) => wifi.make().map_err(Into::into),
         Command::Iso(iso) => iso.make().map_err(Into::into),
         Command::Pxe(pxe) => pxe.make().map_err(Into::into),
         Command::Uki(uki) => uki.make().map_err(Into::into),
@@ -76,6 +82,7 @@ fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
         Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(HELP)),
         Some(Arg::Value(word)) => match word.to_str() {
             Some(image::COMMAND) => Ok(command(image::parse(parser)?, Command::Image, image::HELP)),
+            Some(wifi::COMMAND) => Ok(command(wifi::parse(parser)?, Command::Wifi, wifi::HELP)),
             Some(iso::COMMAND) => Ok(command(iso::parse(parser)?, Command::Iso, iso::HELP)),
             Some(pxe::COMMAND) => Ok(command(pxe::parse(parser)?, Command::Pxe, pxe::HELP)),
             Some(uki::COMMAND) => Ok(command(uki::parse(parser)?, Command::Uki, uki::HELP)),
@@ -110,7 +117,7 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, HELP, chain, image, iso, parse, uki};
+    use super::{Command, HELP, chain, image, iso, parse, uki, wifi};
     use lexopt::Parser;
 
     fn read(line: &str) -> Result<Command, String> {
@@ -125,6 +132,7 @@ mod tests {
             ("image -h", image::HELP),
             ("iso --help", iso::HELP),
             ("uki -h", uki::HELP),
+            ("wifi --help", wifi::HELP),
         ] {
             assert!(
                 matches!(read(line), Ok(Command::Help(text)) if text == expected),
@@ -147,6 +155,23 @@ mod tests {
             ("image --init i --mke2fs m -o o --hostonly", "--modules"),
             ("image --init i --mke2fs m -o o --modules d", "--kernel"),
             ("iso --initramfs i -o o", "--kernel"),
+            (
+                "image --init i --mke2fs m -o o --wifi",
+                "drivers for wireless",
+            ),
+            (
+                "image --init i --mke2fs m -o o --modules d --kernel k --wifi",
+                "wpa-build",
+            ),
+            (
+                "image --init i --mke2fs m -o o --modules d --kernel k --supplicant s",
+                "--wifi",
+            ),
+            ("wifi --supplicant s -o o", "--modules"),
+            ("wifi --modules d --supplicant s -o o", "--kernel"),
+            ("wifi --modules d --kernel k -o o", "wpa-build"),
+            ("wifi --modules d --kernel k --supplicant s", "-o OUT"),
+            ("wifi --init i", "--init"),
             ("iso --kernel k -o o", "--initramfs"),
             ("iso --kernel k --initramfs i", "-o OUT"),
             ("iso --init i", "--init"),

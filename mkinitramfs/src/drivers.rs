@@ -70,6 +70,8 @@ pub struct Choice {
     pub words: Vec<String>,
     /// What the devices of one machine call themselves.
     pub modaliases: Option<Vec<String>>,
+    /// Those for wireless cards too.
+    pub is_wireless: bool,
 }
 
 /// Why there are no modules for the image.
@@ -110,6 +112,9 @@ pub enum DriversError {
         /// Where it was looked for.
         directory: PathBuf,
     },
+    /// `--hostonly` on a machine that has no wireless card, or one that nothing of the kernel answers to.
+    #[error("no wireless card of this machine has a module in {}", .0.display())]
+    NoCard(PathBuf),
     /// A module cannot be unpacked.
     #[error("reading {}", path.display())]
     Packed {
@@ -215,6 +220,20 @@ impl Directory {
         release: &str,
         tree: &mut Tree,
     ) -> Result<Drivers, DriversError> {
+        self.put_beside(None, choice, release, tree)
+    }
+
+    /// The same without the modules of an image that has these already; the tables speak of all of them, and replace its own.
+    ///
+    /// # Errors
+    /// See [`DriversError`].
+    pub fn put_beside(
+        &self,
+        image: Option<&Choice>,
+        choice: &Choice,
+        release: &str,
+        tree: &mut Tree,
+    ) -> Result<Drivers, DriversError> {
         let tables = Tables {
             dep: &self.dep,
             alias: &self.alias,
@@ -225,14 +244,22 @@ impl Directory {
             source,
         })?;
         let (chosen, always) = self.choose(&index, choice)?;
+        let there = match image {
+            Some(image) => self.choose(&index, image)?.0,
+            None => BTreeMap::new(),
+        };
         let mut drivers = Drivers::default();
-        let builtin = Modinfo::of_builtin(&self.builtin_modinfo).values("firmware");
-        drivers.firmware.extend(builtin.map(str::to_owned));
-        if chosen.is_empty() {
+        if image.is_none() {
+            let builtin = Modinfo::of_builtin(&self.builtin_modinfo).values("firmware");
+            drivers.firmware.extend(builtin.map(str::to_owned));
+        }
+        let added = chosen.values().filter(|row| !there.contains_key(row.path));
+        let added: Vec<&Row<'_>> = added.collect();
+        if added.is_empty() {
             return Ok(drivers);
         }
         let place = format!("{MODULES_PATH}/{release}");
-        for row in chosen.values() {
+        for row in added {
             let path = self.path.join(row.path);
             let module = read_module(&path)?;
             let info = Modinfo::of_module(&module).map_err(|source| DriversError::Modinfo {
@@ -312,6 +339,20 @@ impl Directory {
             if !is_known && !self.is_built_in(word) {
                 return Err(DriversError::Unknown {
                     word: word.clone(),
+                    directory: self.path.clone(),
+                });
+            }
+        }
+        if choice.is_wireless {
+            let is_hostonly = choice.modaliases.is_some();
+            wireless::take(index, &device_drivers, is_hostonly, &mut chosen);
+            let is_built_in = self.is_built_in(wireless::BASE);
+            if is_hostonly && !wireless::has_driver(&chosen) && !is_built_in {
+                return Err(DriversError::NoCard(self.path.clone()));
+            }
+            if index.find(wireless::BASE).is_none() && !is_built_in {
+                return Err(DriversError::Lacking {
+                    name: wireless::BASE,
                     directory: self.path.clone(),
                 });
             }
@@ -428,6 +469,8 @@ fn softdep(table: &str, chosen: &BTreeMap<&str, Row<'_>>) -> String {
     let lines = table.lines().filter(is_ours);
     lines.map(|line| format!("{line}\n")).collect()
 }
+
+mod wireless;
 
 #[cfg(test)]
 mod tests;

@@ -25,3 +25,4 @@ mod test_dir;
 pub mod tool;
 pub mod tree;
 pub mod uki;
+pub mod wifi;

@@ -66,8 +66,13 @@ fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Prog
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What the initramfs can run.
+    pub(crate) fn program() -> Vec<u8> {
+        elf(MACHINE_X86_64, 1)
+    }
 
     /// A header and one program header of the given type.
     fn elf(machine: u16, program_header_type: u32) -> Vec<u8> {

@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 
 use lexopt::{Parser, ValueExt};
 
+use super::carried::{self, Carried, CarriedError};
+use super::wifi::{self, PartsError, needed_modules, wifi_help};
 use super::{needed, path};
-use crate::drivers::{self, Choice, Directory, DriversError};
-use crate::firmware::{self, FirmwareError};
 use crate::locks::{self, KEY_FILE_MAX, Locks};
 use crate::output::{OutputError, Readers, replace};
 use crate::tree::Tree;
-use crate::{initramfs, newc, program, shim, tree};
+use crate::{initramfs, newc, program, tree};
 
 /// As it is typed.
 pub const COMMAND: &str = "image";
 
 /// What `--help` prints.
-pub const HELP: &str = "\
+pub const HELP: &str = concat!(
+    "\
 usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE] -o OUT
-                         [--kernel FILE --modules DIR [--module WORD]... [--hostonly] [--firmware DIR]]
+                         [--kernel FILE --modules DIR [--module WORD]... [--hostonly] [--firmware DIR]
+                          [--wifi --supplicant FILE [--wifi-network FILE]]]
 
 Packs static programs into an initramfs, for the kernel that kernel-config/build makes or for a distribution's,
 whose drivers are modules. The same input gives the same bytes.
@@ -41,9 +43,13 @@ whose drivers are modules. The same input gives the same bytes.
                   of modules (drivers/net/ethernet/intel); again for another
   --hostonly      carry what the devices of this very machine ask for
   --firmware DIR  carry the files of DIR (/lib/firmware) that the carried modules name, and the kernel itself
-  -o, --output OUT  where to write it
+  --wifi          carry what joins wireless networks: the drivers of their cards, or of them those that were chosen, and
+",
+    wifi_help!(),
+    "  -o, --output OUT  where to write it
   -h, --help      this text
-";
+"
+);
 
 /// What `image` was told.
 #[derive(Debug)]
@@ -55,17 +61,8 @@ pub struct Image {
     trust: Vec<OsString>,
     floor: Option<u64>,
     pinned: Option<PathBuf>,
-    modules: Option<Modules>,
-}
-
-/// The kernel whose drivers are carried.
-#[derive(Debug)]
-struct Modules {
-    kernel: PathBuf,
-    directory: PathBuf,
-    words: Vec<String>,
-    is_hostonly: bool,
-    firmware: Option<PathBuf>,
+    modules: Option<Carried>,
+    wifi: Option<wifi::Parts>,
 }
 
 /// Why there is no initramfs.
@@ -95,27 +92,32 @@ pub enum ImageError {
         /// Why.
         source: locks::LockError,
     },
-    /// A file that tells no release.
-    #[error("{} is not a bzImage that tells its release", .0.display())]
-    Release(PathBuf),
-    /// A module.
+    /// The modules.
     #[error(transparent)]
-    Drivers(#[from] DriversError),
-    /// A file that one asks for.
+    Carried(#[from] CarriedError),
+    /// What joins wireless networks.
     #[error(transparent)]
-    Firmware(#[from] FirmwareError),
+    Wifi(#[from] PartsError),
     /// Two things want one place.
     #[error("laying out the archive")]
     Tree(#[from] tree::TreeError),
+    /// It cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The result could not be put where it belongs.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Why there is no archive.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
     /// Something is too large for the format.
     #[error("writing the archive")]
     Newc(#[from] newc::NewcError),
     /// No memory.
     #[error("compressing the archive")]
     Compress(#[source] std::io::Error),
-    /// The result could not be put where it belongs.
-    #[error(transparent)]
-    Output(#[from] OutputError),
 }
 
 /// Reads the arguments behind the command; `None` means that help was asked for.
@@ -127,17 +129,14 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
 
     let (mut init, mut mke2fs, mut output) = (None, None, None);
     let (mut trust, mut floor, mut pinned) = (Vec::new(), None, None);
-    let (mut kernel, mut directory, mut firmware) = (None, None, None);
-    let (mut words, mut is_hostonly) = (Vec::new(), false);
+    let (mut modules, mut parts) = (carried::Given::default(), wifi::Given::default());
+    let mut is_wifi = false;
     while let Some(argument) = parser.next()? {
         let slot = match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("init") => &mut init,
             Long("mke2fs") => &mut mke2fs,
             Long("pinned") => &mut pinned,
-            Long("kernel") => &mut kernel,
-            Long("modules") => &mut directory,
-            Long("firmware") => &mut firmware,
             Short('o') | Long("output") => &mut output,
             Long("trust") => {
                 trust.push(parser.value()?);
@@ -147,32 +146,29 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
                 floor = Some(parser.value()?.parse()?);
                 continue;
             }
-            Long("module") => {
-                words.push(parser.value()?.string()?);
+            Long("wifi") => {
+                is_wifi = true;
                 continue;
             }
-            Long("hostonly") => {
-                is_hostonly = true;
-                continue;
+            Long(name) => {
+                let name = name.to_owned();
+                if modules.option(&name, parser)? || parts.option(&name, parser)? {
+                    continue;
+                }
+                return Err(lexopt::Error::UnexpectedOption(format!("--{name}")));
             }
             _ => return Err(argument.unexpected()),
         };
         *slot = Some(path(parser)?);
     }
-    let modules = match directory {
-        Some(directory) => Some(Modules {
-            kernel: needed(kernel, "--kernel FILE, which --modules belongs to,")?,
-            directory,
-            words,
-            is_hostonly,
-            firmware,
-        }),
-        None if kernel.is_some() || firmware.is_some() || is_hostonly || !words.is_empty() => {
-            return Err(
-                "--modules DIR is missing: the other options about drivers choose from it".into(),
-            );
-        }
-        None => None,
+    let modules = modules.all()?;
+    let wifi = if is_wifi {
+        needed_modules(modules.as_ref())?;
+        Some(parts.all()?)
+    } else if parts.is_any() {
+        return Err("--wifi is missing: --supplicant and --wifi-network belong to it".into());
+    } else {
+        None
     };
     Ok(Some(Image {
         init: needed(init, "--init FILE")?,
@@ -182,6 +178,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
         floor,
         pinned,
         modules,
+        wifi,
     }))
 }
 
@@ -197,56 +194,30 @@ impl Image {
             Some(modules) => modules.put(&mut tree)?,
             None => Tree::default(),
         };
-        let mut packed = pack(&tree)?;
-        if !firmware.is_empty() {
-            // The kernel unpacks archives one behind another.
-            packed.extend(pack(&firmware)?);
-        }
-        let readers = if locks.has_secret() {
-            Readers::Owner
-        } else {
-            Readers::Everybody
+        let mut packed = pack_all(&[tree, firmware])?;
+        let mut readers = match locks.has_secret() {
+            true => Readers::Owner,
+            false => Readers::Everybody,
         };
+        if let (Some(modules), Some(wifi)) = (&self.modules, &self.wifi) {
+            let (trees, wanted) = wifi.trees(modules)?;
+            packed.extend(pack_all(&trees)?);
+            if wanted == Readers::Owner {
+                readers = wanted;
+            }
+        }
         Ok(replace(&self.output, &packed, readers)?)
     }
 }
 
-impl Modules {
-    /// Adds the modules to the image and returns the firmware, which is an archive of its own.
-    fn put(&self, tree: &mut Tree) -> Result<Tree, ImageError> {
-        let kernel = std::fs::read(&self.kernel).map_err(|source| ImageError::Read {
-            path: self.kernel.clone(),
-            source,
-        })?;
-        let release =
-            shim::release(&kernel).ok_or_else(|| ImageError::Release(self.kernel.clone()))?;
-        let host = || drivers::modaliases_of_host(Path::new("/sys/bus"));
-        let choice = Choice {
-            words: self.words.clone(),
-            modaliases: self.is_hostonly.then(host),
-        };
-        let drivers = Directory::read(&self.directory)?.put(&choice, release, tree)?;
-        eprintln!(
-            "mkinitramfs: {} modules for kernel {release}",
-            drivers.count
-        );
-        let Some(directory) = &self.firmware else {
-            return Ok(Tree::default());
-        };
-        let firmware = firmware::collect(directory, &drivers.firmware)?;
-        let (count, missing) = (firmware.count, firmware.missing);
-        eprintln!("mkinitramfs: {count} firmware files");
-        if !missing.is_empty() {
-            let (directory, missing) = (directory.display(), missing.join(" "));
-            eprintln!("mkinitramfs: named by a driver, but not in {directory}: {missing}");
-        }
-        Ok(firmware.tree)
+/// Archives one behind another, as the kernel unpacks them, and none for what is empty.
+pub(super) fn pack_all(trees: &[Tree]) -> Result<Vec<u8>, PackError> {
+    let mut packed = Vec::new();
+    for tree in trees.iter().filter(|tree| !tree.is_empty()) {
+        let archive = newc::archive(tree)?;
+        packed.extend(initramfs::compress(&archive).map_err(PackError::Compress)?);
     }
-}
-
-fn pack(tree: &Tree) -> Result<Vec<u8>, ImageError> {
-    let archive = newc::archive(tree)?;
-    initramfs::compress(&archive).map_err(ImageError::Compress)
+    Ok(packed)
 }
 
 fn locks(image: &Image) -> Result<Locks, ImageError> {

@@ -1,3 +1,5 @@
+mod wireless;
+
 use super::{Choice, Directory, Drivers, DriversError, modaliases_of_host};
 use crate::modinfo::tests::module;
 use crate::packed::tests::xz;
@@ -69,7 +71,7 @@ fn kernel(name: &str) -> TestDir {
 fn words(words: &[&str]) -> Choice {
     Choice {
         words: words.iter().map(|word| (*word).to_owned()).collect(),
-        modaliases: None,
+        ..Choice::default()
     }
 }
 
@@ -204,6 +206,7 @@ fn a_hosts_devices_choose() {
     let choice = Choice {
         modaliases: Some(modaliases),
         words: vec!["tg3".to_owned()],
+        ..Choice::default()
     };
     let (tree, _) = put(&dir, &choice).unwrap();
     assert_eq!(

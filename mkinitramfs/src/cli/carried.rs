@@ -1,0 +1,172 @@
+//! The options about a kernel's modules, which `image` and `wifi` have: `--kernel`, `--modules`, `--module`, `--hostonly`, `--firmware`.
+
+use std::path::{Path, PathBuf};
+
+use lexopt::{Parser, ValueExt};
+
+use super::{needed, path};
+use crate::drivers::{self, Choice, Directory, Drivers, DriversError};
+use crate::firmware::{self, FirmwareError};
+use crate::shim;
+use crate::tree::Tree;
+use crate::wifi;
+
+/// The options as they come.
+#[derive(Debug, Default)]
+pub struct Given {
+    kernel: Option<PathBuf>,
+    directory: Option<PathBuf>,
+    words: Vec<String>,
+    is_hostonly: bool,
+    firmware: Option<PathBuf>,
+}
+
+/// The kernel whose drivers are carried, and which of them.
+#[derive(Debug)]
+pub struct Carried {
+    kernel: PathBuf,
+    directory: PathBuf,
+    words: Vec<String>,
+    is_hostonly: bool,
+    firmware: Option<PathBuf>,
+}
+
+/// Why they cannot be carried.
+#[derive(Debug, thiserror::Error)]
+pub enum CarriedError {
+    /// The kernel.
+    #[error("reading {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that tells no release.
+    #[error("{} is not a bzImage that tells its release", .0.display())]
+    Release(PathBuf),
+    /// A module.
+    #[error(transparent)]
+    Drivers(#[from] DriversError),
+    /// A file that one asks for.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
+}
+
+impl Given {
+    /// Reads the option `name`, if it is one of these.
+    ///
+    /// # Errors
+    /// Its value is missing.
+    pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
+        match name {
+            "kernel" => self.kernel = Some(path(parser)?),
+            "modules" => self.directory = Some(path(parser)?),
+            "firmware" => self.firmware = Some(path(parser)?),
+            "module" => self.words.push(parser.value()?.string()?),
+            "hostonly" => self.is_hostonly = true,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// All of them; `None` when none was given.
+    ///
+    /// # Errors
+    /// One is missing that the others need.
+    pub fn all(self) -> Result<Option<Carried>, lexopt::Error> {
+        let Some(directory) = self.directory else {
+            let others = [&self.kernel, &self.firmware];
+            if others.iter().any(|other| other.is_some())
+                || self.is_hostonly
+                || !self.words.is_empty()
+            {
+                return Err(
+                    "--modules DIR is missing: the other options about drivers choose from it"
+                        .into(),
+                );
+            }
+            return Ok(None);
+        };
+        Ok(Some(Carried {
+            kernel: needed(self.kernel, "--kernel FILE, which --modules belongs to,")?,
+            directory,
+            words: self.words,
+            is_hostonly: self.is_hostonly,
+            firmware: self.firmware,
+        }))
+    }
+}
+
+impl Carried {
+    /// Adds the modules to the image and returns the firmware, which is an archive of its own.
+    ///
+    /// # Errors
+    /// See [`CarriedError`].
+    pub fn put(&self, tree: &mut Tree) -> Result<Tree, CarriedError> {
+        let release = self.release()?;
+        let choice = self.choice();
+        let drivers = Directory::read(&self.directory)?.put(&choice, &release, tree)?;
+        self.firmware(&drivers, &release)
+    }
+
+    /// Adds what wireless cards need beside that image, and returns their firmware.
+    ///
+    /// # Errors
+    /// See [`CarriedError`].
+    pub fn put_wireless(&self, tree: &mut Tree) -> Result<Tree, CarriedError> {
+        let release = self.release()?;
+        let image = self.choice();
+        let choice = Choice {
+            is_wireless: true,
+            ..image.clone()
+        };
+        let directory = Directory::read(&self.directory)?;
+        let mut drivers = directory.put_beside(Some(&image), &choice, &release, tree)?;
+        // Not a card's, and carried whatever these modules are.
+        for name in wifi::REGULATORY {
+            drivers.firmware.remove(name);
+        }
+        self.firmware(&drivers, &release)
+    }
+
+    /// Where firmware is to be taken from.
+    #[must_use]
+    pub fn firmware_directory(&self) -> Option<&Path> {
+        self.firmware.as_deref()
+    }
+
+    fn release(&self) -> Result<String, CarriedError> {
+        let kernel = std::fs::read(&self.kernel).map_err(|source| CarriedError::Read {
+            path: self.kernel.clone(),
+            source,
+        })?;
+        let release = shim::release(&kernel).map(str::to_owned);
+        release.ok_or_else(|| CarriedError::Release(self.kernel.clone()))
+    }
+
+    fn choice(&self) -> Choice {
+        let host = || drivers::modaliases_of_host(Path::new("/sys/bus"));
+        Choice {
+            words: self.words.clone(),
+            modaliases: self.is_hostonly.then(host),
+            is_wireless: false,
+        }
+    }
+
+    fn firmware(&self, drivers: &Drivers, release: &str) -> Result<Tree, CarriedError> {
+        let count = drivers.count;
+        eprintln!("mkinitramfs: {count} modules for kernel {release}");
+        let Some(directory) = &self.firmware else {
+            return Ok(Tree::default());
+        };
+        let firmware = firmware::collect(directory, &drivers.firmware)?;
+        let (count, missing) = (firmware.count, firmware.missing);
+        eprintln!("mkinitramfs: {count} firmware files");
+        if !missing.is_empty() {
+            let (directory, missing) = (directory.display(), missing.join(" "));
+            eprintln!("mkinitramfs: named by a driver, but not in {directory}: {missing}");
+        }
+        Ok(firmware.tree)
+    }
+}
