@@ -7,6 +7,7 @@ pub mod field;
 pub mod figures;
 pub mod focus;
 pub mod history;
+pub mod host;
 pub mod key;
 pub mod letters;
 pub mod look;

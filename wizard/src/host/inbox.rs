@@ -1,0 +1,205 @@
+//! What the machine's threads have to say, for the thread that draws. Telling never waits, and what nobody has listened to yet
+//! stays small: of a progress only the last is kept, of log lines and all else the latest.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use receiver::news::News;
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::TerminalId;
+use crate::fact::Fact;
+
+/// Lines of the log that may wait.
+const LINES_MAX: usize = 400;
+/// Facts of other kinds that may wait.
+const FACTS_MAX: usize = 400;
+
+/// A handle; all clones of one lead to the same host.
+#[derive(Clone, Debug)]
+pub struct Inbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    waiting: Mutex<Waiting>,
+    bell: OwnedFd,
+    is_touched: AtomicBool,
+}
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) facts: VecDeque<Fact>,
+    lines: usize,
+    /// Terminals that somebody else had borrowed.
+    pub(super) returned: Vec<TerminalId>,
+    /// Nothing more is to be shown.
+    pub(super) is_closed: bool,
+}
+
+impl Inbox {
+    /// Nothing was told.
+    ///
+    /// # Errors
+    /// No descriptor.
+    pub fn new() -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self(Arc::new(Inner {
+            waiting: Mutex::default(),
+            bell,
+            is_touched: AtomicBool::new(false),
+        })))
+    }
+
+    /// Tells something.
+    pub fn tell(&self, fact: Fact) {
+        self.waiting().add(fact);
+        self.ring();
+    }
+
+    /// The terminal that was borrowed ([`super::Machine::borrow`]) is free again.
+    pub fn give_back(&self, terminal: TerminalId) {
+        self.waiting().returned.push(terminal);
+        self.ring();
+    }
+
+    /// Ends the host; the terminals are as they were before.
+    pub fn close(&self) {
+        self.waiting().is_closed = true;
+        self.ring();
+    }
+
+    /// Has it look around: a terminal may have another size.
+    pub fn ring(&self) {
+        // It counts to 2^64 before it would block.
+        let _ = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether a person has pressed a key since the beginning.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.0.is_touched.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn touch(&self) {
+        self.0.is_touched.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.0.bell.as_fd()
+    }
+
+    /// What was told since it was last asked.
+    pub(super) fn take(&self) -> Waiting {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.0.bell, &mut count); // it is empty when nothing was said
+        std::mem::take(&mut self.waiting())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, fact: Fact) {
+        match &fact {
+            Fact::Log(_) => {
+                if self.lines == LINES_MAX {
+                    self.drop_first(|fact| matches!(fact, Fact::Log(_)));
+                } else {
+                    self.lines += 1;
+                }
+                self.facts.push_back(fact);
+                return;
+            }
+            Fact::News(News::Progress { .. }) => {
+                if let Some(last) = self.facts.back_mut()
+                    && matches!(last, Fact::News(News::Progress { .. }))
+                {
+                    *last = fact;
+                    return;
+                }
+            }
+            _ => {}
+        }
+        if self.facts.len() - self.lines >= FACTS_MAX {
+            self.drop_first(|fact| !matches!(fact, Fact::Log(_)));
+        }
+        self.facts.push_back(fact);
+    }
+
+    fn drop_first(&mut self, is_meant: fn(&Fact) -> bool) {
+        if let Some(index) = self.facts.iter().position(is_meant) {
+            self.facts.remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FACTS_MAX, Inbox, LINES_MAX};
+    use crate::fact::{Fact, LogLine};
+    use receiver::news::News;
+    use std::time::Duration;
+
+    fn line(number: usize) -> Fact {
+        Fact::Log(LogLine {
+            level: 6,
+            at: Duration::ZERO,
+            text: number.to_string(),
+        })
+    }
+
+    const fn progress(received_bytes: u64) -> Fact {
+        Fact::News(News::Progress {
+            received_bytes,
+            unpacked_bytes: 0,
+        })
+    }
+
+    #[test]
+    fn nobody_who_does_not_listen_costs_memory() {
+        let inbox = Inbox::new().unwrap();
+        inbox.tell(Fact::NicGone("first".to_owned()));
+        for number in 0..5000 {
+            inbox.tell(line(number));
+            inbox.tell(Fact::News(News::Warning(number.to_string())));
+            inbox.tell(progress(number as u64));
+        }
+        let waiting = inbox.take();
+        let lines = waiting
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::Log(_)))
+            .count();
+        assert_eq!(lines, LINES_MAX);
+        assert!(waiting.facts.len() <= LINES_MAX + FACTS_MAX);
+        let last = waiting.facts.back().unwrap();
+        assert!(matches!(
+            last,
+            Fact::News(News::Progress {
+                received_bytes: 4999,
+                ..
+            })
+        ));
+        assert!(inbox.take().facts.is_empty());
+    }
+
+    #[test]
+    fn of_a_progress_the_last_is_enough() {
+        let inbox = Inbox::new().unwrap();
+        for number in 0..10 {
+            inbox.tell(progress(number));
+        }
+        inbox.tell(line(0));
+        inbox.tell(progress(10));
+        assert_eq!(inbox.take().facts.len(), 3);
+    }
+}

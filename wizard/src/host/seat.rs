@@ -1,0 +1,363 @@
+//! A terminal and how it is used: as a place for lines, which the kernel or somebody else writes, or for the wizard's screens.
+//!
+//! Nothing here waits. What a terminal does not take at once stays here: of a picture all of it, and there is no other before it is
+//! gone; of lines as many as fit.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use ratatui_core::terminal::Terminal;
+use rustix::event::PollFlags;
+use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+
+use crate::Wizard;
+use crate::fact::LogLine;
+use crate::look::{Charset, Look};
+use crate::terminal::keys::{Decoder, Said};
+use crate::terminal::paint::Paint;
+use crate::terminal::raw::Raw;
+use crate::terminal::{ASK_CURSOR, ASK_SIZE, BEGIN, BEGIN_VIRTUAL, TO_THE_CORNER};
+
+/// An Escape that nothing follows for so long is a key. Lines over a network deliver a sequence in pieces, but not that slowly.
+const ESCAPE_PAUSE: Duration = Duration::from_millis(150);
+/// Between two pictures of which no key is the reason: nobody reads faster, and drawing costs time.
+const PICTURE_PAUSE: Duration = Duration::from_millis(250);
+/// Longer lines are not for us.
+const LINE_MAX: usize = 64;
+/// Log lines that a slow terminal has not taken, in bytes; what does not fit is left out.
+const LINES_MAX: usize = 16 << 10;
+/// As the kernel shows lines at the console level that we set (syslog(3)).
+const SHOWN_LEVEL: u8 = 7;
+
+/// How a terminal is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// For lines. What is typed means something to the machine, a line at a time.
+    Lines,
+    /// For screens.
+    Screens,
+    /// Somebody else has it.
+    Lent,
+}
+
+/// What an empty line does where lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enter {
+    /// Nothing.
+    Nothing,
+    /// The screens come.
+    Screens,
+    /// The screens are elsewhere; they are shown there.
+    Elsewhere,
+}
+
+/// A terminal, as the machine gives it to the host.
+#[derive(Debug)]
+pub struct Place {
+    /// Opened without waiting (`O_NONBLOCK`), to read and write.
+    pub terminal: File,
+    /// In the beginning.
+    pub mode: Mode,
+    /// What an empty line does.
+    pub enter: Enter,
+    /// It is the kernel's own: its characters are known.
+    pub is_virtual: bool,
+    /// The kernel writes its lines here.
+    pub has_kernel_lines: bool,
+}
+
+/// What came from it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Said(Vec<Said>),
+    Line(String),
+    /// It is gone.
+    Gone,
+}
+
+/// Asked of the terminal, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Where the cursor is behind a character that has three bytes in UTF-8.
+    Charset,
+    /// Where the last place is.
+    Corner,
+}
+
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) place: Place,
+    decoder: Decoder,
+    picture: Terminal<Paint>,
+    raw: Option<Raw>,
+    look: Look,
+    asked: VecDeque<Question>,
+    /// Where the kernel does not know the size, the terminal is asked.
+    asks_size: bool,
+    lines: Vec<u8>,
+    /// When bytes came the last time.
+    heard: Option<Instant>,
+    drawn: Option<Instant>,
+    is_changed: bool,
+    /// Somebody waits for the next picture.
+    is_urgent: bool,
+}
+
+impl Seat {
+    pub(super) fn new(place: Place) -> Self {
+        let look = Look {
+            charset: Charset::Unicode,
+            colours: true,
+        };
+        let Ok(picture) = Terminal::new(Paint::new(look.charset));
+        Self {
+            place,
+            decoder: Decoder::default(),
+            picture,
+            raw: None,
+            look,
+            asked: VecDeque::new(),
+            asks_size: false,
+            lines: Vec::new(),
+            heard: None,
+            drawn: None,
+            is_changed: false,
+            is_urgent: false,
+        }
+    }
+
+    /// The screens begin.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.raw = Some(Raw::enter(&self.place.terminal)?);
+        self.place.mode = Mode::Screens;
+        self.lines.clear();
+        self.decoder = Decoder::default();
+        let begin = if self.place.is_virtual {
+            BEGIN_VIRTUAL
+        } else {
+            BEGIN
+        };
+        self.picture.backend_mut().control(begin);
+        self.asks_size = !self.learn_size();
+        self.draw_anew();
+        Ok(())
+    }
+
+    /// The screens end; the terminal is as it was before.
+    pub(super) fn end(&mut self, mode: Mode) {
+        self.raw = None;
+        self.picture.backend_mut().forget();
+        self.place.mode = mode;
+    }
+
+    /// There is something new to draw.
+    pub(super) const fn change(&mut self, is_urgent: bool) {
+        self.is_changed = true;
+        self.is_urgent |= is_urgent;
+    }
+
+    /// Whatever the terminal shows is forgotten, and it is asked anew what it is.
+    pub(super) fn draw_anew(&mut self) {
+        let paint = self.picture.backend_mut();
+        self.asked.clear();
+        if !self.place.is_virtual {
+            paint.control("\x1b[H─".as_bytes());
+            paint.control(ASK_CURSOR);
+            self.asked.push_back(Question::Charset);
+        }
+        if self.asks_size {
+            paint.control(ASK_SIZE);
+            paint.control(TO_THE_CORNER);
+            paint.control(ASK_CURSOR);
+            self.asked.push_back(Question::Corner);
+        }
+        let Ok(()) = self.picture.clear();
+        self.change(true);
+    }
+
+    /// The next of the looks that there are, for a terminal that shows something else than what it is sent.
+    pub(super) fn change_look(&mut self) {
+        let look = match (self.look.charset, self.look.colours) {
+            (Charset::Unicode, true) => (Charset::Ascii, true),
+            (Charset::Ascii, true) => (Charset::Ascii, false),
+            (Charset::Ascii, false) => (Charset::Unicode, false),
+            (Charset::Unicode, false) => (Charset::Unicode, true),
+        };
+        self.set_look(look.0, look.1);
+        self.asked.clear(); // a late answer must not undo it
+    }
+
+    fn set_look(&mut self, charset: Charset, colours: bool) {
+        self.look = Look { charset, colours };
+        self.picture.backend_mut().set_charset(charset);
+        let Ok(()) = self.picture.clear();
+        self.change(true);
+    }
+
+    /// What the terminal answered.
+    pub(super) fn answer(&mut self, said: Said) {
+        match said {
+            Said::Size { columns, rows } if self.asks_size => self.resize(columns, rows),
+            Said::Cursor { column, row } => match self.asked.pop_front() {
+                // Two: it took the three bytes for one character.
+                Some(Question::Charset) if column != 2 && self.look.charset == Charset::Unicode => {
+                    self.set_look(Charset::Ascii, self.look.colours);
+                }
+                Some(Question::Corner) if self.asks_size => self.resize(column, row),
+                _ => {}
+            },
+            Said::Size { .. } | Said::Key(_) => {}
+        }
+    }
+
+    /// For a shell as well, which asks the kernel.
+    fn resize(&mut self, columns: u16, rows: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let _ = tcsetwinsize(&self.place.terminal, size); // then only we know
+        self.set_size(columns, rows);
+    }
+
+    fn set_size(&mut self, columns: u16, rows: u16) {
+        let before = self.picture.size();
+        self.picture.backend_mut().set_size(columns, rows);
+        if self.picture.size() != before {
+            self.change(true);
+        }
+    }
+
+    /// Asks the kernel for the size. Does it know?
+    pub(super) fn learn_size(&mut self) -> bool {
+        match tcgetwinsize(&self.place.terminal) {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+                self.set_size(size.ws_col, size.ws_row);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A line of the log, as the kernel would have written it.
+    pub(super) fn line(&mut self, line: &LogLine) {
+        if line.level < SHOWN_LEVEL {
+            let (seconds, micros) = (line.at.as_secs(), line.at.subsec_micros());
+            self.say(&format!("[{seconds:5}.{micros:06}] {}", line.text));
+        }
+    }
+
+    /// A line, where lines are shown.
+    pub(super) fn say(&mut self, text: &str) {
+        if self.place.mode == Mode::Lines && self.lines.len() + text.len() < LINES_MAX {
+            self.lines.extend_from_slice(text.as_bytes());
+            self.lines.push(b'\n');
+        }
+    }
+
+    /// What to wait for.
+    pub(super) fn wants(&self, now: Instant) -> PollFlags {
+        let has_output = match self.place.mode {
+            Mode::Lent => return PollFlags::empty(),
+            Mode::Lines => !self.lines.is_empty(),
+            Mode::Screens => self.has_bytes() || self.until_picture(now) == Some(Duration::ZERO),
+        };
+        if has_output {
+            PollFlags::IN | PollFlags::OUT
+        } else {
+            PollFlags::IN
+        }
+    }
+
+    /// How long nothing has to be done without a byte from outside.
+    pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
+        let picture = self.until_picture(now).filter(|left| !left.is_zero());
+        let escape = self.until_escape(now);
+        picture.into_iter().chain(escape).min()
+    }
+
+    fn until_picture(&self, now: Instant) -> Option<Duration> {
+        let is_due = self.place.mode == Mode::Screens && self.is_changed && !self.has_bytes();
+        is_due.then(|| match self.drawn {
+            Some(drawn) if !self.is_urgent => {
+                PICTURE_PAUSE.saturating_sub(now.saturating_duration_since(drawn))
+            }
+            _ => Duration::ZERO,
+        })
+    }
+
+    fn until_escape(&self, now: Instant) -> Option<Duration> {
+        let heard = self.heard.filter(|_| self.decoder.is_waiting())?;
+        Some(ESCAPE_PAUSE.saturating_sub(now.saturating_duration_since(heard)))
+    }
+
+    fn has_bytes(&self) -> bool {
+        !self.picture.backend().bytes().is_empty()
+    }
+
+    /// An Escape whose time is over.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Said> {
+        let is_over = self.until_escape(now)?.is_zero();
+        is_over.then(|| self.decoder.expire().map(Said::Key))?
+    }
+
+    /// Takes what has come. A terminal that hung up gives nothing, again and again; Ctrl-D in a line gives nothing once.
+    pub(super) fn read(&mut self, hung_up: bool, now: Instant) -> Heard {
+        let mut bytes = [0; LINE_MAX];
+        let len = match self.place.terminal.read(&mut bytes) {
+            Ok(0) if hung_up || self.place.mode == Mode::Screens => return Heard::Gone,
+            Ok(len) => len,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                0
+            }
+            Err(_) => return Heard::Gone,
+        };
+        let bytes = bytes.get(..len).unwrap_or_default();
+        let mut said = Vec::new();
+        if self.place.mode == Mode::Lines && len > 0 {
+            return Heard::Line(String::from_utf8_lossy(bytes).into_owned());
+        }
+        if len > 0 {
+            self.heard = Some(now);
+            self.decoder.feed(bytes, &mut said);
+        }
+        Heard::Said(said)
+    }
+
+    /// The terminal takes bytes, and has shown most of what it took before.
+    pub(super) fn write(&mut self, wizard: &Wizard, now: Instant) {
+        if self.place.mode == Mode::Lines {
+            let sent = send(&mut self.place.terminal, &self.lines);
+            self.lines.drain(..sent);
+            return;
+        }
+        if self.until_picture(now) == Some(Duration::ZERO) {
+            self.learn_size();
+            (self.is_changed, self.is_urgent, self.drawn) = (false, false, Some(now));
+            let look = self.look;
+            let Ok(_) = self.picture.draw(|frame| wizard.draw(frame, look));
+        }
+        let sent = send(&mut self.place.terminal, self.picture.backend().bytes());
+        self.picture.backend_mut().sent(sent);
+    }
+}
+
+/// How much it took. One that fails is noticed when it is read.
+fn send(terminal: &mut File, bytes: &[u8]) -> usize {
+    let mut sent = 0;
+    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+        match terminal.write(rest) {
+            Ok(len) if len > 0 => sent += len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Ok(_) | Err(_) => return bytes.len(), // it is gone, and so is this
+        }
+    }
+    sent
+}

@@ -1,0 +1,275 @@
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::num::NonZeroU16;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use super::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
+use crate::fact::{Fact, LogLine};
+use crate::{Order, Wizard};
+
+/// For anything that is awaited here; on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a person in front of a terminal sees of it.
+struct Person {
+    line: File,
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+    place: Option<Place>,
+}
+
+impl Person {
+    fn new(rows: u16, columns: u16, mode: Mode, enter: Enter) -> Self {
+        let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&line).unwrap();
+        unlockpt(&line).unwrap();
+        let (ws_row, ws_col) = (rows, columns);
+        let (ws_xpixel, ws_ypixel) = (0, 0);
+        let size = Winsize {
+            ws_row,
+            ws_col,
+            ws_xpixel,
+            ws_ypixel,
+        };
+        tcsetwinsize(&line, size).unwrap();
+        let path = ptsname(&line, Vec::new()).unwrap();
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(flags.bits().cast_signed());
+        let terminal = options.open(path.to_str().unwrap()).unwrap();
+        let or = |count, usual| NonZeroU16::new(count).unwrap_or(NonZeroU16::new(usual).unwrap());
+        Self {
+            line: File::from(line),
+            screen: vt100::Parser::new(or(rows, 24), or(columns, 80), 0),
+            raw: Vec::new(),
+            place: Some(Place {
+                terminal,
+                mode,
+                enter,
+                is_virtual: false,
+                has_kernel_lines: mode == Mode::Lines,
+            }),
+        }
+    }
+
+    fn place(&mut self) -> Place {
+        self.place.take().unwrap()
+    }
+
+    fn types(&mut self, bytes: &[u8]) {
+        self.line.write_all(bytes).unwrap();
+    }
+
+    /// Looks until it is so, or until that takes too long.
+    fn waits(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "waiting for {what}, saw:\n{}",
+                self.screen.screen().contents()
+            );
+            self.looks(left);
+        }
+    }
+
+    fn looks(&mut self, wait: Duration) {
+        let wait = Timespec::try_from(wait).unwrap();
+        if poll(&mut [PollFd::new(&self.line, PollFlags::IN)], Some(&wait)).unwrap() > 0 {
+            let mut bytes = [0; 4096];
+            let len = self.line.read(&mut bytes).unwrap();
+            self.screen.process(&bytes[..len]);
+            self.raw.extend_from_slice(&bytes[..len]);
+        }
+    }
+
+    fn sees(&self, text: &str) -> bool {
+        self.screen.screen().contents().contains(text)
+    }
+}
+
+/// What it is told comes out of a channel.
+struct Told(Sender<String>);
+
+impl Machine for Told {
+    fn carry_out(&mut self, order: Order, from: TerminalId) {
+        self.0.send(format!("{order:?} from {}", from.0)).unwrap();
+    }
+
+    fn typed(&mut self, line: &str) -> Option<String> {
+        self.0.send(format!("typed {line}")).unwrap();
+        Some(format!("{line}?"))
+    }
+
+    fn turn(&mut self) {
+        self.0.send("turn".to_owned()).unwrap();
+    }
+
+    fn silence(&mut self, is_silent: bool) {
+        self.0.send(format!("silence {is_silent}")).unwrap();
+    }
+
+    fn lend(&mut self, _: &File, id: TerminalId) -> io::Result<()> {
+        self.0.send(format!("lend {}", id.0)).unwrap();
+        Ok(())
+    }
+
+    fn ends_on_interrupt(&self) -> bool {
+        true
+    }
+}
+
+struct Running {
+    inbox: Inbox,
+    told: Receiver<String>,
+    thread: JoinHandle<Ended>,
+}
+
+fn run(people: &mut [&mut Person]) -> Running {
+    let places = people.iter_mut().map(|person| person.place()).collect();
+    let (sender, told) = channel();
+    let inbox = Inbox::new().unwrap();
+    let host = Host::new(Wizard::new(|_| Ok(())), Told(sender), inbox.clone(), places);
+    let thread = thread::spawn(move || host.run());
+    Running {
+        inbox,
+        told,
+        thread,
+    }
+}
+
+impl Running {
+    fn is_told(&self) -> String {
+        self.told.recv_timeout(PATIENCE).unwrap()
+    }
+
+    fn ends(self) -> Ended {
+        self.thread.join().unwrap()
+    }
+}
+
+fn is_raw(person: &Person) -> bool {
+    !tcgetattr(&person.line)
+        .unwrap()
+        .local_modes
+        .contains(LocalModes::ICANON)
+}
+
+#[test]
+fn screens_are_drawn_keys_are_heard_and_the_terminal_is_as_it_was_in_the_end() {
+    let mut person = Person::new(24, 80, Mode::Screens, Enter::Nothing);
+    let running = run(&mut [&mut person]);
+    person.waits("the first screen", |person| person.sees("Welcome"));
+    assert!(is_raw(&person) && person.screen.screen().alternate_screen());
+    assert!(!running.inbox.is_touched());
+    person.types(b"\x1bOP");
+    person.waits("help", |person| person.sees("Help"));
+    assert!(running.inbox.is_touched());
+    person.screen.process(b"\x1b[Hrubbish");
+    person.types(b"\x0c");
+    person.waits("everything anew", |person| !person.sees("rubbish"));
+    running.inbox.close();
+    assert_eq!(running.ends(), Ended::Closed);
+    person.waits("the screen from before", |person| {
+        !person.screen.screen().alternate_screen()
+    });
+    assert!(!is_raw(&person) && !person.screen.screen().hide_cursor());
+}
+
+#[test]
+fn enter_brings_the_screens_to_a_line_and_the_others_go_on_with_lines() {
+    let mut one = Person::new(24, 80, Mode::Lines, Enter::Screens);
+    let mut other = Person::new(24, 80, Mode::Lines, Enter::Elsewhere);
+    let running = run(&mut [&mut one, &mut other]);
+    one.types(b"boot\n");
+    assert_eq!(running.is_told(), "typed boot");
+    one.waits("the answer", |person| person.sees("boot?"));
+    let line = |text: &str| {
+        Fact::Log(LogLine {
+            level: 5,
+            at: Duration::from_millis(1_234_500),
+            text: text.to_owned(),
+        })
+    };
+    one.types(b"\n");
+    assert_eq!(running.is_told(), "silence true");
+    one.waits("screens", |person| person.sees("Welcome"));
+    running.inbox.tell(line("smv network: if=eth0"));
+    other.waits("the line", |person| {
+        person.sees("[ 1234.500000] smv network: if=eth0")
+    });
+    assert!(!is_raw(&other));
+    other.types(b"\n");
+    assert_eq!(running.is_told(), "turn");
+    running.inbox.close();
+    assert_eq!(running.is_told(), "silence false");
+    assert_eq!(running.ends(), Ended::Closed);
+}
+
+#[test]
+fn a_terminal_tells_its_size_and_whether_it_reads_utf_8() {
+    let mut person = Person::new(0, 0, Mode::Screens, Enter::Nothing);
+    let running = run(&mut [&mut person]);
+    let has = |person: &Person, bytes: &[u8]| {
+        person
+            .raw
+            .windows(bytes.len())
+            .any(|window| window == bytes)
+    };
+    person.waits("questions", |person| has(person, b"\x1b[999;999H"));
+    person.waits("the first screen", |person| person.sees("Welcome"));
+    // It takes a character of three bytes for three, and is wider than most.
+    person.raw.clear();
+    person
+        .screen
+        .screen_mut()
+        .set_size(NonZeroU16::new(50).unwrap(), NonZeroU16::new(132).unwrap());
+    person.types(b"\x1b[1;4R\x1b[8;50;132t");
+    person.waits("the last line", |person| has(person, b"\x1b[50;"));
+    person.waits("all of it", |person| {
+        !person
+            .screen
+            .screen()
+            .contents_between(49, 0, 49, 132)
+            .trim()
+            .is_empty()
+    });
+    assert!(person.raw.is_ascii(), "{}", person.raw.escape_ascii());
+    drop(person); // the line is cut
+    assert_eq!(running.ends(), Ended::Alone);
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_up_nobody() {
+    let mut stuck = Person::new(24, 80, Mode::Screens, Enter::Nothing);
+    let mut person = Person::new(24, 80, Mode::Screens, Enter::Nothing);
+    let running = run(&mut [&mut stuck, &mut person]);
+    person.waits("the first screen", |person| person.sees("Welcome"));
+    // Each of these is a whole picture, far more than a line that nobody reads takes.
+    for _ in 0..100 {
+        person.types(b"\x1bOP");
+        person.waits("help", |person| person.sees("Help"));
+        person.types(b"\x1b[A");
+        person.waits("no help", |person| !person.sees("Help"));
+    }
+    stuck.types(b"\x0c\x0c\x0c");
+    // A flood, with what cuts sequences short in it.
+    for _ in 0..50 {
+        person.types(&[b"\0\xff\x1b[\x1b[1;\x1b]".as_slice(), &[0; 40]].concat());
+        person.looks(Duration::from_millis(1));
+    }
+    person.types(b"\x03");
+    assert_eq!(running.ends(), Ended::Interrupted);
+}
