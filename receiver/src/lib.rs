@@ -2,6 +2,7 @@
 //! run the same code here; they differ in the network they bring and in what they do afterwards.
 
 pub mod blockdisk;
+pub mod cards;
 pub mod children;
 pub mod connection;
 mod consent;
