@@ -172,7 +172,7 @@ impl<'a> Pane<'a> {
 }
 
 /// Without what a terminal would act upon or cannot show.
-fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
     let is_shown = |char: char| match charset {
         Charset::Ascii => char == ' ' || char.is_ascii_graphic(),
         Charset::Unicode => !char.is_control() && !is_formatting(char),

@@ -273,12 +273,9 @@ impl Wizard {
     }
 
     fn page_press(&mut self, key: Key, now: Instant) -> Vec<Order> {
-        let mut orders = Vec::new();
-        if !self.model.is_held && matches!(self.screen, Screen::Welcome | Screen::Disk) {
-            orders.extend(self.carry(Order::Hold));
-            if self.screen == Screen::Welcome && key == Key::Escape {
-                return orders; // as a first key it takes over like any other; the second gives back
-            }
+        let mut orders: Vec<Order> = self.take_over().into_iter().collect();
+        if !orders.is_empty() && self.screen == Screen::Welcome && key == Key::Escape {
+            return orders; // as a first key it takes over like any other; the second gives back
         }
         let mut model = std::mem::take(&mut self.model);
         let acts = self.page_mut().press(key, &mut model, now);
@@ -287,7 +284,21 @@ impl Wizard {
         orders
     }
 
-    fn act(&mut self, acts: Vec<Act>) -> Vec<Order> {
+    /// Somebody begins to decide, where something is left to decide.
+    pub(crate) fn take_over(&mut self) -> Option<Order> {
+        let is_open = matches!(self.screen, Screen::Welcome | Screen::Disk);
+        match !self.model.is_held && is_open {
+            true => self.carry(Order::Hold),
+            false => None,
+        }
+    }
+
+    /// What a person chooses is kept here, by pages and by [`crate::plain`].
+    pub(crate) const fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    pub(crate) fn act(&mut self, acts: Vec<Act>) -> Vec<Order> {
         let mut orders = Vec::new();
         for act in acts {
             match act {

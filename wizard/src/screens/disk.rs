@@ -25,7 +25,7 @@ const WORD_MAX: usize = 128;
 
 /// What a person may do with a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// Take it: nothing of value is on it.
     Free,
     /// Take it after the word for its contents.
@@ -79,7 +79,7 @@ pub(crate) fn wish(disk: &Candidate, word: Option<&str>) -> Wish {
     }
 }
 
-fn verdict(disk: &Candidate, all: &[Candidate]) -> Verdict {
+pub(crate) fn verdict(disk: &Candidate, all: &[Candidate]) -> Verdict {
     if choose(all, &wish(disk, None)).is_ok() {
         return Verdict::Free;
     }
@@ -357,7 +357,7 @@ fn choice(pane: &mut Pane<'_>, y: u16, text: &str, is_selected: bool) {
 }
 
 /// What is typed to confirm, in words.
-fn asked(disk: &Candidate) -> String {
+pub(crate) fn asked(disk: &Candidate) -> String {
     let word = disk.confirmation();
     let len = word.chars().count();
     let names = [
@@ -375,7 +375,7 @@ fn asked(disk: &Candidate) -> String {
 }
 
 /// What speaks against it, if anything.
-fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)> {
+pub(crate) fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)> {
     let mut reasons: Vec<(Cow<'static, str>, Tone)> = Vec::new();
     if disk.is_shim_medium() {
         let text = "It is a medium that this program boots from, perhaps the one that runs.";
@@ -397,7 +397,7 @@ fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)
 }
 
 /// Why the machine does not choose by itself, in a line.
-fn why(error: &GateError) -> Cow<'static, str> {
+pub(crate) fn why(error: &GateError) -> Cow<'static, str> {
     match error {
         GateError::NoDisk => "No disk was found. One that is plugged in now is seen.".into(),
         GateError::NoneFree { .. } => "No disk is blank: choose one.".into(),

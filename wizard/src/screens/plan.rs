@@ -54,6 +54,39 @@ impl Default for Plan {
     }
 }
 
+/// The table that this disk gets with these sizes, or why there is none.
+pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
+    let sector = SectorSize::from_bytes(u64::from(disk.disk.sector_bytes))
+        .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
+    // Identities are drawn when it is written; a picture has none.
+    layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default).map_err(|error| {
+        match error {
+            LayoutError::TooSmall {
+                disk_bytes,
+                needed_bytes,
+                ..
+            } => format!(
+                "The disk is too small: it has {}, and at least {} are needed with these sizes.",
+                figures::size(disk_bytes),
+                figures::size(needed_bytes)
+            ),
+            error @ LayoutError::SmallEsp { .. } => error.to_string(),
+        }
+    })
+}
+
+/// A person wants these sizes. What the machine would do anyway (`given`) is not a choice, unless the disk is.
+pub(crate) fn choose(model: &mut Model, sizes: Sizes, given: Option<Sizes>) {
+    let is_choice = model.choices.wish.is_some() || given != Some(sizes);
+    model.choices.sizes = is_choice.then_some(sizes);
+}
+
+/// The word of the kernel command line that begins like this.
+pub(crate) fn said<'a>(model: &'a Model, key: &str) -> Option<&'a str> {
+    let mut words = model.machine.decided.iter();
+    words.find_map(|word| word.strip_prefix(key))
+}
+
 impl Plan {
     fn esp_bytes(&self) -> Option<u64> {
         sizes::esp(self.esp.text().trim())
@@ -77,22 +110,7 @@ impl Plan {
         let sizes = self
             .sizes()
             .ok_or("One of the sizes is none that can be had.")?;
-        let sector = SectorSize::from_bytes(u64::from(disk.disk.sector_bytes))
-            .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
-        // Identities are drawn when it is written; a picture has none.
-        layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default)
-            .map_err(|error| match error {
-                LayoutError::TooSmall {
-                    disk_bytes,
-                    needed_bytes,
-                    ..
-                } => format!(
-                    "The disk is too small: it has {}, and at least {} are needed with these sizes.",
-                    figures::size(disk_bytes),
-                    figures::size(needed_bytes)
-                ),
-                error @ LayoutError::SmallEsp { .. } => error.to_string(),
-            })
+        layout(disk, sizes)
     }
 
     fn next(&self, model: &mut Model) -> Vec<Act> {
@@ -100,12 +118,7 @@ impl Plan {
         let (true, Some(sizes)) = (is_good, self.sizes()) else {
             return Vec::new();
         };
-        // What the machine would do anyway is not a choice of ours, unless the disk is.
-        if model.choices.wish.is_some() || self.given != Some(sizes) {
-            model.choices.sizes = Some(sizes);
-        } else {
-            model.choices.sizes = None;
-        }
+        choose(model, sizes, self.given);
         vec![Act::Go(Screen::Network)]
     }
 
@@ -144,16 +157,12 @@ impl Page for Plan {
         if self.given.is_some() {
             return;
         }
-        let said = |key| {
-            let mut words = model.machine.decided.iter();
-            words.find_map(|word| word.strip_prefix(key))
-        };
         let esp_mib = Sizes::USUAL.esp_bytes / layout::MIB;
         self.esp.set(&format!("{esp_mib}M"));
         self.swap.set(USUAL);
         for (field, said) in [
-            (&mut self.esp, said("smv.esp=")),
-            (&mut self.swap, said("smv.swap=")),
+            (&mut self.esp, said(model, "smv.esp=")),
+            (&mut self.swap, said(model, "smv.swap=")),
         ] {
             if let Some(said) = said {
                 field.set(said);

@@ -152,7 +152,7 @@ pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic, model: &Model) {
 }
 
 /// How a card is connected.
-fn link(nic: &Nic, model: &Model) -> (String, Tone) {
+pub(crate) fn link(nic: &Nic, model: &Model) -> (String, Tone) {
     if let Some(trouble) = &nic.trouble {
         return (trouble.clone(), Tone::Bad);
     }
