@@ -113,7 +113,7 @@ impl Wizard {
             screen: Screen::default(),
             overlay: None,
             pages: Pages {
-                welcome: Welcome::default(),
+                welcome: Welcome,
                 disk: Disk::default(),
                 plan: Plan::default(),
                 network: Network::new(check_ip),

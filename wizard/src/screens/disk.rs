@@ -423,9 +423,9 @@ pub(crate) fn why(error: &GateError) -> Cow<'static, str> {
 /// Columns of the list: where each begins, and one behind the last.
 const fn columns(width: u16) -> [u16; 7] {
     if width >= 110 {
-        [2, 18, 27, 35, 60, 82, width]
+        [2, 18, 26, 34, 60, 82, width]
     } else {
-        [2, 16, 24, 31, 48, 63, width]
+        [2, 16, 23, 30, 46, 61, width]
     }
 }
 

@@ -56,7 +56,7 @@ impl Default for Plan {
 
 /// The table that this disk gets with these sizes, or why there is none.
 pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
-    let sector = SectorSize::from_bytes(u64::from(disk.disk.sector_bytes))
+    let sector = SectorSize::from_bytes(disk.disk.sector_bytes)
         .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
     // Identities are drawn when it is written; a picture has none.
     layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default).map_err(|error| {
@@ -210,13 +210,16 @@ impl Page for Plan {
             ],
         );
         let (width, height) = (pane.width(), pane.height());
-        match self.layout(disk) {
+        let layout = self.layout(disk);
+        let is_good = layout.is_ok();
+        match layout {
             Ok(layout) => table(&mut pane.part(0, 2, width, 6), &layout, &path),
             Err(error) => {
                 pane.part(0, 2, width, 6).wrap(0, 1, &error, Tone::Bad);
             }
         }
-        self.form(&mut pane.part(0, 9, width, height.saturating_sub(9)));
+        let mut form = pane.part(0, 9, width, height.saturating_sub(9));
+        self.form(&mut form, is_good);
         let goes = match disk.contents.is_free() {
             true => "Nothing of value is on the disk.".to_owned(),
             false => format!("What goes: {}", disk.contents),
@@ -233,7 +236,7 @@ impl Page for Plan {
 }
 
 impl Plan {
-    fn form(&self, pane: &mut Pane<'_>) {
+    fn form(&self, pane: &mut Pane<'_>, can_go_on: bool) {
         let beside = COLUMN.saturating_add(FIELD_WIDTH).saturating_add(2);
         for (y, name, field, focus, is_good, expected) in [
             (
@@ -262,7 +265,11 @@ impl Plan {
         }
         let is_next = self.focus == Focus::Next;
         pointed(pane, 3, is_next);
-        let tone = if is_next { Tone::Selected } else { Tone::Plain };
+        let tone = match (can_go_on, is_next) {
+            (false, _) => Tone::Dim,
+            (true, true) => Tone::Selected,
+            (true, false) => Tone::Plain,
+        };
         pane.put(2, 3, "Continue: the network", tone);
     }
 }

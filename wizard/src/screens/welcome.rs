@@ -17,7 +17,7 @@ use crate::state::Screen;
 const COLUMN: u16 = 13;
 
 /// The first screen.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Welcome;
 
 impl Page for Welcome {
@@ -178,6 +178,6 @@ fn wireless(nic: &Nic, state: Option<&State>) -> (String, Tone) {
             ("Wi-Fi, joined".to_owned(), Tone::Good)
         }
         Some(State::Idle | State::Scanning) => ("Wi-Fi, not joined".to_owned(), Tone::Warning),
-        None => ("Wi-Fi, no supplicant".to_owned(), Tone::Warning),
+        None => ("no supplicant".to_owned(), Tone::Warning),
     }
 }
