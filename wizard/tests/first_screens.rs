@@ -150,6 +150,26 @@ fn an_installed_system_is_booted_or_replaced() {
 }
 
 #[test]
+fn the_disk_that_the_machine_holds_at_is_selected() {
+    let mut scene = Scene::new();
+    scene.disks(&zoo());
+    let orders = scene.keys(&[Key::Enter, Key::Enter]);
+    let boot = Order::Boot("4f1c2a9e".to_owned());
+    assert_eq!(orders, [Order::Hold, boot]);
+    // A running system boots nothing: there is only the way to replace it.
+    let mut scene = Scene::new();
+    scene.learn(Fact::Machine(Machine {
+        owns_power: false,
+        ..machine()
+    }));
+    scene.disks(&zoo());
+    assert_eq!(scene.press(Key::Enter), [Order::Hold]);
+    scene.write("777777");
+    assert_eq!(scene.press(Key::Enter), []);
+    assert_eq!(scene.wizard.screen(), Screen::Plan);
+}
+
+#[test]
 fn a_disk_that_is_pulled_out_is_not_mistaken_for_another() {
     let mut scene = at_disks();
     select(&mut scene, 1);

@@ -9,6 +9,7 @@ use receiver::gate::reinstall::name_of;
 use receiver::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
 
 use crate::field::Field;
+use crate::focus;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
@@ -16,7 +17,8 @@ use crate::order::Order;
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
 use crate::state::Screen;
-use crate::{figures, focus};
+
+mod list;
 
 /// Rows below the list, for the disk that is selected.
 const DETAIL_ROWS: u16 = 9;
@@ -93,10 +95,13 @@ pub(crate) fn verdict(disk: &Candidate, all: &[Candidate]) -> Verdict {
 }
 
 impl Disk {
-    /// Its number in the list: the one that was selected, else the one that the machine would take, else the first.
+    /// Its number in the list: the one that was selected, else the one that the machine would take or holds at, else the first.
     fn at(&self, model: &Model) -> usize {
         let position = |path: &PathBuf| model.disks.iter().position(|it| it.disk.path == *path);
-        let usual = || position(&model.disk().ok()?.disk.path);
+        let usual = || match model.disk() {
+            Ok(disk) => position(&disk.disk.path),
+            Err(error) => position(&about(&error)?.disk.path),
+        };
         let selected = self.selected.as_ref().and_then(position);
         selected.or_else(usual).unwrap_or_default()
     }
@@ -142,7 +147,11 @@ impl Disk {
                 match verdict(disk, &model.disks) {
                     Verdict::Free => return self.take(wish(disk, None), model),
                     Verdict::Word => self.mode = Mode::Word(false),
-                    Verdict::Installed(_) => self.mode = Mode::Installed(false),
+                    Verdict::Installed(_) if model.machine.owns_power => {
+                        self.mode = Mode::Installed(false);
+                    }
+                    // Nothing can be booted from a running system.
+                    Verdict::Installed(_) => self.mode = Mode::Word(false),
                     Verdict::Never(_) => {}
                 }
             }
@@ -157,13 +166,12 @@ impl Disk {
         else {
             return Vec::new();
         };
-        let can_boot = model.machine.owns_power;
         match key {
             Key::Escape => self.mode = Mode::List,
             Key::Up | Key::Down | Key::Tab | Key::BackTab => {
                 self.mode = Mode::Installed(!is_replace);
             }
-            Key::Enter if is_replace || !can_boot => self.mode = Mode::Word(false),
+            Key::Enter if is_replace => self.mode = Mode::Word(false),
             Key::Enter => {
                 self.mode = Mode::Booting;
                 return vec![Act::Order(Order::Boot(name))];
@@ -256,19 +264,10 @@ impl Page for Disk {
             None => Tone::Plain,
         };
         pane.part(0, 0, width, 2).wrap(0, 0, &reason, tone);
-        let room = height.saturating_sub(DETAIL_ROWS.saturating_add(3)).max(1);
-        heading(&mut pane.part(0, 2, width, 1));
+        let rows = height.saturating_sub(DETAIL_ROWS.saturating_add(2)).max(2);
         let at = self.at(model);
-        let len = model.disks.len();
-        let first = focus::first_row(at, len, usize::from(room));
-        let rows = model.disks.iter().enumerate().skip(first);
-        let mut list = pane.part(0, 3, width, room);
-        let mut y = 0;
-        for (number, disk) in rows.take(usize::from(room)) {
-            row(&mut list, y, disk, model, number == at);
-            y = y.saturating_add(1);
-        }
-        let top = y.saturating_add(4);
+        let used = list::draw(&mut pane.part(0, 2, width, rows), model, at);
+        let top = used.saturating_add(3);
         if let Some(disk) = self.subject(model) {
             let rest = height.saturating_sub(top);
             self.detail(&mut pane.part(0, top, width, rest), disk, model);
@@ -307,16 +306,16 @@ impl Disk {
                 );
             }
             (Mode::List, Verdict::Installed(name)) => {
-                let text = format!("Installation {name}. Enter boots it, or replaces it.");
+                let what = match model.machine.owns_power {
+                    true => "Enter boots it, or replaces it",
+                    false => "Enter replaces it, after its serial number",
+                };
+                let text = format!("Installation {name}. {what}.");
                 pane.put(0, y, &text, Tone::Plain);
             }
             (Mode::List, Verdict::Never(_)) => {}
             (Mode::Installed(is_replace), _) => {
-                let boot = match model.machine.owns_power {
-                    true => "Boot the installed system",
-                    false => "Boot the installed system (not from here: restart instead)",
-                };
-                choice(pane, y, boot, !is_replace);
+                choice(pane, y, "Boot the installed system", !is_replace);
                 let next = y.saturating_add(1);
                 choice(pane, next, "Replace the installed system", is_replace);
             }
@@ -396,6 +395,22 @@ pub(crate) fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, 
     reasons
 }
 
+/// The disk that an error is about, if it is one.
+fn about(error: &GateError) -> Option<&Candidate> {
+    match error {
+        GateError::NotNamed { candidate, .. }
+        | GateError::ReadOnly { candidate }
+        | GateError::Unreadable { candidate }
+        | GateError::Installed { candidate, .. }
+        | GateError::NotBlank { candidate, .. } => Some(candidate),
+        GateError::NoDisk
+        | GateError::NoneFree { .. }
+        | GateError::Ambiguous { .. }
+        | GateError::NotFound { .. }
+        | GateError::Several { .. } => None,
+    }
+}
+
 /// Why the machine does not choose by itself, in a line.
 pub(crate) fn why(error: &GateError) -> Cow<'static, str> {
     match error {
@@ -417,70 +432,5 @@ pub(crate) fn why(error: &GateError) -> Cow<'static, str> {
         GateError::Unreadable { .. } => "The disk that was asked for cannot be read.".into(),
         GateError::Installed { .. } => "A system is installed: boot it, or replace it.".into(),
         GateError::NotBlank { .. } => "The disk is not blank: confirm that it may go.".into(),
-    }
-}
-
-/// Columns of the list: where each begins, and one behind the last.
-const fn columns(width: u16) -> [u16; 7] {
-    if width >= 110 {
-        [2, 18, 26, 34, 60, 82, width]
-    } else {
-        [2, 16, 23, 30, 46, 61, width]
-    }
-}
-
-fn cells(pane: &mut Pane<'_>, y: u16, texts: [&str; 6], tone: Tone) {
-    let columns = columns(pane.width());
-    let behind = columns.iter().skip(1);
-    for ((x, behind), text) in columns.iter().zip(behind).zip(texts) {
-        let width = behind.saturating_sub(*x).saturating_sub(1);
-        pane.fit(*x, y, width, text, tone);
-    }
-}
-
-fn heading(pane: &mut Pane<'_>) {
-    let names = ["disk", "size", "bus", "model", "serial", "holds"];
-    cells(pane, 0, names, Tone::Dim);
-}
-
-fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
-    let found = &disk.disk;
-    let verdict = verdict(disk, &model.disks);
-    let holds: Cow<'_, str> = match &verdict {
-        _ if disk.is_shim_medium() => "(boot medium)".into(),
-        _ if disk.protected().is_some() => "(protected)".into(),
-        Verdict::Never(GateError::ReadOnly { .. }) => "(read-only)".into(),
-        Verdict::Never(GateError::Unreadable { .. }) => "(unreadable)".into(),
-        Verdict::Never(_) => "(not to be had)".into(),
-        Verdict::Installed(name) => format!("system {name}").into(),
-        Verdict::Free | Verdict::Word => disk.contents.to_string().into(),
-    };
-    let is_grey = !against(disk, &verdict).is_empty();
-    let tone = match (is_grey, &verdict) {
-        (true, _) => Tone::Dim,
-        (false, Verdict::Free) => Tone::Good,
-        (false, _) => Tone::Plain,
-    };
-    let path = found.path.display().to_string();
-    let size = figures::label(found.size_bytes);
-    let model = match (&found.model, &found.vendor) {
-        (Some(model), _) => model.as_str(),
-        (None, Some(vendor)) => vendor.as_str(),
-        (None, None) => "",
-    };
-    let serial = found.serial.as_deref().or(found.wwn.as_deref());
-    let texts = [
-        path.as_str(),
-        &size,
-        found.transport.name(),
-        model,
-        serial.unwrap_or("(none)"),
-        &holds,
-    ];
-    cells(pane, y, texts, tone);
-    if is_selected {
-        pane.tint(y, Tone::Selected);
-        let pointer = pane.glyphs().pointer.to_string();
-        pane.put(0, y, &pointer, Tone::Selected);
     }
 }

@@ -1,0 +1,90 @@
+//! The disks, one in a row: what people tell them apart by.
+
+use std::borrow::Cow;
+
+use receiver::gate::{Candidate, GateError};
+
+use super::{Verdict, against, verdict};
+use crate::look::Tone;
+use crate::model::Model;
+use crate::pane::Pane;
+use crate::{figures, focus};
+
+/// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that took.
+pub(super) fn draw(pane: &mut Pane<'_>, model: &Model, at: usize) -> u16 {
+    heading(pane);
+    let room = usize::from(pane.height().saturating_sub(1));
+    let first = focus::first_row(at, model.disks.len(), room);
+    let rows = model.disks.iter().enumerate().skip(first).take(room);
+    let mut y = 1;
+    for (number, disk) in rows {
+        row(pane, y, disk, model, number == at);
+        y = y.saturating_add(1);
+    }
+    y
+}
+
+/// Columns of the list: where each begins, and one behind the last.
+const fn columns(width: u16) -> [u16; 7] {
+    if width >= 110 {
+        [2, 18, 26, 34, 60, 82, width]
+    } else {
+        [2, 16, 23, 30, 46, 61, width]
+    }
+}
+
+fn cells(pane: &mut Pane<'_>, y: u16, texts: [&str; 6], tone: Tone) {
+    let columns = columns(pane.width());
+    let behind = columns.iter().skip(1);
+    for ((x, behind), text) in columns.iter().zip(behind).zip(texts) {
+        let width = behind.saturating_sub(*x).saturating_sub(1);
+        pane.fit(*x, y, width, text, tone);
+    }
+}
+
+fn heading(pane: &mut Pane<'_>) {
+    let names = ["disk", "size", "bus", "model", "serial", "holds"];
+    cells(pane, 0, names, Tone::Dim);
+}
+
+fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
+    let found = &disk.disk;
+    let verdict = verdict(disk, &model.disks);
+    let holds: Cow<'_, str> = match &verdict {
+        _ if disk.is_shim_medium() => "(boot medium)".into(),
+        _ if disk.protected().is_some() => "(protected)".into(),
+        Verdict::Never(GateError::ReadOnly { .. }) => "(read-only)".into(),
+        Verdict::Never(GateError::Unreadable { .. }) => "(unreadable)".into(),
+        Verdict::Never(_) => "(not to be had)".into(),
+        Verdict::Installed(name) => format!("system {name}").into(),
+        Verdict::Free | Verdict::Word => disk.contents.to_string().into(),
+    };
+    let is_grey = !against(disk, &verdict).is_empty();
+    let tone = match (is_grey, &verdict) {
+        (true, _) => Tone::Dim,
+        (false, Verdict::Free) => Tone::Good,
+        (false, _) => Tone::Plain,
+    };
+    let path = found.path.display().to_string();
+    let size = figures::label(found.size_bytes);
+    let model = match (&found.model, &found.vendor) {
+        (Some(model), _) => model.as_str(),
+        (None, Some(vendor)) => vendor.as_str(),
+        (None, None) => "",
+    };
+    let serial = found.serial.as_deref().or(found.wwn.as_deref());
+    let texts = [
+        path.as_str(),
+        &size,
+        found.transport.name(),
+        model,
+        serial.unwrap_or("(none)"),
+        &holds,
+    ];
+    cells(pane, y, texts, tone);
+    if is_selected {
+        pane.tint(y, Tone::Selected);
+        let pointer = pane.glyphs().pointer.to_string();
+        pane.put(0, y, &pointer, Tone::Selected);
+    }
+}
