@@ -151,7 +151,15 @@ impl Picture<'_> {
     fn help(&self, body: &mut Pane<'_>) {
         body.put(0, 0, "Help", Tone::Strong);
         let mut y = body.wrap(0, 2, self.page.help().trim_end(), Tone::Plain);
-        for (key, what) in self.page.keys(self.model) {
+        // The last two are heard by the terminal's own side (`host`).
+        let terminal = [
+            ("Ctrl-L", "draw this screen anew"),
+            (
+                "Ctrl-T",
+                "another look: without line drawing, without colours",
+            ),
+        ];
+        for (key, what) in self.page.keys(self.model).into_iter().chain(terminal) {
             y = y.saturating_add(1);
             body.put(2, y, key, Tone::Key);
             body.put(14, y, what, Tone::Plain);

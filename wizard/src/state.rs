@@ -249,7 +249,7 @@ impl Wizard {
                     false => Vec::new(),
                 }
             }
-            (Key::Ctrl('l'), None) => return Vec::new(), // whoever draws has heard it too
+            (Key::Ctrl('l' | 't'), None) => return Vec::new(), // whoever draws has heard it
             (_, None) => return self.page_press(key, now),
         };
         self.act(acts)
