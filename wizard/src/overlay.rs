@@ -176,18 +176,7 @@ impl Picture<'_> {
         bed.rule(0);
         bed.rule(HEIGHT.saturating_sub(1));
         bed.put(2, 2, question.text(), Tone::Strong);
-        let consequence = match question {
-            Question::Cancel if self.model.phase == Phase::Accepted => {
-                "Nothing has been written. Donors are invited anew, with a new code."
-            }
-            Question::Cancel => {
-                "The disk stays unbootable. Donors are invited anew, with a new code."
-            }
-            Question::Reboot | Question::PowerOff if self.model.is_deploying() => {
-                "A deploy is running: the disk would stay unbootable."
-            }
-            Question::Reboot | Question::PowerOff => "",
-        };
+        let consequence = consequence(question, self.model);
         let width = bed.width().saturating_sub(2);
         bed.part(0, 3, width, 2)
             .wrap(2, 0, consequence, Tone::Warning);
@@ -201,6 +190,20 @@ impl Picture<'_> {
         };
         let x = bed.put(2, 6, &mark(!is_yes, "No"), tone(!is_yes));
         bed.put(x.saturating_add(3), 6, &mark(is_yes, "Yes"), tone(is_yes));
+    }
+}
+
+/// What a yes brings with it, beside what was asked for.
+pub(crate) fn consequence(question: Question, model: &Model) -> &'static str {
+    match question {
+        Question::Cancel if model.phase == Phase::Accepted => {
+            "Nothing has been written. Donors are invited anew, with a new code."
+        }
+        Question::Cancel => "The disk stays unbootable. Donors are invited anew, with a new code.",
+        Question::Reboot | Question::PowerOff if model.is_deploying() => {
+            "A deploy is running: the disk would stay unbootable."
+        }
+        Question::Reboot | Question::PowerOff => "",
     }
 }
 

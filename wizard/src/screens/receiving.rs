@@ -34,6 +34,12 @@ const CHART_ROWS: u16 = 3;
 #[derive(Debug, Default)]
 pub struct Receiving {}
 
+/// What is said of a stage.
+pub(crate) fn stage(stage: Stage) -> &'static str {
+    let found = STAGES.into_iter().find(|(known, _)| *known == stage);
+    found.map_or(stage.name(), |(_, name)| name)
+}
+
 /// The bytes of the package that is being received: those that are here, and all.
 pub(crate) fn package_bytes(deploy: &Deploy) -> Option<(u64, u64)> {
     let (_, len, before) = deploy.package.as_ref()?;

@@ -106,6 +106,11 @@ pub(crate) fn failure(failure: &Failure) -> String {
     }
 }
 
+/// What the name of a network can be.
+pub(crate) fn not_a_name() -> String {
+    format!("A name has 1 to {NAME_MAX} bytes; letters with accents take more than one.")
+}
+
 /// What is wrong with a text that is none. It does not repeat it.
 pub(crate) fn not_a_passphrase(text: &str) -> String {
     format!(
@@ -236,12 +241,7 @@ impl Wifi {
             Key::Escape => self.leave(),
             Key::Enter => match Ssid::new(self.name.text().as_bytes()) {
                 Some(ssid) => self.ask(ssid, true),
-                None => {
-                    let text = format!(
-                        "a name has 1 to {NAME_MAX} bytes; letters with accents take more than one"
-                    );
-                    self.trouble = Some(text);
-                }
+                None => self.trouble = Some(not_a_name()),
             },
             key => {
                 self.name.press(key);

@@ -39,7 +39,7 @@ pub struct Scene {
 }
 
 /// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow.
-fn check_ip(value: &str) -> Result<(), String> {
+pub fn check_ip(value: &str) -> Result<(), String> {
     let mut words = value.split(',');
     let address = words.next().unwrap_or_default();
     let is_address = address.split_once('/').is_some_and(|(address, len)| {
@@ -177,7 +177,8 @@ impl Scene {
     }
 }
 
-fn compare(name: &str, picture: &str) {
+/// Compares with a file of `tests/golden/`, or writes it.
+pub fn compare(name: &str, picture: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);

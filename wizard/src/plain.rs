@@ -1,0 +1,446 @@
+//! The wizard without screens, for screen readers and slow lines: facts and lines that somebody typed in; lines to show, and orders to the
+//! machine, out. Numbered questions and lines only, no escape sequence.
+//!
+//! The same [`Wizard`] decides what is asked, and the same functions as on the screens say what may be answered. A line is said again only
+//! when it is new; an empty one typed repeats everything.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use install::sizes::{self, Sizes, Swap};
+use receiver::gate;
+use wifi::{Join, Ssid, is_passphrase};
+
+use crate::fact::Fact;
+use crate::look::Charset;
+use crate::model::Model;
+use crate::order::Order;
+use crate::overlay;
+use crate::page::Act;
+use crate::pane;
+use crate::screens::disk::{Verdict, asked, verdict, wish};
+use crate::screens::{logs, plan, wifi as networks};
+use crate::state::{Screen, Wizard};
+
+use menu::{Choice, Step, What};
+use told::Line;
+
+mod menu;
+mod told;
+
+/// Columns of a line: no terminal has to break one.
+const WIDTH: usize = 78;
+/// In front of what a line had no room for.
+const INDENT: &str = "   ";
+/// Lines that wait to be shown; of more the oldest are dropped.
+const LINES_MAX: usize = 500;
+/// Of the log, when it is asked for.
+const LOG_LINES: usize = 20;
+/// Longer lines are no answer.
+const ANSWER_MAX: usize = 256;
+/// The last of the lines, as long as a number is expected.
+const PROMPT: &str = "Type a number and Enter; Enter alone repeats everything:";
+
+/// Questions and answers.
+#[derive(Debug)]
+pub struct Plain {
+    wizard: Wizard,
+    check_ip: fn(&str) -> Result<(), String>,
+    /// What the next line is.
+    step: Step,
+    /// What the numbers mean that were shown last.
+    menu: Vec<Choice>,
+    /// What was said last, and of which screen.
+    said: (Option<Screen>, Vec<String>),
+    /// The networks within reach are to be numbered anew when others are heard.
+    wants_networks: bool,
+    /// The sizes that were typed.
+    sizes: Option<Sizes>,
+    lines: VecDeque<String>,
+}
+
+impl Plain {
+    /// Nothing is known and nothing was typed. `check_ip` as for [`Wizard::new`].
+    #[must_use]
+    pub fn new(check_ip: fn(&str) -> Result<(), String>) -> Self {
+        Self {
+            wizard: Wizard::new(check_ip),
+            check_ip,
+            step: Step::default(),
+            menu: Vec::new(),
+            said: (None, Vec::new()),
+            wants_networks: false,
+            sizes: None,
+            lines: VecDeque::new(),
+        }
+    }
+
+    /// What is decided, and by whom.
+    #[must_use]
+    pub const fn wizard(&self) -> &Wizard {
+        &self.wizard
+    }
+
+    /// Something is so from now on.
+    pub fn learn(&mut self, fact: Fact, now: Instant) {
+        // Nothing can be said before the machine is known, and the log is told when it is asked for.
+        let is_silent = match &fact {
+            Fact::Machine(_) => false,
+            Fact::Log(_) => true,
+            _ => self.said.0.is_none(),
+        };
+        self.wizard.learn(fact, now);
+        if !is_silent {
+            self.refresh();
+        }
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now: Instant) -> Vec<Order> {
+        let orders = self.wizard.tick(now);
+        if self.said.0.is_some() {
+            self.refresh();
+        }
+        orders
+    }
+
+    /// When [`Plain::tick`] will have something to do.
+    #[must_use]
+    pub fn next_tick(&self, now: Instant) -> Option<Duration> {
+        self.wizard.next_tick(now)
+    }
+
+    /// The lines to show, each once. None is longer than 78 columns or has anything in it that a terminal would act upon.
+    pub fn lines(&mut self) -> Vec<String> {
+        self.lines.drain(..).collect()
+    }
+
+    /// The next line is a passphrase: it should not be shown while it is typed.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.step, Step::Passphrase(..))
+    }
+
+    /// Somebody typed a line. What the machine is to do because of it.
+    pub fn answer(&mut self, line: &str, now: Instant) -> Vec<Order> {
+        self.wizard.model_mut().now = Some(now);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.len() > ANSWER_MAX {
+            self.say("That line is too long.");
+            return Vec::new();
+        }
+        let orders = match std::mem::take(&mut self.step) {
+            Step::Number => self.number(line.trim()),
+            // A blank may be part of a passphrase, but not all of it.
+            _ if line.is_empty() => {
+                self.repeat();
+                Vec::new()
+            }
+            Step::Passphrase(card, ssid, is_hidden) => self.join(card, ssid, is_hidden, line),
+            step => self.typed(step, line.trim()),
+        };
+        self.refresh();
+        if self.step == Step::Number && self.lines.back().is_none_or(|line| line != PROMPT) {
+            self.say(PROMPT);
+        }
+        orders
+    }
+
+    fn number(&mut self, line: &str) -> Vec<Order> {
+        let number = line.parse::<usize>().ok();
+        let choice = number.and_then(|number| self.menu.get(number.checked_sub(1)?));
+        let what = choice.map(|choice| choice.what.clone());
+        match what {
+            Some(what) => self.follow(what),
+            // Any line that is no answer stops the machine from leaving.
+            None if self.wizard.model().leaving.is_some() => {
+                self.wizard.act(vec![Act::Order(Order::Stay)])
+            }
+            None if line.is_empty() => {
+                self.repeat();
+                Vec::new()
+            }
+            None => {
+                let count = self.menu.len();
+                self.say(&format!(
+                    "{line} is no answer. A number from 1 to {count} is."
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    fn follow(&mut self, what: What) -> Vec<Order> {
+        match what {
+            What::Decide(acts) => self.decide(acts),
+            What::Do(order) => {
+                // What is heard then is worth telling.
+                self.wants_networks |= matches!(order, Order::WifiScan(_));
+                self.wizard.act(vec![Act::Order(order)])
+            }
+            What::Disk(path) => self.disk(path),
+            What::Plan => self.plan(),
+            What::Type(step) => {
+                self.ask(step);
+                Vec::new()
+            }
+            What::Log => {
+                let lines = self.wizard.model().log.iter().rev().take(LOG_LINES);
+                let lines: Vec<String> = lines.map(logs::text).collect();
+                lines.iter().rev().for_each(|line| self.say(line));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A person decides: the machine waits from the first decision on.
+    fn decide(&mut self, acts: Vec<Act>) -> Vec<Order> {
+        if let [Act::Order(Order::Network(value))] = acts.as_slice() {
+            self.say(&format!("Addresses from now on: {value}"));
+        }
+        let mut orders: Vec<Order> = self.wizard.take_over().into_iter().collect();
+        orders.extend(self.wizard.act(acts));
+        orders
+    }
+
+    fn disk(&mut self, path: PathBuf) -> Vec<Order> {
+        let disks = &self.wizard.model().disks;
+        let Some(disk) = disks.iter().find(|disk| disk.disk.path == path) else {
+            self.say("That disk is gone.");
+            return Vec::new();
+        };
+        match verdict(disk, disks) {
+            Verdict::Free => self.take(wish(disk, None)),
+            Verdict::Word | Verdict::Installed(_) => {
+                self.ask(Step::Word(path));
+                self.wizard.take_over().into_iter().collect()
+            }
+            Verdict::Never(error) => {
+                self.say(&error.to_string());
+                Vec::new()
+            }
+        }
+    }
+
+    /// The gate lets it pass, or says why not.
+    fn take(&mut self, wish: gate::Wish) -> Vec<Order> {
+        let model = self.wizard.model_mut();
+        if gate::choose(&model.disks, &wish).is_err() {
+            self.say("That is not it. Nothing was changed.");
+            return Vec::new();
+        }
+        model.choices.wish = Some(wish);
+        self.decide(vec![Act::Go(Screen::Plan)])
+    }
+
+    /// What the command line says of sizes, as on the screen.
+    fn given(model: &Model) -> Sizes {
+        let esp = plan::said(model, "smv.esp=").and_then(sizes::esp);
+        let swap = plan::said(model, "smv.swap=").and_then(sizes::swap);
+        Sizes {
+            esp_bytes: esp.unwrap_or(Sizes::USUAL.esp_bytes),
+            swap: swap.unwrap_or(Sizes::USUAL.swap),
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sizes
+            .unwrap_or_else(|| Self::given(self.wizard.model()))
+    }
+
+    fn plan(&mut self) -> Vec<Order> {
+        let (sizes, model) = (self.sizes(), self.wizard.model_mut());
+        let table = match model.disk() {
+            Ok(disk) => plan::layout(disk, sizes).map(|_| ()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = table {
+            self.say(&error);
+            return Vec::new();
+        }
+        let given = Self::given(model);
+        plan::choose(model, sizes, Some(given));
+        self.decide(vec![Act::Go(Screen::Network)])
+    }
+
+    /// Says what has to be typed now.
+    fn ask(&mut self, step: Step) {
+        let model = self.wizard.model();
+        let text = match &step {
+            Step::Number => String::new(),
+            Step::Word(path) => {
+                let disk = model.disks.iter().find(|disk| disk.disk.path == *path);
+                let word = disk.map_or_else(String::new, asked);
+                format!("To lose what is on {}, type {word}.", path.display())
+            }
+            Step::Esp => format!("Type {}.", sizes::ESP_EXPECTED),
+            Step::Swap => format!("Type usual, {}.", sizes::SWAP_EXPECTED),
+            Step::Address => "Type an address with its prefix, and a gateway behind a comma, like 10.9.0.5/24,gw=10.9.0.1; \
+                              behind another comma if=NAME, for one card only."
+                .to_owned(),
+            Step::Name(_) => "Type the name of the network.".to_owned(),
+            Step::Passphrase(_, ssid, is_hidden) => {
+                let open = if *is_hidden { ", or none if it is open" } else { "" };
+                format!("Type the passphrase of {ssid}{open}.")
+            }
+            Step::Sure(question) => {
+                let consequence = overlay::consequence(*question, model);
+                format!("{} {consequence} Type yes to do it.", question.text())
+            }
+        };
+        self.say(&text);
+        self.say("An empty line leads back.");
+        self.step = step;
+    }
+
+    fn typed(&mut self, step: Step, line: &str) -> Vec<Order> {
+        match step {
+            Step::Number | Step::Passphrase(..) => Vec::new(), // never asked for here
+            Step::Word(path) => {
+                let mut disks = self.wizard.model().disks.iter();
+                let disk = disks.find(|disk| disk.disk.path == path);
+                match disk.map(|disk| wish(disk, Some(line))) {
+                    Some(wish) => self.take(wish),
+                    None => {
+                        self.say("That disk is gone.");
+                        Vec::new()
+                    }
+                }
+            }
+            Step::Esp => {
+                let esp = sizes::esp(line);
+                let sizes = self.sizes();
+                self.size(
+                    esp.map(|esp_bytes| Sizes { esp_bytes, ..sizes }),
+                    sizes::ESP_EXPECTED,
+                )
+            }
+            Step::Swap => {
+                let swap = match line {
+                    "usual" => Some(Swap::Usual),
+                    line => sizes::swap(line),
+                };
+                let sizes = self.sizes();
+                self.size(
+                    swap.map(|swap| Sizes { swap, ..sizes }),
+                    sizes::SWAP_EXPECTED,
+                )
+            }
+            Step::Address => match (self.check_ip)(line) {
+                Ok(()) => self.decide(vec![Act::Order(Order::Network(line.to_owned()))]),
+                Err(error) => {
+                    self.say(&error);
+                    self.ask(Step::Address);
+                    Vec::new()
+                }
+            },
+            Step::Name(card) => {
+                match Ssid::new(line.as_bytes()) {
+                    Some(ssid) => self.ask(Step::Passphrase(card, ssid, true)),
+                    None => {
+                        self.say(&networks::not_a_name());
+                        self.ask(Step::Name(card));
+                    }
+                }
+                Vec::new()
+            }
+            Step::Sure(question) if line.eq_ignore_ascii_case("yes") => {
+                self.wizard.act(vec![Act::Order(question.order())])
+            }
+            Step::Sure(_) => {
+                self.say("Nothing was done.");
+                Vec::new()
+            }
+        }
+    }
+
+    fn size(&mut self, sizes: Option<Sizes>, expected: &str) -> Vec<Order> {
+        match sizes {
+            Some(sizes) => {
+                self.sizes = Some(sizes);
+                self.repeat();
+            }
+            None => self.say(&format!("Expected {expected}. Nothing was changed.")),
+        }
+        Vec::new()
+    }
+
+    fn join(&mut self, interface: String, ssid: Ssid, is_hidden: bool, line: &str) -> Vec<Order> {
+        let is_open = is_hidden && line == "none";
+        if !is_open && !is_passphrase(line) {
+            self.say(&networks::not_a_passphrase(line));
+            self.ask(Step::Passphrase(interface, ssid, is_hidden));
+            return Vec::new();
+        }
+        let join = Join {
+            interface,
+            ssid,
+            passphrase: (!is_open).then(|| line.to_owned()),
+            is_hidden,
+        };
+        self.wizard.act(vec![Act::Order(Order::WifiJoin(join))])
+    }
+
+    /// One more line, or several where it is long. Those begin with blanks: no number in them is an answer's.
+    fn say(&mut self, text: &str) {
+        let text = pane::visible(text, Charset::Unicode).into_owned();
+        let room = WIDTH.saturating_sub(INDENT.len());
+        for (at, line) in pane::broken(&text, room).into_iter().enumerate() {
+            if self.lines.len() >= LINES_MAX {
+                self.lines.pop_front();
+            }
+            let indent = if at == 0 { "" } else { INDENT };
+            self.lines.push_back(format!("{indent}{line}"));
+        }
+    }
+
+    /// Everything again.
+    fn repeat(&mut self) {
+        self.said = (None, Vec::new());
+        self.menu.clear();
+    }
+
+    /// Says what is new, and what can be answered if that is.
+    fn refresh(&mut self) {
+        let screen = self.wizard.screen();
+        let is_other = self.said.0 != Some(screen);
+        let lines = told::lines(screen, self.wizard.model(), self.sizes());
+        if is_other {
+            self.step = Step::Number;
+            self.say(&format!("-- {}", screen.name()));
+        }
+        let old = std::mem::take(&mut self.said.1);
+        let is_new = |line: &&Line| is_other || !old.contains(&line.key);
+        for line in lines.iter().filter(is_new) {
+            self.say(&line.text);
+        }
+        let is_lost = |keys: &[String]| keys.iter().any(|key| key == told::LOST);
+        let keys: Vec<String> = lines.into_iter().map(|line| line.key).collect();
+        if !is_other && is_lost(&old) && !is_lost(&keys) {
+            self.say("The donor is back.");
+        }
+        self.said = (Some(screen), keys);
+        self.offer(screen, is_other);
+    }
+
+    /// The numbers, where they have changed and nothing else is being typed. Networks come and go all the time: they are numbered
+    /// anew only when they are asked for.
+    fn offer(&mut self, screen: Screen, is_other: bool) {
+        if self.step != Step::Number {
+            return;
+        }
+        let choices = menu::choices(screen, self.wizard.model());
+        let is_restless = screen == Screen::Wifi && !self.menu.is_empty() && !self.wants_networks;
+        if !is_other && (choices == self.menu || is_restless) {
+            return;
+        }
+        for (number, choice) in (1..).zip(&choices) {
+            self.say(&format!("{number}  {}", choice.text));
+        }
+        self.say(PROMPT);
+        let mut reports = self.wizard.model().wifi.iter();
+        self.wants_networks = reports.all(|report| report.networks.is_empty());
+        self.menu = choices;
+    }
+}
