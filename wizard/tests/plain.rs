@@ -1,5 +1,7 @@
 //! The wizard without screens: whole conversations as golden files, `>` before what was typed and `!` before what was ordered.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a failure here is a failed test
+
 mod scene;
 
 use std::time::{Duration, Instant};
