@@ -240,6 +240,7 @@ impl Model {
             } => {
                 self.phase = Phase::Inviting;
                 self.is_cancelling = false;
+                self.choice = Some(Ok((*disk).clone()));
                 self.invitation = Some(Invitation {
                     code,
                     secret,

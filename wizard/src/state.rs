@@ -192,7 +192,8 @@ impl Wizard {
             (Phase::Starting, Screen::Disk) if is_free => Screen::Welcome,
             (_, screen) => screen,
         };
-        if !self.model.is_deploying() && self.overlay == Some(Overlay::ask(Question::Cancel)) {
+        let is_cancel_asked = matches!(self.overlay, Some(Overlay::Ask(Question::Cancel, _)));
+        if is_cancel_asked && !self.model.is_deploying() {
             self.overlay = None;
         }
         if next != self.screen {
@@ -303,8 +304,12 @@ impl Wizard {
         for act in acts {
             match act {
                 Act::Order(order) => orders.extend(self.carry(order)),
-                // Nobody is invited while a person decides.
-                Act::Go(Screen::Code) if self.model.is_held => self.go(Screen::Disk),
+                // Nobody is invited while somebody has to decide.
+                Act::Go(Screen::Code)
+                    if self.model.is_held || self.model.phase == Phase::Undecided =>
+                {
+                    self.go(Screen::Disk);
+                }
                 Act::Go(screen) => self.go(screen),
                 Act::Back => orders.extend(self.back()),
                 Act::Invite => orders.extend(self.invite()),

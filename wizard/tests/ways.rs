@@ -222,6 +222,10 @@ fn a_person_walks_to_the_code() {
     assert_eq!(scene.press(Key::Escape), [Order::Hold]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
     assert_eq!(scene.press(Key::Enter), [take]);
+    // The disk is known from the invitation alone.
+    scene.news(inviting(&blank()));
+    assert_eq!(scene.keys(&[Key::Escape, Key::Enter]).len(), 2);
+    assert_eq!(scene.wizard.screen(), Screen::Code);
     // Back to the beginning, and as the machine would have decided.
     scene.news(inviting(&blank()));
     let orders = scene.keys(&[Key::Escape; 5]);
@@ -303,6 +307,30 @@ fn cancelling_leads_back_to_the_code() {
     scene.news(accepted());
     scene.news(failed(false));
     assert_eq!(scene.wizard.screen(), Screen::Failed);
+}
+
+#[test]
+fn after_a_failure_a_machine_that_cannot_choose_shows_its_disks() {
+    let mut scene = waiting();
+    scene.news(accepted());
+    scene.news(failed(false));
+    scene.disks(&zoo());
+    assert_eq!(scene.wizard.screen(), Screen::Failed);
+    assert_eq!(scene.press(Key::Enter), []);
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+}
+
+#[test]
+fn a_question_about_a_deploy_ends_with_it() {
+    for keys in [&[Key::Escape][..], &[Key::Escape, Key::Tab]] {
+        let mut scene = waiting();
+        scene.news(accepted());
+        scene.keys(keys);
+        assert!(scene.shows("Give up this deploy?"));
+        scene.news(failed(false));
+        assert!(!scene.shows("Give up this deploy?"));
+        assert_eq!(scene.press(Key::Char('y')), []);
+    }
 }
 
 #[test]
