@@ -26,6 +26,8 @@ const PINNED: &str = "pinned";
 const TRUST: &str = "trust";
 /// The lowest counter that is taken.
 const FLOOR: &str = "floor";
+/// No lock: the network that the image knows ([`wifi::known`]).
+const WIFI: &str = "wifi";
 /// Longer than any of them; read into memory.
 const LEN_MAX: u64 = 64 * 1024;
 
@@ -121,7 +123,10 @@ fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        if ![PINNED, TRUST, FLOOR].iter().any(|known| name == **known) {
+        if ![PINNED, TRUST, FLOOR, WIFI]
+            .iter()
+            .any(|known| name == **known)
+        {
             let path = entry.path();
             return Err(LocksError::Unknown { path });
         }

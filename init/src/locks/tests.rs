@@ -52,6 +52,14 @@ fn an_image_without_locks_asks_for_the_secret() {
 }
 
 #[test]
+fn a_known_network_is_no_lock() {
+    let image = Image::new("wifi", &[("wifi", "ssid=Workshop\n")]);
+    let (policy, trust) = read(&image.0, &Settings::default()).unwrap();
+    assert!(matches!(policy, receiver::Policy::Secret));
+    assert!(!trust.demands_signature() && trust.floor().is_none());
+}
+
+#[test]
 fn every_lock_is_read() {
     let (_, target) = PinnedKeys::draw().unwrap();
     let keys = target.to_text();
