@@ -1,7 +1,9 @@
 //! The order of the boot (`boot.md` 1): mounts, consoles, signals, drivers, settings, policy, network, deploy, leave.
 
 use std::fs;
+use std::io;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 
 use install::options;
@@ -9,18 +11,23 @@ use install::sizes::Sizes;
 use netstack::Config;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
+use receiver::person::Person;
 use receiver::screen::{Screen, chain};
 use wire::message;
 use wire::stage::Stage;
+use wizard::fact::Machine;
+use wizard::host::Inbox;
 
 use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
 use crate::memory::{self, Memory};
 use crate::network::Wire;
-use crate::{drivers, leave, locks, mounts, signals};
+use crate::wizard::{Setting, Start};
+use crate::{drivers, leave, locks, mounts, signals, terminals};
 
-/// Boots the machine: from the kernel's first call of PID 1 to the last system call.
-pub fn run() -> ! {
+/// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
+/// leads there.
+pub fn run(wizard: Start) -> ! {
     let mounted = mounts::mount_all();
     let console = console::open();
     drivers::offer_help();
@@ -51,7 +58,18 @@ pub fn run() -> ! {
     );
     drivers::start(&line, console);
     match cmdline::parse(&line) {
-        Ok(settings) => install(settings, memory, console),
+        Ok(settings) => {
+            let machine = Machine {
+                version: version.to_owned(),
+                firmware,
+                memory_bytes: memory.total_bytes,
+                decided: cmdline::ours(&line).collect(),
+                owns_network: true,
+                has_shell: crate::wizard::has_shell(),
+                owns_power: true,
+            };
+            install(settings, memory, machine, wizard, console)
+        }
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error));
             leave::give_up(cmdline::after_if_readable(&line), console);
@@ -60,7 +78,13 @@ pub fn run() -> ! {
 }
 
 /// With settings that can be followed.
-fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
+fn install(
+    settings: Settings,
+    memory: Memory,
+    machine: Machine,
+    wizard: Start,
+    console: &'static Console,
+) -> ! {
     let (after, watchdog) = (settings.after, settings.watchdog.seconds());
     let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
         Ok(locks) => locks,
@@ -76,16 +100,33 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
         vlan: settings.vlan,
         mtu: settings.mtu,
     };
-    let mut network = match Wire::open(config, console) {
+    let (facts, network_facts) = mpsc::channel();
+    let mut network = match Wire::open(config, console, facts) {
         Ok(network) => network,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error));
             leave::give_up(after, console);
         }
     };
-    if let Err(error) = console.listen() {
-        console.warning(&format!("listening to the keyboard: {}", chain(&error)));
-    }
+    let attended = attend(console).and_then(|(person, inbox)| {
+        wizard(Setting {
+            console,
+            inbox: inbox.clone(),
+            person,
+            station: network.station(),
+            network: network_facts,
+            ui: settings.ui,
+            machine,
+        })?;
+        Ok(inbox)
+    });
+    let inbox = match attended {
+        Ok(inbox) => Some(inbox),
+        Err(error) => {
+            console.warning(&format!("without a person: {}", chain(&error)));
+            None
+        }
+    };
     let options = receiver::Options {
         disks: Disks::Machine,
         wish: Wish {
@@ -102,10 +143,24 @@ fn install(settings: Settings, memory: Memory, console: &'static Console) -> ! {
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {
             let after = ordered(deployed.order, after);
+            if inbox.is_some_and(|inbox| inbox.is_touched()) {
+                console.leaving(after, leave::PARTING_TIME);
+                leave::linger(leave::PARTING_TIME);
+            }
             leave::boot(deployed, after, watchdog, console);
         }
-        Err(_shown) => leave::give_up(after, console),
+        Err(_shown) => {
+            console.leaving(leave::after_failure(after), leave::READING_TIME);
+            leave::give_up(after, console);
+        }
     }
+}
+
+/// A person may be there from now on.
+fn attend(console: &Console) -> io::Result<(Person, Inbox)> {
+    let (person, inbox) = (Person::new()?, Inbox::new()?);
+    console.attend(person.clone(), inbox.clone());
+    Ok((person, inbox))
 }
 
 /// The donor's order, or what the command line says when it gave none.
@@ -133,6 +188,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
 /// written, time to read, reboot. The disk is unbootable or complete at any time, so that nothing is made worse.
 fn watch_for_panics() {
     std::panic::set_hook(Box::new(|info| {
+        terminals::give_back();
         console::last_words(&format!("a bug in init: {info}"));
         rustix::fs::sync();
         thread::sleep(leave::READING_TIME); // for a person's eyes

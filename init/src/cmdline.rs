@@ -44,6 +44,20 @@ pub enum After {
     PowerOff,
 }
 
+/// What a person at the machine sees (`boot.md` 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ui {
+    /// Screens on the monitor; lines on serial consoles, until somebody presses Enter there.
+    #[default]
+    Auto,
+    /// Screens everywhere.
+    Wizard,
+    /// Questions and lines everywhere, nothing is drawn.
+    Plain,
+    /// Lines about what happens, no more.
+    None,
+}
+
 /// Everything `smv.*` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -71,6 +85,8 @@ pub struct Settings {
     pub mtu: Option<u16>,
     /// `smv.esp=` and `smv.swap=`.
     pub sizes: Sizes,
+    /// `smv.ui=`.
+    pub ui: Ui,
 }
 
 /// A word that begins with `smv.` and cannot be followed.
@@ -152,6 +168,23 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
     }
 }
 
+/// The words that are ours, as written: what was decided before anybody came. None of them is a secret.
+pub fn ours(line: &str) -> impl Iterator<Item = String> {
+    let ours = words(line).filter(|(key, _)| key.starts_with(OURS));
+    ours.map(|(key, value)| match value {
+        "" => key.to_owned(),
+        value => format!("{key}={value}"),
+    })
+}
+
+/// Whether a value of `smv.ip=` can be followed.
+///
+/// # Errors
+/// What is expected instead.
+pub fn addressing(value: &str) -> Result<Addressing, &'static str> {
+    network::ip(value)
+}
+
 /// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is readable.
 #[must_use]
 pub fn after_if_readable(line: &str) -> After {
@@ -184,6 +217,9 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
         "smv.after" => {
             settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
+        }
+        "smv.ui" => {
+            settings.ui = ui(value).ok_or_else(|| expect("auto, wizard, plain or none"))?;
         }
         "smv.reinstall" => {
             settings.reinstall = Reinstall::parse(value).ok_or_else(|| {
@@ -228,6 +264,16 @@ fn policy(value: &str) -> Option<Policy> {
         "secret" => Some(Policy::Secret),
         "pinned" => Some(Policy::Pinned),
         "legacy" => Some(Policy::Legacy),
+        _ => None,
+    }
+}
+
+fn ui(value: &str) -> Option<Ui> {
+    match value {
+        "auto" => Some(Ui::Auto),
+        "wizard" => Some(Ui::Wizard),
+        "plain" => Some(Ui::Plain),
+        "none" => Some(Ui::None),
         _ => None,
     }
 }

@@ -6,13 +6,18 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
 use wire::stage::Stage;
+use wizard::fact::Fact;
+use wizard::host::Inbox;
 
-use crate::{commitment, person, terminals};
+use crate::cmdline::After;
+use crate::{commitment, terminals};
 
 /// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
 const LINE_MAX: usize = 900;
@@ -28,6 +33,7 @@ const DEBUG: u8 = 7;
 static CONSOLE: Console = Console {
     kmsg: OnceLock::new(),
     person: OnceLock::new(),
+    inbox: OnceLock::new(),
 };
 
 /// The one sink.
@@ -35,6 +41,7 @@ static CONSOLE: Console = Console {
 pub struct Console {
     kmsg: OnceLock<File>,
     person: OnceLock<Person>,
+    inbox: OnceLock<Inbox>,
 }
 
 /// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are mounted.
@@ -58,15 +65,23 @@ pub fn last_words(text: &str) {
 }
 
 impl Console {
-    /// Has whoever types on this machine heard from now on.
-    ///
-    /// # Errors
-    /// No descriptor, or no thread.
-    pub fn listen(&'static self) -> io::Result<()> {
-        let person = Person::new()?;
-        person::listen(person.clone(), self)?;
-        let _ = self.person.set(person); // set before: that one is listened to
-        Ok(())
+    /// A person may be in front of this machine from now on: where what is said comes from, and where what happens goes.
+    pub fn attend(&self, person: Person, inbox: Inbox) {
+        // Set before: those stay.
+        let _ = self.person.set(person);
+        let _ = self.inbox.set(inbox);
+    }
+
+    /// The machine leaves by itself after this time, unless a person says otherwise.
+    pub fn leaving(&self, after: After, within: Duration) {
+        let how = match after {
+            After::Reboot => "reboot",
+            After::Kexec => "kexec",
+            After::PowerOff => "poweroff",
+        };
+        if let Some(inbox) = self.inbox.get() {
+            inbox.tell(Fact::Leaving { how, within });
+        }
     }
 
     /// The line end belongs to the record: without it Linux keeps the record open for a continuation and prints it only
@@ -108,13 +123,19 @@ fn cut(text: &str) -> Vec<String> {
 impl Screen for Console {
     fn stage(&self, stage: Stage, facts: &str) {
         commitment::entered(stage);
-        person::entered(stage);
+        if stage == Stage::Leaving {
+            if let Some(inbox) = self.inbox.get() {
+                inbox.close();
+            }
+            terminals::give_back();
+        }
         let level = if stage == Stage::Failed {
             ERROR
         } else {
             NOTICE
         };
         self.line(level, &format!("smv {stage}: {facts}"));
+        crate::wizard::entered(stage);
     }
 
     /// It may hold the secret: straight to the terminals, past the kernel's log.
@@ -124,6 +145,12 @@ impl Screen for Console {
 
     fn warning(&self, text: &str) {
         self.line(WARNING, &format!("smv: warning: {text}"));
+    }
+
+    fn news(&self, news: &News) {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.tell(Fact::News(news.clone()));
+        }
     }
 
     fn person(&self) -> Option<&Person> {

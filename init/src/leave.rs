@@ -1,6 +1,7 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
 use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,39 @@ use crate::{firmware, kexec};
 
 /// How long a failure stays readable before the machine starts over.
 pub const READING_TIME: Duration = Duration::from_secs(60);
+
+/// How long a person who has touched this machine may read what was installed before it leaves.
+pub const PARTING_TIME: Duration = Duration::from_secs(10);
+
+/// What a person says of our leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Not by yourself.
+    Stay,
+    /// Now.
+    Go,
+}
+
+static WORD: Mutex<Option<Word>> = Mutex::new(None);
+static SAID: Condvar = Condvar::new();
+
+/// Says it, to a machine that is about to leave.
+pub fn say(word: Word) {
+    *WORD.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
+    SAID.notify_all();
+}
+
+/// Returns when `within` has passed or a person wants to leave; after [`Word::Stay`] only the latter counts. What was said before
+/// meant something else.
+pub fn linger(within: Duration) {
+    let mut word = WORD.lock().unwrap_or_else(PoisonError::into_inner);
+    *word = None;
+    let waited = SAID.wait_timeout_while(word, within, |word| word.is_none());
+    let (word, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    // When nothing was said in time, or it was said to go, this ends at once.
+    let waited = SAID.wait_while(word, |word| *word == Some(Word::Stay));
+    drop(waited.unwrap_or_else(PoisonError::into_inner));
+}
 
 /// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware waits for that system after
 /// kexec; without it no watchdog is started.
@@ -124,15 +158,25 @@ fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool, screen: &dyn Screen) -> O
     }
 }
 
+/// There is no system to start when nothing was installed.
+#[must_use]
+pub const fn after_failure(after: After) -> After {
+    match after {
+        After::PowerOff => After::PowerOff,
+        After::Reboot | After::Kexec => After::Reboot,
+    }
+}
+
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
 pub fn give_up(after: After, screen: &dyn Screen) -> ! {
+    let after = after_failure(after);
     let how = if after == After::PowerOff {
         "poweroff"
     } else {
         "reboot"
     };
     screen.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
-    thread::sleep(READING_TIME); // for a person's eyes: there is no event to wait for
+    linger(READING_TIME);
     screen.stage(Stage::Leaving, &format!("how={how}"));
     if after == After::PowerOff {
         power_off();
@@ -147,7 +191,8 @@ pub fn reboot_now() -> ! {
     forever();
 }
 
-fn power_off() -> ! {
+/// Switches off.
+pub fn power_off() -> ! {
     sync();
     let _ = reboot(RebootCommand::PowerOff);
     // A machine without that ability; halting keeps its screen.

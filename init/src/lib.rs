@@ -13,7 +13,7 @@ pub mod locks;
 pub mod memory;
 pub mod mounts;
 pub mod network;
-pub mod person;
 pub mod signals;
 pub mod terminals;
 pub mod watchdog;
+pub mod wizard;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {
-        init::boot::run();
+        init::boot::run(init::wizard::start);
     }
     let arguments: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use netstack::{Config, NetstackError, NetworkFact, Station, Stream};
@@ -18,14 +19,28 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Brings every interface up.
+    /// Brings every interface up. What happens to them goes to `facts` as well, as long as anybody listens there.
     ///
     /// # Errors
     /// The kernel has no packet sockets.
-    pub fn open(config: Config, console: &'static Console) -> Result<Self, NetstackError> {
+    pub fn open(
+        config: Config,
+        console: &'static Console,
+        facts: Sender<NetworkFact>,
+    ) -> Result<Self, NetstackError> {
+        let observer = move |fact| {
+            show(&fact, console);
+            let _ = facts.send(fact); // nobody listens
+        };
         Ok(Self {
-            station: Station::open(config, move |fact| show(&fact, console))?,
+            station: Station::open(config, observer)?,
         })
+    }
+
+    /// The same machine, for another thread.
+    #[must_use]
+    pub fn station(&self) -> Station {
+        self.station.clone()
     }
 }
 

@@ -7,10 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use sys::vt;
+use wizard::terminal::raw;
 
 /// The consoles that the kernel writes to, one for each line (`fs/proc/consoles.c`).
 const CONSOLES: &str = "/proc/consoles";
@@ -20,12 +23,49 @@ const FALLBACK: &str = "/dev/console";
 /// a QR code of 2 KiB, needs two seconds as a whole and is never silent that long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes `text` and a line end to every console, in one piece each as far as the kernel goes along.
+/// The kernel's console level is written here, and what it is while screens are where its lines would go: emergencies only.
+const LEVEL: &str = "/proc/sys/kernel/printk";
+const LEVEL_SHOWN: &str = "7\n";
+const LEVEL_SILENT: &str = "1\n";
+/// The virtual terminal for the kernel's lines, and those that the screens may have.
+const LINES_VT: u8 = 1;
+const SCREENS_VT: std::ops::RangeInclusive<u8> = 2..=3;
+/// The console that means whichever virtual terminal is shown.
+const SHOWN_VT: &str = "/dev/tty0";
+
+/// What has become of the consoles.
+struct Taken {
+    /// Terminals that nobody else is to write to.
+    occupied: Vec<PathBuf>,
+    /// The screens' own virtual terminal.
+    screens: Option<(File, u8)>,
+    is_silent: bool,
+}
+
+static TAKEN: Mutex<Taken> = Mutex::new(Taken {
+    occupied: Vec::new(),
+    screens: None,
+    is_silent: false,
+});
+
+fn taken() -> MutexGuard<'static, Taken> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes `text` and a line end to every console that shows lines, in one piece each as far as the kernel goes along.
 pub fn show(text: &str) {
     let text = format!("{}\n", text.trim_end_matches('\n'));
     let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it the fallback is left
-    let mut terminals: Vec<File> = names(&list).filter_map(|path| open(&path)).collect();
-    if terminals.is_empty() {
+    let (paths, is_any_taken): (Vec<PathBuf>, bool) = {
+        let taken = taken();
+        let all = consoles(&list, taken.screens.is_some());
+        let free = all
+            .into_iter()
+            .filter(|path| !taken.occupied.contains(path));
+        (free.collect(), !taken.occupied.is_empty())
+    };
+    let mut terminals: Vec<File> = paths.iter().filter_map(|path| open(path)).collect();
+    if terminals.is_empty() && !is_any_taken {
         terminals.extend(open(Path::new(FALLBACK)));
     }
     for terminal in &mut terminals {
@@ -33,22 +73,132 @@ pub fn show(text: &str) {
     }
 }
 
-/// Opens what people type on, on every console that is a terminal.
-#[must_use]
-pub fn keyboards() -> Vec<File> {
-    let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody can be heard
+/// The terminals that people sit at.
+#[derive(Debug)]
+pub struct Terminals {
+    /// Each with its device.
+    pub all: Vec<Terminal>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Its device.
+    pub path: PathBuf,
+    /// Open, and never waiting.
+    pub file: File,
+    /// It is one of the kernel's own.
+    pub is_virtual: bool,
+    /// The kernel does not write to it.
+    pub is_ours: bool,
+}
+
+impl Terminals {
+    /// Opens every console that is a terminal, and on request a virtual terminal for screens, which is shown from now on; the
+    /// kernel's lines go to another one then. A machine without virtual terminals has none.
+    #[must_use]
+    pub fn open(with_screens: bool) -> Self {
+        let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody can be heard
+        let screens = with_screens.then(|| take_virtual_terminal(&list)).flatten();
+        let paths = consoles(&list, screens.is_some());
+        let consoles = paths.into_iter().filter_map(|path| terminal(path, false));
+        Self {
+            all: screens.into_iter().chain(consoles).collect(),
+        }
+    }
+}
+
+fn take_virtual_terminal(list: &str) -> Option<Terminal> {
+    let consoles: Vec<PathBuf> = names(list).collect();
+    let (terminal, number) = SCREENS_VT.clone().find_map(|number| {
+        let path = PathBuf::from(format!("/dev/tty{number}"));
+        let is_free = !consoles.contains(&path);
+        Some((is_free.then(|| terminal(path, true))??, number))
+    })?;
+    vt::redirect_messages(&terminal.file, LINES_VT).ok()?;
+    vt::activate(&terminal.file, number).ok()?;
+    taken().screens = Some((terminal.file.try_clone().ok()?, number));
+    Some(terminal)
+}
+
+fn terminal(path: PathBuf, is_ours: bool) -> Option<Terminal> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let open = |path: &Path| {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .custom_flags(i32::try_from(flags.bits()).ok()?);
-        options
-            .open(path)
-            .ok()
-            .filter(|file| rustix::termios::isatty(file))
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(i32::try_from(flags.bits()).ok()?);
+    let file = options
+        .open(&path)
+        .ok()
+        .filter(|file| rustix::termios::isatty(file))?;
+    let is_virtual = is_virtual(&path);
+    Some(Terminal {
+        path,
+        file,
+        is_virtual,
+        is_ours,
+    })
+}
+
+/// Is it one of the kernel's own? They have a number and no letters.
+#[must_use]
+pub fn is_virtual(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.strip_prefix("tty"));
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// The consoles' devices. While screens have a virtual terminal, the one that is shown is not where lines go.
+fn consoles(list: &str, have_screens: bool) -> Vec<PathBuf> {
+    let lines = PathBuf::from(format!("/dev/tty{LINES_VT}"));
+    let device = |path: PathBuf| match path.as_os_str() == SHOWN_VT && have_screens {
+        true => lines.clone(),
+        false => path,
     };
-    names(&list).filter_map(|path| open(&path)).collect()
+    names(list).map(device).collect()
+}
+
+/// Whether a terminal is taken, so that lines for eyes are not shown there.
+pub fn occupy(path: &Path, is_occupied: bool) {
+    let occupied = &mut taken().occupied;
+    occupied.retain(|known| known != path);
+    if is_occupied {
+        occupied.push(path.to_owned());
+    }
+}
+
+/// Shows the virtual terminal with the screens.
+pub fn turn_to_screens() {
+    if let Some((terminal, number)) = &taken().screens {
+        // Whoever presses Alt+F2 gets there as well.
+        let _ = vt::activate(terminal, *number);
+    }
+}
+
+/// Has the kernel keep its lines from the consoles, or no more.
+pub fn silence(is_silent: bool) {
+    taken().is_silent = is_silent;
+    // Without proc it goes on as before, and its lines cross the screens.
+    let _ = fs::write(LEVEL, if is_silent { LEVEL_SILENT } else { LEVEL_SHOWN });
+}
+
+/// The terminals are as they were, and the kernel's lines are shown again. For every way out of this program, a bug included: it
+/// waits for nobody.
+pub fn give_back() {
+    raw::restore_all();
+    let Ok(mut taken) = TAKEN.try_lock() else {
+        return; // held for a moment by a thread that shows something: what is left is no worse than before
+    };
+    if std::mem::take(&mut taken.is_silent) {
+        let _ = fs::write(LEVEL, LEVEL_SHOWN); // as above
+    }
+    taken.occupied.clear();
+    if let Some((terminal, _)) = taken.screens.take() {
+        let _ = vt::activate(&terminal, LINES_VT); // where the last lines are
+    }
 }
 
 /// `ttyS0                -W- (EC p a)    4:64`: the device is named like the console.
@@ -103,7 +253,7 @@ fn takes_more(terminal: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{names, write};
+    use super::{consoles, is_virtual, names, write};
     use std::fs::File;
     use std::io::Read;
     use std::path::Path;
@@ -117,6 +267,16 @@ mod tests {
         let found: Vec<_> = names(list).collect();
         let expected = ["/dev/tty0", "/dev/ttyS0", "/dev/netcon0"];
         assert_eq!(found, expected.map(Path::new));
+        let lines = ["/dev/tty1", "/dev/ttyS0", "/dev/netcon0"];
+        assert_eq!(consoles(list, true), lines.map(Path::new));
+        let virtual_ones = ["/dev/tty0", "/dev/tty63"].map(Path::new);
+        assert!(virtual_ones.into_iter().all(is_virtual));
+        assert!(
+            !["/dev/tty", "/dev/ttyS0", "/dev/hvc0"]
+                .map(Path::new)
+                .into_iter()
+                .any(is_virtual)
+        );
         assert_eq!(names("\n../etc/passwd -W-\n").count(), 0);
     }
 

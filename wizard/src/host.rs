@@ -30,6 +30,14 @@ const INTERRUPT: Key = Key::Ctrl('c');
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalId(usize);
 
+impl TerminalId {
+    /// Its place among those that the host was given.
+    #[must_use]
+    pub const fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// What the host needs of the machine that it runs on. Nothing here may wait.
 pub trait Machine {
     /// Does what a person wants; `from` is where it was pressed.
@@ -46,6 +54,9 @@ pub trait Machine {
     /// Whether the kernel is to keep its lines to itself: screens are where it writes them. While it does, the log lines that the
     /// host is told go to the other terminals of that kind.
     fn silence(&mut self, _is_silent: bool) {}
+
+    /// Whether this terminal is taken by screens, or by a shell: nobody else is to write there then.
+    fn occupy(&mut self, _id: TerminalId, _is_occupied: bool) {}
 
     /// Gives the terminal to a shell until [`Inbox::give_back`].
     ///
@@ -271,6 +282,7 @@ impl<M: Machine> Host<M> {
         if begun.is_err() {
             seat.end(Mode::Lines);
         }
+        self.machine.occupy(TerminalId(number), begun.is_ok());
         self.hush();
     }
 

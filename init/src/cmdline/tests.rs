@@ -1,4 +1,6 @@
-use super::{After, CmdlineError, Policy, Settings, Watchdog, after_if_readable, parse, words};
+use super::{
+    After, CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words,
+};
 use install::sizes::{Sizes, Swap};
 use netstack::{Addressing, Fixed, Port};
 use receiver::gate::Reinstall;
@@ -16,7 +18,7 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G smv.ui=plain\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -42,8 +44,33 @@ fn every_key_is_read() {
             esp_bytes: 1 << 30,
             swap: Swap::Exactly(8 << 30),
         },
+        ui: Ui::Plain,
     };
     assert_eq!(parse(line), Ok(expected));
+}
+
+#[test]
+fn what_a_person_sees_has_four_names() {
+    let all = [
+        ("auto", Ui::Auto),
+        ("wizard", Ui::Wizard),
+        ("plain", Ui::Plain),
+        ("none", Ui::None),
+    ];
+    for (value, ui) in all {
+        assert_eq!(parse(&format!("smv.ui={value}")).unwrap().ui, ui);
+    }
+    assert_eq!(parse("quiet").unwrap().ui, Ui::Auto);
+    for value in ["", "Wizard", "tui", "auto,plain"] {
+        assert!(parse(&format!("smv.ui={value}")).is_err(), "{value}");
+    }
+}
+
+#[test]
+fn what_was_decided_is_shown_as_it_was_written() {
+    let line = "quiet smv.dry-run \"smv.disk=WD 1\" console=ttyS0 smv.after=kexec";
+    let words: Vec<_> = ours(line).collect();
+    assert_eq!(words, ["smv.dry-run", "smv.disk=WD 1", "smv.after=kexec"]);
 }
 
 #[test]

@@ -1,0 +1,253 @@
+//! What a person wants, done to this machine: at the receiver, the network, the consoles, the power.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use install::state::{Slot, State};
+use netstack::{NetstackError, Station};
+use receiver::disks::Disks;
+use receiver::gate::reinstall::name_of;
+use receiver::gate::{Candidate, Contents};
+use receiver::person::Person;
+use receiver::screen::{Screen, chain};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use sys::signals::unblock_in;
+use sys::vt::lead_session_in;
+use wire::stage::Stage;
+use wizard::Order;
+use wizard::host::{Inbox, Machine, TerminalId};
+
+use super::{SHELL, is_holding};
+use crate::console::Console;
+use crate::leave::{self, Word};
+use crate::{cmdline, commitment, terminals};
+
+/// This machine.
+pub(super) struct Hands {
+    pub(super) console: &'static Console,
+    pub(super) inbox: Inbox,
+    pub(super) person: Person,
+    pub(super) station: Station,
+    /// The devices of the host's terminals.
+    pub(super) paths: Vec<PathBuf>,
+}
+
+impl Machine for Hands {
+    fn carry_out(&mut self, order: Order, _: TerminalId) {
+        match order {
+            Order::Hold => self.person.hold(),
+            Order::GoOn => self.person.go_on(),
+            Order::Take { wish, sizes } => self.person.take(wish, sizes),
+            Order::Cancel => self.person.cancel(),
+            Order::Network(value) => self.readdress(&value),
+            Order::Boot(name) => self.boot(&name),
+            Order::Stay => leave::say(Word::Stay),
+            Order::Leave => leave::say(Word::Go),
+            Order::Reboot => {
+                commitment::wait_until_over();
+                self.console
+                    .stage(Stage::Leaving, "how=reboot reason=person");
+                leave::reboot_now();
+            }
+            Order::PowerOff => {
+                commitment::wait_until_over();
+                self.console
+                    .stage(Stage::Leaving, "how=poweroff reason=person");
+                leave::power_off();
+            }
+            // The host lends a terminal for a shell; without a supplicant nothing of Wi-Fi is shown that could be chosen.
+            Order::Shell | Order::WifiScan(_) | Order::WifiJoin(_) | Order::WifiLeave(_) => {}
+        }
+    }
+
+    fn typed(&mut self, line: &str) -> Option<String> {
+        let line = line.to_ascii_lowercase();
+        if !is_holding() {
+            return None;
+        }
+        let disks = installations();
+        let names: Vec<_> = disks.iter().map(|(name, ..)| name.clone()).collect();
+        match meaning(&line, &names) {
+            Meaning::Boot(number) => {
+                if let Some((_, disk, esp)) = disks.get(number) {
+                    leave::back(&disk.disk.path, esp, self.console);
+                }
+                None
+            }
+            Meaning::Replace => {
+                self.person.agree(line);
+                None
+            }
+            Meaning::Which => Some(format!(
+                "  Several disks hold a system; boot and one of: {}",
+                names.join(", ")
+            )),
+            // Without what a terminal would act upon.
+            Meaning::None => Some(format!(
+                "  {}: neither boot nor the name of an installation.",
+                line.escape_default()
+            )),
+        }
+    }
+
+    fn turn(&mut self) {
+        terminals::turn_to_screens();
+    }
+
+    fn silence(&mut self, is_silent: bool) {
+        terminals::silence(is_silent);
+    }
+
+    fn occupy(&mut self, id: TerminalId, is_occupied: bool) {
+        if let Some(path) = self.paths.get(id.number()) {
+            terminals::occupy(path, is_occupied);
+        }
+    }
+
+    fn lend(&mut self, _: &File, id: TerminalId) -> io::Result<()> {
+        let path = self.paths.get(id.number()).ok_or(io::ErrorKind::NotFound)?;
+        // Opened anew: what we hold does not wait for keys, which no shell expects.
+        let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap_or_default();
+        let terminal = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(path)?;
+        let mut shell = Command::new(SHELL);
+        shell.env(
+            "TERM",
+            if terminals::is_virtual(path) {
+                "linux"
+            } else {
+                "vt220"
+            },
+        );
+        shell.env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin");
+        shell
+            .stdin(terminal.try_clone()?)
+            .stdout(terminal.try_clone()?)
+            .stderr(terminal);
+        lead_session_in(&mut shell);
+        unblock_in(&mut shell);
+        let child = shell.spawn()?;
+        let inbox = self.inbox.clone();
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        // Whoever reaps it: the descriptor becomes readable. Without one it has ended already.
+        let wait = move || {
+            if let Some(Ok(end)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+                while poll(&mut [PollFd::new(&end, PollFlags::IN)], None)
+                    == Err(rustix::io::Errno::INTR)
+                {}
+            }
+            inbox.give_back(id);
+        };
+        thread::Builder::new()
+            .name("shell".to_owned())
+            .spawn(wait)?;
+        Ok(())
+    }
+}
+
+impl Hands {
+    /// The value was checked where it was typed, by the same function.
+    fn readdress(&self, value: &str) {
+        let addressing = match cmdline::addressing(value) {
+            Ok(addressing) => addressing,
+            Err(expected) => {
+                self.console
+                    .warning(&format!("network: {value:?}: expected {expected}"));
+                return;
+            }
+        };
+        match self.station.readdress(addressing) {
+            Ok(()) => {}
+            Err(NetstackError::Busy) => {
+                self.console
+                    .warning("network: a donor is connected, its address stays");
+            }
+            Err(error) => self.console.warning(&format!("network: {}", chain(&error))),
+        }
+    }
+
+    fn boot(&self, name: &str) {
+        let installed = installations();
+        match installed.iter().find(|(known, ..)| known == name) {
+            Some((_, disk, esp)) => leave::back(&disk.disk.path, esp, self.console),
+            None => self
+                .console
+                .warning(&format!("no disk holds the installation {name:?}")),
+        }
+    }
+}
+
+/// Name, disk and ESP of every system that we have installed.
+fn installations() -> Vec<(String, Candidate, Slot)> {
+    let disks = Disks::Machine.look().unwrap_or_default(); // then there is nothing to answer with
+    let installed = disks.into_iter().filter_map(|disk| match &disk.contents {
+        Contents::Holds(State::Installed { esp, root }) => {
+            let (name, esp) = (name_of(root.guid), *esp);
+            Some((name, disk, esp))
+        }
+        _ => None,
+    });
+    installed.collect()
+}
+
+/// What a line says, to a machine with these installations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Start the one with this number.
+    Boot(usize),
+    /// The one that it names may go.
+    Replace,
+    /// Start one, but there are several.
+    Which,
+    /// Nothing.
+    None,
+}
+
+fn meaning(line: &str, names: &[String]) -> Meaning {
+    let number = |name: &str| names.iter().position(|known| known == name);
+    let boot = line
+        .strip_prefix("boot")
+        .filter(|rest| rest.is_empty() || rest.starts_with(' '));
+    match (boot.map(str::trim), names.len()) {
+        (Some(""), 1) => Meaning::Boot(0),
+        (Some(""), 2..) => Meaning::Which,
+        (Some(name), _) => number(name).map_or(Meaning::None, Meaning::Boot),
+        (None, _) if number(line).is_some() => Meaning::Replace,
+        (None, _) => Meaning::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meaning, meaning};
+
+    #[test]
+    fn a_line_means_one_thing_or_nothing() {
+        let one = ["4f1c2a9e".to_owned()];
+        let two = ["4f1c2a9e".to_owned(), "00000001".to_owned()];
+        for (line, for_one, for_two) in [
+            ("boot", Meaning::Boot(0), Meaning::Which),
+            ("boot 4f1c2a9e", Meaning::Boot(0), Meaning::Boot(0)),
+            ("boot  00000001", Meaning::None, Meaning::Boot(1)),
+            ("4f1c2a9e", Meaning::Replace, Meaning::Replace),
+            ("00000001", Meaning::None, Meaning::Replace),
+            ("boot4f1c2a9e", Meaning::None, Meaning::None),
+            ("4f1c2a9", Meaning::None, Meaning::None),
+            ("yes", Meaning::None, Meaning::None),
+        ] {
+            assert_eq!(meaning(line, &one), for_one, "{line}");
+            assert_eq!(meaning(line, &two), for_two, "{line}");
+            let is_for_nobody = meaning(line, &[]) == Meaning::None;
+            assert!(is_for_nobody, "{line}");
+        }
+    }
+}
