@@ -401,6 +401,16 @@ impl Model {
         }
     }
 
+    /// Where the receiver is once it is free again. What was said of the disks last holds, as it is said once, but not for a wish
+    /// that it has not seen.
+    #[must_use]
+    pub(crate) const fn free_phase(&self) -> Phase {
+        match (&self.choice, &self.choices.wish) {
+            (Some(Err(_)), None) => Phase::Undecided,
+            _ => Phase::Starting,
+        }
+    }
+
     /// A donor is connected, or was and is waited for: only cancelling leads back from here.
     #[must_use]
     pub const fn is_deploying(&self) -> bool {

@@ -178,7 +178,7 @@ impl Wizard {
                 return self.go(Screen::Disk);
             }
             // It was held until a moment ago.
-            true => self.model.phase = Phase::Starting,
+            true => self.model.phase = self.model.free_phase(),
             false => {}
         }
         let is_free = !self.model.is_held;
@@ -328,10 +328,8 @@ impl Wizard {
                     (self.model.choices.wish, self.model.choices.sizes) = (None, None);
                 }
                 self.model.is_held = false;
-                // What was chosen may not be any more; it is said again.
-                self.model.choice = None;
                 self.model.refused = None;
-                self.model.phase = Phase::Starting;
+                self.model.phase = self.model.free_phase();
             }
             Order::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
             Order::Cancel => self.model.is_cancelling = true,
@@ -346,7 +344,9 @@ impl Wizard {
     fn back(&mut self) -> Vec<Order> {
         let previous = match self.screen {
             Screen::Welcome if self.model.is_held => {
-                return self.carry(Order::GoOn).into_iter().collect();
+                let order = self.carry(Order::GoOn);
+                self.follow();
+                return order.into_iter().collect();
             }
             Screen::Disk => Screen::Welcome,
             Screen::Plan => Screen::Disk,

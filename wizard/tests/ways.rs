@@ -310,6 +310,30 @@ fn cancelling_leads_back_to_the_code() {
 }
 
 #[test]
+fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
+    let mut scene = Scene::new();
+    scene.disks(&zoo());
+    assert_eq!(
+        scene.keys(&[Key::Escape, Key::Escape]),
+        [Order::Hold, Order::GoOn]
+    );
+    // The receiver does not repeat what it has said of the disks.
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    assert!(!scene.wizard.is_held());
+    scene.news(News::Held { refused: None });
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    assert!(!scene.wizard.is_held(), "that was said of the time before");
+    // A wish is not what that was said of.
+    let orders = scene.keys(&[Key::Home, Key::Enter, Key::Enter, Key::Enter]);
+    assert!(
+        matches!(orders.as_slice(), [Order::Hold, Order::Take { .. }]),
+        "{orders:?}"
+    );
+    scene.news(News::Held { refused: None });
+    assert_eq!(scene.wizard.screen(), Screen::Code);
+}
+
+#[test]
 fn after_a_failure_a_machine_that_cannot_choose_shows_its_disks() {
     let mut scene = waiting();
     scene.news(accepted());
