@@ -181,6 +181,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
         threads,
         unpacked_max_bytes: None,
         sizes,
+        luggage: None,
     }
 }
 

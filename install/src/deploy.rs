@@ -13,6 +13,7 @@ use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::boot_files::{self, BootFiles, BootFilesError};
+use crate::carry::{self, Luggage};
 use crate::commit::{self, CommitError, Installed};
 use crate::decode::{self, DecodeError, DecodeLimits};
 use crate::directory::{Directory, DirectoryError};
@@ -355,8 +356,27 @@ impl Deploy<'_> {
             Ok(boot_files::put(root, esp, layout)?)
         })?;
         identity::reset(root)?;
+        self.carry(root);
         write_fstab(root, layout).map_err(StepError::Fstab)?;
         Ok((boot, packages.offset_bytes()))
+    }
+
+    /// A system that cannot be told is installed nevertheless: its owner has other ways to it.
+    fn carry(&self, root: Directory<'_>) {
+        let Some(wifi) = self.options.luggage.and_then(Luggage::look) else {
+            return;
+        };
+        match carry::put(root, &wifi) {
+            Ok(Some(how)) => self.stage(Stage::Finishing, format!("wifi={how}")),
+            Ok(None) => self.observer.event(Event::Warning(
+                "the installed system has nothing that this version can tell a Wi-Fi network"
+                    .to_owned(),
+            )),
+            Err(error) => self.observer.event(Event::Warning(format!(
+                "the installed system was not told the Wi-Fi network: {error}: {}",
+                error.source
+            ))),
+        }
     }
 
     fn stage(&self, stage: Stage, facts: String) {

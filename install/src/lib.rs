@@ -5,6 +5,7 @@
 
 pub mod boot_files;
 pub mod boot_order;
+pub mod carry;
 pub mod commit;
 pub mod decode;
 pub mod deploy;

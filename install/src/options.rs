@@ -1,9 +1,10 @@
 //! What the machine grants a deploy; its caller knows the machine.
 
+use crate::carry::Luggage;
 use crate::sizes::Sizes;
 
 /// What a deploy may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Memory for decoding and unpacking, all threads together.
     pub memory_bytes: u64,
@@ -13,4 +14,6 @@ pub struct Options {
     pub unpacked_max_bytes: Option<u64>,
     /// What was said of the partitions.
     pub sizes: Sizes,
+    /// What the installed system needs to know of this machine's network.
+    pub luggage: Option<&'static Luggage>,
 }

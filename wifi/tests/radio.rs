@@ -1,5 +1,7 @@
 //! Cards, their supplicants and a person's wishes, as PID 1 has them; the supplicant is `supplicant.py`.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ const OPTIONS: Options = Options {
     threads: 1,
     unpacked_max_bytes: None,
     sizes: crate::sizes::Sizes::USUAL,
+    luggage: None,
 };
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.

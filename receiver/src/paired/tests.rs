@@ -37,6 +37,7 @@ impl Target {
                 threads: 1,
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
+                luggage: None,
             },
             policy: Policy::Secret,
             trust: Trust::default(),

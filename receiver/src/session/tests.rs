@@ -110,6 +110,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             threads: 1,
             unpacked_max_bytes: None,
             sizes: install::sizes::Sizes::USUAL,
+            luggage: None,
         },
         policy: Policy::Legacy,
         trust: Trust::default(),

@@ -57,6 +57,7 @@ impl World {
                 threads: 1,
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
+                luggage: None,
             },
             policy,
             trust,
