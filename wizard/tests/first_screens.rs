@@ -307,7 +307,12 @@ fn networks() {
     scene.keys(&[Key::Down, Key::Down, Key::Down]);
     scene.write("/24");
     scene.press(Key::Down);
-    scene.write("10.9.0.1");
+    scene.write("10.9.0.");
+    scene.golden("network-gateway-wrong");
+    scene.write("7");
+    scene.golden("network-gateway-unusable");
+    scene.press(Key::Backspace);
+    scene.write("1");
     scene.golden("network-static-right");
     let expected = Order::Network("10.9.0.7/24,gw=10.9.0.1,if=eth1".to_owned());
     scene.press(Key::Down);

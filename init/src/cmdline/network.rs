@@ -19,7 +19,7 @@ pub(super) const IPV6_MTU_EXPECTED: &str = "at least 1280 beside an IPv6 address
 const IP: &str = "dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR for each, and if=NAME or \
                   mac=XX:XX:XX:XX:XX:XX; all separated by commas";
 const HOST: &str = "an address that a machine can have: not that of a network, a group, a broadcast or this machine";
-const GATEWAY: &str = "a gateway (gw=) in the network of an address before it, or fe80::… for IPv6; not the machine's own";
+const GATEWAY: &str = "a gateway (gw=) in the network of an address before it, or link-local for IPv6; not the machine's own";
 
 pub(super) fn vlan(value: &str) -> Option<u16> {
     decimal(value).filter(|vlan| VLAN.contains(vlan))

@@ -1,6 +1,7 @@
 //! Addresses: by DHCP or said by a person, on every card or on one. What is typed becomes a value of `smv.ip=` (`boot.md` 2.1), and
 //! who follows that value says whether it can be.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::field::Field;
@@ -51,6 +52,16 @@ pub struct Network {
     holds: Option<String>,
 }
 
+/// What is between commas.
+fn parts(field: &Field) -> impl Iterator<Item = &str> {
+    let parts = field.text().split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty())
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
 impl Network {
     /// `check_ip` says whether a value of `smv.ip=` can be followed, or why not.
     #[must_use]
@@ -69,14 +80,9 @@ impl Network {
     /// What was typed, as a value of `smv.ip=`.
     fn value(&self) -> String {
         let mut words: Vec<String> = Vec::new();
-        let parts = |field: &Field| -> Vec<String> {
-            let parts = field.text().split(',').map(str::trim);
-            let parts = parts.filter(|part| !part.is_empty());
-            parts.map(str::to_owned).collect()
-        };
         if self.is_static {
-            words.extend(parts(&self.address));
-            words.extend(parts(&self.gateway).iter().map(|it| format!("gw={it}")));
+            words.extend(parts(&self.address).map(str::to_owned));
+            words.extend(parts(&self.gateway).map(|it| format!("gw={it}")));
         } else {
             words.push(DHCP.to_owned());
         }
@@ -87,11 +93,26 @@ impl Network {
     /// # Errors
     /// Why it cannot be followed.
     fn checked(&self) -> Result<String, String> {
-        if self.is_static && self.address.text().trim().is_empty() {
-            return Err("Type an address with its prefix, like 10.9.0.5/24.".to_owned());
-        }
         let value = self.value();
-        (self.check_ip)(&value).map(|()| value)
+        let Err(reason) = (self.check_ip)(&value) else {
+            return Ok(value);
+        };
+        // Its reason is for those who write a value of the command line. What is not even an address is said in other words.
+        let is_network = |part: &str| {
+            let pair = part.split_once('/');
+            pair.is_some_and(|(address, len)| is_address(address) && len.parse::<u8>().is_ok())
+        };
+        let mut addresses = parts(&self.address).peekable();
+        let text = match self.is_static {
+            true if addresses.peek().is_none() || !addresses.all(is_network) => {
+                "Type an address with the length of its prefix, like 10.9.0.5/24.".to_owned()
+            }
+            true if !parts(&self.gateway).all(is_address) => {
+                "A gateway is an address, like 10.9.0.1. There may be none.".to_owned()
+            }
+            _ => reason,
+        };
+        Err(text)
     }
 
     /// Fills the fields from what the kernel command line says.
@@ -382,7 +403,11 @@ impl Network {
                     pane.put(2, y, "Apply, and see what comes of it", tone);
                 }
                 Err(error) => {
-                    pane.put(2, y, &error, Tone::Bad);
+                    let width = pane.width();
+                    let rows =
+                        pane.part(2, y, width.saturating_sub(2), 2)
+                            .wrap(0, 0, &error, Tone::Bad);
+                    y = y.saturating_add(rows.clamp(1, 2)).saturating_sub(1);
                 }
             }
             y = y.saturating_add(1);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(dead_code)] // each test takes what it needs
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -38,29 +39,38 @@ pub struct Scene {
     pub orders: Vec<Order>,
 }
 
-/// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow.
+/// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow. Its reasons are as long as those.
 pub fn check_ip(value: &str) -> Result<(), String> {
+    let expected = "expected dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR for each, and if=NAME or \
+                    mac=XX:XX:XX:XX:XX:XX; all separated by commas";
     let mut words = value.split(',');
     let address = words.next().unwrap_or_default();
-    let is_address = address.split_once('/').is_some_and(|(address, len)| {
-        let max = match address.parse() {
-            Ok(std::net::IpAddr::V4(_)) => 32,
-            Ok(std::net::IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        len.parse::<u8>().is_ok_and(|len| (1..=max).contains(&len))
+    let network = address.split_once('/').and_then(|(address, len)| {
+        let address: IpAddr = address.parse().ok()?;
+        let max = if address.is_ipv4() { 32 } else { 128 };
+        len.parse::<u8>()
+            .ok()
+            .filter(|len| (1..=max).contains(len))?;
+        Some(address)
     });
-    if !is_address && address != "dhcp" {
-        return Err("expected dhcp or an address with a prefix, like 10.9.0.5/24".to_owned());
+    if network.is_none() && address != "dhcp" {
+        return Err(expected.to_owned());
     }
     for word in words {
         let is_good = match word.split_once('=') {
-            Some(("gw", address)) => address.parse::<std::net::IpAddr>().is_ok(),
+            Some(("gw", address)) => match address.parse::<IpAddr>() {
+                Ok(gateway) if Some(gateway) == network => {
+                    return Err("expected a gateway (gw=) in the network of an address before it, or link-local for IPv6; \
+                                not the machine's own"
+                        .to_owned());
+                }
+                gateway => gateway.is_ok(),
+            },
             Some(("if" | "mac", name)) => !name.is_empty(),
             _ => false,
         };
         if !is_good {
-            return Err(format!("{word}: expected gw=, if= or mac="));
+            return Err(expected.to_owned());
         }
     }
     Ok(())
