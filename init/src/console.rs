@@ -30,6 +30,9 @@ const NOTICE: u8 = 5;
 const INFO: u8 = 6;
 const DEBUG: u8 = 7;
 
+/// The screens are gone much sooner than this, unless it is their thread that leaves.
+const CLOSING_PATIENCE: Duration = Duration::from_millis(300);
+
 static CONSOLE: Console = Console {
     kmsg: OnceLock::new(),
     person: OnceLock::new(),
@@ -125,7 +128,7 @@ impl Screen for Console {
         commitment::entered(stage);
         if stage == Stage::Leaving {
             if let Some(inbox) = self.inbox.get() {
-                inbox.close();
+                inbox.close_and_wait(CLOSING_PATIENCE);
             }
             terminals::give_back();
         }

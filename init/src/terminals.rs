@@ -48,6 +48,8 @@ static TAKEN: Mutex<Taken> = Mutex::new(Taken {
     is_silent: false,
 });
 
+static SHOWING: Mutex<()> = Mutex::new(());
+
 fn taken() -> MutexGuard<'static, Taken> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -68,6 +70,8 @@ pub fn show(text: &str) {
     if terminals.is_empty() && !is_any_taken {
         terminals.extend(open(Path::new(FALLBACK)));
     }
+    // One text after the other: a slow terminal takes it in pieces.
+    let _turn = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
     for terminal in &mut terminals {
         write(terminal, text.as_bytes());
     }

@@ -110,6 +110,7 @@ impl<M: Machine> Host<M> {
 
     /// Runs until there is nothing more to show, or nobody to show it to. The terminals are then as they were before.
     pub fn run(mut self) -> Ended {
+        self.inbox.set_running(true);
         for number in 0..self.seats.len() {
             if self
                 .seat(number)
@@ -121,6 +122,7 @@ impl<M: Machine> Host<M> {
         let ended = self.serve();
         self.seats.clear();
         self.hush();
+        self.inbox.set_running(false);
         ended
     }
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use receiver::news::News;
 use rustix::event::{EventfdFlags, eventfd};
@@ -27,6 +28,8 @@ struct Inner {
     waiting: Mutex<Waiting>,
     bell: OwnedFd,
     is_touched: AtomicBool,
+    is_running: Mutex<bool>,
+    ended: Condvar,
 }
 
 /// What waits.
@@ -51,6 +54,8 @@ impl Inbox {
             waiting: Mutex::default(),
             bell,
             is_touched: AtomicBool::new(false),
+            is_running: Mutex::default(),
+            ended: Condvar::new(),
         })))
     }
 
@@ -70,6 +75,29 @@ impl Inbox {
     pub fn close(&self) {
         self.waiting().is_closed = true;
         self.ring();
+    }
+
+    /// The same, and waits for it, but no longer than `patience`: in the host's own thread that never comes.
+    pub fn close_and_wait(&self, patience: Duration) {
+        self.close();
+        let is_running = self.is_running();
+        let ended = self
+            .0
+            .ended
+            .wait_timeout_while(is_running, patience, |is_running| *is_running);
+        drop(ended.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn set_running(&self, is_running: bool) {
+        *self.is_running() = is_running;
+        self.0.ended.notify_all();
+    }
+
+    fn is_running(&self) -> MutexGuard<'_, bool> {
+        self.0
+            .is_running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has it look around: a terminal may have another size.

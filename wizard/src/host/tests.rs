@@ -180,7 +180,8 @@ fn screens_are_drawn_keys_are_heard_and_the_terminal_is_as_it_was_in_the_end() {
     person.screen.process(b"\x1b[Hrubbish");
     person.types(b"\x0c");
     person.waits("everything anew", |person| !person.sees("rubbish"));
-    running.inbox.close();
+    running.inbox.close_and_wait(PATIENCE);
+    assert!(!is_raw(&person));
     assert_eq!(running.ends(), Ended::Closed);
     person.waits("the screen from before", |person| {
         !person.screen.screen().alternate_screen()
