@@ -5,6 +5,7 @@
 //! full pipe, a slow disk), the caretaker thread takes over, so that ARP, DHCP, acknowledgements and resets go on. At any
 //! time one thread at most sleeps in [`Wait::wait`]; others wait at the desk for it.
 
+use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration as StdDuration;
@@ -72,6 +73,10 @@ impl<P: Ports> Desk<P> {
 
     pub(crate) fn now(&self) -> Instant {
         self.ports.now()
+    }
+
+    pub(crate) fn listen_for(&self, own: Ipv6Addr) {
+        self.ports.listen_for(own);
     }
 
     pub(crate) fn wake(&self) {

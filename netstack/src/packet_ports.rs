@@ -38,8 +38,6 @@ pub struct PacketPorts {
     queue: Queue,
     vlan: Option<u16>,
     mtu: Option<u16>,
-    /// The IPv6 address that a person chose: neighbours ask for it in a group of its own.
-    chosen: Option<Ipv6Addr>,
     watch: Mutex<Watch>,
 }
 
@@ -49,6 +47,8 @@ struct Watch {
     /// There may be something to read from `links`.
     is_due: bool,
     known: Vec<Known>,
+    /// The IPv6 address that a person chose: neighbours ask for it in a group of its own.
+    chosen: Option<Ipv6Addr>,
 }
 
 /// An Ethernet interface that was seen.
@@ -73,6 +73,7 @@ impl PacketPorts {
             links,
             is_due: true,
             known: Vec::new(),
+            chosen: config.addressing.ipv6.map(|chosen| chosen.address),
         });
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
@@ -83,7 +84,6 @@ impl PacketPorts {
             queue: config.queue(),
             vlan: config.vlan,
             mtu: config.mtu,
-            chosen: config.addressing.ipv6.map(|chosen| chosen.address),
             watch,
         })
     }
@@ -105,7 +105,12 @@ impl PacketPorts {
             LinkChange::State(link) if link.is_ethernet => link,
             LinkChange::State(_) => return None,
         };
-        let Watch { links, known, .. } = watch;
+        let Watch {
+            links,
+            known,
+            chosen,
+            ..
+        } = watch;
         let at = known.iter().position(|known| known.index == link.index);
         let at = at.unwrap_or_else(|| {
             known.push(Known {
@@ -150,7 +155,7 @@ impl PacketPorts {
             return None;
         }
         known.is_open = true;
-        Some(match self.open_device(&link) {
+        Some(match self.open_device(&link, *chosen) {
             Ok((device, socket)) => {
                 known.socket = Some(Arc::new(socket));
                 PortChange::Appeared {
@@ -167,9 +172,13 @@ impl PacketPorts {
         })
     }
 
-    fn open_device(&self, link: &Link) -> io::Result<(PacketDevice, OwnedFd)> {
+    fn open_device(
+        &self,
+        link: &Link,
+        chosen: Option<Ipv6Addr>,
+    ) -> io::Result<(PacketDevice, OwnedFd)> {
         let socket = PacketSocket::open(link.index, self.queue)?;
-        for membership in self.memberships(link.mac) {
+        for membership in self.memberships(link.mac, chosen) {
             socket.outgoing.join(link.index, membership)?;
         }
         let handle = socket.as_fd().try_clone_to_owned()?;
@@ -181,12 +190,13 @@ impl PacketPorts {
 
     /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those in which our addresses are
     /// asked for, all of a VLAN. Addresses that follow from the hardware address share a group.
-    fn memberships(&self, mac: [u8; 6]) -> impl Iterator<Item = Membership> {
+    fn memberships(
+        &self,
+        mac: [u8; 6],
+        chosen: Option<Ipv6Addr>,
+    ) -> impl Iterator<Item = Membership> {
         let own = ndp::with_interface(Ipv6Addr::UNSPECIFIED, mac);
-        let groups = [own]
-            .into_iter()
-            .chain(self.chosen)
-            .map(ndp::solicited_node);
+        let groups = [own].into_iter().chain(chosen).map(ndp::solicited_node);
         let groups = groups.chain([ndp::ALL_NODES]).map(ndp::group_mac);
         let everything = self.vlan.map(|_| Membership::Everything);
         groups.map(Membership::Group).chain(everything)
@@ -278,6 +288,22 @@ impl Wait for PacketPorts {
 
 impl Ports for PacketPorts {
     type Device = PacketDevice;
+
+    fn listen_for(&self, own: Ipv6Addr) {
+        let group = Membership::Group(ndp::group_mac(ndp::solicited_node(own)));
+        self.with_watch(|watch| {
+            watch.chosen = Some(own);
+            for known in &watch.known {
+                let Some(socket) = &known.socket else {
+                    continue;
+                };
+                // Without it a card that filters has no neighbours under this address; those of the link still find it.
+                if let Err(error) = sys::packet::join(socket, known.index, group) {
+                    log::debug!("network: port={} group error={error}", known.index);
+                }
+            }
+        });
+    }
 
     fn changes(&self) -> Vec<PortChange<PacketDevice>> {
         self.with_watch(|watch| {

@@ -3,6 +3,8 @@
 //! In production [`crate::packet_ports`] stands behind them, in host tests a simulated link with virtual time; the frames
 //! themselves pass through smoltcp's own `Device`.
 
+use std::net::Ipv6Addr;
+
 use smoltcp::phy::Device;
 use smoltcp::time::Instant;
 
@@ -22,6 +24,9 @@ pub trait Wait {
 pub trait Ports: Wait + Send + Sync + 'static {
     /// One port.
     type Device: Device + Send;
+
+    /// Hardware that filters lets frames through in which this address is asked for, beside those for others.
+    fn listen_for(&self, own: Ipv6Addr);
 
     /// What changed since the last call, without waiting.
     fn changes(&self) -> Vec<PortChange<Self::Device>>;

@@ -212,6 +212,9 @@ impl Wait for SimPorts {
 impl Ports for SimPorts {
     type Device = SimDevice;
 
+    /// Nothing is filtered here.
+    fn listen_for(&self, _: std::net::Ipv6Addr) {}
+
     fn changes(&self) -> Vec<PortChange<SimDevice>> {
         std::mem::take(&mut self.world().changes)
     }

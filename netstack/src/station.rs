@@ -151,6 +151,9 @@ impl<P: Ports> Station<P> {
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the address.
     pub fn readdress(&self, addressing: Addressing) -> Result<(), NetstackError> {
+        if let Some(chosen) = &addressing.ipv6 {
+            self.desk.listen_for(chosen.address);
+        }
         let is_done = self
             .desk
             .with_pump(|engine, now| engine.readdress(addressing, now));

@@ -121,22 +121,7 @@ impl Outgoing {
     /// # Errors
     /// The kernel's.
     pub fn join(&self, interface: u32, membership: Membership) -> io::Result<()> {
-        let mut request = packet_mreq {
-            mr_ifindex: c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?,
-            mr_type: 0,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        match membership {
-            Membership::Everything => request.mr_type = libc::PACKET_MR_PROMISC as u16,
-            Membership::Group([a, b, c, d, e, f]) => {
-                request.mr_type = libc::PACKET_MR_MULTICAST as u16;
-                request.mr_alen = 6;
-                request.mr_address = [a, b, c, d, e, f, 0, 0];
-            }
-        }
-        let option = libc::PACKET_ADD_MEMBERSHIP;
-        set_option(&self.socket, libc::SOL_PACKET, option, &request)
+        join(&self.socket, interface, membership)
     }
 
     /// Frames received and lost since the last call.
@@ -219,6 +204,29 @@ fn bind(socket: &OwnedFd, interface: u32) -> io::Result<()> {
         )
     };
     checked(result)
+}
+
+/// [`Outgoing::join`] through another handle of the socket.
+///
+/// # Errors
+/// The kernel's.
+pub fn join(socket: &OwnedFd, interface: u32, membership: Membership) -> io::Result<()> {
+    let mut request = packet_mreq {
+        mr_ifindex: c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?,
+        mr_type: 0,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    match membership {
+        Membership::Everything => request.mr_type = libc::PACKET_MR_PROMISC as u16,
+        Membership::Group([a, b, c, d, e, f]) => {
+            request.mr_type = libc::PACKET_MR_MULTICAST as u16;
+            request.mr_alen = 6;
+            request.mr_address = [a, b, c, d, e, f, 0, 0];
+        }
+    }
+    let option = libc::PACKET_ADD_MEMBERSHIP;
+    set_option(socket, libc::SOL_PACKET, option, &request)
 }
 
 fn set_option<T>(socket: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {

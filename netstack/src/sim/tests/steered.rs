@@ -127,8 +127,11 @@ fn a_sleeping_reader_is_interrupted() {
     });
 }
 
-/// What happened to IPv4 addresses: where one came from and for how long, or that it was lost.
-fn history(facts: &super::Facts) -> Vec<(IpAddr, Option<(AddressSource, Option<StdDuration>)>)> {
+/// Where an address came from and for how long, or that it was lost.
+type Fate = Option<(AddressSource, Option<StdDuration>)>;
+
+/// What happened to IPv4 addresses.
+fn history(facts: &super::Facts) -> Vec<(IpAddr, Fate)> {
     let facts = facts.lock().unwrap();
     let history = facts.iter().filter_map(|(_, fact)| match fact {
         NetworkFact::AddressConfigured {
