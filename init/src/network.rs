@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use netstack::{Config, NetstackError, NetworkFact, Station, Stream};
-use receiver::donor::{Donor, Network};
+use receiver::donor::{Donor, Interrupted, Interrupter, Network};
 use receiver::screen::Screen;
 use wire::code::Code;
 use wire::stage::Stage;
@@ -102,9 +102,17 @@ impl Network for Wire {
         let stream = self
             .station
             .accept_within(&code, opening_len, wait)
-            .map_err(io::Error::other)?
+            .map_err(|error| match error {
+                NetstackError::Interrupted => Interrupted::error(),
+                error => io::Error::other(error),
+            })?
             .ok_or(io::ErrorKind::TimedOut)?;
         Ok(Box::new(Connected { stream }))
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let interrupter = self.station.interrupter();
+        Box::new(move || interrupter.interrupt())
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
@@ -129,6 +137,11 @@ impl Donor for Connected {
 
     fn hurry(&mut self, wait: Duration) {
         self.stream.hurry(wait);
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let interrupter = self.stream.interrupter();
+        Box::new(move || interrupter.interrupt())
     }
 
     fn writer(&self) -> Box<dyn Write + Send> {

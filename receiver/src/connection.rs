@@ -1,5 +1,5 @@
 //! One donor's connection while it is being judged: its first bytes can be looked at, its reads have a deadline, and whoever
-//! drops it resets it.
+//! drops it resets it. A person at the machine can end its reads.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
-use crate::donor::Donor;
+use crate::donor::{Donor, Interrupted, Network};
+use crate::person::{Attached, Turn};
+use crate::session::SessionError;
 
 /// A donor that is reset unless [`Connection::close`] says otherwise.
 pub struct Connection {
@@ -18,17 +20,48 @@ pub struct Connection {
     opening: Vec<u8>,
     /// Until when a read may wait, whoever trickles bytes in between.
     deadline: Option<Instant>,
+    turn: Turn,
+    /// Ends a read that waits.
+    _interrupter: Attached,
 }
 
 impl Connection {
     /// Takes a donor into custody.
-    #[must_use]
-    pub fn new(donor: Box<dyn Donor>) -> Self {
+    pub(crate) fn new(donor: Box<dyn Donor>, turn: &Turn) -> Self {
         Self {
+            _interrupter: turn.attach(donor.interrupter()),
             peer: donor.peer(),
             donor: Some(donor),
             opening: Vec::new(),
             deadline: None,
+            turn: turn.clone(),
+        }
+    }
+
+    /// Waits for a donor, as [`Network::accept`] does; `None` when `deadline` passes first.
+    ///
+    /// # Errors
+    /// The network failed, or a person at the machine wants something else.
+    pub(crate) fn accept(
+        network: &mut dyn Network,
+        turn: &Turn,
+        code: &str,
+        opening_len: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Self>, SessionError> {
+        loop {
+            if let Some(stop) = turn.stop() {
+                return Err(stop.into());
+            }
+            match network.accept(code, opening_len, deadline) {
+                Ok(donor) => return Ok(Some(Self::new(donor, turn))),
+                // What was said may have been meant for something that is over.
+                Err(error) if Interrupted::is(&error) => {}
+                Err(error) if deadline.is_some() && error.kind() == ErrorKind::TimedOut => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(SessionError::Network(error)),
+            }
         }
     }
 
@@ -91,7 +124,15 @@ impl Read for Connection {
             }
             donor.hurry(left);
         }
-        donor.read(buf)
+        // The interrupter was called before it was attached.
+        if self.turn.stop().is_some() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        let read = donor.read(buf);
+        if read.is_err() {
+            let _ = self.turn.stop(); // it takes note of what the error came from, if a person was it
+        }
+        read
     }
 }
 

@@ -14,6 +14,8 @@ use wire::stream::STALL_SECONDS;
 use crate::description::Description;
 use crate::door::Paired;
 use crate::lobby::Lobby;
+use crate::news::News;
+use crate::person::Stop;
 use crate::screen::chain;
 use crate::session::{Ended, SessionError};
 
@@ -36,6 +38,8 @@ enum Answered {
     Yes,
     GaveUp(String),
     TooLate,
+    /// A person at the machine wants something else.
+    Stopped(Stop),
 }
 
 impl Lobby<'_> {
@@ -53,10 +57,13 @@ impl Lobby<'_> {
         let peer = paired.peer;
         let answered = match self.ask(&mut paired, disk, patience) {
             Ok(answered) => answered,
-            Err(fault) => {
-                self.note(&paired, &fault);
-                return Ok(None);
-            }
+            Err(fault) => match self.turn.stop() {
+                Some(stop) => Answered::Stopped(stop),
+                None => {
+                    self.note(&paired, &fault);
+                    return Ok(None);
+                }
+            },
         };
         let error = match answered {
             Answered::Yes => {
@@ -64,17 +71,16 @@ impl Lobby<'_> {
                 return Ok(Some(paired));
             }
             Answered::GaveUp(text) => SessionError::GaveUp { peer, text },
-            Answered::TooLate => {
-                let error = SessionError::NoConsent { peer, patience };
-                let text = chain(&error);
-                let text = Text::new(&text);
-                // It may be gone; the screen says the same.
-                let _ = paired.sealer.send(&Message::Failed { text });
-                error
-            }
+            Answered::TooLate => SessionError::NoConsent { peer, patience },
+            Answered::Stopped(stop) => stop.into(),
         };
-        let connection = Some(Box::new(paired.opener.into_inner()));
-        Err(Ended { error, connection })
+        Err(match error {
+            SessionError::GaveUp { .. } => Ended {
+                connection: Some(Box::new(paired.opener.into_inner())),
+                error,
+            },
+            error => dismissed(paired, error),
+        })
     }
 
     fn ask(
@@ -89,6 +95,8 @@ impl Lobby<'_> {
             asks: true,
             disk: disk.words(),
         })?;
+        let peer = paired.peer;
+        self.screen.news(&News::AwaitingConsent { peer });
         let (mut payload, mut is_shown) = (Vec::new(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -116,6 +124,16 @@ impl Lobby<'_> {
             }
         }
     }
+}
+
+/// A donor that was shown the disk, and is told why it is not to be.
+pub(crate) fn dismissed(mut paired: Paired, error: SessionError) -> Ended {
+    let text = chain(&error);
+    let text = Text::new(&text);
+    // It may be gone; the screen says the same.
+    let _ = paired.sealer.send(&Message::Failed { text });
+    let connection = Some(Box::new(paired.opener.into_inner()));
+    Ended { error, connection }
 }
 
 #[cfg(test)]

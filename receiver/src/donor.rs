@@ -5,9 +5,34 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use install::records::Source;
+use thiserror::Error;
 
 /// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes nothing.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ends what another thread waits for. It returns at once, may be called as often as one likes, and keeps nothing open.
+pub type Interrupter = Box<dyn Fn() + Send + Sync>;
+
+/// Waiting for a donor was ended by an [`Interrupter`].
+#[derive(Clone, Copy, Debug, Error)]
+#[error("waiting for a donor was interrupted")]
+pub struct Interrupted;
+
+impl Interrupted {
+    /// As [`Network::accept`] fails with it. Not `ErrorKind::Interrupted`, which means that the call is to be repeated.
+    #[must_use]
+    pub fn error() -> io::Error {
+        io::Error::other(Self)
+    }
+
+    /// Is this error one?
+    #[must_use]
+    pub fn is(error: &io::Error) -> bool {
+        error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+    }
+}
 
 /// A connected donor: an ordered byte stream in each direction, and one word back at the end.
 pub trait Donor: Read + Send {
@@ -24,6 +49,10 @@ pub trait Donor: Read + Send {
     /// room, at most [`WRITE_PATIENCE`] (`TimedOut`). Once the donor is gone, or [`Donor::succeed`] or [`Donor::fail`] was
     /// called, writes fail with `BrokenPipe` or `ConnectionReset`. All handles write to one stream; dropping one closes nothing.
     fn writer(&self) -> Box<dyn Write + Send>;
+
+    /// For another thread, to end reading: a read that waits fails at once, and so does every later one, whatever has arrived. Writers
+    /// and the ways to close are as before.
+    fn interrupter(&self) -> Interrupter;
 
     /// Sends what was written, then closes in order (FIN): under the original stream a donor may take that for success
     /// (`protocol.md` 2). Returns when the peer has acknowledged it or a bounded time has passed.
@@ -59,7 +88,7 @@ pub trait Network: Send {
     /// Whoever is undecided at `deadline` is forgotten; without one this waits for ever.
     ///
     /// # Errors
-    /// `TimedOut`: the deadline has passed. Anything else: no interface is usable any more; a mere lack of link or address is
+    /// `TimedOut`: the deadline has passed. [`Interrupted`]: by the interrupter. Anything else: no interface is usable any more; a mere lack of link or address is
     /// waited for instead.
     fn accept(
         &mut self,
@@ -67,6 +96,9 @@ pub trait Network: Send {
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>>;
+
+    /// For another thread, to end an `accept`: the one that waits, or else the next. Whoever is undecided then is forgotten.
+    fn interrupter(&self) -> Interrupter;
 
     /// Addresses under which a donor reaches this target, for the screen.
     fn addresses(&self) -> Vec<std::net::IpAddr>;

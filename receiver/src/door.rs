@@ -18,10 +18,13 @@ use wire::stream::Opening;
 
 use crate::connection::Connection;
 use crate::donor::Network;
+use crate::gate::Candidate;
+use crate::news::News;
+use crate::person::Turn;
 use crate::picture;
 use crate::policy::Policy;
 use crate::refusals::Refusals;
-use crate::screen::Screen;
+use crate::screen::{Screen, warn};
 use crate::session::{SessionError, draw_code};
 
 /// For everything a peer has to send before its proof (`protocol.md` 3.6).
@@ -63,6 +66,9 @@ enum Refused {
 /// One code and one secret, for as long as they hold.
 pub(crate) struct Door<'a> {
     policy: &'a Policy,
+    /// What a donor is invited to write to.
+    disk: Candidate,
+    turn: Turn,
     code: Code,
     credential: Credential,
     /// For the screen; `Credential` does not give it back.
@@ -72,10 +78,16 @@ pub(crate) struct Door<'a> {
 
 impl<'a> Door<'a> {
     /// Draws a code, and under `secret` a secret.
-    pub(crate) fn new(policy: &'a Policy) -> Result<Self, SessionError> {
+    pub(crate) fn new(
+        policy: &'a Policy,
+        disk: Candidate,
+        turn: &Turn,
+    ) -> Result<Self, SessionError> {
         let (credential, secret) = credential(policy)?;
         Ok(Self {
             policy,
+            disk,
+            turn: turn.clone(),
             code: draw_code()?,
             credential,
             secret,
@@ -86,6 +98,22 @@ impl<'a> Door<'a> {
     /// What a stage line says of it.
     pub(crate) fn facts(&self) -> String {
         format!("code={} policy={}", self.code, self.policy)
+    }
+
+    /// Another disk is meant from now on.
+    pub(crate) fn mean(&mut self, disk: &Candidate) {
+        self.disk = disk.clone();
+    }
+
+    /// The same as [`Door::show`], as news.
+    pub(crate) fn tell(&self, screen: &dyn Screen, network: &dyn Network) {
+        screen.news(&News::Inviting {
+            code: self.code.to_string(),
+            secret: self.secret.as_ref().map(Secret::to_string),
+            policy: self.policy.name().to_owned(),
+            disk: Box::new(self.disk.clone()),
+            addresses: network.addresses(),
+        });
     }
 
     /// Tells a person what to type on the donor: for eyes, never for a log.
@@ -108,7 +136,7 @@ impl<'a> Door<'a> {
     /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes first.
     ///
     /// # Errors
-    /// The network, or no random numbers for a new secret.
+    /// The network, or no random numbers for a new secret, or a person who wants something else.
     pub(crate) fn pair(
         &mut self,
         network: &mut dyn Network,
@@ -117,20 +145,24 @@ impl<'a> Door<'a> {
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
         loop {
-            let donor = match network.accept(self.code.as_str(), M1_LEN, deadline) {
-                Ok(donor) => donor,
-                Err(error) if deadline.is_some() && error.kind() == io::ErrorKind::TimedOut => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(SessionError::Network(error)),
+            let code = self.code.as_str();
+            let connection = Connection::accept(network, &self.turn, code, M1_LEN, deadline)?;
+            let Some(connection) = connection else {
+                return Ok(None);
             };
-            let connection = Connection::new(donor);
             let peer = connection.peer();
             match self.judge(connection) {
                 Ok(paired) => return Ok(Some(paired)),
-                Err(error) => refusals.note(peer, &error, Instant::now(), screen),
+                Err(error) => {
+                    if let Some(stop) = self.turn.stop() {
+                        return Err(stop.into());
+                    }
+                    refusals.note(peer, &error, Instant::now(), screen);
+                }
             }
-            self.replace_secret(screen)?;
+            if self.replace_secret(screen)? {
+                self.tell(screen, network);
+            }
         }
     }
 
@@ -165,20 +197,19 @@ impl<'a> Door<'a> {
         })
     }
 
-    /// After too many wrong guesses.
-    fn replace_secret(&mut self, screen: &dyn Screen) -> Result<(), SessionError> {
+    /// After too many wrong guesses; true when there is another one.
+    fn replace_secret(&mut self, screen: &dyn Screen) -> Result<bool, SessionError> {
         // Keys cannot be guessed.
         if self.secret.is_none() || !self.guard.is_spent() {
-            return Ok(());
+            return Ok(false);
         }
         let wrong = self.guard.wrong_guesses();
-        screen.warning(&format!(
-            "{wrong} wrong guesses: the secret is replaced by a new one"
-        ));
+        let text = format!("{wrong} wrong guesses: the secret is replaced by a new one");
+        warn(screen, &text);
         (self.credential, self.secret) = credential(self.policy)?;
         self.guard = Guard::new();
         self.show(screen);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -196,7 +227,8 @@ fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionEr
 #[cfg(test)]
 mod tests {
     use super::Door;
-    use crate::fakes::Lines;
+    use crate::fakes::{self, Lines};
+    use crate::person::Turn;
     use crate::policy::Policy;
     use session::PinnedKeys;
     use session::guard::GUESSES_MAX;
@@ -205,7 +237,7 @@ mod tests {
     #[test]
     fn after_64_wrong_guesses_there_is_another_secret_and_the_screen_says_so() {
         let (lines, policy) = (Lines::default(), Policy::Secret);
-        let mut door = Door::new(&policy).unwrap();
+        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
         let (code, old) = (door.code, door.secret.clone().unwrap());
         for guess in 1..=GUESSES_MAX {
             door.replace_secret(&lines).unwrap();
@@ -229,7 +261,7 @@ mod tests {
     fn keys_are_never_replaced_and_never_shown() {
         let (_, target) = PinnedKeys::draw().unwrap();
         let (lines, policy) = (Lines::default(), Policy::Pinned(Box::new(target)));
-        let mut door = Door::new(&policy).unwrap();
+        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
         for _ in 0..2 * GUESSES_MAX {
             door.guard.wrong_guess(Instant::now());
         }

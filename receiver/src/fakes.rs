@@ -11,27 +11,38 @@
 
 pub mod donor;
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use install::disk::Disk;
 use install::layout::Layout;
+use install::state::State;
 use install::volumes::{Volumes, VolumesError};
 use wire::stage::Stage;
 
-use crate::donor::{Donor, Network};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::bell::Bell;
+use crate::donor::{Donor, Interrupted, Interrupter, Network};
+use crate::gate::{Candidate, Contents};
+use crate::inventory::{Found, Transport};
+use crate::news::News;
+use crate::person::Person;
 use crate::screen::Screen;
 
 /// No event of a test takes longer; reaching it fails the test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Under which a fake network reaches its target.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 15));
 
 /// A directory for the length of a test.
 #[derive(Debug)]
@@ -98,14 +109,68 @@ impl Volumes for PlainVolumes {
     }
 }
 
-/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are.
+/// A blank disk of 16 GiB that nobody has.
+#[must_use]
+pub fn candidate() -> Candidate {
+    let disk = Found {
+        path: PathBuf::from("/dev/fake"),
+        size_bytes: 16 << 30,
+        sector_bytes: 512,
+        transport: Transport::Virtio,
+        is_removable: false,
+        is_read_only: false,
+        serial: Some("FAKE-0123456789".to_owned()),
+        vendor: None,
+        model: Some("disk".to_owned()),
+        wwn: None,
+    };
+    Candidate {
+        disk,
+        contents: Contents::Holds(State::Blank),
+    }
+}
+
+/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are. The news beside them.
 #[derive(Debug, Default)]
 pub struct Lines {
     lines: Mutex<Vec<String>>,
+    news: Mutex<Vec<News>>,
     changed: Condvar,
+    news_changed: Condvar,
+    person: Option<Person>,
 }
 
 impl Lines {
+    /// In front of which somebody may say something.
+    #[must_use]
+    pub fn of(person: &Person) -> Self {
+        Self {
+            person: Some(person.clone()),
+            ..Self::default()
+        }
+    }
+
+    /// All news so far.
+    #[must_use]
+    pub fn all_news(&self) -> Vec<News> {
+        self.news.lock().unwrap().clone()
+    }
+
+    /// Waits for the first news behind the first `skip` ones that `is_meant`; returns its index and itself.
+    pub fn wait_for_news(&self, skip: usize, is_meant: impl Fn(&News) -> bool) -> (usize, News) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut news = self.news.lock().unwrap();
+        loop {
+            let found = news.iter().enumerate().skip(skip);
+            if let Some((index, found)) = { found }.find(|(_, news)| is_meant(news)) {
+                return (index, found.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "not what was awaited: {news:#?}");
+            news = self.news_changed.wait_timeout(news, left).unwrap().0;
+        }
+    }
+
     fn push(&self, line: String) {
         self.lines.lock().unwrap().push(line);
         self.changed.notify_all();
@@ -145,12 +210,52 @@ impl Screen for Lines {
     fn warning(&self, text: &str) {
         self.push(format!("warning: {text}"));
     }
+
+    fn news(&self, news: &News) {
+        self.news.lock().unwrap().push(news.clone());
+        self.news_changed.notify_all();
+    }
+
+    fn person(&self) -> Option<&Person> {
+        self.person.as_ref()
+    }
+}
+
+/// What lies between the two sides of a network.
+#[derive(Debug, Default)]
+struct Cable {
+    state: Mutex<CableState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct CableState {
+    coming: VecDeque<UnixStream>,
+    is_pulled: bool,
+    is_interrupted: bool,
+}
+
+impl Cable {
+    fn change(&self, change: impl FnOnce(&mut CableState)) {
+        change(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
+
+/// The donors' end, for all clones of the plug.
+#[derive(Debug)]
+struct CableEnd(Arc<Cable>);
+
+impl Drop for CableEnd {
+    fn drop(&mut self) {
+        self.0.change(|state| state.is_pulled = true);
+    }
 }
 
 /// A network whose connections a test makes.
 #[derive(Debug)]
 pub struct PairNetwork {
-    coming: Receiver<UnixStream>,
+    cable: Arc<Cable>,
     codes: Arc<Mutex<Vec<String>>>,
     endings: Arc<Mutex<Vec<&'static str>>>,
     connections: u16,
@@ -159,7 +264,7 @@ pub struct PairNetwork {
 /// The donors' side of it. When it is dropped, the network is gone.
 #[derive(Clone, Debug)]
 pub struct Plug {
-    going: Sender<UnixStream>,
+    cable: Arc<CableEnd>,
     /// The code of each call of `accept`.
     pub codes: Arc<Mutex<Vec<String>>>,
     /// How connections ended on the target's side: `fin` or `rst`.
@@ -169,15 +274,15 @@ pub struct Plug {
 /// Both sides of a new network.
 #[must_use]
 pub fn network() -> (Plug, PairNetwork) {
-    let (going, coming) = channel();
+    let cable = Arc::<Cable>::default();
     let (codes, endings) = <(Arc<Mutex<Vec<_>>>, Arc<Mutex<Vec<_>>>)>::default();
     let plug = Plug {
-        going,
+        cable: Arc::new(CableEnd(Arc::clone(&cable))),
         codes: Arc::clone(&codes),
         endings: Arc::clone(&endings),
     };
     let network = PairNetwork {
-        coming,
+        cable,
         codes,
         endings,
         connections: 0,
@@ -192,7 +297,7 @@ impl Plug {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         ours.set_write_timeout(Some(PATIENCE)).unwrap();
-        self.going.send(theirs).unwrap();
+        self.cable.0.change(|state| state.coming.push_back(theirs));
         ours
     }
 }
@@ -205,38 +310,69 @@ impl Network for PairNetwork {
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>> {
         self.codes.lock().unwrap().push(code.to_owned());
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let stream =
-            self.coming
-                .recv_timeout(left.unwrap_or(PATIENCE))
-                .map_err(|error| match error {
-                    RecvTimeoutError::Disconnected => io::Error::other("no interface is left"),
-                    RecvTimeoutError::Timeout if left.is_some() => io::ErrorKind::TimedOut.into(),
-                    RecvTimeoutError::Timeout => panic!("a test left its target waiting"),
-                })?;
+        let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+        let mut state = self.cable.state.lock().unwrap();
+        let stream = loop {
+            if let Some(stream) = state.coming.pop_front() {
+                break stream;
+            }
+            if std::mem::take(&mut state.is_interrupted) {
+                return Err(Interrupted::error());
+            }
+            if state.is_pulled {
+                return Err(io::Error::other("no interface is left"));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                assert!(deadline.is_some(), "a test left its target waiting");
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            state = self.cable.changed.wait_timeout(state, left).unwrap().0;
+        };
         self.connections += 1;
         Ok(Box::new(PairDonor {
             stream,
+            patience: PATIENCE,
+            bell: Bell::new()?,
             port: self.connections,
             endings: Arc::clone(&self.endings),
         }))
     }
 
+    fn interrupter(&self) -> Interrupter {
+        let cable = Arc::clone(&self.cable);
+        Box::new(move || cable.change(|state| state.is_interrupted = true))
+    }
+
     fn addresses(&self) -> Vec<IpAddr> {
-        vec![]
+        vec![ADDRESS]
     }
 }
 
 /// One end of a socket pair.
 struct PairDonor {
     stream: UnixStream,
+    /// How long a read waits.
+    patience: Duration,
+    /// Rung when nothing is to be read any more.
+    bell: Bell,
     port: u16,
     endings: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Read for PairDonor {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buf).map_err(timed_out)
+        let mut fds = [
+            PollFd::new(&self.bell, PollFlags::IN),
+            PollFd::new(&self.stream, PollFlags::IN),
+        ];
+        let patience = Timespec::try_from(self.patience).unwrap();
+        let count = poll(&mut fds, Some(&patience))?;
+        match fds.map(|fd| !fd.revents().is_empty()) {
+            [true, _] => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ if count == 0 => Err(io::ErrorKind::TimedOut.into()),
+            _ => self.stream.read(buf),
+        }
     }
 }
 
@@ -267,8 +403,12 @@ impl Donor for PairDonor {
     }
 
     fn hurry(&mut self, wait: Duration) {
-        let wait = wait.max(Duration::from_millis(1)); // zero would mean for ever
-        self.stream.set_read_timeout(Some(wait)).unwrap();
+        self.patience = wait;
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let bell = self.bell.clone();
+        Box::new(move || bell.ring())
     }
 
     fn writer(&self) -> Box<dyn Write + Send> {

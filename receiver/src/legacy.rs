@@ -1,6 +1,8 @@
 //! One deploy from anybody: the original stream (`protocol.md` 2). The donor learns the outcome by the way its connection
 //! ends.
 
+use std::io;
+
 use install::deploy;
 use install::legacy;
 use wire::message::After;
@@ -9,9 +11,12 @@ use wire::stream::{NAME_LEN_BYTES, Opening};
 
 use crate::connection::Connection;
 use crate::gate::Candidate;
-use crate::screen::{Narrator, chain};
+use crate::news::News;
+use crate::person::Phase;
+use crate::screen::{Narrator, chain, warn};
 use crate::session::{
-    Attempt, Deployed, Ended, SessionError, disk_facts, draw_code, image_facts, open_disk,
+    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, draw_code, image_facts,
+    open_disk, stopped,
 };
 
 /// Waits for one donor and takes what it sends.
@@ -26,46 +31,60 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         "  UNAUTHENTICATED: anybody on this network may install this machine\n  \
          on the donor: spk-visor deploy-system-img-copy {code} --legacy"
     ));
-    let donor = attempt
-        .network
-        .accept(code.as_str(), NAME_LEN_BYTES, None)
-        .map_err(SessionError::Network)?;
-    let mut connection = Connection::new(donor);
-    let peer = connection.peer();
-    let screen = attempt.screen;
-    screen.stage(Stage::Accepted, &format!("peer={peer}"));
-    let first = connection
-        .peek()
-        .map_err(|source| SessionError::Opening { peer, source })?;
-    if matches!(Opening::of(first), Ok(Opening::Session)) {
-        return Err(SessionError::NotLegacy { peer }.into());
-    }
-    let deployed = take(attempt, &mut connection)?;
+    attempt.screen.news(&News::Inviting {
+        code: code.to_string(),
+        secret: None,
+        policy: policy.name().to_owned(),
+        disk: Box::new(chosen.clone()),
+        addresses: attempt.network.addresses(),
+    });
+    let turn = attempt.turn.clone();
+    turn.enter(Phase::Inviting).map_err(SessionError::from)?;
+    let donor = Connection::accept(attempt.network, &turn, code.as_str(), NAME_LEN_BYTES, None)?;
+    let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?; // without a deadline there is one
+    turn.enter(Phase::Talking).map_err(SessionError::from)?;
+    let taken = take(attempt, &mut connection);
+    // Whatever broke because of it.
+    let deployed = taken.map_err(|error| match (turn.stopped(), error) {
+        (None, error) | (Some(_), error @ SessionError::Cancelled { .. }) => error,
+        (Some(stop), _) => stop.into(),
+    })?;
     // From here on the donor may take the end of the connection for success; before, dropping it was a reset.
     if let Err(error) = connection.close() {
         let text = format!("telling the donor of success: {}", chain(&error));
-        attempt.screen.warning(&text);
+        warn(attempt.screen, &text);
     }
     Ok(deployed)
 }
 
 fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deployed, SessionError> {
-    let mut packages = legacy::open(connection, &attempt.options.trust)?;
-    if let Some(image) = packages.approved() {
-        let facts = image_facts(image);
-        attempt.screen.stage(Stage::Accepted, &facts);
+    let (screen, peer) = (attempt.screen, connection.peer());
+    screen.stage(Stage::Accepted, &format!("peer={peer}"));
+    let first = connection
+        .peek()
+        .map_err(|source| SessionError::Opening { peer, source })?;
+    if matches!(Opening::of(first), Ok(Opening::Session)) {
+        return Err(SessionError::NotLegacy { peer });
     }
-    let (_, mut disk, mut volumes) =
+    let mut packages = legacy::open(connection, &attempt.options.trust)?;
+    let image = packages.approved();
+    if let Some(image) = image {
+        screen.stage(Stage::Accepted, &image_facts(image));
+    }
+    screen.news(&accepted(peer, image));
+    let (chosen, mut disk, mut volumes) =
         open_disk(&mut attempt.disks, attempt.volumes, attempt.options)?;
-    let narrator = Narrator::new(attempt.screen);
-    let options = &attempt.options.deploy;
+    attempt.turn.enter(Phase::Writing)?;
+    let narrator = Narrator::new(screen);
     let installed = deploy::deploy(
         &mut packages,
         &mut disk,
         volumes.as_mut(),
-        options,
+        &attempt.disks.deploy_options(),
         &narrator,
-    )?;
+    )
+    .map_err(|error| stopped(&attempt.turn, error))?;
+    screen.news(&complete(chosen, &installed));
     Ok(Deployed {
         installed,
         disk,

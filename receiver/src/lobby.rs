@@ -15,6 +15,7 @@ use wire::stage::Stage;
 use crate::connection::Connection;
 use crate::donor::Network;
 use crate::door::{Door, Paired};
+use crate::person::Turn;
 use crate::refusals::Refusals;
 use crate::screen::Screen;
 use crate::session::SessionError;
@@ -40,6 +41,7 @@ pub(crate) struct Lobby<'a> {
     pub(crate) refusals: &'a mut Refusals,
     pub(crate) screen: &'a dyn Screen,
     pub(crate) trust: &'a Trust,
+    pub(crate) turn: Turn,
 }
 
 /// A paired donor and the judgement of its manifest.
@@ -47,6 +49,7 @@ pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
 
 impl Lobby<'_> {
     /// Invites donors: `facts` beside code and policy on every console, and what to type on the donor.
+    /// To a resumed deploy nobody new is invited: that is no news.
     pub(crate) fn invite(&self, facts: &str) {
         let facts = format!("{} {facts}", self.door.facts());
         self.screen.stage(Stage::Waiting, &facts);
@@ -56,7 +59,7 @@ impl Lobby<'_> {
     /// Waits for a donor that has proved itself and says what it has; `None` when `deadline` passes first.
     ///
     /// # Errors
-    /// The network failed.
+    /// The network failed, or a person at the machine wants something else.
     pub(crate) fn offer(
         &mut self,
         deadline: Option<Instant>,
@@ -69,7 +72,12 @@ impl Lobby<'_> {
             };
             match manifest(&mut paired, self.trust) {
                 Ok(judgement) => return Ok(Some((paired, judgement))),
-                Err(fault) => self.note(&paired, &fault),
+                Err(fault) => {
+                    if let Some(stop) = self.turn.stop() {
+                        return Err(stop.into());
+                    }
+                    self.note(&paired, &fault);
+                }
             }
         }
     }

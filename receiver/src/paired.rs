@@ -2,23 +2,28 @@
 //! say to each other in the end.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use install::deploy;
 use install::event::{Event, Observer};
+use install::options::Options;
 use install::trust::{Approved, Voucher};
 use install::verify::VerifiedPackages;
 use wire::message::RejectCode;
 use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
+use crate::consent::dismissed;
 use crate::description::Description;
 use crate::door::{Door, Paired};
 use crate::gate::Candidate;
 use crate::lobby::Lobby;
+use crate::person::Phase;
 use crate::reports::Reports;
 use crate::screen::{Narrator, chain};
 use crate::session::{
-    Attempt, Deployed, Ended, Options, SessionError, disk_facts, image_facts, open_disk,
+    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, open_disk,
+    stopped,
 };
 use crate::supply::Supply;
 use crate::watch::Watch;
@@ -30,20 +35,32 @@ use crate::watch::Watch;
 /// Why this deploy came to nothing. The donor has been told.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let (screen, options) = (attempt.screen, attempt.options);
+    let turn = attempt.turn.clone();
     let mut lobby = Lobby {
-        door: Door::new(&options.policy)?,
+        door: Door::new(&options.policy, chosen.clone(), &turn)?,
         network: attempt.network,
         refusals: &mut attempt.refusals,
         screen,
         trust: &options.trust,
+        turn: turn.clone(),
     };
     lobby.invite(&disk_facts(chosen));
     loop {
+        lobby.door.tell(screen, lobby.network);
+        turn.enter(Phase::Inviting).map_err(SessionError::from)?;
         // Without a deadline there always is one in the end.
         let Some((paired, judgement)) = lobby.offer(None)? else {
             continue;
         };
         let peer = paired.peer;
+        if let Err(stop) = turn.enter(Phase::Talking) {
+            return Err(rejected(
+                &mut lobby,
+                paired,
+                RejectCode::NoDisk,
+                stop.into(),
+            ));
+        }
         let image = match judgement {
             Ok(image) => image,
             Err(source) => {
@@ -54,6 +71,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         };
         let facts = format!("peer={peer} {}", image_facts(&image));
         screen.stage(Stage::Accepted, &facts);
+        screen.news(&accepted(peer, Some(&image)));
         let (chosen, disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes, options)
         {
             Ok(opened) => opened,
@@ -71,17 +89,23 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         let Some(paired) = agreed else {
             // It comes again by itself, or another one does.
             drop((disk, volumes));
+            lobby.door.mean(&chosen);
             lobby.invite(&disk_facts(&chosen));
             continue;
         };
         // A person may have thought about it for minutes.
-        if let Err(error) = still_there(&attempt.disks, &chosen, peer) {
+        if let Err(error) = still_there(&mut attempt.disks, &chosen, peer) {
             return Err(rejected(&mut lobby, paired, RejectCode::NoDisk, error));
         }
+        if let Err(stop) = turn.enter(Phase::Writing) {
+            return Err(dismissed(paired, stop.into()));
+        }
         let target = Target {
+            chosen,
             disk,
             volumes,
-            options,
+            patience: options.patience.resume,
+            options: attempt.disks.deploy_options(),
         };
         return target.install(lobby, paired, image, shown);
     }
@@ -89,7 +113,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
 
 /// The disk is what the donor has agreed to.
 fn still_there(
-    disks: &Watch<'_>,
+    disks: &mut Watch<'_>,
     agreed: &Candidate,
     peer: SocketAddr,
 ) -> Result<(), SessionError> {
@@ -111,13 +135,16 @@ fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: Sess
 }
 
 /// The machine's side of one deploy.
-struct Target<'a> {
+struct Target {
+    chosen: Candidate,
     disk: BlockDisk,
     volumes: Box<dyn install::volumes::Volumes>,
-    options: &'a Options,
+    /// With a donor whose connection breaks.
+    patience: Duration,
+    options: Options,
 }
 
-impl Target<'_> {
+impl Target {
     /// From the donor's consent to its last order. The first byte of the disk is written in here.
     fn install(
         mut self,
@@ -138,27 +165,24 @@ impl Target<'_> {
             );
             observer.event(Event::Warning(text));
         }
-        let patience = self.options.patience.resume;
-        let mut supply = Supply::new(lobby, &reports, image.clone(), disk, patience);
+        let turn = lobby.turn.clone();
+        let mut supply = Supply::new(lobby, &reports, image.clone(), disk, self.patience);
         supply.connect(paired);
         let mut packages = VerifiedPackages::new(&image, &mut supply);
         let (disk, volumes) = (&mut self.disk, self.volumes.as_mut());
-        let result = deploy::deploy(
-            &mut packages,
-            disk,
-            volumes,
-            &self.options.deploy,
-            &observer,
-        );
+        let result = deploy::deploy(&mut packages, disk, volumes, &self.options, &observer);
         drop(packages);
         match result {
-            Ok(installed) => Ok(Deployed {
-                installed,
-                order: supply.farewell(),
-                disk: self.disk,
-            }),
+            Ok(installed) => {
+                screen.news(&complete(self.chosen, &installed));
+                Ok(Deployed {
+                    installed,
+                    order: supply.farewell(),
+                    disk: self.disk,
+                })
+            }
             Err(error) => {
-                let error = error.into();
+                let error = stopped(&turn, error);
                 let connection = supply.fail(&error).map(Box::new);
                 Err(Ended { error, connection })
             }

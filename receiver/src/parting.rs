@@ -11,7 +11,7 @@ use wire::message::{After, Level, Message};
 use crate::connection::Connection;
 use crate::evidence;
 use crate::reports::Report;
-use crate::screen::chain;
+use crate::screen::{chain, warn};
 use crate::session::SessionError;
 use crate::supply::{Fault, Supply};
 
@@ -38,9 +38,8 @@ impl Supply<'_, '_> {
                 self.lose(&Fault::Deaf);
             }
             if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
-                self.lobby
-                    .screen
-                    .warning("the donor gave no order and is not waited for any longer");
+                let text = "the donor gave no order and is not waited for any longer";
+                warn(self.lobby.screen, text);
                 return After::TargetsChoice;
             }
         }
@@ -70,7 +69,12 @@ impl Supply<'_, '_> {
         let Some((_, opener)) = self.line.take() else {
             return self.parting;
         };
-        for line in evidence::gather() {
+        // A person's will needs no evidence.
+        let evidence = match error {
+            SessionError::Cancelled { .. } => Vec::new(),
+            _ => evidence::gather(),
+        };
+        for line in evidence {
             self.reports.line(Level::Error, &line);
         }
         let failed = Report::Failed(chain(error));
@@ -82,7 +86,7 @@ impl Supply<'_, '_> {
     pub(super) fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
         if let Some(Err(error)) = connection.map(Connection::close) {
             let text = format!("closing the connection to {peer}: {}", chain(&error));
-            self.lobby.screen.warning(&text);
+            warn(self.lobby.screen, &text);
         }
     }
 }

@@ -6,15 +6,18 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use install::sizes::Sizes;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
+use crate::bell::Bell;
+use crate::donor::Interrupter;
 use crate::gate::Wish;
 
-pub(crate) use turn::{Phase, Stop, Turn};
+pub(crate) use turn::{Attached, Phase, Stop, Turn};
 
 mod turn;
 
@@ -26,14 +29,12 @@ struct Shared {
     said: Mutex<Said>,
     /// Called when the receiver has to stop what it waits for.
     hooks: Mutex<Hooks>,
-    bell: OwnedFd,
+    bell: Bell,
 }
-
-type Hook = Box<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct Hooks {
-    all: Vec<(u64, Hook)>,
+    all: Vec<(u64, Interrupter)>,
     next: u64,
 }
 
@@ -45,6 +46,8 @@ struct Said {
     /// How often that has changed.
     changes: u64,
     is_cancelled: bool,
+    /// What the receiver has stopped for.
+    stopped: Option<Stop>,
     /// What the receiver is doing.
     phase: Phase,
     /// The change of control under which it does that.
@@ -69,18 +72,17 @@ impl Person {
     /// # Errors
     /// No descriptor.
     pub fn new() -> io::Result<Self> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self(Arc::new(Shared {
             said: Mutex::default(),
             hooks: Mutex::default(),
-            bell,
+            bell: Bell::new()?,
         })))
     }
 
     /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
         self.said().agreed = Some(name);
-        self.ring();
+        self.0.bell.ring();
     }
 
     /// What may be replaced, if anything.
@@ -115,12 +117,6 @@ impl Person {
         self.tell(stops);
     }
 
-    /// `hook` is called, in the thread of whoever says something, when the receiver has to stop waiting for the network. It
-    /// must return at once.
-    pub fn on_said(&self, hook: Hook) {
-        self.attach(hook);
-    }
-
     fn decide(&self, control: Control) {
         let stops = {
             let mut said = self.said();
@@ -135,30 +131,34 @@ impl Person {
     }
 
     fn tell(&self, stops: bool) {
-        self.ring();
+        self.0.bell.ring();
         if stops {
             let hooks = self.hooks();
             hooks.all.iter().for_each(|(_, hook)| hook());
         }
     }
 
-    fn ring(&self) {
-        // It counts to 2^64 before it would block.
-        let _ = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
+    /// Waits until something was said since [`Person::hush`], or `limit` has passed, or earlier.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let mut fds = [PollFd::new(self.bell(), PollFlags::IN)];
+        match poll(&mut fds, limit.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Readable when something was said since [`Person::hush`].
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
-        self.0.bell.as_fd()
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
     }
 
     /// Whether something was said; the bell is silent afterwards.
     pub(crate) fn hush(&self) -> bool {
-        let mut count = [0; 8];
-        rustix::io::read(&self.0.bell, &mut count).is_ok() // it is empty when nothing was said
+        self.0.bell.hush()
     }
 
-    fn attach(&self, hook: Hook) -> u64 {
+    fn attach(&self, hook: Interrupter) -> u64 {
         let mut hooks = self.hooks();
         hooks.next = hooks.next.wrapping_add(1);
         let number = hooks.next;
@@ -186,5 +186,7 @@ impl fmt::Debug for Person {
     }
 }
 
+#[cfg(test)]
+mod steering;
 #[cfg(test)]
 mod tests;

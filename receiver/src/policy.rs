@@ -16,12 +16,24 @@ pub enum Policy {
     Legacy,
 }
 
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Policy {
+    /// As it is chosen with.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
             Policy::Secret => "secret",
             Policy::Pinned(_) => "pinned",
-            Policy::Legacy => "legacy UNAUTHENTICATED",
-        })
+            Policy::Legacy => "legacy",
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Policy::Secret | Policy::Pinned(_) => Ok(()),
+            Policy::Legacy => f.write_str(" UNAUTHENTICATED"),
+        }
     }
 }

@@ -25,9 +25,11 @@ use crate::connection::Connection;
 use crate::disks::{Disks, DisksError, IMAGE_SECTOR};
 use crate::donor::Network;
 use crate::gate::{Candidate, GateError, Wish};
+use crate::news::News;
+use crate::person::{Stop, Turn};
 use crate::policy::Policy;
 use crate::refusals::Refusals;
-use crate::screen::{Screen, chain};
+use crate::screen::{Screen, chain, warn};
 use crate::volumes::KernelVolumes;
 use crate::watch::Watch;
 use crate::{legacy, paired, rehearsal};
@@ -163,6 +165,15 @@ pub enum SessionError {
     /// The deploy itself.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// A person at the machine wants something else, before anything was written.
+    #[error("a person at the machine has taken over")]
+    TakenOver,
+    /// A person at the machine has ended this deploy.
+    #[error("cancelled at the machine{}", if *wrote { "; the disk does not boot now" } else { "; nothing was written" })]
+    Cancelled {
+        /// Are the old contents gone?
+        wrote: bool,
+    },
     /// As it was asked for.
     #[error("nothing was written, this target was told to show only what it would do: {plan}")]
     DryRun {
@@ -187,11 +198,23 @@ impl SessionError {
             | SessionError::GaveUp { .. }
             | SessionError::NoConsent { .. }
             | SessionError::Changed { .. }
+            | SessionError::TakenOver
+            | SessionError::Cancelled { .. }
             | SessionError::DryRun { .. } => Outcome::Refuse,
             SessionError::Opening { .. } => Outcome::Retry,
             SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
                 Outcome::Fatal
             }
+        }
+    }
+}
+
+impl From<Stop> for SessionError {
+    /// Before anything is written; for later see [`stopped`].
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TakenOver => SessionError::TakenOver,
+            Stop::Cancelled => SessionError::Cancelled { wrote: false },
         }
     }
 }
@@ -225,35 +248,55 @@ pub fn run_with(
     volumes: &OpenVolumes<'_>,
 ) -> Result<Deployed, SessionError> {
     let shown = |error: SessionError| {
-        screen.stage(Stage::Failed, &chain(&error));
+        // Somebody else has shown what he wants instead.
+        if !matches!(error, SessionError::TakenOver) {
+            let reason = chain(&error);
+            screen.stage(Stage::Failed, &reason);
+            let is_fatal = error.outcome() == Outcome::Fatal;
+            screen.news(&News::Failed { reason, is_fatal });
+        }
         error
     };
+    let turn = Turn::of(screen.person());
+    let _interrupter = turn.attach(network.interrupter());
     let mut attempt = Attempt {
         options,
-        disks: Watch::open(options).map_err(shown)?,
+        disks: Watch::open(options, screen, &turn).map_err(shown)?,
         network,
         refusals: Refusals::new(Instant::now()),
         screen,
         volumes,
+        turn: turn.clone(),
     };
     loop {
-        let chosen = attempt.disks.wait_for_one(screen).map_err(shown)?;
+        let chosen = attempt.disks.wait_for_one().map_err(shown)?;
         if options.dry_run {
-            let plan = rehearsal::plan(&chosen, options.deploy.sizes).map_err(shown)?;
-            screen.stage(Stage::Planned, &plan);
+            let sizes = attempt.disks.deploy_options().sizes;
+            let facts = rehearsal::plan(&chosen, sizes).map_err(shown)?;
+            let stage = Stage::Planned;
+            screen.stage(stage, &facts);
+            screen.news(&News::Stage { stage, facts });
         }
         let result = match &options.policy {
             Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
             Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, &chosen),
         };
+        let is_cancelled = turn.end();
         let error = match result {
-            Ok(deployed) => return Ok(deployed),
+            Ok(deployed) => {
+                if is_cancelled {
+                    let disk = deployed.installed.disk_name();
+                    warn(screen, &format!("cancelled too late: {disk} is complete"));
+                }
+                return Ok(deployed);
+            }
             Err(ended) => {
                 let error = shown(ended.error);
+                attempt.disks.follow();
                 // Only now: what a donor is told takes as long as it likes to close, and a person waits for this screen.
                 if let Some(Err(error)) = ended.connection.map(|donor| donor.close()) {
                     let text = format!("closing the donor's connection: {}", chain(&error));
-                    screen.warning(&text);
+                    warn(screen, &text);
                 }
                 error
             }
@@ -289,6 +332,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) refusals: Refusals,
     pub(crate) screen: &'a dyn Screen,
     pub(crate) volumes: &'a OpenVolumes<'a>,
+    pub(crate) turn: Turn,
 }
 
 /// The disk to take, now that somebody wants to: another may have come since the screen named one. In a dry run there is none.
@@ -299,12 +343,12 @@ pub(crate) fn open_disk(
 ) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     if options.dry_run {
-        let plan = rehearsal::plan(&chosen, options.deploy.sizes)?;
+        let plan = rehearsal::plan(&chosen, disks.deploy_options().sizes)?;
         return Err(SessionError::DryRun { plan });
     }
     let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
     // Before a donor is asked for anything.
-    deploy::outline(&disk, options.deploy.sizes)?;
+    deploy::outline(&disk, disks.deploy_options().sizes)?;
     let volumes = volumes(&disk)?;
     Ok((chosen, disk, volumes))
 }
@@ -314,6 +358,34 @@ pub(crate) fn draw_code() -> Result<Code, SessionError> {
     let mut random = [0; CODE_LEN];
     getrandom::fill(&mut random).map_err(|error| SessionError::Code(error.into()))?;
     Ok(Code::draw(random))
+}
+
+/// The donor's image is worth an answer.
+pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>) -> News {
+    let packages = image.iter().flat_map(|image| image.files());
+    News::Accepted {
+        peer,
+        version: image.map(|image| image.version().to_owned()),
+        packages: packages.map(|file| file.name.to_string()).collect(),
+        total_bytes: image.and_then(|image| image.size_bytes()),
+    }
+}
+
+/// The disk boots.
+pub(crate) fn complete(disk: Candidate, installed: &Installed) -> News {
+    News::Installed {
+        disk: Box::new(disk),
+        title: installed.entry().title.clone(),
+    }
+}
+
+/// Why a deploy has failed: what a person at the machine said goes before what broke because of it.
+pub(crate) fn stopped(turn: &Turn, error: DeployError) -> SessionError {
+    match turn.stopped() {
+        Some(Stop::Cancelled) => SessionError::Cancelled { wrote: error.wrote },
+        Some(Stop::TakenOver) => SessionError::TakenOver,
+        None => error.into(),
+    }
 }
 
 /// What a line about waiting says of the disk.

@@ -20,8 +20,11 @@ use crate::connection::Connection;
 use crate::description::Description;
 use crate::door::Paired;
 use crate::lobby::Lobby;
+use crate::news::News;
+use crate::person::{Phase, Stop};
 use crate::reports::{Report, Reports, Teller};
-use crate::screen::chain;
+use crate::screen::{chain, warn};
+use crate::session::SessionError;
 
 /// How long a donor is waited for before the deploy itself is looked at again.
 const TURN: Duration = Duration::from_secs(5);
@@ -125,7 +128,11 @@ impl<'l, 'r> Supply<'l, 'r> {
             disk: self.disk.words(),
         });
         match said {
-            Ok(()) => self.connect(paired),
+            Ok(()) => {
+                let peer = paired.peer;
+                self.connect(paired);
+                self.lobby.screen.news(&News::DonorBack { peer });
+            }
             Err(error) => self.lost(paired.peer, &Fault::from(error)),
         }
     }
@@ -143,7 +150,7 @@ impl<'l, 'r> Supply<'l, 'r> {
                 "starting a thread for the donor's reports: {}",
                 chain(&error)
             );
-            self.lobby.screen.warning(&text); // it hears nothing; the deploy goes on
+            warn(self.lobby.screen, &text); // it hears nothing; the deploy goes on
         }
     }
 
@@ -157,8 +164,10 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
-        let text = format!("connection to {peer} lost: {}", chain(fault));
+        let reason = chain(fault);
+        let text = format!("connection to {peer} lost: {reason}");
         self.lobby.screen.warning(&text);
+        self.lobby.screen.news(&News::DonorLost { peer, reason });
         self.reports.line(Level::Warning, &text);
     }
 
@@ -272,9 +281,17 @@ impl<'l, 'r> Supply<'l, 'r> {
     fn turn_away(&mut self, paired: Paired, code: RejectCode, text: &str) {
         let peer = paired.peer;
         let warning = format!("refused the manifest of {peer}: {text}");
-        self.lobby.screen.warning(&warning);
+        warn(self.lobby.screen, &warning);
         let connection = self.lobby.reject(paired, code, text);
         self.close(peer, connection);
+    }
+
+    /// Unless a person at the machine has cancelled.
+    fn go_on(&self) -> Result<(), ChunkError> {
+        self.lobby
+            .turn
+            .stop()
+            .map_or(Ok(()), |stop| Err(stopped(stop)))
     }
 
     fn give_up(&mut self, paired: Paired, image: &Approved) -> ChunkError {
@@ -293,6 +310,15 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 }
 
+/// The deploy is over for a person at the machine.
+fn stopped(stop: Stop) -> ChunkError {
+    ChunkError {
+        what: "waiting for the next chunk".to_owned(),
+        outcome: Outcome::Refuse,
+        source: Some(Box::new(SessionError::from(stop))),
+    }
+}
+
 impl ChunkSource for Supply<'_, '_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         self.wanted = Next { file, chunk };
@@ -304,10 +330,14 @@ impl ChunkSource for Supply<'_, '_> {
                 self.lobby.invite(&facts);
                 self.return_of_the_donor()?;
             }
+            self.go_on()?;
             match self.receive(buf) {
                 Ok(is_last) => return Ok(is_last),
                 Err(Fault::GaveUp { text }) => return Err(self.let_go(text)),
-                Err(fault) => self.lose(&fault),
+                Err(fault) => {
+                    self.go_on()?;
+                    self.lose(&fault);
+                }
             }
         }
     }
@@ -319,6 +349,7 @@ impl ChunkSource for Supply<'_, '_> {
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {
+        self.lobby.turn.enter(Phase::Finishing).map_err(stopped)?;
         let file = u16::try_from(self.approved.files().len()).unwrap_or(u16::MAX);
         self.wanted = Next { file, chunk: 0 };
         self.reports.wanted(self.wanted);

@@ -65,7 +65,7 @@ impl Announcements {
     /// The same, for no longer than a person says nothing.
     fn wait_or(&self, limit: Option<Duration>, person: Option<&Person>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let bell = person.map(|person| PollFd::from_borrowed_fd(person.bell(), PollFlags::IN));
+        let bell = person.map(|person| PollFd::new(person.bell(), PollFlags::IN));
         let socket = PollFd::new(&self.socket, PollFlags::IN);
         let mut fds: Vec<_> = std::iter::once(socket).chain(bell).collect();
         match poll(&mut fds, limit.as_ref()) {
@@ -118,15 +118,7 @@ impl Uevents {
         })
     }
 
-    /// Waits until a block device comes, goes or changes; `false` when `limit` has passed without.
-    ///
-    /// # Errors
-    /// The socket failed.
-    pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<bool> {
-        self.wait_or(limit, None)
-    }
-
-    /// The same, but true as well when a person has said something.
+    /// Waits until a block device comes, goes or changes, or a person says something; `false` when `limit` has passed without.
     ///
     /// # Errors
     /// The socket failed.
@@ -159,7 +151,7 @@ impl Uevents {
             let left = (self.last_block_event + quiet)
                 .min(deadline)
                 .saturating_duration_since(Instant::now());
-            if left.is_zero() || !self.wait(Some(left))? {
+            if left.is_zero() || !self.wait_or(Some(left), None)? {
                 return Ok(());
             }
         }

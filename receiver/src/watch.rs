@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use install::sizes::Sizes;
+use install::{deploy, options};
 use wire::stage::Stage;
 
-use crate::disks::Disks;
+use crate::blockdisk::BlockDisk;
+use crate::disks::{Disks, IMAGE_SECTOR};
 use crate::gate::reinstall::name_of;
-use crate::gate::{self, Candidate, GateError, Reinstall, Selector};
-use crate::person::Person;
-use crate::screen::{Screen, chain};
+use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
+use crate::news::News;
+use crate::person::{Control, Person, Turn};
+use crate::screen::{Screen, chain, warn};
 use crate::session::{Options, SessionError, disk_facts};
 use crate::uevents::Uevents;
 
@@ -22,29 +26,72 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// The disks and their announcements.
 pub(crate) struct Watch<'a> {
     options: &'a Options,
+    screen: &'a dyn Screen,
+    turn: Turn,
     /// None where one disk is named by the caller: it is there or it is not.
     uevents: Option<Uevents>,
     /// The installation that a person at the machine has given up.
     agreed: Option<String>,
+    /// What a person at the machine has decided in place of the options.
+    taken: Option<Decision>,
+    /// The last of these that could be followed.
+    standing: Option<Decision>,
+    /// The screen says that a person holds the machine.
+    is_held: bool,
+    /// What was last said of the disks.
+    told: Option<Seen>,
 }
 
+type Decision = (Wish, Sizes);
+/// All disks, and the one that may be taken.
+type Seen = (Vec<Candidate>, Result<Candidate, GateError>);
+
 impl<'a> Watch<'a> {
-    pub(crate) fn open(options: &'a Options) -> Result<Self, SessionError> {
+    pub(crate) fn open(
+        options: &'a Options,
+        screen: &'a dyn Screen,
+        turn: &Turn,
+    ) -> Result<Self, SessionError> {
         let uevents = match options.disks {
             Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
             Disks::One(_) => None,
         };
         Ok(Self {
             options,
+            screen,
+            turn: turn.clone(),
             uevents,
             agreed: None,
+            taken: None,
+            standing: None,
+            is_held: false,
+            told: None,
         })
     }
 
+    fn wish(&self) -> &Wish {
+        let taken = self.taken.as_ref().map(|(wish, _)| wish);
+        taken.unwrap_or(&self.options.wish)
+    }
+
+    /// How the disk is to be written.
+    pub(crate) fn deploy_options(&self) -> options::Options {
+        let mut options = self.options.deploy.clone();
+        if let Some((_, sizes)) = &self.taken {
+            options.sizes = *sizes;
+        }
+        options
+    }
+
     /// The disk that may be taken as things stand.
-    pub(crate) fn choose(&self) -> Result<Candidate, SessionError> {
+    pub(crate) fn choose(&mut self) -> Result<Candidate, SessionError> {
+        let seen = self.look()?;
+        Ok(self.tell(seen)?)
+    }
+
+    fn look(&self) -> Result<Seen, SessionError> {
         let candidates = self.options.disks.look()?;
-        let mut wish = self.options.wish.clone();
+        let mut wish = self.wish().clone();
         // Whoever names the only disk that is looked at means that one.
         if let (Disks::One(_), [only]) = (&self.options.disks, candidates.as_slice()) {
             wish.disk = Some(Selector::of_path(&only.disk.path));
@@ -52,46 +99,126 @@ impl<'a> Watch<'a> {
         if let Some(name) = &self.agreed {
             wish.reinstall = Reinstall::Only(name.clone());
         }
-        Ok(gate::choose(&candidates, &wish)?.clone())
+        let choice = gate::choose(&candidates, &wish).cloned();
+        Ok((candidates, choice))
     }
 
-    /// Returns a disk that may be taken as things stand. Without one nobody is invited: the screen says why, once for each
-    /// reason, and we look again whenever a disk comes or goes.
-    pub(crate) fn wait_for_one(&mut self, screen: &dyn Screen) -> Result<Candidate, SessionError> {
+    /// Says what was seen, unless it was said before.
+    fn tell(&mut self, seen: Seen) -> Result<Candidate, GateError> {
+        let choice = seen.1.clone();
+        if self.told.as_ref() != Some(&seen) {
+            self.screen.news(&News::Disks {
+                seen: seen.0.clone(),
+                choice: choice.clone().map(Box::new),
+            });
+            self.told = Some(seen);
+        }
+        choice
+    }
+
+    /// Returns a disk that may be taken as things stand. Without one, or while a person holds the machine, nobody is invited: the
+    /// screen says why, once for each reason, and we look again whenever a disk comes or goes, or the person says something.
+    pub(crate) fn wait_for_one(&mut self) -> Result<Candidate, SessionError> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
-        let person = screen.person();
         loop {
-            self.agreed = person.and_then(Person::agreed);
-            let error = match self.choose() {
-                Err(SessionError::Gate(error)) => error,
-                other => return other,
+            let control = self.turn.begin();
+            self.agreed = self.screen.person().and_then(Person::agreed);
+            self.taken = match control {
+                Control::Machine => None,
+                Control::Taken { wish, sizes } => Some((wish, sizes)),
+                Control::Held => {
+                    self.held(None);
+                    shown = None;
+                    // Under what a person would see without deciding anything.
+                    self.taken = None;
+                    let seen = self.look()?;
+                    let _ = self.tell(seen); // nobody asks for it
+                    self.wait(None)?;
+                    continue;
+                }
             };
-            let Some(uevents) = &mut self.uevents else {
-                return Err(error.into());
+            let seen = self.look()?;
+            let refused = match (&seen.1, &self.taken) {
+                (Ok(chosen), taken) => match self.check(chosen) {
+                    Ok(()) => {
+                        self.standing.clone_from(taken);
+                        self.is_held = false;
+                        return Ok(self.tell(seen)?);
+                    }
+                    Err(error) => error,
+                },
+                (Err(error), _) => error.clone().into(),
             };
-            let left = probing_ends.saturating_duration_since(Instant::now());
-            if uevents.wait(Some(left)).map_err(SessionError::Uevents)? {
+            if self.taken.is_some() && self.taken != self.standing {
+                let _ = self.tell(seen); // what is wrong follows
+                self.screen.stage(Stage::Failed, &chain(&refused));
+                self.turn.hand_back();
+                self.is_held = false;
+                self.held(Some(chain(&refused)));
+                shown = None;
                 continue;
             }
+            let SessionError::Gate(error) = refused else {
+                return Err(refused);
+            };
+            let can_wait = self.uevents.is_some() || self.screen.person().is_some();
+            let left = probing_ends.saturating_duration_since(Instant::now());
+            if self.uevents.is_some() && self.wait(Some(left))? {
+                continue;
+            }
+            let _ = self.tell(seen); // shown in a moment, or returned
+            if !can_wait {
+                return Err(error.into());
+            }
+            self.is_held = false;
             if shown.as_ref() != Some(&error) {
-                show(&error, screen);
+                show(&error, self.screen);
                 shown = Some(error);
             }
-            uevents
-                .wait_or(None, person)
-                .map_err(SessionError::Uevents)?;
+            self.wait(None)?;
         }
+    }
+
+    /// Whether what the person decided can be done to this disk. What the machine was told itself is found out when a donor is there.
+    fn check(&self, chosen: &Candidate) -> Result<(), SessionError> {
+        if let Some((_, sizes)) = &self.taken {
+            let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
+            deploy::outline(&disk, *sizes)?;
+        }
+        Ok(())
+    }
+
+    /// Says at once that a person holds the machine, if one does.
+    pub(crate) fn follow(&mut self) {
+        if self.turn.begin() == Control::Held {
+            self.held(None);
+        }
+    }
+
+    /// Nobody is invited any more; `refused` says why not, after all. Said once.
+    fn held(&mut self, refused: Option<String>) {
+        if std::mem::replace(&mut self.is_held, true) {
+            return;
+        }
+        self.screen.stage(Stage::Holding, "by=person");
+        self.screen.news(&News::Held { refused });
+    }
+
+    /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
+        let person = self.screen.person();
+        let waited = match (&mut self.uevents, person) {
+            (Some(uevents), person) => uevents.wait_or(limit, person),
+            (None, Some(person)) => person.wait(limit).map(|()| person.hush()),
+            (None, None) => Ok(false),
+        };
+        waited.map_err(SessionError::Uevents)
     }
 
     /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
     pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
-        let is_named = self
-            .options
-            .wish
-            .disk
-            .as_ref()
-            .is_some_and(Selector::is_name);
+        let is_named = self.wish().disk.as_ref().is_some_and(Selector::is_name);
         if let (Some(uevents), false) = (&mut self.uevents, is_named) {
             uevents
                 .settle(QUIET, SETTLING)
@@ -110,7 +237,7 @@ fn show(error: &GateError, screen: &dyn Screen) {
     let name = candidate.installation().map(name_of).unwrap_or_default();
     let facts = disk_facts(candidate);
     screen.stage(Stage::Holding, &format!("installation={name} {facts}"));
-    screen.warning(&chain(error));
+    warn(screen, &chain(error));
     if screen.person().is_some() {
         screen.hint(&format!(
             "  This machine is installed, and nothing is changed.\n  Type  boot      and Enter: start its system.\n  \

@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpS
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use receiver::donor::{Donor, Network, WRITE_PATIENCE};
-use rustix::event::PollFlags;
+use receiver::bell::Bell;
+use receiver::donor::{Donor, Interrupter, Network, WRITE_PATIENCE};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use wire::beacon;
 use wire::code::Code;
@@ -37,6 +38,8 @@ pub struct KernelNetwork {
     stream_port: u16,
     /// Instead of asking the routing table.
     broadcasts: Option<Vec<Ipv4Addr>>,
+    /// Rung when nobody is waited for any more.
+    bell: Bell,
 }
 
 impl KernelNetwork {
@@ -54,6 +57,7 @@ impl KernelNetwork {
             beacon_port,
             stream_port,
             broadcasts: None,
+            bell: Bell::new()?,
         })
     }
 
@@ -128,14 +132,14 @@ impl Network for KernelNetwork {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let payload = beacon::emit(&code);
         // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
-        let mut openings = Openings::new(self.listen()?.into(), opening_len)?;
+        let mut openings = Openings::new(self.listen()?.into(), opening_len, &self.bell)?;
         loop {
             self.announce(&payload);
             let next_beacon = Instant::now() + Duration::from_millis(beacon::INTERVAL_MS);
             let until = deadline.map_or(next_beacon, |deadline| deadline.min(next_beacon));
             while let Some(stream) = openings.wait(until)? {
                 // One that is gone already is no donor.
-                if let Ok(donor) = KernelDonor::new(stream) {
+                if let Ok(donor) = KernelDonor::new(stream, Bell::new()?) {
                     return Ok(Box::new(donor));
                 }
             }
@@ -143,6 +147,11 @@ impl Network for KernelNetwork {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let bell = self.bell.clone();
+        Box::new(move || bell.ring())
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
@@ -175,13 +184,16 @@ pub struct KernelDonor {
     /// Shared with a writer only while it writes.
     stream: Arc<TcpStream>,
     peer: SocketAddr,
+    /// How long a read waits.
+    patience: Duration,
+    /// Rung when nothing is to be read any more.
+    bell: Bell,
 }
 
 impl KernelDonor {
-    fn new(stream: TcpStream) -> io::Result<Self> {
+    fn new(stream: TcpStream, bell: Bell) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(STALL))?;
         let mut peer = stream.peer_addr()?;
         if let Some(ipv4) = ipv4_inside(peer) {
             peer = ipv4;
@@ -189,6 +201,8 @@ impl KernelDonor {
         Ok(Self {
             stream: Arc::new(stream),
             peer,
+            patience: STALL,
+            bell,
         })
     }
 }
@@ -203,17 +217,30 @@ fn ipv4_inside(peer: SocketAddr) -> Option<SocketAddr> {
 
 impl Read for KernelDonor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream
-            .as_ref()
-            .read(buffer)
-            .map_err(|error| match error.kind() {
-                // read(2) says EAGAIN when SO_RCVTIMEO has passed (`socket(7)`).
-                io::ErrorKind::WouldBlock => io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("donor {} has sent nothing in time", self.peer),
-                ),
-                _ => error,
-            })
+        let until = Instant::now() + self.patience;
+        loop {
+            if self.bell.is_rung() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            match rustix::net::recv(&*self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((len, _)) => return Ok(len),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let text = format!("donor {} has sent nothing in time", self.peer);
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            let mut watched = [
+                PollFd::new(&*self.stream, PollFlags::IN),
+                PollFd::new(&self.bell, PollFlags::IN),
+            ];
+            match poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 }
 
@@ -223,9 +250,12 @@ impl Donor for KernelDonor {
     }
 
     fn hurry(&mut self, wait: Duration) {
-        // A timeout of zero would be none. Refused on a socket that is gone, which the next read tells.
-        let wait = wait.clamp(Duration::from_millis(1), STALL);
-        let _ = self.stream.set_read_timeout(Some(wait));
+        self.patience = wait.min(STALL);
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let bell = self.bell.clone();
+        Box::new(move || bell.ring())
     }
 
     fn writer(&self) -> Box<dyn Write + Send> {

@@ -1,16 +1,16 @@
-use super::{Control, Person, Phase, Stop, Turn};
+use super::{Attached, Control, Person, Phase, Stop, Turn};
 use crate::gate::Wish;
 use install::sizes::Sizes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-fn counted(person: &Person) -> Arc<AtomicU32> {
+fn counted(turn: &Turn) -> (Arc<AtomicU32>, Attached) {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);
-    person.on_said(Box::new(move || {
+    let attached = turn.attach(Box::new(move || {
         counter.fetch_add(1, Ordering::SeqCst);
     }));
-    calls
+    (calls, attached)
 }
 
 fn wish(wipe: &str) -> Wish {
@@ -35,7 +35,8 @@ fn a_word_is_heard_once_and_kept() {
 #[test]
 fn before_the_first_write_every_change_of_mind_stops_and_calls_once() {
     let person = Person::new().unwrap();
-    let (calls, turn) = (counted(&person), Turn::of(Some(&person)));
+    let turn = Turn::of(Some(&person));
+    let (calls, _attached) = counted(&turn);
     let take = || person.take(wish("abcdef"), Sizes::USUAL);
     let words: [(&dyn Fn(), Control); 3] = [
         (&|| person.hold(), Control::Held),
@@ -67,7 +68,8 @@ fn before_the_first_write_every_change_of_mind_stops_and_calls_once() {
 #[test]
 fn a_hold_while_the_disk_is_written_is_for_afterwards() {
     let person = Person::new().unwrap();
-    let (calls, turn) = (counted(&person), Turn::of(Some(&person)));
+    let turn = Turn::of(Some(&person));
+    let (calls, _attached) = counted(&turn);
     turn.begin();
     turn.enter(Phase::Writing).unwrap();
     person.hold();
@@ -81,7 +83,8 @@ fn a_hold_while_the_disk_is_written_is_for_afterwards() {
 #[test]
 fn a_cancel_means_the_deploy_that_runs_and_no_other() {
     let person = Person::new().unwrap();
-    let (calls, turn) = (counted(&person), Turn::of(Some(&person)));
+    let turn = Turn::of(Some(&person));
+    let (calls, _attached) = counted(&turn);
     turn.begin();
     person.cancel();
     turn.enter(Phase::Inviting).unwrap();
@@ -124,11 +127,7 @@ fn what_cannot_be_done_is_handed_back_unless_the_person_was_quicker() {
 fn a_hook_is_called_while_it_is_attached() {
     let person = Person::new().unwrap();
     let turn = Turn::of(Some(&person));
-    let calls = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&calls);
-    let attached = turn.attach(Box::new(move || {
-        counter.fetch_add(1, Ordering::SeqCst);
-    }));
+    let (calls, attached) = counted(&turn);
     turn.begin();
     turn.enter(Phase::Inviting).unwrap();
     person.hold();

@@ -1,6 +1,7 @@
 //! The receiver's side of a person's words: one attempt at a deploy, and what stops it.
 
 use super::{Control, Person, Said};
+use crate::donor::Interrupter;
 
 /// What the receiver is doing, as far as a person may stop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,7 @@ impl Turn {
         said.turn = said.changes;
         said.phase = Phase::Idle;
         said.is_cancelled = false;
+        said.stopped = None;
         said.control.clone()
     }
 
@@ -79,16 +81,30 @@ impl Turn {
             return Ok(());
         };
         let mut said = person.said();
-        if let Some(stop) = said.stop() {
-            return Err(stop);
+        let before = said.stop();
+        if before.is_none() {
+            said.phase = phase;
         }
-        said.phase = phase;
-        said.stop().map_or(Ok(()), Err)
+        match before.or_else(|| said.stop()) {
+            Some(stop) => {
+                said.stopped = Some(stop);
+                Err(stop)
+            }
+            None => Ok(()),
+        }
     }
 
-    /// To be looked at before and after everything that waits.
+    /// To be looked at before and after everything that waits. Whoever learns of something stops.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        self.0.as_ref().and_then(|person| person.said().stop())
+        let mut said = self.0.as_ref()?.said();
+        let stop = said.stop()?;
+        said.stopped = Some(stop);
+        Some(stop)
+    }
+
+    /// What has stopped this attempt, if anything has.
+    pub(crate) fn stopped(&self) -> Option<Stop> {
+        self.0.as_ref()?.said().stopped
     }
 
     /// The attempt is over. Was there a cancel that nobody has followed?
@@ -114,9 +130,9 @@ impl Turn {
         }
     }
 
-    /// `hook` is called when the attempt has to stop, until the guard is dropped. What was said before is to be asked
-    /// for with [`Turn::stop`].
-    pub(crate) fn attach(&self, hook: Box<dyn Fn() + Send + Sync>) -> Attached {
+    /// `hook` is called, by whoever says something, when the attempt has to stop, until the guard is dropped. What was said before is
+    /// to be asked for with [`Turn::stop`].
+    pub(crate) fn attach(&self, hook: Interrupter) -> Attached {
         Attached(self.0.as_ref().map(|person| {
             let number = person.attach(hook);
             (person.clone(), number)

@@ -2,7 +2,7 @@
 
 use super::{Options, Patience, SessionError, run};
 use crate::disks::Disks;
-use crate::donor::{Donor, Network};
+use crate::donor::{Donor, Interrupter, Network};
 use crate::gate::Wish;
 use crate::policy::Policy;
 use crate::screen::Screen;
@@ -51,6 +51,10 @@ impl Donor for Canned {
         Box::new(io::sink())
     }
 
+    fn interrupter(&self) -> Interrupter {
+        Box::new(|| {})
+    }
+
     fn succeed(self: Box<Self>) -> io::Result<()> {
         self.endings.0.lock().unwrap().push("fin");
         Ok(())
@@ -84,6 +88,10 @@ impl Network for Queue {
             bytes,
             endings: self.endings.clone(),
         }))
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        Box::new(|| {})
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

@@ -9,13 +9,16 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use receiver::donor::{HALF_OPEN, OPENING_PATIENCE};
+use receiver::bell::Bell;
+use receiver::donor::{HALF_OPEN, Interrupted, OPENING_PATIENCE};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 /// What an event of the epoll set is about, if not the connection with this number.
 const LISTENER: u64 = 0;
+/// Somebody does not want to wait any more.
+const BELL: u64 = u64::MAX;
 
 /// A connection that is half-open.
 #[derive(Debug)]
@@ -43,26 +46,33 @@ pub(super) struct Openings {
     epoll: OwnedFd,
     half_open: VecDeque<HalfOpen>,
     last_number: u64,
+    bell: Bell,
     /// To look at an opening without taking it.
     opening: Vec<u8>,
 }
 
 impl Openings {
-    /// Looks after a listening socket that does not block.
-    pub(super) fn new(listener: TcpListener, opening_len: usize) -> io::Result<Self> {
+    /// Looks after a listening socket that does not block, until `bell` is rung.
+    pub(super) fn new(listener: TcpListener, opening_len: usize, bell: &Bell) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let listening = epoll::EventData::new_u64(LISTENER);
         epoll::add(&epoll, &listener, listening, epoll::EventFlags::IN)?;
+        let rung = epoll::EventData::new_u64(BELL);
+        epoll::add(&epoll, bell, rung, epoll::EventFlags::IN)?;
         Ok(Self {
             listener,
             epoll,
             half_open: VecDeque::new(),
             last_number: LISTENER,
+            bell: bell.clone(),
             opening: vec![0; opening_len.max(1)],
         })
     }
 
     /// Waits until a connection has said its opening, at the latest until `until`.
+    ///
+    /// # Errors
+    /// [`Interrupted`]: the bell was rung. What the kernel says.
     pub(super) fn wait(&mut self, until: Instant) -> io::Result<Option<TcpStream>> {
         loop {
             self.drop_late(Instant::now());
@@ -71,13 +81,17 @@ impl Openings {
             let mut events = [epoll::Event {
                 flags: epoll::EventFlags::empty(),
                 data: epoll::EventData::new_u64(LISTENER),
-            }; 1 + HALF_OPEN];
+            }; 2 + HALF_OPEN];
             let count = match epoll::wait(&self.epoll, &mut events[..], Some(&left(wake_at))) {
                 Err(Errno::INTR) => 0,
                 count => count?,
             };
             for event in events.iter().take(count) {
-                if event.data.u64() == LISTENER {
+                if event.data.u64() == BELL {
+                    if self.bell.hush() {
+                        return Err(Interrupted::error());
+                    }
+                } else if event.data.u64() == LISTENER {
                     self.take_in()?;
                 } else if let Some(stream) = self.look(event.data.u64(), event.flags) {
                     return Ok(Some(stream));
