@@ -174,6 +174,14 @@ pub fn occupy(path: &Path, is_occupied: bool) {
     }
 }
 
+/// All consoles are taken.
+pub fn occupy_all() {
+    let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody is asked anything
+    for path in consoles(&list, false) {
+        occupy(&path, true);
+    }
+}
+
 /// Shows the virtual terminal with the screens.
 pub fn turn_to_screens() {
     if let Some((terminal, number)) = &taken().screens {

@@ -18,6 +18,7 @@ use receiver::person::Person;
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};
 use wizard::host::{Enter, Host, Inbox, Mode, Place};
+use wizard::{Plain, Wizard};
 
 use crate::cmdline::{self, Ui};
 use crate::console::Console;
@@ -77,6 +78,10 @@ pub fn start(setting: Setting) -> io::Result<()> {
 }
 
 fn serve(setting: Setting) {
+    if setting.ui == Ui::Plain {
+        // What people are told to do is told by the questions, without a picture and its colours.
+        terminals::occupy_all();
+    }
     wait_for_the_boot();
     let Setting {
         console,
@@ -124,7 +129,6 @@ fn serve(setting: Setting) {
         read.map(drop)
             .map_err(|expected| format!("expected {expected}"))
     };
-    let wizard = wizard::Wizard::new(check_ip);
     let hands = Hands {
         console,
         inbox: inbox.clone(),
@@ -132,7 +136,12 @@ fn serve(setting: Setting) {
         station,
         paths,
     };
-    Host::new(wizard, hands, inbox, places).run();
+    match ui {
+        Ui::Plain => Host::plain(Plain::new(check_ip), hands, inbox, places).run(),
+        Ui::Auto | Ui::Wizard | Ui::None => {
+            Host::new(Wizard::new(check_ip), hands, inbox, places).run()
+        }
+    };
 }
 
 /// Returns when the machine has come as far as it does without a person, or has taken its time.

@@ -1,6 +1,7 @@
 //! The loop around the wizard: keys of every terminal and facts of the machine in, pictures on every terminal and orders to the
 //! machine out. It sleeps until something happens, and waits for no terminal: one that takes nothing misses pictures, no more.
 
+mod front;
 mod inbox;
 mod seat;
 
@@ -10,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use front::Front;
 pub use inbox::Inbox;
 pub use seat::{Enter, Mode, Place};
 use seat::{Heard, Seat};
 
-use crate::Wizard;
 use crate::fact::Fact;
 use crate::key::Key;
 use crate::order::Order;
 use crate::terminal::keys::Said;
+use crate::{Plain, Wizard};
 
 /// Draws anew what is on the terminal that it was typed on.
 const DRAW_ANEW: Key = Key::Ctrl('l');
@@ -86,7 +88,7 @@ pub enum Ended {
 /// Everything that is needed to run.
 #[derive(Debug)]
 pub struct Host<M> {
-    wizard: Wizard,
+    front: Front,
     machine: M,
     inbox: Inbox,
     /// One that is gone leaves its place empty: the others keep their numbers.
@@ -98,9 +100,22 @@ impl<M: Machine> Host<M> {
     /// On these terminals.
     #[must_use]
     pub fn new(wizard: Wizard, machine: M, inbox: Inbox, places: Vec<Place>) -> Self {
+        Self::with(Front::Screens(wizard), machine, inbox, places)
+    }
+
+    /// On these terminals, with lines instead of screens: what mode they begin with and what an empty line does there means nothing.
+    #[must_use]
+    pub fn plain(plain: Plain, machine: M, inbox: Inbox, mut places: Vec<Place>) -> Self {
+        for place in &mut places {
+            (place.mode, place.enter) = (Mode::Lines, Enter::Nothing);
+        }
+        Self::with(Front::Lines(plain), machine, inbox, places)
+    }
+
+    fn with(front: Front, machine: M, inbox: Inbox, places: Vec<Place>) -> Self {
         let seats = places.into_iter().map(|place| Some(Seat::new(place)));
         Self {
-            wizard,
+            front,
             machine,
             inbox,
             seats: seats.collect(),
@@ -120,6 +135,7 @@ impl<M: Machine> Host<M> {
             }
         }
         let ended = self.serve();
+        self.each(|seat| seat.hide(false));
         self.seats.clear();
         self.hush();
         self.inbox.set_running(false);
@@ -138,7 +154,7 @@ impl<M: Machine> Host<M> {
             }
             for fact in waiting.facts {
                 self.forward(&fact);
-                self.wizard.learn(fact, now);
+                self.front.learn(fact, now);
             }
             for number in 0..self.seats.len() {
                 let said = self.seat(number).and_then(|seat| seat.expire(now));
@@ -146,12 +162,13 @@ impl<M: Machine> Host<M> {
                     self.press(key, number, now);
                 }
             }
-            for order in self.wizard.tick(now) {
+            for order in self.front.tick(now) {
                 self.machine.carry_out(order, TerminalId(0));
             }
-            if self.wizard.is_changed() {
+            if self.front.is_changed() {
                 self.each(|seat| seat.change(false));
             }
+            self.say();
             let mut is_any = false;
             self.each(|_| is_any = true);
             if !is_any {
@@ -167,7 +184,7 @@ impl<M: Machine> Host<M> {
     fn wait(&mut self, now: Instant) -> Option<Ended> {
         let seats = self.seats.iter().flatten();
         let patience = seats.clone().filter_map(|seat| seat.patience(now));
-        let patience = patience.chain(self.wizard.next_tick(now)).min();
+        let patience = patience.chain(self.front.next_tick(now)).min();
         let bell = PollFd::from_borrowed_fd(self.inbox.bell(), PollFlags::IN);
         let terminals = seats.map(|seat| PollFd::new(&seat.place.terminal, seat.wants(now)));
         let mut ready: Vec<_> = terminals.chain([bell]).collect();
@@ -191,7 +208,7 @@ impl<M: Machine> Host<M> {
             if flags.contains(PollFlags::OUT)
                 && let Some(Some(seat)) = self.seats.get_mut(number)
             {
-                seat.write(&self.wizard, now);
+                seat.write(self.front.wizard(), now);
             }
         }
         None
@@ -209,7 +226,7 @@ impl<M: Machine> Host<M> {
                 }
                 self.hush();
             }
-            Heard::Line(line) => self.typed(line.trim(), number),
+            Heard::Line(line) => self.typed(&line, number, now),
             Heard::Said(said) => {
                 for said in said {
                     match said {
@@ -225,7 +242,24 @@ impl<M: Machine> Host<M> {
         None
     }
 
-    fn typed(&mut self, line: &str, number: usize) {
+    /// What there is to say, on every terminal.
+    fn say(&mut self) {
+        let (lines, is_secret) = self.front.lines();
+        if self.front.is_lines() {
+            self.each(|seat| {
+                lines.iter().for_each(|line| seat.say(line));
+                seat.hide(is_secret);
+            });
+        }
+    }
+
+    fn typed(&mut self, line: &str, number: usize, now: Instant) {
+        if let Front::Lines(plain) = &mut self.front {
+            self.inbox.touch();
+            let orders = plain.answer(line, now);
+            return self.carry_out(orders, number);
+        }
+        let line = line.trim();
         if !line.is_empty() {
             let answer = self.machine.typed(line);
             self.each_of(number, |seat| answer.iter().for_each(|text| seat.say(text)));
@@ -251,16 +285,24 @@ impl<M: Machine> Host<M> {
             CHANGE_LOOK => self.each_of(number, Seat::change_look),
             _ => {}
         }
-        for order in self.wizard.press(key, now) {
+        let Front::Screens(wizard) = &mut self.front else {
+            return;
+        };
+        let orders = wizard.press(key, now);
+        self.carry_out(orders, number);
+        // What a key does is seen at once, on every terminal.
+        if self.front.is_changed() {
+            self.each(|seat| seat.change(true));
+        }
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order>, number: usize) {
+        for order in orders {
             if order == Order::Shell {
                 self.lend(number);
             } else {
                 self.machine.carry_out(order, TerminalId(number));
             }
-        }
-        // What a key does is seen at once, on every terminal.
-        if self.wizard.is_changed() {
-            self.each(|seat| seat.change(true));
         }
     }
 
@@ -280,6 +322,10 @@ impl<M: Machine> Host<M> {
         let Some(Some(seat)) = self.seats.get_mut(number) else {
             return;
         };
+        if self.front.is_lines() {
+            seat.place.mode = Mode::Lines; // as it was before somebody borrowed it
+            return self.hush();
+        }
         let begun = seat.begin();
         if begun.is_err() {
             seat.end(Mode::Lines);

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Terminal;
 use rustix::event::PollFlags;
-use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
+use rustix::termios::{
+    LocalModes, OptionalActions, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 use crate::Wizard;
 use crate::fact::LogLine;
@@ -25,7 +27,7 @@ const ESCAPE_PAUSE: Duration = Duration::from_millis(150);
 /// Between two pictures of which no key is the reason: nobody reads faster, and drawing costs time.
 const PICTURE_PAUSE: Duration = Duration::from_millis(250);
 /// Longer lines are not for us.
-const LINE_MAX: usize = 64;
+const LINE_MAX: usize = 256;
 /// Log lines that a slow terminal has not taken, in bytes; what does not fit is left out.
 const LINES_MAX: usize = 16 << 10;
 /// As the kernel shows lines at the console level that we set (syslog(3)).
@@ -103,6 +105,8 @@ pub(super) struct Seat {
     is_changed: bool,
     /// Somebody waits for the next picture.
     is_urgent: bool,
+    /// What is typed is not shown.
+    is_hidden: bool,
 }
 
 impl Seat {
@@ -125,6 +129,7 @@ impl Seat {
             drawn: None,
             is_changed: false,
             is_urgent: false,
+            is_hidden: false,
         }
     }
 
@@ -257,6 +262,19 @@ impl Seat {
             self.lines.extend_from_slice(text.as_bytes());
             self.lines.push(b'\n');
         }
+    }
+
+    /// Whether the terminal shows what is typed on it, where lines are shown.
+    pub(super) fn hide(&mut self, is_hidden: bool) {
+        if is_hidden == self.is_hidden || self.place.mode != Mode::Lines {
+            return;
+        }
+        // A terminal that cannot is no place for a passphrase, but the only one that there is.
+        if let Ok(mut termios) = tcgetattr(&self.place.terminal) {
+            termios.local_modes.set(LocalModes::ECHO, !is_hidden);
+            let _ = tcsetattr(&self.place.terminal, OptionalActions::Now, &termios);
+        }
+        self.is_hidden = is_hidden;
     }
 
     /// What to wait for.

@@ -6,14 +6,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use install::state::State;
+use receiver::gate::{Candidate, Contents};
+use receiver::inventory::{Found, Transport};
+use receiver::news::News;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
-use crate::fact::{Fact, LogLine};
-use crate::{Order, Wizard};
+use crate::fact::{self, Fact, LogLine};
+use crate::{Order, Plain, Wizard};
 
 /// For anything that is awaited here; on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -138,10 +142,16 @@ struct Running {
 }
 
 fn run(people: &mut [&mut Person]) -> Running {
+    run_as(people, |told, inbox, places| {
+        Host::new(Wizard::new(|_| Ok(())), told, inbox, places)
+    })
+}
+
+fn run_as(people: &mut [&mut Person], host: fn(Told, Inbox, Vec<Place>) -> Host<Told>) -> Running {
     let places = people.iter_mut().map(|person| person.place()).collect();
     let (sender, told) = channel();
     let inbox = Inbox::new().unwrap();
-    let host = Host::new(Wizard::new(|_| Ok(())), Told(sender), inbox.clone(), places);
+    let host = host(Told(sender), inbox.clone(), places);
     let thread = thread::spawn(move || host.run());
     Running {
         inbox,
@@ -273,4 +283,85 @@ fn a_terminal_that_takes_nothing_holds_up_nobody() {
     }
     person.types(b"\x03");
     assert_eq!(running.ends(), Ended::Interrupted);
+}
+
+/// Is what is typed there shown?
+fn echoes(person: &Person) -> bool {
+    let modes = tcgetattr(&person.line).unwrap().local_modes;
+    modes.contains(LocalModes::ECHO)
+}
+
+#[test]
+fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
+    let mut one = Person::new(50, 80, Mode::Screens, Enter::Screens);
+    let mut other = Person::new(50, 80, Mode::Lines, Enter::Nothing);
+    let running = run_as(&mut [&mut one, &mut other], |told, inbox, places| {
+        Host::plain(Plain::new(|_| Ok(())), told, inbox, places)
+    });
+    let network = wifi::Network {
+        ssid: wifi::Ssid::new(b"lab").unwrap(),
+        security: wifi::Security::Wpa3,
+        signal_dbm: -40,
+        frequency_mhz: 2412,
+    };
+    running.inbox.tell(Fact::Wifi(wifi::Report {
+        interface: "wlan0".to_owned(),
+        state: wifi::State::Idle,
+        networks: vec![network],
+    }));
+    running.inbox.tell(Fact::Machine(fact::Machine {
+        has_shell: true,
+        ..fact::Machine::default()
+    }));
+    let disk = blank();
+    running.inbox.tell(Fact::News(News::Disks {
+        seen: vec![disk.clone()],
+        choice: Ok(Box::new(disk)),
+    }));
+    one.waits("the first question", |person| person.sees("-- Welcome"));
+    other.waits("the same", |person| person.sees("-- Welcome"));
+    assert!(!is_raw(&one) && echoes(&one));
+    one.types(b"1\n");
+    assert!(running.is_told().starts_with("Hold"));
+    for (answer, question) in [("1", "-- Plan"), ("1", "-- Network"), ("2", "-- Wi-Fi")] {
+        other.types(format!("{answer}\n").as_bytes());
+        one.waits(question, |person| person.sees(question));
+        other.waits(question, |person| person.sees(question));
+    }
+    one.types(b"1\n");
+    one.waits("the question", |person| {
+        person.sees("Type the passphrase of lab")
+    });
+    one.waits("no echo", |person| !echoes(person));
+    other.waits("no echo", |person| !echoes(person));
+    one.types(b"sesame-open\n");
+    assert!(running.is_told().starts_with("WifiJoin"));
+    one.waits("an echo", echoes);
+    assert!(!one.sees("sesame"));
+    // Behind the networks and the way back there are the log and the shell.
+    one.types(b"6\n");
+    assert_eq!(running.is_told(), "lend 0");
+    running.inbox.give_back(TerminalId(0));
+    other.types(b"99\n");
+    other.waits("an answer", |person| person.sees("99 is no answer"));
+    running.inbox.close();
+    assert_eq!(running.ends(), Ended::Closed);
+    assert!(!one.raw.contains(&0x1b) && echoes(&one) && echoes(&other));
+}
+
+fn blank() -> Candidate {
+    let disk = Found {
+        path: "/dev/vda".into(),
+        size_bytes: 8 << 30,
+        sector_bytes: 512,
+        transport: Transport::Virtio,
+        is_removable: false,
+        is_read_only: false,
+        serial: None,
+        vendor: None,
+        model: None,
+        wwn: None,
+    };
+    let contents = Contents::Holds(State::Blank);
+    Candidate { disk, contents }
 }

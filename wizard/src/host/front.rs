@@ -1,0 +1,66 @@
+//! What people have before them: screens, or questions and lines. The loop around is the same.
+
+use std::time::{Duration, Instant};
+
+use crate::fact::Fact;
+use crate::order::Order;
+use crate::{Plain, Wizard};
+
+/// One for all terminals.
+#[derive(Debug)]
+pub(super) enum Front {
+    /// Pictures out, keys in.
+    Screens(Wizard),
+    /// Lines out, lines in.
+    Lines(Plain),
+}
+
+impl Front {
+    pub(super) const fn wizard(&self) -> &Wizard {
+        match self {
+            Self::Screens(wizard) => wizard,
+            Self::Lines(plain) => plain.wizard(),
+        }
+    }
+
+    pub(super) const fn is_lines(&self) -> bool {
+        matches!(self, Self::Lines(_))
+    }
+
+    pub(super) fn learn(&mut self, fact: Fact, now: Instant) {
+        match self {
+            Self::Screens(wizard) => wizard.learn(fact, now),
+            Self::Lines(plain) => plain.learn(fact, now),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Order> {
+        match self {
+            Self::Screens(wizard) => wizard.tick(now),
+            Self::Lines(plain) => plain.tick(now),
+        }
+    }
+
+    pub(super) fn next_tick(&self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::Screens(wizard) => wizard.next_tick(now),
+            Self::Lines(plain) => plain.next_tick(now),
+        }
+    }
+
+    /// Is there something to draw?
+    pub(super) const fn is_changed(&mut self) -> bool {
+        match self {
+            Self::Screens(wizard) => wizard.is_changed(),
+            Self::Lines(_) => false,
+        }
+    }
+
+    /// What there is to say, and whether the next line that is typed must not be shown.
+    pub(super) fn lines(&mut self) -> (Vec<String>, bool) {
+        match self {
+            Self::Screens(_) => (Vec::new(), false),
+            Self::Lines(plain) => (plain.lines(), plain.is_secret()),
+        }
+    }
+}
