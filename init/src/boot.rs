@@ -23,7 +23,7 @@ use crate::console::{self, Console};
 use crate::memory::{self, Memory};
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{drivers, leave, locks, mounts, signals, terminals};
+use crate::{drivers, leave, locks, mounts, signals, terminals, wifi};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
 /// leads there.
@@ -108,13 +108,17 @@ fn install(
             leave::give_up(after, console);
         }
     };
-    let attended = attend(console).and_then(|(person, inbox)| {
+    let attended = attend(console);
+    let ear = attended.as_ref().map(|(_, inbox)| inbox.clone());
+    let wifi = wifi::start(ear.ok(), console);
+    let attended = attended.and_then(|(person, inbox)| {
         wizard(Setting {
             console,
             inbox: inbox.clone(),
             person,
             station: network.station(),
             network: network_facts,
+            wifi,
             ui: settings.ui,
             machine,
         })?;
@@ -181,7 +185,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
         threads,
         unpacked_max_bytes: None,
         sizes,
-        luggage: None,
+        luggage: Some(&wifi::LUGGAGE),
     }
 }
 

@@ -16,4 +16,5 @@ pub mod network;
 pub mod signals;
 pub mod terminals;
 pub mod watchdog;
+pub mod wifi;
 pub mod wizard;

@@ -23,6 +23,7 @@ use wizard::{Plain, Wizard};
 use crate::cmdline::{self, Ui};
 use crate::console::Console;
 use crate::terminals::{self, Terminals};
+use crate::wifi::Wifi;
 use hands::Hands;
 
 /// The shell, in images that have one.
@@ -42,6 +43,8 @@ pub struct Setting {
     pub station: Station,
     /// What it tells of itself.
     pub network: Receiver<NetworkFact>,
+    /// Its Wi-Fi cards, where the image can use them.
+    pub wifi: Option<Wifi>,
     /// `smv.ui=`.
     pub ui: Ui,
     /// What this machine is.
@@ -89,6 +92,7 @@ fn serve(setting: Setting) {
         person,
         station,
         network,
+        wifi,
         ui,
         machine,
     } = setting;
@@ -134,6 +138,7 @@ fn serve(setting: Setting) {
         inbox: inbox.clone(),
         person,
         station,
+        wifi,
         paths,
     };
     match ui {

@@ -4,7 +4,7 @@
 //! caller waits for it by id. One lock settles it: whoever runs a program holds it from start to end, and reaping takes it too.
 
 use std::io;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{WaitOptions, wait};
@@ -18,6 +18,15 @@ static RUNNING: Mutex<()> = Mutex::new(());
 pub fn run(command: &mut Command) -> io::Result<Output> {
     let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner); // guards no data
     command.stdin(Stdio::null()).output()
+}
+
+/// Starts a program that goes on beside us. It may be reaped by anybody once it has ended.
+///
+/// # Errors
+/// It could not be started.
+pub fn start(command: &mut Command) -> io::Result<Child> {
+    let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner); // its start is watched by its status, too
+    command.spawn()
 }
 
 /// Reaps every child that has ended and that nobody waits for. Waits first while a program of ours runs.

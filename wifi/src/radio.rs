@@ -21,6 +21,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 use crate::card::Card;
 use crate::cards;
 use crate::error::WifiError;
+use crate::known::Known;
 use crate::report::{Join, Report};
 use crate::supplicant::{Spawn, Supplicant};
 
@@ -46,6 +47,8 @@ pub struct Place {
     pub directory: PathBuf,
     /// How a program is started; PID 1 must not reap it meanwhile.
     pub spawn: Spawn,
+    /// What every card is to join, until it is told otherwise.
+    pub known: Option<Known>,
 }
 
 /// What is told.
@@ -240,8 +243,12 @@ impl<T: FnMut(Told)> Radio<T> {
         for name in names {
             if self.units.iter().all(|unit| unit.card.interface() != name) {
                 let now = Instant::now();
+                let mut card = Card::new(&name);
+                if let Some(known) = &self.place.known {
+                    card.join(known.join(&name), now);
+                }
                 self.units.push(Unit {
-                    card: Card::new(&name),
+                    card,
                     supplicant: None,
                     since: now,
                     rest: Duration::ZERO,

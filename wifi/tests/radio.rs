@@ -9,6 +9,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use wifi::known::{self, Known};
 use wifi::{Failure, Handle, Join, Place, Report, Security, Ssid, State, Told, WifiError};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +39,10 @@ fn hopeless(_: &mut Command) -> std::io::Result<Child> {
 
 impl World {
     fn new(name: &str, air: &str, spawn: wifi::Spawn) -> Self {
+        Self::knowing(None, name, air, spawn)
+    }
+
+    fn knowing(known: Option<Known>, name: &str, air: &str, spawn: wifi::Spawn) -> Self {
         let directory = std::env::temp_dir().join(format!("wifi-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
         let card = directory.join("net/wlan0");
@@ -50,6 +55,7 @@ impl World {
             program: "/sbin/wpa_supplicant".into(),
             directory: directory.join("run"),
             spawn,
+            known,
         };
         let (tell, told) = mpsc::channel();
         let radio = wifi::start(place, move |news| {
@@ -147,6 +153,18 @@ fn a_person_looks_around_and_joins() {
     }
     world.radio().leave("wlan0");
     world.until(&State::Idle);
+}
+
+#[test]
+fn a_known_network_is_joined_by_itself_and_left_when_told() {
+    let known = known::parse(b"ssid=sae\npassphrase=a \"quoted\" one\n").unwrap();
+    let ssid = known.ssid.clone();
+    let world = World::knowing(Some(known), "known", AIR, fake);
+    world.until(&State::Joined(ssid));
+    world.radio().leave("wlan0");
+    world.until(&State::Idle);
+    let ssid = world.join(b"psk", Some("12345678"));
+    world.until(&State::Joined(ssid));
 }
 
 #[test]

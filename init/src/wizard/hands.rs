@@ -26,6 +26,7 @@ use wizard::host::{Inbox, Machine, TerminalId};
 use super::{SHELL, is_holding};
 use crate::console::Console;
 use crate::leave::{self, Word};
+use crate::wifi::Wifi;
 use crate::{cmdline, commitment, terminals};
 
 /// This machine.
@@ -34,6 +35,7 @@ pub(super) struct Hands {
     pub(super) inbox: Inbox,
     pub(super) person: Person,
     pub(super) station: Station,
+    pub(super) wifi: Option<Wifi>,
     /// The devices of the host's terminals.
     pub(super) paths: Vec<PathBuf>,
 }
@@ -61,8 +63,9 @@ impl Machine for Hands {
                     .stage(Stage::Leaving, "how=poweroff reason=person");
                 leave::power_off();
             }
-            // The host lends a terminal for a shell; without a supplicant nothing of Wi-Fi is shown that could be chosen.
-            Order::Shell | Order::WifiScan(_) | Order::WifiJoin(_) | Order::WifiLeave(_) => {}
+            Order::WifiScan(_) | Order::WifiJoin(_) | Order::WifiLeave(_) => self.tune(order),
+            // The host lends a terminal for it.
+            Order::Shell => {}
         }
     }
 
@@ -155,6 +158,16 @@ impl Machine for Hands {
 }
 
 impl Hands {
+    /// Without a supplicant nothing of Wi-Fi is shown that could be chosen.
+    fn tune(&self, order: Order) {
+        match (&self.wifi, order) {
+            (Some(wifi), Order::WifiScan(interface)) => wifi.scan(&interface),
+            (Some(wifi), Order::WifiJoin(join)) => wifi.join(join),
+            (Some(wifi), Order::WifiLeave(interface)) => wifi.leave(&interface),
+            _ => {}
+        }
+    }
+
     /// The value was checked where it was typed, by the same function.
     fn readdress(&self, value: &str) {
         let addressing = match cmdline::addressing(value) {
