@@ -148,8 +148,10 @@ impl Wizard {
 
     /// Something is so from now on.
     pub fn learn(&mut self, fact: Fact, now: Instant) {
-        // A line of the log is seen only where there is room for it.
+        // A line of the log is seen only where there is room for it, and what is known already nowhere.
         let is_seen = match &fact {
+            Fact::Nic(nic) => !self.model.nics.contains(nic),
+            Fact::Wifi(report) => !self.model.wifi.contains(report),
             Fact::Log(_) => self.overlay == Some(Overlay::Logs) || self.shows_log(),
             _ => true,
         };

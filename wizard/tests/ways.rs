@@ -358,6 +358,18 @@ fn a_question_about_a_deploy_ends_with_it() {
 }
 
 #[test]
+fn what_is_known_already_is_not_drawn_again() {
+    let mut scene = Scene::new();
+    scene.learn(Fact::Nic(wifi_nic("wlan0")));
+    assert!(scene.wizard.is_changed());
+    scene.learn(Fact::Nic(wifi_nic("wlan0")));
+    scene.learn(Fact::Nic(nic("eth0")));
+    assert!(!scene.wizard.is_changed());
+    scene.learn(Fact::NicGone("eth0".to_owned()));
+    assert!(scene.wizard.is_changed());
+}
+
+#[test]
 fn the_log_is_bounded_and_draws_only_where_it_is_seen() {
     let mut scene = Scene::new();
     assert!(scene.wizard.is_changed());
@@ -493,14 +505,7 @@ const SIZES: [(u16, u16); 5] = [(80, 24), (1, 1), (20, 5), (0, 0), (60, 12)];
 
 #[test]
 fn every_key_in_every_state_leaves_a_way_out() {
-    let mut seed = 1_u32;
-    let mut random = move |below: usize| {
-        // Xorshift: the same walk each time.
-        seed ^= seed << 13;
-        seed ^= seed >> 17;
-        seed ^= seed << 5;
-        usize::try_from(seed).unwrap() % below
-    };
+    let mut random = numbers(1);
     let mut visited = Vec::new();
     for number in 0..STATES {
         for first in KEYS {
@@ -519,6 +524,63 @@ fn every_key_in_every_state_leaves_a_way_out() {
     }
     for screen in Screen::ALL {
         assert!(visited.contains(&screen), "{screen:?} was never seen");
+    }
+}
+
+/// The same numbers each time, each below what is asked for.
+fn numbers(mut seed: u32) -> impl FnMut(usize) -> usize {
+    move |below| {
+        // Xorshift: small, seeded, good enough.
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        usize::try_from(seed).unwrap() % below
+    }
+}
+
+/// Anything that may be said at any time, in any order.
+fn anything(scene: &mut Scene, number: usize) {
+    match number {
+        0 => scene.disks(&zoo()),
+        1 => scene.disks(&[blank()]),
+        2 => scene.disks(&[]),
+        3 => scene.news(inviting(&blank())),
+        4 => scene.news(accepted()),
+        5 => scene.news(stage(Stage::Receiving)),
+        6 => scene.news(failed(false)),
+        7 => scene.news(News::Held { refused: None }),
+        8 => scene.news(News::Held {
+            refused: Some("it is gone".to_owned()),
+        }),
+        9 => scene.learn(Fact::NicGone("wlan0".to_owned())),
+        10 => scene.learn(Fact::Nic(wifi_nic("wlan0"))),
+        11 => scene.pass(Duration::from_secs(70)),
+        12 => scene.news(News::DonorLost {
+            peer: ([10, 9, 0, 1], 40_000).into(),
+            reason: "connection reset".to_owned(),
+        }),
+        _ => scene.learn(Fact::Leaving {
+            how: "kexec",
+            within: Duration::from_secs(3),
+        }),
+    }
+}
+
+#[test]
+fn facts_between_keys_confuse_nobody() {
+    for seed in 1..=60 {
+        let mut random = numbers(seed);
+        let mut scene = Scene::new();
+        for _ in 0..200 {
+            if random(4) == 0 {
+                let number = random(14);
+                anything(&mut scene, number);
+            }
+            let orders = scene.press(KEYS[random(KEYS.len())]);
+            check(&mut scene, &orders);
+        }
+        scene.picture((80, 24), scene::UNICODE);
+        way_out(&mut scene);
     }
 }
 
