@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use receiver::evidence;
 use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
@@ -152,6 +153,10 @@ impl Screen for Console {
 
     fn news(&self, news: &News) {
         if let Some(inbox) = self.inbox.get() {
+            if matches!(news, News::Failed { .. }) {
+                // Whoever looks for the reason looks there too.
+                inbox.tell(Fact::Missing(evidence::missing()));
+            }
             inbox.tell(Fact::News(news.clone()));
         }
     }
