@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use netstack::{NetworkFact, Station};
 use receiver::person::Person;
+use rustix::process::setpriority_process;
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};
 use wizard::host::{Enter, Host, Inbox, Mode, Place};
@@ -30,6 +31,9 @@ use hands::Hands;
 pub const SHELL: &str = "/bin/sh";
 /// The machine has other things to do first: to invite donors. It says soon that it does, or why not.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As in nice(1).
+const NICE: i32 = 10;
 
 /// What the boot hands over to it.
 pub struct Setting {
@@ -85,6 +89,8 @@ fn serve(setting: Setting) {
         // What people are told to do is told by the questions, without a picture and its colours.
         terminals::occupy_all();
     }
+    // Of this thread and those it starts: a deploy goes first. A tenth of a core, when there is no more, is enough for a person.
+    let _ = setpriority_process(None, NICE);
     wait_for_the_boot();
     let Setting {
         console,

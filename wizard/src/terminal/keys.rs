@@ -187,6 +187,8 @@ impl Decoder {
                 self.state = State::Ground; // the end of a string
                 return;
             }
+            // Alt and Tab, for terminals that do not tell Shift and Tab from Tab, as the Linux console.
+            b'\t' => Key::BackTab,
             b'1'..=b'9' => Key::F(byte - b'0'),
             b'0' => Key::F(10),
             b'!' => Key::F(11),
@@ -374,7 +376,7 @@ mod tests {
         (Key::PageUp, &[b"\x1b[5~", b"\x1b[5;3~", b"\x1b[5^"]),
         (Key::PageDown, &[b"\x1b[6~", b"\x1b[6$"]),
         (Key::Delete, &[b"\x1b[3~", b"\x1b[3$"]),
-        (Key::BackTab, &[b"\x1b[Z"]),
+        (Key::BackTab, &[b"\x1b[Z", b"\x1b\t"]),
         (Key::Tab, &[b"\t"]),
         (Key::Enter, &[b"\r", b"\n", b"\r\n", b"\x1bOM"]),
         (Key::Backspace, &[b"\x08", b"\x7f"]),

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -15,6 +16,9 @@ const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
 
 /// Every terminal that is not as it was.
 static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
+
+/// No number is given twice: a guard may live longer than what it stands for.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 struct Changed {
     number: usize,
@@ -42,7 +46,7 @@ impl Raw {
         let kept = terminal.try_clone()?;
         let mut changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
         tcsetattr(terminal, OptionalActions::Now, &raw)?;
-        let number = changed.iter().map(|one| one.number + 1).max().unwrap_or(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         changed.push(Changed {
             number,
             terminal: kept,
