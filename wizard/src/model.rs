@@ -342,10 +342,9 @@ impl Model {
             at: now,
         });
         self.is_cancelling = false;
-        self.phase = if is_fatal {
-            Phase::Dead
-        } else {
-            Phase::Starting
+        self.phase = match is_fatal {
+            true => Phase::Dead,
+            false => self.free_phase(),
         };
     }
 

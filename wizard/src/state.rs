@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Frame;
 use receiver::gate;
+use receiver::news::News;
 
 use crate::fact::Fact;
 use crate::key::Key;
@@ -156,9 +157,10 @@ impl Wizard {
             _ => true,
         };
         let is_news = matches!(fact, Fact::News(_));
+        let is_failure = matches!(fact, Fact::News(News::Failed { .. }));
         self.model.learn(fact, now);
         if is_news {
-            self.follow();
+            self.follow(is_failure);
         }
         self.is_changed |= is_seen;
     }
@@ -170,8 +172,8 @@ impl Wizard {
         )
     }
 
-    /// Shows what the receiver does now.
-    fn follow(&mut self) {
+    /// Shows what the receiver does now. `is_failure`: that it has just failed.
+    fn follow(&mut self, is_failure: bool) {
         let is_late = !self.model.is_held && self.model.phase == Phase::Held;
         match is_late {
             // What was taken cannot be: the same person decides again.
@@ -189,6 +191,8 @@ impl Wizard {
             (Phase::Installed, _) => Screen::Done,
             (Phase::Dead, _) => Screen::Failed,
             (_, Screen::Receiving) => self.after_deploy(),
+            // It failed before a donor was let in.
+            _ if is_failure && is_free => self.after_deploy(),
             (Phase::Inviting, screen) if is_free && screen != Screen::Failed => Screen::Code,
             (Phase::Undecided, Screen::Welcome | Screen::Code) if is_free => Screen::Disk,
             (Phase::Starting, Screen::Disk) if is_free => Screen::Welcome,
@@ -347,7 +351,7 @@ impl Wizard {
         let previous = match self.screen {
             Screen::Welcome if self.model.is_held => {
                 let order = self.carry(Order::GoOn);
-                self.follow();
+                self.follow(false);
                 return order.into_iter().collect();
             }
             Screen::Disk => Screen::Welcome,

@@ -345,6 +345,22 @@ fn after_a_failure_a_machine_that_cannot_choose_shows_its_disks() {
 }
 
 #[test]
+fn a_failure_before_a_donor_was_let_in_is_shown_as_well() {
+    let mut scene = waiting();
+    // The disk that somebody was invited for is gone when it is wanted.
+    scene.disks(&zoo());
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    scene.news(failed(false));
+    assert_eq!(scene.wizard.screen(), Screen::Failed);
+    scene.press(Key::Enter);
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+    // Nobody who decides is torn away from that.
+    scene.press(Key::Home);
+    scene.news(failed(false));
+    assert_eq!(scene.wizard.screen(), Screen::Disk);
+}
+
+#[test]
 fn a_question_about_a_deploy_ends_with_it() {
     for keys in [&[Key::Escape][..], &[Key::Escape, Key::Tab]] {
         let mut scene = waiting();
