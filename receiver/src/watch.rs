@@ -76,7 +76,7 @@ impl<'a> Watch<'a> {
 
     /// How the disk is to be written.
     pub(crate) fn deploy_options(&self) -> options::Options {
-        let mut options = self.options.deploy.clone();
+        let mut options = self.options.deploy;
         if let Some((_, sizes)) = &self.taken {
             options.sizes = *sizes;
         }

@@ -4,7 +4,7 @@ use super::KernelNetwork;
 use crate::discovery::{Listener, Watch};
 use crate::origin::Origin;
 use crate::socket;
-use receiver::donor::{Donor, Network};
+use receiver::donor::{Donor, Interrupted, Network};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -384,4 +384,67 @@ fn a_read_waits_no_longer_than_it_was_told_and_may_be_told_again() {
     peer.write_all(b"x").unwrap();
     accepted.read_exact(&mut [0]).unwrap();
     accepted.fail();
+}
+
+#[test]
+fn another_thread_ends_the_wait_for_a_donor() {
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
+    let interrupter = network.interrupter();
+    interrupter();
+    let before = network.accept("e13gts2", 4, soon()).err().unwrap();
+    assert!(Interrupted::is(&before), "{before}");
+    let stranger = thread::spawn(move || {
+        let mut stream = connect(&watch, to);
+        stream.write_all(b"o").unwrap(); // not an opening
+        interrupter();
+        interrupter();
+        stream.read(&mut [0]).unwrap_err().kind()
+    });
+    let begun = Instant::now();
+    let during = network.accept("e13gts2", 4, soon()).err().unwrap();
+    assert!(Interrupted::is(&during), "{during}");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert_eq!(stranger.join().unwrap(), ErrorKind::ConnectionReset);
+    // The second of two words at once may end one more wait, and no third one.
+    let waits = [(); 2].map(|()| network.accept("e13gts2", 4, Some(Instant::now())));
+    let [_, last] = waits.map(|wait| wait.err().unwrap().kind());
+    assert_eq!(last, ErrorKind::TimedOut);
+}
+
+#[test]
+fn another_thread_ends_reading_and_the_way_back_stays() {
+    let (watch, port) = watch();
+    let (mut network, to) = network(port);
+    let donor = thread::spawn(move || {
+        let mut stream = connect(&watch, to);
+        stream.write_all(b"open").unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said
+    });
+    let mut accepted = network.accept("e13gts2", 4, soon()).unwrap();
+    let interrupter = accepted.interrupter();
+    accepted.read_exact(&mut [0; 3]).unwrap();
+    let mut writer = accepted.writer();
+    thread::scope(|scope| {
+        let begun = Instant::now();
+        let reading = scope.spawn(|| {
+            let mut rest = Vec::new();
+            let error = accepted.read_to_end(&mut rest).unwrap_err();
+            (
+                rest,
+                error.kind(),
+                accepted.read(&mut [0]).is_err(),
+                accepted,
+            )
+        });
+        interrupter();
+        let (_, kind, is_for_good, accepted) = reading.join().unwrap();
+        assert_eq!((kind, is_for_good), (ErrorKind::ConnectionAborted, true));
+        assert!(begun.elapsed() < Duration::from_secs(4));
+        writer.write_all(b"cancelled").unwrap();
+        accepted.succeed().unwrap();
+    });
+    assert_eq!(donor.join().unwrap(), "cancelled");
 }
