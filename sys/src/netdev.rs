@@ -25,6 +25,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_WIRELESS: u16 = 11;
 const IFLA_OPERSTATE: u16 = 16;
 const ARPHRD_ETHER: u16 = 1;
 const IFF_UP: u32 = 0x1;
@@ -235,6 +236,9 @@ fn parse(kind: u16, body: &[u8]) -> Option<LinkChange> {
             }
             IFLA_MTU => link.mtu = u32_at(value, 0)?,
             IFLA_MASTER => link.is_ethernet = false,
+            // An event of a wireless card in the clothes of a link: it has no address, and says nothing about the link
+            // (net/wireless/wext-core.c: rtnetlink_ifinfo_prep).
+            IFLA_WIRELESS => return None,
             IFLA_OPERSTATE => {
                 let state = value.first().copied();
                 link.has_carrier &= matches!(state, Some(IF_OPER_UNKNOWN | IF_OPER_UP));
@@ -243,6 +247,8 @@ fn parse(kind: u16, body: &[u8]) -> Option<LinkChange> {
         }
         attributes = next;
     }
+    // Nobody could read what a port without an address receives, and every wait would end at once.
+    link.is_ethernet &= link.mac != [0; 6];
     Some(LinkChange::State(link))
 }
 
@@ -307,6 +313,22 @@ mod tests {
             assert_eq!(link.has_carrier, with_carrier.contains(&state), "{state:?}");
             assert!(link.is_up);
         }
+    }
+
+    #[test]
+    fn an_event_of_a_wireless_card_is_no_link() {
+        let mut body = vec![0, 0];
+        body.extend(1u16.to_ne_bytes());
+        body.extend(7u32.to_ne_bytes());
+        body.extend(0x1_1043u32.to_ne_bytes());
+        body.extend([0; 4]);
+        body.extend([10, 0, 3, 0, b'w', b'l', b'a', b'n', b'1', 0, 0, 0]);
+        let Some(LinkChange::State(without_address)) = parse(16, &body) else {
+            panic!("no link")
+        };
+        assert!(!without_address.is_ethernet);
+        body.extend([8, 0, 11, 0, 21, 0x8b, 0, 0]);
+        assert_eq!(parse(16, &body), None);
     }
 
     #[test]
