@@ -9,9 +9,7 @@ use smoltcp::iface::{
 use smoltcp::phy::{Device, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{
-    EthernetAddress, HardwareAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv6Address,
-};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpEndpoint, Ipv4Address, Ipv6Address};
 use std::net::IpAddr;
 use thiserror::Error;
 use wire::BEACON_PORT;
@@ -19,12 +17,14 @@ use wire::beacon::{BEACON_LEN, INTERVAL_MS};
 
 use crate::address::{Addresses, Assigned};
 use crate::arp::Arp;
-use crate::config::{Config, Port};
-use crate::fact::{AddressSource, Mac, NetworkFact};
-use crate::ip6::{Assigned6, InUse, Ip6, MTU_MIN};
+use crate::config::Config;
+use crate::fact::{Mac, NetworkFact};
+use crate::ip6::{InUse, Ip6};
 use crate::listener::Listener;
 use crate::ndp;
 use crate::tap::{Heard, Tapped};
+
+mod addressing;
 
 /// What is taken in before the first answer: it is acknowledged at once, and soon enough that the sender goes on while we copy.
 /// With whole windows taken in at once, sender and receiver only ever worked in turns.
@@ -127,56 +127,6 @@ impl<D: Device> Nic<D> {
         };
         nic.take_addresses(config, new.is_first, new.seed, now);
         Some(nic)
-    }
-
-    /// Begins to look for addresses as the configuration says.
-    pub(crate) fn take_addresses(
-        &mut self,
-        config: &Config,
-        is_first: bool,
-        seed: u64,
-        now: Instant,
-    ) {
-        let is_meant = match &config.addressing.on {
-            Port::Every => true,
-            Port::First => is_first,
-            Port::Name(name) => *name == self.name,
-            Port::Mac(wanted) => *wanted == self.mac.0,
-        };
-        self.addresses = match &config.addressing.ipv4 {
-            _ if !is_meant => Addresses::None,
-            None => Addresses::automatic(self.mac, &mut self.sockets, now),
-            Some(chosen) => Addresses::fixed(chosen).unwrap_or(Addresses::None),
-        };
-        let can_ipv6 = is_meant && self.device.capabilities().ip_mtu() >= MTU_MIN;
-        let chosen = config.addressing.ipv6.as_ref();
-        self.ip6 = can_ipv6.then(|| Ip6::new(self.mac, seed, chosen, now));
-    }
-
-    /// Goes without any address from now on, once whoever is connected has been reset under the old ones.
-    pub(crate) fn give_up_addresses(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
-        self.listener.close(&mut self.sockets, None);
-        for _ in 0..EGRESS_ROUNDS {
-            let sent = self
-                .interface
-                .poll_egress(now, &mut self.device, &mut self.sockets);
-            if sent == PollResult::None {
-                break;
-            }
-        }
-        self.listener.tidy(&mut self.sockets, None);
-        self.addresses.end(&mut self.sockets);
-        self.ip6 = None;
-        let lost: Vec<IpAddr> = self.addresses().collect();
-        (self.assigned, self.gateway6) = (None, None);
-        self.assigned6 = InUse::new();
-        self.assign();
-        for address in lost {
-            tell(NetworkFact::AddressLost {
-                interface: self.name.clone(),
-                address,
-            });
-        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -340,154 +290,6 @@ impl<D: Device> Nic<D> {
         }
     }
 
-    /// Brings the interface's address in line with the one that is wanted.
-    ///
-    /// Not while a donor is connected here: its connection would end with the address. So a lease that runs out, or is taken
-    /// back, stays in use until the deploy is over (against RFC 2131 4.4.5: half a system on a disk is worse), and a link-local
-    /// address is kept when a server turns up at last. But when a server leases us another address in place of its first, that
-    /// one may be somebody else's from now on, or we are on another network: the connection is reset, and whoever can resume
-    /// finds us under the new one.
-    fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
-        self.addresses.poll(&mut self.sockets, now);
-        while let Some(arp) = self
-            .addresses
-            .link_local()
-            .and_then(|link_local| link_local.poll(now))
-        {
-            arp.send(&mut self.device, now);
-        }
-        let wanted = self.addresses.wanted();
-        if wanted == self.assigned {
-            return;
-        }
-        if self.donor.is_some() {
-            match (self.assigned, wanted) {
-                (Some(old), Some(new)) if is_other_lease(&old, &new) => {
-                    self.readdress_donor(&old, &new, now);
-                }
-                _ => return,
-            }
-        }
-        if let Some(lost) = self.address()
-            && wanted.is_none_or(|wanted| wanted.cidr.address() != lost)
-        {
-            tell(NetworkFact::AddressLost {
-                interface: self.name.clone(),
-                address: lost.into(),
-            });
-        }
-        self.assigned = wanted;
-        self.assign();
-        if let Some(assigned) = wanted {
-            Arp::announcement(self.mac, assigned.cidr.address()).send(&mut self.device, now);
-            tell(self.configured(assigned));
-        }
-    }
-
-    /// Resets the donor's connection while the address is still ours to speak from.
-    fn readdress_donor(&mut self, old: &Assigned, new: &Assigned, now: Instant) {
-        if self.readdressed.is_some() {
-            return;
-        }
-        self.readdressed = Some(Readdressed {
-            from: old.cidr.address(),
-            to: new.cidr.address(),
-        });
-        if let Some(donor) = self.donor() {
-            donor.abort();
-        }
-        self.interface
-            .poll_egress(now, &mut self.device, &mut self.sockets);
-    }
-
-    /// The change of address that ended the donor's connection, if one did.
-    pub(crate) const fn readdressed(&self) -> Option<Readdressed> {
-        self.readdressed
-    }
-
-    /// The same for IPv6. Nothing changes while a donor is connected here, for the same reason: what runs out then stays in use.
-    fn settle_ipv6(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
-        let Some(ip6) = &mut self.ip6 else {
-            return;
-        };
-        while let Some(frame) = ip6.poll(now) {
-            send(&mut self.device, &frame, now);
-        }
-        if let Some(address) = ip6.take_conflict() {
-            tell(NetworkFact::AddressTaken {
-                interface: self.name.clone(),
-                address: address.into(),
-            });
-        }
-        let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
-        if (&wanted, gateway) == (&self.assigned6, self.gateway6) || self.donor.is_some() {
-            return;
-        }
-        let before = std::mem::replace(&mut self.assigned6, wanted.clone());
-        self.gateway6 = gateway;
-        self.assign();
-        for lost in before.iter().filter(|own| !wanted.contains(own)) {
-            tell(NetworkFact::AddressLost {
-                interface: self.name.clone(),
-                address: lost.cidr.address().into(),
-            });
-        }
-        for own in wanted.iter().filter(|own| !before.contains(own)) {
-            tell(self.configured6(own));
-        }
-    }
-
-    /// Gives the interface what is assigned.
-    fn assign(&mut self) {
-        let (assigned, assigned6) = (self.assigned, &self.assigned6);
-        self.interface.update_ip_addrs(|addresses| {
-            addresses.clear();
-            let ipv4 = assigned.map(|assigned| IpCidr::Ipv4(assigned.cidr));
-            let ipv6 = assigned6.iter().map(|own| IpCidr::Ipv6(own.cidr));
-            for cidr in ipv4.into_iter().chain(ipv6) {
-                // So many fit.
-                let _ = addresses.push(cidr);
-            }
-        });
-        self.device
-            .set_ours(assigned6.iter().map(|own| own.cidr.address()).collect());
-        let routes = self.interface.routes_mut();
-        routes.remove_default_ipv4_route();
-        routes.remove_default_ipv6_route();
-        // Two routes fit.
-        if let Some(gateway) = assigned.and_then(|assigned| assigned.gateway) {
-            let _ = routes.add_default_ipv4_route(gateway);
-        }
-        if let Some(gateway) = self.gateway6.filter(|_| !assigned6.is_empty()) {
-            let _ = routes.add_default_ipv6_route(gateway);
-        }
-    }
-
-    fn configured(&self, assigned: Assigned) -> NetworkFact {
-        NetworkFact::AddressConfigured {
-            interface: self.name.clone(),
-            mac: Mac(self.mac.0),
-            address: assigned.cidr.address().into(),
-            prefix_len: assigned.cidr.prefix_len(),
-            gateway: assigned.gateway.map(IpAddr::V4),
-            source: assigned.source,
-            lease: self.addresses.lease_time(),
-        }
-    }
-
-    fn configured6(&self, own: &Assigned6) -> NetworkFact {
-        let is_local = own.source == AddressSource::LinkLocal;
-        NetworkFact::AddressConfigured {
-            interface: self.name.clone(),
-            mac: Mac(self.mac.0),
-            address: own.cidr.address().into(),
-            prefix_len: own.cidr.prefix_len(),
-            gateway: self.gateway6.filter(|_| !is_local).map(IpAddr::V6),
-            source: own.source,
-            lease: None,
-        }
-    }
-
     /// To the limited broadcast address, and to all nodes of the link from an address of the link: a donor hears it whatever network
     /// it believes to be in.
     fn announce(&mut self, now: Instant) {
@@ -535,11 +337,6 @@ impl<D: Device> Nic<D> {
         .flatten()
         .min()
     }
-}
-
-fn is_other_lease(old: &Assigned, new: &Assigned) -> bool {
-    (old.source, new.source) == (AddressSource::Dhcp, AddressSource::Dhcp)
-        && old.cidr.address() != new.cidr.address()
 }
 
 /// Sends a frame that is ready.
