@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use receiver::screen::chain;
 use wire::code::Code;
 use wire::stage::Stage;
+use wizard::figures::percent;
 
 use crate::event::{About, Event, Step};
 use crate::exit::Exit;
-use crate::progress::{Progress, percent};
+use crate::progress::Progress;
 use crate::screen::Screen;
 use crate::utc;
 

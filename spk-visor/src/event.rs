@@ -10,11 +10,11 @@ use std::time::Duration;
 use wire::code::Code;
 use wire::message::Level;
 use wire::stage::Stage;
+use wizard::figures::{clock, size};
 
 use crate::exit::Exit;
 use crate::json::Object;
 use crate::origin::Origin;
-use crate::progress::{clock, size};
 use crate::target_disk::TargetDisk;
 
 /// Something happened.
@@ -235,9 +235,9 @@ impl fmt::Display for Event {
             Event::Package {
                 name,
                 bytes: Some(bytes),
-            } => write!(f, "package {name} {}", size(*bytes as f64)),
+            } => write!(f, "package {name} {}", size(*bytes)),
             Event::Hashing { done, total } => {
-                let (done, total) = (size(*done as f64), size(*total as f64));
+                let (done, total) = (size(*done), size(*total));
                 write!(f, "reading packages {done}/{total}")
             }
             Event::Manifest {
@@ -295,11 +295,11 @@ impl About {
             About::Progress(step) => write!(
                 f,
                 "sent {} received {} unpacked {}",
-                size(step.sent as f64),
-                size(step.received as f64),
-                size(step.unpacked as f64)
+                size(step.sent),
+                size(step.received),
+                size(step.unpacked)
             ),
-            About::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes as f64)),
+            About::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes)),
             About::Stage(stage) => write!(f, "target {stage}"),
             // A stage line of the target's console begins with `smv`.
             About::Log {

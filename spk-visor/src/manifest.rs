@@ -16,13 +16,13 @@ use install::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::manifest::Unpacked;
 use wire::stream::DATA_MAX;
+use wizard::figures::size;
 
 use crate::cli::manifest::Manifest;
 use crate::exit::Exit;
 use crate::hash;
 use crate::offer::{self, Directory, MANIFEST, OfferError, SIGNATURE, Title};
 use crate::packages::{self, Package};
-use crate::progress::size;
 use crate::utc;
 
 /// Memory for a decoder: what `xz -9` needs, several times.
@@ -158,8 +158,8 @@ fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
         text.push_str(&format!(
             "{} {} unpacks to {} in {} entries\n",
             package.name,
-            size(hashed.len_bytes as f64),
-            size(unpacked.size_bytes as f64),
+            size(hashed.len_bytes),
+            size(unpacked.size_bytes),
             unpacked.entries
         ));
         files.push(offer::line(package.name.clone(), &hashed, Some(unpacked)));

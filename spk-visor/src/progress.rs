@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use wizard::figures::{clock, size};
+
 /// The rate is that of about the last five seconds: a stall shows soon, a hiccup does not make the time left jump.
 const RATE_WINDOW_SECONDS: f64 = 5.0;
 
@@ -33,12 +35,12 @@ impl Progress {
     /// One line of at most `width` characters: what is going on, bar and share of the job, bytes, rate, time left.
     #[must_use]
     pub fn line(&self, width: usize) -> String {
-        let (done, rate) = (size(self.done as f64), size(self.rate));
+        let (done, rate) = (size(self.done), size(self.rate as u64));
         let tail = match self.total {
             None => format!(" {done} {rate}/s"),
             Some(total) => {
                 let left = self.left().map_or_else(|| "--:--".to_owned(), clock);
-                let total = size(total as f64);
+                let total = size(total);
                 format!(" {:>3}% {done}/{total} {rate}/s {left}", self.percent)
             }
         };
@@ -57,42 +59,6 @@ impl Progress {
 fn bar(percent: u8, width: usize) -> String {
     let full = (usize::from(percent) * width / 100).min(width);
     format!("{}{}", "#".repeat(full), "-".repeat(width - full))
-}
-
-/// `done` in hundredths of `total`, rounded down; nothing of nothing is all of it.
-#[must_use]
-pub fn percent(done: u64, total: u64) -> u8 {
-    let percent = (u128::from(done) * 100).checked_div(u128::from(total));
-    u8::try_from(percent.unwrap_or(100).min(100)).unwrap_or(100)
-}
-
-/// Bytes for a person, three digits or more: `999 B`, `1.5 MiB`.
-#[must_use]
-pub fn size(bytes: f64) -> String {
-    let mut value = bytes;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            return if unit == "B" {
-                format!("{value:.0} B")
-            } else {
-                format!("{value:.1} {unit}")
-            };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
-}
-
-/// `mm:ss`, or `h:mm:ss`.
-#[must_use]
-pub fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 {
-        format!("{hours}:{minutes:02}:{seconds:02}")
-    } else {
-        format!("{minutes:02}:{seconds:02}")
-    }
 }
 
 /// Bytes per second of about the last five seconds.
@@ -142,7 +108,7 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Progress, Rate, clock, percent, size};
+    use super::{Progress, Rate};
     use std::time::{Duration, Instant};
 
     fn half_way() -> Progress {
@@ -189,21 +155,6 @@ mod tests {
             ..Progress::default()
         };
         assert!(start.line(80).contains("--:--"));
-        assert_eq!(
-            [percent(0, 0), percent(1, 3), percent(5, 3)],
-            [100, 33, 100]
-        );
-        assert_eq!(percent(u64::MAX, u64::MAX), 100);
-    }
-
-    #[test]
-    fn sizes_and_clocks_are_for_people() {
-        let sizes: Vec<_> = [0.0, 1023.0, 1536.0, 5e9, 2e15].map(size).to_vec();
-        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "4.7 GiB", "1819.0 TiB"]);
-        let clocks: Vec<_> = [5, 65, 3661]
-            .map(|seconds| clock(Duration::from_secs(seconds)))
-            .to_vec();
-        assert_eq!(clocks, ["00:05", "01:05", "1:01:01"]);
     }
 
     #[test]

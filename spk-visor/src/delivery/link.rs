@@ -12,10 +12,11 @@ use wire::manifest::{Content, Sha256};
 use wire::message::{Message, Next, RejectCode};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
+use wizard::figures::percent;
 
 use super::{Cut, Delivery, DeliveryError};
 use crate::event::{About, Step};
-use crate::progress::{Rate, percent};
+use crate::progress::Rate;
 use crate::target_disk::TargetDisk;
 
 /// How long a target that has said its last word may take to close.

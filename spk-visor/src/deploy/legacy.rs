@@ -11,6 +11,7 @@ use receiver::screen::chain;
 use rustix::fs::MemfdFlags;
 use wire::code::Code;
 use wire::stream::PackageName;
+use wizard::figures::percent;
 
 use super::{DeployError, Tell};
 use crate::cli::Deploy;
@@ -18,7 +19,7 @@ use crate::discovery::{DiscoveryError, Listener, Watch};
 use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
 use crate::packages::{Package, Packages, PackagesError};
-use crate::progress::{Rate, percent};
+use crate::progress::Rate;
 use crate::socket::{self, ConnectError};
 use crate::transfer;
 

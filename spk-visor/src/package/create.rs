@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use rustix::fs::fstatvfs;
+use wizard::figures::size;
 
 use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};
@@ -18,7 +19,7 @@ use super::report::{Report, Total, shown};
 use super::{PackageError, grub, job, node};
 use crate::cli::package::Create;
 use crate::packages::BASE;
-use crate::progress::{Rate, size};
+use crate::progress::Rate;
 use crate::screen::Screen;
 
 /// Makes a package, and tells about it on standard output.
@@ -81,9 +82,9 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
     let seconds = began.elapsed().as_secs_f64().max(0.001);
     screen.say(&format!(
         "{total} into {} of {} in {seconds:.1} s, {}/s",
-        size(bytes as f64),
+        size(bytes),
         path.display(),
-        size(total.content_bytes as f64 / seconds),
+        size((total.content_bytes as f64 / seconds) as u64),
     ));
     advise(options, &total, screen);
     Ok(())
@@ -106,7 +107,7 @@ pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
     output.finish(&file)?;
     Screen::stdout().say(&format!(
         "{} in {}",
-        size(bytes.len() as f64),
+        size(bytes.len() as u64),
         path.display()
     ));
     Ok(())
@@ -176,15 +177,15 @@ impl<W: Write> Watcher<'_, W> {
         }
         let now = Instant::now();
         let (rate, packed) = (&mut self.rate, self.packed.load(Ordering::Relaxed));
-        let about = size(self.about_bytes as f64);
+        let about = size(self.about_bytes);
         self.screen.show(now, |width| {
             let rate = rate.update(now, seen.content_bytes);
             let line = format!(
                 "{} entries, {} of about {about}, {}/s, packed {}  {}",
                 seen.entries,
-                size(seen.content_bytes as f64),
-                size(rate),
-                size(packed as f64),
+                size(seen.content_bytes),
+                size(rate as u64),
+                size(packed),
                 shown(seen.path),
             );
             vec![line.chars().take(width).collect()]

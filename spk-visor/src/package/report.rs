@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 
+use wizard::figures::size;
+
 use super::rules::Why;
-use crate::progress::size;
 
 /// Paths that the short report names for each reason.
 const EXAMPLES: usize = 3;
@@ -202,7 +203,7 @@ impl fmt::Display for Total {
             f,
             "packed {} entries, {} of contents",
             self.entries,
-            size(self.content_bytes as f64)
+            size(self.content_bytes)
         )
     }
 }
