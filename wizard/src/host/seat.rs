@@ -248,11 +248,10 @@ impl Seat {
         }
     }
 
-    /// A line of the log, as the kernel would have written it.
+    /// A line of the log, as our kernel would have written it: without the time.
     pub(super) fn line(&mut self, line: &LogLine) {
         if line.level < SHOWN_LEVEL {
-            let (seconds, micros) = (line.at.as_secs(), line.at.subsec_micros());
-            self.say(&format!("[{seconds:5}.{micros:06}] {}", line.text));
+            self.say(&line.text);
         }
     }
 
