@@ -125,6 +125,18 @@ fn take_virtual_terminal(list: &str) -> Option<Terminal> {
     Some(terminal)
 }
 
+/// Opens a terminal anew that was hung up.
+#[must_use]
+pub fn reopen(path: &Path) -> Option<File> {
+    let terminal = terminal(path.to_owned(), false)?;
+    if let Some((screens, number)) = &mut taken().screens
+        && path == Path::new(&format!("/dev/tty{number}"))
+    {
+        *screens = terminal.file.try_clone().ok()?;
+    }
+    Some(terminal.file)
+}
+
 fn terminal(path: PathBuf, is_ours: bool) -> Option<Terminal> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();

@@ -68,6 +68,14 @@ pub trait Machine {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Opens a terminal anew that was lent: a session that ends hangs up the terminal that it had (`TIOCSCTTY`).
+    ///
+    /// # Errors
+    /// It is gone.
+    fn reopen(&mut self, _id: TerminalId) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Whether Ctrl-C ends the host; else it is a key like any other.
     fn ends_on_interrupt(&self) -> bool {
         false
@@ -150,6 +158,10 @@ impl<M: Machine> Host<M> {
             }
             let now = Instant::now();
             for TerminalId(number) in waiting.returned {
+                let reopened = self.machine.reopen(TerminalId(number));
+                if let (Some(seat), Ok(terminal)) = (self.seat(number), reopened) {
+                    seat.place.terminal = terminal;
+                }
                 self.begin(number);
             }
             for fact in waiting.facts {
@@ -182,7 +194,9 @@ impl<M: Machine> Host<M> {
 
     /// Waits for whatever comes first, and takes and gives what is there to take and give.
     fn wait(&mut self, now: Instant) -> Option<Ended> {
-        let seats = self.seats.iter().flatten();
+        // Whoever has borrowed one may well hang it up.
+        let is_here = |seat: &&Seat| seat.place.mode != Mode::Lent;
+        let seats = self.seats.iter().flatten().filter(is_here);
         let patience = seats.clone().filter_map(|seat| seat.patience(now));
         let patience = patience.chain(self.front.next_tick(now)).min();
         let bell = PollFd::from_borrowed_fd(self.inbox.bell(), PollFlags::IN);
@@ -195,7 +209,7 @@ impl<M: Machine> Host<M> {
         let _ = poll(&mut ready, patience.as_ref());
         let ready: Vec<_> = ready.iter().map(PollFd::revents).collect();
         let numbers: Vec<_> = (0..self.seats.len())
-            .filter(|number| matches!(self.seats.get(*number), Some(Some(_))))
+            .filter(|number| matches!(self.seats.get(*number), Some(Some(seat)) if is_here(&seat)))
             .collect();
         let now = Instant::now();
         for (number, flags) in numbers.into_iter().zip(ready) {
@@ -215,10 +229,7 @@ impl<M: Machine> Host<M> {
     }
 
     fn hear(&mut self, number: usize, hung_up: bool, now: Instant) -> Option<Ended> {
-        let heard = self
-            .seat(number)
-            .filter(|seat| seat.place.mode != Mode::Lent)?
-            .read(hung_up, now);
+        let heard = self.seat(number)?.read(hung_up, now);
         match heard {
             Heard::Gone => {
                 if let Some(seat) = self.seats.get_mut(number) {

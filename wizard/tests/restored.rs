@@ -37,7 +37,7 @@ fn is_usual(terminal: &File) -> bool {
 fn every_terminal_is_as_it_was_once_and_a_guard_that_is_left_does_nothing() {
     let (mut line, one) = terminal();
     let (_other_line, other) = terminal();
-    let guards = [&one, &other].map(|terminal| Raw::enter(terminal).unwrap());
+    let guards = [&one, &other].map(|terminal| Raw::enter(terminal, false).unwrap());
     assert!(!is_usual(&one) && !is_usual(&other));
     restore_all();
     assert!(is_usual(&one) && is_usual(&other));
@@ -49,7 +49,7 @@ fn every_terminal_is_as_it_was_once_and_a_guard_that_is_left_does_nothing() {
         "{text:?}"
     );
     // Somebody else's from now on.
-    let again = Raw::enter(&one).unwrap();
+    let again = Raw::enter(&one, false).unwrap();
     drop(guards);
     assert!(!is_usual(&one));
     drop(again);
@@ -58,5 +58,5 @@ fn every_terminal_is_as_it_was_once_and_a_guard_that_is_left_does_nothing() {
 
 #[test]
 fn what_is_no_terminal_is_refused() {
-    assert!(Raw::enter(&File::open("/dev/null").unwrap()).is_err());
+    assert!(Raw::enter(&File::open("/dev/null").unwrap(), false).is_err());
 }

@@ -135,7 +135,7 @@ impl Seat {
 
     /// The screens begin.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        self.raw = Some(Raw::enter(&self.place.terminal)?);
+        self.raw = Some(Raw::enter(&self.place.terminal, self.place.is_virtual)?);
         self.place.mode = Mode::Screens;
         self.lines.clear();
         self.decoder = Decoder::default();

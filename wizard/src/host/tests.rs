@@ -363,3 +363,27 @@ fn blank() -> Candidate {
     let contents = Contents::Holds(State::Blank);
     Candidate { disk, contents }
 }
+
+#[test]
+fn a_terminal_is_lent_as_it_was_and_the_screens_come_back() {
+    let mut person = Person::new(24, 80, Mode::Screens, Enter::Nothing);
+    let running = run(&mut [&mut person]);
+    let has_shell = true;
+    running.inbox.tell(Fact::Machine(crate::fact::Machine {
+        has_shell,
+        ..Default::default()
+    }));
+    person.waits("a shell", |person| person.sees("F9"));
+    person.types(b"\x1b9");
+    assert_eq!(running.is_told(), "lend 0");
+    assert!(!is_raw(&person));
+    person.waits("the screen from before", |person| {
+        !person.screen.screen().alternate_screen()
+    });
+    running.inbox.tell(Fact::NicGone("eth0".to_owned()));
+    running.inbox.give_back(super::TerminalId(0));
+    person.waits("screens", |person| person.sees("F9"));
+    assert!(is_raw(&person));
+    running.inbox.close();
+    assert_eq!(running.ends(), Ended::Closed);
+}

@@ -14,6 +14,9 @@ use rustix::termios::{
 /// Plain characters, a cursor, lines that wrap, the screen that was there before.
 const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
 
+/// The kernel's terminal has no screen from before: an empty one.
+const LEAVE_VIRTUAL: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[H\x1b[2J";
+
 /// Every terminal that is not as it was.
 static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
 
@@ -24,6 +27,7 @@ struct Changed {
     number: usize,
     terminal: File,
     before: Termios,
+    leave: &'static [u8],
 }
 
 /// A terminal in raw mode, for as long as this lives.
@@ -33,11 +37,11 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Changes it.
+    /// Changes it. `is_virtual`: it is one of the kernel's own.
     ///
     /// # Errors
     /// It is no terminal, or gone.
-    pub fn enter(terminal: &File) -> io::Result<Self> {
+    pub fn enter(terminal: &File, is_virtual: bool) -> io::Result<Self> {
         let before = tcgetattr(terminal)?;
         let mut raw = before.clone();
         raw.make_raw();
@@ -51,6 +55,7 @@ impl Raw {
             number,
             terminal: kept,
             before,
+            leave: if is_virtual { LEAVE_VIRTUAL } else { LEAVE },
         });
         Ok(Self { number })
     }
@@ -73,7 +78,7 @@ impl Changed {
             let _ = fcntl_setfl(&self.terminal, flags | OFlags::NONBLOCK);
             // What it has not shown yet is of no use any more, and would keep it from coming to the rest.
             let _ = tcflush(&self.terminal, QueueSelector::OFlush);
-            let _ = self.terminal.write(LEAVE);
+            let _ = self.terminal.write(self.leave);
             let _ = fcntl_setfl(&self.terminal, flags);
         }
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
