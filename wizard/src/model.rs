@@ -238,8 +238,16 @@ impl Model {
                 disk,
                 addresses,
             } => {
-                self.phase = Phase::Inviting;
-                self.is_cancelling = false;
+                // A donor that was lost is invited with a new secret, to go on.
+                let is_resumed = self.is_deploying()
+                    && self
+                        .deploy
+                        .as_ref()
+                        .is_some_and(|deploy| deploy.lost.is_some());
+                if !is_resumed {
+                    self.phase = Phase::Inviting;
+                    self.is_cancelling = false;
+                }
                 self.choice = Some(Ok((*disk).clone()));
                 self.invitation = Some(Invitation {
                     code,
@@ -316,6 +324,9 @@ impl Model {
                 deploy.stage = stage;
             }
             News::Package { name, claimed_len } => {
+                // The first of them begins it.
+                deploy.stage = Stage::Receiving;
+                self.phase = Phase::Writing;
                 deploy.package = Some((name, claimed_len, deploy.received_bytes));
                 deploy.packages_begun = deploy.packages_begun.saturating_add(1);
             }

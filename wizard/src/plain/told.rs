@@ -240,6 +240,7 @@ fn received(deploy: &Deploy, model: &Model) -> Vec<Line> {
         let key = if deploy.lost.is_some() { LOST } else { &text };
         lines.push(Line::new(key.to_owned(), text.clone()));
     }
+    lines.extend(receiving::password(model).map(Line::of));
     lines.extend(
         deploy
             .warnings

@@ -82,6 +82,17 @@ pub(crate) fn waits_for(model: &Model) -> Option<(String, Tone)> {
     deploy.awaits_consent.then_some((text, Tone::Warning))
 }
 
+/// What lets a donor that was started anew go on where the lost one was.
+pub(crate) fn password(model: &Model) -> Option<String> {
+    let is_lost = model.deploy.as_ref().is_some_and(|it| it.lost.is_some());
+    let invitation = model.invitation.as_ref().filter(|_| is_lost)?;
+    let secret = invitation.secret.as_ref()?;
+    Some(format!(
+        "It goes on with code {} and secret {secret}.",
+        invitation.code
+    ))
+}
+
 /// Who sends, and what.
 pub(crate) fn origin(deploy: &Deploy) -> String {
     let version = deploy.version.as_ref();
@@ -203,6 +214,10 @@ fn news(pane: &mut Pane<'_>, deploy: &Deploy, model: &Model) {
     let mut y = 0;
     if let Some((text, tone)) = waits_for(model) {
         y = pane.wrap(0, y, &text, tone);
+    }
+    if let Some(text) = password(model) {
+        pane.put(0, y, &text, Tone::Strong);
+        y = y.saturating_add(1);
     }
     let room = pane.height().saturating_sub(y);
     let width = pane.width();
