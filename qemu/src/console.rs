@@ -293,6 +293,12 @@ impl Console {
         transcript::plain(&String::from_utf8_lossy(&self.shared.lock().bytes))
     }
 
+    /// Everything heard so far, with its terminal escapes.
+    #[must_use]
+    pub fn raw_text(&self) -> String {
+        String::from_utf8_lossy(&self.shared.lock().bytes).into_owned()
+    }
+
     /// The console's last lines, for an error message.
     #[must_use]
     pub fn tail(&self) -> String {

@@ -178,6 +178,14 @@ impl Donor {
         }
     }
 
+    /// Makes it stand still in the middle of whatever it does, its connections open, or go on.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn hold(&self, is_held: bool) -> Result<()> {
+        self.process.hold(is_held)
+    }
+
     /// Ends it in the middle of whatever it does.
     pub fn kill(&mut self) {
         self.process.kill();

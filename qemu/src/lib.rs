@@ -19,6 +19,8 @@ pub mod lab;
 pub mod machine;
 pub mod measure;
 pub mod network;
+pub mod person;
+pub mod pictures;
 pub mod png;
 pub mod policy;
 pub mod process;

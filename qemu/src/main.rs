@@ -1,5 +1,5 @@
-//! `qemu test` runs scenarios, `qemu demo` shows one, `qemu measure` takes times; all make first what they need. `qemu
-//! scenario`, `qemu show` and `qemu measuring` are what they start in name spaces of its own; nobody else needs them.
+//! `qemu test` runs scenarios, `qemu demo` shows one, `qemu measure` takes times, `qemu pictures` takes pictures; all make first what they need. `qemu
+//! scenario`, `qemu show`, `qemu picturing` and `qemu measuring` are what they start in name spaces of its own; nobody else needs them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use qemu::error::{Doing, HarnessError, Result, chain};
 use qemu::lab::Lab;
 use qemu::machine::Firmware;
 use qemu::measure;
+use qemu::pictures;
 use qemu::runner::{Run, fresh_dir, isolated};
 use qemu::scenarios::{self, Needs, Scenario};
 
@@ -21,6 +22,7 @@ const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
        qemu measure ways|screens|memory [--rounds N]        what ./bench asks for
+       qemu pictures                                        those of the documentation, into target/qemu/pictures
        qemu make [--slow]                                   only make what scenarios need
 
   --slow        also what takes long (small-memory, live)
@@ -116,9 +118,8 @@ impl Request {
             }
         }
         match request.command.as_str() {
-            "test" | "demo" | "measure" | "make" | "scenario" | "show" | "measuring" | "help" => {
-                Ok(request)
-            }
+            "test" | "demo" | "measure" | "pictures" | "make" | "scenario" | "show"
+            | "picturing" | "measuring" | "help" => Ok(request),
             other => Err(lexopt::Error::Custom(
                 format!("no command {other:?}").into(),
             )),
@@ -144,6 +145,11 @@ impl Request {
             )
             .map(|_| true),
             "measure" => self.measure(),
+            "pictures" => self.pictures(),
+            "picturing" => {
+                let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
+                pictures::run(self.paths.artifacts()?, accel).map(|()| true)
+            }
             "scenario" => self.scenario(),
             "measuring" => {
                 let what = self.words.first().cloned().unwrap_or_default();
@@ -238,6 +244,21 @@ impl Request {
             .args(self.bios.then_some("--bios"))
             .args(self.kexec.then_some("--kexec"));
         let status = command.status().doing("starting", "the demo")?;
+        Ok(status.success())
+    }
+
+    fn pictures(&self) -> Result<bool> {
+        let work = work()?;
+        let artifacts = self.artifacts(Wanted::default(), &work)?;
+        let accel = self.accel(&artifacts, &work)?;
+        let dir = work.join("pictures");
+        fresh_dir(&dir)?;
+        let mut command = isolated()?;
+        command
+            .args(["picturing", "--accel", accel.name()])
+            .args(artifacts.arguments())
+            .current_dir(&dir);
+        let status = command.status().doing("starting", "the person")?;
         Ok(status.success())
     }
 

@@ -93,6 +93,16 @@ impl Credential {
     }
 }
 
+/// Whether a word is written like a secret: `9D4T-X2WM-7`.
+#[must_use]
+pub fn is_secret(word: &str) -> bool {
+    word.len() == 11
+        && word.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 9 => byte == b'-',
+            _ => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
+        })
+}
+
 /// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown.
 #[must_use]
 pub fn secret_in(text: &str) -> Option<String> {
@@ -100,12 +110,7 @@ pub fn secret_in(text: &str) -> Option<String> {
     for (at, word) in text.match_indices("secret ") {
         let rest = text.get(at + word.len()..).unwrap_or_default();
         let shown: String = rest.chars().take(11).collect();
-        let is_secret = shown.len() == 11
-            && shown.bytes().enumerate().all(|(at, byte)| match at {
-                4 | 9 => byte == b'-',
-                _ => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
-            });
-        if is_secret {
+        if is_secret(&shown) {
             found = Some(shown);
         }
     }

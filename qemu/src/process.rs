@@ -85,6 +85,18 @@ impl Process {
         pidfd_send_signal(&self.exit, Signal::TERM).doing("ending", &self.name)
     }
 
+    /// Makes it stand still (SIGSTOP), or go on (SIGCONT).
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub fn hold(&self, is_held: bool) -> Result<()> {
+        let signal = match is_held {
+            true => Signal::STOP,
+            false => Signal::CONT,
+        };
+        pidfd_send_signal(&self.exit, signal).doing("holding", &self.name)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

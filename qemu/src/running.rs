@@ -191,7 +191,7 @@ impl Running {
         }
     }
 
-    /// Writes the graphical screen to a file (PPM).
+    /// Writes the graphical screen to a file (PNG).
     ///
     /// # Errors
     /// QEMU could not write it.
@@ -199,7 +199,7 @@ impl Running {
         self.qmp
             .execute(
                 "screendump",
-                json!({ "filename": file.display().to_string() }),
+                json!({ "filename": file.display().to_string(), "format": "png" }),
             )
             .map(drop)
     }

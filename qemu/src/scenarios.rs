@@ -20,6 +20,7 @@ mod pairing;
 mod power;
 mod resume;
 mod signed;
+mod wizard;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ use crate::network::Dhcp;
 use crate::policy::Policy;
 use crate::running::Running;
 
+pub(crate) use disks::somebodys;
+pub(crate) use fillers::with_filler;
 pub(crate) use media::esp_with;
 
 /// One scenario.
@@ -274,6 +277,30 @@ pub static ALL: &[Scenario] = &[
         "a donor is killed and started again: the deploy goes on where it was",
         Needs::Demo,
         resume::donor_restarted,
+    ),
+    scenario(
+        "wizard-vt",
+        "keys and screen: another disk after a wrong word, other sizes, an address; a deploy cancelled, a second one done",
+        Needs::Demo,
+        wizard::at_the_monitor,
+    ),
+    scenario(
+        "wizard-serial",
+        "lines until Enter, then a whole deploy at a terminal, in spite of garbage on the line",
+        Needs::Demo,
+        wizard::at_the_serial_line,
+    ),
+    scenario(
+        "wizard-boots-installed",
+        "a machine that holds is booted by a person at its screen",
+        Needs::Demo,
+        wizard::boots_the_installed,
+    ),
+    scenario(
+        "wizard-unattended",
+        "nobody touches anything: the screen follows, the serial line carries lines, nothing waits",
+        Needs::Demo,
+        wizard::nobody,
     ),
     scenario(
         "donors-order",

@@ -66,22 +66,26 @@ pub(super) fn two(lab: &mut Lab) -> Result<()> {
     Image::new(&second.image, 512).must_be_complete()
 }
 
-pub(super) fn used(lab: &mut Lab) -> Result<()> {
-    let disk = lab.disk("disk", DISK_MIB)?;
-    // Somebody's table of partitions, and somebody's data behind it.
+/// The same disk with somebody's table of partitions, and somebody's data behind it.
+pub(crate) fn somebodys(disk: DiskSpec) -> Result<DiskSpec> {
+    let path = disk.image.display();
     let file = File::options()
-        .read(true)
         .write(true)
         .open(&disk.image)
-        .doing("opening", disk.image.display())?;
+        .doing("opening", &path)?;
     for (at, bytes) in [
         (446, &[0x80_u8, 1, 1, 0, 0x83][..]),
         (510, &[0x55, 0xaa]),
         (1 << 20, b"somebody's thesis"),
     ] {
-        file.write_all_at(bytes, at)
-            .doing("writing", disk.image.display())?;
+        file.write_all_at(bytes, at).doing("writing", &path)?;
     }
+    Ok(disk)
+}
+
+pub(super) fn used(lab: &mut Lab) -> Result<()> {
+    let disk = somebodys(lab.disk("disk", DISK_MIB)?)?;
+    let file = File::open(&disk.image).doing("opening", disk.image.display())?;
     let before = image_bytes(&file)?;
     // Six characters, one of them wrong.
     let (machine, mut target) = start(lab, vec![disk], "smv.wipe=W-disk")?;

@@ -13,7 +13,7 @@ use crate::stranger::{self, Noise};
 const FILLER_MIB: usize = 48;
 
 /// The packages of `from` and one more, last by name, that does not compress.
-pub(super) fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
+pub(crate) fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
     let mut noise = Noise(2);
     let bytes: Vec<u8> = (0..FILLER_MIB << 17)
         .flat_map(|_| noise.word().to_le_bytes())

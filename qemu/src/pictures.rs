@@ -1,0 +1,101 @@
+//! The pictures of the documentation: a person walks a machine through the wizard, and each screen that is shown there is kept. Those
+//! of the machine's own screen are QEMU's, those of the serial line are drawn from what a terminal shows.
+
+use std::path::{Path, PathBuf};
+
+use crate::accel::Accel;
+use crate::artifacts::Artifacts;
+use crate::donor::Order;
+use crate::error::{HarnessError, Result};
+use crate::keys::Key;
+use crate::lab::{DEPLOY, DISK_MIB, Lab};
+use crate::machine::{Bus, DiskSpec, Firmware};
+use crate::network::Dhcp;
+use crate::person::Person;
+use crate::rendering::{Font, picture};
+use crate::running::Running;
+use crate::scenarios::{somebodys, with_filler};
+use crate::seat::Seat;
+
+/// Walks through, and leaves the pictures in the current directory.
+///
+/// # Errors
+/// As scenarios: something did not come in time.
+pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
+    let mut lab = Lab::set_up(artifacts, accel, Dhcp::On)?;
+    let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
+    let disks = vec![
+        DiskSpec {
+            serial: "S64ANS0T418772K".to_owned(),
+            ..somebodys(lab.disk("windows", 2 * DISK_MIB)?)?.on(Bus::Nvme)
+        },
+        DiskSpec {
+            serial: "WD-WX21D84R9KFE".to_owned(),
+            ..lab.disk("blank", DISK_MIB)?.on(Bus::Ahci)
+        },
+    ];
+    let medium = lab.kernel("smv.after=poweroff");
+    let machine = lab.machine(Firmware::Bios, disks, medium)?;
+    let mut target = lab.start(&machine)?;
+    target.console.await_text("Enter", crate::lab::BOOT)?;
+    target.console.switch_on(100, 30);
+    let mut person = Person {
+        seat: Seat::Monitor,
+        target: &mut target,
+    };
+    person.takes_down(None)?;
+    Seat::Serial.press(person.target, Key::Enter)?;
+    for screen in ["Network", "partition", "The disk to write on"] {
+        person.presses(&[Key::Escape])?;
+        person.sees(screen)?;
+    }
+    let font = person.target.vga_font()?;
+    keep(&mut person, "disk")?;
+    person.selects(0)?;
+    person.presses(&[Key::Enter])?;
+    person.sees("type the last")?;
+    person.types("8772K")?;
+    keep(&mut person, "confirm")?;
+    person.presses(&[Key::Escape])?;
+    person.selects(1)?;
+    person.presses(&[Key::Enter])?;
+    person.sees("partition")?;
+    keep(&mut person, "plan")?;
+    person.presses(&[Key::Enter])?;
+    person.sees("Network")?;
+    keep(&mut person, "network")?;
+    person.presses(&[Key::Enter])?;
+    let shown = person.takes_down(None)?;
+    keep(&mut person, "code")?;
+    keep_serial(person.target, &font, "serial-code")?;
+    let mut donor = lab.donor(&Order::new(&shown, &packages))?;
+    await_package(person.target, "zz-filler")?;
+    // In the middle, so that there is something to see.
+    donor.hold(true)?;
+    person.sees("zz-filler")?;
+    keep(&mut person, "receiving")?;
+    keep_serial(person.target, &font, "serial-receiving")?;
+    donor.hold(false)?;
+    donor.must_succeed(DEPLOY)?;
+    person.sees("SMECHVISOR")?;
+    keep(&mut person, "done")
+}
+
+fn await_package(target: &mut Running, name: &str) -> Result<()> {
+    Seat::Serial.await_text(target, name, DEPLOY).map(drop)
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(format!("wizard-{name}.png"))
+}
+
+fn keep(person: &mut Person<'_>, name: &str) -> Result<()> {
+    person.target.screendump(&file(name))
+}
+
+fn keep_serial(target: &Running, font: &Font, name: &str) -> Result<()> {
+    let screen = target.console.terminal_screen().ok_or_else(|| {
+        HarnessError::unexpected("the serial line", "a terminal in front of it", "none")
+    })?;
+    picture(&screen, font).write(&file(name))
+}
