@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::keys::Key;
-use crate::lab::BOOT;
+use crate::lab::STEP;
 use crate::policy::{Shown, is_secret};
 use crate::running::Running;
 use crate::screen::ScreenText;
@@ -26,7 +26,7 @@ impl Person<'_> {
     /// # Errors
     /// It is not in time.
     pub fn sees(&mut self, text: &str) -> Result<ScreenText> {
-        self.seat.await_text(self.target, text, BOOT)
+        self.seat.await_text(self.target, text, STEP)
     }
 
     /// Presses one key after the other.
@@ -61,7 +61,7 @@ impl Person<'_> {
     /// They are not there in time.
     pub fn takes_down(&mut self, not: Option<&Shown>) -> Result<Shown> {
         self.seat
-            .await_screen(self.target, "a code and a secret", BOOT, |screen| {
+            .await_screen(self.target, "a code and a secret", STEP, |screen| {
                 let shown = shown(screen)?;
                 let is_new = not.is_none_or(|old| old.code != shown.code);
                 (screen.has(WAITING) && is_new).then_some(shown)

@@ -37,7 +37,7 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
     let medium = lab.kernel("smv.after=poweroff");
     let machine = lab.machine(Firmware::Bios, disks, medium)?;
     let mut target = lab.start(&machine)?;
-    target.console.await_text("Enter", crate::lab::BOOT)?;
+    target.console.await_text("Press Enter for screens", crate::lab::BOOT)?;
     target.console.switch_on(100, 30);
     let mut person = Person {
         seat: Seat::Monitor,

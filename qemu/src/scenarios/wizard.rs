@@ -62,6 +62,7 @@ pub(super) fn at_the_monitor(lab: &mut Lab) -> Result<()> {
     // Somebody is there, so it does not leave at once; a key makes it stay, another one leave.
     person.sees(DONE)?;
     person.presses(&[Key::Char(' ')])?;
+    person.sees("until Enter is pressed")?;
     person.presses(&[Key::Enter])?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()?;
@@ -160,7 +161,7 @@ pub(super) fn at_the_serial_line(lab: &mut Lab) -> Result<()> {
     let medium = lab.kernel("smv.after=poweroff");
     let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
     let mut target = lab.start(&machine)?;
-    target.console.await_text("Enter", BOOT)?;
+    target.console.await_text("Press Enter for screens", BOOT)?;
     target.console.switch_on(80, 24);
     let mut person = Person {
         seat: Seat::Serial,
@@ -240,7 +241,7 @@ pub(super) fn nobody(lab: &mut Lab) -> Result<()> {
     let mut donor = lab.donor(&Order::new(&shown, &large))?;
     target.console.await_stage(Stage::Receiving, DEPLOY)?;
     donor.hold(true)?;
-    Seat::Monitor.await_text(&mut target, ".tar.xz", STEP)?;
+    Seat::Monitor.await_text(&mut target, "[Receiving]", STEP)?;
     donor.hold(false)?;
     target.console.await_stage(Stage::Installed, DEPLOY)?;
     donor.must_succeed(STEP)?;
