@@ -37,7 +37,9 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
     let medium = lab.kernel("smv.after=poweroff");
     let machine = lab.machine(Firmware::Bios, disks, medium)?;
     let mut target = lab.start(&machine)?;
-    target.console.await_text("Press Enter for screens", crate::lab::BOOT)?;
+    target
+        .console
+        .await_text("Press Enter for screens", crate::lab::BOOT)?;
     target.console.switch_on(100, 30);
     let mut person = Person {
         seat: Seat::Monitor,
@@ -50,11 +52,11 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
         person.sees(screen)?;
     }
     let font = person.target.vga_font()?;
-    keep(&mut person, "disk")?;
     person.selects(0)?;
     person.presses(&[Key::Enter])?;
     person.sees("type the last")?;
-    person.types("8772K")?;
+    person.types("18772")?;
+    person.sees("[18772")?;
     keep(&mut person, "confirm")?;
     person.presses(&[Key::Escape])?;
     person.selects(1)?;
@@ -63,13 +65,11 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
     keep(&mut person, "plan")?;
     person.presses(&[Key::Enter])?;
     person.sees("Network")?;
-    keep(&mut person, "network")?;
     person.presses(&[Key::Enter])?;
     let shown = person.takes_down(None)?;
     keep(&mut person, "code")?;
-    keep_serial(person.target, &font, "serial-code")?;
     let mut donor = lab.donor(&Order::new(&shown, &packages))?;
-    await_package(person.target, "zz-filler")?;
+    await_share(person.target, 40)?;
     // In the middle, so that there is something to see.
     donor.hold(true)?;
     person.sees("zz-filler")?;
@@ -81,8 +81,15 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
     keep(&mut person, "done")
 }
 
-fn await_package(target: &mut Running, name: &str) -> Result<()> {
-    Seat::Serial.await_text(target, name, DEPLOY).map(drop)
+/// Waits until so many percent have arrived of everything together, whose bar is above that of the package.
+fn await_share(target: &mut Running, percent: u32) -> Result<()> {
+    let what = format!("{percent} % of all packages");
+    Seat::Serial.await_screen(target, &what, DEPLOY, |screen| {
+        let shares = screen.lines().iter();
+        let mut shares = shares.filter_map(|line| line.strip_suffix('%')?.rsplit(' ').next());
+        let total: u32 = shares.next()?.parse().ok()?;
+        (total >= percent).then_some(())
+    })
 }
 
 fn file(name: &str) -> PathBuf {
