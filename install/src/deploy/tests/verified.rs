@@ -3,6 +3,7 @@
 
 use super::OPTIONS;
 use super::fakes::{PlainVolumes, Recorder, base_package, grub_package, old_disk, package};
+use crate::carry::{Luggage, Wifi};
 use crate::commit::Installed;
 use crate::deploy::{DeployError, deploy};
 use crate::disk::SectorSize;
@@ -15,6 +16,7 @@ use crate::test_image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noi
 use crate::trust::{Approved, Trust, approve};
 use crate::verify::VerifiedPackages;
 use std::error::Error;
+use std::sync::Mutex;
 use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
 
@@ -258,4 +260,57 @@ fn a_first_chunk_that_is_no_package_costs_nothing() {
         "{}",
         chain(&error)
     );
+}
+
+#[test]
+fn a_network_goes_along_or_is_warned_of() {
+    static LUGGAGE: Luggage = Luggage::new();
+    LUGGAGE.pack(Some(Wifi {
+        ssid: b"Workshop".to_vec(),
+        passphrase: Some("do not show".to_owned()),
+        is_hidden: false,
+        is_wpa3_only: false,
+        mac: None,
+    }));
+    let options = Options {
+        luggage: Some(&LUGGAGE),
+        ..OPTIONS
+    };
+    let manager = package(&[("usr/sbin/NetworkManager", b"x")]);
+    for (with_manager, expected) in [
+        (true, "finishing wifi=networkmanager"),
+        (
+            false,
+            "warning the installed system has nothing that this version can tell a Wi-Fi network",
+        ),
+    ] {
+        let mut files = vec![("smechvisor-base.tar.xz", base_package())];
+        if with_manager {
+            files.push(("site.tar.xz", manager.clone()));
+        }
+        files.push(("bootloader-grub.tar.xz", grub_package()));
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, data)| (*name, data.as_slice()))
+            .collect();
+        let image = Image::new(&files);
+        let told = Mutex::new(Vec::new());
+        let observer = |event: Event| {
+            let text = match event {
+                Event::Stage { stage, facts } => format!("{stage} {facts}"),
+                Event::Warning(text) => format!("warning {text}"),
+                _ => return,
+            };
+            told.lock().unwrap().push(text);
+        };
+        let dir = TestDir::new("luggage");
+        let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
+        let mut volumes = PlainVolumes::new(dir.path());
+        let approved = image.approved();
+        let mut packages = VerifiedPackages::new(&approved, image.feed());
+        deploy(&mut packages, &mut disk, &mut volumes, &options, &observer).unwrap();
+        let told = told.into_inner().unwrap();
+        assert!(told.iter().any(|text| text == expected), "{told:?}");
+        assert!(!told.concat().contains("do not"));
+    }
 }
