@@ -99,7 +99,7 @@ fn cards(model: &Model) -> Vec<Line> {
         lines.push(Line::of(text));
     }
     if lines.is_empty() {
-        lines.push(Line::of("There is no network card that can be used."));
+        lines.push(Line::of("No network card is known yet."));
     }
     lines
 }

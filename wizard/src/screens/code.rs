@@ -64,7 +64,7 @@ pub(crate) fn disk(invitation: &Invitation) -> String {
     let mut text = format!(
         "{}, {}",
         disk.path.display(),
-        figures::size(disk.size_bytes)
+        figures::label(disk.size_bytes)
     );
     if let Some(model) = &disk.model {
         text.push_str(&format!(", {model}"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::figures::size;
+use crate::figures::{label, size};
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
@@ -23,7 +23,7 @@ pub(crate) fn disk(model: &Model) -> String {
         return String::new();
     };
     let disk = &disk.disk;
-    let mut text = format!("{}, {}", disk.path.display(), size(disk.size_bytes));
+    let mut text = format!("{}, {}", disk.path.display(), label(disk.size_bytes));
     for part in [&disk.vendor, &disk.model].into_iter().flatten() {
         text.push_str(&format!(", {part}"));
     }
