@@ -37,6 +37,8 @@ pub struct Artifacts {
     pub big: Option<PathBuf>,
     /// Debian's own kernel and its modules, when they were asked for.
     pub distribution: Option<PathBuf>,
+    /// wpa_supplicant, when that kernel was asked for.
+    pub supplicant: Option<PathBuf>,
 }
 
 /// Which systems are needed besides the demo.
@@ -64,7 +66,7 @@ impl Artifacts {
                 + 2 * u32::from(wanted.metal)
                 + u32::from(wanted.debian)
                 + u32::from(wanted.big)
-                + u32::from(wanted.distribution),
+                + 2 * u32::from(wanted.distribution),
             done: std::cell::Cell::new(0),
         };
         let kernel = steps.path(
@@ -120,6 +122,12 @@ impl Artifacts {
                 &mut script(&top, "mkinitramfs/debian-kernel"),
             )
         });
+        let supplicant = wanted.distribution.then(|| {
+            steps.path(
+                "the Wi-Fi supplicant (a minute the first time)",
+                &mut script(&top, "mkinitramfs/wpa-build"),
+            )
+        });
         Ok(Self {
             kernel,
             metal: metal.transpose()?,
@@ -133,6 +141,7 @@ impl Artifacts {
             debian: debian.transpose()?,
             big: big.transpose()?,
             distribution: distribution.transpose()?,
+            supplicant: supplicant.transpose()?,
         })
     }
 
@@ -154,6 +163,7 @@ impl Artifacts {
             ("--debian", &self.debian),
             ("--big", &self.big),
             ("--distribution", &self.distribution),
+            ("--supplicant", &self.supplicant),
         ];
         let more = more
             .into_iter()

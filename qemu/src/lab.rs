@@ -103,6 +103,18 @@ impl Lab {
         run(&mut command).map(drop)
     }
 
+    /// Puts another archive behind the initramfs that [`Lab::bake`] made: the kernel unpacks both.
+    ///
+    /// # Errors
+    /// One of the files.
+    pub fn append(&self, archive: &Path) -> Result<()> {
+        let bytes = std::fs::read(archive).doing("reading", archive.display())?;
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.append(true).open(&self.initramfs);
+        file.and_then(|mut file| file.write_all(&bytes))
+            .doing("appending to", self.initramfs.display())
+    }
+
     /// Runs another command of `spk-visor` to its end.
     ///
     /// # Errors

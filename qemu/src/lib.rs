@@ -4,6 +4,7 @@
 //! one, or was left in a state that no firmware boots. A host tool; nothing of it enters an image.
 
 pub mod accel;
+pub mod access_point;
 pub mod artifacts;
 pub mod attack;
 pub mod boot_server;

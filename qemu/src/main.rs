@@ -81,6 +81,7 @@ struct Paths {
     debian: Option<PathBuf>,
     big: Option<PathBuf>,
     distribution: Option<PathBuf>,
+    supplicant: Option<PathBuf>,
 }
 
 impl Request {
@@ -108,6 +109,7 @@ impl Request {
                 Long("donor") => paths.donor = Some(parser.value()?.into()),
                 Long("demo") => paths.demo = Some(parser.value()?.into()),
                 Long("big") => paths.big = Some(parser.value()?.into()),
+                Long("supplicant") => paths.supplicant = Some(parser.value()?.into()),
                 Long("distribution") => paths.distribution = Some(parser.value()?.into()),
                 // For people it says which system; for children, where it is.
                 Long("debian") if request.command == "demo" => request.debian_system = true,
@@ -350,6 +352,7 @@ impl Paths {
             debian: self.debian,
             big: self.big,
             distribution: self.distribution,
+            supplicant: self.supplicant,
         })
     }
 }

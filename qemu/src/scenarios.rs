@@ -20,6 +20,7 @@ mod pairing;
 mod power;
 mod resume;
 mod signed;
+mod wifi;
 mod wizard;
 
 use std::time::Duration;
@@ -100,6 +101,21 @@ pub static ALL: &[Scenario] = &[
         "Debian's own kernel: network and disk are modules; a card without one is named",
         Needs::Distribution,
         distribution::modules,
+    ),
+    Scenario {
+        is_slow: true,
+        ..scenario(
+            "wifi-wpa3",
+            "WPA3 is the only network; the access point is lost in mid-stream and comes back: the deploy goes on where it was",
+            Needs::Distribution,
+            wifi::wpa3,
+        )
+    },
+    scenario(
+        "wifi-wpa2",
+        "WPA2 with a hidden name; a wrong passphrase is told, and the right one joined without a person",
+        Needs::Distribution,
+        wifi::wpa2,
     ),
     with(
         Policy::Legacy,

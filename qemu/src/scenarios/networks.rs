@@ -127,7 +127,7 @@ fn await_chosen(target: &mut Running, mtu: u32) -> Result<Shown> {
 }
 
 /// Waits for a line of stage network with all these words, since the machine was started.
-fn await_network(target: &mut Running, words: &[&str]) -> Result<()> {
+pub(super) fn await_network(target: &mut Running, words: &[&str]) -> Result<()> {
     let what = format!("stage network with {}", words.join(" "));
     target.console.await_since(0, &what, STEP, |text| {
         text.lines()

@@ -27,9 +27,7 @@ pub(super) fn donor_restarted(lab: &mut Lab) -> Result<()> {
     let shown = await_shown(&mut target)?;
     let order = Order::new(&shown, &packages).and(&["--json"]);
     let mut first = lab.donor(&order)?;
-    first.await_said("16 MiB sent", DEPLOY, |said| {
-        (sent(said) >= ENOUGH_BYTES).then_some(())
-    })?;
+    await_enough(&mut first)?;
     first.kill();
     let sent_before = sent(&first.said());
 
@@ -47,9 +45,7 @@ pub(super) fn cable_pulled(lab: &mut Lab) -> Result<()> {
     let shown = await_shown(&mut target)?;
     let order = Order::new(&shown, &packages).and(&["--json"]);
     let mut donor = lab.donor(&order)?;
-    donor.await_said("16 MiB sent", DEPLOY, |said| {
-        (sent(said) >= ENOUGH_BYTES).then_some(())
-    })?;
+    await_enough(&mut donor)?;
     target.set_link(0, false)?;
     // Nothing arrives and nobody says goodbye: only time tells. Both ends must notice by themselves.
     target
@@ -64,8 +60,15 @@ pub(super) fn cable_pulled(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
+/// Waits until a donor with `--json` has sent so much that a break is one in mid-stream.
+pub(super) fn await_enough(donor: &mut Donor) -> Result<()> {
+    donor.await_said("16 MiB sent", DEPLOY, |said| {
+        (sent(said) >= ENOUGH_BYTES).then_some(())
+    })
+}
+
 /// The most that a donor's events say was sent.
-fn sent(said: &str) -> u64 {
+pub(super) fn sent(said: &str) -> u64 {
     let sent = events(said).filter_map(|event| event.get("sent")?.as_u64());
     sent.max().unwrap_or(0)
 }
@@ -77,7 +80,12 @@ fn events(said: &str) -> impl Iterator<Item = serde_json::Value> {
 }
 
 /// The donor must have gone on where the target was, and that near to where it had been.
-fn must_have_resumed(what: &str, donor: &Donor, packages: &Path, sent_before: u64) -> Result<()> {
+pub(super) fn must_have_resumed(
+    what: &str,
+    donor: &Donor,
+    packages: &Path,
+    sent_before: u64,
+) -> Result<()> {
     let said = donor.said();
     let resumed = events(&said)
         .filter(|event| event.get("resumed").is_some_and(|resumed| resumed == true))
