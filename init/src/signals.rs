@@ -30,8 +30,9 @@ fn serve(mut signals: Signals, console: &Console) {
     loop {
         match signals.next_signal() {
             Ok(Signal::Child) => children::reap_orphans(),
-            // A hang-up is not among those blocked: PID 1 has no terminal.
-            Ok(Signal::Interrupt | Signal::Terminate | Signal::HangUp) => {
+            // PID 1 has no terminal of its own.
+            Ok(Signal::HangUp | Signal::WindowSize) => {}
+            Ok(Signal::Interrupt | Signal::Terminate) => {
                 commitment::wait_until_over();
                 console.stage(Stage::Leaving, "how=reboot reason=ctrl-alt-del");
                 leave::reboot_now();

@@ -171,7 +171,7 @@ impl Network for KernelNetwork {
 }
 
 /// The address the kernel would send from. Connecting a datagram socket sends nothing.
-fn own_address(broadcast: Ipv4Addr) -> Option<IpAddr> {
+pub(crate) fn own_address(broadcast: Ipv4Addr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.set_broadcast(true).ok()?;
     socket.connect((broadcast, 9)).ok()?;

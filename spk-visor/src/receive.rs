@@ -27,6 +27,9 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use crate::cli::receive::{self as cli, Receive};
 use crate::exit::Exit;
 use crate::kernel_net::KernelNetwork;
+use ui::Ui;
+
+mod ui;
 
 /// Why this machine could not be deployed onto.
 #[derive(Debug, Error)]
@@ -61,6 +64,9 @@ pub enum ReceiveError {
     /// Nobody can tell which disk is meant.
     #[error("reading --disk")]
     Disk(#[from] SelectorError),
+    /// Nowhere to show the screens.
+    #[error("opening the terminal for --ui")]
+    Terminal(#[source] io::Error),
     /// No sockets.
     #[error("opening the network")]
     Network(#[source] io::Error),
@@ -77,7 +83,7 @@ impl ReceiveError {
             Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } | Self::Disk(_) => {
                 Exit::Usage
             }
-            Self::Network(_) | Self::Session(_) => Exit::Receiver,
+            Self::Terminal(_) | Self::Network(_) | Self::Session(_) => Exit::Receiver,
         }
     }
 }
@@ -93,10 +99,6 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
     let (disks, wish) = wish(&options.disk, options.wipe.as_deref())?;
     let mut network =
         KernelNetwork::open(BEACON_PORT, STREAM_PORT).map_err(ReceiveError::Network)?;
-    let screen = Stderr;
-    for address in network.addresses() {
-        screen.stage(Stage::Network, &format!("addr={address}"));
-    }
     let session = Options {
         disks,
         wish,
@@ -106,7 +108,24 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
         patience: Patience::default(),
         dry_run: options.dry_run,
     };
-    receiver::run(&session, &mut network, &screen)?;
+    if !options.ui {
+        return receive(&session, &mut network, &Stderr);
+    }
+    let screen = Ui::begin().map_err(ReceiveError::Terminal)?;
+    let received = receive(&session, &mut network, &screen);
+    screen.end(received.is_ok());
+    received
+}
+
+fn receive(
+    session: &Options,
+    network: &mut KernelNetwork,
+    screen: &dyn Screen,
+) -> Result<(), ReceiveError> {
+    for address in network.addresses() {
+        screen.stage(Stage::Network, &format!("addr={address}"));
+    }
+    receiver::run(session, network, screen)?;
     Ok(())
 }
 

@@ -19,14 +19,17 @@ pub enum Signal {
     Terminate,
     /// The terminal is gone (`SIGHUP`).
     HangUp,
+    /// The terminal has another size (`SIGWINCH`).
+    WindowSize,
 }
 
 impl Signal {
-    const ALL: [Signal; 4] = [
+    const ALL: [Signal; 5] = [
         Signal::Child,
         Signal::Interrupt,
         Signal::Terminate,
         Signal::HangUp,
+        Signal::WindowSize,
     ];
 
     const fn number(self) -> libc::c_int {
@@ -35,6 +38,7 @@ impl Signal {
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
             Signal::HangUp => libc::SIGHUP,
+            Signal::WindowSize => libc::SIGWINCH,
         }
     }
 }

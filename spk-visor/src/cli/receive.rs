@@ -34,6 +34,8 @@ commit; the machine goes on.
   --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
                        public key. May be given several times; each of the keys will do
   --floor N            refuse a manifest whose counter is below N
+  --ui                 the screens of the Deploy Shim, on the terminal this is started on: what would be done, the code with
+                       its picture, what arrives; another disk than --disk names is not offered. Ctrl-C ends it
   --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever
                        is on the network may send
   --help               this text
@@ -69,12 +71,14 @@ pub struct Receive {
     pub dry_run: bool,
     /// Of the partitions.
     pub sizes: Sizes,
+    /// Screens instead of lines.
+    pub ui: bool,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut disk, mut policy, mut wipe) = (None, None, None);
     let (mut trust, mut floor) = (Vec::new(), None);
-    let (mut dry_run, mut sizes) = (false, Sizes::USUAL);
+    let (mut dry_run, mut ui, mut sizes) = (false, false, Sizes::USUAL);
     while let Some(argument) = next(parser, COMMAND)? {
         let choice = match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
@@ -89,6 +93,10 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                 }
                 "dry-run" => {
                     dry_run = true;
+                    continue;
+                }
+                "ui" => {
+                    ui = true;
                     continue;
                 }
                 "esp" => {
@@ -132,6 +140,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         wipe,
         dry_run,
         sizes,
+        ui,
     }))
 }
 
@@ -178,6 +187,7 @@ mod tests {
             wipe: None,
             dry_run: false,
             sizes: Sizes::USUAL,
+            ui: false,
         }
     }
 
@@ -199,9 +209,10 @@ mod tests {
                 esp_bytes: 1 << 30,
                 swap: Swap::None,
             },
+            ui: true,
             ..plain()
         };
-        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run --esp 1G --swap none";
+        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run --esp 1G --swap none --ui";
         assert_eq!(read(line).unwrap(), Command::Receive(expected));
         let legacy = Receive {
             policy: Policy::Legacy,

@@ -1,0 +1,294 @@
+//! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was started on.
+//!
+//! News of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use receiver::cards::{self, SYS_CLASS_NET};
+use receiver::news::News;
+use receiver::person::Person;
+use receiver::screen::Screen;
+use rustix::fs::OFlags;
+use rustix::time::{ClockId, clock_gettime};
+use sys::signals::{Signal, Signals};
+use wire::stage::Stage;
+use wizard::fact::{Address, LogLine, Machine as Facts, Nic};
+use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
+use wizard::terminal::raw;
+use wizard::{Fact, Order, Wizard};
+
+use crate::kernel_net::own_address;
+use crate::routes;
+
+/// The terminal of whoever typed the command, wherever its output goes.
+const TERMINAL: &str = "/dev/tty";
+/// The kernel's log has these levels (syslog(3)).
+const WARNING: u8 = 4;
+const NOTICE: u8 = 5;
+
+/// What a shell would see of a program that a signal has ended.
+const fn exit_of(signal: Signal) -> i32 {
+    match signal {
+        Signal::HangUp => 129,
+        _ => 143,
+    }
+}
+
+/// The wizard, while it is there.
+#[derive(Debug)]
+pub(super) struct Ui {
+    inbox: Inbox,
+    person: Person,
+    /// Standard error shows something else than the screens: a file, a pipe.
+    has_lines: bool,
+    last: Mutex<String>,
+    host: JoinHandle<()>,
+}
+
+impl Ui {
+    /// Takes the terminal. It is given back by [`Ui::end`], and also when this program ends by Ctrl-C, a signal or a bug.
+    ///
+    /// # Errors
+    /// There is no terminal, no thread or no descriptor.
+    pub(super) fn begin() -> io::Result<Self> {
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let terminal = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?)
+            .open(TERMINAL)?;
+        let (inbox, person) = (Inbox::new()?, Person::new()?);
+        watch_signals(inbox.clone())?;
+        restore_on_panic();
+        inbox.tell(Fact::Machine(facts()));
+        tell_cards(&inbox);
+        let place = Place {
+            terminal,
+            mode: Mode::Screens,
+            enter: Enter::Nothing,
+            is_virtual: false,
+            has_kernel_lines: false,
+        };
+        let machine = Running {
+            inbox: inbox.clone(),
+            person: person.clone(),
+        };
+        let host = Host::new(Wizard::new(not_ours), machine, inbox.clone(), vec![place]);
+        let host = thread::Builder::new()
+            .name("wizard".to_owned())
+            .spawn(move || match host.run() {
+                Ended::Closed => {}
+                // As if there were no screens: the disk is unbootable or complete at any time.
+                Ended::Interrupted => std::process::exit(130),
+                Ended::Alone => std::process::exit(exit_of(Signal::HangUp)),
+            })?;
+        Ok(Self {
+            inbox,
+            person,
+            has_lines: !io::stderr().is_terminal(),
+            last: Mutex::default(),
+            host,
+        })
+    }
+
+    /// Leaves the terminal as it was: when a person says so after a deploy, at once when there was none.
+    pub(super) fn end(self, is_installed: bool) {
+        if !is_installed {
+            self.inbox.close();
+        }
+        // It ends when the inbox is closed; a wizard that panicked has ended the program.
+        let _ = self.host.join();
+        if !self.has_lines {
+            let last = self
+                .last
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(io::stderr(), "{last}"); // nobody is left to tell
+        }
+    }
+
+    fn line(&self, level: u8, text: &str) {
+        if self.has_lines {
+            let _ = writeln!(io::stderr(), "{text}"); // a closed standard error must not stop a deploy half-way
+        }
+        self.inbox.tell(Fact::Log(LogLine {
+            level,
+            at: since_boot(),
+            text: text.to_owned(),
+        }));
+    }
+}
+
+impl Screen for Ui {
+    fn stage(&self, stage: Stage, facts: &str) {
+        let line = format!("smv {stage}: {facts}");
+        self.line(NOTICE, &line);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = line;
+    }
+
+    /// The screens say it themselves, out of the news.
+    fn hint(&self, text: &str) {
+        if self.has_lines {
+            let _ = writeln!(io::stderr(), "{text}"); // as above
+        }
+    }
+
+    fn warning(&self, text: &str) {
+        self.line(WARNING, &format!("warning: {text}"));
+    }
+
+    fn news(&self, news: &News) {
+        if let News::Inviting { .. } = news {
+            tell_cards(&self.inbox); // networks come and go
+        }
+        self.inbox.tell(Fact::News(news.clone()));
+    }
+
+    fn person(&self) -> Option<&Person> {
+        Some(&self.person)
+    }
+}
+
+/// A Linux that is up already.
+#[derive(Debug)]
+struct Running {
+    inbox: Inbox,
+    person: Person,
+}
+
+impl Machine for Running {
+    fn carry_out(&mut self, order: Order, _from: TerminalId) {
+        match order {
+            Order::Hold => self.person.hold(),
+            Order::GoOn => self.person.go_on(),
+            Order::Take { wish, sizes } => self.person.take(wish, sizes),
+            Order::Cancel => self.person.cancel(),
+            Order::Leave => self.inbox.close(),
+            // There is no countdown here, and the rest is not offered on a machine that is not ours.
+            Order::Stay
+            | Order::Network(_)
+            | Order::WifiScan(_)
+            | Order::WifiJoin(_)
+            | Order::WifiLeave(_)
+            | Order::Boot(_)
+            | Order::Shell
+            | Order::Reboot
+            | Order::PowerOff => {}
+        }
+    }
+
+    fn ends_on_interrupt(&self) -> bool {
+        true
+    }
+}
+
+fn not_ours(_: &str) -> Result<(), String> {
+    Err("the network is this system's own".to_owned())
+}
+
+fn facts() -> Facts {
+    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        firmware: if is_uefi { "uefi" } else { "bios" },
+        memory_bytes: fs::read_to_string("/proc/meminfo")
+            .ok()
+            .and_then(|text| memory_bytes(&text))
+            .unwrap_or_default(),
+        ..Facts::default()
+    }
+}
+
+/// `MemTotal:        8031240 kB`, the first line (proc_meminfo(5)).
+fn memory_bytes(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// The cards of this machine, and its IPv4 addresses.
+fn tell_cards(inbox: &Inbox) {
+    let networks = routes::read().unwrap_or_default(); // a kernel without IPv4
+    for card in cards::look(Path::new(SYS_CLASS_NET)) {
+        let own = networks
+            .iter()
+            .filter(|network| network.interface == card.name);
+        let addresses = own.filter_map(|network| {
+            let address: IpAddr = own_address(network.broadcast)?;
+            Some(Address {
+                address,
+                prefix_len: network.prefix_len,
+                gateway: None,
+                source: "system",
+                lease: None,
+            })
+        });
+        inbox.tell(Fact::Nic(Nic {
+            addresses: addresses.collect(),
+            name: card.name,
+            mac: card.mac,
+            driver: card.driver,
+            is_wifi: card.is_wifi,
+            has_link: card.has_link,
+            speed_mbit: card.speed_mbit,
+            trouble: None,
+        }));
+    }
+}
+
+/// Since the kernel started, as its own log counts.
+fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
+/// A window of another size is drawn anew; whoever ends this program leaves a terminal that can be used.
+fn watch_signals(inbox: Inbox) -> io::Result<()> {
+    let wanted = [Signal::Terminate, Signal::HangUp, Signal::WindowSize];
+    let mut signals = Signals::block(&wanted)?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            // Without signals there is nothing to watch.
+            while let Ok(signal) = signals.next_signal() {
+                match signal {
+                    Signal::WindowSize => inbox.ring(),
+                    signal => {
+                        raw::restore_all();
+                        std::process::exit(exit_of(signal));
+                    }
+                }
+            }
+        })?;
+    Ok(())
+}
+
+fn restore_on_panic() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        raw::restore_all();
+        usual(info);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{facts, memory_bytes};
+
+    #[test]
+    fn the_memory_of_this_machine_is_known() {
+        let text = "MemTotal:        8031240 kB\nMemFree: 1 kB\n";
+        assert_eq!(memory_bytes(text), Some(8_031_240 * 1024));
+        assert_eq!(memory_bytes("MemFree: 1 kB\n"), None);
+        assert!(facts().memory_bytes > 1 << 20);
+    }
+}
