@@ -164,6 +164,7 @@ impl<M: Machine> Host<M> {
                 }
                 self.begin(number);
             }
+            self.each(Seat::notice_size);
             for fact in waiting.facts {
                 self.forward(&fact);
                 self.front.learn(fact, now);

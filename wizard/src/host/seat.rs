@@ -237,8 +237,15 @@ impl Seat {
         }
     }
 
+    /// The window may have another size, of which somebody else was told.
+    pub(super) fn notice_size(&mut self) {
+        if self.place.mode == Mode::Screens {
+            self.learn_size();
+        }
+    }
+
     /// Asks the kernel for the size. Does it know?
-    pub(super) fn learn_size(&mut self) -> bool {
+    fn learn_size(&mut self) -> bool {
         match tcgetwinsize(&self.place.terminal) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
                 self.set_size(size.ws_col, size.ws_row);
