@@ -1,6 +1,8 @@
 //! `receive-deploy --ui` as a person sees it: the program, a terminal of the kernel's, and the bytes that a screen would act upon. The
 //! program runs in a network of its own, where nobody is.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
