@@ -36,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("qemu", &["wire", "install"]),
     (
         "benchmarks",
-        &["wire", "sys", "session", "netstack", "install"],
+        &["wire", "sys", "session", "netstack", "install", "init"],
     ),
     ("smechvisor-daemon", &[]),
 ];
