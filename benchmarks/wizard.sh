@@ -20,10 +20,10 @@ bench_wizard() {
     inside wizard
 }
 
-# ticks_of PID: what the thread that draws has used of a processor until the process ends, proc_pid_stat(5), in `ticks`.
+# ticks_of PID: what the thread that draws has used of a processor until the disk is complete, proc_pid_stat(5), in `ticks`.
 ticks_of() {
     local task fields
-    while [ -d "/proc/$1" ]; do
+    until grep -q '^smv installed: ' "$scratch/receiver" || [ ! -d "/proc/$1" ]; do
         for task in "/proc/$1"/task/*; do
             # Gone between two looks.
             [ "$(cat "$task/comm" 2>/dev/null)" = wizard ] || continue
@@ -64,6 +64,8 @@ inside_wizard() {
         running[$donor]=1
         ticks_of "$shown"
         took=$(($(now) - began))
+        # The last screen stays until a person has seen it.
+        printf '\r' >"$scratch/never"
         ended "$donor" || fail "the donor failed: $(tail -n 3 "$scratch/donor")"
         ended "$terminal" || fail "the receiver failed: $(tail -n 3 "$scratch/receiver")"
         [ -n "$ticks" ] || fail "the receiver had no thread named wizard"
