@@ -71,8 +71,24 @@ fn show(fact: &NetworkFact, console: &Console) {
             console.warning(&format!("network: if={interface} unusable: {reason}"));
             return;
         }
-        NetworkFact::AddressTaken { interface, address } => {
-            console.warning(&format!("network: if={interface} addr={address} belongs to another machine, going without it"));
+        NetworkFact::AddressTaken {
+            interface,
+            address,
+            by,
+        } => {
+            console.warning(&format!(
+                "network: if={interface} addr={address} belongs to another machine, mac={by}: going without it"
+            ));
+            return;
+        }
+        NetworkFact::AddressShared {
+            interface,
+            address,
+            by,
+        } => {
+            console.warning(&format!(
+                "network: if={interface} addr={address} is also used by another machine, mac={by}: keeping it"
+            ));
             return;
         }
         NetworkFact::MtuRefused {

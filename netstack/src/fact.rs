@@ -96,6 +96,17 @@ pub enum NetworkFact {
         interface: String,
         /// The address.
         address: IpAddr,
+        /// The other machine's hardware address.
+        by: Mac,
+    },
+    /// Another machine uses the address as well, and we keep it.
+    AddressShared {
+        /// `eth0`.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+        /// The other machine's hardware address.
+        by: Mac,
     },
     /// The interface has a link, but the configuration names another one.
     NotMeant {

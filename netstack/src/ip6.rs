@@ -83,7 +83,7 @@ pub(crate) struct Ip6 {
     solicitations: Repeated,
     reports: Repeated,
     /// An address that turned out to be somebody else's, until it was told.
-    conflict: Option<Ipv6Address>,
+    conflict: Option<(Ipv6Address, EthernetAddress)>,
 }
 
 impl Ip6 {
@@ -158,8 +158,8 @@ impl Ip6 {
         self.router.map(|router| router.address)
     }
 
-    /// An address that somebody else has, once.
-    pub(crate) const fn take_conflict(&mut self) -> Option<Ipv6Address> {
+    /// An address that somebody else has, and who, once.
+    pub(crate) const fn take_conflict(&mut self) -> Option<(Ipv6Address, EthernetAddress)> {
         self.conflict.take()
     }
 
@@ -225,13 +225,13 @@ impl Ip6 {
         match heard {
             // A switch may send our own frames back to us.
             Ndp::Probe { mac, .. } | Ndp::Claim { mac, .. } if *mac == self.mac => None,
-            Ndp::Probe { target, .. } => {
-                let is_held = self.is_taken_from_us(target);
+            Ndp::Probe { target, mac } => {
+                let is_held = self.is_taken_from_us(target, *mac);
                 is_held.then(|| ndp::claim(self.mac, *target))
             }
-            Ndp::Claim { target, .. } => {
+            Ndp::Claim { target, mac } => {
                 // One that comes later than our probe is not acted upon: it could be anybody's (RFC 4862 5.4).
-                self.is_taken_from_us(target);
+                self.is_taken_from_us(target, *mac);
                 None
             }
             Ndp::Query => (!self.is_off()).then(|| self.report()),
@@ -245,7 +245,7 @@ impl Ip6 {
     }
 
     /// Gives up `target` if it is being probed; true when it is ours already.
-    fn is_taken_from_us(&mut self, target: &Ipv6Address) -> bool {
+    fn is_taken_from_us(&mut self, target: &Ipv6Address, by: EthernetAddress) -> bool {
         let mut entries = self.entries.iter_mut();
         let entry = entries.find(|entry| entry.assigned.cidr.address() == *target);
         let Some(entry) = entry else {
@@ -253,7 +253,7 @@ impl Ip6 {
         };
         if let State::Probing { .. } = entry.state {
             entry.state = State::Taken;
-            self.conflict = Some(*target);
+            self.conflict = Some((*target, by));
         }
         entry.state == State::Held
     }

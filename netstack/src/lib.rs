@@ -8,7 +8,9 @@
 
 mod address;
 mod arp;
+mod claim;
 mod config;
+mod decline;
 mod desk;
 mod device;
 mod engine;

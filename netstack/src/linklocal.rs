@@ -1,4 +1,4 @@
-//! IPv4 link-local addresses (RFC 3927): choose one, probe it, announce it, defend it, give it up.
+//! IPv4 link-local addresses (RFC 3927): choose one and claim it; choose another when somebody has it.
 //!
 //! In: time, and every ARP frame of the port. Out: ARP frames to send, and the address while it is ours. No I/O here.
 
@@ -6,225 +6,101 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};
 
 use crate::arp::Arp;
+use crate::claim::{Claim, Conflict, MAX_CONFLICTS, RATE_LIMIT_INTERVAL, Random};
 
-// RFC 3927 9.
+/// RFC 3927 9: not all machines of a room at once.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
-const PROBES: u8 = 3;
-const PROBE_MIN: Duration = Duration::from_secs(1);
-const PROBE_MAX: Duration = Duration::from_secs(2);
-const ANNOUNCE_WAIT: Duration = Duration::from_secs(2);
-const ANNOUNCEMENTS: u8 = 2;
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
-const MAX_CONFLICTS: u32 = 10;
-const RATE_LIMIT_INTERVAL: Duration = Duration::from_secs(60);
-const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Off,
-    /// `sent` probes went out; the next step is due at `at`.
-    Probing {
-        candidate: Ipv4Address,
-        sent: u8,
-        at: Instant,
-    },
-    /// The address is ours; announcements are still due.
-    Announcing {
-        address: Ipv4Address,
-        sent: u8,
-        at: Instant,
-    },
-    /// The address is ours.
-    Held {
-        address: Ipv4Address,
-        defended: Option<Instant>,
-    },
-}
 
 /// The link-local address of one port.
 #[derive(Debug)]
 pub(crate) struct LinkLocal {
     mac: EthernetAddress,
-    random: u64,
+    random: Random,
     conflicts: u32,
-    state: State,
+    claim: Option<Claim>,
 }
 
 impl LinkLocal {
     pub(crate) fn new(mac: EthernetAddress) -> Self {
-        // RFC 3927 2.1: seeded by the hardware address, so that a machine gets the same address again.
-        let seed = mac
-            .0
-            .iter()
-            .fold(0, |seed: u64, byte| (seed << 8) | u64::from(*byte));
         Self {
             mac,
-            random: seed,
+            // RFC 3927 2.1: a machine gets the same address again.
+            random: Random::of(mac),
             conflicts: 0,
-            state: State::Off,
+            claim: None,
         }
     }
 
     pub(crate) fn start(&mut self, now: Instant) {
-        if self.state == State::Off {
-            self.probe_another(now);
+        if self.claim.is_none() {
+            self.claim_another(now);
         }
     }
 
     pub(crate) fn stop(&mut self) {
-        self.state = State::Off;
+        self.claim = None;
     }
 
     /// The address, once it is ours.
-    pub(crate) const fn address(&self) -> Option<Ipv4Address> {
-        match self.state {
-            State::Announcing { address, .. } | State::Held { address, .. } => Some(address),
-            State::Off | State::Probing { .. } => None,
-        }
+    pub(crate) fn address(&self) -> Option<Ipv4Address> {
+        let ours = self.claim.as_ref().filter(|claim| claim.is_ours());
+        ours.map(Claim::address)
     }
 
     /// When `poll` has something to do.
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Probing { at, .. } | State::Announcing { at, .. } => Some(at),
-            State::Off | State::Held { .. } => None,
-        }
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.claim.as_ref().and_then(Claim::deadline)
     }
 
     /// What is due now, if anything; ask until there is nothing.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Arp> {
-        match self.state {
-            State::Probing {
-                candidate,
-                sent,
-                at,
-            } if at <= now => {
-                if sent >= PROBES {
-                    self.state = State::Announcing {
-                        address: candidate,
-                        sent: 0,
-                        at: now,
-                    };
-                    return self.poll(now);
-                }
-                let sent = sent.saturating_add(1);
-                let pause = if sent < PROBES {
-                    self.between(PROBE_MIN, PROBE_MAX)
-                } else {
-                    ANNOUNCE_WAIT
-                };
-                self.state = State::Probing {
-                    candidate,
-                    sent,
-                    at: now + pause,
-                };
-                Some(Arp::probe(self.mac, candidate))
-            }
-            State::Announcing { address, sent, at } if at <= now => {
-                let sent = sent.saturating_add(1);
-                self.state = if sent < ANNOUNCEMENTS {
-                    State::Announcing {
-                        address,
-                        sent,
-                        at: now + ANNOUNCE_INTERVAL,
-                    }
-                } else {
-                    State::Held {
-                        address,
-                        defended: None,
-                    }
-                };
-                Some(Arp::announcement(self.mac, address))
-            }
-            _ => None,
-        }
+        self.claim.as_mut()?.poll(now)
     }
 
     /// Takes note of somebody's ARP frame; what it returns is to be sent.
-    pub(crate) fn hear(&mut self, arp: &Arp, now: Instant) -> Option<Arp> {
-        match self.state {
-            State::Off => None,
-            State::Probing { candidate, .. } => {
-                // RFC 3927 2.2.1: in use, or about to be taken by another one who probes.
-                if arp.is_claim_of(candidate, self.mac) || arp.is_probe_for(candidate, self.mac) {
-                    self.probe_another(now);
-                }
-                None
-            }
-            State::Announcing { address, .. } if arp.is_claim_of(address, self.mac) => {
-                self.defend(address, None, now)
-            }
-            State::Held { address, defended } if arp.is_claim_of(address, self.mac) => {
-                self.defend(address, defended, now)
-            }
-            State::Announcing { .. } | State::Held { .. } => None,
-        }
-    }
-
-    /// RFC 3927 2.5 (b): defend once, give way at the second conflict within ten seconds.
-    fn defend(
-        &mut self,
-        address: Ipv4Address,
-        before: Option<Instant>,
-        now: Instant,
-    ) -> Option<Arp> {
-        if before.is_some_and(|before| now < before + DEFEND_INTERVAL) {
-            self.probe_another(now);
+    pub(crate) fn hear(&mut self, arp: &Arp, now: Instant, must_stay: bool) -> Option<Arp> {
+        let claim = self.claim.as_mut()?;
+        // RFC 3927 2.2.1: about to be taken by another one who probes.
+        if !claim.is_ours() && arp.is_probe_for(claim.address(), self.mac) {
+            self.claim_another(now);
             return None;
         }
-        self.state = State::Held {
-            address,
-            defended: Some(now),
-        };
-        Some(Arp::announcement(self.mac, address))
+        match claim.hear(arp, now, must_stay)? {
+            Conflict::Kept(answer) => answer,
+            Conflict::Lost => {
+                self.claim_another(now);
+                None
+            }
+        }
     }
 
-    fn probe_another(&mut self, now: Instant) {
-        if self.state != State::Off {
+    fn claim_another(&mut self, now: Instant) {
+        if self.claim.is_some() {
             self.conflicts = self.conflicts.saturating_add(1);
         }
-        let candidate = self.choose();
+        let address = self.choose();
         // RFC 3927 2.2.1: after ten conflicts not more than one new address a minute.
         let pause = if self.conflicts >= MAX_CONFLICTS {
             RATE_LIMIT_INTERVAL
         } else {
-            self.between(Duration::ZERO, PROBE_WAIT)
+            self.random.between(Duration::ZERO, PROBE_WAIT)
         };
-        self.state = State::Probing {
-            candidate,
-            sent: 0,
-            at: now + pause,
-        };
+        let random = self.random.fork();
+        self.claim = Some(Claim::new(self.mac, address, random, now + pause));
     }
 
     /// 169.254.1.0 to 169.254.254.255 (RFC 3927 2.1).
     fn choose(&mut self) -> Ipv4Address {
-        let random = self.next_random();
+        let random = self.random.next();
         let third = 1 + (random >> 8) % 254;
         // Both are below 256.
         Ipv4Address::new(169, 254, third as u8, random as u8)
-    }
-
-    fn between(&mut self, low: Duration, high: Duration) -> Duration {
-        let span = high
-            .total_micros()
-            .saturating_sub(low.total_micros())
-            .max(1);
-        low + Duration::from_micros(self.next_random() % span)
-    }
-
-    /// SplitMix64: no secret hangs on it, and a test can foresee it.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LinkLocal, State};
+    use super::LinkLocal;
     use crate::arp::Arp;
     use smoltcp::time::{Duration, Instant};
     use smoltcp::wire::{EthernetAddress, Ipv4Address};
@@ -235,8 +111,8 @@ mod tests {
     /// Runs until the address is ours; what was sent, with times.
     fn claim(link_local: &mut LinkLocal, mut now: Instant) -> (Instant, Vec<(Instant, Arp)>) {
         let mut sent = Vec::new();
-        while !matches!(link_local.state, State::Held { .. }) {
-            now = link_local.deadline().unwrap();
+        while let Some(at) = link_local.deadline() {
+            now = at;
             sent.extend(link_local.poll(now).map(|arp| (now, arp)));
         }
         (now, sent)
@@ -274,16 +150,12 @@ mod tests {
         for conflict in [Arp::announcement, Arp::probe] {
             let mut link_local = LinkLocal::new(OURS);
             link_local.start(Instant::ZERO);
-            let State::Probing { candidate, at, .. } = link_local.state else {
-                panic!()
-            };
-            assert!(link_local.poll(at).is_some());
-            assert_eq!(link_local.hear(&conflict(OURS, candidate), at), None);
-            assert!(
-                matches!(link_local.state, State::Probing { sent: 1, .. }),
-                "our own echo"
-            );
-            link_local.hear(&conflict(THEIRS, candidate), at);
+            let at = link_local.deadline().unwrap();
+            let candidate = link_local.poll(at).unwrap().target;
+            let next = link_local.deadline();
+            assert_eq!(link_local.hear(&conflict(OURS, candidate), at, false), None);
+            assert_eq!(link_local.deadline(), next, "our own echo");
+            link_local.hear(&conflict(THEIRS, candidate), at, false);
             claim(&mut link_local, at);
             assert_ne!(link_local.address().unwrap(), candidate);
         }
@@ -297,16 +169,16 @@ mod tests {
         let address = link_local.address().unwrap();
         let claim_of_theirs = Arp::announcement(THEIRS, address);
         assert_eq!(
-            link_local.hear(&claim_of_theirs, now),
+            link_local.hear(&claim_of_theirs, now, false),
             Some(Arp::announcement(OURS, address))
         );
         let later = now + Duration::from_secs(11);
         assert_eq!(
-            link_local.hear(&claim_of_theirs, later),
+            link_local.hear(&claim_of_theirs, later, false),
             Some(Arp::announcement(OURS, address))
         );
         let soon = later + Duration::from_secs(9);
-        assert_eq!(link_local.hear(&claim_of_theirs, soon), None);
+        assert_eq!(link_local.hear(&claim_of_theirs, soon, false), None);
         assert_eq!(link_local.address(), None);
     }
 
@@ -315,11 +187,10 @@ mod tests {
         let mut link_local = LinkLocal::new(OURS);
         link_local.start(Instant::ZERO);
         for _ in 0..10 {
-            let State::Probing { candidate, .. } = link_local.state else {
-                panic!()
-            };
+            let candidate = link_local.claim.as_ref().unwrap().address();
             assert!(link_local.deadline().unwrap() <= Instant::from_secs(1));
-            link_local.hear(&Arp::announcement(THEIRS, candidate), Instant::ZERO);
+            let theirs = Arp::announcement(THEIRS, candidate);
+            link_local.hear(&theirs, Instant::ZERO, false);
         }
         assert_eq!(link_local.deadline(), Some(Instant::from_secs(60)));
     }

@@ -281,11 +281,9 @@ impl<D: Device> Nic<D> {
         {
             Arp::announcement(self.mac, address).send(&mut self.device, now);
         }
-        let answer = self
-            .addresses
-            .link_local()
-            .and_then(|link_local| link_local.hear(arp, now));
-        if let Some(answer) = answer {
+        // A donor's connection would end with the address.
+        let must_stay = self.donor.is_some();
+        if let Some(answer) = self.addresses.hear(arp, now, must_stay) {
             answer.send(&mut self.device, now);
         }
     }

@@ -102,7 +102,15 @@ impl<T: RxToken> RxToken for TappedRx<'_, T> {
             *taken_bytes = taken_bytes.saturating_add(frame.len());
             let mut shown = frame;
             let of_interest = match frame.get(ETHERTYPE) {
-                Some([0x08, 0x06]) => Arp::parse(frame).map(Heard::Arp),
+                Some([0x08, 0x06]) => {
+                    let arp = Arp::parse(frame);
+                    // An announcement is no question. smoltcp 0.14 would answer one of our own address, each time anew, and two
+                    // machines that both do so never come to an end (RFC 5227 2.4).
+                    if arp.is_some_and(|arp| arp.sender == arp.target) {
+                        shown = &[];
+                    }
+                    arp.map(Heard::Arp)
+                }
                 Some([0x86, 0xdd]) => {
                     if !ndp::is_for_stack(frame, ours) {
                         // To smoltcp, an empty frame is one that is not there.

@@ -41,6 +41,10 @@ pub enum Bus {
     Pvscsi,
     /// LSI 53C895A.
     Lsi,
+    /// LSI SAS1068.
+    MptSas,
+    /// An SD card at an SDHCI controller. It is removable to Linux, and has no serial number of the scenario's choosing.
+    Sd,
     /// A stick or an external disk at an xHCI controller. It is removable to Linux.
     Usb,
 }
@@ -53,6 +57,8 @@ impl Bus {
             Bus::Megasas => Some("megasas-gen2"),
             Bus::Pvscsi => Some("pvscsi"),
             Bus::Lsi => Some("lsi53c895a"),
+            Bus::MptSas => Some("mptsas1068"),
+            Bus::Sd => Some("sdhci-pci"),
             Bus::Virtio | Bus::Nvme | Bus::Ahci | Bus::Usb => None,
         }
     }
@@ -221,6 +227,9 @@ pub struct Machine {
     /// The QEMU that imitates it.
     pub qemu: PathBuf,
 }
+
+/// Of a disk that has to have one. Its first four bits say what the rest is made of (NAA 5: by its maker).
+const SAS_ADDRESS: u64 = 0x5000_c500_15ea_71ac;
 
 /// The one that is installed.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -462,6 +471,11 @@ impl DiskSpec {
                 Bus::VirtioScsi | Bus::Megasas | Bus::Pvscsi | Bus::Lsi => {
                     format!("scsi-hd,bus=hba{number}.0,{common}")
                 }
+                // It is the disk's SAS address, and without one Linux passes the disk by.
+                Bus::MptSas => {
+                    format!("scsi-hd,bus=hba{number}.0,wwn={SAS_ADDRESS:#x},{common}")
+                }
+                Bus::Sd => format!("sd-card,drive=disk{number}"),
                 Bus::Usb => format!("usb-storage,bus=xhci.0,{common}"),
             },
         );

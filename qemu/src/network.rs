@@ -2,7 +2,7 @@
 //! Nothing of it is seen from outside, so scenarios run side by side, and a broadcast is a real broadcast.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,14 @@ use crate::trunk::Trunk;
 pub const BRIDGE: &str = "br0";
 /// The donor's address in the scenario's network.
 pub const DONOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// The bridge of [`Network::second`], and the donor's address there.
+pub const SECOND_BRIDGE: &str = "br1";
+/// See [`SECOND_BRIDGE`].
+pub const SECOND_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 1);
 /// The address of a DHCP server that is a machine of its own.
 pub const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 254);
 const DHCP_RANGE: &str = "--dhcp-range=10.9.0.10,10.9.0.99,255.255.255.0,1h";
+const SECOND_RANGE: &str = "--dhcp-range=10.8.0.10,10.8.0.99,255.255.255.0,1h";
 /// How long a process may take to enter its network namespace.
 const ENTRY: Duration = Duration::from_secs(10);
 
@@ -40,6 +45,7 @@ pub enum Dhcp {
 #[derive(Debug)]
 pub struct Network {
     dnsmasq: Option<Process>,
+    second: Option<Process>,
     taps: u32,
 }
 
@@ -65,18 +71,40 @@ impl Network {
             ip(&format!("route add default dev {BRIDGE}"))?;
         }
         let dnsmasq = match dhcp {
-            Dhcp::On => Some(dnsmasq(&[DHCP_RANGE])?),
-            Dhcp::Ipv6Only => Some(dnsmasq(&["--enable-ra", "--dhcp-range=fd09::,ra-only"])?),
+            Dhcp::On => Some(dnsmasq(BRIDGE, &[DHCP_RANGE])?),
+            Dhcp::Ipv6Only => {
+                let announced = ["--enable-ra", "--dhcp-range=fd09::,ra-only"];
+                Some(dnsmasq(BRIDGE, &announced)?)
+            }
             Dhcp::Router => Some(router()?),
             Dhcp::Off | Dhcp::Later => None,
         };
-        Ok(Self { dnsmasq, taps: 0 })
+        Ok(Self {
+            dnsmasq,
+            second: None,
+            taps: 0,
+        })
+    }
+
+    /// A card in another network, which has a DHCP server of its own. The donor is in both.
+    ///
+    /// # Errors
+    /// As [`Network::nic`], or no second dnsmasq.
+    pub fn second(&mut self, model: NicModel) -> Result<Nic> {
+        ip(&format!("link add {SECOND_BRIDGE} type bridge"))?;
+        ip(&format!(
+            "addr add {SECOND_ADDRESS}/24 brd + dev {SECOND_BRIDGE}"
+        ))?;
+        ip(&format!("link set {SECOND_BRIDGE} up"))?;
+        self.second = Some(dnsmasq(SECOND_BRIDGE, &[SECOND_RANGE])?);
+        self.plug(model, SECOND_BRIDGE, true)
     }
 
     /// Whether dnsmasq is still there, when it should be.
     #[must_use]
     pub fn is_healthy(&mut self) -> bool {
-        self.dnsmasq.as_mut().is_none_or(Process::is_running)
+        let mut servers = self.dnsmasq.iter_mut().chain(&mut self.second);
+        servers.all(Process::is_running)
     }
 
     /// One more address of the host on the bridge, for somebody who is not the donor.
@@ -108,10 +136,7 @@ impl Network {
         let mut command = Command::new("dnsmasq");
         command.args(["--no-daemon", "--log-dhcp", "--no-ping", "--pid-file="]);
         command.arg(format!("--conf-file={}", path.display()));
-        command.arg(format!(
-            "--dhcp-leasefile={}",
-            here.join(leases()).display()
-        ));
+        command.arg(format!("--dhcp-leasefile={}", here.join(LEASES).display()));
         let server = Process::spawn("dnsmasq", &mut command, Path::new("dnsmasq.log"))?;
         self.dnsmasq = Some(server);
         Ok(())
@@ -122,10 +147,14 @@ impl Network {
     /// # Errors
     /// The kernel makes no tap.
     pub fn nic(&mut self, model: NicModel, cabled: bool) -> Result<Nic> {
+        self.plug(model, BRIDGE, cabled)
+    }
+
+    fn plug(&mut self, model: NicModel, bridge: &str, cabled: bool) -> Result<Nic> {
         let tap = format!("tap{}", self.taps);
         self.taps += 1;
         ip(&format!("tuntap add {tap} mode tap"))?;
-        ip(&format!("link set {tap} master {BRIDGE} up"))?;
+        ip(&format!("link set {tap} master {bridge} up"))?;
         Ok(Nic {
             model,
             mac: format!("52:54:00:09:00:{:02x}", self.taps),
@@ -161,7 +190,7 @@ impl Network {
     /// The address dnsmasq gave to this hardware address most recently.
     #[must_use]
     pub fn lease(&self, mac: &str) -> Option<Ipv4Addr> {
-        let leases = std::fs::read_to_string(leases()).unwrap_or_default();
+        let leases = std::fs::read_to_string(LEASES).unwrap_or_default();
         // Lines: expiry, hardware address, address, name, client id (dnsmasq(8), --dhcp-leasefile).
         let rows = leases
             .lines()
@@ -176,14 +205,17 @@ impl Network {
     }
 }
 
-fn leases() -> PathBuf {
-    PathBuf::from("leases")
-}
+/// What the scenario's DHCP server has given to whom.
+const LEASES: &str = "leases";
 
-fn dnsmasq(what: &[&str]) -> Result<Process> {
+fn dnsmasq(bridge: &str, what: &[&str]) -> Result<Process> {
+    let (leases, log) = match bridge {
+        BRIDGE => (LEASES, "dnsmasq.log"),
+        _ => ("leases-2", "dnsmasq-2.log"),
+    };
     let mut command = Command::new("dnsmasq");
-    command.args(server(BRIDGE, what)?);
-    Process::spawn("dnsmasq", &mut command, Path::new("dnsmasq.log"))
+    command.args(server(bridge, leases, what)?);
+    Process::spawn("dnsmasq", &mut command, Path::new(log))
 }
 
 /// The same server behind a cable, as a process of its own network namespace: nothing of it but packets is seen here.
@@ -196,7 +228,7 @@ fn router() -> Result<Process> {
     );
     let mut command = Command::new("unshare");
     command.args(["--net", "--", "sh", "-c", &script, "router"]);
-    command.args(server(END, &[DHCP_RANGE])?);
+    command.args(server(END, LEASES, &[DHCP_RANGE])?);
     let process = Process::spawn("the router", &mut command, Path::new("dnsmasq.log"))?;
     let own = std::fs::read_link("/proc/self/ns/net").doing("reading", "our namespace")?;
     let theirs = format!("/proc/{}/ns/net", process.id());
@@ -216,7 +248,7 @@ fn router() -> Result<Process> {
 }
 
 /// dnsmasq's arguments.
-fn server(interface: &str, what: &[&str]) -> Result<Vec<String>> {
+fn server(interface: &str, leases: &str, what: &[&str]) -> Result<Vec<String>> {
     // Files are given absolute: dnsmasq changes its directory.
     let here = std::env::current_dir().doing("asking for", "the current directory")?;
     let fixed = [
@@ -233,7 +265,7 @@ fn server(interface: &str, what: &[&str]) -> Result<Vec<String>> {
     let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
     arguments.extend(what.iter().map(|word| (*word).to_owned()));
     arguments.push(format!("--interface={interface}"));
-    let leases = here.join(leases());
+    let leases = here.join(leases);
     arguments.push(format!("--dhcp-leasefile={}", leases.display()));
     Ok(arguments)
 }

@@ -423,6 +423,12 @@ pub static ALL: &[Scenario] = &[
         networks::chosen_address,
     ),
     scenario(
+        "two-networks",
+        "two network cards in two networks: announced in both, deployed by a donor in the second and by one in the first",
+        Needs::Demo,
+        networks::two_networks,
+    ),
+    scenario(
         "two-nics",
         "of two network cards only the second has a cable",
         Needs::Demo,

@@ -19,6 +19,17 @@ pub(crate) const AGAIN: Duration = Duration::from_millis(200);
 /// # Errors
 /// None came in time, or the port is taken.
 pub fn hear_beacon(patience: Duration) -> Result<(String, IpAddr)> {
+    hear_beacon_from(patience, |_| true)
+}
+
+/// The same for those senders alone.
+///
+/// # Errors
+/// As [`hear_beacon`].
+pub fn hear_beacon_from(
+    patience: Duration,
+    is_meant: impl Fn(IpAddr) -> bool,
+) -> Result<(String, IpAddr)> {
     let socket =
         UdpSocket::bind(("0.0.0.0", BEACON_PORT)).doing("listening on UDP port", BEACON_PORT)?;
     let end = Instant::now() + patience;
@@ -42,7 +53,7 @@ pub fn hear_beacon(patience: Duration) -> Result<(String, IpAddr)> {
         let text = String::from_utf8_lossy(buffer.get(..len).unwrap_or_default());
         if let Some(code) = text
             .strip_prefix("SMECHVISOR_SHIM:")
-            .filter(|code| !code.is_empty())
+            .filter(|code| !code.is_empty() && is_meant(from.ip()))
         {
             return Ok((code.to_owned(), from.ip()));
         }

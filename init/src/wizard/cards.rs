@@ -16,6 +16,8 @@ use wizard::host::Inbox;
 struct Known {
     addresses: Vec<Address>,
     trouble: Option<String>,
+    /// Another machine has an address of ours.
+    rival: Option<String>,
 }
 
 /// Tells every card, and what becomes of it, in a thread of its own: a driver may be slow to say how fast it is.
@@ -57,7 +59,8 @@ fn tell(known: &BTreeMap<String, Known>, inbox: &Inbox) {
             addresses: known
                 .map(|known| known.addresses.clone())
                 .unwrap_or_default(),
-            trouble: known.and_then(|known| known.trouble.clone()),
+            trouble: known
+                .and_then(|known| known.trouble.as_ref().or(known.rival.as_ref()).cloned()),
         }));
     }
 }
@@ -79,7 +82,9 @@ fn learn(all: &mut BTreeMap<String, Known>, fact: &NetworkFact) {
             lease,
             ..
         } => {
-            let addresses = &mut all.entry(interface.clone()).or_default().addresses;
+            let known = all.entry(interface.clone()).or_default();
+            known.rival = None;
+            let addresses = &mut known.addresses;
             addresses.retain(|known| known.address != *address);
             addresses.push(Address {
                 address: *address,
@@ -93,9 +98,21 @@ fn learn(all: &mut BTreeMap<String, Known>, fact: &NetworkFact) {
             let known = all.entry(interface.clone()).or_default();
             known.addresses.retain(|known| known.address != *address);
         }
-        NetworkFact::AddressTaken { interface, address } => {
-            let trouble = format!("{address} belongs to another machine");
-            all.entry(interface.clone()).or_default().trouble = Some(trouble);
+        NetworkFact::AddressTaken {
+            interface,
+            address,
+            by,
+        } => {
+            let rival = format!("{address} belongs to another machine, {by}");
+            all.entry(interface.clone()).or_default().rival = Some(rival);
+        }
+        NetworkFact::AddressShared {
+            interface,
+            address,
+            by,
+        } => {
+            let rival = format!("{address} is also used by another machine, {by}");
+            all.entry(interface.clone()).or_default().rival = Some(rival);
         }
         NetworkFact::NotMeant { interface, .. } => {
             let trouble = "not the card that was named".to_owned();
@@ -156,9 +173,15 @@ mod tests {
         let taken = NetworkFact::AddressTaken {
             interface: interface(),
             address: [10, 9, 0, 6].into(),
+            by: Mac([2, 0, 0, 0, 0, 9]),
         };
         learn(&mut all, &taken);
-        assert!(all["eth0"].trouble.is_some());
+        assert_eq!(
+            all["eth0"].rival.as_deref(),
+            Some("10.9.0.6 belongs to another machine, 02:00:00:00:00:09")
+        );
+        learn(&mut all, &configured(6));
+        assert_eq!(all["eth0"].rival, None);
         learn(
             &mut all,
             &NetworkFact::LinkDown {

@@ -244,7 +244,7 @@ fn an_address_that_another_one_has_or_wants_is_not_taken() {
         run(&mut ip6, seconds(3));
         ip6.hear(&says(1800, &[prefix()]), seconds(3));
         assert_eq!(ip6.hear(&claim, seconds(3)), None);
-        assert_eq!(ip6.take_conflict(), Some(GLOBAL));
+        assert_eq!(ip6.take_conflict(), Some((GLOBAL, THEIRS)));
         assert_eq!(ip6.take_conflict(), None);
         ip6.hear(&says(1800, &[prefix()]), seconds(4));
         run(&mut ip6, seconds(10));
@@ -268,7 +268,7 @@ fn without_a_link_local_address_there_is_none_at_all() {
         },
         seconds(0),
     );
-    assert_eq!(ip6.take_conflict(), Some(OWN));
+    assert_eq!(ip6.take_conflict(), Some((OWN, THEIRS)));
     assert!(run(&mut ip6, seconds(60)).is_empty(), "not a word");
     assert!(addresses(&ip6).is_empty());
     assert_eq!(ip6.hear(&Ndp::Query, seconds(60)), None);

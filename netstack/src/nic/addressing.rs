@@ -10,8 +10,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
 use super::{EGRESS_ROUNDS, Nic, Readdressed, send};
-use crate::address::{Addresses, Assigned};
-use crate::arp::Arp;
+use crate::address::{Addresses, Assigned, Rivalry};
 use crate::config::{Config, Port};
 use crate::fact::{AddressSource, Mac, NetworkFact};
 use crate::ip6::{Assigned6, InUse, Ip6, MTU_MIN};
@@ -34,7 +33,7 @@ impl<D: Device> Nic<D> {
         self.addresses = match &config.addressing.ipv4 {
             _ if !is_meant => Addresses::None,
             None => Addresses::automatic(self.mac, &mut self.sockets, now),
-            Some(chosen) => Addresses::fixed(chosen).unwrap_or(Addresses::None),
+            Some(chosen) => Addresses::fixed(self.mac, chosen, now).unwrap_or(Addresses::None),
         };
         let can_ipv6 = is_meant && self.device.capabilities().ip_mtu() >= MTU_MIN;
         let chosen = config.addressing.ipv6.as_ref();
@@ -76,11 +75,13 @@ impl<D: Device> Nic<D> {
     /// finds us under the new one.
     pub(super) fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         self.addresses.poll(&mut self.sockets, now);
-        while let Some(arp) = self
-            .addresses
-            .link_local()
-            .and_then(|link_local| link_local.poll(now))
-        {
+        if let Some(decline) = self.addresses.take_decline() {
+            send(&mut self.device, &decline.frame(), now);
+        }
+        if let Some(rivalry) = self.addresses.take_rivalry() {
+            tell(self.contested(rivalry));
+        }
+        while let Some(arp) = self.addresses.due(now) {
             arp.send(&mut self.device, now);
         }
         let wanted = self.addresses.wanted();
@@ -106,7 +107,6 @@ impl<D: Device> Nic<D> {
         self.assigned = wanted;
         self.assign();
         if let Some(assigned) = wanted {
-            Arp::announcement(self.mac, assigned.cidr.address()).send(&mut self.device, now);
             tell(self.configured(assigned));
         }
     }
@@ -140,10 +140,11 @@ impl<D: Device> Nic<D> {
         while let Some(frame) = ip6.poll(now) {
             send(&mut self.device, &frame, now);
         }
-        if let Some(address) = ip6.take_conflict() {
+        if let Some((address, by)) = ip6.take_conflict() {
             tell(NetworkFact::AddressTaken {
                 interface: self.name.clone(),
                 address: address.into(),
+                by: Mac(by.0),
             });
         }
         let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
@@ -187,6 +188,24 @@ impl<D: Device> Nic<D> {
         }
         if let Some(gateway) = self.gateway6.filter(|_| !assigned6.is_empty()) {
             let _ = routes.add_default_ipv6_route(gateway);
+        }
+    }
+
+    fn contested(&self, rivalry: Rivalry) -> NetworkFact {
+        let (interface, address) = (self.name.clone(), rivalry.address.into());
+        let by = Mac(rivalry.by.0);
+        if rivalry.is_kept {
+            NetworkFact::AddressShared {
+                interface,
+                address,
+                by,
+            }
+        } else {
+            NetworkFact::AddressTaken {
+                interface,
+                address,
+                by,
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr, IpEndpoint, Ipv4Addre
 
 use super::peer::{Host, Peer, Role, udp_socket};
 
-/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if it is told so.
+const OWN: Ipv4Address = Ipv4Address::new(10, 9, 0, 1);
+
+/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if it is told so, or told that the first is taken.
 pub struct DhcpServer {
     socket: SocketHandle,
     lease_secs: u32,
@@ -68,7 +70,6 @@ impl DhcpServer {
         request: &DhcpRepr<'_>,
         now: Instant,
     ) -> Option<Vec<u8>> {
-        const OWN: Ipv4Address = Ipv4Address::new(10, 9, 0, 1);
         let mut repr = DhcpRepr {
             message_type: kind,
             transaction_id: request.transaction_id,
@@ -121,6 +122,13 @@ impl Role for DhcpServer {
             // A renewal names the address it uses, a request after an offer the one that was offered (RFC 2131 4.3.2).
             let asked = request.requested_ip.unwrap_or(request.client_ip);
             let is_other = asked != self.address(now);
+            let is_declined = request.message_type == DhcpMessageType::Decline
+                && request.requested_ip == Some(self.address(now))
+                && request.server_identifier == Some(OWN)
+                && request.client_ip.is_unspecified();
+            if is_declined {
+                self.moves_from = Some(now);
+            }
             let kind = match request.message_type {
                 DhcpMessageType::Discover if refuses => continue,
                 DhcpMessageType::Discover => DhcpMessageType::Offer,

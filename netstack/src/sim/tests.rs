@@ -11,6 +11,7 @@ use wire::code::Code;
 use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimPorts};
 use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, Station};
 
+mod conflict;
 mod crowd;
 mod duplex;
 mod ipv6;

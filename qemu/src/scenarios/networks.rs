@@ -9,12 +9,13 @@ use wire::stage::Stage;
 use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::exit::Exit;
-use crate::lab::{DISK_MIB, Lab, STEP, await_shown};
+use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine, Medium, NicModel};
+use crate::network::{BRIDGE, DONOR_ADDRESS, SECOND_ADDRESS, SECOND_BRIDGE};
 use crate::policy::{Credential, Shown};
 use crate::process::run;
 use crate::running::Running;
-use crate::stranger::RawDonor;
+use crate::stranger::{RawDonor, hear_beacon_from};
 
 use super::{deploy_and_power_off, image};
 
@@ -68,6 +69,52 @@ pub(super) fn ipv6_only(lab: &mut Lab) -> Result<()> {
     lab.deploy_shown(&mut target, &shown, &packages)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+/// Two cards, each in a network of its own: the code is announced in both, and a donor in either deploys.
+pub(super) fn two_networks(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("first", DISK_MIB)?;
+    let medium = lab.kernel("smv.after=poweroff");
+    let mut machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    machine.nics.push(lab.network().second(NicModel::E1000e)?);
+    let donors = [
+        ("second", SECOND_BRIDGE, SECOND_ADDRESS),
+        ("first", BRIDGE, DONOR_ADDRESS),
+    ];
+    for (name, bridge, donor) in donors {
+        machine.disks = vec![lab.disk(name, DISK_MIB)?];
+        let mut target = lab.start(&machine)?;
+        let shown = await_shown(&mut target)?;
+        for card in ["if=eth0", "if=eth1"] {
+            await_network(&mut target, &[card, "source=dhcp"])?;
+        }
+        for own in [DONOR_ADDRESS, SECOND_ADDRESS] {
+            let is_there = |from| is_neighbour(from, own);
+            let (code, _) = hear_beacon_from(STEP, is_there)?;
+            if code != shown.code {
+                return Err(HarnessError::unexpected("the beacon", shown.code, code));
+            }
+        }
+        let order = Order::new(&shown, &lab.artifacts.demo).and(&["--interface", bridge]);
+        let mut deployed = lab.donor(&order)?;
+        let facts = target.console.await_stage(Stage::Accepted, STEP)?;
+        if !facts.contains(&format!("peer={donor}:")) {
+            return Err(HarnessError::unexpected(
+                "the donor's address",
+                donor.to_string(),
+                facts,
+            ));
+        }
+        deployed.must_succeed(DEPLOY)?;
+        target.await_power_off(STEP)?;
+        image(&machine).must_be_complete()?;
+    }
+    Ok(())
+}
+
+/// Whether both are in the same network of 24 bits.
+fn is_neighbour(one: IpAddr, own: Ipv4Addr) -> bool {
+    matches!(one, IpAddr::V4(one) if one.octets()[..3] == own.octets()[..3])
 }
 
 /// Two cards with a cable: the address is for the second one, which is named in either way, and packets are large or small.
