@@ -43,8 +43,6 @@ pub enum Bus {
     Lsi,
     /// LSI SAS1068.
     MptSas,
-    /// An SD card at an SDHCI controller. It is removable to Linux, and has no serial number of the scenario's choosing.
-    Sd,
     /// A stick or an external disk at an xHCI controller. It is removable to Linux.
     Usb,
 }
@@ -58,7 +56,6 @@ impl Bus {
             Bus::Pvscsi => Some("pvscsi"),
             Bus::Lsi => Some("lsi53c895a"),
             Bus::MptSas => Some("mptsas1068"),
-            Bus::Sd => Some("sdhci-pci"),
             Bus::Virtio | Bus::Nvme | Bus::Ahci | Bus::Usb => None,
         }
     }
@@ -77,6 +74,8 @@ pub struct DiskSpec {
     pub serial: String,
     /// Record every write and flush in this file (QEMU's `blklogwrites`).
     pub write_log: Option<PathBuf>,
+    /// Its switch is on: the guest is told, and cannot write.
+    pub is_write_protected: bool,
 }
 
 impl DiskSpec {
@@ -89,6 +88,7 @@ impl DiskSpec {
             sector_bytes: 512,
             serial: serial.to_owned(),
             write_log: None,
+            is_write_protected: false,
         }
     }
 
@@ -96,6 +96,13 @@ impl DiskSpec {
     #[must_use]
     pub const fn on(mut self, bus: Bus) -> Self {
         self.bus = bus;
+        self
+    }
+
+    /// The same disk, write-protected.
+    #[must_use]
+    pub const fn protected(mut self) -> Self {
+        self.is_write_protected = true;
         self
     }
 
@@ -436,9 +443,13 @@ impl DiskSpec {
             format!("disk{number}")
         };
         let image = self.image.display();
+        let protected = match self.is_write_protected {
+            true => ",read-only=on",
+            false => "",
+        };
         line.pair(
             "-blockdev",
-            format!("driver=file,filename={image},node-name={raw},cache.direct=off,cache.no-flush=on,discard=unmap"),
+            format!("driver=file,filename={image},node-name={raw},cache.direct=off,cache.no-flush=on,discard=unmap{protected}"),
         );
         if let Some(log) = &self.write_log {
             let log = log.display();
@@ -475,7 +486,6 @@ impl DiskSpec {
                 Bus::MptSas => {
                     format!("scsi-hd,bus=hba{number}.0,wwn={SAS_ADDRESS:#x},{common}")
                 }
-                Bus::Sd => format!("sd-card,drive=disk{number}"),
                 Bus::Usb => format!("usb-storage,bus=xhci.0,{common}"),
             },
         );

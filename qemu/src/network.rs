@@ -113,8 +113,29 @@ impl Network {
     /// The kernel refuses it.
     pub fn another_address(&mut self) -> Result<Ipv4Addr> {
         let address = Ipv4Addr::new(10, 9, 0, 2);
-        ip(&format!("addr add {address}/24 brd + dev {BRIDGE}"))?;
+        self.occupy(address)?;
         Ok(address)
+    }
+
+    /// From now on the host has this address, and defends it; with which hardware address.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn occupy(&mut self, address: Ipv4Addr) -> Result<String> {
+        ip(&format!("addr add {address}/24 brd + dev {BRIDGE}"))?;
+        let link = run(Command::new("ip").args(["-o", "link", "show", BRIDGE]))?;
+        let mut words = link.split_whitespace();
+        words.find(|word| *word == "link/ether");
+        let mac = words.next().map(str::to_owned);
+        mac.ok_or_else(|| HarnessError::unexpected(BRIDGE, "link/ether …", link))
+    }
+
+    /// It has it no more.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn vacate(&mut self, address: Ipv4Addr) -> Result<()> {
+        ip(&format!("addr del {address}/24 dev {BRIDGE}"))
     }
 
     /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `mkinitramfs pxe` in which an operator has put his

@@ -418,10 +418,19 @@ pub static ALL: &[Scenario] = &[
     },
     scenario(
         "chosen-address",
-        "a static address on one of two cards, by hardware address and by name; packets of 9000 and of 600 bytes",
+        "a static address on one of two cards, by hardware address and by name, once another machine gives it up; packets of 9000 and of 600 bytes",
         Needs::Demo,
         networks::chosen_address,
     ),
+    Scenario {
+        dhcp: Dhcp::Router,
+        ..scenario(
+            "taken-lease",
+            "a DHCP server gives away an address that another machine has",
+            Needs::Demo,
+            networks::taken_lease,
+        )
+    },
     scenario(
         "two-networks",
         "two network cards in two networks: announced in both, deployed by a donor in the second and by one in the first",
@@ -475,7 +484,7 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "no-disk",
-        "without a disk nobody is invited",
+        "without a disk, or with write-protected ones alone, nobody is invited",
         Needs::Demo,
         disks::none,
     ),

@@ -10,7 +10,7 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::exit::Exit;
 use crate::image::{FirstSector, Image};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown, shown};
-use crate::machine::{DiskSpec, Firmware, Machine, Medium};
+use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 use crate::running::Running;
 
 use super::{deploy_and_power_off, image, must_boot_from_disk};
@@ -32,9 +32,27 @@ pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_untouched()
 }
 
+/// None at all; then two that are write-protected, a fixed one and a stick.
 pub(super) fn none(lab: &mut Lab) -> Result<()> {
     let (_, mut target) = start(lab, Vec::new(), "")?;
-    refused(&mut target)
+    refused(&mut target)?;
+    drop(target);
+    let disks = vec![
+        lab.disk("fixed", DISK_MIB)?.protected(),
+        lab.disk("stick", DISK_MIB)?.on(Bus::Usb).protected(),
+    ];
+    let medium = lab.kernel("");
+    let machine = lab.machine(Firmware::Uefi, disks, medium)?;
+    let mut target = lab.start(&machine)?;
+    refused(&mut target)?;
+    // The stick may come after the fixed one was refused; then both are listed.
+    for remark in ["SMV-fixed, read-only", "SMV-stick, removable, read-only"] {
+        let words = format!("serial {remark}): blank");
+        target
+            .console
+            .await_since(0, &words, STEP, |text| text.contains(&words).then_some(()))?;
+    }
+    Ok(())
 }
 
 pub(super) fn two(lab: &mut Lab) -> Result<()> {

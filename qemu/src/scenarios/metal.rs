@@ -15,8 +15,6 @@ struct Row {
     firmware: Firmware,
 }
 
-const SD_MIB: u64 = 2048;
-
 const fn row(card: NicModel, bus: Bus) -> Row {
     Row {
         card,
@@ -35,12 +33,11 @@ const SERVERS: [Row; 4] = [
     row(NicModel::Virtio, Bus::VirtioScsi),
 ];
 
-const DESKTOPS: [Row; 6] = [
+const DESKTOPS: [Row; 5] = [
     row(NicModel::Rtl8139, Bus::Ahci),
     row(NicModel::Usb, Bus::Usb),
     row(NicModel::I82559, Bus::Virtio),
     row(NicModel::Pcnet, Bus::MptSas),
-    row(NicModel::Virtio, Bus::Sd),
     row(NicModel::E1000, Bus::Lsi),
 ];
 
@@ -64,15 +61,9 @@ fn deploy(lab: &mut Lab, number: usize, row: &Row) -> Result<()> {
     // What can be pulled out has to be named.
     let named = match row.bus {
         Bus::Usb => "transport=usb".to_owned(),
-        Bus::Sd => "/dev/mmcblk0".to_owned(),
         _ => format!("SMV-{name}"),
     };
-    let size_mib = match row.bus {
-        // SD cards have powers of two.
-        Bus::Sd => SD_MIB,
-        _ => DISK_MIB,
-    };
-    let disk = lab.disk(&name, size_mib)?.on(row.bus);
+    let disk = lab.disk(&name, DISK_MIB)?.on(row.bus);
     let medium = lab.metal(&format!("smv.after=poweroff smv.disk={named}"))?;
     let mut machine = Machine {
         nics: vec![lab.network().nic(row.card, true)?],

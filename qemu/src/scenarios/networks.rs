@@ -9,19 +9,22 @@ use wire::stage::Stage;
 use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::exit::Exit;
-use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine, Medium, NicModel};
 use crate::network::{BRIDGE, DONOR_ADDRESS, SECOND_ADDRESS, SECOND_BRIDGE};
 use crate::policy::{Credential, Shown};
 use crate::process::run;
 use crate::running::Running;
 use crate::stranger::{RawDonor, hear_beacon_from};
+use crate::transcript;
 
 use super::{deploy_and_power_off, image};
 
 const VLAN: u16 = 5;
 /// In the network that the router announces, by the hardware address of the first card.
 const SLAAC: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0x5054, 0xff, 0xfe09, 1);
+/// What dnsmasq gives to the first card of a scenario.
+const LEASED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 10);
 /// Nobody hands it out.
 const CHOSEN: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 177);
 
@@ -117,7 +120,8 @@ fn is_neighbour(one: IpAddr, own: Ipv4Addr) -> bool {
     matches!(one, IpAddr::V4(one) if one.octets()[..3] == own.octets()[..3])
 }
 
-/// Two cards with a cable: the address is for the second one, which is named in either way, and packets are large or small.
+/// Two cards with a cable: the address is for the second one, which is named in either way, and packets are large or small. At first
+/// another machine has it.
 pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
     let mut machine = lab.machine(Firmware::Bios, vec![disk], Medium::None)?;
@@ -130,7 +134,16 @@ pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     machine.nics.push(second);
     lab.network().take_jumbo_frames(&machine.nics)?;
     machine.medium = lab.kernel(&large);
+    let by = lab.network().occupy(CHOSEN)?;
     let mut target = lab.start(&machine)?;
+    await_warning(
+        &mut target,
+        &["if=eth1", &format!("addr={CHOSEN}"), &format!("mac={by}")],
+    )?;
+    let lost = format!("lost={CHOSEN}");
+    await_network(&mut target, &["if=eth1", &lost])?;
+    lab.network().vacate(CHOSEN)?;
+    await_again(&mut target, &lost, &format!("addr={CHOSEN}/24"))?;
     await_chosen(&mut target, 9000)?;
     target.quit()?;
 
@@ -141,6 +154,65 @@ pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     lab.deploy_shown(&mut target, &shown, &packages)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+/// The DHCP server gives away what another machine has: it is told, and gives another address. It is a machine of its own, or its
+/// answers to that address would not leave the host.
+pub(super) fn taken_lease(lab: &mut Lab) -> Result<()> {
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let medium = lab.kernel("smv.after=poweroff");
+    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    let by = lab.network().occupy(LEASED)?;
+    let mut target = lab.start(&machine)?;
+    await_warning(
+        &mut target,
+        &[&format!("addr={LEASED}"), &format!("mac={by}")],
+    )?;
+    await_again(&mut target, &format!("lost={LEASED}"), "source=dhcp")?;
+    let mac = machine.nics.first().map(|nic| nic.mac.clone());
+    let lease = lab.network().lease(&mac.unwrap_or_default());
+    if lease.is_none_or(|lease| lease == LEASED) {
+        return Err(HarnessError::unexpected(
+            "the lease",
+            "another one",
+            format!("{lease:?}"),
+        ));
+    }
+    let said = std::fs::read_to_string("dnsmasq.log").unwrap_or_default();
+    if !said.contains(&format!("DHCPDECLINE(eth0) {LEASED}")) {
+        return Err(HarnessError::unexpected(
+            "dnsmasq",
+            "a decline",
+            transcript::tail(&said, 10),
+        ));
+    }
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// Waits for a line of stage network with one word, behind one with another.
+fn await_again(target: &mut Running, before: &str, word: &str) -> Result<()> {
+    let what = format!("stage network with {word} behind {before}");
+    target.console.await_since(0, &what, STEP, |text| {
+        let mut lines = text.lines().filter_map(Stage::of_line);
+        let has = |facts: &str, word: &str| facts.split(' ').any(|fact| fact == word);
+        lines.find(|(_, facts)| has(facts, before))?;
+        lines
+            .find(|(stage, facts)| *stage == Stage::Network && has(facts, word))
+            .map(drop)
+    })
+}
+
+/// Waits for a warning with all these words.
+fn await_warning(target: &mut Running, words: &[&str]) -> Result<()> {
+    let what = format!("a warning with {}", words.join(" "));
+    target.console.await_since(0, &what, BOOT, |text| {
+        let mut warnings = text.lines().filter(|line| line.contains("smv: warning: "));
+        warnings
+            .any(|line| words.iter().all(|word| line.contains(word)))
+            .then_some(())
+    })
 }
 
 /// What the screen shows, once the second card has the address and announces packets of that size.
