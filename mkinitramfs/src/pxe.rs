@@ -118,7 +118,9 @@ fn grub_config(server: Ipv4Addr) -> String {
     format!("set root=tftp,{server}\nset prefix=(tftp,{server})/\n")
 }
 
-/// What iPXE runs: names without a server are looked for where the script came from.
+/// What iPXE runs: names without a server are looked for where the script came from. iPXE gives every UEFI program its own name and
+/// the words behind it as load options (`efi_image_exec()`), and systemd's stub takes those in place of the command line that is in the
+/// program: without the words here, none would reach the kernel.
 fn script(shim: &Shim) -> Result<String, PxeError> {
     let words = format!(" {} ", shim.cmdline());
     if let Some(special) = IPXE_SPECIAL.into_iter().find(|text| words.contains(text)) {
@@ -129,12 +131,12 @@ fn script(shim: &Shim) -> Result<String, PxeError> {
          # Made by mkinitramfs.\n\
          iseq ${{platform}} efi && goto efi || goto bios\n\
          :efi\n\
-         chain {UKI}\n\
+         chain {UKI} {cmdline}\n\
          :bios\n\
-         kernel {KERNEL} initrd={INITRAMFS} {}\n\
+         kernel {KERNEL} initrd={INITRAMFS} {cmdline}\n\
          initrd {INITRAMFS}\n\
          boot\n",
-        shim.cmdline()
+        cmdline = shim.cmdline()
     ))
 }
 
@@ -154,6 +156,10 @@ mod tests {
         assert!(text.starts_with("#!ipxe\n"));
         assert!(
             text.contains("kernel vmlinuz initrd=initramfs smv.after=poweroff quiet\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("chain shim.efi smv.after=poweroff quiet\n"),
             "{text}"
         );
         for bad in ["a=${net0/mac}", "a && reboot", "|| b", "a ||"] {
