@@ -26,8 +26,8 @@ use crate::terminal::{ASK_CURSOR, ASK_SIZE, BEGIN, BEGIN_VIRTUAL, TO_THE_CORNER}
 const ESCAPE_PAUSE: Duration = Duration::from_millis(150);
 /// Between two pictures of which no key is the reason: nobody reads faster, and drawing costs time.
 const PICTURE_PAUSE: Duration = Duration::from_millis(250);
-/// Longer lines are not for us.
-const LINE_MAX: usize = 256;
+/// Longer lines are not for us: so much is passed on, which is more than an answer has, and the rest is not a line of its own.
+const LINE_MAX: usize = 258;
 /// Log lines that a slow terminal has not taken, in bytes; what does not fit is left out.
 const LINES_MAX: usize = 16 << 10;
 /// As the kernel shows lines at the console level that we set (syslog(3)).
@@ -99,6 +99,8 @@ pub(super) struct Seat {
     /// Where the kernel does not know the size, the terminal is asked.
     asks_size: bool,
     lines: Vec<u8>,
+    /// What comes next is the rest of a line that was too long.
+    is_cut: bool,
     /// When bytes came the last time.
     heard: Option<Instant>,
     drawn: Option<Instant>,
@@ -125,6 +127,7 @@ impl Seat {
             asked: VecDeque::new(),
             asks_size: false,
             lines: Vec::new(),
+            is_cut: false,
             heard: None,
             drawn: None,
             is_changed: false,
@@ -138,6 +141,7 @@ impl Seat {
         self.raw = Some(Raw::enter(&self.place.terminal, self.place.is_virtual)?);
         self.place.mode = Mode::Screens;
         self.lines.clear();
+        self.is_cut = false;
         self.decoder = Decoder::default();
         let begin = if self.place.is_virtual {
             BEGIN_VIRTUAL
@@ -345,7 +349,12 @@ impl Seat {
         let bytes = bytes.get(..len).unwrap_or_default();
         let mut said = Vec::new();
         if self.place.mode == Mode::Lines && len > 0 {
-            return Heard::Line(String::from_utf8_lossy(bytes).into_owned());
+            let is_rest = self.is_cut;
+            self.is_cut = len == LINE_MAX && !bytes.ends_with(b"\n");
+            return match is_rest {
+                true => Heard::Said(said),
+                false => Heard::Line(String::from_utf8_lossy(bytes).into_owned()),
+            };
         }
         if len > 0 {
             self.heard = Some(now);

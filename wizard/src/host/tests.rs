@@ -342,6 +342,10 @@ fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
     running.inbox.give_back(TerminalId(0));
     other.types(b"99\n");
     other.waits("an answer", |person| person.sees("99 is no answer"));
+    other.types(&[[b' '; 600].as_slice(), b"1\n98\n"].concat());
+    other.waits("an answer", |person| person.sees("That line is too long"));
+    // Not the end of that line.
+    other.waits("an answer", |person| person.sees("98 is no answer"));
     running.inbox.close();
     assert_eq!(running.ends(), Ended::Closed);
     assert!(!one.raw.contains(&0x1b) && echoes(&one) && echoes(&other));
