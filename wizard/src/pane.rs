@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::{Position, Rect};
+use ratatui_core::style::{Color, Style};
 use ratatui_core::text::Span;
 
 use crate::look::{Charset, Glyphs, Look, Tone};
@@ -124,12 +125,13 @@ impl<'a> Pane<'a> {
         self.repeat(0, y, self.glyphs().rule, self.width(), Tone::Dim);
     }
 
-    /// A row as a whole gets this tone, and keeps its text.
+    /// A row as a whole gets this tone, and keeps its text but none of its colours: a bar with holes in other colours is none.
     pub fn tint(&mut self, y: u16, tone: Tone) {
         if y < self.area.height {
             let y = self.area.y.saturating_add(y);
             let row = Rect::new(self.area.x, y, self.area.width, 1);
-            self.buffer.set_style(row, tone.style(self.look));
+            let style = Style::new().fg(Color::Reset).patch(tone.style(self.look));
+            self.buffer.set_style(row, style);
         }
     }
 
@@ -240,6 +242,7 @@ mod tests {
     use crate::look::{Charset, Look, Tone};
     use ratatui_core::buffer::Buffer;
     use ratatui_core::layout::Rect;
+    use ratatui_core::style::{Color, Modifier};
 
     #[test]
     fn lines_are_broken_between_words_and_never_lose_any() {
@@ -262,6 +265,21 @@ mod tests {
             let letters = |text: &str| text.replace(' ', "");
             assert_eq!(letters(&lines.concat()), letters(text), "{width}");
         }
+    }
+
+    #[test]
+    fn a_row_that_is_tinted_is_of_one_colour() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
+        let (area, mut cursor) = (*buffer.area(), None);
+        let look = Look {
+            colours: true,
+            ..Look::default()
+        };
+        let mut pane = Pane::new(&mut buffer, area, look, &mut cursor);
+        pane.put(1, 0, "disk", Tone::Good);
+        pane.tint(0, Tone::Selected);
+        let mut cells = buffer.content().iter();
+        assert!(cells.all(|cell| cell.fg == Color::Reset && cell.modifier == Modifier::REVERSED));
     }
 
     #[test]
