@@ -126,11 +126,22 @@ impl Plain {
     pub fn answer(&mut self, line: &str, now: Instant) -> Vec<Order> {
         self.wizard.model_mut().now = Some(now);
         let line = line.trim_end_matches(['\r', '\n']);
-        if line.len() > ANSWER_MAX {
-            self.say("That line is too long.");
-            return Vec::new();
+        let orders = match line.len() {
+            0..=ANSWER_MAX => self.follow_line(line),
+            _ => {
+                self.say("That line is too long.");
+                Vec::new()
+            }
+        };
+        self.refresh();
+        if self.step == Step::Number && self.lines.back().is_none_or(|line| line != PROMPT) {
+            self.say(PROMPT);
         }
-        let orders = match std::mem::take(&mut self.step) {
+        orders
+    }
+
+    fn follow_line(&mut self, line: &str) -> Vec<Order> {
+        match std::mem::take(&mut self.step) {
             Step::Number => self.number(line.trim()),
             // A blank may be part of a passphrase, but not all of it.
             _ if line.is_empty() => {
@@ -139,12 +150,7 @@ impl Plain {
             }
             Step::Passphrase(card, ssid, is_hidden) => self.join(card, ssid, is_hidden, line),
             step => self.typed(step, line.trim()),
-        };
-        self.refresh();
-        if self.step == Step::Number && self.lines.back().is_none_or(|line| line != PROMPT) {
-            self.say(PROMPT);
         }
-        orders
     }
 
     fn number(&mut self, line: &str) -> Vec<Order> {
