@@ -1,9 +1,13 @@
-//! A terminal's screen as a picture: its cells in, the pixels that a VGA card would make of them out. The font is that of the card,
-//! read from its memory, so that both kinds of screen look alike in one text.
+//! A terminal's screen as a picture: its cells in, the pixels that a VGA card would make of them out; and the other way round for a
+//! frame buffer, on which Linux draws characters itself. Fonts are read from where they are: that of the card from its memory, so that
+//! both kinds of screen look alike in one text, and that of Linux from the machine's.
+
+use std::collections::HashMap;
 
 use vt100::{Color, Screen};
 
 use crate::png::{Picture, Rgb};
+use crate::screen::ScreenText;
 use crate::vga;
 
 /// Of a character, as the card sends it to the monitor: the ninth column is blank, but for line drawings.
@@ -15,7 +19,12 @@ const PLANES: usize = 4;
 /// See [`PLANES`].
 const FONT_PLANE: usize = 2;
 
-/// The first of the fonts in a VGA card's memory.
+/// By these two Linux's font is known.
+const SHAPE_OF_A: [u8; CELL.1] = 0x1038_6CC6_C6FE_C6C6_C6C6_0000_0000_u128.to_be_bytes();
+/// See [`SHAPE_OF_A`].
+const SHAPE_OF_B: [u8; CELL.1] = 0xFC66_6666_7C66_6666_66FC_0000_0000_u128.to_be_bytes();
+
+/// What characters look like, of code page 437.
 #[derive(Clone, Debug)]
 pub struct Font {
     rows: Vec<u8>,
@@ -38,6 +47,33 @@ impl Font {
         }
     }
 
+    /// Linux's own (`lib/fonts/font_8x16.c`), somewhere in the machine's memory: a row is a byte, and nothing is between two characters.
+    /// None, if it is not there.
+    #[must_use]
+    pub fn of_linux(memory: &[u8]) -> Option<Self> {
+        let places = memory.chunks_exact(CELL.1);
+        let mut pairs = places.clone().zip(places.skip(1)).enumerate();
+        let (at, _) = pairs.find(|(_, (one, next))| *one == SHAPE_OF_A && *next == SHAPE_OF_B)?;
+        let from = at.checked_sub(usize::from(b'A'))? * CELL.1;
+        let glyphs = memory.get(from..from + 256 * CELL.1)?.chunks(CELL.1);
+        Some(Self {
+            rows: glyphs
+                .flat_map(|glyph| [glyph, &[0; GLYPH_LEN - CELL.1]].concat())
+                .collect(),
+        })
+    }
+
+    /// The character for each shape, a byte for a row. Of characters that look alike it is the one in ASCII.
+    fn shapes(&self) -> HashMap<Vec<u8>, char> {
+        let glyphs = self.rows.chunks(GLYPH_LEN);
+        let shapes = glyphs.zip(vga::characters()).map(|(rows, char)| {
+            let shape = rows.iter().take(CELL.1).copied().collect();
+            (shape, char)
+        });
+        let (ascii, rest): (Vec<_>, Vec<_>) = shapes.partition(|(_, char)| char.is_ascii());
+        rest.into_iter().chain(ascii).collect()
+    }
+
     /// Whether a pixel of a character is set. What the font has not is a box.
     fn is_set(&self, char: char, x: usize, y: usize) -> bool {
         let Some(glyph) = vga::glyph(char) else {
@@ -53,6 +89,81 @@ impl Font {
             .get(at)
             .is_some_and(|row| row << column & 0x80 != 0)
     }
+}
+
+/// Columns of a character that Linux draws.
+const FRAME_COLUMNS: usize = 8;
+/// Stands for a shape that the font has not.
+pub const UNKNOWN: char = '\u{fffd}';
+
+/// What a person reads on a frame buffer: the characters that have these shapes. None, if it is no picture (PPM) of eight bits a colour.
+#[must_use]
+pub fn text(ppm: &[u8], font: &Font) -> Option<ScreenText> {
+    let (width, height, pixels) = pixels(ppm)?;
+    let shapes = font.shapes();
+    let cells = |line: usize| {
+        let mut behind = None;
+        (0..width / FRAME_COLUMNS)
+            .map(|column| {
+                let rows: Vec<&[u8]> = (0..CELL.1)
+                    .filter_map(|y| {
+                        let from = (line * CELL.1 + y) * width + column * FRAME_COLUMNS;
+                        pixels.get(from * 3..(from + FRAME_COLUMNS) * 3)
+                    })
+                    .collect();
+                let (char, ground) = read(&rows.concat(), &shapes, behind);
+                behind = Some(ground);
+                char
+            })
+            .collect::<String>()
+    };
+    Some(ScreenText::new((0..height / CELL.1).map(cells)))
+}
+
+/// A character and the colour behind it. Of one colour is a blank, or a full block: where the character before had something else
+/// behind it, and on its own unless it is dark.
+fn read(pixels: &[u8], shapes: &HashMap<Vec<u8>, char>, before: Option<Rgb>) -> (char, Rgb) {
+    let pixels: Vec<Rgb> = pixels.as_chunks().0.to_vec();
+    let brightness = |rgb: &Rgb| rgb.iter().map(|part| u32::from(*part)).sum::<u32>();
+    let dark = pixels
+        .iter()
+        .copied()
+        .min_by_key(brightness)
+        .unwrap_or_default();
+    let light = pixels
+        .iter()
+        .copied()
+        .max_by_key(brightness)
+        .unwrap_or_default();
+    if dark == light {
+        return match before.unwrap_or_default() == light {
+            true => (' ', light),
+            false if light == Rgb::default() => (' ', light),
+            false => ('█', Rgb::default()),
+        };
+    }
+    for (own, behind) in [(light, dark), (dark, light)] {
+        let row = |row: &[Rgb]| {
+            row.iter()
+                .fold(0, |bits, rgb| bits << 1 | u8::from(*rgb == own))
+        };
+        let shape: Vec<u8> = pixels.chunks(FRAME_COLUMNS).map(row).collect();
+        if let Some(char) = shapes.get(&shape) {
+            return (*char, behind);
+        }
+    }
+    (UNKNOWN, dark)
+}
+
+/// Width, height and pixels (ppm(5)); QEMU writes no comment.
+fn pixels(ppm: &[u8]) -> Option<(usize, usize, &[u8])> {
+    let mut lines = ppm.splitn(4, |byte| *byte == b'\n');
+    let is_ppm = lines.next()? == b"P6";
+    let size = std::str::from_utf8(lines.next()?).ok()?;
+    let (width, height) = size.split_once(' ')?;
+    let is_ours = is_ppm && lines.next()? == b"255";
+    let size = (width.parse().ok()?, height.parse().ok()?);
+    is_ours.then_some((size.0, size.1, lines.next()?))
 }
 
 /// What a person sees.
@@ -131,7 +242,10 @@ const PALETTE: [Rgb; 16] = {
 
 #[cfg(test)]
 mod tests {
-    use super::{CELL, Font, GLYPH_LEN, PALETTE, PLANES, picture};
+    use super::{
+        CELL, FRAME_COLUMNS, Font, GLYPH_LEN, PALETTE, PLANES, SHAPE_OF_A, SHAPE_OF_B, UNKNOWN,
+        picture, text,
+    };
     use crate::png::Picture;
     use crate::terminal::Terminal;
 
@@ -161,5 +275,61 @@ mod tests {
             }
         }
         assert_eq!(picture(&terminal.screen(), &font()), expected);
+    }
+
+    /// A picture of one line with characters of [`font`], each with its own colour and the one behind it.
+    fn frame(line: &[(char, u8, u8)]) -> Vec<u8> {
+        let width = line.len() * FRAME_COLUMNS;
+        let mut ppm = format!("P6\n{width} {}\n255\n", CELL.1).into_bytes();
+        for y in 0..CELL.1 {
+            for (char, own, behind) in line {
+                for x in 0..FRAME_COLUMNS {
+                    let is_set = font().is_set(*char, x, y);
+                    ppm.extend([if is_set { *own } else { *behind }; 3]);
+                }
+            }
+        }
+        ppm
+    }
+
+    #[test]
+    fn characters_are_read_in_any_colours() {
+        const GREY: u8 = 0xAA;
+        let line = [
+            ('x', GREY, 0),
+            (' ', GREY, 0),
+            ('█', u8::MAX, 0),
+            // The bar of what is selected.
+            ('x', 0, GREY),
+            (' ', 0, GREY),
+            ('x', 0, GREY),
+            ('漢', GREY, 0),
+            ('x', GREY, 0),
+        ];
+        let read = text(&frame(&line), &font()).unwrap();
+        assert_eq!(read.lines(), [format!("x █x x{UNKNOWN}x")]);
+        assert!(text(b"P6\n8 16\n65535\n", &font()).is_none());
+        assert!(text(b"P5\n8 16\n255\n", &font()).is_none());
+    }
+
+    #[test]
+    fn linuxs_font_is_found_in_memory_and_not_when_it_is_cut() {
+        let mut memory = vec![0; (7 + 256) * CELL.1];
+        for (code, shape) in [
+            (b'A', SHAPE_OF_A),
+            (b'B', SHAPE_OF_B),
+            (b'|', [0x18; CELL.1]),
+        ] {
+            let at = (7 + usize::from(code)) * CELL.1;
+            memory[at..at + CELL.1].copy_from_slice(&shape);
+        }
+        let font = Font::of_linux(&memory).unwrap();
+        let set: Vec<usize> = (0..FRAME_COLUMNS)
+            .filter(|x| font.is_set('|', *x, 15))
+            .collect();
+        assert_eq!(set, [3, 4]);
+        assert!(font.is_set('A', 3, 2) && !font.is_set('A', 3, 1));
+        assert!(Font::of_linux(&memory[..memory.len() - 1]).is_none());
+        assert!(Font::of_linux(&memory[CELL.1 * 8..]).is_none());
     }
 }

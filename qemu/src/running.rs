@@ -14,7 +14,7 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
 use crate::qmp::Qmp;
-use crate::rendering::Font;
+use crate::rendering::{self, Font};
 use crate::screen::ScreenText;
 use crate::variables::Variables;
 use crate::vga;
@@ -30,6 +30,7 @@ pub struct Running {
     qmp: Qmp,
     process: Process,
     machine: Machine,
+    font: Option<Font>,
 }
 
 impl Running {
@@ -68,6 +69,7 @@ impl Running {
             qmp,
             process,
             machine: machine.clone(),
+            font: None,
         })
     }
 
@@ -112,12 +114,49 @@ impl Running {
             .map(drop)
     }
 
+    /// From now on the screen is a frame buffer on which Linux, which has booted, draws characters.
+    ///
+    /// # Errors
+    /// QEMU is gone, or nothing in the machine's memory is Linux's font.
+    pub fn read_frame_buffer(&mut self) -> Result<()> {
+        let file = self.machine.file("memory");
+        let name = file.display().to_string();
+        let len = u64::from(self.machine.memory_mib) << 20;
+        self.qmp.execute(
+            "pmemsave",
+            json!({ "val": 0, "size": len, "filename": name }),
+        )?;
+        let memory = std::fs::read(&file).doing("reading", &name)?;
+        std::fs::remove_file(&file).doing("removing", &name)?;
+        let font = Font::of_linux(&memory);
+        let missing = || HarnessError::unexpected(name, "Linux's font", "none");
+        self.font = Some(font.ok_or_else(missing)?);
+        Ok(())
+    }
+
+    /// What stands on the machine's screen.
+    ///
+    /// # Errors
+    /// QEMU is gone, or answered something else.
+    pub fn screen_text(&mut self) -> Result<ScreenText> {
+        let Some(font) = self.font.clone() else {
+            return self.vga_text();
+        };
+        let file = self.machine.file("ppm");
+        let name = file.display().to_string();
+        self.qmp
+            .execute("screendump", json!({ "filename": name }))?;
+        let picture = std::fs::read(&file).doing("reading", &name)?;
+        let text = rendering::text(&picture, &font);
+        text.ok_or_else(|| HarnessError::unexpected(name, "a picture", "something else"))
+    }
+
     /// What the VGA card shows in its text mode. The machine stands still meanwhile: the card's registers are read through an
     /// index that the guest's driver uses too.
     ///
     /// # Errors
     /// QEMU is gone, or answered something else.
-    pub fn vga_text(&mut self) -> Result<ScreenText> {
+    fn vga_text(&mut self) -> Result<ScreenText> {
         self.qmp.execute("stop", json!({}))?;
         let text = self.vga_text_of_stopped();
         self.qmp.execute("cont", json!({}))?;

@@ -14,7 +14,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// One of a machine's two places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seat {
-    /// Screen and keyboard of the machine itself, in the VGA card's text mode: not so under UEFI.
+    /// Screen and keyboard of the machine itself: in the VGA card's text mode, or on a frame buffer ([`Running::read_frame_buffer`]).
     Monitor,
     /// A terminal on the serial line, which must have been switched on ([`crate::console::Console::switch_on`]).
     Serial,
@@ -37,7 +37,7 @@ impl Seat {
         }
         let end = Instant::now() + patience;
         loop {
-            let screen = target.vga_text()?;
+            let screen = target.screen_text()?;
             if let Some(found) = find(&screen) {
                 return Ok(found);
             }

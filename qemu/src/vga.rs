@@ -31,7 +31,7 @@ const FONT: &str = concat!(
 /// The picture that begins with the character number `start` of `memory`. What lies beyond the memory's end is blank.
 #[must_use]
 pub fn text(memory: &[u8], start: usize) -> ScreenText {
-    let font: Vec<char> = FONT.chars().collect();
+    let font: Vec<char> = characters().collect();
     let shown = |at: usize| {
         let code = memory.get((start + at) * 2).copied().unwrap_or(b' ');
         font.get(usize::from(code)).copied().unwrap_or(' ')
@@ -42,10 +42,15 @@ pub fn text(memory: &[u8], start: usize) -> ScreenText {
     }))
 }
 
+/// What the font shows, in the order of its codes.
+pub fn characters() -> impl Iterator<Item = char> {
+    FONT.chars()
+}
+
 /// The number of `char` in the font.
 #[must_use]
 pub fn glyph(char: char) -> Option<u8> {
-    let at = FONT.chars().position(|shown| shown == char)?;
+    let at = characters().position(|shown| shown == char)?;
     u8::try_from(at).ok()
 }
 
