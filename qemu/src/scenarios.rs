@@ -17,6 +17,7 @@ mod netboot;
 mod networks;
 mod orders;
 mod pairing;
+mod plain;
 mod power;
 mod resume;
 mod signed;
@@ -317,6 +318,24 @@ pub static ALL: &[Scenario] = &[
         "nobody touches anything: the screen follows, the serial line carries lines, nothing waits",
         Needs::Demo,
         wizard::nobody,
+    ),
+    scenario(
+        "wizard-plain",
+        "a whole deploy in numbered questions and lines, with a mistake at every step; no escape sequence is sent",
+        Needs::Demo,
+        plain::deploy,
+    ),
+    scenario(
+        "wizard-cancelled",
+        "screens on a serial line at once, as large as its terminal; a deploy is cancelled there, a second one succeeds",
+        Needs::Demo,
+        wizard::cancelled_at_the_serial_line,
+    ),
+    scenario(
+        "wizard-uefi",
+        "keys and screen on a frame buffer, read by the shapes of its characters",
+        Needs::Demo,
+        wizard::at_a_frame_buffer,
     ),
     scenario(
         "donors-order",

@@ -7,12 +7,14 @@ use wire::stage::Stage;
 
 use crate::donor::{Donor, Order};
 use crate::error::{HarnessError, Result};
+use crate::exit::Exit;
 use crate::image::Image;
 use crate::keys::Key;
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::{Firmware, Machine};
 use crate::person::Person;
 use crate::policy::Shown;
+use crate::rendering::UNKNOWN;
 use crate::seat::Seat;
 
 use super::disks::somebodys;
@@ -117,16 +119,10 @@ fn cancelled_by(
     shown: &Shown,
     packages: &Path,
 ) -> Result<Donor> {
-    let donor = lab.donor(&Order::new(shown, packages).and(&["--yes"]))?;
-    loop {
-        let facts = person
-            .target
-            .console
-            .await_stage(Stage::Receiving, DEPLOY)?;
-        if facts.contains("zz-filler") {
-            break;
-        }
-    }
+    let mut donor = lab.donor(&Order::new(shown, packages).and(&["--yes"]))?;
+    // The donor passes on what the machine says: a line with screens on it says nothing of that.
+    let begins = format!("target {}: package=zz-filler", Stage::Receiving);
+    donor.await_said(&begins, DEPLOY, |said| said.contains(&begins).then_some(()))?;
     // Its connection stays open; nothing more comes.
     donor.hold(true)?;
     person.sees("zz-filler")?;
@@ -140,10 +136,52 @@ fn cancelled_by(
 
 fn must_have_been_told(mut donor: Donor) -> Result<()> {
     donor.hold(false)?;
+    donor.must_exit(Exit::Target, STEP)?;
     donor.must_fail_saying("cancelled at the machine", STEP)
 }
 
-fn must_have_swap(machine: &Machine, mib: u64) -> Result<()> {
+/// Screens on a serial line at once, as large as its terminal; a deploy is cancelled there, and another one goes through.
+pub(super) fn cancelled_at_the_serial_line(lab: &mut Lab) -> Result<()> {
+    const COLUMNS: u16 = 132;
+    const LINES: u16 = 50;
+    let large = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
+    let machine = another_machine(lab, "disk", DISK_MIB, "smv.ui=wizard smv.after=poweroff")?;
+    let mut target = lab.start(&machine)?;
+    target.console.switch_on(COLUMNS, LINES);
+    let mut person = Person {
+        seat: Seat::Serial,
+        target: &mut target,
+    };
+    let first = person.takes_down(None)?;
+    let what = format!("a picture of {COLUMNS} by {LINES}");
+    Seat::Serial.await_screen(person.target, &what, STEP, |screen| {
+        let (first, last) = (screen.lines().first()?, screen.lines().last()?);
+        let is_wide = first.chars().count() > usize::from(COLUMNS) - 5;
+        (is_wide && first.ends_with("Done") && last.contains("F1 help")).then_some(())
+    })?;
+    let donor = cancelled_by(&mut person, lab, &first, &large)?;
+    must_have_been_told(donor)?;
+    image(&machine).must_be_interrupted()?;
+
+    let second = person.takes_down(Some(&first))?;
+    let mut donor = lab.donor(&Order::new(&second, &lab.artifacts.demo))?;
+    Seat::Serial.await_text(person.target, DONE, DEPLOY)?;
+    person.presses(&[Key::Char(' ')])?;
+    person.sees("until Enter is pressed")?;
+    donor.must_succeed(STEP)?;
+    person.presses(&[Key::Enter])?;
+    // A line like any other again.
+    person.sees("smv leaving: how=poweroff")?;
+    let terminal = target.console.terminal_screen();
+    if !terminal.is_some_and(|it| !it.alternate_screen() && !it.hide_cursor()) {
+        let found = "screens without a cursor";
+        return Err(HarnessError::unexpected("the terminal", "lines", found));
+    }
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+pub(super) fn must_have_swap(machine: &Machine, mib: u64) -> Result<()> {
     let partitions = image(machine).partitions()?;
     if partitions.contains(&(2, mib)) {
         return Ok(());
@@ -226,6 +264,48 @@ pub(super) fn boots_the_installed(lab: &mut Lab) -> Result<()> {
             "a new one",
         )),
     }
+}
+
+/// Under UEFI the screen is a frame buffer, which Linux draws characters on.
+pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
+    let machine = Machine {
+        firmware: Firmware::Uefi,
+        memory_mib: 256,
+        ..another_machine(lab, "disk", DISK_MIB, "smv.after=poweroff")?
+    };
+    let mut target = lab.start(&machine)?;
+    target.console.await_stage(Stage::Waiting, BOOT)?;
+    target.read_frame_buffer()?;
+    let mut person = Person {
+        seat: Seat::Monitor,
+        target: &mut target,
+    };
+    let first = person.takes_down(None)?;
+    // Letters, lines and blocks, the QR code's too.
+    let what = "a whole picture of known characters";
+    Seat::Monitor.await_screen(person.target, what, STEP, |screen| {
+        let (first, last) = (screen.lines().first()?, screen.lines().last()?);
+        let is_whole = first.ends_with("Done") && last.contains("F12 power off");
+        (is_whole && screen.has("▀▄") && !screen.has(&UNKNOWN.to_string())).then_some(())
+    })?;
+    for screen in [NETWORK, PLAN, DISK] {
+        person.presses(&[Key::Escape])?;
+        person.sees(screen)?;
+    }
+    for screen in [PLAN, NETWORK] {
+        person.presses(&[Key::Enter])?;
+        person.sees(screen)?;
+    }
+    person.presses(&[Key::Enter])?;
+    let second = person.takes_down(Some(&first))?;
+    let mut donor = lab.donor(&Order::new(&second, &lab.artifacts.demo))?;
+    Seat::Monitor.await_text(person.target, DONE, DEPLOY)?;
+    person.presses(&[Key::Char(' ')])?;
+    person.sees("until Enter is pressed")?;
+    donor.must_succeed(STEP)?;
+    person.presses(&[Key::Enter])?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
 }
 
 /// Nobody touches anything: the screen follows, the serial line carries lines only, and the machine leaves as soon as it can.
