@@ -219,7 +219,7 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "metal-desktops",
-        "the kernel for real machines: older cards, USB, SD, plain SATA",
+        "the kernel for real machines: older cards, USB, SAS, plain SATA",
         Needs::Metal,
         metal::desktops,
     ),
