@@ -11,6 +11,7 @@ use std::thread;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::net::sockopt;
+use rustix::thread::set_current_timer_slack;
 use rustix::time::{ClockId, clock_gettime};
 use smoltcp::time::{Duration, Instant};
 use sys::netdev::{Link, LinkChange, LinkMonitor};
@@ -21,16 +22,15 @@ use crate::device::PacketDevice;
 use crate::ndp;
 use crate::ports::{PortChange, Ports, Wait};
 
-/// Putting a processor to sleep and waking it takes a good part of this, and the sender's time too: where the last frames came
-/// sooner, the next are watched for so long before we sleep. A stream whose sender is slower than that lets us sleep at once.
-const WATCHFUL: Duration = Duration::from_micros(100);
+/// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last frames came sooner than this ...
+const BRISK: Duration = Duration::from_micros(100);
+/// ... we look again after so long, by a timer of our own, and take what has gathered meanwhile.
+const NAP: Duration = Duration::from_micros(30);
 
 /// The interfaces of the network namespace it was opened in.
 #[derive(Debug)]
 pub struct PacketPorts {
-    /// There is a processor to spare while we watch.
-    may_watch: bool,
-    /// The last wait ended within [`WATCHFUL`].
+    /// The last wait ended within [`BRISK`].
     is_brisk: AtomicBool,
     /// Another handle of the monitor's socket.
     link_changes: OwnedFd,
@@ -75,9 +75,7 @@ impl PacketPorts {
             known: Vec::new(),
             chosen: config.addressing.ipv6.map(|chosen| chosen.address),
         });
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
         Ok(Self {
-            may_watch: processors > 1,
             is_brisk: AtomicBool::new(false),
             link_changes,
             woken,
@@ -216,6 +214,14 @@ impl PacketPorts {
     }
 }
 
+/// Sleeps for [`NAP`], to the microsecond: with the usual slack of a thread's timers it would be thrice that (prctl(2), PR_SET_TIMERSLACK).
+fn nap() {
+    const SLACK_NANOSECONDS: NonZero<u64> = NonZero::<u64>::MIN;
+    // It only makes the nap longer when it fails.
+    let _ = set_current_timer_slack(Some(SLACK_NANOSECONDS));
+    thread::sleep(NAP.into());
+}
+
 /// How many have something to tell, at the latest after `at_most`.
 fn look(watched: &mut [PollFd<'_>], at_most: Option<Duration>) -> usize {
     let at_most = at_most.map(|wait| {
@@ -251,21 +257,18 @@ impl Wait for PacketPorts {
             .chain(sockets.iter().map(Arc::as_ref))
             .map(|socket| PollFd::new(socket, PollFlags::IN))
             .collect();
+        let may_nap = until.is_none_or(|until| until > began + NAP);
         let mut count = 0;
-        if self.may_watch && self.is_brisk.load(Ordering::Relaxed) {
-            let watched_until = until.map_or(began + WATCHFUL, |until| until.min(began + WATCHFUL));
-            while count == 0 && self.now() < watched_until {
-                count = look(&mut watched, Some(Duration::ZERO));
-                // A decoder that waits for this processor goes first.
-                thread::yield_now();
-            }
+        if may_nap && self.is_brisk.load(Ordering::Relaxed) {
+            nap();
+            count = look(&mut watched, Some(Duration::ZERO));
         }
         if count == 0 {
             let now = self.now();
             // `Instant - Instant` is never negative.
             count = look(&mut watched, until.map(|until| until - until.min(now)));
         }
-        let is_brisk = count > 0 && self.now() < began + WATCHFUL;
+        let is_brisk = count > 0 && self.now() < began + BRISK;
         self.is_brisk.store(is_brisk, Ordering::Relaxed);
         let mut events = watched.iter().map(PollFd::revents);
         if events.next().is_some_and(|events| !events.is_empty()) {
