@@ -20,7 +20,7 @@ use wizard::host::Inbox;
 
 use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
-use crate::memory::{self, Memory};
+use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
 use crate::{drivers, leave, locks, mounts, signals, terminals, wifi};
@@ -41,7 +41,6 @@ pub fn run(wizard: Start) -> ! {
     }
     let line = fs::read("/proc/cmdline").unwrap_or_default(); // an empty line asks for nothing: no disk is at risk
     let line = String::from_utf8_lossy(&line);
-    memory::write_back_early();
     let memory = Memory::read();
     let firmware = if Path::new(mounts::EFIVARS).exists() {
         "uefi"

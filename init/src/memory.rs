@@ -12,16 +12,6 @@
 
 const MIB: u64 = 1 << 20;
 
-/// Bytes of unwritten pages from which the kernel writes in the background (`Documentation/admin-guide/sysctl/vm.rst`).
-const DIRTY_BACKGROUND: (&str, &str) = ("/proc/sys/vm/dirty_background_bytes", "8388608");
-
-/// Has the kernel write to the disk early. It would begin when a tenth of the memory is unwritten, which on most machines is
-/// never; begun early, the flush at the end of a deploy is short.
-pub fn write_back_early() {
-    let (path, bytes) = DIRTY_BACKGROUND;
-    let _ = std::fs::write(path, bytes); // without it the deploy takes longer, nothing else
-}
-
 /// What the machine has, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {

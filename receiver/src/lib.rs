@@ -34,6 +34,7 @@ mod supply;
 pub mod uevents;
 pub mod volumes;
 mod watch;
+mod writeout;
 
 pub use policy::Policy;
 pub use session::{Deployed, OpenVolumes, Options, Patience, SessionError, run, run_with};

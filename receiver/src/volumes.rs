@@ -26,6 +26,7 @@ use rustix::mount::{
 use crate::blockdisk::{BlockDisk, Claim, Kind};
 use crate::children;
 use crate::slice::{Slice, forget_partitions};
+use crate::writeout::WriteOut;
 
 /// The real mke2fs of e2fsprogs, carried in the image.
 const MKE2FS: &str = "/sbin/mke2fs";
@@ -56,6 +57,7 @@ pub struct KernelVolumes {
 /// The mount first: fields are dropped in this order, and a mounted slice cannot be taken back.
 #[derive(Debug)]
 struct Live {
+    writing: WriteOut,
     mount: OwnedFd,
     root: Slice,
 }
@@ -94,7 +96,13 @@ impl KernelVolumes {
             .map_err(|source| error("adding a partition to", self.disk.path(), source))?;
         make_ext4(root.path(), plan)?;
         let mount = mount_ext4(root.path())?;
-        Ok(Live { mount, root })
+        let writing = WriteOut::begin(directory(&mount, root.path())?)
+            .map_err(|source| error("writing early to", root.path(), source))?;
+        Ok(Live {
+            writing,
+            mount,
+            root,
+        })
     }
 
     /// After the last partition is gone: no stale page may stay, and the disk is ours alone again.
@@ -131,11 +139,17 @@ impl Volumes for KernelVolumes {
     }
 
     fn unmount(&mut self, disk: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError> {
-        let written = syncfs(&root); // tells of writes that failed in the background
+        let written = syncfs(&root); // tells of writes that failed in the background, whoever began them
         drop(root);
-        let Some(Live { mount, root }) = self.live.take() else {
+        let Some(Live {
+            writing,
+            mount,
+            root,
+        }) = self.live.take()
+        else {
             return Ok(());
         };
+        drop(writing);
         drop(mount);
         // Everything is taken back before the first error is looked at.
         let path = root.path().to_owned();
