@@ -167,7 +167,7 @@ impl Addresses {
     }
 
     /// The cable was plugged in again, perhaps into another network: what we have is asked for there (RFC 5227 2.1), and a server
-    /// is looked for afresh. A lease is kept until the new server has spoken, in case it was only a short interruption.
+    /// is looked for afresh. A lease is kept until a server has spoken, or none has for ten seconds: most often it was only a short interruption.
     pub(crate) fn restart(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         match self {
             Self::None => {}

@@ -167,6 +167,8 @@ impl Automatic {
             .searching_since
             .is_some_and(|since| since + DHCP_PATIENCE <= now)
         {
+            // Of another network, should it be from before the cable was pulled.
+            self.lease = None;
             self.link_local.start(now);
         }
     }
@@ -226,8 +228,11 @@ impl Automatic {
 
     pub(super) fn restart(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         self.wake(sockets);
-        if let Some(socket) = self.client {
-            sockets.get_mut::<dhcpv4::Socket>(socket).reset();
+        if let Some(client) = self.client {
+            let socket = sockets.get_mut::<dhcpv4::Socket>(client);
+            socket.reset();
+            // That it has no lease any more: it is kept here for now.
+            let _ = socket.poll();
         }
         if let Some(lease) = &mut self.lease {
             let address = lease.assigned.cidr.address();

@@ -9,6 +9,7 @@ use smoltcp::wire::Ipv4Address;
 use wire::code::Code;
 
 use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimPorts};
+use crate::ports::Wait;
 use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, Station};
 
 mod conflict;
@@ -381,4 +382,56 @@ fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
         ),
         "{tail:?}"
     );
+}
+
+/// The cable is out for a moment, and nobody is connected: what becomes of the IPv4 address within a minute, how often a server that gives
+/// addresses was asked for one, and after what time one was lost.
+fn after_an_interruption(refuses_from: Option<Instant>) -> (usize, Vec<NetworkFact>, Duration) {
+    let (server, requests) = DhcpServer::peer(600, refuses_from);
+    let (station, ports, facts) = station(Link::default(), automatic(), vec![server]);
+    station.run_for(Duration::from_secs(10));
+    let (asked, known) = (requests.lock().unwrap().len(), facts.lock().unwrap().len());
+    let at = ports.now();
+    ports.set_link(false);
+    ports.set_link(true);
+    station.run_for(Duration::from_secs(60));
+    let asked = requests.lock().unwrap().len() - asked;
+    let mut after = None;
+    let facts = facts.lock().unwrap().split_off(known).into_iter();
+    let ipv4 = facts.filter_map(|(when, fact)| match fact {
+        NetworkFact::AddressLost { address, .. } if address.is_ipv4() => {
+            after.get_or_insert(when - at);
+            Some(fact)
+        }
+        NetworkFact::AddressConfigured { address, .. } if address.is_ipv4() => Some(fact),
+        _ => None,
+    });
+    let ipv4 = ipv4.collect();
+    (asked, ipv4, after.unwrap_or_default())
+}
+
+#[test]
+fn a_short_interruption_keeps_the_lease_and_asks_again() {
+    let (asked, facts, _) = after_an_interruption(None);
+    assert!(asked > 0);
+    assert_eq!(facts, []);
+}
+
+#[test]
+fn a_lease_that_no_server_gives_again_ends_after_the_patience_for_servers() {
+    let (_, facts, after) = after_an_interruption(Some(Instant::from_secs(5)));
+    assert!(
+        matches!(
+            facts[..],
+            [
+                NetworkFact::AddressLost { .. },
+                NetworkFact::AddressConfigured {
+                    source: AddressSource::LinkLocal,
+                    ..
+                }
+            ]
+        ),
+        "{facts:?}"
+    );
+    assert_eq!(after.secs(), 10);
 }
