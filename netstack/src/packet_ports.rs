@@ -23,7 +23,7 @@ use crate::ndp;
 use crate::ports::{PortChange, Ports, Wait};
 
 /// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last frames came sooner than this ...
-const BRISK: Duration = Duration::from_micros(100);
+const BRISK: Duration = Duration::from_micros(200);
 /// ... we look again after so long, by a timer of our own, and take what has gathered meanwhile.
 const NAP: Duration = Duration::from_micros(30);
 
