@@ -10,6 +10,8 @@
 //! A machine of 64 MiB leaves 43 MiB to PID 1: 21 MiB for the decoder, which an `xz -6` archive (8 MiB of dictionary, about 10 MiB
 //! in all) fits into. Where blocks do not fit in parallel the decoder goes on with one thread; where one does not fit, the package is refused.
 
+use receiver::meminfo;
+
 const MIB: u64 = 1 << 20;
 
 /// What the machine has, in bytes.
@@ -31,17 +33,7 @@ impl Memory {
     /// Reads the text of `/proc/meminfo` (`proc_meminfo(5)`).
     #[must_use]
     pub fn parse(meminfo: &str) -> Self {
-        let bytes = |key: &str| {
-            let line = meminfo
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-            line.trim()
-                .strip_suffix("kB")?
-                .trim()
-                .parse::<u64>()
-                .ok()?
-                .checked_mul(1024)
-        };
+        let bytes = |key| meminfo::bytes(meminfo, key);
         match (bytes("MemTotal"), bytes("MemAvailable")) {
             (Some(total_bytes), Some(available_bytes)) => Self {
                 total_bytes,
@@ -54,7 +46,7 @@ impl Memory {
     /// The machine this runs on.
     #[must_use]
     pub fn read() -> Self {
-        std::fs::read_to_string("/proc/meminfo").map_or(SMALLEST, |text| Self::parse(&text))
+        Self::parse(&meminfo::read())
     }
 
     /// The decoder's share.

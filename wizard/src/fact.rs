@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use receiver::cards::Card;
 use receiver::news::News;
 
 /// Something that is so from now on.
@@ -70,6 +71,22 @@ pub struct Nic {
     pub addresses: Vec<Address>,
     /// Why it cannot be used, if so.
     pub trouble: Option<String>,
+}
+
+/// What sysfs says of it; addresses and troubles are to be added.
+impl From<Card> for Nic {
+    fn from(card: Card) -> Self {
+        Self {
+            name: card.name,
+            mac: card.mac,
+            driver: card.driver,
+            is_wifi: card.is_wifi,
+            has_link: card.has_link,
+            speed_mbit: card.speed_mbit,
+            addresses: Vec::new(),
+            trouble: None,
+        }
+    }
 }
 
 /// An address of a card.

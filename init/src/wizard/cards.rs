@@ -50,17 +50,12 @@ fn tell(known: &BTreeMap<String, Known>, inbox: &Inbox) {
     for card in cards::look(Path::new(SYS_CLASS_NET)) {
         let known = known.get(&card.name);
         inbox.tell(Fact::Nic(Nic {
-            name: card.name,
-            mac: card.mac,
-            driver: card.driver,
-            is_wifi: card.is_wifi,
-            has_link: card.has_link,
-            speed_mbit: card.speed_mbit,
             addresses: known
                 .map(|known| known.addresses.clone())
                 .unwrap_or_default(),
             trouble: known
                 .and_then(|known| known.trouble.as_ref().or(known.rival.as_ref()).cloned()),
+            ..Nic::from(card)
         }));
     }
 }

@@ -165,11 +165,7 @@ pub(super) fn cancelled_at_the_serial_line(lab: &mut Lab) -> Result<()> {
 
     let second = person.takes_down(Some(&first))?;
     let mut donor = lab.donor(&Order::new(&second, &lab.artifacts.demo))?;
-    Seat::Serial.await_text(person.target, DONE, DEPLOY)?;
-    person.presses(&[Key::Char(' ')])?;
-    person.sees("until Enter is pressed")?;
-    donor.must_succeed(STEP)?;
-    person.presses(&[Key::Enter])?;
+    leaves_when_done(&mut person, &mut donor)?;
     // A line like any other again.
     person.sees("smv leaving: how=poweroff")?;
     let terminal = target.console.terminal_screen();
@@ -299,13 +295,18 @@ pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
     person.presses(&[Key::Enter])?;
     let second = person.takes_down(Some(&first))?;
     let mut donor = lab.donor(&Order::new(&second, &lab.artifacts.demo))?;
-    Seat::Monitor.await_text(person.target, DONE, DEPLOY)?;
+    leaves_when_done(&mut person, &mut donor)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
+}
+
+/// Once the deploy is over a key stops the countdown, before anything else is waited for, and another one lets the machine leave.
+fn leaves_when_done(person: &mut Person<'_>, donor: &mut Donor) -> Result<()> {
+    person.seat.await_text(person.target, DONE, DEPLOY)?;
     person.presses(&[Key::Char(' ')])?;
     person.sees("until Enter is pressed")?;
     donor.must_succeed(STEP)?;
-    person.presses(&[Key::Enter])?;
-    target.await_power_off(STEP)?;
-    image(&machine).must_be_complete()
+    person.presses(&[Key::Enter])
 }
 
 /// Nobody touches anything: the screen follows, the serial line carries lines only, and the machine leaves as soon as it can.

@@ -4,7 +4,6 @@
 //! blocks in parallel; the dictionary is 8 MiB, so one with 64 MiB of memory decodes them one after the other.
 //! zstd's window is 4 MiB, below that of any receiver.
 
-use std::fs;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use std::thread;
 
 use liblzma::stream::{Check, MtStreamBuilder};
 use liblzma::write::XzEncoder;
+use receiver::meminfo;
 use zstd::stream::write::Encoder as ZstEncoder;
 
 /// Of the plain archive. 1 % larger than with blocks of 24 MiB on a Debian root.
@@ -124,12 +124,7 @@ pub fn default_threads() -> u32 {
 
 /// Half of what the machine can give without swapping (proc(5), MemAvailable): it has other work.
 fn memory_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.map_or(MEMORY_BYTES, |kib| kib.saturating_mul(512))
+    meminfo::bytes(&meminfo::read(), "MemAvailable").map_or(MEMORY_BYTES, |bytes| bytes / 2)
 }
 
 /// Counts what goes through, for somebody who looks on.

@@ -2,7 +2,7 @@
 //!
 //! News of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
+use receiver::meminfo;
 use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
@@ -199,21 +200,9 @@ fn facts() -> Facts {
     Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         firmware: if is_uefi { "uefi" } else { "bios" },
-        memory_bytes: fs::read_to_string("/proc/meminfo")
-            .ok()
-            .and_then(|text| memory_bytes(&text))
-            .unwrap_or_default(),
+        memory_bytes: meminfo::bytes(&meminfo::read(), "MemTotal").unwrap_or_default(),
         ..Facts::default()
     }
-}
-
-/// `MemTotal:        8031240 kB`, the first line (proc_meminfo(5)).
-fn memory_bytes(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    kib.checked_mul(1024)
 }
 
 /// The cards of this machine, and its IPv4 addresses.
@@ -235,13 +224,7 @@ fn tell_cards(inbox: &Inbox) {
         });
         inbox.tell(Fact::Nic(Nic {
             addresses: addresses.collect(),
-            name: card.name,
-            mac: card.mac,
-            driver: card.driver,
-            is_wifi: card.is_wifi,
-            has_link: card.has_link,
-            speed_mbit: card.speed_mbit,
-            trouble: None,
+            ..Nic::from(card)
         }));
     }
 }
@@ -282,13 +265,10 @@ fn restore_on_panic() {
 
 #[cfg(test)]
 mod tests {
-    use super::{facts, memory_bytes};
+    use super::facts;
 
     #[test]
     fn the_memory_of_this_machine_is_known() {
-        let text = "MemTotal:        8031240 kB\nMemFree: 1 kB\n";
-        assert_eq!(memory_bytes(text), Some(8_031_240 * 1024));
-        assert_eq!(memory_bytes("MemFree: 1 kB\n"), None);
         assert!(facts().memory_bytes > 1 << 20);
     }
 }

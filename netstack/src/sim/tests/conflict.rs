@@ -22,7 +22,7 @@ struct Owner {
     until: Instant,
     insists: bool,
     next: Instant,
-    heard: Arc<Mutex<Vec<(Instant, Arp)>>>,
+    heard: Heard,
 }
 
 impl Owner {
