@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use session::channel::{Opener, Sealer};
 use session::guard::Guard;
 use session::{Credential, Draws};
+use socket2::SockRef;
 use wire::code::Code;
 use wire::handshake::Info;
 use wire::manifest::{File, Manifest};
@@ -20,6 +21,9 @@ use wire::stage::Stage;
 
 use crate::hash;
 use crate::socket;
+
+/// How long a target waits for a connection, and on one.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a target does with one connection.
 pub enum Act {
@@ -33,8 +37,10 @@ pub enum Act {
     CutBeforeProof,
     /// Resets it when the manifest has come.
     CutBeforeAccept,
-    /// Resets it after so many chunks of it; then this is done.
-    CutAfter(usize, Box<dyn FnOnce() + Send>),
+    /// Resets it after so many chunks of it.
+    CutAfter(usize),
+    /// Does this while the donor waits to be accepted; takes what comes then, and resets the connection.
+    AfterManifest(Box<dyn FnOnce() + Send>),
     /// Takes everything and closes without a word.
     CutBeforeInstalled,
     /// Does not want it.
@@ -92,13 +98,16 @@ impl FakeTarget {
     pub fn start(host: u8, port: u16, code: Code, credential: Credential, acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
         let at = listener.local_addr().unwrap();
+        // As long as the longest pause of a donor and more: one that does not come fails its test, and keeps nobody waiting.
+        let patience = SockRef::from(&listener).set_read_timeout(Some(PATIENCE));
+        patience.unwrap();
         let thread = thread::spawn(move || {
             let mut taken = Taken::default();
-            for act in acts {
-                let (stream, _) = listener.accept().unwrap();
-                stream
-                    .set_read_timeout(Some(Duration::from_secs(30)))
-                    .unwrap();
+            for (number, act) in acts.into_iter().enumerate() {
+                let accepted = listener.accept();
+                let (stream, _) =
+                    accepted.unwrap_or_else(|error| panic!("no donor for act {number}: {error}"));
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 connection(stream, &code, &credential, act, &mut taken);
             }
             taken
@@ -207,15 +216,19 @@ fn paired_with((mut opener, mut sealer): Ends<'_>, act: Act, taken: &mut Taken) 
     assert_eq!(taken.manifest, manifest, "the same manifest each time");
     let files: Vec<File> = Manifest::parse(manifest).unwrap().files().collect();
     let hashes: Vec<[u8; 32]> = chunk_lists.as_chunks().0.to_vec();
-    match act {
+    let act = match act {
         Act::CutBeforeAccept => return false,
+        Act::AfterManifest(change) => {
+            change();
+            Act::CutAfter(usize::MAX)
+        }
         Act::Reject(code, text) => {
             let text = Text::new(text);
             sealer.send(&Message::Reject { code, text }).unwrap();
             return wait_for_the_end(&mut sealer, &mut opener);
         }
-        _ => {}
-    }
+        act => act,
+    };
     let asks = !taken.is_agreed;
     let is_blank = !matches!(act, Act::InstallOverOld | Act::CutWhileAsked(_));
     let accept = Message::Accept {
@@ -236,12 +249,11 @@ fn paired_with((mut opener, mut sealer): Ends<'_>, act: Act, taken: &mut Taken) 
         }
     }
     let limit = match act {
-        Act::CutAfter(chunks, _) | Act::Fail(chunks, ..) => chunks,
+        Act::CutAfter(chunks) | Act::Fail(chunks, ..) => chunks,
         _ => usize::MAX,
     };
     let is_whole = take(&mut opener, &mut sealer, &files, &hashes, limit, taken);
-    if let Act::CutAfter(_, then) = act {
-        then();
+    if let Act::CutAfter(_) = act {
         return false;
     }
     if let Act::Fail(_, line, text) = act {

@@ -256,11 +256,10 @@ fn a_shim_of_the_original_stream_is_named_as_one_reason() {
 #[test]
 fn cut_anywhere_it_goes_on_where_it_was() {
     let mut donor = Donor::new("cuts", FILES, &[("e13gts2", 1)]);
-    let nothing = || Box::new(|| ()) as Box<dyn FnOnce() + Send>;
     let mut acts = vec![Act::CutBeforeAccept];
     // Seven chunks in all; each connection takes some and breaks.
     for chunks in [0, 1, 3, 1, 1] {
-        acts.push(Act::CutAfter(chunks, nothing()));
+        acts.push(Act::CutAfter(chunks));
         acts.push(Act::CutBeforeProof);
     }
     acts.extend([Act::CutBeforeInstalled, Act::Install]);
@@ -288,7 +287,7 @@ fn cut_anywhere_it_goes_on_where_it_was() {
 fn a_donor_that_is_started_again_offers_the_same_manifest() {
     let mut donor = Donor::new("again", FILES, &[("e13gts2", 1)]);
     donor.options.retry = Duration::from_secs(1);
-    let cut = || vec![Act::CutAfter(2, Box::new(|| ()))];
+    let cut = || vec![Act::CutAfter(2)];
     let (_, first) = one(&mut donor, secret(1), cut());
     // A second later the clock shows another time.
     std::thread::sleep(Duration::from_millis(1100));
@@ -300,11 +299,7 @@ fn a_donor_that_is_started_again_offers_the_same_manifest() {
 fn a_target_that_does_not_come_back_is_given_up_in_time() {
     let mut donor = Donor::new("gone", FILES, &[("e13gts2", 1)]);
     donor.options.retry = Duration::from_secs(1);
-    let (ended, taken) = one(
-        &mut donor,
-        secret(1),
-        vec![Act::CutAfter(2, Box::new(|| ()))],
-    );
+    let (ended, taken) = one(&mut donor, secret(1), vec![Act::CutAfter(2)]);
     assert_eq!(ended.exit, Exit::Transfer, "{}", ended.out);
     assert_eq!(taken.files["smechvisor-base.tar.xz"].len(), 2 * MIB);
     assert!(
@@ -319,13 +314,7 @@ fn a_target_that_does_not_come_back_is_given_up_in_time() {
 #[test]
 fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
     let mut donor = Donor::new("restarted", FILES, &[("e13gts2", 1)]);
-    let first = FakeTarget::start(
-        1,
-        0,
-        code("e13gts2"),
-        secret(1),
-        vec![Act::CutAfter(2, Box::new(|| ()))],
-    );
+    let first = FakeTarget::start(1, 0, code("e13gts2"), secret(1), vec![Act::CutAfter(2)]);
     let at = first.at;
     donor.options.to = Some(at);
     let second = std::thread::spawn(move || {
@@ -385,9 +374,9 @@ fn a_package_that_changes_on_the_way_is_named() {
     let path = donor.dir.join("packages/b.tar.xz");
     let change = move || fs::write(path, vec![1; 2 * MIB]).unwrap();
     let acts = vec![
-        Act::CutAfter(1, Box::new(change)),
-        // Takes what comes until the donor notices.
-        Act::CutAfter(usize::MAX, Box::new(|| ())),
+        Act::CutAfter(1),
+        // Only while nothing is being read is it certain where the donor notices.
+        Act::AfterManifest(Box::new(change)),
     ];
     let (ended, taken) = one(&mut donor, secret(1), acts);
     assert_eq!(ended.exit, Exit::Packages, "{}", ended.out);
@@ -572,7 +561,7 @@ fn one_of_several_fails_alone() {
     let acts = [
         vec![Act::Install],
         vec![Act::Fail(3, "no swap", "disk full")],
-        vec![Act::CutAfter(4, Box::new(|| ())), Act::Install],
+        vec![Act::CutAfter(4), Act::Install],
     ];
     let fleet: Vec<FakeTarget> = targets
         .iter()
@@ -689,7 +678,7 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
         },
         threads: Some(1),
     });
-    let acts = vec![Act::CutAfter(2, Box::new(|| ())), Act::Install];
+    let acts = vec![Act::CutAfter(2), Act::Install];
     let (ended, taken) = one(&mut donor, secret(1), acts);
     assert_eq!(ended.exit, Exit::Installed, "{}", ended.out);
     assert!(taken.files["a.tar.xz"] == pattern(70_000));
