@@ -6,6 +6,8 @@ pub mod image;
 pub mod iso;
 mod parts;
 pub mod pxe;
+mod stub;
+mod timeout;
 pub mod uki;
 pub mod wifi;
 
@@ -179,6 +181,7 @@ mod tests {
             ("iso --timeout 86401", "86401"),
             ("pxe --kernel k --initramfs i", "-o DIR"),
             ("pxe --server nowhere", "nowhere"),
+            ("pxe --timeout 86401", "86401"),
             ("uki --kernel k --initramfs i", "-o OUT"),
             ("uki --timeout 3", "--timeout"),
         ] {

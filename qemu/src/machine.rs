@@ -1,10 +1,15 @@
 //! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments that follow.
 
+mod disk;
+mod nic;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::accel::Accel;
-use crate::trunk::Trunk;
+
+pub use disk::{Bus, DiskSpec};
+pub use nic::{Nic, NicModel};
 
 /// What runs first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,150 +27,6 @@ impl fmt::Display for Firmware {
             Firmware::Uefi => "UEFI",
         })
     }
-}
-
-/// How a disk is attached; Linux calls them `vda`, `nvme0n1`, `sda`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bus {
-    /// virtio-blk over PCI.
-    Virtio,
-    /// An NVMe controller with one name space.
-    Nvme,
-    /// The AHCI controller of the q35 chipset.
-    Ahci,
-    /// virtio-scsi over PCI.
-    VirtioScsi,
-    /// LSI MegaRAID SAS 2108, in servers of several makers.
-    Megasas,
-    /// VMware's paravirtual controller.
-    Pvscsi,
-    /// LSI 53C895A.
-    Lsi,
-    /// LSI SAS1068.
-    MptSas,
-    /// A stick or an external disk at an xHCI controller. It is removable to Linux.
-    Usb,
-}
-
-impl Bus {
-    /// The QEMU device of a controller that each disk brings along.
-    const fn controller(self) -> Option<&'static str> {
-        match self {
-            Bus::VirtioScsi => Some("virtio-scsi-pci"),
-            Bus::Megasas => Some("megasas-gen2"),
-            Bus::Pvscsi => Some("pvscsi"),
-            Bus::Lsi => Some("lsi53c895a"),
-            Bus::MptSas => Some("mptsas1068"),
-            Bus::Virtio | Bus::Nvme | Bus::Ahci | Bus::Usb => None,
-        }
-    }
-}
-
-/// A disk, backed by a raw sparse file.
-#[derive(Clone, Debug)]
-pub struct DiskSpec {
-    /// The image file.
-    pub image: PathBuf,
-    /// Where it is attached.
-    pub bus: Bus,
-    /// Logical and physical sector size: 512 or 4096.
-    pub sector_bytes: u32,
-    /// Serial number the guest sees.
-    pub serial: String,
-    /// Record every write and flush in this file (QEMU's `blklogwrites`).
-    pub write_log: Option<PathBuf>,
-    /// Its switch is on: the guest is told, and cannot write.
-    pub is_write_protected: bool,
-}
-
-impl DiskSpec {
-    /// An ordinary virtio disk with 512-byte sectors.
-    #[must_use]
-    pub fn new(image: impl Into<PathBuf>, serial: &str) -> Self {
-        Self {
-            image: image.into(),
-            bus: Bus::Virtio,
-            sector_bytes: 512,
-            serial: serial.to_owned(),
-            write_log: None,
-            is_write_protected: false,
-        }
-    }
-
-    /// The same disk, attached to another bus.
-    #[must_use]
-    pub const fn on(mut self, bus: Bus) -> Self {
-        self.bus = bus;
-        self
-    }
-
-    /// The same disk, write-protected.
-    #[must_use]
-    pub const fn protected(mut self) -> Self {
-        self.is_write_protected = true;
-        self
-    }
-
-    /// The same disk with other sectors.
-    #[must_use]
-    pub const fn sectors(mut self, bytes: u32) -> Self {
-        self.sector_bytes = bytes;
-        self
-    }
-}
-
-/// The network cards there are drivers for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NicModel {
-    /// virtio-net over PCI.
-    Virtio,
-    /// Intel 82540EM.
-    E1000,
-    /// Intel 82574L.
-    E1000e,
-    /// Intel 82576: a machine of [`crate::artifacts::Artifacts::newer_qemu`].
-    Igb,
-    /// Intel 82559C, 100 Mbit/s.
-    I82559,
-    /// Realtek 8139C+.
-    Rtl8139,
-    /// VMware's paravirtual card, version 3.
-    Vmxnet3,
-    /// AMD 79C970A.
-    Pcnet,
-    /// A card on USB that follows the standard (CDC), at an xHCI controller.
-    Usb,
-}
-
-impl NicModel {
-    const fn device(self) -> &'static str {
-        match self {
-            NicModel::Virtio => "virtio-net-pci",
-            NicModel::E1000 => "e1000",
-            NicModel::E1000e => "e1000e",
-            NicModel::Igb => "igb",
-            NicModel::I82559 => "i82559c",
-            NicModel::Rtl8139 => "rtl8139",
-            NicModel::Vmxnet3 => "vmxnet3",
-            NicModel::Pcnet => "pcnet",
-            NicModel::Usb => "usb-net",
-        }
-    }
-}
-
-/// A network card behind a tap of its own.
-#[derive(Clone, Debug)]
-pub struct Nic {
-    /// Which card.
-    pub model: NicModel,
-    /// The tap it is plugged into.
-    pub tap: String,
-    /// Its hardware address.
-    pub mac: String,
-    /// Whether the cable is in when the machine starts.
-    pub cabled: bool,
-    /// What is between the card and the tap, if not a plain cable.
-    pub trunk: Option<Trunk>,
 }
 
 /// What the machine boots when its disk holds nothing.
@@ -235,9 +96,6 @@ pub struct Machine {
     pub qemu: PathBuf,
 }
 
-/// Of a disk that has to have one. Its first four bits say what the rest is made of (NAA 5: by its maker).
-const SAS_ADDRESS: u64 = 0x5000_c500_15ea_71ac;
-
 /// The one that is installed.
 pub const QEMU: &str = "qemu-system-x86_64";
 
@@ -278,36 +136,7 @@ impl Machine {
             disk.arguments(number, self.order(number), &mut line);
         }
         for (number, nic) in self.nics.iter().enumerate() {
-            let cable = if nic.trunk.is_some() { "tap" } else { "net" };
-            line.pair(
-                "-netdev",
-                format!(
-                    "tap,id={cable}{number},ifname={},script=no,downscript=no",
-                    nic.tap
-                ),
-            );
-            if let Some(trunk) = &nic.trunk {
-                line.pair("-netdev", trunk.netdev("card", &format!("net{number}")));
-                line.pair("-netdev", trunk.netdev("bridge", &format!("far{number}")));
-                for end in ["tap", "far"] {
-                    line.pair(
-                        "-netdev",
-                        format!("hubport,id={end}port{number},hubid={number},netdev={end}{number}"),
-                    );
-                }
-            }
-            line.pair(
-                "-device",
-                format!(
-                    "{},id=nic{number},netdev=net{number},mac={}{}",
-                    nic.model.device(),
-                    nic.mac,
-                    match nic.model {
-                        NicModel::Usb => ",bus=xhci.0".to_owned(),
-                        _ => self.boots_from(number),
-                    }
-                ),
-            );
+            nic.arguments(number, &self.boots_from(number), &mut line);
         }
         self.medium(&mut line);
         if self.has_watchdog {
@@ -431,64 +260,6 @@ impl Machine {
                 );
             }
         }
-    }
-}
-
-impl DiskSpec {
-    fn arguments(&self, number: usize, order: String, line: &mut Line) {
-        // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made from the log.
-        let raw = if self.write_log.is_some() {
-            format!("raw{number}")
-        } else {
-            format!("disk{number}")
-        };
-        let image = self.image.display();
-        let protected = match self.is_write_protected {
-            true => ",read-only=on",
-            false => "",
-        };
-        line.pair(
-            "-blockdev",
-            format!("driver=file,filename={image},node-name={raw},cache.direct=off,cache.no-flush=on,discard=unmap{protected}"),
-        );
-        if let Some(log) = &self.write_log {
-            let log = log.display();
-            line.pair(
-                "-blockdev",
-                format!("driver=file,filename={log},node-name=log{number},cache.no-flush=on"),
-            );
-            line.pair(
-                "-blockdev",
-                format!("driver=blklogwrites,node-name=disk{number},file={raw},log=log{number},log-sector-size=512"),
-            );
-        }
-        let Self {
-            sector_bytes,
-            serial,
-            ..
-        } = self;
-        let common = format!(
-            "drive=disk{number},serial={serial}{order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
-        );
-        if let Some(controller) = self.bus.controller() {
-            line.pair("-device", format!("{controller},id=hba{number}"));
-        }
-        line.pair(
-            "-device",
-            match self.bus {
-                Bus::Virtio => format!("virtio-blk-pci,{common}"),
-                Bus::Nvme => format!("nvme,{common}"),
-                Bus::Ahci => format!("ide-hd,bus=ide.{number},{common}"),
-                Bus::VirtioScsi | Bus::Megasas | Bus::Pvscsi | Bus::Lsi => {
-                    format!("scsi-hd,bus=hba{number}.0,{common}")
-                }
-                // It is the disk's SAS address, and without one Linux passes the disk by.
-                Bus::MptSas => {
-                    format!("scsi-hd,bus=hba{number}.0,wwn={SAS_ADDRESS:#x},{common}")
-                }
-                Bus::Usb => format!("usb-storage,bus=xhci.0,{common}"),
-            },
-        );
     }
 }
 

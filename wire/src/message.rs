@@ -6,16 +6,17 @@
 
 mod disk;
 mod emit;
+mod error;
+mod kind;
 mod parse;
 mod text;
 
-use crate::outcome::Outcome;
 use crate::stage::Stage;
-use core::fmt;
-use thiserror::Error;
 
 pub use disk::{CONTENTS_MAX, Disk, MODEL_MAX, PATH_MAX, SERIAL_MAX, TRANSPORT_MAX};
 pub use emit::Emitted;
+pub use error::MessageError;
+pub use kind::{End, Header, Kind};
 pub use text::Text;
 
 /// Bytes before a payload: kind and length.
@@ -49,135 +50,6 @@ const DATA_FIELDS: usize = 2 + 4 + 1;
 const PROGRESS_LEN: usize = 1 + 2 + 4 + 8 + 8;
 /// Flag of [`Message::Data`]: the last chunk of its file.
 const LAST: u8 = 1;
-
-/// One end of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Sends an image.
-    Donor,
-    /// Takes it.
-    Target,
-}
-
-/// The kinds of messages; the numbers go on where the handshake's M1 to M4 end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// What will be sent.
-    Manifest = 5,
-    /// It will be taken, from this chunk on.
-    Accept = 6,
-    /// It will not.
-    Reject = 7,
-    /// One chunk.
-    Data = 8,
-    /// Where the target is.
-    Progress = 9,
-    /// A line for the donor's terminal.
-    Log = 10,
-    /// The deploy failed.
-    Failed = 11,
-    /// The deploy is committed.
-    Installed = 12,
-    /// What the target does now.
-    Boot = 13,
-    /// The donor agrees to this disk, or is still making up its mind.
-    Consent = 14,
-    /// The donor will send no more, ever.
-    GiveUp = 15,
-}
-
-impl Kind {
-    /// Every kind, in the order of their numbers.
-    pub const ALL: [Kind; 11] = [
-        Kind::Manifest,
-        Kind::Accept,
-        Kind::Reject,
-        Kind::Data,
-        Kind::Progress,
-        Kind::Log,
-        Kind::Failed,
-        Kind::Installed,
-        Kind::Boot,
-        Kind::Consent,
-        Kind::GiveUp,
-    ];
-
-    /// The number on the wire.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// Who may send it.
-    #[must_use]
-    pub const fn sender(self) -> End {
-        match self {
-            Kind::Manifest | Kind::Data | Kind::Boot | Kind::Consent | Kind::GiveUp => End::Donor,
-            Kind::Accept
-            | Kind::Reject
-            | Kind::Progress
-            | Kind::Log
-            | Kind::Failed
-            | Kind::Installed => End::Target,
-        }
-    }
-
-    /// Longest payload, in bytes.
-    #[must_use]
-    pub const fn payload_max(self) -> usize {
-        match self {
-            Kind::Manifest => 4 + MANIFEST_MAX + 2 + SIGNATURE_MAX + CHUNK_LISTS_MAX,
-            Kind::Accept => {
-                ACCEPT_FIELDS + PATH_MAX + SERIAL_MAX + MODEL_MAX + TRANSPORT_MAX + CONTENTS_MAX
-            }
-            Kind::Reject => 2 + REASON_MAX,
-            Kind::Data => DATA_FIELDS + CHUNK_MAX,
-            Kind::Progress => PROGRESS_LEN,
-            Kind::Log => 1 + LINE_MAX,
-            Kind::Failed => REASON_MAX,
-            Kind::Installed => HASH_LEN,
-            Kind::Boot | Kind::Consent => 1,
-            Kind::GiveUp => REASON_MAX,
-        }
-    }
-
-    fn of(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.number() == number)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-/// A message's kind and the length of the payload that follows, which its kind allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Which message.
-    pub kind: Kind,
-    /// Bytes of payload, at most [`Kind::payload_max`].
-    pub len_bytes: usize,
-}
-
-impl Header {
-    /// Reads a header.
-    ///
-    /// # Errors
-    /// No such kind, or longer than the kind allows.
-    pub fn parse(field: [u8; HEADER_LEN]) -> Result<Self, MessageError> {
-        let [number, length @ ..] = field;
-        let kind = Kind::of(number).ok_or(MessageError::Kind { number })?;
-        let claimed = u32::from_be_bytes(length);
-        let len_bytes = usize::try_from(claimed).unwrap_or(usize::MAX);
-        if len_bytes > kind.payload_max() {
-            return Err(MessageError::Length { kind, claimed });
-        }
-        Ok(Self { kind, len_bytes })
-    }
-}
 
 /// A place in what a manifest announces: this chunk is wanted next, everything before it is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,95 +226,6 @@ pub enum Message<'a> {
         /// Why.
         text: Text<'a>,
     },
-}
-
-/// Why a message is none, or cannot be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum MessageError {
-    /// No message has this number.
-    #[error("a message of kind {number}, which there is not")]
-    Kind {
-        /// Claimed by the peer.
-        number: u8,
-    },
-    /// Longer than the kind allows.
-    #[error("{kind} of {claimed} bytes; {} is the most", kind.payload_max())]
-    Length {
-        /// Which.
-        kind: Kind,
-        /// Claimed by the peer.
-        claimed: u32,
-    },
-    /// Shorter than its own fields.
-    #[error("{kind} ends after {len_bytes} bytes, before its {field}")]
-    Short {
-        /// Which.
-        kind: Kind,
-        /// Its payload.
-        len_bytes: usize,
-        /// What is missing.
-        field: &'static str,
-    },
-    /// Bytes behind its last field.
-    #[error("{kind} goes on behind its last field, {left} bytes")]
-    Long {
-        /// Which.
-        kind: Kind,
-        /// How many.
-        left: usize,
-    },
-    /// A part that may be no longer.
-    #[error("the {field} of {kind} has {claimed} bytes; {max} is the most")]
-    Part {
-        /// Which.
-        kind: Kind,
-        /// Of what.
-        field: &'static str,
-        /// Its length.
-        claimed: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// A number with no meaning.
-    #[error("the {field} of {kind} is {value}, which means nothing")]
-    Value {
-        /// Which.
-        kind: Kind,
-        /// Of what.
-        field: &'static str,
-        /// What stands there.
-        value: u32,
-    },
-    /// A part that may not be empty.
-    #[error("the {field} of {kind} is empty")]
-    Empty {
-        /// Which.
-        kind: Kind,
-        /// Of what.
-        field: &'static str,
-    },
-    /// Chunk lists are made of whole hashes.
-    #[error("chunk lists of {len_bytes} bytes are not made of hashes of {HASH_LEN}")]
-    HalfHash {
-        /// Their length.
-        len_bytes: usize,
-    },
-    /// Not UTF-8.
-    #[error("the text of {kind} is not UTF-8 at byte {at}")]
-    NotText {
-        /// Which.
-        kind: Kind,
-        /// Where in the text.
-        at: usize,
-    },
-}
-
-impl MessageError {
-    /// Whoever sends it is refused; its connection is closed.
-    #[must_use]
-    pub const fn outcome(self) -> Outcome {
-        Outcome::Refuse
-    }
 }
 
 impl<'a> Message<'a> {

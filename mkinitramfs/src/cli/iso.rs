@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 
-use lexopt::{Parser, ValueExt};
+use lexopt::Parser;
 
 use super::parts::{Given, Parts, PartsError, parts_help};
+use super::timeout::{self, timeout_help};
 use super::{needed, path};
 use crate::iso::{self, IsoError};
 use crate::output::{OutputError, replace};
 
 /// As it is typed.
 pub const COMMAND: &str = "iso";
-/// How long the menu waits for a key.
-const TIMEOUT_SECONDS: u32 = 3;
-/// A day, in which somebody surely comes by.
-const TIMEOUT_MAX_SECONDS: u32 = 86_400;
 
 /// What `--help` prints.
 pub const HELP: &str = concat!(
@@ -26,8 +23,8 @@ menu: deploy, deploy with a serial console, options typed and, on a stick, remem
 
 ",
     parts_help!(),
-    "  --timeout SECONDS how long the menu waits for a key (default 3); with 0 there is no menu
-  -o, --output OUT  where to write it; for its owner only, if the initramfs is
+    timeout_help!(),
+    "  -o, --output OUT  where to write it; for its owner only, if the initramfs is
   -h, --help        this text
 
 Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin), xorriso and mtools.
@@ -64,20 +61,12 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Iso>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 
     let mut given = Given::default();
-    let (mut timeout_seconds, mut output) = (TIMEOUT_SECONDS, None);
+    let (mut timeout_seconds, mut output) = (timeout::SECONDS, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Short('o') | Long("output") => output = Some(path(parser)?),
-            Long("timeout") => {
-                timeout_seconds = parser.value()?.parse()?;
-                if timeout_seconds > TIMEOUT_MAX_SECONDS {
-                    return Err(format!(
-                        "--timeout {timeout_seconds} is more than {TIMEOUT_MAX_SECONDS}"
-                    )
-                    .into());
-                }
-            }
+            Long("timeout") => timeout_seconds = timeout::option(parser)?,
             Long(name) => {
                 let name = name.to_owned();
                 given.option(&name, parser)?;

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use lexopt::{Parser, ValueExt};
 
 use super::parts::{Given, Parts, PartsError, parts_help};
+use super::stub::{Stub, StubError, stub_help};
+use super::timeout::{self, timeout_help};
 use super::{needed, path};
 use crate::output::{OutputError, Readers, replace};
 use crate::pxe::{self, PxeError, Wish};
-use crate::uki;
 
 /// As it is typed.
 pub const COMMAND: &str = "pxe";
-/// How long the menu waits for a key.
-const TIMEOUT_SECONDS: u32 = 3;
 /// What holds the initramfs, and is for its owner only when that is.
 const WITH_INITRAMFS: [&str; 2] = ["initramfs", "shim.efi"];
 
@@ -31,9 +30,10 @@ serves it. The same input gives the same bytes.
     parts_help!(),
     "  --server ADDR     GRUB fetches its files there. Needed for a BIOS without iPXE beside another DHCP server; otherwise
                     it asks the server that gave it its address
-  --timeout SECONDS how long the menu waits for a key (default 3)
-  --stub FILE       linuxx64.efi.stub of systemd-boot (default: where Debian's systemd-boot-efi has it)
-  -o, --output DIR  where to write it
+",
+    timeout_help!(),
+    stub_help!(),
+    "  -o, --output DIR  where to write it
   -h, --help        this text
 
 Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin).
@@ -44,7 +44,7 @@ Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin).
 #[derive(Debug)]
 pub struct Pxe {
     parts: Parts,
-    stub: PathBuf,
+    stub: Stub,
     server: Option<Ipv4Addr>,
     timeout_seconds: u32,
     output: PathBuf,
@@ -57,13 +57,8 @@ pub enum PxeCommandError {
     #[error(transparent)]
     Parts(#[from] PartsError),
     /// The stub.
-    #[error("reading {} (Debian: systemd-boot-efi)", path.display())]
-    Stub {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Stub(#[from] StubError),
     /// It could not be made of them.
     #[error(transparent)]
     Pxe(#[from] PxeError),
@@ -80,15 +75,15 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Pxe>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 
     let mut given = Given::default();
-    let (mut stub, mut output, mut server) = (PathBuf::from(uki::STUB), None, None);
-    let mut timeout_seconds = TIMEOUT_SECONDS;
+    let (mut stub, mut output, mut server) = (Stub::default(), None, None);
+    let mut timeout_seconds = timeout::SECONDS;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Short('o') | Long("output") => output = Some(path(parser)?),
-            Long("stub") => stub = path(parser)?,
+            Long("stub") => stub = Stub::option(parser)?,
             Long("server") => server = Some(parser.value()?.parse()?),
-            Long("timeout") => timeout_seconds = parser.value()?.parse()?,
+            Long("timeout") => timeout_seconds = timeout::option(parser)?,
             Long(name) => {
                 let name = name.to_owned();
                 given.option(&name, parser)?;
@@ -112,10 +107,7 @@ impl Pxe {
     /// See [`PxeCommandError`].
     pub fn make(&self) -> Result<(), PxeCommandError> {
         let (shim, readers) = self.parts.read()?;
-        let stub = std::fs::read(&self.stub).map_err(|source| PxeCommandError::Stub {
-            path: self.stub.clone(),
-            source,
-        })?;
+        let stub = self.stub.read()?;
         let wish = Wish {
             shim: &shim,
             stub: &stub,

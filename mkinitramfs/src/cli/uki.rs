@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lexopt::Parser;
 
 use super::parts::{Given, Parts, PartsError, parts_help};
+use super::stub::{Stub, StubError, stub_help};
 use super::{needed, path};
 use crate::output::{OutputError, replace};
 use crate::uki::{self, UkiError};
@@ -22,8 +23,8 @@ EFI/BOOT/BOOTX64.EFI, through a boot entry, over HTTP. There is no menu. The sam
 
 ",
     parts_help!(),
-    "  --stub FILE       linuxx64.efi.stub of systemd-boot (default: where Debian's systemd-boot-efi has it)
-  -o, --output OUT  where to write it; for its owner only, if the initramfs is
+    stub_help!(),
+    "  -o, --output OUT  where to write it; for its owner only, if the initramfs is
   -h, --help        this text
 "
 );
@@ -32,7 +33,7 @@ EFI/BOOT/BOOTX64.EFI, through a boot entry, over HTTP. There is no menu. The sam
 #[derive(Debug)]
 pub struct Uki {
     parts: Parts,
-    stub: PathBuf,
+    stub: Stub,
     output: PathBuf,
 }
 
@@ -43,13 +44,8 @@ pub enum UkiCommandError {
     #[error(transparent)]
     Parts(#[from] PartsError),
     /// The stub.
-    #[error("reading {} (Debian: systemd-boot-efi)", path.display())]
-    Stub {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Stub(#[from] StubError),
     /// It could not be made of them.
     #[error("adding to {}", stub.display())]
     Uki {
@@ -71,12 +67,12 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Uki>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 
     let mut given = Given::default();
-    let (mut stub, mut output) = (PathBuf::from(uki::STUB), None);
+    let (mut stub, mut output) = (Stub::default(), None);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Short('o') | Long("output") => output = Some(path(parser)?),
-            Long("stub") => stub = path(parser)?,
+            Long("stub") => stub = Stub::option(parser)?,
             Long(name) => {
                 let name = name.to_owned();
                 given.option(&name, parser)?;
@@ -98,12 +94,9 @@ impl Uki {
     /// See [`UkiCommandError`].
     pub fn make(&self) -> Result<(), UkiCommandError> {
         let (shim, readers) = self.parts.read()?;
-        let stub = std::fs::read(&self.stub).map_err(|source| UkiCommandError::Stub {
-            path: self.stub.clone(),
-            source,
-        })?;
+        let stub = self.stub.read()?;
         let program = uki::assemble(&shim, &stub).map_err(|source| UkiCommandError::Uki {
-            stub: self.stub.clone(),
+            stub: self.stub.path().to_owned(),
             source,
         })?;
         Ok(replace(&self.output, &program, readers)?)

@@ -10,6 +10,7 @@ use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine};
+use crate::policy::Shown;
 use crate::running::Running;
 
 use super::fillers::with_filler;
@@ -22,28 +23,21 @@ const PASSPHRASE: &str = "correct horse battery";
 
 /// An access point that keeps its name to itself and has, at first, another passphrase than the image knows.
 pub(super) fn wpa2(lab: &mut Lab) -> Result<()> {
-    let right = AccessPoint {
+    let point = AccessPoint {
         ssid: SSID,
         passphrase: PASSPHRASE,
         is_wpa3: false,
         is_hidden: true,
     };
-    let wrong = AccessPoint {
-        passphrase: "incorrect horse",
-        ..right
-    };
-    let (machine, mut target) = boot(lab, &wrong)?;
-    let shown = await_shown(&mut target)?;
-    await_network(&mut target, &["wifi=failed", "reason=passphrase"])?;
-    right.raise(STEP)?;
-    await_network(&mut target, &["wifi=joined"])?;
+    let (machine, mut target, shown) = join(lab, &point)?;
     let packages = lab.artifacts.demo.clone();
     lab.deploy_shown(&mut target, &shown, &packages)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
 }
 
-/// One that takes WPA3 only falls silent in mid-stream and comes back: the deploy goes on where it was.
+/// One that takes WPA3 only, and has another passphrase at first too, falls silent in mid-stream and comes back: the deploy goes on
+/// where it was.
 pub(super) fn wpa3(lab: &mut Lab) -> Result<()> {
     let point = AccessPoint {
         ssid: SSID,
@@ -52,9 +46,7 @@ pub(super) fn wpa3(lab: &mut Lab) -> Result<()> {
         is_hidden: false,
     };
     let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
-    let (machine, mut target) = boot(lab, &point)?;
-    let shown = await_shown(&mut target)?;
-    await_network(&mut target, &["wifi=joined"])?;
+    let (machine, mut target, shown) = join(lab, &point)?;
     let order = Order::new(&shown, &packages).and(&["--json"]);
     let mut donor = lab.donor(&order)?;
     resume::await_enough(&mut donor)?;
@@ -68,6 +60,20 @@ pub(super) fn wpa3(lab: &mut Lab) -> Result<()> {
     resume::must_have_resumed("wifi-wpa3", &donor, &packages, sent_before)?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+/// A shim that has been told its passphrase is wrong, and has joined when it was not any more.
+fn join(lab: &mut Lab, right: &AccessPoint<'_>) -> Result<(Machine, Running, Shown)> {
+    let wrong = AccessPoint {
+        passphrase: "incorrect horse",
+        ..*right
+    };
+    let (machine, mut target) = boot(lab, &wrong)?;
+    let shown = await_shown(&mut target)?;
+    await_network(&mut target, &["wifi=failed", "reason=passphrase"])?;
+    right.raise(STEP)?;
+    await_network(&mut target, &["wifi=joined"])?;
+    Ok((machine, target, shown))
 }
 
 /// A guest whose access point is on the air, and in it the shim.
