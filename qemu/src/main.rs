@@ -25,7 +25,7 @@ usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose 
        qemu pictures                                        those of the documentation, into target/qemu/pictures
        qemu make [--slow]                                   only make what scenarios need
 
-  --slow        also what takes long (small-memory, live)
+  --slow        also what takes long (live, ten-deploys, small-memory, wifi-wpa3); a whole name is enough too
   --jobs N      scenarios at the same time (default: half the processors, at least 2)
   --rounds N    how often each way to boot is measured (default: 3)
   --accel A     kvm or tcg, without trying what works
@@ -177,7 +177,11 @@ impl Request {
         scenarios::ALL
             .iter()
             .filter(named)
-            .filter(|scenario| self.slow || !scenario.is_slow)
+            .filter(|scenario| {
+                self.slow
+                    || !scenario.is_slow
+                    || self.words.iter().any(|word| word == scenario.name)
+            })
             .filter(|scenario| scenario.needs != Needs::Root || is_root())
             .collect()
     }
@@ -192,6 +196,14 @@ impl Request {
         let chosen = self.chosen();
         if !is_root() {
             eprintln!("qemu: scenarios that need root are left out");
+        }
+        if chosen.is_empty() {
+            let named = format!("{:?}", self.words);
+            return Err(HarnessError::unexpected(
+                "a scenario's name",
+                "one of --list --slow",
+                named,
+            ));
         }
         let work = work()?;
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
