@@ -108,16 +108,14 @@ fn show(fact: &NetworkFact, console: &Console) {
 impl Network for Wire {
     fn accept(
         &mut self,
-        code: &str,
+        code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>> {
-        let code = Code::parse(code)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let stream = self
             .station
-            .accept_within(&code, opening_len, wait)
+            .accept_within(code, opening_len, wait)
             .map_err(|error| match error {
                 NetstackError::Interrupted => Interrupted::error(),
                 error => io::Error::other(error),

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use wire::code::Code;
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
 use crate::donor::{Donor, Interrupted, Network};
@@ -45,7 +46,7 @@ impl Connection {
     pub(crate) fn accept(
         network: &mut dyn Network,
         turn: &Turn,
-        code: &str,
+        code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> Result<Option<Self>, SessionError> {

@@ -1,4 +1,4 @@
-//! The network seam of the receiver: PID 1 brings smoltcp over a packet ring, `receive-deploy` the kernel's sockets.
+//! The network seam of the receiver: PID 1 brings smoltcp over packet sockets, `receive-deploy` the kernel's sockets.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use install::records::Source;
 use thiserror::Error;
+use wire::code::Code;
 
 /// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes nothing.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
@@ -92,7 +93,7 @@ pub trait Network: Send {
     /// waited for instead.
     fn accept(
         &mut self,
-        code: &str,
+        code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>>;

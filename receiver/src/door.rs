@@ -145,8 +145,7 @@ impl<'a> Door<'a> {
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
         loop {
-            let code = self.code.as_str();
-            let connection = Connection::accept(network, &self.turn, code, M1_LEN, deadline)?;
+            let connection = Connection::accept(network, &self.turn, &self.code, M1_LEN, deadline)?;
             let Some(connection) = connection else {
                 return Ok(None);
             };

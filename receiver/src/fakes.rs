@@ -26,6 +26,7 @@ use install::disk::Disk;
 use install::layout::Layout;
 use install::state::State;
 use install::volumes::{Volumes, VolumesError};
+use wire::code::Code;
 use wire::stage::Stage;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -305,11 +306,11 @@ impl Plug {
 impl Network for PairNetwork {
     fn accept(
         &mut self,
-        code: &str,
+        code: &Code,
         _opening_len: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>> {
-        self.codes.lock().unwrap().push(code.to_owned());
+        self.codes.lock().unwrap().push(code.to_string());
         let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
         let mut state = self.cable.state.lock().unwrap();
         let stream = loop {

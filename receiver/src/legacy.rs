@@ -40,7 +40,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     });
     let turn = attempt.turn.clone();
     turn.enter(Phase::Inviting).map_err(SessionError::from)?;
-    let donor = Connection::accept(attempt.network, &turn, code.as_str(), NAME_LEN_BYTES, None)?;
+    let donor = Connection::accept(attempt.network, &turn, &code, NAME_LEN_BYTES, None)?;
     let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?; // without a deadline there is one
     turn.enter(Phase::Talking).map_err(SessionError::from)?;
     let taken = take(attempt, &mut connection);

@@ -124,13 +124,11 @@ impl KernelNetwork {
 impl Network for KernelNetwork {
     fn accept(
         &mut self,
-        code: &str,
+        code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Box<dyn Donor>> {
-        let code = Code::parse(code)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let payload = beacon::emit(&code);
+        let payload = beacon::emit(code);
         // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
         let mut openings = Openings::new(self.listen()?.into(), opening_len, &self.bell)?;
         loop {

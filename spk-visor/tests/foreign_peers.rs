@@ -180,7 +180,9 @@ fn receive(is_good: bool) -> (String, Vec<u8>) {
     let broadcast = Ipv4Addr::new(127, 255, 255, 255);
     let mut network =
         KernelNetwork::open_towards(beacon_port, stream_port, vec![broadcast]).unwrap();
-    let mut accepted = network.accept("e13gts2", 4, None).unwrap();
+    let mut accepted = network
+        .accept(&"e13gts2".parse().unwrap(), 4, None)
+        .unwrap();
     let mut bytes = Vec::new();
     accepted.read_to_end(&mut bytes).unwrap();
     if is_good {

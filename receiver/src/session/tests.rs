@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use wire::code::Code;
 use wire::stage::Stage;
 
 #[derive(Default)]
@@ -75,11 +76,11 @@ struct Queue {
 impl Network for Queue {
     fn accept(
         &mut self,
-        code: &str,
+        code: &Code,
         _: usize,
         _: Option<std::time::Instant>,
     ) -> io::Result<Box<dyn Donor>> {
-        self.codes.push(code.to_owned());
+        self.codes.push(code.to_string());
         if self.donors.is_empty() {
             return Err(io::Error::other("no interface is left"));
         }
