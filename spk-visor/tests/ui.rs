@@ -15,6 +15,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
+/// Stands where a shell stands between a terminal and a program, and stays until somebody has opened the gate `$0` and closed it
+/// again. When the first process of a session ends, the kernel hangs up its terminal and forgets what was not read yet.
+const SHELL: &str = r#""$@"; status=$?; cat <"$0"; exit $status"#;
+
 /// For what takes a moment, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -62,8 +66,11 @@ fn start(name: &str) -> Option<Started> {
     tcsetwinsize(&line, size(24, 80)).unwrap();
     let path = PathBuf::from(ptsname(&line, Vec::new()).unwrap().into_string().unwrap());
     let terminal = File::options().read(true).write(true).open(path).unwrap();
+    let made = Command::new("mkfifo").arg(dir.path().join("gate")).status();
+    assert!(made.unwrap().success());
     let child = Command::new("setsid")
-        .args(["--ctty", "--wait"])
+        .args(["--ctty", "--wait", "sh", "-c", SHELL])
+        .arg(dir.path().join("gate"))
         .args(unshare)
         .arg(env!("CARGO_BIN_EXE_spk-visor"))
         .args(["receive-deploy", "--ui", "--disk"])
@@ -126,16 +133,15 @@ impl Started {
         }
     }
 
-    /// The program's own number: it is what `setsid` waits for.
+    /// The program's own number: it is the last of those who wait for each other.
     fn program(&self) -> rustix::process::Pid {
-        let parent = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        let own = children.unwrap_or_default();
-        let number = own
-            .split_whitespace()
-            .next()
-            .map_or(parent, |own| own.parse().unwrap());
-        rustix::process::Pid::from_raw(number.try_into().unwrap()).unwrap()
+        let child_of = |parent: &u32| {
+            let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+            let children = children.unwrap_or_default();
+            Some(children.split_whitespace().next()?.parse().unwrap())
+        };
+        let last = std::iter::successors(Some(self.child.id()), child_of).last();
+        rustix::process::Pid::from_raw(last.unwrap().try_into().unwrap()).unwrap()
     }
 
     fn lines(&self) -> String {
@@ -144,7 +150,9 @@ impl Started {
 
     /// Waits for the end; the terminal must be as it was.
     fn ends(mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
+        let gate = File::options()
+            .write(true)
+            .open(self.dir.path().join("gate"));
         let after = tcgetattr(&self.terminal).unwrap();
         assert_eq!(after.local_modes, self.before.local_modes);
         assert_eq!(after.input_modes, self.before.input_modes);
@@ -156,7 +164,8 @@ impl Started {
             assert!(!left.is_zero(), "the other screen was not left");
             self.read(left);
         }
-        status
+        drop(gate.unwrap());
+        self.child.wait().unwrap()
     }
 }
 
