@@ -10,6 +10,7 @@
 )]
 
 pub mod donor;
+pub mod ports;
 
 use std::collections::VecDeque;
 use std::fs;

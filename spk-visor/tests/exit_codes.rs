@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -75,9 +74,7 @@ fn a_code_nobody_sends_is_2_and_says_what_to_check() {
 #[test]
 fn a_refused_connection_is_3() {
     let dir = packages("refused");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let to = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let to = format!("127.0.0.1:{}", receiver::fakes::ports::free());
     let args = [
         "deploy-system-img-copy",
         "e13gts2",

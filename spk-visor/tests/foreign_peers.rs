@@ -9,12 +9,13 @@ mod peer;
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use peer::Peer;
 use receiver::donor::Network;
+use receiver::fakes::ports;
 use spk_visor::kernel_net::KernelNetwork;
 
 struct Dir(PathBuf);
@@ -42,14 +43,6 @@ fn pattern(len: usize) -> Vec<u8> {
     let mut bytes = (0..251).collect::<Vec<u8>>().repeat(len / 251 + 1);
     bytes.truncate(len);
     bytes
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 fn donor(dir: &Dir, to: &str) -> Output {
@@ -154,18 +147,9 @@ fn our_donor_finds_a_foreign_beacon() {
     assert_eq!(target.finish(), "");
 }
 
-/// A port for beacons that nobody else uses now.
-fn free_beacon_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 /// A foreign donor, and everything it sent.
 fn receive(is_good: bool) -> (String, Vec<u8>) {
-    let (beacon_port, stream_port) = (free_beacon_port(), free_port());
+    let (beacon_port, stream_port) = (ports::free(), ports::free());
     let mut donor = Peer::start(
         "donor.py",
         &[

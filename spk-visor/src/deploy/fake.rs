@@ -87,12 +87,6 @@ pub struct FakeTarget {
     pub at: SocketAddr,
 }
 
-/// A port that is free on every address.
-pub fn free_port() -> u16 {
-    let any = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    any.local_addr().unwrap().port()
-}
-
 impl FakeTarget {
     /// Waits at 127.0.0.`host`, one act for each connection.
     pub fn start(host: u8, port: u16, code: Code, credential: Credential, acts: Vec<Act>) -> Self {

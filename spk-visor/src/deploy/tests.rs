@@ -1,6 +1,6 @@
 //! Whole deploys against targets that share the real target's end of the session.
 
-use super::fake::{Act, FakeTarget, Taken, free_port};
+use super::fake::{Act, FakeTarget, Taken};
 use super::run_on;
 use crate::board::Board;
 use crate::cli::Deploy;
@@ -8,6 +8,7 @@ use crate::cli::deploy::Trust;
 use crate::consent::Person;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use receiver::fakes::ports;
 use session::Credential;
 use session::keys::PinnedKeys;
 use std::fs;
@@ -134,7 +135,7 @@ impl Drop for Donor {
 
 /// Deploys onto one target at 127.0.0.1 that does `acts`.
 fn one(donor: &mut Donor, knows: Credential, acts: Vec<Act>) -> (Ended, Taken) {
-    let target = FakeTarget::start(1, 0, code("e13gts2"), knows, acts);
+    let target = FakeTarget::start(1, ports::free(), code("e13gts2"), knows, acts);
     donor.options.to = Some(target.at);
     let ended = donor.deploy();
     (ended, target.finish())
@@ -314,7 +315,13 @@ fn a_target_that_does_not_come_back_is_given_up_in_time() {
 #[test]
 fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
     let mut donor = Donor::new("restarted", FILES, &[("e13gts2", 1)]);
-    let first = FakeTarget::start(1, 0, code("e13gts2"), secret(1), vec![Act::CutAfter(2)]);
+    let first = FakeTarget::start(
+        1,
+        ports::free(),
+        code("e13gts2"),
+        secret(1),
+        vec![Act::CutAfter(2)],
+    );
     let at = first.at;
     donor.options.to = Some(at);
     let second = std::thread::spawn(move || {
@@ -476,12 +483,12 @@ fn a_deploy_that_goes_on_asks_nobody_again() {
 
 #[test]
 fn of_several_targets_each_is_asked_about_by_its_code() {
-    let port = free_port();
+    let port = ports::free();
     let targets = [("aaaaaaa", 1), ("bbbbbbb", 2)];
     let mut donor = Donor::new("asked", FILES, &targets);
     // Whichever is asked about first: one of these lines is its code, for the other it is not.
     donor.typed = Some("aaaaaaa\naaaaaaa");
-    donor.options.beacon_port = free_beacon_port();
+    donor.options.beacon_port = ports::free();
     donor.options.stream_port = port;
     let beacons = donor.options.beacon_port;
     let fleet: Vec<FakeTarget> = targets
@@ -501,9 +508,9 @@ fn of_several_targets_each_is_asked_about_by_its_code() {
 
 #[test]
 fn one_code_from_two_addresses_is_tried_at_both() {
-    let port = free_port();
+    let port = ports::free();
     let mut donor = Donor::new("several", FILES, &[("e13gts2", 1)]);
-    donor.options.beacon_port = free_beacon_port();
+    donor.options.beacon_port = ports::free();
     donor.options.stream_port = port;
     let beacons = donor.options.beacon_port;
     let pose = FakeTarget::start(2, port, code("e13gts2"), secret(2), vec![Act::Pose])
@@ -526,9 +533,9 @@ fn one_code_from_two_addresses_is_tried_at_both() {
 
 #[test]
 fn a_target_under_a_new_address_is_found_again() {
-    let port = free_port();
+    let port = ports::free();
     let mut donor = Donor::new("moved", FILES, &[("e13gts2", 1)]);
-    donor.options.beacon_port = free_beacon_port();
+    donor.options.beacon_port = ports::free();
     donor.options.stream_port = port;
     let beacons = donor.options.beacon_port;
     let here = FakeTarget::start(
@@ -552,10 +559,10 @@ fn a_target_under_a_new_address_is_found_again() {
 
 #[test]
 fn one_of_several_fails_alone() {
-    let port = free_port();
+    let port = ports::free();
     let targets = [("aaaaaaa", 1), ("bbbbbbb", 2), ("ccccccc", 3)];
     let mut donor = Donor::new("fleet", FILES, &targets);
-    donor.options.beacon_port = free_beacon_port();
+    donor.options.beacon_port = ports::free();
     donor.options.stream_port = port;
     let beacons = donor.options.beacon_port;
     let acts = [
@@ -594,7 +601,7 @@ fn one_of_several_fails_alone() {
 
 #[test]
 fn everybody_with_the_pinned_key_is_deployed() {
-    let port = free_port();
+    let port = ports::free();
     let (ours, theirs) = PinnedKeys::draw().unwrap();
     let mut donor = Donor::new("all", FILES, &[]);
     let keys = donor.dir.join("rack.donor");
@@ -602,7 +609,7 @@ fn everybody_with_the_pinned_key_is_deployed() {
     donor.options.trust = Trust::Pinned(keys);
     donor.options.is_sure = true;
     donor.options.timeout = Duration::from_millis(500);
-    donor.options.beacon_port = free_beacon_port();
+    donor.options.beacon_port = ports::free();
     donor.options.stream_port = port;
     let beacons = donor.options.beacon_port;
     let fleet: Vec<FakeTarget> = [("aaaaaaa", 5), ("bbbbbbb", 6)]
@@ -750,9 +757,4 @@ fn in_the_original_stream_a_manifest_goes_before_its_files() {
     ]
     .concat();
     assert!(target.join().unwrap() == expected);
-}
-
-fn free_beacon_port() -> u16 {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
 }

@@ -5,8 +5,9 @@ use crate::discovery::{Listener, Watch};
 use crate::origin::Origin;
 use crate::socket;
 use receiver::donor::{Donor, Interrupted, Network};
+use receiver::fakes::ports;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -24,17 +25,9 @@ fn soon() -> Option<Instant> {
     Some(Instant::now() + Duration::from_secs(30))
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 /// A network towards a donor's listener, and where its stream is.
 fn network(beacon_port: u16) -> (KernelNetwork, SocketAddr) {
-    let stream_port = free_port();
+    let stream_port = ports::free();
     let network =
         KernelNetwork::open_towards(beacon_port, stream_port, vec![LOOPBACK_BROADCAST]).unwrap();
     (
@@ -139,7 +132,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
 
 #[test]
 fn our_own_address_on_a_network_is_told() {
-    let (network, _) = network(free_port());
+    let (network, _) = network(ports::free());
     assert_eq!(network.addresses(), [IpAddr::from(Ipv4Addr::LOCALHOST)]);
 }
 

@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use install::trust::Trust;
 use receiver::blockdisk::BlockDisk;
 use receiver::disks::Disks;
-use receiver::fakes::{Lines, PlainVolumes, TestDir};
+use receiver::fakes::{Lines, PlainVolumes, TestDir, ports};
 use receiver::gate::Wish;
 use receiver::policy::Policy;
 use receiver::session::{SessionError, run_with};
@@ -29,21 +29,10 @@ pub struct World {
     target: JoinHandle<Result<(), SessionError>>,
 }
 
-/// A TCP port that nobody listens on now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn free_beacon_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.local_addr().unwrap().port()
-}
-
 impl World {
     pub fn start(name: &str, policy: Policy, trust: Trust) -> Self {
         let dir = TestDir::new(name);
-        let (beacon_port, stream_port) = (free_beacon_port(), free_port());
+        let (beacon_port, stream_port) = (ports::free(), ports::free());
         let lines = Arc::new(Lines::default());
         let options = receiver::Options {
             disks: Disks::One(dir.image()),
@@ -122,6 +111,11 @@ impl World {
     /// The installed root.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("root")
+    }
+
+    /// Whether nobody waits here any more.
+    pub fn has_ended(&self) -> bool {
+        self.target.is_finished()
     }
 
     /// Waits until the target has ended.
