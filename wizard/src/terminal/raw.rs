@@ -2,9 +2,11 @@
 //! when the program ends by a panic or a signal, where nothing is dropped.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::termios::{
@@ -16,6 +18,11 @@ const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
 
 /// The kernel's terminal has no screen from before: an empty one.
 const LEAVE_VIRTUAL: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[H\x1b[2J";
+
+/// The kernel lets one at a time write to a terminal, and turns others away that do not want to wait (`tty_write_lock`): whoever
+/// draws a picture meanwhile is soon done. There is no event to await.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Every terminal that is not as it was.
 static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
@@ -71,27 +78,48 @@ impl Drop for Raw {
 }
 
 impl Changed {
-    /// A terminal that takes nothing, or is gone, is not waited for.
-    fn restore(mut self) {
-        use std::io::Write;
+    /// A terminal that is gone is not waited for, one that takes nothing not for long.
+    fn restore(self) {
         if let Ok(flags) = fcntl_getfl(&self.terminal) {
             let _ = fcntl_setfl(&self.terminal, flags | OFlags::NONBLOCK);
-            // What it has not shown yet is of no use any more, and would keep it from coming to the rest.
-            let _ = tcflush(&self.terminal, QueueSelector::OFlush);
-            let _ = self.terminal.write(self.leave);
+            self.say_farewell();
             let _ = fcntl_setfl(&self.terminal, flags);
         }
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+
+    fn say_farewell(&self) {
+        let mut left = self.leave;
+        for _ in 0..TRIES {
+            // What it has not shown yet is of no use any more, and would keep it from coming to the rest.
+            if left.len() == self.leave.len() {
+                let _ = tcflush(&self.terminal, QueueSelector::OFlush);
+            }
+            match (&self.terminal).write(left) {
+                Ok(len) => left = left.get(len..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(_) => return,
+            }
+            if left.is_empty() {
+                return;
+            }
+        }
     }
 }
 
 /// Every terminal is as it was. For the end of a program that drops nothing; a guard that is dropped afterwards does nothing.
 pub fn restore_all() {
-    let mut changed = match CHANGED.try_lock() {
-        Ok(changed) => changed,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // The thread that panics holds it itself, or another is about to do the same.
-        Err(TryLockError::WouldBlock) => return,
+    let attempt = || match CHANGED.try_lock() {
+        Ok(changed) => Some(changed),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            thread::sleep(PAUSE);
+            None
+        }
+    };
+    // Whoever holds it is soon done, unless it is the thread that panics.
+    let Some(mut changed) = (0..TRIES).find_map(|_| attempt()) else {
+        return;
     };
     for one in changed.drain(..) {
         one.restore();
