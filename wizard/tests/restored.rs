@@ -48,8 +48,14 @@ fn every_terminal_is_as_it_was_once_and_a_guard_that_is_left_does_nothing() {
     let (_other_line, other) = terminal();
     let guards = [&one, &other].map(|terminal| Raw::enter(terminal, false).unwrap());
     assert!(!is_usual(&one) && !is_usual(&other));
+    assert_eq!(guards[0].while_held(|| 1), Some(1));
     restore_all();
     assert!(is_usual(&one) && is_usual(&other));
+    assert_eq!(
+        guards[0].while_held(|| 1),
+        None,
+        "nothing is drawn on what was given back"
+    );
     let mut bytes = [0; 256];
     let len = line.read(&mut bytes).unwrap();
     let text = String::from_utf8_lossy(&bytes[..len]).into_owned();

@@ -376,7 +376,12 @@ impl Seat {
             let look = self.look;
             let Ok(_) = self.picture.draw(|frame| wizard.draw(frame, look));
         }
-        let sent = send(&mut self.place.terminal, self.picture.backend().bytes());
+        let bytes = self.picture.backend().bytes();
+        let terminal = &mut self.place.terminal;
+        let raw = self.raw.as_ref();
+        let sent = raw.and_then(|raw| raw.while_held(|| send(terminal, bytes)));
+        // Given back: nobody looks any more.
+        let sent = sent.unwrap_or(bytes.len());
         self.picture.backend_mut().sent(sent);
     }
 }

@@ -20,7 +20,7 @@ const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
 const LEAVE_VIRTUAL: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[H\x1b[2J";
 
 /// The kernel lets one at a time write to a terminal, and turns others away that do not want to wait (`tty_write_lock`): whoever
-/// draws a picture meanwhile is soon done. There is no event to await.
+/// else writes there is soon done, and so is whoever draws. There is no event to await.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -65,6 +65,13 @@ impl Raw {
             leave: if is_virtual { LEAVE_VIRTUAL } else { LEAVE },
         });
         Ok(Self { number })
+    }
+
+    /// Draws, and nobody gives the terminal back before that has returned; `None`, and nothing is drawn, once it was given back.
+    pub fn while_held<T>(&self, draw: impl FnOnce() -> T) -> Option<T> {
+        let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_held = changed.iter().any(|one| one.number == self.number);
+        is_held.then(draw)
     }
 }
 
