@@ -14,7 +14,9 @@ use std::sync::Arc;
 use minisign_verify::PublicKey;
 use sha2::{Digest, Sha256 as Hasher};
 use thiserror::Error;
-use wire::manifest::{self, Content, File, Manifest, ManifestError, PRODUCT, Role, Sha256};
+use wire::manifest::{
+    self, Content, File, Manifest, ManifestError, PRODUCT, PUBLIC_KEY_BEGINS, Role, Sha256,
+};
 use wire::message::{CHUNK_LISTS_MAX, HASH_LEN, SIGNATURE_MAX};
 use wire::outcome::Outcome;
 
@@ -51,8 +53,7 @@ impl Trust {
             if text.is_empty() || text.starts_with("untrusted comment:") {
                 continue;
             }
-            let key =
-                PublicKey::from_base64(text).map_err(|source| TrustError::Key { line, source })?;
+            let key = public_key(text).map_err(|source| TrustError::Key { line, source })?;
             if trust.keys.len() >= KEYS_MAX {
                 return Err(TrustError::TooMany);
             }
@@ -102,6 +103,15 @@ impl Trust {
     #[must_use]
     pub const fn floor(&self) -> Option<u64> {
         self.floor
+    }
+}
+
+/// As minisign takes it.
+fn public_key(base64: &str) -> Result<PublicKey, minisign_verify::Error> {
+    let key = PublicKey::from_base64(base64)?;
+    match base64.starts_with(PUBLIC_KEY_BEGINS) {
+        true => Ok(key),
+        false => Err(minisign_verify::Error::UnsupportedAlgorithm),
     }
 }
 

@@ -3,8 +3,9 @@
 //! All of it is looked at here, where somebody sits who can mend it: the machine that boots the image may have nobody.
 //! Meanings: `protocol.md` 3.1 (pinned keys) and 4.3 (trusted keys, floor).
 
-use minisign_verify::PublicKey;
+use minisign_verify::{Error, PublicKey};
 use session::keys::{KeysError, PinnedKeys};
+use wire::manifest::PUBLIC_KEY_BEGINS;
 use wire::message::End;
 
 use crate::tree::{Node, Tree, TreeError};
@@ -31,7 +32,7 @@ pub struct Locks {
 pub enum LockError {
     /// Not UTF-8, or not minisign's.
     #[error("not a public key of minisign")]
-    Trust(#[source] Option<minisign_verify::Error>),
+    Trust(#[source] Option<Error>),
     /// What minisign would never accept a signature of.
     #[error("a secret key: bake in the public one (.pub)")]
     SecretKey,
@@ -63,6 +64,9 @@ impl Locks {
             return Err(LockError::SecretKey);
         }
         PublicKey::from_base64(base64).map_err(|error| LockError::Trust(Some(error)))?;
+        if !base64.starts_with(PUBLIC_KEY_BEGINS) {
+            return Err(LockError::Trust(Some(Error::UnsupportedAlgorithm)));
+        }
         if self.trust.iter().any(|other| other == base64) {
             return Err(LockError::KeyTwice(base64.to_owned()));
         }
@@ -177,11 +181,13 @@ mod tests {
     fn what_is_no_public_key_is_refused() {
         let cut = &KEY[..KEY.len() - 4];
         let other_algorithm = KEY.replacen("RW", "RX", 1);
+        let algorithm_of_signatures = KEY.replacen("RW", "RU", 1);
         for bad in [
             "",
             "\n",
             cut,
             &other_algorithm,
+            &algorithm_of_signatures,
             "not base 64!",
             "untrusted comment: only\n",
         ] {

@@ -32,6 +32,9 @@ pub const WORD_MAX: usize = 64;
 pub const FIRST_LINE: &str = "smechvisor-manifest 1";
 /// What this system is called in manifests.
 pub const PRODUCT: &str = "smv-x86_64";
+/// Every public key of minisign in base64 begins with this, the algorithm `Ed`. The library also takes `ED`, which minisign writes
+/// into signatures only and refuses in keys.
+pub const PUBLIC_KEY_BEGINS: &str = "RW";
 
 /// SHA-256.
 pub type Sha256 = [u8; HASH_LEN];

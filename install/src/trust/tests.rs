@@ -314,6 +314,8 @@ fn a_list_of_keys_that_is_there_must_have_a_key() {
         ("rubbish".to_owned(), 1),
         (format!("{key}\n{}\n", &key[1..]), 2),
         (format!("{key} {key}"), 1),
+        // The same key with the algorithm of signatures, `ED`.
+        (key.replacen("RW", "RU", 1), 1),
     ] {
         let error = Trust::parse(&text).unwrap_err();
         assert!(
