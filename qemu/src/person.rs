@@ -1,5 +1,7 @@
 //! Somebody at a machine, as scenarios tell of it: looks for a text, presses keys, takes the code down.
 
+use wire::code::Code;
+
 use crate::error::Result;
 use crate::keys::Key;
 use crate::lab::STEP;
@@ -69,13 +71,14 @@ impl Person<'_> {
     }
 }
 
-/// Both stand on the screen as words.
+/// Both stand on the screen as words, to their ends: the screen may be half drawn.
 fn shown(screen: &ScreenText) -> Option<Shown> {
     let code = screen.word_behind("deploy-system-img-copy ")?;
+    let code = Code::parse(code).ok()?;
     let mut words = screen.lines().iter().flat_map(|line| line.split(' '));
     let secret = words.find(|word| is_secret(word))?;
     Some(Shown {
-        code: code.to_owned(),
+        code: code.to_string(),
         secret: Some(secret.to_owned()),
     })
 }
@@ -95,5 +98,12 @@ mod tests {
         assert_eq!(found.code, "e13gts2");
         assert_eq!(found.secret.as_deref(), Some("9D4T-X2WM-7"));
         assert_eq!(shown(&ScreenText::new([lines[0].to_owned()])), None);
+        let half = |line: &str| line[..line.len() - 1].to_owned();
+        for half_drawn in [
+            [lines[0].to_owned(), half(lines[1])],
+            [half(lines[0]), lines[1].to_owned()],
+        ] {
+            assert_eq!(shown(&ScreenText::new(half_drawn)), None);
+        }
     }
 }
