@@ -27,10 +27,9 @@ use install::disk::Disk;
 use install::layout::Layout;
 use install::state::State;
 use install::volumes::{Volumes, VolumesError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::code::Code;
 use wire::stage::Stage;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
