@@ -4,7 +4,10 @@
 //! records. Each direction has its own key and counts its records, so a record that was changed, repeated, left out or
 //! moved does not verify, and the first one that does not ends the channel: nothing behind it is looked at.
 //!
-//! Memory: a [`Sealer`] holds two records, 128 KiB; an [`Opener`] two records and, in the caller's buffer, one message, which is
+//! Records are sealed and opened in place: a plaintext is copied once on its way out, and a record that lies within a message
+//! is read to where the message wants it.
+//!
+//! Memory: a [`Sealer`] holds one record, 64 KiB; an [`Opener`] one record and, in the caller's buffer, one message, which is
 //! within its kind's limit before room is made for it (3 MiB and 1 KiB is the longest).
 
 mod opener;
@@ -16,13 +19,13 @@ use thiserror::Error;
 use wire::message::{End, Kind, MessageError};
 use wire::outcome::Outcome;
 
+use crate::record_key::TAG_LEN;
+
 pub use opener::Opener;
 pub use sealer::Sealer;
 
 /// Bytes of a record's length.
 const LENGTH_LEN: usize = 2;
-/// Bytes of a record's tag.
-const TAG_LEN: usize = 16;
 /// Longest ciphertext of a record, tag included.
 const SEALED_MAX: usize = u16::MAX as usize;
 /// Longest plaintext of a record.
@@ -81,13 +84,11 @@ pub enum ChannelError {
     /// It failed before; what comes now cannot be trusted to belong to what came then.
     #[error("the channel has failed before")]
     Over,
-    /// A counter at its end, after 2^64 records.
-    #[error("sealing record {number}")]
+    /// The counter is at its end, after 2^64 - 1 records.
+    #[error("sealing record {number}, which is beyond the last one of a channel")]
     Seal {
         /// From 0, in this direction.
         number: u64,
-        /// What snow says.
-        source: snow::Error,
     },
 }
 

@@ -1,9 +1,8 @@
 //! What both state machines share: their errors, and what is left when both ends have proved themselves.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
 
-use snow::{HandshakeState, StatelessTransportState};
+use snow::HandshakeState;
 use thiserror::Error;
 use wire::code::Code;
 use wire::handshake::{HelloError, Info, Policy, Suite};
@@ -13,6 +12,7 @@ use wire::outcome::Outcome;
 use crate::channel::{Opener, Sealer};
 use crate::draws::RandomError;
 use crate::keys::KeysError;
+use crate::record_key::RecordKey;
 
 /// Why a handshake ended. None of them holds anything secret.
 #[derive(Debug, Error)]
@@ -91,6 +91,9 @@ pub enum HandshakeError {
     /// `spake2` took more random numbers than it was given.
     #[error("setting up the cryptography of a handshake: random numbers ran out")]
     Overdrawn,
+    /// `ring` refuses the keys that the handshake ended in.
+    #[error("setting up the cryptography of a channel")]
+    ChannelKeys,
 }
 
 /// What a proof is about.
@@ -117,7 +120,8 @@ impl HandshakeError {
             HandshakeError::Keys { .. }
             | HandshakeError::Random { .. }
             | HandshakeError::Setup { .. }
-            | HandshakeError::Overdrawn => Outcome::Fatal,
+            | HandshakeError::Overdrawn
+            | HandshakeError::ChannelKeys => Outcome::Fatal,
         }
     }
 
@@ -131,23 +135,24 @@ impl HandshakeError {
 /// Both ends have proved themselves. Only [`crate::donor`] makes one, after M4, and [`crate::target`], after M3.
 pub struct Paired {
     end: End,
-    transport: Arc<StatelessTransportState>,
+    from_donor: RecordKey,
+    from_target: RecordKey,
     info: Info,
 }
 
 impl Paired {
-    /// The caller has verified the peer's message; snow hands out no keys before its last one.
+    /// The caller has verified the peer's message; there are no keys before the last one.
     pub(crate) fn proven(
         end: End,
-        state: HandshakeState,
+        mut state: HandshakeState,
         info: Info,
     ) -> Result<Self, HandshakeError> {
-        let transport = state
-            .into_stateless_transport_mode()
-            .map_err(|source| HandshakeError::Setup { source })?;
+        let (from_donor, from_target) =
+            RecordKey::pair(&mut state).ok_or(HandshakeError::ChannelKeys)?;
         Ok(Self {
             end,
-            transport: Arc::new(transport),
+            from_donor,
+            from_target,
             info,
         })
     }
@@ -160,9 +165,13 @@ impl Paired {
 
     /// The channel over this connection, a half for each direction. They may go to two threads.
     pub fn channel<R: Read, W: Write>(self, read: R, write: W) -> (Opener<R>, Sealer<W>) {
+        let (opening, sealing) = match self.end {
+            End::Donor => (self.from_target, self.from_donor),
+            End::Target => (self.from_donor, self.from_target),
+        };
         (
-            Opener::new(read, Arc::clone(&self.transport), self.end),
-            Sealer::new(write, self.transport, self.end),
+            Opener::new(read, opening, self.end),
+            Sealer::new(write, sealing, self.end),
         )
     }
 }

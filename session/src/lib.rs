@@ -15,6 +15,7 @@ pub mod target;
 mod draws;
 mod noise;
 mod pairing;
+mod record_key;
 mod share;
 
 pub use draws::{Draws, RandomError};

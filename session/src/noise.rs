@@ -1,4 +1,4 @@
-//! The two Noise patterns, one for each policy (`protocol.md` 3.2), over snow's own primitives.
+//! The two Noise patterns, one for each policy (`protocol.md` 3.2), over snow's own primitives and `ring`'s cipher.
 
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::draws::{EPHEMERAL_LEN, Once};
 use crate::keys::PinnedKeys;
+use crate::record_key::{KEY_LEN, RecordKey, TAG_LEN};
 
 /// Length of `th`, of a SPAKE2 key and of a pre-shared key.
 pub(crate) const DIGEST_LEN: usize = 32;
@@ -92,8 +93,61 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        DefaultResolver.resolve_cipher(choice)
+        match choice {
+            CipherChoice::ChaChaPoly => Some(Box::new(ChaChaPoly::default())),
+            CipherChoice::AESGCM => None,
+        }
     }
+}
+
+/// The cipher of the handshake, which has no key until snow sets one.
+#[derive(Default)]
+struct ChaChaPoly(Option<RecordKey>);
+
+impl Cipher for ChaChaPoly {
+    fn name(&self) -> &'static str {
+        "ChaChaPoly"
+    }
+
+    fn set(&mut self, key: &[u8; KEY_LEN]) {
+        self.0 = RecordKey::new(key);
+    }
+
+    /// 0 bytes, which no peer takes, where there is no key or no room.
+    fn encrypt(&self, nonce: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
+        seal(self.0.as_ref(), nonce, authtext, plaintext, out).unwrap_or(0)
+    }
+
+    fn decrypt(
+        &self,
+        nonce: u64,
+        authtext: &[u8],
+        ciphertext: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        let mut sealed = ciphertext.to_vec();
+        let key = self.0.as_ref().ok_or(Error::Decrypt)?;
+        let text = key
+            .open(nonce, authtext, &mut sealed)
+            .ok_or(Error::Decrypt)?;
+        out.get_mut(..text.len())
+            .ok_or(Error::Input)?
+            .copy_from_slice(text);
+        Ok(text.len())
+    }
+}
+
+fn seal(
+    key: Option<&RecordKey>,
+    nonce: u64,
+    authtext: &[u8],
+    plaintext: &[u8],
+    out: &mut [u8],
+) -> Option<usize> {
+    let (text, rest) = out.split_at_mut_checked(plaintext.len())?;
+    text.copy_from_slice(plaintext);
+    *rest.first_chunk_mut()? = key?.seal(nonce, authtext, text)?;
+    text.len().checked_add(TAG_LEN)
 }
 
 /// The public key that belongs to a private one.

@@ -3,62 +3,57 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
 
-use snow::StatelessTransportState;
 use wire::message::{End, HEADER_LEN, Header, Message};
 
-use super::{ChannelError, LENGTH_LEN, PLAIN_MAX, SEALED_MAX, TAG_LEN};
+use super::{ChannelError, LENGTH_LEN, SEALED_MAX};
+use crate::record_key::{RecordKey, TAG_LEN};
 
 /// Reads records and opens them.
 pub struct Opener<R> {
     read: R,
-    transport: Arc<StatelessTransportState>,
+    key: RecordKey,
     peer: End,
     /// Counts records.
     number: u64,
-    /// The record that is being read.
-    sealed: Vec<u8>,
     /// A record that more than one message has a part of.
-    plain: Vec<u8>,
-    /// What of it no message has taken yet.
+    aside: Vec<u8>,
+    /// What of its plaintext no message has taken yet.
     left: Range<usize>,
     is_over: bool,
 }
 
 impl<R: Read> Opener<R> {
-    pub(crate) fn new(read: R, transport: Arc<StatelessTransportState>, own: End) -> Self {
+    pub(crate) fn new(read: R, key: RecordKey, own: End) -> Self {
         Self {
             read,
-            transport,
+            key,
             peer: match own {
                 End::Donor => End::Target,
                 End::Target => End::Donor,
             },
             number: 0,
-            sealed: vec![0; SEALED_MAX],
-            plain: vec![0; PLAIN_MAX],
+            aside: vec![0; SEALED_MAX],
             left: 0..0,
             is_over: false,
         }
     }
 
-    /// The next message; its bytes are in `payload`, which a caller uses again for the one after it. It grows to the longest
-    /// message that came and never beyond [`wire::message::Kind::payload_max`].
+    /// The next message; its bytes lie in `payload`, which a caller uses again for the one after it. It grows to the longest
+    /// message that came and a tag behind it, and never beyond [`wire::message::Kind::payload_max`] and a tag.
     ///
     /// # Errors
     /// The connection ended or failed, a record does not verify, or the peer sealed what is no message of its own. Nothing is
     /// read after the first error.
     pub fn next<'a>(&mut self, payload: &'a mut Vec<u8>) -> Result<Message<'a>, ChannelError> {
-        payload.clear();
         if self.is_over {
             return Err(ChannelError::Over);
         }
         // Set back only when all went well.
         self.is_over = true;
         let header = self.header()?;
-        self.payload(header.len_bytes, payload)?;
-        let message = Message::parse(header.kind, payload).map_err(reading)?;
+        let bytes = self.payload(header.len_bytes, payload)?;
+        let message = Message::parse(header.kind, bytes).map_err(reading)?;
         self.is_over = false;
         Ok(message)
     }
@@ -69,7 +64,7 @@ impl<R: Read> Opener<R> {
         let mut is_between_messages = true;
         while !to.is_empty() {
             if self.left.is_empty() {
-                let len = self.receive(is_between_messages)?;
+                let len = self.length(is_between_messages)?;
                 self.open_aside(len)?;
             }
             let part = self.take(to.len());
@@ -89,28 +84,40 @@ impl<R: Read> Opener<R> {
         }
     }
 
-    /// A record that lies within the message is opened in its place; only those at its edges are copied.
-    fn payload(&mut self, len_bytes: usize, payload: &mut Vec<u8>) -> Result<(), ChannelError> {
-        payload.reserve_exact(len_bytes);
-        loop {
-            let missing = len_bytes.saturating_sub(payload.len());
-            if missing == 0 {
-                return Ok(());
-            }
-            if !self.left.is_empty() {
-                payload.extend_from_slice(self.take(missing));
-                continue;
-            }
-            let len = self.receive(false)?;
-            if len > missing {
-                self.open_aside(len)?;
-                continue;
-            }
-            let at = payload.len();
-            payload.resize(at.saturating_add(len), 0);
-            let place = payload.get_mut(at..).unwrap_or_default();
-            open(&self.transport, &mut self.number, &self.sealed, place)?;
+    /// A record that lies within the message is read to its place and opened there; only those at its edges are copied. The
+    /// tag of such a record lies where the next one, or nothing, will be.
+    fn payload<'a>(
+        &mut self,
+        len_bytes: usize,
+        payload: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ChannelError> {
+        let with_tag = len_bytes.saturating_add(TAG_LEN);
+        if payload.len() < with_tag {
+            payload.reserve_exact(with_tag.saturating_sub(payload.len()));
+            payload.resize(with_tag, 0);
         }
+        let mut at = 0;
+        while at < len_bytes {
+            let missing = len_bytes.saturating_sub(at);
+            if self.left.is_empty() {
+                let sealed = self.length(false)?;
+                if let Some(place) = payload.get_mut(at..with_tag.min(at.saturating_add(sealed)))
+                    && place.len() == sealed
+                {
+                    read_whole(&mut self.read, place)?;
+                    at = at.saturating_add(open(&self.key, &mut self.number, place)?);
+                    continue;
+                }
+                self.open_aside(sealed)?;
+            }
+            let part = self.take(missing);
+            let end = at.saturating_add(part.len());
+            if let Some(place) = payload.get_mut(at..end) {
+                place.copy_from_slice(part);
+            }
+            at = end;
+        }
+        Ok(payload.get(..len_bytes).unwrap_or_default())
     }
 
     /// At most so many of the bytes that lie aside.
@@ -118,11 +125,11 @@ impl<R: Read> Opener<R> {
         let start = self.left.start;
         let end = self.left.end.min(start.saturating_add(most));
         self.left.start = end;
-        self.plain.get(start..end).unwrap_or_default()
+        self.aside.get(start..end).unwrap_or_default()
     }
 
-    /// Reads one record, and says how long its plaintext will be.
-    fn receive(&mut self, is_between_messages: bool) -> Result<usize, ChannelError> {
+    /// Reads the length of a record, of its ciphertext and tag together.
+    fn length(&mut self, is_between_messages: bool) -> Result<usize, ChannelError> {
         let mut length = [0; LENGTH_LEN];
         if read_up_to(&mut self.read, &mut length)? < LENGTH_LEN {
             // A single byte of a length is not between anything; it makes no difference to what follows.
@@ -139,19 +146,15 @@ impl<R: Read> Opener<R> {
                 claimed,
             });
         }
-        // Not longer than SEALED_MAX, being a u16.
-        self.sealed.resize(len, 0);
-        if read_up_to(&mut self.read, &mut self.sealed)? < len {
-            return Err(ChannelError::Truncated { of: "a record" });
-        }
-        Ok(len.saturating_sub(TAG_LEN))
+        Ok(len)
     }
 
-    fn open_aside(&mut self, len: usize) -> Result<(), ChannelError> {
+    fn open_aside(&mut self, sealed: usize) -> Result<(), ChannelError> {
         self.left = 0..0;
-        let place = self.plain.get_mut(..len).unwrap_or_default();
-        open(&self.transport, &mut self.number, &self.sealed, place)?;
-        self.left = 0..len;
+        // Not longer than SEALED_MAX, being a u16.
+        let place = self.aside.get_mut(..sealed).unwrap_or_default();
+        read_whole(&mut self.read, place)?;
+        self.left = 0..open(&self.key, &mut self.number, place)?;
         Ok(())
     }
 
@@ -162,7 +165,7 @@ impl<R: Read> Opener<R> {
 
     #[cfg(test)]
     pub(super) const fn memory_bytes(&self) -> usize {
-        self.sealed.capacity() + self.plain.capacity()
+        self.aside.capacity()
     }
 
     /// Ends the channel in this direction and gives back what was read from.
@@ -171,17 +174,19 @@ impl<R: Read> Opener<R> {
     }
 }
 
-/// `place` is as long as the plaintext.
-fn open(
-    transport: &StatelessTransportState,
-    number: &mut u64,
-    sealed: &[u8],
-    place: &mut [u8],
-) -> Result<(), ChannelError> {
-    transport
-        .read_message(*number, sealed, place)
-        .map_err(|_| ChannelError::Record { number: *number })?;
+/// Opens a record where it lies, and says how long its plaintext is.
+fn open(key: &RecordKey, number: &mut u64, sealed: &mut [u8]) -> Result<usize, ChannelError> {
+    let plain = key
+        .open(*number, &[], sealed)
+        .ok_or(ChannelError::Record { number: *number })?;
     *number = number.saturating_add(1);
+    Ok(plain.len())
+}
+
+fn read_whole(read: &mut impl Read, record: &mut [u8]) -> Result<(), ChannelError> {
+    if read_up_to(read, record)? < record.len() {
+        return Err(ChannelError::Truncated { of: "a record" });
+    }
     Ok(())
 }
 

@@ -2,36 +2,35 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
 
-use snow::StatelessTransportState;
 use wire::message::{End, Message};
 
 use super::{ChannelError, LENGTH_LEN, PLAIN_MAX, SEALED_MAX};
+use crate::record_key::{RecordKey, TAG_LEN};
 
 /// Seals messages and writes them.
 pub struct Sealer<W> {
     write: W,
-    transport: Arc<StatelessTransportState>,
+    key: RecordKey,
     own: End,
     /// Counts records.
     number: u64,
-    /// Small pieces, gathered for one record.
-    gathered: Vec<u8>,
-    /// The record that is being written.
-    sealed: Vec<u8>,
+    /// The record that is being made: length, plaintext and later ciphertext, tag.
+    record: Vec<u8>,
+    /// How much plaintext it has.
+    filled: usize,
     is_over: bool,
 }
 
 impl<W: Write> Sealer<W> {
-    pub(crate) fn new(write: W, transport: Arc<StatelessTransportState>, own: End) -> Self {
+    pub(crate) fn new(write: W, key: RecordKey, own: End) -> Self {
         Self {
             write,
-            transport,
+            key,
             own,
             number: 0,
-            gathered: Vec::with_capacity(PLAIN_MAX),
-            sealed: vec![0; LENGTH_LEN.saturating_add(SEALED_MAX)],
+            record: vec![0; LENGTH_LEN.saturating_add(SEALED_MAX)],
+            filled: 0,
             is_over: false,
         }
     }
@@ -56,7 +55,8 @@ impl<W: Write> Sealer<W> {
         self.send_pieces(&emitted.pieces())
     }
 
-    /// The caller's bytes are sealed where they are, except for the odd bytes that do not fill a record: those go with the header.
+    /// Records are filled from the pieces; a piece's odd bytes, which do not fill one, go with what is before it, so that
+    /// large pieces end on the edge of a record.
     pub(super) fn send_pieces(&mut self, pieces: &[&[u8]]) -> Result<(), ChannelError> {
         if self.is_over {
             return Err(ChannelError::Over);
@@ -64,61 +64,63 @@ impl<W: Write> Sealer<W> {
         let sent = pieces
             .iter()
             .try_for_each(|piece| self.add(piece))
-            .and_then(|()| self.seal_gathered())
+            .and_then(|()| self.seal())
             .and_then(|()| self.write.flush().map_err(writing));
         self.is_over = sent.is_err();
         sent
     }
 
     fn add(&mut self, piece: &[u8]) -> Result<(), ChannelError> {
-        let room = PLAIN_MAX.saturating_sub(self.gathered.len());
+        let room = PLAIN_MAX.saturating_sub(self.filled);
         if piece.len() <= room {
-            self.gathered.extend_from_slice(piece);
+            self.fill(piece);
             return Ok(());
         }
         let odd = (piece.len() % PLAIN_MAX).min(room);
         let (front, rest) = piece.split_at(odd);
-        self.gathered.extend_from_slice(front);
-        self.seal_gathered()?;
+        self.fill(front);
+        self.seal()?;
         let (whole, tail) = rest.as_chunks::<PLAIN_MAX>();
         for plain in whole {
-            self.seal(plain)?;
+            self.fill(plain);
+            self.seal()?;
         }
-        self.gathered.extend_from_slice(tail);
+        self.fill(tail);
         Ok(())
     }
 
-    fn seal_gathered(&mut self) -> Result<(), ChannelError> {
-        if self.gathered.is_empty() {
-            return Ok(());
+    /// The caller has looked how much room there is.
+    fn fill(&mut self, plain: &[u8]) {
+        let start = LENGTH_LEN.saturating_add(self.filled);
+        let end = start.saturating_add(plain.len());
+        if let Some(place) = self.record.get_mut(start..end) {
+            place.copy_from_slice(plain);
+            self.filled = self.filled.saturating_add(plain.len());
         }
-        let plain = std::mem::take(&mut self.gathered);
-        let sealed = self.seal(&plain);
-        self.gathered = plain;
-        self.gathered.clear();
-        sealed
     }
 
-    /// One record: snow copies the plaintext beside the length, encrypts it there, and one write takes both.
-    fn seal(&mut self, plain: &[u8]) -> Result<(), ChannelError> {
+    /// One record, if there is anything to be in it: encrypted where it lies, and written with its length and tag at once.
+    fn seal(&mut self) -> Result<(), ChannelError> {
+        if self.filled == 0 {
+            return Ok(());
+        }
         let number = self.number;
-        let seal = |source| ChannelError::Seal { number, source };
-        let (length, body) = self
-            .sealed
-            .split_first_chunk_mut::<LENGTH_LEN>()
-            .ok_or(seal(snow::Error::Input))?;
-        let len = self
-            .transport
-            .write_message(number, plain, body)
-            .map_err(seal)?;
-        *length = u16::try_from(len)
-            .map_err(|_| seal(snow::Error::Input))?
-            .to_be_bytes();
+        let len = self.encrypt().ok_or(ChannelError::Seal { number })?;
         self.number = number.saturating_add(1);
-        let record = self.sealed.get(..LENGTH_LEN.saturating_add(len));
-        self.write
-            .write_all(record.unwrap_or_default())
-            .map_err(writing)
+        self.filled = 0;
+        let record = self.record.get(..len).unwrap_or_default();
+        self.write.write_all(record).map_err(writing)
+    }
+
+    /// Makes a record of what was filled in, and says how many bytes it has.
+    fn encrypt(&mut self) -> Option<usize> {
+        let (length, rest) = self.record.split_first_chunk_mut::<LENGTH_LEN>()?;
+        let (text, rest) = rest.split_at_mut_checked(self.filled)?;
+        let tag = self.key.seal(self.number, &[], text)?;
+        *rest.first_chunk_mut()? = tag;
+        let len = text.len().checked_add(TAG_LEN)?;
+        *length = u16::try_from(len).ok()?.to_be_bytes();
+        len.checked_add(LENGTH_LEN)
     }
 
     /// What is written to.
@@ -128,7 +130,7 @@ impl<W: Write> Sealer<W> {
 
     #[cfg(test)]
     pub(super) const fn memory_bytes(&self) -> usize {
-        self.gathered.capacity() + self.sealed.capacity()
+        self.record.capacity()
     }
 
     /// Ends the channel in this direction and gives back what was written to.
