@@ -209,7 +209,7 @@ fn compare_frames(wire: &Wire, title: &str, bytes: u64) -> Outcome<()> {
         ours.cpu_per_gb / kernel.cpu_per_gb
     );
     println!(
-        "  sealed, of netstack's: {:.2} (goal: at least 0.8)",
+        "  sealed, of netstack's: {:.2} (goal: at least 0.5)",
         sealed.gbit_per_second / ours.gbit_per_second
     );
     Ok(())
