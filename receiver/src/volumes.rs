@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use install::disk::Disk;
 use install::layout::{Layout, Partition, Role};
@@ -30,6 +31,9 @@ use crate::writeout::WriteOut;
 
 /// The real mke2fs of e2fsprogs, carried in the image.
 const MKE2FS: &str = "/sbin/mke2fs";
+
+/// It writes some tens of MiB, whatever the size of the disk. One that has not done so by then fails.
+const MKE2FS_TIME: Duration = Duration::from_secs(600);
 
 /// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer mke2fs makes by default or a
 /// configuration file says: the deployed system checks this file system with tools of its own age.
@@ -190,7 +194,7 @@ fn make_ext4(device: &Path, plan: &Partition) -> Result<(), VolumesError> {
         .arg("-U")
         .arg(plan.content_id.to_string())
         .arg(device);
-    let output = children::run(&mut command)
+    let output = children::run(&mut command, MKE2FS_TIME)
         .map_err(|source| error("starting", Path::new(MKE2FS), source))?;
     if output.status.success() {
         return Ok(());

@@ -3,6 +3,7 @@
 //! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and the kernel's own error.
 
 pub mod block;
+pub mod children;
 pub mod kexec;
 pub mod loopdev;
 pub mod modules;
