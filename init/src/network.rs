@@ -75,9 +75,11 @@ fn show(fact: &NetworkFact, console: &Console) {
             interface,
             address,
             by,
+            unshown,
         } => {
+            let others = others(*unshown);
             console.warning(&format!(
-                "network: if={interface} addr={address} belongs to another machine, mac={by}: going without it"
+                "network: if={interface} addr={address} belongs to another machine, mac={by}{others}: going without it"
             ));
             return;
         }
@@ -85,9 +87,11 @@ fn show(fact: &NetworkFact, console: &Console) {
             interface,
             address,
             by,
+            unshown,
         } => {
+            let others = others(*unshown);
             console.warning(&format!(
-                "network: if={interface} addr={address} is also used by another machine, mac={by}: keeping it"
+                "network: if={interface} addr={address} is also used by another machine, mac={by}{others}: keeping it"
             ));
             return;
         }
@@ -103,6 +107,14 @@ fn show(fact: &NetworkFact, console: &Console) {
         }
     };
     console.stage(Stage::Network, &facts);
+}
+
+/// Rivals that were left out since the last line about one.
+fn others(unshown: u32) -> String {
+    match unshown {
+        0 => String::new(),
+        unshown => format!(" unshown={unshown}"),
+    }
 }
 
 impl Network for Wire {

@@ -30,6 +30,9 @@ pub(crate) use leased::Automatic;
 /// RFC 2131 3.1 (5): before a server is asked again whose address was taken. A person's is asked for again after the same time.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Between two rivals that are told.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
+
 /// An address in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Assigned {
@@ -45,20 +48,51 @@ pub(crate) struct Rivalry {
     pub(crate) by: EthernetAddress,
     /// We use it as well; otherwise it is left to the other.
     pub(crate) is_kept: bool,
+    /// Others since the last that was told.
+    pub(crate) unshown: u32,
 }
 
-/// What there is to tell of rivals: each once.
+impl Rivalry {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.address, self.by, self.is_kept) == (other.address, other.by, other.is_kept)
+    }
+}
+
+/// What there is to tell of rivals: the same one once, and of many one in [`TELL_INTERVAL`] with their count. Who sends an ARP
+/// frame chooses its sender, and each line takes a serial console ten milliseconds.
 #[derive(Debug, Default)]
 struct Rivals {
     known: Option<Rivalry>,
     untold: Option<Rivalry>,
+    told: Option<Instant>,
 }
 
 impl Rivals {
     fn note(&mut self, rivalry: Rivalry) {
-        if self.known != Some(rivalry) {
-            (self.known, self.untold) = (Some(rivalry), Some(rivalry));
+        let is_known = |known: Rivalry| known.is_same(&rivalry);
+        if self.known.is_some_and(is_known) {
+            return;
         }
+        let unshown = self
+            .untold
+            .map_or(0, |before| before.unshown.saturating_add(1));
+        self.known = Some(rivalry);
+        self.untold = Some(Rivalry { unshown, ..rivalry });
+    }
+
+    /// The last of them, when its time has come. That an address is given up is told at once: it takes [`PAUSE`] to have it again.
+    fn take(&mut self, now: Instant) -> Option<Rivalry> {
+        let is_early = self.told.is_some_and(|told| now < told + TELL_INTERVAL);
+        let rivalry = self
+            .untold
+            .take_if(|rivalry| !(rivalry.is_kept && is_early))?;
+        self.told = Some(now);
+        Some(rivalry)
+    }
+
+    /// There is none any more: the next is news.
+    const fn forget(&mut self) {
+        (self.known, self.untold) = (None, None);
     }
 }
 
@@ -133,11 +167,11 @@ impl Addresses {
     }
 
     /// Another machine that uses our address, once.
-    pub(crate) const fn take_rivalry(&mut self) -> Option<Rivalry> {
+    pub(crate) fn take_rivalry(&mut self, now: Instant) -> Option<Rivalry> {
         match self {
             Self::None => None,
-            Self::Static(chosen) => chosen.take_rivalry(),
-            Self::Automatic(automatic) => automatic.take_rivalry(),
+            Self::Static(chosen) => chosen.take_rivalry(now),
+            Self::Automatic(automatic) => automatic.take_rivalry(now),
         }
     }
 
@@ -182,6 +216,7 @@ fn rivalry(arp: &Arp, conflict: Conflict) -> Rivalry {
         address: arp.sender,
         by: arp.sender_mac,
         is_kept: conflict != Conflict::Lost,
+        unshown: 0,
     }
 }
 
@@ -191,4 +226,44 @@ const fn is_host(address: Ipv4Address) -> bool {
         && !address.is_broadcast()
         && !address.is_multicast()
         && !address.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rivalry, Rivals};
+    use smoltcp::time::Instant;
+    use smoltcp::wire::{EthernetAddress, Ipv4Address};
+
+    fn rivalry(number: u32, is_kept: bool) -> Rivalry {
+        let [_, a, b, c] = number.to_be_bytes();
+        Rivalry {
+            address: Ipv4Address::new(10, 9, 0, 5),
+            by: EthernetAddress([2, 0, 0, a, b, c]),
+            is_kept,
+            unshown: 0,
+        }
+    }
+
+    #[test]
+    fn many_rivals_are_a_line_in_ten_seconds_with_their_count() {
+        let mut rivals = Rivals::default();
+        let mut told = Vec::new();
+        // A thousand a second, for 25 s, each with another sender.
+        for number in 0..25_000 {
+            rivals.note(rivalry(number, true));
+            told.extend(rivals.take(Instant::from_millis(number)));
+        }
+        let told: Vec<_> = told.iter().map(|rivalry| rivalry.unshown).collect();
+        assert_eq!(told, [0, 9_999, 9_999]);
+        // The last of them is not lost; that the address is given up is told at once.
+        assert!(rivals.untold.is_some());
+        rivals.note(rivalry(25_000, false));
+        let last = rivals.take(Instant::from_secs(25)).unwrap();
+        assert!(last.is_same(&rivalry(25_000, false)) && last.unshown > 4_000);
+        rivals.note(rivalry(25_000, false));
+        assert_eq!(rivals.take(Instant::from_secs(99)), None, "the same one");
+        rivals.forget();
+        rivals.note(rivalry(25_000, false));
+        assert!(rivals.take(Instant::from_secs(100)).is_some());
+    }
 }

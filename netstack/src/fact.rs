@@ -98,6 +98,8 @@ pub enum NetworkFact {
         address: IpAddr,
         /// The other machine's hardware address.
         by: Mac,
+        /// So many others were not told since the last that was.
+        unshown: u32,
     },
     /// Another machine uses the address as well, and we keep it.
     AddressShared {
@@ -107,6 +109,8 @@ pub enum NetworkFact {
         address: IpAddr,
         /// The other machine's hardware address.
         by: Mac,
+        /// So many others were not told since the last that was.
+        unshown: u32,
     },
     /// The interface has a link, but the configuration names another one.
     NotMeant {

@@ -97,6 +97,7 @@ fn learn(all: &mut BTreeMap<String, Known>, fact: &NetworkFact) {
             interface,
             address,
             by,
+            ..
         } => {
             let rival = format!("{address} belongs to another machine, {by}");
             all.entry(interface.clone()).or_default().rival = Some(rival);
@@ -105,6 +106,7 @@ fn learn(all: &mut BTreeMap<String, Known>, fact: &NetworkFact) {
             interface,
             address,
             by,
+            ..
         } => {
             let rival = format!("{address} is also used by another machine, {by}");
             all.entry(interface.clone()).or_default().rival = Some(rival);
@@ -169,6 +171,7 @@ mod tests {
             interface: interface(),
             address: [10, 9, 0, 6].into(),
             by: Mac([2, 0, 0, 0, 0, 9]),
+            unshown: 0,
         };
         learn(&mut all, &taken);
         assert_eq!(

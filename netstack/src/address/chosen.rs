@@ -83,8 +83,8 @@ impl Static {
         }
     }
 
-    pub(super) const fn take_rivalry(&mut self) -> Option<Rivalry> {
-        self.rivals.untold.take()
+    pub(super) fn take_rivalry(&mut self, now: Instant) -> Option<Rivalry> {
+        self.rivals.take(now)
     }
 
     pub(super) fn restart(&mut self, now: Instant) {
@@ -122,7 +122,7 @@ impl Static {
             }
             Tenure::Wanted(claim) if claim.is_ours() => {
                 self.tenure = Tenure::Used(claim.clone());
-                self.rivals = Rivals::default();
+                self.rivals.forget();
             }
             Tenure::Used(_) | Tenure::Wanted(_) | Tenure::Theirs { .. } => {}
         }

@@ -108,8 +108,8 @@ impl Automatic {
         leased.or_else(|| self.link_local.poll(now))
     }
 
-    pub(super) const fn take_rivalry(&mut self) -> Option<Rivalry> {
-        self.rivals.untold.take()
+    pub(super) fn take_rivalry(&mut self, now: Instant) -> Option<Rivalry> {
+        self.rivals.take(now)
     }
 
     pub(super) const fn take_decline(&mut self) -> Option<Decline> {

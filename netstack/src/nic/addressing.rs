@@ -78,7 +78,7 @@ impl<D: Device> Nic<D> {
         if let Some(decline) = self.addresses.take_decline() {
             send(&mut self.device, &decline.frame(), now);
         }
-        if let Some(rivalry) = self.addresses.take_rivalry() {
+        if let Some(rivalry) = self.addresses.take_rivalry(now) {
             tell(self.contested(rivalry));
         }
         while let Some(arp) = self.addresses.due(now) {
@@ -145,6 +145,7 @@ impl<D: Device> Nic<D> {
                 interface: self.name.clone(),
                 address: address.into(),
                 by: Mac(by.0),
+                unshown: 0,
             });
         }
         let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
@@ -199,12 +200,14 @@ impl<D: Device> Nic<D> {
                 interface,
                 address,
                 by,
+                unshown: rivalry.unshown,
             }
         } else {
             NetworkFact::AddressTaken {
                 interface,
                 address,
                 by,
+                unshown: rivalry.unshown,
             }
         }
     }
