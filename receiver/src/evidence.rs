@@ -9,14 +9,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The kernel's log, one record for each read (`Documentation/ABI/testing/dev-kmsg`).
 pub const KERNEL_LOG: &str = "/dev/kmsg";
 /// Every bus with its devices.
 pub const BUSES: &str = "/sys/bus";
 
+/// Level of a record (syslog(3)); what is above is news.
+const WARNING: u32 = 4;
 /// Of the kernel's log, so many records from its end.
 const RECORDS_MAX: usize = 40;
 /// Longest line; the kernel's own are below 1024 (`PRINTKRB_RECORD_MAX`).
@@ -38,16 +42,22 @@ const NEEDED: [(&str, &str, &str, &str); 5] = [
 /// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
 const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
 
-/// Everything worth telling, the most useful last.
+/// Everything worth telling of a deploy that began at `since` on the kernel's clock, the most useful last.
 #[must_use]
-pub fn gather() -> Vec<String> {
-    lines(&read_log(), Path::new(BUSES))
+pub fn gather(since: Duration) -> Vec<String> {
+    lines(&read_log(since), Path::new(BUSES))
+}
+
+/// Now, on that clock.
+#[must_use]
+pub fn now() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 /// The part of it that a person can mend: devices without a driver, missing firmware.
 #[must_use]
 pub fn missing() -> Vec<String> {
-    what_is_missing(&read_log(), Path::new(BUSES))
+    what_is_missing(&read_log(Duration::MAX), Path::new(BUSES))
 }
 
 fn lines(log: &KernelLog, buses: &Path) -> Vec<String> {
@@ -62,8 +72,8 @@ fn what_is_missing(log: &KernelLog, buses: &Path) -> Vec<String> {
     lines
 }
 
-fn read_log() -> KernelLog {
-    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log));
+fn read_log(since: Duration) -> KernelLog {
+    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log, since));
     log.unwrap_or_default()
 }
 
@@ -74,7 +84,8 @@ fn open(path: &Path) -> Option<File> {
     options.read(true).custom_flags(flags).open(path).ok()
 }
 
-/// The kernel's own records; what programs wrote there is left out.
+/// The kernel's own records; what programs wrote there is left out, and of the last ones what was there before, or is no more than news: on
+/// a machine that does other work, somebody mounts something all the time.
 #[derive(Debug, Default)]
 struct KernelLog {
     last: VecDeque<String>,
@@ -83,13 +94,13 @@ struct KernelLog {
 
 impl KernelLog {
     /// Each read must give one record, and an error or nothing at the end.
-    fn read(log: &mut dyn Read) -> Self {
+    fn read(log: &mut dyn Read, since: Duration) -> Self {
         let mut all = Self::default();
         let mut record = [0; RECORD_BYTES];
         loop {
             match log.read(&mut record) {
                 Ok(0) => return all,
-                Ok(len) => all.take(record.get(..len).unwrap_or_default()),
+                Ok(len) => all.take(record.get(..len).unwrap_or_default(), since),
                 // EPIPE: records were overwritten while we read; the next read goes on behind them.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
@@ -98,14 +109,17 @@ impl KernelLog {
         }
     }
 
-    fn take(&mut self, record: &[u8]) {
-        let Some(text) = kernel_text(record) else {
+    fn take(&mut self, record: &[u8], since: Duration) {
+        let Some(Told { level, at, text }) = Told::by_the_kernel(record) else {
             return;
         };
         if let Some(name) = missing_firmware(&text)
             && self.missing_firmware.len() < NAMES_MAX
         {
             self.missing_firmware.insert(name);
+        }
+        if at < since || level > WARNING {
+            return;
         }
         if self.last.len() >= RECORDS_MAX {
             self.last.pop_front();
@@ -114,22 +128,35 @@ impl KernelLog {
     }
 }
 
-/// The text of a record `priority,sequence,microseconds,flags;text\n...` of facility 0, which is the kernel.
-fn kernel_text(record: &[u8]) -> Option<String> {
-    let record = String::from_utf8_lossy(record);
-    let (header, body) = record.split_once(';')?;
-    let mut fields = header.split(',');
-    let priority: u32 = fields.next()?.parse().ok()?;
-    let microseconds: u64 = fields.nth(1)?.parse().ok()?;
-    if priority >> 3 != 0 {
-        return None;
+/// What the kernel has told.
+struct Told {
+    level: u32,
+    at: Duration,
+    text: String,
+}
+
+impl Told {
+    /// A record `priority,sequence,microseconds,flags;text\n...` of facility 0, which is the kernel.
+    fn by_the_kernel(record: &[u8]) -> Option<Self> {
+        let record = String::from_utf8_lossy(record);
+        let (header, body) = record.split_once(';')?;
+        let mut fields = header.split(',');
+        let level: u32 = fields.next()?.parse().ok()?;
+        let microseconds: u64 = fields.nth(1)?.parse().ok()?;
+        if level >> 3 != 0 {
+            return None;
+        }
+        let text = body.lines().next().unwrap_or_default();
+        Some(Self {
+            level,
+            at: Duration::from_micros(microseconds),
+            text: printable(&format!(
+                "[{:5}.{:06}] {text}",
+                microseconds / 1_000_000,
+                microseconds % 1_000_000
+            )),
+        })
     }
-    let text = body.lines().next().unwrap_or_default();
-    Some(printable(&format!(
-        "[{:5}.{:06}] {text}",
-        microseconds / 1_000_000,
-        microseconds % 1_000_000
-    )))
 }
 
 /// `... for rtl_nic/rtl8168h-2.fw failed with error -2`.
@@ -190,6 +217,7 @@ mod tests {
     use std::fs;
     use std::io::{self, Read};
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     /// One record for each read, as the kernel gives them.
     struct Records(Vec<Result<Vec<u8>, io::ErrorKind>>);
@@ -206,8 +234,12 @@ mod tests {
     }
 
     fn log(records: &[&str]) -> KernelLog {
+        log_since(records, Duration::ZERO)
+    }
+
+    fn log_since(records: &[&str], since: Duration) -> KernelLog {
         let records = records.iter().map(|text| Ok(text.as_bytes().to_vec()));
-        KernelLog::read(&mut Records(records.collect()))
+        KernelLog::read(&mut Records(records.collect()), since)
     }
 
     struct Tree(PathBuf);
@@ -242,7 +274,7 @@ mod tests {
     #[test]
     fn the_kernels_own_records_are_told_and_nobody_elses() {
         let log = log(&[
-            "6,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n",
+            "4,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n",
             "12,340,5140901,-;smv waiting: code=e13gts2\n",
             "3,341,12000007,-;vda: I/O error\u{1b}[2J\n",
             "nonsense",
@@ -258,11 +290,23 @@ mod tests {
     }
 
     #[test]
+    fn what_others_did_on_the_machine_explains_nothing() {
+        let records = [
+            "3,1,9000000,-;sdb: I/O error of yesterday\n",
+            "6,2,11000000,-;EXT4-fs (loop7): mounted filesystem of another deploy\n",
+            "5,3,11000001,-;audit: somebody\n",
+            "3,4,12000000,-;vda: I/O error\n",
+        ];
+        let log = log_since(&records, Duration::from_secs(10));
+        assert_eq!(log.last, ["[   12.000000] vda: I/O error"]);
+    }
+
+    #[test]
     fn only_the_last_records_are_kept_and_none_is_long() {
         let mut records: Vec<String> = (0..RECORDS_MAX + 5)
-            .map(|number| format!("6,{number},0,-;line {number}\n"))
+            .map(|number| format!("4,{number},0,-;line {number}\n"))
             .collect();
-        records.push(format!("6,99,0,-;{}\n", "x".repeat(5000)));
+        records.push(format!("3,99,0,-;{}\n", "x".repeat(5000)));
         let log = log(&records.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(log.last.len(), RECORDS_MAX);
         assert!(log.last[0].ends_with(" line 6"), "{:?}", log.last[0]);
@@ -272,11 +316,11 @@ mod tests {
     #[test]
     fn records_that_were_overwritten_do_not_end_the_log() {
         let mut records = Records(vec![
-            Ok(b"6,1,0,-;one\n".to_vec()),
+            Ok(b"4,1,0,-;one\n".to_vec()),
             Err(io::ErrorKind::BrokenPipe),
-            Ok(b"6,9,0,-;nine\n".to_vec()),
+            Ok(b"4,9,0,-;nine\n".to_vec()),
         ]);
-        assert_eq!(KernelLog::read(&mut records).last.len(), 2);
+        assert_eq!(KernelLog::read(&mut records, Duration::ZERO).last.len(), 2);
     }
 
     #[test]

@@ -69,15 +69,15 @@ impl Supply<'_, '_> {
         let Some((_, opener)) = self.line.take() else {
             return self.parting;
         };
+        let reason = chain(error);
         // A person's will needs no evidence.
-        let evidence = match error {
-            SessionError::Cancelled { .. } => Vec::new(),
-            _ => evidence::gather(),
-        };
-        for line in evidence {
-            self.reports.line(Level::Error, &line);
+        if !matches!(error, SessionError::Cancelled { .. }) {
+            self.reports.line(Level::Error, &reason);
+            for line in evidence::gather(self.begun) {
+                self.reports.line(Level::Info, &line);
+            }
         }
-        let failed = Report::Failed(chain(error));
+        let failed = Report::Failed(reason);
         let is_told = self.reports.last_word(failed, LAST_WORD);
         is_told.then(|| opener.into_inner())
     }

@@ -19,6 +19,7 @@ use wire::stage::Stage;
 use crate::connection::Connection;
 use crate::description::Description;
 use crate::door::Paired;
+use crate::evidence;
 use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::{Phase, Stop};
@@ -90,6 +91,8 @@ pub(crate) struct Supply<'l, 'r> {
     disk: Description,
     /// How long a donor is waited for.
     patience: Duration,
+    /// When, on the kernel's clock.
+    pub(super) begun: Duration,
     /// The connection in use.
     pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
     /// A donor that was told that its image has to wait, or has said its last word itself.
@@ -113,6 +116,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             approved,
             disk,
             patience,
+            begun: evidence::now(),
             line: None,
             parting: None,
             wanted: Next::default(),
