@@ -142,6 +142,7 @@ fn install(
         trust,
         patience: receiver::Patience::default(),
         dry_run: settings.dry_run,
+        is_once: false,
     };
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {

@@ -51,6 +51,8 @@ pub struct Options {
     pub patience: Patience,
     /// Only say what would be done: no disk is written, no donor's image taken.
     pub dry_run: bool,
+    /// The first deploy that fails is the last: nobody is there who would read another code.
+    pub is_once: bool,
 }
 
 /// How long a target that has begun with one donor waits before it begins anew with any other (`protocol.md` 3.6).
@@ -209,6 +211,13 @@ impl SessionError {
     }
 }
 
+impl SessionError {
+    /// Whether a donor had its turn. One that said nothing, as a port scanner does, has not, and a person goes on.
+    const fn ends_a_deploy(&self) -> bool {
+        !matches!(self, SessionError::Opening { .. } | SessionError::TakenOver)
+    }
+}
+
 impl From<Stop> for SessionError {
     /// Before anything is written; for later see [`stopped`].
     fn from(stop: Stop) -> Self {
@@ -302,8 +311,8 @@ pub fn run_with(
             }
         };
         match error.outcome() {
-            Outcome::Retry | Outcome::Refuse => {}
-            Outcome::Fatal => return Err(error),
+            Outcome::Retry | Outcome::Refuse if !(options.is_once && error.ends_a_deploy()) => {}
+            _ => return Err(error),
         }
     }
 }

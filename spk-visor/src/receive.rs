@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -88,11 +88,11 @@ impl ReceiveError {
     }
 }
 
-/// Waits for donors until one has deployed onto the disk. What the donor wants to follow is left to the person: this machine
-/// goes on.
+/// Waits for donors until one has deployed onto the disk, or until the first deploy has failed where nobody would read the next code. What
+/// the donor wants to follow is left to the person: this machine goes on.
 ///
 /// # Errors
-/// See [`ReceiveError`]; a donor's mistakes are shown and the next one is waited for.
+/// See [`ReceiveError`].
 pub fn run(options: &Receive) -> Result<(), ReceiveError> {
     let policy = policy(&options.policy)?;
     let trust = trust(&options.trust, options.floor)?;
@@ -107,6 +107,9 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
         trust,
         patience: Patience::default(),
         dry_run: options.dry_run,
+        is_once: options
+            .is_once
+            .unwrap_or_else(|| !io::stderr().is_terminal()),
     };
     if !options.ui {
         return receive(&session, &mut network, &Stderr);

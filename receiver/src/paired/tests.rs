@@ -43,6 +43,7 @@ impl Target {
             trust: Trust::default(),
             patience: Patience::default(),
             dry_run: false,
+            is_once: false,
         };
         Self {
             dir,

@@ -5,7 +5,7 @@ use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
 use crate::gate::Wish;
 use crate::policy::Policy;
-use crate::screen::Screen;
+use crate::screen::{Screen, chain};
 use install::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -125,6 +125,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
         trust: Trust::default(),
         patience: Patience::default(),
         dry_run: false,
+        is_once: false,
     }
 }
 
@@ -253,6 +254,28 @@ fn a_dry_run_says_what_would_be_destroyed() {
         .read_exact_at(&mut first, 0)
         .unwrap();
     assert!(first.starts_with(b"XFSB"));
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Without it the queue's end is the error: the next donor was waited for.
+#[test]
+fn once_means_that_the_first_deploy_that_fails_is_the_last() {
+    let path = image("once");
+    let no_package = || vec![0, 0, 0, 4, b'.', b'.', b'/', b'x'];
+    let mut options = options(&path, None);
+    let (error, network, _) = attempt_with(&options, vec![no_package(), no_package()]);
+    assert!(matches!(error, SessionError::Network(_)), "{error}");
+    assert_eq!(network.codes.len(), 3);
+    options.is_once = true;
+    // Who says nothing has not had a turn.
+    let (error, network, lines) = attempt_with(&options, vec![no_package(), Vec::new()]);
+    assert!(matches!(error, SessionError::Stream(_)), "{error}");
+    assert_eq!(network.codes.len(), 2);
+    let (last, reason) = lines.last().unwrap();
+    assert_eq!(
+        (*last, reason.as_str()),
+        (Stage::Failed, chain(&error).as_str())
+    );
     std::fs::remove_file(path).unwrap();
 }
 

@@ -20,7 +20,7 @@ const HELP: &str = "\
 Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
 
 Shows a code and a secret, waits for a donor that knows both and installs what it sends onto the disk. Ends after the
-commit; the machine goes on.
+commit, or after a deploy that failed (--once, --again); the machine goes on.
 
   --disk DEV|FILE      the disk to take, or a file that is treated as one. What is on it is lost. Or KEY=VALUE,... that
                        only one disk fits: serial, wwn, vendor, model, transport, size (docs/disk-gate.md 1)
@@ -34,6 +34,10 @@ commit; the machine goes on.
   --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
                        public key. May be given several times; each of the keys will do
   --floor N            refuse a manifest whose counter is below N
+  --once               end with the first deploy that fails (exit code 8). The default when standard error is no terminal:
+                       nobody would read the next code there
+  --again              after a deploy that failed, wait for the next one, with a new code and secret. The default on a
+                       terminal
   --ui                 the screens of the Deploy Shim, on the terminal this is started on: what would be done, the code with
                        its picture, what arrives; another disk than --disk names is not offered. Ctrl-C ends it
   --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever
@@ -71,6 +75,8 @@ pub struct Receive {
     pub dry_run: bool,
     /// Of the partitions.
     pub sizes: Sizes,
+    /// Whether the first deploy that fails is the last; what was not said, a terminal decides.
+    pub is_once: Option<bool>,
     /// Screens instead of lines.
     pub ui: bool,
 }
@@ -79,6 +85,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut disk, mut policy, mut wipe) = (None, None, None);
     let (mut trust, mut floor) = (Vec::new(), None);
     let (mut dry_run, mut ui, mut sizes) = (false, false, Sizes::USUAL);
+    let mut is_once = None;
     while let Some(argument) = next(parser, COMMAND)? {
         let choice = match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
@@ -97,6 +104,10 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                 }
                 "ui" => {
                     ui = true;
+                    continue;
+                }
+                "once" | "again" => {
+                    is_once = Some(name == "once");
                     continue;
                 }
                 "esp" => {
@@ -140,6 +151,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         wipe,
         dry_run,
         sizes,
+        is_once,
         ui,
     }))
 }
@@ -187,6 +199,7 @@ mod tests {
             wipe: None,
             dry_run: false,
             sizes: Sizes::USUAL,
+            is_once: None,
             ui: false,
         }
     }
@@ -220,6 +233,20 @@ mod tests {
         };
         let line = "receive-deploy --disk /dev/vdb --legacy";
         assert_eq!(read(line).unwrap(), Command::Receive(legacy));
+    }
+
+    #[test]
+    fn the_last_word_on_what_follows_a_failure_counts() {
+        for (words, is_once) in [
+            ("", None),
+            ("--once", Some(true)),
+            ("--again", Some(false)),
+            ("--again --once", Some(true)),
+        ] {
+            let read = read(&format!("receive-deploy --disk /dev/vdb {words}"));
+            let expected = Receive { is_once, ..plain() };
+            assert_eq!(read.unwrap(), Command::Receive(expected));
+        }
     }
 
     #[test]

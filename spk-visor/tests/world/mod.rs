@@ -52,6 +52,7 @@ impl World {
             trust,
             patience: receiver::Patience::default(),
             dry_run: false,
+            is_once: false,
         };
         let (screen, root) = (Arc::clone(&lines), dir.path().join("root"));
         let target = thread::spawn(move || {
