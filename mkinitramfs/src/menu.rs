@@ -22,8 +22,7 @@ pub const ESP_NUMBER: u8 = 2;
 /// The size GRUB wants an environment block to have.
 const MEMORY_BYTES: usize = 1024;
 
-/// The words by which an entry differs from the first one.
-const ON_SERIAL: &str = "console=tty0 console=ttyS0,115200";
+/// The words by which the second entry differs from the first one.
 const LEGACY: &str = "smv.policy=legacy";
 
 /// An environment block in which nothing is remembered.
@@ -67,19 +66,13 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
         starter(kernel, initramfs, &words),
         format!(
             "if [ -z \"$smv_again\" ]; then\n    set timeout={timeout_seconds}\nfi\n\
-             set default=\"$smv_entry\"\n\n"
+             set default=deploy\n\n"
         ),
         entry(
             "Deploy: show a code and wait for a donor",
             "deploy",
             'd',
-            "    smv_start\n    smv_choose deploy\n    boot\n",
-        ),
-        entry(
-            "Deploy, also on the first serial port",
-            "serial",
-            's',
-            &format!("    smv_start {ON_SERIAL}\n    smv_choose serial\n    boot\n"),
+            "    smv_start\n",
         ),
         legacy,
         typing(),
@@ -100,39 +93,26 @@ fn consoles() -> String {
         .to_owned()
 }
 
-/// Only a stick can be written. A CD has the same block, and GRUB would try. What is started is in memory before anything is
-/// written: with OVMF, nothing could be started from a write-protected stick once a write was refused. And then GRUB would not go on
-/// to `boot` by itself.
+/// Only a stick can be written. A CD has the same block, a BIOS may call it a disk, and GRUB would try.
 fn memory() -> String {
     format!(
         "set smv_memory=\n\
          if regexp '^hd' \"$root\"; then\n    \
              set smv_memory=\"($root,gpt{ESP_NUMBER})/{MEMORY}\"\n\
          fi\n\
-         export smv_options smv_entry smv_again\n\
+         export smv_options smv_again\n\
          if [ -z \"$smv_again\" -a -n \"$smv_memory\" -a -s \"$smv_memory\" ]; then\n    \
-             load_env --file \"$smv_memory\" smv_options smv_entry\n\
-         fi\n\
-         if [ -z \"$smv_entry\" ]; then\n    \
-             set smv_entry=deploy\n\
+             load_env --file \"$smv_memory\" smv_options\n\
          fi\n\n\
          function smv_remember {{\n    \
              if [ -z \"$smv_memory\" ]; then\n        \
                  echo 'Only a stick remembers anything: this counts until the machine starts again.'\n        \
                  sleep 2\n    \
-             elif save_env --file \"$smv_memory\" smv_options smv_entry; then\n        \
+             elif save_env --file \"$smv_memory\" smv_options; then\n        \
                  echo 'The stick remembers it.'\n    \
              else\n        \
-                 echo 'The stick cannot be written: this counts until the machine starts again.'\n        \
+                 echo 'A CD, or write-protected: this counts until the machine starts again.'\n        \
                  sleep 2\n    \
-             fi\n\
-         }}\n\n\
-         function smv_choose {{\n    \
-             if [ \"$smv_entry\" != \"$1\" ]; then\n        \
-                 set smv_entry=\"$1\"\n        \
-                 if [ -n \"$smv_memory\" ]; then\n            \
-                     smv_remember\n        \
-                 fi\n    \
              fi\n\
          }}\n\n"
     )
@@ -170,7 +150,7 @@ fn typing() -> String {
         "Forget the options: $smv_options",
         "forget",
         'f',
-        &format!("    set smv_options=\n    set smv_entry=deploy\n    smv_remember\n{AGAIN}"),
+        &format!("    set smv_options=\n    smv_remember\n{AGAIN}"),
     );
     // In single quotes the options would not be shown.
     let forget = forget.replacen('\'', "\"", 2);
@@ -230,6 +210,15 @@ mod tests {
         let text = text("smv.policy=pinned");
         assert!(!text.contains("legacy"), "{text}");
         must_parse(&text);
+    }
+
+    #[test]
+    fn a_serial_line_shows_the_deploy_unless_the_consoles_were_chosen() {
+        let both = "linux /boot/x/vmlinuz 'quiet' 'console=tty0' 'console=ttyS0,115200' $@";
+        assert!(text("quiet").contains(both));
+        let chosen = text("console=tty0");
+        assert!(!chosen.contains("console=ttyS0"), "{chosen}");
+        must_parse(&text(""));
     }
 
     #[test]

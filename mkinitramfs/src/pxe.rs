@@ -155,11 +155,13 @@ mod tests {
         let text = script(&shim("smv.after=poweroff quiet")).unwrap();
         assert!(text.starts_with("#!ipxe\n"));
         assert!(
-            text.contains("kernel vmlinuz initrd=initramfs smv.after=poweroff quiet\n"),
+            text.contains("kernel vmlinuz initrd=initramfs smv.after=poweroff quiet console=tty0 console=ttyS0,115200\n"),
             "{text}"
         );
         assert!(
-            text.contains("chain shim.efi smv.after=poweroff quiet\n"),
+            text.contains(
+                "chain shim.efi smv.after=poweroff quiet console=tty0 console=ttyS0,115200\n"
+            ),
             "{text}"
         );
         for bad in ["a=${net0/mac}", "a && reboot", "|| b", "a ||"] {

@@ -16,6 +16,9 @@ const LOAD_FLAG_64_BIT: u16 = 1;
 const COMMAND_LINE_MAX_OFFSET: usize = 0x238;
 /// A kernel that is an EFI program itself begins as those do (UEFI 2.10 2.1.1).
 const EFI_MAGIC: [u8; 2] = *b"MZ";
+/// Where the kernel writes when nothing else is said: the screen, and the first serial port. A machine with a serial line only would show
+/// nothing at all otherwise, neither that it waits nor that it holds; one without that port takes no notice of the word.
+const CONSOLES: &str = "console=tty0 console=ttyS0,115200";
 /// Room on the command line for what a menu adds and a person types.
 const TYPED_MAX_BYTES: usize = 512;
 /// Longest release name (`__NEW_UTS_LEN`).
@@ -77,7 +80,8 @@ pub enum ShimError {
 }
 
 impl Shim {
-    /// Checks the parts. `cmdline` are words; how many blanks are between them does not matter.
+    /// Checks the parts. `cmdline` are words; how many blanks are between them does not matter. Without a `console=` among them they
+    /// get those of the screen and of the first serial port.
     ///
     /// # Errors
     /// A machine could not start them.
@@ -100,7 +104,11 @@ impl Shim {
             return Err(ShimError::NotInitramfs);
         }
         let max = u32::from_le_bytes(array_at(&kernel, COMMAND_LINE_MAX_OFFSET)?);
-        let cmdline = words(cmdline, max)?;
+        let mut cmdline = words(cmdline, max)?;
+        if !has_key(&cmdline, "console") {
+            let blank = if cmdline.is_empty() { "" } else { " " };
+            cmdline = format!("{cmdline}{blank}{CONSOLES}");
+        }
         Ok(Self {
             kernel,
             initramfs,
@@ -129,8 +137,7 @@ impl Shim {
     /// Whether the command line has settled this key.
     #[must_use]
     pub fn has_key(&self, key: &str) -> bool {
-        let mut words = self.cmdline.split(' ');
-        words.any(|word| word.split('=').next() == Some(key))
+        has_key(&self.cmdline, key)
     }
 
     /// The kernel's release (`uname -r`), when it tells one.
@@ -138,6 +145,11 @@ impl Shim {
     pub fn release(&self) -> Option<&str> {
         release(&self.kernel)
     }
+}
+
+fn has_key(cmdline: &str, key: &str) -> bool {
+    let mut words = cmdline.split(' ');
+    words.any(|word| word.split('=').next() == Some(key))
 }
 
 /// The release of a bzImage (`uname -r`), when it tells one.
@@ -208,10 +220,22 @@ pub(crate) mod tests {
     #[test]
     fn words_are_kept_and_blanks_are_not() {
         let shim = shim("  smv.policy=legacy \n quiet\t").unwrap();
-        assert_eq!(shim.cmdline(), "smv.policy=legacy quiet");
+        let consoles = "console=tty0 console=ttyS0,115200";
+        assert_eq!(
+            shim.cmdline(),
+            format!("smv.policy=legacy quiet {consoles}")
+        );
         assert!(shim.has_key("smv.policy") && shim.has_key("quiet"));
         assert!(!shim.has_key("smv.pol") && !shim.has_key("legacy"));
         assert_eq!(shim.release(), Some("6.12.9"));
+    }
+
+    #[test]
+    fn consoles_are_those_that_were_chosen_or_all_that_most_machines_have() {
+        let cmdline = |words| shim(words).unwrap().cmdline().to_owned();
+        assert_eq!(cmdline(""), "console=tty0 console=ttyS0,115200");
+        assert_eq!(cmdline("console=tty0"), "console=tty0");
+        assert_eq!(cmdline("a console=ttyS1,9600"), "a console=ttyS1,9600");
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(super) fn stick_uefi(lab: &mut Lab) -> Result<()> {
     stick(lab, Firmware::Uefi)
 }
 
-/// The command line has no console of its own: nothing would be heard without the menu's entry for serial lines, and the
-/// machine would restart without the option that is typed.
+/// The command line has no console of its own: nothing would be heard without the one that the menu adds, and the machine would
+/// restart without the option that is typed.
 fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
     const OPTION: &str = "smv.after=poweroff";
 
@@ -57,7 +57,7 @@ fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
     target.console.send(OPTION)?;
     target.console.await_text(FORGET, STEP)?;
     target.console.await_text(LAST_ENTRY, STEP)?;
-    target.console.press('s')?;
+    target.console.press('d')?;
     must_have_words(&mut target, &[PLAIN, "console=ttyS0", OPTION])?;
     lab.deploy_demo(&mut target)?;
     target.await_power_off(STEP)?;
