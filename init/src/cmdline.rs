@@ -21,10 +21,9 @@ const MTU: &str = "smv.mtu";
 const ROOT: &str = "ext4";
 
 /// Who may send a system (`protocol.md` 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Who knows the secret on this screen.
-    #[default]
     Secret,
     /// Who has the private key that belongs to the public one in this image.
     Pinned,
@@ -69,8 +68,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// `smv.reinstall=`: whether a system of ours may go.
     pub reinstall: Reinstall,
-    /// `smv.policy=`.
-    pub policy: Policy,
+    /// `smv.policy=`; without it the image decides.
+    pub policy: Option<Policy>,
     /// `smv.donor-key=`: instead of the donor's public key in the image.
     pub donor_key: Option<String>,
     /// `smv.after=`.
@@ -159,7 +158,7 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
     }
     match settings.donor_key {
         // A key that nobody looks at would make somebody believe that it is.
-        Some(value) if settings.policy != Policy::Pinned => Err(CmdlineError::Value {
+        Some(value) if settings.policy != Some(Policy::Pinned) => Err(CmdlineError::Value {
             key: DONOR_KEY.to_owned(),
             value,
             expected: "smv.policy=pinned beside it",
@@ -210,7 +209,8 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         "smv.dry-run" if value.is_empty() => settings.dry_run = true,
         "smv.dry-run" => return Err(expect("no value")),
         "smv.policy" => {
-            settings.policy = policy(value).ok_or_else(|| expect("secret, pinned or legacy"))?;
+            let policy = policy(value).ok_or_else(|| expect("secret, pinned or legacy"))?;
+            settings.policy = Some(policy);
         }
         DONOR_KEY => {
             settings.donor_key = Some(visible(value).ok_or_else(|| expect("a public key"))?);

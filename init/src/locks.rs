@@ -55,6 +55,14 @@ pub enum LocksError {
         /// Where they should be.
         path: PathBuf,
     },
+    /// Keys in the image, and less asked for.
+    #[error(
+        "{} pins this image to one donor; smv.policy may be left out or be pinned, nothing less", path.display()
+    )]
+    Lowered {
+        /// Where they are.
+        path: PathBuf,
+    },
     /// The pinned keys.
     #[error("reading the keys in {}", path.display())]
     Keys {
@@ -94,12 +102,18 @@ pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), Lo
     refuse_unknown(directory)?;
     // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
     let (keys, trust) = (keys(directory)?, trust(directory)?);
-    let policy = match settings.policy {
-        cmdline::Policy::Secret => Policy::Secret,
-        cmdline::Policy::Legacy => Policy::Legacy,
-        cmdline::Policy::Pinned => {
-            let path = directory.join(PINNED);
-            let keys = keys.ok_or(LocksError::NoKeys { path })?;
+    let path = || directory.join(PINNED);
+    // Keys in the image are the least that it asks for: who may change a command line may not take the lock off.
+    let asked = settings.policy;
+    let policy = match (asked.unwrap_or(cmdline::Policy::Pinned), keys) {
+        (cmdline::Policy::Pinned, None) if asked.is_none() => Policy::Secret,
+        (cmdline::Policy::Pinned, None) => return Err(LocksError::NoKeys { path: path() }),
+        (cmdline::Policy::Secret, None) => Policy::Secret,
+        (cmdline::Policy::Legacy, None) => Policy::Legacy,
+        (cmdline::Policy::Secret | cmdline::Policy::Legacy, Some(_)) => {
+            return Err(LocksError::Lowered { path: path() });
+        }
+        (cmdline::Policy::Pinned, Some(keys)) => {
             let keys = match &settings.donor_key {
                 Some(key) => keys.with_peer(key).map_err(LocksError::DonorKey)?,
                 None => keys,

@@ -29,7 +29,7 @@ fn every_key_is_read() {
         wipe: Some("AB12CD".to_owned()),
         dry_run: true,
         reinstall: Reinstall::Only("4f1c2a9e".to_owned()),
-        policy: Policy::Legacy,
+        policy: Some(Policy::Legacy),
         donor_key: None,
         after: After::Kexec,
         watchdog: Watchdog::Seconds(90),
@@ -75,13 +75,13 @@ fn what_was_decided_is_shown_as_it_was_written() {
 
 #[test]
 fn without_a_word_the_secret_is_asked_for() {
-    assert_eq!(parse("quiet").unwrap().policy, Policy::Secret);
+    assert_eq!(parse("quiet").unwrap().policy, None);
     for (line, policy) in [
         ("smv.policy=secret", Policy::Secret),
         ("smv.policy=pinned", Policy::Pinned),
         ("smv.policy=legacy", Policy::Legacy),
     ] {
-        assert_eq!(parse(line).unwrap().policy, policy);
+        assert_eq!(parse(line).unwrap().policy, Some(policy));
     }
 }
 

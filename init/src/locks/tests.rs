@@ -36,7 +36,7 @@ impl Drop for Image {
 
 fn settings(policy: Policy) -> Settings {
     Settings {
-        policy,
+        policy: Some(policy),
         ..Settings::default()
     }
 }
@@ -76,6 +76,18 @@ fn every_lock_is_read() {
     assert_eq!(pinned.peer(), target.peer());
     assert_eq!(trust.keys().collect::<Vec<_>>(), [KEY]);
     assert_eq!(trust.floor(), Some(417));
+}
+
+#[test]
+fn keys_in_the_image_are_the_least_that_it_asks_for() {
+    let (_, target) = PinnedKeys::draw().unwrap();
+    let image = Image::new("floor", &[("pinned", &target.to_text())]);
+    let (policy, _) = read(&image.0, &Settings::default()).unwrap();
+    assert!(matches!(policy, receiver::Policy::Pinned(_)), "{policy:?}");
+    for less in [Policy::Secret, Policy::Legacy] {
+        let error = read(&image.0, &settings(less)).unwrap_err();
+        assert!(matches!(error, LocksError::Lowered { .. }), "{error}");
+    }
 }
 
 #[test]
