@@ -5,10 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use install::options;
 use install::sizes::Sizes;
-use netstack::Config;
+use netstack::{Config, Station};
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::person::Person;
@@ -23,7 +24,7 @@ use crate::console::{self, Console};
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{drivers, leave, locks, mounts, signals, terminals, wifi};
+use crate::{drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
 /// leads there.
@@ -84,7 +85,7 @@ fn install(
     wizard: Start,
     console: &'static Console,
 ) -> ! {
-    let (after, watchdog) = (settings.after, settings.watchdog.seconds());
+    let (after, watchdog) = (settings.after, settings.watchdog.after_kexec());
     let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
         Ok(locks) => locks,
         Err(error) => {
@@ -107,6 +108,9 @@ fn install(
             leave::give_up(after, console);
         }
     };
+    if let Some(seconds) = settings.stall.stall() {
+        supervise(seconds, network.station(), console);
+    }
     let attended = attend(console);
     let ear = attended.as_ref().map(|(_, inbox)| inbox.clone());
     let wifi = wifi::start(ear.ok(), console);
@@ -146,6 +150,7 @@ fn install(
     };
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {
+            supervision::end();
             let after = ordered(deployed.order, after);
             if inbox.is_some_and(|inbox| inbox.is_touched()) {
                 console.leaving(after, leave::PARTING_TIME);
@@ -157,6 +162,14 @@ fn install(
             console.leaving(leave::after_failure(after), leave::READING_TIME);
             leave::give_up(after, console);
         }
+    }
+}
+
+/// A deploy that stands still for so long is reset. To be alive takes the network's lock as well.
+fn supervise(seconds: u16, station: Station, console: &'static Console) {
+    let probe = move || drop(station.addresses());
+    if let Err(error) = supervision::start(Duration::from_secs(seconds.into()), probe, console) {
+        console.warning(&format!("without a watchdog: {}", chain(&error)));
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Settings {
     pub after: After,
     /// `smv.watchdog=`.
     pub watchdog: Watchdog,
+    /// `smv.stall=`.
+    pub stall: Watchdog,
     /// `smv.ip=`.
     pub ip: Addressing,
     /// `smv.vlan=`: the 802.1Q network that this machine is in.
@@ -228,6 +230,9 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         }
         "smv.watchdog" => {
             settings.watchdog = Watchdog::parse(value).ok_or_else(|| expect(watchdog::EXPECTED))?;
+        }
+        "smv.stall" => {
+            settings.stall = Watchdog::parse(value).ok_or_else(|| expect(watchdog::EXPECTED))?;
         }
         "smv.root" => match value {
             ROOT => {} // the only one that is made

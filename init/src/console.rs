@@ -18,7 +18,7 @@ use wizard::fact::Fact;
 use wizard::host::Inbox;
 
 use crate::cmdline::After;
-use crate::{commitment, terminals};
+use crate::{commitment, supervision, terminals};
 
 /// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
 const LINE_MAX: usize = 900;
@@ -127,6 +127,7 @@ fn cut(text: &str) -> Vec<String> {
 impl Screen for Console {
     fn stage(&self, stage: Stage, facts: &str) {
         commitment::entered(stage);
+        supervision::entered(stage);
         if stage == Stage::Leaving {
             if let Some(inbox) = self.inbox.get() {
                 inbox.close_and_wait(CLOSING_PATIENCE);
@@ -152,6 +153,7 @@ impl Screen for Console {
     }
 
     fn news(&self, news: &News) {
+        supervision::heard(news);
         if let Some(inbox) = self.inbox.get() {
             if matches!(news, News::Failed { .. }) {
                 // Whoever looks for the reason looks there too.

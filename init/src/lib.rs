@@ -14,6 +14,7 @@ pub mod memory;
 pub mod mounts;
 pub mod network;
 pub mod signals;
+pub mod supervision;
 pub mod terminals;
 pub mod watchdog;
 pub mod wifi;

@@ -1,9 +1,14 @@
-//! The hardware watchdog on the way out: a reset for a machine that does not get through (`boot.md` 6).
+//! Watchdogs: a reset for a machine that does not get through a deploy (`boot.md` 9) or out of it (`boot.md` 6).
 //!
+//! During a deploy any will do, and it is fed and stopped by this kernel ([`Fed`]).
+//!
+//! On the way out only hardware counts.
 //! It is started at the last moment and left running, and only for an installed system that has its driver: that stops it or takes
 //! it over. After a reboot the reset has stopped it before, on most machines; QEMU's iTCO goes on counting. Watchdogs that are programs
 //! of this kernel end with it and are none for this purpose.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +34,15 @@ pub const REBOOT_SECONDS: u16 = 120;
 pub const KEXEC_SECONDS: u16 = 180;
 /// A timer that cannot wait as long as this would reset machines that are well.
 const LEAST_SECONDS: u16 = 60;
+
+/// What the one in software calls itself (`drivers/watchdog/softdog.c`).
+const SOFTWARE: &str = "Software Watchdog";
+/// How long one waits for its food during a deploy: a machine that is busy is not dead.
+const FED_SECONDS: u16 = 60;
+/// One that waits less is left alone.
+const FED_LEAST_SECONDS: u64 = 10;
+/// The letter before closing that stops it (`Documentation/watchdog/watchdog-api.rst`).
+const STOP: &[u8] = b"V";
 
 /// Keeps it open: closing may stop it.
 static RUNNING: OnceLock<File> = OnceLock::new();
@@ -64,6 +78,9 @@ pub enum WatchdogError {
         /// Its longest time.
         most: u16,
     },
+    /// This kernel has no driver for one, and none in software.
+    #[error("this machine has no watchdog that can be started and stopped")]
+    None,
     /// A kernel that needs to be told.
     #[error(
         "this kernel stops the watchdog when it leaves; watchdog.stop_on_reboot=0 on its command line keeps it running"
@@ -86,6 +103,78 @@ pub struct Armed {
     pub driver: &'static str,
     /// What is left of the machine's patience.
     pub seconds: u64,
+}
+
+/// One that is fed during a deploy. Dropping it stops it.
+#[derive(Debug)]
+pub struct Fed {
+    file: File,
+    identity: String,
+    seconds: u64,
+}
+
+impl Fed {
+    /// Starts the best there is: hardware before software, which ends with this kernel.
+    ///
+    /// # Errors
+    /// There is none, or why the last that was tried cannot be used.
+    pub fn start() -> Result<Self, WatchdogError> {
+        let mut last = WatchdogError::None;
+        for (device, identity) in feedable(Path::new(CLASS)) {
+            match open(device, FED_SECONDS) {
+                Ok((file, seconds)) => {
+                    return Ok(Self {
+                        file,
+                        identity,
+                        seconds,
+                    });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Once more: it waits its whole time again.
+    pub fn feed(&self) {
+        // Any byte but the one that allows stopping. One that takes none resets the machine, which is what it is for.
+        let _ = io::Write::write_all(&mut &self.file, b"f");
+    }
+}
+
+impl Drop for Fed {
+    fn drop(&mut self) {
+        let _ = io::Write::write_all(&mut &self.file, STOP); // it could be stopped when it was chosen
+    }
+}
+
+impl fmt::Display for Fed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            identity, seconds, ..
+        } = self;
+        write!(
+            f,
+            "watchdog={identity:?} seconds={seconds}: fed while this deploy moves"
+        )
+    }
+}
+
+/// Those that may be started during a deploy, the best first: device and identity. One that cannot be stopped would reset the
+/// installed system.
+fn feedable(class: &Path) -> Vec<(PathBuf, String)> {
+    let mut found: Vec<_> = names(class)
+        .filter_map(|name| {
+            let read = |attribute: &str| fs::read_to_string(class.join(&name).join(attribute)).ok();
+            let identity = read("identity")?.trim().to_owned();
+            let number = |attribute| read(attribute)?.trim().parse::<u64>().ok();
+            let is_hasty = (1..FED_LEAST_SECONDS).contains(&number("max_timeout").unwrap_or(0));
+            let is_stoppable = number("nowayout") != Some(1);
+            (is_stoppable && !is_hasty).then(|| (Path::new("/dev").join(&name), identity))
+        })
+        .collect();
+    found.sort_by_key(|(_, identity)| identity == SOFTWARE); // stable: else by their names
+    found
 }
 
 /// One that does not run yet.
@@ -122,18 +211,21 @@ fn start(timer: Timer, seconds: u16) -> Result<Armed, WatchdogError> {
     if most < seconds.min(LEAST_SECONDS) {
         return Err(WatchdogError::Hasty { path, most });
     }
-    let seconds = seconds.min(most);
+    let (file, seconds) = open(path, seconds.min(most))?;
+    let _ = RUNNING.set(file); // a second one is closed, which may stop it; the first runs
+    Ok(Armed { driver, seconds })
+}
+
+/// Opening starts it. Returns how long it waits now.
+fn open(path: PathBuf, seconds: u16) -> Result<(File, u64), WatchdogError> {
     let file = match OpenOptions::new().write(true).open(&path) {
         Ok(file) => file,
         Err(source) => return Err(WatchdogError::Start { path, source }),
     };
     match sys::watchdog::set_timeout(&file, seconds) {
-        Ok(seconds) => {
-            let _ = RUNNING.set(file); // a second one is closed, which may stop it; the first runs
-            Ok(Armed { driver, seconds })
-        }
+        Ok(seconds) => Ok((file, seconds)),
         Err(errno) => {
-            let _ = io::Write::write_all(&mut &file, b"V"); // the letter before closing that stops it, where it can be stopped
+            let _ = io::Write::write_all(&mut &file, STOP); // where it can be stopped
             Err(WatchdogError::Time {
                 path,
                 seconds,
@@ -143,18 +235,23 @@ fn start(timer: Timer, seconds: u16) -> Result<Armed, WatchdogError> {
     }
 }
 
-/// In the order of their names.
-fn timers(class: &Path) -> Vec<Timer> {
+/// In order.
+fn names(class: &Path) -> impl Iterator<Item = OsString> {
     let names = fs::read_dir(class).into_iter().flatten().flatten();
     let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
     names.sort();
-    let timers = names.iter().filter_map(|name| {
-        let read = |attribute: &str| fs::read_to_string(class.join(name).join(attribute)).ok();
+    names.into_iter()
+}
+
+/// In the order of their names.
+fn timers(class: &Path) -> Vec<Timer> {
+    let timers = names(class).filter_map(|name| {
+        let read = |attribute: &str| fs::read_to_string(class.join(&name).join(attribute)).ok();
         let identity = read("identity")?;
         let (_, driver) = TIMERS.iter().find(|(known, _)| *known == identity.trim())?;
         let most = read("max_timeout").and_then(|text| text.trim().parse::<u64>().ok());
         Some(Timer {
-            device: Path::new("/dev").join(name),
+            device: Path::new("/dev").join(&name),
             driver,
             // 0: any time, kept by the kernel, which is not there any more when it counts; the driver's own limit is not told.
             most_seconds: most
@@ -167,7 +264,7 @@ fn timers(class: &Path) -> Vec<Timer> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TIMERS, Timer, WatchdogError, start, timers};
+    use super::{TIMERS, Timer, WatchdogError, feedable, start, timers};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -196,6 +293,38 @@ mod tests {
         assert_eq!(timers(&class), expected);
         fs::remove_dir_all(class).unwrap();
         assert!(timers(Path::new("/nonexistent")).is_empty());
+    }
+
+    #[test]
+    fn a_deploy_takes_hardware_before_software_and_what_can_be_stopped() {
+        let class = std::env::temp_dir().join(format!("smv-feedable-{}", std::process::id()));
+        for (name, identity, most, nowayout) in [
+            ("watchdog0", "Software Watchdog", "65535", "0"),
+            ("watchdog1", "iTCO_wdt", "613", "1"),
+            ("watchdog2", "of a BMC", "0", "0"),
+            ("watchdog3", "hasty", "9", "0"),
+        ] {
+            let directory = class.join(name);
+            fs::create_dir_all(&directory).unwrap();
+            let attributes = [
+                ("identity", identity),
+                ("max_timeout", most),
+                ("nowayout", nowayout),
+            ];
+            for (attribute, text) in attributes {
+                fs::write(directory.join(attribute), format!("{text}\n")).unwrap();
+            }
+        }
+        let found = feedable(&class);
+        fs::remove_dir_all(&class).unwrap();
+        let expected = [
+            ("/dev/watchdog2", "of a BMC"),
+            ("/dev/watchdog0", "Software Watchdog"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(device, identity)| (PathBuf::from(device), identity.to_owned()))
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G smv.ui=plain\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.stall=off smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G smv.ui=plain\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -33,6 +33,7 @@ fn every_key_is_read() {
         donor_key: None,
         after: After::Kexec,
         watchdog: Watchdog::Seconds(90),
+        stall: Watchdog::Off,
         ip: Addressing {
             on: Port::Name("eth1".to_owned()),
             ipv4: Some(own),

@@ -1,10 +1,12 @@
-//! `smv.watchdog=`: how long the hardware waits for the installed system after kexec.
+//! `smv.watchdog=`: how long the hardware waits for the installed system after kexec; `smv.stall=`: how long a deploy may stand
+//! still. The same values for both.
 
+use crate::supervision::STALL_SECONDS;
 use crate::watchdog::KEXEC_SECONDS;
 
 pub(super) const EXPECTED: &str = "off or a number of seconds from 10 to 3600";
 
-/// What is left to the hardware watchdog.
+/// What is left to the watchdog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watchdog {
     /// The usual time.
@@ -29,11 +31,21 @@ impl Watchdog {
             .then_some(Self::Seconds(seconds))
     }
 
-    /// In numbers; none when it is not touched.
+    /// For the installed system after kexec; none when it is not touched.
     #[must_use]
-    pub const fn seconds(self) -> Option<u16> {
+    pub const fn after_kexec(self) -> Option<u16> {
+        self.or(KEXEC_SECONDS)
+    }
+
+    /// For a deploy that stands still.
+    #[must_use]
+    pub const fn stall(self) -> Option<u16> {
+        self.or(STALL_SECONDS)
+    }
+
+    const fn or(self, usual: u16) -> Option<u16> {
         match self {
-            Self::Usual => Some(KEXEC_SECONDS),
+            Self::Usual => Some(usual),
             Self::Off => None,
             Self::Seconds(seconds) => Some(seconds),
         }
@@ -47,11 +59,12 @@ mod tests {
     #[test]
     fn a_watchdog_waits_for_a_sensible_time_or_not_at_all() {
         for (value, seconds) in [("off", None), ("10", Some(10)), ("3600", Some(3600))] {
-            assert_eq!(Watchdog::parse(value).unwrap().seconds(), seconds);
+            assert_eq!(Watchdog::parse(value).unwrap().after_kexec(), seconds);
         }
         for value in ["", "9", "3601", "70000", "+20", "20s", "on", "-1"] {
             assert_eq!(Watchdog::parse(value), None, "{value}");
         }
-        assert_eq!(Watchdog::default().seconds(), Some(180));
+        assert_eq!(Watchdog::default().after_kexec(), Some(180));
+        assert_eq!(Watchdog::default().stall(), Some(300));
     }
 }

@@ -129,7 +129,7 @@ impl DiskSpec {
             ..
         } = self;
         let common = format!(
-            "drive=disk{number},serial={serial}{order},logical_block_size={sector_bytes},physical_block_size={sector_bytes}"
+            "drive=disk{number},serial={serial}{order},logical_block_size={sector_bytes},physical_block_size={sector_bytes},id=drive{number}"
         );
         if let Some(controller) = self.bus.controller() {
             line.pair("-device", format!("{controller},id=hba{number}"));

@@ -102,6 +102,12 @@ pub static ALL: &[Scenario] = &[
         comeback::watchdog,
     ),
     scenario(
+        "disk-hangs",
+        "a disk that finishes no write in mid-deploy: the watchdog in software resets the machine, which then installs",
+        Needs::Demo,
+        disks::hangs,
+    ),
+    scenario(
         "reinstalled-once",
         "the word for one installation does not replace the next; a person boots what there is",
         Needs::Demo,

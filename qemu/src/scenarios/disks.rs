@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
 
 use wire::stage::Stage;
 
@@ -13,7 +15,10 @@ use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown, shown};
 use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 use crate::running::Running;
 
-use super::{deploy_and_power_off, image, must_boot_from_disk};
+use super::{deploy_and_power_off, image, must_boot_from_disk, with_filler};
+
+/// Nothing moves for 20 s, the watchdog waits for 60 s, and the machine boots.
+const RESET: Duration = Duration::from_secs(300);
 
 pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", 256)?;
@@ -82,6 +87,33 @@ pub(super) fn two(lab: &mut Lab) -> Result<()> {
     target.await_power_off(STEP)?;
     first.must_be_untouched()?;
     Image::new(&second.image, 512).must_be_complete()
+}
+
+/// PID 1 waits for a disk that never answers, and no signal would reach it. Twenty seconds, and the watchdog's own.
+pub(super) fn hangs(lab: &mut Lab) -> Result<()> {
+    let packages = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
+    let disk = lab.disk("disk", DISK_MIB)?;
+    let (machine, mut target) = start(lab, vec![disk], "smv.after=poweroff smv.stall=20")?;
+    let shown = await_shown(&mut target)?;
+    let mut donor = lab.donor(&Order::new(&shown, &packages))?;
+    target.console.await_stage(Stage::Receiving, DEPLOY)?;
+    target.hold_writes(0, true)?;
+    let ends = [Stage::Starting, Stage::Failed, Stage::Installed];
+    let (stage, facts) = target.console.await_stage_of(&ends, RESET)?;
+    if stage != Stage::Starting {
+        let found = format!("{stage}: {facts}");
+        return Err(HarnessError::unexpected(
+            "a disk that hangs",
+            "a reset",
+            found,
+        ));
+    }
+    donor.kill();
+    target.hold_writes(0, false)?;
+    image(&machine).must_be_interrupted()?;
+    lab.deploy_demo(&mut target)?;
+    target.await_power_off(STEP)?;
+    image(&machine).must_be_complete()
 }
 
 /// The same disk with somebody's table of partitions, and somebody's data behind it.

@@ -1,0 +1,215 @@
+//! Whether a deploy is alive: its stages and news, the disks' finished requests and the time in; a verdict out. No I/O, no clock.
+//!
+//! A deploy has two ways to live. While it works, something has to move: bytes arrive, a stage follows, or a disk finishes a
+//! request. While it waits for a person or a donor nothing moves, and that is right for as long as the receiver itself would
+//! wait. Either way the answer comes from what the deploy has done, never from a thread that merely runs.
+
+use std::time::Duration;
+
+use receiver::Patience;
+use receiver::news::News;
+use wire::stage::Stage;
+
+/// Beyond the receiver's own patience: it says what follows before anybody resets it.
+const SLACK: Duration = Duration::from_secs(120);
+
+/// What the deploy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is none.
+    Idle,
+    /// Somebody has to answer, until then at most.
+    Waiting { until: Duration },
+    /// The disk is being written.
+    Working,
+}
+
+/// What follows for the watchdog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is supervised.
+    Idle,
+    /// It is fed.
+    Alive,
+    /// It is not fed any more.
+    Still,
+}
+
+/// What is known of the deploy. Times are since any fixed moment.
+#[derive(Debug)]
+pub struct Pulse {
+    /// How long nothing may move while the disk is being written.
+    limit: Duration,
+    phase: Phase,
+    is_written: bool,
+    moved: Duration,
+    finished: u64,
+}
+
+impl Pulse {
+    /// Of a machine without a deploy.
+    #[must_use]
+    pub const fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            phase: Phase::Idle,
+            is_written: false,
+            moved: Duration::ZERO,
+            finished: 0,
+        }
+    }
+
+    /// A stage was entered.
+    pub fn stage(&mut self, stage: Stage, now: Duration) {
+        // Said whenever a cable is moved, whatever the deploy does.
+        if stage == Stage::Network {
+            return;
+        }
+        self.moved = now;
+        let patience = Patience::default();
+        self.phase = match stage {
+            Stage::Accepted | Stage::Planned if !self.is_written => Phase::Waiting {
+                until: now + patience.consent + SLACK,
+            },
+            // The donor is away; without one that has begun, nobody is supervised.
+            Stage::Waiting if self.is_written => Phase::Waiting {
+                until: now + patience.resume + SLACK,
+            },
+            Stage::Formatting => {
+                self.is_written = true;
+                Phase::Working
+            }
+            Stage::Accepted
+            | Stage::Planned
+            | Stage::Receiving
+            | Stage::Finishing
+            | Stage::Committing
+            | Stage::Installed => Phase::Working,
+            Stage::Starting
+            | Stage::Network
+            | Stage::Waiting
+            | Stage::Holding
+            | Stage::Leaving
+            | Stage::Failed => {
+                self.is_written = false;
+                Phase::Idle
+            }
+        };
+    }
+
+    /// Something happened.
+    pub fn news(&mut self, news: &News, now: Duration) {
+        match news {
+            News::Progress { .. } | News::Package { .. } | News::DonorBack { .. } => {
+                self.moved = now;
+                if self.is_written {
+                    self.phase = Phase::Working;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How it is. `finished` counts the requests that the disks have finished.
+    pub fn look(&mut self, finished: u64, now: Duration) -> Verdict {
+        if finished != self.finished {
+            (self.finished, self.moved) = (finished, now);
+        }
+        let is_alive = match self.phase {
+            Phase::Idle => return Verdict::Idle,
+            Phase::Waiting { until } => now < until,
+            Phase::Working => now.saturating_sub(self.moved) < self.limit,
+        };
+        if is_alive {
+            Verdict::Alive
+        } else {
+            Verdict::Still
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pulse, Verdict};
+    use receiver::news::News;
+    use std::time::Duration;
+    use wire::stage::Stage;
+
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn pulse(stages: &[(Stage, u64)]) -> Pulse {
+        let mut pulse = Pulse::new(LIMIT);
+        for (stage, seconds) in stages {
+            pulse.stage(*stage, at(*seconds));
+        }
+        pulse
+    }
+
+    fn progress() -> News {
+        News::Progress {
+            received_bytes: 1,
+            unpacked_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn nobody_is_supervised_before_a_donor_is_accepted_nor_after_the_end() {
+        for end in [
+            Stage::Starting,
+            Stage::Waiting,
+            Stage::Holding,
+            Stage::Failed,
+            Stage::Leaving,
+        ] {
+            assert_eq!(pulse(&[(end, 0)]).look(0, at(9999)), Verdict::Idle);
+            let mut pulse = pulse(&[(Stage::Accepted, 1), (Stage::Planned, 2)]);
+            assert_eq!(pulse.look(0, at(2)), Verdict::Alive);
+            if end != Stage::Waiting {
+                pulse.stage(Stage::Formatting, at(3));
+            }
+            pulse.stage(end, at(4));
+            assert_eq!(pulse.look(0, at(5)), Verdict::Idle, "{end}");
+        }
+    }
+
+    #[test]
+    fn what_moves_is_alive_and_what_stands_still_is_not() {
+        let mut pulse = pulse(&[(Stage::Formatting, 0), (Stage::Receiving, 10)]);
+        assert_eq!(pulse.look(0, at(309)), Verdict::Alive);
+        assert_eq!(pulse.look(0, at(310)), Verdict::Still);
+        // A disk that finishes one request in five minutes is slow, not dead.
+        assert_eq!(pulse.look(1, at(311)), Verdict::Alive);
+        assert_eq!(pulse.look(1, at(610)), Verdict::Alive);
+        assert_eq!(pulse.look(1, at(611)), Verdict::Still);
+        pulse.news(&progress(), at(612));
+        assert_eq!(pulse.look(1, at(911)), Verdict::Alive);
+        assert_eq!(pulse.look(1, at(912)), Verdict::Still);
+        // What says nothing of this deploy keeps nothing alive.
+        pulse.news(&News::Warning("arp".to_owned()), at(913));
+        pulse.stage(Stage::Network, at(913));
+        assert_eq!(pulse.look(1, at(914)), Verdict::Still);
+    }
+
+    #[test]
+    fn a_donor_that_is_away_is_waited_for_as_long_as_the_receiver_would() {
+        let mut pulse = pulse(&[(Stage::Receiving, 0), (Stage::Formatting, 0)]);
+        pulse.stage(Stage::Waiting, at(100));
+        assert_eq!(pulse.look(0, at(100 + 1800)), Verdict::Alive);
+        assert_eq!(pulse.look(0, at(100 + 1920)), Verdict::Still);
+        // It is back: from now on the disk has to move again.
+        pulse.stage(Stage::Accepted, at(200));
+        assert_eq!(pulse.look(0, at(499)), Verdict::Alive);
+        assert_eq!(pulse.look(0, at(500)), Verdict::Still);
+    }
+
+    #[test]
+    fn a_donor_thinks_about_the_disk_for_ten_minutes_and_no_longer() {
+        let mut pulse = pulse(&[(Stage::Accepted, 0), (Stage::Planned, 0)]);
+        assert_eq!(pulse.look(0, at(600)), Verdict::Alive);
+        assert_eq!(pulse.look(0, at(720)), Verdict::Still);
+    }
+}
