@@ -208,7 +208,7 @@ fn watch_for_panics() {
     std::panic::set_hook(Box::new(|info| {
         terminals::give_back();
         console::last_words(&format!("a bug in init: {info}"));
-        rustix::fs::sync();
+        leave::sync_for_a_while();
         thread::sleep(leave::READING_TIME); // for a person's eyes
         leave::reboot_now();
     }));

@@ -2,7 +2,8 @@
 //!
 //! A fault here is a warning. The disk is complete and boots by UEFI's fallback path, when the firmware comes to it.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use install::boot_order::{self, Found, load_option, name_of};
 use install::state::{Slot, State};
@@ -14,6 +15,8 @@ use uuid::Uuid;
 use crate::efivars::Variables;
 use crate::mounts::EFIVARS;
 
+/// The machine's disks.
+const BLOCK: &str = "/sys/block";
 /// What is the case when a variable could not be set.
 const OTHERWISE: &str = "the firmware starts this disk only when nothing else comes first";
 
@@ -42,6 +45,28 @@ pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
     boot_order::number_of(&now, esp.guid).map(name_of)
 }
 
+/// A BIOS starts the first disk in its order and no other, and nobody can tell it from here which that is (`boot.md` 4). Says so where
+/// there is a choice.
+pub fn warn_of_order(installed: &str, screen: &dyn Screen) {
+    let count = fixed_disks(Path::new(BLOCK));
+    if variables().is_none() && count > 1 {
+        screen.warning(&format!(
+            "a BIOS starts the first of {count} disks and no other: unless that is {installed}, choose it in the BIOS's setup"
+        ));
+    }
+}
+
+/// How many there are that stay in the machine.
+fn fixed_disks(block: &Path) -> usize {
+    let disks = fs::read_dir(block).into_iter().flatten().flatten();
+    let is_fixed = |disk: &PathBuf| {
+        let removable = fs::read_to_string(disk.join("removable")).unwrap_or_default();
+        // Loop devices and the like have no device behind them.
+        disk.join("device").exists() && removable.trim() == "0"
+    };
+    disks.map(|disk| disk.path()).filter(is_fixed).count()
+}
+
 /// Is it one that refuses programs nobody has signed? (UEFI 2.10 3.3, `SecureBoot`.)
 #[must_use]
 pub fn is_secure() -> bool {
@@ -67,4 +92,32 @@ fn others(found: &Found, ours: Uuid) -> Vec<Uuid> {
         _ => None,
     });
     esps.filter(|esp| *esp != ours).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixed_disks;
+    use std::fs;
+
+    #[test]
+    fn disks_that_come_and_go_are_not_counted() {
+        let block = std::env::temp_dir().join(format!("smv-fixed-{}", std::process::id()));
+        for (name, removable, has_device) in [
+            ("vda", "0", true),
+            ("nvme0n1", "0", true),
+            ("sdb", "1", true),
+            ("sr0", "1", true),
+            ("loop0", "0", false),
+        ] {
+            let disk = block.join(name);
+            fs::create_dir_all(&disk).unwrap();
+            fs::write(disk.join("removable"), format!("{removable}\n")).unwrap();
+            if has_device {
+                fs::create_dir(disk.join("device")).unwrap();
+            }
+        }
+        assert_eq!(fixed_disks(&block), 2);
+        fs::remove_dir_all(&block).unwrap();
+        assert_eq!(fixed_disks(&block), 0);
+    }
 }

@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use install::disk::Disk;
 use install::entry::BootEntry;
-use install::esp::{self, Esp, EspError};
+use install::esp::{EspError, EspReader};
 use install::state::Slot;
 use receiver::Deployed;
 use rustix::fs::MemfdFlags;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::firmware;
+use crate::memory::Memory;
 
 /// Vendor and product as the firmware tells them (`/sys/class/dmi/id`), and why not there. An empty product is any.
 const DENIED: [(&str, &str, &str); 2] = [
@@ -64,6 +66,15 @@ pub enum KexecError {
     /// The ESP.
     #[error(transparent)]
     Esp(#[from] EspError),
+    /// What was installed has none.
+    #[error("the installed disk has no ESP")]
+    NoEsp,
+    /// It cannot be read in a reasonable time.
+    #[error("the disk has not answered within {} s", limit.as_secs())]
+    Late {
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// No room for a copy.
     #[error("making a file in memory")]
     Memory(#[source] io::Error),
@@ -150,15 +161,13 @@ impl Machine {
 /// # Errors
 /// It makes no sense here, or it failed.
 pub fn load(deployed: Deployed) -> Result<(), KexecError> {
-    Machine::look().check()?;
     let Deployed {
         installed,
         mut disk,
         ..
     } = deployed;
-    let entry = installed.entry();
-    let files = esp::with(&mut disk, installed.layout(), |esp| fetch_both(esp, entry))?;
-    hand_over(files, entry)
+    let esp = installed.esp().ok_or(KexecError::NoEsp)?;
+    load_installed(&mut disk, &esp, installed.entry())
 }
 
 /// The same for a system that was installed earlier: the disk's own commit is the proof, found by looking.
@@ -171,19 +180,9 @@ pub fn load_installed(
     entry: &BootEntry,
 ) -> Result<(), KexecError> {
     Machine::look().check()?;
-    let files = esp::with_installed(disk, esp, |esp| fetch_both(esp, entry))?;
-    hand_over(files, entry)
-}
-
-/// Kernel and initial ramdisk, in memory.
-type Files = (File, Option<File>);
-
-fn fetch_both(esp: &Esp<'_, '_>, entry: &BootEntry) -> Result<Files, KexecError> {
-    let initrd = entry.initrd.as_deref().map(|path| fetch(esp, path));
-    Ok((fetch(esp, &entry.linux)?, initrd.transpose()?))
-}
-
-fn hand_over((kernel, initrd): Files, entry: &BootEntry) -> Result<(), KexecError> {
+    let mut esp = EspReader::open(disk, esp)?;
+    let initrd = entry.initrd.as_deref().map(|path| fetch(&mut esp, path));
+    let (initrd, kernel) = (initrd.transpose()?, fetch(&mut esp, &entry.linux)?);
     let options = CString::new(entry.options.as_str()).map_err(KexecError::Options)?;
     sys::kexec::load(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &options).map_err(|source| {
         KexecError::Load {
@@ -193,12 +192,13 @@ fn hand_over((kernel, initrd): Files, entry: &BootEntry) -> Result<(), KexecErro
     })
 }
 
-/// A file of the ESP as the descriptor that kexec_file_load(2) wants.
-fn fetch(esp: &Esp<'_, '_>, path: &str) -> Result<File, KexecError> {
+/// A file of the ESP as the descriptor that kexec_file_load(2) wants. It takes half of what memory there is at most: the kernel
+/// makes a copy.
+fn fetch(esp: &mut EspReader<'_>, path: &str) -> Result<File, KexecError> {
     let memory = rustix::fs::memfd_create(c"kexec", MemfdFlags::CLOEXEC)
         .map_err(|errno| KexecError::Memory(errno.into()))?;
     let mut memory = File::from(memory);
-    esp.read(path, &mut memory)?;
+    esp.read(path, &mut memory, Memory::read().available_bytes / 2)?;
     Ok(memory)
 }
 

@@ -1,12 +1,13 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use install::disk::DiskError;
 use install::entry::{self, BootEntry, EntryError};
-use install::esp::{self, EspError};
+use install::esp::{EspError, EspReader};
 use install::state::Slot;
 use receiver::Deployed;
 use receiver::blockdisk::BlockDisk;
@@ -18,11 +19,21 @@ use thiserror::Error;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
+use crate::kexec::KexecError;
 use crate::watchdog::{self, Armed};
-use crate::{firmware, kexec};
+use crate::{firmware, kexec, supervision};
 
 /// How long a failure stays readable before the machine starts over.
 pub const READING_TIME: Duration = Duration::from_secs(60);
+
+/// How long a disk may take to write what is dirty before the machine leaves.
+const SYNC_TIME: Duration = Duration::from_secs(10);
+
+/// How long the disk of a system that was installed earlier may take to hand over its boot entry, and then its kernel.
+const ENTRY_TIME: Duration = Duration::from_secs(20);
+const FILES_TIME: Duration = Duration::from_secs(100);
+/// A boot entry has a few lines.
+const ENTRY_BYTES: u64 = 64 * 1024;
 
 /// How long a person who has touched this machine may read what was installed before it leaves.
 pub const PARTING_TIME: Duration = Duration::from_secs(10);
@@ -68,6 +79,7 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
     let option = option
         .map(|name| format!(" option={name}"))
         .unwrap_or_default();
+    firmware::warn_of_order(installed.disk_name(), screen);
     let taken_over = installed.watchdogs().to_vec();
     let is_wanted = |driver: &str| taken_over.contains(&driver);
     match after {
@@ -76,12 +88,12 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
             screen.stage(Stage::Leaving, &format!("how=poweroff{option}"));
             power_off();
         }
-        After::Kexec => match kexec::load(deployed) {
+        After::Kexec => match in_time(move || kexec::load(deployed)) {
             Ok(()) => {
                 let armed = watchdog.and_then(|seconds| arm(seconds, is_wanted, screen));
                 let armed = armed.unwrap_or_default();
                 screen.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
-                sync();
+                sync_for_a_while();
                 // It returns only when nothing is loaded, which `load` has just done.
                 let _ = reboot(RebootCommand::Kexec);
                 screen.warning("kexec did not start; rebooting instead");
@@ -95,25 +107,33 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
     reboot_now();
 }
 
-/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past it.
+/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past it. That disk may be damaged, or
+/// dead: whatever it does or does not answer, the machine leaves.
 pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
-    let opened = BlockDisk::open_to_read(path, IMAGE_SECTOR).map_err(|error| chain(&error));
-    let entry = opened.and_then(|mut disk| {
-        let entry = entry_of(&mut disk, esp).map_err(|error| chain(&error))?;
+    let (path, slot) = (path.to_owned(), *esp);
+    let read = move || {
+        let mut disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR)?;
+        let entry = entry_of(&mut disk, &slot)?;
         Ok((disk, entry))
-    });
+    };
+    let late = BackError::Late { limit: ENTRY_TIME };
+    let entry = within(ENTRY_TIME, "entry", read).unwrap_or(Err(late));
     let title = entry
         .as_ref()
         .map_or("smechvisor", |(_, entry)| entry.title.as_str());
     let option = firmware::prefer(esp, title, screen);
     if option.is_none() {
-        let loaded = entry.and_then(|(mut disk, entry)| {
-            kexec::load_installed(&mut disk, esp, &entry).map_err(|error| chain(&error))
-        });
+        let slot = *esp;
+        let loaded = entry
+            .map_err(|error| chain(&error))
+            .and_then(|(mut disk, entry)| {
+                in_time(move || kexec::load_installed(&mut disk, &slot, &entry))
+                    .map_err(|error| chain(&error))
+            });
         match loaded {
             Ok(()) => {
                 screen.stage(Stage::Leaving, "how=kexec");
-                sync();
+                sync_for_a_while();
                 let _ = reboot(RebootCommand::Kexec); // as in `boot`
                 screen.warning("kexec did not start; rebooting instead");
             }
@@ -127,16 +147,33 @@ pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
     reboot_now();
 }
 
+/// Loads a kernel, unless its disk takes too long to hand it over.
+fn in_time(
+    load: impl FnOnce() -> Result<(), KexecError> + Send + 'static,
+) -> Result<(), KexecError> {
+    let late = KexecError::Late { limit: FILES_TIME };
+    within(FILES_TIME, "kexec", load).unwrap_or(Err(late))
+}
+
 /// What the disk boots by itself.
 fn entry_of(disk: &mut BlockDisk, esp: &Slot) -> Result<BootEntry, BackError> {
     let mut text = Vec::new();
-    esp::with_installed(disk, esp, |esp| esp.read(entry::PATH, &mut text))?;
+    EspReader::open(disk, esp)?.read(entry::PATH, &mut text, ENTRY_BYTES)?;
     Ok(BootEntry::parse(&String::from_utf8_lossy(&text))?)
 }
 
 /// The boot entry of a disk cannot be read.
 #[derive(Debug, Error)]
 enum BackError {
+    /// The disk itself.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// It says nothing.
+    #[error("the disk has not answered within {} s", limit.as_secs())]
+    Late {
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// The disk, or the file is not there.
     #[error(transparent)]
     Esp(#[from] EspError),
@@ -184,16 +221,40 @@ pub fn give_up(after: After, screen: &dyn Screen) -> ! {
     reboot_now();
 }
 
+/// Has the kernel write what is dirty. A disk that has stopped to answer holds up nobody but a thread: what was promised to be
+/// on it was flushed before.
+pub fn sync_for_a_while() {
+    within(SYNC_TIME, "sync", sync);
+}
+
+/// Does `work` in a thread of this name and returns its answer, or none when it has not come in time. The thread is left to
+/// itself then.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = mpsc::channel();
+    let thread = thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || {
+        let _ = answer.send(work()); // nobody waits any more
+    });
+    started.ok()?;
+    answered.recv_timeout(limit).ok()
+}
+
 /// Restarts through the firmware.
 pub fn reboot_now() -> ! {
-    sync();
+    sync_for_a_while();
+    supervision::end();
     let _ = reboot(RebootCommand::Restart); // does not return when it works
     forever();
 }
 
 /// Switches off.
 pub fn power_off() -> ! {
-    sync();
+    sync_for_a_while();
+    supervision::end();
     let _ = reboot(RebootCommand::PowerOff);
     // A machine without that ability; halting keeps its screen.
     let _ = reboot(RebootCommand::Halt);
@@ -204,5 +265,24 @@ pub fn power_off() -> ! {
 fn forever() -> ! {
     loop {
         thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn work_that_hangs_holds_nobody_up() {
+        let began = Instant::now();
+        let hung = within(Duration::from_millis(50), "hangs", || {
+            loop {
+                thread::park();
+            }
+        });
+        assert!(hung.is_none_or(|()| false) && began.elapsed() < Duration::from_secs(20));
+        assert_eq!(within(Duration::from_secs(60), "works", || 7), Some(7));
     }
 }

@@ -1,4 +1,4 @@
-//! The EFI System Partition: a FAT32 made, filled and read on a slice of the disk.
+//! The EFI System Partition: a FAT32 made and filled on a slice of the disk; and read, where a system was installed earlier.
 //!
 //! FAT32 whatever the size: UEFI 2.10 13.3.1.1 asks for it on fixed disks. Its few files are written here too, not through a
 //! mount: a receiver then needs no vfat driver (containers and small kernels have none), and the power-cut tests see the real thing.
@@ -7,17 +7,18 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 use thiserror::Error;
-use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::{Disk, SectorSize};
 use crate::layout::{Layout, Partition, Role};
 use crate::sizes;
-use crate::state::Slot;
 use slice::Slice;
 
 mod dots;
+mod reader;
 mod slice;
+
+pub use reader::EspReader;
 
 const LABEL: [u8; 11] = *b"ESP        ";
 /// One cluster's worth of calls into the file system per read or write.
@@ -116,34 +117,6 @@ pub fn with<T, E: From<EspError>>(
     Ok(answer)
 }
 
-/// Lends the ESP of a disk that was installed earlier, where the disk's own table has it. What is only read changes nothing.
-///
-/// # Errors
-/// As [`with`].
-pub fn with_installed<T, E: From<EspError>>(
-    disk: &mut dyn Disk,
-    esp: &Slot,
-    work: impl FnOnce(&Esp<'_, '_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let sector = disk.sector_size();
-    let partition = Partition {
-        number: esp.number,
-        role: Role::Esp,
-        first_lba: esp.first_lba,
-        sectors: esp.sectors,
-        guid: esp.guid,
-        content_id: Uuid::nil(),
-    };
-    let layout = Layout {
-        sector,
-        disk_sectors: disk.size_bytes() / sector.bytes(),
-        disk_guid: Uuid::nil(),
-        swap_wanted_bytes: 0,
-        partitions: vec![partition],
-    };
-    with(disk, &layout, work)
-}
-
 fn lend<T, E: From<EspError>>(
     slice: &mut Slice<'_>,
     disk_name: &str,
@@ -233,10 +206,11 @@ impl Esp<'_, '_> {
         Ok(Ok(()))
     }
 
-    /// Copies a file's content to `into`; returns its length in bytes.
+    /// Copies a file's content to `into`; returns its length in bytes. Beyond tests, [`EspReader`] reads.
     ///
     /// # Errors
     /// There is no such file, the disk failed, or `into` did.
+    #[cfg(test)]
     pub fn read(&self, path: &str, into: &mut dyn Write) -> Result<u64, EspError> {
         self.volume
             .root_dir()
@@ -257,7 +231,7 @@ impl Esp<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{format, volume_id_text, with, with_installed};
+    use super::{EspReader, format, volume_id_text, with};
     use crate::disk::SectorSize;
     use crate::layout::{Role, plan};
     use crate::memory_disk::MemoryDisk;
@@ -317,10 +291,10 @@ mod tests {
                 guid: esp.guid,
             };
             let mut again = Vec::new();
-            with_installed(&mut disk, &slot, |esp| {
-                esp.read("EFI/BOOT/BOOTX64.EFI", &mut again)
-            })
-            .unwrap();
+            let mut reader = EspReader::open(&mut disk, &slot).unwrap();
+            reader
+                .read("EFI/BOOT/BOOTX64.EFI", &mut again, 1 << 20)
+                .unwrap();
             assert_eq!(again, long);
             let error = with(&mut disk, &layout, |esp| esp.read("none", &mut Vec::new()));
             assert_eq!(

@@ -1,0 +1,389 @@
+//! Files of an EFI System Partition that somebody else may have written to since, or damaged: any bytes in, a file of bounded
+//! length or an error out (Microsoft FAT specification 1.03; section numbers below are its).
+//!
+//! This is not the code that makes an ESP: that one trusts what it reads back. Here every number is checked before it is used, a
+//! directory ends after what a directory can hold, and a file after the length that its entry has, so that chains of clusters
+//! that lead in circles end as well. FAT32 only: whatever installs an ESP on a fixed disk makes that (UEFI 2.10 13.3.1.1).
+
+use std::io::{self, ErrorKind, Write};
+
+use super::EspError;
+use crate::disk::{Disk, SectorSize};
+use crate::state::Slot;
+
+/// A directory entry (6).
+const ENTRY: usize = 32;
+/// 65,536 entries are the most (6.2).
+const DIRECTORY_MAX: u64 = 65_536 * 32;
+/// The specification ends at 32 KiB (3.1); Windows makes up to 256 KiB.
+const CLUSTER_MAX: u64 = 256 * 1024;
+/// Of an entry of the table, the upper four bits are nobody's business (4).
+const TABLE_MASK: u32 = 0x0FFF_FFFF;
+/// From here on it is the end of a chain (4).
+const END: u32 = 0x0FFF_FFF8;
+const FIRST_CLUSTER: u32 = 2;
+/// What an entry is (6).
+const VOLUME_LABEL: u8 = 0x08;
+const DIRECTORY: u8 = 0x10;
+/// A piece of a long name (7).
+const LONG_NAME: u8 = 0x0F;
+const LAST_PIECE: u8 = 0x40;
+const PIECE_CHARS: usize = 13;
+const PIECES_MAX: u8 = 20;
+
+/// An ESP, to read files from.
+pub struct EspReader<'d> {
+    disk: &'d mut dyn Disk,
+    /// Offset of the partition on the disk, in bytes.
+    start: u64,
+    shape: Shape,
+    /// A piece of the table: where it begins in the partition, and its bytes.
+    table: (u64, Vec<u8>),
+}
+
+/// What the boot sector says, checked: every place below is inside the partition. In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    table: u64,
+    data: u64,
+    cluster: u64,
+    /// The first number that no cluster has.
+    clusters_end: u32,
+    root: u32,
+}
+
+/// What an entry leads to.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    is_directory: bool,
+    cluster: u32,
+    len: u32,
+}
+
+impl<'d> EspReader<'d> {
+    /// The partition in this slot of the disk's own table.
+    ///
+    /// # Errors
+    /// The disk failed, or what is there is no FAT32.
+    pub fn open(disk: &'d mut dyn Disk, esp: &Slot) -> Result<Self, EspError> {
+        let sector = disk.sector_size().bytes();
+        let (start, len) = (
+            esp.first_lba.checked_mul(sector),
+            esp.sectors.checked_mul(sector),
+        );
+        let opened = start.zip(len).ok_or_else(|| bad("a place beyond any disk"));
+        let opened = opened.and_then(|(start, len)| {
+            let mut first = vec![0; usize::try_from(sector).map_err(io::Error::other)?];
+            disk.read_at(start, &mut first).map_err(io::Error::other)?;
+            Ok((start, Shape::read(&first, disk.sector_size(), len)?))
+        });
+        match opened {
+            Ok((start, shape)) => Ok(Self {
+                disk,
+                start,
+                shape,
+                table: (0, Vec::new()),
+            }),
+            Err(source) => Err(EspError {
+                action: "opening",
+                object: "FAT32".to_owned(),
+                disk: disk.name().to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Copies a file's content to `into`; returns its length in bytes. One that is longer than `most_bytes` is refused before the first
+    /// byte. Case does not matter.
+    ///
+    /// # Errors
+    /// There is no such file, it is too long or damaged, the disk failed, or `into` did.
+    pub fn read(
+        &mut self,
+        path: &str,
+        into: &mut dyn Write,
+        most_bytes: u64,
+    ) -> Result<u64, EspError> {
+        let copied = self
+            .find(path)
+            .and_then(|found| self.copy(found, into, most_bytes));
+        copied.map_err(|source| EspError {
+            action: "reading",
+            object: path.to_owned(),
+            disk: self.disk.name().to_owned(),
+            source,
+        })
+    }
+
+    fn copy(&mut self, found: Found, into: &mut dyn Write, most_bytes: u64) -> io::Result<u64> {
+        let len = u64::from(found.len);
+        if found.is_directory {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        if len > most_bytes {
+            return Err(bad(&format!("{len} bytes, {most_bytes} are the most")));
+        }
+        let (mut left, mut cluster) = (len, found.cluster);
+        while left > 0 {
+            let bytes = self.cluster(cluster)?;
+            let taken = left.min(self.shape.cluster);
+            let taken_len = usize::try_from(taken).map_err(io::Error::other)?;
+            into.write_all(bytes.get(..taken_len).unwrap_or_default())?;
+            left -= taken;
+            if left > 0 {
+                cluster = self
+                    .next(cluster)?
+                    .ok_or_else(|| bad("shorter than its entry says"))?;
+            }
+        }
+        Ok(len)
+    }
+
+    /// From the root, one directory after the other.
+    fn find(&mut self, path: &str) -> io::Result<Found> {
+        let mut found = Found {
+            is_directory: true,
+            cluster: self.shape.root,
+            len: 0,
+        };
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            if !found.is_directory {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+            found = self.find_in(found.cluster, part)?;
+        }
+        Ok(found)
+    }
+
+    fn find_in(&mut self, directory: u32, name: &str) -> io::Result<Found> {
+        let (mut cluster, mut seen, mut long) = (directory, 0, LongName::default());
+        loop {
+            let bytes = self.cluster(cluster)?;
+            for entry in bytes.as_chunks::<ENTRY>().0 {
+                match Entry::of(entry) {
+                    Entry::End => return Err(ErrorKind::NotFound.into()),
+                    Entry::Free => long = LongName::default(),
+                    Entry::Piece => long.take(entry),
+                    Entry::Short(found) => {
+                        if long.is(name, entry) || is_short(name, entry) {
+                            return Ok(found);
+                        }
+                        long = LongName::default();
+                    }
+                }
+            }
+            seen += self.shape.cluster;
+            if seen >= DIRECTORY_MAX {
+                return Err(bad("a directory without an end"));
+            }
+            match self.next(cluster)? {
+                Some(next) => cluster = next,
+                None => return Err(ErrorKind::NotFound.into()),
+            }
+        }
+    }
+
+    fn cluster(&mut self, number: u32) -> io::Result<Vec<u8>> {
+        let at = self.shape.place_of(number)?;
+        self.bytes(at, self.shape.cluster)
+    }
+
+    /// The cluster behind this one; none at the end of the chain.
+    fn next(&mut self, number: u32) -> io::Result<Option<u32>> {
+        self.shape.place_of(number)?;
+        let at = self.shape.table + u64::from(number) * 4;
+        let piece = at - at % SectorSize::B4096.bytes();
+        if self.table.0 != piece || self.table.1.is_empty() {
+            // Up to the data: the last piece of a table may be shorter.
+            let len = SectorSize::B4096
+                .bytes()
+                .min(self.shape.data.saturating_sub(piece));
+            self.table = (piece, self.bytes(piece, len)?);
+        }
+        let in_piece = usize::try_from(at - piece).map_err(io::Error::other)?;
+        let next = le32(&self.table.1, in_piece)? & TABLE_MASK;
+        if next >= END {
+            return Ok(None);
+        }
+        self.shape.place_of(next)?;
+        Ok(Some(next))
+    }
+
+    /// Of the partition; both numbers are multiples of the disk's sectors.
+    fn bytes(&mut self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        self.disk
+            .read_at(self.start + at, &mut bytes)
+            .map_err(io::Error::other)?;
+        Ok(bytes)
+    }
+}
+
+impl Shape {
+    /// Of a partition that is so long (3.1, 3.3).
+    fn read(boot: &[u8], disk: SectorSize, partition_bytes: u64) -> io::Result<Self> {
+        if boot.get(510..512) != Some(&[0x55, 0xAA]) {
+            return Err(bad("no FAT32: no signature in its first sector"));
+        }
+        let sector = u64::from(le16(boot, 11)?);
+        if !sector.is_power_of_two() || !(disk.bytes()..=4096).contains(&sector) {
+            return Err(bad(&format!("sectors of {sector} bytes")));
+        }
+        let (per_cluster, reserved, tables) = (byte(boot, 13)?, le16(boot, 14)?, byte(boot, 16)?);
+        let cluster = sector * u64::from(per_cluster);
+        if !per_cluster.is_power_of_two() || cluster > CLUSTER_MAX {
+            return Err(bad(&format!(
+                "clusters of {per_cluster} sectors of {sector} bytes"
+            )));
+        }
+        let (root_entries, table_16) = (le16(boot, 17)?, le16(boot, 22)?);
+        if root_entries != 0 || table_16 != 0 || reserved == 0 || !(1..=4).contains(&tables) {
+            return Err(bad("no FAT32: an older kind, or none"));
+        }
+        let (total, table) = (u64::from(le32(boot, 32)?), u64::from(le32(boot, 36)?));
+        // None of these can leave 64 bits: 2^12 times (2^16 + 4 times 2^32).
+        let (table_at, end) = (sector * u64::from(reserved), sector * total);
+        let data = table_at + sector * table * u64::from(tables);
+        if end > partition_bytes || data >= end {
+            return Err(bad(&format!(
+                "{total} sectors with tables of {table} each, in a partition of {partition_bytes} bytes"
+            )));
+        }
+        let clusters = ((end - data) / cluster).min((sector * table / 4).saturating_sub(2));
+        let clusters_end =
+            u32::try_from(clusters + u64::from(FIRST_CLUSTER)).map_err(io::Error::other)?;
+        let shape = Self {
+            table: table_at,
+            data,
+            cluster,
+            clusters_end,
+            root: le32(boot, 44)? & TABLE_MASK,
+        };
+        shape.place_of(shape.root)?;
+        Ok(shape)
+    }
+
+    /// In the partition.
+    fn place_of(&self, cluster: u32) -> io::Result<u64> {
+        if !(FIRST_CLUSTER..self.clusters_end).contains(&cluster) {
+            return Err(bad(&format!("cluster {cluster}, which is none")));
+        }
+        Ok(self.data + u64::from(cluster - FIRST_CLUSTER) * self.cluster)
+    }
+}
+
+enum Entry {
+    End,
+    Free,
+    Piece,
+    Short(Found),
+}
+
+impl Entry {
+    fn of(entry: &[u8; ENTRY]) -> Self {
+        let attributes = entry[11];
+        match entry[0] {
+            0 => Entry::End,
+            0xE5 => Entry::Free,
+            _ if attributes & 0x3F == LONG_NAME => Entry::Piece,
+            _ if attributes & VOLUME_LABEL != 0 => Entry::Free,
+            _ => {
+                let [.., h0, h1, _, _, _, _, l0, l1, s0, s1, s2, s3] = *entry;
+                Entry::Short(Found {
+                    is_directory: attributes & DIRECTORY != 0,
+                    cluster: u32::from_le_bytes([l0, l1, h0, h1]),
+                    len: u32::from_le_bytes([s0, s1, s2, s3]),
+                })
+            }
+        }
+    }
+}
+
+/// The pieces before a short entry, the last of the name first (7.2).
+#[derive(Debug, Default)]
+struct LongName {
+    /// Whole pieces, in the order of the name.
+    chars: Vec<u16>,
+    checksum: u8,
+    /// The number of the piece that came last; 1 when the name is whole.
+    number: u8,
+}
+
+impl LongName {
+    fn take(&mut self, entry: &[u8; ENTRY]) {
+        let (order, checksum) = (entry[0], entry[13]);
+        let number = order & !LAST_PIECE;
+        let is_first = order & LAST_PIECE != 0;
+        let follows =
+            !is_first && self.number == number.wrapping_add(1) && self.checksum == checksum;
+        if !(1..=PIECES_MAX).contains(&number) || !(is_first || follows) {
+            *self = Self::default();
+            return;
+        }
+        let mut piece = Vec::with_capacity(PIECE_CHARS);
+        for range in [1..11, 14..26, 28..32] {
+            let pairs = entry.get(range).unwrap_or_default().as_chunks::<2>().0;
+            piece.extend(pairs.iter().map(|pair| u16::from_le_bytes(*pair)));
+        }
+        if !is_first {
+            piece.append(&mut self.chars);
+        }
+        (self.chars, self.checksum, self.number) = (piece, checksum, number);
+    }
+
+    /// Whether it is whole, belongs to this entry and is this name.
+    fn is(&self, name: &str, entry: &[u8; ENTRY]) -> bool {
+        let short = entry.get(..11).unwrap_or_default();
+        let sum = short
+            .iter()
+            .fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+        let mut chars = self.chars.iter().copied().take_while(|char| *char != 0);
+        let is_equal = name
+            .encode_utf16()
+            .all(|char| chars.next().is_some_and(|found| is_alike(found, char)));
+        self.number == 1 && self.checksum == sum && is_equal && chars.next().is_none()
+    }
+}
+
+fn is_alike(one: u16, other: u16) -> bool {
+    let lower =
+        |char: u16| u8::try_from(char).map_or(char, |byte| byte.to_ascii_lowercase().into());
+    lower(one) == lower(other)
+}
+
+/// Eight characters and three, filled up with blanks (6.1).
+fn is_short(name: &str, entry: &[u8; ENTRY]) -> bool {
+    let (base, rest) = entry.split_at(8);
+    let kind = rest.get(..3).unwrap_or_default().trim_ascii_end();
+    let base = base.trim_ascii_end();
+    let (name, name_kind) = name.rsplit_once('.').unwrap_or((name, ""));
+    name.as_bytes().eq_ignore_ascii_case(base) && name_kind.as_bytes().eq_ignore_ascii_case(kind)
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+fn byte(bytes: &[u8], at: usize) -> io::Result<u8> {
+    bytes
+        .get(at)
+        .copied()
+        .ok_or_else(|| ErrorKind::UnexpectedEof.into())
+}
+
+fn le16(bytes: &[u8], at: usize) -> io::Result<u16> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found
+        .map(|found| u16::from_le_bytes(*found))
+        .ok_or_else(|| ErrorKind::UnexpectedEof.into())
+}
+
+fn le32(bytes: &[u8], at: usize) -> io::Result<u32> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found
+        .map(|found| u32::from_le_bytes(*found))
+        .ok_or_else(|| ErrorKind::UnexpectedEof.into())
+}
+
+#[cfg(test)]
+mod tests;
