@@ -24,7 +24,7 @@ use crate::console::{self, Console};
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
+use crate::{dispensable, drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
 /// leads there.
@@ -203,9 +203,17 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
 }
 
 /// `panic = "abort"` would end PID 1 and with it the kernel, its message scrolled away. Instead: last words, what is dirty
-/// written, time to read, reboot. The disk is unbootable or complete at any time, so that nothing is made worse.
+/// written, time to read, reboot. The disk is unbootable or complete at any time, so that nothing is made worse. Threads that can be
+/// spared end alone.
 fn watch_for_panics() {
     std::panic::set_hook(Box::new(|info| {
+        dispensable::stand_still(info, |name, text| {
+            console::bug(text);
+            if name == dispensable::SCREENS {
+                terminals::give_back();
+                crate::wizard::again();
+            }
+        });
         terminals::give_back();
         console::last_words(&format!("a bug in init: {info}"));
         leave::sync_for_a_while();

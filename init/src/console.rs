@@ -68,6 +68,11 @@ pub fn last_words(text: &str) {
     CONSOLE.line(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
 }
 
+/// What a panic has to say that ends one thread.
+pub fn bug(text: &str) {
+    CONSOLE.line(ERROR, &format!("smv: warning: {text}"));
+}
+
 impl Console {
     /// A person may be in front of this machine from now on: where what is said comes from, and where what happens goes.
     pub fn attend(&self, person: Person, inbox: Inbox) {

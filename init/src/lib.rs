@@ -4,6 +4,7 @@ pub mod boot;
 pub mod cmdline;
 pub mod commitment;
 pub mod console;
+pub mod dispensable;
 pub mod drivers;
 pub mod efivars;
 pub mod firmware;

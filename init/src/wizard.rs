@@ -23,6 +23,7 @@ use wizard::{Plain, Wizard};
 
 use crate::cmdline::{self, Ui};
 use crate::console::Console;
+use crate::dispensable::SCREENS;
 use crate::terminals::{self, Terminals};
 use crate::wifi::Wifi;
 use hands::Hands;
@@ -55,6 +56,25 @@ pub struct Setting {
     pub machine: Machine,
 }
 
+/// What the screens need to begin, and to begin again.
+#[derive(Clone)]
+struct Kit {
+    console: &'static Console,
+    inbox: Inbox,
+    person: Person,
+    station: Station,
+    wifi: Option<Wifi>,
+    ui: Ui,
+    /// How often they may still begin.
+    left: u8,
+}
+
+/// With what the screens begin when a bug has ended them. What they were told they are told again; if that is what they stumble over, they
+/// stay away, and lines are shown.
+static AGAIN: Mutex<Option<Kit>> = Mutex::new(None);
+/// In all.
+const BEGINNINGS: u8 = 3;
+
 /// Starts it: [`start`], or what a program without a wizard has in its place.
 pub type Start = fn(Setting) -> io::Result<()>;
 
@@ -79,7 +99,7 @@ fn is_holding() -> bool {
 /// No thread.
 pub fn start(setting: Setting) -> io::Result<()> {
     thread::Builder::new()
-        .name("wizard".to_owned())
+        .name(SCREENS.to_owned())
         .spawn(move || serve(setting))?;
     Ok(())
 }
@@ -102,6 +122,49 @@ fn serve(setting: Setting) {
         ui,
         machine,
     } = setting;
+    if ui != Ui::None {
+        inbox.tell(Fact::Machine(machine));
+        // Without them the screens are poorer, and the boot is what it was.
+        let _ = kmsg::follow(inbox.clone());
+        let _ = cards::follow(network, inbox.clone());
+    }
+    show(Kit {
+        console,
+        inbox,
+        person,
+        station,
+        wifi,
+        ui,
+        left: BEGINNINGS,
+    });
+}
+
+/// Begins the screens once more, from the panic hook of their thread: it stands still, with the terminals as they were.
+pub fn again() {
+    let kit = AGAIN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(kit) = kit.filter(|kit| kit.left > 0) else {
+        return;
+    };
+    kit.inbox.tell_again();
+    let thread = thread::Builder::new().name(SCREENS.to_owned());
+    let _ = thread.spawn(move || show(kit)); // without a thread there are lines
+}
+
+/// The screens, for as long as there are any.
+fn show(kit: Kit) {
+    *AGAIN.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kit {
+        left: kit.left.saturating_sub(1),
+        ..kit.clone()
+    });
+    let Kit {
+        console,
+        inbox,
+        person,
+        station,
+        wifi,
+        ui,
+        left: _,
+    } = kit;
     let terminals = Terminals::open(matches!(ui, Ui::Auto | Ui::Wizard));
     let mut paths = Vec::new();
     let mut places = Vec::new();
@@ -121,12 +184,6 @@ fn serve(setting: Setting) {
             is_virtual: terminal.is_virtual,
             has_kernel_lines: !terminal.is_ours,
         });
-    }
-    if ui != Ui::None {
-        inbox.tell(Fact::Machine(machine));
-        // Without them the screens are poorer, and the boot is what it was.
-        let _ = kmsg::follow(inbox.clone());
-        let _ = cards::follow(network, inbox.clone());
     }
     if places
         .iter()

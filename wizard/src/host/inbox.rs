@@ -26,6 +26,8 @@ pub struct Inbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     waiting: Mutex<Waiting>,
+    /// What was taken, for a host that begins after another.
+    taken: Mutex<VecDeque<Fact>>,
     bell: OwnedFd,
     is_touched: AtomicBool,
     is_running: Mutex<bool>,
@@ -52,6 +54,7 @@ impl Inbox {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self(Arc::new(Inner {
             waiting: Mutex::default(),
+            taken: Mutex::default(),
             bell,
             is_touched: AtomicBool::new(false),
             is_running: Mutex::default(),
@@ -124,7 +127,27 @@ impl Inbox {
     pub(super) fn take(&self) -> Waiting {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.0.bell, &mut count); // it is empty when nothing was said
-        std::mem::take(&mut self.waiting())
+        let waiting = std::mem::take(&mut *self.waiting());
+        let mut taken = self.taken();
+        for fact in &waiting.facts {
+            remember(&mut taken, fact);
+        }
+        waiting
+    }
+
+    /// Tells everything once more that a host took before, but for lines and what was overtaken: the one that begins now knows nothing.
+    pub fn tell_again(&self) {
+        let taken = std::mem::take(&mut *self.taken());
+        let mut waiting = self.waiting();
+        for fact in taken.into_iter().rev() {
+            waiting.facts.push_front(fact);
+        }
+        drop(waiting);
+        self.ring();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, VecDeque<Fact>> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -133,6 +156,21 @@ impl Inbox {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An invitation takes the place of the one before, whose secret nobody needs any more.
+fn remember(taken: &mut VecDeque<Fact>, fact: &Fact) {
+    match fact {
+        Fact::Log(_) | Fact::News(News::Progress { .. }) => return,
+        Fact::News(News::Inviting { .. }) => {
+            taken.retain(|fact| !matches!(fact, Fact::News(News::Inviting { .. })));
+        }
+        _ => {}
+    }
+    if taken.len() >= FACTS_MAX {
+        taken.pop_front();
+    }
+    taken.push_back(fact.clone());
 }
 
 impl Waiting {
@@ -218,6 +256,31 @@ mod tests {
             })
         ));
         assert!(inbox.take().facts.is_empty());
+    }
+
+    #[test]
+    fn a_host_that_begins_after_another_is_told_what_that_one_knew() {
+        let inbox = Inbox::new().unwrap();
+        let name = |fact: &Fact| match fact {
+            Fact::NicGone(name) => name.clone(),
+            other => panic!("{other:?}"),
+        };
+        inbox.tell(Fact::NicGone("first".to_owned()));
+        inbox.tell(line(0));
+        inbox.tell(progress(1));
+        inbox.take();
+        inbox.tell(Fact::NicGone("second".to_owned()));
+        for _ in 0..2 {
+            inbox.tell_again();
+            let again: Vec<_> = inbox.take().facts.iter().map(name).collect();
+            assert_eq!(again, ["first", "second"]);
+        }
+        for number in 0..5000 {
+            inbox.tell(Fact::NicGone(number.to_string()));
+            inbox.take();
+        }
+        inbox.tell_again();
+        assert_eq!(inbox.take().facts.len(), FACTS_MAX);
     }
 
     #[test]
