@@ -1,7 +1,8 @@
-//! Any bytes as an ESP: reading files from it never panics, ends, stays inside the partition, reads whole sectors, and gives no
-//! more than was wanted.
+//! Any bytes as an ESP: reading files from it never panics, ends, stays inside the partition, reads
+//! whole sectors, and gives no more than was wanted.
 //!
-//! The first byte chooses the disk's sectors, the rest is the partition's beginning; behind it are zeros.
+//! The first byte chooses the disk's sectors, the rest is the partition's beginning; behind it are
+//! zeros.
 #![no_main]
 
 use install::disk::{Disk, DiskError, SectorSize};
@@ -11,7 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
 const SIZE_BYTES: u64 = 1 << 20;
-/// A directory has 2 MiB at most, the two paths five of them, each cluster with its piece of the table; and the file.
+/// A directory has 2 MiB at most, the two paths five of them, each cluster with its piece of the
+/// table; and the file.
 const READ_MAX: u64 = 128 << 20;
 const MOST: u64 = 300_000;
 

@@ -202,9 +202,9 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
     }
 }
 
-/// `panic = "abort"` would end PID 1 and with it the kernel, its message scrolled away. Instead: last words, what is dirty
-/// written, time to read, reboot. The disk is unbootable or complete at any time, so that nothing is made worse. Threads that can be
-/// spared end alone.
+/// `panic = "abort"` would end PID 1 and with it the kernel, its message scrolled away. Instead:
+/// last words, what is dirty written, time to read, reboot. The disk is unbootable or complete at
+/// any time, so that nothing is made worse. Threads that can be spared end alone.
 fn watch_for_panics() {
     std::panic::set_hook(Box::new(|info| {
         dispensable::stand_still(info, |name, text| {

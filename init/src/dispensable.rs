@@ -1,9 +1,11 @@
-//! Threads that may die without the deploy dying: the screens with their log and cards, and what looks after Wi-Fi.
+//! Threads that may die without the deploy dying: the screens with their log and cards, and what
+//! looks after Wi-Fi.
 //!
-//! `panic = "abort"` ends the whole program with any thread, but not before the panic hook has returned. In one of these
-//! threads it never does: the thread stands still for good with everything it holds, and the others go on. Unwinding would
-//! free that and cost init 190 kB; what these threads hold together with the deploy are locks of a few lines each, in which
-//! nothing panics, and a deploy that did wait for one would be reset by the watchdog (`boot.md` 9).
+//! `panic = "abort"` ends the whole program with any thread, but not before the panic hook has
+//! returned. In one of these threads it never does: the thread stands still for good with
+//! everything it holds, and the others go on. Unwinding would free that and cost init 190 kB; what
+//! these threads hold together with the deploy are locks of a few lines each, in which nothing
+//! panics, and a deploy that did wait for one would be reset by the watchdog (`boot.md` 9).
 
 use std::panic::PanicHookInfo;
 use std::thread;
@@ -21,8 +23,8 @@ pub const THREADS: [(&str, &str); 4] = [
 /// The screens' thread.
 pub const SCREENS: &str = "wizard";
 
-/// In the panic hook: returns at once on every other thread, and never on one of these. `tell` gets the name of the thread and what there
-/// is to say.
+/// In the panic hook: returns at once on every other thread, and never on one of these. `tell` gets
+/// the name of the thread and what there is to say.
 pub fn stand_still(info: &PanicHookInfo<'_>, tell: impl FnOnce(&'static str, &str)) {
     let thread = thread::current();
     let found = THREADS

@@ -45,8 +45,8 @@ pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
     boot_order::number_of(&now, esp.guid).map(name_of)
 }
 
-/// A BIOS starts the first disk in its order and no other, and nobody can tell it from here which that is (`boot.md` 4). Says so where
-/// there is a choice.
+/// A BIOS starts the first disk in its order and no other, and nobody can tell it from here which
+/// that is (`boot.md` 4). Says so where there is a choice.
 pub fn warn_of_order(installed: &str, screen: &dyn Screen) {
     let count = fixed_disks(Path::new(BLOCK));
     if variables().is_none() && count > 1 {

@@ -192,8 +192,8 @@ pub fn load_installed(
     })
 }
 
-/// A file of the ESP as the descriptor that kexec_file_load(2) wants. It takes half of what memory there is at most: the kernel
-/// makes a copy.
+/// A file of the ESP as the descriptor that kexec_file_load(2) wants. It takes half of what memory
+/// there is at most: the kernel makes a copy.
 fn fetch(esp: &mut EspReader<'_>, path: &str) -> Result<File, KexecError> {
     let memory = rustix::fs::memfd_create(c"kexec", MemfdFlags::CLOEXEC)
         .map_err(|errno| KexecError::Memory(errno.into()))?;

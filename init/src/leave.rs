@@ -29,7 +29,8 @@ pub const READING_TIME: Duration = Duration::from_secs(60);
 /// How long a disk may take to write what is dirty before the machine leaves.
 const SYNC_TIME: Duration = Duration::from_secs(10);
 
-/// How long the disk of a system that was installed earlier may take to hand over its boot entry, and then its kernel.
+/// How long the disk of a system that was installed earlier may take to hand over its boot entry,
+/// and then its kernel.
 const ENTRY_TIME: Duration = Duration::from_secs(20);
 const FILES_TIME: Duration = Duration::from_secs(100);
 /// A boot entry has a few lines.
@@ -107,8 +108,8 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
     reboot_now();
 }
 
-/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past it. That disk may be damaged, or
-/// dead: whatever it does or does not answer, the machine leaves.
+/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past
+/// it. That disk may be damaged, or dead: whatever it does or does not answer, the machine leaves.
 pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
     let (path, slot) = (path.to_owned(), *esp);
     let read = move || {
@@ -221,14 +222,14 @@ pub fn give_up(after: After, screen: &dyn Screen) -> ! {
     reboot_now();
 }
 
-/// Has the kernel write what is dirty. A disk that has stopped to answer holds up nobody but a thread: what was promised to be
-/// on it was flushed before.
+/// Has the kernel write what is dirty. A disk that has stopped to answer holds up nobody but a
+/// thread: what was promised to be on it was flushed before.
 pub fn sync_for_a_while() {
     within(SYNC_TIME, "sync", sync);
 }
 
-/// Does `work` in a thread of this name and returns its answer, or none when it has not come in time. The thread is left to
-/// itself then.
+/// Does `work` in a thread of this name and returns its answer, or none when it has not come in
+/// time. The thread is left to itself then.
 fn within<T: Send + 'static>(
     limit: Duration,
     name: &str,

@@ -103,7 +103,8 @@ pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), Lo
     // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
     let (keys, trust) = (keys(directory)?, trust(directory)?);
     let path = || directory.join(PINNED);
-    // Keys in the image are the least that it asks for: who may change a command line may not take the lock off.
+    // Keys in the image are the least that it asks for: who may change a command line may not take
+    // the lock off.
     let asked = settings.policy;
     let policy = match (asked.unwrap_or(cmdline::Policy::Pinned), keys) {
         (cmdline::Policy::Pinned, None) if asked.is_none() => Policy::Secret,

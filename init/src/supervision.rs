@@ -1,8 +1,10 @@
-//! The watchdog during a deploy (`boot.md` 9): fed by what the deploy does, started with it and stopped with it.
+//! The watchdog during a deploy (`boot.md` 9): fed by what the deploy does, started with it and
+//! stopped with it.
 //!
-//! One thread asks [`pulse`] every few seconds and feeds. It stops to feed when the deploy stands still, when the network's lock
-//! is not to be had, and of course when it cannot run itself; the machine is then reset, boots the shim again by the way it
-//! came, and the disk counts as blank (`disk-layout.md` 3).
+//! One thread asks [`pulse`] every few seconds and feeds. It stops to feed when the deploy stands
+//! still, when the network's lock is not to be had, and of course when it cannot run itself; the
+//! machine is then reset, boots the shim again by the way it came, and the disk counts as blank
+//! (`disk-layout.md` 3).
 
 use std::fs;
 use std::io;
@@ -22,14 +24,15 @@ use pulse::{Pulse, Verdict};
 
 pub mod pulse;
 
-/// How long nothing may move: longer than a controller takes to give up on a disk (five tries of 30 s in the SCSI layer), so
-/// that a disk that fails is told as an error.
+/// How long nothing may move: longer than a controller takes to give up on a disk (five tries of 30
+/// s in the SCSI layer), so that a disk that fails is told as an error.
 pub const STALL_SECONDS: u16 = 300;
 /// The disks of the machine.
 const BLOCK: &str = "/sys/block";
 /// Between two looks: the shortest watchdog that is taken waits twice as long.
 const LOOK: Duration = Duration::from_secs(3);
-/// The thread lets go of the watchdog within one look; a machine that leaves does not wait for more.
+/// The thread lets go of the watchdog within one look; a machine that leaves does not wait for
+/// more.
 const RELEASE: Duration = Duration::from_secs(5);
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -56,7 +59,8 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Supervises each deploy from now on. `limit` is how long one may stand still; `probe` returns when the network is alive.
+/// Supervises each deploy from now on. `limit` is how long one may stand still; `probe` returns
+/// when the network is alive.
 ///
 /// # Errors
 /// No thread.
@@ -89,7 +93,8 @@ pub fn heard(news: &News) {
     }
 }
 
-/// Supervises nothing any more. The watchdog is stopped when this returns, as far as its hardware can be.
+/// Supervises nothing any more. The watchdog is stopped when this returns, as far as its hardware
+/// can be.
 pub fn end() {
     let mut state = state();
     state.is_over = true;
@@ -172,8 +177,8 @@ impl Keeper {
     }
 }
 
-/// How many requests the disks have finished since the kernel started: reads, writes, discards and flushes
-/// (`Documentation/block/stat.rst`). A disk that hangs finishes none, however many wait.
+/// How many requests the disks have finished since the kernel started: reads, writes, discards and
+/// flushes (`Documentation/block/stat.rst`). A disk that hangs finishes none, however many wait.
 fn finished(block: &Path) -> u64 {
     const COUNTS: [usize; 4] = [0, 4, 11, 15];
     let disks = fs::read_dir(block).into_iter().flatten().flatten();

@@ -1,4 +1,5 @@
-//! Watchdogs: a reset for a machine that does not get through a deploy (`boot.md` 9) or out of it (`boot.md` 6).
+//! Watchdogs: a reset for a machine that does not get through a deploy (`boot.md` 9) or out of it
+//! (`boot.md` 6).
 //!
 //! During a deploy any will do, and it is fed and stopped by this kernel ([`Fed`]).
 //!
@@ -137,7 +138,8 @@ impl Fed {
 
     /// Once more: it waits its whole time again.
     pub fn feed(&self) {
-        // Any byte but the one that allows stopping. One that takes none resets the machine, which is what it is for.
+        // Any byte but the one that allows stopping. One that takes none resets the machine, which
+        // is what it is for.
         let _ = io::Write::write_all(&mut &self.file, b"f");
     }
 }
@@ -160,8 +162,8 @@ impl fmt::Display for Fed {
     }
 }
 
-/// Those that may be started during a deploy, the best first: device and identity. One that cannot be stopped would reset the
-/// installed system.
+/// Those that may be started during a deploy, the best first: device and identity. One that cannot
+/// be stopped would reset the installed system.
 fn feedable(class: &Path) -> Vec<(PathBuf, String)> {
     let mut found: Vec<_> = names(class)
         .filter_map(|name| {

@@ -69,8 +69,8 @@ struct Kit {
     left: u8,
 }
 
-/// With what the screens begin when a bug has ended them. What they were told they are told again; if that is what they stumble over, they
-/// stay away, and lines are shown.
+/// With what the screens begin when a bug has ended them. What they were told they are told again;
+/// if that is what they stumble over, they stay away, and lines are shown.
 static AGAIN: Mutex<Option<Kit>> = Mutex::new(None);
 /// In all.
 const BEGINNINGS: u8 = 3;
@@ -139,7 +139,8 @@ fn serve(setting: Setting) {
     });
 }
 
-/// Begins the screens once more, from the panic hook of their thread: it stands still, with the terminals as they were.
+/// Begins the screens once more, from the panic hook of their thread: it stands still, with the
+/// terminals as they were.
 pub fn again() {
     let kit = AGAIN.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(kit) = kit.filter(|kit| kit.left > 0) else {

@@ -1,4 +1,5 @@
-//! A bug in the screens ends the screens: a program of its own, for the panic hook belongs to the whole of one.
+//! A bug in the screens ends the screens: a program of its own, for the panic hook belongs to the
+//! whole of one.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -30,7 +31,8 @@ fn panics(name: &str) -> mpsc::Receiver<()> {
     is_unwound
 }
 
-/// Where panics abort, what follows the hook is the end of the program; here it is unwinding, which can be seen.
+/// Where panics abort, what follows the hook is the end of the program; here it is unwinding, which
+/// can be seen.
 #[test]
 fn a_thread_that_can_be_spared_never_returns_from_the_hook_and_others_do() {
     let (told, heard) = mpsc::channel();

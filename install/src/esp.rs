@@ -1,4 +1,5 @@
-//! The EFI System Partition: a FAT32 made and filled on a slice of the disk; and read, where a system was installed earlier.
+//! The EFI System Partition: a FAT32 made and filled on a slice of the disk; and read, where a
+//! system was installed earlier.
 //!
 //! FAT32 whatever the size: UEFI 2.10 13.3.1.1 asks for it on fixed disks. Its few files are written here too, not through a
 //! mount: a receiver then needs no vfat driver (containers and small kernels have none), and the power-cut tests see the real thing.
@@ -206,7 +207,8 @@ impl Esp<'_, '_> {
         Ok(Ok(()))
     }
 
-    /// Copies a file's content to `into`; returns its length in bytes. Beyond tests, [`EspReader`] reads.
+    /// Copies a file's content to `into`; returns its length in bytes. Beyond tests, [`EspReader`]
+    /// reads.
     ///
     /// # Errors
     /// There is no such file, the disk failed, or `into` did.

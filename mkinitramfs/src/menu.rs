@@ -93,7 +93,8 @@ fn consoles() -> String {
         .to_owned()
 }
 
-/// Only a stick can be written. A CD has the same block, a BIOS may call it a disk, and GRUB would try.
+/// Only a stick can be written. A CD has the same block, a BIOS may call it a disk, and GRUB would
+/// try.
 fn memory() -> String {
     format!(
         "set smv_memory=\n\

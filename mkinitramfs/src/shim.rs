@@ -16,8 +16,9 @@ const LOAD_FLAG_64_BIT: u16 = 1;
 const COMMAND_LINE_MAX_OFFSET: usize = 0x238;
 /// A kernel that is an EFI program itself begins as those do (UEFI 2.10 2.1.1).
 const EFI_MAGIC: [u8; 2] = *b"MZ";
-/// Where the kernel writes when nothing else is said: the screen, and the first serial port. A machine with a serial line only would show
-/// nothing at all otherwise, neither that it waits nor that it holds; one without that port takes no notice of the word.
+/// Where the kernel writes when nothing else is said: the screen, and the first serial port. A
+/// machine with a serial line only would show nothing at all otherwise, neither that it waits nor
+/// that it holds; one without that port takes no notice of the word.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200";
 /// Room on the command line for what a menu adds and a person types.
 const TYPED_MAX_BYTES: usize = 512;
@@ -80,8 +81,8 @@ pub enum ShimError {
 }
 
 impl Shim {
-    /// Checks the parts. `cmdline` are words; how many blanks are between them does not matter. Without a `console=` among them they
-    /// get those of the screen and of the first serial port.
+    /// Checks the parts. `cmdline` are words; how many blanks are between them does not matter.
+    /// Without a `console=` among them they get those of the screen and of the first serial port.
     ///
     /// # Errors
     /// A machine could not start them.

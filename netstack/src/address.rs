@@ -58,8 +58,9 @@ impl Rivalry {
     }
 }
 
-/// What there is to tell of rivals: the same one once, and of many one in [`TELL_INTERVAL`] with their count. Who sends an ARP
-/// frame chooses its sender, and each line takes a serial console ten milliseconds.
+/// What there is to tell of rivals: the same one once, and of many one in [`TELL_INTERVAL`] with
+/// their count. Who sends an ARP frame chooses its sender, and each line takes a serial console ten
+/// milliseconds.
 #[derive(Debug, Default)]
 struct Rivals {
     known: Option<Rivalry>,
@@ -80,7 +81,8 @@ impl Rivals {
         self.untold = Some(Rivalry { unshown, ..rivalry });
     }
 
-    /// The last of them, when its time has come. That an address is given up is told at once: it takes [`PAUSE`] to have it again.
+    /// The last of them, when its time has come. That an address is given up is told at once: it
+    /// takes [`PAUSE`] to have it again.
     fn take(&mut self, now: Instant) -> Option<Rivalry> {
         let is_early = self.told.is_some_and(|told| now < told + TELL_INTERVAL);
         let rivalry = self

@@ -1,8 +1,9 @@
 //! Programs we run (mke2fs), and what PID 1 owes to everybody else's children.
 //!
-//! PID 1 inherits every orphan and must reap it, but a `wait` for just anybody would steal the status of a program whose
-//! caller waits for it by id. A list of those ids settles it: reaping looks at who has ended before it takes a status, and leaves
-//! those on the list to their callers. Its lock is held for moments only, so that a program that hangs holds up nobody else.
+//! PID 1 inherits every orphan and must reap it, but a `wait` for just anybody would steal the
+//! status of a program whose caller waits for it by id. A list of those ids settles it: reaping
+//! looks at who has ended before it takes a status, and leaves those on the list to their callers.
+//! Its lock is held for moments only, so that a program that hangs holds up nobody else.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -30,9 +31,9 @@ fn awaited() -> MutexGuard<'static, Vec<Pid>> {
     AWAITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a program to its end, with nothing on its standard input and output, and returns its status and what it wrote to its
-/// standard error. One that has not ended within `limit` is killed; it is not waited for then, because one that hangs in the
-/// kernel does not die before its disk answers.
+/// Runs a program to its end, with nothing on its standard input and output, and returns its status
+/// and what it wrote to its standard error. One that has not ended within `limit` is killed; it is
+/// not waited for then, because one that hangs in the kernel does not die before its disk answers.
 ///
 /// # Errors
 /// It could not be started, or [`io::ErrorKind::TimedOut`].
@@ -69,7 +70,8 @@ pub fn reap_orphans() {
     let awaited = awaited();
     while let Ok(Some(pid)) = next_ended() {
         let Some(pid) = Pid::from_raw(pid).filter(|pid| !awaited.contains(pid)) else {
-            // The kernel names the same one until it is taken: its caller goes on from here when it has done so.
+            // The kernel names the same one until it is taken: its caller goes on from here when it
+            // has done so.
             HAS_MORE.store(true, Ordering::SeqCst);
             return;
         };

@@ -42,7 +42,8 @@ const NEEDED: [(&str, &str, &str, &str); 5] = [
 /// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
 const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
 
-/// Everything worth telling of a deploy that began at `since` on the kernel's clock, the most useful last.
+/// Everything worth telling of a deploy that began at `since` on the kernel's clock, the most
+/// useful last.
 #[must_use]
 pub fn gather(since: Duration) -> Vec<String> {
     lines(&read_log(since), Path::new(BUSES))
@@ -84,8 +85,9 @@ fn open(path: &Path) -> Option<File> {
     options.read(true).custom_flags(flags).open(path).ok()
 }
 
-/// The kernel's own records; what programs wrote there is left out, and of the last ones what was there before, or is no more than news: on
-/// a machine that does other work, somebody mounts something all the time.
+/// The kernel's own records; what programs wrote there is left out, and of the last ones what was
+/// there before, or is no more than news: on a machine that does other work, somebody mounts
+/// something all the time.
 #[derive(Debug, Default)]
 struct KernelLog {
     last: VecDeque<String>,
@@ -136,7 +138,8 @@ struct Told {
 }
 
 impl Told {
-    /// A record `priority,sequence,microseconds,flags;text\n...` of facility 0, which is the kernel.
+    /// A record `priority,sequence,microseconds,flags;text\n...` of facility 0, which is the
+    /// kernel.
     fn by_the_kernel(record: &[u8]) -> Option<Self> {
         let record = String::from_utf8_lossy(record);
         let (header, body) = record.split_once(';')?;

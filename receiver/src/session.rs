@@ -212,7 +212,8 @@ impl SessionError {
 }
 
 impl SessionError {
-    /// Whether a donor had its turn. One that said nothing, as a port scanner does, has not, and a person goes on.
+    /// Whether a donor had its turn. One that said nothing, as a port scanner does, has not, and a
+    /// person goes on.
     const fn ends_a_deploy(&self) -> bool {
         !matches!(self, SessionError::Opening { .. } | SessionError::TakenOver)
     }

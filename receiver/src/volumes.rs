@@ -32,7 +32,8 @@ use crate::writeout::WriteOut;
 /// The real mke2fs of e2fsprogs, carried in the image.
 const MKE2FS: &str = "/sbin/mke2fs";
 
-/// It writes some tens of MiB, whatever the size of the disk. One that has not done so by then fails.
+/// It writes some tens of MiB, whatever the size of the disk. One that has not done so by then
+/// fails.
 const MKE2FS_TIME: Duration = Duration::from_secs(600);
 
 /// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer mke2fs makes by default or a

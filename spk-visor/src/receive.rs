@@ -88,8 +88,9 @@ impl ReceiveError {
     }
 }
 
-/// Waits for donors until one has deployed onto the disk, or until the first deploy has failed where nobody would read the next code. What
-/// the donor wants to follow is left to the person: this machine goes on.
+/// Waits for donors until one has deployed onto the disk, or until the first deploy has failed
+/// where nobody would read the next code. What the donor wants to follow is left to the person:
+/// this machine goes on.
 ///
 /// # Errors
 /// See [`ReceiveError`].

@@ -1,10 +1,11 @@
-//! Children that have ended (`waitid(2)`): who is next, without taking the status away from whoever waits for it.
+//! Children that have ended (`waitid(2)`): who is next, without taking the status away from whoever
+//! waits for it.
 
 use std::io;
 use std::mem::MaybeUninit;
 
-/// The process id of a child that has ended and was not waited for yet; none when there is none. Its status stays where it is:
-/// asked again, this names the same one.
+/// The process id of a child that has ended and was not waited for yet; none when there is none.
+/// Its status stays where it is: asked again, this names the same one.
 ///
 /// # Errors
 /// `ECHILD`: there are no children.
@@ -16,7 +17,8 @@ pub fn next_ended() -> io::Result<Option<i32>> {
     if status != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: all bits zero is a valid siginfo_t, and waitid wrote over it or left it (waitid(2): si_pid is then 0).
+    // SAFETY: all bits zero is a valid siginfo_t, and waitid wrote over it or left it (waitid(2):
+    // si_pid is then 0).
     let info = unsafe { info.assume_init() };
     // SAFETY: with WEXITED the record is of the SIGCHLD kind, which has si_pid, or all zeros.
     let pid = unsafe { info.si_pid() };

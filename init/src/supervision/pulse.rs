@@ -1,8 +1,10 @@
-//! Whether a deploy is alive: its stages and news, the disks' finished requests and the time in; a verdict out. No I/O, no clock.
+//! Whether a deploy is alive: its stages and news, the disks' finished requests and the time in; a
+//! verdict out. No I/O, no clock.
 //!
-//! A deploy has two ways to live. While it works, something has to move: bytes arrive, a stage follows, or a disk finishes a
-//! request. While it waits for a person or a donor nothing moves, and that is right for as long as the receiver itself would
-//! wait. Either way the answer comes from what the deploy has done, never from a thread that merely runs.
+//! A deploy has two ways to live. While it works, something has to move: bytes arrive, a stage
+//! follows, or a disk finishes a request. While it waits for a person or a donor nothing moves, and
+//! that is right for as long as the receiver itself would wait. Either way the answer comes from
+//! what the deploy has done, never from a thread that merely runs.
 
 use std::time::Duration;
 
@@ -83,8 +85,9 @@ impl Pulse {
             | Stage::Planned
             | Stage::Receiving
             | Stage::Finishing
-            | Stage::Committing
-            | Stage::Installed => Phase::Working,
+            | Stage::Committing => Phase::Working,
+            // Its donor says goodbye, or comes back to do so; each step of that has a limit.
+            Stage::Installed => Phase::Waiting { until: now + SLACK },
             Stage::Starting
             | Stage::Network
             | Stage::Waiting
@@ -204,6 +207,13 @@ mod tests {
         pulse.stage(Stage::Accepted, at(200));
         assert_eq!(pulse.look(0, at(499)), Verdict::Alive);
         assert_eq!(pulse.look(0, at(500)), Verdict::Still);
+    }
+
+    #[test]
+    fn an_installed_machine_takes_its_leave() {
+        let mut pulse = pulse(&[(Stage::Formatting, 0), (Stage::Installed, 10)]);
+        assert_eq!(pulse.look(0, at(129)), Verdict::Alive);
+        assert_eq!(pulse.look(0, at(130)), Verdict::Still);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Files of an EFI System Partition that somebody else may have written to since, or damaged: any bytes in, a file of bounded
-//! length or an error out (Microsoft FAT specification 1.03; section numbers below are its).
+//! Files of an EFI System Partition that somebody else may have written to since, or damaged: any
+//! bytes in, a file of bounded length or an error out (Microsoft FAT specification 1.03; section
+//! numbers below are its).
 //!
-//! This is not the code that makes an ESP: that one trusts what it reads back. Here every number is checked before it is used, a
-//! directory ends after what a directory can hold, and a file after the length that its entry has, so that chains of clusters
-//! that lead in circles end as well. FAT32 only: whatever installs an ESP on a fixed disk makes that (UEFI 2.10 13.3.1.1).
+//! This is not the code that makes an ESP: that one trusts what it reads back. Here every number is
+//! checked before it is used, a directory ends after what a directory can hold, and a file after
+//! the length that its entry has, so that chains of clusters that lead in circles end as well.
+//! FAT32 only: whatever installs an ESP on a fixed disk makes that (UEFI 2.10 13.3.1.1).
 
 use std::io::{self, ErrorKind, Write};
 
@@ -93,8 +95,8 @@ impl<'d> EspReader<'d> {
         }
     }
 
-    /// Copies a file's content to `into`; returns its length in bytes. One that is longer than `most_bytes` is refused before the first
-    /// byte. Case does not matter.
+    /// Copies a file's content to `into`; returns its length in bytes. One that is longer than
+    /// `most_bytes` is refused before the first byte. Case does not matter.
     ///
     /// # Errors
     /// There is no such file, it is too long or damaged, the disk failed, or `into` did.

@@ -97,15 +97,9 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "watchdog",
-        "a kernel that hangs after kexec is reset and started by the firmware; a good one takes the watchdog over",
+        "a disk that hangs in mid-deploy, a kernel that hangs after kexec: both are reset; a good one takes the watchdog over",
         Needs::Demo,
         comeback::watchdog,
-    ),
-    scenario(
-        "disk-hangs",
-        "a disk that finishes no write in mid-deploy: the watchdog in software resets the machine, which then installs",
-        Needs::Demo,
-        disks::hangs,
     ),
     scenario(
         "reinstalled-once",

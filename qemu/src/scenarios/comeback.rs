@@ -181,11 +181,14 @@ pub(super) fn ten_deploys(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// A kernel that never appears after kexec: the watchdog resets the machine, and the firmware starts the same disk. One that
-/// appears takes the watchdog over.
+/// A disk that hangs while PID 1 deploys onto it, and a kernel that never appears after kexec: a
+/// watchdog resets the machine, and the firmware starts the same disk. A kernel that appears takes
+/// the watchdog over.
 pub(super) fn watchdog(lab: &mut Lab) -> Result<()> {
     let hanging = packages(lab, "hanging", hangs_after_kexec)?;
-    let machine = machine(lab, Prefers::Disks, "smv.after=kexec smv.watchdog=10")?;
+    let words = "smv.after=kexec smv.watchdog=10 smv.stall=20";
+    let machine = machine(lab, Prefers::Disks, words)?;
+    super::disks::hangs(lab, &machine)?;
     let machine = Machine {
         has_watchdog: true,
         ..machine

@@ -35,8 +35,8 @@ pub(super) fn stick_uefi(lab: &mut Lab) -> Result<()> {
     stick(lab, Firmware::Uefi)
 }
 
-/// The command line has no console of its own: nothing would be heard without the one that the menu adds, and the machine would
-/// restart without the option that is typed.
+/// The command line has no console of its own: nothing would be heard without the one that the menu
+/// adds, and the machine would restart without the option that is typed.
 fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
     const OPTION: &str = "smv.after=poweroff";
 

@@ -135,7 +135,8 @@ impl Inbox {
         waiting
     }
 
-    /// Tells everything once more that a host took before, but for lines and what was overtaken: the one that begins now knows nothing.
+    /// Tells everything once more that a host took before, but for lines and what was overtaken:
+    /// the one that begins now knows nothing.
     pub fn tell_again(&self) {
         let taken = std::mem::take(&mut *self.taken());
         let mut waiting = self.waiting();

@@ -129,7 +129,8 @@ fn a_file_longer_than_wanted_is_refused_before_its_first_byte() {
     );
 }
 
-/// The three images with which a review stopped the reader that was here before: two by a panic, one for ever.
+/// The three images with which a review stopped the reader that was here before: two by a panic,
+/// one for ever.
 #[test]
 fn tables_without_end_clusters_that_are_none_and_rings_are_errors() {
     let mut made = Made::new(SectorSize::B512);
