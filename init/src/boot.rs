@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use install::options;
 use install::sizes::Sizes;
+use install::trust::Trust;
 use netstack::{Config, Station};
+use receiver::Policy;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::person::Person;
@@ -93,6 +95,7 @@ fn install(
             leave::give_up(after, console);
         }
     };
+    let options = receiver_options(&settings, memory, policy, trust);
     let config = Config {
         // What the machine has, not what the network may take.
         memory_bytes: memory.total_bytes,
@@ -134,20 +137,6 @@ fn install(
             None
         }
     };
-    let options = receiver::Options {
-        disks: Disks::Machine,
-        wish: Wish {
-            disk: settings.disk,
-            wipe: settings.wipe,
-            reinstall: settings.reinstall,
-        },
-        deploy: deploy_options(memory, settings.sizes),
-        policy,
-        trust,
-        patience: receiver::Patience::default(),
-        dry_run: settings.dry_run,
-        is_once: false,
-    };
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {
             supervision::end();
@@ -162,6 +151,28 @@ fn install(
             console.leaving(leave::after_failure(after), leave::READING_TIME);
             leave::give_up(after, console);
         }
+    }
+}
+
+fn receiver_options(
+    settings: &Settings,
+    memory: Memory,
+    policy: Policy,
+    trust: Trust,
+) -> receiver::Options {
+    receiver::Options {
+        disks: Disks::Machine,
+        wish: Wish {
+            disk: settings.disk.clone(),
+            wipe: settings.wipe.clone(),
+            reinstall: settings.reinstall.clone(),
+        },
+        deploy: deploy_options(memory, settings.sizes),
+        policy,
+        trust,
+        patience: receiver::Patience::default(),
+        dry_run: settings.dry_run,
+        is_once: false,
     }
 }
 

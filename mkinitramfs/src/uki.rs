@@ -338,10 +338,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_no_section() {
+    fn where_nothing_is_given_the_consoles_are_the_command_line() {
         let program = assemble(&shim(""), &stub()).unwrap();
         let program = PeFile64::parse(&*program).unwrap();
-        assert!(program.section_by_name(".cmdline").is_none());
+        let section = program.section_by_name(".cmdline").unwrap();
+        let text = section.data().unwrap();
+        assert!(text.starts_with(b"console=tty0 console=ttyS0,115200"));
     }
 
     #[test]

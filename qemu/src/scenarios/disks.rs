@@ -18,7 +18,7 @@ use crate::running::Running;
 use super::{deploy_and_power_off, image, must_boot_from_disk, with_filler};
 
 /// Nothing moves for 20 s, the watchdog waits for 60 s, and the machine boots.
-const RESET: Duration = Duration::from_secs(300);
+const RESET: Duration = Duration::from_secs(420);
 
 pub(super) fn too_small(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", 256)?;

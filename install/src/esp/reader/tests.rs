@@ -18,8 +18,13 @@ struct Made {
 impl Made {
     /// With files of an empty, a short, and a length of many clusters.
     fn new(sector: SectorSize) -> Self {
+        // The least that has as many clusters as FAT32 must.
+        let mib = match sector {
+            SectorSize::B512 => 64,
+            SectorSize::B4096 => 262,
+        };
         let sizes = Sizes {
-            esp_bytes: 64 << 20,
+            esp_bytes: mib << 20,
             swap: Swap::None,
         };
         let mut fresh_id = || Uuid::from_u128(7);
@@ -180,12 +185,10 @@ fn no_byte_of_the_boot_sector_or_of_a_directory_does_any_harm() {
     {
         let before = made.get(at / 512 * 512, 512);
         let byte = before[usize::try_from(at % 512).unwrap()];
-        for changed in [0, 1, 2, 0x7F, 0x80, 0xFF, byte ^ 1, byte ^ 0x80] {
+        for changed in [0, 0xFF, byte ^ 1, byte ^ 0x80] {
             made.put(at, &[changed]);
-            for path in [LONG, "smechvisor/vmlinuz"] {
-                // Whether it can still be read depends on the byte.
-                let _ = made.read(path);
-            }
+            // Whether it can still be read depends on the byte.
+            let _ = made.read(LONG);
         }
         made.put(at, &[byte]);
     }
