@@ -4,12 +4,15 @@
 
 pub mod block;
 pub mod children;
+pub mod cage;
 pub mod kexec;
+pub mod landlock;
 pub mod loopdev;
 pub mod modules;
 pub mod netdev;
 pub mod packet;
 pub mod packet_queue;
+pub mod seccomp;
 pub mod signals;
 pub mod vt;
 pub mod watchdog;

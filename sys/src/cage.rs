@@ -1,0 +1,103 @@
+//! A process shuts itself in: from then on it reads the pipe that it has, computes, and writes the other one.
+//!
+//! Several walls, because each of them may be missing in a kernel: limits that every kernel has, no file by Landlock, no
+//! system call beyond a dozen by seccomp. Only for a process of one thread, before it has looked at what it must not trust.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
+};
+use rustix::thread::set_no_new_privs;
+
+use crate::{landlock, seccomp};
+
+/// Standard input, output and error; everything else is closed.
+const DESCRIPTORS: u32 = 3;
+
+/// What the kernel put around this process, beside the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walls {
+    /// It can reach no file: Landlock.
+    pub no_files: bool,
+    /// It can make no system call but those of computing: seccomp.
+    pub only_computing: bool,
+}
+
+impl Walls {
+    /// One byte, for the pipe.
+    #[must_use]
+    pub const fn to_byte(self) -> u8 {
+        self.no_files as u8 | (self.only_computing as u8) << 1
+    }
+
+    /// What [`Walls::to_byte`] made.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        if byte > 0b11 {
+            return None;
+        }
+        Some(Walls {
+            no_files: byte & 1 != 0,
+            only_computing: byte & 2 != 0,
+        })
+    }
+}
+
+/// Shuts this process in, for good: private memory of at most `data_bytes`, no descriptor but the first three and no way to
+/// a fourth, nothing written to a file, no core dump, death with its parent; and the [`Walls`] that this kernel has.
+///
+/// # Errors
+/// One of the limits that every kernel has was not taken.
+pub fn enter(data_bytes: u64) -> io::Result<Walls> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The first to go when memory is short; without it the kernel may choose a better process.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    close_beyond(DESCRIPTORS)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    for (resource, most) in [
+        (Resource::Data, data_bytes),
+        (Resource::Nofile, DESCRIPTORS.into()),
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+        (Resource::Memlock, 0),
+    ] {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            },
+        )?;
+    }
+    give_up_privileges()?;
+    // In this order: the filter leaves no call to Landlock.
+    let no_files = landlock::reach_no_file().is_ok();
+    let only_computing = seccomp::only_compute().is_ok();
+    Ok(Walls {
+        no_files,
+        only_computing,
+    })
+}
+
+/// No program that this process starts gains anything by set-id bits or file capabilities (`PR_SET_NO_NEW_PRIVS`): the
+/// kernel's condition for both walls.
+///
+/// # Errors
+/// The kernel is older than both.
+pub fn give_up_privileges() -> io::Result<()> {
+    Ok(set_no_new_privs(true)?)
+}
+
+fn close_beyond(first: u32) -> io::Result<()> {
+    // SAFETY: the descriptors are closed under whoever may own one: this process has one thread, has opened nothing itself,
+    // and what it inherited beyond standard error has no owner here (close_range(2)).
+    let result = unsafe { libc::close_range(first, u32::MAX, 0) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
