@@ -130,6 +130,20 @@ pub enum DecodeError {
         /// `xz` or `zstd`.
         decoder: &'static str,
     },
+    /// One of the above, as the worker that met it says.
+    #[error("{text}")]
+    Reported {
+        /// The whole chain.
+        text: String,
+        /// What follows from it.
+        outcome: Outcome,
+    },
+    /// The worker ended without an answer: what it was given to decode made it misbehave, or the machine is out of memory.
+    #[error("the decoder {how}")]
+    Died {
+        /// How it ended.
+        how: String,
+    },
 }
 
 impl DecodeError {
@@ -143,7 +157,9 @@ impl DecodeError {
                 .and_then(|inner| inner.downcast_ref::<PackagesError>())
                 .map_or(Outcome::Retry, PackagesError::outcome),
             DecodeError::Setup { .. } => Outcome::Fatal,
-            DecodeError::UnknownFormat { .. }
+            DecodeError::Reported { outcome, .. } => *outcome,
+            DecodeError::Died { .. }
+            | DecodeError::UnknownFormat { .. }
             | DecodeError::Memory { .. }
             | DecodeError::Corrupt { .. }
             | DecodeError::Truncated { .. }
@@ -279,30 +295,52 @@ enum State {
     Failed,
 }
 
+/// How a package is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One or more xz streams.
+    Xz,
+    /// One or more zstd frames.
+    Zst,
+}
+
+impl Format {
+    /// Tells by the first bytes of a package, [`Format::HEAD_BYTES`] of them where there are as many. No decoder looks at them.
+    ///
+    /// # Errors
+    /// They are neither's.
+    pub fn of(head: &[u8]) -> Result<Self, DecodeError> {
+        if head.starts_with(&xz::MAGIC) {
+            return Ok(Format::Xz);
+        }
+        if zst::is_magic(head) {
+            return Ok(Format::Zst);
+        }
+        let shown = head.iter().take(8).map(|byte| format!("{byte:02x}"));
+        let shown = shown.collect::<Vec<_>>().join(" ");
+        Err(DecodeError::UnknownFormat {
+            head: if shown.is_empty() {
+                "nothing".to_owned()
+            } else {
+                shown
+            },
+        })
+    }
+
+    /// Enough to tell.
+    pub const HEAD_BYTES: usize = xz::MAGIC.len();
+}
+
 /// Looks at the first bytes of a package and makes the decoder for it.
 ///
 /// # Errors
 /// The format is unknown, the input failed or ended, or the machine has no memory for a decoder.
 pub fn decode<R: Input>(input: R, limits: DecodeLimits) -> Result<Decoder<R>, DecodeError> {
     let mut source = Source::new(input);
-    while source.pending().len() < xz::MAGIC.len() && source.fill()? {}
-    let engine = if source.pending().starts_with(&xz::MAGIC) {
-        Engine::Xz(Xz::new(&limits)?)
-    } else if zst::is_magic(source.pending()) {
-        Engine::Zst(Zst::new(&limits)?)
-    } else {
-        let head = source
-            .pending()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<Vec<_>>();
-        let head = if head.is_empty() {
-            "nothing".to_owned()
-        } else {
-            head.join(" ")
-        };
-        return Err(DecodeError::UnknownFormat { head });
+    while source.pending().len() < Format::HEAD_BYTES && source.fill()? {}
+    let engine = match Format::of(source.pending())? {
+        Format::Xz => Engine::Xz(Xz::new(&limits)?),
+        Format::Zst => Engine::Zst(Zst::new(&limits)?),
     };
     Ok(Decoder {
         source,

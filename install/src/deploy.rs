@@ -15,7 +15,7 @@ use wire::stage::Stage;
 use crate::boot_files::{self, BootFiles, BootFilesError};
 use crate::carry::{self, Luggage};
 use crate::commit::{self, CommitError, Installed};
-use crate::decode::{self, DecodeError, DecodeLimits};
+use crate::decode::{DecodeError, Format};
 use crate::directory::{Directory, DirectoryError};
 use crate::disk::{Disk, DiskError};
 use crate::esp::{self, EspError};
@@ -31,8 +31,6 @@ use crate::sizes::Sizes;
 use crate::swap;
 use crate::volumes::{Volumes, VolumesError};
 
-/// Enough of a package to recognise its format.
-const HEAD_BYTES: usize = 6;
 /// An fstab longer than this is none.
 const FSTAB_MAX: u64 = 1024 * 1024;
 
@@ -194,7 +192,7 @@ fn prepare(
 ) -> Result<(First, Layout), StepError> {
     let header = packages.next_header()?;
     let header = header.ok_or(PackagesError::from(RecordsError::NoPackages))?;
-    let mut head = vec![0; HEAD_BYTES];
+    let mut head = vec![0; Format::HEAD_BYTES];
     let mut len = 0;
     while let Some(rest) = head.get_mut(len..).filter(|rest| !rest.is_empty()) {
         match packages.read_data(rest)? {
@@ -203,13 +201,7 @@ fn prepare(
         }
     }
     head.truncate(len);
-    // The decoder itself decides; it looks at no more than the magic before it is asked for output.
-    let limits = DecodeLimits {
-        memory_bytes: MIB,
-        threads: 1,
-        output_cap: 0,
-    };
-    decode::decode(head.as_slice(), limits).map_err(|source| StepError::FirstPackage {
+    Format::of(&head).map_err(|source| StepError::FirstPackage {
         package: header.name.to_string(),
         source,
     })?;

@@ -18,6 +18,7 @@
 //! had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all directories is kept.
 
 mod blocks;
+pub mod frames;
 mod member;
 mod name;
 mod pax;
@@ -34,7 +35,8 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::decode::DecodeError;
-use blocks::{Blocks, Content};
+use blocks::Blocks;
+use frames::Frames;
 use member::Entry;
 use name::NameFault;
 use seen::Seen;
@@ -165,6 +167,18 @@ pub enum UnpackError {
 }
 
 impl UnpackError {
+    /// Whether it is not this end's own finding but the worker's, or that of the stages before it.
+    pub(crate) const fn is_the_workers(&self) -> bool {
+        matches!(
+            self,
+            UnpackError::Input { .. }
+                | UnpackError::Refused {
+                    reason: Refusal::Reported(_),
+                    ..
+                }
+        )
+    }
+
     /// A package that is damaged, malicious or too large is refused; a file system that fails is the machine's problem.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -291,6 +305,12 @@ pub enum Refusal {
     /// The table of paths cannot grow.
     #[error("no memory to remember another path")]
     Memory,
+    /// One of those that show in the archive itself, as the worker that read it says.
+    #[error("{0}")]
+    Reported(String),
+    /// The worker that reads the archive does not keep to the format of its answer.
+    #[error("the decoder's answer has {0}")]
+    Answer(&'static str),
 }
 
 /// Why an entry was not placed; the driver adds which and where.
@@ -311,13 +331,86 @@ impl From<UnpackError> for PlaceError {
     }
 }
 
+/// Which entry is at hand: where it begins, and its path as far as it is known.
+#[derive(Debug, Default)]
+struct Place {
+    offset: u64,
+    path: Vec<u8>,
+}
+
+impl Place {
+    fn refuse(&self, reason: Refusal) -> UnpackError {
+        self.refuse_at(self.offset, reason)
+    }
+
+    fn refuse_at(&self, offset: u64, reason: Refusal) -> UnpackError {
+        UnpackError::Refused {
+            offset,
+            path: Shown::of(&self.path),
+            reason,
+        }
+    }
+
+    fn unread(&self, offset: u64, source: io::Error) -> UnpackError {
+        UnpackError::Input {
+            offset,
+            path: Shown::of(&self.path),
+            source,
+        }
+    }
+
+    /// A sink's error with the entry it belongs to.
+    fn with(&self, error: PlaceError, len_bytes: u64) -> UnpackError {
+        let (offset, path) = (self.offset, Shown::of(&self.path));
+        match error {
+            PlaceError::Content(error) => error,
+            PlaceError::Refused(reason) => self.refuse(reason),
+            PlaceError::Os {
+                source: Errno::NOSPC | Errno::DQUOT,
+                space,
+                ..
+            } => {
+                let space = space.unwrap_or_default();
+                UnpackError::NoSpace {
+                    offset,
+                    path,
+                    len_bytes,
+                    total_bytes: space.total_bytes,
+                    free_bytes: space.free_bytes,
+                    free_inodes: space.free_inodes,
+                }
+            }
+            PlaceError::Os { action, source, .. } => UnpackError::Target {
+                offset,
+                path,
+                action,
+                source,
+            },
+        }
+    }
+}
+
+/// The contents of one entry.
+trait Content {
+    /// The next bytes, straight from a buffer; nothing after the last.
+    fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError>;
+}
+
+/// Where entries come from: a tar, or what a worker made of one.
+trait Entries: Content {
+    /// The next entry; its contents follow. Nothing after the last one, when everything was as it should be.
+    fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError>;
+    /// Passes over contents that nobody took.
+    fn skip_rest(&mut self) -> Result<(), UnpackError>;
+    /// The entry given last.
+    fn place(&self) -> &Place;
+    /// Bytes of tar taken so far.
+    fn offset(&self) -> u64;
+}
+
 /// Takes entries that the policy has let through.
 trait Sink {
-    fn place<R: Read>(
-        &mut self,
-        entry: &Entry,
-        content: &mut Content<'_, '_, R>,
-    ) -> Result<(), PlaceError>;
+    fn place(&mut self, entry: &Entry, content: &mut dyn Content) -> Result<(), PlaceError>;
     fn finish(&mut self) -> Result<(), PlaceError>;
 }
 
@@ -325,7 +418,7 @@ trait Sink {
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn place<R: Read>(&mut self, _: &Entry, _: &mut Content<'_, '_, R>) -> Result<(), PlaceError> {
+    fn place(&mut self, _: &Entry, _: &mut dyn Content) -> Result<(), PlaceError> {
         Ok(())
     }
 
@@ -346,10 +439,22 @@ pub fn unpack(
     limits: &UnpackLimits,
     progress: &AtomicU64,
 ) -> Result<Unpacked, UnpackError> {
-    let mut blocks = Blocks::new(tar, progress);
-    let tree = Tree::new(root, limits.owners);
-    let mut tree = tree.map_err(|error| blocks.at_entry(error, 0))?;
-    walk(&mut blocks, limits, &mut tree)
+    walk_into(&mut Blocks::new(tar, progress), root, limits)
+}
+
+/// Unpacks what a worker made of a tar ([`frames::relay`]), as [`unpack`] does. No more of it than `cap` bytes of tar is
+/// believed.
+///
+/// # Errors
+/// As [`unpack`]; and the answer is not one.
+pub fn unpack_frames(
+    answer: impl Read,
+    cap: u64,
+    root: BorrowedFd<'_>,
+    limits: &UnpackLimits,
+    progress: &AtomicU64,
+) -> Result<Unpacked, UnpackError> {
+    walk_into(&mut Frames::new(answer, cap, progress), root, limits)
 }
 
 /// Reads a whole tar under the same policy and makes nothing: what [`unpack`] would refuse for its own sake is refused.
@@ -361,30 +466,58 @@ pub fn check(tar: impl Read, limits: &UnpackLimits) -> Result<Unpacked, UnpackEr
     walk(&mut Blocks::new(tar, &progress), limits, &mut Nowhere)
 }
 
-fn walk<R: Read, S: Sink>(
-    blocks: &mut Blocks<'_, R>,
+/// The same for what a worker made of a tar.
+///
+/// # Errors
+/// As [`unpack_frames`], without those of a file system.
+pub fn check_frames(
+    answer: impl Read,
+    cap: u64,
+    limits: &UnpackLimits,
+) -> Result<Unpacked, UnpackError> {
+    let progress = AtomicU64::new(0);
+    walk(
+        &mut Frames::new(answer, cap, &progress),
+        limits,
+        &mut Nowhere,
+    )
+}
+
+fn walk_into<E: Entries>(
+    entries: &mut E,
+    root: BorrowedFd<'_>,
+    limits: &UnpackLimits,
+) -> Result<Unpacked, UnpackError> {
+    let tree = Tree::new(root, limits.owners);
+    let mut tree = tree.map_err(|error| entries.place().with(error, 0))?;
+    walk(entries, limits, &mut tree)
+}
+
+fn walk<E: Entries, S: Sink>(
+    entries: &mut E,
     limits: &UnpackLimits,
     sink: &mut S,
 ) -> Result<Unpacked, UnpackError> {
     let mut seen = Seen::default();
     let mut unpacked = Unpacked::default();
-    while let Some(entry) = member::next(blocks)? {
+    while let Some(entry) = entries.next_entry()? {
         if unpacked.entries >= limits.entries {
-            return Err(blocks.refuse(Refusal::TooManyEntries(limits.entries)));
+            let reason = Refusal::TooManyEntries(limits.entries);
+            return Err(entries.place().refuse(reason));
         }
         seen.admit(&entry.path, &entry.kind)
-            .map_err(|reason| blocks.refuse(reason))?;
+            .map_err(|reason| entries.place().refuse(reason))?;
         let len = entry.kind.content_bytes();
-        let mut content = blocks.content(len);
-        if let Err(error) = sink.place(&entry, &mut content) {
-            return Err(blocks.at_entry(error, len));
+        if let Err(error) = sink.place(&entry, entries) {
+            return Err(entries.place().with(error, len));
         }
-        content.skip_rest()?;
+        entries.skip_rest()?;
         unpacked.entries = unpacked.entries.saturating_add(1);
         unpacked.content_bytes = unpacked.content_bytes.saturating_add(len);
     }
-    sink.finish().map_err(|error| blocks.at_entry(error, 0))?;
-    unpacked.tar_bytes = blocks.offset();
+    sink.finish()
+        .map_err(|error| entries.place().with(error, 0))?;
+    unpacked.tar_bytes = entries.offset();
     Ok(unpacked)
 }
 

@@ -3,9 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::io::Errno;
-
-use super::{PlaceError, Refusal, Shown, UnpackError};
+use super::{Content, Entries, Entry, Place, Refusal, UnpackError, member};
 
 /// The unit of a tar (pax(1), ustar Interchange Format).
 pub const BLOCK_BYTES: usize = 512;
@@ -21,8 +19,12 @@ pub struct Blocks<'p, R> {
     end: usize,
     offset: u64,
     progress: &'p AtomicU64,
-    entry_offset: u64,
-    entry: Vec<u8>,
+    entry: Place,
+    /// Contents of the entry that are still to be given, and what pads them to a whole block.
+    left: u64,
+    padding: u64,
+    /// Length of the chunk lent last, still in the buffer.
+    given: usize,
 }
 
 impl<'p, R: Read> Blocks<'p, R> {
@@ -35,76 +37,36 @@ impl<'p, R: Read> Blocks<'p, R> {
             end: 0,
             offset: 0,
             progress,
-            entry_offset: 0,
-            entry: Vec::new(),
+            entry: Place::default(),
+            left: 0,
+            padding: 0,
+            given: 0,
         }
-    }
-
-    /// Bytes of tar taken so far.
-    pub fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// From here on, faults belong to an entry that begins here and has no name yet.
     pub fn begin_entry(&mut self) {
-        self.entry_offset = self.offset;
-        self.entry.clear();
+        self.entry.offset = self.offset;
+        self.entry.path.clear();
     }
 
     /// The name under which faults are reported.
     pub fn name_entry(&mut self, path: &[u8]) {
-        path.clone_into(&mut self.entry);
+        path.clone_into(&mut self.entry.path);
     }
 
     pub fn refuse(&self, reason: Refusal) -> UnpackError {
-        UnpackError::Refused {
-            offset: self.entry_offset,
-            path: Shown::of(&self.entry),
-            reason,
-        }
+        self.entry.refuse(reason)
     }
 
     /// The end of the input where there should be more, reported at that very byte.
     fn refuse_here(&self, reason: Refusal) -> UnpackError {
-        UnpackError::Refused {
-            offset: self.offset,
-            path: Shown::of(&self.entry),
-            reason,
-        }
+        self.entry.refuse_at(self.offset, reason)
     }
 
-    /// A sink's error with the entry it belongs to.
-    pub fn at_entry(&self, error: PlaceError, len_bytes: u64) -> UnpackError {
-        let (offset, path) = (self.entry_offset, Shown::of(&self.entry));
-        match error {
-            PlaceError::Content(error) => error,
-            PlaceError::Refused(reason) => UnpackError::Refused {
-                offset,
-                path,
-                reason,
-            },
-            PlaceError::Os {
-                source: Errno::NOSPC | Errno::DQUOT,
-                space,
-                ..
-            } => {
-                let space = space.unwrap_or_default();
-                UnpackError::NoSpace {
-                    offset,
-                    path,
-                    len_bytes,
-                    total_bytes: space.total_bytes,
-                    free_bytes: space.free_bytes,
-                    free_inodes: space.free_inodes,
-                }
-            }
-            PlaceError::Os { action, source, .. } => UnpackError::Target {
-                offset,
-                path,
-                action,
-                source,
-            },
-        }
+    /// Whether another block needs another read.
+    pub fn is_drained(&self) -> bool {
+        self.pending().len().saturating_sub(self.given) < BLOCK_BYTES
     }
 
     /// One read behind what is there. False at the end of the input.
@@ -123,13 +85,7 @@ impl<'p, R: Read> Blocks<'p, R> {
                     return Ok(got > 0);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(UnpackError::Input {
-                        offset: self.offset,
-                        path: Shown::of(&self.entry),
-                        source,
-                    });
-                }
+                Err(source) => return Err(self.entry.unread(self.offset, source)),
             }
         }
     }
@@ -178,60 +134,60 @@ impl<'p, R: Read> Blocks<'p, R> {
         }
     }
 
-    /// The contents that begin here.
-    pub fn content(&mut self, len: u64) -> Content<'_, 'p, R> {
-        Content {
-            blocks: self,
-            left: len,
-            padding: len.wrapping_neg() % BLOCK_BYTES as u64,
-            given: 0,
-        }
+    /// Contents of `len` bytes begin here.
+    pub fn begin_content(&mut self, len: u64) {
+        self.left = len;
+        self.padding = len.wrapping_neg() % BLOCK_BYTES as u64;
     }
 
     /// The contents that begin here, all at once; the caller has checked `len`.
     pub fn content_whole(&mut self, len: u64) -> Result<Vec<u8>, UnpackError> {
+        self.begin_content(len);
         let mut whole = Vec::new();
-        let mut content = self.content(len);
-        while let Some(chunk) = content.next_chunk()? {
+        while let Some(chunk) = self.next_chunk()? {
             whole.extend_from_slice(chunk);
         }
-        content.skip_rest()?;
+        self.skip_rest()?;
         Ok(whole)
     }
 }
 
-/// The contents of one entry. Dropped before [`Content::skip_rest`], it leaves the tar in their middle.
-pub struct Content<'b, 'p, R> {
-    blocks: &'b mut Blocks<'p, R>,
-    left: u64,
-    padding: u64,
-    /// Length of the chunk lent last, still in the buffer.
-    given: usize,
-}
-
-impl<R: Read> Content<'_, '_, R> {
-    /// The next bytes, straight from the buffer; nothing after the last.
-    pub fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError> {
-        self.blocks.consume(std::mem::take(&mut self.given));
+impl<R: Read> Content for Blocks<'_, R> {
+    fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError> {
+        let given = std::mem::take(&mut self.given);
+        self.consume(given);
         if self.left == 0 {
             return Ok(None);
         }
-        if self.blocks.pending().is_empty() && !self.blocks.fill()? {
-            return Err(self.blocks.refuse_here(Refusal::Truncated));
+        if self.pending().is_empty() && !self.fill()? {
+            return Err(self.refuse_here(Refusal::Truncated));
         }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let chunk = self.blocks.pending();
-        let chunk = chunk.get(..most).unwrap_or(chunk);
-        self.given = chunk.len();
-        self.left = self.left.saturating_sub(chunk.len() as u64);
-        Ok(Some(chunk))
+        let len = self.pending().len().min(most);
+        self.given = len;
+        self.left = self.left.saturating_sub(len as u64);
+        Ok(self.pending().get(..len))
+    }
+}
+
+impl<R: Read> Entries for Blocks<'_, R> {
+    fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError> {
+        member::next(self)
     }
 
     /// To the next block boundary behind the contents.
-    pub fn skip_rest(&mut self) -> Result<(), UnpackError> {
+    fn skip_rest(&mut self) -> Result<(), UnpackError> {
         while self.next_chunk()?.is_some() {}
         self.left = std::mem::take(&mut self.padding);
         while self.next_chunk()?.is_some() {}
         Ok(())
+    }
+
+    fn place(&self) -> &Place {
+        &self.entry
+    }
+
+    fn offset(&self) -> u64 {
+        self.offset
     }
 }

@@ -15,8 +15,8 @@ use super::{Refusal, UnpackError};
 /// The largest size eleven octal digits hold; a larger one needs a PAX record or base 256.
 const OCTAL_SIZE_MAX: u64 = 0o77_777_777_777;
 /// Linux device numbers: 12 bits of major, 20 of minor.
-const MAJOR_MAX: u64 = 0xfff;
-const MINOR_MAX: u64 = 0xf_ffff;
+pub(super) const MAJOR_MAX: u32 = 0xfff;
+pub(super) const MINOR_MAX: u32 = 0xf_ffff;
 /// Bytes of the checksum field, which count as spaces in it.
 const CHECKSUM_FIELD: std::ops::Range<usize> = 148..156;
 
@@ -132,7 +132,9 @@ pub fn next<R: Read>(blocks: &mut Blocks<'_, R>) -> Result<Option<Entry>, Unpack
             }
             _ => {
                 let entry = raw.entry(extensions, |path| blocks.name_entry(path));
-                return entry.map(Some).map_err(|reason| blocks.refuse(reason));
+                let entry = entry.map_err(|reason| blocks.refuse(reason))?;
+                blocks.begin_content(entry.kind.content_bytes());
+                return Ok(Some(entry));
             }
         }
     }
@@ -285,8 +287,8 @@ impl<'a> Raw<'a> {
 
     fn entry_kind(&self, len: u64, link: Result<Vec<u8>, NameFault>) -> Result<Kind, Refusal> {
         let device = || -> Result<(u32, u32), Refusal> {
-            let major = field(self.dev_major, MAJOR_MAX, "major device number")?;
-            let minor = field(self.dev_minor, MINOR_MAX, "minor device number")?;
+            let major = field(self.dev_major, MAJOR_MAX.into(), "major device number")?;
+            let minor = field(self.dev_minor, MINOR_MAX.into(), "minor device number")?;
             Ok((
                 u32::try_from(major).unwrap_or(0),
                 u32::try_from(minor).unwrap_or(0),
@@ -318,7 +320,7 @@ impl<'a> Raw<'a> {
 }
 
 /// The kernel takes any text but an empty one.
-fn symlink_target(link: Result<Vec<u8>, NameFault>) -> Result<Vec<u8>, NameFault> {
+pub(super) fn symlink_target(link: Result<Vec<u8>, NameFault>) -> Result<Vec<u8>, NameFault> {
     let link = link?;
     match link.len() {
         0 => Err(NameFault::Empty),

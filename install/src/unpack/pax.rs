@@ -9,10 +9,10 @@ use super::Shown;
 /// Longest extended header: the largest extended attribute Linux takes (XATTR_SIZE_MAX) four times over.
 pub const HEADER_BYTES_MAX: u64 = 256 << 10;
 /// Longest name of an extended attribute (XATTR_NAME_MAX).
-const XATTR_NAME_MAX: usize = 255;
+pub(super) const XATTR_NAME_MAX: usize = 255;
 /// Most extended attributes of one entry: ext4 keeps them in one block of 4 KiB, where 256 empty ones of one letter each do
 /// not fit. Each new one is compared with all before it.
-const XATTRS_MAX: usize = 256;
+pub(super) const XATTRS_MAX: usize = 256;
 /// Information that belongs to the archive's origin and not to the installed system.
 const PASSED_OVER: [&[u8]; 10] = [
     b"atime",

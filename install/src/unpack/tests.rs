@@ -2,7 +2,7 @@
 
 mod gnu;
 mod kept;
-mod maker;
+pub(in crate::unpack) mod maker;
 mod malicious;
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use super::{Owners, UnpackError, UnpackLimits, Unpacked, unpack};
 use crate::test_dir::TestDir;
 
 /// Gives one byte at a time.
-struct OneByte<'a>(&'a [u8]);
+pub(in crate::unpack) struct OneByte<'a>(pub(in crate::unpack) &'a [u8]);
 
 impl Read for OneByte<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -32,7 +32,7 @@ fn is_root() -> bool {
     fs::metadata(own.path()).unwrap().uid() == 0
 }
 
-fn limits() -> UnpackLimits {
+pub(in crate::unpack) fn limits() -> UnpackLimits {
     let owners = if is_root() {
         Owners::AsPackaged
     } else {

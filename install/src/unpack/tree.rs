@@ -3,7 +3,6 @@
 //! The directories on the way to the current one are kept open: entries of one directory need no path lookup, and a
 //! directory that is left gets its time back. See the module above for how paths are followed.
 
-use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
@@ -13,11 +12,10 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, write};
 
-use super::blocks::Content;
 use super::member::{Entry, Kind};
 use super::name::{Name, is_within, prefixes};
 use super::pax::Time;
-use super::{Owners, PlaceError, Refusal, Sink};
+use super::{Content, Owners, PlaceError, Refusal, Sink};
 
 /// How the way to an entry is resolved; the reasons stand in `unpack`.
 const WAY: ResolveFlags = ResolveFlags::IN_ROOT
@@ -334,7 +332,7 @@ impl<'r> Tree<'r> {
             .map(|()| true)
     }
 
-    fn file<R: Read>(&self, entry: &Entry, content: &mut Content<'_, '_, R>) -> Placed {
+    fn file(&self, entry: &Entry, content: &mut dyn Content) -> Placed {
         let name = entry.path.last();
         let fd = self.replace(name, |here| {
             openat(here, name, NEW_FILE, Mode::RUSR | Mode::WUSR)
@@ -389,7 +387,7 @@ impl<'r> Tree<'r> {
 }
 
 impl Sink for Tree<'_> {
-    fn place<R: Read>(&mut self, entry: &Entry, content: &mut Content<'_, '_, R>) -> Placed {
+    fn place(&mut self, entry: &Entry, content: &mut dyn Content) -> Placed {
         self.enter(entry.path.parent())?;
         match &entry.kind {
             Kind::Directory => self.directory(entry),
