@@ -5,6 +5,8 @@
 //! looks at who has ended before it takes a status, and leaves those on the list to their callers.
 //! Its lock is held for moments only, so that a program that hangs holds up nobody else.
 
+pub mod awaited;
+
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};

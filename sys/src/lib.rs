@@ -1,6 +1,7 @@
 //! The Linux calls that rustix does not offer, behind safe functions. The only crate that may say `unsafe`.
 //!
-//! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and the kernel's own error.
+//! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and the kernel's own error. Only
+//! [`cage`] puts several together, whose order is what makes them worth something.
 
 pub mod block;
 pub mod children;
