@@ -12,6 +12,7 @@ use install::sizes::Sizes;
 use install::trust::Trust;
 use netstack::{Config, Station};
 use receiver::Policy;
+use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::person::Person;
@@ -27,6 +28,9 @@ use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
 use crate::{dispensable, drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
+
+/// The shim brings its own kernel, which has both walls.
+static WORKERS: Caged = Caged::demanding();
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
 /// leads there.
@@ -210,6 +214,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
         unpacked_max_bytes: None,
         sizes,
         luggage: Some(&wifi::LUGGAGE),
+        workers: &WORKERS,
     }
 }
 

@@ -20,3 +20,5 @@ pub mod terminals;
 pub mod watchdog;
 pub mod wifi;
 pub mod wizard;
+
+pub use receiver::cage;

@@ -1,10 +1,13 @@
-//! The shim's PID 1, which the kernel starts again by itself when it wants a module.
+//! The shim's PID 1, which the kernel starts again by itself when it wants a module, and PID 1 when a package is to be decoded.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::boot::run(init::wizard::start);
+    }
+    if let Some(code) = init::cage::run_if_asked(std::env::args_os()) {
+        return code;
     }
     let arguments: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())

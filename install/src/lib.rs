@@ -37,6 +37,7 @@ pub mod unpack;
 pub mod verify;
 pub mod volumes;
 pub mod watchdog;
+pub mod worker;
 
 #[cfg(test)]
 mod memory_disk;

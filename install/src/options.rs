@@ -2,6 +2,7 @@
 
 use crate::carry::Luggage;
 use crate::sizes::Sizes;
+use crate::worker::Workers;
 
 /// What a deploy may use.
 #[derive(Clone, Copy, Debug)]
@@ -16,4 +17,6 @@ pub struct Options {
     pub sizes: Sizes,
     /// What the installed system needs to know of this machine's network.
     pub luggage: Option<&'static Luggage>,
+    /// Who decodes the packages and reads their archives.
+    pub workers: &'static dyn Workers,
 }

@@ -1,34 +1,35 @@
-//! One package from the stream to the root: three threads, two bounded pipes between them.
+//! One package from the stream to the root: through a worker that decodes it and reads its archive, and whose answer is
+//! unpacked here.
 //!
 //! ```text
-//! stream → [pipe] → decode → [pipe] → unpack
+//! stream → [pipe] → worker: decode → archive → [pipe] → unpack
 //! ```
 //!
-//! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. An error travels to the right
-//! as the reading stage's error, with its own cause inside; the unpacking stage's error is therefore the whole chain.
+//! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. Whatever goes wrong, one error
+//! comes out, with the whole chain inside: what the worker says counts only where neither the stream broke nor it died.
 
-use std::error::Error;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::decode::{self, DecodeLimits};
+use crate::decode::{DecodeError, DecodeLimits};
 use crate::event::{Event, Observer};
 use crate::options::Options;
 use crate::packages::{Header, Packages, PackagesError};
-use crate::pipe::{self, Reader, Writer};
-use crate::unpack::{self, UnpackError, UnpackLimits, Unpacked};
+use crate::unpack::{self, Shown, UnpackError, UnpackLimits, Unpacked};
+use crate::worker::{Ending, Process, Worker, Workers};
 
-/// Read at once from the stream, and handed at once from decoder to unpacker.
+/// Read at once from the stream.
 const CHUNK: usize = 128 * 1024;
-/// A pipe that holds less makes the stages wait for each other's rhythm; one that holds more only costs memory.
-const PIPE_MIN: u64 = 256 * 1024;
-const PIPE_MAX: u64 = 4 * 1024 * 1024;
+/// What a pipe to and from a worker holds at most.
+const PIPE_BYTES: u64 = 1024 * 1024;
 /// Between two [`Event::Received`].
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
@@ -69,7 +70,16 @@ pub enum PackageError {
         package: String,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// Nobody who decodes it.
+    #[error("starting the decoder of package {package}")]
+    Worker {
+        /// Its name.
+        package: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
 }
 
@@ -80,7 +90,7 @@ impl PackageError {
         match self {
             PackageError::Unpack { source, .. } => source.outcome(),
             PackageError::Leftover { .. } | PackageError::NotAsStated { .. } => Outcome::Refuse,
-            PackageError::Thread { .. } => Outcome::Fatal,
+            PackageError::Thread { .. } | PackageError::Worker { .. } => Outcome::Fatal,
         }
     }
 }
@@ -91,7 +101,7 @@ pub struct Intake<'a> {
     decode_bytes: u64,
     threads: u32,
     unpack_limits: UnpackLimits,
-    pipe_bytes: usize,
+    workers: &'static dyn Workers,
     /// Bytes of tar that all packages together may have.
     cap: u64,
     /// Bytes of tar so far.
@@ -101,8 +111,7 @@ pub struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Shares `options.memory_bytes` out: a sixteenth for each pipe, a quarter for the paths of a package, the rest for the
-    /// decoder.
+    /// Shares `options.memory_bytes` out: a quarter for the paths of a package, two pipes, the rest for the decoder.
     #[must_use]
     pub fn new(
         root: BorrowedFd<'a>,
@@ -111,16 +120,15 @@ impl<'a> Intake<'a> {
         observer: &'a dyn Observer,
     ) -> Self {
         let memory = options.memory_bytes;
-        let pipe_bytes = (memory / 16).clamp(PIPE_MIN, PIPE_MAX);
         let names_bytes = memory / 4;
         Self {
             root,
             decode_bytes: memory
                 .saturating_sub(names_bytes)
-                .saturating_sub(2 * pipe_bytes),
+                .saturating_sub(2 * PIPE_BYTES),
             threads: options.threads.max(1),
             unpack_limits: UnpackLimits::for_memory(names_bytes),
-            pipe_bytes: usize::try_from(pipe_bytes).unwrap_or(CHUNK),
+            workers: options.workers,
             cap,
             unpacked: AtomicU64::new(0),
             observer,
@@ -157,31 +165,29 @@ impl<'a> Intake<'a> {
         if let Some(stated) = header.unpacked {
             unpack_limits.entries = unpack_limits.entries.min(u64::from(stated.entries));
         }
-        let (compressed_in, compressed_out) = pipe::pipe(self.pipe_bytes);
-        let (tar_in, tar_out) = pipe::pipe(self.pipe_bytes);
-        let mut pump = Pump {
+        let worker = self.workers.start(limits);
+        let mut worker = worker.map_err(|source| PackageError::Worker {
+            package: package.clone(),
+            source,
+        })?;
+        if let Some(warning) = worker.warning.take() {
+            self.observer.event(Event::Warning(warning));
+        }
+        let passage = Passage {
+            root: self.root,
+            cap: limits.output_cap,
+            limits: unpack_limits,
+            unpacked: &self.unpacked,
+            observer: self.observer,
+        };
+        let pump = Pump {
             packages,
             unpacked: &self.unpacked,
             observer: self.observer,
             reported: &mut self.reported,
         };
-        let (root, unpack_limits, unpacked) = (self.root, &unpack_limits, &self.unpacked);
-        let observer = self.observer;
-        let result = thread::scope(|scope| {
-            let named = |name: &str| thread::Builder::new().name(name.to_owned());
-            let pumping =
-                named("stream").spawn_scoped(scope, move || pump.run(head, compressed_in))?;
-            let decoding = named("decode")
-                .spawn_scoped(scope, move || decode_into(compressed_out, tar_in, limits))?;
-            let result = unpack::unpack(tar_out, root, unpack_limits, unpacked);
-            if result.is_err() {
-                observer.event(Event::Abandoned); // or the pump might wait for bytes that nobody wants
-            }
-            // A stage that panicked did not finish its pipe; the unpacker has seen that as an error.
-            let whole = decoding.join().unwrap_or(false) & pumping.join().unwrap_or(false);
-            Ok((result, whole))
-        });
-        let (result, is_whole) = result.map_err(|source| PackageError::Thread {
+        let passed = passage.run(pump, head, worker);
+        let (result, is_whole) = passed.map_err(|source| PackageError::Thread {
             package: package.clone(),
             source,
         })?;
@@ -194,6 +200,122 @@ impl<'a> Intake<'a> {
         }
         as_stated(package, header, &found)
     }
+}
+
+/// Where one package goes.
+struct Passage<'a> {
+    root: BorrowedFd<'a>,
+    cap: u64,
+    limits: UnpackLimits,
+    unpacked: &'a AtomicU64,
+    observer: &'a dyn Observer,
+}
+
+/// The stream broke off: after so many bytes of the package, for this reason.
+type Broken = Mutex<Option<(u64, PackagesError)>>;
+
+impl Passage<'_> {
+    /// What the package came to, and whether the worker took all of it.
+    fn run(
+        self,
+        mut pump: Pump<'_>,
+        head: &[u8],
+        worker: Worker,
+    ) -> io::Result<(Result<Unpacked, UnpackError>, bool)> {
+        let Worker {
+            input,
+            output,
+            mut process,
+            ..
+        } = worker;
+        let broken = Broken::default();
+        let (result, is_whole) = thread::scope(|scope| -> io::Result<_> {
+            let pumping = thread::Builder::new().name("stream".to_owned());
+            let pumping = pumping.spawn_scoped(scope, || pump.run(head, input, &broken))?;
+            let (root, cap) = (self.root, self.cap);
+            let result = unpack::unpack_frames(output, cap, root, &self.limits, self.unpacked);
+            let result = match result {
+                // Before the pump is stopped: what it says after that is no reason.
+                Err(error) => {
+                    let error = blamed_on_stream(error, &broken);
+                    process.kill(); // or the pump might wait for somebody to take its bytes
+                    self.observer.event(Event::Abandoned); // or for bytes that nobody wants
+                    Err(error)
+                }
+                result => result,
+            };
+            // A pump that panicked has not sent everything.
+            Ok((result, pumping.join().unwrap_or(false)))
+        })?;
+        // A package that ended where the stream broke may look whole to the worker.
+        let result = match taken(&broken).filter(|_| result.is_ok()) {
+            Some(broken) => Err(unread(broken)),
+            None => result,
+        };
+        Ok((blamed_on_worker(result, process), is_whole))
+    }
+}
+
+fn taken(broken: &Broken) -> Option<(u64, PackagesError)> {
+    let mut broken = broken.lock().unwrap_or_else(PoisonError::into_inner); // one assignment
+    broken.take()
+}
+
+/// Nothing more came, at the end of the archive.
+fn unread((offset, source): (u64, PackagesError)) -> UnpackError {
+    let source = io::Error::other(source);
+    UnpackError::Input {
+        offset,
+        path: Shown::of(&[]),
+        source: io::Error::other(DecodeError::Input { offset, source }),
+    }
+}
+
+/// What the worker says of a package that broke off is only what follows from that.
+fn blamed_on_stream(error: UnpackError, broken: &Broken) -> UnpackError {
+    if !error.is_the_workers() {
+        return error;
+    }
+    match (taken(broken), error) {
+        (
+            Some(broken),
+            UnpackError::Input { offset, path, .. } | UnpackError::Refused { offset, path, .. },
+        ) => match unread(broken) {
+            UnpackError::Input { source, .. } => UnpackError::Input {
+                offset,
+                path,
+                source,
+            },
+            other => other,
+        },
+        (_, error) => error,
+    }
+}
+
+/// An answer that was cut off has its reason in how the worker ended; and one that died did not end its answer.
+fn blamed_on_worker(
+    result: Result<Unpacked, UnpackError>,
+    process: Box<dyn Process>,
+) -> Result<Unpacked, UnpackError> {
+    let (offset, path, found) = match result {
+        Ok(found) => (found.tar_bytes, Shown::of(&[]), Some(found)),
+        Err(UnpackError::Input {
+            offset,
+            path,
+            source,
+        }) if source.get_ref().is_none() => (offset, path, None),
+        Err(error) => return Err(error),
+    };
+    let how = match (process.wait(), found) {
+        (Ending::InOrder, Some(found)) => return Ok(found),
+        (Ending::InOrder, None) => "ended in the middle of its answer".to_owned(),
+        (Ending::Died(how), _) => how,
+    };
+    Err(UnpackError::Input {
+        offset,
+        path,
+        source: io::Error::other(DecodeError::Died { how }),
+    })
 }
 
 /// A package that comes to less than was stated is not the one that was counted.
@@ -228,19 +350,34 @@ struct Pump<'p> {
 }
 
 impl Pump<'_> {
-    /// True when the whole package went through.
-    fn run(&mut self, head: &[u8], mut to: Writer) -> bool {
-        // A write fails when the decoder is gone; it has told the reason to the unpacker.
+    /// True when the whole package went through. Where the stream breaks, `broken` says so before the worker sees an end.
+    fn run(&mut self, head: &[u8], mut to: File, broken: &Broken) -> bool {
+        // A write fails when the worker is gone; its answer says why.
         if to.write_all(head).is_err() {
             return false;
         }
-        forward(to, |chunk| {
-            let len = self.packages.read_data(chunk)?;
+        let mut sent = head.len() as u64;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = self.packages.read_data(&mut chunk);
+            let len = match read {
+                Ok(len) => len,
+                Err(error) => {
+                    *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some((sent, error));
+                    return false;
+                }
+            };
             if len == 0 || self.reported.elapsed() >= REPORT_EVERY {
                 self.report();
             }
-            Ok::<_, PackagesError>(len)
-        })
+            if len == 0 {
+                return true;
+            }
+            if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
+                return false;
+            }
+            sent = sent.saturating_add(len as u64);
+        }
     }
 
     fn report(&mut self) {
@@ -249,40 +386,5 @@ impl Pump<'_> {
             bytes: self.packages.offset_bytes(),
             unpacked_bytes: self.unpacked.load(Ordering::Relaxed),
         });
-    }
-}
-
-/// The stage that decodes; true when everything went through.
-fn decode_into(from: Reader, to: Writer, limits: DecodeLimits) -> bool {
-    let mut decoder = match decode::decode(from, limits) {
-        Ok(decoder) => decoder,
-        Err(error) => {
-            to.fail(std::io::Error::other(error));
-            return false;
-        }
-    };
-    forward(to, |chunk| decoder.read_tar(chunk))
-}
-
-/// Everything that `read` gives, up to its 0, into `to`; true when it all went through. The reader of `to` learns of an error;
-/// a writer that fails has a reader that is gone and has told its own reason.
-fn forward<E: Error + Send + Sync + 'static>(
-    mut to: Writer,
-    mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
-) -> bool {
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match read(&mut chunk) {
-            Ok(0) => return to.finish().is_ok(),
-            Ok(len) => {
-                if to.write_all(chunk.get(..len).unwrap_or_default()).is_err() {
-                    return false;
-                }
-            }
-            Err(error) => {
-                to.fail(std::io::Error::other(error));
-                return false;
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod bell;
 pub mod blockdisk;
+pub mod cage;
 pub mod cards;
 pub mod children;
 pub mod connection;

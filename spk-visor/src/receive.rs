@@ -12,6 +12,7 @@ use std::thread;
 use install::options;
 use install::sizes::Sizes;
 use install::trust::{Trust, TrustError};
+use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::donor::Network;
 use receiver::gate::{Reinstall, Selector, SelectorError, Wish};
@@ -30,6 +31,9 @@ use crate::kernel_net::KernelNetwork;
 use ui::Ui;
 
 mod ui;
+
+/// A running Linux may have any kernel.
+static WORKERS: Caged = Caged::where_possible();
 
 /// Why this machine could not be deployed onto.
 #[derive(Debug, Error)]
@@ -212,6 +216,7 @@ fn deploy_options(sizes: Sizes) -> options::Options {
         unpacked_max_bytes: None,
         sizes,
         luggage: None,
+        workers: &WORKERS,
     }
 }
 

@@ -7,6 +7,9 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::boot::run(|_| Ok(()));
     }
+    if let Some(code) = init::cage::run_if_asked(std::env::args_os()) {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();

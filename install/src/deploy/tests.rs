@@ -20,6 +20,7 @@ const OPTIONS: Options = Options {
     unpacked_max_bytes: None,
     sizes: crate::sizes::Sizes::USUAL,
     luggage: None,
+    workers: &crate::worker::threads::Threads,
 };
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.

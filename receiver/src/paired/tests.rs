@@ -38,6 +38,7 @@ impl Target {
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
                 luggage: None,
+                workers: &install::worker::threads::Threads,
             },
             policy: Policy::Secret,
             trust: Trust::default(),

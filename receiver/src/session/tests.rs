@@ -120,6 +120,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             unpacked_max_bytes: None,
             sizes: install::sizes::Sizes::USUAL,
             luggage: None,
+            workers: &install::worker::threads::Threads,
         },
         policy: Policy::Legacy,
         trust: Trust::default(),

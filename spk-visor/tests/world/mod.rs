@@ -12,12 +12,16 @@ use std::thread::{self, JoinHandle};
 
 use install::trust::Trust;
 use receiver::blockdisk::BlockDisk;
+use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::fakes::{Lines, PlainVolumes, TestDir, ports};
 use receiver::gate::Wish;
 use receiver::policy::Policy;
 use receiver::session::{SessionError, run_with};
 use spk_visor::kernel_net::KernelNetwork;
+
+/// As in the product; this test is another program.
+static WORKERS: Caged = Caged::where_possible().of(env!("CARGO_BIN_EXE_spk-visor"));
 
 /// One machine that waits, and is installed once.
 pub struct World {
@@ -47,6 +51,7 @@ impl World {
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
                 luggage: None,
+                workers: &WORKERS,
             },
             policy,
             trust,
