@@ -50,13 +50,22 @@ fresh_mount() {
 # The mount is part of the time: what is not on the disk yet is not deployed.
 unmount() { umount "$scratch/mnt" && sync "$scratch/disk"; }
 
-# peak_of PID: the kernel's own high-water mark until the process ends, proc(5), in KiB in `peak`: it never falls, the last one read is the peak.
+# high_water PID: the kernel's own high-water mark, proc(5), in KiB; nothing when it has ended.
+high_water() { awk '/^VmHWM:/ { print $2 }' "/proc/$1/status" 2>/dev/null; }
+
+# peak_of PID: the high-water marks of the process and of the largest decoder that it started, together, in KiB in `peak`: a mark never
+# falls, the last one read is the peak.
 peak_of() {
-    local kib
-    while kib=$(awk '/^VmHWM:/ { print $2 }' "/proc/$1/status" 2>/dev/null) && [ -n "$kib" ]; do
-        peak=$kib
+    local kib own=0 decoder=0 child
+    while kib=$(high_water "$1") && [ -n "$kib" ]; do
+        own=$kib
+        for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+            kib=$(high_water "$child")
+            [ "${kib:-0}" -le "$decoder" ] || decoder=$kib
+        done
         pause 0.05
     done
+    peak=$((own + decoder))
 }
 
 # ours PACKAGES [WATCH]: one deploy; its microseconds in `took`. WATCH is called with the receiver's process id; it takes processor
