@@ -1,7 +1,8 @@
-//! Any answer of a worker: no panic, no more than the cap is believed, and the same finding whether bytes come at once or one at
-//! a time.
+//! Any answer of a worker: no panic, no more than the cap is believed, and the same finding whether
+//! bytes come at once or one at a time.
 //!
-//! The first byte chooses: frames as they are, or a tar whose frames must come to what the tar itself comes to.
+//! The first byte chooses: frames as they are, or a tar whose frames must come to what the tar
+//! itself comes to.
 #![no_main]
 
 use std::error::Error;

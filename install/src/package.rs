@@ -1,12 +1,13 @@
-//! One package from the stream to the root: through a worker that decodes it and reads its archive, and whose answer is
-//! unpacked here.
+//! One package from the stream to the root: through a worker that decodes it and reads its archive,
+//! and whose answer is unpacked here.
 //!
 //! ```text
 //! stream → [pipe] → worker: decode → archive → [pipe] → unpack
 //! ```
 //!
-//! Each stage waits for the one beside it, so memory stays bounded and all of them work at once. Whatever goes wrong, one error
-//! comes out, with the whole chain inside: what the worker says counts only where neither the stream broke nor it died.
+//! Each stage waits for the one beside it, so memory stays bounded and all of them work at once.
+//! Whatever goes wrong, one error comes out, with the whole chain inside: what the worker says
+//! counts only where neither the stream broke nor it died.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -111,7 +112,8 @@ pub struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Shares `options.memory_bytes` out: a quarter for the paths of a package, two pipes, the rest for the decoder.
+    /// Shares `options.memory_bytes` out: a quarter for the paths of a package, two pipes, the rest
+    /// for the decoder.
     #[must_use]
     pub fn new(
         root: BorrowedFd<'a>,
@@ -292,7 +294,8 @@ fn blamed_on_stream(error: UnpackError, broken: &Broken) -> UnpackError {
     }
 }
 
-/// An answer that was cut off has its reason in how the worker ended; and one that died did not end its answer.
+/// An answer that was cut off has its reason in how the worker ended; and one that died did not end
+/// its answer.
 fn blamed_on_worker(
     result: Result<Unpacked, UnpackError>,
     process: Box<dyn Process>,
@@ -350,7 +353,8 @@ struct Pump<'p> {
 }
 
 impl Pump<'_> {
-    /// True when the whole package went through. Where the stream breaks, `broken` says so before the worker sees an end.
+    /// True when the whole package went through. Where the stream breaks, `broken` says so before
+    /// the worker sees an end.
     fn run(&mut self, head: &[u8], mut to: File, broken: &Broken) -> bool {
         // A write fails when the worker is gone; its answer says why.
         if to.write_all(head).is_err() {

@@ -18,6 +18,7 @@
 //! had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all directories is kept.
 
 mod blocks;
+mod entries;
 pub mod frames;
 mod member;
 mod name;
@@ -36,6 +37,7 @@ use wire::outcome::Outcome;
 
 use crate::decode::DecodeError;
 use blocks::Blocks;
+use entries::{Content, Entries, Place};
 use frames::Frames;
 use member::Entry;
 use name::NameFault;
@@ -329,83 +331,6 @@ impl From<UnpackError> for PlaceError {
     fn from(error: UnpackError) -> Self {
         PlaceError::Content(error)
     }
-}
-
-/// Which entry is at hand: where it begins, and its path as far as it is known.
-#[derive(Debug, Default)]
-struct Place {
-    offset: u64,
-    path: Vec<u8>,
-}
-
-impl Place {
-    fn refuse(&self, reason: Refusal) -> UnpackError {
-        self.refuse_at(self.offset, reason)
-    }
-
-    fn refuse_at(&self, offset: u64, reason: Refusal) -> UnpackError {
-        UnpackError::Refused {
-            offset,
-            path: Shown::of(&self.path),
-            reason,
-        }
-    }
-
-    fn unread(&self, offset: u64, source: io::Error) -> UnpackError {
-        UnpackError::Input {
-            offset,
-            path: Shown::of(&self.path),
-            source,
-        }
-    }
-
-    /// A sink's error with the entry it belongs to.
-    fn with(&self, error: PlaceError, len_bytes: u64) -> UnpackError {
-        let (offset, path) = (self.offset, Shown::of(&self.path));
-        match error {
-            PlaceError::Content(error) => error,
-            PlaceError::Refused(reason) => self.refuse(reason),
-            PlaceError::Os {
-                source: Errno::NOSPC | Errno::DQUOT,
-                space,
-                ..
-            } => {
-                let space = space.unwrap_or_default();
-                UnpackError::NoSpace {
-                    offset,
-                    path,
-                    len_bytes,
-                    total_bytes: space.total_bytes,
-                    free_bytes: space.free_bytes,
-                    free_inodes: space.free_inodes,
-                }
-            }
-            PlaceError::Os { action, source, .. } => UnpackError::Target {
-                offset,
-                path,
-                action,
-                source,
-            },
-        }
-    }
-}
-
-/// The contents of one entry.
-trait Content {
-    /// The next bytes, straight from a buffer; nothing after the last.
-    fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError>;
-}
-
-/// Where entries come from: a tar, or what a worker made of one.
-trait Entries: Content {
-    /// The next entry; its contents follow. Nothing after the last one, when everything was as it should be.
-    fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError>;
-    /// Passes over contents that nobody took.
-    fn skip_rest(&mut self) -> Result<(), UnpackError>;
-    /// The entry given last.
-    fn place(&self) -> &Place;
-    /// Bytes of tar taken so far.
-    fn offset(&self) -> u64;
 }
 
 /// Takes entries that the policy has let through.

@@ -1,7 +1,9 @@
-//! The worker that decodes packages and reads their archives, in a process of its own that shuts itself in before it looks
-//! at the first byte: this program once more, under a name that nobody types, between two pipes (`trust.md` 8).
+//! The worker that decodes packages and reads their archives, in a process of its own that shuts
+//! itself in before it looks at the first byte: this program once more, under a name that nobody
+//! types, between two pipes (`trust.md` 8).
 //!
-//! Its first byte says which walls it has. A machine that demands them gives a package to no worker without.
+//! Its first byte says which walls it has. A machine that demands them gives a package to no worker
+//! without.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -26,9 +28,11 @@ const NAME: &str = "smv-decoder";
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// The most that a user without privileges may ask for (`pipe(7)`).
 const PIPE_BYTES: usize = 1 << 20;
-/// Beside what the decoder has for itself: the buffers at both ends, the longest header of an archive, the program's own.
+/// Beside what the decoder has for itself: the buffers at both ends, the longest header of an
+/// archive, the program's own.
 const BESIDE_BYTES: u64 = 8 << 20;
-/// What each of its threads takes: the C library's own choice for a stack (8 MiB in glibc, 128 KiB in musl), and a guard.
+/// What each of its threads takes: the C library's own choice for a stack (8 MiB in glibc, 128 KiB
+/// in musl), and a guard.
 const THREAD_BYTES: u64 = if cfg!(target_env = "musl") {
     256 << 10
 } else {
@@ -174,7 +178,8 @@ fn ending(status: ExitStatus) -> Ending {
     Ending::Died(format!("was killed by {signal}"))
 }
 
-/// The worker's whole life, when this program was started as one; nothing otherwise. Both `main`s call it first.
+/// The worker's whole life, when this program was started as one; nothing otherwise. Both `main`s
+/// call it first.
 #[must_use]
 pub fn run_if_asked(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter();

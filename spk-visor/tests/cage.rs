@@ -1,4 +1,5 @@
-//! The worker that decodes, as the product runs it: shut in, and its death is the end of one deploy and of nothing else.
+//! The worker that decodes, as the product runs it: shut in, and its death is the end of one deploy
+//! and of nothing else.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -112,7 +113,8 @@ fn a_worker_is_shut_in_and_its_death_ends_one_deploy_with_a_reason() {
     let (succeeded, text) = said(donor(&world, at));
     assert!(succeeded, "{text} {:#?}", world.screen());
     let root = world.root();
-    world.end().2.unwrap();
+    let (_dir, _, result) = world.end();
+    result.unwrap();
     assert_eq!(world::ballast(&root).len(), 40_000_000);
 }
 

@@ -1,7 +1,9 @@
-//! A process shuts itself in: from then on it reads the pipe that it has, computes, and writes the other one.
+//! A process shuts itself in: from then on it reads the pipe that it has, computes, and writes the
+//! other one.
 //!
-//! Several walls, because each of them may be missing in a kernel: limits that every kernel has, no file by Landlock, no
-//! system call beyond a dozen by seccomp. Only for a process of one thread, before it has looked at what it must not trust.
+//! Several walls, because each of them may be missing in a kernel: limits that every kernel has, no
+//! file by Landlock, no system call beyond a dozen by seccomp. Only for a process of one thread,
+//! before it has looked at what it must not trust.
 
 use std::fs;
 use std::io;
@@ -46,8 +48,9 @@ impl Walls {
     }
 }
 
-/// Shuts this process in, for good: private memory of at most `data_bytes`, no descriptor but the first three and no way to
-/// a fourth, nothing written to a file, no core dump, death with its parent; and the [`Walls`] that this kernel has.
+/// Shuts this process in, for good: private memory of at most `data_bytes`, no descriptor but the
+/// first three and no way to a fourth, nothing written to a file, no core dump, death with its
+/// parent; and the [`Walls`] that this kernel has.
 ///
 /// # Errors
 /// One of the limits that every kernel has was not taken.
@@ -82,8 +85,8 @@ pub fn enter(data_bytes: u64) -> io::Result<Walls> {
     })
 }
 
-/// No program that this process starts gains anything by set-id bits or file capabilities (`PR_SET_NO_NEW_PRIVS`): the
-/// kernel's condition for both walls.
+/// No program that this process starts gains anything by set-id bits or file capabilities
+/// (`PR_SET_NO_NEW_PRIVS`): the kernel's condition for both walls.
 ///
 /// # Errors
 /// The kernel is older than both.
@@ -92,9 +95,11 @@ pub fn give_up_privileges() -> io::Result<()> {
 }
 
 fn close_beyond(first: u32) -> io::Result<()> {
-    // SAFETY: the descriptors are closed under whoever may own one: this process has one thread, has opened nothing itself,
-    // and what it inherited beyond standard error has no owner here (close_range(2)).
-    let result = unsafe { libc::close_range(first, u32::MAX, 0) };
+    // SAFETY: the descriptors are closed under whoever may own one: this process has one thread,
+    // has opened nothing itself, and what it inherited beyond standard error has no owner here
+    // (close_range(2)).
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0 as libc::c_uint) };
     if result == 0 {
         Ok(())
     } else {

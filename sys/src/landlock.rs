@@ -1,7 +1,8 @@
 //! Which files this process can reach (`landlock(7)`): here always none.
 //!
-//! A rule set that handles a kind of access and allows it nowhere forbids it everywhere. What an older kernel does not know
-//! it cannot handle; each version of the interface says how many kinds it has.
+//! A rule set that handles a kind of access and allows it nowhere forbids it everywhere. What an
+//! older kernel does not know it cannot handle; each version of the interface says how many kinds
+//! it has.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -16,7 +17,8 @@ const NETWORK_KINDS: u64 = 0b11;
 /// Abstract Unix sockets of others and signals to others, since version 6.
 const SCOPES: u64 = 0b11;
 
-/// `struct landlock_ruleset_attr` as of version 6; an older kernel takes a longer one whose end is zero.
+/// `struct landlock_ruleset_attr` as of version 6; an older kernel takes a longer one whose end is
+/// zero.
 #[repr(C)]
 struct Attributes {
     handled_access_fs: u64,
@@ -39,9 +41,9 @@ impl Attributes {
     }
 }
 
-/// Forbids this thread, and every one that it starts, to open, make, change or run any file, for good; where the kernel
-/// can, also TCP and signals to other processes. Open descriptors stay usable. Needs
-/// [`crate::cage::give_up_privileges`] before.
+/// Forbids this thread, and every one that it starts, to open, make, change or run any file, for
+/// good; where the kernel can, also TCP and signals to other processes. Open descriptors stay
+/// usable. Needs [`crate::cage::give_up_privileges`] before.
 ///
 /// # Errors
 /// `ENOSYS` or `EOPNOTSUPP`: this kernel has no Landlock, or it was not started.
@@ -57,7 +59,8 @@ pub fn reach_no_file() -> io::Result<()> {
     };
     let version = usize::try_from(version).map_err(|_| io::Error::last_os_error())?;
     let attributes = Attributes::all_of(version);
-    // SAFETY: landlock_create_ruleset(2) reads as many bytes of the attributes as it is told, which is their size.
+    // SAFETY: landlock_create_ruleset(2) reads as many bytes of the attributes as it is told, which
+    // is their size.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_landlock_create_ruleset,

@@ -1,7 +1,9 @@
-//! Which system calls this process has left (`seccomp(2)`): a list of those that are allowed, and death for every other one.
+//! Which system calls this process has left (`seccomp(2)`): a list of those that are allowed, and
+//! death for every other one.
 //!
-//! The filter is classic BPF over `struct seccomp_data`: the number of the call, the architecture, six arguments. It is
-//! built here because its four shapes of instruction are less code than a crate for them needs to be called.
+//! The filter is classic BPF over `struct seccomp_data`: the number of the call, the architecture,
+//! six arguments. It is built here because its four shapes of instruction are less code than a
+//! crate for them needs to be called.
 
 use std::io;
 use std::mem::offset_of;
@@ -21,8 +23,9 @@ const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
-/// The argument at `index` must have exactly the bits `value` of those in `mask`. Its upper 32 bits are not looked at:
-/// the kernel has every flag named below in the lower ones, which come first (both architectures are little-endian).
+/// The argument at `index` must have exactly the bits `value` of those in `mask`. Its upper 32 bits
+/// are not looked at: the kernel has every flag named below in the lower ones, which come first
+/// (both architectures are little-endian).
 struct Condition {
     index: u32,
     mask: u32,
@@ -34,7 +37,8 @@ enum Rule {
     Any(libc::c_long),
     /// Only with such arguments.
     With(libc::c_long, &'static [Condition]),
-    /// It does not exist here: the C library then takes an older call, whose arguments a filter can read.
+    /// It does not exist here: the C library then takes an older call, whose arguments a filter can
+    /// read.
     Absent(libc::c_long),
 }
 
@@ -65,8 +69,8 @@ const THREAD: Condition = Condition {
     value: (libc::CLONE_VM | libc::CLONE_THREAD) as u32,
 };
 
-/// What a program needs that reads one descriptor, computes in several threads and writes another one: musl's and glibc's
-/// memory, threads and end.
+/// What a program needs that reads one descriptor, computes in several threads and writes another
+/// one: musl's and glibc's memory, threads and end.
 const COMPUTING: &[Rule] = &[
     Rule::Any(libc::SYS_read),
     Rule::Any(libc::SYS_write),
@@ -99,8 +103,9 @@ const COMPUTING: &[Rule] = &[
     Rule::Any(libc::SYS_exit_group),
 ];
 
-/// Leaves every thread of this process the calls of a program that only computes between two descriptors, until it ends.
-/// Any other call kills the process with `SIGSYS`. Needs [`crate::cage::give_up_privileges`] before.
+/// Leaves every thread of this process the calls of a program that only computes between two
+/// descriptors, until it ends. Any other call kills the process with `SIGSYS`. Needs
+/// [`crate::cage::give_up_privileges`] before.
 ///
 /// # Errors
 /// `ENOSYS` or `EINVAL`: this kernel has no filters.
@@ -110,8 +115,9 @@ pub fn only_compute() -> io::Result<()> {
         len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: seccomp(2) with SECCOMP_SET_MODE_FILTER reads `len` instructions through the program's pointer, which are
-    // those of `filter`, alive until after the call; the kernel keeps a copy.
+    // SAFETY: seccomp(2) with SECCOMP_SET_MODE_FILTER reads `len` instructions through the
+    // program's pointer, which are those of `filter`, alive until after the call; the kernel keeps
+    // a copy.
     let result = unsafe {
         libc::syscall(
             libc::SYS_seccomp,

@@ -1,5 +1,6 @@
-//! What the cage of the decoder costs: `cage PACKAGE [ROUNDS]` decodes a package and reads its archive to nowhere, in turn by
-//! threads of this process with pipes in memory between them, and by the worker that the product starts. Medians of seconds.
+//! What the cage of the decoder costs: `cage PACKAGE [ROUNDS]` decodes a package and reads its
+//! archive to nowhere, in turn by threads of this process with pipes in memory between them, and by
+//! the worker that the product starts. Medians of seconds.
 
 use std::error::Error;
 use std::fs::File;

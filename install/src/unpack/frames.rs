@@ -1,16 +1,21 @@
 //! What a worker made of a package in, its entries out: the side that believes nothing.
 //!
-//! The worker reads bytes of strangers with libraries in C; whoever takes it over writes this stream. So it says no more
-//! than an archive could: each field is checked as if it came from one, and the policy of [`super`] stands behind it.
+//! The worker reads bytes of strangers with libraries in C; whoever takes it over writes this
+//! stream. So it says no more than an archive could: each field is checked as if it came from one,
+//! and the policy of [`super`] stands behind it.
 //!
-//! The stream, numbers little-endian. An answer ends with its first `END` or `FAULT`; after it nothing follows.
+//! The stream, numbers little-endian. An answer ends with its first `END` or `FAULT`; after it
+//! nothing follows.
 //!
-//! | frame | fields |
-//! | --- | --- |
-//! | `ENTRY` 1 | kind 1, mode 2, lengths of path and of target 2 + 2, number of attributes 2, uid 4, gid 4, nanoseconds 4, seconds 8, offset of the entry in the tar 8, of its contents 8, their length 8, major 4, minor 4; path; target; each attribute: length of name 2, of value 4, name, value |
-//! | `DATA` 2 | length 4, at least 1; contents of the entry |
-//! | `END` 3 | length of the tar 8 |
-//! | `FAULT` 4 | what 1, outcome 1, offset in the tar 8, lengths of path and text 2 + 2; path; text |
+//! ```text
+//! ENTRY 1  kind 1, mode 2, length of path 2, of target 2, number of attributes 2, uid 4, gid 4,
+//!          nanoseconds 4, seconds 8, offset of the entry in the tar 8, of its contents 8, their
+//!          length 8, major 4, minor 4; path; target;
+//!          each attribute: length of name 2, of value 4; name; value
+//! DATA 2   length 4, at least 1; contents of the entry
+//! END 3    length of the tar 8
+//! FAULT 4  what 1, outcome 1, offset in the tar 8, length of path 2, of text 2; path; text
+//! ```
 
 mod relay;
 
@@ -68,7 +73,8 @@ pub(super) struct Frames<'p, R> {
     cap: u64,
     progress: &'p AtomicU64,
     entry: Place,
-    /// Contents of the entry that are still to come, and those of them that the current frame still has.
+    /// Contents of the entry that are still to come, and those of them that the current frame still
+    /// has.
     left: u64,
     in_frame: usize,
     /// Length of the chunk lent last, still in the buffer.

@@ -1,4 +1,5 @@
-//! Workers on threads of this process, without walls: what a worker does, for tests of what stands around it.
+//! Workers on threads of this process, without walls: what a worker does, for tests of what stands
+//! around it.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,5 @@
-//! A plain tar in, frames out: the side of the worker. What the archive itself gives away as wrong ends the answer here.
+//! A plain tar in, frames out: the side of the worker. What the archive itself gives away as wrong
+//! ends the answer here.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
