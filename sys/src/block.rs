@@ -8,11 +8,12 @@ use std::mem::{offset_of, size_of};
 use std::os::fd::AsFd;
 
 use rustix::io;
-use rustix::ioctl::{self, Getter, Ioctl, IoctlOutput, NoArg, Opcode, opcode};
+use rustix::ioctl::{self, Getter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, opcode};
 
 const BLKGETSIZE64: Opcode = opcode::read::<usize>(0x12, 114);
 const BLKFLSBUF: Opcode = opcode::none(0x12, 97);
 const BLKPG: Opcode = opcode::none(0x12, 105);
+const BLKZEROOUT: Opcode = opcode::none(0x12, 127);
 
 /// Size of the device in bytes (`BLKGETSIZE64`).
 ///
@@ -34,6 +35,21 @@ pub fn forget_cache(device: impl AsFd) -> io::Result<()> {
     // SAFETY: BLKFLSBUF takes no argument (linux/fs.h).
     let request = unsafe { NoArg::<BLKFLSBUF>::new() };
     // SAFETY: the request reads and writes no memory of ours.
+    unsafe { ioctl::ioctl(device, request) }
+}
+
+/// Makes a range of the device read as zeros (`BLKZEROOUT`), by a command of the device where it
+/// has one, else by writing them. What its page cache holds of the range must not be dirty.
+///
+/// # Errors
+/// `EINVAL`: not a multiple of the sector size, or beyond the device. `EBUSY`: dirty pages. Or the
+/// device failed.
+pub fn zero(device: impl AsFd, start_bytes: u64, len_bytes: u64) -> io::Result<()> {
+    let range = [start_bytes, len_bytes];
+    // SAFETY: BLKZEROOUT reads two u64, start and length in bytes, through its argument
+    // (linux/fs.h, block/ioctl.c).
+    let request = unsafe { Setter::<BLKZEROOUT, [u64; 2]>::new(range) };
+    // SAFETY: the request pairs the number with what the kernel reads; it writes no memory of ours.
     unsafe { ioctl::ioctl(device, request) }
 }
 
@@ -141,11 +157,11 @@ unsafe impl Ioctl for Blkpg<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLKFLSBUF, BLKGETSIZE64, BLKPG, add_partition, size_bytes};
+    use super::{BLKFLSBUF, BLKGETSIZE64, BLKPG, BLKZEROOUT, add_partition, size_bytes, zero};
 
     #[test]
     fn request_numbers_are_those_of_the_kernel_headers() {
-        assert_eq!((BLKFLSBUF, BLKPG), (0x1261, 0x1269));
+        assert_eq!((BLKFLSBUF, BLKPG, BLKZEROOUT), (0x1261, 0x1269, 0x127F));
         #[cfg(target_pointer_width = "64")]
         assert_eq!(BLKGETSIZE64, 0x8008_1272);
     }
@@ -155,6 +171,7 @@ mod tests {
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         assert_eq!(size_bytes(&file), Err(rustix::io::Errno::NOTTY));
         assert!(add_partition(&file, 1, 0, 512).is_err());
+        assert_eq!(zero(&file, 0, 512), Err(rustix::io::Errno::NOTTY));
         assert_eq!(
             add_partition(&file, 1, u64::MAX, 512),
             Err(rustix::io::Errno::INVAL)
