@@ -222,13 +222,14 @@ impl<'a> Directory<'a> {
 
     fn open_at(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-        rustix::fs::openat2(
-            self.handle,
-            path,
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        )
+        let flags = flags | OFlags::CLOEXEC;
+        loop {
+            match rustix::fs::openat2(self.handle, path, flags, Mode::empty(), resolve) {
+                // A rename somewhere on the machine raced with `..`: openat2(2) asks to try again.
+                Err(Errno::AGAIN) => {}
+                result => return result,
+            }
+        }
     }
 
     /// The directory of a path, opened, and the path's last component.
@@ -264,6 +265,7 @@ mod tests {
     use std::fs;
     use std::os::fd::AsFd;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A tree, and beside it what no test may touch.
     fn with_tree(test: impl FnOnce(Directory<'_>, &std::path::Path)) {
@@ -350,6 +352,29 @@ mod tests {
             assert_eq!(text, "reading etc/file in the test");
             assert_eq!(tree.names("etc").unwrap(), ["fifo", "file", "link", "loop"]);
             assert!(tree.names("nowhere").unwrap().is_empty());
+        });
+    }
+
+    /// On a host that renames files all the time, `..` is resolved all the same.
+    #[test]
+    fn renames_elsewhere_on_the_machine_do_no_harm() {
+        with_tree(|tree, root| {
+            fs::write(root.join("etc/file"), "here").unwrap();
+            fs::create_dir(root.join("busy")).unwrap();
+            let is_over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let [a, b] = ["busy", "busier"].map(|name| root.join(name));
+                    while !is_over.load(Ordering::Relaxed) {
+                        fs::rename(&a, &b).unwrap();
+                        fs::rename(&b, &a).unwrap();
+                    }
+                });
+                let way = "etc/../".repeat(200) + "etc/file";
+                let failed = (0..2000).find_map(|_| tree.open(&way).err());
+                is_over.store(true, Ordering::Relaxed);
+                assert!(failed.is_none(), "{:?}", failed.map(|error| error.source));
+            });
         });
     }
 }
