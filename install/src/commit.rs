@@ -1,17 +1,21 @@
 //! The two ends of LBA 0's life in a deploy, and the only place where an [`Installed`] is made.
 //!
-//! [`begin`] takes the old system away: marker first, then both ends of the disk. [`commit`] brings the new one: tables and
-//! core image first, LBA 0 last. LBA 0 is one sector, written whole or not at all, and no firmware boots the disk before
+//! [`begin`] takes the old system away: marker first, then everything that its contents may be
+//! known by. [`commit`] brings the new one: tables, core image and the sector it is known by first,
+//! LBA 0 last. LBA 0 is one sector, written whole or not at all, and no firmware boots the disk
+//! before
 //! it holds the protective MBR. So whatever happens in between, there is nothing to boot (`disk-layout.md` 3).
 
 use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::boot_files::BootFiles;
+use crate::clear;
 use crate::disk::{Disk, DiskError, SectorSize};
 use crate::entry::BootEntry;
-use crate::layout::{Layout, MIB, Role};
-use crate::marker::{self, Phase};
+use crate::installation::{self, Installation};
+use crate::layout::{Layout, Role};
+use crate::marker::{self, Former, Phase};
 use crate::state::Slot;
 use crate::table::{self, TableError};
 
@@ -93,32 +97,22 @@ impl CommitError {
     }
 }
 
-/// Makes the disk unbootable and blank but for the marker.
+/// Makes the disk unbootable, and blank but for the marker wherever its contents could be known by:
+/// `former` says what of them may stand there until that is done. Returns the bytes cleared.
 ///
 /// # Errors
 /// The disk failed. From the first write on the old contents count as lost.
-pub fn begin(disk: &mut dyn Disk) -> Result<(), DiskError> {
+pub fn begin(disk: &mut dyn Disk, layout: &Layout, former: Former) -> Result<u64, DiskError> {
     let size = disk.sector_size();
-    // Flushed alone: from here on every interruption is recognised, even between the two ends being blanked.
-    disk.write_at(0, &marker::sector(Phase::Wiping, size))?;
+    // Flushed alone: from here on every interruption is recognised, even in the middle of clearing.
+    disk.write_at(0, &marker::sector(&Phase::Wiping(former), size))?;
     disk.flush()?;
-    let disk_bytes = disk.size_bytes();
-    let last = disk_bytes.saturating_sub(MIB).max(size.bytes());
-    zero(disk, size.bytes(), MIB.min(disk_bytes))?;
-    zero(disk, last, disk_bytes)?;
+    let cleared_bytes = clear::clear(disk, layout)?;
     disk.flush()?;
     // Signatures behind this marker are no longer the old contents'.
-    disk.write_at(0, &marker::sector(Phase::Writing, size))?;
-    disk.flush()
-}
-
-/// Writes zeros from one byte offset to another, both multiples of the sector size.
-fn zero(disk: &mut dyn Disk, from: u64, to: u64) -> Result<(), DiskError> {
-    let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
-    if len == 0 {
-        return Ok(());
-    }
-    disk.write_at(from, &vec![0; len])
+    disk.write_at(0, &marker::sector(&Phase::Writing, size))?;
+    disk.flush()?;
+    Ok(cleared_bytes)
 }
 
 /// Makes a disk bootable whose file systems are complete, unmounted and flushed.
@@ -140,11 +134,18 @@ pub fn commit(
         Some(bios) if layout.sector == SectorSize::B512 => bios.lba0(&tables.protective_mbr),
         _ => tables.protective_mbr,
     };
+    let installation = Installation::of(&layout);
     let write = |disk: &mut dyn Disk| {
         if let (Some(bios), Some(gap)) = (bios, layout.partition(Role::BiosBoot)) {
             disk.write_at(layout.offset_bytes(gap), bios.core())?;
         }
         disk.write_at(tables.backup.offset_bytes, &tables.backup.bytes)?;
+        if let Some(installation) = &installation {
+            disk.write_at(
+                installation::OFFSET_BYTES,
+                &installation.sector(layout.sector),
+            )?;
+        }
         disk.flush()?;
         disk.write_at(tables.primary.offset_bytes, &tables.primary.bytes)?;
         disk.flush()?;

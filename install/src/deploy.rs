@@ -23,11 +23,13 @@ use crate::event::{Event, Observer};
 use crate::fstab;
 use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
+use crate::marker::Former;
 use crate::options::Options;
 use crate::package::{Intake, PackageError};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::records::RecordsError;
 use crate::sizes::Sizes;
+use crate::state;
 use crate::swap;
 use crate::volumes::{Volumes, VolumesError};
 
@@ -151,6 +153,7 @@ pub fn deploy(
         }
     };
     let (first, layout) = prepare(packages, disk, options, observer).map_err(error(false))?;
+    let former = state::former(disk).map_err(|source| error(false)(source.into()))?;
     let deploy = Deploy {
         disk,
         volumes,
@@ -158,7 +161,9 @@ pub fn deploy(
         observer,
         started: Instant::now(),
     };
-    deploy.run(packages, first, layout).map_err(error(true))
+    deploy
+        .run(packages, first, layout, former)
+        .map_err(error(true))
 }
 
 /// What a deploy would make of `disk`, for somebody who wants to know before: the facts of [`Stage::Planned`]. Nothing is written.
@@ -294,9 +299,18 @@ impl Deploy<'_> {
         packages: &mut dyn Packages,
         first: First,
         layout: Layout,
+        former: Former,
     ) -> Result<Installed, StepError> {
         self.stage(Stage::Formatting, format!("disk={}", self.disk.name()));
-        commit::begin(self.disk)?;
+        let cleared_bytes = commit::begin(self.disk, &layout, former)?;
+        self.stage(
+            Stage::Formatting,
+            format!(
+                "disk={} cleared={}MiB",
+                self.disk.name(),
+                cleared_bytes / MIB
+            ),
+        );
         esp::format(self.disk, &layout)?;
         if let Some(area) = layout.partition(Role::Swap) {
             swap::format(self.disk, &layout, area)?;

@@ -6,6 +6,9 @@
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+/// Zeros that [`Disk::zero_at`] writes at a time.
+const ZEROS_BYTES: u64 = 1024 * 1024;
+
 /// The logical sector size, the unit of LBA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectorSize {
@@ -79,9 +82,36 @@ pub trait Disk {
     /// # Errors
     /// Writing failed, or the range is not inside the disk.
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError>;
+    /// Makes `len_bytes` from `offset` on read as zeros. Durable only after [`Disk::flush`].
+    ///
+    /// # Errors
+    /// Writing failed, or the range is not inside the disk.
+    fn zero_at(&mut self, offset: u64, len_bytes: u64) -> Result<(), DiskError> {
+        write_zeros(self, offset, len_bytes)
+    }
     /// Returns when everything written so far is on the medium.
     ///
     /// # Errors
     /// The disk could not promise that.
     fn flush(&mut self) -> Result<(), DiskError>;
+}
+
+/// [`Disk::zero_at`] by writing.
+///
+/// # Errors
+/// As [`Disk::write_at`].
+pub fn write_zeros<D: Disk + ?Sized>(
+    disk: &mut D,
+    offset: u64,
+    len_bytes: u64,
+) -> Result<(), DiskError> {
+    let zeros = vec![0; usize::try_from(len_bytes.min(ZEROS_BYTES)).unwrap_or(0)];
+    let (mut at, mut left) = (offset, len_bytes);
+    while left > 0 {
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        disk.write_at(at, zeros.get(..len).unwrap_or_default())?;
+        at = at.saturating_add(len as u64);
+        left = left.saturating_sub(len as u64);
+    }
+    Ok(())
 }

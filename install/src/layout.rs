@@ -10,7 +10,7 @@ use wire::outcome::Outcome;
 use crate::disk::SectorSize;
 use crate::sizes::{self, Sizes, Swap};
 
-/// One MiB: the unit of alignment, and the length of what is blanked at either end of the disk.
+/// One MiB: the unit of alignment.
 pub const MIB: u64 = 1024 * 1024;
 /// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several kernels.
 pub const ESP_BYTES: u64 = 512 * MIB;

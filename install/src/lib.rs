@@ -6,6 +6,7 @@
 pub mod boot_files;
 pub mod boot_order;
 pub mod carry;
+pub mod clear;
 pub mod commit;
 pub mod decode;
 pub mod deploy;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod fstab;
 pub mod grub;
 pub mod identity;
+pub mod installation;
 pub mod kernel;
 pub mod layout;
 pub mod legacy;

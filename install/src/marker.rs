@@ -3,6 +3,8 @@
 //! It carries neither the BIOS boot signature 55AA nor a protective MBR, so no firmware boots the disk while it stands
 //! (`disk-layout.md` 3). It is ASCII, for the person who looks at the disk with `head -c 512`.
 
+use sha2::{Digest, Sha256};
+
 use crate::disk::SectorSize;
 
 /// The first line; a sector that begins with it is a marker.
@@ -14,23 +16,95 @@ const EXPLANATION: &[u8] =
     The former contents are gone, and this disk does not boot.\n\
     Deploy again: a disk with this note counts as blank.\n";
 
+const FORMER: &[u8] = b"former:";
+
 /// How far the deploy came that left the marker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Tables and signatures of the former contents may still stand behind the marker.
-    Wiping,
-    /// They were blanked; what is found there now was written by the deploy, or by somebody else after it.
+    /// Tables and signatures of the former contents may still stand behind the marker: these.
+    Wiping(Former),
+    /// They were cleared; what is found there now was written by the deploy, or by somebody else
+    /// after it.
     Writing,
+}
+
+/// What signed itself at the ends of the disk when a deploy began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// More than the marker has room for, or a marker of an earlier version: nobody can say.
+    Unknown,
+    /// What [`fingerprint`] made of each, none of them twice.
+    Known(Vec<u32>),
+}
+
+/// The marker has room for so many: twenty of nine characters, in front of where an MBR has its
+/// entries.
+const FORMER_MAX: usize = 20;
+
+/// Of a signature: of the 512 bytes around it, and of the place where they stand.
+#[must_use]
+pub fn fingerprint(offset: u64, bytes: &[u8]) -> u32 {
+    let digest = Sha256::new()
+        .chain_update(offset.to_le_bytes())
+        .chain_update(bytes)
+        .finalize();
+    digest
+        .iter()
+        .take(4)
+        .fold(0, |sum, &byte| sum << 8 | u32::from(byte))
+}
+
+impl Former {
+    /// What is to be written into a marker.
+    #[must_use]
+    pub fn of(fingerprints: impl IntoIterator<Item = u32>) -> Self {
+        let mut known: Vec<u32> = fingerprints.into_iter().collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.len() > FORMER_MAX {
+            return Former::Unknown;
+        }
+        Former::Known(known)
+    }
+
+    /// Was it there when the deploy began?
+    #[must_use]
+    pub fn contains(&self, fingerprint: u32) -> bool {
+        match self {
+            Former::Unknown => true,
+            Former::Known(known) => known.contains(&fingerprint),
+        }
+    }
+
+    fn line(&self) -> Vec<u8> {
+        let Former::Known(known) = self else {
+            return Vec::new();
+        };
+        let words = known.iter().map(|word| format!(" {word:08x}"));
+        [FORMER, words.collect::<String>().as_bytes(), b"\n"].concat()
+    }
+
+    fn parse(text: &[u8]) -> Self {
+        let line = text.split(|&byte| byte == b'\n').next();
+        let words = line.and_then(|line| str::from_utf8(line.strip_prefix(FORMER)?).ok());
+        let known: Option<Vec<u32>> = words.and_then(|words| {
+            let words = words.split_ascii_whitespace();
+            words
+                .map(|word| u32::from_str_radix(word, 16).ok())
+                .collect()
+        });
+        known.map_or(Former::Unknown, Former::Known)
+    }
 }
 
 /// The marker as a whole sector.
 #[must_use]
-pub fn sector(phase: Phase, size: SectorSize) -> Vec<u8> {
-    let phase_line = match phase {
-        Phase::Wiping => PHASE_WIPING,
-        Phase::Writing => PHASE_WRITING,
+pub fn sector(phase: &Phase, size: SectorSize) -> Vec<u8> {
+    let (phase_line, former) = match phase {
+        Phase::Wiping(former) => (PHASE_WIPING, former.line()),
+        Phase::Writing => (PHASE_WRITING, Vec::new()),
     };
-    let mut bytes = [FIRST_LINE, phase_line, EXPLANATION].concat();
+    let mut bytes = [FIRST_LINE, phase_line, &former, EXPLANATION].concat();
     bytes.resize(usize::try_from(size.bytes()).unwrap_or(512), 0);
     bytes
 }
@@ -40,24 +114,31 @@ pub fn sector(phase: Phase, size: SectorSize) -> Vec<u8> {
 pub fn phase_of(lba0: &[u8]) -> Option<Phase> {
     let rest = lba0.strip_prefix(FIRST_LINE)?;
     if rest.starts_with(PHASE_WRITING) {
-        Some(Phase::Writing)
-    } else {
-        Some(Phase::Wiping)
+        return Some(Phase::Writing);
     }
+    let former = rest.strip_prefix(PHASE_WIPING).map(Former::parse);
+    Some(Phase::Wiping(former.unwrap_or(Former::Unknown)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Phase, phase_of, sector};
+    use super::{FORMER_MAX, Former, Phase, fingerprint, phase_of, sector};
     use crate::disk::SectorSize;
 
     #[test]
     fn a_marker_is_read_back_and_carries_nothing_that_boots() {
         for size in [SectorSize::B512, SectorSize::B4096] {
-            for phase in [Phase::Wiping, Phase::Writing] {
-                let bytes = sector(phase, size);
+            let full = Former::of((0..FORMER_MAX as u32).map(|n| u32::MAX - n));
+            assert!(matches!(&full, Former::Known(known) if known.len() == FORMER_MAX));
+            for phase in [
+                Phase::Wiping(full),
+                Phase::Wiping(Former::Known(Vec::new())),
+                Phase::Wiping(Former::Unknown),
+                Phase::Writing,
+            ] {
+                let bytes = sector(&phase, size);
                 assert_eq!(bytes.len() as u64, size.bytes());
-                assert_eq!(phase_of(&bytes), Some(phase));
+                assert_eq!(phase_of(&bytes).as_ref(), Some(&phase));
                 assert!(
                     bytes[446..512].iter().all(|&byte| byte == 0),
                     "no MBR entry, no 55AA"
@@ -69,7 +150,7 @@ mod tests {
 
     #[test]
     fn other_sectors_are_no_marker() {
-        let marker = sector(Phase::Writing, SectorSize::B512);
+        let marker = sector(&Phase::Writing, SectorSize::B512);
         for at in 0..29 {
             let mut bytes = marker.clone();
             bytes[at] ^= 1;
@@ -77,5 +158,22 @@ mod tests {
         }
         assert_eq!(phase_of(&[0; 512]), None);
         assert_eq!(phase_of(b"SMECHVISOR"), None);
+    }
+
+    #[test]
+    fn only_what_was_there_is_former() {
+        let (one, two) = (fingerprint(4096, b"md"), fingerprint(8192, b"md"));
+        assert_ne!(one, two, "the place counts");
+        let former = Former::of([one, one]);
+        assert_eq!(former, Former::Known(vec![one]));
+        assert!(former.contains(one) && !former.contains(two));
+        let many = Former::of(0..=FORMER_MAX as u32);
+        assert_eq!(many, Former::Unknown);
+        assert!(many.contains(two));
+        // A marker as earlier versions wrote it.
+        let mut earlier = sector(&Phase::Wiping(Former::Unknown), SectorSize::B512);
+        assert!(!earlier.windows(7).any(|word| word == b"former:"));
+        earlier[29..].fill(b'x');
+        assert_eq!(phase_of(&earlier), Some(Phase::Wiping(Former::Unknown)));
     }
 }

@@ -77,6 +77,21 @@ impl MemoryDisk {
         bytes
     }
 
+    /// Where, of `len_bytes` from `offset` on, a sector holds anything but zeros.
+    pub fn used_sectors(&self, offset: u64, len_bytes: u64) -> Vec<u64> {
+        let end = offset + len_bytes;
+        let sector = self.sector.bytes();
+        let pages = self.pages.range(offset / PAGE..end.div_ceil(PAGE));
+        let sectors = pages.flat_map(|(page, bytes)| {
+            let sectors = (page * PAGE..).step_by(sector as usize);
+            sectors.zip(bytes.chunks(sector as usize))
+        });
+        sectors
+            .filter(|(at, bytes)| (offset..end).contains(at) && !ZEROS.starts_with(bytes))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
     /// Writes the disk to a sparse file, for the real tools.
     pub fn save(&self, path: &Path) {
         self.save_part(path, 0, self.size_bytes);

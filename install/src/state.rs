@@ -9,17 +9,17 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::disk::{Disk, DiskError};
-use crate::layout::{MIB, Role};
-use crate::marker::{self, Phase};
-use crate::table;
+use crate::layout::MIB;
+use crate::marker::{self, Former, Phase};
 
 use area::Area;
 use partitions::Entry;
 use signatures::{Finding, Kind};
 
 mod area;
+mod installed;
 mod partitions;
-mod signatures;
+pub(crate) mod signatures;
 
 /// The volume label of a medium that a Deploy Shim boots from.
 pub const SHIM_LABEL: &str = "SMECHVISOR_SHIM";
@@ -32,14 +32,18 @@ const TOLD: usize = 8;
 pub enum State {
     /// First and last MiB are all zero.
     Blank,
-    /// A deploy of ours began and did not end; nothing was put there since.
+    /// A deploy of ours began and did not end; nothing that signs itself was put at the ends of the
+    /// disk since.
     Interrupted,
-    /// A system that we have installed, as we left it. In use perhaps; somebody has to say that it may go.
+    /// A system that we have installed, whatever it has done since with its own partitions. In use
+    /// perhaps; somebody has to say that it may go.
     Installed {
         /// What firmware boots from.
         esp: Slot,
         /// Where the system is.
         root: Slot,
+        /// For a person: what stands in partitions that somebody has added.
+        besides: Option<String>,
     },
     /// Anything else.
     Occupied {
@@ -79,7 +83,13 @@ impl fmt::Display for State {
         match self {
             State::Blank => f.write_str("blank"),
             State::Interrupted => f.write_str("left by an interrupted deploy"),
-            State::Installed { .. } => f.write_str("a system installed by spk-visor"),
+            State::Installed { besides, .. } => {
+                f.write_str("a system installed by spk-visor")?;
+                let Some(besides) = besides else {
+                    return Ok(());
+                };
+                write!(f, ", and {besides} beside it")
+            }
             State::Occupied { what, .. } => f.write_str(what),
         }
     }
@@ -91,10 +101,13 @@ impl fmt::Display for State {
 /// Something could not be read.
 pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     let mut whole = Area::ends(disk)?;
-    // Our own half-written commit leaves GPTs behind the marker; any other signature came later, from somebody else. Between the
-    // ends the old contents' own may stand until the ESP is made.
+    // Behind a marker stand the former contents' own signatures until they are cleared, and after
+    // that the GPTs of a commit of ours that was cut off. Any other came later, from somebody else.
     let is_ours = match marker::phase_of(whole.head()) {
-        Some(Phase::Wiping) => true,
+        Some(Phase::Wiping(former)) => {
+            let mut found = fingerprints(&whole).into_iter();
+            found.all(|fingerprint| former.contains(fingerprint))
+        }
         Some(Phase::Writing) => signatures::look(&whole).iter().all(is_gpt),
         None => false,
     };
@@ -103,11 +116,13 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     }
     whole.read_between(disk)?;
     let mut findings = signatures::look(&whole);
-    let mut entries = Vec::new();
     let has_gpt = findings.iter().any(is_gpt);
-    if has_gpt {
-        entries = partitions::gpt(disk, &whole)?;
-    }
+    let gpt = match has_gpt {
+        true => partitions::gpt(disk, &whole)?,
+        false => None,
+    };
+    let disk_guid = gpt.as_ref().map(|gpt| gpt.disk_guid);
+    let mut entries = gpt.map(|gpt| gpt.entries).unwrap_or_default();
     if partitions::is_mbr(&whole) {
         // Beside a GPT that it does not protect stands one of another time, and nobody knows which of the two is meant. Hybrids
         // have the same partitions in both.
@@ -133,7 +148,7 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     if findings.is_empty() && first_used.is_none() {
         return Ok(State::Blank);
     }
-    if let Some(installed) = installed(disk, &whole, &findings, &volumes) {
+    if let Some(installed) = installed::of(disk.sector_size(), &whole, disk_guid, &volumes) {
         return Ok(installed);
     }
     let told = Told {
@@ -149,6 +164,26 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
         is_shim_medium: is_shim_medium(&whole)
             || volumes.iter().any(|volume| volume.is_shim_medium),
     })
+}
+
+/// What a deploy that begins now finds at the ends of the disk, for its marker.
+///
+/// # Errors
+/// Something could not be read.
+pub fn former(disk: &mut dyn Disk) -> Result<Former, DiskError> {
+    Ok(Former::of(fingerprints(&Area::ends(disk)?)))
+}
+
+/// One for each signature at the ends of the disk, by the 512 bytes around it: a sector is written
+/// whole or not at all, so it is as it was, or cleared, or somebody else's.
+fn fingerprints(whole: &Area) -> Vec<u32> {
+    const AROUND: u64 = 512;
+    let places = signatures::places(whole).into_iter();
+    let places = places.map(|(at, _)| at / AROUND * AROUND);
+    let around = places.filter_map(|at| Some((at, whole.get(at, AROUND as usize)?)));
+    around
+        .map(|(at, bytes)| marker::fingerprint(at, bytes))
+        .collect()
 }
 
 fn is_gpt(finding: &Finding) -> bool {
@@ -176,6 +211,11 @@ impl<'e> Volume<'e> {
             is_shim_medium: is_shim_medium(&area)
                 || entry.gpt.as_ref().is_some_and(|gpt| gpt.name == SHIM_LABEL),
         })
+    }
+
+    /// `2: LUKS`.
+    fn numbered(&self) -> String {
+        format!("{}: {}", self.entry.number, self.what())
     }
 
     fn what(&self) -> String {
@@ -210,50 +250,6 @@ fn is_shim_medium(area: &Area) -> bool {
             .is_some_and(|label| label.trim_ascii_end() == SHIM_LABEL.as_bytes())
 }
 
-/// Exactly our partitions, by number, type and name, each with what we put there, and nothing on the disk that is not ours.
-fn installed(
-    disk: &dyn Disk,
-    whole: &Area,
-    findings: &[Finding],
-    volumes: &[Volume<'_>],
-) -> Option<State> {
-    let is_bootable = partitions::is_protective(whole)
-        && whole.stands_at(disk.sector_size().bytes(), b"EFI PART")
-        && findings.iter().all(is_gpt);
-    if !is_bootable {
-        return None;
-    }
-    let (mut esp, mut root, mut gap) = (None, None, None);
-    for volume in volumes {
-        let gpt = volume.entry.gpt.as_ref()?;
-        let slot = Slot {
-            number: volume.entry.number,
-            first_lba: gpt.first_lba,
-            sectors: gpt.sectors,
-            guid: gpt.guid,
-        };
-        let role = table::role_of(gpt.kind, &gpt.name)?;
-        let (number, expected, place) = match role {
-            Role::Esp => (1, signatures::FAT, Some(&mut esp)),
-            Role::Swap => (2, signatures::SWAP, None),
-            Role::Root => (3, signatures::EXT, Some(&mut root)),
-            Role::BiosBoot => (4, "", Some(&mut gap)),
-        };
-        let holds = names(&volume.findings);
-        if slot.number != number || role != Role::BiosBoot && holds != expected {
-            return None;
-        }
-        if let Some(place) = place {
-            *place = Some(slot);
-        }
-    }
-    gap?;
-    Some(State::Installed {
-        esp: esp?,
-        root: root?,
-    })
-}
-
 /// What a person is told of an occupied disk.
 struct Told<'a> {
     findings: &'a [Finding],
@@ -279,7 +275,7 @@ impl Told<'_> {
             .volumes
             .iter()
             .take(TOLD)
-            .map(|volume| format!("{}: {}", volume.entry.number, volume.what()))
+            .map(Volume::numbered)
             .collect();
         let more = self.volumes.len().saturating_sub(TOLD) + self.skipped;
         if more > 0 {

@@ -208,7 +208,7 @@ impl Hands {
 fn installations() -> Vec<(String, Candidate, Slot)> {
     let disks = Disks::Machine.look().unwrap_or_default(); // then there is nothing to answer with
     let installed = disks.into_iter().filter_map(|disk| match &disk.contents {
-        Contents::Holds(State::Installed { esp, root }) => {
+        Contents::Holds(State::Installed { esp, root, .. }) => {
             let (name, esp) = (name_of(root.guid), *esp);
             Some((name, disk, esp))
         }

@@ -4,6 +4,7 @@ mod fakes;
 mod power_cuts;
 mod real_tools;
 mod refusals;
+mod used_disk;
 mod verified;
 
 use super::{DeployError, Options, deploy};
@@ -25,11 +26,19 @@ const OPTIONS: Options = Options {
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.
 fn run(stream: &[u8], disk: &mut Recorder) -> Result<Installed, DeployError> {
+    run_with(stream, disk, &OPTIONS)
+}
+
+fn run_with(
+    stream: &[u8],
+    disk: &mut Recorder,
+    options: &Options,
+) -> Result<Installed, DeployError> {
     let dir = TestDir::new("deploy");
     let mut volumes = PlainVolumes::new(dir.path());
     let mut source = stream;
     let result = match Records::open(&mut source) {
-        Ok(mut packages) => deploy(&mut packages, disk, &mut volumes, &OPTIONS, &|_: Event| {}),
+        Ok(mut packages) => deploy(&mut packages, disk, &mut volumes, options, &|_: Event| {}),
         Err(error) => Err(DeployError {
             disk: "fake".to_owned(),
             wrote: false,

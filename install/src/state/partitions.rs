@@ -33,6 +33,14 @@ pub(super) struct Entry {
     pub(super) declared: Option<&'static str>,
 }
 
+/// A GPT as it was found.
+pub(super) struct Gpt {
+    /// Its own identity.
+    pub(super) disk_guid: Uuid,
+    /// Those in use.
+    pub(super) entries: Vec<Entry>,
+}
+
 /// See [`Entry`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GptEntry {
@@ -91,9 +99,9 @@ impl Entry {
     }
 }
 
-/// The entries of a GPT: those of the first of its two copies that has a header. `sector` is where that one was found, which is
-/// what its addresses count in.
-pub(super) fn gpt(disk: &mut dyn Disk, whole: &Area) -> Result<Vec<Entry>, DiskError> {
+/// A GPT: the first of its two copies that has a header. `sector` is where that one was found,
+/// which is what its addresses count in. `None` when it cannot be followed.
+pub(super) fn gpt(disk: &mut dyn Disk, whole: &Area) -> Result<Option<Gpt>, DiskError> {
     let end = whole.len_bytes();
     let places = [
         (512, 512),
@@ -105,25 +113,29 @@ pub(super) fn gpt(disk: &mut dyn Disk, whole: &Area) -> Result<Vec<Entry>, DiskE
         .into_iter()
         .find(|&(_, offset)| whole.stands_at(offset, b"EFI PART"));
     let Some((sector, offset)) = found else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let header = whole.get(offset, HEADER_BYTES).unwrap_or_default();
-    let (Some(lba), Some(count), Some(entry_bytes)) =
-        (le64(header, 72), le32(header, 80), le32(header, 84))
+    let guid = header.get(56..72).map(Uuid::from_slice_le);
+    let (Some(Ok(disk_guid)), Some(lba), Some(count), Some(entry_bytes)) =
+        (guid, le64(header, 72), le32(header, 80), le32(header, 84))
     else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     if !entry_bytes.is_power_of_two() || !ENTRY_BYTES.contains(&entry_bytes) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let count = count.min(ENTRIES_MAX);
     let len_bytes = u64::from(count) * u64::from(entry_bytes);
     let bytes = read_bytes(disk, lba.saturating_mul(sector), len_bytes)?;
     let entries = bytes.chunks_exact(usize::try_from(entry_bytes).unwrap_or(usize::MAX));
     let entries = (1..).zip(entries);
-    Ok(entries
-        .filter_map(|(number, entry)| gpt_entry(number, entry, sector, end))
-        .collect())
+    Ok(Some(Gpt {
+        disk_guid,
+        entries: entries
+            .filter_map(|(number, entry)| gpt_entry(number, entry, sector, end))
+            .collect(),
+    }))
 }
 
 fn gpt_entry(number: u32, entry: &[u8], sector: u64, end: u64) -> Option<Entry> {

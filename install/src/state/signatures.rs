@@ -80,6 +80,9 @@ const MD: &str = "md RAID";
 const ZFS: &str = "ZFS";
 
 const MD_MAGIC: &[u8] = &[0xFC, 0x4E, 0x2B, 0xA9];
+const MD_MAGIC_SWAPPED: &[u8] = &[0xA9, 0x2B, 0x4E, 0xFC];
+/// 0x00BAB10C in 64 bits.
+const ZFS_MAGICS: &[&[u8]] = &[b"\x0C\xB1\xBA\0\0\0\0\0", b"\0\0\0\0\0\xBA\xB1\x0C"];
 const LUKS_SECOND: &[u8] = b"SKUL\xBA\xBE";
 const BCACHE_MAGIC: &[u8] = b"\xC6\x85\x73\xF6\x4E\x1A\x45\xCA\x82\x65\xF5\x7F\x48\xBA\x6D\x81";
 const BCACHEFS_MAGIC: &[u8] = b"\xC6\x85\x73\xF6\x66\xCE\x90\xA9\xD9\x6A\x60\xCF\x80\x3D\xF7\xEF";
@@ -200,35 +203,69 @@ const BCACHEFS_AT: u32 = 4096;
 /// Everything that signs itself in `area`, each once.
 pub(super) fn look(area: &Area) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    let mut note = |finding: Finding| {
+    for (_, finding) in places(area) {
         if !found.contains(&finding) {
             found.push(finding);
         }
-    };
-    for row in ROWS.iter().filter(|row| row.stands_in(area)) {
-        note(row.finding(area));
-    }
-    if has_md_at_end(area) {
-        note(Finding::protected(MD));
-    }
-    if has_zfs(area) {
-        note(Finding::protected(ZFS));
     }
     found
 }
 
-impl Row {
-    fn stands_in(&self, area: &Area) -> bool {
-        match self.place {
-            Start(offset) => area.stands_at(offset.into(), self.magic),
-            End(sectors, within) => (area.len_bytes() / 512)
-                .checked_sub(sectors.into())
-                .is_some_and(|lba| area.stands_at(lba * 512 + u64::from(within), self.magic)),
-            Every(first, step, count) => (0..u64::from(count))
-                .any(|n| area.stands_at(u64::from(first) + n * u64::from(step), self.magic)),
-        }
-    }
+/// The same with the place of each signature, from the start of the area.
+pub(super) fn places(area: &Area) -> Vec<(u64, Finding)> {
+    let stands = |signature: &Signature| area.stands_at(signature.at, signature.magic);
+    signatures(area.len_bytes())
+        .filter(stands)
+        .map(|signature| (signature.at, signature.finding(area)))
+        .collect()
+}
 
+/// A name, and the bytes that stand for it at one place.
+struct Signature {
+    name: &'static str,
+    kind: Kind,
+    at: u64,
+    magic: &'static [u8],
+}
+
+/// Every signature that can be found in an area of this size.
+fn signatures(len_bytes: u64) -> impl Iterator<Item = Signature> {
+    let rows = ROWS.iter().flat_map(move |row| {
+        row.offsets(len_bytes).map(|at| Signature {
+            name: row.name,
+            kind: row.kind,
+            at,
+            magic: row.magic,
+        })
+    });
+    let protected = |name| {
+        move |(at, magic)| Signature {
+            name,
+            kind: Kind::Protected,
+            at,
+            magic,
+        }
+    };
+    rows.chain(md_at_end(len_bytes).map(protected(MD)))
+        .chain(zfs(len_bytes).map(protected(ZFS)))
+}
+
+impl Row {
+    fn offsets(&self, len_bytes: u64) -> impl Iterator<Item = u64> {
+        let (first, step, count) = match self.place {
+            Start(offset) => (Some(offset.into()), 0, 1),
+            End(sectors, within) => {
+                let lba = (len_bytes / 512).checked_sub(sectors.into());
+                (lba.map(|lba| lba * 512 + u64::from(within)), 0, 1)
+            }
+            Every(first, step, count) => (Some(first.into()), step.into(), count.into()),
+        };
+        let offsets = move |first: u64| (0..count).map(move |n: u64| first + n * step);
+        first.into_iter().flat_map(offsets)
+    }
+}
+
+impl Signature {
     /// A file system that spans several disks is no more what it seems to be than a RAID is.
     fn finding(&self, area: &Area) -> Finding {
         let byte_is_over_one = |offset: u32| {
@@ -253,30 +290,38 @@ impl Row {
 
 /// md 0.90: the last whole 64 KiB block before the last, in the byte order of its machine; md 1.0: 8 KiB before the end, on a
 /// 4 KiB boundary.
-fn has_md_at_end(area: &Area) -> bool {
-    let old = (area.len_bytes() & !0xFFFF).checked_sub(0x10000);
-    let new = (area.len_bytes() & !0xFFF).checked_sub(0x2000);
-    let is_old = |at| area.stands_at(at, MD_MAGIC) || area.stands_at(at, &[0xA9, 0x2B, 0x4E, 0xFC]);
-    old.is_some_and(is_old) || new.is_some_and(|at| area.stands_at(at, MD_MAGIC))
+fn md_at_end(len_bytes: u64) -> impl Iterator<Item = (u64, &'static [u8])> {
+    let old = (len_bytes & !0xFFFF).checked_sub(0x10000);
+    let new = (len_bytes & !0xFFF).checked_sub(0x2000);
+    let places = [(old, MD_MAGIC), (old, MD_MAGIC_SWAPPED), (new, MD_MAGIC)];
+    let found = places.into_iter();
+    found.filter_map(|(at, magic)| Some((at?, magic)))
 }
 
 /// Two labels of 256 KiB at either end. In the second half of each stands a ring of uberblocks, every KiB or more apart, in the
 /// byte order of their machine. One of them is enough: more than one pool has come back from a single label.
-fn has_zfs(area: &Area) -> bool {
+fn zfs(len_bytes: u64) -> impl Iterator<Item = (u64, &'static [u8])> {
     const LABEL: u64 = 256 * 1024;
     const RING: u64 = 128 * 1024;
-    const MAGIC: u64 = 0x00BA_B10C;
-    let end = area.len_bytes() / LABEL * LABEL;
+    let end = len_bytes / LABEL * LABEL;
     let labels = [
         Some(0),
         Some(LABEL),
         end.checked_sub(2 * LABEL),
         end.checked_sub(LABEL),
     ];
-    labels.into_iter().flatten().any(|label| {
-        (0..RING / 1024).any(|slot| {
-            let at = label + RING + slot * 1024;
-            area.stands_at(at, &MAGIC.to_le_bytes()) || area.stands_at(at, &MAGIC.to_be_bytes())
-        })
-    })
+    let slots = labels
+        .into_iter()
+        .flatten()
+        .flat_map(|label| (0..RING / 1024).map(move |slot| label + RING + slot * 1024));
+    slots.flat_map(|at| ZFS_MAGICS.iter().map(move |magic| (at, *magic)))
+}
+
+/// Every signature of an area of this size: its name, where it stands, its bytes.
+#[cfg(test)]
+pub(crate) fn known(len_bytes: u64) -> Vec<(&'static str, u64, &'static [u8])> {
+    signatures(len_bytes)
+        .map(|signature| (signature.name, signature.at, signature.magic))
+        .filter(|(_, at, magic)| at + magic.len() as u64 <= len_bytes)
+        .collect()
 }

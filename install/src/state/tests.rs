@@ -1,7 +1,7 @@
-use super::{SHIM_LABEL, State, read};
+use super::{SHIM_LABEL, State, former, read};
 use crate::disk::SectorSize;
 use crate::layout::MIB;
-use crate::marker::{self, Phase};
+use crate::marker::{self, Former, Phase};
 use crate::memory_disk::MemoryDisk;
 
 mod installed;
@@ -50,35 +50,61 @@ fn a_disk_of_zeros_is_blank_and_one_byte_at_either_end_is_not() {
     }
 }
 
+const MD: (u64, &[u8]) = (4096, &[0xFC, 0x4E, 0x2B, 0xA9]);
+
 #[test]
 fn a_marker_is_an_interrupted_deploy() {
-    let wiping = marker::sector(Phase::Wiping, SectorSize::B512);
-    let writing = marker::sector(Phase::Writing, SectorSize::B512);
+    let earlier = marker::sector(&Phase::Wiping(Former::Unknown), SectorSize::B512);
+    let writing = marker::sector(&Phase::Writing, SectorSize::B512);
     let gpt: (u64, &[u8]) = (512, b"EFI PART");
-    for marker in [&wiping, &writing] {
+    for marker in [&earlier, &writing] {
         assert_eq!(
             read(&mut disk_with(&[(0, marker), gpt])).unwrap(),
             State::Interrupted
         );
         assert!(read(&mut disk_with(&[(0, marker)])).unwrap().is_free());
     }
-    let md: (u64, &[u8]) = (4096, &[0xFC, 0x4E, 0x2B, 0xA9]);
     assert_eq!(
-        read(&mut disk_with(&[(0, &wiping), md])).unwrap(),
+        read(&mut disk_with(&[(0, &earlier), MD])).unwrap(),
         State::Interrupted,
-        "the old contents' own"
+        "the old contents' own, by a version that did not write down what was there"
     );
     let vmfs: (u64, &[u8]) = (2 << 20, b"\x5E\xF1\xAB\x2F");
     assert_eq!(
         read(&mut disk_with(&[(0, &writing), vmfs])).unwrap(),
         State::Interrupted,
-        "the old contents' own, where no deploy has come to yet"
+        "the old contents' own, where an earlier version had not come to yet"
     );
     assert_eq!(
-        what(&[(0, &writing), md]),
+        what(&[(0, &writing), MD]),
         "md RAID",
         "put there after the failed deploy"
     );
+}
+
+/// Cut off while the former contents are cleared: what is left of them is ours to take, what
+/// somebody puts there afterwards is not.
+#[test]
+fn what_was_put_behind_a_marker_that_was_wiping_is_somebody_elses() {
+    let gpt: (u64, &[u8]) = (512, b"EFI PART");
+    let old = [gpt, MD, (SIZE - 512, b"EFI PART old")];
+    let former = former(&mut disk_with(&old)).unwrap();
+    assert!(matches!(&former, Former::Known(known) if known.len() == 3));
+    let wiping = marker::sector(&Phase::Wiping(former), SectorSize::B512);
+    let is_interrupted = |pieces: &[(u64, &[u8])]| {
+        let marker: [(u64, &[u8]); 1] = [(0, &wiping)];
+        let mut disk = disk_with(&[&marker, pieces].concat());
+        read(&mut disk).unwrap() == State::Interrupted
+    };
+    assert!(is_interrupted(&old) && is_interrupted(&old[1..]) && is_interrupted(&[]));
+    let another: [(u64, &[u8]); 3] = [
+        (4096, &[0xFC, 0x4E, 0x2B, 0xA9, 1]),
+        (SIZE - 8192, MD.1),
+        (1024, b"LABELONE"),
+    ];
+    for piece in another {
+        assert!(!is_interrupted(&[gpt, piece]), "{piece:?}");
+    }
 }
 
 #[test]

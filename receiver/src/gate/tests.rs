@@ -362,6 +362,7 @@ fn installed(path: &str, serial: &str, root: u128) -> Candidate {
     let state = State::Installed {
         esp: slot(1),
         root: slot(root),
+        besides: None,
     };
     disk(path, serial, Contents::Holds(state))
 }

@@ -301,6 +301,7 @@ pub fn installed() -> Contents {
     Contents::Holds(State::Installed {
         esp: slot(1, 1),
         root: slot(3, 0x4f1c_2a9e << 96),
+        besides: None,
     })
 }
 

@@ -2,19 +2,24 @@
 
 use crate::disk::{Disk, DiskError, SectorSize};
 use crate::grub::test_images;
-use crate::layout::{Layout, MIB, Role};
+use crate::layout::{self, Layout, MIB, Role};
 use crate::memory_disk::MemoryDisk;
+use crate::sizes::Sizes;
+use crate::state::signatures;
 use crate::volumes::{Volumes, VolumesError};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// What was done to a disk, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     Write(u64, Vec<u8>),
+    /// From where on, and how many bytes.
+    Zero(u64, u64),
     Flush,
 }
 
@@ -67,6 +72,10 @@ impl Disk for Recorder {
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
         self.step("writing", Op::Write(offset, buf.to_vec()))?;
         self.disk.write_at(offset, buf)
+    }
+    fn zero_at(&mut self, offset: u64, len_bytes: u64) -> Result<(), DiskError> {
+        self.step("writing", Op::Zero(offset, len_bytes))?;
+        self.disk.zero_at(offset, len_bytes)
     }
     fn flush(&mut self) -> Result<(), DiskError> {
         self.step("flushing", Op::Flush)?;
@@ -216,7 +225,48 @@ pub fn whole_stream() -> Vec<u8> {
     ])
 }
 
-/// A disk that boots an old system: boot code, GPT at both ends, an old file system's signature in the gap.
+/// Signatures at the ends of an area, as many as do not overlap, the earlier of the table's rows
+/// first: those of the first round. The next round has those that did not fit, and so on until each
+/// has had its turn.
+pub fn rounds(len_bytes: u64) -> Vec<Vec<(u64, &'static [u8])>> {
+    let mut rounds: Vec<Vec<(u64, &'static [u8])>> = Vec::new();
+    for (_, at, magic) in signatures::known(len_bytes) {
+        let fits = |round: &Vec<(u64, &[u8])>| {
+            let mut others = round.iter();
+            others.all(|(other, bytes)| {
+                at + magic.len() as u64 <= *other || other + bytes.len() as u64 <= at
+            })
+        };
+        match rounds.iter_mut().find(|round| fits(round)) {
+            Some(round) => round.push((at, magic)),
+            None => rounds.push(vec![(at, magic)]),
+        }
+    }
+    rounds
+}
+
+/// Puts the signatures of a round at the ends of each planned partition but the gap.
+pub fn sign(disk: &mut MemoryDisk, layout: &Layout, round: usize) {
+    for partition in &layout.partitions {
+        let (start, len_bytes) = (layout.offset_bytes(partition), layout.len_bytes(partition));
+        let rounds = rounds(len_bytes);
+        if let Some(round) = rounds.get(round)
+            && partition.role != Role::BiosBoot
+        {
+            for (at, magic) in round {
+                disk.put(start + at, magic);
+            }
+        }
+    }
+}
+
+/// The layout that a deploy plans, with identities of no importance.
+pub fn planned(disk: &MemoryDisk, sizes: Sizes) -> Layout {
+    layout::plan(disk.size_bytes(), disk.sector(), sizes, &mut Uuid::nil).unwrap()
+}
+
+/// A disk that boots an old system: boot code, GPT at both ends, an old file system's signature in
+/// the gap, and others at the ends of its partitions, which began and ended where ours do.
 pub fn old_disk(size_bytes: u64, sector: SectorSize) -> MemoryDisk {
     let mut disk = MemoryDisk::new(size_bytes, sector);
     disk.put(0, &[0xCC; 440]);
@@ -226,6 +276,8 @@ pub fn old_disk(size_bytes: u64, sector: SectorSize) -> MemoryDisk {
     disk.put(size_bytes - sector.bytes(), b"EFI PART old");
     disk.put(65536 + 64, b"_BHRfS_M");
     disk.put(300 * MIB, b"old contents");
+    let layout = planned(&disk, Sizes::USUAL);
+    sign(&mut disk, &layout, 0);
     disk
 }
 

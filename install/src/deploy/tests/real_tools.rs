@@ -3,12 +3,12 @@
 //! With `SMV_TEST_PACKAGES` (a directory) and `SMV_TEST_IMAGE` (a path) it deploys those packages and keeps the image, to
 //! be booted by hand.
 
-use super::fakes::{Recorder, base_package, grub_package, stream};
+use super::fakes::{Recorder, base_package, grub_package, old_disk, stream};
+use super::used_disk::must_hold_only;
 use super::{OPTIONS, deploy};
 use crate::disk::{Disk, SectorSize};
 use crate::event::Event;
 use crate::layout::{Layout, Role};
-use crate::memory_disk::MemoryDisk;
 use crate::records::Records;
 use crate::test_dir::TestDir;
 use crate::volumes::{Volumes, VolumesError};
@@ -22,7 +22,7 @@ struct ToolVolumes {
     layout: Option<Layout>,
 }
 
-fn tool(program: &str, args: &[&str]) -> String {
+pub fn tool(program: &str, args: &[&str]) -> String {
     let output = Command::new(program)
         .args(args)
         .output()
@@ -42,14 +42,15 @@ impl ToolVolumes {
 fn load(disk: &mut dyn Disk, offset: u64, path: &str) {
     use std::io::Read;
     let mut file = fs::File::open(path).unwrap();
-    let mut chunk = vec![0; 1 << 20];
+    let zeros = vec![0; 1 << 20];
+    let mut chunk = zeros.clone();
     let mut at = offset;
     loop {
         let len = file.read(&mut chunk).unwrap();
         if len == 0 {
             return;
         }
-        if chunk[..len].iter().any(|&byte| byte != 0) {
+        if chunk[..len] != zeros[..len] {
             disk.write_at(at, &chunk[..len]).unwrap();
         }
         at += len as u64;
@@ -119,7 +120,7 @@ fn real_file_systems_on_the_committed_disk_are_clean() {
         .map(|(name, data)| (name.as_str(), data.clone()))
         .collect();
     let dir = TestDir::new("real-tools");
-    let mut disk = Recorder::new(MemoryDisk::new(2 << 30, SectorSize::B512));
+    let mut disk = Recorder::new(old_disk(2 << 30, SectorSize::B512));
     let mut volumes = ToolVolumes {
         base: dir.path().to_owned(),
         layout: None,
@@ -135,6 +136,11 @@ fn real_file_systems_on_the_committed_disk_are_clean() {
     )
     .unwrap();
     let layout = installed.layout();
+    must_hold_only(
+        &disk.disk,
+        layout,
+        &[(Role::Esp, "vfat"), (Role::Root, "ext4")],
+    );
     for (role, check) in [(Role::Esp, "/sbin/fsck.vfat"), (Role::Root, "/sbin/e2fsck")] {
         let partition = layout.partition(role).unwrap();
         let path = dir.path().join("check.img");

@@ -1,14 +1,24 @@
 //! A disk that a deploy of ours has left is known; one that looks like it is not taken for it.
 
 use super::super::{Slot, State, read};
-use crate::disk::{Disk, SectorSize};
+use crate::disk::SectorSize;
+use crate::installation::{self, Installation};
 use crate::layout::{Layout, MIB, Role, plan};
 use crate::memory_disk::MemoryDisk;
+use crate::state::signatures;
 use crate::{esp, swap, table};
 use uuid::Uuid;
 
 /// What a commit writes, and what tells the file systems apart. The whole of a deploy is compared in `deploy/tests`.
 fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
+    let (mut disk, layout) = earlier_disk(sector, size_mib);
+    let installation = Installation::of(&layout).unwrap();
+    disk.put(installation::OFFSET_BYTES, &installation.sector(sector));
+    (disk, layout)
+}
+
+/// What a commit of an earlier version wrote.
+fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     let mut next = 0_u128;
     let mut fresh_id = || {
         next += 1;
@@ -35,6 +45,14 @@ fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     (disk, layout)
 }
 
+fn installed(layout: &Layout) -> State {
+    State::Installed {
+        esp: slot(layout, Role::Esp),
+        root: slot(layout, Role::Root),
+        besides: None,
+    }
+}
+
 fn slot(layout: &Layout, role: Role) -> Slot {
     let partition = layout.partition(role).unwrap();
     Slot {
@@ -49,31 +67,82 @@ fn slot(layout: &Layout, role: Role) -> Slot {
 fn an_installed_disk_is_known_with_and_without_swap() {
     for sector in [SectorSize::B512, SectorSize::B4096] {
         for size_mib in [6144, 1024] {
-            let (mut disk, layout) = disk(sector, size_mib);
-            let expected = State::Installed {
-                esp: slot(&layout, Role::Esp),
-                root: slot(&layout, Role::Root),
-            };
-            assert_eq!(read(&mut disk).unwrap(), expected);
-            assert!(!expected.is_free(), "somebody uses it");
+            for make in [disk, earlier_disk] {
+                let (mut disk, layout) = make(sector, size_mib);
+                assert_eq!(read(&mut disk).unwrap(), installed(&layout));
+                assert!(!installed(&layout).is_free(), "somebody uses it");
+            }
         }
     }
 }
 
+/// Offsets from the start of the table's entries, LBA 2.
+const ENTRIES: u64 = 1024;
+
 #[test]
-fn whatever_was_done_to_it_since_makes_it_somebody_elses() {
-    let (intact, layout) = disk(SectorSize::B512, 6144);
-    let root = layout.offset_bytes(layout.partition(Role::Root).unwrap());
-    let end = intact.size_bytes();
-    let name = 1024 + 2 * 128 + 56;
-    let cases: [(&str, u64, &[u8]); 7] = [
+fn what_takes_the_place_of_the_table_makes_it_somebody_elses() {
+    let end = 6144 * MIB;
+    let cases: [(&str, u64, &[u8]); 6] = [
         ("no protective MBR", 450, &[0x83]),
         ("no boot signature", 510, &[0, 0]),
-        ("another name", name, b"x"),
-        ("another type", 1024 + 2 * 128, b"x"),
-        ("another file system", root + 1080, &[0, 0]),
-        ("LVM in the root", root + 512, b"LABELONE"),
+        ("another disk", 512 + 56, b"x"),
+        ("another ESP", ENTRIES + 16, b"x"),
+        ("another root", ENTRIES + 2 * 128 + 16, b"x"),
         ("a RAID at the end", end - 1024, b"Intel Raid ISM Cfg Sig. "),
+    ];
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    for (case, offset, bytes) in cases {
+        let mut disk = intact.clone();
+        disk.put(offset, bytes);
+        // By its table alone, which is ours but for the GUIDs, it would be one of an earlier
+        // version.
+        let esp = layout.offset_bytes(layout.partition(Role::Esp).unwrap());
+        disk.put(esp + 82, b"gone    ");
+        let state = read(&mut disk).unwrap();
+        assert!(matches!(state, State::Occupied { .. }), "{case}: {state:?}");
+    }
+}
+
+/// What an administrator may do with the partitions of the installed system.
+#[test]
+fn other_names_and_more_partitions_leave_it_an_installation() {
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    let name = ENTRIES + 2 * 128 + 56;
+    let mut renamed = intact.clone();
+    renamed.put(name, b"x");
+    assert_eq!(read(&mut renamed).unwrap(), installed(&layout));
+    let mut grown = intact.clone();
+    let mut entry = grown.get(ENTRIES, 128);
+    entry[16] ^= 1;
+    entry[56..].fill(0);
+    grown.put(ENTRIES + 4 * 128, &entry);
+    assert_eq!(
+        read(&mut grown).unwrap().to_string(),
+        "a system installed by spk-visor, and 5: FAT beside it"
+    );
+}
+
+#[test]
+fn of_an_earlier_version_exactly_our_partitions_are_known_whatever_is_in_swap() {
+    let (intact, layout) = earlier_disk(SectorSize::B512, 6144);
+    let swap = layout.partition(Role::Swap).unwrap();
+    for (_, at, magic) in signatures::known(layout.len_bytes(swap)) {
+        let mut disk = intact.clone();
+        disk.put(layout.offset_bytes(swap) + at, magic);
+        assert_eq!(read(&mut disk).unwrap(), installed(&layout), "{at}");
+    }
+    let root = layout.offset_bytes(layout.partition(Role::Root).unwrap());
+    let mut disk = intact.clone();
+    disk.put(root + 4096, &[0xFC, 0x4E, 0x2B, 0xA9]);
+    assert_eq!(
+        read(&mut disk).unwrap(),
+        installed(&layout),
+        "a file's bytes"
+    );
+    let cases: [(&str, u64, &[u8]); 3] = [
+        ("another name", ENTRIES + 2 * 128 + 56, b"x"),
+        ("another type", ENTRIES + 2 * 128, b"x"),
+        ("another file system", root + 1080, &[0, 0]),
     ];
     for (case, offset, bytes) in cases {
         let mut disk = intact.clone();
@@ -83,8 +152,8 @@ fn whatever_was_done_to_it_since_makes_it_somebody_elses() {
     }
     // A partition more.
     let mut disk = intact.clone();
-    let mut entry = disk.get(1024, 128);
+    let mut entry = disk.get(ENTRIES, 128);
     entry[56..].fill(0);
-    disk.put(1024 + 4 * 128, &entry);
+    disk.put(ENTRIES + 4 * 128, &entry);
     assert!(matches!(read(&mut disk).unwrap(), State::Occupied { .. }));
 }

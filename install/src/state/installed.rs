@@ -1,0 +1,116 @@
+//! Whether a disk holds a system that we have installed (`disk-layout.md` 7).
+//!
+//! The table and what was read of disk and partitions come in. The installed system owns its
+//! partitions: what it writes into them, a page of swap or a block of a file, may look like
+//! anything and decides nothing here.
+
+use uuid::Uuid;
+
+use super::area::Area;
+use super::{Slot, State, TOLD, Volume, is_gpt, partitions, signatures};
+use crate::disk::SectorSize;
+use crate::installation::{self, Installation};
+use crate::layout::Role;
+use crate::table;
+
+/// The installation on a disk with these partitions, if there is one.
+pub(super) fn of(
+    sector: SectorSize,
+    whole: &Area,
+    disk_guid: Option<Uuid>,
+    volumes: &[Volume<'_>],
+) -> Option<State> {
+    let is_bootable =
+        partitions::is_protective(whole) && whole.stands_at(sector.bytes(), b"EFI PART");
+    // A table of another kind has other partitions in mind.
+    let is_gpt_alone = volumes.iter().all(|volume| volume.entry.gpt.is_some());
+    if !is_bootable || !is_gpt_alone || is_used_otherwise(whole, volumes) {
+        return None;
+    }
+    known_by_its_sector(whole, disk_guid?, volumes).or_else(|| known_by_its_table(volumes))
+}
+
+/// Does anything but the table sign itself where no partition is? Then the disk as a whole became
+/// something else.
+fn is_used_otherwise(whole: &Area, volumes: &[Volume<'_>]) -> bool {
+    let is_inside = |at: u64| {
+        volumes.iter().any(|volume| {
+            let within = at.checked_sub(volume.entry.start);
+            volume.role() != Some(Role::BiosBoot)
+                && within.is_some_and(|within| within < volume.entry.len_bytes)
+        })
+    };
+    let mut places = signatures::places(whole).into_iter();
+    places.any(|(at, finding)| !is_gpt(&finding) && !is_inside(at))
+}
+
+/// By the sector that the commit wrote, and by the GUIDs in it: the table is still the same one,
+/// with the ESP and the root of that deploy in it.
+fn known_by_its_sector(whole: &Area, disk_guid: Uuid, volumes: &[Volume<'_>]) -> Option<State> {
+    let sector = whole.get(installation::OFFSET_BYTES, installation::LEN_BYTES)?;
+    let installation = Installation::parse(sector)?;
+    if installation.disk != disk_guid {
+        return None;
+    }
+    let slot = |guid| {
+        let mut slots = volumes.iter().filter_map(Volume::slot);
+        slots.find(|slot| slot.guid == guid)
+    };
+    let (esp, root) = (slot(installation.esp)?, slot(installation.root)?);
+    let is_other = |volume: &&Volume<'_>| {
+        volume.role().is_none() && ![Some(esp), Some(root)].contains(&volume.slot())
+    };
+    let others = volumes.iter().filter(is_other).take(TOLD);
+    let others: Vec<String> = others.map(Volume::numbered).collect();
+    Some(State::Installed {
+        esp,
+        root,
+        besides: (!others.is_empty()).then(|| others.join(", ")),
+    })
+}
+
+/// Earlier versions wrote no such sector: exactly our partitions, by number, type and name, with
+/// the file systems that we made among whatever else signs itself there. Swap is not asked.
+fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<State> {
+    let (mut esp, mut root, mut gap) = (None, None, None);
+    for volume in volumes {
+        let slot = volume.slot()?;
+        let (number, expected, place) = match volume.role()? {
+            Role::Esp => (1, Some(signatures::FAT), Some(&mut esp)),
+            Role::Swap => (2, None, None),
+            Role::Root => (3, Some(signatures::EXT), Some(&mut root)),
+            Role::BiosBoot => (4, None, Some(&mut gap)),
+        };
+        let holds = |name| volume.findings.iter().any(|finding| finding.name == name);
+        if slot.number != number || !expected.is_none_or(holds) {
+            return None;
+        }
+        if let Some(place) = place {
+            *place = Some(slot);
+        }
+    }
+    gap?;
+    Some(State::Installed {
+        esp: esp?,
+        root: root?,
+        besides: None,
+    })
+}
+
+impl Volume<'_> {
+    /// What it is for, if a deploy has made its entry and nobody has changed it.
+    fn role(&self) -> Option<Role> {
+        let gpt = self.entry.gpt.as_ref()?;
+        table::role_of(gpt.kind, &gpt.name)
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        let gpt = self.entry.gpt.as_ref()?;
+        Some(Slot {
+            number: self.entry.number,
+            first_lba: gpt.first_lba,
+            sectors: gpt.sectors,
+            guid: gpt.guid,
+        })
+    }
+}
