@@ -1,7 +1,10 @@
 //! `install`'s disk on a real one: a block device, or an image file that stands for one.
 //!
 //! A block device is *claimed* (opened with `O_EXCL`, `open(2)`): a disk of which anything is mounted or otherwise in use
-//! is refused by the kernel. The claim also forbids mounting its partitions, so it is lent away while they are mounted.
+//! is refused by the kernel. The claim also forbids mounting its partitions, so it is lent away
+//! while they are mounted. Besides, what is written is *locked* (`flock(2)`) all the time: on a
+//! running system udev leaves a locked disk and its partitions alone, and so starts no RAID and no
+//! volume group out of what it finds there (systemd, "Locking Block Device Access").
 
 use std::fs::File;
 use std::io;
@@ -9,9 +12,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use install::disk::{Disk, DiskError, SectorSize};
-use rustix::fs::{Mode, OFlags, fstat, ioctl_blksszget, open};
+use install::disk::{Disk, DiskError, SectorSize, write_zeros};
+use rustix::fs::{
+    Dev, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, flock, fstat,
+    ioctl_blksszget, major, minor, open,
+};
+use rustix::io::Errno;
+
+/// How long the lock is waited for: udev holds it while it looks at a disk.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What stands behind a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,29 +39,33 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Claim {
     path: PathBuf,
+    /// The device that was claimed first. While the disk is open the kernel gives its number to no
+    /// other.
+    device: Dev,
     held: Arc<Mutex<Option<OwnedFd>>>,
 }
 
 impl Claim {
-    fn new(path: &Path) -> Self {
-        Self {
+    fn new(path: &Path) -> io::Result<Self> {
+        let held = claimed(path)?;
+        Ok(Self {
             path: path.to_owned(),
-            held: Arc::default(),
-        }
+            device: fstat(&held)?.st_rdev,
+            held: Arc::new(Mutex::new(Some(held))),
+        })
     }
 
     /// Claims the device for us alone.
     ///
     /// # Errors
-    /// `EBUSY`: it, or a partition of it, is mounted or otherwise in use.
+    /// `EBUSY`: it, or a partition of it, is mounted or otherwise in use. Or another device is
+    /// behind its path now.
     pub fn take(&self) -> io::Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_none() {
-            *held = Some(open(
-                &self.path,
-                OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?);
+            let again = claimed(&self.path)?;
+            must_be(self.device, fstat(&again)?.st_rdev)?;
+            *held = Some(again);
         }
         Ok(())
     }
@@ -56,6 +73,41 @@ impl Claim {
     /// Gives the claim back, so that partitions may be mounted.
     pub fn lend(&self) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn claimed(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?)
+}
+
+/// The same path may lead to another device from one moment to the next, where disks can be
+/// plugged.
+fn must_be(expected: Dev, found: Dev) -> io::Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let number = |device| format!("{}:{}", major(device), minor(device));
+    Err(io::Error::other(format!(
+        "its path leads to device {} now, it was {}",
+        number(found),
+        number(expected)
+    )))
+}
+
+/// Keeps others from probing and from writing the disk as long as the file is open.
+fn lock(file: &File, patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::AGAIN) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+            Err(Errno::AGAIN) => {
+                let text = "another program has locked it (flock)";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -101,14 +153,20 @@ impl BlockDisk {
                 )));
             }
         };
-        let claim = (kind == Kind::Device && access == OFlags::RDWR).then(|| Claim::new(path));
-        if let Some(claim) = &claim {
-            claim.take().map_err(failed)?;
-        }
+        let is_written = access == OFlags::RDWR;
+        let claim = (kind == Kind::Device && is_written).then(|| Claim::new(path));
+        let claim = claim.transpose().map_err(failed)?;
         let file = File::from(
             open(path, access | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| failed(errno.into()))?,
         );
+        if let Some(claim) = &claim {
+            let found = fstat(&file).map_err(|errno| failed(errno.into()))?;
+            must_be(claim.device, found.st_rdev).map_err(failed)?;
+        }
+        if is_written {
+            lock(&file, LOCK_PATIENCE).map_err(failed)?;
+        }
         let (size_bytes, sector) = geometry(&file, kind, image_sector).map_err(failed)?;
         Ok(Self {
             name: path.display().to_string(),
@@ -137,6 +195,16 @@ impl BlockDisk {
     #[must_use]
     pub const fn claim(&self) -> Option<&Claim> {
         self.claim.as_ref()
+    }
+
+    /// Major and minor number of the open device; none of an image file.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn device_number(&self) -> io::Result<Option<(u32, u32)>> {
+        let stat = fstat(&self.file)?;
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice;
+        Ok(is_device.then(|| (major(stat.st_rdev), minor(stat.st_rdev))))
     }
 
     /// The same disk a second time, with the same claim.
@@ -245,6 +313,24 @@ impl Disk for BlockDisk {
             .map_err(|source| disk_error("writing", &self.path, offset, buf.len(), source))
     }
 
+    /// By a command of the disk, or a hole in the image; where there is no such thing, by writing.
+    fn zero_at(&mut self, offset: u64, len_bytes: u64) -> Result<(), DiskError> {
+        let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+        self.check("clearing", offset, len)?;
+        let zeroed = match self.kind {
+            Kind::Device => sys::block::zero(&self.file, offset, len_bytes),
+            Kind::Image => {
+                let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                fallocate(&self.file, hole, offset, len_bytes)
+            }
+        };
+        match zeroed {
+            Ok(()) => Ok(()),
+            // A disk that is broken says so again.
+            Err(_) => write_zeros(self, offset, len_bytes),
+        }
+    }
+
     /// `fsync(2)` of a block device writes what is dirty in its page cache and then has the device empty its own cache.
     fn flush(&mut self) -> Result<(), DiskError> {
         self.file
@@ -255,10 +341,12 @@ impl Disk for BlockDisk {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockDisk, Kind};
+    use super::{BlockDisk, Kind, lock, must_be};
     use install::disk::{Disk, SectorSize};
     use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     fn image(name: &str, len: u64) -> PathBuf {
         let path =
@@ -310,5 +398,51 @@ mod tests {
     fn a_directory_is_no_disk() {
         let error = BlockDisk::open(&std::env::temp_dir(), SectorSize::B512).unwrap_err();
         assert_eq!(error.action, "opening");
+    }
+
+    #[test]
+    fn a_range_of_an_image_is_cleared_and_takes_no_room() {
+        let path = image("clear", 8 << 20);
+        let mut disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        disk.write_at(0, &vec![7; 8 << 20]).unwrap();
+        disk.zero_at(512, 4 << 20).unwrap();
+        disk.flush().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (head, rest) = bytes.split_at(512);
+        let (cleared, tail) = rest.split_at(4 << 20);
+        assert!(cleared.iter().all(|&byte| byte == 0), "cleared");
+        let mut others = head.iter().chain(tail);
+        assert!(others.all(|&byte| byte == 7), "nothing else");
+        assert!(disk.zero_at(8 << 20, 512).is_err(), "beyond its end");
+        let blocks = std::fs::metadata(&path).unwrap().blocks();
+        assert!(blocks < (5 << 20) / 512, "{blocks} blocks");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_is_written_is_locked_until_it_is_closed() {
+        let path = image("lock", 8192);
+        let other = File::open(&path).unwrap();
+        let disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        let again = disk.try_clone().unwrap();
+        drop(disk);
+        let error = lock(&other, Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "another program has locked it (flock)");
+        drop(again);
+        lock(&other, Duration::ZERO).unwrap();
+        // Whoever only looks asks nobody.
+        let reader = BlockDisk::open_to_read(&path, SectorSize::B512).unwrap();
+        assert_eq!(reader.device_number().unwrap(), None);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn another_device_behind_the_path_is_named_by_its_number() {
+        must_be(0x0800, 0x0800).unwrap();
+        let error = must_be(0x0800, 0x0810).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "its path leads to device 8:16 now, it was 8:0"
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use install::disk::{Disk, SectorSize};
-use install::state;
+use install::disk::{Disk, DiskError, SectorSize};
+use install::state::{self, State};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
@@ -82,23 +82,52 @@ fn one(path: &Path) -> io::Result<Found> {
         return Ok(found);
     }
     let disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR).map_err(|error| error.source)?;
+    unlisted(&disk)
+}
+
+/// What an image file tells of itself, or a device that is no whole disk.
+fn unlisted(disk: &BlockDisk) -> io::Result<Found> {
+    let file = disk.try_clone_file()?;
     Ok(Found {
+        path: disk.path().to_owned(),
         size_bytes: disk.size_bytes(),
         sector_bytes: disk.sector_size().bytes(),
         transport: Transport::Other,
         is_removable: false,
-        is_read_only: fs::metadata(&path)?.permissions().readonly(),
+        is_read_only: file.metadata()?.permissions().readonly(),
         serial: None,
         vendor: None,
         model: None,
         wwn: None,
-        path,
+    })
+}
+
+/// What an open disk is and what it holds, asked of the descriptor that it will be written through:
+/// whatever its path leads to by now. `sys_dev_block` is [`inventory::SYS_DEV_BLOCK`] but in tests.
+///
+/// # Errors
+/// The kernel's.
+pub fn behind(disk: &mut BlockDisk, sys_dev_block: &Path) -> io::Result<Candidate> {
+    let listed = disk
+        .device_number()?
+        .and_then(|number| inventory::of_device(sys_dev_block, number))
+        .filter(|found| found.path == disk.path());
+    let found = match listed {
+        Some(found) => found,
+        None => unlisted(disk)?,
+    };
+    Ok(Candidate {
+        disk: found,
+        contents: held(state::read(disk)),
     })
 }
 
 fn contents(path: &Path) -> Contents {
-    let read =
-        BlockDisk::open_to_read(path, IMAGE_SECTOR).and_then(|mut disk| state::read(&mut disk));
+    let disk = BlockDisk::open_to_read(path, IMAGE_SECTOR);
+    held(disk.and_then(|mut disk| state::read(&mut disk)))
+}
+
+fn held(read: Result<State, DiskError>) -> Contents {
     match read {
         Ok(state) => Contents::Holds(state),
         Err(error) => Contents::Unreadable(chain(&error)),

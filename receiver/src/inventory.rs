@@ -14,6 +14,9 @@ use wire::outcome::Outcome;
 /// Where the kernel lists whole block devices.
 pub const SYS_BLOCK: &str = "/sys/block";
 
+/// Where the kernel lists block devices by their numbers.
+pub const SYS_DEV_BLOCK: &str = "/sys/dev/block";
+
 /// sysfs counts sizes in 512 bytes, whatever the logical sector is (`Documentation/ABI/stable/sysfs-block`).
 const SYSFS_SECTOR: u64 = 512;
 
@@ -189,6 +192,14 @@ pub fn read(sys_block: &Path) -> Result<Vec<Found>, InventoryError> {
     Ok(disks)
 }
 
+/// The disk with this device number, as [`read`] would list it; `None` for what it does not list.
+#[must_use]
+pub fn of_device(sys_dev_block: &Path, (major, minor): (u32, u32)) -> Option<Found> {
+    let dir = fs::canonicalize(sys_dev_block.join(format!("{major}:{minor}"))).ok()?;
+    let name = dir.file_name()?.to_str()?;
+    one(&dir, name)
+}
+
 fn one(dir: &Path, name: &str) -> Option<Found> {
     let is_boot_area =
         name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
@@ -280,7 +291,7 @@ fn printable(raw: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Transport, read, wwn};
+    use super::{Found, Transport, of_device, read, wwn};
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
@@ -488,5 +499,27 @@ mod tests {
                 .to_string()
                 .contains("/nonexistent/block")
         );
+    }
+
+    /// The number decides, not the name that somebody remembers.
+    #[test]
+    fn a_disk_is_found_by_its_device_number() {
+        let tree = Tree::new("numbers");
+        tree.disk("sda", &[("serial", "FIRST"), ("device/model", "disk")])
+            .disk("sdb", &[("serial", "SECOND"), ("device/model", "disk")]);
+        let numbers = tree.0.join("numbers");
+        fs::create_dir(&numbers).unwrap();
+        for (number, target) in [("8:0", "sda"), ("8:16", "sdb"), ("8:1", "sda/device")] {
+            symlink(Path::new("..").join(target), numbers.join(number)).unwrap();
+        }
+        let serial = |number| of_device(&numbers, number).and_then(|found| found.serial);
+        assert_eq!(serial((8, 0)).as_deref(), Some("FIRST"));
+        let second = of_device(&numbers, (8, 16)).unwrap();
+        assert_eq!(
+            (second.serial.as_deref(), second.path),
+            (Some("SECOND"), "/dev/sdb".into())
+        );
+        assert_eq!(of_device(&numbers, (8, 1)), None, "no whole disk");
+        assert_eq!(of_device(&numbers, (9, 9)), None, "gone");
     }
 }

@@ -22,8 +22,8 @@ use crate::person::Phase;
 use crate::reports::Reports;
 use crate::screen::{Narrator, chain};
 use crate::session::{
-    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, open_disk,
-    stopped,
+    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, must_be,
+    open_disk, stopped,
 };
 use crate::supply::Supply;
 use crate::watch::Watch;
@@ -72,18 +72,20 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         let facts = format!("peer={peer} {}", image_facts(&image));
         screen.stage(Stage::Accepted, &facts);
         screen.news(&accepted(peer, Some(&image)));
-        let (chosen, disk, volumes) = match open_disk(&mut attempt.disks, attempt.volumes, options)
-        {
-            Ok(opened) => opened,
-            Err(error) => {
-                let code = match error {
-                    SessionError::Gate(_) | SessionError::Deploy(_) => RejectCode::NoDisk,
-                    SessionError::DryRun { .. } => RejectCode::DryRun,
-                    _ => RejectCode::Internal,
-                };
-                return Err(rejected(&mut lobby, paired, code, error));
-            }
-        };
+        let (chosen, mut disk, volumes) =
+            match open_disk(&mut attempt.disks, attempt.volumes, options) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let code = match error {
+                        SessionError::Gate(_)
+                        | SessionError::Exchanged { .. }
+                        | SessionError::Deploy(_) => RejectCode::NoDisk,
+                        SessionError::DryRun { .. } => RejectCode::DryRun,
+                        _ => RejectCode::Internal,
+                    };
+                    return Err(rejected(&mut lobby, paired, code, error));
+                }
+            };
         let shown = Description::of(&chosen);
         let agreed = lobby.consent(paired, &shown, options.patience.consent)?;
         let Some(paired) = agreed else {
@@ -94,7 +96,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             continue;
         };
         // A person may have thought about it for minutes.
-        if let Err(error) = still_there(&mut attempt.disks, &chosen, peer) {
+        if let Err(error) = still_there(&mut attempt.disks, &mut disk, &chosen, peer) {
             return Err(rejected(&mut lobby, paired, RejectCode::NoDisk, error));
         }
         if let Err(stop) = turn.enter(Phase::Writing) {
@@ -111,15 +113,16 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     }
 }
 
-/// The disk is what the donor has agreed to.
+/// The disk is what the donor has agreed to: the open one, and the one that would be chosen now.
 fn still_there(
     disks: &mut Watch<'_>,
+    open: &mut BlockDisk,
     agreed: &Candidate,
     peer: SocketAddr,
 ) -> Result<(), SessionError> {
     let now = disks.choose()?;
     if now == *agreed {
-        return Ok(());
+        return must_be(agreed, open);
     }
     Err(SessionError::Changed {
         peer,

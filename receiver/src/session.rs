@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use install::commit::Installed;
@@ -22,9 +23,10 @@ use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
 use crate::connection::Connection;
-use crate::disks::{Disks, DisksError, IMAGE_SECTOR};
+use crate::disks::{self, Disks, DisksError, IMAGE_SECTOR};
 use crate::donor::Network;
 use crate::gate::{Candidate, GateError, Wish};
+use crate::inventory::SYS_DEV_BLOCK;
 use crate::news::News;
 use crate::person::{Stop, Turn};
 use crate::policy::Policy;
@@ -105,6 +107,25 @@ pub enum SessionError {
     /// The chosen disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Which disk was opened cannot be said.
+    #[error("asking the kernel which disk {} is", path.display())]
+    Identity {
+        /// What was opened.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Another disk is behind its path, or it holds something else.
+    #[error(
+        "opening disk {chosen}: it is not that one any more, nothing was written; now {opened}"
+    )]
+    Exchanged {
+        /// What was judged.
+        chosen: String,
+        /// What was opened.
+        opened: String,
+    },
     /// Its file systems.
     #[error(transparent)]
     Volumes(#[from] VolumesError),
@@ -200,13 +221,15 @@ impl SessionError {
             | SessionError::GaveUp { .. }
             | SessionError::NoConsent { .. }
             | SessionError::Changed { .. }
+            | SessionError::Exchanged { .. }
             | SessionError::TakenOver
             | SessionError::Cancelled { .. }
             | SessionError::DryRun { .. } => Outcome::Refuse,
             SessionError::Opening { .. } => Outcome::Retry,
-            SessionError::Uevents(_) | SessionError::Code(_) | SessionError::Network(_) => {
-                Outcome::Fatal
-            }
+            SessionError::Uevents(_)
+            | SessionError::Identity { .. }
+            | SessionError::Code(_)
+            | SessionError::Network(_) => Outcome::Fatal,
         }
     }
 }
@@ -356,11 +379,35 @@ pub(crate) fn open_disk(
         let plan = rehearsal::plan(&chosen, disks.deploy_options().sizes)?;
         return Err(SessionError::DryRun { plan });
     }
-    let disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+    let disk = claim(&chosen)?;
     // Before a donor is asked for anything.
     deploy::outline(&disk, disks.deploy_options().sizes)?;
     let volumes = volumes(&disk)?;
     Ok((chosen, disk, volumes))
+}
+
+/// Opens the chosen disk for us alone. What the gate has judged was found by its path, and the path
+/// may lead elsewhere by now: only the disk that was judged is given out.
+pub(crate) fn claim(chosen: &Candidate) -> Result<BlockDisk, SessionError> {
+    let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+    must_be(chosen, &mut disk)?;
+    Ok(disk)
+}
+
+/// Is an open disk the one that was chosen, with the same contents?
+pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), SessionError> {
+    let failed = |source| SessionError::Identity {
+        path: chosen.disk.path.clone(),
+        source,
+    };
+    let opened = disks::behind(disk, Path::new(SYS_DEV_BLOCK)).map_err(failed)?;
+    if opened == *chosen {
+        return Ok(());
+    }
+    Err(SessionError::Exchanged {
+        chosen: chosen.to_string(),
+        opened: opened.to_string(),
+    })
 }
 
 /// A code nobody has heard of yet.

@@ -1,6 +1,6 @@
 //! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
 
-use super::{Options, Patience, SessionError, run};
+use super::{Options, Patience, SessionError, claim, must_be, run};
 use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
 use crate::gate::Wish;
@@ -291,4 +291,53 @@ fn a_donor_of_the_session_is_told_apart_under_legacy() {
     assert!(text.contains("authenticated session"), "{text}");
     assert!(text.contains("--legacy"), "{text}");
     std::fs::remove_file(path).unwrap();
+}
+
+/// Between the look at a disk and its opening somebody may plug: the same path, another disk.
+#[test]
+fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
+    let image = |name: &str, len: u64, bytes: &[u8]| {
+        let name = format!("smv-session-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = File::create(&path).unwrap();
+        file.set_len(len).unwrap();
+        file.write_all_at(bytes, 1024).unwrap();
+        path
+    };
+    let chosen_path = image("chosen", 8 << 20, b"somebody's");
+    let look = || {
+        let disks = Disks::One(chosen_path.clone());
+        disks.look().unwrap().remove(0)
+    };
+    let chosen = look();
+    // Nothing has happened, twice: what was opened is closed again.
+    for _ in 0..2 {
+        let mut disk = claim(&chosen).unwrap();
+        must_be(&chosen, &mut disk).unwrap();
+    }
+    for (len, bytes) in [(8 << 20, &b"\0"[..]), (16 << 20, b"somebody's")] {
+        let other = image("other", len, bytes);
+        std::fs::rename(other, &chosen_path).unwrap();
+        let before = std::fs::read(&chosen_path).unwrap();
+        let error = claim(&chosen).unwrap_err();
+        assert!(
+            matches!(&error, SessionError::Exchanged { .. }),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        let now = look().to_string();
+        assert!(text.contains(&chosen.to_string()), "{text}");
+        assert!(text.ends_with(&format!("now {now}")), "{text}");
+        assert!(std::fs::read(&chosen_path).unwrap() == before, "untouched");
+    }
+    // The other way round: the path leads elsewhere, but the disk that is open is still the one.
+    let chosen = look();
+    let mut open = claim(&chosen).unwrap();
+    std::fs::rename(image("other", 4096, b""), &chosen_path).unwrap();
+    must_be(&chosen, &mut open).unwrap();
+    // Or it was written meanwhile.
+    let file = open.try_clone_file().unwrap();
+    file.write_all_at(b"XFSB", 0).unwrap();
+    assert!(must_be(&chosen, &mut open).is_err());
+    std::fs::remove_file(&chosen_path).unwrap();
 }
