@@ -1,4 +1,4 @@
-//! The disk seam: size, sector size, read, write, flush. Nothing else is known of a disk here.
+//! The disk seam: size, sector size, read, write, zero, flush. Nothing else is known of a disk here.
 //!
 //! What was written is on the medium only after the next successful [`Disk::flush`]; until then a power cut may
 //! lose any part of it, in any order. One sector is written whole or not at all (`disk-layout.md`).
@@ -43,7 +43,7 @@ impl SectorSize {
 #[derive(Debug, Error)]
 #[error("{action} {len} bytes at byte {offset} of {disk}")]
 pub struct DiskError {
-    /// `reading`, `writing` or `flushing`.
+    /// `reading`, `writing`, `clearing` or `flushing`.
     pub action: &'static str,
     /// The disk's name, as a person knows it.
     pub disk: String,
