@@ -103,7 +103,7 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "reinstalled-once",
-        "the word for one installation does not replace the next; a person boots what there is",
+        "a disk that was full of RAIDs is installed once; the word for one installation does not replace the next; a person boots what there is",
         Needs::Demo,
         comeback::reinstalled_once,
     ),

@@ -2,7 +2,9 @@
 //! unless somebody says so.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use wire::stage::Stage;
 
@@ -103,13 +105,74 @@ pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// A command line that is served for ever, on a machine whose firmware cannot be told anything.
+/// A disk of DISK_MIB whose MBR had its partitions where ours will be: members of RAIDs, LVM, ZFS,
+/// LUKS and btrfs.
+const PARTITIONS: [(u64, u64); 3] = [(1, 512), (513, 2048), (2561, DISK_MIB - 2562)];
+/// From the start of each partition.
+const MEMBERS: [(u64, &[u8]); 6] = [
+    (512, b"LABELONE"),
+    MD,
+    (64 * 1024 + 64, b"_BHRfS_M"),
+    (128 * 1024 + 4 * 1024, b"\x0C\xB1\xBA\0\0\0\0\0"),
+    (1 << 20, b"\x0D\xD0\x01\xC0"),
+    (4 << 20, b"SKUL\xBA\xBE"),
+];
+const MD: (u64, &[u8]) = (4096, b"\xFC\x4E\x2B\xA9");
+/// Before the end of each.
+const IMSM: (u64, &[u8]) = (1024, b"Intel Raid ISM Cfg Sig. ");
+
+fn full_of_members(disk: &Path) -> Result<()> {
+    let mut pieces: Vec<(u64, Vec<u8>)> = vec![(510, vec![0x55, 0xAA])];
+    for (number, (start, len)) in (0..).zip(PARTITIONS) {
+        let sectors = |mib: u64| u32::try_from(mib * 2048).unwrap_or(u32::MAX).to_le_bytes();
+        let entry = [
+            &[0, 0, 0, 0, 0x83, 0, 0, 0],
+            &sectors(start)[..],
+            &sectors(len),
+        ]
+        .concat();
+        pieces.push((446 + number * 16, entry));
+        let members = MEMBERS.iter();
+        pieces.extend(members.map(|(at, magic)| ((start << 20) + at, magic.to_vec())));
+        pieces.push((((start + len) << 20) - IMSM.0, IMSM.1.to_vec()));
+    }
+    write(disk, &pieces)
+}
+
+/// What a system may write into its own swap and into the last block of its root.
+fn full_swap(disk: &Path) -> Result<()> {
+    let [_, (swap, _), (root, len)] = PARTITIONS;
+    write(
+        disk,
+        &[
+            ((swap << 20) + MD.0, MD.1.to_vec()),
+            (((root + len) << 20) - IMSM.0, IMSM.1.to_vec()),
+        ],
+    )
+}
+
+fn write(disk: &Path, pieces: &[(u64, Vec<u8>)]) -> Result<()> {
+    let file = File::options().write(true).open(disk);
+    let file = file.doing("opening", disk.display())?;
+    pieces.iter().try_for_each(|(at, bytes)| {
+        let written = file.write_all_at(bytes, *at);
+        written.doing("writing", disk.display())
+    })
+}
+
+/// A command line that is served for ever, on a machine whose firmware cannot be told anything, and
+/// whose disk was used before.
 pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
-    let fixed = "smv.after=poweroff smv.wipe=V-disk";
+    // What was on the disk takes the whole of its serial number.
+    let fixed = "smv.after=poweroff smv.wipe=SMV-disk";
     let machine = another_machine(lab, "disk", DISK_MIB, fixed)?;
+    let disks = machine.disks.iter().map(|disk| disk.image.clone());
+    let disks: Vec<PathBuf> = disks.collect();
+    disks.iter().try_for_each(|disk| full_of_members(disk))?;
     let mut target = lab.start(&machine)?;
-    lab.deploy_demo(&mut target)?;
+    redeploy(lab, &mut target, &[])?;
     target.await_power_off(STEP)?;
+    disks.iter().try_for_each(|disk| full_swap(disk))?;
     let mut target = lab.start(&machine)?;
     let name = must_hold(&mut target)?;
     target.console.send("boot")?;
