@@ -102,7 +102,7 @@ impl fmt::Display for State {
 pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     let mut whole = Area::ends(disk)?;
     // Behind a marker stand the former contents' own signatures until they are cleared, and after
-    // that the GPTs of a commit of ours that was cut off. Any other came later, from somebody else.
+    // that the GPTs of our own commit that was cut off. Any other came later, from somebody else.
     let is_ours = match marker::phase_of(whole.head()) {
         Some(Phase::Wiping(former)) => {
             let mut found = fingerprints(&whole).into_iter();

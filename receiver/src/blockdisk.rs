@@ -35,7 +35,7 @@ pub enum Kind {
     Image,
 }
 
-/// The exclusive claim on a block device, shared by the disk and by whoever mounts its partitions.
+/// The exclusive claim on a block device, shared by the disk and by what mounts its partitions.
 #[derive(Clone, Debug)]
 pub struct Claim {
     path: PathBuf,
@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(error.to_string(), "another program has locked it (flock)");
         drop(again);
         lock(&other, Duration::ZERO).unwrap();
-        // Whoever only looks asks nobody.
+        // Reading takes no lock.
         let reader = BlockDisk::open_to_read(&path, SectorSize::B512).unwrap();
         assert_eq!(reader.device_number().unwrap(), None);
         std::fs::remove_file(path).unwrap();
