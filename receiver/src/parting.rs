@@ -17,19 +17,21 @@ use crate::supply::{Fault, Supply};
 
 /// How long the last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(10);
-/// How long an installed machine waits for the donor's order (`protocol.md` 3.3).
+/// How long an installed machine waits for the order of a donor that was told, or for that donor to come back
+/// (`protocol.md` 3.3).
 const ORDER: Duration = Duration::from_secs(10);
-/// How long it waits for a donor whose connection broke before it had heard of success.
+/// How long it waits for a donor whose connection broke before it could be told.
 const RETURN: Duration = Duration::from_secs(30);
 
 impl Supply<'_, '_> {
     /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
     /// left to give one. The machine is installed either way.
     pub(crate) fn farewell(mut self) -> After {
-        let deadline = Instant::now() + RETURN;
+        let mut deadline = Instant::now() + RETURN;
         let installed = Report::Installed(*self.approved.digest());
         loop {
             if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
+                deadline = deadline.min(Instant::now() + ORDER);
                 match self.order() {
                     Ok(after) => return after,
                     Err(fault) => self.lose(&fault),
