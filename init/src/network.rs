@@ -118,22 +118,23 @@ fn others(unshown: u32) -> String {
 }
 
 impl Network for Wire {
-    fn accept(
+    fn admit(
         &mut self,
         code: &Code,
         opening_len: usize,
-        deadline: Option<Instant>,
-    ) -> io::Result<Box<dyn Donor>> {
-        let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let stream = self
-            .station
-            .accept_within(code, opening_len, wait)
-            .map_err(|error| match error {
-                NetstackError::Interrupted => Interrupted::error(),
-                error => io::Error::other(error),
-            })?
-            .ok_or(io::ErrorKind::TimedOut)?;
-        Ok(Box::new(Connected { stream }))
+        until: Option<Instant>,
+    ) -> io::Result<Option<Box<dyn Donor>>> {
+        let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let admitted = self.station.admit(code, opening_len, wait);
+        let stream = admitted.map_err(|error| match error {
+            NetstackError::Interrupted => Interrupted::error(),
+            error => io::Error::other(error),
+        })?;
+        Ok(stream.map(|stream| Box::new(Connected { stream }) as Box<dyn Donor>))
+    }
+
+    fn rest(&mut self) {
+        self.station.rest();
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -1,10 +1,10 @@
-//! All ports together, and the one donor among them.
+//! All ports together, and the guests among those that connect to them: the one donor, in the end.
 //!
-//! In: changes of ports, time, and what the station wants. Out: facts, the donor's bytes. Does no waiting of its own.
+//! In: changes of ports, time, and what the station wants. Out: facts, guests and their bytes. Does no waiting of its own.
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Device;
-use smoltcp::socket::tcp::{RecvError, State};
+use smoltcp::socket::tcp::{self, RecvError, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -19,15 +19,35 @@ use crate::ports::PortChange;
 /// What the station is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nobody is served; whoever connects is reset.
-    Idle,
-    /// The beacon is sent, and a connection that delivers `opening_len` bytes is waited for.
-    Waiting {
+    /// Nobody but guests is served; whoever connects is reset.
+    Resting,
+    /// The beacon is sent, and connections that deliver `opening_len` bytes become guests.
+    Inviting {
         payload: [u8; BEACON_LEN],
         opening_len: usize,
     },
-    /// A donor is connected through the port with this index.
-    Serving { index: u32 },
+}
+
+/// A connection that was handed over.
+#[derive(Clone, Copy, Debug)]
+struct Guest {
+    /// A handle that outlives its own connection must not reach the next.
+    connection: u64,
+    /// Of its port.
+    index: u32,
+    socket: SocketHandle,
+    /// What there was to be read when it was last looked at, and how far it was.
+    seen: (usize, Option<State>),
+    /// Our FIN was acknowledged.
+    has_closed: bool,
+    is_new: bool,
+}
+
+/// A connection that has delivered its opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    pub(crate) connection: u64,
+    pub(crate) peer: SocketAddr,
 }
 
 /// What there is of the donor's bytes.
@@ -77,15 +97,14 @@ pub(crate) struct Engine<D: Device> {
     observer: Observer,
     nics: Vec<Nic<D>>,
     phase: Phase,
+    guests: Vec<Guest>,
     seed: u64,
-    /// Counts connections that were handed over: a handle that outlives its own must not reach the next.
-    connection: u64,
+    /// Counts guests.
+    connections: u64,
     /// Bytes handed out since the last `pump`: the donor does not know yet that there is room for them.
     unannounced_bytes: usize,
     /// There are bytes for the donor that no `pump` has looked at.
     has_unsent: bool,
-    /// Our FIN was acknowledged.
-    has_closed: bool,
 }
 
 impl<D: Device> Engine<D> {
@@ -94,12 +113,12 @@ impl<D: Device> Engine<D> {
             config,
             observer,
             nics: Vec::new(),
-            phase: Phase::Idle,
+            phase: Phase::Resting,
+            guests: Vec::new(),
             seed,
-            connection: 0,
+            connections: 0,
             unannounced_bytes: 0,
             has_unsent: false,
-            has_closed: false,
         }
     }
 
@@ -156,7 +175,7 @@ impl<D: Device> Engine<D> {
 
     /// Gives every address up and begins anew; false while a donor is served. Whoever was about to become one is reset.
     pub(crate) fn readdress(&mut self, addressing: Addressing, now: Instant) -> bool {
-        if matches!(self.phase, Phase::Serving { .. }) {
+        if self.phase == Phase::Resting && !self.guests.is_empty() {
             return false;
         }
         self.config.addressing = addressing;
@@ -170,22 +189,25 @@ impl<D: Device> Engine<D> {
         true
     }
 
-    /// Begins to send the beacon and to listen, on ports that are there and on those that will be.
+    /// Begins to send the beacon and to listen, on ports that are there and on those that will be. Whoever did so before with
+    /// the same words goes on.
     pub(crate) fn wait_for_donor(
         &mut self,
         payload: [u8; BEACON_LEN],
         opening_len: usize,
         now: Instant,
     ) {
-        self.phase = Phase::Waiting {
+        let phase = Phase::Inviting {
             payload,
             opening_len,
         };
-        self.invite(now);
+        if std::mem::replace(&mut self.phase, phase) != phase {
+            self.invite(now);
+        }
     }
 
     fn invite(&mut self, now: Instant) {
-        if let Phase::Waiting {
+        if let Phase::Inviting {
             payload,
             opening_len,
         } = self.phase
@@ -201,16 +223,22 @@ impl<D: Device> Engine<D> {
         self.unannounced_bytes = 0;
         self.has_unsent = false;
         let mut has_more = false;
-        let mut spoke = None;
+        let mut spoke = Vec::new();
         for nic in &mut self.nics {
             let pumped = nic.pump(now, &mut self.observer);
             has_more |= pumped.has_more;
-            spoke = spoke.or(pumped.spoke.map(|socket| (nic.index, socket)));
+            spoke.extend(pumped.spoke.map(|socket| (nic.index, socket)));
         }
-        if let Some((index, socket)) = spoke
-            && matches!(self.phase, Phase::Waiting { .. })
-        {
-            self.serve(index, socket);
+        for (index, socket) in spoke {
+            self.connections = self.connections.wrapping_add(1);
+            self.guests.push(Guest {
+                connection: self.connections,
+                index,
+                socket,
+                seen: (0, None),
+                has_closed: false,
+                is_new: true,
+            });
         }
         self.limit_half_open();
         has_more
@@ -228,27 +256,21 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    fn serve(&mut self, index: u32, socket: SocketHandle) {
-        self.phase = Phase::Serving { index };
-        self.connection = self.connection.wrapping_add(1);
-        self.has_closed = false;
-        for nic in &mut self.nics {
-            nic.serve((nic.index == index).then_some(socket));
-        }
-    }
-
-    fn donor_nic(&mut self) -> Option<&mut Nic<D>> {
-        let Phase::Serving { index } = self.phase else {
+    /// A guest that nobody knows of yet.
+    pub(crate) fn arrived(&mut self) -> Option<Arrived> {
+        let guest = self.guests.iter_mut().find(|guest| guest.is_new)?;
+        guest.is_new = false;
+        let Guest {
+            connection, index, ..
+        } = *guest;
+        let remote = self
+            .socket(connection)
+            .and_then(|socket| socket.remote_endpoint());
+        let Some(IpEndpoint { addr, port }) = remote else {
+            self.dismiss(connection); // it was reset in the same batch
             return None;
         };
-        self.nics.iter_mut().find(|nic| nic.index == index)
-    }
-
-    /// Where the donor connected from, once one has.
-    pub(crate) fn peer(&mut self) -> Option<SocketAddr> {
-        let index = self.donor_nic()?.index;
-        let IpEndpoint { addr, port } = self.donor_nic()?.donor()?.remote_endpoint()?;
-        Some(match addr {
+        let peer = match addr {
             IpAddress::Ipv4(address) => SocketAddr::from((address, port)),
             IpAddress::Ipv6(address) => {
                 // The kernel's number says which of several networks with the same prefix is meant (RFC 4007 6).
@@ -259,12 +281,46 @@ impl<D: Device> Engine<D> {
                 };
                 SocketAddrV6::new(address, port, 0, scope).into()
             }
-        })
+        };
+        Some(Arrived { connection, peer })
+    }
+
+    /// Has anything come at a guest, or has one ended, since this was last asked?
+    pub(crate) fn has_stirred(&mut self) -> bool {
+        let mut has_stirred = false;
+        for at in 0..self.guests.len() {
+            let Some(connection) = self.guests.get(at).map(|guest| guest.connection) else {
+                continue;
+            };
+            let seen = self.socket(connection).map_or((0, None), |socket| {
+                (socket.recv_queue(), Some(socket.state()))
+            });
+            if let Some(guest) = self.guests.get_mut(at) {
+                has_stirred |= guest.seen != seen;
+                guest.seen = seen;
+            }
+        }
+        has_stirred
+    }
+
+    fn socket(&mut self, connection: u64) -> Option<&mut tcp::Socket<'static>> {
+        let mut guests = self.guests.iter();
+        let guest = *guests.find(|guest| guest.connection == connection)?;
+        let nic = self.nics.iter_mut().find(|nic| nic.index == guest.index)?;
+        nic.guest(guest.socket)
+    }
+
+    /// The change of address that ended this connection, if one did.
+    fn readdressed(&self, connection: u64) -> Option<Readdressed> {
+        let mut guests = self.guests.iter();
+        let guest = guests.find(|guest| guest.connection == connection)?;
+        let nic = self.nics.iter().find(|nic| nic.index == guest.index)?;
+        nic.readdressed()
     }
 
     /// Copies what has arrived.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        let Some(socket) = self.donor_nic().and_then(Nic::donor) else {
+    pub(crate) fn receive(&mut self, connection: u64, buffer: &mut [u8]) -> Received {
+        let Some(socket) = self.socket(connection) else {
             return Received::Reset;
         };
         match socket.recv_slice(buffer) {
@@ -275,23 +331,18 @@ impl<D: Device> Engine<D> {
             }
             Err(RecvError::Finished) => Received::Finished,
             Err(RecvError::InvalidState) => self
-                .donor_nic()
-                .and_then(|nic| nic.readdressed())
+                .readdressed(connection)
                 .map_or(Received::Reset, Received::Readdressed),
         }
     }
 
-    /// Which connection is served, or was served last.
-    pub(crate) const fn connection(&self) -> u64 {
-        self.connection
-    }
-
-    /// Takes bytes for the donor of this connection.
+    /// Takes bytes for this guest.
     pub(crate) fn send(&mut self, connection: u64, bytes: &[u8]) -> Sent {
-        if connection != self.connection || !matches!(self.phase, Phase::Serving { .. }) {
+        let mut guests = self.guests.iter();
+        if !guests.any(|guest| guest.connection == connection) {
             return Sent::Closed;
         }
-        let Some(socket) = self.donor_nic().and_then(Nic::donor) else {
+        let Some(socket) = self.socket(connection) else {
             return Sent::Reset;
         };
         match socket.send_slice(bytes) {
@@ -306,9 +357,9 @@ impl<D: Device> Engine<D> {
     }
 
     /// Everything that was sent is acknowledged, or nothing will be any more.
-    pub(crate) fn has_flushed(&mut self) -> bool {
-        let donor = self.donor_nic().and_then(Nic::donor);
-        donor.is_none_or(|socket| socket.send_queue() == 0 || !socket.may_send())
+    pub(crate) fn has_flushed(&mut self, connection: u64) -> bool {
+        let socket = self.socket(connection);
+        socket.is_none_or(|socket| socket.send_queue() == 0 || !socket.may_send())
     }
 
     /// There is something for the donor that should leave now: its bytes, or the news that there is room for so many more that it
@@ -319,55 +370,75 @@ impl<D: Device> Engine<D> {
     }
 
     /// Sends FIN, once.
-    pub(crate) fn close(&mut self) {
-        if let Some(socket) = self.donor_nic().and_then(Nic::donor) {
+    pub(crate) fn close(&mut self, connection: u64) {
+        if let Some(socket) = self.socket(connection) {
             socket.close();
         }
     }
 
     /// How far that is.
-    pub(crate) fn closing(&mut self) -> Closing {
-        let has_closed = self.has_closed;
-        let Some(socket) = self.donor_nic().and_then(Nic::donor) else {
+    pub(crate) fn closing(&mut self, connection: u64) -> Closing {
+        let Some(state) = self.socket(connection).map(|socket| socket.state()) else {
             return Closing::Reset;
         };
-        let closing = match socket.state() {
+        let mut guests = self.guests.iter_mut();
+        let Some(guest) = guests.find(|guest| guest.connection == connection) else {
+            return Closing::Reset;
+        };
+        let closing = match state {
             State::FinWait2 => Closing::Acknowledged,
             State::TimeWait => Closing::Done,
             // From LAST-ACK: the donor had closed before us.
-            State::Closed if has_closed => Closing::Done,
+            State::Closed if guest.has_closed => Closing::Done,
             State::Closed => Closing::Reset,
             _ => Closing::Pending,
         };
-        self.has_closed |= socket.state() == State::LastAck;
+        guest.has_closed |= state == State::LastAck;
         closing
     }
 
     /// Resets the connection; [`Engine::has_left`] tells when the reset was sent.
-    pub(crate) fn abort(&mut self) {
-        if let Some(socket) = self.donor_nic().and_then(Nic::donor) {
+    pub(crate) fn abort(&mut self, connection: u64) {
+        if let Some(socket) = self.socket(connection) {
             socket.abort();
         }
     }
 
-    pub(crate) fn has_left(&mut self) -> bool {
-        let donor = self.donor_nic().and_then(Nic::donor);
-        donor.is_none_or(|socket| socket.remote_endpoint().is_none())
+    pub(crate) fn has_left(&mut self, connection: u64) -> bool {
+        let socket = self.socket(connection);
+        socket.is_none_or(|socket| socket.remote_endpoint().is_none())
     }
 
-    /// The donor is done with, or nobody waits for one any more.
+    /// This guest is done with.
+    pub(crate) fn dismiss(&mut self, connection: u64) {
+        for guest in self
+            .guests
+            .extract_if(.., |guest| guest.connection == connection)
+        {
+            if let Some(nic) = self.nics.iter_mut().find(|nic| nic.index == guest.index) {
+                nic.dismiss(guest.socket);
+            }
+        }
+    }
+
+    /// Nobody is waited for any more; guests stay, but for those that nobody knows of.
     pub(crate) fn rest(&mut self) {
-        if let Some(nic) = self.donor_nic() {
-            nic.forget_donor();
-        }
-        self.phase = Phase::Idle;
+        self.phase = Phase::Resting;
+        let unknown = self.guests.iter().filter(|guest| guest.is_new);
+        let unknown: Vec<u64> = unknown.map(|guest| guest.connection).collect();
+        unknown.into_iter().for_each(|guest| self.dismiss(guest));
         for nic in &mut self.nics {
-            nic.serve(None);
+            nic.rest();
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
+    /// Somebody may be invited: a donor that is served has this machine for itself.
+    pub(crate) fn may_invite(&self) -> bool {
+        self.is_inviting() || self.guests.is_empty()
+    }
+
+    pub(crate) fn is_inviting(&self) -> bool {
+        self.phase != Phase::Resting
     }
 
     /// When `pump` has something to do, frames apart.

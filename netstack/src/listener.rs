@@ -1,14 +1,17 @@
-//! Waiting for one donor among whoever connects.
+//! Waiting for donors among whoever connects.
 //!
-//! In: a port's sockets after each frame, and time. Out: the connection that delivered its opening. Both protocols let the donor
+//! In: a port's sockets after each frame, and time. Out: connections that delivered their opening, guests from then on. Both protocols let the donor
 //! speak first, so whoever connects and says nothing (a port scan), or says it slowly, is never taken for one.
 //!
 //! A connection is half-open from its handshake until its opening is there. Few may be so at a time, and none for long; the oldest
-//! makes room. Handshakes that do not go on have slots of their own, so a SYN flood does not touch who has proved
+//! of the address that has most makes room. Handshakes that do not go on have slots of their own, so a SYN flood does not touch who has proved
 //! its address. To keep a donor out by either, one would have to come faster than so many per round trip of the donor.
 //!
-//! Memory: a socket that listens has touched none of its receive buffer. Only a half-open connection can fill one, up to a
-//! window, and it is freed with the connection: [`HALF_OPEN`] windows, and what one batch of frames brings.
+//! Memory: a socket that listens has touched none of its receive buffer. Only a half-open connection or a guest can fill one, up
+//! to a window, and it is freed with the connection: [`HALF_OPEN`] windows, what one batch of frames brings, and as many as
+//! the station's caller keeps guests.
+
+use std::cmp::Reverse;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
@@ -19,8 +22,8 @@ use wire::STREAM_PORT;
 pub(crate) const HALF_OPEN: usize = 4;
 /// How long one may be so (`protocol.md` 3.2).
 const OPENING: Duration = Duration::from_secs(5);
-/// Sockets of a port while it listens: for half-open connections, handshakes, and the next to come.
-const SLOTS: usize = 32;
+/// Sockets of a port: for guests, half-open connections, handshakes, and the next to come.
+const SLOTS: usize = 40;
 /// Sockets that listen at any time: one may be taken by a frame while another waits for its reset to leave.
 const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
@@ -41,6 +44,8 @@ struct Seen {
 struct Slot {
     socket: SocketHandle,
     seen: Option<Seen>,
+    /// It was handed over.
+    is_guest: bool,
 }
 
 /// The sockets of one port.
@@ -72,23 +77,29 @@ impl Listener {
         }
     }
 
-    /// Nobody but `kept` is served; everybody else is reset, now and when they connect.
-    pub(crate) fn close(&mut self, sockets: &mut SocketSet<'static>, kept: Option<SocketHandle>) {
+    /// Nobody but guests is served; everybody else is reset, now and when they connect.
+    pub(crate) fn close(&mut self, sockets: &mut SocketSet<'static>) {
         self.opening_len = None;
-        for slot in self
-            .slots
-            .iter_mut()
-            .filter(|slot| Some(slot.socket) != kept)
-        {
+        for slot in self.slots.iter_mut().filter(|slot| !slot.is_guest) {
             sockets.get_mut::<tcp::Socket>(slot.socket).abort();
         }
     }
 
-    /// Forgets a connection without another word, and the memory of what it received.
-    pub(crate) fn discard(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
-        if let Some(at) = self.slots.iter().position(|slot| slot.socket == socket) {
-            sockets.remove(socket);
-            self.slots.swap_remove(at);
+    /// Somebody is invited.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.opening_len.is_some()
+    }
+
+    pub(crate) fn guests(&self) -> impl Iterator<Item = SocketHandle> {
+        let guests = self.slots.iter().filter(|slot| slot.is_guest);
+        guests.map(|slot| slot.socket)
+    }
+
+    /// A guest is none any more: it is reset if it is still there, and forgotten with the memory of what it received.
+    pub(crate) fn dismiss(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.socket == socket) {
+            sockets.get_mut::<tcp::Socket>(socket).abort();
+            slot.is_guest = false;
         }
     }
 
@@ -100,7 +111,7 @@ impl Listener {
         now: Instant,
     ) -> Option<SocketHandle> {
         let opening_len = self.opening_len?;
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| !slot.is_guest) {
             let socket = sockets.get_mut::<tcp::Socket>(slot.socket);
             let state = socket.state();
             if slot.seen.is_none_or(|seen| seen.state != state) {
@@ -114,10 +125,14 @@ impl Listener {
             let is_late = slot.expires().is_some_and(|at| at <= now);
             match state {
                 State::Established if socket.recv_queue() >= opening_len => {
+                    slot.is_guest = true;
                     return Some(slot.socket);
                 }
                 // An opening cut short is the reader's to judge; who closed without a byte has said nothing.
-                State::CloseWait if socket.can_recv() => return Some(slot.socket),
+                State::CloseWait if socket.can_recv() => {
+                    slot.is_guest = true;
+                    return Some(slot.socket);
+                }
                 State::CloseWait => socket.abort(),
                 State::Established if is_late => socket.abort(),
                 // It gets no reset: its address may be forged.
@@ -134,11 +149,11 @@ impl Listener {
 
     /// To be called when what was due has been sent. A connection that was reset is forgotten, with its buffer; a reset that
     /// could not leave, because nobody answers for its address any more, is not waited for.
-    pub(crate) fn tidy(&mut self, sockets: &mut SocketSet<'static>, donor: Option<SocketHandle>) {
+    pub(crate) fn tidy(&mut self, sockets: &mut SocketSet<'static>) {
         let (is_open, window_bytes) = (self.opening_len.is_some(), self.window_bytes);
         self.slots.retain_mut(|slot| {
             let is_over = sockets.get::<tcp::Socket>(slot.socket).state() == State::Closed;
-            if !is_over || Some(slot.socket) == donor {
+            if !is_over || slot.is_guest {
                 return true;
             }
             sockets.remove(slot.socket);
@@ -150,10 +165,8 @@ impl Listener {
     }
 
     fn seen_in(&self, state: State) -> impl Iterator<Item = (Seen, SocketHandle)> {
-        let seen = self
-            .slots
-            .iter()
-            .filter_map(|slot| Some((slot.seen?, slot.socket)));
+        let strangers = self.slots.iter().filter(|slot| !slot.is_guest);
+        let seen = strangers.filter_map(|slot| Some((slot.seen?, slot.socket)));
         seen.filter(move |(seen, _)| self.opening_len.is_some() && seen.state == state)
     }
 
@@ -169,11 +182,21 @@ impl Listener {
             .min()
     }
 
-    /// Resets the half-open connection that has been one for longest.
+    /// Resets the half-open connection that has been one for longest, of the address that has most.
     pub(crate) fn drop_oldest(&mut self, sockets: &mut SocketSet<'static>) {
+        let address = |socket| {
+            let remote = sockets.get::<tcp::Socket>(socket).remote_endpoint();
+            remote.map(|remote| remote.addr)
+        };
+        let of = |socket| {
+            let others = self.seen_in(State::Established);
+            others
+                .filter(|(_, other)| address(*other) == address(socket))
+                .count()
+        };
         let oldest = self
             .seen_in(State::Established)
-            .min_by_key(|(seen, _)| seen.order);
+            .max_by_key(|(seen, socket)| (of(*socket), Reverse(seen.order)));
         let Some((_, oldest)) = oldest else {
             return;
         };
@@ -209,11 +232,12 @@ impl Slot {
         Self {
             socket: sockets.add(socket),
             seen: None,
+            is_guest: false,
         }
     }
 
     fn expires(&self) -> Option<Instant> {
-        let seen = self.seen?;
+        let seen = self.seen.filter(|_| !self.is_guest)?;
         match seen.state {
             State::SynReceived => Some(seen.since + HANDSHAKE),
             State::Established => Some(seen.since + OPENING),

@@ -33,6 +33,7 @@ const BATCH_BYTES: usize = 256 << 10;
 const BATCH_FRAMES: usize = 256;
 /// Rounds of sending; each sends at most one frame per socket.
 const EGRESS_ROUNDS: usize = 32;
+/// Between two beacons.
 const BEACON_INTERVAL: Duration = Duration::from_millis(INTERVAL_MS);
 
 /// A datagram to announce, and when it is due.
@@ -59,8 +60,8 @@ pub(crate) struct Nic<D: Device> {
     beacon_socket: SocketHandle,
     announced: Option<Announced>,
     listener: Listener,
-    /// The donor's connection, while it is here.
-    donor: Option<SocketHandle>,
+    /// When the last beacon left: one in its time, however often donors are invited.
+    beaconed: Option<Instant>,
     readdressed: Option<Readdressed>,
     has_link: bool,
 }
@@ -121,7 +122,7 @@ impl<D: Device> Nic<D> {
             beacon_socket,
             announced: None,
             listener,
-            donor: None,
+            beaconed: None,
             readdressed: None,
             has_link: true,
         };
@@ -187,27 +188,33 @@ impl<D: Device> Nic<D> {
 
     /// Starts to announce `payload` and to listen.
     pub(crate) fn invite(&mut self, payload: [u8; BEACON_LEN], opening_len: usize, now: Instant) {
-        self.announced = Some(Announced { payload, at: now });
+        let next = self.beaconed.map(|last| last + BEACON_INTERVAL);
+        let at = next.map_or(now, |next| next.max(now));
+        self.announced = Some(Announced { payload, at });
         self.listener.open(&mut self.sockets, opening_len);
     }
 
-    /// Stops to announce and to listen; `donor` alone stays.
-    pub(crate) fn serve(&mut self, donor: Option<SocketHandle>) {
+    /// Stops to announce and to listen; guests stay.
+    pub(crate) fn rest(&mut self) {
         self.announced = None;
-        self.donor = donor;
+        self.listener.close(&mut self.sockets);
+    }
+
+    /// A guest's connection is over.
+    pub(crate) fn dismiss(&mut self, guest: SocketHandle) {
         self.readdressed = None;
-        self.listener.close(&mut self.sockets, donor);
+        self.listener.dismiss(&mut self.sockets, guest);
     }
 
-    /// The donor's connection is over.
-    pub(crate) fn forget_donor(&mut self) {
-        if let Some(socket) = self.donor.take() {
-            self.listener.discard(&mut self.sockets, socket);
-        }
+    /// None once it was dismissed.
+    pub(crate) fn guest(&mut self, guest: SocketHandle) -> Option<&mut tcp::Socket<'static>> {
+        let is_here = self.listener.guests().any(|here| here == guest);
+        is_here.then(|| self.sockets.get_mut::<tcp::Socket>(guest))
     }
 
-    pub(crate) fn donor(&mut self) -> Option<&mut tcp::Socket<'static>> {
-        Some(self.sockets.get_mut::<tcp::Socket>(self.donor?))
+    /// A donor is served: its connection would end with the address.
+    fn must_stay(&self) -> bool {
+        !self.listener.is_open() && self.listener.guests().next().is_some()
     }
 
     /// The connections here that have not delivered their opening.
@@ -236,7 +243,7 @@ impl<D: Device> Nic<D> {
                 break;
             }
         }
-        self.listener.tidy(&mut self.sockets, self.donor);
+        self.listener.tidy(&mut self.sockets);
         Pumped { spoke, has_more }
     }
 
@@ -281,8 +288,7 @@ impl<D: Device> Nic<D> {
         {
             Arp::announcement(self.mac, address).send(&mut self.device, now);
         }
-        // A donor's connection would end with the address.
-        let must_stay = self.donor.is_some();
+        let must_stay = self.must_stay();
         if let Some(answer) = self.addresses.hear(arp, now, must_stay) {
             answer.send(&mut self.device, now);
         }
@@ -299,6 +305,7 @@ impl<D: Device> Nic<D> {
             return;
         }
         announced.at = now + BEACON_INTERVAL;
+        self.beaconed = Some(now);
         let socket = self.sockets.get_mut::<udp::Socket>(self.beacon_socket);
         // Full: the last one has not left yet, so this one is not missed.
         if self.assigned.is_some() {

@@ -1,4 +1,4 @@
-//! A station: the machine's ports under addresses of their own, announcing a code and accepting one donor at a time.
+//! A station: the machine's ports under addresses of their own, announcing a code and accepting donors.
 
 use std::io;
 use std::net::IpAddr;
@@ -110,33 +110,67 @@ impl<P: Ports> Station<P> {
         opening_len: usize,
         wait: Option<std::time::Duration>,
     ) -> Result<Option<Stream<P>>, NetstackError> {
+        let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
+        loop {
+            let left = until.map(|until| std::time::Duration::from(until - self.desk.now()));
+            let admitted = self.admit(code, opening_len, left);
+            let is_late = until.is_some_and(|until| until <= self.desk.now());
+            match admitted {
+                Ok(None) if !is_late => {}
+                Err(NetstackError::Busy) => return Err(NetstackError::Busy),
+                done => {
+                    self.rest();
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// Announces `code` and listens as [`Station::accept`] does, from now on until [`Station::rest`], and waits for one more
+    /// connection that has delivered its opening. Several may be there at a time; each is its caller's to keep or to drop.
+    /// `None`: time is up, or something has happened at one of those that are there.
+    ///
+    /// # Errors
+    /// [`NetstackError::Busy`] while a [`Stream`] exists and nobody is invited. [`NetstackError::Interrupted`] by
+    /// [`Station::interrupter`].
+    pub fn admit(
+        &self,
+        code: &Code,
+        opening_len: usize,
+        wait: Option<std::time::Duration>,
+    ) -> Result<Option<Stream<P>>, NetstackError> {
         let payload = wire::beacon::emit(code);
-        let is_free = self.desk.with(|engine, now| {
-            let is_free = engine.is_idle();
-            if is_free {
+        let may_invite = self.desk.with(|engine, now| {
+            let may_invite = engine.may_invite();
+            if may_invite {
                 engine.wait_for_donor(payload, opening_len, now);
             }
-            is_free
+            may_invite
         });
-        if !is_free {
+        if !may_invite {
             return Err(NetstackError::Busy);
         }
         let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
         // A donor that is there already is not lost: whoever interrupts is asked what he wants in any case.
-        let connected = self.desk.work(until, |engine, _| {
-            let donor = engine.peer().map(|peer| (peer, engine.connection()));
-            donor
-                .map(Some)
-                .or_else(|| self.desk.take_interruption().then_some(None))
+        let happened = self.desk.work(until, |engine, _| {
+            let arrived = engine.arrived().map(|guest| Ok(Some(guest)));
+            let interrupted = || self.desk.take_interruption().then_some(Err(()));
+            let arrived = arrived.or_else(interrupted);
+            arrived.or_else(|| engine.has_stirred().then_some(Ok(None)))
         });
-        if let Ok(Some((peer, connection))) = connected {
-            return Ok(Some(Stream::new(Arc::clone(&self.desk), peer, connection)));
+        match happened {
+            Ok(Ok(Some(guest))) => {
+                let desk = Arc::clone(&self.desk);
+                Ok(Some(Stream::new(desk, guest.peer, guest.connection)))
+            }
+            Ok(Ok(None)) | Err(Late) => Ok(None),
+            Ok(Err(())) => Err(NetstackError::Interrupted),
         }
+    }
+
+    /// Nobody is invited any more: whoever connects is reset, and so is whoever has not delivered an opening.
+    pub fn rest(&self) {
         self.desk.with_pump(|engine, _| engine.rest());
-        match connected {
-            Ok(_) => Err(NetstackError::Interrupted),
-            Err(Late) => Ok(None),
-        }
     }
 
     /// For another thread, to end an `accept`: the one that waits, or else the next. Nobody is invited any more when it returns.

@@ -76,13 +76,14 @@ impl<P: Ports> Stream<P> {
     pub fn finish(mut self) -> io::Result<()> {
         // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate acknowledgements come while nothing but
         // a FIN is outstanding, and bytes in front of the FIN provoke those. When time is up the FIN follows all the same.
+        let connection = self.connection;
         let given_up = self.desk.now() + FINISH;
         let _ = self.desk.work(Some(given_up), |engine, _| {
-            Some(()).filter(|()| engine.has_flushed())
+            Some(()).filter(|()| engine.has_flushed(connection))
         });
-        self.desk.with_pump(|engine, _| engine.close());
+        self.desk.with_pump(|engine, _| engine.close(connection));
         let acknowledged = self.desk.work(Some(given_up), |engine, _| {
-            Some(engine.closing()).filter(|closing| *closing != Closing::Pending)
+            Some(engine.closing(connection)).filter(|closing| *closing != Closing::Pending)
         });
         let result = match acknowledged {
             Ok(Closing::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -90,7 +91,7 @@ impl<P: Ports> Stream<P> {
             Ok(Closing::Acknowledged) => {
                 // The donor has the FIN. That it closes too only spares it a reset, later.
                 let _ = self.desk.work(Some(self.desk.now() + LINGER), |engine, _| {
-                    Some(()).filter(|()| engine.closing() != Closing::Acknowledged)
+                    Some(()).filter(|()| engine.closing(connection) != Closing::Acknowledged)
                 });
                 Ok(())
             }
@@ -103,7 +104,8 @@ impl<P: Ports> Stream<P> {
         result
     }
 
-    /// Resets the connection (RST); returns when the reset has left.
+    /// Resets the connection (RST); returns when the reset has left. While others are invited nobody waits for that: should
+    /// the peer's hardware address have to be asked for again, it is not sent.
     pub fn abort(mut self) {
         self.reset();
     }
@@ -112,17 +114,25 @@ impl<P: Ports> Stream<P> {
         if self.is_over {
             return;
         }
-        self.desk.with_pump(|engine, _| engine.abort());
-        // When nobody answers for the donor's address any more, there is nobody to be told.
-        let _ = self.desk.work(Some(self.desk.now() + ABORT), |engine, _| {
-            Some(()).filter(|()| engine.has_left())
+        let connection = self.connection;
+        let is_inviting = self.desk.with_pump(|engine, _| {
+            engine.abort(connection);
+            engine.is_inviting()
         });
+        if !is_inviting {
+            // When nobody answers for the donor's address any more, there is nobody to be told.
+            let _ = self.desk.work(Some(self.desk.now() + ABORT), |engine, _| {
+                Some(()).filter(|()| engine.has_left(connection))
+            });
+        }
         self.let_go();
     }
 
     fn let_go(&mut self) {
         self.is_over = true;
-        self.desk.with(|engine, _| engine.rest());
+        let connection = self.connection;
+        // At once: what it received is memory.
+        self.desk.with_pump(|engine, _| engine.dismiss(connection));
     }
 }
 
@@ -142,7 +152,7 @@ impl<P: Ports> Read for Stream<P> {
             if self.desk.is_interrupted(self.connection) {
                 return Some(None);
             }
-            Some(engine.receive(buffer))
+            Some(engine.receive(self.connection, buffer))
                 .filter(|received| *received != Received::Nothing)
                 .map(Some)
         });

@@ -39,6 +39,14 @@ impl Connection {
         }
     }
 
+    /// Of a donor that has proved itself: `said` was heard of it and is still to be read.
+    pub(crate) fn continued(donor: Box<dyn Donor>, turn: &Turn, said: Vec<u8>) -> Self {
+        let mut connection = Self::new(donor, turn);
+        connection.opening = said;
+        connection.within(None);
+        connection
+    }
+
     /// Waits for a donor, as [`Network::accept`] does; `None` when `deadline` passes first.
     ///
     /// # Errors

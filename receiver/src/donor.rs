@@ -1,6 +1,6 @@
 //! The network seam of the receiver: PID 1 brings smoltcp over packet sockets, `receive-deploy` the kernel's sockets.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -72,33 +72,61 @@ impl Source for Box<dyn Donor> {
     }
 }
 
-/// Connections that may be undecided at the same time (`protocol.md` 3.2).
+/// Connections that may be without an opening at the same time (`protocol.md` 3.6).
 pub const HALF_OPEN: usize = 4;
-/// How long a connection may take to say its opening (`protocol.md` 3.2).
+/// How long a connection may take to say its opening (`protocol.md` 3.6).
 pub const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Announces the code and waits for one donor at a time.
+/// Announces the code and brings those that connect.
 pub trait Network: Send {
-    /// Broadcasts the beacon for `code` once a second until a donor has connected and delivered `opening_len` bytes, or fewer
-    /// and closed its side; they are still to be read. A connection that closes without a byte is none.
+    /// Broadcasts the beacon for `code` and listens from now on, until [`Network::rest`], and waits for a connection that has
+    /// delivered `opening_len` bytes, or fewer and closed its side; they are still to be read. A connection that closes
+    /// without a byte is none. `None`: `until` has come, or something has happened at a connection that was handed over
+    /// before, or may have. The beacon is sent once a second, however often this is called.
     ///
-    /// [`HALF_OPEN`] connections at most may be undecided at a time: when one more comes the oldest is reset, and so is each
-    /// that is undecided after [`OPENING_PATIENCE`], whether it is silent or slow. One donor at a time: while it is served
-    /// others are refused by a reset.
-    ///
-    /// Whoever is undecided at `deadline` is forgotten; without one this waits for ever.
+    /// [`HALF_OPEN`] connections at most may be without an opening at a time: when one more comes the oldest is reset, of the
+    /// address that has most of them, and so is each that has none after [`OPENING_PATIENCE`], whether it is silent or slow.
+    /// How many are handed over is up to the caller.
     ///
     /// # Errors
-    /// `TimedOut`: the deadline has passed. [`Interrupted`]: by the interrupter. Anything else: no interface is usable any more; a mere lack of link or address is
+    /// [`Interrupted`]: by the interrupter. Anything else: no interface is usable any more; a mere lack of link or address is
     /// waited for instead.
+    fn admit(
+        &mut self,
+        code: &Code,
+        opening_len: usize,
+        until: Option<Instant>,
+    ) -> io::Result<Option<Box<dyn Donor>>>;
+
+    /// Nobody is invited any more: whoever has no opening is reset, and so is whoever connects from now on. Those that were
+    /// handed over stay.
+    fn rest(&mut self);
+
+    /// Waits for one donor; it is the only one, and everybody else is reset from then on. Whoever is undecided at `deadline`
+    /// is forgotten; without one this waits for ever.
+    ///
+    /// # Errors
+    /// `TimedOut`: the deadline has passed. Otherwise as [`Network::admit`].
     fn accept(
         &mut self,
         code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
-    ) -> io::Result<Box<dyn Donor>>;
+    ) -> io::Result<Box<dyn Donor>> {
+        let accepted = loop {
+            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            match self.admit(code, opening_len, deadline) {
+                Ok(Some(donor)) => break Ok(donor),
+                Ok(None) if is_late => break Err(ErrorKind::TimedOut.into()),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.rest();
+        accepted
+    }
 
-    /// For another thread, to end an `accept`: the one that waits, or else the next. Whoever is undecided then is forgotten.
+    /// For another thread, to end an `admit` or `accept`: the one that waits, or else the next.
     fn interrupter(&self) -> Interrupter;
 
     /// Addresses under which a donor reaches this target, for the screen.

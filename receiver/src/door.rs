@@ -1,23 +1,22 @@
-//! Who may come in: code and secret on the screen, one handshake at a time, until a donor has proved itself.
+//! Who may come in: code and secret on the screen, some handshakes at a time, until a donor has proved itself.
 //!
 //! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Whoever else connects is closed,
 //! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use session::channel::{Opener, Sealer};
 use session::guard::Guard;
-use session::{Credential, PairingError, PinnedKeys};
-use thiserror::Error;
+use session::trial::Terms;
+use session::{Credential, PinnedKeys};
 use wire::code::Code;
-use wire::handshake::{HelloError, Info, M1_LEN};
+use wire::handshake::{Info, M1_LEN};
 use wire::secret::{RANDOM_LEN, Secret};
-use wire::stream::Opening;
 
 use crate::connection::Connection;
-use crate::donor::Network;
+use crate::donor::{Interrupted, Network};
 use crate::gate::Candidate;
 use crate::news::News;
 use crate::person::Turn;
@@ -26,41 +25,13 @@ use crate::policy::Policy;
 use crate::refusals::Refusals;
 use crate::screen::{Screen, warn};
 use crate::session::{SessionError, draw_code};
-
-/// For everything a peer has to send before its proof (`protocol.md` 3.6).
-const HANDSHAKE: Duration = Duration::from_secs(5);
+use crate::strangers::{Refusal, Strangers};
 
 /// A donor that has proved itself, and both directions of the channel to it.
 pub(crate) struct Paired {
     pub(crate) peer: SocketAddr,
     pub(crate) opener: Opener<Connection>,
     pub(crate) sealer: Sealer<Box<dyn Write + Send>>,
-}
-
-/// Why a connection was closed.
-#[derive(Debug, Error)]
-enum Refused {
-    /// It said nothing, too little, or broke.
-    #[error("waiting for the beginning of a session")]
-    Opening(#[source] io::Error),
-    /// An original donor.
-    #[error(
-        "it speaks the original stream, which this target was not told to accept; start the donor with the secret on \
-         this screen (without --legacy), or this target with the policy legacy"
-    )]
-    Legacy,
-    /// No donor at all.
-    #[error("it begins with neither protocol: {}", first.escape_ascii())]
-    Unknown {
-        /// What it began with.
-        first: [u8; 4],
-    },
-    /// What the target says of itself cannot be said.
-    #[error("describing this target")]
-    Info(#[source] HelloError),
-    /// The handshake failed.
-    #[error("pairing")]
-    Pairing(#[source] PairingError),
 }
 
 /// One code and one secret, for as long as they hold.
@@ -74,6 +45,7 @@ pub(crate) struct Door<'a> {
     /// For the screen; `Credential` does not give it back.
     secret: Option<Secret>,
     guard: Guard,
+    strangers: Strangers,
 }
 
 impl<'a> Door<'a> {
@@ -92,6 +64,7 @@ impl<'a> Door<'a> {
             credential,
             secret,
             guard: Guard::new(),
+            strangers: Strangers::default(),
         })
     }
 
@@ -133,7 +106,8 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes first.
+    /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes first. Then whoever is at
+    /// the door stays there, and the network goes on inviting; in every other case it rests.
     ///
     /// # Errors
     /// The network, or no random numbers for a new secret, or a person who wants something else.
@@ -144,56 +118,60 @@ impl<'a> Door<'a> {
         screen: &dyn Screen,
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
-        loop {
-            let connection = Connection::accept(network, &self.turn, &self.code, M1_LEN, deadline)?;
-            let Some(connection) = connection else {
-                return Ok(None);
-            };
-            let peer = connection.peer();
-            match self.judge(connection) {
-                Ok(paired) => return Ok(Some(paired)),
-                Err(error) => {
-                    if let Some(stop) = self.turn.stop() {
-                        return Err(stop.into());
-                    }
-                    refusals.note(peer, &error, Instant::now(), screen);
-                }
-            }
-            if self.replace_secret(screen)? {
-                self.tell(screen, network);
-            }
+        let paired = self.await_proof(network, refusals, screen, deadline);
+        if !matches!(paired, Ok(None)) {
+            network.rest();
+            self.strangers.clear();
         }
+        paired
     }
 
-    /// One handshake. A connection that fails it is reset by being dropped.
-    fn judge(&mut self, mut connection: Connection) -> Result<Paired, Refused> {
-        connection.within(Some(HANDSHAKE));
-        let first = connection.peek().map_err(Refused::Opening)?;
-        match Opening::of(first) {
-            Ok(Opening::Session) => {}
-            Ok(_) => return Err(Refused::Legacy),
-            Err(_) => return Err(Refused::Unknown { first }),
-        }
-        let peer = connection.peer();
-        let writer = connection.writer().map_err(Refused::Opening)?;
+    fn await_proof(
+        &mut self,
+        network: &mut dyn Network,
+        refusals: &mut Refusals,
+        screen: &dyn Screen,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Paired>, SessionError> {
         let info = concat!("version=", env!("CARGO_PKG_VERSION"));
-        let info = Info::parse(info.as_bytes()).map_err(Refused::Info)?;
-        let (mut opener, sealer) = session::pair_target(
-            connection,
-            writer,
-            &self.credential,
-            &self.code,
-            &info,
-            &mut self.guard,
-            Instant::now,
-        )
-        .map_err(Refused::Pairing)?;
-        opener.get_mut().within(None);
-        Ok(Paired {
-            peer,
-            opener,
-            sealer,
-        })
+        let info = Info::parse(info.as_bytes()).unwrap_or_default();
+        loop {
+            if let Some(stop) = self.turn.stop() {
+                return Err(stop.into());
+            }
+            let now = Instant::now();
+            let terms = Terms {
+                credential: &self.credential,
+                code: &self.code,
+                info: &info,
+            };
+            let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, screen);
+            let (strangers, guard) = (&mut self.strangers, &mut self.guard);
+            let paired = strangers.judge(terms, guard, &self.turn, now, &mut refuse);
+            if paired.is_some() {
+                return Ok(paired);
+            }
+            let due = strangers.due(terms, guard, now);
+            if self.replace_secret(screen)? {
+                self.tell(screen, network);
+                continue;
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(None);
+            }
+            let until = due.into_iter().chain(deadline).min();
+            match network.admit(&self.code, M1_LEN, until) {
+                Ok(Some(donor)) => {
+                    if let Some(refusal) = self.strangers.add(donor, now) {
+                        refuse(refusal);
+                    }
+                }
+                Ok(None) => {}
+                // What was said may have been meant for something that is over.
+                Err(error) if Interrupted::is(&error) => {}
+                Err(error) => return Err(SessionError::Network(error)),
+            }
+        }
     }
 
     /// After too many wrong guesses; true when there is another one.
@@ -207,6 +185,7 @@ impl<'a> Door<'a> {
         warn(screen, &text);
         (self.credential, self.secret) = credential(self.policy)?;
         self.guard = Guard::new();
+        self.strangers.clear_begun();
         self.show(screen);
         Ok(true)
     }
@@ -241,7 +220,7 @@ mod tests {
         for guess in 1..=GUESSES_MAX {
             door.replace_secret(&lines).unwrap();
             assert_eq!(lines.all().len(), 0, "after {} guesses", guess - 1);
-            door.guard.wrong_guess(Instant::now());
+            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
         door.replace_secret(&lines).unwrap();
         let new = door.secret.clone().unwrap();
@@ -262,7 +241,7 @@ mod tests {
         let (lines, policy) = (Lines::default(), Policy::Pinned(Box::new(target)));
         let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
         for _ in 0..2 * GUESSES_MAX {
-            door.guard.wrong_guess(Instant::now());
+            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
         door.replace_secret(&lines).unwrap();
         assert_eq!(lines.all().len(), 0);

@@ -42,6 +42,9 @@ use crate::screen::Screen;
 /// No event of a test takes longer; reaching it fails the test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between two looks at socket pairs.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Under which a fake network reaches its target.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 15));
 
@@ -231,7 +234,7 @@ struct Cable {
 
 #[derive(Debug, Default)]
 struct CableState {
-    coming: VecDeque<UnixStream>,
+    coming: VecDeque<(IpAddr, UnixStream)>,
     is_pulled: bool,
     is_interrupted: bool,
 }
@@ -260,13 +263,16 @@ pub struct PairNetwork {
     codes: Arc<Mutex<Vec<String>>>,
     endings: Arc<Mutex<Vec<&'static str>>>,
     connections: u16,
+    /// Somebody is invited.
+    is_open: bool,
+    has_handed_over: bool,
 }
 
 /// The donors' side of it. When it is dropped, the network is gone.
 #[derive(Clone, Debug)]
 pub struct Plug {
     cable: Arc<CableEnd>,
-    /// The code of each call of `accept`.
+    /// The code of each time that donors were invited.
     pub codes: Arc<Mutex<Vec<String>>>,
     /// How connections ended on the target's side: `fin` or `rst`.
     pub endings: Arc<Mutex<Vec<&'static str>>>,
@@ -287,6 +293,8 @@ pub fn network() -> (Plug, PairNetwork) {
         codes,
         endings,
         connections: 0,
+        is_open: false,
+        has_handed_over: false,
     };
     (plug, network)
 }
@@ -295,27 +303,40 @@ impl Plug {
     /// Connects; the target takes it when it waits for a donor.
     #[must_use]
     pub fn connect(&self) -> UnixStream {
+        self.connect_from(Ipv4Addr::new(10, 9, 0, 1).into())
+    }
+
+    /// The same from another address.
+    #[must_use]
+    pub fn connect_from(&self, address: IpAddr) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         ours.set_write_timeout(Some(PATIENCE)).unwrap();
-        self.cable.0.change(|state| state.coming.push_back(theirs));
+        self.cable
+            .0
+            .change(|state| state.coming.push_back((address, theirs)));
         ours
     }
 }
 
 impl Network for PairNetwork {
-    fn accept(
+    fn admit(
         &mut self,
         code: &Code,
         _opening_len: usize,
-        deadline: Option<Instant>,
-    ) -> io::Result<Box<dyn Donor>> {
-        self.codes.lock().unwrap().push(code.to_string());
-        let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+        until: Option<Instant>,
+    ) -> io::Result<Option<Box<dyn Donor>>> {
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.codes.lock().unwrap().push(code.to_string());
+        }
+        let patience = Instant::now() + PATIENCE;
+        // Socket pairs that were handed over are looked at now and then.
+        let look = self.has_handed_over.then(|| Instant::now() + LOOK);
+        let wake_at = [until, look].into_iter().flatten().min();
         let mut state = self.cable.state.lock().unwrap();
-        let stream = loop {
-            if let Some(stream) = state.coming.pop_front() {
-                break stream;
+        let (address, stream) = loop {
+            if let Some(come) = state.coming.pop_front() {
+                break come;
             }
             if std::mem::take(&mut state.is_interrupted) {
                 return Err(Interrupted::error());
@@ -323,21 +344,27 @@ impl Network for PairNetwork {
             if state.is_pulled {
                 return Err(io::Error::other("no interface is left"));
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = wake_at.unwrap_or(patience);
+            let left = left.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                assert!(deadline.is_some(), "a test left its target waiting");
-                return Err(io::ErrorKind::TimedOut.into());
+                assert!(wake_at.is_some(), "a test left its target waiting");
+                return Ok(None);
             }
             state = self.cable.changed.wait_timeout(state, left).unwrap().0;
         };
         self.connections += 1;
-        Ok(Box::new(PairDonor {
+        self.has_handed_over = true;
+        Ok(Some(Box::new(PairDonor {
             stream,
             patience: PATIENCE,
             bell: Bell::new()?,
-            port: self.connections,
+            peer: (address, self.connections).into(),
             endings: Arc::clone(&self.endings),
-        }))
+        })))
+    }
+
+    fn rest(&mut self) {
+        (self.is_open, self.has_handed_over) = (false, false);
     }
 
     fn interrupter(&self) -> Interrupter {
@@ -357,7 +384,7 @@ struct PairDonor {
     patience: Duration,
     /// Rung when nothing is to be read any more.
     bell: Bell,
-    port: u16,
+    peer: SocketAddr,
     endings: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -400,7 +427,7 @@ fn timed_out(error: io::Error) -> io::Error {
 
 impl Donor for PairDonor {
     fn peer(&self) -> SocketAddr {
-        SocketAddr::from(([10, 9, 0, 1], self.port))
+        self.peer
     }
 
     fn hurry(&mut self, wait: Duration) {

@@ -32,6 +32,7 @@ pub mod reports;
 pub mod screen;
 pub mod session;
 pub mod slice;
+mod strangers;
 mod supply;
 pub mod uevents;
 pub mod volumes;

@@ -104,6 +104,13 @@ impl Lobby<'_> {
     }
 }
 
+impl Drop for Lobby<'_> {
+    /// Whoever is still at the door is reset, and nobody is invited any more.
+    fn drop(&mut self) {
+        self.network.rest();
+    }
+}
+
 /// Reads the donor's first message. What it took in memory is given back here; an approved image is smaller.
 fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, ApproveError>, Fault> {
     let mut payload = Vec::new();

@@ -12,7 +12,7 @@ use wire::outcome::Outcome;
 use crate::channel::{Opener, Sealer};
 use crate::draws::RandomError;
 use crate::keys::KeysError;
-use crate::record_key::RecordKey;
+use crate::record_key::{RecordKey, TAG_LEN};
 
 /// Why a handshake ended. None of them holds anything secret.
 #[derive(Debug, Error)]
@@ -132,7 +132,8 @@ impl HandshakeError {
     }
 }
 
-/// Both ends have proved themselves. Only [`crate::donor`] makes one, after M4, and [`crate::target`], after M3.
+/// The peer's messages were right. Only [`crate::donor`] makes one, after M4, and [`crate::target`], after M3. A donor with
+/// keys has proved itself to the target only when [`Paired::opens`] its first record (`protocol.md` 3.2).
 pub struct Paired {
     end: End,
     from_donor: RecordKey,
@@ -161,6 +162,23 @@ impl Paired {
     #[must_use]
     pub const fn info(&self) -> &Info {
         &self.info
+    }
+
+    /// Was this first record, with its length in front, sealed by the peer? Nothing of it is taken.
+    #[must_use]
+    pub fn opens(&self, record: &[u8]) -> bool {
+        let key = match self.end {
+            End::Donor => &self.from_target,
+            End::Target => &self.from_donor,
+        };
+        let Some((length, rest)) = record.split_first_chunk() else {
+            return false;
+        };
+        let len = usize::from(u16::from_be_bytes(*length));
+        let Some(sealed) = rest.get(..len).filter(|sealed| sealed.len() > TAG_LEN) else {
+            return false;
+        };
+        key.open(0, &[], &mut sealed.to_vec()).is_some()
     }
 
     /// The channel over this connection, a half for each direction. They may go to two threads.

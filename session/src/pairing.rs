@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use wire::code::Code;
@@ -13,7 +12,6 @@ use wire::outcome::Outcome;
 
 use crate::channel::{Opener, Sealer};
 use crate::draws::Draws;
-use crate::guard::Guard;
 use crate::handshake::HandshakeError;
 use crate::{Credential, TargetCredential, donor, target};
 
@@ -70,20 +68,6 @@ pub enum PairingError {
         /// What was to be proved.
         policy: Policy,
     },
-    /// Too many wrong guesses, too fast; the connection was not looked at.
-    #[error("after {wrong_guesses} wrong guesses the next one has to wait {} ms", wait.as_millis())]
-    TooEarly {
-        /// Until now.
-        wrong_guesses: u32,
-        /// How long.
-        wait: Duration,
-    },
-    /// So many wrong guesses that the secret has to be replaced; the connection was not looked at.
-    #[error("after {wrong_guesses} wrong guesses the secret has to be replaced")]
-    Spent {
-        /// Until now.
-        wrong_guesses: u32,
-    },
 }
 
 impl PairingError {
@@ -93,12 +77,37 @@ impl PairingError {
         match self {
             PairingError::Handshake(error) => error.outcome(),
             PairingError::Io { .. } | PairingError::Closed { .. } => Outcome::Retry,
-            PairingError::TooEarly { .. } => Outcome::Retry,
-            PairingError::NotBelieved { .. } | PairingError::Spent { .. } => Outcome::Refuse,
+            PairingError::NotBelieved { .. } => Outcome::Refuse,
         }
     }
 
-    /// Has a donor tried a secret or key, and a wrong one? The guard has counted it.
+    /// The connection ended, or the peer was silent for too long, before this message was there.
+    #[must_use]
+    pub fn receiving(step: Step, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => PairingError::Closed { step },
+            _ => PairingError::Io {
+                doing: "receiving",
+                step,
+                source,
+            },
+        }
+    }
+
+    /// The connection takes no more.
+    #[must_use]
+    pub const fn sending(step: Step, source: io::Error) -> Self {
+        PairingError::Io {
+            doing: "sending",
+            step,
+            source,
+        }
+    }
+
+    /// Has a donor tried a secret or key, and a wrong one?
     #[must_use]
     pub const fn is_wrong_guess(&self) -> bool {
         matches!(self, PairingError::Handshake(error) if error.is_wrong_guess())
@@ -153,8 +162,8 @@ fn receive_m2<'a>(
     Ok(m2)
 }
 
-/// Pairs with whoever has connected, if it knows the credential. A donor that does not is a wrong guess, which the guard counts by
-/// `clock`; while the guard wants a pause, or a new secret, nobody is looked at.
+/// Pairs with the one donor at the other end, if it knows the credential. Whoever has to choose among several, or counts
+/// guesses, takes [`crate::trial`] instead. Under `pinned` the donor has proved itself when its first record opens.
 ///
 /// # Errors
 /// It does not know the credential, does not speak the session, or the connection failed.
@@ -164,10 +173,7 @@ pub fn pair_target<R: Read, W: Write>(
     credential: &TargetCredential,
     code: &Code,
     info: &Info,
-    guard: &mut Guard,
-    clock: impl Fn() -> Instant,
 ) -> Result<(Opener<R>, Sealer<W>), PairingError> {
-    admit(guard, credential.policy(), clock())?;
     let draws = Draws::fresh().map_err(HandshakeError::from)?;
     let mut m1 = [0; M1_LEN];
     receive(&mut read, Step::M1, &mut m1)?;
@@ -177,50 +183,17 @@ pub fn pair_target<R: Read, W: Write>(
 
     let mut m3 = [0; M3_LEN];
     receive(&mut read, Step::M3, &mut m3)?;
-    let (paired, m4) = await_m3.take(&m3).inspect_err(|error| {
-        if error.is_wrong_guess() {
-            guard.wrong_guess(clock());
-        }
-    })?;
+    let (paired, m4) = await_m3.take(&m3)?;
     send(&mut write, Step::M4, &m4)?;
     Ok(paired.channel(read, write))
 }
 
-fn admit(guard: &Guard, policy: Policy, now: Instant) -> Result<(), PairingError> {
-    let wrong_guesses = guard.wrong_guesses();
-    // Keys are not guessed at; there is nothing to replace.
-    if policy == Policy::Secret && guard.is_spent() {
-        return Err(PairingError::Spent { wrong_guesses });
-    }
-    match guard.wait(now) {
-        Duration::ZERO => Ok(()),
-        wait => Err(PairingError::TooEarly {
-            wrong_guesses,
-            wait,
-        }),
-    }
-}
-
 fn send(write: &mut impl Write, step: Step, bytes: &[u8]) -> Result<(), PairingError> {
     let sent = write.write_all(bytes).and_then(|()| write.flush());
-    sent.map_err(|source| PairingError::Io {
-        doing: "sending",
-        step,
-        source,
-    })
+    sent.map_err(|source| PairingError::sending(step, source))
 }
 
 fn receive(read: &mut impl Read, step: Step, bytes: &mut [u8]) -> Result<(), PairingError> {
     read.read_exact(bytes)
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => PairingError::Closed { step },
-            _ => PairingError::Io {
-                doing: "receiving",
-                step,
-                source,
-            },
-        })
+        .map_err(|source| PairingError::receiving(step, source))
 }

@@ -8,17 +8,18 @@
     clippy::indexing_slicing
 )]
 
-use std::io::sink;
-use std::os::unix::net::UnixStream;
-use std::thread;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use session::guard::{GUESSES_MAX, Guard, PAUSE_MAX};
-use session::{Credential, Draws, PairingError, donor, pair_donor, pair_target};
+use session::guard::{GUESSES_MAX, Guard, PACE, PAUSE_MAX};
+use session::trial::{Terms, Trial, Verdict};
+use session::{Credential, Draws, HandshakeError, donor};
 use wire::code::Code;
-use wire::handshake::{Info, M3_LEN};
+use wire::handshake::{Info, M1_LEN, M3_LEN};
 use wire::secret::Secret;
 
+const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 66));
+const HONEST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 const GUESSES: u32 = 100_000;
 /// Of one secret, in seconds: nothing for the free ones, then doubling.
 const FIRST_PAUSES: [u64; 9] = [0, 0, 0, 1, 2, 4, 8, 16, 30];
@@ -52,33 +53,49 @@ impl Screen {
     }
 
     /// Somebody connects and sends these bytes.
-    fn connection(&mut self, bytes: &[u8]) -> PairingError {
-        let now = self.now;
-        let info = Info::default();
-        pair_target(
-            bytes,
-            sink(),
-            &self.credential,
-            &code(),
-            &info,
-            &mut self.guard,
-            || now,
-        )
-        .expect_err("a wrong guess was right")
+    fn connection(&mut self, bytes: &[u8]) -> HandshakeError {
+        let (code, info) = (code(), Info::default());
+        let terms = Terms {
+            credential: &self.credential,
+            code: &code,
+            info: &info,
+        };
+        let (m1, m3) = bytes.split_at(M1_LEN);
+        let mut trial = Trial::new();
+        assert!(matches!(trial.take(m1, terms), Ok(Verdict::Answer(_))));
+        let error = trial
+            .take(m3, terms)
+            .err()
+            .expect("a wrong guess was right");
+        if error.is_wrong_guess() {
+            self.guard.wrong_guess(ATTACKER, self.now);
+        }
+        error
     }
 
-    /// A person reads the screen and types what is there.
+    /// A person reads the screen and types what is there, at a machine of his own.
     fn honest_donor(&mut self) {
-        let wait = self.guard.wait(self.now);
-        assert!(wait <= PAUSE_MAX);
-        self.now += wait;
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (now, info) = (self.now, Info::default());
-        let (credential, guard) = (self.credential.clone(), &mut self.guard);
-        thread::scope(|scope| {
-            scope.spawn(|| pair_donor(&ours, &ours, &credential, &code()).unwrap());
-            pair_target(&theirs, &theirs, &credential, &code(), &info, guard, || now).unwrap();
-        });
+        assert_eq!(self.guard.wait(HONEST, self.now), Duration::ZERO);
+        let pace = self.guard.pace(self.now);
+        assert!(pace <= PACE);
+        self.now += pace;
+        let (code, info) = (code(), Info::default());
+        let terms = Terms {
+            credential: &self.credential,
+            code: &code,
+            info: &info,
+        };
+        let draws = Draws::fresh().unwrap();
+        let (await_m2, m1) = donor::begin(&self.credential, &code, draws).unwrap();
+        let mut trial = Trial::new();
+        let Ok(Verdict::Answer(m2)) = trial.take(&m1, terms) else {
+            panic!("no M2");
+        };
+        let (await_m4, m3) = await_m2.take(&m2).unwrap();
+        let Ok(Verdict::Answer(m4)) = trial.take(&m3, terms) else {
+            panic!("no M4");
+        };
+        await_m4.take(&m4.try_into().unwrap()).unwrap();
     }
 }
 
@@ -102,15 +119,8 @@ fn a_hundred_thousand_wrong_guesses_and_an_honest_donor_still_pairs() {
     for number in 0..GUESSES {
         let of_this_secret = number % GUESSES_MAX;
         if of_this_secret == 0 && number > 0 {
-            // The last secret is used up: nobody is let in until it is replaced, not even with the right one.
+            assert!(screen.guard.is_spent());
             screen.now += PAUSE_MAX;
-            let error = screen.connection(&bytes);
-            assert!(matches!(
-                error,
-                PairingError::Spent {
-                    wrong_guesses: GUESSES_MAX
-                }
-            ));
             screen.show_new_secret();
         }
         let error = screen.connection(&bytes);
@@ -122,16 +132,13 @@ fn a_hundred_thousand_wrong_guesses_and_an_honest_donor_still_pairs() {
             .copied()
             .unwrap_or(30);
         let pause = Duration::from_secs(pause);
-        assert_eq!(screen.guard.wait(screen.now), pause, "guess {number}");
-        if of_this_secret + 1 < GUESSES_MAX && pause > Duration::ZERO {
-            // Too early, by a millisecond: the connection is not even read.
-            screen.now += pause - Duration::from_millis(1);
-            assert!(matches!(
-                screen.connection(&bytes),
-                PairingError::TooEarly { .. }
-            ));
-            assert_eq!(screen.guard.wrong_guesses(), of_this_secret + 1);
-            screen.now += Duration::from_millis(1);
+        assert_eq!(
+            screen.guard.pause(ATTACKER, screen.now),
+            pause,
+            "guess {number}"
+        );
+        if of_this_secret + 1 < GUESSES_MAX {
+            screen.now += pause;
         }
         if number % 9973 == 0 {
             screen.honest_donor();

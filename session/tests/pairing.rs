@@ -12,10 +12,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
 
 use session::channel::{Opener, Sealer};
-use session::guard::Guard;
 use session::{
     Credential, HandshakeError, PairingError, PinnedKeys, Step, TargetInfo, pair_donor, pair_target,
 };
@@ -50,16 +48,7 @@ type AtDonor<R, W> = Result<(Opener<R>, Sealer<W>, TargetInfo), PairingError>;
 type AtTarget<R, W> = Result<(Opener<R>, Sealer<W>), PairingError>;
 
 fn at_target<R: Read, W: Write>(read: R, write: W, credential: &Credential) -> AtTarget<R, W> {
-    let mut guard = Guard::new();
-    pair_target(
-        read,
-        write,
-        credential,
-        &code(),
-        &info(),
-        &mut guard,
-        Instant::now,
-    )
+    pair_target(read, write, credential, &code(), &info())
 }
 
 fn at_donor<R: Read, W: Write>(read: R, write: W, credential: &Credential) -> AtDonor<R, W> {

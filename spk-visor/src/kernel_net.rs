@@ -1,6 +1,6 @@
 //! The receiver's network over the kernel's own sockets, for `receive-deploy` on a running Linux.
 //!
-//! In: a code. Out: beacons on every network this machine is on, and one donor at a time as an ordered byte stream.
+//! In: a code. Out: beacons on every network this machine is on, and those that connect, each as an ordered byte stream.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -17,7 +17,7 @@ use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
-use self::openings::Openings;
+use self::openings::{Event, Openings};
 use crate::{local_links, routes, socket};
 
 /// A donor that sends nothing for this long is dropped.
@@ -26,7 +26,7 @@ const STALL: Duration = Duration::from_secs(STALL_SECONDS);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Connections that the kernel holds for us between two looks.
-const BACKLOG: i32 = 16;
+const BACKLOG: i32 = 128;
 
 /// Sockets of this machine.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ pub struct KernelNetwork {
     broadcasts: Option<Vec<Ipv4Addr>>,
     /// Rung when nobody is waited for any more.
     bell: Bell,
+    /// One beacon in its time, however often donors are waited for.
+    next_beacon: Instant,
+    /// While somebody is invited.
+    openings: Option<Openings>,
 }
 
 impl KernelNetwork {
@@ -58,6 +62,8 @@ impl KernelNetwork {
             stream_port,
             broadcasts: None,
             bell: Bell::new()?,
+            next_beacon: Instant::now(),
+            openings: None,
         })
     }
 
@@ -122,29 +128,47 @@ impl KernelNetwork {
 }
 
 impl Network for KernelNetwork {
-    fn accept(
+    fn admit(
         &mut self,
         code: &Code,
         opening_len: usize,
-        deadline: Option<Instant>,
-    ) -> io::Result<Box<dyn Donor>> {
+        until: Option<Instant>,
+    ) -> io::Result<Option<Box<dyn Donor>>> {
         let payload = beacon::emit(code);
-        // Listening ends with the first donor: while it is served the kernel itself resets whoever else connects.
-        let mut openings = Openings::new(self.listen()?.into(), opening_len, &self.bell)?;
-        loop {
-            self.announce(&payload);
-            let next_beacon = Instant::now() + Duration::from_millis(beacon::INTERVAL_MS);
-            let until = deadline.map_or(next_beacon, |deadline| deadline.min(next_beacon));
-            while let Some(stream) = openings.wait(until)? {
+        let mut openings = match self.openings.take() {
+            Some(openings) => openings,
+            None => Openings::new(self.listen()?.into(), opening_len, &self.bell)?,
+        };
+        let admitted = loop {
+            let now = Instant::now();
+            if self.next_beacon <= now {
+                self.announce(&payload);
+                self.next_beacon = now + Duration::from_millis(beacon::INTERVAL_MS);
+            }
+            let wake_at = until.map_or(self.next_beacon, |until| until.min(self.next_beacon));
+            match openings.wait(wake_at) {
                 // One that is gone already is no donor.
-                if let Ok(donor) = KernelDonor::new(stream, Bell::new()?) {
-                    return Ok(Box::new(donor));
+                Ok(Event::Said(stream)) => {
+                    match Bell::new().and_then(|b| KernelDonor::new(stream, b)) {
+                        Ok(donor) => break Ok(Some(Box::new(donor) as Box<dyn Donor>)),
+                        Err(_) => {}
+                    }
                 }
+                Ok(Event::Stirred) => break Ok(None),
+                Ok(Event::Late) => {}
+                Err(error) => break Err(error),
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(io::ErrorKind::TimedOut.into());
+            if until.is_some_and(|until| until <= Instant::now()) {
+                break Ok(None);
             }
-        }
+        };
+        self.openings = Some(openings);
+        admitted
+    }
+
+    /// While a donor is served the kernel itself resets whoever else connects.
+    fn rest(&mut self) {
+        self.openings = None;
     }
 
     fn interrupter(&self) -> Interrupter {

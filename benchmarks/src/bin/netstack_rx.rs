@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use netstack::{Addressing, Config, Fixed, Port, Station};
 use rustix::time::{ClockId, clock_gettime};
-use session::guard::Guard;
 use session::{Credential, pair_donor, pair_target};
 use wire::STREAM_PORT;
 use wire::code::Code;
@@ -300,15 +299,7 @@ fn receive_sealed() -> Outcome<()> {
     let stream = station.accept(&code()?, M1_LEN)?;
     let writer = stream.writer();
     let info = Info::parse(b"smv=0.1.0")?;
-    let (mut opener, _sealer) = pair_target(
-        stream,
-        writer,
-        &credential()?,
-        &code()?,
-        &info,
-        &mut Guard::new(),
-        Instant::now,
-    )?;
+    let (mut opener, _sealer) = pair_target(stream, writer, &credential()?, &code()?, &info)?;
     let (mut buffer, mut bytes, mut is_over) = (Vec::new(), 0, false);
     let (begun, cpu_before) = (Instant::now(), cpu_seconds());
     while !is_over {

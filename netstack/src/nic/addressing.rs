@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use smoltcp::iface::PollResult;
 use smoltcp::phy::Device;
+use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::IpCidr;
 
@@ -42,7 +43,9 @@ impl<D: Device> Nic<D> {
 
     /// Goes without any address from now on, once whoever is connected has been reset under the old ones.
     pub(crate) fn give_up_addresses(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
-        self.listener.close(&mut self.sockets, None);
+        let guests: Vec<_> = self.listener.guests().collect();
+        guests.into_iter().for_each(|guest| self.dismiss(guest));
+        self.listener.close(&mut self.sockets);
         for _ in 0..EGRESS_ROUNDS {
             let sent = self
                 .interface
@@ -51,7 +54,7 @@ impl<D: Device> Nic<D> {
                 break;
             }
         }
-        self.listener.tidy(&mut self.sockets, None);
+        self.listener.tidy(&mut self.sockets);
         self.addresses.end(&mut self.sockets);
         self.ip6 = None;
         let lost: Vec<IpAddr> = self.addresses().collect();
@@ -88,7 +91,7 @@ impl<D: Device> Nic<D> {
         if wanted == self.assigned {
             return;
         }
-        if self.donor.is_some() {
+        if self.must_stay() {
             match (self.assigned, wanted) {
                 (Some(old), Some(new)) if is_other_lease(&old, &new) => {
                     self.readdress_donor(&old, &new, now);
@@ -120,8 +123,8 @@ impl<D: Device> Nic<D> {
             from: old.cidr.address(),
             to: new.cidr.address(),
         });
-        if let Some(donor) = self.donor() {
-            donor.abort();
+        for guest in self.listener.guests() {
+            self.sockets.get_mut::<tcp::Socket>(guest).abort();
         }
         self.interface
             .poll_egress(now, &mut self.device, &mut self.sockets);
@@ -149,7 +152,7 @@ impl<D: Device> Nic<D> {
             });
         }
         let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
-        if (&wanted, gateway) == (&self.assigned6, self.gateway6) || self.donor.is_some() {
+        if (&wanted, gateway) == (&self.assigned6, self.gateway6) || self.must_stay() {
             return;
         }
         let before = std::mem::replace(&mut self.assigned6, wanted.clone());

@@ -15,6 +15,7 @@ use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, 
 mod conflict;
 mod crowd;
 mod duplex;
+mod guests;
 mod ipv6;
 mod steered;
 

@@ -71,6 +71,25 @@ impl Image {
         }
     }
 
+    /// The same packages as a running system: nothing says what their bytes are.
+    #[must_use]
+    pub fn live(packages: &[(String, Vec<u8>)], version: &str) -> Self {
+        let hashed = Self::new(packages, version);
+        let text = String::from_utf8(hashed.manifest).unwrap();
+        let lines = text.lines().map(|line| match line.strip_prefix("file ") {
+            None => format!("{line}\n"),
+            Some(line) => {
+                let name = line.rsplit(' ').next().unwrap();
+                format!("live {CHUNK_SIZE} {name}\n")
+            }
+        });
+        Self {
+            manifest: lines.collect::<String>().into_bytes(),
+            chunk_lists: vec![],
+            ..hashed
+        }
+    }
+
     /// Every chunk in order: its place, whether it is its file's last, its bytes.
     pub fn all(&self) -> impl Iterator<Item = (Next, bool, &[u8])> {
         self.chunks.iter().enumerate().flat_map(|(file, chunks)| {
@@ -120,7 +139,18 @@ impl FakeDonor {
     /// # Errors
     /// The target thinks otherwise.
     pub fn pair(plug: &Plug, credential: &Credential, code: &Code) -> Result<Self, PairingError> {
-        let stream = plug.connect();
+        Self::pair_over(plug.connect(), credential, code)
+    }
+
+    /// Proves itself over a connection that is there.
+    ///
+    /// # Errors
+    /// The target thinks otherwise.
+    pub fn pair_over(
+        stream: UnixStream,
+        credential: &Credential,
+        code: &Code,
+    ) -> Result<Self, PairingError> {
         let (read, write) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
         let (opener, sealer, _info) = session::pair_donor(read, write, credential, code)?;
         Ok(Self {

@@ -74,22 +74,24 @@ struct Queue {
 }
 
 impl Network for Queue {
-    fn accept(
+    fn admit(
         &mut self,
         code: &Code,
         _: usize,
         _: Option<std::time::Instant>,
-    ) -> io::Result<Box<dyn Donor>> {
+    ) -> io::Result<Option<Box<dyn Donor>>> {
         self.codes.push(code.to_string());
         if self.donors.is_empty() {
             return Err(io::Error::other("no interface is left"));
         }
         let bytes = Cursor::new(self.donors.remove(0));
-        Ok(Box::new(Canned {
+        Ok(Some(Box::new(Canned {
             bytes,
             endings: self.endings.clone(),
-        }))
+        })))
     }
+
+    fn rest(&mut self) {}
 
     fn interrupter(&self) -> Interrupter {
         Box::new(|| {})

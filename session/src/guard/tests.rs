@@ -1,13 +1,21 @@
-use super::{FREE_GUESSES, GUESSES_MAX, Guard, PAUSE_MAX};
+use super::{
+    ADDRESSES_MAX, BURST, FREE_GUESSES, FREE_GUESSES_OF_ALL, GUESSES_MAX, Guard, PACE, PAUSE_MAX,
+    REFILL,
+};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
+
+fn address(last: u8) -> IpAddr {
+    Ipv4Addr::new(10, 9, 0, last).into()
+}
 
 #[test]
 fn pauses_are_as_written_down() {
     let now = Instant::now();
     let mut guard = Guard::new();
-    assert_eq!(guard.wait(now), Duration::ZERO);
+    assert_eq!(guard.wait(address(1), now), Duration::ZERO);
     let pauses: Vec<u64> = (0..GUESSES_MAX)
-        .map(|_| guard.wrong_guess(now).as_secs())
+        .map(|_| guard.wrong_guess(address(1), now).as_secs())
         .collect();
     let mut expected = vec![0, 0, 0, 1, 2, 4, 8, 16];
     expected.resize(GUESSES_MAX as usize, 30);
@@ -19,31 +27,81 @@ fn a_pause_ends_when_it_is_over() {
     let now = Instant::now();
     let mut guard = Guard::new();
     for _ in 0..FREE_GUESSES {
-        guard.wrong_guess(now);
-        assert_eq!(guard.wait(now), Duration::ZERO);
+        guard.wrong_guess(address(1), now);
+        assert_eq!(guard.wait(address(1), now), Duration::ZERO);
     }
-    guard.wrong_guess(now);
-    assert_eq!(guard.wait(now), Duration::from_secs(1));
-    assert_eq!(
-        guard.wait(now + Duration::from_millis(999)),
-        Duration::from_millis(1)
-    );
-    assert_eq!(guard.wait(now + Duration::from_secs(1)), Duration::ZERO);
+    guard.wrong_guess(address(1), now);
+    let wait = |now| guard.wait(address(1), now);
+    assert_eq!(wait(now), Duration::from_secs(1));
+    let late = now + Duration::from_millis(999);
+    assert_eq!(wait(late), Duration::from_millis(1));
+    assert_eq!(wait(now + Duration::from_secs(1)), Duration::ZERO);
     // A clock that went back makes nobody wait longer than the pause and the step.
-    assert_eq!(
-        guard.wait(now - Duration::from_secs(5)),
-        Duration::from_secs(6)
-    );
+    let before = now - Duration::from_secs(5);
+    assert_eq!(wait(before), Duration::from_secs(6));
 }
 
 #[test]
-fn it_never_closes_for_good() {
+fn one_address_that_guesses_keeps_no_other_waiting_for_longer_than_the_pace() {
+    let now = Instant::now();
+    let mut guard = Guard::new();
+    for guess in 1..=GUESSES_MAX - 1 {
+        guard.wrong_guess(address(1), now);
+        let paced = guess > FREE_GUESSES_OF_ALL;
+        assert_eq!(guard.pace(now), if paced { PACE } else { Duration::ZERO });
+        assert_eq!(guard.wait(address(2), now), Duration::ZERO);
+    }
+    assert_eq!(guard.wait(address(1), now), PAUSE_MAX);
+    assert_eq!(guard.pace(now + PACE), Duration::ZERO);
+}
+
+#[test]
+fn who_knows_the_secret_ends_the_pauses_but_not_the_count() {
+    let now = Instant::now();
+    let mut guard = Guard::new();
+    for _ in 0..20 {
+        guard.wrong_guess(address(1), now);
+        guard.wrong_guess(address(2), now);
+    }
+    guard.proved(address(2));
+    assert_eq!(guard.wait(address(2), now), Duration::ZERO);
+    assert_eq!(guard.pace(now), Duration::ZERO);
+    assert_eq!(guard.wait(address(1), now), PAUSE_MAX);
+    assert_eq!(guard.wrong_guesses(), 40);
+}
+
+#[test]
+fn handshakes_of_an_address_are_rationed() {
+    let now = Instant::now();
+    let mut guard = Guard::new();
+    for _ in 0..BURST {
+        assert_eq!(guard.wait(address(1), now), Duration::ZERO);
+        guard.begin(address(1), now);
+    }
+    assert_eq!(guard.wait(address(1), now), REFILL);
+    assert_eq!(guard.wait(address(2), now), Duration::ZERO);
+    let mut begun = 0;
+    for millisecond in 0..10_000 {
+        let now = now + Duration::from_millis(millisecond);
+        if guard.wait(address(1), now).is_zero() {
+            guard.begin(address(1), now);
+            begun += 1;
+        }
+    }
+    assert_eq!(begun, 79);
+}
+
+#[test]
+fn it_never_closes_for_good_and_remembers_only_so_many() {
     let now = Instant::now();
     let mut guard = Guard::new();
     for count in 1..=100_000u32 {
-        assert!(guard.wrong_guess(now) <= PAUSE_MAX);
+        let address = address(count.to_be_bytes()[3]);
+        assert!(guard.wrong_guess(address, now) <= PAUSE_MAX);
         assert_eq!(guard.is_spent(), count >= GUESSES_MAX);
         assert_eq!(guard.wrong_guesses(), count);
+        assert!(guard.accounts.len() <= ADDRESSES_MAX);
     }
-    assert_eq!(guard.wait(now + PAUSE_MAX), Duration::ZERO);
+    assert_eq!(guard.wait(address(0), now + PAUSE_MAX), Duration::ZERO);
+    assert_eq!(guard.pace(now + PACE), Duration::ZERO);
 }

@@ -7,10 +7,9 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session::channel::{Opener, Sealer};
-use session::guard::Guard;
 use session::{Credential, Draws};
 use socket2::SockRef;
 use wire::code::Code;
@@ -153,16 +152,7 @@ fn connection(
         _ => {}
     }
     let info = Info::parse(b"model=fake").unwrap();
-    let mut guard = Guard::new();
-    let paired = session::pair_target(
-        &stream,
-        &stream,
-        credential,
-        code,
-        &info,
-        &mut guard,
-        Instant::now,
-    );
+    let paired = session::pair_target(&stream, &stream, credential, code, &info);
     match paired {
         Ok(ends) => {
             taken.paired += 1;

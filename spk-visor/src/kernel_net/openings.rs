@@ -1,11 +1,12 @@
-//! Connections to a listening socket until one has said its opening.
+//! Connections to a listening socket until they have said their opening, and word of what happens at them afterwards.
 //!
-//! In: a listening socket, time. Out: the connection that delivered its opening, nothing of it read; everybody else is reset. What a
-//! stranger can take meanwhile is [`HALF_OPEN`] sockets with the receive buffers that the kernel gives to unread ones.
+//! In: a listening socket, time. Out: connections that delivered their opening, nothing of it read; whoever does not is reset. What
+//! strangers can take meanwhile is [`HALF_OPEN`] sockets with the receive buffers that the kernel gives to unread ones.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ const BELL: u64 = u64::MAX;
 struct HalfOpen {
     number: u64,
     stream: TcpStream,
+    peer: IpAddr,
     expires: Instant,
 }
 
@@ -39,12 +41,25 @@ enum Opening {
     Gone,
 }
 
+/// What waiting came to.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// This connection has said its opening.
+    Said(TcpStream),
+    /// Something has come at one that was handed over before, or it has ended.
+    Stirred,
+    /// Time is up.
+    Late,
+}
+
 /// A listening socket and its half-open connections, the oldest first.
 #[derive(Debug)]
 pub(super) struct Openings {
     listener: TcpListener,
     epoll: OwnedFd,
     half_open: VecDeque<HalfOpen>,
+    /// They have said their opening and are to be handed over.
+    said: VecDeque<TcpStream>,
     last_number: u64,
     bell: Bell,
     /// To look at an opening without taking it.
@@ -63,19 +78,23 @@ impl Openings {
             listener,
             epoll,
             half_open: VecDeque::new(),
+            said: VecDeque::new(),
             last_number: LISTENER,
             bell: bell.clone(),
             opening: vec![0; opening_len.max(1)],
         })
     }
 
-    /// Waits until a connection has said its opening, at the latest until `until`.
+    /// Waits until a connection has said its opening, or one that had said it before says more; at the latest until `until`.
     ///
     /// # Errors
     /// [`Interrupted`]: the bell was rung. What the kernel says.
-    pub(super) fn wait(&mut self, until: Instant) -> io::Result<Option<TcpStream>> {
+    pub(super) fn wait(&mut self, until: Instant) -> io::Result<Event> {
         loop {
             self.drop_late(Instant::now());
+            if let Some(stream) = self.said.pop_front() {
+                return Ok(Event::Said(stream));
+            }
             let expires = self.half_open.front().map(|oldest| oldest.expires);
             let wake_at = expires.map_or(until, |expires| expires.min(until));
             let mut events = [epoll::Event {
@@ -86,6 +105,7 @@ impl Openings {
                 Err(Errno::INTR) => 0,
                 count => count?,
             };
+            let mut has_stirred = false;
             for event in events.iter().take(count) {
                 if event.data.u64() == BELL {
                     if self.bell.hush() {
@@ -93,13 +113,16 @@ impl Openings {
                     }
                 } else if event.data.u64() == LISTENER {
                     self.take_in()?;
-                } else if let Some(stream) = self.look(event.data.u64(), event.flags) {
-                    return Ok(Some(stream));
+                } else {
+                    has_stirred |= !self.look(event.data.u64(), event.flags);
                 }
             }
+            if has_stirred {
+                return Ok(Event::Stirred);
+            }
             // Whoever keeps us busy does not keep the next beacon from being sent.
-            if Instant::now() >= until {
-                return Ok(None);
+            if self.said.is_empty() && Instant::now() >= until {
+                return Ok(Event::Late);
             }
         }
     }
@@ -133,25 +156,44 @@ impl Openings {
             epoll::EventData::new_u64(self.last_number),
             epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET,
         )?;
+        let peer = stream.peer_addr()?.ip();
         self.half_open.push_back(HalfOpen {
             number: self.last_number,
             stream,
+            peer,
             expires: Instant::now() + OPENING_PATIENCE,
         });
-        if self.half_open.len() > HALF_OPEN
-            && let Some(oldest) = self.half_open.pop_front()
-        {
-            super::reset(&oldest.stream);
+        // What has come with it counts before anybody has to make room.
+        self.look(self.last_number, epoll::EventFlags::empty());
+        if self.half_open.len() > HALF_OPEN {
+            self.drop_oldest();
         }
         Ok(())
     }
 
-    fn look(&mut self, number: u64, flags: epoll::EventFlags) -> Option<TcpStream> {
-        let at = self
-            .half_open
-            .iter()
-            .position(|half_open| half_open.number == number)?;
-        let half_open = self.half_open.get(at)?;
+    /// Of the address that has most.
+    fn drop_oldest(&mut self) {
+        let of = |ip: IpAddr| {
+            self.half_open
+                .iter()
+                .filter(|other| other.peer == ip)
+                .count()
+        };
+        let numbered = self.half_open.iter().enumerate();
+        let oldest = numbered.max_by_key(|(at, one)| (of(one.peer), Reverse(*at)));
+        let oldest = oldest.map(|(at, _)| at);
+        if let Some(oldest) = oldest.and_then(|at| self.half_open.remove(at)) {
+            super::reset(&oldest.stream);
+        }
+    }
+
+    /// Looks whether it has said its opening; `false`: it had before.
+    fn look(&mut self, number: u64, flags: epoll::EventFlags) -> bool {
+        let mut numbered = self.half_open.iter().enumerate();
+        let Some((at, half_open)) = numbered.find(|(_, half_open)| half_open.number == number)
+        else {
+            return false;
+        };
         let has_closed = flags.contains(epoll::EventFlags::RDHUP);
         let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peeked = rustix::net::recv(&half_open.stream, &mut self.opening[..], peek);
@@ -162,24 +204,25 @@ impl Openings {
             Err(_) => Opening::Gone,
         };
         if opening == Opening::Awaited {
-            return None;
+            return true;
         }
-        let half_open = self.half_open.remove(at)?;
-        if opening == Opening::Gone {
-            super::reset(&half_open.stream);
-            return None;
+        if let Some(half_open) = self.half_open.remove(at) {
+            match opening {
+                // It leaves the set when it is closed.
+                Opening::Said => self.said.push_back(half_open.stream),
+                Opening::Gone | Opening::Awaited => super::reset(&half_open.stream),
+            }
         }
-        // It leaves the set here and not when it is closed: the set may be gone by then, and its number with it.
-        let _ = epoll::delete(&self.epoll, &half_open.stream);
-        Some(half_open.stream)
+        true
     }
 }
 
 impl Drop for Openings {
-    /// Whoever was not chosen. Those that the kernel has not handed to us yet it resets itself when the socket closes.
+    /// Whoever was not handed over. Those that the kernel has not handed to us yet it resets itself when the socket closes.
     fn drop(&mut self) {
-        for half_open in &self.half_open {
-            super::reset(&half_open.stream);
+        let half_open = self.half_open.iter().map(|half_open| &half_open.stream);
+        for stream in half_open.chain(&self.said) {
+            super::reset(stream);
         }
     }
 }
