@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use install::trust::Approved;
@@ -95,6 +95,8 @@ pub(crate) struct Supply<'l, 'r> {
     pub(super) begun: Duration,
     /// The connection in use.
     pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
+    /// The donor of a running system: no hash says that another one sends the same bytes.
+    bound_to: Option<IpAddr>,
     /// A donor that was told that its image has to wait, or has said its last word itself.
     pub(super) parting: Option<Connection>,
     wanted: Next,
@@ -118,6 +120,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             patience,
             begun: evidence::now(),
             line: None,
+            bound_to: None,
             parting: None,
             wanted: Next::default(),
             payload: Vec::new(),
@@ -148,6 +151,9 @@ impl<'l, 'r> Supply<'l, 'r> {
             opener,
             sealer,
         } = paired;
+        if self.approved.size_bytes().is_none() {
+            self.bound_to.get_or_insert(peer.ip());
+        }
         self.line = Some((peer, opener));
         if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
             let text = format!(
@@ -253,7 +259,16 @@ impl<'l, 'r> Supply<'l, 'r> {
             let Some((paired, judgement)) = offer else {
                 return Ok(false);
             };
+            let bound_to = self.bound_to.filter(|ip| *ip != paired.peer.ip());
             match judgement {
+                Ok(image) if image.digest() == self.approved.digest() && bound_to.is_some() => {
+                    let other = bound_to.map(|ip| ip.to_string()).unwrap_or_default();
+                    let text = format!(
+                        "this target takes the running system of {other}, and waits for that donor: nothing says that \
+                         another one sends the same bytes"
+                    );
+                    self.turn_away(paired, RejectCode::Busy, &text);
+                }
                 Ok(image) if image.digest() == self.approved.digest() => {
                     let (peer, Next { file, chunk }) = (paired.peer, self.wanted);
                     let text =

@@ -362,6 +362,42 @@ fn another_image_ends_the_unfinished_deploy_and_begins_with_a_new_secret() {
 }
 
 #[test]
+fn a_running_system_is_taken_from_one_donor_only() {
+    let target = Target::new("live");
+    let image = Image::live(&fakes::system(900_000), "1");
+    let (deployed, ()) = target.serve(|plug, lines| {
+        let (code, secret, skip) = read_screen(lines, 0);
+        let credential = Credential::Secret(secret.clone());
+        let from = |last| {
+            let stream = plug.connect_from([10, 9, 0, last].into());
+            FakeDonor::pair_over(stream, &credential, &code).unwrap()
+        };
+        let place = Next { file: 0, chunk: 4 };
+        let mut first = from(1);
+        assert_eq!(first.offer(&image), START);
+        first.send(&image, START, place).unwrap();
+        first.stream.shutdown(Shutdown::Both).unwrap();
+        lines.wait_for(skip, "resume file=0 chunk=4");
+        // The same manifest, to the byte, and it knows the secret.
+        let mut second = from(2);
+        second.show(&image).unwrap();
+        match second.hear().unwrap() {
+            Message::Reject { code, text } => {
+                assert_eq!(code, RejectCode::Busy);
+                assert!(text.to_string().contains("10.9.0.1"), "{text}");
+            }
+            other => panic!("not rejected: {other:?}"),
+        }
+        let mut back = from(1);
+        assert_eq!(back.offer(&image), place);
+        back.send(&image, place, END).unwrap();
+        back.last_word().unwrap().1.unwrap();
+        back.order(After::Reboot).unwrap();
+    });
+    assert_installed(&target, &deployed.unwrap());
+}
+
+#[test]
 fn a_donor_that_was_cut_off_after_its_last_chunk_comes_back_to_hear_of_success() {
     let (target, image) = (Target::new("late"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
