@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketType};
 use wire::{BEACON_PORT, STREAM_PORT};
 
 use crate::error::{Doing, HarnessError, Result};
-use crate::stranger::{AGAIN, SEND_PATIENCE};
+use crate::stranger::AGAIN;
 
 /// Announces a target's code from another address and answers whoever connects with an M2 of its own (`protocol.md` 3.2).
 #[derive(Debug)]
@@ -53,14 +54,15 @@ impl Impostor {
     }
 }
 
+/// A point of the curve, compressed: Ed25519's base point (RFC 8032 5.1).
+const POINT: [u8; 32] = {
+    let mut point = [0x66; 32];
+    point[0] = 0x58;
+    point
+};
+
 /// Takes an M1, answers with an M2 that a donor can compute with, and takes what else comes.
 fn answer_as_target(mut stream: TcpStream) -> usize {
-    /// A point of the curve, compressed: Ed25519's base point (RFC 8032 5.1).
-    const POINT: [u8; 32] = {
-        let mut point = [0x66; 32];
-        point[0] = 0x58;
-        point
-    };
     let _ = stream.set_nonblocking(false);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let mut m1 = [0; 78];
@@ -81,6 +83,14 @@ fn answer_as_target(mut stream: TcpStream) -> usize {
     m1.len() + m3.len() + more.len()
 }
 
+/// Connects from one of this host's addresses.
+fn connect(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from((from, 0)))?;
+    rustix::net::connect(&socket, &to)?;
+    Ok(TcpStream::from(socket))
+}
+
 /// Connections with nothing good to say, as many at a time as there are threads, until it is stopped.
 #[derive(Debug)]
 pub struct Crowd {
@@ -88,34 +98,46 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// `count` at a time.
+    /// `count` at a time, from this address. They have heard the target's code: every other one says a true M1 with it and
+    /// holds what it gets by that (`protocol.md` 3.2), or says a wrong M3 as well.
     ///
     /// # Errors
     /// None so far.
-    pub fn start(target: IpAddr, count: usize) -> Result<Self> {
+    pub fn start(from: Ipv4Addr, target: IpAddr, code: &str, count: usize) -> Result<Self> {
         let address = SocketAddr::new(target, STREAM_PORT);
+        let parts: [&[u8]; 5] = [b"SMV2\x02\x01", code.as_bytes(), &[9; 32], b"\x41", &POINT];
+        let m1 = parts.concat();
         let running = Running::start(count, move |made, is_over| {
-            let openings: [&[u8]; 6] = [
+            let openings: [&[u8]; 10] = [
                 b"",
+                &m1,
                 b"GET / HTTP/1.1\r\n\r\n",
+                &m1,
                 b"SMV2",
                 b"SMV2\x02\x01e13gts2\x00\x00\x00",
+                &m1,
                 b"\x00\x00\x00\x0fsmechvisor-base",
+                &m1,
                 &[0x5a; 4096],
             ];
-            for opening in openings.iter().cycle() {
+            for (turn, opening) in openings.iter().cycle().enumerate() {
                 if is_over() {
                     return;
                 }
-                let Ok(mut stream) = TcpStream::connect_timeout(&address, SEND_PATIENCE) else {
+                let Ok(mut stream) = connect(from, address) else {
                     std::thread::sleep(AGAIN);
                     continue;
                 };
                 let _ = made.send(());
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
                 let _ = stream.write_all(opening);
-                // Held until the target closes it, or for two seconds.
-                let _ = stream.read(&mut [0; 512]);
+                let is_answered = stream.read(&mut [0; 1024]).is_ok_and(|len| len > 0);
+                if is_answered && turn % 20 == 1 {
+                    let _ = stream.write_all(&[0x5a; 48]);
+                }
+                // Held until the target closes it, or for some seconds.
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(6)));
+                let _ = is_answered.then(|| stream.read(&mut [0; 512]));
             }
         });
         Ok(Self { running })
