@@ -1,6 +1,7 @@
 //! All ports together, and the guests among those that connect to them: the one donor, in the end.
 //!
-//! In: changes of ports, time, and what the station wants. Out: facts, guests and their bytes. Does no waiting of its own.
+//! In: changes of ports, time, and what the station wants. Out: facts, guests and their bytes. Does
+//! no waiting of its own.
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Device;
@@ -189,8 +190,8 @@ impl<D: Device> Engine<D> {
         true
     }
 
-    /// Begins to send the beacon and to listen, on ports that are there and on those that will be. Whoever did so before with
-    /// the same words goes on.
+    /// Begins to send the beacon and to listen, on ports that are there and on those that will be.
+    /// Whoever did so before with the same words goes on.
     pub(crate) fn wait_for_donor(
         &mut self,
         payload: [u8; BEACON_LEN],

@@ -1,15 +1,18 @@
 //! Waiting for donors among whoever connects.
 //!
-//! In: a port's sockets after each frame, and time. Out: connections that delivered their opening, guests from then on. Both protocols let the donor
+//! In: a port's sockets after each frame, and time. Out: connections that delivered their opening,
+//! guests from then on. Both protocols let the donor
 //! speak first, so whoever connects and says nothing (a port scan), or says it slowly, is never taken for one.
 //!
 //! A connection is half-open from its handshake until its opening is there. Few may be so at a time, and none for long; the oldest
-//! of the address that has most makes room. Handshakes that do not go on have slots of their own, so a SYN flood does not touch who has proved
+//! of the address that has most makes room. Handshakes that do not go on have slots of their own,
+//! so a SYN flood does not touch who has proved
 //! its address. To keep a donor out by either, one would have to come faster than so many per round trip of the donor.
 //!
-//! Memory: a socket that listens has touched none of its receive buffer. Only a half-open connection or a guest can fill one, up
-//! to a window, and it is freed with the connection: [`HALF_OPEN`] windows, what one batch of frames brings, and as many as
-//! the station's caller keeps guests.
+//! Memory: a socket that listens has touched none of its receive buffer. Only a half-open
+//! connection or a guest can fill one, up to a window, and it is freed with the connection:
+//! [`HALF_OPEN`] windows, what one batch of frames brings, and as many as the station's caller
+//! keeps guests.
 
 use std::cmp::Reverse;
 
@@ -95,7 +98,8 @@ impl Listener {
         guests.map(|slot| slot.socket)
     }
 
-    /// A guest is none any more: it is reset if it is still there, and forgotten with the memory of what it received.
+    /// A guest is none any more: it is reset if it is still there, and forgotten with the memory of
+    /// what it received.
     pub(crate) fn dismiss(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
         for slot in self.slots.iter_mut().filter(|slot| slot.socket == socket) {
             sockets.get_mut::<tcp::Socket>(socket).abort();

@@ -1,4 +1,5 @@
-//! A station: the machine's ports under addresses of their own, announcing a code and accepting donors.
+//! A station: the machine's ports under addresses of their own, announcing a code and accepting
+//! donors.
 
 use std::io;
 use std::net::IpAddr;
@@ -126,13 +127,14 @@ impl<P: Ports> Station<P> {
         }
     }
 
-    /// Announces `code` and listens as [`Station::accept`] does, from now on until [`Station::rest`], and waits for one more
-    /// connection that has delivered its opening. Several may be there at a time; each is its caller's to keep or to drop.
-    /// `None`: time is up, or something has happened at one of those that are there.
+    /// Announces `code` and listens as [`Station::accept`] does, from now on until
+    /// [`Station::rest`], and waits for one more connection that has delivered its opening. Several
+    /// may be there at a time; each is its caller's to keep or to drop. `None`: time is up, or
+    /// something has happened at one of those that are there.
     ///
     /// # Errors
-    /// [`NetstackError::Busy`] while a [`Stream`] exists and nobody is invited. [`NetstackError::Interrupted`] by
-    /// [`Station::interrupter`].
+    /// [`NetstackError::Busy`] while a [`Stream`] exists and nobody is invited.
+    /// [`NetstackError::Interrupted`] by [`Station::interrupter`].
     pub fn admit(
         &self,
         code: &Code,
@@ -168,7 +170,8 @@ impl<P: Ports> Station<P> {
         }
     }
 
-    /// Nobody is invited any more: whoever connects is reset, and so is whoever has not delivered an opening.
+    /// Nobody is invited any more: whoever connects is reset, and so is whoever has not delivered
+    /// an opening.
     pub fn rest(&self) {
         self.desk.with_pump(|engine, _| engine.rest());
     }

@@ -104,8 +104,9 @@ impl<P: Ports> Stream<P> {
         result
     }
 
-    /// Resets the connection (RST); returns when the reset has left. While others are invited nobody waits for that: should
-    /// the peer's hardware address have to be asked for again, it is not sent.
+    /// Resets the connection (RST); returns when the reset has left. While others are invited
+    /// nobody waits for that: should the peer's hardware address have to be asked for again, it is
+    /// not sent.
     pub fn abort(mut self) {
         self.reset();
     }

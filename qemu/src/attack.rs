@@ -98,8 +98,9 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// `count` at a time, from this address. They have heard the target's code: every other one says a true M1 with it and
-    /// holds what it gets by that (`protocol.md` 3.2), or says a wrong M3 as well.
+    /// `count` at a time, from this address. They have heard the target's code: every other one
+    /// says a true M1 with it and holds what it gets by that (`protocol.md` 3.2), or says a wrong
+    /// M3 as well.
     ///
     /// # Errors
     /// None so far.

@@ -1,4 +1,5 @@
-//! Who may come in: code and secret on the screen, some handshakes at a time, until a donor has proved itself.
+//! Who may come in: code and secret on the screen, some handshakes at a time, until a donor has
+//! proved itself.
 //!
 //! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Whoever else connects is closed,
 //! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
@@ -106,8 +107,9 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes first. Then whoever is at
-    /// the door stays there, and the network goes on inviting; in every other case it rests.
+    /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes
+    /// first. Then whoever is at the door stays there, and the network goes on inviting; in every
+    /// other case it rests.
     ///
     /// # Errors
     /// The network, or no random numbers for a new secret, or a person who wants something else.

@@ -1,10 +1,12 @@
-//! Connections whose peers have not proved themselves: several are judged at a time, the others wait for their turn.
+//! Connections whose peers have not proved themselves: several are judged at a time, the others
+//! wait for their turn.
 //!
-//! In: connections that have said an opening, what their peers say after it, and time. Out: the first donor that has proved
-//! itself; who was closed, and why. Nothing in here waits. A handshake that is judged has one of [`SLOTS`]; no address has
-//! more than [`SLOTS_EACH`] of them or [`EACH`] connections, so one address never fills either. Who has to pause after wrong
-//! guesses is held without a slot. When more addresses come than there are slots, the one that has been waited for longest
-//! makes room, once it had [`GRACE`] for its answer.
+//! In: connections that have said an opening, what their peers say after it, and time. Out: the
+//! first donor that has proved itself; who was closed, and why. Nothing in here waits. A handshake
+//! that is judged has one of [`SLOTS`]; no address has more than [`SLOTS_EACH`] of them or [`EACH`]
+//! connections, so one address never fills either. Who has to pause after wrong guesses is held
+//! without a slot. When more addresses come than there are slots, the one that has been waited for
+//! longest makes room, once it had [`GRACE`] for its answer.
 
 use std::cmp::Reverse;
 use std::io::{self, ErrorKind, Read, Write};
@@ -27,8 +29,9 @@ use crate::person::Turn;
 const SLOTS: usize = 6;
 /// Of one address.
 const SLOTS_EACH: usize = 2;
-/// Connections whose peers have said an opening, those that wait for a slot among them (`protocol.md` 3.6). On a small
-/// machine each may cost a window: `netstack::Config::window_bytes`.
+/// Connections whose peers have said an opening, those that wait for a slot among them
+/// (`protocol.md` 3.6). On a small machine each may cost a window:
+/// `netstack::Config::window_bytes`.
 const STRANGERS: usize = 8;
 /// Of one address.
 const EACH: usize = 3;
@@ -146,7 +149,8 @@ impl Strangers {
         self.0.retain(|stranger| stranger.slot.is_none());
     }
 
-    /// Judges what has come. The first that has proved itself, if one has; who was closed meanwhile goes to `refuse`.
+    /// Judges what has come. The first that has proved itself, if one has; who was closed meanwhile
+    /// goes to `refuse`.
     pub(crate) fn judge(
         &mut self,
         terms: Terms<'_>,
@@ -231,8 +235,9 @@ impl Strangers {
     /// Gives slots to those that wait, each address in its turn.
     fn fill_slots(&mut self, guard: &mut Guard, now: Instant, refuse: &mut dyn FnMut(Refusal)) {
         while let Some(at) = self.next_in_queue(guard, now) {
-            let taken = self.0.iter().filter(|other| other.slot.is_some()).count();
-            if taken >= SLOTS {
+            // One whose proof waits for the guard keeps nobody from beginning.
+            let taken = |other: &&Stranger| other.slot.is_some() && !other.awaits_proof();
+            if self.0.iter().filter(taken).count() >= SLOTS {
                 let is_new = self
                     .0
                     .get(at)
@@ -283,7 +288,8 @@ impl Strangers {
         most.map(|(at, _)| at)
     }
 
-    /// Of those whose next message is there: proofs wait for the guard, and those of addresses that were never wrong go first.
+    /// Of those whose next message is there: proofs wait for the guard, and those of addresses that
+    /// were never wrong go first.
     fn next_to_judge(&self, terms: Terms<'_>, guard: &Guard, now: Instant) -> Option<usize> {
         let is_closed = !pace(terms, guard, now).is_zero() || is_spent(terms, guard);
         let ready = self.0.iter().enumerate().filter(|(_, stranger)| {

@@ -1,11 +1,13 @@
 //! How fast a secret may be guessed at (`protocol.md` 3.5). The clock is passed in.
 //!
-//! In: addresses that want to begin a handshake, wrong guesses and their times. Out: how long an address has to wait for its
-//! next handshake, how long the next proof has to wait whose ever it is, and whether the secret has to be replaced.
+//! In: addresses that want to begin a handshake, wrong guesses and their times. Out: how long an
+//! address has to wait for its next handshake, how long the next proof has to wait whose ever it
+//! is, and whether the secret has to be replaced.
 //!
-//! Two levels: an address that guesses wrong pauses, up to [`PAUSE_MAX`], and keeps nobody else out by that. All addresses
-//! together guess once in [`PACE`] at most when they have been wrong [`FREE_GUESSES_OF_ALL`] times. It never locks out for
-//! good: who could make it do that could keep a machine from being installed.
+//! Two levels: an address that guesses wrong pauses, up to [`PAUSE_MAX`], and keeps nobody else out
+//! by that. All addresses together guess once in [`PACE`] at most when they have been wrong
+//! [`FREE_GUESSES_OF_ALL`] times. It never locks out for good: who could make it do that could keep
+//! a machine from being installed.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -20,14 +22,17 @@ pub const PAUSE: Duration = Duration::from_secs(1);
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Wrong guesses of all addresses that cost the others nothing.
 pub const FREE_GUESSES_OF_ALL: u32 = 8;
-/// Behind these: between a wrong guess and the next look at a proof. Short, because an honest donor waits for it too.
+/// Behind these: between a wrong guess and the next look at a proof. Short, because an honest donor
+/// waits for it too.
 pub const PACE: Duration = Duration::from_secs(4);
-/// Handshakes that an address may begin one after the other; each costs this machine some computing.
+/// Handshakes that an address may begin one after the other; each costs this machine some
+/// computing.
 pub const BURST: u32 = 16;
 /// Then one in this time.
 pub const REFILL: Duration = Duration::from_millis(125);
 
-/// Addresses that are remembered. Beyond them the one that was quiet for longest is forgotten; the count of all is not.
+/// Addresses that are remembered. Beyond them the one that was quiet for longest is forgotten; the
+/// count of all is not.
 const ADDRESSES_MAX: usize = 64;
 
 /// What is known of one address.
@@ -137,8 +142,8 @@ impl Guard {
         pause
     }
 
-    /// Somebody at this address knows the secret: nothing is held against it, and nobody waits for others. What was guessed
-    /// still counts towards [`GUESSES_MAX`].
+    /// Somebody at this address knows the secret: nothing is held against it, and nobody waits for
+    /// others. What was guessed still counts towards [`GUESSES_MAX`].
     pub fn proved(&mut self, address: IpAddr) {
         self.wrong_lately = 0;
         self.paced_until = None;

@@ -132,8 +132,9 @@ impl HandshakeError {
     }
 }
 
-/// The peer's messages were right. Only [`crate::donor`] makes one, after M4, and [`crate::target`], after M3. A donor with
-/// keys has proved itself to the target only when [`Paired::opens`] its first record (`protocol.md` 3.2).
+/// The peer's messages were right. Only [`crate::donor`] makes one, after M4, and
+/// [`crate::target`], after M3. A donor with keys has proved itself to the target only when
+/// [`Paired::opens`] its first record (`protocol.md` 3.2).
 pub struct Paired {
     end: End,
     from_donor: RecordKey,

@@ -3,7 +3,8 @@
 //! In: bytes of a stranger and what this end was told (a secret off a screen, or keys). Out: a sealed channel of messages, when and
 //! only when the other end has proved that it knows the same; otherwise why not. No sockets and no clock: [`donor`] and [`target`]
 //! are the handshake without I/O, [`pair_donor`] and [`pair_target`] drive them over any reader and writer, whose patience is
-//! the caller's, and [`trial`] is a target's side for one of several strangers. [`guard`] counts wrong guesses, [`keys`] reads and draws pinned keys, [`channel`] is what it is all for.
+//! the caller's, and [`trial`] is a target's side for one of several strangers. [`guard`] counts
+//! wrong guesses, [`keys`] reads and draws pinned keys, [`channel`] is what it is all for.
 
 pub mod channel;
 pub mod donor;

@@ -162,8 +162,9 @@ fn receive_m2<'a>(
     Ok(m2)
 }
 
-/// Pairs with the one donor at the other end, if it knows the credential. Whoever has to choose among several, or counts
-/// guesses, takes [`crate::trial`] instead. Under `pinned` the donor has proved itself when its first record opens.
+/// Pairs with the one donor at the other end, if it knows the credential. Whoever has to choose
+/// among several, or counts guesses, takes [`crate::trial`] instead. Under `pinned` the donor has
+/// proved itself when its first record opens.
 ///
 /// # Errors
 /// It does not know the credential, does not speak the session, or the connection failed.

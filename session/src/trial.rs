@@ -1,7 +1,9 @@
-//! One stranger's handshake at a target, in steps as its bytes come: for a target that judges several at a time.
+//! One stranger's handshake at a target, in steps as its bytes come: for a target that judges
+//! several at a time.
 //!
-//! In: what the peer has said so far. Out: how many bytes the next step takes, what to answer, and a [`Paired`] once the peer
-//! has proved itself, which is when its first record opens and not before (`protocol.md` 3.2).
+//! In: what the peer has said so far. Out: how many bytes the next step takes, what to answer, and
+//! a [`Paired`] once the peer has proved itself, which is when its first record opens and not
+//! before (`protocol.md` 3.2).
 
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN, M3_LEN, M4_LEN};
@@ -85,8 +87,9 @@ impl Trial {
     /// Takes as many bytes as are wanted.
     ///
     /// # Errors
-    /// The peer does not speak the session, is meant for another target, or does not know the credential, which is a wrong
-    /// guess ([`HandshakeError::is_wrong_guess`]). Nothing is to be sent.
+    /// The peer does not speak the session, is meant for another target, or does not know the
+    /// credential, which is a wrong guess ([`HandshakeError::is_wrong_guess`]). Nothing is to be
+    /// sent.
     pub fn take(&mut self, heard: &[u8], terms: Terms<'_>) -> Result<Verdict, HandshakeError> {
         let Terms {
             credential,

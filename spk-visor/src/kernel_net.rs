@@ -1,6 +1,7 @@
 //! The receiver's network over the kernel's own sockets, for `receive-deploy` on a running Linux.
 //!
-//! In: a code. Out: beacons on every network this machine is on, and those that connect, each as an ordered byte stream.
+//! In: a code. Out: beacons on every network this machine is on, and those that connect, each as an
+//! ordered byte stream.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};

@@ -1,5 +1,6 @@
-//! Strangers at the door of a target on this host, over the kernel's sockets: whatever they do there, a donor that knows the
-//! secret has paired within ten seconds, and nobody hears more than one beacon in a second.
+//! Strangers at the door of a target on this host, over the kernel's sockets: whatever they do
+//! there, a donor that knows the secret has paired within ten seconds, and nobody hears more than
+//! one beacon in a second.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -61,7 +62,8 @@ fn act(act: Act, mut stream: TcpStream, code: &Code) {
     while stream.read(&mut [0; 600]).is_ok_and(|len| len > 0) {}
 }
 
-/// A person at 127.0.0.1 who reads the screen. The connection ends after the pairing; code and secret stay.
+/// A person at 127.0.0.1 who reads the screen. The connection ends after the pairing; code and
+/// secret stay.
 fn honest(to: SocketAddr, code: &Code, secret: &Credential) -> Duration {
     let begun = Instant::now();
     loop {
@@ -100,7 +102,8 @@ fn beacons(port: u16, is_over: &AtomicBool) -> (u32, Duration) {
     (count, begun.elapsed())
 }
 
-/// Donors beside `count` strangers at each of these addresses, who come again as soon as they were reset.
+/// Donors beside `count` strangers at each of these addresses, who come again as soon as they were
+/// reset.
 fn beside(name: &str, what: Act, addresses: std::ops::Range<u8>, count: u32) {
     let world = World::start(name, Policy::Secret, Trust::default());
     let code = Code::parse(&world.code(0)).unwrap();

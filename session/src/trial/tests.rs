@@ -92,8 +92,8 @@ fn a_donor_has_proved_itself_when_its_first_record_opens_and_not_before() {
     }
 }
 
-/// A static key whose private half is somebody else's: KK's first message wants only what it shares with the target's static
-/// key, and the target's private half makes that too.
+/// A static key whose private half is somebody else's: KK's first message wants only what it shares
+/// with the target's static key, and the target's private half makes that too.
 struct Forged {
     keys: Option<[u8; 32]>,
     target_private: [u8; 32],

@@ -1,7 +1,9 @@
-//! Connections to a listening socket until they have said their opening, and word of what happens at them afterwards.
+//! Connections to a listening socket until they have said their opening, and word of what happens
+//! at them afterwards.
 //!
-//! In: a listening socket, time. Out: connections that delivered their opening, nothing of it read; whoever does not is reset. What
-//! strangers can take meanwhile is [`HALF_OPEN`] sockets with the receive buffers that the kernel gives to unread ones.
+//! In: a listening socket, time. Out: connections that delivered their opening, nothing of it read;
+//! whoever does not is reset. What strangers can take meanwhile is [`HALF_OPEN`] sockets with the
+//! receive buffers that the kernel gives to unread ones.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -85,7 +87,8 @@ impl Openings {
         })
     }
 
-    /// Waits until a connection has said its opening, or one that had said it before says more; at the latest until `until`.
+    /// Waits until a connection has said its opening, or one that had said it before says more; at
+    /// the latest until `until`.
     ///
     /// # Errors
     /// [`Interrupted`]: the bell was rung. What the kernel says.
@@ -218,7 +221,8 @@ impl Openings {
 }
 
 impl Drop for Openings {
-    /// Whoever was not handed over. Those that the kernel has not handed to us yet it resets itself when the socket closes.
+    /// Whoever was not handed over. Those that the kernel has not handed to us yet it resets itself
+    /// when the socket closes.
     fn drop(&mut self) {
         let half_open = self.half_open.iter().map(|half_open| &half_open.stream);
         for stream in half_open.chain(&self.said) {
