@@ -163,7 +163,7 @@ impl Target {
         };
         if let Voucher::Sender { .. } = image.voucher() {
             let text = format!(
-                "the image is {}: the paired donor vouches for it",
+                "{}: the paired donor vouches for the image",
                 image.voucher()
             );
             observer.event(Event::Warning(text));

@@ -54,7 +54,7 @@ pub enum HandshakeError {
         own: Policy,
     },
     /// The peer's key exchange is no message of its side: no point of the group, or our own one reflected.
-    #[error("the peer's SPAKE2 message is none of its side")]
+    #[error("the peer's SPAKE2 message is no point of the group, or not one of its side")]
     Exchange,
     /// M3 does not verify: a wrong guess.
     #[error("the donor does not prove that it knows the {}", known(*policy))]
