@@ -329,8 +329,8 @@ mod tests {
     }
 
     fn failed(code: &str) -> Event {
-        let (exit, reason) = (Exit::Target, "disk full".to_owned());
-        about(code, About::Failed { exit, reason })
+        let (exit, reason, left) = (Exit::Target, "disk full".to_owned(), None);
+        about(code, About::Failed { exit, reason, left })
     }
 
     #[test]

@@ -5,17 +5,20 @@
 //! to who has proved itself, on each connection anew.
 
 mod agree;
+mod limits;
+mod line;
 mod link;
 mod memory;
+mod reach;
 mod send;
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use receiver::screen::chain;
 use session::channel::ChannelError;
-use session::{Credential, HandshakeError, PairingError};
+use session::{Credential, HandshakeError, PairingError, Step};
 use thiserror::Error;
 use wire::code::Code;
 use wire::message::{After, RejectCode};
@@ -24,20 +27,15 @@ use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch, preferred};
 use crate::event::About;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::offer::Offer;
 use crate::origin::Origin;
 use crate::socket::ConnectError;
 use crate::source::SourceError;
 use crate::target_disk::TargetDisk;
 
-use memory::{Memory, STRIKES};
-
-/// Between two tries to make a broken connection again: the first, and the longest.
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(4);
-/// Before who has refused us is asked again, and how often: in a crowd of strangers most tries find the target busy.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
-const BUSY_TRIES: u32 = 20;
+pub use limits::Limits;
+use memory::Memory;
 
 /// Why a target is not installed.
 #[derive(Debug, Error)]
@@ -55,6 +53,19 @@ pub enum DeliveryError {
         to: SocketAddr,
         /// What went wrong.
         source: PairingError,
+    },
+    /// It does not say what it has to say, or not fast enough.
+    #[error(
+        "waiting {} s for {step} of the handshake from {to}: it did not come whole{}", after.as_secs(),
+        if *step == Step::M2 { " (is another donor connected, or is that no target?)" } else { " (somebody may pose as the target)" }
+    )]
+    Mute {
+        /// Who.
+        to: SocketAddr,
+        /// What was awaited.
+        step: Step,
+        /// How long.
+        after: Duration,
     },
     /// It does not want the packages.
     #[error("the target refuses: {text}")]
@@ -105,6 +116,22 @@ pub enum DeliveryError {
         /// How.
         source: ChannelError,
     },
+    /// It says nothing, though its kernel may still answer.
+    #[error("{to} has said nothing for {} s while {awaited} was awaited", after.as_secs())]
+    Silent {
+        /// Who.
+        to: SocketAddr,
+        /// What.
+        awaited: &'static str,
+        /// How long.
+        after: Duration,
+    },
+    /// A person, or a program, ended this donor.
+    #[error("interrupted: {left}")]
+    Interrupted {
+        /// What that leaves.
+        left: Left,
+    },
     /// It broke, and could not be made again.
     #[error("gave up after {} s without a connection that works", after.as_secs())]
     GaveUp {
@@ -113,6 +140,69 @@ pub enum DeliveryError {
         /// The last failure.
         source: Box<DeliveryError>,
     },
+}
+
+/// What a donor that was asked to end leaves behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Not one byte of its disk.
+    Untouched {
+        /// Whether the target knows that nobody comes.
+        is_told: bool,
+    },
+    /// A disk that does not boot.
+    Unfinished {
+        /// Whether the target knows that nobody comes.
+        is_told: bool,
+    },
+    /// A target that has everything and needs us no more.
+    Finishing,
+}
+
+impl Left {
+    /// For a script: what is to be found on the disk.
+    #[must_use]
+    pub const fn disk(self) -> &'static str {
+        match self {
+            Self::Untouched { .. } => "untouched",
+            Self::Unfinished { .. } => "unfinished",
+            Self::Finishing => "finishing",
+        }
+    }
+
+    /// Whether the target was told.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::Untouched { is_told } | Self::Unfinished { is_told } => is_told,
+            Self::Finishing => false,
+        }
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = receiver::Patience::default().resume.as_secs() / 60;
+        match self {
+            Self::Untouched { is_told: true } => f.write_str(
+                "nothing was written to the target's disk; it was told, and waits with a new code and secret",
+            ),
+            Self::Untouched { is_told: false } => f.write_str(
+                "nothing was written to the target's disk; it waits for a donor",
+            ),
+            Self::Unfinished { is_told: true } => f.write_str(
+                "the target's disk was written and does not boot; it was told, and waits with a new code and secret",
+            ),
+            Self::Unfinished { is_told: false } => write!(
+                f,
+                "the target's disk was written and does not boot; it could not be told, and waits up to {minutes} minutes for a donor \
+                 with the same code and secret",
+            ),
+            Self::Finishing => f.write_str(
+                "the target has everything and finishes by itself; its screen says how that ends",
+            ),
+        }
+    }
 }
 
 /// What may be behind it, for a person.
@@ -136,12 +226,22 @@ impl DeliveryError {
         matches!(self, Self::Declined { .. } | Self::Source(_))
     }
 
+    /// What it leaves, when somebody ended this donor.
+    #[must_use]
+    pub const fn left(&self) -> Option<Left> {
+        match self {
+            Self::Interrupted { left } => Some(*left),
+            _ => None,
+        }
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Discovery(error) => error.exit(),
-            Self::Connect(_) => Exit::Connection,
+            Self::Connect(_) | Self::Mute { .. } => Exit::Connection,
+            Self::Interrupted { .. } => Exit::Interrupted,
             Self::Pairing { source, .. } => match source {
                 PairingError::Io { .. } | PairingError::Closed { .. } => Exit::Connection,
                 _ => Exit::Pairing,
@@ -152,7 +252,7 @@ impl DeliveryError {
             | Self::Nonsense { .. } => Exit::Target,
             Self::Declined { .. } => Exit::Declined,
             Self::Source(error) => error.exit(),
-            Self::Broken { .. } | Self::GaveUp { .. } => Exit::Transfer,
+            Self::Broken { .. } | Self::Silent { .. } | Self::GaveUp { .. } => Exit::Transfer,
         }
     }
 }
@@ -160,12 +260,12 @@ impl DeliveryError {
 /// How one connection ended without an installed target.
 #[derive(Debug)]
 enum Cut {
-    /// Nobody there has passed the handshake.
-    NotThere(DeliveryError),
     /// It may come back.
     Broken(DeliveryError),
     /// It will not.
     Over(DeliveryError),
+    /// Somebody wants this donor to end.
+    Interrupted,
 }
 
 /// Where a target is looked for.
@@ -200,10 +300,16 @@ pub struct Delivery<'a> {
     pub retry: Duration,
     /// What it does when installed.
     pub after: After,
-    /// Its disk may be erased without asking anybody.
+    /// Its disk may be erased without asking anybody,
     pub is_sure: bool,
+    /// because of this option.
+    pub sure_word: &'static str,
     /// Where a person is asked otherwise.
     pub questions: &'a Questions,
+    /// How patient we are.
+    pub limits: Limits,
+    /// Whether we are to end.
+    pub interrupt: &'a Interrupt,
     /// Told of everything.
     pub tell: &'a (dyn Fn(About) + Sync),
 }
@@ -220,6 +326,7 @@ impl Delivery<'_> {
             Err(error) => About::Failed {
                 exit: error.exit(),
                 reason: chain(&error),
+                left: error.left(),
             },
         };
         self.questions.withdraw(self.code);
@@ -227,41 +334,37 @@ impl Delivery<'_> {
     }
 
     fn deliver(&self, memory: &mut Memory) -> Result<SocketAddr, DeliveryError> {
-        memory.queue = self.first(memory)?.into();
-        let is_several = memory.queue.len() > 1;
-        let mut last = None;
+        let first = self.first(memory);
+        if self.interrupt.came().is_some() {
+            let left = memory.left();
+            return Err(DeliveryError::Interrupted { left });
+        }
+        memory.try_at(&first?);
         loop {
-            let Some(to) = memory.queue.pop_front() else {
-                self.look_again(memory, &mut last)?;
-                continue;
-            };
-            match self.attempt(to, memory) {
+            let reached = self.reach(memory)?;
+            let to = reached.to;
+            let (next, error) = match self.converse(reached, memory) {
                 Ok(()) => return Ok(to),
-                Err(Cut::Over(error)) => return Err(error),
-                Err(Cut::Broken(error)) => {
-                    (self.tell)(About::Broken {
-                        reason: chain(&error),
-                        give_up_after: self.retry,
-                    });
-                    memory.broke(to);
-                    last = Some(error);
+                Err((_, Cut::Over(error))) => return Err(error),
+                Err((next, Cut::Broken(error))) => (next, error),
+                Err((_, Cut::Interrupted)) => {
+                    let left = memory.left();
+                    return Err(DeliveryError::Interrupted { left });
                 }
-                Err(Cut::NotThere(error)) => {
-                    if is_several || memory.good.is_some() {
-                        (self.tell)(About::Unpaired {
-                            to,
-                            reason: chain(&error),
-                        });
-                    }
-                    memory.failed(to, &error)?;
-                    last = Some(worse(last, error));
-                }
-            }
+            };
+            let reason = chain(&error);
+            memory.broke(to, next, error);
+            let broken = memory.broken_at.map(|at| at.elapsed());
+            (self.tell)(About::Broken {
+                reason,
+                give_up_after: self.retry.saturating_sub(broken.unwrap_or_default()),
+            });
         }
     }
 
     /// Where the target may be.
     fn first(&self, memory: &mut Memory) -> Result<Vec<SocketAddr>, DiscoveryError> {
+        memory.listened = Some(Instant::now());
         match self.finder {
             Finder::At(to) => {
                 (self.tell)(About::Addressed { to });
@@ -287,106 +390,9 @@ impl Delivery<'_> {
             }
         }
     }
-
-    /// After a broken connection: waits a little, or for a beacon, and says where to try next.
-    fn look_again(
-        &self,
-        memory: &mut Memory,
-        last: &mut Option<DeliveryError>,
-    ) -> Result<(), DeliveryError> {
-        let mut last = || {
-            last.take().unwrap_or(DeliveryError::Protocol {
-                what: "is nowhere".to_owned(),
-            })
-        };
-        let (Some(good), Some(broken_at)) = (memory.good, memory.broken_at) else {
-            if self.ask_again(memory) {
-                return Ok(());
-            }
-            let last = last();
-            // Nobody there has looked at what we know: the other protocol may get through.
-            if matches!(last, DeliveryError::Connect(_)) && !memory.spare.is_empty() {
-                memory.queue = std::mem::take(&mut memory.spare).into();
-                return Ok(());
-            }
-            return Err(last);
-        };
-        let deadline = broken_at + self.retry;
-        let now = Instant::now();
-        if now >= deadline {
-            return Err(DeliveryError::GaveUp {
-                after: now.saturating_duration_since(broken_at),
-                source: Box::new(last()),
-            });
-        }
-        memory.pause = (memory.pause * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
-        let mut next = self.wait((now + memory.pause).min(deadline));
-        if !next.contains(&good) {
-            // Its beacons may not reach us.
-            next.push(good);
-        }
-        next.retain(|to| {
-            memory
-                .strikes
-                .get(to)
-                .is_none_or(|strikes| *strikes < STRIKES)
-        });
-        if next.is_empty() {
-            return Err(last()); // whoever is there now is not our target
-        }
-        memory.queue = next.into();
-        Ok(())
-    }
-}
-
-impl Delivery<'_> {
-    /// Nobody has proved itself yet. A target that looks at one peer refuses all others for up to 5 s (`protocol.md` 3.6): who
-    /// was refused asks again, for some 20 s; `false`: it has asked often enough.
-    fn ask_again(&self, memory: &mut Memory) -> bool {
-        let busy = std::mem::take(&mut memory.busy);
-        if busy.is_empty() || memory.asked >= BUSY_TRIES {
-            return false;
-        }
-        memory.asked = memory.asked.saturating_add(1);
-        let heard = self.wait(Instant::now() + BUSY_PAUSE);
-        memory.queue = busy.into();
-        for to in heard {
-            let is_known = memory.queue.contains(&to) || memory.strikes.contains_key(&to);
-            if !is_known {
-                memory.queue.push_back(to);
-            }
-        }
-        true
-    }
-
-    /// Waits, or until a beacon is heard; says where from.
-    fn wait(&self, until: Instant) -> Vec<SocketAddr> {
-        let now = Instant::now();
-        match self.finder {
-            Finder::At(_) => {
-                thread::sleep(until.saturating_duration_since(now));
-                Vec::new()
-            }
-            Finder::Beacons { watch, port, .. } => {
-                sockets(&watch.heard_since(&self.code, now, until), port)
-            }
-        }
-    }
 }
 
 fn sockets(addresses: &[Origin], port: u16) -> Vec<SocketAddr> {
     let with_port = addresses.iter().map(|address| address.at(port));
     with_port.collect()
-}
-
-/// The failure that tells more: a handshake's before a connection's.
-fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
-    match before {
-        Some(before @ DeliveryError::Pairing { .. })
-            if matches!(now, DeliveryError::Connect(_)) =>
-        {
-            before
-        }
-        _ => now,
-    }
 }

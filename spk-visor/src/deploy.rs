@@ -25,6 +25,7 @@ use crate::consent::{Clerk, Person, Questions};
 use crate::discovery::DiscoveryError;
 use crate::event::{About, Event};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::keys::KeysCommandError;
 use crate::offer::{Directory, OfferError};
 use crate::package::{self, PackageError};
@@ -51,6 +52,9 @@ pub enum DeployError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// Ctrl-C would not be heard of.
+    #[error("taking signals")]
+    Signals(#[source] io::Error),
     /// The packages cannot be sent.
     #[error(transparent)]
     Offer(#[from] OfferError),
@@ -89,6 +93,7 @@ impl DeployError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Log { .. } | Self::Keys(_) => Exit::Usage,
+            Self::Signals(_) => Exit::Connection,
             Self::NotSure { .. } => Exit::Declined,
             Self::Offer(error) => error.exit(),
             Self::Live(error) => error.exit(),
@@ -114,12 +119,16 @@ pub fn run(options: &Deploy) -> Exit {
         }
     };
     let mut board = Board::new(screen, io::stderr(), options.is_json, log);
+    let interrupt = match Interrupt::listen().map_err(DeployError::Signals) {
+        Ok(interrupt) => interrupt,
+        Err(error) => return board.fail(&error, error.exit()),
+    };
     let person: Person = if io::stdin().is_terminal() {
         Some(Box::new(io::stdin()))
     } else {
         None
     };
-    run_on(options, person, &mut board)
+    run_on(options, person, &interrupt, &mut board)
 }
 
 fn open_log(options: &Deploy) -> Result<Option<std::fs::File>, DeployError> {
@@ -133,13 +142,14 @@ fn open_log(options: &Deploy) -> Result<Option<std::fs::File>, DeployError> {
     })
 }
 
-/// Deploys; `person` is asked before a disk that holds something is erased.
+/// Deploys; `person` is asked before a disk that holds something is erased, `interrupt` ends it.
 pub fn run_on<W: Write, E: Write>(
     options: &Deploy,
     person: Person,
+    interrupt: &Interrupt,
     board: &mut Board<W, E>,
 ) -> Exit {
-    match deploy(options, person, board) {
+    match deploy(options, person, interrupt, board) {
         Ok(exit) => exit,
         Err(error) => board.fail(&error, error.exit()),
     }
@@ -148,6 +158,7 @@ pub fn run_on<W: Write, E: Write>(
 fn deploy<W: Write, E: Write>(
     options: &Deploy,
     person: Person,
+    interrupt: &Interrupt,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // The packages first: a directory that cannot be sent is told before anybody waits for a beacon.
@@ -175,11 +186,10 @@ fn deploy<W: Write, E: Write>(
             let records = legacy::records(directory, &mut hashing(board, total))?;
             let questions = Questions::default(); // that stream has no way to ask any
             let mut clerk = Clerk::new(&questions, None, false);
-            Ok(each(&options.codes, board, &mut clerk, |code, tell| {
-                legacy::run(options, code, &records, tell);
-            }))
+            let serve = |code, tell: Tell<'_>| legacy::run(options, code, &records, tell);
+            Ok(each(&options.codes, board, interrupt, &mut clerk, serve))
         }
-        directory => paired::deploy(options, directory, live, person, board),
+        directory => paired::deploy(options, directory, live, person, interrupt, board),
     }
 }
 
@@ -215,6 +225,7 @@ fn list<W: Write, E: Write>(found: &Packages, board: &mut Board<W, E>) {
 fn each<W: Write, E: Write>(
     codes: &[Code],
     board: &mut Board<W, E>,
+    interrupt: &Interrupt,
     clerk: &mut Clerk<'_>,
     serve: impl Fn(Code, Tell<'_>) + Sync,
 ) -> Exit {
@@ -231,8 +242,12 @@ fn each<W: Write, E: Write>(
             });
         }
         drop(events);
+        let mut is_told = false;
         loop {
             clerk.turn(board);
+            if interrupt.came().is_some() && !std::mem::replace(&mut is_told, true) {
+                board.tell(&Event::Interrupted);
+            }
             match told.recv_timeout(TICK) {
                 Ok((code, what)) => {
                     ends.extend(end(&what));

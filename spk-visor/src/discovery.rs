@@ -4,7 +4,7 @@
 
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::UdpSocket;
@@ -23,13 +23,20 @@ pub use watch::{Watch, preferred};
 /// How long we go on listening once the code was heard: a second machine with the same code sends within one beacon
 /// interval, and half of one more covers a late beacon.
 const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon::INTERVAL_MS / 2);
-/// Remembered senders; whoever floods the port does not get our memory.
+/// Remembered senders, for messages; whoever floods the port does not get our memory.
 const HEARD_MAX: usize = 64;
+/// Remembered addresses of each code that is looked for. One more takes the place of the one that
+/// was silent for longest.
+const ADDRESSES_MAX: usize = 256;
+/// Most machines that `--all` deploys at once. More are not left out, they are refused.
+pub const MACHINES_MAX: usize = 1024;
 
 /// Everything that was heard while listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     beacons: BTreeMap<(Code, Origin), u64>,
+    /// All of them, and one more than there may be.
+    codes: BTreeSet<Code>,
     forgotten: u64,
     others: u64,
 }
@@ -39,6 +46,9 @@ impl Heard {
         match beacon::parse(payload) {
             Err(_) => self.others = self.others.saturating_add(1),
             Ok(code) => {
+                if self.codes.len() <= MACHINES_MAX {
+                    self.codes.insert(code);
+                }
                 let is_full = self.beacons.len() >= HEARD_MAX;
                 match self.beacons.get_mut(&(code, from)) {
                     Some(count) => *count = count.saturating_add(1),
@@ -49,13 +59,6 @@ impl Heard {
                 }
             }
         }
-    }
-
-    /// Each code once.
-    fn codes(&self) -> Vec<Code> {
-        let mut codes: Vec<Code> = self.beacons.keys().map(|(code, _)| *code).collect();
-        codes.dedup();
-        codes
     }
 }
 
@@ -124,6 +127,15 @@ pub enum DiscoveryError {
         /// What there was instead.
         heard: Heard,
     },
+    /// Some of them would be left out.
+    #[error(
+        "more than {MACHINES_MAX} codes were heard within {} s, which is more than --all deploys at once; name the machines: CODE...",
+        timeout.as_secs()
+    )]
+    TooMany {
+        /// How long we listened.
+        timeout: Duration,
+    },
     /// Guessing would put the system onto the wrong machine.
     #[error(
         "code {code} comes from {} addresses: {}; choose one with --to ADDR", addresses.len(),
@@ -178,11 +190,11 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::{DiscoveryError, HEARD_MAX, Heard, Listener, Watch};
+    use super::{DiscoveryError, HEARD_MAX, Heard, Listener, MACHINES_MAX, Watch};
     use crate::origin::Origin;
     use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
     use std::time::Duration;
-    use wire::code::Code;
+    use wire::code::{ALPHABET, Code};
 
     fn code() -> Code {
         Code::parse("e13gts2").unwrap()
@@ -299,6 +311,32 @@ mod tests {
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
         let one = watch.find_one(&code(), Duration::from_secs(10)).unwrap();
         assert_eq!(one.to_string(), "127.0.0.3");
+    }
+
+    #[test]
+    fn more_machines_than_all_deploys_are_refused_aloud() {
+        let (watch, port) = watch();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let soon = Duration::from_millis(300);
+        let say = |count: usize| {
+            for index in 0..count {
+                let digits = [index >> 10, index >> 5 & 31, index & 31]
+                    .map(|digit| char::from(ALPHABET[digit]));
+                let payload = format!("SMECHVISOR_SHIM:aaaa{}", String::from_iter(digits));
+                socket
+                    .send_to(payload.as_bytes(), (Ipv4Addr::LOCALHOST, port))
+                    .unwrap();
+                // A socket's buffer holds some hundred of them.
+                if index % 50 == 0 {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        };
+        say(65);
+        assert_eq!(watch.all(soon).unwrap().len(), 65, "none is left out");
+        say(MACHINES_MAX + 1);
+        let error = watch.all(soon).unwrap_err();
+        assert!(matches!(error, DiscoveryError::TooMany { .. }), "{error}");
     }
 
     #[test]

@@ -3,15 +3,16 @@
 //! In: facts from the threads that serve targets; whatever a target said has gone through `wire::message::Text` and can neither
 //! move a terminal's cursor nor begin a line of its own. Out: text.
 
-use std::fmt;
+mod words;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use wire::code::Code;
 use wire::message::Level;
 use wire::stage::Stage;
-use wizard::figures::{clock, size};
 
+use crate::delivery::Left;
 use crate::exit::Exit;
 use crate::json::Object;
 use crate::origin::Origin;
@@ -52,6 +53,8 @@ pub enum Event {
     },
     /// Every beacon is taken for a target's.
     Listening,
+    /// Somebody wants this donor to end: targets are being told.
+    Interrupted,
     /// These were heard.
     Heard {
         /// Whose beacons.
@@ -123,6 +126,15 @@ pub enum About {
         /// Why.
         reason: String,
     },
+    /// It refuses every connection for now.
+    Busy {
+        /// Where.
+        to: SocketAddr,
+        /// The first refusal.
+        reason: String,
+        /// It is asked again for so long.
+        give_up_after: Duration,
+    },
     /// It takes the packages.
     Accepted {
         /// Its disk, in its words.
@@ -190,6 +202,8 @@ pub enum About {
         exit: Exit,
         /// The chain of reasons.
         reason: String,
+        /// What somebody who ended this donor leaves there.
+        left: Option<Left>,
     },
 }
 
@@ -225,105 +239,7 @@ const fn word(level: Level) -> &'static str {
     }
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Ignored { name, reason } => write!(f, "ignoring {name}: {reason}"),
-            Event::Package { name, bytes: None } => {
-                write!(f, "package {name} made while it is sent")
-            }
-            Event::Package {
-                name,
-                bytes: Some(bytes),
-            } => write!(f, "package {name} {}", size(*bytes)),
-            Event::Hashing { done, total } => {
-                let (done, total) = (size(*done), size(*total));
-                write!(f, "reading packages {done}/{total}")
-            }
-            Event::Manifest {
-                sha256,
-                version,
-                is_signed,
-            } => {
-                let signed = if *is_signed { "signed" } else { "not signed" };
-                write!(f, "manifest {sha256} version {version}, {signed}")
-            }
-            Event::Listening => f.write_str("listening for every machine"),
-            Event::Heard { codes } => {
-                write!(f, "heard {} machines:", codes.len())?;
-                codes.iter().try_for_each(|code| write!(f, " {code}"))
-            }
-            Event::Target { code, what } => what.describe(code, f),
-            Event::Failed { reason, .. } => f.write_str(reason),
-            Event::End {
-                installed, failed, ..
-            } => write!(f, "{installed} installed, {failed} not"),
-        }
-    }
-}
-
 impl About {
-    fn describe(&self, code: &Code, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            About::Listening => write!(f, "listening for {code}"),
-            About::Found { address } => write!(f, "found {code} at {address}"),
-            About::Several { addresses } => {
-                write!(f, "code {code} comes from {} addresses:", addresses.len())?;
-                addresses
-                    .iter()
-                    .try_for_each(|address| write!(f, " {address}"))?;
-                f.write_str("; each is tried, only one can know the secret")
-            }
-            About::Addressed { to } => write!(f, "not listening for {code}: --to {to}"),
-            About::Connecting {
-                to,
-                is_authenticated: true,
-            } => write!(f, "connecting to {to}"),
-            About::Connecting { to, .. } => write!(f, "connecting to {to}, UNAUTHENTICATED"),
-            About::Paired { to, info } => write!(f, "paired with {to}: {info}"),
-            About::Unpaired { to, reason } => write!(f, "not {to}: {reason}"),
-            About::Accepted {
-                disk,
-                resumes_at: None,
-            } => write!(f, "accepted: {disk}"),
-            About::Accepted {
-                disk,
-                resumes_at: Some((file, chunk)),
-            } => write!(f, "accepted: {disk}; goes on with chunk {chunk} of {file}"),
-            About::Asking { disk } => write!(f, "asking whether to erase {disk}"),
-            About::Agreed { by } => write!(f, "agreed to erase it: {by}"),
-            About::Progress(step) => write!(
-                f,
-                "sent {} received {} unpacked {}",
-                size(step.sent),
-                size(step.received),
-                size(step.unpacked)
-            ),
-            About::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes)),
-            About::Stage(stage) => write!(f, "target {stage}"),
-            // A stage line of the target's console begins with `smv`.
-            About::Log {
-                level: Level::Info,
-                text,
-            } => write!(f, "target {}", text.strip_prefix("smv ").unwrap_or(text)),
-            About::Log { level, text } => write!(f, "target {}: {text}", word(*level)),
-            About::Note { text } => f.write_str(text),
-            About::Waiting(elapsed) => {
-                write!(f, "waiting for the target to finish {}", clock(*elapsed))
-            }
-            About::Broken {
-                reason,
-                give_up_after,
-            } => {
-                let left = clock(*give_up_after);
-                write!(f, "connection broken: {reason}; trying again for {left}")
-            }
-            About::Installed { to, took } => write!(f, "installed on {to} in {}", clock(*took)),
-            About::Leaving { how } => write!(f, "target leaves: {how}"),
-            About::Failed { reason, .. } => f.write_str(reason),
-        }
-    }
-
     fn fields(&self, object: &mut Object) {
         match self {
             About::Listening => object,
@@ -344,6 +260,14 @@ impl About {
             About::Unpaired { to, reason } => object
                 .text("address", &to.to_string())
                 .text("reason", reason),
+            About::Busy {
+                to,
+                reason,
+                give_up_after,
+            } => object
+                .text("address", &to.to_string())
+                .text("reason", reason)
+                .decimal("give_up_seconds", give_up_after.as_secs_f64()),
             About::Accepted { disk, resumes_at } => {
                 disk.fields(object).flag("resumed", resumes_at.is_some());
                 match resumes_at {
@@ -373,9 +297,17 @@ impl About {
                 .text("address", &to.to_string())
                 .decimal("took_seconds", took.as_secs_f64()),
             About::Leaving { how } => object.text("how", how),
-            About::Failed { exit, reason } => object
-                .number("exit", u64::from(exit.code()))
-                .text("reason", reason),
+            About::Failed { exit, reason, left } => {
+                object
+                    .number("exit", u64::from(exit.code()))
+                    .text("reason", reason);
+                match left {
+                    None => object,
+                    Some(left) => object
+                        .text("disk", left.disk())
+                        .flag("told", left.is_told()),
+                }
+            }
         };
     }
 
@@ -388,6 +320,7 @@ impl About {
             About::Connecting { .. } => "connecting",
             About::Paired { .. } => "paired",
             About::Unpaired { .. } => "unpaired",
+            About::Busy { .. } => "busy",
             About::Accepted { .. } => "accepted",
             About::Asking { .. } => "asking",
             About::Agreed { .. } => "agreed",
@@ -452,7 +385,7 @@ impl Event {
                     .text("version", version)
                     .flag("signed", *is_signed);
             }
-            Event::Listening => {}
+            Event::Listening | Event::Interrupted => {}
             Event::Heard { codes } => {
                 object.texts("targets", codes.iter().map(Code::as_str));
             }
@@ -486,6 +419,7 @@ impl Event {
             Event::Hashing { .. } => "hashing",
             Event::Manifest { .. } => "manifest",
             Event::Listening => "listening",
+            Event::Interrupted => "interrupted",
             Event::Heard { .. } => "heard",
             Event::Target { what, .. } => what.name(),
             Event::Failed { .. } => "failed",
@@ -497,6 +431,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::{About, Event, Step};
+    use crate::delivery::Left;
     use crate::exit::Exit;
     use std::time::Duration;
     use wire::message::Level;
@@ -539,8 +474,21 @@ mod tests {
         let event = about(About::Failed {
             exit: Exit::Target,
             reason: "disk full".into(),
+            left: None,
         });
         let expected = r#"{"event":"failed","seconds":0.000,"target":"e13gts2","exit":5,"reason":"disk full"}"#;
         assert_eq!(event.json(Duration::ZERO), expected);
+    }
+
+    #[test]
+    fn an_interrupted_deploy_says_what_it_leaves() {
+        let event = about(About::Failed {
+            exit: Exit::Interrupted,
+            reason: "interrupted".into(),
+            left: Some(Left::Unfinished { is_told: true }),
+        });
+        let text = event.json(Duration::ZERO);
+        let expected = r#""exit":12,"reason":"interrupted","disk":"unfinished","told":true}"#;
+        assert!(text.ends_with(expected), "{text}");
     }
 }

@@ -29,11 +29,13 @@ pub enum Exit {
     Partly,
     /// Nobody here has said yes.
     Declined,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
 }
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 12] = [
+    pub const ALL: [Exit; 13] = [
         Exit::Installed,
         Exit::Usage,
         Exit::NotFound,
@@ -46,6 +48,7 @@ impl Exit {
         Exit::Pairing,
         Exit::Partly,
         Exit::Declined,
+        Exit::Interrupted,
     ];
 
     /// The number a shell sees.
@@ -64,6 +67,7 @@ impl Exit {
             Exit::Pairing => 9,
             Exit::Partly => 10,
             Exit::Declined => 11,
+            Exit::Interrupted => 12,
         }
     }
 
@@ -85,6 +89,7 @@ impl Exit {
             Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
             Exit::Partly => "of several targets some failed, or they failed in different ways",
             Exit::Declined => "nobody said yes to erasing a disk, or to deploying onto --all",
+            Exit::Interrupted => "deploy-system-img-copy: ended by Ctrl-C or SIGTERM",
         }
     }
 }

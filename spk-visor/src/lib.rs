@@ -13,6 +13,7 @@ pub mod event;
 pub mod exit;
 pub mod hash;
 pub mod help;
+pub mod interrupt;
 pub mod json;
 pub mod kernel_net;
 pub mod keys;

@@ -12,11 +12,16 @@ use wire::{BEACON_PORT, STREAM_PORT};
 
 use super::package::{Live, live_option};
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use crate::delivery::Limits;
 use crate::help::with_exit_codes;
 use crate::origin;
 
 /// As it is typed.
 pub const COMMAND: &str = "deploy-system-img-copy";
+/// What lets `--all` erase disks that are not blank.
+pub const ERASE: &str = "--erase";
+/// What lets the machines that were named be erased.
+pub const YES: &str = "--yes";
 /// Where a donor looks for packages.
 pub const PACKAGES_DIR: &str = "/var/lib/spk-visor/packages";
 /// How long a donor listens for a code.
@@ -46,9 +51,11 @@ Who is trusted, one of:
                        pose as the target or read along. The target must have been told smv.policy=legacy. One CODE
 None of them is ever tried in place of another.
 
-  --all                with --pinned: every machine that is heard within 5 seconds (or --timeout)
-  --yes                do not ask before a disk that is not blank is erased, nor with --all before the machines that were
-                       heard are deployed; without it, and without a terminal to ask on, the answer is no
+  --all                with --pinned: every machine that is heard within 5 seconds (or --timeout); more than 1024 are refused
+  --yes                do not ask: before a disk of a CODE that is not blank is erased; with --all, before the machines that
+                       were heard are deployed, which erases no disk that is not blank
+  --erase              with --all: do not ask before disks that are not blank are erased, on whatever machine was heard
+                       Without these, and without a terminal to ask on, the answer is no
   --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages); smechvisor-base first,
                        the others by name; or what DIR/MANIFEST lists, with its signature DIR/MANIFEST.minisig
   --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
@@ -63,9 +70,15 @@ None of them is ever tried in place of another.
   --log FILE           keep every event in FILE, with the time
   --help               this text
 
-A target has installed everything when this command says so. A target that takes and acknowledges nothing for 120
-seconds is given up; as long as it answers, it is waited for. With several targets the exit code is 0 when all of them
-are installed, that of a target when all ended alike, and 10 otherwise; the last lines say how each of them ended.
+A target has installed everything when this command says so. A handshake has 10 seconds in all, and addresses that show
+the same CODE are tried beside one another. A target that refuses connections is asked again for 120 seconds. One that
+owes an answer or an acknowledgement and says nothing for 120 seconds (1800 once it has everything) counts as a broken
+connection. The time of --retry begins again only when the target has taken more than before. With several targets the
+exit code is 0 when all of them are installed, that of a target when all ended alike, and 10 otherwise; the last lines
+say how each of them ended.
+
+The first Ctrl-C (or SIGTERM) tells each target that nobody comes any more and says what that leaves on its disk; a
+second one ends at once. A donor that was killed, or whose terminal is gone, is waited for by its targets for 30 minutes.
 
 ";
 
@@ -76,8 +89,11 @@ pub struct Deploy {
     pub codes: Vec<Code>,
     /// How both ends know each other.
     pub trust: Trust,
-    /// Nobody asks before deploying onto all, nor before a disk that is not blank is erased.
+    /// Nobody asks before deploying onto all, nor before a disk of a named machine is erased that
+    /// is not blank.
     pub is_sure: bool,
+    /// Nobody asks before a disk of any machine is erased that is not blank.
+    pub may_erase: bool,
     /// Where the packages are; `None` where everything is made while it is sent.
     pub packages: Option<PathBuf>,
     /// What is made while it is sent.
@@ -100,6 +116,16 @@ pub struct Deploy {
     pub beacon_port: u16,
     /// Where targets listen.
     pub stream_port: u16,
+    /// How patient this donor is.
+    pub limits: Limits,
+}
+
+impl Deploy {
+    /// Whether every machine that is heard is meant.
+    #[must_use]
+    pub const fn is_all(&self) -> bool {
+        self.codes.is_empty()
+    }
 }
 
 /// How both ends know each other.
@@ -130,6 +156,7 @@ impl Default for Deploy {
             codes: Vec::new(),
             trust: Trust::Secret(None),
             is_sure: false,
+            may_erase: false,
             packages: Some(PathBuf::from(PACKAGES_DIR)),
             live: None,
             to: None,
@@ -141,6 +168,7 @@ impl Default for Deploy {
             log: None,
             beacon_port: BEACON_PORT,
             stream_port: STREAM_PORT,
+            limits: Limits::default(),
         }
     }
 }
@@ -191,6 +219,7 @@ fn option(
         "legacy" => said.is_legacy = true,
         "all" => said.is_all = true,
         "yes" => options.is_sure = true,
+        "erase" => options.may_erase = true,
         "packages" => said.packages = Some(value(parser, COMMAND)?.into()),
         "live" => said.is_live = true,
         "to" => options.to = Some(read_address(&text(parser, COMMAND)?)?),
@@ -235,6 +264,8 @@ fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
             command: COMMAND,
             what: "the CODE on the target's screen",
         });
+    } else if options.may_erase {
+        return Err(together("--erase goes with --all; of a CODE --yes says it"));
     }
     if options.codes.len() > 1 && (options.to.is_some() || options.trust == Trust::Legacy) {
         return Err(together("--to and --legacy take one CODE"));

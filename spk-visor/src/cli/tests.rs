@@ -2,6 +2,7 @@
 
 use super::deploy::{PACKAGES_DIR, Trust};
 use super::{Command, Deploy, Sealed, UsageError, keys, manifest, parse};
+use crate::delivery::Limits;
 use std::time::Duration;
 use wire::code::Code;
 use wire::message::After;
@@ -34,6 +35,7 @@ fn a_plain_deploy_has_the_documented_defaults() {
         codes: vec![code("e13gts2")],
         trust: Trust::Secret(None),
         is_sure: false,
+        may_erase: false,
         packages: Some(PACKAGES_DIR.into()),
         live: None,
         to: None,
@@ -45,6 +47,7 @@ fn a_plain_deploy_has_the_documented_defaults() {
         log: None,
         beacon_port: 9191,
         stream_port: 9192,
+        limits: Limits::default(),
     };
     assert_eq!(deploy("e13gts2"), expected);
 }
@@ -104,7 +107,8 @@ fn several_targets_are_read() {
     let codes = deploy("e13gts2 e13gts3").codes;
     assert_eq!(codes, [code("e13gts2"), code("e13gts3")]);
     let all = deploy("--all --pinned k --yes");
-    assert!(all.codes.is_empty() && all.is_sure);
+    assert!(all.codes.is_empty() && all.is_sure && !all.may_erase);
+    assert!(deploy("--all --pinned k --erase").may_erase);
     assert_eq!(all.timeout, Duration::from_secs(5));
     let patient = deploy("--all --pinned k --timeout 9");
     assert_eq!(patient.timeout, Duration::from_secs(9));
@@ -192,6 +196,7 @@ fn wrong_arguments_are_named() {
         ),
         ("deploy-system-img-copy --all", "--pinned"),
         ("deploy-system-img-copy --all e13gts2 --pinned k", "no room"),
+        ("deploy-system-img-copy e13gts2 --erase", "--all"),
         ("deploy-system-img-copy e13gts2 --after later", "kexec"),
         (
             "deploy-system-img-copy e13gts2 --legacy --after kexec",

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use wire::message::{Answer, Message};
+use wire::message::{Answer, Message, Next};
 
 use super::link::{Heard, Place};
 use super::memory::Memory;
 use super::{Cut, Delivery, DeliveryError};
+use crate::cli::deploy::ERASE;
 use crate::event::About;
 use crate::target_disk::TargetDisk;
 
@@ -29,18 +30,52 @@ impl Delivery<'_> {
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
     ) -> Result<(), Cut> {
         if !disk.is_blank && memory.agreed.as_ref() != Some(&disk) {
-            let by = if self.is_sure {
-                "--yes"
-            } else {
-                self.ask(&disk, memory, heard, place, send)?;
-                "person"
-            };
-            (self.tell)(About::Agreed { by });
-            memory.agreed = Some(disk);
+            self.settle(disk, memory, heard, place, send)?;
         }
+        memory.has_begun = true;
         send(&Message::Consent {
             answer: Answer::Yes,
         })
+    }
+
+    /// A target that does not ask goes on with a deploy that was agreed to. Where that was not by
+    /// us and nothing has come of it yet, a person is asked all the same. Such a target waits for
+    /// chunks and would not understand Consent, so it hears nothing meanwhile; it takes that for a
+    /// broken connection, and the next one finds the answer.
+    pub(super) fn join(
+        &self,
+        disk: TargetDisk,
+        next: Next,
+        memory: &mut Memory,
+        heard: &Heard,
+        place: &Place<'_>,
+    ) -> Result<(), Cut> {
+        let is_known = memory.has_begun || memory.agreed.as_ref() == Some(&disk);
+        if !disk.is_blank && !is_known && next == Next::default() {
+            self.settle(disk, memory, heard, place, &mut |_| Ok(()))?;
+        }
+        memory.has_begun = true;
+        Ok(())
+    }
+
+    /// Somebody agrees to a disk that is not blank.
+    fn settle(
+        &self,
+        disk: TargetDisk,
+        memory: &mut Memory,
+        heard: &Heard,
+        place: &Place<'_>,
+        send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
+    ) -> Result<(), Cut> {
+        let by = if self.is_sure {
+            self.sure_word
+        } else {
+            self.ask(&disk, memory, heard, place, send)?;
+            "person"
+        };
+        (self.tell)(About::Agreed { by });
+        memory.agree_to(disk);
+        Ok(())
     }
 
     /// Waits for a person as long as the target does.
@@ -60,9 +95,10 @@ impl Delivery<'_> {
             })
         };
         if !self.questions.has_person() {
-            return Err(declined(
-                "nobody is here to say yes, and --yes was not given",
-            ));
+            return Err(declined(match self.sure_word {
+                ERASE => "nobody is here to say yes, and --erase was not given",
+                _ => "nobody is here to say yes, and --yes was not given",
+            }));
         }
         if memory.asked_about.as_ref() != Some(disk) {
             (self.tell)(About::Asking { disk: disk.clone() });

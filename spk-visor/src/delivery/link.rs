@@ -2,7 +2,7 @@
 //!
 //! In: messages. Out: events, and the few facts that the sender waits for.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use wire::outcome::Outcome;
 use wire::stage::Stage;
 use wizard::figures::percent;
 
-use super::{Cut, Delivery, DeliveryError};
+use super::line::{Incoming, Pulse};
+use super::{Cut, Delivery, DeliveryError, Limits};
 use crate::event::{About, Step};
+use crate::interrupt::{Interrupt, LOOK};
 use crate::progress::Rate;
 use crate::target_disk::TargetDisk;
 
@@ -42,90 +44,170 @@ pub(super) struct Accepted {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The manifest has left.
+    is_offered: bool,
+    has_accepted: bool,
     accepted: Option<Accepted>,
+    /// What the target may want at most: everything before it has left.
+    sent: Next,
     acknowledged: Next,
     installed: Option<Sha256>,
     rejected: Option<(RejectCode, String)>,
     failed: Option<String>,
+    /// What it said that it must not say, or not yet.
+    violated: Option<String>,
     closed: Option<ChannelError>,
 }
 
 impl State {
     /// Whether nothing is to be expected any more.
     const fn is_over(&self) -> bool {
-        self.rejected.is_some() || self.failed.is_some() || self.closed.is_some()
+        self.rejected.is_some()
+            || self.failed.is_some()
+            || self.violated.is_some()
+            || self.closed.is_some()
+    }
+
+    /// What is wrong about this message here and now (`protocol.md` 3.3), if something is. `end`:
+    /// behind the last file.
+    fn violation(&self, message: &Message<'_>, end: Next) -> Option<String> {
+        let fault = match *message {
+            Message::Accept { .. } if !self.is_offered => "accepts what it was not offered",
+            Message::Accept { .. } if self.has_accepted => "accepts a second time",
+            Message::Installed { .. } if !self.has_accepted || self.sent < end => {
+                "says that it is installed before everything was sent"
+            }
+            Message::Installed { .. } if self.installed.is_some() => {
+                "says a second time that it is installed"
+            }
+            Message::Progress { next, .. } if self.has_accepted && next > self.sent => {
+                return Some(format!(
+                    "acknowledges what was not sent: it wants chunk {} of file {} now",
+                    next.chunk, next.file
+                ));
+            }
+            _ => return None,
+        };
+        Some(fault.to_owned())
     }
 }
 
 impl Heard {
+    /// The manifest is about to leave.
+    pub(super) fn offered(&self) {
+        self.note(|state| state.is_offered = true);
+    }
+
+    /// Everything before `next` is about to have left.
+    pub(super) fn sending(&self, next: Next) {
+        self.note(|state| state.sent = next);
+    }
+
     /// The target's answer to the manifest.
-    pub(super) fn accepted(&self, delivery: &Place<'_>) -> Result<Accepted, Cut> {
-        let mut state = self.wait_while(|state| state.accepted.is_none() && !state.is_over());
-        match state.accepted.take() {
-            Some(accepted) => Ok(accepted),
-            None => Err(delivery.cut(state)),
-        }
+    pub(super) fn accepted(&self, place: &Place<'_>) -> Result<Accepted, Cut> {
+        let limit = Some((place.limits.silence, "its answer to the manifest"));
+        let mut state = self.wait_for(place, limit, |state| state.accepted.is_some())?;
+        // It has just been looked at.
+        state.accepted.take().ok_or_else(|| place.cut(state))
     }
 
     /// Waits until the target wants `next` or something behind it.
-    pub(super) fn acknowledged(&self, next: Next, delivery: &Place<'_>) -> Result<(), Cut> {
-        let state = self.wait_while(|state| state.acknowledged < next && !state.is_over());
-        if state.is_over() {
-            return Err(delivery.cut(state));
-        }
-        Ok(())
+    pub(super) fn acknowledged(&self, next: Next, place: &Place<'_>) -> Result<(), Cut> {
+        let limit = Some((place.limits.silence, "an acknowledgement"));
+        let is_reached = |state: &State| !state.is_over() && state.acknowledged >= next;
+        self.wait_for(place, limit, is_reached).map(drop)
     }
 
-    /// What the target has acknowledged until now.
-    pub(super) fn progress(&self, delivery: &Place<'_>) -> Result<Next, Cut> {
-        let state = self.lock();
-        if state.is_over() {
-            return Err(delivery.cut(state));
-        }
-        Ok(state.acknowledged)
+    /// Waits until the target has everything that `sending` has spoken of.
+    pub(super) fn has_all(&self, place: &Place<'_>) -> Result<(), Cut> {
+        let limit = Some((place.limits.silence, "an acknowledgement"));
+        let has_all = |state: &State| state.acknowledged >= state.sent || state.installed.is_some();
+        self.wait_for(place, limit, has_all).map(drop)
+    }
+
+    /// The furthest chunk that the target has wanted.
+    pub(super) fn furthest(&self) -> Next {
+        self.lock().acknowledged
+    }
+
+    /// Fails as soon as nothing is to be expected any more.
+    pub(super) fn is_open(&self, place: &Place<'_>) -> Result<(), Cut> {
+        self.wait_for(place, None, |state| !state.is_over())
+            .map(drop)
     }
 
     /// Waits a little; fails as soon as nothing is to be expected any more.
-    pub(super) fn pause(&self, time: Duration, delivery: &Place<'_>) -> Result<(), Cut> {
-        let state = self.wait_until(Instant::now() + time, State::is_over);
-        if state.is_over() {
-            return Err(delivery.cut(state));
-        }
-        Ok(())
+    pub(super) fn pause(&self, time: Duration, place: &Place<'_>) -> Result<(), Cut> {
+        let until = Instant::now() + time;
+        let is_reached = |state: &State| !state.is_over() && Instant::now() >= until;
+        self.wait_for(place, None, is_reached).map(drop)
     }
 
     /// The digest of what the target has installed.
-    pub(super) fn installed(&self, delivery: &Place<'_>) -> Result<Sha256, Cut> {
-        let state = self.wait_while(|state| state.installed.is_none() && !state.is_over());
-        match state.installed {
-            Some(digest) => Ok(digest),
-            None => Err(delivery.cut(state)),
-        }
+    pub(super) fn installed(&self, place: &Place<'_>) -> Result<Sha256, Cut> {
+        let limit = Some((place.limits.finishing, "the end of the deploy"));
+        let state = self.wait_for(place, limit, |state| state.installed.is_some())?;
+        state.installed.ok_or_else(|| place.cut(state))
     }
 
     /// Why a message could not be sent: the target's own words, if it had some.
-    pub(super) fn why(&self, error: ChannelError, delivery: &Place<'_>) -> Cut {
+    pub(super) fn why(&self, error: ChannelError, place: &Place<'_>) -> Cut {
+        if place.interrupt.came().is_some() {
+            return Cut::Interrupted;
+        }
         let deadline = Instant::now() + CLOSING;
         let mut state = self.wait_until(deadline, State::is_over);
         if !state.is_over() {
             state.closed = Some(error);
         }
-        delivery.cut(state)
+        place.cut(state)
     }
 
-    /// Waits until the target has closed.
-    pub(super) fn closed(&self) {
-        drop(self.wait_until(Instant::now() + CLOSING, State::is_over));
+    /// Waits until the target has closed; whether it has.
+    pub(super) fn closed(&self) -> bool {
+        let state = self.wait_until(Instant::now() + CLOSING, State::is_over);
+        state.is_over()
+    }
+
+    /// Waits until the target wants nothing more that was sent, or nothing is to be expected, or
+    /// time is up.
+    pub(super) fn drained(&self) {
+        let has_all = |state: &State| state.is_over() || state.acknowledged >= state.sent;
+        drop(self.wait_until(Instant::now() + CLOSING, has_all));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_while(&self, mut is_awaited: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed
-            .wait_while(self.lock(), |state| is_awaited(state))
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Waits for something that the target says, for at most so long in which it says nothing and
+    /// is sent nothing.
+    fn wait_for(
+        &self,
+        place: &Place<'_>,
+        limit: Option<(Duration, &'static str)>,
+        is_reached: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'_, State>, Cut> {
+        loop {
+            // The looks at the clock are far apart; what the target says wakes at once.
+            let is_done = |state: &State| is_reached(state) || state.is_over();
+            let state = self.wait_until(Instant::now() + LOOK, is_done);
+            if place.interrupt.came().is_some() {
+                return Err(Cut::Interrupted);
+            }
+            if state.violated.is_none() && is_reached(&state) {
+                return Ok(state);
+            }
+            if state.is_over() {
+                return Err(place.cut(state));
+            }
+            if let Some((after, awaited)) = limit
+                && place.pulse.silence() >= after
+            {
+                let to = place.to;
+                return Err(Cut::Broken(DeliveryError::Silent { to, awaited, after }));
+            }
+        }
     }
 
     fn wait_until(
@@ -146,15 +228,21 @@ impl Heard {
     }
 }
 
-/// Where we are connected, for errors.
+/// Where we are connected, and how long we wait there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) stream: &'a TcpStream,
-    pub(super) to: std::net::SocketAddr,
+    pub(super) to: SocketAddr,
+    pub(super) pulse: &'a Pulse,
+    pub(super) limits: &'a Limits,
+    pub(super) interrupt: &'a Interrupt,
 }
 
 impl Place<'_> {
     fn cut(&self, mut state: MutexGuard<'_, State>) -> Cut {
+        if let Some(what) = state.violated.take() {
+            return Cut::Over(DeliveryError::Protocol { what });
+        }
         if let Some(text) = state.failed.take() {
             return Cut::Over(DeliveryError::Failed { text });
         }
@@ -175,7 +263,7 @@ impl Place<'_> {
 pub(super) fn listen(
     delivery: &Delivery<'_>,
     place: Place<'_>,
-    mut opener: Opener<&TcpStream>,
+    mut opener: Opener<Incoming>,
     heard: &Heard,
 ) {
     let mut telling = Telling {
@@ -188,6 +276,7 @@ pub(super) fn listen(
     loop {
         match opener.next(&mut payload) {
             Ok(message) => {
+                place.pulse.beat();
                 if telling.message(&message) {
                     // Whatever is being sent is of no use any more; a sender that waits for room must not wait for ever.
                     let _ = place.stream.shutdown(Shutdown::Write);
@@ -214,13 +303,17 @@ impl Telling<'_> {
     /// Takes one message; `true` when it is the target's last.
     fn message(&mut self, message: &Message<'_>) -> bool {
         let tell = self.delivery.tell;
+        if let Some(what) = self.violation(message) {
+            self.heard.note(|state| state.violated = Some(what));
+            return true;
+        }
         match *message {
             Message::Accept { next, asks, disk } => {
                 let disk = TargetDisk::from(disk);
                 self.heard.note(|state| {
-                    state.acknowledged = state.acknowledged.max(next);
-                    let accepted = Accepted { next, asks, disk };
-                    state.accepted.get_or_insert(accepted);
+                    state.has_accepted = true;
+                    (state.sent, state.acknowledged) = (next, next);
+                    state.accepted = Some(Accepted { next, asks, disk });
                 });
             }
             Message::Reject { code, text } => {
@@ -269,6 +362,13 @@ impl Telling<'_> {
             | Message::GiveUp { .. } => {}
         }
         false
+    }
+
+    fn violation(&self, message: &Message<'_>) -> Option<String> {
+        // A manifest has at most FILES_MAX of them.
+        let file = u16::try_from(self.delivery.offer.files.len()).unwrap_or(u16::MAX);
+        let end = Next { file, chunk: 0 };
+        self.heard.lock().violation(message, end)
     }
 
     fn acknowledge(&self, next: Next) {

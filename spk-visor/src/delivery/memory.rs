@@ -1,110 +1,270 @@
-//! What the tries to reach a target have taught: who was there, who only posed, where to try next.
+//! What the tries to reach a target have taught: who was there, who only posed, where to try next,
+//! and when.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use session::{HandshakeError, PairingError};
+use session::{HandshakeError, PairingError, Step};
 use wire::message::Next;
 
-use super::DeliveryError;
+use super::{DeliveryError, Left};
 use crate::socket::ConnectError;
 use crate::target_disk::TargetDisk;
 
-/// How often an address may fail the handshake after somebody there has passed it: a connection that is cut between the proofs
-/// looks like a refusal.
-pub(super) const STRIKES: u32 = 3;
-/// How many in all may fail to prove themselves while they have seen our proof. Each could try one guess at the secret
-/// (`protocol.md` 3.5).
+/// Between two tries to make a broken connection again: the first, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// Before a target that has refused us is asked again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// How often an address where nobody has ever passed may fail the handshake while a connection is
+/// made again.
+const STRIKES: u32 = 3;
+/// How many may fail to prove themselves although they have seen our proof, before somebody has
+/// passed. Each could try one guess at the secret (`protocol.md` 3.5). Afterwards `--retry` and the
+/// pauses are the bound.
 const UNPROVEN_MAX: u32 = 16;
+/// Several addresses are tried one after the other within this time: one machine may have two.
+const STAGGER_ALL: Duration = Duration::from_secs(2);
+const STAGGER_MAX: Duration = Duration::from_millis(250);
+
+/// An address where the target may be.
+pub(super) struct Candidate {
+    pub(super) to: SocketAddr,
+    /// When it is tried next.
+    pub(super) due: Instant,
+    pub(super) is_running: bool,
+    /// It is not the target, or cannot be reached.
+    pub(super) is_dropped: bool,
+    strikes: u32,
+    /// Since when it has refused us.
+    busy_since: Option<Instant>,
+}
+
+impl Candidate {
+    fn at(to: SocketAddr, due: Instant) -> Self {
+        Self {
+            to,
+            due,
+            is_running: false,
+            is_dropped: false,
+            strikes: 0,
+            busy_since: None,
+        }
+    }
+}
 
 /// What the tries so far have taught.
 #[derive(Default)]
 pub(super) struct Memory {
-    pub(super) queue: VecDeque<SocketAddr>,
+    pub(super) candidates: Vec<Candidate>,
     /// Where it was heard too, by the protocol that is not tried first.
     pub(super) spare: Vec<SocketAddr>,
-    /// Failed handshakes.
-    pub(super) strikes: BTreeMap<SocketAddr, u32>,
-    pub(super) unproven: u32,
-    /// Those that have refused to look at us, and how often they were asked again.
-    pub(super) busy: Vec<SocketAddr>,
-    pub(super) asked: u32,
+    /// Beacons are of interest since then.
+    pub(super) listened: Option<Instant>,
+    unproven: u32,
     /// Who has passed, last.
     pub(super) good: Option<SocketAddr>,
     /// The first connection that passed.
     pub(super) start: Option<Instant>,
+    /// Since when there has been no connection that works.
     pub(super) broken_at: Option<Instant>,
-    pub(super) pause: Duration,
-    /// Where the last connection began.
-    pub(super) accepted: Option<Next>,
+    pause: Duration,
+    /// The furthest chunk a target has wanted.
+    furthest: Option<Next>,
+    /// The last failure.
+    pub(super) last: Option<DeliveryError>,
     /// The disk that a person is being asked about, and the one that may be erased.
     pub(super) asked_about: Option<TargetDisk>,
     pub(super) agreed: Option<TargetDisk>,
+    /// The target may write.
+    pub(super) has_begun: bool,
+    /// The target may have everything.
+    pub(super) is_sent: bool,
+}
+
+/// What comes of one failure.
+pub(super) enum Lesson {
+    /// It refuses everybody; it is asked again, the first time that is news.
+    Busy { is_first: bool },
+    /// It is tried again, or not, and that is all.
+    Noted,
 }
 
 /// Whether it has refused us without looking at what we know.
 fn is_busy(error: &DeliveryError) -> bool {
-    match error {
-        DeliveryError::Connect(ConnectError { source, .. }) => matches!(
+    let is_reset = |source: &io::Error| {
+        matches!(
             source.kind(),
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-        ),
-        DeliveryError::Pairing { source, .. } => matches!(source, PairingError::Closed { .. }),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+        )
+    };
+    match error {
+        DeliveryError::Connect(ConnectError { source, .. }) => is_reset(source),
+        DeliveryError::Pairing { source, .. } => match source {
+            PairingError::Closed { .. } => true,
+            PairingError::Io { step, source, .. } => matches!(step, Step::M1) && is_reset(source),
+            _ => false,
+        },
+        // It may have a queue.
+        DeliveryError::Mute { step, .. } => matches!(step, Step::M2),
         _ => false,
     }
 }
 
+/// Whether somebody has seen our proof, and has given none.
+fn is_unproven(error: &DeliveryError) -> bool {
+    match error {
+        DeliveryError::Pairing { source, .. } => matches!(
+            source,
+            PairingError::NotBelieved { .. }
+                | PairingError::Handshake(HandshakeError::TargetUnproven { .. })
+        ),
+        DeliveryError::Mute { step, .. } => matches!(step, Step::M4),
+        _ => false,
+    }
+}
+
+/// The failure that tells more: a handshake's before a connection's.
+fn worse(before: Option<DeliveryError>, now: DeliveryError) -> DeliveryError {
+    match before {
+        Some(before @ (DeliveryError::Pairing { .. } | DeliveryError::Mute { .. }))
+            if matches!(now, DeliveryError::Connect(_)) =>
+        {
+            before
+        }
+        _ => now,
+    }
+}
+
+/// Three quarters to five quarters of it, so that donors which were refused together do not come
+/// back together. The standard library's random numbers are good enough for that.
+fn jitter(pause: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 1024;
+    pause.mul_f64(0.75 + random as f64 / 2048.0)
+}
+
 impl Memory {
-    /// Somebody has proved itself there.
+    /// Tries these too, unless they are known; one after the other.
+    pub(super) fn try_at(&mut self, addresses: &[SocketAddr]) {
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let stagger = (STAGGER_ALL / count).min(STAGGER_MAX);
+        let mut due = Instant::now();
+        for &to in addresses {
+            if !self.candidates.iter().any(|known| known.to == to) {
+                self.candidates.push(Candidate::at(to, due));
+                due += stagger;
+            }
+        }
+    }
+
+    /// Whether there is more than one address, or was.
+    pub(super) fn is_choice(&self) -> bool {
+        self.candidates.len() > 1 || self.good.is_some()
+    }
+
+    /// Nobody is left to try.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.candidates.iter().all(|candidate| candidate.is_dropped)
+    }
+
+    /// Somebody has proved itself there. The others are not waited for.
     pub(super) fn passed(&mut self, to: SocketAddr) {
         self.good = Some(to);
-        self.strikes.remove(&to);
         self.start.get_or_insert_with(Instant::now);
+        self.candidates
+            .retain(|candidate| candidate.to == to || candidate.is_dropped);
+        for candidate in &mut self.candidates {
+            candidate.is_running = false;
+            if candidate.to == to {
+                (candidate.strikes, candidate.busy_since) = (0, None);
+            }
+        }
     }
 
-    /// It takes packages. When it wants more than the last time, whatever breaks from now on breaks anew; a connection that
-    /// never lets a chunk through is given up like one that cannot be made.
-    pub(super) fn accepted(&mut self, next: Next) {
-        if self.accepted.replace(next).is_none_or(|last| next > last) {
-            self.broken_at = None;
+    /// A connection ended when the target wanted `next`. If that is more than ever before, whatever
+    /// breaks from now on breaks anew; a connection that never lets a chunk through is given up
+    /// like one that cannot be made.
+    pub(super) fn broke(&mut self, to: SocketAddr, next: Next, error: DeliveryError) {
+        let now = Instant::now();
+        let is_news = self.furthest.is_none_or(|furthest| next > furthest);
+        if is_news {
+            self.furthest = Some(next);
+            self.broken_at = Some(now);
+            // At once, where it was: most connections break on their way, not at their ends.
             self.pause = Duration::ZERO;
+        } else {
+            self.lengthen();
+        }
+        self.broken_at.get_or_insert(now);
+        self.listened = Some(now);
+        self.last = Some(error);
+        // What was not to be reached before may be where the target is now.
+        self.candidates
+            .retain(|known| known.to == to || known.strikes >= STRIKES);
+        let due = now + jitter(self.pause);
+        match self.candidates.iter_mut().find(|known| known.to == to) {
+            Some(known) => known.due = due,
+            None => self.candidates.push(Candidate::at(to, due)),
         }
     }
 
-    pub(super) fn broke(&mut self, to: SocketAddr) {
-        self.broken_at.get_or_insert_with(Instant::now);
-        // At once, where it was: most connections break on their way, not at their ends.
-        if self.pause.is_zero() {
-            self.queue = [to].into();
+    /// Somebody here has said yes, the first time of which is as much as a chunk that has come
+    /// through.
+    pub(super) fn agree_to(&mut self, disk: TargetDisk) {
+        if self.agreed.replace(disk).is_none() {
+            self.furthest = None;
         }
+    }
+
+    fn lengthen(&mut self) {
+        self.pause = (self.pause * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
     }
 
     /// Nobody has proved itself there.
+    ///
+    /// # Errors
+    /// Too many pose as the target.
     pub(super) fn failed(
         &mut self,
         to: SocketAddr,
-        error: &DeliveryError,
-    ) -> Result<(), DeliveryError> {
-        if is_busy(error) {
-            self.busy.push(to);
-            return Ok(());
+        error: DeliveryError,
+        busy: Duration,
+    ) -> Result<Lesson, DeliveryError> {
+        let now = Instant::now();
+        let is_again = self.good.is_some();
+        if is_again && self.good == Some(to) {
+            self.lengthen();
         }
-        let DeliveryError::Pairing { source, .. } = error else {
-            return Ok(());
-        };
-        if !matches!(source, PairingError::Io { .. }) {
-            let strikes = self.strikes.entry(to).or_default();
-            *strikes = strikes.saturating_add(1);
+        let pause = if is_again { self.pause } else { BUSY_PAUSE };
+        let mut lesson = Lesson::Noted;
+        if let Some(known) = self.candidates.iter_mut().find(|known| known.to == to) {
+            known.is_running = false;
+            known.due = now + jitter(pause.max(PAUSE_FIRST));
+            if is_again {
+                // Where the target was, somebody may pose as it for a while: that delays, and does
+                // not end it.
+                let is_other = self.good != Some(to);
+                known.strikes = known.strikes.saturating_add(1);
+                known.is_dropped = is_other && known.strikes >= STRIKES;
+            } else if is_busy(&error) {
+                let is_first = known.busy_since.is_none();
+                let since = *known.busy_since.get_or_insert(now);
+                known.is_dropped = now.saturating_duration_since(since) >= busy;
+                lesson = Lesson::Busy { is_first };
+            } else {
+                known.is_dropped = true;
+            }
         }
-        if matches!(
-            source,
-            PairingError::Handshake(HandshakeError::TargetUnproven { .. })
-        ) {
+        if is_unproven(&error) {
             self.unproven = self.unproven.saturating_add(1);
         }
-        if self.unproven >= UNPROVEN_MAX {
+        self.last = Some(worse(self.last.take(), error));
+        if !is_again && self.unproven >= UNPROVEN_MAX {
             return Err(DeliveryError::Protocol {
                 what: format!(
                     "cannot be told from {} others that pose as it; take another network",
@@ -112,6 +272,15 @@ impl Memory {
                 ),
             });
         }
-        Ok(())
+        Ok(lesson)
+    }
+
+    /// What a donor leaves that is asked to end while it is not connected.
+    pub(super) const fn left(&self) -> Left {
+        match (self.has_begun, self.is_sent) {
+            (false, _) => Left::Untouched { is_told: false },
+            (true, false) => Left::Unfinished { is_told: false },
+            (true, true) => Left::Finishing,
+        }
     }
 }

@@ -1,95 +1,113 @@
 //! One connection to a target: handshake, manifest, chunks from where the target wants them, the end.
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
 
 use receiver::screen::chain;
 use session::channel::Sealer;
 use wire::manifest::Content;
 use wire::message::{Message, Next, Text};
 
+use super::line::Outgoing;
 use super::link::{Accepted, Heard, Place, listen};
 use super::memory::Memory;
-use super::{Cut, Delivery, DeliveryError};
+use super::reach::Reached;
+use super::{Cut, Delivery, DeliveryError, Left};
 use crate::cli::deploy;
 use crate::event::About;
-use crate::socket::{self, ConnectError};
+use crate::socket::ConnectError;
 use crate::source::Item;
 use crate::target_disk::TargetDisk;
 
-/// A target answers M1 within seconds; but after wrong guesses of others it makes everybody wait, up to 30 s (`protocol.md` 3.5).
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(40);
-
 impl Delivery<'_> {
-    /// Connects, pairs and sends until the target is installed.
-    pub(super) fn attempt(&self, to: SocketAddr, memory: &mut Memory) -> Result<(), Cut> {
-        (self.tell)(About::Connecting {
+    /// Sends until the target is installed; otherwise how far it was, and why not.
+    pub(super) fn converse(
+        &self,
+        reached: Reached,
+        memory: &mut Memory,
+    ) -> Result<(), (Next, Cut)> {
+        let Reached {
             to,
-            is_authenticated: true,
-        });
-        let unreachable = |source| Cut::NotThere(ConnectError { to, source }.into());
-        let stream = socket::connect(to, self.interface).map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let unpaired = |source| Cut::NotThere(DeliveryError::Pairing { to, source });
-        stream
-            .set_read_timeout(Some(HANDSHAKE_PATIENCE))
-            .map_err(unreachable)?;
-        let (opener, sealer, info) =
-            session::pair_donor(&stream, &stream, self.credential, &self.code).map_err(unpaired)?;
-        // From here on keepalive tells of a target that is gone.
-        stream.set_read_timeout(None).map_err(unreachable)?;
-        memory.passed(to);
-        (self.tell)(About::Paired {
+            stream,
+            opener,
+            sealer,
+            info,
+            pulse,
+        } = reached;
+        (self.tell)(About::Paired { to, info });
+        let heard = Heard::default();
+        let place = Place {
+            stream: &stream,
             to,
-            info: info.to_string(),
-        });
-        let (heard, place) = (
-            Heard::default(),
-            Place {
-                stream: &stream,
-                to,
-            },
-        );
-        thread::scope(|scope| {
+            pulse: &pulse,
+            limits: &self.limits,
+            interrupt: self.interrupt,
+        };
+        let result = thread::scope(|scope| {
             let reader = thread::Builder::new()
                 .name(format!("from {to}"))
                 .spawn_scoped(scope, || listen(self, place, opener, &heard));
             let result = match reader {
-                Err(source) => Err(unreachable(source)),
-                Ok(_) => self.converse(sealer, &heard, &place, memory),
+                Err(source) => Err(Cut::Broken(ConnectError { to, source }.into())),
+                Ok(_) => self.send_or_say_why(sealer, &heard, &place, memory),
             };
             // The reader ends with the connection, if it has not ended before it.
             let _ = stream.shutdown(Shutdown::Both);
             result
-        })
+        });
+        result.map_err(|cut| (heard.furthest(), cut))
     }
 
-    fn converse(
+    fn send_or_say_why(
         &self,
-        mut sealer: Sealer<&TcpStream>,
+        mut sealer: Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
         memory: &mut Memory,
     ) -> Result<(), Cut> {
         let result = self.send_all(&mut sealer, heard, place, memory);
-        if let Err(Cut::Over(error)) = &result
-            && error.is_ours()
-        {
-            let text = chain(error);
-            let text = Text::new(&text);
-            if sealer.send(&Message::GiveUp { text }).is_ok() {
+        match result {
+            Err(Cut::Over(error)) if error.is_ours() => {
+                give_up(&mut sealer, heard, place, &chain(&error));
+                Err(Cut::Over(error))
+            }
+            Err(Cut::Interrupted) => {
+                let left = self.leave(&mut sealer, heard, place, memory);
+                Err(Cut::Over(DeliveryError::Interrupted { left }))
+            }
+            result => result,
+        }
+    }
+
+    /// Somebody wants this donor to end: the target does not have to wait for it.
+    fn leave(
+        &self,
+        sealer: &mut Sealer<Outgoing>,
+        heard: &Heard,
+        place: &Place<'_>,
+        memory: &Memory,
+    ) -> Left {
+        match memory.left() {
+            Left::Finishing => {
+                // It takes what is on its way, and GiveUp would come too late.
                 let _ = place.stream.shutdown(Shutdown::Write);
-                heard.closed();
+                heard.drained();
+                Left::Finishing
+            }
+            left => {
+                let is_told = give_up(sealer, heard, place, "the donor was interrupted");
+                match left {
+                    Left::Untouched { .. } => Left::Untouched { is_told },
+                    _ => Left::Unfinished { is_told },
+                }
             }
         }
-        result
     }
 
     fn send_all(
         &self,
-        sealer: &mut Sealer<&TcpStream>,
+        sealer: &mut Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
         memory: &mut Memory,
@@ -99,16 +117,19 @@ impl Delivery<'_> {
                 .send(message)
                 .map_err(|error| heard.why(error, place))
         };
+        heard.offered();
         send(&Message::Manifest {
             manifest: &self.offer.manifest,
             signature: &self.offer.signature,
             chunk_lists: &self.offer.chunk_lists,
         })?;
         let Accepted { next, asks, disk } = heard.accepted(place)?;
-        memory.accepted(next);
         self.accepted(next, disk.clone())?;
+        memory.is_sent = false;
         if asks {
             self.agree(disk, memory, heard, place, &mut send)?;
+        } else {
+            self.join(disk, next, memory, heard, place)?;
         }
         heard.sent.store(self.bytes_before(next), Ordering::Relaxed);
         let items = (0u16..).zip(&self.offer.items);
@@ -116,6 +137,8 @@ impl Delivery<'_> {
             let chunk = if file == next.file { next.chunk } else { 0 };
             self.send_item(item.as_ref(), Next { file, chunk }, heard, place, &mut send)?;
         }
+        memory.is_sent = true;
+        heard.has_all(place)?;
         let digest = heard.installed(place)?;
         if digest != self.offer.digest {
             return Err(Cut::Over(DeliveryError::Protocol {
@@ -150,7 +173,7 @@ impl Delivery<'_> {
         let mut next = from;
         loop {
             match item.window() {
-                None => heard.progress(place).map(drop)?,
+                None => heard.is_open(place)?,
                 Some(window) => {
                     let oldest = Next {
                         chunk: next.chunk.saturating_sub(window),
@@ -165,6 +188,17 @@ impl Delivery<'_> {
             for text in item.notes() {
                 (self.tell)(About::Note { text });
             }
+            heard.sending(if chunk.is_last {
+                Next {
+                    file: next.file.saturating_add(1),
+                    chunk: 0,
+                }
+            } else {
+                Next {
+                    chunk: next.chunk.saturating_add(1),
+                    ..next
+                }
+            });
             send(&Message::Data {
                 place: next,
                 is_last: chunk.is_last,
@@ -223,4 +257,14 @@ impl Delivery<'_> {
         }
         bytes
     }
+}
+
+/// The last word of a donor that sends no more; whether the target has closed on it.
+fn give_up(sealer: &mut Sealer<Outgoing>, heard: &Heard, place: &Place<'_>, why: &str) -> bool {
+    let text = Text::new(why);
+    if sealer.send(&Message::GiveUp { text }).is_err() {
+        return false;
+    }
+    let _ = place.stream.shutdown(Shutdown::Write);
+    heard.closed()
 }

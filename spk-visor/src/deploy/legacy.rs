@@ -81,6 +81,7 @@ pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {
         Err(error) => tell(About::Failed {
             exit: error.exit(),
             reason: chain(&error),
+            left: None,
         }),
     }
 }

@@ -10,13 +10,14 @@ use wire::code::Code;
 use super::{DeployError, each, hashing};
 use crate::board::Board;
 use crate::cli::Deploy;
-use crate::cli::deploy::Trust;
+use crate::cli::deploy::{ERASE, Trust, YES};
 use crate::consent::{Clerk, Person, Questions};
 use crate::delivery::{Delivery, Finder};
 use crate::discovery::{Listener, Watch};
 use crate::event::Event;
 use crate::exit::Exit;
 use crate::hash;
+use crate::interrupt::Interrupt;
 use crate::keys;
 use crate::offer::{self, Directory, Made, Offer};
 use crate::secrets;
@@ -31,10 +32,11 @@ pub fn deploy<W: Write, E: Write>(
     directory: Option<Directory>,
     live: Vec<Live>,
     person: Person,
+    interrupt: &Interrupt,
     board: &mut Board<W, E>,
 ) -> Result<Exit, DeployError> {
     // Beacons are heard from now on: who is there already is found at once when the packages have been read.
-    let watch = watch(options)?;
+    let watch = watch(options)?.map(|watch| watch.until(interrupt));
     let codes = codes(options, watch.as_ref(), board)?;
     let credentials = credentials(options, &codes)?;
     if codes.len() > 1 {
@@ -59,7 +61,13 @@ pub fn deploy<W: Write, E: Write>(
     };
     let questions = Questions::to(&person);
     let mut clerk = Clerk::new(&questions, person, codes.len() > 1);
-    Ok(each(&codes, board, &mut clerk, |code, tell| {
+    let (is_sure, sure_word) = if options.is_all() {
+        (options.may_erase, ERASE)
+    } else {
+        (options.is_sure, YES)
+    };
+    interrupt.tell_targets_first();
+    Ok(each(&codes, board, interrupt, &mut clerk, |code, tell| {
         let at = codes.iter().position(|known| *known == code);
         if let Some((credential, finder)) = at.and_then(|at| credentials.get(at)).zip(finder) {
             let delivery = Delivery {
@@ -70,8 +78,11 @@ pub fn deploy<W: Write, E: Write>(
                 interface: options.interface.as_deref(),
                 retry: options.retry,
                 after: options.after,
-                is_sure: options.is_sure,
+                is_sure,
+                sure_word,
                 questions: &questions,
+                limits: options.limits,
+                interrupt,
                 tell,
             };
             delivery.run();
@@ -108,7 +119,7 @@ fn codes<W: Write, E: Write>(
     board.tell(&Event::Heard {
         codes: codes.clone(),
     });
-    if options.is_sure || is_confirmed(codes.len()) {
+    if options.is_sure || is_confirmed(codes.len(), options.may_erase) {
         Ok(codes)
     } else {
         Err(DeployError::NotSure {
@@ -118,14 +129,19 @@ fn codes<W: Write, E: Write>(
 }
 
 /// Asks the person, if there is one.
-fn is_confirmed(machines: usize) -> bool {
+fn is_confirmed(machines: usize, may_erase: bool) -> bool {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return false;
     }
     let _ = write!(
         io::stderr(),
-        "deploy onto these {machines} machines? [y/N] "
+        "deploy onto these {machines} machines{}? [y/N] ",
+        if may_erase {
+            ", whatever is on their disks"
+        } else {
+            ""
+        }
     );
     let mut line = String::new();
     let read = stdin.lock().take(64).read_line(&mut line);

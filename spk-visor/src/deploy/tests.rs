@@ -6,7 +6,9 @@ use crate::board::Board;
 use crate::cli::Deploy;
 use crate::cli::deploy::Trust;
 use crate::consent::Person;
+use crate::delivery::Limits;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::screen::Screen;
 use receiver::fakes::ports;
 use session::Credential;
@@ -27,6 +29,7 @@ struct Donor {
     options: Deploy,
     /// What somebody at its terminal types, if there is somebody.
     typed: Option<&'static str>,
+    interrupt: Interrupt,
 }
 
 /// A line now and then, and then nothing for ever: as slow as a person.
@@ -101,12 +104,17 @@ impl Donor {
             timeout: Duration::from_secs(20),
             retry: Duration::from_secs(20),
             is_json: true,
+            limits: Limits {
+                busy: Duration::from_secs(4),
+                ..Limits::default()
+            },
             ..Deploy::default()
         };
         Self {
             dir,
             options,
             typed: None,
+            interrupt: Interrupt::default(),
         }
     }
 
@@ -118,7 +126,7 @@ impl Donor {
             Some(text) => Some(Box::new(Typing::new(text))),
             None => None,
         };
-        let exit = run_on(&self.options, person, &mut board);
+        let exit = run_on(&self.options, person, &self.interrupt, &mut board);
         Ended {
             exit,
             out: String::from_utf8(out).unwrap(),
@@ -315,6 +323,7 @@ fn a_target_that_does_not_come_back_is_given_up_in_time() {
 #[test]
 fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
     let mut donor = Donor::new("restarted", FILES, &[("e13gts2", 1)]);
+    donor.options.retry = Duration::from_secs(4);
     let first = FakeTarget::start(
         1,
         ports::free(),
@@ -330,7 +339,8 @@ fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
         FakeTarget::start(1, at.port(), code("e13gts2"), secret(2), acts).finish()
     });
     let ended = donor.deploy();
-    assert_eq!(ended.exit, Exit::Pairing, "{}", ended.out);
+    // Whoever is there now may be somebody else, and the target may come back.
+    assert_eq!(ended.exit, Exit::Transfer, "{}", ended.out);
     let taken = second.join().unwrap();
     assert_eq!((taken.unpaired, taken.manifest.len()), (3, 0));
 }
@@ -630,6 +640,16 @@ fn everybody_with_the_pinned_key_is_deployed() {
     for target in fleet {
         assert_whole(&target.finish(), FILES);
     }
+    for (may_erase, exit) in [(false, Exit::Declined), (true, Exit::Installed)] {
+        donor.options.may_erase = may_erase;
+        let knows = Credential::Pinned(theirs.clone());
+        let acts = vec![Act::InstallOverOld];
+        let used = FakeTarget::start(8, port, code("ccccccc"), knows, acts)
+            .beacon(code("ccccccc"), beacons);
+        let ended = donor.deploy();
+        assert_eq!(ended.exit, exit, "{}", ended.out);
+        assert_eq!(used.finish().gave_up.is_some(), !may_erase);
+    }
     donor.options.is_sure = false;
     let somebody = FakeTarget::start(7, port, code("aaaaaaa"), secret(1), vec![])
         .beacon(code("aaaaaaa"), beacons);
@@ -641,6 +661,18 @@ fn everybody_with_the_pinned_key_is_deployed() {
         ended.out
     );
     somebody.finish();
+}
+
+#[test]
+fn a_donor_that_is_asked_to_end_tells_the_target_why_nothing_comes() {
+    let mut donor = Donor::new("interrupted", FILES, &[("e13gts2", 1)]);
+    let interrupt = donor.interrupt.clone();
+    let acts = vec![Act::AfterManifest(Box::new(move || interrupt.raise()))];
+    let (ended, taken) = one(&mut donor, secret(1), acts);
+    assert_eq!(ended.exit, Exit::Interrupted, "{}", ended.out);
+    let left = r#""disk":"untouched","told":true}"#;
+    assert!(ended.out.contains(left), "{}", ended.out);
+    assert!(taken.files.is_empty() && !taken.is_agreed);
 }
 
 #[test]

@@ -17,7 +17,8 @@ use rustix::io::Errno;
 use wire::beacon::{self, PAYLOAD_MAX};
 use wire::code::Code;
 
-use super::{DiscoveryError, HEARD_MAX, Heard, Listener, SECOND_LOOK};
+use super::{ADDRESSES_MAX, DiscoveryError, Heard, Listener, MACHINES_MAX, SECOND_LOOK};
+use crate::interrupt::{Interrupt, LOOK};
 use crate::origin::Origin;
 
 /// Listens in a thread of its own until it is dropped.
@@ -26,6 +27,8 @@ pub struct Watch {
     shared: Arc<Shared>,
     stop: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
+    /// Ends every wait.
+    interrupt: Interrupt,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +70,23 @@ impl Watch {
             shared,
             stop,
             thread: Some(thread),
+            interrupt: Interrupt::default(),
         })
+    }
+
+    /// Every wait for a beacon ends as if its time were over when somebody wants this donor to end.
+    #[must_use]
+    pub fn until(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = interrupt.clone();
+        self
+    }
+
+    /// How much is left until then.
+    fn left(&self, deadline: Instant) -> Duration {
+        if self.interrupt.came().is_some() {
+            return Duration::ZERO;
+        }
+        deadline.saturating_duration_since(Instant::now())
     }
 
     /// The addresses `code` comes from, IPv4 first: once the first was heard, others have until the next beacon. What was heard just
@@ -92,7 +111,7 @@ impl Watch {
         let second_look = Instant::now() + SECOND_LOOK;
         let mut state = self.shared.lock();
         loop {
-            let left = second_look.saturating_duration_since(Instant::now());
+            let left = self.left(second_look);
             if left.is_zero() || state.failed.is_some() {
                 return Ok(state.since(code, start));
             }
@@ -122,7 +141,7 @@ impl Watch {
         let mut state = self.shared.lock();
         loop {
             let addresses = state.since(code, since);
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.left(deadline);
             if !addresses.is_empty() || left.is_zero() || state.failed.is_some() {
                 return addresses;
             }
@@ -133,17 +152,19 @@ impl Watch {
     /// Every code that is heard within `timeout`.
     ///
     /// # Errors
-    /// None is.
+    /// None is, or more are than may be deployed at once.
     pub fn all(&self, timeout: Duration) -> Result<Vec<Code>, DiscoveryError> {
         let deadline = Instant::now() + timeout;
         let mut state = self.shared.lock();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.left(deadline);
             if left.is_zero() || state.failed.is_some() {
-                let codes = state.heard.codes();
+                let codes: Vec<Code> = state.heard.codes.iter().copied().collect();
                 return if codes.is_empty() {
                     let heard = state.heard.clone();
                     Err(DiscoveryError::NobodyHeard { timeout, heard })
+                } else if codes.len() > MACHINES_MAX {
+                    Err(DiscoveryError::TooMany { timeout })
                 } else {
                     state.wanted = codes.iter().map(|code| (*code, BTreeMap::new())).collect();
                     Ok(codes)
@@ -173,7 +194,7 @@ impl Shared {
 
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>, left: Duration) -> MutexGuard<'a, State> {
         self.changed
-            .wait_timeout(state, left)
+            .wait_timeout(state, left.min(LOOK))
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }
@@ -184,9 +205,14 @@ impl State {
         self.heard.note(payload, from);
         if let Ok(code) = beacon::parse(payload)
             && let Some(addresses) = self.wanted.get_mut(&code)
-            && (addresses.len() < HEARD_MAX || addresses.contains_key(&from))
         {
             addresses.insert(from, Instant::now());
+            // Whoever floods the port for a moment drives nobody out who is heard once a second.
+            if addresses.len() > ADDRESSES_MAX
+                && let Some((&oldest, _)) = addresses.iter().min_by_key(|(_, at)| **at)
+            {
+                addresses.remove(&oldest);
+            }
         }
     }
 
@@ -257,9 +283,10 @@ const fn is_temporary(kind: io::ErrorKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Watch;
+    use super::{ADDRESSES_MAX, State, Watch};
     use crate::discovery::{DiscoveryError, Listener};
     use crate::origin::Origin;
+    use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::time::{Duration, Instant};
     use wire::code::Code;
@@ -328,6 +355,20 @@ mod tests {
         send(port, 9, "aaaaaaa");
         let heard = watch.heard_since(&code("aaaaaaa"), start, start + SOON);
         assert_eq!(heard, [address(9)]);
+    }
+
+    #[test]
+    fn a_flood_under_the_same_code_drives_nobody_out_who_goes_on() {
+        let mut state = State::default();
+        state.wanted.insert(code("aaaaaaa"), BTreeMap::new());
+        let start = Instant::now();
+        for host in 0..1000u32 {
+            state.note(b"SMECHVISOR_SHIM:aaaaaaa", Ipv4Addr::from(host).into());
+            state.note(b"SMECHVISOR_SHIM:aaaaaaa", address(9));
+        }
+        let heard = state.since(&code("aaaaaaa"), start);
+        assert_eq!(heard.len(), ADDRESSES_MAX);
+        assert!(heard.contains(&address(9)));
     }
 
     #[test]
