@@ -67,23 +67,18 @@ fn beside(name: &str, impostor: Act) {
 }
 
 #[test]
-fn an_honest_target_is_paired_with_beside_one_that_drips() {
-    beside("beside-drip", drip);
-}
-
-#[test]
-fn an_honest_target_is_paired_with_beside_one_that_says_nothing() {
-    beside("beside-silent", hold);
-}
-
-#[test]
-fn an_honest_target_is_paired_with_beside_one_that_withholds_its_proof() {
-    beside("beside-m4", withhold_m4);
-}
-
-#[test]
-fn an_honest_target_is_paired_with_beside_one_that_makes_its_proof_up() {
-    beside("beside-junk", junk_m4);
+fn an_honest_target_is_paired_with_beside_an_impostor() {
+    let impostors: [(&str, Act); 4] = [
+        ("beside-drip", drip),
+        ("beside-silent", hold),
+        ("beside-m4", withhold_m4),
+        ("beside-junk", junk_m4),
+    ];
+    thread::scope(|scope| {
+        for (name, impostor) in impostors {
+            scope.spawn(move || beside(name, impostor));
+        }
+    });
 }
 
 #[test]
@@ -156,13 +151,27 @@ fn assert_bounded(
 }
 
 #[test]
+fn one_that_cannot_be_paired_with_costs_bounded_time() {
+    let cases = [
+        one_that_drips_has_one_deadline_for_all_of_it,
+        one_that_says_nothing_is_asked_as_long_as_a_busy_one,
+        one_that_withholds_its_proof_gets_one_guess,
+        one_that_refuses_for_a_while_is_waited_for_also_without_beacons,
+        one_that_refuses_for_ever_is_given_up,
+    ];
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(case);
+        }
+    });
+}
+
 fn one_that_drips_has_one_deadline_for_all_of_it() {
     let ended = alone("drip", HURRIED, 3, |_, stream| drip(stream));
     let reason = "waiting 1 s for M2 of the handshake from 127.0.0.1";
     assert_bounded(ended, Exit::Connection, reason, 4, 4);
 }
 
-#[test]
 fn one_that_says_nothing_is_asked_as_long_as_a_busy_one() {
     let ended = alone("silent", HURRIED, 3, |_, stream| hold(stream));
     assert!(ended.0.took >= 3 * SECOND);
@@ -170,14 +179,12 @@ fn one_that_says_nothing_is_asked_as_long_as_a_busy_one() {
     assert_bounded(ended, Exit::Connection, reason, 4, 4);
 }
 
-#[test]
 fn one_that_withholds_its_proof_gets_one_guess() {
     let ended = alone("m4", HURRIED, 3, |_, stream| withhold_m4(stream));
     let reason = "waiting 1 s for M4 of the handshake from 127.0.0.1";
     assert_bounded(ended, Exit::Connection, reason, 1, 1);
 }
 
-#[test]
 fn one_that_refuses_for_a_while_is_waited_for_also_without_beacons() {
     let start = std::time::Instant::now();
     let ended = alone("pausing", PATIENT, 3, move |_, stream| {
@@ -192,7 +199,6 @@ fn one_that_refuses_for_a_while_is_waited_for_also_without_beacons() {
     assert!(Limits::default().busy >= Duration::from_secs(120));
 }
 
-#[test]
 fn one_that_refuses_for_ever_is_given_up() {
     let ended = alone("refusing", PATIENT, 3, |_, stream| hostile::refuse(stream));
     assert!(ended.0.took >= 3 * SECOND, "{:?}", ended.0.took);
