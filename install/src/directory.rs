@@ -50,18 +50,40 @@ impl DirectoryError {
     }
 }
 
+/// Which file.
+pub type Identity = (u64, u64);
+
+/// How paths are resolved: inside the tree, whatever its links say.
+const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
 /// A tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'a> {
     handle: BorrowedFd<'a>,
     place: &'static str,
+    resolve: ResolveFlags,
 }
 
 impl<'a> Directory<'a> {
     /// `place` is for errors: `in the installed root`.
     #[must_use]
     pub const fn new(handle: BorrowedFd<'a>, place: &'static str) -> Self {
-        Self { handle, place }
+        let resolve = INSIDE.union(ResolveFlags::NO_XDEV);
+        Self {
+            handle,
+            place,
+            resolve,
+        }
+    }
+
+    /// A running system's tree, to be looked at: its `/boot` may be another file system.
+    #[must_use]
+    pub const fn across_mounts(handle: BorrowedFd<'a>, place: &'static str) -> Self {
+        Self {
+            handle,
+            place,
+            resolve: INSIDE,
+        }
     }
 
     /// A regular file, open for reading; `None` when there is nothing or something else.
@@ -185,6 +207,14 @@ impl<'a> Directory<'a> {
         self.open_at(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
 
+    /// What a path leads to, links followed; `None` when there is nothing.
+    #[must_use]
+    pub fn identity(&self, path: &str) -> Option<Identity> {
+        let found = self.open_at(path, OFlags::PATH).ok()?;
+        let stat = rustix::fs::fstat(found).ok()?;
+        Some((stat.st_dev, stat.st_ino))
+    }
+
     /// Is this path itself a symbolic link, or anything else that is no regular file?
     #[must_use]
     pub fn is_plain_file(&self, path: &str) -> bool {
@@ -221,10 +251,9 @@ impl<'a> Directory<'a> {
     }
 
     fn open_at(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
-        let flags = flags | OFlags::CLOEXEC;
+        let (flags, mode) = (flags | OFlags::CLOEXEC, Mode::empty());
         loop {
-            match rustix::fs::openat2(self.handle, path, flags, Mode::empty(), resolve) {
+            match rustix::fs::openat2(self.handle, path, flags, mode, self.resolve) {
                 // A rename somewhere on the machine raced with `..`: openat2(2) asks to try again.
                 Err(Errno::AGAIN) => {}
                 result => return result,

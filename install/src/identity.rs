@@ -4,35 +4,19 @@
 //! - `/etc/machine-id` becomes an empty file. systemd fills it at boot and, unlike with a missing file or the word
 //!   `uninitialized`, does not take that boot for the first one (machine-id(5), "First Boot Semantics"): it would reset
 //!   every unit to its preset and ask for a root password on the console.
-//! - SSH host keys are removed; a systemd unit makes new ones before the server starts. Debian's server does not do so by
-//!   itself. A system without systemd must run `ssh-keygen -A` itself (`disk-layout.md` 6).
+//!   Nothing else fills it, and D-Bus does not start with an empty one: without systemd an identity is drawn here.
+//! - SSH host keys are removed, and a first-boot job of the system's init makes new ones ([`host_keys`]).
 //! - The random seed is drawn from the kernel of the machine that deploys.
-
-use std::io;
 
 use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::directory::{Directory, DirectoryError};
+use crate::host_keys::{self, HostKeys, Init};
 
 /// `linux/include/linux/random.h` mixes what it gets; systemd-random-seed(8) itself saves 512 bytes.
 const SEED_BYTES: usize = 512;
 const SEED: &str = "var/lib/systemd/random-seed";
-const UNIT: &str = "smechvisor-ssh-host-keys.service";
-const UNIT_TEXT: &str = "[Unit]\n\
-    Description=Make SSH host keys of this machine's own\n\
-    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\
-    After=systemd-random-seed.service\n\
-    Before=ssh.service sshd.service ssh.socket sshd.socket\n\
-    \n\
-    [Service]\n\
-    Type=oneshot\n\
-    RemainAfterExit=yes\n\
-    ExecStart=/usr/bin/ssh-keygen -A\n\
-    \n\
-    [Install]\n\
-    WantedBy=multi-user.target\n";
-
 /// The identity could not be reset.
 #[derive(Debug, Error)]
 pub enum IdentityError {
@@ -40,7 +24,7 @@ pub enum IdentityError {
     #[error(transparent)]
     File(#[from] DirectoryError),
     /// No random numbers.
-    #[error("drawing {SEED_BYTES} bytes for the random seed")]
+    #[error("drawing random numbers for the system's identity")]
     Random(#[source] getrandom::Error),
 }
 
@@ -55,61 +39,51 @@ impl IdentityError {
     }
 }
 
-/// Resets the identity of the system in `root`.
+/// Resets the identity of the system in `root`; how it comes to SSH host keys.
 ///
 /// # Errors
 /// The file system failed, or a directory stands where a file should be.
-pub fn reset(root: Directory<'_>) -> Result<(), IdentityError> {
-    let has_systemd = ["usr/lib/systemd/systemd", "lib/systemd/systemd"]
-        .iter()
-        .any(|path| matches!(root.open(path), Ok(Some(_))));
+pub fn reset(root: Directory<'_>) -> Result<HostKeys, IdentityError> {
+    let has_systemd = host_keys::init(root)? == Some(Init::Systemd);
     reset_machine_id(root, has_systemd)?;
-    reset_ssh(root, has_systemd)?;
+    let host_keys = host_keys::reset(root)?;
     if has_systemd {
         root.make_directories("var/lib/systemd")?;
-        let mut seed = [0; SEED_BYTES];
-        getrandom::fill(&mut seed).map_err(IdentityError::Random)?;
-        root.write(SEED, 0o600, &mut seed.as_slice())?;
+        root.write(SEED, 0o600, &mut random::<SEED_BYTES>()?.as_slice())?;
     }
-    Ok(())
+    Ok(host_keys)
 }
 
-fn reset_machine_id(root: Directory<'_>, has_systemd: bool) -> Result<(), DirectoryError> {
-    let has_id = root.open("etc/machine-id")?.is_some();
-    if has_id || has_systemd {
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], IdentityError> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(IdentityError::Random)?;
+    Ok(bytes)
+}
+
+fn reset_machine_id(root: Directory<'_>, has_systemd: bool) -> Result<(), IdentityError> {
+    // D-Bus's own copy; on most systems it is a link to the other file already.
+    let has_copy = root.is_plain_file("var/lib/dbus/machine-id");
+    let has_id = has_copy || root.open("etc/machine-id")?.is_some();
+    if has_systemd || has_id {
+        let id = match has_systemd {
+            true => String::new(),
+            false => {
+                let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
+                format!("{}\n", id.simple())
+            }
+        };
         root.make_directories("etc")?;
-        root.write("etc/machine-id", 0o444, &mut io::empty())?;
+        root.write("etc/machine-id", 0o444, &mut id.as_bytes())?;
     }
-    // D-Bus's own copy; on most systems it is a link to the file above already.
-    if root.is_plain_file("var/lib/dbus/machine-id") {
+    if has_copy {
         root.link("var/lib/dbus/machine-id", "/etc/machine-id")?;
-    }
-    Ok(())
-}
-
-fn reset_ssh(root: Directory<'_>, has_systemd: bool) -> Result<(), DirectoryError> {
-    for name in root.names("etc/ssh")? {
-        let key = name.strip_suffix(".pub").unwrap_or(&name);
-        if key.starts_with("ssh_host_") && key.ends_with("_key") {
-            root.remove(&format!("etc/ssh/{name}"))?;
-        }
-    }
-    if has_systemd && root.open("usr/bin/ssh-keygen")?.is_some() && root.has_directory("etc/ssh") {
-        let wants = "etc/systemd/system/multi-user.target.wants";
-        root.make_directories(wants)?;
-        root.write(
-            &format!("etc/systemd/system/{UNIT}"),
-            0o644,
-            &mut UNIT_TEXT.as_bytes(),
-        )?;
-        root.link(&format!("{wants}/{UNIT}"), &format!("../{UNIT}"))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{UNIT, reset};
+    use super::reset;
     use crate::directory::Directory;
     use crate::test_dir::TestDir;
     use std::fs;
@@ -125,7 +99,9 @@ mod tests {
             fs::write(path, content).unwrap();
         }
         let handle = fs::File::open(dir.path()).unwrap();
-        let reset = || reset(Directory::new(handle.as_fd(), "in the test")).unwrap();
+        let reset = || {
+            reset(Directory::new(handle.as_fd(), "in the test")).unwrap();
+        };
         test(&reset, dir.path());
     }
 
@@ -167,7 +143,7 @@ mod tests {
             assert_eq!((seed.len(), mode), (512, 0o100_600));
             let wanted = root
                 .join("etc/systemd/system/multi-user.target.wants")
-                .join(UNIT);
+                .join("smechvisor-ssh-host-keys.service");
             assert!(
                 fs::read_to_string(wanted)
                     .unwrap()
@@ -184,19 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn a_root_without_systemd_gets_nothing_it_does_not_know() {
-        with_root(
+    fn without_systemd_a_machine_id_is_drawn_where_there_was_one() {
+        let old = "0123456789abcdef0123456789abcdef\n";
+        for files in [
             &[
-                ("etc/ssh/ssh_host_rsa_key", "secret"),
-                ("usr/bin/ssh-keygen", "x"),
-            ],
-            |reset, root| {
+                ("etc/machine-id", old),
+                ("usr/lib/systemd/systemd", "a part"),
+                ("sbin/init", "x"),
+            ][..],
+            &[("var/lib/dbus/machine-id", old)],
+        ] {
+            with_root(files, |reset, root| {
                 reset();
-                assert!(!root.join("etc/ssh/ssh_host_rsa_key").exists());
-                assert!(!root.join("etc/machine-id").exists() && !root.join("var").exists());
-                assert!(!root.join("etc/systemd").exists());
-            },
-        );
+                let id = fs::read_to_string(root.join("etc/machine-id")).unwrap();
+                assert_ne!(id, old);
+                assert_eq!((id.len(), id.trim().len()), (33, 32), "{id}");
+                assert!(!root.join("etc/systemd").exists() && !root.join(super::SEED).exists());
+                reset();
+                let again = fs::read_to_string(root.join("etc/machine-id")).unwrap();
+                assert_ne!(again, id, "each machine has its own");
+            });
+        }
+        with_root(&[("etc/hostname", "x")], |reset, root| {
+            reset();
+            assert!(!root.join("etc/machine-id").exists() && !root.join("var").exists());
+        });
     }
 
     #[test]

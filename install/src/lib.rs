@@ -17,6 +17,7 @@ pub mod esp;
 pub mod event;
 pub mod fstab;
 pub mod grub;
+pub mod host_keys;
 pub mod identity;
 pub mod installation;
 pub mod kernel;
