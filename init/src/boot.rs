@@ -213,8 +213,17 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
         threads,
         unpacked_max_bytes: None,
         sizes,
+        firmware: Some(firmware()),
         luggage: Some(&wifi::LUGGAGE),
         workers: &WORKERS,
+    }
+}
+
+/// What has started this machine, and will start its disk.
+fn firmware() -> options::Firmware {
+    match Path::new("/sys/firmware/efi").exists() {
+        true => options::Firmware::Uefi,
+        false => options::Firmware::Bios,
     }
 }
 

@@ -14,9 +14,10 @@ use crate::disk::SectorSize;
 use crate::entry::{self, BootEntry, EntryError};
 use crate::esp::{Esp, EspError};
 use crate::grub::{BIOS_SECTOR, BiosBoot, GrubError};
-use crate::kernel::{self, Kernel};
+use crate::kernel::{self, Kernel, NoRamdisk, Ramdisk};
 use crate::layout::{Layout, Role};
 use crate::menu::{self, MenuError};
+use crate::options::Firmware;
 use crate::watchdog;
 
 /// Where the package `bootloader-grub` puts its images in the root.
@@ -43,6 +44,21 @@ pub enum BootFilesError {
     Missing {
         /// What, with the paths where it was looked for.
         missing: Vec<&'static str>,
+    },
+    /// The kernel would find no root.
+    #[error(transparent)]
+    NoRamdisk(#[from] NoRamdisk),
+    /// GRUB for another firmware only.
+    #[error(
+        "the packages have GRUB for {has} only, and this disk is started by {needed}: they lack {lacking}"
+    )]
+    OtherFirmware {
+        /// For which.
+        has: Firmware,
+        /// By which the disk is started.
+        needed: Firmware,
+        /// What would be needed.
+        lacking: &'static str,
     },
     /// The boot entry.
     #[error("making the boot entry")]
@@ -83,7 +99,10 @@ impl BootFilesError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            BootFilesError::Missing { .. } | BootFilesError::Room { .. } => Outcome::Refuse,
+            BootFilesError::Missing { .. }
+            | BootFilesError::NoRamdisk(_)
+            | BootFilesError::OtherFirmware { .. }
+            | BootFilesError::Room { .. } => Outcome::Refuse,
             BootFilesError::Copy { .. } => Outcome::Fatal,
             BootFilesError::Entry(error) => error.outcome(),
             BootFilesError::Menu(error) => error.outcome(),
@@ -103,50 +122,112 @@ pub struct BootFiles {
     pub bios: Option<BiosBoot>,
     /// Hardware watchdogs that this system takes over ([`watchdog::DRIVERS`]).
     pub watchdogs: Vec<&'static str>,
+    /// The only firmware that starts it, when the packages have GRUB for one alone.
+    pub only: Option<Firmware>,
 }
 
-/// Fills the ESP from the root.
+/// GRUB's images of the packages, for at least one firmware.
+struct Images {
+    efi: Option<Vec<u8>>,
+    bios: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Images {
+    /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a mistake and no choice.
+    fn read(root: Directory<'_>, missing: &mut Vec<&'static str>) -> Result<Self, BootFilesError> {
+        let efi = root.read(GRUB_EFI, IMAGE_MAX * 16)?;
+        let boot = root.read(GRUB_BOOT, IMAGE_MAX)?;
+        let core = root.read(GRUB_CORE, IMAGE_MAX)?;
+        let has_none = efi.is_none() && boot.is_none() && core.is_none();
+        let lacks = [
+            (GRUB_EFI, has_none),
+            (GRUB_BOOT, has_none || boot.is_none() && core.is_some()),
+            (GRUB_CORE, has_none || core.is_none() && boot.is_some()),
+        ];
+        missing.extend(
+            lacks
+                .iter()
+                .filter(|(_, lacks)| *lacks)
+                .map(|(path, _)| path),
+        );
+        Ok(Images {
+            efi,
+            bios: boot.zip(core),
+        })
+    }
+
+    fn only(&self) -> Option<Firmware> {
+        match (&self.efi, &self.bios) {
+            (Some(_), None) => Some(Firmware::Uefi),
+            (None, Some(_)) => Some(Firmware::Bios),
+            _ => None,
+        }
+    }
+
+    /// A disk that its machine does not start is not made.
+    fn expect(&self, firmware: Option<Firmware>, layout: &Layout) -> Result<(), BootFilesError> {
+        let needed = match layout.sector {
+            // `disk-layout.md` 4
+            SectorSize::B4096 => Some(Firmware::Uefi),
+            SectorSize::B512 => firmware,
+        };
+        match (self.only(), needed) {
+            (Some(has), Some(needed)) if has != needed => Err(BootFilesError::OtherFirmware {
+                has,
+                needed,
+                lacking: match needed {
+                    Firmware::Uefi => GRUB_EFI,
+                    Firmware::Bios => GRUB_CORE,
+                },
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Fills the ESP from the root. `firmware` is what will start the disk, when that is known.
 ///
 /// # Errors
-/// The packages lack a kernel or GRUB, brought something unusable, or a file system failed.
+/// The packages lack a kernel, its ramdisk or GRUB, brought something unusable, or a file system failed.
 pub fn put(
     root: Directory<'_>,
     esp: &Esp<'_, '_>,
     layout: &Layout,
+    firmware: Option<Firmware>,
 ) -> Result<BootFiles, BootFilesError> {
-    let kernel = kernel::find(root)?;
-    let images = (
-        root.read(GRUB_EFI, IMAGE_MAX * 16)?,
-        root.read(GRUB_BOOT, IMAGE_MAX)?,
-        root.read(GRUB_CORE, IMAGE_MAX)?,
-    );
-    let (Some(kernel), (Some(efi), Some(boot), Some(core))) = (&kernel, &images) else {
-        let missing = [
-            ("a kernel (boot/vmlinuz-*)", kernel.is_none()),
-            (GRUB_EFI, images.0.is_none()),
-            (GRUB_BOOT, images.1.is_none()),
-            (GRUB_CORE, images.2.is_none()),
-        ];
-        let missing = missing
-            .into_iter()
-            .filter_map(|(what, is_missing)| is_missing.then_some(what))
-            .collect();
-        return Err(BootFilesError::Missing { missing });
+    let mut missing = Vec::new();
+    let found = kernel::find(root)?;
+    if found.is_none() {
+        missing.push("a kernel (boot/vmlinuz-*)");
+    }
+    let images = Images::read(root, &mut missing)?;
+    let kernel = match &found {
+        Some(kernel) if missing.is_empty() => kernel,
+        _ => return Err(BootFilesError::Missing { missing }),
     };
-    let bios = bios(boot, core, layout)?;
+    if let Ramdisk::Missing(error) = &kernel.ramdisk {
+        return Err(error.clone().into());
+    }
+    images.expect(firmware, layout)?;
+    let bios = match &images.bios {
+        Some((boot, core)) => bios(boot, core, layout)?,
+        None => None,
+    };
     let entry = entry_of(root, kernel, layout)?;
     let menu = menu::grub_cfg(&entry)?;
-    let watchdogs = watchdog::taken_over(root, &kernel.version)?;
+    let watchdogs = watchdog::taken_over(root, &kernel.release)?;
 
     let mut large = open_large(root, kernel, &entry)?;
     let entry_text = entry.to_string();
-    let small = [
-        (EFI_COPIES[0], efi.as_slice()),
-        (EFI_COPIES[1], efi.as_slice()),
-        (GRUB_CFG, menu.as_bytes()),
-        (LOADER_CONF, entry::LOADER_CONF.as_bytes()),
-        (entry::PATH, entry_text.as_bytes()),
-    ];
+    let efi = images.efi.iter();
+    let small: Vec<(&str, &[u8])> = efi
+        .flat_map(|efi| EFI_COPIES.map(|path| (path, efi.as_slice())))
+        .chain([
+            (GRUB_CFG, menu.as_bytes()),
+            (LOADER_CONF, entry::LOADER_CONF.as_bytes()),
+            (entry::PATH, entry_text.as_bytes()),
+        ])
+        .collect();
     for path in DIRECTORIES {
         esp.make_directories(path)?;
     }
@@ -167,6 +248,7 @@ pub fn put(
         entry,
         bios,
         watchdogs,
+        only: images.only(),
     })
 }
 
@@ -201,7 +283,7 @@ fn entry_of(
     Ok(BootEntry::new(
         title,
         root_guid,
-        kernel.initrd.is_some(),
+        kernel.initrd().is_some(),
         &options,
     )?)
 }
@@ -229,14 +311,14 @@ fn open_large<'a>(
 ) -> Result<Vec<Large<'a>>, DirectoryError> {
     let mut large = Vec::new();
     let pairs = [
-        (Some(&kernel.image), Some(&entry.linux)),
-        (kernel.initrd.as_ref(), entry.initrd.as_ref()),
+        (Some(kernel.image.as_str()), Some(&entry.linux)),
+        (kernel.initrd(), entry.initrd.as_ref()),
     ];
     for (from, to) in pairs {
         if let (Some(from), Some(to)) = (from, to)
             && let Some(file) = root.open(from)?
         {
-            large.push((file, from.as_str(), to.as_str()));
+            large.push((file, from, to.as_str()));
         }
     }
     Ok(large)

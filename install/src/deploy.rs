@@ -21,6 +21,7 @@ use crate::disk::{Disk, DiskError};
 use crate::esp::{self, EspError};
 use crate::event::{Event, Observer};
 use crate::fstab;
+use crate::host_keys::HostKeys;
 use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
 use crate::marker::Former;
@@ -359,9 +360,17 @@ impl Deploy<'_> {
         );
         let root = Directory::new(root, "in the installed root");
         let boot = esp::with(self.disk, layout, |esp| -> Result<_, StepError> {
-            Ok(boot_files::put(root, esp, layout)?)
+            Ok(boot_files::put(root, esp, layout, self.options.firmware)?)
         })?;
-        identity::reset(root)?;
+        if let Some(firmware) = boot.only {
+            self.warn(format!(
+                "the packages have GRUB for {firmware} only: nothing else starts this disk"
+            ));
+        }
+        let host_keys = identity::reset(root)?;
+        if let HostKeys::Nobody(_) = host_keys {
+            self.warn(host_keys.to_string());
+        }
         self.carry(root);
         write_fstab(root, layout).map_err(StepError::Fstab)?;
         Ok((boot, packages.offset_bytes()))
@@ -374,15 +383,19 @@ impl Deploy<'_> {
         };
         match carry::put(root, &wifi) {
             Ok(Some(how)) => self.stage(Stage::Finishing, format!("wifi={how}")),
-            Ok(None) => self.observer.event(Event::Warning(
+            Ok(None) => self.warn(
                 "the installed system has nothing that this version can tell a Wi-Fi network"
                     .to_owned(),
-            )),
-            Err(error) => self.observer.event(Event::Warning(format!(
+            ),
+            Err(error) => self.warn(format!(
                 "the installed system was not told the Wi-Fi network: {error}: {}",
                 error.source
-            ))),
+            )),
         }
+    }
+
+    fn warn(&self, text: String) {
+        self.observer.event(Event::Warning(text));
     }
 
     fn stage(&self, stage: Stage, facts: String) {

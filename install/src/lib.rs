@@ -25,6 +25,7 @@ pub mod layout;
 pub mod legacy;
 pub mod marker;
 pub mod menu;
+mod module_list;
 pub mod options;
 pub mod package;
 pub mod packages;

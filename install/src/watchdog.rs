@@ -2,25 +2,24 @@
 //! that from being loaded. A watchdog that nobody takes over would reset a healthy system.
 
 use crate::directory::{Directory, DirectoryError};
+use crate::module_list::{self, has};
 
 /// Drivers of the timers in chipsets, as their modules are called. The first and the third stop the timer as soon as they are loaded,
 /// the others go on feeding it (`drivers/watchdog/`: `esb_initdevice()`, `sp5100_tco_timer_init()`; `WDOG_HW_RUNNING`).
 pub const DRIVERS: [&str; 4] = ["i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt"];
 
-/// Lists of the modules of a kernel: `modules.dep` of a large one has half a megabyte.
-const LIST_MAX: u64 = 4 * 1024 * 1024;
 const CONFIGURATION_MAX: u64 = 64 * 1024;
 /// Where modprobe(8) is told what not to load.
 const CONFIGURATION: [&str; 3] = ["etc/modprobe.d", "lib/modprobe.d", "usr/lib/modprobe.d"];
 
-/// Those of [`DRIVERS`] that the kernel `version` of this root will have.
+/// Those of [`DRIVERS`] that the kernel `release` of this root will have.
 ///
 /// # Errors
 /// A list is larger than any, or the file system failed.
-pub fn taken_over(root: Directory<'_>, version: &str) -> Result<Vec<&'static str>, DirectoryError> {
-    let list = |name: &str| root.read(&format!("lib/modules/{version}/{name}"), LIST_MAX);
-    let built_in = list("modules.builtin")?.unwrap_or_default();
-    let modules = list("modules.dep")?.unwrap_or_default();
+pub fn taken_over(root: Directory<'_>, release: &str) -> Result<Vec<&'static str>, DirectoryError> {
+    let list = |name| module_list::read(root, &format!("lib/modules/{release}/{name}"));
+    let built_in = list("modules.builtin")?;
+    let modules = list("modules.dep")?;
     let refused = if modules.is_empty() {
         Vec::new()
     } else {
@@ -33,16 +32,6 @@ pub fn taken_over(root: Directory<'_>, version: &str) -> Result<Vec<&'static str
         .into_iter()
         .filter(|driver| is_taken(driver))
         .collect())
-}
-
-/// `kernel/drivers/watchdog/NAME.ko`, perhaps compressed, at the beginning of a line.
-fn has(list: &[u8], driver: &str) -> bool {
-    list.split(|byte| *byte == b'\n').any(|line| {
-        let path = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let rest = file.strip_prefix(driver.as_bytes());
-        rest.is_some_and(|rest| rest.starts_with(b".ko"))
-    })
 }
 
 /// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another command.

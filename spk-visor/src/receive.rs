@@ -215,6 +215,7 @@ fn deploy_options(sizes: Sizes) -> options::Options {
         threads: u32::try_from(threads).unwrap_or(1),
         unpacked_max_bytes: None,
         sizes,
+        firmware: None,
         luggage: None,
         workers: &WORKERS,
     }

@@ -6,6 +6,7 @@ use crate::esp::{self, EspError};
 use crate::grub::test_images;
 use crate::layout::{Layout, Role, plan};
 use crate::memory_disk::MemoryDisk;
+use crate::options::Firmware;
 use crate::test_dir::TestDir;
 use std::fs;
 use std::os::fd::AsFd;
@@ -55,9 +56,15 @@ impl Trees {
     }
 
     fn put(&mut self) -> Result<BootFiles, BootFilesError> {
+        self.put_for(None)
+    }
+
+    fn put_for(&mut self, firmware: Option<Firmware>) -> Result<BootFiles, BootFilesError> {
         let root = Directory::new(self.root.as_fd(), "in the root");
         let layout = &self.layout;
-        esp::with(&mut self.disk, layout, |esp| put(root, esp, layout))
+        esp::with(&mut self.disk, layout, |esp| {
+            put(root, esp, layout, firmware)
+        })
     }
 
     fn read(&mut self, path: &str) -> Result<String, EspError> {
@@ -123,6 +130,80 @@ fn what_is_missing_is_named() {
     );
     assert_eq!(error.outcome(), Outcome::Refuse);
     trees.read("EFI/BOOT/BOOTX64.EFI").unwrap_err();
+}
+
+#[test]
+fn grub_for_one_firmware_is_enough_for_a_disk_that_it_starts() {
+    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let kernel: (&str, &[u8]) = ("boot/vmlinuz-6.1", b"kernel");
+    let uefi = [kernel, (super::GRUB_EFI, b"efi")];
+    let bios = [kernel, (super::GRUB_BOOT, &boot), (super::GRUB_CORE, &core)];
+    for known in [None, Some(Firmware::Uefi)] {
+        let mut trees = Trees::new(&uefi, SectorSize::B512);
+        let made = trees.put_for(known).unwrap();
+        assert_eq!((made.only, made.bios), (Some(Firmware::Uefi), None));
+        assert_eq!(trees.read("EFI/BOOT/BOOTX64.EFI").unwrap(), "efi");
+    }
+    for known in [None, Some(Firmware::Bios)] {
+        let mut trees = Trees::new(&bios, SectorSize::B512);
+        let made = trees.put_for(known).unwrap();
+        assert_eq!(made.only, Some(Firmware::Bios));
+        assert!(made.bios.is_some());
+        assert!(
+            trees
+                .read("EFI/smechvisor/grub.cfg")
+                .unwrap()
+                .contains("linux")
+        );
+        trees.read("EFI/BOOT/BOOTX64.EFI").unwrap_err();
+    }
+    let refused = |files: &[(&str, &[u8])], sector, known| {
+        let mut trees = Trees::new(files, sector);
+        let error = trees.put_for(known).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Refuse);
+        trees.read("smechvisor/vmlinuz").unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        refused(&uefi, SectorSize::B512, Some(Firmware::Bios)),
+        "the packages have GRUB for UEFI only, and this disk is started by a BIOS: \
+         they lack usr/lib/smechvisor/grub/core.img"
+    );
+    for (sector, known) in [
+        (SectorSize::B512, Some(Firmware::Uefi)),
+        (SectorSize::B4096, None),
+    ] {
+        let text = refused(&bios, sector, known);
+        assert!(
+            text.contains("a BIOS only") && text.ends_with(super::GRUB_EFI),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_modular_kernel_without_its_ramdisk_is_refused() {
+    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("boot/vmlinuz-6.1", b"kernel"),
+        ("lib/modules/6.1/modules.dep", b"kernel/fs/ext4/ext4.ko:"),
+        (super::GRUB_EFI, b"efi"),
+        (super::GRUB_BOOT, &boot),
+        (super::GRUB_CORE, &core),
+    ];
+    let mut trees = Trees::new(&files, SectorSize::B512);
+    let error = trees.put().unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("boot/vmlinuz-6.1 has ext4") && text.contains("boot/initrd.img-6.1,"),
+        "{text}"
+    );
+    assert_eq!(error.outcome(), Outcome::Refuse);
+    trees.read("smechvisor/vmlinuz").unwrap_err();
+    files.push(("boot/initrd-6.1", b"ramdisk"));
+    let mut trees = Trees::new(&files, SectorSize::B512);
+    trees.put().unwrap();
+    assert_eq!(trees.read("smechvisor/initrd").unwrap(), "ramdisk");
 }
 
 #[test]

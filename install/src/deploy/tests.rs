@@ -20,6 +20,7 @@ const OPTIONS: Options = Options {
     threads: 1,
     unpacked_max_bytes: None,
     sizes: crate::sizes::Sizes::USUAL,
+    firmware: None,
     luggage: None,
     workers: &crate::worker::threads::Threads,
 };

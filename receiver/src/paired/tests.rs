@@ -37,6 +37,7 @@ impl Target {
                 threads: 1,
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
+                firmware: None,
                 luggage: None,
                 workers: &install::worker::threads::Threads,
             },

@@ -121,6 +121,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             threads: 1,
             unpacked_max_bytes: None,
             sizes: install::sizes::Sizes::USUAL,
+            firmware: None,
             luggage: None,
             workers: &install::worker::threads::Threads,
         },

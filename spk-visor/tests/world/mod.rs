@@ -50,6 +50,7 @@ impl World {
                 threads: 1,
                 unpacked_max_bytes: None,
                 sizes: install::sizes::Sizes::USUAL,
+                firmware: None,
                 luggage: None,
                 workers: &WORKERS,
             },

@@ -64,7 +64,7 @@ fn filled(packages: &[Vec<u8>]) -> Result<Files, BootFilesError> {
     esp::format(&mut disk, &layout).unwrap();
     let root = Directory::new(root.as_fd(), "in the root");
     let put = esp::with(&mut disk, &layout, |esp| {
-        boot_files::put(root, esp, &layout)
+        boot_files::put(root, esp, &layout, None)
     });
     fenced.assert_fence_holds();
     put.map(|_| files(&disk, &layout))
