@@ -372,7 +372,13 @@ impl Deploy<'_> {
             self.warn(host_keys.to_string());
         }
         self.carry(root);
-        write_fstab(root, layout).map_err(StepError::Fstab)?;
+        let foreign = write_fstab(root, layout).map_err(StepError::Fstab)?;
+        if !foreign.is_empty() {
+            self.warn(format!(
+                "/etc/fstab named partitions of another machine, now comments: {}",
+                foreign.join(", ")
+            ));
+        }
         Ok((boot, packages.offset_bytes()))
     }
 
@@ -403,15 +409,14 @@ impl Deploy<'_> {
     }
 }
 
-fn write_fstab(root: Directory<'_>, layout: &Layout) -> Result<(), DirectoryError> {
+/// Where the lines that became comments would have mounted something.
+fn write_fstab(root: Directory<'_>, layout: &Layout) -> Result<Vec<String>, DirectoryError> {
     let old = root.read("etc/fstab", FSTAB_MAX)?.unwrap_or_default();
     root.make_directories("etc")?;
     root.make_directories("boot/efi")?;
-    root.write(
-        "etc/fstab",
-        0o644,
-        &mut fstab::rewrite(&old, layout).as_slice(),
-    )
+    let table = fstab::rewrite(&old, layout);
+    root.write("etc/fstab", 0o644, &mut table.bytes.as_slice())?;
+    Ok(table.foreign)
 }
 
 #[cfg(test)]

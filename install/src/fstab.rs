@@ -1,16 +1,29 @@
 //! `/etc/fstab` of the installed system: our three lines, and whatever else the package had.
 //!
-//! A package's own lines for `/`, `/boot/efi` and swap name disks it was made on; they are replaced. Fields are those of
-//! fstab(5).
+//! A package's own lines for `/`, `/boot/efi` and swap name disks it was made on; they are replaced. Those for other partitions
+//! become comments: the installed disk does not have these, systemd would wait for them and then stop at a prompt. Fields are
+//! those of fstab(5).
 
 use crate::esp;
 use crate::layout::{Layout, Role};
 
 const HEADER: &str = "# The file systems of this disk were made when it was deployed.\n";
 
+/// In front of a line that means nothing on this machine.
+pub const MARK: &[u8] = b"# not on this machine: ";
+
+/// A table for the installed system.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its text.
+    pub bytes: Vec<u8>,
+    /// Mount points of the lines that became comments, as a person reads them.
+    pub foreign: Vec<String>,
+}
+
 /// The package's table with our lines in front. Other lines stay byte for byte.
 #[must_use]
-pub fn rewrite(old: &[u8], layout: &Layout) -> Vec<u8> {
+pub fn rewrite(old: &[u8], layout: &Layout) -> Table {
     let mut text = String::from(HEADER);
     if let Some(root) = layout.partition(Role::Root) {
         text.push_str(&format!(
@@ -27,41 +40,76 @@ pub fn rewrite(old: &[u8], layout: &Layout) -> Vec<u8> {
     if let Some(swap) = layout.partition(Role::Swap) {
         text.push_str(&format!("UUID={} none swap sw 0 0\n", swap.content_id));
     }
-    let mut table = text.into_bytes();
+    let mut bytes = text.into_bytes();
+    let mut foreign = Vec::new();
     for line in old.split_inclusive(|&byte| byte == b'\n') {
-        if !is_replaced(line) && line != HEADER.as_bytes() {
-            table.extend_from_slice(line);
+        let fields = fields(line);
+        if is_replaced(&fields) || line == HEADER.as_bytes() {
+            continue;
         }
+        if is_foreign(&fields) {
+            bytes.extend_from_slice(MARK);
+            let point = fields.get(1).copied().unwrap_or_default();
+            foreign.push(point.escape_ascii().to_string());
+        }
+        bytes.extend_from_slice(line);
     }
-    if table.last() != Some(&b'\n') {
-        table.push(b'\n');
+    if bytes.last() != Some(&b'\n') {
+        bytes.push(b'\n');
     }
-    table
+    Table { bytes, foreign }
+}
+
+/// The fields of a line; none for a comment.
+#[must_use]
+pub fn fields(line: &[u8]) -> Vec<&[u8]> {
+    let fields: Vec<&[u8]> = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty())
+        .collect();
+    match fields.first() {
+        Some(first) if first.starts_with(b"#") => Vec::new(),
+        _ => fields,
+    }
 }
 
 /// Is it a line for something that we have made?
-fn is_replaced(line: &[u8]) -> bool {
-    let mut fields = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
-    let (Some(device), Some(mount_point), Some(kind)) =
-        (fields.next(), fields.next(), fields.next())
-    else {
+fn is_replaced(fields: &[&[u8]]) -> bool {
+    let [device, mount_point, kind, ..] = fields else {
         return false;
     };
-    if device.starts_with(b"#") {
-        return false;
-    }
     let point = mount_point.strip_suffix(b"/").unwrap_or(mount_point);
     // A swap file is the package's own business; a swap device was another disk's.
     let is_swap_device =
-        kind == b"swap" && (!device.starts_with(b"/") || device.starts_with(b"/dev/"));
+        *kind == b"swap" && (!device.starts_with(b"/") || device.starts_with(b"/dev/"));
     point.is_empty() || point == b"/boot/efi" || is_swap_device
+}
+
+/// Is it a line for a partition of another machine, which this one would wait for? Not one that [`rewrite`] replaces, and not
+/// one that may be absent (`nofail`, `noauto`).
+#[must_use]
+pub fn is_foreign(fields: &[&[u8]]) -> bool {
+    let [device, point, kind, rest @ ..] = fields else {
+        return false;
+    };
+    let options = rest.first().copied().unwrap_or_default();
+    let is_optional = options
+        .split(|byte| *byte == b',')
+        .any(|option| matches!(option, b"nofail" | b"noauto"));
+    let point = point.strip_suffix(b"/").unwrap_or(point);
+    *kind != b"swap" && is_disk(device) && !is_optional && !matches!(point, b"" | b"/boot/efi")
+}
+
+/// Does the first field name a disk or a partition?
+#[must_use]
+pub fn is_disk(device: &[u8]) -> bool {
+    const TAGS: [&[u8]; 5] = [b"UUID=", b"LABEL=", b"PARTUUID=", b"PARTLABEL=", b"ID="];
+    device.starts_with(b"/dev/") || TAGS.iter().any(|tag| device.starts_with(tag))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, rewrite};
+    use super::{HEADER, Table, rewrite};
     use crate::disk::SectorSize;
     use crate::layout::{Layout, plan};
     use uuid::Uuid;
@@ -91,21 +139,48 @@ mod tests {
             tmpfs /tmp tmpfs nosuid 0 0\n\nnas:/\xff /boot nfs x 0 0";
         let kept = b"# comment / ext4\n/swapfile none swap sw 0 0\ntmpfs /tmp tmpfs nosuid 0 0\n\nnas:/\xff /boot nfs x 0 0\n";
         let expected = [HEADER.as_bytes(), OURS.as_bytes(), kept].concat();
-        let new = rewrite(old, &layout(16 << 30));
+        let Table {
+            bytes: new,
+            foreign,
+        } = rewrite(old, &layout(16 << 30));
+        assert!(foreign.is_empty());
         assert_eq!(
             String::from_utf8_lossy(&new),
             String::from_utf8_lossy(&expected)
         );
         assert_eq!(
-            rewrite(&new, &layout(16 << 30)),
+            rewrite(&new, &layout(16 << 30)).bytes,
             new,
             "twice changes nothing"
         );
     }
 
     #[test]
+    fn lines_for_partitions_of_another_machine_become_comments() {
+        let old = b"UUID=3 /boot ext4 defaults 0 2\n/dev/sdb1\t/srv xfs defaults\nLABEL=x /opt ext4 nofail 0 2\n\
+            /dev/cdrom /media/cd udf noauto 0 0\n/srv/a /b none bind 0 0\nPARTLABEL=\x1b /x\x1b ext4\n";
+        let Table { bytes, foreign } = rewrite(old, &layout(2 << 30));
+        let new = String::from_utf8(bytes.clone()).unwrap();
+        let rest: Vec<&str> = new.lines().skip(3).collect();
+        assert_eq!(
+            rest,
+            [
+                "# not on this machine: UUID=3 /boot ext4 defaults 0 2",
+                "# not on this machine: /dev/sdb1\t/srv xfs defaults",
+                "LABEL=x /opt ext4 nofail 0 2",
+                "/dev/cdrom /media/cd udf noauto 0 0",
+                "/srv/a /b none bind 0 0",
+                "# not on this machine: PARTLABEL=\x1b /x\x1b ext4",
+            ]
+        );
+        assert_eq!(foreign, ["/boot", "/srv", "/x\\x1b"]);
+        let again = rewrite(&bytes, &layout(2 << 30));
+        assert_eq!((again.bytes, again.foreign.len()), (bytes, 0));
+    }
+
+    #[test]
     fn a_disk_without_swap_gets_no_swap_line() {
-        let new = String::from_utf8(rewrite(b"", &layout(2 << 30))).unwrap();
+        let new = String::from_utf8(rewrite(b"", &layout(2 << 30)).bytes).unwrap();
         assert_eq!(new.lines().count(), 3, "{new}");
         assert!(!new.contains("swap"));
     }
