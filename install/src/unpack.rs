@@ -1,7 +1,7 @@
 //! Plain tar in, a tree of files beneath one directory handle out: the policy for packages of an operating system.
 //!
 //! Everything a real system needs is kept: numeric owner, mode with setuid, time, extended attributes, hard links, symbolic
-//! links, devices and FIFOs. Nothing is ever made outside the directory. What is refused, and why, is [`Refusal`]; a
+//! links, devices, FIFOs, and holes in files. Nothing is ever made outside the directory. What is refused, and why, is [`Refusal`]; a
 //! refused package leaves a half-written tree behind, which the caller must not use.
 //!
 //! How paths are followed. The directory an entry goes into is resolved by the kernel, once for each change of directory,
@@ -24,6 +24,7 @@ mod member;
 mod name;
 mod pax;
 mod seen;
+mod sparse;
 mod tree;
 
 use std::fmt;
@@ -42,6 +43,7 @@ use frames::Frames;
 use member::Entry;
 use name::NameFault;
 use seen::Seen;
+pub use sparse::{SEGMENTS_MAX, Segment};
 use tree::Tree;
 
 /// Bounds on one package beyond those on its bytes.
@@ -257,9 +259,15 @@ pub enum Refusal {
     /// A type of entry that is not unpacked.
     #[error("its type {0:#04x} is not supported")]
     Type(u8),
-    /// Sparse files.
-    #[error("it is a sparse entry; pack it without --sparse")]
+    /// A sparse file of another format than [`sparse`] reads.
+    #[error("it is a sparse entry, but not of version 1.0; pack it with tar --format=pax --sparse")]
     Sparse,
+    /// A sparse file's map is none, or does not fit it.
+    #[error("it is a sparse entry whose map does not fit it")]
+    SparseMap,
+    /// A sparse file's two names are not those of one file.
+    #[error("it is a sparse entry of another name")]
+    SparseName,
     /// Only regular files have contents.
     #[error("it has {0} bytes of contents, but is not a regular file")]
     UnexpectedContents(u64),

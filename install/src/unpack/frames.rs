@@ -12,6 +12,7 @@
 //!          nanoseconds 4, seconds 8, offset of the entry in the tar 8, of its contents 8, their
 //!          length 8, major 4, minor 4; path; target;
 //!          each attribute: length of name 2, of value 4; name; value
+//!          kind `s`: length of the file 8, number of segments 4; each: offset 8, length 8
 //! DATA 2   length 4, at least 1; contents of the entry
 //! END 3    length of the tar 8
 //! FAULT 4  what 1, outcome 1, offset in the tar 8, length of path 2, of text 2; path; text
@@ -27,6 +28,7 @@ use wire::outcome::Outcome;
 use super::member::{self, Entry, Kind};
 use super::name::{Name, NameFault, PATH_BYTES_MAX};
 use super::pax::{self, Time, Xattr};
+use super::sparse::{Map, SEGMENTS_MAX, Segment};
 use super::{Content, Entries, Place, Refusal, UnpackError};
 use crate::decode::DecodeError;
 
@@ -43,11 +45,15 @@ const FAULT: u8 = 4;
 const ENTRY_FIELDS: usize = 61;
 /// The same of an attribute, up to its name.
 const XATTR_FIELDS: usize = 6;
+/// What a sparse file has in front of its segments, and each of them.
+const MAP_FIELDS: usize = 12;
+const SEGMENT_FIELDS: usize = 16;
 /// The same of a `FAULT`, up to the path.
 const FAULT_FIELDS: usize = 14;
 
 const DIRECTORY: u8 = b'd';
 const FILE: u8 = b'f';
+const SPARSE: u8 = b's';
 const HARD_LINK: u8 = b'h';
 const SYMLINK: u8 = b'l';
 const CHARACTER: u8 = b'c';
@@ -185,15 +191,20 @@ impl<'p, R: Read> Frames<'p, R> {
         self.come_to(content)?;
         let target = self.bytes(target_len.into(), PATH_BYTES_MAX)?;
         let xattrs = self.xattrs(xattrs.into())?;
-        let is_plain = kind == FILE || len == 0;
+        let is_plain = matches!(kind, FILE | SPARSE) || len == 0;
         let is_number = mode <= 0o7777 && nanoseconds < 1_000_000_000 && is_id(uid) && is_id(gid);
         if !is_plain || !is_number || major > member::MAJOR_MAX || minor > member::MINOR_MAX {
             return Err(self.wrong("a number that is out of range"));
         }
+        let map = match kind {
+            SPARSE => Some(self.map(len)?),
+            _ => None,
+        };
         let refused = |reason| self.entry.refuse(reason);
         let kind = match kind {
             DIRECTORY => Kind::Directory,
             FILE => Kind::File { len },
+            SPARSE => Kind::Sparse(map.unwrap_or_default()),
             HARD_LINK => Kind::HardLink(hard_link(&target).map_err(refused)?),
             SYMLINK => Kind::Symlink(
                 member::symlink_target(Ok(target))
@@ -245,6 +256,30 @@ impl<'p, R: Read> Frames<'p, R> {
             xattrs.push(Xattr { name, value });
         }
         Ok(xattrs)
+    }
+
+    /// Where the `stored` bytes of a sparse file belong.
+    fn map(&mut self, stored: u64) -> Result<Map, UnpackError> {
+        let mut fields = self.fields::<MAP_FIELDS>()?;
+        let (len, count) = (fields.u64(), fields.u32());
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count > SEGMENTS_MAX {
+            return Err(self.wrong("a sparse file in too many segments"));
+        }
+        let mut map = Map {
+            stored,
+            len,
+            segments: Vec::with_capacity(count),
+        };
+        for _ in 0..count {
+            let mut fields = self.fields::<SEGMENT_FIELDS>()?;
+            let (at, len) = (fields.u64(), fields.u64());
+            map.segments.push(Segment { at, len });
+        }
+        match map.fits() {
+            true => Ok(map),
+            false => Err(self.entry.refuse(Refusal::SparseMap)),
+        }
     }
 
     /// Nothing follows.

@@ -10,6 +10,7 @@ use tar::{Header, OldHeader};
 use super::blocks::{BLOCK_BYTES, Blocks};
 use super::name::{Name, NameFault, PATH_BYTES_MAX};
 use super::pax::{self, Extended, Time, Xattr};
+use super::sparse::{self, Map};
 use super::{Refusal, UnpackError};
 
 /// The largest size eleven octal digits hold; a larger one needs a PAX record or base 256.
@@ -25,6 +26,7 @@ const CHECKSUM_FIELD: std::ops::Range<usize> = 148..156;
 pub enum Kind {
     Directory,
     File { len: u64 },
+    Sparse(Map),
     HardLink(Name),
     Symlink(Vec<u8>),
     Character { major: u32, minor: u32 },
@@ -37,6 +39,7 @@ impl Kind {
     pub fn content_bytes(&self) -> u64 {
         match self {
             Kind::File { len } => *len,
+            Kind::Sparse(map) => map.stored,
             _ => 0,
         }
     }
@@ -133,6 +136,7 @@ pub fn next<R: Read>(blocks: &mut Blocks<'_, R>) -> Result<Option<Entry>, Unpack
             _ => {
                 let entry = raw.entry(extensions, |path| blocks.name_entry(path));
                 let entry = entry.map_err(|reason| blocks.refuse(reason))?;
+                let entry = sparse::complete(blocks, entry)?;
                 blocks.begin_content(entry.kind.content_bytes());
                 return Ok(Some(entry));
             }
@@ -221,9 +225,24 @@ impl<'a> Raw<'a> {
         mut named: impl FnMut(&[u8]),
     ) -> Result<Entry, Refusal> {
         let extended = extensions.pax.unwrap_or_default();
-        let path = match extended.path.or(extensions.long_name) {
+        let mut path = match extended.path.or(extensions.long_name) {
             Some(path) => path,
             None => self.path().map_err(Refusal::Path)?,
+        };
+        let map = match extended.sparse {
+            Some(sparse) => {
+                let stand_in = std::mem::replace(&mut path, sparse.name);
+                // GNU tar cuts off what does not fit its field.
+                if stand_in.len() < self.fields.name.len() {
+                    expect_stand_in(&stand_in, &path)?;
+                }
+                let len = sparse.len;
+                Some(Map {
+                    len,
+                    ..Map::default()
+                })
+            }
+            None => None,
         };
         named(&path);
         let link = match extended.link_path.or(extensions.long_link) {
@@ -231,14 +250,18 @@ impl<'a> Raw<'a> {
             None => text(&self.fields.linkname).map(<[u8]>::to_vec),
         };
         let len = self.agreed_size(extended.size)?;
-        let kind = self.entry_kind(len, link)?;
+        let kind = match (self.entry_kind(len, link)?, map) {
+            (kind, None) => kind,
+            (Kind::File { len }, Some(map)) => Kind::Sparse(Map { stored: len, ..map }),
+            (_, Some(_)) => return Err(Refusal::Sparse),
+        };
         // As open(2) takes them: what stands before `/` or `/.` is a directory.
         let names_directory = path.ends_with(b"/") || path.ends_with(b"/.");
         let path = Name::parse(&path).map_err(Refusal::Path)?;
         if kind != Kind::Directory && (names_directory || path.is_root()) {
             return Err(Refusal::NamedLikeADirectory);
         }
-        if !matches!(kind, Kind::File { .. }) && len != 0 {
+        if !matches!(kind, Kind::File { .. } | Kind::Sparse(_)) && len != 0 {
             return Err(Refusal::UnexpectedContents(len));
         }
         let header_time = || {
@@ -317,6 +340,21 @@ impl<'a> Raw<'a> {
             other => Err(Refusal::Type(other)),
         }
     }
+}
+
+/// A sparse file `a/b` goes by `a/GNUSparseFile.NUMBER/b` for readers that know nothing of holes, so that both mean one file.
+fn expect_stand_in(stand_in: &[u8], path: &[u8]) -> Result<(), Refusal> {
+    let components = |path| {
+        let all = <[u8]>::split(path, |byte| *byte == b'/');
+        all.filter(|component| !matches!(*component, b"" | b"."))
+            .collect::<Vec<_>>()
+    };
+    let (mut stand_in, path) = (components(stand_in), components(path));
+    let mark = stand_in.len().checked_sub(2).map(|at| stand_in.remove(at));
+    let is_marked = mark.is_some_and(|mark| mark.starts_with(b"GNUSparseFile."));
+    (is_marked && stand_in == path)
+        .then_some(())
+        .ok_or(Refusal::SparseName)
 }
 
 /// The kernel takes any text but an empty one.

@@ -53,6 +53,15 @@ pub struct Extended {
     pub gid: Option<u64>,
     pub mtime: Option<Time>,
     pub xattrs: Vec<Xattr>,
+    pub sparse: Option<Sparse>,
+}
+
+/// What is said of a sparse file (`super::sparse`).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sparse {
+    pub name: Vec<u8>,
+    /// With its holes.
+    pub len: u64,
 }
 
 impl Extended {
@@ -61,6 +70,7 @@ impl Extended {
     pub fn parse(header: &[u8]) -> Result<Self, Refusal> {
         let mut extended = Extended::default();
         let mut passed: Vec<&[u8]> = Vec::new();
+        let mut sparse = SparseRecords::default();
         for record in Records::new(header) {
             let (key, value) = record?;
             let repeated = match key {
@@ -75,6 +85,10 @@ impl Extended {
                 }
                 // POSIX names one value; BINARY is what GNU tar and libarchive write for names that are not UTF-8.
                 b"hdrcharset" if matches!(value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => false,
+                b"GNU.sparse.major" => sparse.major.replace(value).is_some(),
+                b"GNU.sparse.minor" => sparse.minor.replace(value).is_some(),
+                b"GNU.sparse.name" => sparse.name.replace(value).is_some(),
+                b"GNU.sparse.realsize" => sparse.len.replace(value).is_some(),
                 _ if key.starts_with(b"GNU.sparse.") => return Err(Refusal::Sparse),
                 _ => match key.strip_prefix(b"SCHILY.xattr.") {
                     Some(name) => extended.add_xattr(name, value)?,
@@ -98,6 +112,7 @@ impl Extended {
                 return Err(Refusal::PaxUnsupported(Shown::of(key)));
             }
         }
+        extended.sparse = sparse.whole()?;
         Ok(extended)
     }
 
@@ -115,6 +130,29 @@ impl Extended {
             value: value.to_vec(),
         });
         Ok(repeated)
+    }
+}
+
+/// The records of a sparse file.
+#[derive(Default)]
+struct SparseRecords<'a> {
+    major: Option<&'a [u8]>,
+    minor: Option<&'a [u8]>,
+    name: Option<&'a [u8]>,
+    len: Option<&'a [u8]>,
+}
+
+impl SparseRecords<'_> {
+    /// All of them, for the version that is known; or none at all.
+    fn whole(self) -> Result<Option<Sparse>, Refusal> {
+        match (self.major, self.minor, self.name, self.len) {
+            (None, None, None, None) => Ok(None),
+            (Some(b"1"), Some(b"0"), Some(name), Some(len)) => Ok(Some(Sparse {
+                name: name.to_vec(),
+                len: decimal(len, "size")?,
+            })),
+            _ => Err(Refusal::Sparse),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod gnu;
 mod kept;
 pub(in crate::unpack) mod maker;
 mod malicious;
+mod sparse;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

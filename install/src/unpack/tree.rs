@@ -7,14 +7,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
-    chmodat, chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, futimens, linkat, lsetxattr,
-    makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
+    chmodat, chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, ftruncate, futimens, linkat,
+    lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
 };
-use rustix::io::{Errno, write};
+use rustix::io::{Errno, pwrite};
 
 use super::member::{Entry, Kind};
 use super::name::{Name, is_within, prefixes};
 use super::pax::Time;
+use super::sparse::Segment;
 use super::{Content, Owners, PlaceError, Refusal, Sink};
 
 /// How the way to an entry is resolved; the reasons stand in `unpack`.
@@ -332,21 +333,42 @@ impl<'r> Tree<'r> {
             .map(|()| true)
     }
 
-    fn file(&self, entry: &Entry, content: &mut dyn Content) -> Placed {
+    /// A file of `len` bytes whose data go into `segments`; the rest of it are holes.
+    fn file(
+        &self,
+        entry: &Entry,
+        content: &mut dyn Content,
+        len: u64,
+        segments: &[Segment],
+    ) -> Placed {
         let name = entry.path.last();
         let fd = self.replace(name, |here| {
             openat(here, name, NEW_FILE, Mode::RUSR | Mode::WUSR)
         })?;
+        let mut segments = segments.iter().copied();
+        let mut segment = Segment { at: 0, len: 0 };
         while let Some(mut chunk) = content.next_chunk()? {
             while !chunk.is_empty() {
-                match write(&fd, chunk) {
+                if segment.len == 0 {
+                    // The segments come to the length of the contents.
+                    let Some(next) = segments.next() else { break };
+                    segment = next;
+                    continue;
+                }
+                let most = usize::try_from(segment.len).unwrap_or(usize::MAX);
+                match pwrite(&fd, chunk.get(..most).unwrap_or(chunk), segment.at) {
                     Err(Errno::INTR) => {}
                     result => {
                         let written = self.full(result, "writing")?;
+                        segment.at = segment.at.saturating_add(written as u64);
+                        segment.len = segment.len.saturating_sub(written as u64);
                         chunk = chunk.get(written..).unwrap_or_default();
                     }
                 }
             }
+        }
+        if let Kind::Sparse(_) = entry.kind {
+            self.full(ftruncate(&fd, len), "making the holes of")?;
         }
         self.dress(fd.as_fd(), entry)?;
         self.full(futimens(&fd, &times(entry.mtime)), "setting the time of")
@@ -391,7 +413,11 @@ impl Sink for Tree<'_> {
         self.enter(entry.path.parent())?;
         match &entry.kind {
             Kind::Directory => self.directory(entry),
-            Kind::File { .. } => self.file(entry, content),
+            Kind::File { len } => {
+                let whole = Segment { at: 0, len: *len };
+                self.file(entry, content, *len, &[whole])
+            }
+            Kind::Sparse(map) => self.file(entry, content, map.len, &map.segments),
             Kind::HardLink(target) => self.hard_link(&entry.path, target),
             Kind::Symlink(target) => {
                 let name = entry.path.last();

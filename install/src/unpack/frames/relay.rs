@@ -9,12 +9,13 @@ use wire::outcome::Outcome;
 
 use super::{
     BLOCK, CHARACTER, DATA, DIRECTORY, END, ENTRY, FAULT, FIFO, FILE, HARD_LINK, IN_ARCHIVE,
-    IN_PACKAGE, SYMLINK, TEXT_MAX,
+    IN_PACKAGE, SPARSE, SYMLINK, TEXT_MAX,
 };
 use crate::decode::DecodeError;
 use crate::unpack::blocks::Blocks;
 use crate::unpack::member::{Entry, Kind};
 use crate::unpack::name::PATH_BYTES_MAX;
+use crate::unpack::sparse::Map;
 use crate::unpack::{Content, Entries, UnpackError};
 
 /// Written at once, where as much is at hand.
@@ -124,6 +125,7 @@ impl<W: Write> Emitter<W> {
         let (kind, target, (major, minor)) = match &entry.kind {
             Kind::Directory => (DIRECTORY, &[][..], (0, 0)),
             Kind::File { .. } => (FILE, &[][..], (0, 0)),
+            Kind::Sparse(_) => (SPARSE, &[][..], (0, 0)),
             Kind::HardLink(target) => (HARD_LINK, target.as_bytes(), (0, 0)),
             Kind::Symlink(target) => (SYMLINK, &target[..], (0, 0)),
             Kind::Character { major, minor } => (CHARACTER, &[][..], (*major, *minor)),
@@ -153,6 +155,20 @@ impl<W: Write> Emitter<W> {
             self.put_len32(&xattr.value)?;
             self.put(&xattr.name)?;
             self.put(&xattr.value)?;
+        }
+        match &entry.kind {
+            Kind::Sparse(map) => self.map(map),
+            _ => Ok(()),
+        }
+    }
+
+    fn map(&mut self, map: &Map) -> io::Result<()> {
+        let count = u32::try_from(map.segments.len()).unwrap_or(u32::MAX);
+        self.put(&map.len.to_le_bytes())?;
+        self.put(&count.to_le_bytes())?;
+        for segment in &map.segments {
+            self.put(&segment.at.to_le_bytes())?;
+            self.put(&segment.len.to_le_bytes())?;
         }
         Ok(())
     }

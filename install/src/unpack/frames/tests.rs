@@ -24,6 +24,14 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// A map in a block of its own, and data behind it.
+fn sparse(map: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut contents = map.to_vec();
+    contents.resize(512, 0);
+    contents.extend_from_slice(data);
+    contents
+}
+
 /// Every kind of entry, and every field with a number of its own.
 fn honest() -> Vec<u8> {
     tar(&[
@@ -42,6 +50,13 @@ fn honest() -> Vec<u8> {
         Head::new(b'6', "p").bytes(),
         long(b'L', "d/other"),
         file("y"),
+        pax(&[
+            record("GNU.sparse.major", "1"),
+            record("GNU.sparse.minor", "0"),
+            record("GNU.sparse.name", "d/holes"),
+            record("GNU.sparse.realsize", "9000"),
+        ]),
+        Head::new(b'0', "d/GNUSparseFile.1/holes").with(&sparse(b"2\n0\n2\n4096\n3\n", b"hello")),
         Head::new(b'0', "empty").with(b""),
         Head::new(b'0', "large").with(&[9; 300_000]),
     ])
@@ -103,6 +118,42 @@ fn golden_frames() {
     let len = [u8::try_from(text.len()).unwrap(), 0];
     let expected = [&[4, 1, 0][..], &[0; 8], &[0, 0], &len, text.as_bytes()];
     assert_eq!(refused, expected.concat());
+}
+
+#[test]
+fn golden_frame_of_a_file_with_holes() {
+    let tar = tar(&[
+        pax(&[
+            record("GNU.sparse.major", "1"),
+            record("GNU.sparse.minor", "0"),
+            record("GNU.sparse.name", "h"),
+            record("GNU.sparse.realsize", "9000"),
+        ]),
+        Head::new(b'0', "GNUSparseFile.1/h").with(&sparse(b"2\n0\n2\n4096\n3\n", b"hello")),
+    ]);
+    let answer = answer(&tar);
+    // Behind the fixed fields, which golden_frames has, and the path.
+    let at = 62 + 1;
+    assert_eq!(answer[..2], [1, b's']);
+    let map = [9000_u64.to_le_bytes(), 0x2_u64.to_le_bytes()].concat();
+    let segments = [0_u64, 2, 4096, 3].map(u64::to_le_bytes).concat();
+    assert_eq!(answer[at..at + 12], map[..12]);
+    assert_eq!(answer[at + 12..at + 44], segments);
+    assert_eq!(answer[at + 44..at + 54], *b"\x02\x05\0\0\0hello");
+    let with = |place: usize, value: u64| {
+        let mut answer = answer.clone();
+        answer[place..place + 8].copy_from_slice(&value.to_le_bytes());
+        check_frames(&answer[..], CAP, &limits()).map(drop)
+    };
+    assert!(with(at, 9000).is_ok());
+    // Shorter than its data, segments over one another, beyond the end, and of another sum.
+    for (place, value) in [(at, 4098), (at + 28, 1), (at + 28, u64::MAX), (at + 36, 4)] {
+        let error = with(place, value).expect_err("a map that lies");
+        assert!(
+            chain(&error).contains("whose map does not fit it"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! Sparse files as PAX archives hold them (GNU tar manual, "Storing Sparse Files", PAX format, version 1.0): a map of the data in
+//! front of the data, the rest of the file being holes.
+//!
+//! The map is decimal numbers, a line each: how many segments, then offset and length of each; zeros up to the next block. What
+//! bounds a plain file bounds this one: its data are counted as they come, and holes take no room on the disk.
+
+use std::io::Read;
+
+use super::blocks::{BLOCK_BYTES, Blocks};
+use super::member::{Entry, Kind};
+use super::{Refusal, UnpackError};
+
+/// Most segments of one file: 2 MiB of memory.
+pub const SEGMENTS_MAX: usize = 1 << 17;
+
+/// Data between holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it begins in the file, in bytes.
+    pub at: u64,
+    /// In bytes.
+    pub len: u64,
+}
+
+/// A file with holes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Map {
+    /// Bytes in the archive: first with the map, then without.
+    pub stored: u64,
+    /// Length of the file.
+    pub len: u64,
+    /// In order, none over another, all together `stored` bytes.
+    pub segments: Vec<Segment>,
+}
+
+impl Map {
+    /// Do the segments lie behind one another within the file, and come to what is stored?
+    pub fn fits(&self) -> bool {
+        let (mut end, mut sum) = (0_u64, 0_u64);
+        for segment in &self.segments {
+            let ends = (
+                segment.at.checked_add(segment.len),
+                sum.checked_add(segment.len),
+            );
+            match ends {
+                (Some(next), Some(more)) if segment.at >= end => (end, sum) = (next, more),
+                _ => return false,
+            }
+        }
+        end <= self.len && sum == self.stored
+    }
+}
+
+/// Reads the map of an entry that has one, so that nothing but data follows in `blocks`.
+///
+/// # Errors
+/// It is no map, or does not fit the file.
+pub fn complete<R: Read>(
+    blocks: &mut Blocks<'_, R>,
+    mut entry: Entry,
+) -> Result<Entry, UnpackError> {
+    if let Kind::Sparse(map) = &mut entry.kind {
+        let mut numbers = Numbers::default();
+        while !numbers.are_complete() {
+            let left = map.stored.checked_sub(BLOCK_BYTES as u64);
+            let left = left.ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
+            map.stored = left;
+            let block = blocks.block()?;
+            let block = block.ok_or_else(|| blocks.refuse(Refusal::Truncated))?;
+            numbers
+                .take(&block)
+                .ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
+        }
+        let pairs = numbers.found.chunks_exact(2).filter_map(|pair| match pair {
+            &[at, len] => Some(Segment { at, len }),
+            _ => None,
+        });
+        map.segments = pairs.collect();
+        if !map.fits() {
+            return Err(blocks.refuse(Refusal::SparseMap));
+        }
+    }
+    Ok(entry)
+}
+
+/// The numbers of a map, block by block.
+#[derive(Default)]
+struct Numbers {
+    count: Option<usize>,
+    /// Behind the count.
+    found: Vec<u64>,
+    /// The one that is being read.
+    digits: Option<u64>,
+}
+
+impl Numbers {
+    fn are_complete(&self) -> bool {
+        self.count == Some(self.found.len())
+    }
+
+    fn take(&mut self, block: &[u8]) -> Option<()> {
+        for byte in block {
+            match (self.are_complete(), byte, self.digits) {
+                (true, 0, _) => {}
+                (false, b'0'..=b'9', digits) => {
+                    let digit = u64::from(byte.saturating_sub(b'0'));
+                    let tens = digits.unwrap_or(0).checked_mul(10)?;
+                    self.digits = Some(tens.checked_add(digit)?);
+                }
+                (false, b'\n', Some(number)) => {
+                    self.digits = None;
+                    match self.count {
+                        Some(_) => self.found.push(number),
+                        None => {
+                            let segments = usize::try_from(number).ok()?;
+                            let segments = (segments <= SEGMENTS_MAX).then_some(segments)?;
+                            self.count = segments.checked_mul(2);
+                        }
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+}
