@@ -12,6 +12,7 @@ pub mod contents;
 pub mod create;
 pub mod glob;
 pub mod grub;
+pub mod holes;
 pub mod links;
 pub mod live;
 pub mod mounts;

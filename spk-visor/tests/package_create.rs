@@ -303,7 +303,12 @@ fn a_copy_is_the_tree() {
             assert!(got[path] == *entry, "{path:?}: {said}");
         }
         assert_eq!(unpacked.entries, expected.len() as u64);
-        assert!(said.contains("/srv/holes: "), "its holes are told: {said}");
+        let holes = copy.0.join("srv/holes").metadata().unwrap();
+        assert!(
+            holes.blocks() * 512 < 1 << 20,
+            "{} blocks",
+            holes.blocks()
+        );
         let inode = |path: &str| copy.0.join(path).symlink_metadata().unwrap().ino();
         assert_eq!(inode("etc/plain"), inode("usr/bin/hard"));
         assert_eq!(inode("usr/link"), inode("usr/hard-link-of-a-link"));
@@ -314,6 +319,64 @@ fn a_copy_is_the_tree() {
             .unwrap()
             .mode();
         assert_eq!(mode & 0o777, 0o600, "as secret as /etc/shadow");
+    }
+}
+
+/// What the smallest disk here could not hold, and GNU tar understands.
+#[test]
+fn holes_take_no_room_in_the_package_or_on_the_target() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    let len = 3 << 30;
+    for number in [0, 1] {
+        let path = format!("srv/{}/disk{number}.img", "d".repeat(number * 120 + 1));
+        let disk = File::options()
+            .write(true)
+            .open(tree.put(&path, ""))
+            .unwrap();
+        disk.set_len(len).unwrap();
+        for at in [0, 1 << 30, len - 4096] {
+            disk.write_all_at(&[7; 4096], at).unwrap();
+        }
+    }
+    fs::hard_link(tree.0.join("srv/d/disk0.img"), tree.0.join("srv/hard")).unwrap();
+    let (package, _) = create(&options(&tree, &out.0, Format::Zst));
+    assert!(package.len() < 10_000, "{}", package.len());
+    let (copy, unpacked) = install(&package);
+    assert_eq!(unpacked.content_bytes, 2 * 3 * 4096, "data alone counts");
+    let theirs = Dir::new();
+    let tar = Command::new("tar")
+        .args(["--zstd", "-xf"])
+        .arg(out.0.join("x.tar.zst"))
+        .arg("-C")
+        .arg(&theirs.0)
+        .status()
+        .unwrap();
+    assert!(tar.success());
+    for to in [&copy, &theirs] {
+        for path in fs::read_dir(tree.0.join("srv")).unwrap() {
+            let path = path.unwrap().path();
+            let file = match path.is_dir() {
+                true => fs::read_dir(path).unwrap().next().unwrap().unwrap().path(),
+                false => path,
+            };
+            let got = to.0.join(file.strip_prefix(&tree.0).unwrap());
+            let stat = got.metadata().unwrap();
+            assert_eq!(stat.len(), len, "{got:?}");
+            assert!(
+                stat.blocks() * 512 <= 64 << 10,
+                "{got:?}: {} blocks",
+                stat.blocks()
+            );
+            let disk = File::open(&got).unwrap();
+            for at in [0, 1 << 30, len - 4096, 4096, 2 << 30] {
+                let mut bytes = [1; 4096];
+                disk.read_exact_at(&mut bytes, at).unwrap();
+                let expected = if at == 4096 || at == 2 << 30 { 0 } else { 7 };
+                assert!(bytes == [expected; 4096], "{got:?} at {at}");
+            }
+        }
+        let inode = |path: &str| to.0.join(path).metadata().unwrap().ino();
+        assert_eq!(inode("srv/hard"), inode("srv/d/disk0.img"));
     }
 }
 

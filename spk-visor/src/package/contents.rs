@@ -1,13 +1,14 @@
 //! An open regular file in, its contents out, with a length that is true: a running system writes while it is read.
 //!
 //! A small file is read whole before anything is said about its length, and again when it changed meanwhile. A large one has the
-//! length that it had when it was opened: what it grows by is left, what it shrinks by is zeros, and the caller is told. Holes
-//! are not read: zeros come in their place.
+//! length that it had when it was opened: what it grows by is left, what it shrinks by is zeros, and the caller is told. Of a file
+//! with holes ([`super::holes`]) the segments between them are sent.
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{Advice, SeekFrom, fadvise, seek};
+use install::unpack::Segment;
+use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, pread};
 
 use super::node::{Facts, look_at};
@@ -138,13 +139,14 @@ impl From<Errno> for SendError {
     }
 }
 
-/// Sends exactly `facts.len_bytes` bytes. `went` is told the bytes of each step.
+/// Sends exactly the bytes of `segments`. `went` is told the bytes of each step.
 ///
 /// # Errors
 /// See [`SendError`].
 pub fn send_large(
     file: BorrowedFd<'_>,
     facts: &Facts,
+    segments: &[Segment],
     out: &mut impl Write,
     went: &mut dyn FnMut(u64),
 ) -> Result<Sent, SendError> {
@@ -152,24 +154,19 @@ pub fn send_large(
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let mut large = Large {
         file,
-        len: facts.len_bytes,
         at: 0,
         out,
         went,
     };
-    let is_sparse = facts.stored_bytes < facts.len_bytes;
     let mut buffer = vec![0; CHUNK];
-    let mut is_short = false;
-    while large.at < large.len && !is_short {
-        let end = if is_sparse {
-            large.skip_hole()?
-        } else {
-            large.len
-        };
-        is_short = large.copy(end, &mut buffer)?;
+    let mut padded_bytes = 0_u64;
+    for segment in segments {
+        large.at = segment.at;
+        let end = segment.at.saturating_add(segment.len);
+        large.copy(end, &mut buffer)?;
+        padded_bytes = padded_bytes.saturating_add(end.saturating_sub(large.at));
+        large.zeros(end)?;
     }
-    let padded_bytes = large.len.saturating_sub(large.at);
-    large.zeros(large.len)?;
     Ok(Sent {
         padded_bytes,
         has_changed: look_at(file)?.has_changed_since(facts),
@@ -178,33 +175,13 @@ pub fn send_large(
 
 struct Large<'a, W> {
     file: BorrowedFd<'a>,
-    len: u64,
-    /// Bytes sent.
+    /// In the file.
     at: u64,
     out: &'a mut W,
     went: &'a mut dyn FnMut(u64),
 }
 
 impl<W: Write> Large<'_, W> {
-    /// Sends zeros for the hole that begins here, if one does; where the data behind it end. Seeking moves only the file's own
-    /// position, which nothing else uses.
-    fn skip_hole(&mut self) -> Result<u64, SendError> {
-        let data = match seek(self.file, SeekFrom::Data(self.at)) {
-            Ok(data) => data.min(self.len),
-            // Nothing but a hole up to the end, or the end itself came nearer.
-            Err(Errno::NXIO) => self.len,
-            // A file system that does not know.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(self.len),
-            Err(error) => return Err(error.into()),
-        };
-        self.zeros(data)?;
-        match seek(self.file, SeekFrom::Hole(data)) {
-            Ok(hole) => Ok(hole.min(self.len)),
-            Err(Errno::NXIO) => Ok(self.len),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn zeros(&mut self, end: u64) -> Result<(), SendError> {
         let zeros = [0; 64 << 10];
         while self.at < end {
@@ -222,25 +199,26 @@ impl<W: Write> Large<'_, W> {
         Ok(())
     }
 
-    /// Sends data up to `end`; true when the file ends before.
-    fn copy(&mut self, end: u64, buffer: &mut [u8]) -> Result<bool, SendError> {
+    /// Sends data up to `end`, or to the file's own end before it.
+    fn copy(&mut self, end: u64, buffer: &mut [u8]) -> Result<(), SendError> {
         while self.at < end {
             let left = usize::try_from(end.saturating_sub(self.at)).unwrap_or(usize::MAX);
             let most = left.min(buffer.len());
             let room = buffer.get_mut(..most).unwrap_or_default();
             let count = read_at(self.file, room, self.at)?;
             if count == 0 {
-                return Ok(true);
+                break;
             }
             self.send(buffer.get(..count).unwrap_or_default())?;
         }
-        Ok(false)
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SMALL_MAX, Small, is_swap, read_small, send_large};
+    use super::{SMALL_MAX, Segment, Small, is_swap, read_small, send_large};
+    use crate::package::holes::segments;
     use crate::package::node::look_at;
     use std::fs::{self, File};
     use std::io::{self, Seek, SeekFrom, Write};
@@ -323,7 +301,19 @@ mod tests {
             change: Some(Box::new(change)),
         };
         let mut went = 0;
-        let sent = send_large(file.as_fd(), &facts, &mut out, &mut |bytes| went += bytes).unwrap();
+        let found = segments(file.as_fd(), &facts).unwrap();
+        let whole = Segment {
+            at: 0,
+            len: facts.len_bytes,
+        };
+        let sent = send_large(
+            file.as_fd(),
+            &facts,
+            &found.unwrap_or(vec![whole]),
+            &mut out,
+            &mut |bytes| went += bytes,
+        )
+        .unwrap();
         assert_eq!(went, out.sent.len() as u64);
         (out.sent, sent)
     }
@@ -346,19 +336,29 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_zeros_wherever_they_are() {
+    fn holes_are_left_out_wherever_they_are() {
         let mut file = file();
-        for at in [1_u64 << 20, 6 << 20, 7 << 20] {
+        for at in [1_u64 << 20, (1 << 20) + 12_288, 6 << 20] {
             file.seek(SeekFrom::Start(at)).unwrap();
-            file.write_all(b"data").unwrap();
+            file.write_all(&[5; 4096]).unwrap();
         }
         file.set_len(9 << 20).unwrap();
-        let mut expected = vec![0; 9 << 20];
-        for at in [1 << 20, 6 << 20, 7 << 20] {
-            expected[at..at + 4].copy_from_slice(b"data");
-        }
+        let facts = look_at(file.as_fd()).unwrap();
+        let segment = |at, len| Segment { at, len };
+        assert_eq!(
+            segments(file.as_fd(), &facts).unwrap().unwrap(),
+            [segment(1 << 20, 16_384), segment(6 << 20, 4096)],
+            "a short hole is data"
+        );
         let (got, sent) = sent_while(&file, || {});
-        assert!(got == expected && sent.padded_bytes == 0);
+        assert_eq!((got.len(), sent.padded_bytes), (20_480, 0));
+        assert_eq!(got.iter().filter(|byte| **byte == 5).count(), 3 * 4096);
+        let (cut, sent) = sent_while(&file, || file.set_len(3 << 20).unwrap());
+        assert_eq!((cut.len(), sent.padded_bytes), (20_480, 4096));
+        file.set_len(0).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let facts = look_at(file.as_fd()).unwrap();
+        assert_eq!(segments(file.as_fd(), &facts).unwrap(), Some(Vec::new()));
     }
 
     #[test]

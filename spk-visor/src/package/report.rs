@@ -25,8 +25,6 @@ pub enum Remark {
     Rewritten,
     /// Something about it is lost.
     Lost,
-    /// Its holes are sent as zeros.
-    Sparse,
     /// To be looked at.
     Look,
 }
@@ -39,7 +37,6 @@ impl Remark {
             Remark::Changed => "changed",
             Remark::Rewritten => "rewritten",
             Remark::Lost => "lost",
-            Remark::Sparse => "sparse",
             Remark::Look => "look",
         }
     }

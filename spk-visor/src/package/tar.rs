@@ -3,8 +3,11 @@
 //! The same facts give the same bytes. Nothing says who packed it or when: no names of users, no access or change times, and
 //! the names of PAX headers come from the paths. Contents follow the header, padded by [`padding`].
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+
+use install::unpack::Segment;
 
 use super::node::Xattr;
 
@@ -24,6 +27,13 @@ pub enum Kind<'a> {
     File {
         /// Their length, in bytes.
         len: u64,
+    },
+    /// A file with holes. The data of the segments follow.
+    Sparse {
+        /// Its length with the holes, in bytes.
+        len: u64,
+        /// In order.
+        segments: &'a [Segment],
     },
     /// Another name of the entry with this path.
     HardLink(&'a [u8]),
@@ -59,7 +69,7 @@ pub struct Member<'a> {
 impl Member<'_> {
     const fn type_flag(&self) -> u8 {
         match self.kind {
-            Kind::File { .. } => b'0',
+            Kind::File { .. } | Kind::Sparse { .. } => b'0',
             Kind::HardLink(_) => b'1',
             Kind::Symlink(_) => b'2',
             Kind::Character(..) => b'3',
@@ -76,15 +86,45 @@ impl Member<'_> {
         }
     }
 
-    const fn len(&self) -> u64 {
+    /// What stands in the archive behind the header.
+    fn len(&self) -> u64 {
         match self.kind {
             Kind::File { len } => len,
+            Kind::Sparse { segments, .. } => {
+                let map = map(segments).len() as u64;
+                map.saturating_add(segments.iter().map(|segment| segment.len).sum())
+            }
             _ => 0,
         }
     }
+
+    /// The path in the header. Of a sparse file it is another one, for readers that would take the
+    /// map for its contents.
+    fn path(&self) -> Cow<'_, [u8]> {
+        let Kind::Sparse { .. } = self.kind else {
+            return Cow::Borrowed(self.path);
+        };
+        let name = self.path.rsplit(|byte| *byte == b'/').next();
+        let name = name.unwrap_or_default();
+        let directory = self.path.strip_suffix(name).unwrap_or_default();
+        Cow::Owned([directory, b"GNUSparseFile.0/", name].concat())
+    }
 }
 
-/// Writes the header of an entry.
+/// The map of a sparse file: decimal numbers, a line each, and zeros up to the next block (GNU tar
+/// manual, "Storing Sparse Files", PAX format, version 1.0).
+fn map(segments: &[Segment]) -> Vec<u8> {
+    let mut text = format!("{}\n", segments.len());
+    for segment in segments {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{}\n{}\n", segment.at, segment.len);
+    }
+    let mut map = text.into_bytes();
+    map.resize(map.len().next_multiple_of(BLOCK_BYTES), 0);
+    map
+}
+
+/// Writes the header of an entry, and the map of a sparse file.
 ///
 /// # Errors
 /// Those of `out`.
@@ -99,7 +139,7 @@ pub fn write_header(out: &mut impl Write, member: &Member<'_>) -> io::Result<()>
         out.write_all(&records)?;
         write_padding(out, records.len() as u64)?;
     }
-    let mut header = Header::new(member.path, member.type_flag());
+    let mut header = Header::new(&member.path(), member.type_flag());
     header.octal(100, 8, u64::from(member.mode));
     header.octal(
         108,
@@ -123,7 +163,11 @@ pub fn write_header(out: &mut impl Write, member: &Member<'_>) -> io::Result<()>
     };
     header.octal(329, 8, u64::from(major));
     header.octal(337, 8, u64::from(minor));
-    out.write_all(&header.finish())
+    out.write_all(&header.finish())?;
+    match member.kind {
+        Kind::Sparse { segments, .. } => out.write_all(&map(segments)),
+        _ => Ok(()),
+    }
 }
 
 /// The end of an archive: two blocks of zeros.
@@ -163,8 +207,20 @@ fn pax_name(path: &[u8]) -> Vec<u8> {
 /// In the order of their keywords' bytes, attributes in the order given.
 fn pax_records(member: &Member<'_>) -> Vec<u8> {
     let mut records = Vec::new();
-    let needs_path = member.path.len() > NAME_MAX;
+    let path = member.path();
+    let needs_path = path.len() > NAME_MAX;
     let needs_link = member.link().len() > NAME_MAX;
+    let sparse = match member.kind {
+        Kind::Sparse { len, .. } => Some(len),
+        _ => None,
+    };
+    if let Some(len) = sparse {
+        record(&mut records, b"GNU.sparse.major", b"1");
+        record(&mut records, b"GNU.sparse.minor", b"0");
+        record(&mut records, b"GNU.sparse.name", member.path);
+        let len = len.to_string();
+        record(&mut records, b"GNU.sparse.realsize", len.as_bytes());
+    }
     for (name, value) in member.xattrs {
         record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
     }
@@ -172,7 +228,9 @@ fn pax_records(member: &Member<'_>) -> Vec<u8> {
         record(&mut records, b"gid", member.gid.to_string().as_bytes());
     }
     let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
-    if (needs_path && !is_text(member.path)) || (needs_link && !is_text(member.link())) {
+    if ((needs_path || sparse.is_some()) && !is_text(member.path))
+        || (needs_link && !is_text(member.link()))
+    {
         record(&mut records, b"hdrcharset", b"BINARY");
     }
     if needs_link {
@@ -182,7 +240,7 @@ fn pax_records(member: &Member<'_>) -> Vec<u8> {
         record(&mut records, b"mtime", time.as_bytes());
     }
     if needs_path {
-        record(&mut records, b"path", member.path);
+        record(&mut records, b"path", &path);
     }
     if member.len() > SIZE_MAX {
         record(&mut records, b"size", member.len().to_string().as_bytes());
@@ -282,7 +340,7 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Member, pax_time, record, write_end, write_header, write_padding};
+    use super::{Kind, Member, Segment, pax_time, record, write_end, write_header, write_padding};
     use install::unpack::{self, UnpackLimits};
 
     fn member<'a>(path: &'a [u8], kind: Kind<'a>) -> Member<'a> {
@@ -321,6 +379,7 @@ mod tests {
     #[test]
     fn everything_that_ustar_cannot_say_is_read_back() {
         let long = [&b"d/"[..], &[b'n'; 200], &b"\xff"[..]].concat();
+        let sparse = [&long[..], b".sparse"].concat();
         let xattrs = [(b"user.a".to_vec(), b"1\n=\0".to_vec())];
         let members = [
             Member {
@@ -330,6 +389,19 @@ mod tests {
                 xattrs: &xattrs,
                 ..member(&long, Kind::File { len: 3 })
             },
+            member(
+                &sparse,
+                Kind::Sparse {
+                    len: 1 << 40,
+                    segments: &[
+                        Segment { at: 7, len: 1 },
+                        Segment {
+                            at: 1 << 39,
+                            len: 2,
+                        },
+                    ],
+                },
+            ),
             member(b"hard", Kind::HardLink(&long)),
             member(b"soft", Kind::Symlink(&long)),
             member(b"null", Kind::Character(1, 3)),
@@ -339,12 +411,15 @@ mod tests {
         let mut out = Vec::new();
         for member in &members {
             write_header(&mut out, member).unwrap();
-            out.extend_from_slice(&b"abc"[..member.len() as usize]);
-            write_padding(&mut out, member.len()).unwrap();
+            if !matches!(member.kind, Kind::File { .. } | Kind::Sparse { .. }) {
+                continue;
+            }
+            out.extend_from_slice(b"abc");
+            write_padding(&mut out, 3).unwrap();
         }
         write_end(&mut out).unwrap();
         let unpacked = unpack::check(&out[..], &UnpackLimits::for_memory(1 << 20)).unwrap();
-        assert_eq!((unpacked.entries, unpacked.content_bytes), (6, 3));
+        assert_eq!((unpacked.entries, unpacked.content_bytes), (7, 6));
     }
 
     #[test]

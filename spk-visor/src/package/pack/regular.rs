@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use install::unpack::Segment;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::{Done, Level, Packer, Seen};
 use crate::package::PackageError;
 use crate::package::contents::{self, SMALL_MAX, SendError, Small};
+use crate::package::holes;
 use crate::package::node::{self, Facts, Owner, Xattr};
 use crate::package::report::Remark;
 use crate::package::rewrite::rewrite;
@@ -108,9 +110,24 @@ impl<W: Write> Packer<'_, W> {
 
     fn large(&mut self, file: BorrowedFd<'_>, facts: &Facts, xattrs: &[Xattr]) -> Done {
         let path = self.path.clone();
-        let len = facts.len_bytes;
         self.remember(facts);
-        self.header(&path, Kind::File { len }, facts, xattrs)?;
+        let holes = self.read("looking for holes in", holes::segments(file, facts))?;
+        let kind = match &holes {
+            Some(segments) => Kind::Sparse {
+                len: facts.len_bytes,
+                segments,
+            },
+            None => Kind::File {
+                len: facts.len_bytes,
+            },
+        };
+        self.header(&path, kind, facts, xattrs)?;
+        let whole = [Segment {
+            at: 0,
+            len: facts.len_bytes,
+        }];
+        let segments = holes.as_deref().unwrap_or(&whole);
+        let len = segments.iter().map(|segment| segment.len).sum();
         let (watch, total) = (&mut self.watch, &mut self.total);
         let mut went = |bytes: u64| {
             total.content_bytes = total.content_bytes.saturating_add(bytes);
@@ -120,7 +137,7 @@ impl<W: Write> Packer<'_, W> {
                 path: &path,
             });
         };
-        let sent = contents::send_large(file, facts, &mut self.out, &mut went);
+        let sent = contents::send_large(file, facts, segments, &mut self.out, &mut went);
         let sent = match sent {
             Err(SendError::Read(error)) => self.read("reading", Err(error))?,
             Err(SendError::Write(error)) => return Err(PackageError::Write(error)),
@@ -129,7 +146,7 @@ impl<W: Write> Packer<'_, W> {
         tar::write_padding(&mut self.out, len).map_err(PackageError::Write)?;
         if sent.padded_bytes > 0 {
             let text = format!(
-                "it became shorter while it was read; its last {} bytes are zeros",
+                "it became shorter while it was read; {} bytes of it are zeros",
                 sent.padded_bytes
             );
             self.report.remark(Remark::Changed, &self.path, &text);
@@ -139,12 +156,6 @@ impl<W: Write> Packer<'_, W> {
                 &self.path,
                 "it changed while it was read and is too large to be read again: parts of it may be older than others",
             );
-        }
-        let holes = len.saturating_sub(facts.stored_bytes);
-        if holes > SMALL_MAX {
-            let text =
-                format!("{holes} of its {len} bytes are holes; they are zeros in the package");
-            self.report.remark(Remark::Sparse, &self.path, &text);
         }
         Ok(())
     }
