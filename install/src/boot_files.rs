@@ -50,7 +50,8 @@ pub enum BootFilesError {
     NoRamdisk(#[from] NoRamdisk),
     /// GRUB for another firmware only.
     #[error(
-        "the packages have GRUB for {has} only, and this disk is started by {needed}: they lack {lacking}"
+        "the packages have GRUB for {has} only, and this disk is started by {needed}: \
+         they lack {lacking}"
     )]
     OtherFirmware {
         /// For which.
@@ -133,7 +134,8 @@ struct Images {
 }
 
 impl Images {
-    /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a mistake and no choice.
+    /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a
+    /// mistake and no choice.
     fn read(root: Directory<'_>, missing: &mut Vec<&'static str>) -> Result<Self, BootFilesError> {
         let efi = root.read(GRUB_EFI, IMAGE_MAX * 16)?;
         let boot = root.read(GRUB_BOOT, IMAGE_MAX)?;
@@ -188,7 +190,8 @@ impl Images {
 /// Fills the ESP from the root. `firmware` is what will start the disk, when that is known.
 ///
 /// # Errors
-/// The packages lack a kernel, its ramdisk or GRUB, brought something unusable, or a file system failed.
+/// The packages lack a kernel, its ramdisk or GRUB, brought something unusable, or a file system
+/// failed.
 pub fn put(
     root: Directory<'_>,
     esp: &Esp<'_, '_>,

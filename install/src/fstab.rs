@@ -1,8 +1,8 @@
 //! `/etc/fstab` of the installed system: our three lines, and whatever else the package had.
 //!
-//! A package's own lines for `/`, `/boot/efi` and swap name disks it was made on; they are replaced. Those for other partitions
-//! become comments: the installed disk does not have these, systemd would wait for them and then stop at a prompt. Fields are
-//! those of fstab(5).
+//! A package's own lines for `/`, `/boot/efi` and swap name disks it was made on; they are
+//! replaced. Those for other partitions become comments: the installed disk does not have these,
+//! systemd would wait for them and then stop at a prompt. Fields are those of fstab(5).
 
 use crate::esp;
 use crate::layout::{Layout, Role};
@@ -85,8 +85,8 @@ fn is_replaced(fields: &[&[u8]]) -> bool {
     point.is_empty() || point == b"/boot/efi" || is_swap_device
 }
 
-/// Is it a line for a partition of another machine, which this one would wait for? Not one that [`rewrite`] replaces, and not
-/// one that may be absent (`nofail`, `noauto`).
+/// Is it a line for a partition of another machine, which this one would wait for? Not one that
+/// [`rewrite`] replaces, and not one that may be absent (`nofail`, `noauto`).
 #[must_use]
 pub fn is_foreign(fields: &[&[u8]]) -> bool {
     let [device, point, kind, rest @ ..] = fields else {

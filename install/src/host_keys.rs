@@ -1,14 +1,18 @@
-//! SSH host keys of the installed system's own: which init system a tree holds, and what makes the keys at its first boot.
+//! SSH host keys of the installed system's own: which init system a tree holds, and what makes the
+//! keys at its first boot.
 //!
-//! A server without host keys ends at once, and a machine without a screen is then out of reach. So each init system gets a
-//! first-boot job of its kind, which runs `ssh-keygen -A` before the server starts and does nothing where there is a key. Where
-//! the init system is not known, nothing is made and the caller says so.
+//! A server without host keys ends at once, and a machine without a screen is then out of reach. So
+//! each init system gets a first-boot job of its kind, which runs `ssh-keygen -A` before the server
+//! starts and does nothing where there is a key. Where the init system is not known, nothing is
+//! made and the caller says so.
 //!
 //! - systemd: a unit, wanted by `multi-user.target`.
 //! - OpenRC, whatever starts it: a service in the runlevel `default`, before `sshd`.
-//! - sysvinit: a `bootwait` line in `/etc/inittab`, which runs after `rcS` and before any runlevel (inittab(5)). A link in
-//!   `/etc/rcS.d` would not do: Debian's startpar(8) starts only what insserv(8) has written into its dependency files.
-//! - busybox: a `sysinit` line in front of the first one, because that one may start everything else.
+//! - sysvinit: a `bootwait` line in `/etc/inittab`, which runs after `rcS` and before any runlevel
+//!   (inittab(5)). A link in `/etc/rcS.d` would not do: Debian's startpar(8) starts only what
+//!   insserv(8) has written into its dependency files.
+//! - busybox: a `sysinit` line in front of the first one, because that one may start everything
+//!   else.
 
 use std::fmt;
 
@@ -45,7 +49,8 @@ const SERVICE_TEXT: &str = "\
         /usr/bin/ssh-keygen -A\n    \
         eend $?\n\
     }\n";
-/// `ssh-keygen` opens /dev/null, which busybox init may find missing before its first job has mounted /dev.
+/// `ssh-keygen` opens /dev/null, which busybox init may find missing before its first job has
+/// mounted /dev.
 const SCRIPT: &str = "usr/lib/smechvisor/ssh-host-keys";
 const SCRIPT_TEXT: &str = "#!/bin/sh\n\
     # Makes SSH host keys of this machine's own. Written when this disk was deployed; /etc/inittab runs it.\n\

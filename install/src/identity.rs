@@ -4,8 +4,10 @@
 //! - `/etc/machine-id` becomes an empty file. systemd fills it at boot and, unlike with a missing file or the word
 //!   `uninitialized`, does not take that boot for the first one (machine-id(5), "First Boot Semantics"): it would reset
 //!   every unit to its preset and ask for a root password on the console.
-//!   Nothing else fills it, and D-Bus does not start with an empty one: without systemd an identity is drawn here.
-//! - SSH host keys are removed, and a first-boot job of the system's init makes new ones ([`host_keys`]).
+//!   Nothing else fills it, and D-Bus does not start with an empty one: without systemd an identity
+//!   is drawn here.
+//! - SSH host keys are removed, and a first-boot job of the system's init makes new ones
+//!   ([`host_keys`]).
 //! - The random seed is drawn from the kernel of the machine that deploys.
 
 use thiserror::Error;

@@ -1,4 +1,5 @@
-//! The kernel of an unpacked root, and the initial ramdisk that belongs to it, as distributions name them.
+//! The kernel of an unpacked root, and the initial ramdisk that belongs to it, as distributions
+//! name them.
 //!
 //! | | kernel | ramdisk |
 //! | --- | --- | --- |
@@ -8,7 +9,8 @@
 //! | Arch | `boot/vmlinuz-linux` | `boot/initramfs-linux.img` |
 //! | Alpine | `boot/vmlinuz-lts` | `boot/initramfs-lts` |
 //!
-//! The newest one counts. Where the name is no release, as with the last two, the image itself says which it is.
+//! The newest one counts. Where the name is no release, as with the last two, the image itself says
+//! which it is.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -23,7 +25,8 @@ const DIRECTORY: &str = "boot";
 const KERNEL_PREFIX: &str = "vmlinuz-";
 /// Where a release's modules are; mostly one of them is a link to the other.
 pub const MODULES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
-/// Drivers of disks: a kernel that has one of them built in, and ext4, finds its root on some machine by itself.
+/// Drivers of disks: a kernel that has one of them built in, and ext4, finds its root on some
+/// machine by itself.
 const DISKS: [&str; 5] = ["virtio_blk", "nvme", "sd_mod", "mmc_block", "xen-blkfront"];
 
 /// Which files to boot.
@@ -147,7 +150,8 @@ fn images(root: Directory<'_>) -> Result<Vec<Image>, DirectoryError> {
     Ok(images)
 }
 
-/// The release in a bzImage (`Documentation/arch/x86/boot.rst`, `kernel_version`); `None` for anything else.
+/// The release in a bzImage (`Documentation/arch/x86/boot.rst`, `kernel_version`); `None` for
+/// anything else.
 fn said(image: &File) -> Option<String> {
     const MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
     const POINTER: usize = 0x20e;
@@ -204,7 +208,8 @@ fn ramdisk(root: Directory<'_>, image: &Image) -> Result<Ramdisk, DirectoryError
     })
 }
 
-/// Whether the kernel needs modules to reach its root: it has some, and its list of what is built in lacks ext4 or every disk.
+/// Whether the kernel needs modules to reach its root: it has some, and its list of what is built
+/// in lacks ext4 or every disk.
 fn is_modular(root: Directory<'_>, release: &str) -> Result<bool, DirectoryError> {
     for modules in MODULES {
         let directory = format!("{modules}/{release}");
@@ -234,8 +239,8 @@ fn is_version(version: &str) -> bool {
     !version.is_empty() && !leftovers.iter().any(|end| version.ends_with(end))
 }
 
-/// Part by part, as rpm does it: runs of digits by number, of letters as text, digits after letters, the longer one last. A
-/// release candidate stands before its release.
+/// Part by part, as rpm does it: runs of digits by number, of letters as text, digits after
+/// letters, the longer one last. A release candidate stands before its release.
 fn compare(left: &str, right: &str) -> Ordering {
     let (left, right) = (left.replace("-rc", "~rc"), right.replace("-rc", "~rc"));
     let (mut left, mut right) = (left.as_str(), right.as_str());

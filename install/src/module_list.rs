@@ -1,4 +1,5 @@
-//! A kernel's lists of its modules, `modules.dep` and `modules.builtin`: whether a driver is in them.
+//! A kernel's lists of its modules, `modules.dep` and `modules.builtin`: whether a driver is in
+//! them.
 
 use crate::directory::{Directory, DirectoryError};
 

@@ -1,8 +1,9 @@
-//! Sparse files as PAX archives hold them (GNU tar manual, "Storing Sparse Files", PAX format, version 1.0): a map of the data in
-//! front of the data, the rest of the file being holes.
+//! Sparse files as PAX archives hold them (GNU tar manual, "Storing Sparse Files", PAX format,
+//! version 1.0): a map of the data in front of the data, the rest of the file being holes.
 //!
-//! The map is decimal numbers, a line each: how many segments, then offset and length of each; zeros up to the next block. What
-//! bounds a plain file bounds this one: its data are counted as they come, and holes take no room on the disk.
+//! The map is decimal numbers, a line each: how many segments, then offset and length of each;
+//! zeros up to the next block. What bounds a plain file bounds this one: its data are counted as
+//! they come, and holes take no room on the disk.
 
 use std::io::Read;
 

@@ -1,4 +1,5 @@
-//! Files with holes: what GNU tar packs arrives equal and with its holes, and a map that lies is refused.
+//! Files with holes: what GNU tar packs arrives equal and with its holes, and a map that lies is
+//! refused.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
