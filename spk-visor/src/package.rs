@@ -22,6 +22,7 @@ pub mod pack;
 pub mod report;
 pub mod rewrite;
 pub mod rules;
+pub mod system;
 pub mod tar;
 pub mod xattrs;
 
@@ -30,6 +31,8 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use install::directory::DirectoryError;
+use install::kernel::NoRamdisk;
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -112,6 +115,12 @@ pub enum PackageError {
     /// No memory, or no threads.
     #[error("starting the encoder")]
     Encoder(#[source] io::Error),
+    /// Looking at the system in the tree.
+    #[error(transparent)]
+    System(#[from] DirectoryError),
+    /// The copy would not boot.
+    #[error("the copy would not boot")]
+    NoRamdisk(#[from] NoRamdisk),
     /// The copy would not boot.
     #[error("the tree has no kernel (boot/vmlinuz-*), the copy would not boot; {hint}")]
     NoKernel {

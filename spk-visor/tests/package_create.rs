@@ -304,11 +304,7 @@ fn a_copy_is_the_tree() {
         }
         assert_eq!(unpacked.entries, expected.len() as u64);
         let holes = copy.0.join("srv/holes").metadata().unwrap();
-        assert!(
-            holes.blocks() * 512 < 1 << 20,
-            "{} blocks",
-            holes.blocks()
-        );
+        assert!(holes.blocks() * 512 < 1 << 20, "{} blocks", holes.blocks());
         let inode = |path: &str| copy.0.join(path).symlink_metadata().unwrap().ino();
         assert_eq!(inode("etc/plain"), inode("usr/bin/hard"));
         assert_eq!(inode("usr/link"), inode("usr/hard-link-of-a-link"));
@@ -381,6 +377,45 @@ fn holes_take_no_room_in_the_package_or_on_the_target() {
 }
 
 #[test]
+fn a_base_whose_kernel_lacks_its_ramdisk_is_no_package() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    tree.put("boot/vmlinuz-6.1.0-28-amd64", "kernel");
+    tree.put(
+        "lib/modules/6.1.0-28-amd64/modules.dep",
+        "kernel/fs/ext4/ext4.ko:\n",
+    );
+    let mut options = options(&tree, &out.0, Format::Zst);
+    let (_, _) = create(&options);
+    options.name = "smechvisor-base".into();
+    let error = run_on(&options, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    let PackageError::NoRamdisk(missing) = &error else {
+        panic!("{error}");
+    };
+    let text = missing.to_string();
+    assert!(text.contains("boot/vmlinuz-6.1.0-28-amd64 has"), "{text}");
+    assert!(text.contains("boot/initrd.img-6.1.0-28-amd64"), "{text}");
+    assert!(!out.0.join("smechvisor-base.tar.zst").exists());
+    tree.put("boot/initrd.img-6.1.0-28-amd64", "ramdisk");
+    let (_, said) = create(&options);
+    assert!(said.contains("GRUB's images"), "{said}");
+}
+
+#[test]
+fn flags_of_chattr_are_named_because_they_are_not_kept() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    let path = tree.put("etc/resolv.conf", "nameserver ::1");
+    let chattr = |flags: &str| Command::new("chattr").arg(flags).arg(&path).status();
+    if !chattr("+di").is_ok_and(|status| status.success()) {
+        return; // Not root, or a file system without flags.
+    }
+    let (_, said) = create(&options(&tree, &out.0, Format::Zst));
+    assert!(chattr("-di").unwrap().success());
+    let expected = "/etc/resolv.conf: chattr flags that a package does not keep: \
+        i (immutable), d (no dump)";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn the_same_tree_gives_the_same_bytes_on_any_number_of_threads_and_inside_itself() {
     let (tree, out) = (rich_tree(), Dir::new());
     let mut options = options(&tree, &out.0, Format::Xz);
@@ -431,6 +466,7 @@ fn what_makes_a_machine_itself_stays_there_and_is_told() {
         "home/me/.cache/a",
         "home/me/kept",
         "lost+found/l",
+        "srv/lost+found/kept",
         "etc/systemd/network/lan.netdev",
         "etc/hostname",
         "home/me/big.iso",
@@ -471,6 +507,7 @@ fn what_makes_a_machine_itself_stays_there_and_is_told() {
             "etc/systemd/network/lan.netdev",
             "home/me/kept",
             "srv/kept.iso",
+            "srv/lost+found/kept",
             "var/cache/debconf/config.dat"
         ]
     );
@@ -509,6 +546,7 @@ fn what_makes_a_machine_itself_stays_there_and_is_told() {
         "rewritten   /etc/fstab  ",
         "look        /etc/hostname  ",
         "pseudo      /lost+found  ",
+        "look        /etc/ssh  the installed system gets NO SSH host keys",
     ] {
         assert!(report.contains(line), "{line:?} in\n{report}");
     }

@@ -22,8 +22,8 @@ Usage: spk-visor package create NAME [OPTIONS]
 Makes the package NAME of a running Linux, to be deployed onto other machines. NAME is smechvisor-base for a system
 with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
 leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files; what
-is left out, and why, is told at the end. A file that cannot be read stops everything. The package is as secret as
-/etc/shadow: that is in it.
+is left out, and why, is told at the end, and so is what makes the copy's SSH host keys. A file that cannot be read
+stops everything, and so does a kernel that lacks its ramdisk. The package is as secret as /etc/shadow: that is in it.
 
   --root DIR           pack this tree (default /)
   --exclude GLOB       leave out what matches, with everything in it; may be repeated. A leading / is the top of the
@@ -40,7 +40,8 @@ is left out, and why, is told at the end. A file that cannot be read stops every
 The same tree gives the same package, byte for byte.
 
 `package grub` makes the package bootloader-grub of the GRUB that is installed here (Debian: grub-efi-amd64-bin,
-grub-pc-bin). A system that was deployed has it in it already.
+grub-pc-bin; with one of them what it makes boots under UEFI or a BIOS only, and it says so). A system that was
+deployed has it in it already.
 
 ";
 

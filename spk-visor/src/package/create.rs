@@ -2,21 +2,19 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use rustix::fs::fstatvfs;
 use wizard::figures::size;
 
 use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};
 use super::pack::{self, Job, Seen};
 use super::report::{Report, Total, shown};
-use super::{PackageError, grub, job, node};
+use super::{PackageError, grub, job, node, system};
 use crate::cli::package::Create;
 use crate::packages::BASE;
 use crate::progress::Rate;
@@ -37,6 +35,9 @@ pub fn run(options: &Create) -> Result<(), PackageError> {
 pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), PackageError> {
     let began = Instant::now();
     let mut job = job(&options.tree)?;
+    if options.name == BASE {
+        system::expect_ramdisk(&job)?;
+    }
     let name = format!("{}{}", options.name, options.format.suffix());
     let (output, file) = Output::create(&options.out, &name, &job.root)?;
     job.own = output.own();
@@ -55,7 +56,7 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
     let packed = Arc::new(AtomicU64::new(0));
     let out = Counting::new(file, Arc::clone(&packed));
     let mut watcher = Watcher {
-        about_bytes: used_bytes(&job),
+        about_bytes: system::used_bytes(&job),
         rate: Rate::start(began),
         packed: &packed,
         told: &told,
@@ -95,7 +96,7 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
 /// # Errors
 /// GRUB is not installed, or the package cannot be written.
 pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
-    let bytes = grub::package(format)?;
+    let grub::Package { bytes, platforms } = grub::package(format)?;
     let name = format!("{}{}", grub::NAME, format.suffix());
     let root = node::open_root(Path::new("/")).map_err(|error| PackageError::Root {
         path: "/".into(),
@@ -105,11 +106,15 @@ pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
     file.write_all(&bytes).map_err(PackageError::Write)?;
     let path = output.path().to_owned();
     output.finish(&file)?;
-    Screen::stdout().say(&format!(
+    let mut screen = Screen::stdout();
+    screen.say(&format!(
         "{} in {}",
         size(bytes.len() as u64),
         path.display()
     ));
+    if let Some(warning) = platforms.warning() {
+        screen.say(&format!("look      {warning}"));
+    }
     Ok(())
 }
 
@@ -143,7 +148,10 @@ fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
             "look      no boot/vmlinuz-* is in it: the copy boots only with a kernel of another package, or with --include-mount /boot",
         );
     }
-    if !total.has_grub {
+    if let Some(warning) = total.grub.warning() {
+        screen.say(&format!("look      {warning}"));
+    }
+    if !total.grub.are_there() {
         screen.say(
             "look      GRUB's images (usr/lib/smechvisor/grub) are not in it: it is deployed together with a package bootloader-grub; \
              spk-visor package grub makes one",
@@ -151,19 +159,9 @@ fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
     }
 }
 
-/// What is stored on the tree's file system: about what will be read.
-fn used_bytes(job: &Job) -> u64 {
-    fstatvfs(job.root.as_fd()).map_or(0, |space| {
-        space
-            .f_blocks
-            .saturating_sub(space.f_bfree)
-            .saturating_mul(space.f_frsize)
-    })
-}
-
 /// Shows how far it is.
 struct Watcher<'a, W: Write> {
-    about_bytes: u64,
+    about_bytes: Option<u64>,
     rate: Rate,
     packed: &'a AtomicU64,
     told: &'a mpsc::Receiver<String>,
@@ -177,11 +175,13 @@ impl<W: Write> Watcher<'_, W> {
         }
         let now = Instant::now();
         let (rate, packed) = (&mut self.rate, self.packed.load(Ordering::Relaxed));
-        let about = size(self.about_bytes);
+        let about = self
+            .about_bytes
+            .map_or_else(String::new, |bytes| format!(" of about {}", size(bytes)));
         self.screen.show(now, |width| {
             let rate = rate.update(now, seen.content_bytes);
             let line = format!(
-                "{} entries, {} of about {about}, {}/s, packed {}  {}",
+                "{} entries, {}{about}, {}/s, packed {}  {}",
                 seen.entries,
                 size(seen.content_bytes),
                 size(rate as u64),

@@ -24,12 +24,10 @@ pub const IMAGES: [&str; 3] = ["grubx64.efi", "boot.img", "core.img"];
 /// Where distributions keep GRUB's parts, and what they call the program.
 const PARTS: &str = "/usr/lib/grub";
 const PROGRAMS: [&str; 2] = ["grub-mkimage", "grub2-mkimage"];
-/// A part of each platform, and the package of Debian that has it.
-const NEEDED: [(&str, &str); 3] = [
-    ("x86_64-efi/kernel.img", "grub-efi-amd64-bin"),
-    ("i386-pc/kernel.img", "grub-pc-bin"),
-    ("i386-pc/boot.img", "grub-pc-bin"),
-];
+/// Parts of each platform, and the package of Debian that has them.
+const EFI_PART: &str = "x86_64-efi/kernel.img";
+const BIOS_PARTS: [&str; 2] = ["i386-pc/kernel.img", "i386-pc/boot.img"];
+const DEBIANS: &str = "grub-efi-amd64-bin for UEFI, grub-pc-bin for a BIOS";
 /// What the generated grub.cfg may use.
 const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile search search_fs_uuid search_label serial terminal \
     terminfo loadenv test true reboot halt minicmd ls cat sleep";
@@ -86,31 +84,99 @@ pub enum GrubError {
     Pack(#[source] io::Error),
 }
 
-/// The package's bytes.
+/// What GRUB's images start a system under.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Platforms {
+    /// UEFI.
+    pub uefi: bool,
+    /// A BIOS.
+    pub bios: bool,
+}
+
+impl Platforms {
+    /// By the names of the images that there are.
+    #[must_use]
+    pub fn of(has: impl Fn(&str) -> bool) -> Self {
+        let [efi, boot, core] = IMAGES;
+        Platforms {
+            uefi: has(efi),
+            bios: has(boot) && has(core),
+        }
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn are_there(self) -> bool {
+        self.uefi || self.bios
+    }
+
+    /// What it means that there is one alone.
+    #[must_use]
+    pub const fn warning(self) -> Option<&'static str> {
+        match (self.uefi, self.bios) {
+            (true, false) => Some(
+                "GRUB is there for UEFI only (a BIOS needs Debian's grub-pc-bin): \
+                 the copy boots under UEFI, and a target that was started by a BIOS refuses it",
+            ),
+            (false, true) => Some(
+                "GRUB is there for a BIOS only (UEFI needs Debian's grub-efi-amd64-bin): \
+                 the copy boots under a BIOS, and a target that was started by UEFI refuses it",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// GRUB as a package.
+pub struct Package {
+    /// The package's bytes.
+    pub bytes: Vec<u8>,
+    /// What it is for.
+    pub platforms: Platforms,
+}
+
+/// A package of what is installed here: both platforms, or one.
 ///
 /// # Errors
 /// See [`GrubError`].
-pub fn package(format: Format) -> Result<Vec<u8>, GrubError> {
-    let parts = Path::new(PARTS);
-    for (part, package) in NEEDED {
-        let path = parts.join(part);
-        if !path.is_file() {
-            return Err(GrubError::Missing { path, package });
+pub fn package(format: Format) -> Result<Package, GrubError> {
+    package_of(Path::new(PARTS), format)
+}
+
+fn package_of(parts: &Path, format: Format) -> Result<Package, GrubError> {
+    let has = |part: &str| parts.join(part).is_file();
+    let platforms = Platforms {
+        uefi: has(EFI_PART),
+        bios: BIOS_PARTS.into_iter().all(has),
+    };
+    if !platforms.are_there() {
+        return Err(GrubError::Missing {
+            path: parts.join(EFI_PART),
+            package: DEBIANS,
+        });
+    }
+    let [efi_name, boot_name, core_name] = IMAGES;
+    let mut images = Vec::new();
+    if platforms.bios {
+        let path = parts.join("i386-pc/boot.img");
+        let boot = std::fs::read(&path).map_err(|source| GrubError::Read { path, source })?;
+        // `(,gpt1)`: partition 1, the ESP, of whichever disk the firmware booted.
+        let core = image(parts, "i386-pc", "(,gpt1)/EFI/smechvisor", BIOS)?;
+        if core.len() > CORE_MAX {
+            return Err(GrubError::Large { len: core.len() });
         }
+        images.extend([(boot_name, boot), (core_name, core)]);
     }
-    let efi = image("x86_64-efi", "/EFI/smechvisor", EFI)?;
-    // `(,gpt1)`: partition 1, the ESP, of whichever disk the firmware booted.
-    let core = image("i386-pc", "(,gpt1)/EFI/smechvisor", BIOS)?;
-    if core.len() > CORE_MAX {
-        return Err(GrubError::Large { len: core.len() });
+    if platforms.uefi {
+        let efi = image(parts, "x86_64-efi", "/EFI/smechvisor", EFI)?;
+        images.push((efi_name, efi));
     }
-    let path = parts.join("i386-pc/boot.img");
-    let boot = std::fs::read(&path).map_err(|source| GrubError::Read { path, source })?;
-    archive([efi, boot, core], format).map_err(GrubError::Pack)
+    let bytes = archive(&images, format).map_err(GrubError::Pack)?;
+    Ok(Package { bytes, platforms })
 }
 
 /// One image with all its modules. It is written to a file in memory: GRUB's tool syncs what it writes, and a pipe cannot be.
-fn image(platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
+fn image(parts: &Path, platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
     let [first, second] = PROGRAMS;
     let failed = |program: &'static str, source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => GrubError::Missing {
@@ -123,7 +189,8 @@ fn image(platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubErr
     let mut memory = memory.map_err(|error| failed(first, error.into()))?;
     let run = |program: &'static str| {
         Command::new(program)
-            .args(["-O", platform, "-p", prefix])
+            .args(["-O", platform, "-p", prefix, "-d"])
+            .arg(parts.join(platform))
             .args(SHARED.split_whitespace().chain(modules.split_whitespace()))
             .stdin(Stdio::null())
             .stdout(memory.try_clone()?)
@@ -149,11 +216,9 @@ fn image(platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubErr
 }
 
 /// Files only: the directories on the way are made by the target, or stay as they are.
-fn archive(images: [Vec<u8>; 3], format: Format) -> io::Result<Vec<u8>> {
+fn archive(images: &[(&str, Vec<u8>)], format: Format) -> io::Result<Vec<u8>> {
     let mut out = Encoder::new(Vec::new(), format, 1)?;
-    let mut named: Vec<_> = IMAGES.into_iter().zip(images).collect();
-    named.sort_unstable();
-    for (name, contents) in named {
+    for (name, contents) in images {
         let path = format!("{DIRECTORY}/{name}");
         let len = contents.len() as u64;
         let member = Member {
@@ -166,7 +231,7 @@ fn archive(images: [Vec<u8>; 3], format: Format) -> io::Result<Vec<u8>> {
             xattrs: &[],
         };
         tar::write_header(&mut out, &member)?;
-        out.write_all(&contents)?;
+        out.write_all(contents)?;
         tar::write_padding(&mut out, len)?;
     }
     tar::write_end(&mut out)?;
@@ -175,9 +240,10 @@ fn archive(images: [Vec<u8>; 3], format: Format) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BIOS, EFI, Format, SHARED, archive, package};
+    use super::{BIOS, EFI, Format, Platforms, SHARED, archive, package, package_of};
     use install::decode::{DecodeLimits, decode};
     use install::unpack::{UnpackLimits, check};
+    use std::path::Path;
 
     const LIMITS: DecodeLimits = DecodeLimits {
         memory_bytes: 16 << 20,
@@ -201,8 +267,12 @@ mod tests {
 
     #[test]
     fn a_target_takes_the_archive() {
-        let images = [vec![1; 1000], vec![2; 512], vec![3; 70_000]];
-        let bytes = archive(images, Format::QuickZst).unwrap();
+        let images = [
+            ("a", vec![1; 1000]),
+            ("b", vec![2; 512]),
+            ("c", vec![3; 70_000]),
+        ];
+        let bytes = archive(&images, Format::QuickZst).unwrap();
         let tar = decode(&bytes[..], LIMITS).unwrap();
         let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
         assert_eq!((unpacked.entries, unpacked.content_bytes), (3, 71_512));
@@ -211,16 +281,57 @@ mod tests {
     #[test]
     fn grub_of_this_machine_becomes_a_package_or_says_what_is_missing() {
         match package(Format::Zst) {
-            Ok(bytes) => {
-                let tar = decode(&bytes[..], LIMITS).unwrap();
-                let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
-                assert_eq!(unpacked.entries, 3);
-                assert!(
-                    package(Format::Zst).unwrap() == bytes,
-                    "the same bytes again"
+            Ok(made) => {
+                assert_eq!(
+                    entries(&made.bytes),
+                    u64::from(made.platforms.uefi) + 2 * u64::from(made.platforms.bios)
                 );
+                let again = package(Format::Zst).unwrap();
+                assert!(again.bytes == made.bytes, "the same bytes again");
             }
             Err(error) => assert!(error.to_string().contains("--packages DIR"), "{error}"),
         }
+    }
+
+    fn entries(bytes: &[u8]) -> u64 {
+        let tar = decode(bytes, LIMITS).unwrap();
+        let limits = UnpackLimits::for_memory(1 << 20);
+        check(tar, &limits).unwrap().entries
+    }
+
+    #[test]
+    fn one_platform_is_a_package_that_says_what_it_boots_under() {
+        let all = Path::new(super::PARTS);
+        let parts = std::env::temp_dir().join(format!("grub-parts-{}", std::process::id()));
+        std::fs::create_dir_all(&parts).unwrap();
+        let none = package_of(&parts, Format::Zst).err().unwrap().to_string();
+        assert!(
+            none.contains("grub-pc-bin") && none.contains("grub-efi-amd64-bin"),
+            "{none}"
+        );
+        for (platform, only, images) in [
+            ("x86_64-efi", "boots under UEFI,", 1),
+            ("i386-pc", "boots under a BIOS,", 2),
+        ] {
+            if !all.join(platform).join("kernel.img").is_file() {
+                continue; // It is not installed here.
+            }
+            let link = parts.join(platform);
+            std::os::unix::fs::symlink(all.join(platform), &link).unwrap();
+            let made = package_of(&parts, Format::Zst).unwrap();
+            std::fs::remove_file(link).unwrap();
+            assert_eq!(entries(&made.bytes), images);
+            let warning = made.platforms.warning().unwrap();
+            assert!(warning.contains(only), "{warning}");
+        }
+        std::fs::remove_dir(parts).unwrap();
+        let both = Platforms {
+            uefi: true,
+            bios: true,
+        };
+        assert_eq!(both.warning(), None);
+        let names =
+            |there: &'static [&'static str]| Platforms::of(move |name| there.contains(&name));
+        assert!(!names(&["boot.img"]).are_there() && names(&["core.img", "boot.img"]).bios);
     }
 }

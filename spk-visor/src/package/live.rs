@@ -5,7 +5,6 @@
 //! is paired and has a disk before this machine's disk is read.
 
 use std::io::{self, BufWriter, Cursor, Read};
-use std::os::fd::AsFd;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -16,7 +15,7 @@ use wire::stream::PackageName;
 use super::compress::{Encoder, Format, default_threads};
 use super::pack::{self, Job};
 use super::report::Report;
-use super::{PackageError, grub, job, node};
+use super::{PackageError, grub, job, system};
 use crate::chain;
 use crate::cli::package::Live as Options;
 use crate::packages::BASE;
@@ -33,18 +32,22 @@ const FORMAT: Format = Format::QuickZst;
 /// The tree is not there, or the target would refuse what it becomes: that is told before anything is sent.
 pub fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, PackageError> {
     let job = job(&options.tree)?;
-    let has_grub = has_all(&job, grub::DIRECTORY, |names| {
-        grub::IMAGES.iter().all(|image| names.contains(image))
-    });
-    if !has_packages {
-        require_kernel(&job)?;
-    }
-    let loader = match has_grub || has_packages {
-        true => None,
-        false => Some(grub::package(FORMAT)?),
-    };
-    let threads = options.threads.unwrap_or_else(default_threads);
     let (lines, notes) = mpsc::channel();
+    let mut loader = None;
+    if !has_packages {
+        system::expect_kernel(&job)?;
+        let mut platforms = system::grub(&job);
+        if !platforms.are_there() {
+            let made = grub::package(FORMAT)?;
+            platforms = made.platforms;
+            loader = Some(made.bytes);
+        }
+        if let Some(warning) = platforms.warning() {
+            // Its receiver is in the first item.
+            let _ = lines.send(warning.to_owned());
+        }
+    }
+    let threads = options.threads.unwrap_or_else(default_threads);
     let packing = Packing::Waiting(Box::new(Start {
         job,
         threads,
@@ -71,45 +74,6 @@ pub fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, Package
 fn name(package: &str) -> Result<PackageName, PackageError> {
     PackageName::parse(format!("{package}{}", FORMAT.suffix()).as_bytes())
         .map_err(|error| PackageError::Write(io::Error::other(error)))
-}
-
-/// Whether the names in a directory of the tree, on a file system that is packed, are what is needed.
-fn has_all(job: &Job, path: &str, is_enough: impl Fn(&[&str]) -> bool) -> bool {
-    let Ok(dir) = node::open_beneath(job.root.as_fd(), path.as_bytes()) else {
-        return false;
-    };
-    let Ok(names) = node::Names::read(dir.as_fd()) else {
-        return false;
-    };
-    let names: Vec<&str> = names
-        .iter()
-        .filter_map(|name| std::str::from_utf8(name).ok())
-        .collect();
-    is_enough(&names)
-}
-
-/// The copy needs a kernel; where `/boot` is not packed, the way to have it packed is told.
-fn require_kernel(job: &Job) -> Result<(), PackageError> {
-    let root = node::look_at(job.root.as_fd());
-    let boot = node::look(job.root.as_fd(), b"boot");
-    let is_elsewhere = match (&root, &boot) {
-        (Ok(root), Ok(boot)) => {
-            !boot.is_beside(root) && !job.mounts.iter().any(|path| path == b"boot")
-        }
-        _ => false,
-    };
-    if is_elsewhere {
-        return Err(PackageError::NoKernel {
-            hint: "/boot is a file system of its own: --include-mount /boot packs it too",
-        });
-    }
-    let is_kernel = |name: &&str| name.starts_with("vmlinuz-");
-    match has_all(job, "boot", |names| names.iter().any(is_kernel)) {
-        true => Ok(()),
-        false => Err(PackageError::NoKernel {
-            hint: "a package with one can be given with --packages DIR",
-        }),
-    }
 }
 
 /// What a packing needs.
@@ -282,6 +246,29 @@ mod tests {
             Ok(items) => assert_eq!(items[1].name(), "bootloader-grub.tar.zst"),
             Err(error) => assert!(matches!(error, PackageError::Grub(_)), "{error}"),
         }
+        dir.put("lib/modules/1/modules.dep");
+        let error = start(&dir.options(), false).err().unwrap();
+        let text = crate::chain(&error);
+        assert!(
+            text.contains("the kernel boot/vmlinuz-1 has") && text.contains("boot/initrd.img-1,"),
+            "{text}"
+        );
+        assert_eq!(
+            start(&dir.options(), true).unwrap().len(),
+            1,
+            "another package may bring the ramdisk"
+        );
+    }
+
+    #[test]
+    fn grub_for_one_platform_is_sent_and_what_that_means_is_told() {
+        let dir = Dir::new("one-platform");
+        dir.put("boot/vmlinuz-1");
+        dir.put("usr/lib/smechvisor/grub/grubx64.efi");
+        let items = start(&dir.options(), false).unwrap();
+        assert_eq!(items.len(), 1);
+        let notes = items[0].notes().join("\n");
+        assert!(notes.contains("the copy boots under UEFI,"), "{notes}");
     }
 
     #[test]

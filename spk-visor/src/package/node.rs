@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, Statx, StatxFlags, fgetxattr, flistxattr,
-    lgetxattr, llistxattr, openat, readlinkat, statx,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, Statx, StatxAttributes, StatxFlags,
+    fgetxattr, flistxattr, lgetxattr, llistxattr, openat, readlinkat, statx,
 };
 use rustix::io::Errno;
 
@@ -47,6 +47,28 @@ pub struct Facts {
     pub links: u32,
     /// Of a device node: major and minor.
     pub device: (u32, u32),
+    /// What chattr(1) has set of it.
+    pub flags: Flags,
+    /// It is the top of a file system, as far as the kernel says so (Linux 5.8).
+    pub is_mount_root: bool,
+}
+
+/// Flags of a file (chattr(1)) that a package does not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(StatxAttributes);
+
+impl Flags {
+    const NAMED: [(StatxAttributes, &str); 3] = [
+        (StatxAttributes::IMMUTABLE, "i (immutable)"),
+        (StatxAttributes::APPEND, "a (append only)"),
+        (StatxAttributes::NODUMP, "d (no dump)"),
+    ];
+
+    /// As chattr calls them; none for most files.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let named = Self::NAMED.into_iter();
+        named.filter_map(move |(flag, name)| self.0.contains(flag).then_some(name))
+    }
 }
 
 impl Facts {
@@ -68,6 +90,8 @@ impl Facts {
             mount: has_mount.then_some(stat.stx_mnt_id),
             links: stat.stx_nlink,
             device: (stat.stx_rdev_major, stat.stx_rdev_minor),
+            flags: Flags(stat.stx_attributes),
+            is_mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         }
     }
 

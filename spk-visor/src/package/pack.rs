@@ -9,6 +9,8 @@ mod regular;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use install::host_keys::{self, HostKeys};
+use install::kernel;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -19,7 +21,7 @@ use super::node::{self, Facts, Names, Owner, Xattr};
 use super::report::{Remark, Report, Total, shown};
 use super::rules::{Matched, Rules, Verdict, Why};
 use super::tar::{self, Kind, Member};
-use super::{PackageError, xattrs};
+use super::{PackageError, system, xattrs};
 
 /// Most components of a path, its most bytes, and most entries: what the target's `install::unpack` takes.
 pub const DEPTH_MAX: usize = 64;
@@ -27,9 +29,9 @@ const PATH_MAX: usize = 4095;
 const ENTRIES_MAX: u64 = install::unpack::ENTRIES_MAX;
 /// A directory whose files come and go has no time worth keeping.
 const NO_TIME: (i64, u32) = (0, 0);
-/// Where the target looks for kernels and GRUB.
-const KERNEL: &[u8] = b"boot/vmlinuz-";
-const GRUB: &[u8] = b"usr/lib/smechvisor/grub/core.img";
+/// What mke2fs(8) and others make at the top of a file system for fsck(8); elsewhere it is a name
+/// like any other.
+const LOST_FOUND: &[u8] = b"lost+found";
 
 /// A file that must not be packed although it lies in the tree: a directory by its number, and a name in it.
 pub type Own = ((u64, u64), Vec<u8>);
@@ -83,6 +85,8 @@ pub fn pack<W: Write>(
         total: Total::default(),
     };
     packer.root()?;
+    packer.host_keys()?;
+    packer.total.grub = system::grub(job);
     tar::write_end(&mut packer.out).map_err(PackageError::Write)?;
     Ok(packer.total)
 }
@@ -107,6 +111,8 @@ struct Level<'a> {
     facts: Facts,
     states: &'a States,
     depth: usize,
+    /// A file system begins here.
+    is_top: bool,
 }
 
 type Done = Result<(), PackageError>;
@@ -123,7 +129,20 @@ impl<W: Write> Packer<'_, W> {
             facts,
             states: &states,
             depth: 0,
+            is_top: true,
         })
+    }
+
+    /// What makes the copy's SSH host keys, or that nothing does.
+    fn host_keys(&mut self) -> Done {
+        let tree = system::tree(self.job);
+        match host_keys::look(tree)? {
+            HostKeys::NotNeeded => {}
+            keys => self
+                .report
+                .remark(Remark::Look, b"etc/ssh", &keys.to_string()),
+        }
+        Ok(())
     }
 
     /// A kernel's refusal with what was being done to the current entry.
@@ -165,6 +184,10 @@ impl<W: Write> Packer<'_, W> {
             return Ok(());
         }
         let (states, matched) = self.job.rules.step(level.states, name);
+        if level.is_top && name == LOST_FOUND && matched.is_none() {
+            self.leave(Why::Pseudo, "belongs to its file system");
+            return Ok(());
+        }
         if let Some(Matched {
             verdict: Verdict::Leave(why, text),
             ..
@@ -297,6 +320,7 @@ impl<W: Write> Packer<'_, W> {
             facts,
             states,
             depth: level.depth.saturating_add(1),
+            is_top: is_included,
         })
     }
 
@@ -377,8 +401,15 @@ impl<W: Write> Packer<'_, W> {
 
     fn header(&mut self, path: &[u8], kind: Kind<'_>, facts: &Facts, xattrs: &[Xattr]) -> Done {
         self.total.entries = self.total.entries.saturating_add(1);
-        self.total.has_kernel |= path.starts_with(KERNEL);
-        self.total.has_grub |= path == GRUB;
+        self.total.has_kernel |= kernel::is_image(path);
+        let flags: Vec<&str> = facts.flags.names().collect();
+        if !flags.is_empty() && !matches!(kind, Kind::HardLink(_)) {
+            let text = format!(
+                "chattr flags that a package does not keep: {}",
+                flags.join(", ")
+            );
+            self.report.remark(Remark::Lost, path, &text);
+        }
         let member = Member {
             path,
             kind,

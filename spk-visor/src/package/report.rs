@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use wizard::figures::size;
 
+use super::grub::Platforms;
 use super::rules::Why;
 
 /// Paths that the short report names for each reason.
@@ -190,8 +191,8 @@ pub struct Total {
     pub tar_bytes: u64,
     /// There is a kernel where the target looks for one.
     pub has_kernel: bool,
-    /// There are GRUB's images where the target looks for them.
-    pub has_grub: bool,
+    /// GRUB's images where the target looks for them.
+    pub grub: Platforms,
 }
 
 impl fmt::Display for Total {

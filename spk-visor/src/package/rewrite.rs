@@ -4,8 +4,7 @@
 //! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its own (`disk-layout.md` 6). What is
 //! left over are other partitions, which the copy does not have: systemd would wait for them and then stop at a prompt.
 
-/// In front of a line that means nothing on the copy.
-const MARK: &[u8] = b"# not on this machine: ";
+use install::fstab::{self, MARK};
 
 /// What `path` contains in the package, when that is something else than `old`.
 #[must_use]
@@ -31,12 +30,8 @@ pub fn rewrite(path: &[u8], old: &[u8]) -> Option<(Vec<u8>, &'static str)> {
 fn by_lines(old: &[u8], is_foreign: impl Fn(&[&[u8]]) -> bool) -> Vec<u8> {
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
-        let fields: Vec<&[u8]> = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|field| !field.is_empty())
-            .collect();
-        let is_comment = fields.first().is_none_or(|field| field.starts_with(b"#"));
-        if !is_comment && is_foreign(&fields) {
+        let fields = fstab::fields(line);
+        if !fields.is_empty() && is_foreign(&fields) {
             new.extend_from_slice(MARK);
         }
         new.extend_from_slice(line);
@@ -44,23 +39,13 @@ fn by_lines(old: &[u8], is_foreign: impl Fn(&[&[u8]]) -> bool) -> Vec<u8> {
     new
 }
 
-/// A line of fstab(5) for a partition or swap file that the copy will not have and would wait for.
+/// A line of fstab(5) for a partition or swap file that the copy will not have. The target replaces swap partitions itself.
 fn is_foreign_mount(fields: &[&[u8]]) -> bool {
-    let [device, point, kind, rest @ ..] = fields else {
-        return false;
-    };
-    let options = rest.first().copied().unwrap_or_default();
-    let is_optional = options
-        .split(|byte| *byte == b',')
-        .any(|option| matches!(option, b"nofail" | b"noauto"));
-    let tags: [&[u8]; 5] = [b"UUID=", b"LABEL=", b"PARTUUID=", b"PARTLABEL=", b"ID="];
-    let is_disk = device.starts_with(b"/dev/") || tags.iter().any(|tag| device.starts_with(tag));
-    if *kind == b"swap" {
-        // Partitions are the target's business.
-        return device.starts_with(b"/") && !is_disk;
+    let is_swap_file = |device: &[u8]| device.starts_with(b"/") && !fstab::is_disk(device);
+    match fields {
+        [device, _, b"swap", ..] => is_swap_file(device),
+        _ => fstab::is_foreign(fields),
     }
-    let point = point.strip_suffix(b"/").unwrap_or(point);
-    is_disk && !is_optional && !matches!(point, b"" | b"/boot/efi")
 }
 
 /// Kernel options (kernel-command-line(7)) without those that name the root, other disks, or this machine.

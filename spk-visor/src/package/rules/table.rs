@@ -21,8 +21,18 @@ pub const TABLE: &[(Verdict, &str)] = &[
         "etc/machine-id var/lib/dbus/machine-id",
     ),
     (
-        Leave(Why::Identity, "made anew by the copy"),
-        "etc/ssh/ssh_host_* etc/dropbear/dropbear_*_host_key etc/dropbear/*/dropbear_*_host_key \
+        Leave(
+            Why::Identity,
+            "each machine has its own; the report says at /etc/ssh what makes those of the copy",
+        ),
+        "etc/ssh/ssh_host_*",
+    ),
+    (
+        Leave(
+            Why::Identity,
+            "each machine has its own; the copy's server must make new ones when it starts",
+        ),
+        "etc/dropbear/dropbear_*_host_key etc/dropbear/*/dropbear_*_host_key \
          etc/tinyssh/sshkeydir/** etc/dropbear-initramfs/dropbear_*_host_key \
          etc/initramfs-tools/etc/dropbear/dropbear_*_host_key",
     ),
@@ -181,10 +191,6 @@ pub const TABLE: &[(Verdict, &str)] = &[
     (
         Leave(Why::Own, "packages are made on each node"),
         "var/lib/spk-visor/**",
-    ),
-    (
-        Leave(Why::Pseudo, "belongs to its file system"),
-        "**/lost+found",
     ),
     (
         Mention("the copy has the same host name until you change it"),
