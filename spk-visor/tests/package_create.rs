@@ -339,6 +339,7 @@ fn holes_take_no_room_in_the_package_or_on_the_target() {
     assert!(package.len() < 10_000, "{}", package.len());
     let (copy, unpacked) = install(&package);
     assert_eq!(unpacked.content_bytes, 2 * 3 * 4096, "data alone counts");
+    assert!(unpacked.tar_bytes < 100_000, "what a manifest will state");
     let theirs = Dir::new();
     let tar = Command::new("tar")
         .args(["--zstd", "-xf"])

@@ -8,7 +8,7 @@ use crate::deploy::{DeployError, deploy};
 use crate::disk::SectorSize;
 use crate::event::Event;
 use crate::memory_disk::MemoryDisk;
-use crate::options::Options;
+use crate::options::{Firmware, Options};
 use crate::records::Records;
 use crate::state::{self, State};
 use crate::test_dir::TestDir;
@@ -161,4 +161,53 @@ fn more_than_the_cap_is_refused_over_all_packages_together() {
         chain(&error)
     );
     assert_eq!(error.outcome(), Outcome::Refuse);
+}
+
+#[test]
+fn what_the_installed_system_lacks_is_warned_of() {
+    let base = package(&[
+        ("boot/vmlinuz-6.12", b"kernel"),
+        ("etc/ssh/sshd_config", b""),
+        ("usr/bin/ssh-keygen", b"x"),
+        ("etc/fstab", b"UUID=7 /srv xfs defaults 0 2\n"),
+    ]);
+    let uefi = package(&[("usr/lib/smechvisor/grub/grubx64.efi", b"MZ")]);
+    let bytes = stream(&[("base", base), ("grub", uefi)]);
+    let deploy_for = |firmware| {
+        let dir = TestDir::new("lacks");
+        let mut disk = Recorder::new(MemoryDisk::new(1 << 30, SectorSize::B512));
+        let told = std::sync::Mutex::new(Vec::new());
+        let result = deploy(
+            &mut Records::open(&mut bytes.as_slice()).unwrap(),
+            &mut disk,
+            &mut PlainVolumes::new(dir.path()),
+            &Options {
+                firmware,
+                ..OPTIONS
+            },
+            &|event: Event| {
+                if let Event::Warning(text) = event {
+                    told.lock().unwrap().push(text);
+                }
+            },
+        );
+        (result, told.into_inner().unwrap().join("\n"))
+    };
+    let (result, told) = deploy_for(Some(Firmware::Uefi));
+    result.unwrap();
+    for text in [
+        "NO SSH host keys",
+        "GRUB for UEFI only",
+        "named partitions of another machine, now comments: /srv",
+    ] {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    let (result, _) = deploy_for(Some(Firmware::Bios));
+    let error = result.unwrap_err();
+    assert!(error.wrote && error.outcome() == Outcome::Refuse);
+    assert!(
+        chain(&error).contains("started by a BIOS"),
+        "{}",
+        chain(&error)
+    );
 }
