@@ -303,6 +303,10 @@ fn a_copy_is_the_tree() {
             assert!(got[path] == *entry, "{path:?}: {said}");
         }
         assert_eq!(unpacked.entries, expected.len() as u64);
+        assert!(
+            !said.contains(" of about "),
+            "a part of a file system: {said}"
+        );
         let holes = copy.0.join("srv/holes").metadata().unwrap();
         assert!(holes.blocks() * 512 < 1 << 20, "{} blocks", holes.blocks());
         let inode = |path: &str| copy.0.join(path).symlink_metadata().unwrap().ino();
