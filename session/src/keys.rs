@@ -28,7 +28,8 @@ pub const KEY_LEN: usize = 32;
 /// Longest key file that is worth reading, in bytes.
 pub const FILE_MAX: usize = 4096;
 
-const TITLE: &str = "smechvisor-keys 1";
+/// The first line that says something.
+pub const TITLE: &str = "smechvisor-keys 1";
 
 /// A public key: everybody may see it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -271,6 +272,24 @@ impl fmt::Debug for PinnedKeys {
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a key file as [`PinnedKeys::to_text`] writes it lies somewhere in `bytes`: in an unpacked image, for one. Programs
+/// that know the format have its words in them, but no key behind them.
+#[must_use]
+pub fn holds_private_key(bytes: &[u8]) -> bool {
+    let is_key_file = |bytes: &[u8]| {
+        let end = bytes.get(..TITLE.len().saturating_add(128));
+        let text = end.unwrap_or(bytes).strip_prefix(TITLE.as_bytes())?;
+        let text = text.strip_prefix(b"\nend ")?;
+        let text = text.get(text.iter().position(|byte| *byte == b'\n')?..)?;
+        let digits = text.strip_prefix(b"\nprivate ")?.get(..KEY_LEN * 2)?;
+        Some(digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    (0..bytes.len())
+        .filter(|at| bytes.get(*at) == TITLE.as_bytes().first())
+        .filter_map(|at| bytes.get(at..))
+        .any(|rest| is_key_file(rest) == Some(true))
 }
 
 fn draw_private() -> Result<Zeroizing<[u8; KEY_LEN]>, KeysError> {

@@ -1,4 +1,4 @@
-use super::{FILE_MAX, KeysError, PinnedKeys};
+use super::{FILE_MAX, KeysError, PinnedKeys, TITLE, holds_private_key};
 use wire::message::End;
 
 /// Made with another library (`cryptography` for Python).
@@ -127,4 +127,21 @@ fn neither_debug_nor_an_error_shows_a_private_key() {
         let error: KeysError = PinnedKeys::parse(&broken).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("0102"), "{error}");
     }
+}
+
+#[test]
+fn a_private_key_is_found_among_other_bytes() {
+    let (donor, target) = PinnedKeys::draw().unwrap();
+    for keys in [donor, target] {
+        let text = keys.to_text();
+        let around = [b"\0\xffs", text.as_bytes(), b"\0\0"].concat();
+        assert!(holds_private_key(&around));
+        let upto = text.find("\npeer").unwrap();
+        assert!(holds_private_key(text.get(..upto).unwrap().as_bytes()));
+        assert!(!holds_private_key(text.get(..upto - 1).unwrap().as_bytes()));
+    }
+    assert!(!holds_private_key(TITLE.as_bytes()));
+    assert!(!holds_private_key(
+        format!("{TITLE}\nend donor\nprivate {}", "x".repeat(64)).as_bytes()
+    ));
 }
