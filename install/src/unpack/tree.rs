@@ -1,20 +1,22 @@
 //! Checked entries in, files beneath one directory handle out, in as few system calls as each needs.
 //!
 //! The directories on the way to the current one are kept open: entries of one directory need no path lookup, and a
-//! directory that is left gets its time back. See the module above for how paths are followed.
+//! directory that is left gets its time and its default ACL back. See the module above for how paths are followed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
-    chmodat, chownat, fchmod, fchown, fsetxattr, fstat, fstatvfs, ftruncate, futimens, linkat,
-    lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
+    chmodat, chownat, fchmod, fchown, fgetxattr, fremovexattr, fsetxattr, fstat, fstatvfs,
+    ftruncate, futimens, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, statat,
+    symlinkat, unlinkat, utimensat,
 };
 use rustix::io::{Errno, pwrite};
 
 use super::member::{Entry, Kind};
 use super::name::{Name, is_within, prefixes};
-use super::pax::Time;
+use super::pax::{Time, Xattr};
 use super::sparse::Segment;
 use super::{Content, Owners, PlaceError, Refusal, Sink};
 
@@ -31,6 +33,10 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+/// What a directory gives to everything that is made in it (acl(5)): an ACL that the package does not know of.
+const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+/// The longest value of an extended attribute (XATTR_SIZE_MAX).
+const XATTR_MAX: usize = 64 << 10;
 /// Directories that a package takes for granted.
 const IMPLIED_MODE: Mode = Mode::from_raw_mode(0o755);
 
@@ -48,6 +54,8 @@ struct Level {
     fd: OwnedFd,
     /// The time it gets when it is left.
     times: Option<Timestamps>,
+    /// Likewise: while files are made in it, it has none.
+    default_acl: Option<Vec<u8>>,
 }
 
 /// A tree being written.
@@ -79,6 +87,10 @@ fn times(mtime: Time) -> Timestamps {
     }
 }
 
+fn is_default_acl(xattr: &Xattr) -> bool {
+    xattr.name == DEFAULT_ACL
+}
+
 impl<'r> Tree<'r> {
     pub fn new(root: BorrowedFd<'r>, owners: Owners) -> Placed<Self> {
         let mut tree = Tree {
@@ -102,6 +114,7 @@ impl<'r> Tree<'r> {
             tv_sec: stat.st_atime,
             tv_nsec: stat.st_atime_nsec as _,
         };
+        let default_acl = self.take_default_acl(fd.as_fd())?;
         self.levels.push(Level {
             path: path.to_vec(),
             fd,
@@ -109,6 +122,7 @@ impl<'r> Tree<'r> {
                 last_access,
                 last_modification,
             }),
+            default_acl,
         });
         Ok(())
     }
@@ -160,6 +174,8 @@ impl<'r> Tree<'r> {
                 mkdirat(&parent, name.unwrap_or_default(), IMPLIED_MODE),
             )?;
             let made = os("opening the directory of", self.open_way(way))?;
+            // Of a directory above that was not open here.
+            self.take_default_acl(made.as_fd())?;
             os(
                 "setting the mode of the directory of",
                 fchmod(&made, IMPLIED_MODE),
@@ -171,6 +187,10 @@ impl<'r> Tree<'r> {
     /// Closes levels from the innermost outwards until one is on the way.
     fn leave_until(&mut self, is_on_the_way: impl Fn(&[u8]) -> bool) -> Placed {
         while let Some(level) = self.levels.pop_if(|level| !is_on_the_way(&level.path)) {
+            if let Some(acl) = &level.default_acl {
+                let result = fsetxattr(&level.fd, DEFAULT_ACL, acl, XattrFlags::empty());
+                self.full(result, "setting the default ACL of the directory of")?;
+            }
             if let Some(times) = &level.times {
                 os(
                     "setting the time of the directory of",
@@ -179,6 +199,19 @@ impl<'r> Tree<'r> {
             }
         }
         Ok(())
+    }
+
+    /// Takes a directory's default ACL away; it comes back when the directory is left.
+    fn take_default_acl(&self, dir: BorrowedFd<'_>) -> Placed<Option<Vec<u8>>> {
+        let mut acl = Vec::with_capacity(XATTR_MAX);
+        match fgetxattr(dir, DEFAULT_ACL, spare_capacity(&mut acl)) {
+            Ok(_) => {}
+            Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
+            Err(error) => return os("reading the default ACL of the directory of", Err(error)),
+        }
+        let result = fremovexattr(dir, DEFAULT_ACL);
+        self.full(result, "taking the default ACL of the directory of")?;
+        Ok(Some(acl))
     }
 
     /// The directory that was entered.
@@ -248,7 +281,9 @@ impl<'r> Tree<'r> {
             fchmod(fd, Mode::from_raw_mode(entry.mode)),
             "setting the mode of",
         )?;
-        for xattr in &entry.xattrs {
+        let is_directory = matches!(entry.kind, Kind::Directory);
+        let is_later = |xattr: &&Xattr| is_directory && is_default_acl(xattr);
+        for xattr in entry.xattrs.iter().filter(|xattr| !is_later(xattr)) {
             let result = fsetxattr(fd, &xattr.name[..], &xattr.value, XattrFlags::empty());
             self.full(result, "setting an extended attribute of")?;
         }
@@ -289,6 +324,7 @@ impl<'r> Tree<'r> {
 
     fn directory(&mut self, entry: &Entry) -> Placed {
         let name = entry.path.last();
+        let own_acl = entry.xattrs.iter().find(|xattr| is_default_acl(xattr));
         if entry.path.is_root() {
             self.dress(self.here(), entry)?;
         } else {
@@ -302,15 +338,21 @@ impl<'r> Tree<'r> {
                 Mode::empty(),
             );
             let fd = self.full(fd, "opening")?;
+            // An earlier package may have given it one.
+            let default_acl = self.take_default_acl(fd.as_fd())?;
             self.dress(fd.as_fd(), entry)?;
             self.levels.push(Level {
                 path: entry.path.as_bytes().to_vec(),
                 fd,
                 times: None,
+                default_acl,
             });
         }
         if let Some(level) = self.levels.last_mut() {
             level.times = Some(times(entry.mtime));
+            if let Some(acl) = own_acl {
+                level.default_acl = Some(acl.value.clone());
+            }
         }
         Ok(())
     }

@@ -192,6 +192,53 @@ fn times_of_directories_survive_what_is_put_into_them() {
 }
 
 #[test]
+fn a_directorys_default_acl_gives_nobody_access_to_what_is_unpacked_into_it() {
+    // u::rwx u:1000:rwx g::r-x m::rwx o::---, as the kernel keeps it (acl(5), linux/posix_acl_xattr.h).
+    let acl = [
+        &[2, 0, 0, 0][..],
+        &[1, 0, 7, 0, 255, 255, 255, 255],
+        &[2, 0, 7, 0, 232, 3, 0, 0],
+        &[4, 0, 5, 0, 255, 255, 255, 255],
+        &[16, 0, 7, 0, 255, 255, 255, 255],
+        &[32, 0, 0, 0, 255, 255, 255, 255],
+    ]
+    .concat();
+    let with_acl = || pax(&[record("SCHILY.xattr.system.posix_acl_default", &acl[..])]);
+    let secret = |name: &str| Head::new(b'0', name).mode(0o640).with(b"x");
+    let at = |name: &str, seconds| Head::new(b'5', name).mode(0o750).mtime(seconds).bytes();
+    let fenced = Fenced::new();
+    let first = tar(&[
+        with_acl(),
+        at("d", 7),
+        secret("d/secret"),
+        at("d/sub", 8),
+        secret("d/sub/secret"),
+        Head::new(b'6', "d/fifo").mode(0o600).bytes(),
+        secret("between"),
+        secret("d/again"),
+    ]);
+    fenced.unpack(&first[..]).expect("first");
+    let second = tar(&[
+        secret("d/late"),
+        secret("d/implied/one/late"),
+        at("d/dressed", 9),
+        secret("d/dressed/late"),
+        at("d", 7),
+        secret("d/last"),
+    ]);
+    fenced.unpack(&second[..]).expect("second");
+    let mut seen = walk(&fenced.root());
+    let d = seen.remove(Path::new("d")).unwrap();
+    let expected = (b"system.posix_acl_default".to_vec(), acl);
+    assert_eq!((&d.xattrs[..], d.mtime), (&[expected][..], (7, 0)));
+    assert_eq!(seen.len(), 14);
+    for (path, seen) in &seen {
+        assert_eq!(seen.xattrs, [], "{path:?}");
+    }
+    assert_eq!(seen[Path::new("d/secret")].mode, 0o100_640);
+}
+
+#[test]
 fn modes_times_and_names_are_exact() {
     let fenced = Fenced::new();
     let parts = [
