@@ -1,12 +1,16 @@
 //! The options that every boot medium has: `--kernel`, `--initramfs`, `--cmdline`.
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use lexopt::{Parser, ValueExt};
+use session::keys::holds_private_key;
 
 use super::{needed, path};
 use crate::output::Readers;
+use crate::packed;
 use crate::shim::{Shim, ShimError};
 
 /// How the options are explained.
@@ -99,13 +103,17 @@ impl Given {
 }
 
 impl Parts {
-    /// Reads and checks them. An initramfs that is for its owner only has a private key in it, and so has what is made of it.
+    /// Reads and checks them. What is made of an initramfs with a private key in it, or of one that not everybody may read, is
+    /// for its owner only.
     ///
     /// # Errors
     /// See [`PartsError`].
     pub fn read(&self) -> Result<(Shim, Readers), PartsError> {
         let (kernel, _) = read(&self.kernel)?;
-        let (initramfs, readers) = read(&self.initramfs)?;
+        let (initramfs, mut readers) = read(&self.initramfs)?;
+        if holds_key(&initramfs) {
+            readers = Readers::Owner;
+        }
         let shim = Shim::new(kernel, initramfs, &self.cmdline);
         let shim = shim.map_err(|source| PartsError::Shim {
             kernel: self.kernel.clone(),
@@ -121,17 +129,67 @@ fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
         path: path.to_owned(),
         source,
     };
-    let metadata = path.metadata().map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
+    // Of the file that is read, whatever its name leads to by then.
+    let metadata = file.metadata().map_err(failed)?;
     if metadata.len() > FILE_MAX_BYTES {
         return Err(PartsError::Large {
             path: path.to_owned(),
             len: metadata.len(),
         });
     }
-    let readers = if metadata.permissions().mode() & 0o044 == 0 {
+    let readers = if metadata.permissions().mode() & 0o004 == 0 {
         Readers::Owner
     } else {
         Readers::Everybody
     };
-    Ok((std::fs::read(path).map_err(failed)?, readers))
+    let mut bytes = Vec::new();
+    file.by_ref()
+        .take(FILE_MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok((bytes, readers))
+}
+
+/// Whether `mkinitramfs image --pinned` made it. One that is packed in another way than ours is known by its mode only.
+fn holds_key(initramfs: &[u8]) -> bool {
+    packed::unpack(initramfs.to_vec()).is_ok_and(|inside| holds_private_key(&inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parts;
+    use crate::output::Readers;
+    use crate::test_dir::TestDir;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_not_everybody_may_read_or_holds_a_key_is_for_its_owner_only() {
+        let dir = TestDir::new("parts");
+        let (kernel, initramfs) = (dir.path().join("kernel"), dir.path().join("initramfs"));
+        fs::write(&kernel, crate::shim::tests::kernel()).unwrap();
+        let (_, target) = session::keys::PinnedKeys::draw().unwrap();
+        let plain = zstd::encode_all(&b"070701"[..], 1).unwrap();
+        let pinned = zstd::encode_all(target.to_text().as_bytes(), 1).unwrap();
+        let pinned = [plain.clone(), pinned].concat();
+        let parts = Parts {
+            kernel,
+            initramfs: initramfs.clone(),
+            cmdline: String::new(),
+        };
+        for (bytes, mode, expected) in [
+            (&plain, 0o644, Readers::Everybody),
+            (&plain, 0o604, Readers::Everybody),
+            (&plain, 0o640, Readers::Owner),
+            (&plain, 0o660, Readers::Owner),
+            (&plain, 0o600, Readers::Owner),
+            (&pinned, 0o644, Readers::Owner),
+        ] {
+            fs::write(&initramfs, bytes).unwrap();
+            fs::set_permissions(&initramfs, fs::Permissions::from_mode(mode)).unwrap();
+            let (_, readers) = parts.read().unwrap();
+            assert!(readers == expected, "{mode:o}");
+        }
+    }
 }
