@@ -6,6 +6,7 @@
 pub mod dnsmasq;
 pub mod event;
 pub mod http;
+mod inside;
 pub mod interface;
 pub mod rival;
 pub mod tree;
@@ -117,7 +118,7 @@ pub fn run(options: &Serve) -> Result<(), ServeError> {
         Signal::HangUp,
     ])
     .map_err(ServeError::Signals)?;
-    let tree = Arc::new(Tree::copy(&options.directory)?);
+    let tree = Arc::new(Tree::copy(&options.directory, options.is_key_published)?);
     // Threads of the HTTP server keep theirs to the end of the process.
     let _undo = Undo(Arc::clone(&tree));
     let interface = Interface::open(&options.interface, options.address)?;

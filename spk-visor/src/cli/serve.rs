@@ -25,6 +25,8 @@ interface and no other, until Ctrl-C. Needs root. A line tells each time who ask
   --address ADDR/LEN   when IF has no address: give it this one for as long as this runs
   --range FIRST,LAST   the addresses to give out (default: up to a hundred of the interface's network)
   --proxy              there is a DHCP server already: leave addresses to it, and only say what to boot
+  --publish-pinned     serve an image that holds a private key (mkinitramfs image --pinned): everybody on the network can fetch
+                       it, and then pose as a target
   --json               one JSON object for each event instead of lines for people
   --help               this text
 
@@ -48,6 +50,8 @@ pub struct Serve {
     pub range: Option<(Ipv4Addr, Ipv4Addr)>,
     /// Beside another DHCP server.
     pub is_proxy: bool,
+    /// An image with a private key is served.
+    pub is_key_published: bool,
     /// For scripts.
     pub is_json: bool,
 }
@@ -55,7 +59,7 @@ pub struct Serve {
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut interface, mut address, mut range) = (None, None, None);
     let mut directory = PathBuf::from(DIRECTORY);
-    let (mut is_proxy, mut is_json) = (false, false);
+    let (mut is_proxy, mut is_json, mut is_key_published) = (false, false, false);
     while let Some(argument) = next(parser, COMMAND)? {
         match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
@@ -73,6 +77,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
                 }
                 "range" => range = Some(read_range(text(parser, COMMAND)?)?),
                 "proxy" => is_proxy = true,
+                "publish-pinned" => is_key_published = true,
                 "json" => is_json = true,
                 _ => return Err(unexpected(COMMAND, Argument::Option(name))),
             },
@@ -95,6 +100,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         address,
         range,
         is_proxy,
+        is_key_published,
         is_json,
     }))
 }
@@ -128,6 +134,7 @@ mod tests {
             address: None,
             range: None,
             is_proxy: false,
+            is_key_published: false,
             is_json: false,
         }
     }
@@ -148,9 +155,10 @@ mod tests {
                 Ipv4Addr::new(192, 168, 77, 9),
             )),
             is_json: true,
+            is_key_published: true,
             ..plain()
         };
-        let line = "serve-boot --dir /srv/boot --interface eth0 --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
+        let line = "serve-boot --publish-pinned --dir /srv/boot --interface eth0 --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
         assert_eq!(read(line).unwrap(), Command::Serve(expected));
         let proxy = Serve {
             is_proxy: true,

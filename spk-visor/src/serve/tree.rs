@@ -2,14 +2,19 @@
 //!
 //! A copy, because the TFTP server is nobody and may not be able to enter the directory, and because a directory that is made
 //! anew while machines boot from it must not give one of them half of each. Only names of ours are taken: whoever points at
-//! the wrong directory publishes nothing.
+//! the wrong directory publishes nothing. Links are not followed, and what not everybody on this machine may read is not
+//! published: both are asked of the open file that is copied.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use thiserror::Error;
+
+use super::inside::holds_key;
 
 /// What `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
 pub const FILES: [&str; 7] = [
@@ -43,21 +48,33 @@ pub enum TreeError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// It holds a private key.
+    /// What it leads to may be anything.
+    #[error("{} is a symbolic link; put the file itself there", path.display())]
+    Link {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Its mode says that it is not for everybody.
     #[error(
-        "{} may be read by its owner only: it holds a private key, and everybody on the network could fetch it; if that is meant, give it the mode 0644", path.display()
+        "not everybody on this machine may read {}, and everybody on the network could fetch it: it holds a private key or a passphrase; if that is meant, give it the mode 0644", path.display()
     )]
     Secret {
         /// Which.
         path: PathBuf,
     },
+    /// Its contents do.
+    #[error(
+        "{} holds a private key (mkinitramfs image --pinned), and everybody on the network could fetch it; if that is meant, say --publish-pinned", path.display()
+    )]
+    Pinned {
+        /// Which.
+        path: PathBuf,
+    },
     /// More than such a tree can be.
-    #[error("{} holds {found} {what}; at most {limit} are served", path.display())]
+    #[error("{} holds more than {limit} {what}, which is no directory of mkinitramfs pxe", path.display())]
     Large {
         /// The directory.
         path: PathBuf,
-        /// How many.
-        found: u64,
         /// Of what.
         what: &'static str,
         /// The limit.
@@ -81,15 +98,15 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Copies what is served from `from`.
+    /// Copies what is served from `from`. `with_key` says that a private key may be in it.
     ///
     /// # Errors
     /// See [`TreeError`]; nothing is left behind.
-    pub fn copy(from: &Path) -> Result<Self, TreeError> {
-        Self::copy_into(from, Path::new(PLACE))
+    pub fn copy(from: &Path, with_key: bool) -> Result<Self, TreeError> {
+        Self::copy_into(from, Path::new(PLACE), with_key)
     }
 
-    pub(super) fn copy_into(from: &Path, place: &Path) -> Result<Self, TreeError> {
+    pub(super) fn copy_into(from: &Path, place: &Path, with_key: bool) -> Result<Self, TreeError> {
         let files = look(from)?;
         let root = place.join(format!("spk-visor-boot.{}", unique()));
         let write = |path: &Path| {
@@ -109,12 +126,14 @@ impl Tree {
         allow(&tree.root, 0o755)?;
         fs::create_dir(tree.files()).map_err(write(&tree.files()))?;
         allow(&tree.files(), 0o755)?;
+        let mut bytes_left = MAX_BYTES;
         for name in &tree.names {
-            let (source, target) = (from.join(name), tree.files().join(name));
-            let bytes = fs::read(&source).map_err(|source_error| TreeError::Read {
-                path: source.clone(),
-                source: source_error,
-            })?;
+            let target = tree.files().join(name);
+            let bytes = read(from, name, &mut bytes_left)?;
+            if !with_key && holds_key(&bytes) {
+                let path = from.join(name);
+                return Err(TreeError::Pinned { path });
+            }
             fs::write(&target, bytes).map_err(write(&target))?;
             allow(&target, 0o644)?;
         }
@@ -155,6 +174,41 @@ impl Drop for Tree {
     }
 }
 
+/// Reads a file that everybody may read, of at most `bytes_left`.
+fn read(from: &Path, name: &str, bytes_left: &mut u64) -> Result<Vec<u8>, TreeError> {
+    let path = from.join(name);
+    let failed = |source| TreeError::Read {
+        path: path.clone(),
+        source,
+    };
+    // A FIFO that somebody has put there is not waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(CWD, &path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(TreeError::Link { path }),
+        Err(error) => return Err(failed(error.into())),
+    };
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        return Err(failed(io::ErrorKind::InvalidInput.into()));
+    }
+    if about.permissions().mode() & 0o004 == 0 {
+        return Err(TreeError::Secret { path });
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_left.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    *bytes_left = bytes_left
+        .checked_sub(bytes.len() as u64)
+        .ok_or_else(|| TreeError::Large {
+            path: from.to_owned(),
+            what: "bytes",
+            limit: MAX_BYTES,
+        })?;
+    Ok(bytes)
+}
+
 /// The names that will be served; all of [`FILES`] are among them.
 fn look(from: &Path) -> Result<Vec<String>, TreeError> {
     let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
@@ -171,29 +225,8 @@ fn look(from: &Path) -> Result<Vec<String>, TreeError> {
     if names.len() > MAX_FILES {
         return Err(TreeError::Large {
             path: from.to_owned(),
-            found: names.len() as u64,
             what: "files",
             limit: MAX_FILES as u64,
-        });
-    }
-    let mut bytes = 0_u64;
-    for name in &names {
-        let path = from.join(name);
-        let about = fs::metadata(&path).map_err(read(&path))?;
-        if !about.is_file() {
-            return Err(read(&path)(io::ErrorKind::InvalidInput.into()));
-        }
-        if about.permissions().mode() & 0o044 == 0 {
-            return Err(TreeError::Secret { path });
-        }
-        bytes = bytes.saturating_add(about.len());
-    }
-    if bytes > MAX_BYTES {
-        return Err(TreeError::Large {
-            path: from.to_owned(),
-            found: bytes,
-            what: "bytes",
-            limit: MAX_BYTES,
         });
     }
     Ok(names)
@@ -223,7 +256,7 @@ mod tests {
     use super::{FILES, Tree, TreeError, is_per_machine};
     use receiver::fakes::TestDir;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn full(name: &str) -> TestDir {
         let dir = TestDir::new(name);
@@ -242,7 +275,7 @@ mod tests {
             let _ = fs::write(dir.path().join(name), "x");
         }
         let place = dir.path().join("place");
-        let tree = Tree::copy_into(dir.path(), &place).unwrap();
+        let tree = Tree::copy_into(dir.path(), &place, false).unwrap();
         for name in FILES.into_iter().chain([special]) {
             let path = tree.file(name).unwrap();
             let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -267,7 +300,7 @@ mod tests {
     #[test]
     fn a_later_change_of_the_directory_is_not_seen() {
         let dir = full("serve-tree-change");
-        let tree = Tree::copy_into(dir.path(), &dir.path().join("place")).unwrap();
+        let tree = Tree::copy_into(dir.path(), &dir.path().join("place"), false).unwrap();
         fs::write(dir.path().join("vmlinuz"), "another").unwrap();
         assert_eq!(
             fs::read_to_string(tree.file("vmlinuz").unwrap()).unwrap(),
@@ -280,16 +313,42 @@ mod tests {
         for name in FILES {
             let dir = full("serve-tree-missing");
             let (path, place) = (dir.path().join(name), dir.path().join("place"));
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let error = Tree::copy_into(dir.path(), &place).unwrap_err();
-            assert!(matches!(&error, TreeError::Secret { .. }), "{error}");
+            let refused = || Tree::copy_into(dir.path(), &place, false).unwrap_err();
+            for mode in [0o600, 0o640, 0o660, 0o750] {
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+                let error = refused();
+                assert!(
+                    matches!(&error, TreeError::Secret { .. }),
+                    "{mode:o}: {error}"
+                );
+            }
             fs::remove_file(&path).unwrap();
-            let error = Tree::copy_into(dir.path(), &place).unwrap_err();
+            let error = refused();
             assert!(error.to_string().contains(name), "{error}");
+            // Everybody may read it; it still is not what the name promises.
+            fs::write(dir.path().join("other"), "x").unwrap();
+            for target in ["other", "/etc/shadow", "/etc/passwd", "missing"] {
+                symlink(target, &path).unwrap();
+                assert!(matches!(refused(), TreeError::Link { .. }), "{target}");
+                fs::remove_file(&path).unwrap();
+            }
             fs::create_dir(&path).unwrap();
-            assert!(Tree::copy_into(dir.path(), &place).is_err());
+            assert!(matches!(refused(), TreeError::Read { .. }));
             assert_eq!(fs::read_dir(place).unwrap().count(), 0, "{name}");
         }
+    }
+
+    #[test]
+    fn an_image_with_a_private_key_is_published_when_that_is_said_whatever_its_mode() {
+        let dir = full("serve-tree-pinned");
+        let (_, target) = session::keys::PinnedKeys::draw().unwrap();
+        let image = zstd::encode_all(target.to_text().as_bytes(), 1).unwrap();
+        fs::write(dir.path().join("initramfs"), image).unwrap();
+        let place = dir.path().join("place");
+        let error = Tree::copy_into(dir.path(), &place, false).unwrap_err();
+        assert!(matches!(&error, TreeError::Pinned { path } if path.ends_with("initramfs")));
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+        Tree::copy_into(dir.path(), &place, true).unwrap();
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn server(name: &str) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
     }
     let place = dir.path().join("place");
     std::fs::create_dir(&place).unwrap();
-    let tree = Arc::new(Tree::copy_into(dir.path(), &place).unwrap());
+    let tree = Arc::new(Tree::copy_into(dir.path(), &place, false).unwrap());
     let teller = Arc::new(Teller::kept());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
