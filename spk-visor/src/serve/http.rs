@@ -2,18 +2,19 @@
 //!
 //! In: connections of anybody on the interface. Out: whole files or ranges of them, under the names of the tree and no others:
 //! no directory is ever walked. A connection gets one answer, and everything about it is bounded: the length of the question,
-//! the time it takes, and how many there are at once.
+//! the time it takes, the rate at which the answer is taken, and how many there are at once, of one address and in all.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use self::pace::{Pace, Patience};
+use self::places::{Full, Place, Places};
 use self::request::{Request, Status, part};
 use super::Teller;
 use super::event::{Event, Way};
@@ -21,16 +22,13 @@ use super::tree::Tree;
 
 /// The port of every URL that names none.
 pub const PORT: u16 = 80;
-/// Connections that are answered at the same time; more wait in the kernel.
-const AT_ONCE: usize = 32;
 /// Connections that the kernel holds.
 const BACKLOG: i32 = 64;
 /// A question may be so long, and take so long.
 const HEAD_MAX: usize = 8 * 1024;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// A client that takes nothing for so long, or the whole file in more than that, is left.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
-const FILE_PATIENCE: Duration = Duration::from_secs(600);
+/// What the kernel holds of an answer counts as taken: it must not be most of a file.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// After our end: what the client still has to say is thrown away for so long, so that our last bytes reach it.
 const GOODBYE: Duration = Duration::from_secs(2);
 const BLOCK: usize = 64 * 1024;
@@ -54,7 +52,16 @@ pub fn listen(interface: &str, address: Ipv4Addr) -> io::Result<TcpListener> {
 /// # Errors
 /// No thread.
 pub fn serve(listener: TcpListener, tree: Arc<Tree>, teller: Arc<Teller>) -> io::Result<()> {
-    let busy = Arc::new(AtomicUsize::new(0));
+    serve_with(Patience::DEFAULT, listener, tree, teller)
+}
+
+fn serve_with(
+    patience: Patience,
+    listener: TcpListener,
+    tree: Arc<Tree>,
+    teller: Arc<Teller>,
+) -> io::Result<()> {
+    let places = Places::default();
     let body = move || {
         loop {
             let Ok((stream, peer)) = listener.accept() else {
@@ -62,15 +69,14 @@ pub fn serve(listener: TcpListener, tree: Arc<Tree>, teller: Arc<Teller>) -> io:
                 thread::sleep(Duration::from_millis(50));
                 continue;
             };
-            while busy.load(Ordering::Acquire) >= AT_ONCE {
-                thread::sleep(Duration::from_millis(20));
-            }
-            let place = Place::take(&busy);
+            let Some(place) = wait_for_place(&places, peer.ip()) else {
+                continue;
+            };
             let (tree, teller) = (Arc::clone(&tree), Arc::clone(&teller));
             // Without a thread the connection is closed, and the client may ask again.
             let _ = thread::Builder::new().name("http".into()).spawn(move || {
                 let _place = place;
-                if let Some(event) = answer(&stream, peer.ip(), &tree) {
+                if let Some(event) = answer(&stream, peer.ip(), &tree, patience) {
                     teller.tell(&event);
                 }
                 goodbye(&stream);
@@ -83,39 +89,37 @@ pub fn serve(listener: TcpListener, tree: Arc<Tree>, teller: Arc<Teller>) -> io:
         .map(drop)
 }
 
-/// One of the connections that are answered at once.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(busy: &Arc<AtomicUsize>) -> Self {
-        busy.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(busy))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+/// `None` for an address that has all the places it can have: its connection is closed.
+fn wait_for_place(places: &Places, address: IpAddr) -> Option<Place> {
+    loop {
+        match places.take(address) {
+            Ok(place) => return Some(place),
+            Err(Full::Address) => return None,
+            Err(Full::All) => thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 
 /// One question, one answer. What a person should know of it comes back.
-fn answer(stream: &TcpStream, peer: IpAddr, tree: &Tree) -> Option<Event> {
+fn answer(stream: &TcpStream, peer: IpAddr, tree: &Tree, patience: Patience) -> Option<Event> {
     let IpAddr::V4(address) = peer else {
         return None;
     };
-    stream.set_write_timeout(Some(WRITE_PATIENCE)).ok()?;
+    SockRef::from(stream)
+        .set_send_buffer_size(SEND_BUFFER_BYTES)
+        .ok()?;
     let head = read_head(stream).ok()?;
+    let mut pace = Pace::start(stream, patience);
     let request = match Request::parse(&head) {
         Ok(request) => request,
         Err(status) => {
             // Who asks nonsense may be gone already.
-            let _ = (&*stream).write_all(status.head("", "").as_bytes());
+            let _ = pace.send(status.head("", "").as_bytes());
             return None;
         }
     };
     let name = request.name.clone();
-    match reply(stream, &request, tree) {
+    match reply(&mut pace, &request, tree) {
         Ok(Some(Status::Ok | Status::Partial)) if request.is_head => None,
         Ok(Some(Status::Ok)) => Some(Event::Sent {
             address,
@@ -156,10 +160,10 @@ fn read_head(mut stream: &TcpStream) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn reply(mut stream: &TcpStream, request: &Request, tree: &Tree) -> io::Result<Option<Status>> {
+fn reply(pace: &mut Pace<'_>, request: &Request, tree: &Tree) -> io::Result<Option<Status>> {
     let opened = tree.file(&request.name).map(File::open).transpose()?;
     let Some(mut file) = opened else {
-        stream.write_all(Status::NotFound.head("", "").as_bytes())?;
+        pace.send(Status::NotFound.head("", "").as_bytes())?;
         return Ok(Some(Status::NotFound));
     };
     let len = file.metadata()?.len();
@@ -178,27 +182,23 @@ fn reply(mut stream: &TcpStream, request: &Request, tree: &Tree) -> io::Result<O
         Status::RangeNotSatisfiable => more.push_str(&format!("Content-Range: bytes */{len}\r\n")),
         _ => {}
     }
-    stream.write_all(status.head(&count.to_string(), &more).as_bytes())?;
+    pace.send(status.head(&count.to_string(), &more).as_bytes())?;
     if !request.is_head && count > 0 {
         file.seek(SeekFrom::Start(first))?;
-        copy(&mut file.take(count), stream)?;
+        copy(&mut file.take(count), pace)?;
     }
     Ok(Some(status))
 }
 
 /// In time, or not at all: a client that takes a byte now and then must not keep its place for ever.
-fn copy(file: &mut impl Read, mut stream: &TcpStream) -> io::Result<()> {
-    let end = Instant::now() + FILE_PATIENCE;
+fn copy(file: &mut impl Read, pace: &mut Pace<'_>) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
         let len = file.read(&mut block)?;
         if len == 0 {
             return Ok(());
         }
-        if Instant::now() >= end {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.write_all(block.get(..len).unwrap_or_default())?;
+        pace.send(block.get(..len).unwrap_or_default())?;
     }
 }
 
@@ -228,6 +228,8 @@ fn goodbye(mut stream: &TcpStream) {
     }
 }
 
+mod pace;
+mod places;
 pub mod request;
 #[cfg(test)]
 mod tests;

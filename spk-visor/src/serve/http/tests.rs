@@ -1,16 +1,27 @@
-use super::serve;
+use super::pace::Patience;
+use super::places::PER_ADDRESS;
+use super::serve_with;
 use crate::serve::Teller;
 use crate::serve::tree::{FILES, Tree};
 use receiver::fakes::TestDir;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A server on the loop with the tree of a test.
 fn server(name: &str) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
+    server_with(name, 1000, Patience::DEFAULT)
+}
+
+fn server_with(
+    name: &str,
+    times: usize,
+    patience: Patience,
+) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
     let dir = TestDir::new(name);
     for file in FILES {
-        std::fs::write(dir.path().join(file), file.repeat(1000)).unwrap();
+        std::fs::write(dir.path().join(file), file.repeat(times)).unwrap();
     }
     let place = dir.path().join("place");
     std::fs::create_dir(&place).unwrap();
@@ -18,7 +29,7 @@ fn server(name: &str) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
     let teller = Arc::new(Teller::kept());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    serve(listener, Arc::clone(&tree), Arc::clone(&teller)).unwrap();
+    serve_with(patience, listener, Arc::clone(&tree), Arc::clone(&teller)).unwrap();
     (dir, tree, teller, address)
 }
 
@@ -85,9 +96,7 @@ fn files_are_served_whole_in_part_and_only_by_their_names() {
 #[test]
 fn garbage_and_silence_keep_nobody_else_from_being_served() {
     let (_dir, _tree, _teller, server) = server("serve-http-garbage");
-    let silent: Vec<_> = (0..20)
-        .map(|_| TcpStream::connect(server).unwrap())
-        .collect();
+    let silent: Vec<_> = (2..22).map(|last| connect_from(last, server)).collect();
     let garbage = ask(server, "\x00\x01\x02\r\n\r\n");
     assert!(garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000));
@@ -96,4 +105,73 @@ fn garbage_and_silence_keep_nobody_else_from_being_served() {
     let answer = ask(server, "GET /grub.cfg HTTP/1.0\r\n\r\n");
     assert!(answer.ends_with("grub.cfg"), "{answer}");
     drop(silent);
+}
+
+/// A connection from 127.0.0.`last`.
+fn connect_from(last: u8, server: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let own = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+    socket.bind(&own.into()).unwrap();
+    // Small, so that a client which reads nothing is soon one that takes nothing.
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn slow_clients_of_one_address_keep_nobody_else_from_being_served() {
+    let (_dir, _tree, _teller, server) = server_with("serve-http-slow", 1 << 19, Patience::DEFAULT);
+    let slow: Vec<_> = (0..32)
+        .map(|_| {
+            let mut stream = connect_from(3, server);
+            // One that was closed at once may say so here.
+            let _ = stream.write_all(b"GET /vmlinuz HTTP/1.1\r\n\r\n");
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    let mut other = connect_from(2, server);
+    other
+        .write_all(b"GET /boot.ipxe HTTP/1.1\r\nRange: bytes=0-8\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\nboot.ipxe"), "{answer}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let is_served = |mut stream: &TcpStream| {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        matches!(stream.read(&mut [0; 16]), Ok(1..))
+    };
+    let served = slow.iter().filter(|stream| is_served(stream)).count();
+    assert_eq!(served, PER_ADDRESS);
+}
+
+#[test]
+fn a_client_below_the_slowest_rate_loses_its_place_in_the_middle_of_a_write() {
+    let patience = Patience {
+        write: Duration::from_secs(20),
+        answer: Duration::from_secs(600),
+        grace: Duration::from_millis(300),
+        bytes_per_second: 1 << 30,
+    };
+    let (_dir, _tree, teller, server) = server_with("serve-http-rate", 1 << 19, patience);
+    let mut stream = connect_from(2, server);
+    stream.write_all(b"GET /vmlinuz HTTP/1.1\r\n\r\n").unwrap();
+    let began = Instant::now();
+    while !teller.told().iter().any(|line| line.contains("vmlinuz")) {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "it kept its place"
+        );
+        // A byte now and then.
+        let _ = stream.read(&mut [0; 1]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = teller.told();
+    assert!(
+        told.iter().any(|line| line.contains("127.0.0.2")),
+        "{told:?}"
+    );
 }
