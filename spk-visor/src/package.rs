@@ -27,7 +27,7 @@ pub mod tar;
 pub mod xattrs;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -41,6 +41,7 @@ use crate::exit::Exit;
 use glob::PatternError;
 use pack::Job;
 use rules::Rules;
+use rules::secrets::Secrets;
 
 /// Why there is no package.
 #[derive(Debug, Error)]
@@ -188,11 +189,36 @@ fn job(tree: &Tree) -> Result<Job, PackageError> {
         mounts.push(relative);
     }
     Ok(Job {
+        secrets: secrets(tree, &root)?,
         root,
         rules,
         mounts,
         own: Vec::new(),
     })
+}
+
+/// Which files are secrets, with those that the tree's own tables name.
+fn secrets(tree: &Tree, root: &OwnedFd) -> Result<Secrets, PackageError> {
+    let mut secrets = Secrets::new(tree.secrets).map_err(|source| PackageError::Pattern {
+        pattern: String::new(),
+        source,
+    })?;
+    // One that is not there names nothing; one that cannot be read stops the packing when its turn comes.
+    if let Ok(etc) = node::open_beneath(root.as_fd(), b"etc") {
+        let mut bytes = Vec::new();
+        for name in [&b"crypttab"[..], b"fstab"] {
+            if read_table(etc.as_fd(), name, &mut bytes).is_ok() {
+                secrets.learn(&bytes);
+            }
+        }
+    }
+    Ok(secrets)
+}
+
+fn read_table(etc: BorrowedFd<'_>, name: &[u8], into: &mut Vec<u8>) -> rustix::io::Result<()> {
+    let file = node::open(etc, name, false)?;
+    let facts = node::look_at(file.as_fd())?;
+    contents::read_small(file.as_fd(), facts, into).map(drop)
 }
 
 /// `/boot/` to `boot`; nothing for a path that goes up, or nowhere.

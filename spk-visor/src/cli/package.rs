@@ -9,6 +9,7 @@ use super::deploy::PACKAGES_DIR;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 use crate::package::compress::Format;
+use crate::package::rules::secrets::Policy;
 
 /// As it is typed.
 pub const COMMAND: &str = "package";
@@ -56,6 +57,8 @@ pub struct Tree {
     pub keep: Vec<String>,
     /// Other file systems that belong to it.
     pub include_mounts: Vec<PathBuf>,
+    /// What becomes of secrets of people and services.
+    pub secrets: Policy,
 }
 
 impl Default for Tree {
@@ -65,6 +68,7 @@ impl Default for Tree {
             exclude: Vec::new(),
             keep: Vec::new(),
             include_mounts: Vec::new(),
+            secrets: Policy::default(),
         }
     }
 }
@@ -120,6 +124,7 @@ fn tree_option(
         "root" => tree.root = value(parser, command)?.into(),
         "exclude" => tree.exclude.push(text(parser, command)?),
         "keep" => tree.keep.push(text(parser, command)?),
+        "secrets" => tree.secrets = read_policy(&text(parser, command)?)?,
         "include-mount" => tree.include_mounts.push(value(parser, command)?.into()),
         _ => return Ok(false),
     }
@@ -217,6 +222,18 @@ fn read_format(text: &str) -> Result<Format, UsageError> {
     }
 }
 
+fn read_policy(text: &str) -> Result<Policy, UsageError> {
+    match text {
+        "leave" => Ok(Policy::Leave),
+        "keep" => Ok(Policy::Keep),
+        _ => Err(UsageError::Value {
+            option: "--secrets",
+            text: text.to_owned(),
+            wanted: "word for what becomes of secrets: leave or keep",
+        }),
+    }
+}
+
 fn read_threads(text: &str) -> Result<u32, UsageError> {
     let threads = text.parse().ok();
     threads
@@ -233,6 +250,7 @@ mod tests {
     use super::{Create, Package, Tree};
     use crate::cli::{Command, UsageError, parse};
     use crate::package::compress::Format;
+    use crate::package::rules::secrets::Policy;
 
     fn read(line: &str) -> Result<Command, UsageError> {
         parse(line.split_whitespace().map(Into::into))
@@ -241,7 +259,7 @@ mod tests {
     #[test]
     fn every_option_of_create_is_read() {
         let line = "package create base.tar.xz --root /r --exclude /a --exclude *.b --keep c --include-mount /boot \
-            -o /out --format zst --threads 3 --report /rep";
+            --secrets keep -o /out --format zst --threads 3 --report /rep";
         let expected = Create {
             name: "base".into(),
             tree: Tree {
@@ -249,6 +267,7 @@ mod tests {
                 exclude: vec!["/a".into(), "*.b".into()],
                 keep: vec!["c".into()],
                 include_mounts: vec!["/boot".into()],
+                secrets: Policy::Keep,
             },
             out: "/out".into(),
             format: Format::Zst,
@@ -287,6 +306,7 @@ mod tests {
             ("package create a b", "\"b\""),
             ("package create a --format gz", "gz"),
             ("package create a --threads 0", "\"0\""),
+            ("package create a --secrets all", "leave or keep"),
         ] {
             let text = crate::chain(&read(line).expect_err(line));
             assert!(text.contains(word), "{line}: {text}");

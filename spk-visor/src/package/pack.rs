@@ -5,6 +5,7 @@
 //! ([`super::links`]). A path that cannot be read stops everything: a copy that lacks a file nobody knows of is none.
 
 mod regular;
+mod withheld;
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +20,7 @@ use super::links::Links;
 use super::mounts::Mounts;
 use super::node::{self, Facts, Names, Owner, Xattr};
 use super::report::{Remark, Report, Total, shown};
+use super::rules::secrets::Secrets;
 use super::rules::{Matched, Rules, Verdict, Why};
 use super::tar::{self, Kind, Member};
 use super::{PackageError, system, xattrs};
@@ -42,6 +44,8 @@ pub struct Job {
     pub root: OwnedFd,
     /// What of it.
     pub rules: Rules,
+    /// Which files are secrets, and what becomes of them.
+    pub secrets: Secrets,
     /// Other file systems that belong to it: where they are mounted, relative to the root.
     pub mounts: Vec<Vec<u8>>,
     /// What this packing writes itself.
@@ -77,6 +81,7 @@ pub fn pack<W: Write>(
         out,
         report,
         watch,
+        secrets: job.secrets.clone(),
         links: Links::default(),
         mounts: Mounts::read(),
         path: Vec::new(),
@@ -96,6 +101,7 @@ struct Packer<'a, W> {
     out: W,
     report: &'a mut Report,
     watch: Watch<'a>,
+    secrets: Secrets,
     links: Links,
     mounts: Mounts,
     /// Of the current entry, relative to the root.

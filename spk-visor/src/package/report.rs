@@ -26,6 +26,8 @@ pub enum Remark {
     Rewritten,
     /// Something about it is lost.
     Lost,
+    /// A secret is in it.
+    Secret,
     /// To be looked at.
     Look,
 }
@@ -38,9 +40,29 @@ impl Remark {
             Remark::Changed => "changed",
             Remark::Rewritten => "rewritten",
             Remark::Lost => "lost",
+            Remark::Secret => "secret",
             Remark::Look => "look",
         }
     }
+}
+
+/// What became of a secret of a person or a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The file is not in the package.
+    LeftOut,
+    /// The file is, without its secret lines.
+    Redacted,
+    /// It is in the package.
+    Packed,
+}
+
+/// How many there were.
+#[derive(Debug, Default)]
+struct Secrets {
+    left_out: u64,
+    redacted: u64,
+    packed: u64,
 }
 
 /// Remarks of one kind.
@@ -61,6 +83,7 @@ struct Tally {
 pub struct Report {
     left: BTreeMap<Why, Tally>,
     remarks: BTreeMap<Remark, Remarks>,
+    secrets: Secrets,
     whole: Option<Box<dyn Write + Send>>,
     /// The first line that could not be written to the report's file.
     failed: Option<io::Error>,
@@ -77,6 +100,14 @@ pub fn shown(path: &[u8]) -> String {
     }
 }
 
+/// Secrets are named in full as far as a person reads.
+const fn examples(why: Why) -> usize {
+    match why {
+        Why::Key | Why::Secret => REMARKS,
+        _ => EXAMPLES,
+    }
+}
+
 impl Report {
     /// `whole` gets every line; `tell` those that somebody should see at once.
     #[must_use]
@@ -84,6 +115,7 @@ impl Report {
         Report {
             left: BTreeMap::new(),
             remarks: BTreeMap::new(),
+            secrets: Secrets::default(),
             whole,
             failed: None,
             tell,
@@ -109,8 +141,23 @@ impl Report {
         tally.count = tally.count.saturating_add(1);
         if why == Why::OtherFileSystem && tally.examples.len() < REMARKS {
             tally.examples.push(format!("{path} ({text})"));
-        } else if tally.examples.len() < EXAMPLES {
+        } else if tally.examples.len() < examples(why) {
             tally.examples.push(path);
+        }
+    }
+
+    /// `path` holds a secret of a person or a service.
+    pub fn secret(&mut self, path: &[u8], what: &str, fate: Fate) {
+        let count = match fate {
+            Fate::LeftOut => &mut self.secrets.left_out,
+            Fate::Redacted => &mut self.secrets.redacted,
+            Fate::Packed => &mut self.secrets.packed,
+        };
+        *count = count.saturating_add(1);
+        match fate {
+            Fate::LeftOut => self.left_out(path, Why::Secret, what),
+            Fate::Redacted => self.remark(Remark::Rewritten, path, what),
+            Fate::Packed => self.remark(Remark::Secret, path, what),
         }
     }
 
@@ -144,6 +191,7 @@ impl Report {
         }
         match &mut self.whole {
             Some(whole) => {
+                write!(whole, "{}", self.secrets)?;
                 writeln!(whole, "{total}")?;
                 whole.flush()
             }
@@ -176,7 +224,37 @@ impl fmt::Display for Report {
                 writeln!(f, "{:<9} and {more} more", remark.word())?;
             }
         }
-        Ok(())
+        self.secrets.fmt(f)
+    }
+}
+
+impl fmt::Display for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gone, redacted, packed) = (self.left_out, self.redacted, self.packed);
+        let count = gone.saturating_add(redacted).saturating_add(packed);
+        if count == 0 {
+            return Ok(());
+        }
+        let parts = [
+            (gone, "left out"),
+            (redacted, "packed without their passwords"),
+            (packed, "packed"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let files = if count == 1 { "file" } else { "files" };
+        let parts = parts.join(", ");
+        write!(
+            f,
+            "secrets of people and services: {count} {files}: {parts}"
+        )?;
+        match gone.saturating_add(redacted) {
+            0 => writeln!(f),
+            _ => writeln!(f, "; --secrets keep packs them"),
+        }
     }
 }
 

@@ -3,9 +3,13 @@
 //! Three kinds of things do not belong into the copy of a machine: what another machine would only throw away (caches, logs,
 //! temporary files), what is no file at all (pseudo file systems), and what makes the machine this one and no other. The
 //! last is the dangerous kind: two machines with one key, one lease or one membership disturb each other or open for whoever
-//! has the other one. What belongs to a person or a service rather than to the machine (a web server's certificate, a
-//! user's keys) is kept, and [`Verdict::Mention`] says so.
+//! has the other one. A fourth kind does not make the machine: secrets of people and services, which [`secrets`] knows by
+//! more than their paths.
 
+pub mod contents;
+pub mod people;
+pub mod redact;
+pub mod secrets;
 mod table;
 
 use super::glob::{PatternError, Patterns, States};
@@ -14,6 +18,10 @@ use table::TABLE;
 /// Why something is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
+    /// A key of spk-visor or minisign: never packed.
+    Key,
+    /// A secret of a person or a service.
+    Secret,
     /// It was asked for.
     Asked,
     /// It makes the machine this one.
@@ -49,6 +57,8 @@ impl Why {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Why::Key => "key",
+            Why::Secret => "secret",
             Why::Asked => "excluded",
             Why::Identity => "identity",
             Why::Queue => "queue",
@@ -72,6 +82,8 @@ impl Why {
 pub enum Verdict {
     /// It is packed.
     Keep,
+    /// It is packed, as asked for: a secret too.
+    KeepAsked,
     /// It is packed, and this is said about it.
     Mention(&'static str),
     /// It is left out.
@@ -82,7 +94,7 @@ pub enum Verdict {
     LeaveIf(&'static [&'static str], Why, &'static str),
 }
 
-use Verdict::{Keep, Leave, LeaveFiles};
+use Verdict::{Keep, KeepAsked, Leave, LeaveFiles};
 
 /// One pattern's meaning.
 #[derive(Clone, Debug)]
@@ -127,7 +139,7 @@ impl Rules {
             rules: Vec::new(),
         };
         for pattern in keep {
-            rules.add(Keep, pattern.clone())?;
+            rules.add(KeepAsked, pattern.clone())?;
         }
         for pattern in exclude {
             rules.add(Leave(Why::Asked, "as asked for"), pattern.clone())?;
@@ -178,7 +190,7 @@ impl Rules {
         let matched = self.matched(first)?;
         let is_kept = |number| {
             self.matched(number)
-                .is_some_and(|other| other.verdict == Keep)
+                .is_some_and(|other| matches!(other.verdict, Keep | KeepAsked))
         };
         let whole =
             matches!(matched.verdict, Leave(..)) && !self.patterns.live(states).any(is_kept);
@@ -279,7 +291,7 @@ mod tests {
         let keeping = Rules::new(&["/tmp/a".into()], &["/tmp/*".into()]).unwrap();
         let (tmp, _) = keeping.step(&keeping.start(), b"tmp");
         assert!(keeping.emptied(&tmp).is_none());
-        assert_eq!(verdict(&keeping, "tmp/a"), Some(Verdict::Keep));
+        assert_eq!(verdict(&keeping, "tmp/a"), Some(Verdict::KeepAsked));
         assert!(matches!(
             verdict(&keeping, "tmp/b"),
             Some(Verdict::Leave(Why::Asked, _))

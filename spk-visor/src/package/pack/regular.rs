@@ -14,7 +14,7 @@ use crate::package::holes;
 use crate::package::node::{self, Facts, Owner, Xattr};
 use crate::package::report::Remark;
 use crate::package::rewrite::rewrite;
-use crate::package::rules::{Matched, Verdict, Why};
+use crate::package::rules::{Matched, Why};
 use crate::package::tar::{self, Kind};
 
 impl<W: Write> Packer<'_, W> {
@@ -48,12 +48,12 @@ impl<W: Write> Packer<'_, W> {
         let xattrs = self.xattrs(Owner::Open(fd.as_fd()))?;
         self.tell();
         if facts.len_bytes > SMALL_MAX {
-            return self.large(fd.as_fd(), &facts, &xattrs);
+            return self.large(fd.as_fd(), &facts, &xattrs, matched);
         }
         let mut buffer = std::mem::take(&mut self.contents);
         let read = contents::read_small(fd.as_fd(), facts, &mut buffer);
         let done = match self.read("reading", read) {
-            Ok(Small::Grown { facts }) => self.large(fd.as_fd(), &facts, &xattrs),
+            Ok(Small::Grown { facts }) => self.large(fd.as_fd(), &facts, &xattrs, matched),
             Ok(small) => self.small(small, &buffer, &xattrs, matched),
             Err(error) => Err(error),
         };
@@ -84,15 +84,11 @@ impl<W: Write> Packer<'_, W> {
                 facts
             }
         };
-        if let Some(Matched {
-            verdict: Verdict::LeaveIf(words, why, text),
-            ..
-        }) = matched
-            && words.iter().any(|word| contains(bytes, word.as_bytes()))
-        {
-            self.leave(why, text);
+        if self.withholds(bytes, &facts, matched) {
             return Ok(());
         }
+        let redacted = self.redacted(bytes, matched);
+        let bytes = redacted.as_deref().unwrap_or(bytes);
         let rewritten = rewrite(&self.path, bytes);
         if let Some((_, what)) = &rewritten {
             self.report.remark(Remark::Rewritten, &self.path, what);
@@ -108,7 +104,16 @@ impl<W: Write> Packer<'_, W> {
         Ok(())
     }
 
-    fn large(&mut self, file: BorrowedFd<'_>, facts: &Facts, xattrs: &[Xattr]) -> Done {
+    fn large(
+        &mut self,
+        file: BorrowedFd<'_>,
+        facts: &Facts,
+        xattrs: &[Xattr],
+        matched: Option<Matched<'_>>,
+    ) -> Done {
+        if self.withholds_large(file, facts, matched)? {
+            return Ok(());
+        }
         let path = self.path.clone();
         self.remember(facts);
         let holes = self.read("looking for holes in", holes::segments(file, facts))?;
@@ -159,10 +164,4 @@ impl<W: Write> Packer<'_, W> {
         }
         Ok(())
     }
-}
-
-fn contains(bytes: &[u8], word: &[u8]) -> bool {
-    bytes
-        .windows(word.len().max(1))
-        .any(|window| window == word)
 }

@@ -196,8 +196,4 @@ pub const TABLE: &[(Verdict, &str)] = &[
         Mention("the copy has the same host name until you change it"),
         "etc/hostname",
     ),
-    (
-        Mention("a private key of a user or service is in the package"),
-        "root/.ssh/id_* home/*/.ssh/id_* etc/ssl/private/*.key etc/letsencrypt/archive/* etc/pki/tls/private/*",
-    ),
 ];

@@ -1,0 +1,100 @@
+//! Files that are left out for what is in them, and those that are packed without a part of it.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::{Errno, pread};
+
+use super::Packer;
+use crate::package::PackageError;
+use crate::package::node::Facts;
+use crate::package::report::Fate;
+use crate::package::rules::secrets::{Ruling, contains};
+use crate::package::rules::{Matched, Verdict, Why};
+
+/// So much of a large file is looked at. A key file is never as long; one with a key at its beginning may be.
+const HEAD_BYTES: usize = 1 << 20;
+
+impl<W: Write> Packer<'_, W> {
+    /// True when a file is left out for what is in it; the report has it then. `bytes` are its contents, or their beginning.
+    pub(super) fn withholds(
+        &mut self,
+        bytes: &[u8],
+        facts: &Facts,
+        matched: Option<Matched<'_>>,
+    ) -> bool {
+        if let Some(Matched {
+            verdict: Verdict::LeaveIf(words, why, text),
+            ..
+        }) = matched
+            && words.iter().any(|word| contains(bytes, word.as_bytes()))
+        {
+            self.leave(why, text);
+            return true;
+        }
+        let is_asked_for = is_asked_for(matched);
+        let ruling = self
+            .secrets
+            .rule(&self.path, facts.mode, bytes, is_asked_for);
+        match ruling {
+            Ruling::Pack => false,
+            Ruling::PackSecret(what) => {
+                self.report.secret(&self.path, what, Fate::Packed);
+                false
+            }
+            Ruling::LeaveSecret(what) => {
+                self.report.secret(&self.path, what, Fate::LeftOut);
+                true
+            }
+            Ruling::LeaveKey(what) => {
+                self.leave(Why::Key, what);
+                true
+            }
+        }
+    }
+
+    /// As [`Packer::withholds`], for a file that is not read as a whole before it is packed.
+    pub(super) fn withholds_large(
+        &mut self,
+        file: BorrowedFd<'_>,
+        facts: &Facts,
+        matched: Option<Matched<'_>>,
+    ) -> Result<bool, PackageError> {
+        let head = self.read("reading", read_head(file))?;
+        Ok(self.withholds(&head, facts, matched))
+    }
+
+    /// What a file contains in the package, when single lines of it are secrets.
+    pub(super) fn redacted(
+        &mut self,
+        bytes: &[u8],
+        matched: Option<Matched<'_>>,
+    ) -> Option<Vec<u8>> {
+        let is_asked_for = is_asked_for(matched);
+        let new = self.secrets.redacted(&self.path, bytes, is_asked_for)?;
+        let text = "passwords in it are `not-in-the-package`; the rest is as it was";
+        self.report.secret(&self.path, text, Fate::Redacted);
+        Some(new)
+    }
+}
+
+fn is_asked_for(matched: Option<Matched<'_>>) -> bool {
+    matched.is_some_and(|matched| matched.verdict == Verdict::KeepAsked)
+}
+
+fn read_head(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD_BYTES];
+    let mut len = 0_usize;
+    while let Some(room) = head.get_mut(len..).filter(|room| !room.is_empty()) {
+        match pread(file, room, len as u64) {
+            Err(Errno::INTR) => {}
+            Ok(0) => break,
+            result => len = len.saturating_add(result?),
+        }
+    }
+    head.truncate(len);
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests;
