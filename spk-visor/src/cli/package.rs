@@ -24,12 +24,18 @@ Makes the package NAME of a running Linux, to be deployed onto other machines. N
 with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
 leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files; what
 is left out, and why, is told at the end, and so is what makes the copy's SSH host keys. A file that cannot be read
-stops everything, and so does a kernel that lacks its ramdisk. The package is as secret as /etc/shadow: that is in it.
+stops everything, and so does a kernel that lacks its ramdisk.
+
+Secrets of people and services (private keys, Wi-Fi passphrases, tokens, passwords, histories of
+shells) are known by their contents or paths, left out, counted and named. Keys of spk-visor and
+minisign are never packed. Archives and databases are not looked into (docs/secrets.md). The package
+is as secret as /etc/shadow: that is in it, or nobody could log in.
 
   --root DIR           pack this tree (default /)
   --exclude GLOB       leave out what matches, with everything in it; may be repeated. A leading / is the top of the
                        tree, otherwise it matches anywhere; * and ? stay within a name, ** does not
-  --keep GLOB          pack what matches though it would be left out; may be repeated
+  --keep GLOB          pack what matches though it would be left out, secrets too; may be repeated
+  --secrets WORD       leave (default) or keep: what becomes of secrets of people and services
   --include-mount DIR  pack the file system that is mounted on DIR of the tree too; may be repeated. Without it only
                        the tree's own file system is packed, and the others are named
   -o, --output DIR     put the package here (default /var/lib/spk-visor/packages)

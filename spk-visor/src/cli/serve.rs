@@ -25,8 +25,8 @@ interface and no other, until Ctrl-C. Needs root. A line tells each time who ask
   --address ADDR/LEN   when IF has no address: give it this one for as long as this runs
   --range FIRST,LAST   the addresses to give out (default: up to a hundred of the interface's network)
   --proxy              there is a DHCP server already: leave addresses to it, and only say what to boot
-  --publish-pinned     serve an image that holds a private key (mkinitramfs image --pinned): everybody on the network can fetch
-                       it, and then pose as a target
+  --publish-pinned     serve an image that holds a private key (mkinitramfs image --pinned):
+                       everybody on the network can fetch it, and then pose as a target
   --json               one JSON object for each event instead of lines for people
   --help               this text
 

@@ -1,10 +1,12 @@
-//! The package's file: written under another name, and under its own when it is whole and on the disk.
+//! The package's file: written under another name, and under its own when it is whole and on the
+//! disk.
 //!
-//! Others may write to the directory too. A file that is there already is taken over only when it is a regular one of the user
-//! who packs, with one name, and its mode is 0600 before the first byte is in it.
+//! Others may write to the directory too. A file that is there already is taken over only when it
+//! is a regular one of the user who packs, with one name, and its mode is 0600 before the first
+//! byte is in it.
 //!
-//! It may lie in the tree that is packed. Then the time of its directory is put back each time: the same tree gives the same
-//! package a second time, and a package does not tell when it was made.
+//! It may lie in the tree that is packed. Then the time of its directory is put back each time: the
+//! same tree gives the same package a second time, and a package does not tell when it was made.
 
 use std::fs::{self, File};
 use std::io;
@@ -111,7 +113,8 @@ impl Output {
             let part = openat(&self.dir, self.part.as_str(), OFlags::RDWR | OPEN, MODE)?;
             require_own(part.as_fd())?;
             flock(&part, FlockOperation::NonBlockingLockExclusive)?;
-            // Between opening and locking it may have been finished: then it is a package, and not to be cut.
+            // Between opening and locking it may have been finished: then it is a package, and not
+            // to be cut.
             let mine = look_at(part.as_fd())?;
             let there = statat(&self.dir, self.part.as_str(), AtFlags::SYMLINK_NOFOLLOW);
             if there.is_ok_and(|there| there.st_ino == mine.id.1) {
@@ -136,7 +139,8 @@ impl Output {
                     tv_nsec: nanoseconds.into(),
                 },
             };
-            // Without it the next package of this tree has another time in one header; nothing else depends on it.
+            // Without it the next package of this tree has another time in one header; nothing else
+            // depends on it.
             let _ = futimens(&self.dir, &times);
         }
     }
@@ -162,7 +166,8 @@ impl Output {
 impl Drop for Output {
     fn drop(&mut self) {
         if !self.is_finished {
-            // It was made here and nobody else wants it; a failure leaves a hidden file that the next command takes over.
+            // It was made here and nobody else wants it; a failure leaves a hidden file that the
+            // next command takes over.
             let _ = unlinkat(&self.dir, self.part.as_str(), AtFlags::empty());
             self.put_time_back();
         }

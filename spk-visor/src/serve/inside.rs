@@ -1,8 +1,9 @@
 //! A file that is about to be published in, whether a private key of spk-visor is inside out.
 //!
-//! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as long as nobody copied it by way
-//! of a web server or another file system. So the archives in it are looked into: those of zstd and xz, wherever they begin,
-//! because an initramfs may be several in a row and `shim.efi` has one in a section of its own.
+//! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as
+//! long as nobody copied it by way of a web server or another file system. So the archives in it
+//! are looked into: those of zstd and xz, wherever they begin, because an initramfs may be several
+//! in a row and `shim.efi` has one in a section of its own.
 
 use std::io::Read;
 
@@ -14,7 +15,8 @@ const XZ: &[u8] = b"\xFD7zXZ\0";
 const UNPACKED_MAX_BYTES: u64 = 2 << 30;
 const CHUNK: usize = 1 << 20;
 
-/// Whether a private key is in the file, or in an archive in it. What cannot be unpacked has nothing to find.
+/// Whether a private key is in the file, or in an archive in it. What cannot be unpacked has
+/// nothing to find.
 #[must_use]
 pub fn holds_key(file: &[u8]) -> bool {
     let archives = (0..file.len()).filter_map(|at| {

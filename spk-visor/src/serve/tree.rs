@@ -1,9 +1,11 @@
-//! The directory that `mkinitramfs pxe` made in, a copy that every program of this machine may read out.
+//! The directory that `mkinitramfs pxe` made in, a copy that every program of this machine may read
+//! out.
 //!
-//! A copy, because the TFTP server is nobody and may not be able to enter the directory, and because a directory that is made
-//! anew while machines boot from it must not give one of them half of each. Only names of ours are taken: whoever points at
-//! the wrong directory publishes nothing. Links are not followed, and what not everybody on this machine may read is not
-//! published: both are asked of the open file that is copied.
+//! A copy, because the TFTP server is nobody and may not be able to enter the directory, and
+//! because a directory that is made anew while machines boot from it must not give one of them half
+//! of each. Only names of ours are taken: whoever points at the wrong directory publishes nothing.
+//! Links are not followed, and what not everybody on this machine may read is not published: both
+//! are asked of the open file that is copied.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -26,9 +28,11 @@ pub const FILES: [&str; 7] = [
     "shim.efi",
     "vmlinuz",
 ];
-/// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks for it by itself.
+/// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks
+/// for it by itself.
 const PER_MACHINE: &str = "grub.cfg-";
-/// A name of that kind has the firmware's UUID, the card's hardware address or its address in hexadecimal behind it.
+/// A name of that kind has the firmware's UUID, the card's hardware address or its address in
+/// hexadecimal behind it.
 const PER_MACHINE_MAX: usize = 36;
 /// Enough for every kernel with every firmware; a directory with more is not one of ours.
 const MAX_BYTES: u64 = 1 << 30;
@@ -56,7 +60,9 @@ pub enum TreeError {
     },
     /// Its mode says that it is not for everybody.
     #[error(
-        "not everybody on this machine may read {}, and everybody on the network could fetch it: it holds a private key or a passphrase; if that is meant, give it the mode 0644", path.display()
+        "not everybody on this machine may read {}, and everybody on the network could fetch it \
+         (a private key or a passphrase is in it?); if that is meant, give it the mode 0644",
+        path.display()
     )]
     Secret {
         /// Which.
@@ -64,14 +70,16 @@ pub enum TreeError {
     },
     /// Its contents do.
     #[error(
-        "{} holds a private key (mkinitramfs image --pinned), and everybody on the network could fetch it; if that is meant, say --publish-pinned", path.display()
+        "{} holds a private key (mkinitramfs image --pinned), and everybody on the network could \
+         fetch it; if that is meant, say --publish-pinned",
+        path.display()
     )]
     Pinned {
         /// Which.
         path: PathBuf,
     },
     /// More than such a tree can be.
-    #[error("{} holds more than {limit} {what}, which is no directory of mkinitramfs pxe", path.display())]
+    #[error("{} holds more than {limit} {what}; so much is not served", path.display())]
     Large {
         /// The directory.
         path: PathBuf,

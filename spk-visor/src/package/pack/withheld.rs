@@ -12,11 +12,13 @@ use crate::package::report::Fate;
 use crate::package::rules::secrets::{Ruling, contains};
 use crate::package::rules::{Matched, Verdict, Why};
 
-/// So much of a large file is looked at. A key file is never as long; one with a key at its beginning may be.
+/// So much of a large file is looked at. A key file is never as long; one with a key at its
+/// beginning may be.
 const HEAD_BYTES: usize = 1 << 20;
 
 impl<W: Write> Packer<'_, W> {
-    /// True when a file is left out for what is in it; the report has it then. `bytes` are its contents, or their beginning.
+    /// True when a file is left out for what is in it; the report has it then. `bytes` are its
+    /// contents, or their beginning.
     pub(super) fn withholds(
         &mut self,
         bytes: &[u8],

@@ -1,10 +1,12 @@
 //! What a file contains in, whether that is a secret out, and whose.
 //!
-//! Two kinds. A key of spk-visor or minisign makes whoever has it the donor of a fleet, or lets him sign its releases: it is
-//! in no package, whatever was asked for. Any other private key, token or passphrase belongs to a person or a service.
+//! Two kinds. A key of spk-visor or minisign makes whoever has it the donor of a fleet, or lets him
+//! sign its releases: it is in no package, whatever was asked for. Any other private key, token or
+//! passphrase belongs to a person or a service.
 //!
-//! A file is text when its first 8 KiB hold no zero byte; archives, databases and disk images are not looked into. A mark
-//! alone is no secret: documents quote `-----BEGIN PRIVATE KEY-----` too, so something like a key has to stand behind it.
+//! A file is text when its first 8 KiB hold no zero byte; archives, databases and disk images are
+//! not looked into. A mark alone is no secret: documents quote `-----BEGIN PRIVATE KEY-----` too,
+//! so something like a key has to stand behind it.
 
 use session::keys::TITLE;
 
@@ -16,7 +18,8 @@ const PEM_PROBE_BYTES: usize = 600;
 const RUN_MIN: usize = 32;
 /// Fewer in a JSON Web Key: its alphabet has `-` and `_`, of which rulers in documents are made.
 const JWK_RUN_MIN: usize = 16;
-/// Base 64 of `Ed`, of `Sc` or two zeros (with a password or without), and of `B2` (minisign(1), "Secret key format").
+/// Base 64 of `Ed`, of `Sc` or two zeros (with a password or without), and of `B2` (minisign(1),
+/// "Secret key format").
 const MINISIGN: [&[u8]; 2] = [b"RWRTY0Iy", b"RWQAAEIy"];
 /// The 158 bytes of such a key, in base 64.
 const MINISIGN_LEN: usize = 211;
@@ -34,7 +37,8 @@ pub enum Found {
     Secret(&'static str),
 }
 
-/// What the beginning of a file, or all of it, gives away. `is_public` says that others have the file already ([`is_published`]).
+/// What the beginning of a file, or all of it, gives away. `is_public` says that others have the
+/// file already ([`is_published`]).
 #[must_use]
 pub fn judge(bytes: &[u8], is_public: bool) -> Option<Found> {
     let probe = bytes.get(..TEXT_PROBE_BYTES).unwrap_or(bytes);
@@ -65,8 +69,8 @@ pub fn judge(bytes: &[u8], is_public: bool) -> Option<Found> {
     None
 }
 
-/// What a distribution or a package manager brought, and everybody may read: test keys and examples are no secrets. `path` has
-/// no leading slash; it may be that of a root of its own in a directory.
+/// What a distribution or a package manager brought, and everybody may read: test keys and examples
+/// are no secrets. `path` has no leading slash; it may be that of a root of its own in a directory.
 #[must_use]
 pub fn is_published(path: &[u8], mode: u32) -> bool {
     const OF_USR: [&[u8]; 9] = [
@@ -85,8 +89,10 @@ pub fn is_published(path: &[u8], mode: u32) -> bool {
     let mut before: &[u8] = b"";
     path.split(|byte| *byte == b'/').any(|name| {
         let is_of_usr = before == b"usr" && OF_USR.contains(&name);
+        // An interpreter with its tests, wherever somebody has installed it.
+        let is_of_python = before == b"lib" && name.starts_with(b"python");
         before = name;
-        is_of_usr || OF_PACKAGES.contains(&name)
+        is_of_usr || is_of_python || OF_PACKAGES.contains(&name)
     })
 }
 
@@ -157,7 +163,8 @@ fn pem(line: &[u8], behind: &[u8]) -> Option<&'static str> {
     (run(probe) >= RUN_MIN).then_some(what)
 }
 
-/// `"private_key": "-----BEGIN PRIVATE KEY-----\nMII…"`, and the `d` of a JSON Web Key (RFC 7517 4, RFC 7518 6.3.2.1).
+/// `"private_key": "-----BEGIN PRIVATE KEY-----\nMII…"`, and the `d` of a JSON Web Key (RFC 7517 4,
+/// RFC 7518 6.3.2.1).
 fn in_json(line: &[u8]) -> Option<&'static str> {
     const BEGIN: &[u8] = b"\"-----BEGIN ";
     if let Some(at) = find(line, BEGIN) {

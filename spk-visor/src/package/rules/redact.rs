@@ -1,7 +1,9 @@
-//! Files that a copy needs to boot or to be reached, with a secret in single lines: only those lose their value.
+//! Files that a copy needs to boot or to be reached, with a secret in single lines: only those lose
+//! their value.
 //!
-//! In: a path and its contents. Out: the contents with [`GONE`] in place of each secret, or nothing where there is none. Left
-//! out as a whole, `/etc/network/interfaces` would take the wired network with the passphrase of the wireless one.
+//! In: a path and its contents. Out: the contents with [`GONE`] in place of each secret, or nothing
+//! where there is none. Left out as a whole, `/etc/network/interfaces` would take the wired network
+//! with the passphrase of the wireless one.
 
 /// What stands in place of a secret: long enough for WPA (8 to 63 characters), and opens nothing.
 pub const GONE: &[u8] = b"not-in-the-package";
@@ -137,7 +139,8 @@ fn whole(line: &[u8], keys: &[&[u8]], new: &mut Vec<u8>) {
     }
 }
 
-/// `…,key=value,…` anywhere in the line, comments included: a line that was commented out still says it.
+/// `…,key=value,…` anywhere in the line, comments included: a line that was commented out still
+/// says it.
 fn options(line: &[u8], keys: &[&[u8]], new: &mut Vec<u8>) {
     let is_end = |byte: &u8| *byte == b',' || byte.is_ascii_whitespace();
     for option in line.split_inclusive(is_end) {

@@ -1,8 +1,9 @@
 //! A regular file of the tree in, whether it is a secret out, and what becomes of it.
 //!
-//! Three ways to know one: its path ([`super::people`]), its contents ([`super::contents`]), and that `/etc/crypttab` or
-//! `/etc/fstab` of the same tree names it. Keys of spk-visor and minisign are never packed. The others are left out, unless
-//! [`Policy::Keep`] or a `--keep` of their own says otherwise; then they are packed and counted.
+//! Three ways to know one: its path ([`super::people`]), its contents ([`super::contents`]), and
+//! that `/etc/crypttab` or `/etc/fstab` of the same tree names it. Keys of spk-visor and minisign
+//! are never packed. The others are left out, unless [`Policy::Keep`] or a `--keep` of their own
+//! says otherwise; then they are packed and counted.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +89,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Learns the files with keys and passwords that a `crypttab(5)` or an `fstab(5)` of the tree names.
+    /// Learns the files with keys and passwords that a `crypttab(5)` or an `fstab(5)` of the tree
+    /// names.
     pub fn learn(&mut self, table: &[u8]) {
         for line in table.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
             if line.starts_with(b"#") {
@@ -114,8 +116,8 @@ impl Secrets {
         }
     }
 
-    /// Judges a file by its path, its mode and its contents, or the beginning of them. `is_asked_for` says that a `--keep`
-    /// names it.
+    /// Judges a file by its path, its mode and its contents, or the beginning of them.
+    /// `is_asked_for` says that a `--keep` names it.
     pub fn rule(&mut self, path: &[u8], mode: u32, bytes: &[u8], is_asked_for: bool) -> Ruling {
         let found = judge(bytes, is_published(path, mode));
         if let Some(Found::Key(what)) = found {
@@ -139,7 +141,8 @@ impl Secrets {
         }
     }
 
-    /// The file without the lines that are secrets, when it is one of those that are packed in any case and has some.
+    /// The file without the lines that are secrets, when it is one of those that are packed in any
+    /// case and has some.
     #[must_use]
     pub fn redacted(&self, path: &[u8], bytes: &[u8], is_asked_for: bool) -> Option<Vec<u8>> {
         match self.keeps(is_asked_for) {

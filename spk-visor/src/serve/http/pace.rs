@@ -1,4 +1,5 @@
-//! Bytes to a client that has to take them in time: no single write, no answer, and no average may be too slow.
+//! Bytes to a client that has to take them in time: no single write, no answer, and no average may
+//! be too slow.
 
 use std::io::{self, Write};
 use std::net::TcpStream;

@@ -1,6 +1,7 @@
 //! Who is answered at the same time: so many connections in all, and few of one address.
 //!
-//! One machine needs one or two connections. A stranger with one address cannot take the places of a whole rack.
+//! One machine needs one or two connections. A stranger with one address cannot take the places of
+//! a whole rack.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

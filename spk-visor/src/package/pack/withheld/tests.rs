@@ -74,7 +74,11 @@ fn secrets() -> Vec<(&'static str, String)> {
         ("srv/keys/share", "username=me\npassword=x\n".into()),
         plain("root/.aws/credentials"),
         plain("home/me/.kube/config"),
-        plain("root/.docker/config.json"),
+        (
+            "root/.docker/config.json",
+            "{\"auths\": {\"r\": {\"auth\": \"eA==\"}}}".into(),
+        ),
+        ("root/.npmrc", "//r/:_authToken=x\n".into()),
         plain("root/.netrc"),
         plain("var/lib/app/.pgpass"),
         plain("root/.git-credentials"),
@@ -120,6 +124,12 @@ fn secrets() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Left out as this machine's own, by a rule that looks into files.
+fn identity() -> (&'static str, String) {
+    let text = format!("[WireGuard]\nPrivateKey=abc\n{}", "#".repeat(5 << 20));
+    ("etc/systemd/network/wg.netdev", text)
+}
+
 /// Packed without their passwords.
 fn configurations() -> Vec<(&'static str, String)> {
     vec![
@@ -157,6 +167,7 @@ fn others() -> Vec<(&'static str, String)> {
         plain("etc/ssh/sshd_config"),
         ("root/.ssh/authorized_keys", format!("ssh-rsa {BODY} me\n")),
         plain("root/.ssh/known_hosts"),
+        ("home/me/.npmrc", "fund=false\n".into()),
         ("etc/ssl/certs/ca.pem", pem("CERTIFICATE")),
         (
             "etc/letsencrypt/live/example.org/fullchain.pem",
@@ -195,7 +206,14 @@ struct Node {
 impl Node {
     fn pack(name: &str, tree: Tree) -> Self {
         let dir = TestDir::new(name);
-        let all = [keys(), secrets(), configurations(), others()].concat();
+        let all = [
+            keys(),
+            secrets(),
+            configurations(),
+            others(),
+            vec![identity()],
+        ]
+        .concat();
         for (path, text) in all {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -305,6 +323,8 @@ fn a_copy_of_a_node_has_none_of_its_secrets_and_all_the_rest() {
             node.whole
         );
     }
+    let (own, _) = identity();
+    assert!(!node.has(own) && node.whole.contains(&format!("identity    /{own}  ")));
     for (path, _) in others().into_iter().skip(1) {
         assert!(node.is_as_it_was(path), "{path}: {}", node.whole);
     }

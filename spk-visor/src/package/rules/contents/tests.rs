@@ -97,6 +97,7 @@ fn what_everybody_has_is_published() {
         "usr/share/doc/openssl/examples/key.pem",
         "usr/lib/python3/test/keycert.pem",
         "srv/chroot/usr/lib/x",
+        "root/.pyenv/versions/3.12/lib/python3.12/test/certdata/keycert.pem",
         "home/me/app/node_modules/x/test/key.pem",
         "opt/venv/lib/python3.11/site-packages/x.pem",
     ] {
