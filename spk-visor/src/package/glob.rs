@@ -84,8 +84,11 @@ impl Patterns {
     #[must_use]
     pub fn step(&self, states: &States, name: &[u8]) -> (States, Vec<usize>) {
         let (mut next, mut complete) = (Vec::new(), Vec::new());
+        // The states of one pattern stand together, here as in what this was made from.
         let mut keep = |state: State| {
-            if !next.contains(&state) {
+            let is_own = |old: &&State| old.pattern == state.pattern;
+            let mut own = next.iter().rev().take_while(is_own);
+            if !own.any(|old| *old == state) {
                 next.push(state);
             }
         };

@@ -43,15 +43,16 @@ struct Row {
     words: &'static [&'static str],
 }
 
-/// See above. It remembers the last directory: files come from one directory after another.
+/// See above. It remembers the way to the last directory: files come from one after another.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     policy: Policy,
     patterns: Patterns,
     rows: Vec<Row>,
     named: BTreeSet<Vec<u8>>,
+    /// The root and the directories on the way: each with the length of its path, what matched.
+    way: Vec<(usize, States)>,
     dir: Vec<u8>,
-    states: States,
 }
 
 impl Secrets {
@@ -63,8 +64,8 @@ impl Secrets {
             patterns: Patterns::default(),
             rows: Vec::new(),
             named: BTreeSet::new(),
+            way: Vec::new(),
             dir: Vec::new(),
-            states: States::default(),
         };
         for (what, patterns) in PEOPLE {
             secrets.add(what, &[], patterns)?;
@@ -72,7 +73,7 @@ impl Secrets {
         for (what, words, patterns) in PEOPLE_IF {
             secrets.add(what, words, patterns)?;
         }
-        secrets.states = secrets.patterns.start();
+        secrets.way.push((0, secrets.patterns.start()));
         Ok(secrets)
     }
 
@@ -164,20 +165,46 @@ impl Secrets {
             Some(slash) => (path.get(..slash)?, path.get(slash.saturating_add(1)..)?),
             None => (&b""[..], path),
         };
-        if self.dir != dir {
-            self.dir = dir.to_vec();
-            self.states = self.patterns.start();
-            for name in dir.split(|byte| *byte == b'/') {
-                self.states = self.patterns.step(&self.states, name).0;
-            }
-        }
-        let (_, complete) = self.patterns.step(&self.states, name);
+        self.go(dir);
+        let (_, states) = self.way.last()?;
+        let (_, complete) = self.patterns.step(states, name);
         let rows = complete.into_iter().filter_map(|row| self.rows.get(row));
         let is_it = |row: &&Row| {
             let has = |word: &&str| contains(bytes, word.as_bytes());
             row.words.is_empty() || row.words.iter().any(has)
         };
         rows.into_iter().find(is_it).map(|row| row.what)
+    }
+
+    /// Goes to a directory, by what it has in common with the last one.
+    fn go(&mut self, dir: &[u8]) {
+        if self.dir == dir {
+            return;
+        }
+        let is_above = |len: usize| {
+            let (old, new) = (self.dir.get(..len), dir.get(..len));
+            len == 0 || (old == new && matches!(dir.get(len), None | Some(b'/')))
+        };
+        let kept = self
+            .way
+            .iter()
+            .take_while(|(len, _)| is_above(*len))
+            .count();
+        self.way.truncate(kept);
+        let mut at = self.way.last().map_or(0, |(len, _)| *len);
+        let rest = dir.get(at..).unwrap_or_default();
+        for name in rest.split(|byte| *byte == b'/') {
+            if name.is_empty() {
+                continue;
+            }
+            let slash = usize::from(at > 0);
+            at = at.saturating_add(slash).saturating_add(name.len());
+            if let Some((_, states)) = self.way.last() {
+                let (states, _) = self.patterns.step(states, name);
+                self.way.push((at, states));
+            }
+        }
+        self.dir = dir.to_vec();
     }
 }
 

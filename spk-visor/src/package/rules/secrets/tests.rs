@@ -36,6 +36,30 @@ fn the_tables_are_patterns_and_order_of_files_does_not_matter() {
 }
 
 #[test]
+fn the_way_from_one_directory_to_the_next_is_not_remembered_too_long() {
+    let mut secrets = Secrets::new(Policy::Leave).unwrap();
+    for (path, is_secret) in [
+        ("home/me/.aws/credentials", true),
+        ("home/me/.aws2/credentials", false),
+        ("home/me/credentials", false),
+        ("home/me/.aws/sso/cache/a", true),
+        ("credentials", false),
+        (".aws/credentials", true),
+        ("home/me/.aws/sso/a", false),
+        ("etc/luks/a/b", true),
+        ("etc/luks2/a/b", false),
+        ("etc/luks/a/c/d", true),
+    ] {
+        let ruling = rule(&mut secrets, path, "x");
+        assert_eq!(
+            matches!(ruling, Ruling::LeaveSecret(_)),
+            is_secret,
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn an_empty_file_and_a_template_are_no_secrets() {
     let mut secrets = Secrets::new(Policy::Leave).unwrap();
     for text in [
