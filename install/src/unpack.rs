@@ -14,8 +14,10 @@
 //! A directory where an earlier package has a symbolic link to a directory keeps the link, as dpkg(1) does; where an earlier
 //! package has anything else but a directory, it is replaced. A directory is never replaced by something else.
 //!
-//! Times and default ACLs of directories are set when the walk leaves them: a file gets the ACL that its entry says, never one
-//! that it would inherit (acl(5)). A directory that is entered again gets back what it had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all directories is kept.
+//! Times and default ACLs of directories are set when the walk leaves them: a file gets the ACL that
+//! its entry says, never one that it would inherit (acl(5)). A directory that is entered again gets
+//! back what it had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all
+//! directories is kept.
 
 mod blocks;
 mod entries;

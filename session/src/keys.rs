@@ -274,8 +274,8 @@ impl fmt::Debug for PinnedKeys {
     }
 }
 
-/// Whether a key file as [`PinnedKeys::to_text`] writes it lies somewhere in `bytes`: in an unpacked image, for one. Programs
-/// that know the format have its words in them, but no key behind them.
+/// Whether a key file as [`PinnedKeys::to_text`] writes it lies somewhere in `bytes`: in an unpacked
+/// image, for one. Programs that know the format have its words in them, but no key behind them.
 #[must_use]
 pub fn holds_private_key(bytes: &[u8]) -> bool {
     let is_key_file = |bytes: &[u8]| {

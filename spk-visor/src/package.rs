@@ -203,7 +203,7 @@ fn secrets(tree: &Tree, root: &OwnedFd) -> Result<Secrets, PackageError> {
         pattern: String::new(),
         source,
     })?;
-    // One that is not there names nothing; one that cannot be read stops the packing when its turn comes.
+    // One that is not there names nothing; one that cannot be read stops the packing in its turn.
     if let Ok(etc) = node::open_beneath(root.as_fd(), b"etc") {
         let mut bytes = Vec::new();
         for name in [&b"crypttab"[..], b"fstab"] {

@@ -1,7 +1,8 @@
 //! Checked entries in, files beneath one directory handle out, in as few system calls as each needs.
 //!
 //! The directories on the way to the current one are kept open: entries of one directory need no path lookup, and a
-//! directory that is left gets its time and its default ACL back. See the module above for how paths are followed.
+//! directory that is left gets its time and its default ACL back. See the module above for how paths
+//! are followed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -33,7 +34,8 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// What a directory gives to everything that is made in it (acl(5)): an ACL that the package does not know of.
+/// What a directory gives to everything that is made in it (acl(5)): an ACL that the package does
+/// not know of.
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 /// The longest value of an extended attribute (XATTR_SIZE_MAX).
 const XATTR_MAX: usize = 64 << 10;

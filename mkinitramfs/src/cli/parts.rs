@@ -103,8 +103,8 @@ impl Given {
 }
 
 impl Parts {
-    /// Reads and checks them. What is made of an initramfs with a private key in it, or of one that not everybody may read, is
-    /// for its owner only.
+    /// Reads and checks them. What is made of an initramfs with a private key in it, or of one that
+    /// not everybody may read, is for its owner only.
     ///
     /// # Errors
     /// See [`PartsError`].
@@ -151,7 +151,8 @@ fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
     Ok((bytes, readers))
 }
 
-/// Whether `mkinitramfs image --pinned` made it. One that is packed in another way than ours is known by its mode only.
+/// Whether `mkinitramfs image --pinned` made it. One that is packed in another way than ours is
+/// known by its mode only.
 fn holds_key(initramfs: &[u8]) -> bool {
     packed::unpack(initramfs.to_vec()).is_ok_and(|inside| holds_private_key(&inside))
 }

@@ -61,7 +61,7 @@ None of them is ever tried in place of another.
   --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
                        the packages of DIR follow it. One CODE. What is packed is said as for `spk-visor package create`:
                        --root DIR, --exclude GLOB, --keep GLOB, --include-mount DIR, --threads N,
-                       --secrets leave|keep: private keys, tokens and passphrases stay here unless kept
+                       --secrets leave|keep (default: private keys, tokens and passwords stay here)
   --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE. IPv6: ADDR, ADDR%IF or [ADDR]:PORT
   --interface IF       listen and connect on this network interface only
   --timeout SECONDS    listen for the codes at most this long (default 60)

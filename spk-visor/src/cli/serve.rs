@@ -158,7 +158,8 @@ mod tests {
             is_key_published: true,
             ..plain()
         };
-        let line = "serve-boot --publish-pinned --dir /srv/boot --interface eth0 --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
+        let line = "serve-boot --publish-pinned --dir /srv/boot --interface eth0 \
+                    --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
         assert_eq!(read(line).unwrap(), Command::Serve(expected));
         let proxy = Serve {
             is_proxy: true,

@@ -2,7 +2,8 @@
 //!
 //! In: connections of anybody on the interface. Out: whole files or ranges of them, under the names of the tree and no others:
 //! no directory is ever walked. A connection gets one answer, and everything about it is bounded: the length of the question,
-//! the time it takes, the rate at which the answer is taken, and how many there are at once, of one address and in all.
+//! the time it takes, the rate at which the answer is taken, and how many there are at once, of one
+//! address and in all.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

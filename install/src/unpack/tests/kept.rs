@@ -193,7 +193,7 @@ fn times_of_directories_survive_what_is_put_into_them() {
 
 #[test]
 fn a_directorys_default_acl_gives_nobody_access_to_what_is_unpacked_into_it() {
-    // u::rwx u:1000:rwx g::r-x m::rwx o::---, as the kernel keeps it (acl(5), linux/posix_acl_xattr.h).
+    // u::rwx u:1000:rwx g::r-x m::rwx o::---, as the kernel keeps it (linux/posix_acl_xattr.h).
     let acl = [
         &[2, 0, 0, 0][..],
         &[1, 0, 7, 0, 255, 255, 255, 255],

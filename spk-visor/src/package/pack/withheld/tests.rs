@@ -1,4 +1,5 @@
-//! A node as they are found, with the secrets of people and services that lie around on it, and what is packed of it.
+//! A node as they are found, with the secrets of people and services that lie around on it, and what
+//! is packed of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -338,7 +339,8 @@ fn a_copy_of_a_node_has_none_of_its_secrets_and_all_the_rest() {
     assert_eq!(node.files().len(), expected, "{:?}", node.files());
     let (gone, redacted) = (secrets().len(), configurations().len());
     let line = format!(
-        "secrets of people and services: {} files: {gone} left out, {redacted} packed without their passwords; --secrets keep packs them\n",
+        "secrets of people and services: {} files: {gone} left out, {redacted} packed \
+         without their passwords; --secrets keep packs them\n",
         gone + redacted
     );
     assert!(
