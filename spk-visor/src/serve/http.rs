@@ -62,7 +62,7 @@ fn serve_with(
     tree: Arc<Tree>,
     teller: Arc<Teller>,
 ) -> io::Result<()> {
-    let places = Places::default();
+    let (places, goodbyes) = (Places::default(), Places::default());
     let body = move || {
         loop {
             let Ok((stream, peer)) = listener.accept() else {
@@ -74,13 +74,18 @@ fn serve_with(
                 continue;
             };
             let (tree, teller) = (Arc::clone(&tree), Arc::clone(&teller));
+            let goodbyes = goodbyes.clone();
             // Without a thread the connection is closed, and the client may ask again.
             let _ = thread::Builder::new().name("http".into()).spawn(move || {
-                let _place = place;
-                if let Some(event) = answer(&stream, peer.ip(), &tree, patience) {
+                let event = answer(&stream, peer.ip(), &tree, patience);
+                // Before the client sees the end: it may ask for the next file at once.
+                drop(place);
+                if let Some(event) = event {
                     teller.tell(&event);
                 }
-                goodbye(&stream);
+                if let Ok(_goodbye) = goodbyes.take(peer.ip()) {
+                    goodbye(&stream);
+                }
             });
         }
     };

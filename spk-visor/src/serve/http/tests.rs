@@ -107,6 +107,15 @@ fn garbage_and_silence_keep_nobody_else_from_being_served() {
     drop(silent);
 }
 
+#[test]
+fn one_client_may_ask_for_one_file_after_another_at_once() {
+    let (_dir, _tree, _teller, server) = server("serve-http-many");
+    for number in 0..50 {
+        let answer = ask(server, "GET /grub.cfg HTTP/1.1\r\n\r\n");
+        assert!(answer.ends_with("grub.cfg"), "{number}: {answer}");
+    }
+}
+
 /// A connection from 127.0.0.`last`.
 fn connect_from(last: u8, server: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
