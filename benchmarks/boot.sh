@@ -60,7 +60,7 @@ bench_boot() {
 bench_ways() {
     local way seconds all bare
     say "ways: power on to the beacon, $rounds rounds"
-    cargo run --quiet --release -p qemu -- measure ways --rounds "$rounds" --accel tcg | tee "$scratch/ways" >&2
+    cargo run --locked --quiet --release -p qemu -- measure ways --rounds "$rounds" --accel tcg | tee "$scratch/ways" >&2
     bare=$(of_way kernel-bios)
     for way in $(sed -n 's/^way=\([^ ]*\) .*/\1/p' "$scratch/ways" | awk '!seen[$0]++'); do
         seconds=$(of_way "$way")
@@ -79,7 +79,7 @@ of_way() {
 bench_smallest() {
     local profile mib system
     say "smallest: bisecting the memory of a machine"
-    cargo run --quiet --release -p qemu -- measure memory --accel tcg | tee "$scratch/smallest" >&2
+    cargo run --locked --quiet --release -p qemu -- measure memory --accel tcg | tee "$scratch/smallest" >&2
     while read -r profile mib system; do
         row "smallest machine that receives $system, $profile" "$mib MiB" "512 MB, FOG's statement" "$(quotient "$mib" 488)" "<= 0.25"
     done < <(sed -n 's/^memory=\([^ ]*\) mib=\([0-9]*\) system=\([^ ]*\) .*/\1 \2 \3/p' "$scratch/smallest")

@@ -9,7 +9,7 @@ wizard_bytes=600000
 bench_wizard() {
     local with without auto none
     say "wizard: power on to the beacon, $rounds rounds"
-    cargo run --quiet --release -p qemu -- measure screens --rounds "$rounds" --accel tcg | tee "$scratch/screens" >&2
+    cargo run --locked --quiet --release -p qemu -- measure screens --rounds "$rounds" --accel tcg | tee "$scratch/screens" >&2
     mapfile -t auto < <(sed -n 's/^ui=auto seconds=//p' "$scratch/screens")
     mapfile -t none < <(sed -n 's/^ui=none seconds=//p' "$scratch/screens")
     with=$(median "${auto[@]}") without=$(median "${none[@]}")

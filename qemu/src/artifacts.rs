@@ -88,6 +88,7 @@ impl Artifacts {
         let mut cargo = Command::new("cargo");
         cargo.args([
             "build",
+            "--locked",
             "--quiet",
             "--release",
             "--target",
@@ -248,7 +249,7 @@ impl Initramfs {
             mke2fs: PathBuf::from(mke2fs.trim()),
         };
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--quiet", "-p", "mkinitramfs"]);
+        cargo.args(["build", "--locked", "--quiet", "-p", "mkinitramfs"]);
         stdout(cargo.current_dir(top))?;
         let mut maker = Command::new(&made.maker);
         maker.args(["image", "--init"]).arg(&made.init);
