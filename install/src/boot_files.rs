@@ -292,11 +292,13 @@ fn entry_of(
 }
 
 /// `PRETTY_NAME` of os-release(5), when it can stand in a menu as it is.
-fn pretty_name(release: &str) -> Option<String> {
+#[must_use]
+pub fn pretty_name(release: &str) -> Option<String> {
     let value = release
         .lines()
         .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    let name = value.trim().trim_matches(['"', '\'']);
+    // Blanks around it would not come back from the boot entry.
+    let name = value.trim().trim_matches(['"', '\'']).trim();
     let is_plain = |byte: u8| {
         matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'"' | b'\\' | b'$' | b'`')
     };

@@ -245,9 +245,11 @@ fn a_title_is_taken_only_as_it_is() {
         pretty_name("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"").unwrap(),
         "Debian GNU/Linux 12 (bookworm)"
     );
+    assert_eq!(pretty_name("PRETTY_NAME=\" x \"").unwrap(), "x");
     for bad in [
         "NAME=x",
         "PRETTY_NAME=",
+        "PRETTY_NAME=\" \"",
         "PRETTY_NAME=\"a'b\"",
         "PRETTY_NAME=ä",
         "PRETTY_NAME=$(x)",
