@@ -156,7 +156,7 @@ fn tag(frame: &mut Vec<u8>, vlan: u16) {
 
 /// A whole frame of our own network whose TCP or UDP checksum somebody vouches for, at last ourselves. The kernel takes the tag off
 /// every frame, where the hardware has not (`skb_vlan_untag()` in `net/core/dev.c`); identifier 0 is a priority and no network.
-fn is_acceptable(frame: &Frame<'_>, vlan: Option<u16>) -> bool {
+pub(crate) fn is_acceptable(frame: &Frame<'_>, vlan: Option<u16>) -> bool {
     let found = frame.vlan_tci.map(|tci| tci & VLAN_IDENTIFIER);
     let is_ours = found.filter(|identifier| *identifier != 0) == vlan;
     if frame.truncated || !is_ours {

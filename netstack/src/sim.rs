@@ -9,6 +9,7 @@ use std::time::Duration as StdDuration;
 
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::{Duration, Instant};
+use sys::packet_queue::{Checksum, Frame};
 
 use crate::ports::{PortChange, Ports, Wait};
 
@@ -53,6 +54,19 @@ const HORIZON: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What a port of the station is called, and where it is.
 const PORT: (u32, &str, [u8; 6]) = (2, "eth0", [2, 0, 0, 0, 0, 0x10]);
 const MAX_FRAME_BYTES: usize = 1514;
+
+/// Would a packet socket's port let this frame in? Nobody vouches for its checksum; `tag` is the 802.1Q tag that the kernel took off
+/// it, `vlan` the network that the station is in. The segment itself has no tags and lets everything through.
+#[must_use]
+pub fn is_let_in(frame: &[u8], tag: Option<u16>, vlan: Option<u16>) -> bool {
+    let frame = Frame {
+        bytes: frame,
+        checksum: Checksum::Unknown,
+        vlan_tci: tag,
+        truncated: false,
+    };
+    crate::device::is_acceptable(&frame, vlan)
+}
 
 /// Frames on their way, by the time of their arrival; the number keeps the order of equals.
 type InFlight = BTreeMap<(Instant, u64), Vec<u8>>;

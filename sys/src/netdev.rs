@@ -148,10 +148,8 @@ impl LinkMonitor {
     /// The kernel's. Changes that were lost because they came too fast are no error: everything is asked for again.
     pub fn next_change(&mut self) -> io::Result<Option<LinkChange>> {
         loop {
-            while let Some((kind, body)) = take_message(&self.received, &mut self.rest) {
-                if let Some(change) = parse(kind, body) {
-                    return Ok(Some(change));
-                }
+            if let Some(change) = take_change(&self.received, &mut self.rest) {
+                return Ok(Some(change));
             }
             match recv(&self.socket, &mut self.received[..], RecvFlags::empty()) {
                 Ok((_, len)) => self.rest = 0..len.min(self.received.len()),
@@ -182,6 +180,16 @@ fn message(kind: u16, flags: u16, index: u32, up: u32) -> Vec<u8> {
     bytes.extend(up.to_ne_bytes()); // flags
     bytes.extend(up.to_ne_bytes()); // which of them change
     bytes
+}
+
+/// The first change in what the kernel sent, `rest` of which has not been looked at; what is none is passed over.
+pub fn take_change(received: &[u8], rest: &mut std::ops::Range<usize>) -> Option<LinkChange> {
+    while let Some((kind, body)) = take_message(received, rest) {
+        if let Some(change) = parse(kind, body) {
+            return Some(change);
+        }
+    }
+    None
 }
 
 /// Cuts the first message off `rest`: its type and what follows its header.
