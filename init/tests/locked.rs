@@ -13,7 +13,7 @@ const RESOLVING: [&str; 8] = [
 /// Files that run cargo, or tell their reader to.
 fn files() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files: Vec<PathBuf> = ["bench", "check", "demo", "setup", "README.md"]
+    let mut files: Vec<PathBuf> = ["bench", "check", "demo", "prove", "setup", "README.md"]
         .iter()
         .chain(&["docs/screens", "fuzz/run", "systems/build"])
         .map(|name| top.join(name))
