@@ -178,7 +178,7 @@ fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
 }
 
 /// A tree with everything that a package can hold.
-fn rich_tree() -> Dir {
+fn rich_tree(as_root: bool) -> Dir {
     let tree = Dir::new();
     tree.put("etc/plain", "plain");
     tree.put("etc/empty", "");
@@ -220,7 +220,7 @@ fn rich_tree() -> Dir {
     };
     set("etc/plain", "user.note", b"a=\nb\0c");
     set("empty", "user.of-a-directory", b"");
-    if is_root() {
+    if as_root {
         // cap_net_raw+ep, and u::rw- u:1000:r-- g::r-- m::r-- o::---, as the kernel keeps them.
         set(
             "usr/bin/setuid",
@@ -270,7 +270,7 @@ fn rich_tree() -> Dir {
         ("srv/large", 0o000),
         ("etc", 0o2750),
     ] {
-        if path != "srv/large" || is_root() {
+        if path != "srv/large" || as_root {
             fs::set_permissions(tree.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
     }
@@ -290,7 +290,17 @@ fn rich_tree() -> Dir {
 
 #[test]
 fn a_copy_is_the_tree() {
-    let (tree, out) = (rich_tree(), Dir::new());
+    copy_the_tree(false);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_copy_keeps_owners_devices_capabilities_and_acls() {
+    copy_the_tree(true);
+}
+
+fn copy_the_tree(as_root: bool) {
+    let (tree, out) = (rich_tree(as_root), Dir::new());
     for format in [Format::Xz, Format::Zst] {
         let (package, said) = create(&options(&tree, &out.0, format));
         let (copy, unpacked) = install(&package);
@@ -422,7 +432,7 @@ fn flags_of_chattr_are_named_because_they_are_not_kept() {
 
 #[test]
 fn the_same_tree_gives_the_same_bytes_on_any_number_of_threads_and_inside_itself() {
-    let (tree, out) = (rich_tree(), Dir::new());
+    let (tree, out) = (rich_tree(false), Dir::new());
     let mut options = options(&tree, &out.0, Format::Xz);
     let (first, _) = create(&options);
     options.threads = Some(1);
@@ -641,17 +651,19 @@ fn what_cannot_be_read_stops_everything_and_leaves_no_package() {
     assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
 }
 
-/// Runs this test again in a mount namespace of its own, where it may mount; returns true there.
+/// Runs this test again in a mount namespace of its own, where it may mount, and where need be in a user namespace; returns
+/// true there.
 fn in_own_mounts(test: &str) -> bool {
     const INSIDE: &str = "PACKAGE_CREATE_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    if !is_root() {
-        return false;
-    }
+    let namespaces: &[&str] = match is_root() {
+        true => &["--mount", "--"],
+        false => &["--map-root-user", "--mount", "--"],
+    };
     let ran = Command::new("unshare")
-        .args(["-m", "--"])
+        .args(namespaces)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
