@@ -106,59 +106,68 @@ pub struct Armed {
     pub seconds: u64,
 }
 
-/// One that is fed during a deploy. Dropping it stops it.
+/// Those that are fed during a deploy. Dropping them stops them.
 #[derive(Debug)]
-pub struct Fed {
+pub struct Fed(Vec<Started>);
+
+#[derive(Debug)]
+struct Started {
     file: File,
     identity: String,
     seconds: u64,
 }
 
 impl Fed {
-    /// Starts the best there is: hardware before software, which ends with this kernel.
+    /// Starts all there are: hardware because it outlives the kernel, software because hardware may
+    /// count and never reset, as QEMU's iTCO does unless its machine was told otherwise.
     ///
     /// # Errors
     /// There is none, or why the last that was tried cannot be used.
     pub fn start() -> Result<Self, WatchdogError> {
-        let mut last = WatchdogError::None;
+        let (mut started, mut last) = (Vec::new(), WatchdogError::None);
         for (device, identity) in feedable(Path::new(CLASS)) {
             match open(device, FED_SECONDS) {
-                Ok((file, seconds)) => {
-                    return Ok(Self {
-                        file,
-                        identity,
-                        seconds,
-                    });
-                }
+                Ok((file, seconds)) => started.push(Started {
+                    file,
+                    identity,
+                    seconds,
+                }),
                 Err(error) => last = error,
             }
         }
-        Err(last)
+        if started.is_empty() {
+            return Err(last);
+        }
+        Ok(Self(started))
     }
 
-    /// Once more: it waits its whole time again.
+    /// Once more: each waits its whole time again.
     pub fn feed(&self) {
-        // Any byte but the one that allows stopping. One that takes none resets the machine, which
-        // is what it is for.
-        let _ = io::Write::write_all(&mut &self.file, b"f");
+        for Started { file, .. } in &self.0 {
+            // Any byte but the one that allows stopping. One that takes none resets the machine,
+            // which is what it is for.
+            let _ = io::Write::write_all(&mut &*file, b"f");
+        }
     }
 }
 
 impl Drop for Fed {
     fn drop(&mut self) {
-        let _ = io::Write::write_all(&mut &self.file, STOP); // it could be stopped when it was chosen
+        for Started { file, .. } in &self.0 {
+            let _ = io::Write::write_all(&mut &*file, STOP); // it could be stopped when it was chosen
+        }
     }
 }
 
 impl fmt::Display for Fed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        for Started {
             identity, seconds, ..
-        } = self;
-        write!(
-            f,
-            "watchdog={identity:?} seconds={seconds}: fed while this deploy moves"
-        )
+        } in &self.0
+        {
+            write!(f, "watchdog={identity:?} seconds={seconds} ")?;
+        }
+        write!(f, "fed while this deploy moves")
     }
 }
 
