@@ -272,7 +272,7 @@ fn once_means_that_the_first_deploy_that_fails_is_the_last() {
     assert_eq!(network.codes.len(), 3);
     options.is_once = true;
     // Who says nothing has not had a turn.
-    let (error, network, lines) = attempt_with(&options, vec![no_package(), Vec::new()]);
+    let (error, network, lines) = attempt_with(&options, vec![Vec::new(), no_package()]);
     assert!(matches!(error, SessionError::Stream(_)), "{error}");
     assert_eq!(network.codes.len(), 2);
     let (last, reason) = lines.last().unwrap();
