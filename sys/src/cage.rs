@@ -60,6 +60,9 @@ pub fn enter(data_bytes: u64) -> io::Result<Walls> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     close_beyond(DESCRIPTORS)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    give_up_privileges()?;
+    // Before the limit of descriptors: a rule set is one for a moment.
+    let no_files = landlock::reach_no_file().is_ok();
     for (resource, most) in [
         (Resource::Data, data_bytes),
         (Resource::Nofile, DESCRIPTORS.into()),
@@ -75,9 +78,7 @@ pub fn enter(data_bytes: u64) -> io::Result<Walls> {
             },
         )?;
     }
-    give_up_privileges()?;
-    // In this order: the filter leaves no call to Landlock.
-    let no_files = landlock::reach_no_file().is_ok();
+    // Last: it leaves no call to any of the above.
     let only_computing = seccomp::only_compute().is_ok();
     Ok(Walls {
         no_files,

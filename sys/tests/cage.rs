@@ -197,6 +197,9 @@ fn misbehave(wall: &str, name: &str) -> i32 {
     if name == "work" {
         return work();
     }
+    if name == "enter" {
+        return cage::enter(DATA_BYTES).map_or(NO_WALL, |walls| walls.to_byte().into());
+    }
     let attempts = ATTEMPTS.iter().chain(GREEDY);
     let (_, _, attempt) = attempts.into_iter().find(|row| row.0 == name).unwrap();
     if attempt() { DONE } else { REFUSED }
@@ -236,6 +239,12 @@ fn main() {
         only_computing: has("calls"),
     };
     println!("this kernel: {walls:?}");
+    let entered = ended("free", "enter").code();
+    assert_eq!(
+        entered,
+        Some(walls.to_byte().into()),
+        "the cage has every wall that the kernel has"
+    );
     for (name, is_common, _) in ATTEMPTS.iter().chain(GREEDY) {
         if *is_common {
             assert_eq!(
