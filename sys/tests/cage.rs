@@ -77,7 +77,7 @@ fn exec() -> bool {
     call(
         libc::SYS_execve,
         [
-            b"/bin/true\0".as_ptr() as usize,
+            c"/bin/true".as_ptr() as usize,
             address(&arguments),
             0,
             0,
@@ -142,7 +142,7 @@ const ATTEMPTS: &[(&str, bool, Attempt)] = &[
     ("memfd", true, || {
         call(
             libc::SYS_memfd_create,
-            [b"x\0".as_ptr() as usize, 0, 0, 0, 0, 0],
+            [c"x".as_ptr() as usize, 0, 0, 0, 0, 0],
         )
     }),
     ("duplicate", true, || {
