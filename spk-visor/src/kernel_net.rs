@@ -150,9 +150,8 @@ impl Network for KernelNetwork {
             match openings.wait(wake_at) {
                 // One that is gone already is no donor.
                 Ok(Event::Said(stream)) => {
-                    match Bell::new().and_then(|b| KernelDonor::new(stream, b)) {
-                        Ok(donor) => break Ok(Some(Box::new(donor) as Box<dyn Donor>)),
-                        Err(_) => {}
+                    if let Ok(donor) = Bell::new().and_then(|b| KernelDonor::new(stream, b)) {
+                        break Ok(Some(Box::new(donor) as Box<dyn Donor>));
                     }
                 }
                 Ok(Event::Stirred) => break Ok(None),

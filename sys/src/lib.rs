@@ -4,8 +4,8 @@
 //! [`cage`] puts several together, whose order is what makes them worth something.
 
 pub mod block;
-pub mod children;
 pub mod cage;
+pub mod children;
 pub mod kexec;
 pub mod landlock;
 pub mod loopdev;

@@ -236,7 +236,7 @@ fn more_addresses_than_slots_delay_a_donor_by_the_grace() {
     let begun = target.now;
     let crowd = |target: &mut Target| {
         let tenths = (target.now - begun).as_millis() / 10;
-        if tenths % 50 == 0 {
+        if tenths.is_multiple_of(50) {
             target.hello(10 + u8::try_from(tenths / 50 % 100).unwrap());
         }
     };
@@ -290,9 +290,7 @@ fn guesses_of_many_addresses_come_one_in_the_pace_and_a_donor_among_them() {
     // 9 at once, then one in 4 s.
     let wrong = target.guard.wrong_guesses();
     assert!((22..=24).contains(&wrong), "{wrong}");
-    for wire in &mut wires {
-        *wire = None;
-    }
+    wires.fill(None);
     let wait = target.honest(1, |target| guess(target, &mut wires[0], 100));
     assert!(wait <= PACE + GRACE, "{wait:?}");
 }

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use receiver::fakes::{PATIENCE, TestDir};
 use session::channel::{Opener, Sealer};
-use session::guard::Guard;
 use session::{Credential, Draws};
 use sha2::{Digest, Sha256};
 use spk_visor::board::Board;
@@ -164,17 +163,7 @@ pub fn pair(stream: &TcpStream) -> Option<(Opener<TcpStream>, Sealer<TcpStream>)
     let (read, write) = (stream.try_clone().ok()?, stream.try_clone().ok()?);
     let credential = Credential::Secret(secret());
     let info = Info::parse(b"model=fake").unwrap();
-    let mut guard = Guard::new();
-    session::pair_target(
-        read,
-        write,
-        &credential,
-        &code(),
-        &info,
-        &mut guard,
-        Instant::now,
-    )
-    .ok()
+    session::pair_target(read, write, &credential, &code(), &info).ok()
 }
 
 impl Session {
