@@ -506,6 +506,7 @@ fn a_whole_deploy_is_news_in_this_order() {
             "planned",
             "warning",
             "formatting",
+            "formatting",
             "package",
             "lost",
             "back",
