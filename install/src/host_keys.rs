@@ -6,7 +6,11 @@
 //! starts and does nothing where there is a key. Where the init system is not known, nothing is
 //! made and the caller says so.
 //!
-//! - systemd: a unit, wanted by `multi-user.target`.
+//! - systemd: a unit, wanted by `multi-user.target`, before `sysinit.target`. So it runs before
+//!   every socket and service, whatever their names: also before the socket of a server that is
+//!   started by its first connection. A unit with default dependencies comes after
+//!   `sockets.target` (systemd.service(5)): ordered before `ssh.socket` it would be a cycle, which
+//!   systemd breaks by not starting the socket.
 //! - OpenRC, whatever starts it: a service in the runlevel `default`, before `sshd`.
 //! - sysvinit: a `bootwait` line in `/etc/inittab`, which runs after `rcS` and before any runlevel
 //!   (inittab(5)). A link in `/etc/rcS.d` would not do: Debian's startpar(8) starts only what
@@ -22,8 +26,10 @@ const NAME: &str = "smechvisor-ssh-host-keys";
 const UNIT_TEXT: &str = "[Unit]\n\
     Description=Make SSH host keys of this machine's own\n\
     ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\
-    After=systemd-random-seed.service\n\
-    Before=ssh.service sshd.service ssh.socket sshd.socket\n\
+    DefaultDependencies=no\n\
+    After=local-fs.target systemd-random-seed.service\n\
+    Before=sysinit.target shutdown.target\n\
+    Conflicts=shutdown.target\n\
     \n\
     [Service]\n\
     Type=oneshot\n\

@@ -181,6 +181,23 @@ fn every_known_system_gets_a_job_and_loses_the_packages_keys() {
     }
 }
 
+/// Sockets come after `sysinit.target`, and what has default dependencies after the sockets.
+#[test]
+fn systemd_makes_the_keys_before_any_socket_and_without_a_cycle() {
+    let values = |key| {
+        let mut lines = super::UNIT_TEXT.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_default().split(' ').collect::<Vec<_>>()
+    };
+    assert_eq!(values("DefaultDependencies"), ["no"]);
+    assert_eq!(values("Before"), ["sysinit.target", "shutdown.target"]);
+    assert_eq!(values("Conflicts"), ["shutdown.target"]);
+    assert!(
+        values("After").contains(&"local-fs.target"),
+        "/etc is writable"
+    );
+}
+
 /// Executable, and the shell understands it.
 fn assert_runnable(script: &Path, first_line: &str) {
     let mode = fs::metadata(script).unwrap().permissions().mode();
