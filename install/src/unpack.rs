@@ -214,6 +214,7 @@ fn is_archives_fault(errno: Errno) -> bool {
             | Errno::NAMETOOLONG
             | Errno::MLINK
             | Errno::PERM
+            | Errno::ACCESS
             | Errno::INVAL
             | Errno::OPNOTSUPP
             | Errno::TOOBIG

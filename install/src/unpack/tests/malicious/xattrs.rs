@@ -7,6 +7,14 @@ fn attribute(name: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
     pax(&[record(&format!("SCHILY.xattr.{name}"), value)])
 }
 
+/// u::rwx g::r-x o::r-x, as the kernel keeps it (linux/posix_acl_xattr.h).
+const ACL: [u8; 28] = [
+    2, 0, 0, 0, //
+    1, 0, 7, 0, 255, 255, 255, 255, //
+    4, 0, 5, 0, 255, 255, 255, 255, //
+    32, 0, 5, 0, 255, 255, 255, 255,
+];
+
 pub fn cases() -> Vec<Case> {
     let many: Vec<_> = (0..257)
         .map(|number| record(&format!("SCHILY.xattr.user.{number}"), ""))
@@ -29,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         "attribute of a bare name space": [attribute("user.", "1"), file("a")] => "\"a\"", "setting an extended attribute";
         "attribute of 64 KiB and one byte": [attribute("user.a", vec![b'v'; 65_537]), file("a")] => "\"a\"", "setting an extended attribute";
         "capability that is none": [attribute("security.capability", "all"), file("a")] => "\"a\"", "setting an extended attribute";
+        "default access list of a file": [attribute("system.posix_acl_default", ACL), file("a")] => "\"a\"", "setting an extended attribute";
         "access list that is none": [attribute("system.posix_acl_access", "u::rwx"), file("a")] => "\"a\"", "setting an extended attribute";
         "attribute of a user on a symlink": [attribute("user.a", "1"), symlink("l", "../canary")] => "\"l\"", "setting an extended attribute";
         "attribute of a user on a fifo": [attribute("user.a", "1"), Head::new(b'6', "f").bytes()] => "\"f\"", "setting an extended attribute";
