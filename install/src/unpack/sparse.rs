@@ -2,8 +2,10 @@
 //! version 1.0): a map of the data in front of the data, the rest of the file being holes.
 //!
 //! The map is decimal numbers, a line each: how many segments, then offset and length of each;
-//! zeros up to the next block. What bounds a plain file bounds this one: its data are counted as
-//! they come, and holes take no room on the disk.
+//! zeros up to the next block. Its data are counted as they come, and holes take no room on the
+//! disk. But each segment takes a block of the disk, however short it is: 131072 of one byte are
+//! 128 KiB of data and 512 MiB of disk. What bounds that is the file system: it becomes full, and
+//! the package is refused.
 
 use std::io::Read;
 
