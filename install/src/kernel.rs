@@ -9,8 +9,12 @@
 //! | Arch | `boot/vmlinuz-linux` | `boot/initramfs-linux.img` |
 //! | Alpine | `boot/vmlinuz-lts` | `boot/initramfs-lts` |
 //!
-//! The newest one counts. Where the name is no release, as with the last two, the image itself says
-//! which it is.
+//! The newest one counts, and dracut's rescue kernel (`boot/vmlinuz-0-rescue-ID`, a copy of one of
+//! the others) after all of them. Where the name is no release, as with the last two, the image
+//! itself says which it is.
+//!
+//! A kernel among the modules counts only where `boot` has none: mostly it is the copy that came in
+//! the distribution's package, without a ramdisk.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -23,6 +27,8 @@ use crate::module_list;
 
 const DIRECTORY: &str = "boot";
 const KERNEL_PREFIX: &str = "vmlinuz-";
+/// Behind the prefix of dracut's rescue kernel.
+const RESCUE_PREFIX: &str = "0-rescue";
 /// Where a release's modules are; mostly one of them is a link to the other.
 pub const MODULES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
 /// Drivers of disks: a kernel that has one of them built in, and ext4, finds its root on some
@@ -65,6 +71,13 @@ pub struct NoRamdisk {
 }
 
 impl Kernel {
+    /// Whether it is in `boot`, and not among the modules.
+    #[must_use]
+    pub fn is_in_boot(&self) -> bool {
+        let rest = self.image.strip_prefix(DIRECTORY);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// Its initial ramdisk, relative to the root, when there is one.
     #[must_use]
     pub fn initrd(&self) -> Option<&str> {
@@ -84,7 +97,7 @@ pub fn find(root: Directory<'_>) -> Result<Option<Kernel>, DirectoryError> {
     for image in images(root)? {
         let is_newer = newest
             .as_ref()
-            .is_none_or(|other| compare(&image.release, &other.release) == Ordering::Greater);
+            .is_none_or(|other| image.order(other) == Ordering::Greater);
         if is_newer {
             newest = Some(image);
         }
@@ -99,14 +112,48 @@ pub fn find(root: Directory<'_>) -> Result<Option<Kernel>, DirectoryError> {
     }))
 }
 
-/// Whether a kernel may stand at this path of a root.
-#[must_use]
-pub fn is_image(path: &[u8]) -> bool {
-    let in_modules = || {
-        let rest = path.strip_prefix(b"usr/").unwrap_or(path);
-        rest.starts_with(b"lib/modules/") && rest.ends_with(b"/vmlinuz")
-    };
-    path.starts_with(b"boot/vmlinuz-") || in_modules()
+/// Whether there is a kernel to boot among paths that are seen one by one: one in `boot`, or one
+/// among the modules together with its ramdisk.
+#[derive(Clone, Debug, Default)]
+pub struct Spotted {
+    is_in_boot: bool,
+    /// Of the kernels among the modules.
+    releases: Vec<String>,
+    /// What may be one, of any kernel.
+    ramdisks: Vec<String>,
+}
+
+impl Spotted {
+    /// Takes the next path, relative to the root.
+    pub fn see(&mut self, path: &[u8]) {
+        let Some((directory, file)) = std::str::from_utf8(path)
+            .ok()
+            .and_then(|path| path.rsplit_once('/'))
+        else {
+            return;
+        };
+        let release = MODULES
+            .iter()
+            .find_map(|modules| directory.strip_prefix(modules)?.strip_prefix('/'));
+        if directory == DIRECTORY && file.starts_with(KERNEL_PREFIX) {
+            self.is_in_boot = true;
+        } else if let Some(release) = release.filter(|_| file == "vmlinuz") {
+            self.releases.push(release.to_owned());
+        } else if (directory == DIRECTORY || release.is_some()) && file.starts_with("init") {
+            self.ramdisks.push(format!("{directory}/{file}"));
+        }
+    }
+
+    /// Whether one was among them.
+    #[must_use]
+    pub fn has_kernel(&self) -> bool {
+        let is_here = |path: &String| self.ramdisks.contains(path);
+        self.is_in_boot
+            || self
+                .releases
+                .iter()
+                .any(|release| ramdisk_paths(release, release).iter().any(is_here))
+    }
 }
 
 struct Image {
@@ -116,7 +163,24 @@ struct Image {
     release: String,
 }
 
+impl Image {
+    /// The later one is booted.
+    fn order(&self, other: &Self) -> Ordering {
+        let is_regular = |image: &Self| !image.name.starts_with(RESCUE_PREFIX);
+        let order = is_regular(self).cmp(&is_regular(other));
+        order.then_with(|| compare(&self.release, &other.release))
+    }
+}
+
 fn images(root: Directory<'_>) -> Result<Vec<Image>, DirectoryError> {
+    let in_boot = images_in_boot(root)?;
+    match in_boot.is_empty() {
+        true => images_among_modules(root),
+        false => Ok(in_boot),
+    }
+}
+
+fn images_in_boot(root: Directory<'_>) -> Result<Vec<Image>, DirectoryError> {
     let mut images = Vec::new();
     for file in root.names(DIRECTORY)? {
         let name = file.strip_prefix(KERNEL_PREFIX).unwrap_or_default();
@@ -135,6 +199,11 @@ fn images(root: Directory<'_>) -> Result<Vec<Image>, DirectoryError> {
             });
         }
     }
+    Ok(images)
+}
+
+fn images_among_modules(root: Directory<'_>) -> Result<Vec<Image>, DirectoryError> {
+    let mut images = Vec::new();
     for modules in MODULES {
         for release in root.names(modules)? {
             let path = format!("{modules}/{release}/vmlinuz");
@@ -172,10 +241,11 @@ fn said(image: &File) -> Option<String> {
     is_release.then(|| word.to_owned())
 }
 
-fn ramdisk(root: Directory<'_>, image: &Image) -> Result<Ramdisk, DirectoryError> {
-    let mut names = vec![&image.name];
-    if image.release != image.name {
-        names.push(&image.release);
+/// Where the ramdisk of a kernel with this name and release may be.
+fn ramdisk_paths(name: &str, release: &str) -> Vec<String> {
+    let mut names = vec![name];
+    if release != name {
+        names.push(release);
     }
     let mut looked_for = Vec::new();
     for name in names {
@@ -191,9 +261,14 @@ fn ramdisk(root: Directory<'_>, image: &Image) -> Result<Ramdisk, DirectoryError
     }
     for modules in MODULES {
         for file in ["initramfs.img", "initrd"] {
-            looked_for.push(format!("{modules}/{}/{file}", image.release));
+            looked_for.push(format!("{modules}/{release}/{file}"));
         }
     }
+    looked_for
+}
+
+fn ramdisk(root: Directory<'_>, image: &Image) -> Result<Ramdisk, DirectoryError> {
+    let looked_for = ramdisk_paths(&image.name, &image.release);
     for path in &looked_for {
         if root.open(path)?.is_some() {
             return Ok(Ramdisk::Found(path.clone()));
@@ -293,7 +368,7 @@ fn compare_parts(left: &str, right: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kernel, NoRamdisk, Ramdisk, compare, find, is_image};
+    use super::{Kernel, NoRamdisk, Ramdisk, Spotted, compare, find};
     use crate::directory::Directory;
     use crate::test_dir::TestDir;
     use std::cmp::Ordering;
@@ -408,7 +483,8 @@ mod tests {
         (
             "Fedora",
             &[
-                "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef",
+                "boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef=bzImage 6.12.10-200.fc41.x86_64",
+                "boot/initramfs-0-rescue-0123456789abcdef0123456789abcdef.img",
                 "boot/.vmlinuz-6.12.10-200.fc41.x86_64.hmac",
                 "boot/vmlinuz-6.12.10-200.fc41.x86_64",
                 "boot/vmlinuz-6.12.9-200.fc41.x86_64",
@@ -487,13 +563,50 @@ mod tests {
                 Some(initrd.to_owned()),
             );
             assert_eq!(found(entries), Some(expected), "{system}");
-            let path = entries
-                .iter()
-                .find(|entry| entry.starts_with(image))
-                .unwrap();
-            assert!(is_image(path.as_bytes()), "{system}");
+            assert!(is_spotted(&[image, initrd]), "{system}");
         }
-        assert!(!is_image(b"boot/vmlinuz") && !is_image(b"usr/lib/modules/6.1/vmlinux"));
+    }
+
+    fn is_spotted(paths: &[&str]) -> bool {
+        let mut spotted = Spotted::default();
+        for path in paths {
+            spotted.see(path.as_bytes());
+        }
+        spotted.has_kernel()
+    }
+
+    #[test]
+    fn a_kernel_among_the_modules_counts_only_with_its_ramdisk() {
+        let kernel = "usr/lib/modules/6.1/vmlinuz";
+        for ramdisk in ["usr/lib/modules/6.1/initramfs.img", "boot/initrd-6.1"] {
+            assert!(is_spotted(&[kernel, ramdisk]), "{ramdisk}");
+            assert!(is_spotted(&[ramdisk, kernel]), "{ramdisk}");
+        }
+        for other in [
+            "usr/lib/modules/6.2/initramfs.img",
+            "usr/lib/modules/6.1/initramfs/",
+            "usr/lib/initrd-6.1",
+            "boot/vmlinuz",
+            "usr/lib/modules/6.1/vmlinux",
+        ] {
+            assert!(!is_spotted(&[kernel, other]), "{other}");
+        }
+        assert!(is_spotted(&["boot/vmlinuz-6.1"]));
+    }
+
+    #[test]
+    fn a_kernel_among_the_modules_does_not_stand_before_one_in_boot() {
+        let entries = [
+            "usr/lib/modules/6.12.1-arch1-1/modules.dep",
+            "usr/lib/modules/6.12.1-arch1-1/vmlinuz",
+            "boot/vmlinuz-6.1.0-28-amd64",
+            "boot/initrd.img-6.1.0-28-amd64",
+        ];
+        let (release, _, initrd) = found(&entries).unwrap();
+        assert_eq!(
+            (release.as_str(), initrd.as_deref()),
+            ("6.1.0-28-amd64", Some("boot/initrd.img-6.1.0-28-amd64"))
+        );
     }
 
     #[test]

@@ -416,6 +416,23 @@ fn a_base_whose_kernel_lacks_its_ramdisk_is_no_package() {
 }
 
 #[test]
+fn a_base_whose_only_kernel_is_among_the_modules_waits_for_another_package() {
+    let (tree, out) = (Dir::new(), Dir::new());
+    tree.put("usr/lib/modules/6.12.1-arch1-1/vmlinuz", "kernel");
+    tree.put(
+        "usr/lib/modules/6.12.1-arch1-1/modules.dep",
+        "kernel/fs/ext4/ext4.ko:\n",
+    );
+    let mut options = options(&tree, &out.0, Format::Zst);
+    options.name = "smechvisor-base".into();
+    let (_, said) = create(&options);
+    assert!(said.contains("no boot/vmlinuz-* is in it"), "{said}");
+    tree.put("usr/lib/modules/6.12.1-arch1-1/initramfs.img", "ramdisk");
+    let (_, said) = create(&options);
+    assert!(!said.contains("no boot/vmlinuz-*"), "{said}");
+}
+
+#[test]
 fn flags_of_chattr_are_named_because_they_are_not_kept() {
     let (tree, out) = (Dir::new(), Dir::new());
     let path = tree.put("etc/resolv.conf", "nameserver ::1");
@@ -710,9 +727,14 @@ fn other_file_systems_are_named_and_packed_when_asked_for() {
         &tree.0.join("mnt"),
     );
     tree.put("boot/vmlinuz-1", "kernel");
+    tree.put("boot/initrd.img-1", "ramdisk");
+    tree.put("usr/lib/modules/1/vmlinuz", "kernel");
+    tree.put("usr/lib/modules/1/modules.dep", "kernel/fs/ext4/ext4.ko:\n");
     let mut options = options(&tree, &out.0, Format::Zst);
+    options.name = "smechvisor-base".into();
     options.report = Some(out.0.join("report"));
-    let (package, _) = create(&options);
+    let (package, said) = create(&options);
+    assert!(said.contains("no boot/vmlinuz-* is in it"), "{said}");
     let (copy, _) = install(&package);
     let report = fs::read_to_string(out.0.join("report")).unwrap();
     assert!(copy.0.join("boot").is_dir() && !copy.0.join("boot/vmlinuz-1").exists());
@@ -731,7 +753,8 @@ fn other_file_systems_are_named_and_packed_when_asked_for() {
         "{report}"
     );
     options.tree.include_mounts = vec!["/boot/".into(), "mnt".into()];
-    let (package, _) = create(&options);
+    let (package, said) = create(&options);
+    assert!(!said.contains("no boot/vmlinuz-*"), "{said}");
     let (copy, _) = install(&package);
     assert_eq!(fs::read(copy.0.join("boot/vmlinuz-1")).unwrap(), b"kernel");
     assert_eq!(copy.0.join("boot").metadata().unwrap().mode(), 0o040_750);

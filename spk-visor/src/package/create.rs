@@ -145,7 +145,7 @@ fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
     }
     if !total.has_kernel {
         screen.say(
-            "look      no boot/vmlinuz-* is in it: the copy boots only with a kernel of another package, or with --include-mount /boot",
+            "look      no boot/vmlinuz-* is in it, and no usr/lib/modules/*/vmlinuz with its ramdisk: the copy boots only with a kernel of another package, or with --include-mount /boot",
         );
     }
     if let Some(warning) = total.grub.warning() {

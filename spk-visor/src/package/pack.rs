@@ -83,6 +83,7 @@ pub fn pack<W: Write>(
         watch,
         secrets: job.secrets.clone(),
         links: Links::default(),
+        kernels: kernel::Spotted::default(),
         mounts: Mounts::read(),
         path: Vec::new(),
         contents: Vec::new(),
@@ -92,6 +93,7 @@ pub fn pack<W: Write>(
     packer.root()?;
     packer.host_keys()?;
     packer.total.grub = system::grub(job);
+    packer.total.has_kernel = packer.kernels.has_kernel();
     tar::write_end(&mut packer.out).map_err(PackageError::Write)?;
     Ok(packer.total)
 }
@@ -103,6 +105,7 @@ struct Packer<'a, W> {
     watch: Watch<'a>,
     secrets: Secrets,
     links: Links,
+    kernels: kernel::Spotted,
     mounts: Mounts,
     /// Of the current entry, relative to the root.
     path: Vec<u8>,
@@ -407,7 +410,7 @@ impl<W: Write> Packer<'_, W> {
 
     fn header(&mut self, path: &[u8], kind: Kind<'_>, facts: &Facts, xattrs: &[Xattr]) -> Done {
         self.total.entries = self.total.entries.saturating_add(1);
-        self.total.has_kernel |= kernel::is_image(path);
+        self.kernels.see(path);
         let flags: Vec<&str> = facts.flags.names().collect();
         if !flags.is_empty() && !matches!(kind, Kind::HardLink(_)) {
             let text = format!(

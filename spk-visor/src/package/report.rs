@@ -267,7 +267,7 @@ pub struct Total {
     pub content_bytes: u64,
     /// Bytes of the plain archive.
     pub tar_bytes: u64,
-    /// There is a kernel where the target looks for one.
+    /// There is a kernel where the target looks for one; among the modules, with its ramdisk.
     pub has_kernel: bool,
     /// GRUB's images where the target looks for them.
     pub grub: Platforms,

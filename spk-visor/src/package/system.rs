@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use install::directory::Directory;
-use install::kernel::{self, Ramdisk};
+use install::kernel::{self, Kernel, Ramdisk};
 use rustix::fs::fstatvfs;
 
 use super::grub::{self, Platforms};
@@ -32,35 +32,47 @@ pub fn grub(job: &Job) -> Platforms {
 /// # Errors
 /// There is none, or not the ramdisk that it needs.
 pub fn expect_kernel(job: &Job) -> Result<(), PackageError> {
-    let root = node::look_at(job.root.as_fd());
-    let boot = node::look(job.root.as_fd(), b"boot");
-    let is_elsewhere = match (&root, &boot) {
-        (Ok(root), Ok(boot)) => {
-            !boot.is_beside(root) && !job.mounts.iter().any(|path| path == b"boot")
-        }
-        _ => false,
-    };
-    if is_elsewhere {
+    if is_boot_left_out(job) {
         return Err(PackageError::NoKernel {
             hint: "/boot is a file system of its own: --include-mount /boot packs it too",
         });
     }
-    if kernel::find(tree(job))?.is_none() {
-        return Err(PackageError::NoKernel {
+    match kernel::find(tree(job))? {
+        None => Err(PackageError::NoKernel {
             hint: "a package with one can be given with --packages DIR",
-        });
+        }),
+        Some(kernel) => with_ramdisk(kernel),
     }
-    expect_ramdisk(job)
 }
 
-/// A kernel that is there needs its ramdisk.
+/// A kernel that is packed in `/boot` needs its ramdisk. One among the modules may lack it: where
+/// another package has a kernel in `/boot`, that one counts.
 ///
 /// # Errors
 /// The newest kernel has its drivers in modules and no ramdisk.
 pub fn expect_ramdisk(job: &Job) -> Result<(), PackageError> {
-    match kernel::find(tree(job))?.map(|kernel| kernel.ramdisk) {
-        Some(Ramdisk::Missing(missing)) => Err(missing.into()),
+    match kernel::find(tree(job))? {
+        Some(kernel) if kernel.is_in_boot() && !is_boot_left_out(job) => with_ramdisk(kernel),
         _ => Ok(()),
+    }
+}
+
+fn with_ramdisk(kernel: Kernel) -> Result<(), PackageError> {
+    match kernel.ramdisk {
+        Ramdisk::Missing(missing) => Err(missing.into()),
+        Ramdisk::Found(_) | Ramdisk::NotNeeded => Ok(()),
+    }
+}
+
+/// `/boot` is a file system of its own that is not packed.
+fn is_boot_left_out(job: &Job) -> bool {
+    let root = node::look_at(job.root.as_fd());
+    let boot = node::look(job.root.as_fd(), b"boot");
+    match (&root, &boot) {
+        (Ok(root), Ok(boot)) => {
+            !boot.is_beside(root) && !job.mounts.iter().any(|path| path == b"boot")
+        }
+        _ => false,
     }
 }
 
