@@ -39,6 +39,14 @@ const THREAD_BYTES: u64 = if cfg!(target_env = "musl") {
     9 << 20
 };
 
+/// Address space for each of them beside its memory: what glibc's malloc reserves is twice a heap,
+/// of which it keeps the aligned half. musl's needs guard pages, and the first thread's stack.
+const RESERVED_BYTES: u64 = if cfg!(target_env = "musl") {
+    1 << 20
+} else {
+    128 << 20
+};
+
 /// Starts caged workers.
 #[derive(Debug)]
 pub struct Caged {
@@ -211,7 +219,8 @@ fn live(limits: DecodeLimits) -> ExitCode {
         .memory_bytes
         .saturating_add(BESIDE_BYTES)
         .saturating_add(threads);
-    let lived = cage::enter(data_bytes).and_then(|walls| {
+    let reserved_bytes = RESERVED_BYTES.saturating_mul(limits.threads.into());
+    let lived = cage::enter(data_bytes, reserved_bytes).and_then(|walls| {
         PipeEnd(stdout()).write_all(&[walls.to_byte()])?;
         work(PipeEnd(stdin()), PipeEnd(stdout()), limits)
     });

@@ -2,8 +2,8 @@
 //! other one.
 //!
 //! Several walls, because each of them may be missing in a kernel: limits that every kernel has, no
-//! file by Landlock, no system call beyond a dozen by seccomp. Only for a process of one thread,
-//! before it has looked at what it must not trust.
+//! file by Landlock, no system call but those of computing by seccomp. Only for a process of one
+//! thread, before it has looked at what it must not trust.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
-use rustix::thread::set_no_new_privs;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 use crate::{landlock, seccomp};
 
@@ -48,13 +48,21 @@ impl Walls {
     }
 }
 
-/// Shuts this process in, for good: private memory of at most `data_bytes`, no descriptor but the
-/// first three and no way to a fourth, nothing written to a file, no core dump, death with its
-/// parent; and the [`Walls`] that this kernel has.
+/// Shuts this process in, for good: private memory of at most `data_bytes`, address space of at
+/// most these and `reserved_bytes` more than now, no descriptor but the first three and no way to a
+/// fourth, no capability, nothing written to a file, no core dump, death with its parent; and the
+/// [`Walls`] that this kernel has.
+///
+/// The limit of private memory alone would not do: it counts what can be written now
+/// (`setrlimit(2)`), neither pages that were filled and then protected, nor a stack, which
+/// `mremap(2)` makes longer than its own limit. The limit of address space bounds both.
 ///
 /// # Errors
-/// One of the limits that every kernel has was not taken.
-pub fn enter(data_bytes: u64) -> io::Result<Walls> {
+/// One of the limits that every kernel has was not taken, or `/proc` is not there.
+pub fn enter(data_bytes: u64, reserved_bytes: u64) -> io::Result<Walls> {
+    let address_bytes = address_bytes()?
+        .saturating_add(data_bytes)
+        .saturating_add(reserved_bytes);
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The first to go when memory is short; without it the kernel may choose a better process.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
@@ -65,6 +73,7 @@ pub fn enter(data_bytes: u64) -> io::Result<Walls> {
     let no_files = landlock::reach_no_file().is_ok();
     for (resource, most) in [
         (Resource::Data, data_bytes),
+        (Resource::As, address_bytes),
         (Resource::Nofile, DESCRIPTORS.into()),
         (Resource::Fsize, 0),
         (Resource::Core, 0),
@@ -86,13 +95,30 @@ pub fn enter(data_bytes: u64) -> io::Result<Walls> {
     })
 }
 
-/// No program that this process starts gains anything by set-id bits or file capabilities
-/// (`PR_SET_NO_NEW_PRIVS`): the kernel's condition for both walls.
+/// This thread has no capability of root's any more, and no program that it starts gains anything by
+/// being root's, by set-id bits or by file capabilities (`PR_SET_NO_NEW_PRIVS`): the kernel's
+/// condition for both walls.
 ///
 /// # Errors
 /// The kernel is older than both.
 pub fn give_up_privileges() -> io::Result<()> {
-    Ok(set_no_new_privs(true)?)
+    set_no_new_privs(true)?;
+    let none = CapabilitySet::empty();
+    // The ambient set is never more than the last two have in common (capabilities(7)).
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// How much address space this process has in use.
+fn address_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split(' ').next().and_then(|word| word.parse().ok());
+    let pages: u64 = pages.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(pages.saturating_mul(rustix::param::page_size() as u64))
 }
 
 fn close_beyond(first: u32) -> io::Result<()> {

@@ -48,10 +48,11 @@ const NOT_EXECUTABLE: Condition = Condition {
     mask: libc::PROT_EXEC as u32,
     value: 0,
 };
-/// Memory of this process alone, and not a file's.
+/// Memory of this process alone, not a file's, and no stack that grows: the limit of private memory
+/// does not count one.
 const PRIVATE_MEMORY: Condition = Condition {
     index: 3,
-    mask: (libc::MAP_TYPE | libc::MAP_ANONYMOUS) as u32,
+    mask: (libc::MAP_TYPE | libc::MAP_ANONYMOUS | libc::MAP_GROWSDOWN) as u32,
     value: (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u32,
 };
 /// A thread of this process in its own name spaces, and no process.

@@ -15,6 +15,8 @@ use sys::cage::{self, Walls};
 use sys::{landlock, seccomp};
 
 const DATA_BYTES: u64 = 64 << 20;
+/// What glibc's malloc reserves for a thread: twice its heap, to align that.
+const RESERVED_BYTES: u64 = 128 << 20;
 /// What an attempt ends with.
 const DONE: i32 = 0;
 const REFUSED: i32 = 10;
@@ -38,6 +40,7 @@ fn address<T>(value: &T) -> usize {
 const RIGHTS: usize = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as usize;
 const READ_WRITE: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
 const PRIVATE: usize = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+const STACK: usize = PRIVATE | libc::MAP_GROWSDOWN as usize;
 const SHARED: usize = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as usize;
 const PATH: &[u8; 5] = b"/tmp\0";
 
@@ -123,6 +126,30 @@ fn gigabyte_by_heap() -> bool {
     true
 }
 
+/// Private memory that can be written a part at a time.
+fn gigabyte_made_read_only() -> bool {
+    const PART: usize = 32 << 20;
+    for _ in 0..32 {
+        let bytes = vec![0_u8; PART];
+        let inside = (bytes.as_ptr() as usize).next_multiple_of(4096);
+        std::mem::forget(bytes);
+        let read = libc::PROT_READ as usize;
+        if !call(libc::SYS_mprotect, [inside, PART - 4096, read, 0, 0, 0]) {
+            return false;
+        }
+    }
+    true
+}
+
+fn has_capabilities() -> bool {
+    rustix::thread::capabilities(None)
+        .is_ok_and(|sets| !(sets.effective | sets.permitted | sets.inheritable).is_empty())
+}
+
+fn map_page_zero() -> bool {
+    map(4096, READ_WRITE, PRIVATE | libc::MAP_FIXED as usize)
+}
+
 /// Each with what it is called, and whether a process that is not shut in can do it on every machine the tests run on.
 const ATTEMPTS: &[(&str, bool, Attempt)] = &[
     ("open", true, open),
@@ -139,6 +166,7 @@ const ATTEMPTS: &[(&str, bool, Attempt)] = &[
     ("map-code", true, || map(4096, RIGHTS, PRIVATE)),
     ("make-code", true, make_code),
     ("map-shared", true, || map(4096, READ_WRITE, SHARED)),
+    ("map-stack", true, || map(4096, READ_WRITE, STACK)),
     ("memfd", true, || {
         call(
             libc::SYS_memfd_create,
@@ -182,14 +210,25 @@ const ATTEMPTS: &[(&str, bool, Attempt)] = &[
 const GREEDY: &[(&str, bool, Attempt)] = &[
     ("gigabyte", true, gigabyte),
     ("gigabyte-by-heap", true, gigabyte_by_heap),
+    ("gigabyte-of-stack", true, || {
+        map(1 << 30, READ_WRITE, STACK)
+    }),
+    ("gigabyte-made-read-only", true, gigabyte_made_read_only),
+];
+
+/// What root could do, and the filter leaves or a kernel without it would.
+const PRIVILEGED: &[(&str, bool, Attempt)] = &[
+    ("capabilities", false, has_capabilities),
+    ("page-zero", false, map_page_zero),
 ];
 
 fn misbehave(wall: &str, name: &str) -> i32 {
     let is_there = match wall {
         "free" => true,
+        "privileges" => cage::give_up_privileges().is_ok(),
         "files" => cage::give_up_privileges().is_ok() && landlock::reach_no_file().is_ok(),
         "calls" => cage::give_up_privileges().is_ok() && seccomp::only_compute().is_ok(),
-        _ => cage::enter(DATA_BYTES).is_ok(),
+        _ => cage::enter(DATA_BYTES, RESERVED_BYTES).is_ok(),
     };
     if !is_there {
         return NO_WALL;
@@ -198,9 +237,10 @@ fn misbehave(wall: &str, name: &str) -> i32 {
         return work();
     }
     if name == "enter" {
-        return cage::enter(DATA_BYTES).map_or(NO_WALL, |walls| walls.to_byte().into());
+        return cage::enter(DATA_BYTES, RESERVED_BYTES)
+            .map_or(NO_WALL, |walls| walls.to_byte().into());
     }
-    let attempts = ATTEMPTS.iter().chain(GREEDY);
+    let attempts = ATTEMPTS.iter().chain(GREEDY).chain(PRIVILEGED);
     let (_, _, attempt) = attempts.into_iter().find(|row| row.0 == name).unwrap();
     if attempt() { DONE } else { REFUSED }
 }
@@ -273,6 +313,10 @@ fn main() {
             "{name}: {status}"
         );
     }
+    for (name, _, _) in PRIVILEGED {
+        let status = ended("privileges", name);
+        assert_eq!(status.code(), Some(REFUSED), "{name} without privileges");
+    }
     for name in ["open", "make-file", "exec"] {
         if walls.no_files {
             assert_eq!(
@@ -285,7 +329,7 @@ fn main() {
     works();
     println!(
         "{} attempts, every one stopped",
-        ATTEMPTS.len() + GREEDY.len()
+        ATTEMPTS.len() + GREEDY.len() + PRIVILEGED.len()
     );
 }
 
