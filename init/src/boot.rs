@@ -29,7 +29,7 @@ use crate::network::Wire;
 use crate::wizard::{Setting, Start};
 use crate::{dispensable, drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
 
-/// The shim brings its own kernel, which has both walls.
+/// The shim's own kernels have both walls, and any other must (`modules.md`).
 static WORKERS: Caged = Caged::demanding();
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else

@@ -1,10 +1,11 @@
 //! One deploy, from a donor's packages to an installed disk: the order of the steps and nothing else.
 //!
-//! Before anything is written, the first package's header and magic were seen, what the packages say they unpack to fits, and
-//! the disk was planned.
+//! Before anything is written, the first package's header and magic were seen, what the packages say they unpack to fits,
+//! the disk was planned, and a decoder was started to see that the machine has one.
 //! After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned. Whatever fails in between leaves
 //! nothing mounted and the marker in place (`disk-layout.md` 3).
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ use crate::identity::{self, IdentityError};
 use crate::layout::{self, Layout, LayoutError, MIB, Role};
 use crate::marker::Former;
 use crate::options::Options;
-use crate::package::{Intake, PackageError};
+use crate::package::{self, Intake, PackageError};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::records::RecordsError;
 use crate::sizes::Sizes;
@@ -81,6 +82,9 @@ pub enum StepError {
         /// What the root partition, or its owner, allows.
         cap: u64,
     },
+    /// Nobody who decodes packages, before anything was written.
+    #[error("starting a decoder of packages")]
+    Worker(#[source] io::Error),
     /// The disk is too small.
     #[error("planning the layout")]
     Layout(#[from] LayoutError),
@@ -120,7 +124,7 @@ impl StepError {
             StepError::FirstPackage { source, .. } => source.outcome(),
             StepError::TooLarge { .. } => Outcome::Refuse,
             StepError::Layout(error) => error.outcome(),
-            StepError::Random(_) => Outcome::Fatal,
+            StepError::Random(_) | StepError::Worker(_) => Outcome::Fatal,
             StepError::Disk(error) => error.outcome(),
             StepError::Esp(error) => error.outcome(),
             StepError::Volumes(error) => error.outcome(),
@@ -219,6 +223,9 @@ fn prepare(
         .filter(|claimed| *claimed > cap)
     {
         return Err(StepError::TooLarge { claimed, cap });
+    }
+    if let Some(warning) = package::try_worker(options).map_err(StepError::Worker)? {
+        observer.event(Event::Warning(warning));
     }
     observer.event(Event::Stage {
         stage: Stage::Planned,

@@ -96,6 +96,32 @@ impl PackageError {
     }
 }
 
+/// Starts a worker and ends it: whether this machine has one that may be trusted with a package.
+/// What a person should know of it comes back.
+///
+/// # Errors
+/// It has none.
+pub fn try_worker(options: &Options) -> io::Result<Option<String>> {
+    let worker = options.workers.start(DecodeLimits {
+        memory_bytes: decode_bytes(options),
+        threads: options.threads.max(1),
+        output_cap: 0,
+    });
+    Ok(worker?.warning)
+}
+
+/// What is left of `options.memory_bytes` beside the paths of a package and two pipes.
+const fn decode_bytes(options: &Options) -> u64 {
+    let memory = options.memory_bytes;
+    memory
+        .saturating_sub(names_bytes(options))
+        .saturating_sub(2 * PIPE_BYTES)
+}
+
+const fn names_bytes(options: &Options) -> u64 {
+    options.memory_bytes / 4
+}
+
 /// Takes packages into one root, one after the other.
 pub struct Intake<'a> {
     root: BorrowedFd<'a>,
@@ -121,15 +147,11 @@ impl<'a> Intake<'a> {
         cap: u64,
         observer: &'a dyn Observer,
     ) -> Self {
-        let memory = options.memory_bytes;
-        let names_bytes = memory / 4;
         Self {
             root,
-            decode_bytes: memory
-                .saturating_sub(names_bytes)
-                .saturating_sub(2 * PIPE_BYTES),
+            decode_bytes: decode_bytes(options),
             threads: options.threads.max(1),
-            unpack_limits: UnpackLimits::for_memory(names_bytes),
+            unpack_limits: UnpackLimits::for_memory(names_bytes(options)),
             workers: options.workers,
             cap,
             unpacked: AtomicU64::new(0),

@@ -56,7 +56,7 @@ pub struct Caged {
 }
 
 impl Caged {
-    /// For a kernel that is known to have both walls; a worker without one of them is an error.
+    /// For a machine that demands both walls; a worker without one of them is an error.
     #[must_use]
     pub const fn demanding() -> Self {
         Caged {

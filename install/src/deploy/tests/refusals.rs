@@ -3,7 +3,8 @@
 use super::fakes::{
     PlainVolumes, Recorder, base_package, grub_package, old_disk, package, stream, whole_stream,
 };
-use super::{OPTIONS, run};
+use super::{OPTIONS, run, run_with};
+use crate::decode::DecodeLimits;
 use crate::deploy::{DeployError, deploy};
 use crate::disk::SectorSize;
 use crate::event::Event;
@@ -12,7 +13,9 @@ use crate::options::{Firmware, Options};
 use crate::records::Records;
 use crate::state::{self, State};
 use crate::test_dir::TestDir;
+use crate::worker::{Worker, Workers};
 use std::error::Error;
+use std::io;
 use wire::outcome::Outcome;
 
 fn chain(error: &DeployError) -> String {
@@ -78,6 +81,36 @@ fn too_small_a_disk_is_refused_untouched_with_both_sizes() {
         chain(&error).contains("500 MiB") && chain(&error).contains("770 MiB"),
         "{}",
         chain(&error)
+    );
+}
+
+/// A machine whose kernel cannot shut a worker in.
+#[derive(Debug)]
+struct NoWorkers;
+
+impl Workers for NoWorkers {
+    fn start(&self, _: DecodeLimits) -> io::Result<Worker> {
+        let text = "this kernel has no Landlock";
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    }
+}
+
+#[test]
+fn a_machine_without_a_decoder_leaves_its_disk_as_it_is() {
+    let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
+    let options = Options {
+        workers: &NoWorkers,
+        ..OPTIONS
+    };
+    let error = run_with(&whole_stream(), &mut disk, &options).unwrap_err();
+    assert!(!error.wrote && disk.log.is_empty(), "{}", chain(&error));
+    assert_eq!(error.outcome(), Outcome::Fatal);
+    let text = chain(&error);
+    assert!(
+        text.contains(
+            "nothing was written: starting a decoder of packages: this kernel has no Landlock"
+        ),
+        "{text}"
     );
 }
 
