@@ -274,22 +274,65 @@ impl fmt::Debug for PinnedKeys {
     }
 }
 
-/// Whether a key file as [`PinnedKeys::to_text`] writes it lies somewhere in `bytes`: in an unpacked
-/// image, for one. Programs that know the format have its words in them, but no key behind them.
+/// Whether a key file lies somewhere in `bytes`: in an unpacked image, or in a text that writes one
+/// (indented, with comments between its lines, as a string with `\n`). Programs that know the
+/// format have its words in them, but no key behind them.
 #[must_use]
 pub fn holds_private_key(bytes: &[u8]) -> bool {
-    let is_key_file = |bytes: &[u8]| {
-        let end = bytes.get(..TITLE.len().saturating_add(128));
-        let text = end.unwrap_or(bytes).strip_prefix(TITLE.as_bytes())?;
-        let text = text.strip_prefix(b"\nend ")?;
-        let text = text.get(text.iter().position(|byte| *byte == b'\n')?..)?;
-        let digits = text.strip_prefix(b"\nprivate ")?.get(..KEY_LEN * 2)?;
-        Some(digits.iter().all(u8::is_ascii_hexdigit))
+    let is_key = |text: &[u8]| -> Option<bool> {
+        let text = next_line(text)?.strip_prefix(b"end ")?;
+        let text = [&b"donor"[..], b"target"]
+            .iter()
+            .find_map(|end| text.strip_prefix(*end))?;
+        let text = next_line(text)?.strip_prefix(b"private ")?;
+        Some(text.get(..KEY_LEN * 2)?.iter().all(u8::is_ascii_hexdigit))
     };
-    (0..bytes.len())
-        .filter(|at| bytes.get(*at) == TITLE.as_bytes().first())
-        .filter_map(|at| bytes.get(at..))
-        .any(|rest| is_key_file(rest) == Some(true))
+    let mut rest = bytes;
+    while let Some(behind) = behind_title(rest) {
+        if is_key(behind) == Some(true) {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// What stands behind the first [`TITLE`]. Boyer, Moore and Horspool's search: it looks at one byte
+/// in ten, for packing a system has all of its files searched.
+fn behind_title(bytes: &[u8]) -> Option<&[u8]> {
+    let title = TITLE.as_bytes();
+    let (last, before) = title.split_last()?;
+    let mut rest = bytes;
+    loop {
+        let end = *rest.get(before.len())?;
+        if end == *last && rest.starts_with(before) {
+            return rest.get(title.len()..);
+        }
+        // To the last place in the title where this byte could stand.
+        let shift = before.iter().rev().position(|byte| *byte == end);
+        rest = rest.get(shift.map_or(title.len(), |shift| shift.saturating_add(1))..)?;
+    }
+}
+
+/// What the next line that says something begins with; nothing when it is still the same line.
+fn next_line(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text;
+    loop {
+        let trimmed = rest.trim_ascii_start();
+        rest = if let Some(behind) = trimmed.strip_prefix(b"\\n") {
+            behind
+        } else if let Some(behind) = trimmed.strip_prefix(b"\\r") {
+            behind
+        } else if trimmed.starts_with(b"#") {
+            let end = trimmed
+                .iter()
+                .take(FILE_MAX)
+                .position(|byte| *byte == b'\n')?;
+            trimmed.get(end..)?
+        } else {
+            return (trimmed.len() < text.len()).then_some(trimmed);
+        }
+    }
 }
 
 fn draw_private() -> Result<Zeroizing<[u8; KEY_LEN]>, KeysError> {

@@ -1,46 +1,74 @@
-//! A file that is about to be published in, whether a private key of spk-visor is inside out.
+//! A file in, whether a private key of spk-visor is inside out.
 //!
 //! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as
 //! long as nobody copied it by way of a web server or another file system. So the archives in it
 //! are looked into: those of zstd and xz, wherever they begin, because an initramfs may be several
-//! in a row and `shim.efi` has one in a section of its own.
+//! in a row and `shim.efi` has one in a section of its own. The boot server asks this of all that it
+//! publishes, and a package of what [`is_image`].
 
 use std::io::Read;
 
+use liblzma::read::XzDecoder;
+use liblzma::stream::Stream;
 use session::keys::{FILE_MAX, holds_private_key};
 
 const ZSTD: &[u8] = b"\x28\xB5\x2F\xFD";
 const XZ: &[u8] = b"\xFD7zXZ\0";
-/// What one archive is looked at, unpacked: more than any kernel with all its modules and firmware.
-const UNPACKED_MAX_BYTES: u64 = 2 << 30;
+/// An initramfs, compressed or not (cpio(5), "New ASCII Format"); a kernel, or a program for UEFI.
+const IMAGES: [&[u8]; 5] = [ZSTD, XZ, b"070701", b"070702", b"MZ"];
+/// ISO 9660: the descriptor of a CD, behind 16 sectors (ECMA-119 8.1).
+const CD: &[u8] = b"CD001";
+const CD_AT: usize = 0x8001;
+/// As kernels are packed: xz needs as much memory as its dictionary is long.
+const XZ_MEMORY_MAX_BYTES: u64 = 256 << 20;
+/// What the attempt to unpack something costs, however little comes out of it.
+const ATTEMPT_BYTES: u64 = 64 << 10;
 const CHUNK: usize = 1 << 20;
 
-/// Whether a private key is in the file, or in an archive in it. What cannot be unpacked has
-/// nothing to find.
+/// Whether a file begins like one that `mkinitramfs` writes: an initramfs, a kernel or a program for
+/// UEFI, a CD.
 #[must_use]
-pub fn holds_key(file: &[u8]) -> bool {
+pub fn is_image(head: &[u8]) -> bool {
+    let is_cd = head.get(CD_AT..).is_some_and(|head| head.starts_with(CD));
+    is_cd || IMAGES.iter().any(|magic| head.starts_with(magic))
+}
+
+/// Whether a private key is in the file, or in the first `unpacked_max_bytes` of the archives in it.
+/// What cannot be unpacked has nothing to find.
+#[must_use]
+pub fn holds_key(file: &[u8], unpacked_max_bytes: u64) -> bool {
     let archives = (0..file.len()).filter_map(|at| {
         let rest = file.get(at..)?;
         (rest.starts_with(ZSTD) || rest.starts_with(XZ)).then_some(rest)
     });
-    holds_private_key(file) || archives.into_iter().any(holds_key_within)
+    let mut left_bytes = unpacked_max_bytes;
+    holds_private_key(file)
+        || archives
+            .into_iter()
+            .any(|archive| holds_key_within(archive, &mut left_bytes))
 }
 
-fn holds_key_within(archive: &[u8]) -> bool {
+fn holds_key_within(archive: &[u8], left_bytes: &mut u64) -> bool {
+    if *left_bytes == 0 {
+        return false;
+    }
+    *left_bytes = left_bytes.saturating_sub(ATTEMPT_BYTES);
     if archive.starts_with(XZ) {
-        return search(liblzma::read::XzDecoder::new(archive));
+        return Stream::new_stream_decoder(XZ_MEMORY_MAX_BYTES, 0)
+            .is_ok_and(|stream| search(XzDecoder::new_stream(archive, stream), left_bytes));
     }
     zstd::stream::read::Decoder::with_buffer(archive)
-        .is_ok_and(|decoder| search(decoder.single_frame()))
+        .is_ok_and(|decoder| search(decoder.single_frame(), left_bytes))
 }
 
 /// Until a key is found, or the end, or what is no archive.
-fn search(archive: impl Read) -> bool {
-    let mut archive = archive.take(UNPACKED_MAX_BYTES);
+fn search(archive: impl Read, left_bytes: &mut u64) -> bool {
+    let mut archive = archive.take(*left_bytes);
     let mut window = Vec::with_capacity(CHUNK + FILE_MAX);
     loop {
         let before = window.len();
         let read = archive.by_ref().take(CHUNK as u64).read_to_end(&mut window);
+        *left_bytes = archive.limit();
         if holds_private_key(&window) {
             return true;
         }
@@ -55,7 +83,11 @@ fn search(archive: impl Read) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, holds_key};
+    use super::{ATTEMPT_BYTES, CHUNK, is_image};
+
+    fn holds_key(file: &[u8]) -> bool {
+        super::holds_key(file, 64 << 20)
+    }
 
     fn zstd(bytes: &[u8]) -> Vec<u8> {
         zstd::encode_all(bytes, 1).unwrap()
@@ -105,5 +137,29 @@ mod tests {
         ] {
             assert!(!holds_key(file));
         }
+    }
+
+    #[test]
+    fn no_more_is_unpacked_than_was_allowed() {
+        let (_, target) = session::keys::PinnedKeys::draw().unwrap();
+        let late = [&vec![7; 4 * CHUNK][..], target.to_text().as_bytes()].concat();
+        for packed in [zstd(&late), xz(&late)] {
+            let many = [&zstd(b"")[..], &packed].concat();
+            assert!(super::holds_key(&many, 5 * CHUNK as u64));
+            assert!(!super::holds_key(&many, 4 * CHUNK as u64));
+            assert!(!super::holds_key(&many, ATTEMPT_BYTES));
+        }
+    }
+
+    #[test]
+    fn images_are_known_by_how_they_begin() {
+        let cd = [&vec![0; 0x8001][..], b"CD001\x01"].concat();
+        for head in [&zstd(b"")[..], &xz(b""), b"070701", b"070702", b"MZ", &cd] {
+            assert!(is_image(head));
+            let mut other = head.to_vec();
+            other.insert(0, 0);
+            assert!(!is_image(&other));
+        }
+        assert!(!is_image(b"") && !is_image(b"0707"));
     }
 }

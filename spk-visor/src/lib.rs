@@ -16,6 +16,7 @@ pub mod help;
 pub mod interrupt;
 pub mod json;
 pub mod kernel_net;
+pub mod key_search;
 pub mod keys;
 pub mod local_links;
 pub mod manifest;

@@ -6,7 +6,6 @@
 pub mod dnsmasq;
 pub mod event;
 pub mod http;
-mod inside;
 pub mod interface;
 pub mod rival;
 pub mod tree;

@@ -141,7 +141,36 @@ fn a_private_key_is_found_among_other_bytes() {
         assert!(!holds_private_key(text.get(..upto - 1).unwrap().as_bytes()));
     }
     assert!(!holds_private_key(TITLE.as_bytes()));
+    assert!(!holds_private_key(&[TITLE.as_bytes(), b"\n#"].concat()));
     assert!(!holds_private_key(
         format!("{TITLE}\nend donor\nprivate {}", "x".repeat(64)).as_bytes()
     ));
+}
+
+#[test]
+fn a_private_key_is_found_however_a_text_writes_it() {
+    let indented = FILE.replace('\n', "\r\n      ");
+    for text in [
+        FILE.to_owned(),
+        format!("#!/bin/sh\ncat >lab.donor <<end\n{FILE}end\n"),
+        format!("write_files:\n- content: |\n    {indented}"),
+        FILE.replace('\n', "\n\n  # a comment\n"),
+        format!("printf '{}'", FILE.replace('\n', "\\n")),
+        // The search steps over nothing: at every distance, behind parts of the first line.
+        format!("smechvisor-keys smechvisor-keys 2 {}{FILE}", "s".repeat(17)),
+    ] {
+        for before in 0..TITLE.len() * 2 {
+            let text = format!("{}{text}", "-".repeat(before));
+            assert!(holds_private_key(text.as_bytes()), "{text}");
+        }
+    }
+    for text in [
+        FILE.replace('\n', ""),
+        FILE.replace("end donor", "end nobody"),
+        FILE.replace("1f20", "1f2"),
+        FILE.replace("keys 1", "keys 2"),
+        FILE.replace("private", "public"),
+    ] {
+        assert!(!holds_private_key(text.as_bytes()), "{text}");
+    }
 }

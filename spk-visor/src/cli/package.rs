@@ -27,9 +27,10 @@ is left out, and why, is told at the end, and so is what makes the copy's SSH ho
 stops everything, and so does a kernel that lacks its ramdisk.
 
 Secrets of people and services (private keys, Wi-Fi passphrases, tokens, passwords, histories of
-shells) are known by their contents or paths, left out, counted and named. Keys of spk-visor and
-minisign are never packed. Archives and databases are not looked into (docs/secrets.md). The package
-is as secret as /etc/shadow: that is in it, or nobody could log in.
+shells) are known by their contents or paths, left out, counted and named. A key of spk-visor or
+minisign that is found is left out whatever is asked for. Boot images are searched for pinned keys;
+other archives and databases are not looked into (docs/secrets.md). The package is as secret as
+/etc/shadow: that is in it, or nobody could log in.
 
   --root DIR           pack this tree (default /)
   --exclude GLOB       leave out what matches, with everything in it; may be repeated. A leading / is the top of the

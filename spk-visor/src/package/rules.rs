@@ -18,7 +18,7 @@ use table::TABLE;
 /// Why something is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// A key of spk-visor or minisign: never packed.
+    /// A key of spk-visor or minisign: not packed, whatever was asked for.
     Key,
     /// A secret of a person or a service.
     Secret,

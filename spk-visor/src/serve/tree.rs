@@ -16,7 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::inside::holds_key;
+use crate::key_search::holds_key;
 
 /// What `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
 pub const FILES: [&str; 7] = [
@@ -36,6 +36,9 @@ const PER_MACHINE: &str = "grub.cfg-";
 const PER_MACHINE_MAX: usize = 36;
 /// Enough for every kernel with every firmware; a directory with more is not one of ours.
 const MAX_BYTES: u64 = 1 << 30;
+/// What the archives in a file are looked at, unpacked: more than any kernel with all its modules and
+/// firmware.
+const UNPACKED_MAX_BYTES: u64 = 2 << 30;
 /// Menus for single machines.
 const MAX_FILES: usize = 1024;
 /// Lives in memory, and a reboot forgets it.
@@ -138,7 +141,7 @@ impl Tree {
         for name in &tree.names {
             let target = tree.files().join(name);
             let bytes = read(from, name, &mut bytes_left)?;
-            if !with_key && holds_key(&bytes) {
+            if !with_key && holds_key(&bytes, UNPACKED_MAX_BYTES) {
                 let path = from.join(name);
                 return Err(TreeError::Pinned { path });
             }

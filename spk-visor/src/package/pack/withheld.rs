@@ -6,15 +6,22 @@ use std::os::fd::BorrowedFd;
 use rustix::io::{Errno, pread};
 
 use super::Packer;
+use crate::key_search::{holds_key, is_image};
 use crate::package::PackageError;
+use crate::package::contents::SMALL_MAX;
 use crate::package::node::Facts;
 use crate::package::report::Fate;
+use crate::package::rules::contents::is_published;
 use crate::package::rules::secrets::{Ruling, contains};
 use crate::package::rules::{Matched, Verdict, Why};
 
 /// So much of a large file is looked at. A key file is never as long; one with a key at its
 /// beginning may be.
 const HEAD_BYTES: usize = 1 << 20;
+/// Longer files are no images of ours, and would need this much memory.
+const IMAGE_MAX_BYTES: u64 = 128 << 20;
+/// What is looked at of an image, unpacked: twice a distribution's ramdisk with all its firmware.
+const UNPACKED_MAX_BYTES: u64 = 1 << 30;
 
 impl<W: Write> Packer<'_, W> {
     /// True when a file is left out for what is in it; the report has it then. `bytes` are its
@@ -32,6 +39,9 @@ impl<W: Write> Packer<'_, W> {
             && words.iter().any(|word| contains(bytes, word.as_bytes()))
         {
             self.leave(why, text);
+            return true;
+        }
+        if facts.len_bytes <= SMALL_MAX && self.withholds_image(bytes, facts) {
             return true;
         }
         let is_asked_for = is_asked_for(matched);
@@ -62,8 +72,35 @@ impl<W: Write> Packer<'_, W> {
         facts: &Facts,
         matched: Option<Matched<'_>>,
     ) -> Result<bool, PackageError> {
-        let head = self.read("reading", read_head(file))?;
-        Ok(self.withholds(&head, facts, matched))
+        let head = self.read("reading", read_head(file, HEAD_BYTES as u64))?;
+        if self.withholds(&head, facts, matched) {
+            return Ok(true);
+        }
+        if !self.is_suspect(&head, facts) || facts.len_bytes > IMAGE_MAX_BYTES {
+            return Ok(false);
+        }
+        let whole = self.read("reading", read_head(file, facts.len_bytes))?;
+        Ok(self.withholds_image(&whole, facts))
+    }
+
+    /// True when an image is left out because a key of ours is in it.
+    fn withholds_image(&mut self, bytes: &[u8], facts: &Facts) -> bool {
+        let is_held = self.is_suspect(bytes, facts) && holds_key(bytes, UNPACKED_MAX_BYTES);
+        if is_held {
+            self.leave(Why::Key, "an image with a pinned key of spk-visor in it");
+        }
+        is_held
+    }
+
+    /// Whether a file may be an image with a key of ours. Those that everybody may read and a
+    /// distribution has brought are none: to unpack each of a kernel's thousands of modules would
+    /// take longer than to pack them.
+    fn is_suspect(&self, head: &[u8], facts: &Facts) -> bool {
+        let is_module = || {
+            let dirs = [&b"lib/modules/"[..], b"lib/firmware/"];
+            facts.mode & 0o004 != 0 && dirs.iter().any(|dir| contains(&self.path, dir))
+        };
+        is_image(head) && !is_published(&self.path, facts.mode) && !is_module()
     }
 
     /// What a file contains in the package, when single lines of it are secrets.
@@ -84,8 +121,8 @@ fn is_asked_for(matched: Option<Matched<'_>>) -> bool {
     matched.is_some_and(|matched| matched.verdict == Verdict::KeepAsked)
 }
 
-fn read_head(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<u8>> {
-    let mut head = vec![0; HEAD_BYTES];
+fn read_head(file: BorrowedFd<'_>, most_bytes: u64) -> rustix::io::Result<Vec<u8>> {
+    let mut head = vec![0; usize::try_from(most_bytes).unwrap_or(usize::MAX)];
     let mut len = 0_usize;
     while let Some(room) = head.get_mut(len..).filter(|room| !room.is_empty()) {
         match pread(file, room, len as u64) {

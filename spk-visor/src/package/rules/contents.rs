@@ -1,14 +1,15 @@
 //! What a file contains in, whether that is a secret out, and whose.
 //!
-//! Two kinds. A key of spk-visor or minisign makes whoever has it the donor of a fleet, or lets him
-//! sign its releases: it is in no package, whatever was asked for. Any other private key, token or
-//! passphrase belongs to a person or a service.
+//! Two kinds. The holder of a key of spk-visor or minisign is the donor of a fleet, or signs its
+//! releases: one that is found is not packed, whatever was asked for. Any other private key, token
+//! or passphrase belongs to a person or a service.
 //!
-//! A file is text when its first 8 KiB hold no zero byte; archives, databases and disk images are
-//! not looked into. A mark alone is no secret: documents quote `-----BEGIN PRIVATE KEY-----` too,
-//! so something like a key has to stand behind it.
+//! A pinned key of spk-visor is looked for in all bytes, and in images by [`crate::key_search`].
+//! For anything else a file has to be text: its first 8 KiB hold no zero byte. Archives, databases
+//! and disk images are not looked into. A mark alone is no secret: documents quote
+//! `-----BEGIN PRIVATE KEY-----` too, so something like a key has to stand behind it.
 
-use session::keys::TITLE;
+use session::keys::holds_private_key;
 
 /// A zero byte before this says that a file is no text.
 const TEXT_PROBE_BYTES: usize = 8 << 10;
@@ -31,7 +32,7 @@ const WIREGUARD_LEN: usize = 44;
 /// Whose a secret is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A key of spk-visor or minisign: never packed.
+    /// A key of spk-visor or minisign: not packed, whatever was asked for.
     Key(&'static str),
     /// A person's or a service's.
     Secret(&'static str),
@@ -41,12 +42,15 @@ pub enum Found {
 /// file already ([`is_published`]).
 #[must_use]
 pub fn judge(bytes: &[u8], is_public: bool) -> Option<Found> {
+    if holds_private_key(bytes) {
+        return Some(Found::Key("a pinned key of spk-visor"));
+    }
     let probe = bytes.get(..TEXT_PROBE_BYTES).unwrap_or(bytes);
     if probe.contains(&0) {
         return None;
     }
-    if let Some(what) = own_key(bytes) {
-        return Some(Found::Key(what));
+    if bytes.split(|byte| *byte == b'\n').any(minisign) {
+        return Some(Found::Key("a secret key of minisign"));
     }
     if is_public {
         return None;
@@ -105,20 +109,14 @@ pub fn says_nothing(bytes: &[u8]) -> bool {
         .all(|line| matches!(line.first(), None | Some(b'#' | b';')))
 }
 
-fn own_key(bytes: &[u8]) -> Option<&'static str> {
-    let lines = || bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let first = lines().find(|line| !matches!(line.first(), None | Some(b'#')))?;
-    if first == TITLE.as_bytes() {
-        return Some("a pinned key of spk-visor");
-    }
-    // A comment may stand above it.
-    let is_minisign = |line: &[u8]| {
-        line.len() >= MINISIGN_LEN && MINISIGN.iter().any(|begin| line.starts_with(begin))
+/// Whether a line has a secret key of minisign in it, between quotes or behind a name for one.
+fn minisign(line: &[u8]) -> bool {
+    let is_key = |begin: &&[u8]| {
+        find(line, begin)
+            .and_then(|at| line.get(at..)?.get(..MINISIGN_LEN))
+            .is_some_and(|key| run(key) == MINISIGN_LEN)
     };
-    lines()
-        .take(2)
-        .any(is_minisign)
-        .then_some("a secret key of minisign")
+    line.len() >= MINISIGN_LEN && MINISIGN.iter().any(is_key)
 }
 
 /// One line, and what stands behind it.

@@ -2,8 +2,8 @@
 //!
 //! Three ways to know one: its path ([`super::people`]), its contents ([`super::contents`]), and
 //! that `/etc/crypttab` or `/etc/fstab` of the same tree names it. Keys of spk-visor and minisign
-//! are never packed. The others are left out, unless [`Policy::Keep`] or a `--keep` of their own
-//! says otherwise; then they are packed and counted.
+//! are not packed, whatever was asked for. The others are left out, unless [`Policy::Keep`] or a
+//! `--keep` of their own says otherwise; then they are packed and counted.
 
 use std::collections::BTreeSet;
 

@@ -406,3 +406,56 @@ fn what_a_program_brought_is_public_only_when_everybody_may_read_it() {
         );
     }
 }
+
+#[test]
+fn images_with_our_key_in_them_are_left_out_and_others_are_packed() {
+    let dir = TestDir::new("withheld-images");
+    let (_, target) = PinnedKeys::draw().unwrap();
+    let cpio = |inside: &str| [&b"070701 etc/smv/pinned\0"[..], inside.as_bytes(), b"\0"].concat();
+    let zst = |inside: &str| zstd::encode_all(&cpio(inside)[..], 1).unwrap();
+    let near = |begin: &[u8], end: &[u8]| [begin, &[0; 10_000], end].concat();
+    // Longer than what is looked at of other files, and than those that are read at once.
+    let far = |begin: &[u8], end: &[u8]| [begin, &vec![0; 5 << 20], end].concat();
+    let cd = [&vec![0; 0x8001][..], b"CD001"].concat();
+    let (key, none) = (target.to_text(), "drivers");
+    let mut expected = Vec::new();
+    for (name, inside, is_packed) in [("with", key.as_str(), false), ("without", none, true)] {
+        for (kind, bytes) in [
+            ("shim.cpio.zst", zst(inside)),
+            ("shim.cpio", far(b"070701", &cpio(inside))),
+            ("large.cpio.zst", far(&zst(none), &zst(inside))),
+            ("shim.efi", near(b"MZ", &zst(inside))),
+            ("shim.iso", near(&cd, &zst(inside))),
+        ] {
+            for (place, mode, is_public) in [
+                ("root", 0o644, false),
+                ("usr/lib/shim", 0o600, false),
+                ("usr/lib/modules/6.1", 0o644, true),
+                ("lib/modules/6.1", 0o644, true),
+            ] {
+                let path = format!("{place}/{name}-{kind}");
+                let file = dir.path().join(&path);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(&file, &bytes).unwrap();
+                fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+                expected.push((path, is_packed || is_public));
+            }
+        }
+    }
+    let tree = Tree {
+        root: dir.path().to_owned(),
+        secrets: Policy::Keep,
+        keep: vec!["/root/**".into()],
+        ..Tree::default()
+    };
+    let job = crate::package::job(&tree).unwrap();
+    let whole = Shared::default();
+    let mut report = Report::new(Some(Box::new(whole.clone())), Box::new(|_| {}));
+    let total = pack(&job, Vec::new(), &mut report, &mut |_| {}).unwrap();
+    report.finish(&total).unwrap();
+    let whole = String::from_utf8(whole.0.lock().unwrap().clone()).unwrap();
+    for (path, is_packed) in expected {
+        let is_left_out = whole.contains(&format!("key         /{path}  "));
+        assert_eq!(is_left_out, !is_packed, "{path}: {whole}");
+    }
+}

@@ -83,6 +83,14 @@ fn our_own_keys_are_known_wherever_they_lie() {
         boxed(&pair),
         boxed(&plain),
         boxed(&pair).lines().nth(1).unwrap().to_owned(),
+        format!(
+            "#!/bin/sh\ncat >lab.shim <<end\n{}end\n",
+            target.to_text().as_str()
+        ),
+        format!("a:\n    {}", target.to_text().replace('\n', "\n    ")),
+        format!("\0\u{1}{}\0", donor.to_text().as_str()),
+        format!("# a\n\n# b\n{}", boxed(&pair)),
+        format!("key = \"{}\"\n", boxed(&plain).lines().nth(1).unwrap()),
     ] {
         assert!(matches!(what(&text), Some(Found::Key(_))), "{text}");
         assert!(matches!(judge(text.as_bytes(), true), Some(Found::Key(_))));
