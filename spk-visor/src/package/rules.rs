@@ -245,6 +245,8 @@ mod tests {
             "etc/systemd/network/wg0.netdev",
             "var/lib/cloud/instance",
             "etc/iscsi/initiatorname.iscsi",
+            "etc/iscsi/nodes/iqn.2003-01.org.x/192.0.2.1,3260,1/default",
+            "etc/iscsi/send_targets/192.0.2.1,3260/st_config",
             "etc/krb5.keytab",
         ] {
             assert_eq!(why(path), Some(Why::Identity), "{path}");

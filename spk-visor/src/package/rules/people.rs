@@ -106,7 +106,18 @@ pub const PEOPLE_IF: &[(&str, &[&str], &str)] = &[
             "secret=",
             "pin=",
         ],
-        "etc/NetworkManager/system-connections/* etc/netctl/*",
+        "etc/NetworkManager/system-connections/*",
+    ),
+    (
+        "a passphrase of Wi-Fi, or of another network",
+        &["Key=", "Password=", "PIN=", "psk=", "password=", "wep_key"],
+        "etc/netctl/*",
+    ),
+    (
+        "a passphrase of Wi-Fi, or of another network",
+        &["Passphrase", "Password"],
+        "var/lib/connman/*.config var/lib/connman/**/settings var/lib/connman-vpn/*.config \
+         var/lib/connman-vpn/**/settings",
     ),
     (
         "a token of a registry",

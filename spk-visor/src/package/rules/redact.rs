@@ -41,6 +41,11 @@ const ROWS: &[Row] = &[
             b"discovery.sendtargets.auth.password_in",
         ],
     ),
+    // Debian's, for a root file system on iSCSI; it is read by a shell.
+    lines(
+        b"etc/iscsi/iscsi.initramfs",
+        &[b"ISCSI_PASSWORD", b"ISCSI_IN_PASSWORD"],
+    ),
     lines(b"etc/nslcd.conf", &[b"bindpw", b"rootpwmodpw"]),
     lines(b"etc/ldap.conf", &[b"bindpw"]),
     lines(b"etc/pam_ldap.conf", &[b"bindpw"]),
@@ -193,6 +198,11 @@ mod tests {
             "etc/iscsi/iscsid.conf",
             "node.startup = manual\nnode.session.auth.password = s3cret\n",
             "node.startup = manual\nnode.session.auth.password = not-in-the-package\n",
+        );
+        becomes(
+            "etc/iscsi/iscsi.initramfs",
+            "ISCSI_USERNAME=\"me\"\nISCSI_PASSWORD=\"s3cret\"\n",
+            "ISCSI_USERNAME=\"me\"\nISCSI_PASSWORD=not-in-the-package\n",
         );
         becomes(
             "etc/fstab",

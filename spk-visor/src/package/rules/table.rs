@@ -126,7 +126,8 @@ pub const TABLE: &[(Verdict, &str)] = &[
             Why::Identity,
             "the name under which storage knows this machine: two of that name write over each other",
         ),
-        "etc/iscsi/initiatorname.iscsi var/lib/iscsi/** etc/nvme/hostnqn etc/nvme/hostid etc/hostid",
+        "etc/iscsi/initiatorname.iscsi var/lib/iscsi/** etc/iscsi/nodes/** etc/iscsi/send_targets/** \
+         etc/iscsi/static/** etc/iscsi/isns/** etc/nvme/hostnqn etc/nvme/hostid etc/hostid",
     ),
     (
         Leave(

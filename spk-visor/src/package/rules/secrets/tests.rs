@@ -73,8 +73,37 @@ fn an_empty_file_and_a_template_are_no_secrets() {
     }
     let nm = "etc/NetworkManager/system-connections/a.nmconnection";
     assert_eq!(rule(&mut secrets, nm, "[ethernet]\n"), Ruling::Pack);
-    let ruling = rule(&mut secrets, nm, "[wifi-security]\npsk=x\n");
-    assert!(matches!(ruling, Ruling::LeaveSecret(_)));
+    let wired = "Connection=ethernet\nIP=dhcp\n";
+    assert_eq!(rule(&mut secrets, "etc/netctl/wired", wired), Ruling::Pack);
+    let wired = "[ethernet_1_cable]\nAutoConnect=true\n";
+    let connman = "var/lib/connman/ethernet_1_cable/settings";
+    assert_eq!(rule(&mut secrets, connman, wired), Ruling::Pack);
+    for (path, text) in [
+        (nm, "[wifi-security]\npsk=x\n"),
+        (
+            "etc/netctl/home",
+            "Connection=wireless\nSecurity=wpa\nKey=horse\n",
+        ),
+        (
+            "etc/netctl/work",
+            "WPAConfigSection=(\n 'password=\"x\"'\n)\n",
+        ),
+        (
+            "var/lib/connman/wifi_1_managed_psk/settings",
+            "[wifi]\nPassphrase=horse\n",
+        ),
+        (
+            "var/lib/connman/home.config",
+            "[service_home]\nPassphrase = horse\n",
+        ),
+        (
+            "var/lib/connman-vpn/work.config",
+            "[provider_l2tp]\nL2TP.Password = x\n",
+        ),
+    ] {
+        let ruling = rule(&mut secrets, path, text);
+        assert!(matches!(ruling, Ruling::LeaveSecret(_)), "{path}");
+    }
 }
 
 #[test]
