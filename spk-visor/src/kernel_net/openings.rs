@@ -2,15 +2,17 @@
 //! at them afterwards.
 //!
 //! In: a listening socket, time. Out: connections that delivered their opening, nothing of it read;
-//! whoever does not is reset. What strangers can take meanwhile is [`HALF_OPEN`] sockets with the
-//! receive buffers that the kernel gives to unread ones.
+//! whoever does not is reset. What strangers can take meanwhile is [`HALF_OPEN`] sockets without an
+//! opening and at most twice as many with one that nobody has asked for yet, with the receive
+//! buffers that the kernel gives to unread ones. The others stay in the kernel's queue.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use receiver::bell::Bell;
 use receiver::donor::{HALF_OPEN, Interrupted, OPENING_PATIENCE};
@@ -18,6 +20,10 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
+/// Connections that are taken in before anything else is looked at.
+const AT_ONCE: usize = 64;
+/// Until descriptors or memory that ran out are asked for again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What an event of the epoll set is about, if not the connection with this number.
 const LISTENER: u64 = 0;
 /// Somebody does not want to wait any more.
@@ -136,17 +142,28 @@ impl Openings {
         }
     }
 
+    /// Leaves in the kernel's queue what is too many for now: the next look at the set says so
+    /// again, for the listening socket is in it by level.
     fn take_in(&mut self) -> io::Result<()> {
-        loop {
+        for _ in 0..AT_ONCE {
+            if self.said.len() >= HALF_OPEN {
+                break;
+            }
             match self.listener.accept() {
                 // Not one that fails already.
                 Ok((stream, _)) => drop(self.add(stream)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // It was gone before we looked (`accept(2)` lists more such errors than std has names for).
                 Err(error) if is_of_the_connection(&error) => {}
+                // Others of this machine may have taken it, and give it back.
+                Err(error) if is_want_of_room(&error) => {
+                    thread::sleep(PAUSE);
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, stream: TcpStream) -> io::Result<()> {
@@ -258,4 +275,51 @@ fn is_of_the_connection(error: &io::Error) -> bool {
                 | Errno::NETUNREACH
         )
     })
+}
+
+/// `accept(2)` found no descriptor or no memory for one more connection, which stays in the queue.
+fn is_want_of_room(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, HALF_OPEN, Openings};
+    use receiver::bell::Bell;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn openings_that_nobody_has_asked_for_stay_in_the_queue_of_the_kernel() {
+        const MANY: usize = 40;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut openings = Openings::new(listener, 4, &Bell::new().unwrap()).unwrap();
+        let come: Vec<_> = (0..MANY).map(|_| TcpStream::connect(to).unwrap()).collect();
+        for mut stream in &come {
+            stream.write_all(b"SMV2").unwrap();
+        }
+        let mut said = Vec::new();
+        while said.len() < MANY {
+            match openings.wait(Instant::now() + Duration::from_secs(30)) {
+                Ok(Event::Said(stream)) => said.push(stream.peer_addr().unwrap()),
+                other => panic!("{other:?} after {} of {MANY}", said.len()),
+            }
+            assert!(
+                openings.said.len() < 2 * HALF_OPEN,
+                "{}",
+                openings.said.len()
+            );
+        }
+        let come = come.iter().map(|stream| stream.local_addr().unwrap());
+        assert!(come.eq(said), "one is lost, or out of its turn");
+    }
 }
