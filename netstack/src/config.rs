@@ -93,11 +93,12 @@ impl Config {
 
     /// The receive buffer of a connection, in bytes. Memory that no connection has used yet is not taken from the machine.
     ///
-    /// So a donor costs a window and a send buffer of 16 KiB, and strangers cost twelve of each at
-    /// most while we wait for a donor: four connections that have said something, but not an
-    /// opening, and the eight that the receiver judges or lets wait (`protocol.md` 3.6). Filling
-    /// one takes bytes out of order, for what comes in order is read or refused at once. A machine
-    /// below 128 MiB gives up 12 MiB to them at worst, for as long as they are there.
+    /// So a donor costs a window and a send buffer of 16 KiB, and strangers cost eighteen of each at
+    /// most while we wait for a donor: four connections without a whole opening, six with one that
+    /// the receiver has not asked for yet, and the eight that it judges or lets wait (`protocol.md`
+    /// 3.6). Filling one of those eight takes bytes out of order, for what comes in order is read
+    /// or refused at once. A machine below 128 MiB gives up 18 MiB to them at worst, for as long as
+    /// they are there.
     ///
     /// It is 65535 shifted left and no round number: before the first scaled window is announced, smoltcp 0.14 reads the
     /// unscaled 65535 of its own SYN as if it were scaled, and takes that much. It must fit.

@@ -17,6 +17,11 @@ use crate::listener::HALF_OPEN;
 use crate::nic::{NewNic, Nic, Readdressed};
 use crate::ports::PortChange;
 
+/// Guests that the station's caller has not asked for yet, on all ports together (`protocol.md`
+/// 3.6): each can fill a window, and a caller may be away for long. As many as there are handshakes
+/// at a time, so that strangers at five addresses crowd out one another and not a sixth.
+pub(crate) const UNASKED: usize = 6;
+
 /// What the station is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -241,8 +246,35 @@ impl<D: Device> Engine<D> {
                 is_new: true,
             });
         }
+        self.limit_unasked();
         self.limit_half_open();
         has_more
+    }
+
+    /// The oldest of the address that has most makes room, as among the half-open ones; before it,
+    /// one that is gone already.
+    fn limit_unasked(&mut self) {
+        loop {
+            let unasked = self.guests.iter().filter(|guest| guest.is_new);
+            let unasked: Vec<u64> = unasked.map(|guest| guest.connection).collect();
+            if unasked.len() <= UNASKED {
+                return;
+            }
+            let address = |connection| {
+                let remote = self.socket(connection)?.remote_endpoint()?;
+                Some(remote.addr)
+            };
+            let addresses: Vec<Option<IpAddress>> = unasked.iter().copied().map(address).collect();
+            let of = |address| addresses.iter().filter(|other| **other == address).count();
+            let numbered = unasked.iter().zip(&addresses); // the oldest first
+            let leaves = numbered
+                .rev()
+                .max_by_key(|(_, address)| (address.is_none(), of(**address)));
+            let Some((leaves, _)) = leaves else {
+                return;
+            };
+            self.dismiss(*leaves);
+        }
     }
 
     /// Each port keeps the limit by itself; this is for a machine with several.

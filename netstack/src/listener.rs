@@ -11,8 +11,8 @@
 //!
 //! Memory: a socket that listens has touched none of its receive buffer. Only a half-open
 //! connection or a guest can fill one, up to a window, and it is freed with the connection:
-//! [`HALF_OPEN`] windows, what one batch of frames brings, and as many as the station's caller
-//! keeps guests.
+//! [`HALF_OPEN`] windows, as many guests as the engine lets wait for the station's caller, and as
+//! many as that caller keeps.
 
 use std::cmp::Reverse;
 
@@ -21,9 +21,9 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration, Instant};
 use wire::STREAM_PORT;
 
-/// Connections that may be half-open at the same time, on all ports together (`protocol.md` 3.2).
+/// Connections that may be half-open at the same time, on all ports together (`protocol.md` 3.6).
 pub(crate) const HALF_OPEN: usize = 4;
-/// How long one may be so (`protocol.md` 3.2).
+/// How long one may be so (`protocol.md` 3.6).
 const OPENING: Duration = Duration::from_secs(5);
 /// Sockets of a port: for guests, half-open connections, handshakes, and the next to come.
 const SLOTS: usize = 40;

@@ -1,14 +1,18 @@
 //! Several connections at a time, while nobody has been chosen.
 
 use std::io::Read;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration as StdDuration;
 
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::Ipv4Address;
 
-use super::super::{Donor, Ended, Link};
+use super::super::{Crowd, Donor, Ended, Link};
 use super::{bytes, code, fixed, station};
+use crate::engine::UNASKED;
 use crate::{NetstackError, Stream};
+
+const OURS: Ipv4Address = Ipv4Address::new(10, 9, 0, 15);
 
 #[test]
 fn guests_are_served_side_by_side_until_one_is_chosen() {
@@ -56,4 +60,47 @@ fn asking_again_and_again_sends_one_beacon_in_a_second() {
     }
     let beacons = log.lock().unwrap().beacons.len();
     assert!((9..=11).contains(&beacons), "{beacons}");
+}
+
+/// Nobody asks for any of them meanwhile: a receiver that is busy, or a machine that is slow.
+#[test]
+fn guests_that_nobody_asks_for_make_room_for_an_honest_one() {
+    const MEMBERS: usize = 3;
+    let (begins, pause) = (Instant::from_secs(6), Duration::from_millis(20));
+    // Whole openings, and again and again as much behind them; each that is reset comes again.
+    let crowds = (66..71).map(|host| {
+        let (crowd, log) = Crowd::peer(host, OURS, MEMBERS, begins, pause, &[b'o'; 78]);
+        (crowd, Some(log))
+    });
+    let (honest, log) = Donor::peer(2, bytes(100), Instant::from_secs(7), true);
+    let (peers, crowd_logs): (Vec<_>, Vec<_>) = crowds.chain([(honest, None)]).unzip();
+    let (station, _, _) = station(Link::default(), fixed(), peers);
+    let admit = || {
+        let admitted = station.admit(&code(), 78, Some(StdDuration::ZERO));
+        admitted.unwrap()
+    };
+    assert!(admit().is_none());
+    station.run_for(Duration::from_secs(10));
+    // The oldest of an address that has several is reset, and never the honest one.
+    for crowd in crowd_logs.iter().flatten() {
+        assert!(crowd.lock().unwrap().lasted.len() > MEMBERS);
+    }
+    {
+        let log = log.lock().unwrap();
+        assert_eq!((log.connections, log.ended), (1, None));
+    }
+    let mut guests = Vec::new();
+    // What comes while they are asked for comes behind those that were there.
+    while guests.len() <= UNASKED
+        && let Some(guest) = admit()
+    {
+        guests.push(guest);
+    }
+    let peers: Vec<_> = guests.iter().map(|guest| guest.peer().ip()).collect();
+    assert_eq!(peers.len(), UNASKED, "{peers:?}");
+    let is_honest = |peer: &IpAddr| *peer == Ipv4Addr::new(10, 9, 0, 2);
+    let mut honest = guests.swap_remove(peers.iter().position(is_honest).unwrap());
+    let mut received = [0; 100];
+    honest.read_exact(&mut received).unwrap();
+    assert_eq!(received, bytes(100)[..]);
 }
