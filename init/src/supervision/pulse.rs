@@ -3,7 +3,8 @@
 //!
 //! A deploy has two ways to live. While it works, something has to move: bytes arrive, a stage
 //! follows, or a disk finishes a request. While it waits for a person or a donor nothing moves, and
-//! that is right for as long as the receiver itself would wait. Either way the answer comes from
+//! that is right for as long as the receiver itself would wait; a disk that finishes a request
+//! meanwhile is work, and gives the time that work has. Either way the answer comes from
 //! what the deploy has done, never from a thread that merely runs.
 
 use std::time::Duration;
@@ -117,6 +118,11 @@ impl Pulse {
     pub fn look(&mut self, finished: u64, now: Duration) -> Verdict {
         if finished != self.finished {
             (self.finished, self.moved) = (finished, now);
+            // It waits no longer, or not only: after the donor's yes all disks are read once more,
+            // and before the stage that follows.
+            if let Phase::Waiting { until } = &mut self.phase {
+                *until = (*until).max(now + self.limit);
+            }
         }
         let is_alive = match self.phase {
             Phase::Idle => return Verdict::Idle,
@@ -221,5 +227,22 @@ mod tests {
         let mut pulse = pulse(&[(Stage::Accepted, 0), (Stage::Planned, 0)]);
         assert_eq!(pulse.look(0, at(600)), Verdict::Alive);
         assert_eq!(pulse.look(0, at(720)), Verdict::Still);
+    }
+
+    #[test]
+    fn disks_that_are_read_after_the_yes_are_work() {
+        let mut pulse = pulse(&[(Stage::Accepted, 0)]);
+        assert_eq!(pulse.look(7, at(595)), Verdict::Alive);
+        // A person agrees now, and 24 disks in standby are looked at, 15 s each; a look every 3 s.
+        for disk in 1..=24 {
+            for seconds in (0..15).step_by(3) {
+                let now = at(595 + 15 * (disk - 1) + seconds);
+                assert_eq!(pulse.look(7 + disk - 1, now), Verdict::Alive, "{now:?}");
+            }
+        }
+        assert_eq!(pulse.look(31, at(955)), Verdict::Alive);
+        // One that does not answer any more ends it, as it does behind the first byte.
+        assert_eq!(pulse.look(31, at(1254)), Verdict::Alive);
+        assert_eq!(pulse.look(31, at(1255)), Verdict::Still);
     }
 }
