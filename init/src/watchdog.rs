@@ -41,7 +41,7 @@ const SOFTWARE: &str = "Software Watchdog";
 /// How long one waits for its food during a deploy: a machine that is busy is not dead.
 const FED_SECONDS: u16 = 60;
 /// One that waits less is left alone.
-const FED_LEAST_SECONDS: u64 = 10;
+const FED_LEAST_SECONDS: u16 = 10;
 /// The letter before closing that stops it (`Documentation/watchdog/watchdog-api.rst`).
 const STOP: &[u8] = b"V";
 
@@ -117,6 +117,15 @@ struct Started {
     seconds: u64,
 }
 
+/// One that may be started during a deploy.
+#[derive(Debug, PartialEq, Eq)]
+struct Feedable {
+    device: PathBuf,
+    identity: String,
+    /// What it is asked for: one that is asked for more than it can do says no (`EINVAL`).
+    seconds: u16,
+}
+
 impl Fed {
     /// Starts all there are: hardware because it outlives the kernel, software because hardware may
     /// count and never reset, as QEMU's iTCO does unless its machine was told otherwise.
@@ -125,8 +134,13 @@ impl Fed {
     /// There is none, or why the last that was tried cannot be used.
     pub fn start() -> Result<Self, WatchdogError> {
         let (mut started, mut last) = (Vec::new(), WatchdogError::None);
-        for (device, identity) in feedable(Path::new(CLASS)) {
-            match open(device, FED_SECONDS) {
+        for Feedable {
+            device,
+            identity,
+            seconds,
+        } in feedable(Path::new(CLASS))
+        {
+            match open(device, seconds) {
                 Ok((file, seconds)) => started.push(Started {
                     file,
                     identity,
@@ -171,20 +185,25 @@ impl fmt::Display for Fed {
     }
 }
 
-/// Those that may be started during a deploy, the best first: device and identity. One that cannot
-/// be stopped would reset the installed system.
-fn feedable(class: &Path) -> Vec<(PathBuf, String)> {
+/// Those that may be started during a deploy, the best first. One that cannot be stopped would
+/// reset the installed system.
+fn feedable(class: &Path) -> Vec<Feedable> {
     let mut found: Vec<_> = names(class)
         .filter_map(|name| {
             let read = |attribute: &str| fs::read_to_string(class.join(&name).join(attribute)).ok();
             let identity = read("identity")?.trim().to_owned();
             let number = |attribute| read(attribute)?.trim().parse::<u64>().ok();
-            let is_hasty = (1..FED_LEAST_SECONDS).contains(&number("max_timeout").unwrap_or(0));
+            let most = number("max_timeout").filter(|most| *most > 0); // 0: no limit known
+            let most = most.map_or(u16::MAX, |most| u16::try_from(most).unwrap_or(u16::MAX));
             let is_stoppable = number("nowayout") != Some(1);
-            (is_stoppable && !is_hasty).then(|| (Path::new("/dev").join(&name), identity))
+            (is_stoppable && most >= FED_LEAST_SECONDS).then(|| Feedable {
+                device: Path::new("/dev").join(&name),
+                identity,
+                seconds: FED_SECONDS.min(most),
+            })
         })
         .collect();
-    found.sort_by_key(|(_, identity)| identity == SOFTWARE); // stable: else by their names
+    found.sort_by_key(|one| one.identity == SOFTWARE); // stable: else by their names
     found
 }
 
@@ -275,7 +294,7 @@ fn timers(class: &Path) -> Vec<Timer> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TIMERS, Timer, WatchdogError, feedable, start, timers};
+    use super::{Feedable, TIMERS, Timer, WatchdogError, feedable, start, timers};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -307,13 +326,17 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_takes_hardware_before_software_and_what_can_be_stopped() {
+    fn a_deploy_takes_hardware_before_software_what_can_be_stopped_and_as_long_as_it_can_wait() {
         let class = std::env::temp_dir().join(format!("smv-feedable-{}", std::process::id()));
         for (name, identity, most, nowayout) in [
             ("watchdog0", "Software Watchdog", "65535", "0"),
             ("watchdog1", "iTCO_wdt", "613", "1"),
             ("watchdog2", "of a BMC", "0", "0"),
             ("watchdog3", "hasty", "9", "0"),
+            ("watchdog4", "short", "59", "0"),
+            ("watchdog5", "shortest", "10", "0"),
+            ("watchdog6", "minutes", "61", "0"),
+            ("watchdog7", "days", "4294967", "0"),
         ] {
             let directory = class.join(name);
             fs::create_dir_all(&directory).unwrap();
@@ -329,13 +352,19 @@ mod tests {
         let found = feedable(&class);
         fs::remove_dir_all(&class).unwrap();
         let expected = [
-            ("/dev/watchdog2", "of a BMC"),
-            ("/dev/watchdog0", "Software Watchdog"),
+            ("/dev/watchdog2", "of a BMC", 60),
+            ("/dev/watchdog4", "short", 59),
+            ("/dev/watchdog5", "shortest", 10),
+            ("/dev/watchdog6", "minutes", 60),
+            ("/dev/watchdog7", "days", 60),
+            ("/dev/watchdog0", "Software Watchdog", 60),
         ];
-        assert_eq!(
-            found,
-            expected.map(|(device, identity)| (PathBuf::from(device), identity.to_owned()))
-        );
+        let expected = expected.map(|(device, identity, seconds)| Feedable {
+            device: PathBuf::from(device),
+            identity: identity.to_owned(),
+            seconds,
+        });
+        assert_eq!(found, expected);
     }
 
     #[test]
