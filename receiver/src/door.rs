@@ -122,10 +122,16 @@ impl<'a> Door<'a> {
     ) -> Result<Option<Paired>, SessionError> {
         let paired = self.await_proof(network, refusals, screen, deadline);
         if !matches!(paired, Ok(None)) {
-            network.rest();
-            self.strangers.clear();
+            self.close(network);
         }
         paired
+    }
+
+    /// Whoever is at the door is reset, and nobody is invited any more. In this order: once the
+    /// network rests, each reset may be waited for, and a donor that has proved itself waits too.
+    pub(crate) fn close(&mut self, network: &mut dyn Network) {
+        self.strangers.clear();
+        network.rest();
     }
 
     fn await_proof(

@@ -107,7 +107,7 @@ impl Lobby<'_> {
 impl Drop for Lobby<'_> {
     /// Whoever is still at the door is reset, and nobody is invited any more.
     fn drop(&mut self) {
-        self.network.rest();
+        self.door.close(self.network);
     }
 }
 
@@ -121,5 +121,126 @@ fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, Appro
             chunk_lists,
         } => Ok(approve(manifest, signature, chunk_lists, trust)),
         other => Err(Fault::Unexpected { kind: other.kind() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lobby;
+    use crate::donor::{Donor, Interrupter, Network};
+    use crate::door::Door;
+    use crate::fakes::{self, Lines};
+    use crate::person::Turn;
+    use crate::policy::Policy;
+    use crate::refusals::Refusals;
+    use install::trust::Trust;
+    use std::io::{self, ErrorKind, Read, Write};
+    use std::net::{IpAddr, SocketAddr};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::{Duration, Instant};
+    use wire::code::Code;
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    /// Connects and says nothing.
+    struct Silent(Log);
+
+    impl Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::TimedOut.into())
+        }
+    }
+
+    impl Donor for Silent {
+        fn peer(&self) -> SocketAddr {
+            SocketAddr::new(fakes::ADDRESS, 51234)
+        }
+
+        fn writer(&self) -> Box<dyn Write + Send> {
+            Box::new(io::sink())
+        }
+
+        fn interrupter(&self) -> Interrupter {
+            Box::new(|| {})
+        }
+
+        fn succeed(self: Box<Self>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn fail(self: Box<Self>) {
+            self.0.lock().unwrap().push("reset");
+        }
+    }
+
+    /// Somebody silent, then nobody, or the network is gone.
+    struct Quiet {
+        has_come: bool,
+        fails: bool,
+        log: Log,
+    }
+
+    impl Network for Quiet {
+        fn admit(
+            &mut self,
+            _: &Code,
+            _: usize,
+            until: Option<Instant>,
+        ) -> io::Result<Option<Box<dyn Donor>>> {
+            if !std::mem::replace(&mut self.has_come, true) {
+                return Ok(Some(Box::new(Silent(Arc::clone(&self.log)))));
+            }
+            if self.fails {
+                return Err(io::Error::other("no interface is left"));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            thread::sleep(left.unwrap_or_default());
+            Ok(None)
+        }
+
+        fn rest(&mut self) {
+            self.log.lock().unwrap().push("rest");
+        }
+
+        fn interrupter(&self) -> Interrupter {
+            Box::new(|| {})
+        }
+
+        fn addresses(&self) -> Vec<IpAddr> {
+            vec![]
+        }
+    }
+
+    /// What follows for somebody at the door until the lobby is gone.
+    fn endings(fails: bool) -> Vec<&'static str> {
+        let log = Log::default();
+        let mut network = Quiet {
+            has_come: false,
+            fails,
+            log: Arc::clone(&log),
+        };
+        let (lines, policy, turn) = (Lines::default(), Policy::Secret, Turn::of(None));
+        let mut lobby = Lobby {
+            door: Door::new(&policy, fakes::candidate(), &turn).unwrap(),
+            network: &mut network,
+            refusals: &mut Refusals::new(Instant::now()),
+            screen: &lines,
+            trust: &Trust::default(),
+            turn: turn.clone(),
+        };
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(lobby.offer(Some(soon)).is_err(), fails);
+        // As long as donors are invited, time being up is no reason to reset anybody.
+        assert_eq!(log.lock().unwrap().is_empty(), !fails);
+        drop(lobby);
+        let endings = log.lock().unwrap();
+        endings.clone()
+    }
+
+    #[test]
+    fn strangers_are_reset_before_the_network_rests() {
+        assert_eq!(endings(false), ["reset", "rest"]);
+        assert_eq!(endings(true), ["reset", "rest", "rest"]);
     }
 }
