@@ -71,7 +71,7 @@ fn contents(script: &mut Script<'_>) -> Contents {
         0 => State::Blank,
         1 => State::Occupied { what: script.text(), protected: None, is_shim_medium: false },
         2 => State::Occupied { what: script.text(), protected: Some(script.text()), is_shim_medium: script.byte() & 1 == 0 },
-        _ => State::Installed { esp: slot(1), root: slot(3) },
+        _ => State::Installed { esp: slot(1), root: slot(3), besides: None, protected: None },
     })
 }
 

@@ -44,6 +44,9 @@ pub enum State {
         root: Slot,
         /// For a person: what stands in partitions that somebody has added.
         besides: Option<String>,
+        /// The part of that which is not what it seems to be, as in `Occupied`. What our own partitions hold never is
+        /// (`disk-layout.md` 7).
+        protected: Option<String>,
     },
     /// Anything else.
     Occupied {
@@ -148,14 +151,16 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     if findings.is_empty() && first_used.is_none() {
         return Ok(State::Blank);
     }
-    if let Some(installed) = installed::of(disk.sector_size(), &whole, disk_guid, &volumes) {
+    let skipped = entries.len().saturating_sub(volumes.len());
+    if let Some(installed) = installed::of(disk.sector_size(), &whole, disk_guid, &volumes, skipped)
+    {
         return Ok(installed);
     }
     let told = Told {
         findings: &findings,
         is_lost,
         volumes: &volumes,
-        skipped: entries.len().saturating_sub(volumes.len()),
+        skipped,
         first_used: first_used.unwrap_or(0),
     };
     Ok(State::Occupied {
@@ -287,26 +292,34 @@ impl Told<'_> {
         text
     }
 
-    /// `LVM, LUKS in partition 2`.
     fn protected(&self) -> Option<String> {
-        let of = |findings: &[Finding]| {
-            let protected = findings
-                .iter()
-                .filter(|finding| finding.kind == Kind::Protected);
-            let protected: Vec<Finding> = protected.copied().collect();
-            (!protected.is_empty()).then(|| names(&protected))
-        };
-        let mut parts: Vec<String> = of(self.findings).into_iter().collect();
-        let inside = self.volumes.iter().filter_map(|volume| {
-            let names = of(&volume.findings)?;
-            Some(format!("{names} in partition {}", volume.entry.number))
-        });
-        parts.extend(inside.take(TOLD));
-        if self.skipped > 0 {
-            parts.push(format!("{} partitions not looked at", self.skipped));
-        }
-        (!parts.is_empty()).then(|| parts.join(", "))
+        protected(self.findings, self.volumes.iter(), self.skipped)
     }
+}
+
+/// `LVM, LUKS in partition 2`: of the disk as a whole, of these volumes, and of partitions that were not looked at.
+fn protected<'v, 'e: 'v>(
+    findings: &[Finding],
+    volumes: impl Iterator<Item = &'v Volume<'e>>,
+    skipped: usize,
+) -> Option<String> {
+    let of = |findings: &[Finding]| {
+        let protected = findings
+            .iter()
+            .filter(|finding| finding.kind == Kind::Protected);
+        let protected: Vec<Finding> = protected.copied().collect();
+        (!protected.is_empty()).then(|| names(&protected))
+    };
+    let mut parts: Vec<String> = of(findings).into_iter().collect();
+    let inside = volumes.filter_map(|volume| {
+        let names = of(&volume.findings)?;
+        Some(format!("{names} in partition {}", volume.entry.number))
+    });
+    parts.extend(inside.take(TOLD));
+    if skipped > 0 {
+        parts.push(format!("{skipped} partitions not looked at"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[cfg(test)]

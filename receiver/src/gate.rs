@@ -82,7 +82,9 @@ impl Candidate {
     #[must_use]
     pub fn protected(&self) -> Option<&str> {
         match &self.contents {
-            Contents::Holds(State::Occupied { protected, .. }) => protected.as_deref(),
+            Contents::Holds(
+                State::Occupied { protected, .. } | State::Installed { protected, .. },
+            ) => protected.as_deref(),
             Contents::Holds(_) | Contents::Unreadable(_) => None,
         }
     }
@@ -276,7 +278,11 @@ pub enum GateError {
     #[error(
         "choosing disk {candidate}; reinstall={} would replace it{}",
         name_of(*root),
-        if *is_wipe_given { ", wipe= alone does not" } else { "" }
+        match (*is_always, *is_wipe_given) {
+            (true, _) => format!(", or wipe={} with reinstall=always", candidate.confirmation()),
+            (false, true) => ", wipe= alone does not".to_owned(),
+            (false, false) => String::new(),
+        }
     )]
     Installed {
         /// Which.
@@ -285,6 +291,8 @@ pub enum GateError {
         root: Uuid,
         /// Was there a word that would do for other contents?
         is_wipe_given: bool,
+        /// Would the right one be enough?
+        is_always: bool,
     },
     /// It holds data and nobody confirmed that they may go.
     #[error(
@@ -378,6 +386,7 @@ fn not_confirmed(candidate: &Candidate, wish: &Wish) -> GateError {
             candidate: boxed,
             root,
             is_wipe_given: given.is_some(),
+            is_always: wish.reinstall == Reinstall::Always,
         },
         _ => GateError::NotBlank {
             candidate: boxed,

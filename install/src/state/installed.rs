@@ -2,23 +2,24 @@
 //!
 //! The table and what was read of disk and partitions come in. The installed system owns its
 //! partitions: what it writes into them, a page of swap or a block of a file, may look like
-//! anything and decides nothing here.
+//! anything and decides nothing here. Partitions that somebody has added are looked at like those of any other disk.
 
 use uuid::Uuid;
 
 use super::area::Area;
-use super::{Slot, State, TOLD, Volume, is_gpt, partitions, signatures};
+use super::{Slot, State, TOLD, Volume, is_gpt, partitions, protected, signatures};
 use crate::disk::SectorSize;
 use crate::installation::{self, Installation};
 use crate::layout::Role;
 use crate::table;
 
-/// The installation on a disk with these partitions, if there is one.
+/// The installation on a disk with these partitions, if there is one; so many more were not looked at.
 pub(super) fn of(
     sector: SectorSize,
     whole: &Area,
     disk_guid: Option<Uuid>,
     volumes: &[Volume<'_>],
+    skipped: usize,
 ) -> Option<State> {
     let is_bootable =
         partitions::is_protective(whole) && whole.stands_at(sector.bytes(), b"EFI PART");
@@ -27,7 +28,7 @@ pub(super) fn of(
     if !is_bootable || !is_gpt_alone || is_used_otherwise(whole, volumes) {
         return None;
     }
-    known_by_its_sector(whole, disk_guid?, volumes).or_else(|| known_by_its_table(volumes))
+    known_by_its_sector(whole, disk_guid?, volumes, skipped).or_else(|| known_by_its_table(volumes))
 }
 
 /// Does anything but the table sign itself where no partition is? Then the disk as a whole became
@@ -46,7 +47,12 @@ fn is_used_otherwise(whole: &Area, volumes: &[Volume<'_>]) -> bool {
 
 /// By the sector that the commit wrote, and by the GUIDs in it: the table is still the same one,
 /// with the ESP and the root of that deploy in it.
-fn known_by_its_sector(whole: &Area, disk_guid: Uuid, volumes: &[Volume<'_>]) -> Option<State> {
+fn known_by_its_sector(
+    whole: &Area,
+    disk_guid: Uuid,
+    volumes: &[Volume<'_>],
+    skipped: usize,
+) -> Option<State> {
     let sector = whole.get(installation::OFFSET_BYTES, installation::LEN_BYTES)?;
     let installation = Installation::parse(sector)?;
     if installation.disk != disk_guid {
@@ -60,12 +66,13 @@ fn known_by_its_sector(whole: &Area, disk_guid: Uuid, volumes: &[Volume<'_>]) ->
     let is_other = |volume: &&Volume<'_>| {
         volume.role().is_none() && ![Some(esp), Some(root)].contains(&volume.slot())
     };
-    let others = volumes.iter().filter(is_other).take(TOLD);
-    let others: Vec<String> = others.map(Volume::numbered).collect();
+    let others = || volumes.iter().filter(is_other);
+    let told: Vec<String> = others().take(TOLD).map(Volume::numbered).collect();
     Some(State::Installed {
         esp,
         root,
-        besides: (!others.is_empty()).then(|| others.join(", ")),
+        besides: (!told.is_empty()).then(|| told.join(", ")),
+        protected: protected(&[], others(), skipped),
     })
 }
 
@@ -94,6 +101,7 @@ fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<State> {
         esp: esp?,
         root: root?,
         besides: None,
+        protected: None,
     })
 }
 

@@ -363,6 +363,7 @@ fn installed(path: &str, serial: &str, root: u128) -> Candidate {
         esp: slot(1),
         root: slot(root),
         besides: None,
+        protected: None,
     };
     disk(path, serial, Contents::Holds(state))
 }
@@ -416,6 +417,36 @@ fn by_hand_it_is_like_any_other_contents() {
         Err(GateError::NotBlank { .. })
     ));
     assert_eq!(path(&seen, &by_hand("RIAL-A")).unwrap(), "/dev/vda");
+}
+
+#[test]
+fn what_is_protected_beside_it_takes_the_whole_serial_number() {
+    let mut only = installed("/dev/vda", "WD-12345678", ROOT);
+    if let Contents::Holds(State::Installed { protected, .. }) = &mut only.contents {
+        *protected = Some("LVM in partition 5".to_owned());
+    }
+    assert_eq!(only.confirmation(), "WD-12345678");
+    let seen = [only];
+    for reinstall in [Reinstall::ByHand, Reinstall::Always] {
+        for named in ["/dev/vda", ""] {
+            let mut wish = wish(named, "345678");
+            wish.reinstall = reinstall.clone();
+            let text = choose(&seen, &wish).unwrap_err().to_string();
+            assert!(text.contains("wipe=WD-12345678"), "{text}");
+            wish.wipe = Some("WD-12345678".to_owned());
+            assert_eq!(path(&seen, &wish).unwrap(), "/dev/vda");
+        }
+    }
+    // It is still the system of this machine, and its own name names no other.
+    assert!(matches!(
+        choose(&seen, &wish("", "WD-12345678")),
+        Err(GateError::Installed { .. })
+    ));
+    let by_name = Wish {
+        reinstall: Reinstall::Only("4f1c2a9e".to_owned()),
+        ..Wish::default()
+    };
+    assert_eq!(path(&seen, &by_name).unwrap(), "/dev/vda");
 }
 
 #[test]

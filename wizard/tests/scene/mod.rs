@@ -302,6 +302,7 @@ pub fn installed() -> Contents {
         esp: slot(1, 1),
         root: slot(3, 0x4f1c_2a9e << 96),
         besides: None,
+        protected: None,
     })
 }
 

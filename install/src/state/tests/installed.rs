@@ -50,6 +50,7 @@ fn installed(layout: &Layout) -> State {
         esp: slot(layout, Role::Esp),
         root: slot(layout, Role::Root),
         besides: None,
+        protected: None,
     }
 }
 
@@ -120,6 +121,54 @@ fn other_names_and_more_partitions_leave_it_an_installation() {
         read(&mut grown).unwrap().to_string(),
         "a system installed by spk-visor, and 5: FAT beside it"
     );
+}
+
+/// More than this disk may be lost with a partition that somebody has added; what our own partitions hold never says so.
+#[test]
+fn what_is_protected_beside_an_installation_is_named() {
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    let root = layout.partition(Role::Root).unwrap();
+    let end = root.first_lba + root.sectors;
+    let added = |kind: Uuid| {
+        let (mut disk, start) = (intact.clone(), end - 32 * 2048);
+        // The root has shrunk and made room.
+        disk.put(ENTRIES + 2 * 128 + 40, &(start - 1).to_le_bytes());
+        let mut entry = vec![0; 128];
+        entry[..16].copy_from_slice(&kind.to_bytes_le());
+        entry[16] = 5;
+        entry[32..40].copy_from_slice(&start.to_le_bytes());
+        entry[40..48].copy_from_slice(&(end - 1).to_le_bytes());
+        disk.put(ENTRIES + 4 * 128, &entry);
+        (disk, start * 512)
+    };
+    let protected = |mut disk: MemoryDisk| match read(&mut disk).unwrap() {
+        State::Installed { protected, .. } => protected,
+        other => panic!("{other:?}"),
+    };
+    const LINUX: Uuid = uuid::uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
+    const LVM: Uuid = uuid::uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928");
+    let (plain, start) = added(LINUX);
+    assert_eq!(protected(plain.clone()), None);
+    for (at, magic, name) in [
+        (0, &b"LUKS\xba\xbe"[..], "LUKS"),
+        (
+            512,
+            b"LABELONE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0LVM2 001",
+            "LVM",
+        ),
+        (4096, &[0xFC, 0x4E, 0x2B, 0xA9], "md RAID"),
+    ] {
+        let expected = Some(format!("{name} in partition 5"));
+        let mut disk = plain.clone();
+        disk.put(start + at, magic);
+        assert_eq!(protected(disk), expected);
+        let mut disk = plain.clone();
+        disk.put(layout.offset_bytes(root) + at, magic);
+        assert_eq!(protected(disk), None, "{name} in a block of the root");
+    }
+    let (declared, _) = added(LVM);
+    let expected = Some("LVM in partition 5".to_owned());
+    assert_eq!(protected(declared), expected, "by its type");
 }
 
 #[test]

@@ -52,11 +52,11 @@ fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected
     let verdict = verdict(disk, &model.disks);
     let holds: Cow<'_, str> = match &verdict {
         _ if disk.is_shim_medium() => "(boot medium)".into(),
+        Verdict::Installed(name) => format!("system {name}").into(),
         _ if disk.protected().is_some() => "(protected)".into(),
         Verdict::Never(GateError::ReadOnly { .. }) => "(read-only)".into(),
         Verdict::Never(GateError::Unreadable { .. }) => "(unreadable)".into(),
         Verdict::Never(_) => "(not to be had)".into(),
-        Verdict::Installed(name) => format!("system {name}").into(),
         Verdict::Free | Verdict::Word => disk.contents.to_string().into(),
     };
     let is_grey = !against(disk, &verdict).is_empty();
