@@ -32,9 +32,12 @@ use crate::writeout::WriteOut;
 /// The real mke2fs of e2fsprogs, carried in the image.
 const MKE2FS: &str = "/sbin/mke2fs";
 
-/// It writes some tens of MiB, whatever the size of the disk. One that has not done so by then
-/// fails.
+/// What it writes is some tens of MiB, whatever the size of the disk.
 const MKE2FS_TIME: Duration = Duration::from_secs(600);
+
+/// Besides, it discards the whole partition, 2 GiB at a time: a thin volume of an array takes 1 to 3 s for each.
+/// Against a disk that hangs there is the kernel's own limit on a request, and the watchdog (`boot.md` 9).
+const MKE2FS_TIME_PER_GIB: Duration = Duration::from_secs(2);
 
 /// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer mke2fs makes by default or a
 /// configuration file says: the deployed system checks this file system with tools of its own age.
@@ -99,7 +102,7 @@ impl KernelVolumes {
         })?;
         let root = Slice::expose(&self.disk, layout, plan)
             .map_err(|source| error("adding a partition to", self.disk.path(), source))?;
-        make_ext4(root.path(), plan)?;
+        make_ext4(root.path(), plan, layout.len_bytes(plan))?;
         let mount = mount_ext4(root.path())?;
         let writing = WriteOut::begin(directory(&mount, root.path())?)
             .map_err(|source| error("writing early to", root.path(), source))?;
@@ -171,8 +174,14 @@ impl Volumes for KernelVolumes {
     }
 }
 
+/// How long mke2fs may take. One that has not ended by then fails.
+fn mke2fs_time(len_bytes: u64) -> Duration {
+    let gib = u32::try_from(len_bytes.div_ceil(1 << 30)).unwrap_or(u32::MAX);
+    MKE2FS_TIME.saturating_add(MKE2FS_TIME_PER_GIB.saturating_mul(gib))
+}
+
 /// Makes the root file system. Blocks are 4096 bytes whatever the size: mke2fs would choose 1024 below 512 MiB.
-fn make_ext4(device: &Path, plan: &Partition) -> Result<(), VolumesError> {
+fn make_ext4(device: &Path, plan: &Partition, len_bytes: u64) -> Result<(), VolumesError> {
     let failed = |source| error("making ext4 on", device, source);
     let mut command = Command::new(MKE2FS);
     command.args([
@@ -195,7 +204,7 @@ fn make_ext4(device: &Path, plan: &Partition) -> Result<(), VolumesError> {
         .arg("-U")
         .arg(plan.content_id.to_string())
         .arg(device);
-    let output = children::run(&mut command, MKE2FS_TIME)
+    let output = children::run(&mut command, mke2fs_time(len_bytes))
         .map_err(|source| error("starting", Path::new(MKE2FS), source))?;
     if output.status.success() {
         return Ok(());
@@ -267,5 +276,25 @@ fn error(
         action,
         object: object.display().to_string(),
         source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mke2fs_time;
+    use std::time::Duration;
+
+    #[test]
+    fn mke2fs_has_time_to_discard_a_partition_of_any_size() {
+        for (len_bytes, seconds) in [
+            (0, 600),
+            (1 << 20, 602),
+            (40 << 30, 680),
+            (4 << 40, 600 + 8192),
+            (16 << 40, 600 + 32768),
+        ] {
+            assert_eq!(mke2fs_time(len_bytes), Duration::from_secs(seconds));
+        }
+        assert!(mke2fs_time(u64::MAX) > mke2fs_time(16 << 40));
     }
 }
