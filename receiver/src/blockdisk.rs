@@ -232,6 +232,19 @@ impl BlockDisk {
         self.file.try_clone()
     }
 
+    /// Makes the next read come from the disk itself: another machine may share it, and as long as it is open the kernel answers
+    /// from its page cache. An image file has one page cache for everybody.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn forget_cache(&self) -> Result<(), DiskError> {
+        if self.kind == Kind::Image {
+            return Ok(());
+        }
+        sys::block::forget_cache(&self.file)
+            .map_err(|errno| disk_error("rereading", &self.path, 0, 0, errno.into()))
+    }
+
     fn check(&self, action: &'static str, offset: u64, len: usize) -> Result<(), DiskError> {
         let is_inside = offset
             .checked_add(len as u64)

@@ -394,12 +394,13 @@ pub(crate) fn claim(chosen: &Candidate) -> Result<BlockDisk, SessionError> {
     Ok(disk)
 }
 
-/// Is an open disk the one that was chosen, with the same contents?
+/// Is an open disk the one that was chosen, with the same contents, as the disk itself has them now?
 pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), SessionError> {
     let failed = |source| SessionError::Identity {
         path: chosen.disk.path.clone(),
         source,
     };
+    disk.forget_cache()?;
     let opened = disks::behind(disk, Path::new(SYS_DEV_BLOCK)).map_err(failed)?;
     if opened == *chosen {
         return Ok(());

@@ -344,3 +344,24 @@ fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
     assert!(must_be(&chosen, &mut open).is_err());
     std::fs::remove_file(&chosen_path).unwrap();
 }
+
+/// A disk that two hosts share is written past the page cache of this one, as a loop device is through its backing file.
+#[test]
+#[ignore = "needs root"]
+fn the_second_look_sees_what_was_written_by_another_way() {
+    let path = image("shared");
+    let backing = File::options().read(true).write(true).open(&path).unwrap();
+    let len = backing.metadata().unwrap().len();
+    let Ok(device) = sys::loopdev::LoopDevice::attach(&backing, 0, len, 512) else {
+        return; // a kernel without loop devices
+    };
+    let chosen = Disks::One(device.path().to_owned());
+    let chosen = chosen.look().unwrap().remove(0);
+    let mut open = claim(&chosen).unwrap();
+    must_be(&chosen, &mut open).unwrap();
+    backing.write_all_at(b"XFSB", 0).unwrap();
+    let error = must_be(&chosen, &mut open).unwrap_err();
+    assert!(error.to_string().contains("now "), "{error}");
+    assert!(error.to_string().ends_with(": XFS"), "{error}");
+    std::fs::remove_file(path).unwrap();
+}
