@@ -6,13 +6,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
-use rustix::time::{ClockId, clock_gettime};
 
 /// The kernel's log, one record for each read (`Documentation/ABI/testing/dev-kmsg`).
 pub const KERNEL_LOG: &str = "/dev/kmsg";
@@ -42,23 +40,34 @@ const NEEDED: [(&str, &str, &str, &str); 5] = [
 /// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
 const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
 
-/// Everything worth telling of a deploy that began at `since` on the kernel's clock, the most
-/// useful last.
-#[must_use]
-pub fn gather(since: Duration) -> Vec<String> {
-    lines(&read_log(since), Path::new(BUSES))
+/// A position in the kernel's log. A time would not do: NTP corrects `CLOCK_MONOTONIC`, but not the clock of the records, and after
+/// weeks the two are minutes apart.
+#[derive(Debug)]
+pub struct Mark(Option<File>);
+
+impl Mark {
+    /// Behind the newest record.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::at_the_end_of(Path::new(KERNEL_LOG))
+    }
+
+    fn at_the_end_of(path: &Path) -> Self {
+        let log = open(path).filter(|mut log| log.seek(SeekFrom::End(0)).is_ok());
+        Self(log)
+    }
 }
 
-/// Now, on that clock.
+/// Everything worth telling of a deploy that began at this position, the most useful last.
 #[must_use]
-pub fn now() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+pub fn gather(since: Mark) -> Vec<String> {
+    lines(&log_since(since, Path::new(KERNEL_LOG)), Path::new(BUSES))
 }
 
 /// The part of it that a person can mend: devices without a driver, missing firmware.
 #[must_use]
 pub fn missing() -> Vec<String> {
-    what_is_missing(&read_log(Duration::MAX), Path::new(BUSES))
+    what_is_missing(&read_log(Path::new(KERNEL_LOG)), Path::new(BUSES))
 }
 
 fn lines(log: &KernelLog, buses: &Path) -> Vec<String> {
@@ -73,8 +82,17 @@ fn what_is_missing(log: &KernelLog, buses: &Path) -> Vec<String> {
     lines
 }
 
-fn read_log(since: Duration) -> KernelLog {
-    let log = open(Path::new(KERNEL_LOG)).map(|mut log| KernelLog::read(&mut log, since));
+/// The last records are those behind the mark; firmware may have been missed long before.
+fn log_since(since: Mark, path: &Path) -> KernelLog {
+    let behind = since.0.map(|mut log| KernelLog::read(&mut log));
+    KernelLog {
+        last: behind.unwrap_or_default().last,
+        ..read_log(path)
+    }
+}
+
+fn read_log(path: &Path) -> KernelLog {
+    let log = open(path).map(|mut log| KernelLog::read(&mut log));
     log.unwrap_or_default()
 }
 
@@ -85,9 +103,8 @@ fn open(path: &Path) -> Option<File> {
     options.read(true).custom_flags(flags).open(path).ok()
 }
 
-/// The kernel's own records; what programs wrote there is left out, and of the last ones what was
-/// there before, or is no more than news: on a machine that does other work, somebody mounts
-/// something all the time.
+/// The kernel's own records; what programs wrote there is left out, and of the last ones what is no more than news: on a machine
+/// that does other work, somebody mounts something all the time.
 #[derive(Debug, Default)]
 struct KernelLog {
     last: VecDeque<String>,
@@ -96,13 +113,13 @@ struct KernelLog {
 
 impl KernelLog {
     /// Each read must give one record, and an error or nothing at the end.
-    fn read(log: &mut dyn Read, since: Duration) -> Self {
+    fn read(log: &mut dyn Read) -> Self {
         let mut all = Self::default();
         let mut record = [0; RECORD_BYTES];
         loop {
             match log.read(&mut record) {
                 Ok(0) => return all,
-                Ok(len) => all.take(record.get(..len).unwrap_or_default(), since),
+                Ok(len) => all.take(record.get(..len).unwrap_or_default()),
                 // EPIPE: records were overwritten while we read; the next read goes on behind them.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
@@ -111,8 +128,8 @@ impl KernelLog {
         }
     }
 
-    fn take(&mut self, record: &[u8], since: Duration) {
-        let Some(Told { level, at, text }) = Told::by_the_kernel(record) else {
+    fn take(&mut self, record: &[u8]) {
+        let Some(Told { level, text }) = Told::by_the_kernel(record) else {
             return;
         };
         if let Some(name) = missing_firmware(&text)
@@ -120,7 +137,7 @@ impl KernelLog {
         {
             self.missing_firmware.insert(name);
         }
-        if at < since || level > WARNING {
+        if level > WARNING {
             return;
         }
         if self.last.len() >= RECORDS_MAX {
@@ -133,7 +150,6 @@ impl KernelLog {
 /// What the kernel has told.
 struct Told {
     level: u32,
-    at: Duration,
     text: String,
 }
 
@@ -152,7 +168,6 @@ impl Told {
         let text = body.lines().next().unwrap_or_default();
         Some(Self {
             level,
-            at: Duration::from_micros(microseconds),
             text: printable(&format!(
                 "[{:5}.{:06}] {text}",
                 microseconds / 1_000_000,
@@ -216,11 +231,10 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KernelLog, LINE_MAX, RECORDS_MAX, devices_without_driver, lines};
-    use std::fs;
-    use std::io::{self, Read};
+    use super::{KernelLog, LINE_MAX, Mark, RECORDS_MAX, devices_without_driver, lines, log_since};
+    use std::fs::{self, OpenOptions};
+    use std::io::{self, Read, Write};
     use std::path::{Path, PathBuf};
-    use std::time::Duration;
 
     /// One record for each read, as the kernel gives them.
     struct Records(Vec<Result<Vec<u8>, io::ErrorKind>>);
@@ -237,12 +251,8 @@ mod tests {
     }
 
     fn log(records: &[&str]) -> KernelLog {
-        log_since(records, Duration::ZERO)
-    }
-
-    fn log_since(records: &[&str], since: Duration) -> KernelLog {
         let records = records.iter().map(|text| Ok(text.as_bytes().to_vec()));
-        KernelLog::read(&mut Records(records.collect()), since)
+        KernelLog::read(&mut Records(records.collect()))
     }
 
     struct Tree(PathBuf);
@@ -295,13 +305,55 @@ mod tests {
     #[test]
     fn what_others_did_on_the_machine_explains_nothing() {
         let records = [
-            "3,1,9000000,-;sdb: I/O error of yesterday\n",
             "6,2,11000000,-;EXT4-fs (loop7): mounted filesystem of another deploy\n",
             "5,3,11000001,-;audit: somebody\n",
             "3,4,12000000,-;vda: I/O error\n",
         ];
-        let log = log_since(&records, Duration::from_secs(10));
-        assert_eq!(log.last, ["[   12.000000] vda: I/O error"]);
+        assert_eq!(log(&records).last, ["[   12.000000] vda: I/O error"]);
+    }
+
+    /// Whatever the clock of the records says: here it stands still.
+    #[test]
+    fn what_was_told_before_the_deploy_is_left_out_but_for_firmware() {
+        let tree = Tree::new("mark");
+        let path = tree.0.join("kmsg");
+        let before =
+            "3,1,9000000,-;tg3 0000:04:00.0: Direct firmware load for tigon/tg3.bin failed\n";
+        fs::write(&path, before).unwrap();
+        let mark = Mark::at_the_end_of(&path);
+        let mut kernel = OpenOptions::new().append(true).open(&path).unwrap();
+        kernel.write_all(b"3,2,9000000,-;vda: I/O error\n").unwrap();
+        let log = log_since(mark, &path);
+        assert_eq!(log.last, ["[    9.000000] vda: I/O error"]);
+        let missing: Vec<_> = log.missing_firmware.iter().collect();
+        assert_eq!(missing, ["tigon/tg3.bin"]);
+        let nothing = log_since(Mark::at_the_end_of(&path), &path);
+        assert!(nothing.last.is_empty(), "{nothing:?}");
+    }
+
+    /// `/dev/kmsg` gives a reader its records from the first one, and from where it has been sent.
+    #[test]
+    #[ignore = "needs root"]
+    fn the_kernels_log_has_an_end_to_begin_at() {
+        let Some(mut all) = super::open(Path::new(super::KERNEL_LOG)) else {
+            return; // a container without one
+        };
+        let Mark(Some(mut end)) = Mark::now() else {
+            panic!("no end");
+        };
+        let mut record = [0; super::RECORD_BYTES];
+        let sequence = |log: &mut dyn Read, record: &mut [u8]| {
+            let len = log.read(record).unwrap();
+            let text = String::from_utf8_lossy(&record[..len]).into_owned();
+            text.split(',').nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        let first = sequence(&mut all, &mut record);
+        let mut log = OpenOptions::new()
+            .write(true)
+            .open(super::KERNEL_LOG)
+            .unwrap();
+        log.write_all(b"<7>smv: a test marks its place\n").unwrap();
+        assert!(sequence(&mut end, &mut record) > first);
     }
 
     #[test]
@@ -323,7 +375,7 @@ mod tests {
             Err(io::ErrorKind::BrokenPipe),
             Ok(b"4,9,0,-;nine\n".to_vec()),
         ]);
-        assert_eq!(KernelLog::read(&mut records, Duration::ZERO).last.len(), 2);
+        assert_eq!(KernelLog::read(&mut records).last.len(), 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use wire::stage::Stage;
 use crate::connection::Connection;
 use crate::description::Description;
 use crate::door::Paired;
-use crate::evidence;
+use crate::evidence::Mark;
 use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::{Phase, Stop};
@@ -91,8 +91,8 @@ pub(crate) struct Supply<'l, 'r> {
     disk: Description,
     /// How long a donor is waited for.
     patience: Duration,
-    /// When, on the kernel's clock.
-    pub(super) begun: Duration,
+    /// Where the kernel's log ended then.
+    pub(super) begun: Mark,
     /// The connection in use.
     pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
     /// The donor of a running system: no hash says that another one sends the same bytes.
@@ -118,7 +118,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             approved,
             disk,
             patience,
-            begun: evidence::now(),
+            begun: Mark::now(),
             line: None,
             bound_to: None,
             parting: None,
