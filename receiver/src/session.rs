@@ -198,7 +198,7 @@ pub enum SessionError {
         wrote: bool,
     },
     /// As it was asked for.
-    #[error("nothing was written, this target was told to show only what it would do: {plan}")]
+    #[error("nothing was written, as this target was asked only for its plan: {plan}")]
     DryRun {
         /// Disk, layout, and what would be gone.
         plan: String,

@@ -80,10 +80,11 @@ pub enum ReceiveError {
 }
 
 impl ReceiveError {
-    /// The exit code.
+    /// The exit code. A dry run that a donor was told about has done what was asked for.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
+            Self::Session(SessionError::DryRun { .. }) => Exit::Installed,
             Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } | Self::Disk(_) => {
                 Exit::Usage
             }
@@ -244,6 +245,7 @@ mod tests {
     use super::{ReceiveError, policy, trust, wish};
     use crate::cli::receive::Policy;
     use crate::exit::Exit;
+    use receiver::SessionError;
     use receiver::disks::Disks;
     use receiver::fakes::TestDir;
     use session::PinnedKeys;
@@ -296,6 +298,15 @@ mod tests {
         assert_eq!(missing, Disks::One("no-such.img".into()));
         let error = wish("seriall=X", None).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_dry_run_that_was_shown_is_no_failure() {
+        let plan = "dry-run disk=/dev/vdb".to_owned();
+        let shown = ReceiveError::Session(SessionError::DryRun { plan });
+        assert_eq!(shown.exit(), Exit::Installed);
+        let cancelled = ReceiveError::Session(SessionError::Cancelled { wrote: false });
+        assert_eq!(cancelled.exit(), Exit::Receiver);
     }
 
     #[test]

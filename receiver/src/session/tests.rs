@@ -241,7 +241,13 @@ fn a_dry_run_says_what_would_be_destroyed() {
     let word = path.to_str().unwrap();
     let mut options = options(&path, Some(word));
     options.dry_run = true;
-    let package = [&[0, 0, 0, 4][..], b"base", &[0; 8]].concat();
+    let package = [
+        &[0, 0, 0, 4][..],
+        b"base",
+        &9_u64.to_be_bytes(),
+        b"plaintext",
+    ]
+    .concat();
     let (_, network, lines) = attempt_with(&options, vec![package]);
     assert_eq!(*network.endings.0.lock().unwrap(), ["rst"]);
     let stages: Vec<Stage> = lines.iter().map(|(stage, _)| *stage).collect();
@@ -252,6 +258,11 @@ fn a_dry_run_says_what_would_be_destroyed() {
         "{lines:?}"
     );
     assert!(lines[0].1.contains("destroys=\"XFS\""), "{lines:?}");
+    let said = lines.iter().find(|(stage, _)| *stage == Stage::Failed);
+    assert!(
+        said.unwrap().1.starts_with("nothing was written"),
+        "{lines:?}"
+    );
     let mut first = [0; 512];
     File::open(&path)
         .unwrap()
@@ -280,6 +291,20 @@ fn once_means_that_the_first_deploy_that_fails_is_the_last() {
         (*last, reason.as_str()),
         (Stage::Failed, chain(&error).as_str())
     );
+    // A donor that was shown a plan has had one, and the caller learns that it was only that.
+    options.dry_run = true;
+    let package = || {
+        [
+            &[0, 0, 0, 4][..],
+            b"base",
+            &9_u64.to_be_bytes(),
+            b"plaintext",
+        ]
+        .concat()
+    };
+    let (error, network, _) = attempt_with(&options, vec![package(), package()]);
+    assert!(matches!(error, SessionError::DryRun { .. }), "{error}");
+    assert_eq!(network.codes.len(), 1);
     std::fs::remove_file(path).unwrap();
 }
 

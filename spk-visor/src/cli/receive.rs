@@ -26,7 +26,8 @@ commit, or after a deploy that failed (--once, --again); the machine goes on.
                        only one disk fits: serial, wwn, vendor, model, transport, size (docs/disk-gate.md 1)
   --wipe WORD          needed when the disk is not blank: the last six characters of its serial number; all of it when
                        the disk belongs to a RAID, LVM, ZFS or the like, or is encrypted; its path when it has none
-  --dry-run            show what would be done, tell it to every donor, and write nothing
+  --dry-run            show what would be done, tell it to every donor, and write nothing. With --once it ends when a
+                       donor was told (exit code 0)
   --esp SIZE           of the EFI system partition (default 512M)
   --swap SIZE|none     of the swap partition (default 2G, less or none on a small disk)
   --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
