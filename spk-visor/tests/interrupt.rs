@@ -172,6 +172,55 @@ fn a_target_that_has_everything_needs_nobody_any_more() {
     target.wait_for("taken Err");
 }
 
+/// Takes everything, and says nothing about it.
+fn whole_in_silence(stream: &TcpStream) -> Option<Session> {
+    let mut session = Session::begin(stream)?;
+    session.accept(START, true, true)?;
+    session.consent().ok()?;
+    session.take(START, usize::MAX, false).ok()?;
+    Some(session)
+}
+
+/// What the person reads where only our kernel is known to have had the last chunks.
+const NOT_KNOWN: &str =
+    "it could not be told, and waits up to 30 minutes for a donor with the same code and secret";
+
+#[test]
+fn a_connection_that_broke_before_the_last_acknowledgement_leaves_no_finishing_target() {
+    let target = Target::start(1, ports::free(), |number, stream| {
+        if number > 0 {
+            return hostile::refuse(stream);
+        }
+        whole_in_silence(&stream)?.close();
+        Some("closed".to_owned())
+    });
+    let donor = Donor::at("sigint-lost", &target);
+    target.wait_for("closed");
+    thread::sleep(Duration::from_millis(500));
+    donor.signal(Signal::INT);
+    let (code, said, took) = donor.end();
+    assert_eq!(code, Some(12), "{said}");
+    assert!(said.contains(NOT_KNOWN), "{said}");
+    assert!(took < SOON, "{took:?}");
+}
+
+#[test]
+fn a_target_that_does_not_say_that_it_has_everything_may_not_finish() {
+    let target = Target::start(1, ports::free(), |_, stream| {
+        let mut session = whole_in_silence(&stream)?;
+        Some(format!("taken {}", session.hear()))
+    });
+    let donor = Donor::at("sigint-silent", &target);
+    // Everything was given to the kernel.
+    thread::sleep(Duration::from_secs(4));
+    donor.signal(Signal::INT);
+    target.wait_for("taken Err");
+    let (code, said, took) = donor.end();
+    assert_eq!(code, Some(12), "{said}");
+    assert!(said.contains(NOT_KNOWN), "{said}");
+    assert!(took < Duration::from_secs(10) + SOON, "{took:?}");
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let (begun, begins) = std::sync::mpsc::channel();

@@ -68,6 +68,11 @@ impl State {
             || self.closed.is_some()
     }
 
+    /// Whether the target has everything that has left, by its own word.
+    fn has_all(&self) -> bool {
+        self.acknowledged >= self.sent
+    }
+
     /// What is wrong about this message here and now (`protocol.md` 3.3), if something is. `end`:
     /// behind the last file.
     fn violation(&self, message: &Message<'_>, end: Next) -> Option<String> {
@@ -121,8 +126,7 @@ impl Heard {
     /// Waits until the target has everything that `sending` has spoken of.
     pub(super) fn has_all(&self, place: &Place<'_>) -> Result<(), Cut> {
         let limit = Some((place.limits.silence, "an acknowledgement"));
-        let has_all = |state: &State| state.acknowledged >= state.sent || state.installed.is_some();
-        self.wait_for(place, limit, has_all).map(drop)
+        self.wait_for(place, limit, State::has_all).map(drop)
     }
 
     /// The furthest chunk that the target has wanted.
@@ -170,10 +174,15 @@ impl Heard {
     }
 
     /// Waits until the target wants nothing more that was sent, or nothing is to be expected, or
-    /// time is up.
-    pub(super) fn drained(&self) {
-        let has_all = |state: &State| state.is_over() || state.acknowledged >= state.sent;
-        drop(self.wait_until(Instant::now() + CLOSING, has_all));
+    /// time is up; whether the target has it all.
+    pub(super) fn drained(&self) -> bool {
+        let is_done = |state: &State| state.is_over() || state.has_all();
+        self.wait_until(Instant::now() + CLOSING, is_done).has_all()
+    }
+
+    /// Whether the target has said that it has everything that was sent to it.
+    pub(super) fn is_drained(&self) -> bool {
+        self.lock().has_all()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -327,8 +336,10 @@ impl Telling<'_> {
                 return true;
             }
             Message::Installed { manifest_sha256 } => {
-                self.heard
-                    .note(|state| state.installed = Some(manifest_sha256));
+                self.heard.note(|state| {
+                    state.installed = Some(manifest_sha256);
+                    state.acknowledged = state.sent;
+                });
             }
             Message::Log { level, text } => tell(About::Log {
                 level,

@@ -81,7 +81,8 @@ pub(super) struct Memory {
     pub(super) agreed: Option<TargetDisk>,
     /// The target may write.
     pub(super) has_begun: bool,
-    /// The target may have everything.
+    /// Everything was given to our kernel. Where that connection is over, the target has said that
+    /// it has everything.
     pub(super) is_sent: bool,
 }
 

@@ -56,6 +56,8 @@ impl Delivery<'_> {
             let _ = stream.shutdown(Shutdown::Both);
             result
         });
+        // What only our kernel had is lost with the connection.
+        memory.is_sent &= heard.is_drained();
         result.map_err(|cut| (heard.furthest(), cut))
     }
 
@@ -90,10 +92,14 @@ impl Delivery<'_> {
     ) -> Left {
         match memory.left() {
             Left::Finishing => {
-                // It takes what is on its way, and GiveUp would come too late.
+                // It takes what is on its way, and GiveUp would come too late. What it does not
+                // say that it has may be lost with this connection.
                 let _ = place.stream.shutdown(Shutdown::Write);
-                heard.drained();
-                Left::Finishing
+                if heard.drained() {
+                    Left::Finishing
+                } else {
+                    Left::Unfinished { is_told: false }
+                }
             }
             left => {
                 let is_told = give_up(sealer, heard, place, "the donor was interrupted");
