@@ -35,7 +35,7 @@ use crate::source::SourceError;
 use crate::target_disk::TargetDisk;
 
 pub use limits::Limits;
-use memory::Memory;
+use memory::{Broken, Memory};
 
 /// Why a target is not installed.
 #[derive(Debug, Error)]
@@ -343,6 +343,7 @@ impl Delivery<'_> {
         loop {
             let reached = self.reach(memory)?;
             let to = reached.to;
+            let start = Instant::now();
             let (next, error) = match self.converse(reached, memory) {
                 Ok(()) => return Ok(to),
                 Err((_, Cut::Over(error))) => return Err(error),
@@ -353,7 +354,13 @@ impl Delivery<'_> {
                 }
             };
             let reason = chain(&error);
-            memory.broke(to, next, error);
+            let broken = Broken {
+                to,
+                next,
+                error,
+                lived: start.elapsed(),
+            };
+            memory.broke(broken, self.retry, self.limits.finishing);
             let broken = memory.broken_at.map(|at| at.elapsed());
             (self.tell)(About::Broken {
                 reason,

@@ -308,6 +308,28 @@ fn one_that_breaks_behind_the_pairing_each_time_is_given_up() {
 }
 
 #[test]
+fn one_that_finishes_for_longer_than_the_retries_take_is_asked_how_it_ended() {
+    let end = Next { file: 2, chunk: 0 };
+    let ended = alone("finishing", PATIENT, 2, move |number, stream| {
+        let mut session = Session::begin(&stream)?;
+        if number == 0 {
+            session.accept(START, false, true)?;
+            session.take(START, CHUNKS, true).ok()?;
+            session.close();
+            return None;
+        }
+        session.accept(end, false, true)?;
+        if number == 1 {
+            thread::sleep(3 * SECOND);
+            session.close();
+            return None;
+        }
+        session.install(end).map(|()| String::new())
+    });
+    assert_bounded(ended, Exit::Installed, "installed", 5, 3);
+}
+
+#[test]
 fn one_that_takes_everything_and_wants_it_again_is_given_up() {
     let ended = alone("for-ever", PATIENT, 3, |_, stream| {
         let mut session = Session::begin(&stream)?;

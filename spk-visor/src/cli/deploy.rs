@@ -74,9 +74,9 @@ None of them is ever tried in place of another.
 A target has installed everything when this command says so. A handshake has 10 seconds in all, and addresses that show
 the same CODE are tried beside one another. A target that refuses connections is asked again for 120 seconds. One that
 owes an answer or an acknowledgement and says nothing for 120 seconds (1800 once it has everything) counts as a broken
-connection. The time of --retry begins again only when the target has taken more than before. With several targets the
-exit code is 0 when all of them are installed, that of a target when all ended alike, and 10 otherwise; the last lines
-say how each of them ended.
+connection. The time of --retry begins again only when the target has taken more than before, or when a connection breaks
+that has lasted longer than this time. With several targets the exit code is 0 when all of them are installed, that of a
+target when all ended alike, and 10 otherwise; the last lines say how each of them ended.
 
 The first Ctrl-C (or SIGTERM) tells each target that nobody comes any more and says what that leaves on its disk; a
 second one ends at once. A donor that was killed, or whose terminal is gone, is waited for by its targets for 30 minutes.

@@ -71,6 +71,8 @@ pub(super) struct Memory {
     pub(super) start: Option<Instant>,
     /// Since when there has been no connection that works.
     pub(super) broken_at: Option<Instant>,
+    /// How long connections have lived that began that time anew and brought no chunk.
+    excused: Duration,
     pause: Duration,
     /// The furthest chunk a target has wanted.
     furthest: Option<Next>,
@@ -84,6 +86,16 @@ pub(super) struct Memory {
     /// Everything was given to our kernel. Where that connection is over, the target has said that
     /// it has everything.
     pub(super) is_sent: bool,
+}
+
+/// A connection that has ended before the target was installed.
+pub(super) struct Broken {
+    pub(super) to: SocketAddr,
+    /// The chunk that the target wanted.
+    pub(super) next: Next,
+    pub(super) error: DeliveryError,
+    /// From the handshake to the end.
+    pub(super) lived: Duration,
 }
 
 /// What comes of one failure.
@@ -187,19 +199,32 @@ impl Memory {
         }
     }
 
-    /// A connection ended when the target wanted `next`. If that is more than ever before, whatever
-    /// breaks from now on breaks anew; a connection that never lets a chunk through is given up
-    /// like one that cannot be made.
-    pub(super) fn broke(&mut self, to: SocketAddr, next: Next, error: DeliveryError) {
+    /// A connection ended. If its target wanted more than ever before, whatever breaks from now on
+    /// breaks anew; a connection that never lets a chunk through is given up like one that cannot
+    /// be made. But one that lived for longer than `retry` has worked: its target was finishing, or
+    /// its person was being asked. Such connections altogether count for no more than `finishing`,
+    /// or a target that never gets further would be followed for ever.
+    pub(super) fn broke(&mut self, broken: Broken, retry: Duration, finishing: Duration) {
+        let Broken {
+            to,
+            next,
+            error,
+            lived,
+        } = broken;
         let now = Instant::now();
         let is_news = self.furthest.is_none_or(|furthest| next > furthest);
         if is_news {
             self.furthest = Some(next);
             self.broken_at = Some(now);
+            self.excused = Duration::ZERO;
             // At once, where it was: most connections break on their way, not at their ends.
             self.pause = Duration::ZERO;
         } else {
             self.lengthen();
+            if lived >= retry && self.excused < finishing {
+                self.excused = self.excused.saturating_add(lived);
+                self.broken_at = Some(now);
+            }
         }
         self.broken_at.get_or_insert(now);
         self.listened = Some(now);
@@ -283,5 +308,60 @@ impl Memory {
             (true, false) => Left::Unfinished { is_told: false },
             (true, true) => Left::Finishing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Broken, Memory};
+    use crate::delivery::DeliveryError;
+    use std::net::SocketAddr;
+    use std::thread;
+    use std::time::{Duration, Instant};
+    use wire::message::Next;
+
+    const RETRY: Duration = Duration::from_secs(600);
+    const FINISHING: Duration = Duration::from_secs(1800);
+
+    fn at(host: u32) -> SocketAddr {
+        let [_, a, b, c] = host.to_be_bytes();
+        ([10, a, b, c], 9192).into()
+    }
+
+    fn error() -> DeliveryError {
+        let what = "is a test".to_owned();
+        DeliveryError::Protocol { what }
+    }
+
+    /// A connection that lived so long breaks; since when none works.
+    fn broke(memory: &mut Memory, next: Next, lived: Duration) -> Instant {
+        // Later than the one before.
+        thread::sleep(Duration::from_millis(2));
+        let broken = Broken {
+            to: at(1),
+            next,
+            error: error(),
+            lived,
+        };
+        memory.broke(broken, RETRY, FINISHING);
+        memory.broken_at.unwrap()
+    }
+
+    #[test]
+    fn a_connection_that_outlived_the_retries_begins_their_time_anew() {
+        let (mut memory, end) = (Memory::default(), Next { file: 2, chunk: 0 });
+        let first = broke(&mut memory, end, FINISHING);
+        let short = broke(&mut memory, end, RETRY - Duration::from_millis(1));
+        assert_eq!(short, first, "it brought nothing and broke soon");
+        let long = broke(&mut memory, end, RETRY);
+        assert!(long > first);
+        let longest = broke(&mut memory, end, FINISHING);
+        assert!(longest > long);
+        let again = broke(&mut memory, end, FINISHING);
+        assert_eq!(again, longest, "enough of it");
+        let further = Next { file: 3, chunk: 0 };
+        let news = broke(&mut memory, further, Duration::ZERO);
+        assert!(news > again);
+        assert!(broke(&mut memory, further, RETRY) > news);
     }
 }
