@@ -31,13 +31,13 @@ const STAGGER_ALL: Duration = Duration::from_secs(2);
 const STAGGER_MAX: Duration = Duration::from_millis(250);
 
 /// An address where the target may be.
-pub(super) struct Candidate {
-    pub(super) to: SocketAddr,
+struct Candidate {
+    to: SocketAddr,
     /// When it is tried next.
-    pub(super) due: Instant,
-    pub(super) is_running: bool,
+    due: Instant,
+    is_running: bool,
     /// It is not the target, or cannot be reached.
-    pub(super) is_dropped: bool,
+    is_dropped: bool,
     strikes: u32,
     /// Since when it has refused us.
     busy_since: Option<Instant>,
@@ -59,7 +59,7 @@ impl Candidate {
 /// What the tries so far have taught.
 #[derive(Default)]
 pub(super) struct Memory {
-    pub(super) candidates: Vec<Candidate>,
+    candidates: Vec<Candidate>,
     /// Where it was heard too, by the protocol that is not tried first.
     pub(super) spare: Vec<SocketAddr>,
     /// Beacons are of interest since then.
@@ -86,6 +86,14 @@ pub(super) struct Memory {
     /// Everything was given to our kernel. Where that connection is over, the target has said that
     /// it has everything.
     pub(super) is_sent: bool,
+}
+
+/// What is to be tried.
+pub(super) struct Due {
+    /// At once.
+    pub(super) start: Vec<SocketAddr>,
+    /// Nothing else before then.
+    pub(super) next: Option<Instant>,
 }
 
 /// A connection that has ended before the target was installed.
@@ -173,6 +181,27 @@ impl Memory {
                 due += stagger;
             }
         }
+    }
+
+    /// Takes what is due, as far as there is room for so many tries at a time. Room comes with a
+    /// result, never with time.
+    pub(super) fn due(&mut self, now: Instant, parallel: usize) -> Due {
+        let running = self.candidates.iter().filter(|known| known.is_running);
+        let room = parallel.saturating_sub(running.count());
+        let waiting = |known: &&mut Candidate| !known.is_running && !known.is_dropped;
+        let mut due = Due {
+            start: Vec::new(),
+            next: None,
+        };
+        for known in self.candidates.iter_mut().filter(waiting) {
+            if known.due > now {
+                due.next = Some(due.next.map_or(known.due, |next| next.min(known.due)));
+            } else if due.start.len() < room {
+                known.is_running = true;
+                due.start.push(known.to);
+            }
+        }
+        due
     }
 
     /// Whether there is more than one address, or was.
@@ -363,5 +392,16 @@ mod tests {
         let news = broke(&mut memory, further, Duration::ZERO);
         assert!(news > again);
         assert!(broke(&mut memory, further, RETRY) > news);
+    }
+    #[test]
+    fn what_waits_for_room_wakes_nobody() {
+        let mut memory = Memory::default();
+        memory.try_at(&[at(1), at(2), at(3)]);
+        let later = Instant::now() + Duration::from_secs(60);
+        let due = memory.due(later, 2);
+        assert_eq!(due.start, [at(1), at(2)]);
+        assert_eq!(due.next, None, "the third one is due, and has no room");
+        let _ = memory.failed(at(1), error(), RETRY).unwrap();
+        assert_eq!(memory.due(later, 2).start, [at(3)]);
     }
 }

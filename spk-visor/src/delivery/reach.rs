@@ -18,7 +18,7 @@ use wire::code::Code;
 
 use super::limits::Limits;
 use super::line::{Incoming, Outgoing, Pulse};
-use super::memory::{Lesson, Memory};
+use super::memory::{Due, Lesson, Memory};
 use super::{Delivery, DeliveryError, Finder, sockets};
 use crate::event::About;
 use crate::interrupt::{Interrupt, LOOK};
@@ -122,27 +122,16 @@ impl Delivery<'_> {
     /// Starts what is due; says how long nothing else will be.
     fn start_due(&self, memory: &mut Memory, race: &Race) -> Duration {
         let now = Instant::now();
-        let running = memory.candidates.iter().filter(|known| known.is_running);
-        let mut room = PARALLEL.saturating_sub(running.count());
-        let mut next = now + LOOK;
-        for candidate in &mut memory.candidates {
-            if candidate.is_running || candidate.is_dropped {
-                continue;
-            }
-            if candidate.due > now || room == 0 {
-                next = next.min(candidate.due.max(now));
-                continue;
-            }
-            room -= 1;
-            candidate.is_running = true;
+        let Due { start, next } = memory.due(now, PARALLEL);
+        for to in start {
             (self.tell)(About::Connecting {
-                to: candidate.to,
+                to,
                 is_authenticated: true,
             });
-            self.start(candidate.to, race);
+            self.start(to, race);
         }
-        next.saturating_duration_since(now)
-            .max(Duration::from_millis(1))
+        let wait = next.map(|next| next.saturating_duration_since(now));
+        wait.map_or(LOOK, |wait| wait.min(LOOK))
     }
 
     fn start(&self, to: SocketAddr, race: &Race) {
