@@ -27,7 +27,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon
 const HEARD_MAX: usize = 64;
 /// Remembered addresses of each code that is looked for. One more takes the place of the one that
 /// was silent for longest.
-const ADDRESSES_MAX: usize = 256;
+pub const ADDRESSES_MAX: usize = 256;
 /// Most machines that `--all` deploys at once. More are not left out, they are refused.
 pub const MACHINES_MAX: usize = 1024;
 

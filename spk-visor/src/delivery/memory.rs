@@ -2,6 +2,7 @@
 //! and when.
 
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use session::{HandshakeError, PairingError, Step};
 use wire::message::Next;
 
 use super::{DeliveryError, Left};
+use crate::discovery::ADDRESSES_MAX;
 use crate::socket::ConnectError;
 use crate::target_disk::TargetDisk;
 
@@ -26,6 +28,9 @@ const STRIKES: u32 = 3;
 /// passed. Each could try one guess at the secret (`protocol.md` 3.5). Afterwards `--retry` and the
 /// pauses are the bound.
 const UNPROVEN_MAX: u32 = 16;
+/// Addresses that are remembered because they are not the target: more than are remembered of its
+/// beacons, so that none of those is tried again because of it.
+const DROPPED_MAX: usize = 2 * ADDRESSES_MAX;
 /// Several addresses are tried one after the other within this time: one machine may have two.
 const STAGGER_ALL: Duration = Duration::from_secs(2);
 const STAGGER_MAX: Duration = Duration::from_millis(250);
@@ -59,6 +64,7 @@ impl Candidate {
 /// What the tries so far have taught.
 #[derive(Default)]
 pub(super) struct Memory {
+    /// In the order in which they are tried.
     candidates: Vec<Candidate>,
     /// Where it was heard too, by the protocol that is not tried first.
     pub(super) spare: Vec<SocketAddr>,
@@ -175,12 +181,40 @@ impl Memory {
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let stagger = (STAGGER_ALL / count).min(STAGGER_MAX);
         let mut due = Instant::now();
+        let mut known: BTreeSet<_> = self.candidates.iter().map(|known| known.to).collect();
         for &to in addresses {
-            if !self.candidates.iter().any(|known| known.to == to) {
+            if known.insert(to) {
                 self.candidates.push(Candidate::at(to, due));
                 due += stagger;
             }
         }
+    }
+
+    /// It was heard at these addresses, the one heard last first, and they are tried in that order.
+    /// Where there are more than are remembered, those that were silent for longest are forgotten.
+    /// Where it has proved itself comes before all of them.
+    pub(super) fn heard_at(&mut self, addresses: &[SocketAddr]) {
+        self.try_at(addresses);
+        let ranks: BTreeMap<_, _> = addresses.iter().zip(0usize..).collect();
+        let good = self.good;
+        self.candidates.sort_by_cached_key(|known| {
+            let rank = ranks.get(&known.to).copied().unwrap_or(usize::MAX);
+            (good != Some(known.to), rank)
+        });
+        let (mut waiting, mut dropped) = (0usize, 0usize);
+        self.candidates.retain(|known| {
+            let (count, max) = match known {
+                Candidate {
+                    is_running: true, ..
+                } => return true,
+                Candidate {
+                    is_dropped: true, ..
+                } => (&mut dropped, DROPPED_MAX),
+                _ => (&mut waiting, ADDRESSES_MAX),
+            };
+            *count += 1;
+            *count <= max
+        });
     }
 
     /// Takes what is due, as far as there is room for so many tries at a time. Room comes with a
@@ -342,7 +376,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broken, Memory};
+    use super::{ADDRESSES_MAX, Broken, DROPPED_MAX, Memory};
     use crate::delivery::DeliveryError;
     use std::net::SocketAddr;
     use std::thread;
@@ -403,5 +437,40 @@ mod tests {
         assert_eq!(due.next, None, "the third one is due, and has no room");
         let _ = memory.failed(at(1), error(), RETRY).unwrap();
         assert_eq!(memory.due(later, 2).start, [at(3)]);
+    }
+    #[test]
+    fn a_flood_of_senders_is_bounded_and_the_last_one_heard_goes_first() {
+        let mut memory = Memory::default();
+        let later = Instant::now() + Duration::from_secs(3600);
+        for look in 1..50 {
+            let newest = look * 256;
+            let heard: Vec<_> = (newest..newest + 256).rev().map(at).collect();
+            memory.heard_at(&heard);
+            // A place is free now and then: some were somebody else, others are still being tried.
+            let start = memory.due(later, 32).start;
+            assert_eq!(start.first(), heard.first());
+            for to in start.into_iter().skip(1) {
+                let _ = memory.failed(to, error(), RETRY).unwrap();
+            }
+            if look % 20 == 0 {
+                let running = memory.candidates.iter_mut();
+                running.for_each(|known| known.is_running = false);
+            }
+        }
+        let most = ADDRESSES_MAX + DROPPED_MAX + 32;
+        let len = memory.candidates.len();
+        assert!((ADDRESSES_MAX..=most).contains(&len), "{len}");
+    }
+
+    #[test]
+    fn where_the_target_was_goes_before_what_is_heard() {
+        let mut memory = Memory::default();
+        memory.try_at(&[at(1)]);
+        memory.passed(at(1));
+        broke(&mut memory, Next::default(), Duration::ZERO);
+        let heard: Vec<_> = (2..258).map(at).collect();
+        memory.heard_at(&heard);
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(memory.due(later, 2).start, [at(1), at(2)]);
     }
 }

@@ -176,7 +176,7 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    /// Addresses that its beacons have come from since the last time.
+    /// Addresses that its beacons have come from since there has been no connection.
     fn hear(&self, memory: &mut Memory) {
         let Finder::Beacons { watch, port, .. } = self.finder else {
             return;
@@ -185,7 +185,7 @@ impl Delivery<'_> {
         let since = memory.listened.unwrap_or(now);
         let mut heard = sockets(&watch.heard_since(&self.code, since, now), port);
         heard.retain(|to| !memory.spare.contains(to));
-        memory.try_at(&heard);
+        memory.heard_at(&heard);
     }
 }
 

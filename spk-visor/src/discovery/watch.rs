@@ -4,6 +4,7 @@
 //! In: datagrams. Out: which addresses a code came from since when. A flood of other beacons takes no room from those that are
 //! looked for.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::UdpSocket;
@@ -135,12 +136,13 @@ impl Watch {
         }
     }
 
-    /// The addresses `code` was heard from since `since`; waits until `deadline` for the first one, and may return none.
+    /// The addresses `code` was heard from since `since`, the one heard last first; waits until
+    /// `deadline` for the first one, and may return none.
     #[must_use]
     pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<Origin> {
         let mut state = self.shared.lock();
         loop {
-            let addresses = state.since(code, since);
+            let addresses = state.last_first(code, since);
             let left = self.left(deadline);
             if !addresses.is_empty() || left.is_zero() || state.failed.is_some() {
                 return addresses;
@@ -216,12 +218,23 @@ impl State {
         }
     }
 
+    /// In the order of addresses.
     fn since(&self, code: &Code, since: Instant) -> Vec<Origin> {
+        let heard = self.heard(code, since);
+        heard.map(|(address, _)| address).collect()
+    }
+
+    fn last_first(&self, code: &Code, since: Instant) -> Vec<Origin> {
+        let mut heard: Vec<_> = self.heard(code, since).collect();
+        heard.sort_by_key(|(_, at)| Reverse(*at));
+        heard.into_iter().map(|(address, _)| address).collect()
+    }
+
+    fn heard(&self, code: &Code, since: Instant) -> impl Iterator<Item = (Origin, Instant)> {
         let addresses = self.wanted.get(code).into_iter().flatten();
         addresses
-            .filter(|(_, at)| **at >= since)
-            .map(|(address, _)| *address)
-            .collect()
+            .map(|(address, at)| (*address, *at))
+            .filter(move |(_, at)| *at >= since)
     }
 }
 
@@ -366,9 +379,9 @@ mod tests {
             state.note(b"SMECHVISOR_SHIM:aaaaaaa", Ipv4Addr::from(host).into());
             state.note(b"SMECHVISOR_SHIM:aaaaaaa", address(9));
         }
-        let heard = state.since(&code("aaaaaaa"), start);
+        let heard = state.last_first(&code("aaaaaaa"), start);
         assert_eq!(heard.len(), ADDRESSES_MAX);
-        assert!(heard.contains(&address(9)));
+        assert_eq!(heard.first(), Some(&address(9)));
     }
 
     #[test]
