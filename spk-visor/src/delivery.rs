@@ -56,8 +56,9 @@ pub enum DeliveryError {
     },
     /// It does not say what it has to say, or not fast enough.
     #[error(
-        "waiting {} s for {step} of the handshake from {to}: it did not come whole{}", after.as_secs(),
-        if *step == Step::M2 { " (is another donor connected, or is that no target?)" } else { " (somebody may pose as the target)" }
+        "waiting {} s for {step} of the handshake from {to}: it did not come whole{}",
+        after.as_secs(),
+        advice_on_silence(*step)
     )]
     Mute {
         /// Who.
@@ -205,11 +206,20 @@ impl fmt::Display for Left {
     }
 }
 
+/// Why a target may be silent in the handshake, for a person. It holds an address that has guessed
+/// wrong (`protocol.md` 3.5).
+const fn advice_on_silence(step: Step) -> &'static str {
+    match step {
+        Step::M2 => " (has this address tried wrong secrets, or is that no target?)",
+        _ => " (somebody may pose as the target)",
+    }
+}
+
 /// What may be behind it, for a person.
 fn advice(error: &PairingError) -> &'static str {
     match error {
         PairingError::Closed { .. } => {
-            " (is another donor connected, does it make everybody wait after wrong guesses, or does it speak the original \
+            " (is another donor connected, do many connect at once, or does it speak the original \
              stream only?)"
         }
         PairingError::Handshake(HandshakeError::TargetUnproven { .. }) => {

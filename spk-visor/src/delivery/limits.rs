@@ -7,8 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// From the first packet of a connection to a verified M4, however the bytes come.
     pub handshake: Duration,
-    /// A target that refuses every connection: it may be judging strangers, or make everybody wait
-    /// after wrong guesses, for 30 s each time (`protocol.md` 3.5).
+    /// A target that resets every connection, closes it before M2, or holds it for longer than
+    /// `handshake`: another donor is connected, strangers take all places, or our address has to
+    /// wait after wrong guesses, up to 30 s each time (`protocol.md` 3.5, 3.6).
     pub busy: Duration,
     /// A target that owes an answer to the manifest, or an acknowledgement.
     pub silence: Duration,
