@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Makes a pipe that holds at most `capacity_bytes` (at least 1).
 #[must_use]
@@ -46,6 +47,12 @@ struct State {
     buffer: VecDeque<u8>,
     writer: End,
     reader: End,
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        !self.buffer.is_empty() || !matches!(self.writer, End::Open)
+    }
 }
 
 #[derive(Debug)]
@@ -151,8 +158,19 @@ impl Reader {
     /// Whether a read would return at once, with bytes, the end or an error.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        self.shared.lock().is_ready()
+    }
+
+    /// Waits until it would, for at most so long; whether it would.
+    #[must_use]
+    pub fn wait_ready(&self, at_most: Duration) -> bool {
         let state = self.shared.lock();
-        !state.buffer.is_empty() || !matches!(state.writer, End::Open)
+        self.shared
+            .changed
+            .wait_timeout_while(state, at_most, |state| !state.is_ready())
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .is_ready()
     }
 
     /// Breaks the pipe: the writer's next write fails with `reason`.
@@ -199,6 +217,7 @@ mod tests {
     use super::pipe;
     use std::io::{self, ErrorKind, Read, Write};
     use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn everything_written_comes_out_in_order_through_a_pipe_of_three_bytes() {
@@ -266,6 +285,7 @@ mod tests {
     fn open_empty_pipe_is_not_ready() {
         let (mut writer, reader) = pipe(8);
         assert!(!reader.is_ready());
+        assert!(!reader.wait_ready(Duration::from_millis(1)));
         writer.write_all(b"a").expect("room");
         assert!(reader.is_ready());
     }

@@ -169,7 +169,7 @@ fn deploy<W: Write, E: Write>(
         .transpose()?;
     let live = match &options.live {
         None => Vec::new(),
-        Some(live) => package::live::start(live, directory.is_some())?,
+        Some(live) => package::live::start(live, directory.is_some(), interrupt)?,
     };
     for item in &live {
         board.tell(&Event::Package {

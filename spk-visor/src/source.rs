@@ -32,7 +32,7 @@ pub trait Item: Send + Sync {
     /// How long it is, when that is known.
     fn len_bytes(&self) -> Option<u64>;
 
-    /// One chunk; waits for the disk, or for what makes the stream.
+    /// One chunk; waits for the disk, or for what makes the stream, until that or an interrupt.
     ///
     /// # Errors
     /// See [`SourceError`].

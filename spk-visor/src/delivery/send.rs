@@ -190,7 +190,11 @@ impl Delivery<'_> {
             }
             let chunk = item
                 .chunk(next.chunk)
-                .map_err(|error| Cut::Over(error.into()))?;
+                .map_err(|error| match self.interrupt.came() {
+                    // It may be the reason why there is no chunk.
+                    Some(_) => Cut::Interrupted,
+                    None => Cut::Over(error.into()),
+                })?;
             for text in item.notes() {
                 (self.tell)(About::Note { text });
             }

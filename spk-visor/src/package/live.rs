@@ -18,6 +18,7 @@ use super::report::Report;
 use super::{PackageError, grub, job, system};
 use crate::chain;
 use crate::cli::package::Live as Options;
+use crate::interrupt::{Interrupt, LOOK};
 use crate::packages::BASE;
 use crate::source::live::Live;
 
@@ -27,10 +28,15 @@ const PIPE_BYTES: usize = 1 << 20;
 const FORMAT: Format = Format::QuickZst;
 
 /// The items of a live deploy, in the order of sending. `has_packages` says that others follow, which may bring kernel and GRUB.
+/// `interrupt` ends every wait for the packer.
 ///
 /// # Errors
 /// The tree is not there, or the target would refuse what it becomes: that is told before anything is sent.
-pub fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, PackageError> {
+pub fn start(
+    options: &Options,
+    has_packages: bool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Live>, PackageError> {
     let job = job(&options.tree)?;
     let (lines, notes) = mpsc::channel();
     let mut loader = None;
@@ -48,11 +54,15 @@ pub fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, Package
         }
     }
     let threads = options.threads.unwrap_or_else(default_threads);
-    let packing = Packing::Waiting(Box::new(Start {
+    let start = Start {
         job,
         threads,
         lines,
-    }));
+    };
+    let packing = Packing {
+        stage: Stage::Waiting(Box::new(start)),
+        interrupt: interrupt.clone(),
+    };
     let mut items = vec![Live::new(
         name(BASE)?,
         CHUNK_SIZE_DEFAULT,
@@ -84,7 +94,13 @@ struct Start {
 }
 
 /// A package's bytes as they are made.
-enum Packing {
+struct Packing {
+    stage: Stage,
+    /// A packer may take minutes for a chunk of what compresses well.
+    interrupt: Interrupt,
+}
+
+enum Stage {
     /// Nobody has asked yet.
     Waiting(Box<Start>),
     /// A thread makes them.
@@ -93,33 +109,42 @@ enum Packing {
     Over,
 }
 
-impl Packing {
+impl Stage {
     fn begin(start: Start) -> io::Result<Self> {
         let (writer, reader) = pipe::pipe(PIPE_BYTES);
         let packing = thread::Builder::new()
             .name("pack".to_owned())
             .spawn(move || run(start, writer))?;
-        Ok(Packing::Running(reader, Some(packing)))
+        Ok(Stage::Running(reader, Some(packing)))
     }
 }
 
 impl Read for Packing {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if let Packing::Waiting(_) = self
-            && let Packing::Waiting(start) = std::mem::replace(self, Packing::Over)
+        if let Stage::Waiting(_) = self.stage
+            && let Stage::Waiting(start) = std::mem::replace(&mut self.stage, Stage::Over)
         {
-            *self = Packing::begin(*start)?;
+            self.stage = Stage::begin(*start)?;
         }
-        let Packing::Running(reader, packing) = self else {
+        let Stage::Running(reader, packing) = &mut self.stage else {
             return Ok(0);
         };
+        loop {
+            // Also when there are bytes: a chunk that was given up half is not gone on with.
+            if self.interrupt.came().is_some() {
+                return Err(io::Error::other("interrupted"));
+            }
+            if reader.wait_ready(LOOK) {
+                break;
+            }
+        }
         let read = reader.read(into);
         if matches!(read, Ok(count) if count > 0) {
             return read;
         }
         // The end, or a break: the thread knows which, and why.
         let ended = packing.take().map(JoinHandle::join);
-        *self = Packing::Over;
+        self.stage = Stage::Over;
         match ended {
             Some(Ok(Ok(()))) => read,
             Some(Ok(Err(error))) => Err(io::Error::other(chain(&error))),
@@ -155,10 +180,12 @@ fn run(start: Start, out: Writer) -> Result<(), PackageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Packing, Start, run, start};
+    use super::{Packing, Stage, Start, run};
     use crate::cli::package::{Live as Options, Tree};
+    use crate::interrupt::Interrupt;
     use crate::package::PackageError;
     use crate::source::Item;
+    use crate::source::live::Live;
     use install::decode::{DecodeLimits, decode};
     use install::pipe::pipe;
     use install::unpack::{UnpackLimits, check};
@@ -166,6 +193,10 @@ mod tests {
     use std::io::{Read, Write};
     use std::path::PathBuf;
     use std::sync::mpsc;
+
+    fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, PackageError> {
+        super::start(options, has_packages, &Interrupt::default())
+    }
 
     struct Dir(PathBuf);
 
@@ -278,10 +309,27 @@ mod tests {
             writer.write_all(b"half").unwrap();
             Err(PackageError::TooMany { most: 7 })
         });
-        let mut packing = Packing::Running(reader, Some(failing));
+        let mut packing = Packing {
+            stage: Stage::Running(reader, Some(failing)),
+            interrupt: Interrupt::default(),
+        };
         let mut got = Vec::new();
         let error = packing.read_to_end(&mut got).unwrap_err();
         assert!(error.to_string().contains("more than 7 entries"), "{error}");
+    }
+
+    #[test]
+    fn a_packer_that_takes_its_time_holds_up_no_interrupt() {
+        let (writer, reader) = pipe(1 << 10);
+        let interrupt = Interrupt::default();
+        let mut packing = Packing {
+            stage: Stage::Running(reader, None),
+            interrupt: interrupt.clone(),
+        };
+        interrupt.raise();
+        let error = packing.read(&mut [0; 16]).unwrap_err();
+        assert_eq!(error.to_string(), "interrupted");
+        drop(writer);
     }
 
     #[test]
