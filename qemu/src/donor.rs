@@ -186,6 +186,14 @@ impl Donor {
         self.process.hold(is_held)
     }
 
+    /// Asks it to end, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn interrupt(&self) -> Result<()> {
+        self.process.terminate()
+    }
+
     /// Ends it in the middle of whatever it does.
     pub fn kill(&mut self) {
         self.process.kill();
