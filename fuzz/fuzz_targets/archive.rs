@@ -6,8 +6,8 @@
 
 use std::io::Read;
 
-use install::decode::{DecodeLimits, decode};
-use install::unpack::{Owners, UnpackLimits, check};
+use bundle::decode::{DecodeLimits, decode};
+use bundle::unpack::{Owners, UnpackLimits, check};
 use libfuzzer_sys::fuzz_target;
 
 const DECODE: DecodeLimits = DecodeLimits { memory_bytes: 16 << 20, threads: 1, output_cap: 1 << 20 };

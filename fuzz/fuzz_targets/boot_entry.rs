@@ -6,12 +6,12 @@
 #![no_main]
 
 use install::boot_files::pretty_name;
-use install::disk::SectorSize;
-use install::entry::{BootEntry, OPTIONS_MAX};
+use disk::disk::SectorSize;
+use disk::entry::{BootEntry, OPTIONS_MAX};
 use install::fstab::rewrite;
-use install::layout::{Layout, plan};
-use install::menu::grub_cfg;
-use install::sizes::Sizes;
+use disk::layout::{Layout, plan};
+use disk::menu::grub_cfg;
+use disk::sizes::Sizes;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

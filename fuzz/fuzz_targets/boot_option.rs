@@ -1,9 +1,9 @@
 //! Any boot variables: no panic; what is not ours is neither changed nor moved, and a second plan finds nothing left to do.
 #![no_main]
 
-use install::boot_order::load_option::{RawOption, ours};
-use install::boot_order::{Found, Step, number_of, parse_order, plan};
-use install::state::Slot;
+use disk::boot_order::load_option::{RawOption, ours};
+use disk::boot_order::{Found, Step, number_of, parse_order, plan};
+use disk::state::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

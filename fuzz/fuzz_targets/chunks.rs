@@ -5,18 +5,18 @@
 //! records of an original stream.
 #![no_main]
 
-use install::legacy;
-use install::packages::{Packages, PackagesError};
-use install::trust::{Approved, Trust, approve};
-use install::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages, VerifyError};
+use bundle::legacy;
+use bundle::packages::{Packages, PackagesError};
+use bundle::trust::{Approved, Trust, approve};
+use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages, VerifyError};
 use libfuzzer_sys::fuzz_target;
 use wire::outcome::Outcome;
 use wire::stream::{PackageName, TERMINATOR, header};
 
-const MANIFEST: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest");
-const SIGNATURE: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest.minisig");
-const CHUNK_LISTS: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest.chunks");
-const PUBLIC: &str = include_str!("../../install/tests/golden/signed.manifest.pub");
+const MANIFEST: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest");
+const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.minisig");
+const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
+const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
 /// What the manifest is about: so many letters a.
 const FILES: [(&str, usize); 2] = [("smechvisor-base.tar.xz", 131_073), ("bootloader-grub.tar.xz", 65_536)];
 const CHUNK: usize = 65_536;

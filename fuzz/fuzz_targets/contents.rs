@@ -5,8 +5,8 @@
 //! (one byte), and what.
 #![no_main]
 
-use install::disk::{Disk, DiskError, SectorSize};
-use install::state;
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::state;
 use libfuzzer_sys::fuzz_target;
 
 const MIB: u64 = 1 << 20;

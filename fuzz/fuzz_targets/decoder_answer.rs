@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::io::Read;
 
-use install::unpack::{Owners, UnpackError, UnpackLimits, Unpacked, check, check_frames, frames};
+use bundle::unpack::{Owners, UnpackError, UnpackLimits, Unpacked, check, check_frames, frames};
 use libfuzzer_sys::fuzz_target;
 
 const CAP: u64 = 1 << 20;

@@ -12,9 +12,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use init::efivars::Variables;
-use install::boot_order::load_option::ours;
-use install::boot_order::plan;
-use install::state::Slot;
+use disk::boot_order::load_option::ours;
+use disk::boot_order::plan;
+use disk::state::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

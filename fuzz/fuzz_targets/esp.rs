@@ -5,9 +5,9 @@
 //! zeros.
 #![no_main]
 
-use install::disk::{Disk, DiskError, SectorSize};
-use install::esp::EspReader;
-use install::state::Slot;
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::esp::EspReader;
+use disk::state::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

@@ -3,13 +3,13 @@
 //! The first byte chooses: a signature as it is, a change to the true one (where, to what), or a list of keys.
 #![no_main]
 
-use install::trust::{Trust, Voucher, approve};
+use bundle::trust::{Trust, Voucher, approve};
 use libfuzzer_sys::fuzz_target;
 
-const MANIFEST: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest");
-const SIGNATURE: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest.minisig");
-const CHUNK_LISTS: &[u8] = include_bytes!("../../install/tests/golden/signed.manifest.chunks");
-const PUBLIC: &str = include_str!("../../install/tests/golden/signed.manifest.pub");
+const MANIFEST: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest");
+const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.minisig");
+const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
+const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
 
 fn judge(signature: &[u8]) {
     let trust = Trust::parse(PUBLIC).expect("minisign wrote it");

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
-use install::unpack::{Owners, UnpackLimits, unpack};
+use bundle::unpack::{Owners, UnpackLimits, unpack};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: UnpackLimits = UnpackLimits { entries: 100, owners: Owners::Caller };

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use install::state::{Slot, State};
+use disk::state::{Slot, State};
 use libfuzzer_sys::fuzz_target;
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;

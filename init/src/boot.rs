@@ -7,9 +7,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use bundle::package::Resources;
+use bundle::trust::Trust;
+use disk::sizes::Sizes;
 use install::options;
-use install::sizes::Sizes;
-use install::trust::Trust;
 use netstack::{Config, Station};
 use receiver::Policy;
 use receiver::cage::Caged;
@@ -209,13 +210,15 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
     let threads =
         thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
     options::Options {
-        memory_bytes: memory.decoder_bytes(),
-        threads,
+        resources: Resources {
+            memory_bytes: memory.decoder_bytes(),
+            threads,
+            workers: &WORKERS,
+        },
         unpacked_max_bytes: None,
         sizes,
         firmware: Some(firmware()),
         luggage: Some(&wifi::LUGGAGE),
-        workers: &WORKERS,
     }
 }
 

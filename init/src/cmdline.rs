@@ -6,7 +6,7 @@
 mod network;
 mod watchdog;
 
-use install::sizes::{self, Sizes};
+use disk::sizes::{self, Sizes};
 use netstack::Addressing;
 use receiver::gate::{Reinstall, Selector, SelectorError};
 use thiserror::Error;

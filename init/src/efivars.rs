@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use install::boot_order::{Found, Step, name_of, number_in, order_bytes, parse_order};
+use disk::boot_order::{Found, Step, name_of, number_in, order_bytes, parse_order};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use thiserror::Error;
 use wire::outcome::Outcome;

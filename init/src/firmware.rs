@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use install::boot_order::{self, Found, load_option, name_of};
-use install::state::{Slot, State};
+use disk::boot_order::{self, Found, load_option, name_of};
+use disk::state::{Slot, State};
 use receiver::disks::Disks;
 use receiver::gate::Contents;
 use receiver::screen::{Screen, chain};

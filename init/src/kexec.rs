@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use install::disk::Disk;
-use install::entry::BootEntry;
-use install::esp::{EspError, EspReader};
-use install::state::Slot;
+use disk::disk::Disk;
+use disk::entry::BootEntry;
+use disk::esp::{EspError, EspReader};
+use disk::state::Slot;
 use receiver::Deployed;
 use rustix::fs::MemfdFlags;
 use thiserror::Error;

@@ -5,10 +5,10 @@ use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use install::disk::DiskError;
-use install::entry::{self, BootEntry, EntryError};
-use install::esp::{EspError, EspReader};
-use install::state::Slot;
+use disk::disk::DiskError;
+use disk::entry::{self, BootEntry, EntryError};
+use disk::esp::{EspError, EspReader};
+use disk::state::Slot;
 use receiver::Deployed;
 use receiver::blockdisk::BlockDisk;
 use receiver::disks::IMAGE_SECTOR;

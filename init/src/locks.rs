@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use install::trust::{Trust, TrustError};
+use bundle::trust::{Trust, TrustError};
 use receiver::Policy;
 use session::PinnedKeys;
 use session::keys::KeysError;

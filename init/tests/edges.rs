@@ -15,28 +15,33 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("session", &["wire"]),
     ("netstack", &["wire", "sys"]),
-    ("install", &["wire"]),
-    ("receiver", &["wire", "sys", "session", "install"]),
+    ("bundle", &["wire"]),
+    ("disk", &["wire"]),
+    ("install", &["wire", "bundle", "disk"]),
+    (
+        "receiver",
+        &["wire", "sys", "session", "bundle", "disk", "install"],
+    ),
     ("wifi", &[]),
-    ("wizard", &["wire", "install", "receiver", "wifi"]),
+    ("wizard", &["wire", "disk", "receiver", "wifi"]),
     (
         "init",
         &[
-            "wire", "modules", "sys", "session", "netstack", "install", "receiver", "wifi",
-            "wizard",
+            "wire", "modules", "sys", "session", "netstack", "bundle", "disk", "install",
+            "receiver", "wifi", "wizard",
         ],
     ),
     (
         "spk-visor",
         &[
-            "wire", "sys", "session", "install", "receiver", "wifi", "wizard",
+            "wire", "sys", "session", "bundle", "disk", "install", "receiver", "wifi", "wizard",
         ],
     ),
     ("mkinitramfs", &["wire", "modules", "session", "wifi"]),
-    ("qemu", &["wire", "install"]),
+    ("qemu", &["wire"]),
     (
         "benchmarks",
-        &["wire", "sys", "session", "netstack", "install", "init"],
+        &["wire", "sys", "session", "netstack", "bundle", "init"],
     ),
     ("smechvisor-daemon", &[]),
 ];

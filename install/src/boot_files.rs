@@ -9,16 +9,16 @@ use std::io;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::directory::{Directory, DirectoryError};
-use crate::disk::SectorSize;
-use crate::entry::{self, BootEntry, EntryError};
-use crate::esp::{Esp, EspError};
-use crate::grub::{BIOS_SECTOR, BiosBoot, GrubError};
-use crate::kernel::{self, Kernel, NoRamdisk, Ramdisk};
-use crate::layout::{Layout, Role};
-use crate::menu::{self, MenuError};
 use crate::options::Firmware;
 use crate::watchdog;
+use bundle::directory::{Directory, DirectoryError};
+use bundle::kernel::{self, Kernel, NoRamdisk, Ramdisk};
+use disk::disk::SectorSize;
+use disk::entry::{self, BootEntry, EntryError};
+use disk::esp::{Esp, EspError};
+use disk::grub::{BIOS_SECTOR, BiosBoot, GrubError};
+use disk::layout::{Layout, Role};
+use disk::menu::{self, MenuError};
 
 /// Where the package `bootloader-grub` puts its images in the root.
 const GRUB_EFI: &str = "usr/lib/smechvisor/grub/grubx64.efi";

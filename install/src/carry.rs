@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use crate::directory::{Directory, DirectoryError};
+use bundle::directory::{Directory, DirectoryError};
 
 /// For configuration that others have written.
 const TEXT_MAX: u64 = 64 * 1024;

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::disk::{Disk, DiskError};
-use crate::layout::{Layout, MIB};
+use disk::disk::{Disk, DiskError};
+use disk::layout::{Layout, MIB};
 
 /// From the start of each partition. The last known signature there is LUKS2's second header, at 4
 /// MiB at most (cryptsetup's `luks2_disk_metadata.c`); that header is as long again.
@@ -79,10 +79,10 @@ fn spans_of(start: u64, len_bytes: u64) -> impl Iterator<Item = Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::{MAX_BYTES, spans};
-    use crate::disk::SectorSize;
-    use crate::layout::{Layout, MIB, plan};
-    use crate::sizes::Sizes;
-    use crate::state::signatures;
+    use disk::disk::SectorSize;
+    use disk::layout::{Layout, MIB, plan};
+    use disk::sizes::Sizes;
+    use disk::state::signatures;
     use uuid::Uuid;
 
     fn layout(disk_bytes: u64, sector: SectorSize) -> Layout {

@@ -11,13 +11,13 @@ use wire::outcome::Outcome;
 
 use crate::boot_files::BootFiles;
 use crate::clear;
-use crate::disk::{Disk, DiskError, SectorSize};
-use crate::entry::BootEntry;
-use crate::installation::{self, Installation};
-use crate::layout::{Layout, Role};
-use crate::marker::{self, Former, Phase};
-use crate::state::Slot;
-use crate::table::{self, TableError};
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::entry::BootEntry;
+use disk::installation::{self, Installation};
+use disk::layout::{Layout, Role};
+use disk::marker::{self, Former, Phase};
+use disk::state::Slot;
+use disk::table::{self, TableError};
 
 /// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by value.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,24 +16,24 @@ use wire::stage::Stage;
 use crate::boot_files::{self, BootFiles, BootFilesError};
 use crate::carry::{self, Luggage};
 use crate::commit::{self, CommitError, Installed};
-use crate::decode::{DecodeError, Format};
-use crate::directory::{Directory, DirectoryError};
-use crate::disk::{Disk, DiskError};
-use crate::esp::{self, EspError};
-use crate::event::{Event, Observer};
 use crate::fstab;
 use crate::host_keys::HostKeys;
 use crate::identity::{self, IdentityError};
-use crate::layout::{self, Layout, LayoutError, MIB, Role};
-use crate::marker::Former;
 use crate::options::Options;
-use crate::package::{self, Intake, PackageError};
-use crate::packages::{Header, Packages, PackagesError};
-use crate::records::RecordsError;
-use crate::sizes::Sizes;
-use crate::state;
 use crate::swap;
-use crate::volumes::{Volumes, VolumesError};
+use bundle::decode::{DecodeError, Format};
+use bundle::directory::{Directory, DirectoryError};
+use bundle::event::{Event, Observer};
+use bundle::package::{self, Intake, PackageError};
+use bundle::packages::{Header, Packages, PackagesError};
+use bundle::records::RecordsError;
+use disk::disk::{Disk, DiskError};
+use disk::esp::{self, EspError};
+use disk::layout::{self, Layout, LayoutError, MIB, Role};
+use disk::marker::Former;
+use disk::sizes::Sizes;
+use disk::state;
+use disk::volumes::{Volumes, VolumesError};
 
 /// An fstab longer than this is none.
 const FSTAB_MAX: u64 = 1024 * 1024;
@@ -224,7 +224,7 @@ fn prepare(
     {
         return Err(StepError::TooLarge { claimed, cap });
     }
-    if let Some(warning) = package::try_worker(options).map_err(StepError::Worker)? {
+    if let Some(warning) = package::try_worker(&options.resources).map_err(StepError::Worker)? {
         observer.event(Event::Warning(warning));
     }
     observer.event(Event::Stage {
@@ -355,7 +355,7 @@ impl Deploy<'_> {
         layout: &Layout,
     ) -> Result<(BootFiles, u64), StepError> {
         let cap = unpacked_cap(self.options, layout);
-        let mut intake = Intake::new(root, self.options, cap, self.observer);
+        let mut intake = Intake::new(root, &self.options.resources, cap, self.observer);
         intake.receive(packages, &first.header, &first.head)?;
         while let Some(header) = packages.next_header()? {
             intake.receive(packages, &header, &[])?;

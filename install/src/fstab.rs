@@ -4,8 +4,8 @@
 //! replaced. Those for other partitions become comments: the installed disk does not have these,
 //! systemd would wait for them and then stop at a prompt. Fields are those of fstab(5).
 
-use crate::esp;
-use crate::layout::{Layout, Role};
+use disk::esp;
+use disk::layout::{Layout, Role};
 
 const HEADER: &str = "# The file systems of this disk were made when it was deployed.\n";
 
@@ -110,8 +110,8 @@ pub fn is_disk(device: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{HEADER, Table, rewrite};
-    use crate::disk::SectorSize;
-    use crate::layout::{Layout, plan};
+    use disk::disk::SectorSize;
+    use disk::layout::{Layout, plan};
     use uuid::Uuid;
 
     fn layout(bytes: u64) -> Layout {
@@ -119,7 +119,7 @@ mod tests {
         plan(
             bytes,
             SectorSize::B512,
-            crate::sizes::Sizes::USUAL,
+            disk::sizes::Sizes::USUAL,
             &mut || {
                 next += 1;
                 Uuid::from_u128(next)

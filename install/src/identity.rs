@@ -13,8 +13,8 @@
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::directory::{Directory, DirectoryError};
 use crate::host_keys::{self, HostKeys, Init};
+use bundle::directory::{Directory, DirectoryError};
 
 /// `linux/include/linux/random.h` mixes what it gets; systemd-random-seed(8) itself saves 512 bytes.
 const SEED_BYTES: usize = 512;
@@ -86,15 +86,15 @@ fn reset_machine_id(root: Directory<'_>, has_systemd: bool) -> Result<(), Identi
 #[cfg(test)]
 mod tests {
     use super::reset;
-    use crate::directory::Directory;
-    use crate::test_dir::TestDir;
+    use bundle::directory::Directory;
     use std::fs;
     use std::os::fd::AsFd;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
+    use tempfile::TempDir;
 
     fn with_root(files: &[(&str, &str)], test: impl FnOnce(&dyn Fn(), &Path)) {
-        let dir = TestDir::new("identity");
+        let dir = TempDir::new().unwrap();
         for (path, content) in files {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn links_planted_by_a_package_lead_nowhere() {
-        let outside = TestDir::new("identity-outside");
+        let outside = TempDir::new().unwrap();
         let victim = outside.path().join("victim");
         fs::write(&victim, "untouched").unwrap();
         with_root(

@@ -1,51 +1,25 @@
-//! A stream of packages in, a bootable disk out.
+//! Verified packages in, a bootable disk out. The only crate that may blank a disk.
 //!
-//! Nothing here knows a network or a kernel: bytes come from any `Read`, the disk is the [`disk::Disk`] seam,
-//! mounted file systems are the [`volumes::Volumes`] seam. With fakes for both the whole deploy runs under `cargo test`.
+//! [`deploy`] is the order: [`clear`] takes the old contents away, [`swap`] and the file systems
+//! are made, packages are unpacked, [`boot_files`] fills the EFI System Partition, [`fstab`],
+//! [`identity`], [`host_keys`] and [`carry`] make the system this machine's own, and [`commit`]
+//! writes the table last. Nothing here knows a network or a kernel: packages come from any source,
+//! disk and mounted file systems are seams of the crate `disk`. With fakes for both the whole
+//! deploy runs under `cargo test`.
+
+pub mod options;
+
+pub mod deploy;
+
+pub mod clear;
+pub mod swap;
 
 pub mod boot_files;
-pub mod boot_order;
+pub mod watchdog;
+
 pub mod carry;
-pub mod clear;
-pub mod commit;
-pub mod decode;
-pub mod deploy;
-pub mod directory;
-pub mod disk;
-pub mod entry;
-pub mod esp;
-pub mod event;
 pub mod fstab;
-pub mod grub;
 pub mod host_keys;
 pub mod identity;
-pub mod installation;
-pub mod kernel;
-pub mod layout;
-pub mod legacy;
-pub mod marker;
-pub mod menu;
-mod module_list;
-pub mod options;
-pub mod package;
-pub mod packages;
-pub mod pipe;
-pub mod records;
-pub mod size;
-pub mod sizes;
-pub mod state;
-pub mod swap;
-pub mod table;
-pub mod trust;
-pub mod unpack;
-pub mod verify;
-pub mod volumes;
-pub mod watchdog;
-pub mod worker;
 
-#[cfg(test)]
-mod memory_disk;
-#[cfg(test)]
-mod test_dir;
-#[cfg(test)]
-mod test_image;
+pub mod commit;

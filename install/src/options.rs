@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::carry::Luggage;
-use crate::sizes::Sizes;
-use crate::worker::Workers;
+use bundle::package::Resources;
+use disk::sizes::Sizes;
 
 /// What starts a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,8 @@ impl fmt::Display for Firmware {
 /// What a deploy may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Memory for decoding and unpacking, all threads together.
-    pub memory_bytes: u64,
-    /// Threads for decoding; 1 to decode in one.
-    pub threads: u32,
+    /// For the packages.
+    pub resources: Resources,
     /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
     pub unpacked_max_bytes: Option<u64>,
     /// What was said of the partitions.
@@ -39,6 +37,4 @@ pub struct Options {
     pub firmware: Option<Firmware>,
     /// What the installed system needs to know of this machine's network.
     pub luggage: Option<&'static Luggage>,
-    /// Who decodes the packages and reads their archives.
-    pub workers: &'static dyn Workers,
 }

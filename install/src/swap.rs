@@ -3,8 +3,8 @@
 //! Version 1 of the format (Linux `include/linux/swap.h`, `union swap_header`), little-endian, for pages of 4096 bytes: the
 //! only page size of x86-64. Nothing but the first page is written; what was in the others does not matter.
 
-use crate::disk::{Disk, DiskError};
-use crate::layout::{Layout, Partition};
+use disk::disk::{Disk, DiskError};
+use disk::layout::{Layout, Partition};
 
 /// Bytes of a page, and of the header.
 const PAGE: usize = 4096;
@@ -57,8 +57,8 @@ fn header(pages: u64, uuid: &[u8; 16]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::header;
-    use crate::test_dir::TestDir;
     use std::process::Command;
+    use tempfile::TempDir;
     use uuid::Uuid;
 
     const ID: Uuid = Uuid::from_u128(0x8c6a_1f0e_2b3d_4c5e_9f10_1122_3344_5566);
@@ -66,7 +66,7 @@ mod tests {
     /// mkswap itself, with the same identity: the bytes must be the same.
     #[test]
     fn the_header_is_the_one_of_mkswap() {
-        let dir = TestDir::new("swap");
+        let dir = TempDir::new().unwrap();
         let image = dir.path().join("image");
         for mib in [64_u64, 100, 2048] {
             std::fs::File::create(&image)

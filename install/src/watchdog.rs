@@ -1,8 +1,8 @@
 //! Which hardware watchdogs an installed system takes over from whoever started it: its kernel has the driver, and nothing keeps
 //! that from being loaded. A watchdog that nobody takes over would reset a healthy system.
 
-use crate::directory::{Directory, DirectoryError};
-use crate::module_list::{self, has};
+use bundle::directory::{Directory, DirectoryError};
+use bundle::module_list::{self, has};
 
 /// Drivers of the timers in chipsets, as their modules are called. The first and the third stop the timer as soon as they are loaded,
 /// the others go on feeding it (`drivers/watchdog/`: `esb_initdevice()`, `sp5100_tco_timer_init()`; `WDOG_HW_RUNNING`).
@@ -58,13 +58,13 @@ fn refused(root: Directory<'_>) -> Result<Vec<&'static str>, DirectoryError> {
 #[cfg(test)]
 mod tests {
     use super::taken_over;
-    use crate::directory::Directory;
-    use crate::test_dir::TestDir;
+    use bundle::directory::Directory;
     use std::fs;
     use std::os::fd::AsFd;
+    use tempfile::TempDir;
 
     fn found(files: &[(&str, &str)]) -> Vec<&'static str> {
-        let dir = TestDir::new("watchdog");
+        let dir = TempDir::new().unwrap();
         for (path, text) in files {
             let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use install::disk::{Disk, DiskError, SectorSize, write_zeros};
+use disk::disk::{Disk, DiskError, SectorSize, write_zeros};
 use rustix::fs::{
     Dev, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, flock, fstat,
     ioctl_blksszget, major, minor, open,
@@ -355,7 +355,7 @@ impl Disk for BlockDisk {
 #[cfg(test)]
 mod tests {
     use super::{BlockDisk, Kind, lock, must_be};
-    use install::disk::{Disk, SectorSize};
+    use disk::disk::{Disk, SectorSize};
     use std::fs::File;
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;

@@ -13,8 +13,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use install::decode::DecodeLimits;
-use install::worker::{Ending, PipeEnd, Process, Worker, Workers, work};
+use bundle::decode::DecodeLimits;
+use bundle::worker::{Ending, PipeEnd, Process, Worker, Workers, work};
 use rustix::fs::{FileType, fstat};
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::stdio::{stdin, stdout};

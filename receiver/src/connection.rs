@@ -145,7 +145,7 @@ impl Read for Connection {
     }
 }
 
-impl install::records::Source for Connection {
+impl bundle::records::Source for Connection {
     fn hurry(&mut self, wait: Duration) {
         if let Some(donor) = &mut self.donor {
             donor.hurry(wait);

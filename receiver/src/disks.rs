@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use install::disk::{Disk, DiskError, SectorSize};
-use install::state::{self, State};
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::state::{self, State};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
@@ -138,7 +138,7 @@ fn held(read: Result<State, DiskError>) -> Contents {
 mod tests {
     use super::Disks;
     use crate::gate::Contents;
-    use install::state::State;
+    use disk::state::State;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use install::records::Source;
+use bundle::records::Source;
 use thiserror::Error;
 use wire::code::Code;
 

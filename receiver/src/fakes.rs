@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use install::disk::Disk;
-use install::layout::Layout;
-use install::state::State;
-use install::volumes::{Volumes, VolumesError};
+use disk::disk::Disk;
+use disk::layout::Layout;
+use disk::state::State;
+use disk::volumes::{Volumes, VolumesError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::code::Code;
 use wire::stage::Stage;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::Path;
 
-use install::state::State;
+use disk::state::State;
 use thiserror::Error;
 use uuid::Uuid;
 use wire::outcome::Outcome;

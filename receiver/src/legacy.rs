@@ -3,8 +3,8 @@
 
 use std::io;
 
+use bundle::legacy;
 use install::deploy;
-use install::legacy;
 use wire::message::After;
 use wire::stage::Stage;
 use wire::stream::{NAME_LEN_BYTES, Opening};

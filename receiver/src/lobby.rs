@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use install::trust::{ApproveError, Approved, Trust, approve};
+use bundle::trust::{ApproveError, Approved, Trust, approve};
 use session::channel::ChannelError;
 use thiserror::Error;
 use wire::message::{Kind, Message, RejectCode, Text};
@@ -133,7 +133,7 @@ mod tests {
     use crate::person::Turn;
     use crate::policy::Policy;
     use crate::refusals::Refusals;
-    use install::trust::Trust;
+    use bundle::trust::Trust;
     use std::io::{self, ErrorKind, Read, Write};
     use std::net::{IpAddr, SocketAddr};
     use std::sync::{Arc, Mutex};

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bundle::event::{Event, Observer};
+use bundle::trust::{Approved, Voucher};
+use bundle::verify::VerifiedPackages;
 use install::deploy;
-use install::event::{Event, Observer};
 use install::options::Options;
-use install::trust::{Approved, Voucher};
-use install::verify::VerifiedPackages;
 use wire::message::RejectCode;
 use wire::stage::Stage;
 
@@ -141,7 +141,7 @@ fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: Sess
 struct Target {
     chosen: Candidate,
     disk: BlockDisk,
-    volumes: Box<dyn install::volumes::Volumes>,
+    volumes: Box<dyn disk::volumes::Volumes>,
     /// With a donor whose connection breaks.
     patience: Duration,
     options: Options,

@@ -1,7 +1,7 @@
 //! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be read and never written.
 
+use disk::sizes::Sizes;
 use install::deploy;
-use install::sizes::Sizes;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::IMAGE_SECTOR;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use install::event::Event;
+use bundle::event::Event;
 use wire::message::{LINE_MAX, Level, Message, Next, Text};
 use wire::stage::Stage;
 

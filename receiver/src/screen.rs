@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use install::event::{Event, Observer};
+use bundle::event::{Event, Observer};
 use wire::stage::Stage;
 
 use crate::news::News;
@@ -135,7 +135,7 @@ impl Observer for Narrator<'_> {
 mod tests {
     use super::{NEWS_INTERVAL, Narrator, Screen, chain};
     use crate::news::News;
-    use install::event::{Event, Observer};
+    use bundle::event::{Event, Observer};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, Instant};

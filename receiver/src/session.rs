@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bundle::legacy::LegacyError;
+use bundle::trust::{ApproveError, Approved, Trust};
+use disk::disk::DiskError;
+use disk::volumes::{Volumes, VolumesError};
 use install::commit::Installed;
 use install::deploy::{self, DeployError};
-use install::disk::DiskError;
-use install::legacy::LegacyError;
 use install::options;
-use install::trust::{ApproveError, Approved, Trust};
-use install::volumes::{Volumes, VolumesError};
 use thiserror::Error;
 use wire::code::{CODE_LEN, Code};
 use wire::message::After;

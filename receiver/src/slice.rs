@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use install::layout::{Layout, Partition};
+use disk::layout::{Layout, Partition};
 use rustix::fs::{Mode, OFlags, open};
 use sys::loopdev::LoopDevice;
 

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use install::trust::Approved;
-use install::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
+use bundle::trust::Approved;
+use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
 use wire::message::{Kind, Level, Message, Next, RejectCode};

@@ -15,9 +15,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use install::disk::Disk;
-use install::layout::{Layout, Partition, Role};
-use install::volumes::{Volumes, VolumesError};
+use disk::disk::Disk;
+use disk::layout::{Layout, Partition, Role};
+use disk::volumes::{Volumes, VolumesError};
 use rustix::fs::{Mode, OFlags, openat, syncfs};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,

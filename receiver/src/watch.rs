@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use install::sizes::Sizes;
+use disk::sizes::Sizes;
 use install::{deploy, options};
 use wire::stage::Stage;
 

@@ -10,9 +10,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use install::decode::{self, DecodeError, DecodeLimits};
-use install::trust::{self, ApproveError, Trust, TrustError};
-use install::unpack::{self, UnpackError, UnpackLimits};
+use bundle::decode::{self, DecodeError, DecodeLimits};
+use bundle::trust::{self, ApproveError, Trust, TrustError};
+use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::manifest::Unpacked;
 use wire::stream::DATA_MAX;

@@ -4,7 +4,7 @@
 //! tree → pack (rules, node, contents, tar) → compress → a file (create), or a stream (live)
 //! ```
 //!
-//! What leaves the machine is its system without what makes it this machine ([`rules`]), in a form that `install::unpack`
+//! What leaves the machine is its system without what makes it this machine ([`rules`]), in a form that `bundle::unpack`
 //! takes. The same tree gives the same bytes.
 
 pub mod compress;
@@ -31,8 +31,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use install::directory::DirectoryError;
-use install::kernel::NoRamdisk;
+use bundle::directory::DirectoryError;
+use bundle::kernel::NoRamdisk;
 use rustix::io::Errno;
 use thiserror::Error;
 

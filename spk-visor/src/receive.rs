@@ -9,9 +9,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use bundle::trust::{Trust, TrustError};
+use disk::sizes::Sizes;
 use install::options;
-use install::sizes::Sizes;
-use install::trust::{Trust, TrustError};
 use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::donor::Network;
@@ -212,13 +212,15 @@ fn trust(asked: &[OsString], floor: Option<u64>) -> Result<Trust, ReceiveError> 
 fn deploy_options(sizes: Sizes) -> options::Options {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     options::Options {
-        memory_bytes: 512 << 20,
-        threads: u32::try_from(threads).unwrap_or(1),
+        resources: bundle::package::Resources {
+            memory_bytes: 512 << 20,
+            threads: u32::try_from(threads).unwrap_or(1),
+            workers: &WORKERS,
+        },
         unpacked_max_bytes: None,
         sizes,
         firmware: None,
         luggage: None,
-        workers: &WORKERS,
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use receiver::fakes::PATIENCE;
 use receiver::policy::Policy;
 use rustix::process::{Pid, Signal, kill_process};

@@ -9,7 +9,7 @@
 mod peer;
 mod world;
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use peer::Peer;
 use receiver::policy::Policy;
 use world::World;

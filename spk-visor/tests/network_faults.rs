@@ -19,8 +19,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use bundle::trust::Trust;
 use faults::{Fault, Mishap, Place, Proxy, Way};
-use install::trust::Trust;
 use receiver::policy::Policy;
 use sha2::{Digest, Sha256};
 use wire::manifest::{Builder, CHUNK_SIZE_MIN, Content, File, Head, PRODUCT, Role};

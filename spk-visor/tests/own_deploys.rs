@@ -8,7 +8,7 @@ mod world;
 use std::fs;
 use std::process::{Command, Output};
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use receiver::policy::Policy;
 use session::PinnedKeys;
 use world::World;

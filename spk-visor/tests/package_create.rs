@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use install::decode::{DecodeLimits, decode};
-use install::unpack::{Owners, UnpackLimits, Unpacked, unpack};
+use bundle::decode::{DecodeLimits, decode};
+use bundle::unpack::{Owners, UnpackLimits, Unpacked, unpack};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lgetxattr, llistxattr,
     lsetxattr, makedev, mknodat, utimensat,

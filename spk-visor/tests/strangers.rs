@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use receiver::policy::Policy;
 use session::{Credential, Draws, donor, pair_donor};
 use socket2::{Domain, Protocol, Socket, Type};

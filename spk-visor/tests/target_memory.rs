@@ -14,7 +14,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use receiver::fakes::PATIENCE;
 use receiver::policy::Policy;
 use session::Credential;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use install::sizes::Sizes;
+use disk::sizes::Sizes;
 use receiver::gate::{self, Candidate, GateError, Wish};
 use receiver::news::News;
 use wire::stage::Stage;

@@ -1,6 +1,6 @@
 //! What the wizard asks of the machine.
 
-use install::sizes::Sizes;
+use disk::sizes::Sizes;
 use receiver::gate::Wish;
 
 /// Something to do now. Its result comes back as facts.

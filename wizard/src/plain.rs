@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use install::sizes::{self, Sizes, Swap};
+use disk::sizes::{self, Sizes, Swap};
 use receiver::gate;
 use wifi::{Join, Ssid, is_passphrase};
 

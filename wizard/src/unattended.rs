@@ -1,6 +1,6 @@
 //! What would have done the same without a person: words of the kernel command line (`boot.md` 2).
 
-use install::sizes::{Sizes, Swap};
+use disk::sizes::{Sizes, Swap};
 use receiver::gate::{Candidate, Reinstall, Selector};
 
 use crate::model::Model;
@@ -76,8 +76,8 @@ fn mib(bytes: u64) -> String {
 mod tests {
     use super::{wifi, words};
     use crate::model::Model;
-    use install::sizes::{Sizes, Swap};
-    use install::state::State;
+    use disk::sizes::{Sizes, Swap};
+    use disk::state::State;
     use receiver::gate::{Candidate, Contents, Reinstall, Selector, Wish};
     use receiver::inventory::{Found, Transport};
 

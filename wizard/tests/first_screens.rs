@@ -3,7 +3,7 @@
 
 mod scene;
 
-use install::sizes::{Sizes, Swap};
+use disk::sizes::{Sizes, Swap};
 use receiver::gate::{Reinstall, choose};
 use receiver::news::News;
 use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};

@@ -5,7 +5,7 @@ mod scene;
 
 use std::time::Duration;
 
-use install::sizes::Sizes;
+use disk::sizes::Sizes;
 use receiver::gate::{GateError, Wish, choose};
 use receiver::news::News;
 use scene::{BLANK, Scene, accepted, disk, inviting, log, machine, nic, wifi_nic, zoo};

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
+use bundle::decode::{DecodeLimits, decode};
+use bundle::pipe::{Writer, pipe};
+use bundle::unpack::{UnpackLimits, check, check_frames};
+use bundle::worker::{Ending, Workers};
 use init::cage::{Caged, run_if_asked};
-use install::decode::{DecodeLimits, decode};
-use install::pipe::{Writer, pipe};
-use install::unpack::{UnpackLimits, check, check_frames};
-use install::worker::{Ending, Workers};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -90,7 +90,7 @@ fn by_threads(bytes: &[u8]) -> Outcome<u64> {
     })
 }
 
-fn forward(from: install::pipe::Reader, mut to: Writer) -> io::Result<()> {
+fn forward(from: bundle::pipe::Reader, mut to: Writer) -> io::Result<()> {
     let mut decoder = decode(from, limits()).map_err(io::Error::other)?;
     let mut chunk = vec![0; CHUNK];
     loop {

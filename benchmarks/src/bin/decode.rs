@@ -15,9 +15,9 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use install::decode::{DecodeLimits, decode};
-use install::pipe::pipe;
-use install::unpack::{UnpackLimits, unpack};
+use bundle::decode::{DecodeLimits, decode};
+use bundle::pipe::pipe;
+use bundle::unpack::{UnpackLimits, unpack};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 

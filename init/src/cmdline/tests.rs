@@ -1,7 +1,7 @@
 use super::{
     After, CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words,
 };
-use install::sizes::{Sizes, Swap};
+use disk::sizes::{Sizes, Swap};
 use netstack::{Addressing, Fixed, Port};
 use receiver::gate::Reinstall;
 

@@ -2,8 +2,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use install::boot_order::{Found, Step, plan};
-use install::state::Slot;
+use disk::boot_order::{Found, Step, plan};
+use disk::state::Slot;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use uuid::Uuid;
 

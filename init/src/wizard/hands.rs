@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use install::state::{Slot, State};
+use disk::state::{Slot, State};
 use netstack::{NetstackError, Station};
 use receiver::disks::Disks;
 use receiver::gate::reinstall::name_of;

@@ -1,22 +1,24 @@
+mod hostile_names;
+
 use super::{BootFiles, BootFilesError, pretty_name, put};
-use crate::directory::Directory;
-use crate::disk::SectorSize;
-use crate::entry::BootEntry;
-use crate::esp::{self, EspError};
-use crate::grub::test_images;
-use crate::layout::{Layout, Role, plan};
-use crate::memory_disk::MemoryDisk;
 use crate::options::Firmware;
-use crate::test_dir::TestDir;
+use bundle::directory::Directory;
+use disk::disk::SectorSize;
+use disk::entry::BootEntry;
+use disk::esp::{self, EspError};
+use disk::fakes::grub_images;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::layout::{Layout, Role, plan};
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
+use tempfile::TempDir;
 use uuid::Uuid;
 use wire::outcome::Outcome;
 
 fn layout(sector: SectorSize) -> Layout {
     let mut next = 0;
-    plan(2 << 30, sector, crate::sizes::Sizes::USUAL, &mut || {
+    plan(2 << 30, sector, disk::sizes::Sizes::USUAL, &mut || {
         next += 1;
         Uuid::from_u128(next)
     })
@@ -33,12 +35,12 @@ struct Trees {
     root: fs::File,
     disk: MemoryDisk,
     layout: Layout,
-    dir: TestDir,
+    dir: TempDir,
 }
 
 impl Trees {
     fn new(files: &[(&str, &[u8])], sector: SectorSize) -> Self {
-        let dir = TestDir::new("boot-files");
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("root");
         fs::create_dir(&path).unwrap();
         for (name, content) in files {
@@ -78,7 +80,7 @@ impl Trees {
 
 #[test]
 fn the_esp_gets_everything_that_both_firmwares_look_for() {
-    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let files: [(&str, &[u8]); 7] = [
         ("boot/vmlinuz-6.1", b"kernel"),
         ("boot/initrd.img-6.1", b"initrd"),
@@ -120,7 +122,7 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
 
 #[test]
 fn what_is_missing_is_named() {
-    let boot = test_images::boot_img();
+    let boot = grub_images::boot_img();
     let files: [(&str, &[u8]); 2] = [(super::GRUB_BOOT, &boot), (super::GRUB_EFI, b"efi")];
     let mut trees = Trees::new(&files, SectorSize::B512);
     let error = trees.put().unwrap_err();
@@ -134,7 +136,7 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn grub_for_one_firmware_is_enough_for_a_disk_that_it_starts() {
-    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let kernel: (&str, &[u8]) = ("boot/vmlinuz-6.1", b"kernel");
     let uefi = [kernel, (super::GRUB_EFI, b"efi")];
     let bios = [kernel, (super::GRUB_BOOT, &boot), (super::GRUB_CORE, &core)];
@@ -183,7 +185,7 @@ fn grub_for_one_firmware_is_enough_for_a_disk_that_it_starts() {
 
 #[test]
 fn a_modular_kernel_without_its_ramdisk_is_refused() {
-    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let mut files: Vec<(&str, &[u8])> = vec![
         ("boot/vmlinuz-6.1", b"kernel"),
         ("lib/modules/6.1/modules.dep", b"kernel/fs/ext4/ext4.ko:"),
@@ -208,7 +210,7 @@ fn a_modular_kernel_without_its_ramdisk_is_refused() {
 
 #[test]
 fn options_that_begin_a_new_line_refuse_the_package() {
-    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let files: [(&str, &[u8]); 5] = [
         ("boot/vmlinuz-6.1", b"kernel"),
         (super::GRUB_EFI, b"efi"),
@@ -222,7 +224,7 @@ fn options_that_begin_a_new_line_refuse_the_package() {
 
 #[test]
 fn boot_files_larger_than_the_esp_are_refused_before_anything_is_copied() {
-    let (boot, core) = (test_images::boot_img(), test_images::core_img(50_000));
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let files: [(&str, &[u8]); 4] = [
         ("boot/vmlinuz-6.1", b"kernel"),
         (super::GRUB_EFI, b"efi"),

@@ -1,10 +1,10 @@
 use super::{Luggage, Wifi, iwd_name, put};
-use crate::directory::Directory;
-use crate::test_dir::TestDir;
+use bundle::directory::Directory;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use tempfile::TempDir;
 
 fn wifi() -> Wifi {
     Wifi {
@@ -17,8 +17,8 @@ fn wifi() -> Wifi {
 }
 
 /// A system with these files, told; what it was told by, and the tree.
-fn told(files: &[(&str, &str)], wifi: &Wifi) -> (Option<&'static str>, TestDir) {
-    let dir = TestDir::new("carry");
+fn told(files: &[(&str, &str)], wifi: &Wifi) -> (Option<&'static str>, TempDir) {
+    let dir = TempDir::new().unwrap();
     for (path, content) in files {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -33,14 +33,14 @@ fn put_into(root: &Path, wifi: &Wifi) -> Option<&'static str> {
     put(Directory::new(handle.as_fd(), "in the test"), wifi).unwrap()
 }
 
-fn secret(dir: &TestDir, path: &str) -> String {
+fn secret(dir: &TempDir, path: &str) -> String {
     let path = dir.path().join(path);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     fs::read_to_string(path).unwrap()
 }
 
-fn read(dir: &TestDir, path: &str) -> String {
+fn read(dir: &TempDir, path: &str) -> String {
     fs::read_to_string(dir.path().join(path)).unwrap()
 }
 
@@ -204,10 +204,10 @@ fn a_system_without_wifi_gets_nothing() {
 
 #[test]
 fn links_planted_by_a_package_lead_nowhere() {
-    let outside = TestDir::new("carry-outside");
+    let outside = TempDir::new().unwrap();
     let victim = outside.path().join("victim");
     fs::write(&victim, "untouched").unwrap();
-    let dir = TestDir::new("carry-planted");
+    let dir = TempDir::new().unwrap();
     let root = dir.path();
     fs::create_dir_all(root.join("usr/sbin")).unwrap();
     fs::write(root.join("usr/sbin/NetworkManager"), "x").unwrap();

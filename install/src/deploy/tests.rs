@@ -9,20 +9,22 @@ mod verified;
 
 use super::{DeployError, Options, deploy};
 use crate::commit::Installed;
-use crate::event::Event;
-use crate::packages::PackagesError;
-use crate::records::Records;
-use crate::test_dir::TestDir;
+use bundle::event::Event;
+use bundle::packages::PackagesError;
+use bundle::records::Records;
 use fakes::{PlainVolumes, Recorder};
+use tempfile::TempDir;
 
 const OPTIONS: Options = Options {
-    memory_bytes: 64 << 20,
-    threads: 1,
+    resources: bundle::package::Resources {
+        memory_bytes: 64 << 20,
+        threads: 1,
+        workers: &bundle::worker::threads::Threads,
+    },
     unpacked_max_bytes: None,
-    sizes: crate::sizes::Sizes::USUAL,
+    sizes: disk::sizes::Sizes::USUAL,
     firmware: None,
     luggage: None,
-    workers: &crate::worker::threads::Threads,
 };
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.
@@ -35,7 +37,7 @@ fn run_with(
     disk: &mut Recorder,
     options: &Options,
 ) -> Result<Installed, DeployError> {
-    let dir = TestDir::new("deploy");
+    let dir = TempDir::new().unwrap();
     let mut volumes = PlainVolumes::new(dir.path());
     let mut source = stream;
     let result = match Records::open(&mut source) {

@@ -1,15 +1,15 @@
 use super::{HostKeys, Init, inittab, look, reset};
-use crate::directory::Directory;
-use crate::test_dir::TestDir;
+use bundle::directory::Directory;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// A tree: `path=content`, `path->target` or `path/` each.
-fn tree(entries: &[&str]) -> TestDir {
-    let dir = TestDir::new("host-keys");
+fn tree(entries: &[&str]) -> TempDir {
+    let dir = TempDir::new().unwrap();
     let server = ["usr/bin/ssh-keygen=x", "etc/ssh/sshd_config="];
     for entry in entries.iter().chain(&server) {
         let (path, is_link, rest) = match (entry.split_once("->"), entry.split_once('=')) {
@@ -31,7 +31,7 @@ fn tree(entries: &[&str]) -> TestDir {
     dir
 }
 
-fn with<T>(dir: &TestDir, use_it: impl FnOnce(Directory<'_>) -> T) -> T {
+fn with<T>(dir: &TempDir, use_it: impl FnOnce(Directory<'_>) -> T) -> T {
     let handle = fs::File::open(dir.path()).unwrap();
     use_it(Directory::new(handle.as_fd(), "in the test"))
 }
@@ -41,7 +41,7 @@ const BUILDROOT: &str =
     "# /etc/inittab\n::sysinit:/bin/mount -t proc proc /proc\n::sysinit:/etc/init.d/rcS\n";
 
 /// Each kind of system, as its distribution lays it out.
-fn systems() -> Vec<(&'static str, TestDir, HostKeys)> {
+fn systems() -> Vec<(&'static str, TempDir, HostKeys)> {
     let sysvinit = [&format!("etc/inittab={DEBIAN}"), "sbin/init=elf"];
     let known = |init| HostKeys::FirstBoot(init);
     let openrc = Init::OpenRc("sbin/openrc-run");

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use install::size;
+use disk::size;
 use thiserror::Error;
 
 use crate::inventory::{Found, Transport, wwn};

@@ -1,6 +1,6 @@
 use super::{Candidate, Contents, GateError, Reinstall, Wish, choose};
 use crate::inventory::{Found, Transport};
-use install::state::{Slot, State};
+use disk::state::{Slot, State};
 use std::path::PathBuf;
 use uuid::Uuid;
 

@@ -6,8 +6,8 @@ use crate::fakes::donor::{END, FakeDonor, Image, read_screen};
 use crate::fakes::{self, Lines, PlainVolumes, Plug, TestDir};
 use crate::gate::Wish;
 use crate::{Deployed, Options, Patience, Policy, SessionError, run_with};
-use install::trust::Trust;
-use install::volumes::{Volumes, VolumesError};
+use bundle::trust::Trust;
+use disk::volumes::{Volumes, VolumesError};
 use session::{Credential, PairingError, PinnedKeys};
 use std::fs;
 use std::io::{Read, Write};
@@ -33,13 +33,15 @@ impl Target {
             disks: Disks::One(dir.image()),
             wish: Wish::default(),
             deploy: install::options::Options {
-                memory_bytes: 64 << 20,
-                threads: 1,
+                resources: bundle::package::Resources {
+                    memory_bytes: 64 << 20,
+                    threads: 1,
+                    workers: &bundle::worker::threads::Threads,
+                },
                 unpacked_max_bytes: None,
-                sizes: install::sizes::Sizes::USUAL,
+                sizes: disk::sizes::Sizes::USUAL,
                 firmware: None,
                 luggage: None,
-                workers: &install::worker::threads::Threads,
             },
             policy: Policy::Secret,
             trust: Trust::default(),

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use install::layout::Role;
-use install::sizes::{Sizes, Swap};
+use disk::layout::Role;
+use disk::sizes::{Sizes, Swap};
 use wire::code::Code;
 use wire::message::{After, Message, Next};
 use wire::secret::Secret;

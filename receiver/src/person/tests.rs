@@ -1,6 +1,6 @@
 use super::{Attached, Control, Person, Phase, Stop, Turn};
 use crate::gate::Wish;
-use install::sizes::Sizes;
+use disk::sizes::Sizes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,7 +1,7 @@
 //! Donors that listen, listen slowly, never listen, and go away.
 
 use super::{LINES_MAX, Report, Reports, Teller};
-use install::event::Event;
+use bundle::event::Event;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use crate::donor::{Donor, Interrupter, Network};
 use crate::gate::Wish;
 use crate::policy::Policy;
 use crate::screen::{Screen, chain};
-use install::trust::Trust;
+use bundle::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -117,13 +117,15 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             ..Wish::default()
         },
         deploy: install::options::Options {
-            memory_bytes: 64 << 20,
-            threads: 1,
+            resources: bundle::package::Resources {
+                memory_bytes: 64 << 20,
+                threads: 1,
+                workers: &bundle::worker::threads::Threads,
+            },
             unpacked_max_bytes: None,
-            sizes: install::sizes::Sizes::USUAL,
+            sizes: disk::sizes::Sizes::USUAL,
             firmware: None,
             luggage: None,
-            workers: &install::worker::threads::Threads,
         },
         policy: Policy::Legacy,
         trust: Trust::default(),

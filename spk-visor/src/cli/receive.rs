@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use install::sizes::{self, Sizes};
+use disk::sizes::{self, Sizes};
 use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
@@ -185,7 +185,7 @@ fn read_floor(text: &str) -> Result<u64, UsageError> {
 mod tests {
     use super::{Policy, Receive};
     use crate::cli::{Command, UsageError};
-    use install::sizes::{Sizes, Swap};
+    use disk::sizes::{Sizes, Swap};
 
     fn read(line: &str) -> Result<Command, UsageError> {
         crate::cli::parse(line.split_whitespace().map(Into::into))

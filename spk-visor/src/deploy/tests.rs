@@ -729,17 +729,17 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
     assert!(manifest.contains("\nversion live-"), "{manifest}");
     let package = taken.files["smechvisor-base.tar.zst"].as_slice();
     assert!(package.len() > 3 * MIB);
-    let limits = install::decode::DecodeLimits {
+    let limits = bundle::decode::DecodeLimits {
         memory_bytes: 64 << 20,
         threads: 1,
         output_cap: 64 << 20,
     };
     let mut tar = Vec::new();
-    let mut decoder = install::decode::decode(package, limits).unwrap();
+    let mut decoder = bundle::decode::decode(package, limits).unwrap();
     std::io::Read::read_to_end(&mut decoder, &mut tar).unwrap();
     assert!(tar.windows(1000).any(|window| window == &bytes[..1000]));
-    let limits = install::unpack::UnpackLimits::for_memory(1 << 20);
-    let unpacked = install::unpack::check(tar.as_slice(), &limits).unwrap();
+    let limits = bundle::unpack::UnpackLimits::for_memory(1 << 20);
+    let unpacked = bundle::unpack::check(tar.as_slice(), &limits).unwrap();
     assert_eq!(unpacked.content_bytes, bytes.len() as u64);
 }
 

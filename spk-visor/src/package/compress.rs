@@ -161,7 +161,7 @@ impl<W: Write> Write for Counting<W> {
 #[cfg(test)]
 mod tests {
     use super::{Encoder, Format};
-    use install::decode::{DecodeLimits, decode};
+    use bundle::decode::{DecodeLimits, decode};
     use std::io::{Read, Write};
 
     fn packed(content: &[u8], format: Format, threads: u32) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use install::unpack::Segment;
+use bundle::unpack::Segment;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, pread};
 

@@ -241,8 +241,8 @@ fn archive(images: &[(&str, Vec<u8>)], format: Format) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::{BIOS, EFI, Format, Platforms, SHARED, archive, package, package_of};
-    use install::decode::{DecodeLimits, decode};
-    use install::unpack::{UnpackLimits, check};
+    use bundle::decode::{DecodeLimits, decode};
+    use bundle::unpack::{UnpackLimits, check};
     use std::path::Path;
 
     const LIMITS: DecodeLimits = DecodeLimits {

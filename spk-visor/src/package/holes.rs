@@ -3,7 +3,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use install::unpack::{SEGMENTS_MAX, Segment};
+use bundle::unpack::{SEGMENTS_MAX, Segment};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Cursor, Read};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
-use install::pipe::{self, Reader, Writer};
+use bundle::pipe::{self, Reader, Writer};
 use wire::manifest::CHUNK_SIZE_DEFAULT;
 use wire::stream::PackageName;
 
@@ -186,9 +186,9 @@ mod tests {
     use crate::package::PackageError;
     use crate::source::Item;
     use crate::source::live::Live;
-    use install::decode::{DecodeLimits, decode};
-    use install::pipe::pipe;
-    use install::unpack::{UnpackLimits, check};
+    use bundle::decode::{DecodeLimits, decode};
+    use bundle::pipe::pipe;
+    use bundle::unpack::{UnpackLimits, check};
     use std::fs;
     use std::io::{Read, Write};
     use std::path::PathBuf;

@@ -10,8 +10,8 @@ mod withheld;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use bundle::kernel;
 use install::host_keys::{self, HostKeys};
-use install::kernel;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -25,10 +25,10 @@ use super::rules::{Matched, Rules, Verdict, Why};
 use super::tar::{self, Kind, Member};
 use super::{PackageError, system, xattrs};
 
-/// Most components of a path, its most bytes, and most entries: what the target's `install::unpack` takes.
+/// Most components of a path, its most bytes, and most entries: what the target's `bundle::unpack` takes.
 pub const DEPTH_MAX: usize = 64;
 const PATH_MAX: usize = 4095;
-const ENTRIES_MAX: u64 = install::unpack::ENTRIES_MAX;
+const ENTRIES_MAX: u64 = bundle::unpack::ENTRIES_MAX;
 /// A directory whose files come and go has no time worth keeping.
 const NO_TIME: (i64, u32) = (0, 0);
 /// What mke2fs(8) and others make at the top of a file system for fsck(8); elsewhere it is a name

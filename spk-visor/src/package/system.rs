@@ -3,8 +3,8 @@
 
 use std::os::fd::AsFd;
 
-use install::directory::Directory;
-use install::kernel::{self, Kernel, Ramdisk};
+use bundle::directory::Directory;
+use bundle::kernel::{self, Kernel, Ramdisk};
 use rustix::fs::fstatvfs;
 
 use super::grub::{self, Platforms};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use install::unpack::Segment;
+use bundle::unpack::Segment;
 
 use super::node::Xattr;
 
@@ -341,7 +341,7 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::{Kind, Member, Segment, pax_time, record, write_end, write_header, write_padding};
-    use install::unpack::{self, UnpackLimits};
+    use bundle::unpack::{self, UnpackLimits};
 
     fn member<'a>(path: &'a [u8], kind: Kind<'a>) -> Member<'a> {
         Member {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use install::trust::Trust;
+use bundle::trust::Trust;
 use receiver::blockdisk::BlockDisk;
 use receiver::cage::Caged;
 use receiver::disks::Disks;
@@ -46,13 +46,15 @@ impl World {
                 ..Wish::default()
             },
             deploy: install::options::Options {
-                memory_bytes: 64 << 20,
-                threads: 1,
+                resources: bundle::package::Resources {
+                    memory_bytes: 64 << 20,
+                    threads: 1,
+                    workers: &WORKERS,
+                },
                 unpacked_max_bytes: None,
-                sizes: install::sizes::Sizes::USUAL,
+                sizes: disk::sizes::Sizes::USUAL,
                 firmware: None,
                 luggage: None,
-                workers: &WORKERS,
             },
             policy,
             trust,
@@ -65,7 +67,7 @@ impl World {
             let broadcast = Ipv4Addr::new(127, 255, 255, 255);
             let mut network =
                 KernelNetwork::open_towards(beacon_port, stream_port, vec![broadcast]).unwrap();
-            let volumes = |_: &BlockDisk| -> Result<Box<dyn install::volumes::Volumes>, _> {
+            let volumes = |_: &BlockDisk| -> Result<Box<dyn disk::volumes::Volumes>, _> {
                 Ok(Box::new(PlainVolumes::new(&root)))
             };
             run_with(&options, &mut network, screen.as_ref(), &volumes).map(|_| ())

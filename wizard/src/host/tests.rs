@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use install::state::State;
+use disk::state::State;
 use receiver::gate::{Candidate, Contents};
 use receiver::inventory::{Found, Transport};
 use receiver::news::News;

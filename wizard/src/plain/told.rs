@@ -1,8 +1,8 @@
 //! What is told of each screen, line by line. A line has a key: it is said again only when the key is new, so that what counts up
 //! each second is not read aloud each second.
 
-use install::layout::Role;
-use install::sizes::Sizes;
+use ::disk::layout::Role;
+use ::disk::sizes::Sizes;
 
 use crate::figures::{clock, label, percent, size};
 use crate::model::{Deploy, Invitation, Model, Phase};

@@ -1,10 +1,10 @@
-//! What will be on the disk: the table as `install::layout` makes it, with sizes that `install::sizes` takes.
+//! What will be on the disk: the table as `disk::layout` makes it, with sizes that `disk::sizes` takes.
 
 use std::time::Instant;
 
-use install::disk::SectorSize;
-use install::layout::{self, Layout, LayoutError, Role};
-use install::sizes::{self, Sizes, Swap};
+use disk::disk::SectorSize;
+use disk::layout::{self, Layout, LayoutError, Role};
+use disk::sizes::{self, Sizes, Swap};
 use receiver::gate::Candidate;
 
 use crate::field::Field;

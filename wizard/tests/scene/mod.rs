@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use install::state::{Slot, State};
+use disk::state::{Slot, State};
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Wish, choose};

@@ -1,12 +1,12 @@
 //! A disk that writes down what was done to it, file systems that are plain directories, and streams to deploy.
 
-use crate::disk::{Disk, DiskError, SectorSize};
-use crate::grub::test_images;
-use crate::layout::{self, Layout, MIB, Role};
-use crate::memory_disk::MemoryDisk;
-use crate::sizes::Sizes;
-use crate::state::signatures;
-use crate::volumes::{Volumes, VolumesError};
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::fakes::grub_images;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::layout::{self, Layout, MIB, Role};
+use disk::sizes::Sizes;
+use disk::state::signatures;
+use disk::volumes::{Volumes, VolumesError};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -198,10 +198,10 @@ pub fn base_package() -> Vec<u8> {
 pub fn grub_package() -> Vec<u8> {
     package(&[
         ("usr/lib/smechvisor/grub/grubx64.efi", b"MZ"),
-        ("usr/lib/smechvisor/grub/boot.img", &test_images::boot_img()),
+        ("usr/lib/smechvisor/grub/boot.img", &grub_images::boot_img()),
         (
             "usr/lib/smechvisor/grub/core.img",
-            &test_images::core_img(40_000),
+            &grub_images::core_img(40_000),
         ),
     ])
 }

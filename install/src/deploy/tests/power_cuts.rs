@@ -2,12 +2,12 @@
 
 use super::fakes::{CONTENT_OFFSET, Op, Recorder, next, old_disk, whole_stream};
 use super::run;
-use crate::disk::SectorSize;
-use crate::esp;
-use crate::layout::Role;
-use crate::memory_disk::MemoryDisk;
-use crate::state::{self, State};
-use crate::test_dir::TestDir;
+use disk::disk::SectorSize;
+use disk::esp;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::layout::Role;
+use disk::state::{self, State};
+use tempfile::TempDir;
 use wire::outcome::Outcome;
 
 const SIZE: u64 = 1 << 30;
@@ -125,7 +125,7 @@ fn the_committed_disk_holds_a_valid_table_the_boot_code_and_all_content() {
     let mut disk = Recorder::new(old_disk(SIZE, SectorSize::B512));
     let installed = run(&whole_stream(), &mut disk).unwrap();
     let layout = installed.layout();
-    let dir = TestDir::new("committed");
+    let dir = TempDir::new().unwrap();
     let image = dir.path().join("image");
     disk.disk.save(&image);
     let verdict = std::process::Command::new("/sbin/sgdisk")

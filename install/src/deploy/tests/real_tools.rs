@@ -6,16 +6,16 @@
 use super::fakes::{Recorder, base_package, grub_package, old_disk, stream};
 use super::used_disk::must_hold_only;
 use super::{OPTIONS, deploy};
-use crate::disk::{Disk, SectorSize};
-use crate::event::Event;
-use crate::layout::{Layout, Role};
-use crate::records::Records;
-use crate::test_dir::TestDir;
-use crate::volumes::{Volumes, VolumesError};
+use bundle::event::Event;
+use bundle::records::Records;
+use disk::disk::{Disk, SectorSize};
+use disk::layout::{Layout, Role};
+use disk::volumes::{Volumes, VolumesError};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 struct ToolVolumes {
     base: PathBuf,
@@ -119,7 +119,7 @@ fn real_file_systems_on_the_committed_disk_are_clean() {
         .iter()
         .map(|(name, data)| (name.as_str(), data.clone()))
         .collect();
-    let dir = TestDir::new("real-tools");
+    let dir = TempDir::new().unwrap();
     let mut disk = Recorder::new(old_disk(2 << 30, SectorSize::B512));
     let mut volumes = ToolVolumes {
         base: dir.path().to_owned(),

@@ -4,18 +4,19 @@ use super::fakes::{
     PlainVolumes, Recorder, base_package, grub_package, old_disk, package, stream, whole_stream,
 };
 use super::{OPTIONS, run, run_with};
-use crate::decode::DecodeLimits;
 use crate::deploy::{DeployError, deploy};
-use crate::disk::SectorSize;
-use crate::event::Event;
-use crate::memory_disk::MemoryDisk;
 use crate::options::{Firmware, Options};
-use crate::records::Records;
-use crate::state::{self, State};
-use crate::test_dir::TestDir;
-use crate::worker::{Worker, Workers};
+use bundle::decode::DecodeLimits;
+use bundle::event::Event;
+use bundle::package::Resources;
+use bundle::records::Records;
+use bundle::worker::{Worker, Workers};
+use disk::disk::SectorSize;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::state::{self, State};
 use std::error::Error;
 use std::io;
+use tempfile::TempDir;
 use wire::outcome::Outcome;
 
 fn chain(error: &DeployError) -> String {
@@ -99,7 +100,10 @@ impl Workers for NoWorkers {
 fn a_machine_without_a_decoder_leaves_its_disk_as_it_is() {
     let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
     let options = Options {
-        workers: &NoWorkers,
+        resources: Resources {
+            workers: &NoWorkers,
+            ..OPTIONS.resources
+        },
         ..OPTIONS
     };
     let error = run_with(&whole_stream(), &mut disk, &options).unwrap_err();
@@ -169,11 +173,11 @@ fn packages_that_make_no_bootable_system_are_refused_by_name() {
 
 #[test]
 fn more_than_the_cap_is_refused_over_all_packages_together() {
-    let dir = TestDir::new("cap");
+    let dir = TempDir::new().unwrap();
     let mut disk = Recorder::new(MemoryDisk::new(1 << 30, SectorSize::B512));
     let options = Options {
         unpacked_max_bytes: Some(60_000),
-        sizes: crate::sizes::Sizes::USUAL,
+        sizes: disk::sizes::Sizes::USUAL,
         ..OPTIONS
     };
     let mut volumes = PlainVolumes::new(dir.path());
@@ -207,7 +211,7 @@ fn what_the_installed_system_lacks_is_warned_of() {
     let uefi = package(&[("usr/lib/smechvisor/grub/grubx64.efi", b"MZ")]);
     let bytes = stream(&[("base", base), ("grub", uefi)]);
     let deploy_for = |firmware| {
-        let dir = TestDir::new("lacks");
+        let dir = TempDir::new().unwrap();
         let mut disk = Recorder::new(MemoryDisk::new(1 << 30, SectorSize::B512));
         let told = std::sync::Mutex::new(Vec::new());
         let result = deploy(

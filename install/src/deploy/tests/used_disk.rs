@@ -5,15 +5,15 @@
 use super::fakes::{Recorder, planned, rounds, sign, whole_stream};
 use super::real_tools::tool;
 use super::{OPTIONS, Options, run_with};
-use crate::disk::SectorSize;
-use crate::installation;
-use crate::layout::{Layout, MIB, Role};
-use crate::memory_disk::MemoryDisk;
-use crate::sizes::{Sizes, Swap};
-use crate::state::{self, State};
-use crate::test_dir::TestDir;
+use disk::disk::SectorSize;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::installation;
+use disk::layout::{Layout, MIB, Role};
+use disk::sizes::{Sizes, Swap};
+use disk::state::{self, State};
 use std::collections::BTreeSet;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// No longer than the tests need; root ends less than a MiB before the disk does, so that the last
 /// MiB of the disk is partly root's.
@@ -36,7 +36,7 @@ fn deploy(before: MemoryDisk) -> (MemoryDisk, Layout) {
 /// libblkid's word for each partition, and what wipefs would find to erase in it: this, and nothing
 /// else.
 pub fn must_hold_only(disk: &MemoryDisk, layout: &Layout, expected: &[(Role, &str)]) {
-    let dir = TestDir::new("used-slices");
+    let dir = TempDir::new().unwrap();
     let image = dir.path().join("slice");
     let path = image.to_str().unwrap();
     for (role, kind) in expected {
@@ -119,7 +119,7 @@ fn nothing_in_our_partitions_makes_an_installation_anything_else() {
 #[test]
 fn a_disk_that_was_partitioned_since_is_no_installation() {
     let (intact, _) = deploy(MemoryDisk::new(SIZE, SectorSize::B512));
-    let dir = TestDir::new("used-again");
+    let dir = TempDir::new().unwrap();
     let image = dir.path().join("image");
     let path = image.to_str().unwrap();
     let again: [&[&str]; 4] = [

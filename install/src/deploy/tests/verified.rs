@@ -6,17 +6,17 @@ use super::fakes::{PlainVolumes, Recorder, base_package, grub_package, old_disk,
 use crate::carry::{Luggage, Wifi};
 use crate::commit::Installed;
 use crate::deploy::{DeployError, deploy};
-use crate::disk::SectorSize;
-use crate::event::Event;
 use crate::options::Options;
-use crate::packages::{Header, Packages, PackagesError};
-use crate::state::{self, State};
-use crate::test_dir::TestDir;
-use crate::test_image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noise};
-use crate::trust::{Approved, Trust, approve};
-use crate::verify::VerifiedPackages;
+use bundle::event::Event;
+use bundle::fakes::image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noise};
+use bundle::packages::{Header, Packages, PackagesError};
+use bundle::trust::{Approved, Trust, approve};
+use bundle::verify::VerifiedPackages;
+use disk::disk::SectorSize;
+use disk::state::{self, State};
 use std::error::Error;
 use std::sync::Mutex;
+use tempfile::TempDir;
 use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
 
@@ -62,7 +62,7 @@ struct Run {
 
 fn run(approved: &Approved, feed: Feed, options: &Options) -> Run {
     let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
-    let dir = TestDir::new("verified");
+    let dir = TempDir::new().unwrap();
     let mut volumes = PlainVolumes::new(dir.path());
     let mut packages = Counted {
         packages: VerifiedPackages::new(approved, feed),
@@ -231,7 +231,7 @@ fn an_image_that_says_it_is_too_large_costs_nothing() {
     for (cap, fits) in [(claimed, true), (claimed - 1, false)] {
         let options = Options {
             unpacked_max_bytes: Some(cap),
-            sizes: crate::sizes::Sizes::USUAL,
+            sizes: disk::sizes::Sizes::USUAL,
             ..OPTIONS
         };
         let run = run(&approved, image.feed(), &options);
@@ -303,7 +303,7 @@ fn a_network_goes_along_or_is_warned_of() {
             };
             told.lock().unwrap().push(text);
         };
-        let dir = TestDir::new("luggage");
+        let dir = TempDir::new().unwrap();
         let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
         let mut volumes = PlainVolumes::new(dir.path());
         let approved = image.approved();

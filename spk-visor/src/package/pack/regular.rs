@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use install::unpack::Segment;
+use bundle::unpack::Segment;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use install::unpack::{Owners, UnpackLimits, unpack};
+use bundle::unpack::{Owners, UnpackLimits, unpack};
 use receiver::fakes::TestDir;
 use session::keys::PinnedKeys;
 

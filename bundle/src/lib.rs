@@ -1,0 +1,33 @@
+//! A stream of packages in, a tree of files out: nothing here knows a network, a disk or what the
+//! tree is for.
+//!
+//! A manifest becomes [`trust::Approved`], and with it [`verify`] turns what [`records`] carry into
+//! verified chunks; [`legacy`] does so for streams without a manifest. Either is [`packages`] to
+//! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it, read
+//! by [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears
+//! meanwhile. [`directory`] reads such a tree without leaving it, and [`kernel`] finds in it what
+//! boots.
+
+pub mod trust;
+
+pub mod records;
+
+pub mod legacy;
+pub mod verify;
+
+pub mod package;
+pub mod packages;
+
+pub mod decode;
+pub mod pipe;
+pub mod unpack;
+pub mod worker;
+
+pub mod event;
+
+pub mod directory;
+pub mod kernel;
+pub mod module_list;
+
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;

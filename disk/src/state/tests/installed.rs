@@ -1,0 +1,209 @@
+//! A disk that a deploy of ours has left is known; one that looks like it is not taken for it.
+
+use super::super::{Slot, State, read};
+use crate::disk::SectorSize;
+use crate::fakes::memory_disk::MemoryDisk;
+use crate::installation::{self, Installation};
+use crate::layout::{Layout, MIB, Role, plan};
+use crate::state::signatures;
+use crate::{esp, table};
+use uuid::Uuid;
+
+/// What a commit writes, and what tells the file systems apart. The whole of a deploy is compared in `deploy/tests`.
+fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
+    let (mut disk, layout) = earlier_disk(sector, size_mib);
+    let installation = Installation::of(&layout).unwrap();
+    disk.put(installation::OFFSET_BYTES, &installation.sector(sector));
+    (disk, layout)
+}
+
+/// What a commit of an earlier version wrote.
+fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
+    let mut next = 0_u128;
+    let mut fresh_id = || {
+        next += 1;
+        Uuid::from_u128(next << 64 | next)
+    };
+    let layout = plan(
+        size_mib * MIB,
+        sector,
+        crate::sizes::Sizes::USUAL,
+        &mut fresh_id,
+    )
+    .unwrap();
+    let mut disk = MemoryDisk::new(size_mib * MIB, sector);
+    esp::format(&mut disk, &layout).unwrap();
+    if let Some(area) = layout.partition(Role::Swap) {
+        let magic_at = layout.offset_bytes(area) + 4096 - 10;
+        disk.put(magic_at, b"SWAPSPACE2");
+    }
+    let root = layout.partition(Role::Root).unwrap();
+    disk.put(layout.offset_bytes(root) + 1080, &[0x53, 0xEF]);
+    let tables = table::build(&layout).unwrap();
+    disk.put(tables.backup.offset_bytes, &tables.backup.bytes);
+    disk.put(tables.primary.offset_bytes, &tables.primary.bytes);
+    disk.put(0, &tables.protective_mbr);
+    (disk, layout)
+}
+
+fn installed(layout: &Layout) -> State {
+    State::Installed {
+        esp: slot(layout, Role::Esp),
+        root: slot(layout, Role::Root),
+        besides: None,
+        protected: None,
+    }
+}
+
+fn slot(layout: &Layout, role: Role) -> Slot {
+    let partition = layout.partition(role).unwrap();
+    Slot {
+        number: partition.number,
+        first_lba: partition.first_lba,
+        sectors: partition.sectors,
+        guid: partition.guid,
+    }
+}
+
+#[test]
+fn an_installed_disk_is_known_with_and_without_swap() {
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        for size_mib in [6144, 1024] {
+            for make in [disk, earlier_disk] {
+                let (mut disk, layout) = make(sector, size_mib);
+                assert_eq!(read(&mut disk).unwrap(), installed(&layout));
+                assert!(!installed(&layout).is_free(), "somebody uses it");
+            }
+        }
+    }
+}
+
+/// Offsets from the start of the table's entries, LBA 2.
+const ENTRIES: u64 = 1024;
+
+#[test]
+fn what_takes_the_place_of_the_table_makes_it_somebody_elses() {
+    let end = 6144 * MIB;
+    let cases: [(&str, u64, &[u8]); 6] = [
+        ("no protective MBR", 450, &[0x83]),
+        ("no boot signature", 510, &[0, 0]),
+        ("another disk", 512 + 56, b"x"),
+        ("another ESP", ENTRIES + 16, b"x"),
+        ("another root", ENTRIES + 2 * 128 + 16, b"x"),
+        ("a RAID at the end", end - 1024, b"Intel Raid ISM Cfg Sig. "),
+    ];
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    for (case, offset, bytes) in cases {
+        let mut disk = intact.clone();
+        disk.put(offset, bytes);
+        // By its table alone, which is ours but for the GUIDs, it would be one of an earlier
+        // version.
+        let esp = layout.offset_bytes(layout.partition(Role::Esp).unwrap());
+        disk.put(esp + 82, b"gone    ");
+        let state = read(&mut disk).unwrap();
+        assert!(matches!(state, State::Occupied { .. }), "{case}: {state:?}");
+    }
+}
+
+/// What an administrator may do with the partitions of the installed system.
+#[test]
+fn other_names_and_more_partitions_leave_it_an_installation() {
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    let name = ENTRIES + 2 * 128 + 56;
+    let mut renamed = intact.clone();
+    renamed.put(name, b"x");
+    assert_eq!(read(&mut renamed).unwrap(), installed(&layout));
+    let mut grown = intact.clone();
+    let mut entry = grown.get(ENTRIES, 128);
+    entry[16] ^= 1;
+    entry[56..].fill(0);
+    grown.put(ENTRIES + 4 * 128, &entry);
+    assert_eq!(
+        read(&mut grown).unwrap().to_string(),
+        "a system installed by spk-visor, and 5: FAT beside it"
+    );
+}
+
+/// More than this disk may be lost with a partition that somebody has added; what our own partitions hold never says so.
+#[test]
+fn what_is_protected_beside_an_installation_is_named() {
+    let (intact, layout) = disk(SectorSize::B512, 6144);
+    let root = layout.partition(Role::Root).unwrap();
+    let end = root.first_lba + root.sectors;
+    let added = |kind: Uuid| {
+        let (mut disk, start) = (intact.clone(), end - 32 * 2048);
+        // The root has shrunk and made room.
+        disk.put(ENTRIES + 2 * 128 + 40, &(start - 1).to_le_bytes());
+        let mut entry = vec![0; 128];
+        entry[..16].copy_from_slice(&kind.to_bytes_le());
+        entry[16] = 5;
+        entry[32..40].copy_from_slice(&start.to_le_bytes());
+        entry[40..48].copy_from_slice(&(end - 1).to_le_bytes());
+        disk.put(ENTRIES + 4 * 128, &entry);
+        (disk, start * 512)
+    };
+    let protected = |mut disk: MemoryDisk| match read(&mut disk).unwrap() {
+        State::Installed { protected, .. } => protected,
+        other => panic!("{other:?}"),
+    };
+    const LINUX: Uuid = uuid::uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
+    const LVM: Uuid = uuid::uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928");
+    let (plain, start) = added(LINUX);
+    assert_eq!(protected(plain.clone()), None);
+    for (at, magic, name) in [
+        (0, &b"LUKS\xba\xbe"[..], "LUKS"),
+        (
+            512,
+            b"LABELONE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0LVM2 001",
+            "LVM",
+        ),
+        (4096, &[0xFC, 0x4E, 0x2B, 0xA9], "md RAID"),
+    ] {
+        let expected = Some(format!("{name} in partition 5"));
+        let mut disk = plain.clone();
+        disk.put(start + at, magic);
+        assert_eq!(protected(disk), expected);
+        let mut disk = plain.clone();
+        disk.put(layout.offset_bytes(root) + at, magic);
+        assert_eq!(protected(disk), None, "{name} in a block of the root");
+    }
+    let (declared, _) = added(LVM);
+    let expected = Some("LVM in partition 5".to_owned());
+    assert_eq!(protected(declared), expected, "by its type");
+}
+
+#[test]
+fn of_an_earlier_version_exactly_our_partitions_are_known_whatever_is_in_swap() {
+    let (intact, layout) = earlier_disk(SectorSize::B512, 6144);
+    let swap = layout.partition(Role::Swap).unwrap();
+    for (_, at, magic) in signatures::known(layout.len_bytes(swap)) {
+        let mut disk = intact.clone();
+        disk.put(layout.offset_bytes(swap) + at, magic);
+        assert_eq!(read(&mut disk).unwrap(), installed(&layout), "{at}");
+    }
+    let root = layout.offset_bytes(layout.partition(Role::Root).unwrap());
+    let mut disk = intact.clone();
+    disk.put(root + 4096, &[0xFC, 0x4E, 0x2B, 0xA9]);
+    assert_eq!(
+        read(&mut disk).unwrap(),
+        installed(&layout),
+        "a file's bytes"
+    );
+    let cases: [(&str, u64, &[u8]); 3] = [
+        ("another name", ENTRIES + 2 * 128 + 56, b"x"),
+        ("another type", ENTRIES + 2 * 128, b"x"),
+        ("another file system", root + 1080, &[0, 0]),
+    ];
+    for (case, offset, bytes) in cases {
+        let mut disk = intact.clone();
+        disk.put(offset, bytes);
+        let state = read(&mut disk).unwrap();
+        assert!(matches!(state, State::Occupied { .. }), "{case}: {state:?}");
+    }
+    // A partition more.
+    let mut disk = intact.clone();
+    let mut entry = disk.get(ENTRIES, 128);
+    entry[56..].fill(0);
+    disk.put(ENTRIES + 4 * 128, &entry);
+    assert!(matches!(read(&mut disk).unwrap(), State::Occupied { .. }));
+}
