@@ -639,23 +639,28 @@ fn a_tree_that_changes_all_the_time_still_gives_a_whole_package() {
 }
 
 #[test]
-fn what_cannot_be_read_stops_everything_and_leaves_no_package() {
-    if !is_root() {
-        let (tree, out) = (Dir::new(), Dir::new());
-        let path = tree.put("etc/shadow", "x");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
-        let error = run_on(
-            &options(&tree, &out.0, Format::Xz),
-            &mut Screen::new(Vec::new(), None),
-        );
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("/etc/shadow (only root")
-        );
-        assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+fn a_file_that_cannot_be_read_stops_everything_and_leaves_no_package() {
+    // Root reads every file, and so runs this as somebody else who owns root's files.
+    let somebody: &[&str] = &["--map-user=1000", "--map-group=1000"];
+    if is_root()
+        && !in_namespaces(
+            "a_file_that_cannot_be_read_stops_everything_and_leaves_no_package",
+            somebody,
+        )
+    {
+        return;
     }
+    let (tree, out) = (Dir::new(), Dir::new());
+    let path = tree.put("etc/shadow", "x");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
+    let options = options(&tree, &out.0, Format::Xz);
+    let error = run_on(&options, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    assert!(error.to_string().contains("/etc/shadow (only root"));
+    assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+}
+
+#[test]
+fn a_tree_that_is_not_there_stops_everything_and_leaves_no_package() {
     let (tree, out) = (Dir::new(), Dir::new());
     let mut wrong = options(&tree, &out.0, Format::Xz);
     wrong.tree.include_mounts = vec!["/boot".into()];
@@ -668,19 +673,16 @@ fn what_cannot_be_read_stops_everything_and_leaves_no_package() {
     assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
 }
 
-/// Runs this test again in a mount namespace of its own, where it may mount, and where need be in a user namespace; returns
-/// true there.
-fn in_own_mounts(test: &str) -> bool {
+/// Runs this test again in the namespaces that these arguments of unshare(1) ask for; returns true
+/// there.
+fn in_namespaces(test: &str, namespaces: &[&str]) -> bool {
     const INSIDE: &str = "PACKAGE_CREATE_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    let namespaces: &[&str] = match is_root() {
-        true => &["--mount", "--"],
-        false => &["--map-root-user", "--mount", "--"],
-    };
     let ran = Command::new("unshare")
         .args(namespaces)
+        .arg("--")
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
@@ -693,6 +695,16 @@ fn in_own_mounts(test: &str) -> bool {
         String::from_utf8_lossy(&ran.stderr)
     );
     false
+}
+
+/// Runs this test again in a mount namespace of its own, where it may mount, and where need be in a
+/// user namespace; returns true there.
+fn in_own_mounts(test: &str) -> bool {
+    let namespaces: &[&str] = match is_root() {
+        true => &["--mount"],
+        false => &["--map-root-user", "--mount"],
+    };
+    in_namespaces(test, namespaces)
 }
 
 fn mount(arguments: &[&str], to: &Path) {
