@@ -1,0 +1,83 @@
+//! The rows of each part of `./bench`, out of what was printed while it was measured.
+//!
+//! [`programs`] reads what our own measuring programs print, [`deploys`] whole deploys and their
+//! stages, [`machines`] machines in QEMU, [`sizes`] the sizes of files.
+
+pub mod deploys;
+pub mod machines;
+pub mod programs;
+pub mod sizes;
+
+use thiserror::Error;
+
+use crate::line::LineError;
+use crate::table::Row;
+
+/// Why a part has no rows.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// It has another name, or none.
+    #[error("no part of ./bench is called {0:?}")]
+    UnknownPart(String),
+    /// The text has no figures.
+    #[error("{0}: nothing was measured")]
+    Empty(String),
+    /// The text lacks a figure.
+    #[error("{part}")]
+    Line {
+        /// Which part.
+        part: String,
+        /// What is missing.
+        source: LineError,
+    },
+}
+
+type Reader = fn(&str) -> Result<Vec<Row>, LineError>;
+
+/// What the scripts ask for, and who reads it.
+const READERS: &[(&str, Reader)] = &[
+    ("netstack", programs::netstack),
+    ("session", programs::session),
+    ("decode", programs::decode),
+    ("cage", programs::cage),
+    ("deploy", deploys::deploy),
+    ("memory", deploys::memory),
+    ("sizes", sizes::sizes),
+    ("boot", machines::boot),
+    ("ways", machines::ways),
+    ("screens", machines::screens),
+    ("drawing", deploys::drawing),
+    ("smallest", machines::smallest),
+];
+
+/// The rows of a part, at least one.
+///
+/// # Errors
+///
+/// When there is no such part, or its text lacks figures.
+pub fn rows(part: &str, text: &str) -> Result<Vec<Row>, ReportError> {
+    let named = READERS.iter().find(|(name, _)| *name == part);
+    let (_, read) = named.ok_or_else(|| ReportError::UnknownPart(part.to_owned()))?;
+    let rows = read(text).map_err(|source| ReportError::Line {
+        part: part.to_owned(),
+        source,
+    })?;
+    match rows.len() {
+        0 => Err(ReportError::Empty(part.to_owned())),
+        _ => Ok(rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{READERS, ReportError, rows};
+
+    #[test]
+    fn a_part_without_figures_is_an_error() {
+        for (part, _) in READERS {
+            rows(part, "bench: progress\n").unwrap_err();
+        }
+        let error = rows("nothing", "").unwrap_err();
+        assert!(matches!(error, ReportError::UnknownPart(_)));
+    }
+}

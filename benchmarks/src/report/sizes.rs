@@ -1,0 +1,95 @@
+//! Sizes of programs, images and media, beside what they may have and what they carry.
+
+use crate::figure::{mib, quotient};
+use crate::line::{LineError, figures, with_key};
+use crate::table::{Goal, Row};
+
+const MIB: f64 = 1_048_576.0;
+/// What init may have: 2 MiB, and 600 kB for its screens.
+const INIT_BYTES: f64 = 2.0 * MIB + 600_000.0;
+
+/// `size=NAME bytes=N`, the files of one thing summed: `kernel-vm`, `kernel-metal`, `initramfs`,
+/// `init`, `spk-visor`, and for each kernel `medium=ISO of=vm bytes=N`.
+///
+/// # Errors
+///
+/// When one of these is missing.
+pub fn sizes(text: &str) -> Result<Vec<Row>, LineError> {
+    let of = |name: &str| Ok(figures(text, ("size", name), "bytes")?.iter().sum::<f64>());
+    let initramfs = of("initramfs")?;
+    let mut rows = Vec::new();
+    for (what, kernel, limit_mib) in [
+        ("bzImage + initramfs, of 5 MiB", "kernel-vm", 5.0),
+        (
+            "the same for real machines, of 16 MiB",
+            "kernel-metal",
+            16.0,
+        ),
+    ] {
+        let kernel = of(kernel)?;
+        let sum = kernel + initramfs;
+        let row = Row::beside(
+            what,
+            mib(sum),
+            format!("{} + {}", mib(kernel), mib(initramfs)),
+        );
+        rows.push(row.goal(quotient(sum, limit_mib * MIB), Goal::AtMost("1.0")));
+    }
+    let init = of("init")?;
+    let row = Row::alone("init, of 2 MiB and 600 kB for its screens", mib(init));
+    rows.push(row.goal(quotient(init, INIT_BYTES), Goal::AtMost("1.0")));
+    rows.push(Row::alone("spk-visor", mib(of("spk-visor")?)));
+    for (medium, profile, bytes) in media(text)? {
+        let bare = of(&format!("kernel-{profile}"))? + initramfs;
+        let what = format!("{}, {profile}", medium.replace('-', " "));
+        let row = Row::beside(what, mib(bytes), format!("{} bare", mib(bare)));
+        rows.push(row.ratio(quotient(bytes, bare)));
+    }
+    Ok(rows)
+}
+
+/// Each medium, the kernel on it, and the bytes of all its files, in the order of their lines.
+fn media(text: &str) -> Result<Vec<(&str, &str, f64)>, LineError> {
+    let mut media: Vec<(&str, &str, f64)> = Vec::new();
+    for (medium, line) in with_key(text, "medium") {
+        let (profile, bytes) = (line.text("of")?, line.number("bytes")?);
+        match media.last_mut() {
+            Some((name, of, sum)) if (*name, *of) == (medium, profile) => *sum += bytes,
+            _ => media.push((medium, profile, bytes)),
+        }
+    }
+    Ok(media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sizes;
+
+    #[test]
+    fn what_is_carried_stands_beside_kernel_and_initramfs() {
+        let text = "\
+size=kernel-vm bytes=3145728
+size=kernel-metal bytes=10485760
+size=initramfs bytes=1048576
+size=init bytes=2697152
+size=spk-visor bytes=3250586
+medium=ISO of=vm bytes=6291456
+medium=tree-for-PXE-and-HTTP of=vm bytes=4194304
+medium=tree-for-PXE-and-HTTP of=vm bytes=1048576
+medium=ISO of=metal bytes=12582912
+";
+        let rows: Vec<_> = sizes(text).unwrap().iter().map(|r| r.to_string()).collect();
+        let expected = [
+            "bzImage + initramfs, of 5 MiB\t4.00 MiB\t3.00 MiB + 1.00 MiB\t0.80\t<= 1.0\tmet",
+            "the same for real machines, of 16 MiB\t11.00 MiB\t10.00 MiB + 1.00 MiB\t0.69\
+             \t<= 1.0\tmet",
+            "init, of 2 MiB and 600 kB for its screens\t2.57 MiB\t-\t1.00\t<= 1.0\tmet",
+            "spk-visor\t3.10 MiB\t-\t-\t-\t-",
+            "ISO, vm\t6.00 MiB\t4.00 MiB bare\t1.50\t-\t-",
+            "tree for PXE and HTTP, vm\t5.00 MiB\t4.00 MiB bare\t1.25\t-\t-",
+            "ISO, metal\t12.00 MiB\t11.00 MiB bare\t1.09\t-\t-",
+        ];
+        assert_eq!(rows, expected);
+        sizes(&text.replace("size=init ", "size=other ")).unwrap_err();
+    }
+}
