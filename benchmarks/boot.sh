@@ -40,47 +40,33 @@ boot() {
 }
 
 bench_boot() {
-    local round kernel accel ours=() nothing=() took
+    local round kernel accel took text=
     kernel=$(kernel-config/build)
     # Everywhere alike: a /dev/kvm inside a virtual machine may exist and not work.
     accel=(-accel tcg,thread=multi -cpu qemu64)
     make_initramfs "$programs/init" "$scratch/initramfs.ours"
     make_initramfs "$programs/nothing" "$scratch/initramfs.nothing"
     for ((round = 1; round <= boot_rounds; round++)); do
-        boot "$scratch/initramfs.nothing" 'nothing: started'; nothing+=("$took")
-        boot "$scratch/initramfs.ours" 'smv waiting: '; ours+=("$took")
-        say "boot: round $round: nothing $(seconds "${nothing[-1]}"), ours $(seconds "${ours[-1]}")"
+        boot "$scratch/initramfs.nothing" 'nothing: started'
+        text+="boot=nothing us=$took"$'\n'
+        say "boot: round $round: nothing $(ms "$took")"
+        boot "$scratch/initramfs.ours" 'smv waiting: '
+        text+="boot=ours us=$took"$'\n'
+        say "boot: round $round: ours $(ms "$took")"
     done
-    row "kernel entry to the code, TCG" "$(seconds "$(median "${ours[@]}")")" "$(seconds "$(median "${nothing[@]}")") empty init" \
-        "$(quotient "$(median "${ours[@]}")" "$(median "${nothing[@]}")")" "<= 1.5"
+    rows boot <<<"$text"
 }
 
 # Machines, networks and media are those of the scenarios; a clock runs from QEMU's first instruction to the first beacon
 # that arrives on the donor's side of the network. DHCP is in it, on both sides of every ratio.
 bench_ways() {
-    local way seconds all bare
     say "ways: power on to the beacon, $rounds rounds"
-    cargo run --locked --quiet --release -p qemu -- measure ways --rounds "$rounds" --accel tcg | tee "$scratch/ways" >&2
-    bare=$(of_way kernel-bios)
-    for way in $(sed -n 's/^way=\([^ ]*\) .*/\1/p' "$scratch/ways" | awk '!seen[$0]++'); do
-        seconds=$(of_way "$way")
-        row "power on to the beacon, $way, TCG" "$seconds s" "$bare s kernel-bios" "$(quotient "$seconds" "$bare")" -
-    done
+    measured ways measure ways --rounds "$rounds" --accel tcg
 }
 
-# of_way NAME: the median of its seconds.
-of_way() {
-    local all
-    mapfile -t all < <(sed -n "s/^way=$1 seconds=//p" "$scratch/ways")
-    median "${all[@]}"
-}
+measure() { cargo run --locked --quiet --release -p qemu -- measure "$@"; }
 
-# The smallest of the peers' own figures that are stated at all is 512 MB (FOG).
 bench_smallest() {
-    local profile mib system
     say "smallest: bisecting the memory of a machine"
-    cargo run --locked --quiet --release -p qemu -- measure memory --accel tcg | tee "$scratch/smallest" >&2
-    while read -r profile mib system; do
-        row "smallest machine that receives $system, $profile" "$mib MiB" "512 MB, FOG's statement" "$(quotient "$mib" 488)" "<= 0.25"
-    done < <(sed -n 's/^memory=\([^ ]*\) mib=\([0-9]*\) system=\([^ ]*\) .*/\1 \2 \3/p' "$scratch/smallest")
+    measured smallest measure memory --accel tcg
 }

@@ -151,36 +151,37 @@ inside_prepare() {
     cat "$packages"/* "$zst"/* "$block"/* >/dev/null
 }
 
+# run NAME COMMAND...: one measurement of a round, kept as a line in `text`.
+run() {
+    local name=$1 took
+    shift
+    "$@"
+    text+="run=$name us=$took"$'\n'
+    say "deploy: round $round: $name $(ms "$took")"
+}
+
 inside_deploy() {
-    local round xz=() pipeline=() zstd=() decoding=() unpacking=() single=() streaming=() slowest took
+    local round text= base=smechvisor-base.tar.xz
     inside_prepare
-    xz -T0 -dc "$packages/smechvisor-base.tar.xz" >"$scratch/plain.tar"
+    xz -T0 -dc "$packages/$base" >"$scratch/plain.tar"
     for ((round = 1; round <= rounds; round++)); do
-        theirs "$packages/smechvisor-base.tar.xz"; pipeline+=("$took")
-        ours "$packages"; xz+=("$took")
-        ours "$zst"; zstd+=("$took")
-        decode_alone "$packages/smechvisor-base.tar.xz"; decoding+=("$took")
-        unpack_alone "$scratch/plain.tar"; unpacking+=("$took")
-        ours "$block"; single+=("$took")
-        decode_alone "$block/smechvisor-base.tar.xz"; streaming+=("$took")
-        say "deploy: round $round: pipeline $(seconds "${pipeline[-1]}"), xz $(seconds "${xz[-1]}"), zst $(seconds "${zstd[-1]}"), decode alone $(seconds "${decoding[-1]}"), unpack alone $(seconds "${unpacking[-1]}"), one block $(seconds "${single[-1]}"), its decoder alone $(seconds "${streaming[-1]}")"
+        run pipeline theirs "$packages/$base"
+        run xz ours "$packages"
+        run zst ours "$zst"
+        run decode decode_alone "$packages/$base"
+        run unpack unpack_alone "$scratch/plain.tar"
+        run one-block ours "$block"
+        run one-block-decode decode_alone "$block/$base"
     done
-    local m_xz m_pipeline m_zst m_decode m_unpack stage
-    m_xz=$(median "${xz[@]}") m_pipeline=$(median "${pipeline[@]}") m_zst=$(median "${zstd[@]}")
-    m_decode=$(median "${decoding[@]}") m_unpack=$(median "${unpacking[@]}")
-    if [ "${m_decode%.*}" -gt "${m_unpack%.*}" ]; then slowest=$m_decode stage=decode; else slowest=$m_unpack stage=unpack; fi
-    row "deploy .tar.xz beside nc | xz -T0 | tar" "$(seconds "$m_xz")" "$(seconds "$m_pipeline")" "$(quotient "$m_xz" "$m_pipeline")" "<= 1.0"
-    row "deploy .tar.zst beside nc | xz -T0 | tar" "$(seconds "$m_zst")" "$(seconds "$m_pipeline")" "$(quotient "$m_zst" "$m_pipeline")" "<= 0.5"
-    row "deploy .tar.xz beside its slowest stage" "$(seconds "$m_xz")" "$(seconds "$slowest") $stage" "$(quotient "$m_xz" "$slowest")" "<= 1.10"
-    m_xz=$(median "${single[@]}") m_decode=$(median "${streaming[@]}")
-    row "deploy .tar.xz of one block beside its slowest stage" "$(seconds "$m_xz")" "$(seconds "$m_decode") decode" "$(quotient "$m_xz" "$m_decode")" "<= 1.10"
+    rows deploy <<<"$text"
 }
 
 inside_memory() {
-    local took peak=0
+    local took peak=0 text=
     inside_prepare
     ours "$packages" peak_of
-    row "peak memory of receive-deploy, .tar.xz" "$((peak / 1024)) MiB" - - -
+    text+="package=xz peak_kib=$peak"$'\n'
     ours "$zst" peak_of
-    row "peak memory of receive-deploy, .tar.zst" "$((peak / 1024)) MiB" - - -
+    text+="package=zst peak_kib=$peak"$'\n'
+    rows memory <<<"$text"
 }

@@ -4,20 +4,16 @@
 # `main` hands in no wizard, so that the linker leaves it out: there is no recorded number to compare with. Processor: the kernel's own
 # account of the thread that draws, on a terminal that is larger than most, while a deploy runs as fast as it can.
 
-wizard_bytes=600000
-
 bench_wizard() {
-    local with without auto none
     say "wizard: power on to the beacon, $rounds rounds"
-    cargo run --locked --quiet --release -p qemu -- measure screens --rounds "$rounds" --accel tcg | tee "$scratch/screens" >&2
-    mapfile -t auto < <(sed -n 's/^ui=auto seconds=//p' "$scratch/screens")
-    mapfile -t none < <(sed -n 's/^ui=none seconds=//p' "$scratch/screens")
-    with=$(median "${auto[@]}") without=$(median "${none[@]}")
-    row "power on to the beacon with the wizard, TCG" "$with s" "$without s without" "$(quotient "$with" "$without")" "<= 1.05"
-    with=$(stat -c %s "$programs/init") without=$(stat -c %s "$programs/init_without_wizard")
-    row "bytes that the wizard adds to init, of $wizard_bytes" "$((with - without))" "$without without" \
-        "$(quotient $((with - without)) $wizard_bytes)" "<= 1.0"
+    measured screens screens
     inside wizard
+}
+
+screens() {
+    measure screens --rounds "$rounds" --accel tcg
+    stat -c 'init=with bytes=%s' "$programs/init"
+    stat -c 'init=without bytes=%s' "$programs/init_without_wizard"
 }
 
 # ticks_of PID: what the thread that draws has used of a processor until the disk is complete, proc_pid_stat(5), in `ticks`.
@@ -49,7 +45,7 @@ on_a_terminal() {
 }
 
 inside_wizard() {
-    local began took donor terminal shown ticks hertz share shares=() round
+    local began took donor terminal shown ticks hertz round text=
     inside_prepare
     hertz=$(getconf CLK_TCK)
     for ((round = 1; round <= rounds; round++)); do
@@ -69,10 +65,8 @@ inside_wizard() {
         ended "$donor" || fail "the donor failed: $(tail -n 3 "$scratch/donor")"
         ended "$terminal" || fail "the receiver failed: $(tail -n 3 "$scratch/receiver")"
         [ -n "$ticks" ] || fail "the receiver had no thread named wizard"
-        share=$(awk -v ticks="$ticks" -v hz="$hertz" -v us="$took" 'BEGIN { printf "%.3f", 100 * ticks / hz / (us / 1e6) }')
-        say "wizard: round $round: $ticks of $hertz ticks a second in $(seconds "$took"), $share %"
-        shares+=("$share")
+        say "wizard: round $round: $ticks of $hertz ticks a second in $(ms "$took")"
+        text+="drawing=$ticks hertz=$hertz us=$took"$'\n'
     done
-    share=$(median "${shares[@]}")
-    row "drawing while receiving, of 1 % of a core" "$share %" - "$share" "<= 1.0"
+    rows drawing <<<"$text"
 }

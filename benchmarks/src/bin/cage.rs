@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
+use benchmarks::figure::median;
 use bundle::decode::{DecodeLimits, decode};
 use bundle::pipe::{Writer, pipe};
 use bundle::unpack::{UnpackLimits, check, check_frames};
@@ -46,7 +47,7 @@ fn measure() -> Outcome<()> {
         threads.push(timed(|| by_threads(&bytes))?);
         cage.push(timed(|| in_cage(&bytes))?);
     }
-    let (threads, cage) = (median(threads), median(cage));
+    let (threads, cage) = (median(&threads), median(&cage));
     println!(
         "package={package} threads_s={threads:.3} cage_s={cage:.3} ratio={:.3}",
         cage / threads
@@ -58,11 +59,6 @@ fn timed(run: impl FnOnce() -> Outcome<u64>) -> Outcome<f64> {
     let began = Instant::now();
     run()?;
     Ok(began.elapsed().as_secs_f64())
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn limits() -> DecodeLimits {

@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use benchmarks::figure::median;
 use bundle::decode::{DecodeLimits, decode};
 use bundle::pipe::pipe;
 use bundle::unpack::{UnpackLimits, unpack};
@@ -93,9 +94,8 @@ fn compare_decoders(package: &str) -> Outcome<()> {
         }
     }
     let mut base = None;
-    for run in &mut runs {
-        run.seconds.sort_by(f64::total_cmp);
-        let took = run.seconds[run.seconds.len() / 2];
+    for run in &runs {
+        let took = median(&run.seconds);
         println!(
             "decode: package={package} decoder={} MB/s={:.0} peak_MiB={:.0} time_ratio={:.2}",
             run.decoder,

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio, exit};
 use std::time::{Duration, Instant};
 
+use benchmarks::figure::median;
 use netstack::{Addressing, Config, Fixed, Port, Station};
 use rustix::time::{ClockId, clock_gettime};
 use session::{Credential, pair_donor, pair_target};
@@ -194,7 +195,7 @@ fn compare_frames(wire: &Wire, title: &str, bytes: u64) -> Outcome<()> {
         ours.push(wire.measure("ours", OURS, bytes)?);
         sealed.push(wire.measure("sealed", OURS, bytes)?);
     }
-    let (kernel, ours, sealed) = (median(&kernel), median(&ours), median(&sealed));
+    let (kernel, ours, sealed) = (middle(&kernel), middle(&ours), middle(&sealed));
     println!("{title}, {bytes} bytes, median of {ROUNDS}:");
     for (name, m) in [("kernel", kernel), ("netstack", ours), ("sealed", sealed)] {
         println!(
@@ -214,14 +215,11 @@ fn compare_frames(wire: &Wire, title: &str, bytes: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn median(all: &[Measured]) -> Measured {
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
+fn middle(all: &[Measured]) -> Measured {
+    let of = |figure: fn(&Measured) -> f64| median(&all.iter().map(figure).collect::<Vec<_>>());
     Measured {
-        gbit_per_second: middle(all.iter().map(|m| m.gbit_per_second).collect()),
-        cpu_per_gb: middle(all.iter().map(|m| m.cpu_per_gb).collect()),
+        gbit_per_second: of(|m| m.gbit_per_second),
+        cpu_per_gb: of(|m| m.cpu_per_gb),
     }
 }
 

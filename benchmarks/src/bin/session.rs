@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::process::exit;
 use std::time::Duration;
 
+use benchmarks::figure::median;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustix::time::{ClockId, clock_gettime};
 use session::channel::PLAIN_MAX;
@@ -44,11 +45,7 @@ fn run() -> Outcome<()> {
     for _ in 0..ROUNDS {
         rounds.push(stream(&secret)?);
     }
-    let middle = |of: fn(&Rates) -> f64| {
-        let mut values: Vec<f64> = rounds.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    };
+    let middle = |of: fn(&Rates) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
     println!(
         "stream seal_MB/s={:.0} open_MB/s={:.0} copy_MB/s={:.0} seal_of_ring={:.2} open_of_ring={:.2}",
         middle(|r| r.sealing),
