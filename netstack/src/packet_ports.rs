@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 use rustix::thread::set_current_timer_slack;
 use rustix::time::{ClockId, clock_gettime};
 use smoltcp::time::{Duration, Instant};
+use sys::eventfd::EventFd;
 use sys::netdev::{Link, LinkChange, LinkMonitor};
 use sys::packet::{Membership, PacketSocket, Queue};
 
@@ -34,7 +35,7 @@ pub struct PacketPorts {
     is_brisk: AtomicBool,
     /// Another handle of the monitor's socket.
     link_changes: OwnedFd,
-    woken: OwnedFd,
+    wakeup: EventFd,
     queue: Queue,
     vlan: Option<u16>,
     mtu: Option<u16>,
@@ -68,7 +69,7 @@ impl PacketPorts {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let links = LinkMonitor::open()?;
         let link_changes = links.as_fd().try_clone_to_owned()?;
-        let woken = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let wakeup = EventFd::new()?;
         let watch = Mutex::new(Watch {
             links,
             is_due: true,
@@ -78,7 +79,7 @@ impl PacketPorts {
         Ok(Self {
             is_brisk: AtomicBool::new(false),
             link_changes,
-            woken,
+            wakeup,
             queue: config.queue(),
             vlan: config.vlan,
             mtu: config.mtu,
@@ -252,10 +253,10 @@ impl Wait for PacketPorts {
             let known = watch.known.iter();
             known.filter_map(|known| known.socket.clone()).collect()
         });
-        let mut watched: Vec<PollFd<'_>> = [&self.link_changes, &self.woken]
+        let mut watched: Vec<PollFd<'_>> = [self.link_changes.as_fd(), self.wakeup.as_fd()]
             .into_iter()
-            .chain(sockets.iter().map(Arc::as_ref))
-            .map(|socket| PollFd::new(socket, PollFlags::IN))
+            .chain(sockets.iter().map(|socket| socket.as_fd()))
+            .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
             .collect();
         let may_nap = until.is_none_or(|until| until > began + NAP);
         let mut count = 0;
@@ -275,8 +276,7 @@ impl Wait for PacketPorts {
             self.with_watch(|watch| watch.is_due = true);
         }
         if events.next().is_some_and(|events| !events.is_empty()) {
-            // Empty when another thread was woken too.
-            let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+            self.wakeup.clear();
         }
         if events.any(|events| events.intersects(PollFlags::ERR | PollFlags::HUP)) {
             self.take_errors();
@@ -284,8 +284,7 @@ impl Wait for PacketPorts {
     }
 
     fn wake(&self) {
-        // It only fails when the counter is full, and then the wake-up is pending already.
-        let _ = rustix::io::write(&self.woken, &1u64.to_ne_bytes());
+        self.wakeup.notify();
     }
 }
 

@@ -28,10 +28,10 @@ use disk::layout::Layout;
 use disk::state::State;
 use disk::volumes::{Volumes, VolumesError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sys::eventfd::EventFd;
 use wire::code::Code;
 use wire::stage::Stage;
 
-use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
@@ -357,7 +357,7 @@ impl Network for PairNetwork {
         Ok(Some(Box::new(PairDonor {
             stream,
             patience: PATIENCE,
-            bell: Bell::new()?,
+            wakeup: EventFd::new()?,
             peer: (address, self.connections).into(),
             endings: Arc::clone(&self.endings),
         })))
@@ -383,7 +383,7 @@ struct PairDonor {
     /// How long a read waits.
     patience: Duration,
     /// Rung when nothing is to be read any more.
-    bell: Bell,
+    wakeup: EventFd,
     peer: SocketAddr,
     endings: Arc<Mutex<Vec<&'static str>>>,
 }
@@ -391,7 +391,7 @@ struct PairDonor {
 impl Read for PairDonor {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut fds = [
-            PollFd::new(&self.bell, PollFlags::IN),
+            PollFd::new(&self.wakeup, PollFlags::IN),
             PollFd::new(&self.stream, PollFlags::IN),
         ];
         let patience = Timespec::try_from(self.patience).unwrap();
@@ -435,8 +435,8 @@ impl Donor for PairDonor {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let bell = self.bell.clone();
-        Box::new(move || bell.ring())
+        let wakeup = self.wakeup.clone();
+        Box::new(move || wakeup.notify())
     }
 
     fn writer(&self) -> Box<dyn Write + Send> {

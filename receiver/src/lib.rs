@@ -1,7 +1,6 @@
 //! The receiving end on a Linux kernel: which disk, whose stream, in which order. PID 1 and `spk-visor receive-deploy`
 //! run the same code here; they differ in the network they bring and in what they do afterwards.
 
-pub mod bell;
 pub mod blockdisk;
 pub mod cage;
 pub mod cards;

@@ -2,7 +2,7 @@
 //!
 //! Words go in at any time and in any order, twice as well. The receiver looks at them wherever it may stop: before the first
 //! write it stops for every change of mind, after that for a cancel only, and once the disk is complete for nothing. Whoever
-//! waits then is woken: at the disks by a bell, at the network by hooks.
+//! waits then is woken: at the disks by an eventfd, at the network by hooks.
 
 use std::fmt;
 use std::io;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use disk::sizes::Sizes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use sys::eventfd::EventFd;
 
-use crate::bell::Bell;
 use crate::donor::Interrupter;
 use crate::gate::Wish;
 
@@ -29,7 +29,7 @@ struct Shared {
     said: Mutex<Said>,
     /// Called when the receiver has to stop what it waits for.
     hooks: Mutex<Hooks>,
-    bell: Bell,
+    wakeup: EventFd,
 }
 
 #[derive(Default)]
@@ -75,14 +75,14 @@ impl Person {
         Ok(Self(Arc::new(Shared {
             said: Mutex::default(),
             hooks: Mutex::default(),
-            bell: Bell::new()?,
+            wakeup: EventFd::new()?,
         })))
     }
 
     /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
         self.said().agreed = Some(name);
-        self.0.bell.ring();
+        self.0.wakeup.notify();
     }
 
     /// What may be replaced, if anything.
@@ -131,31 +131,31 @@ impl Person {
     }
 
     fn tell(&self, stops: bool) {
-        self.0.bell.ring();
+        self.0.wakeup.notify();
         if stops {
             let hooks = self.hooks();
             hooks.all.iter().for_each(|(_, hook)| hook());
         }
     }
 
-    /// Waits until something was said since [`Person::hush`], or `limit` has passed, or earlier.
+    /// Waits until something was said since [`Person::clear`], or `limit` has passed, or earlier.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let mut fds = [PollFd::new(self.bell(), PollFlags::IN)];
+        let mut fds = [PollFd::new(self.wakeup(), PollFlags::IN)];
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Readable when something was said since [`Person::hush`].
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.0.bell
+    /// Readable when something was said since [`Person::clear`].
+    pub(crate) fn wakeup(&self) -> &EventFd {
+        &self.0.wakeup
     }
 
-    /// Whether something was said; the bell is silent afterwards.
-    pub(crate) fn hush(&self) -> bool {
-        self.0.bell.hush()
+    /// Whether something was said since this was last called.
+    pub(crate) fn clear(&self) -> bool {
+        self.0.wakeup.clear()
     }
 
     fn attach(&self, hook: Interrupter) -> u64 {

@@ -65,9 +65,9 @@ impl Announcements {
     /// The same, for no longer than a person says nothing.
     fn wait_or(&self, limit: Option<Duration>, person: Option<&Person>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let bell = person.map(|person| PollFd::new(person.bell(), PollFlags::IN));
+        let wakeup = person.map(|person| PollFd::new(person.wakeup(), PollFlags::IN));
         let socket = PollFd::new(&self.socket, PollFlags::IN);
-        let mut fds: Vec<_> = std::iter::once(socket).chain(bell).collect();
+        let mut fds: Vec<_> = std::iter::once(socket).chain(wakeup).collect();
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -129,7 +129,7 @@ impl Uevents {
     ) -> io::Result<bool> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         loop {
-            if self.drain()? || person.is_some_and(Person::hush) {
+            if self.drain()? || person.is_some_and(Person::clear) {
                 return Ok(true);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -210,7 +210,7 @@ impl<'a> Watch<'a> {
         let person = self.screen.person();
         let waited = match (&mut self.uevents, person) {
             (Some(uevents), person) => uevents.wait_or(limit, person),
-            (None, Some(person)) => person.wait(limit).map(|()| person.hush()),
+            (None, Some(person)) => person.wait(limit).map(|()| person.clear()),
             (None, None) => Ok(false),
         };
         waited.map_err(SessionError::Uevents)

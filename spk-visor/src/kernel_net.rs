@@ -8,12 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpS
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use receiver::bell::Bell;
 use receiver::donor::{Donor, Interrupter, Network, WRITE_PATIENCE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use sys::eventfd::EventFd;
 use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
@@ -39,8 +39,8 @@ pub struct KernelNetwork {
     stream_port: u16,
     /// Instead of asking the routing table.
     broadcasts: Option<Vec<Ipv4Addr>>,
-    /// Rung when nobody is waited for any more.
-    bell: Bell,
+    /// Notified when nobody is waited for any more.
+    interrupt: EventFd,
     /// One beacon in its time, however often donors are waited for.
     next_beacon: Instant,
     /// While somebody is invited.
@@ -62,7 +62,7 @@ impl KernelNetwork {
             beacon_port,
             stream_port,
             broadcasts: None,
-            bell: Bell::new()?,
+            interrupt: EventFd::new()?,
             next_beacon: Instant::now(),
             openings: None,
         })
@@ -138,7 +138,7 @@ impl Network for KernelNetwork {
         let payload = beacon::emit(code);
         let mut openings = match self.openings.take() {
             Some(openings) => openings,
-            None => Openings::new(self.listen()?.into(), opening_len, &self.bell)?,
+            None => Openings::new(self.listen()?.into(), opening_len, &self.interrupt)?,
         };
         let admitted = loop {
             let now = Instant::now();
@@ -150,7 +150,7 @@ impl Network for KernelNetwork {
             match openings.wait(wake_at) {
                 // One that is gone already is no donor.
                 Ok(Event::Said(stream)) => {
-                    if let Ok(donor) = Bell::new().and_then(|b| KernelDonor::new(stream, b)) {
+                    if let Ok(donor) = KernelDonor::new(stream) {
                         break Ok(Some(Box::new(donor) as Box<dyn Donor>));
                     }
                 }
@@ -172,8 +172,8 @@ impl Network for KernelNetwork {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let bell = self.bell.clone();
-        Box::new(move || bell.ring())
+        let interrupt = self.interrupt.clone();
+        Box::new(move || interrupt.notify())
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
@@ -208,12 +208,12 @@ pub struct KernelDonor {
     peer: SocketAddr,
     /// How long a read waits.
     patience: Duration,
-    /// Rung when nothing is to be read any more.
-    bell: Bell,
+    /// Notified when nothing is to be read any more.
+    interrupt: EventFd,
 }
 
 impl KernelDonor {
-    fn new(stream: TcpStream, bell: Bell) -> io::Result<Self> {
+    fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         let mut peer = stream.peer_addr()?;
@@ -224,7 +224,7 @@ impl KernelDonor {
             stream: Arc::new(stream),
             peer,
             patience: STALL,
-            bell,
+            interrupt: EventFd::new()?,
         })
     }
 }
@@ -241,7 +241,7 @@ impl Read for KernelDonor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let until = Instant::now() + self.patience;
         loop {
-            if self.bell.is_rung() {
+            if self.interrupt.is_notified() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             match rustix::net::recv(&*self.stream, &mut *buffer, RecvFlags::DONTWAIT) {
@@ -256,7 +256,7 @@ impl Read for KernelDonor {
             }
             let mut watched = [
                 PollFd::new(&*self.stream, PollFlags::IN),
-                PollFd::new(&self.bell, PollFlags::IN),
+                PollFd::new(&self.interrupt, PollFlags::IN),
             ];
             match poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -276,8 +276,8 @@ impl Donor for KernelDonor {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let bell = self.bell.clone();
-        Box::new(move || bell.ring())
+        let interrupt = self.interrupt.clone();
+        Box::new(move || interrupt.notify())
     }
 
     fn writer(&self) -> Box<dyn Write + Send> {

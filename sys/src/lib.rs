@@ -6,6 +6,7 @@
 pub mod block;
 pub mod cage;
 pub mod children;
+pub mod eventfd;
 pub mod kexec;
 pub mod landlock;
 pub mod loopdev;

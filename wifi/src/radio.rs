@@ -7,16 +7,16 @@ use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use sys::eventfd::EventFd;
 
 use crate::card::Card;
 use crate::cards;
@@ -83,7 +83,7 @@ enum Order {
 #[derive(Clone, Debug)]
 pub struct Handle {
     orders: Option<Sender<Order>>,
-    bell: Arc<OwnedFd>,
+    wakeup: EventFd,
 }
 
 impl Handle {
@@ -106,18 +106,14 @@ impl Handle {
         if let Some(orders) = &self.orders {
             let _ = orders.send(order); // the thread has told why it ended
         }
-        self.ring();
-    }
-
-    fn ring(&self) {
-        let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes()); // full: it rings already
+        self.wakeup.notify();
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.orders = None;
-        self.ring();
+        self.wakeup.notify();
     }
 }
 
@@ -128,8 +124,7 @@ impl Drop for Handle {
 pub fn start(place: Place, tell: impl FnMut(Told) + Send + 'static) -> Result<Handle, WifiError> {
     make_directory(&place)?;
     let listening = |errno: Errno| WifiError::Listening(errno.into());
-    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-    let bell = Arc::new(eventfd(0, flags).map_err(listening)?);
+    let wakeup = EventFd::new().map_err(listening)?;
     let announcements = announcements().map_err(listening)?;
     let sockets = sockets(&place).map_err(listening)?;
     let (orders, ordered) = mpsc::channel();
@@ -137,7 +132,7 @@ pub fn start(place: Place, tell: impl FnMut(Told) + Send + 'static) -> Result<Ha
         place,
         tell,
         ordered,
-        bell: Arc::clone(&bell),
+        wakeup: wakeup.clone(),
         announcements,
         sockets,
         units: Vec::new(),
@@ -148,7 +143,7 @@ pub fn start(place: Place, tell: impl FnMut(Told) + Send + 'static) -> Result<Ha
         .map_err(WifiError::Thread)?;
     Ok(Handle {
         orders: Some(orders),
-        bell,
+        wakeup,
     })
 }
 
@@ -200,7 +195,7 @@ struct Radio<T> {
     place: Place,
     tell: T,
     ordered: Receiver<Order>,
-    bell: Arc<OwnedFd>,
+    wakeup: EventFd,
     announcements: OwnedFd,
     sockets: OwnedFd,
 }
@@ -215,7 +210,7 @@ impl<T: FnMut(Told)> Radio<T> {
             if let Err(errno) = self.sleep() {
                 return (self.tell)(Told::Ended(WifiError::Listening(errno.into())));
             }
-            drain(&self.bell);
+            self.wakeup.clear();
             drain(&self.sockets);
             if hears_of_cards(&self.announcements) {
                 self.look();
@@ -280,7 +275,7 @@ impl<T: FnMut(Told)> Radio<T> {
 
     fn sleep(&self) -> Result<(), Errno> {
         let mut fds = vec![
-            PollFd::new(&self.bell, PollFlags::IN),
+            PollFd::new(&self.wakeup, PollFlags::IN),
             PollFd::new(&self.announcements, PollFlags::IN),
             PollFd::new(&self.sockets, PollFlags::IN),
         ];
@@ -418,7 +413,7 @@ fn has_ended(supplicant: &Supplicant) -> bool {
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
 }
 
-/// Reads what is there, of what only rings.
+/// Takes what has gathered in a descriptor that only wakes.
 fn drain(fd: &OwnedFd) {
     let mut buffer = [0; 4096];
     while let Ok(1..) = rustix::io::read(fd, &mut buffer) {}

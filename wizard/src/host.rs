@@ -200,9 +200,9 @@ impl<M: Machine> Host<M> {
         let seats = self.seats.iter().flatten().filter(is_here);
         let patience = seats.clone().filter_map(|seat| seat.patience(now));
         let patience = patience.chain(self.front.next_tick(now)).min();
-        let bell = PollFd::from_borrowed_fd(self.inbox.bell(), PollFlags::IN);
+        let wakeup = PollFd::new(self.inbox.wakeup(), PollFlags::IN);
         let terminals = seats.map(|seat| PollFd::new(&seat.place.terminal, seat.wants(now)));
-        let mut ready: Vec<_> = terminals.chain([bell]).collect();
+        let mut ready: Vec<_> = terminals.chain([wakeup]).collect();
         // A moment more, so that what was waited for is surely over.
         let patience = patience.map(|patience| patience + Duration::from_millis(1));
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());

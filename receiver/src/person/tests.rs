@@ -23,12 +23,12 @@ fn wish(wipe: &str) -> Wish {
 #[test]
 fn a_word_is_heard_once_and_kept() {
     let person = Person::new().unwrap();
-    assert!(!person.hush() && person.agreed().is_none());
+    assert!(!person.clear() && person.agreed().is_none());
     let other = person.clone();
     std::thread::spawn(move || other.agree("4f1c2a9e".to_owned()))
         .join()
         .unwrap();
-    assert!(person.hush() && !person.hush());
+    assert!(person.clear() && !person.clear());
     assert_eq!(person.agreed().as_deref(), Some("4f1c2a9e"));
 }
 

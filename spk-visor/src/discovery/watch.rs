@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use sys::eventfd::EventFd;
 use wire::beacon::{self, PAYLOAD_MAX};
 use wire::code::Code;
 
@@ -26,7 +26,7 @@ use crate::origin::Origin;
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    stop: Arc<OwnedFd>,
+    stop: EventFd,
     thread: Option<JoinHandle<()>>,
     /// Ends every wait.
     interrupt: Interrupt,
@@ -55,10 +55,9 @@ impl Watch {
     pub fn start(listener: Listener, codes: &[Code]) -> Result<Self, DiscoveryError> {
         let shared = Arc::new(Shared::default());
         shared.lock().wanted = codes.iter().map(|code| (*code, BTreeMap::new())).collect();
-        let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| DiscoveryError::Receive(errno.into()))?;
-        let stop = Arc::new(stop);
-        let (for_thread, stop_thread) = (Arc::clone(&shared), Arc::clone(&stop));
+        let stop = EventFd::new().map_err(|errno| DiscoveryError::Receive(errno.into()))?;
+        let for_thread = Arc::clone(&shared);
+        let stop_thread = stop.clone();
         let thread = thread::Builder::new()
             .name("beacons".into())
             .spawn(move || {
@@ -179,11 +178,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // The counter of a fresh eventfd has room for one; and a thread that cannot be told ends with the process.
-        if rustix::io::write(&*self.stop, &1u64.to_ne_bytes()).is_ok()
-            && let Some(thread) = self.thread.take()
-        {
-            let _ = thread.join(); // it has told of its failure by itself
+        self.stop.notify();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it has reported its failure itself
         }
     }
 }
@@ -247,7 +244,7 @@ pub fn preferred(addresses: &[Origin]) -> usize {
     }
 }
 
-fn listen(listener: &Listener, shared: &Shared, stop: &OwnedFd) -> Result<(), Errno> {
+fn listen(listener: &Listener, shared: &Shared, stop: &EventFd) -> Result<(), Errno> {
     loop {
         let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
         let sockets = listener.sockets.iter();

@@ -14,11 +14,11 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use receiver::bell::Bell;
 use receiver::donor::{HALF_OPEN, Interrupted, OPENING_PATIENCE};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use sys::eventfd::EventFd;
 
 /// Connections that are taken in before anything else is looked at.
 const AT_ONCE: usize = 64;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What an event of the epoll set is about, if not the connection with this number.
 const LISTENER: u64 = 0;
 /// Somebody does not want to wait any more.
-const BELL: u64 = u64::MAX;
+const INTERRUPT: u64 = u64::MAX;
 
 /// A connection that is half-open.
 #[derive(Debug)]
@@ -69,26 +69,30 @@ pub(super) struct Openings {
     /// They have said their opening and are to be handed over.
     said: VecDeque<TcpStream>,
     last_number: u64,
-    bell: Bell,
+    interrupt: EventFd,
     /// To look at an opening without taking it.
     opening: Vec<u8>,
 }
 
 impl Openings {
-    /// Looks after a listening socket that does not block, until `bell` is rung.
-    pub(super) fn new(listener: TcpListener, opening_len: usize, bell: &Bell) -> io::Result<Self> {
+    /// Looks after a listening socket that does not block, until `interrupt` is notified.
+    pub(super) fn new(
+        listener: TcpListener,
+        opening_len: usize,
+        interrupt: &EventFd,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let listening = epoll::EventData::new_u64(LISTENER);
         epoll::add(&epoll, &listener, listening, epoll::EventFlags::IN)?;
-        let rung = epoll::EventData::new_u64(BELL);
-        epoll::add(&epoll, bell, rung, epoll::EventFlags::IN)?;
+        let interrupted = epoll::EventData::new_u64(INTERRUPT);
+        epoll::add(&epoll, interrupt, interrupted, epoll::EventFlags::IN)?;
         Ok(Self {
             listener,
             epoll,
             half_open: VecDeque::new(),
             said: VecDeque::new(),
             last_number: LISTENER,
-            bell: bell.clone(),
+            interrupt: interrupt.clone(),
             opening: vec![0; opening_len.max(1)],
         })
     }
@@ -97,7 +101,7 @@ impl Openings {
     /// the latest until `until`.
     ///
     /// # Errors
-    /// [`Interrupted`]: the bell was rung. What the kernel says.
+    /// [`Interrupted`]: the eventfd was notified. What the kernel says.
     pub(super) fn wait(&mut self, until: Instant) -> io::Result<Event> {
         loop {
             self.drop_late(Instant::now());
@@ -116,8 +120,8 @@ impl Openings {
             };
             let mut has_stirred = false;
             for event in events.iter().take(count) {
-                if event.data.u64() == BELL {
-                    if self.bell.hush() {
+                if event.data.u64() == INTERRUPT {
+                    if self.interrupt.clear() {
                         return Err(Interrupted::error());
                     }
                 } else if event.data.u64() == LISTENER {
@@ -291,10 +295,10 @@ fn is_want_of_room(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Event, HALF_OPEN, Openings};
-    use receiver::bell::Bell;
     use std::io::Write;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::time::{Duration, Instant};
+    use sys::eventfd::EventFd;
 
     #[test]
     fn openings_that_nobody_has_asked_for_stay_in_the_queue_of_the_kernel() {
@@ -302,7 +306,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let to = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        let mut openings = Openings::new(listener, 4, &Bell::new().unwrap()).unwrap();
+        let mut openings = Openings::new(listener, 4, &EventFd::new().unwrap()).unwrap();
         let come: Vec<_> = (0..MANY).map(|_| TcpStream::connect(to).unwrap()).collect();
         for mut stream in &come {
             stream.write_all(b"SMV2").unwrap();

@@ -244,7 +244,7 @@ fn watch_signals(inbox: Inbox) -> io::Result<()> {
             // Without signals there is nothing to watch.
             while let Ok(signal) = signals.next_signal() {
                 match signal {
-                    Signal::WindowSize => inbox.ring(),
+                    Signal::WindowSize => inbox.wake(),
                     signal => {
                         raw::restore_all();
                         std::process::exit(exit_of(signal));

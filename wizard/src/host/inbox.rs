@@ -3,13 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use receiver::news::News;
-use rustix::event::{EventfdFlags, eventfd};
+use sys::eventfd::EventFd;
 
 use super::TerminalId;
 use crate::fact::Fact;
@@ -28,7 +27,7 @@ struct Inner {
     waiting: Mutex<Waiting>,
     /// What was taken, for a host that begins after another.
     taken: Mutex<VecDeque<Fact>>,
-    bell: OwnedFd,
+    wakeup: EventFd,
     is_touched: AtomicBool,
     is_running: Mutex<bool>,
     ended: Condvar,
@@ -51,11 +50,11 @@ impl Inbox {
     /// # Errors
     /// No descriptor.
     pub fn new() -> io::Result<Self> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let wakeup = EventFd::new()?;
         Ok(Self(Arc::new(Inner {
             waiting: Mutex::default(),
             taken: Mutex::default(),
-            bell,
+            wakeup,
             is_touched: AtomicBool::new(false),
             is_running: Mutex::default(),
             ended: Condvar::new(),
@@ -65,19 +64,19 @@ impl Inbox {
     /// Tells something.
     pub fn tell(&self, fact: Fact) {
         self.waiting().add(fact);
-        self.ring();
+        self.wake();
     }
 
     /// The terminal that was borrowed ([`super::Machine::borrow`]) is free again.
     pub fn give_back(&self, terminal: TerminalId) {
         self.waiting().returned.push(terminal);
-        self.ring();
+        self.wake();
     }
 
     /// Ends the host; the terminals are as they were before.
     pub fn close(&self) {
         self.waiting().is_closed = true;
-        self.ring();
+        self.wake();
     }
 
     /// The same, and waits for it, but no longer than `patience`: in the host's own thread that never comes.
@@ -104,9 +103,8 @@ impl Inbox {
     }
 
     /// Has it look around: a terminal may have another size.
-    pub fn ring(&self) {
-        // It counts to 2^64 before it would block.
-        let _ = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
+    pub fn wake(&self) {
+        self.0.wakeup.notify();
     }
 
     /// Whether a person has pressed a key since the beginning.
@@ -119,14 +117,13 @@ impl Inbox {
         self.0.is_touched.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.0.bell.as_fd()
+    pub(super) fn wakeup(&self) -> &EventFd {
+        &self.0.wakeup
     }
 
     /// What was told since it was last asked.
     pub(super) fn take(&self) -> Waiting {
-        let mut count = [0; 8];
-        let _ = rustix::io::read(&self.0.bell, &mut count); // it is empty when nothing was said
+        self.0.wakeup.clear();
         let waiting = std::mem::take(&mut *self.waiting());
         let mut taken = self.taken();
         for fact in &waiting.facts {
@@ -144,7 +141,7 @@ impl Inbox {
             waiting.facts.push_front(fact);
         }
         drop(waiting);
-        self.ring();
+        self.wake();
     }
 
     fn taken(&self) -> MutexGuard<'_, VecDeque<Fact>> {
