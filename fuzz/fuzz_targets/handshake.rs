@@ -8,7 +8,7 @@ use std::io::sink;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use session::{Credential, Draws, PinnedKeys, donor, pair_donor, pair_target, target};
+use session::{Credential, HandshakeRandom, PinnedKeys, donor, pair_donor, pair_target, target};
 use wire::code::Code;
 use wire::handshake::{Info, M1, M1_LEN, M2, M3_LEN, M4_LEN};
 use wire::secret::Secret;
@@ -62,10 +62,10 @@ impl Changes<'_> {
 
 fn between(changes: &Changes, (ours, theirs): &(Credential, Credential)) {
     let (code, info) = (code(), Info::parse(b"smv=0.1.0").expect("info"));
-    let draws = || Draws::fresh().expect("random numbers");
-    let (await_m2, mut m1) = donor::begin(ours, &code, draws()).expect("a donor begins");
+    let random = || HandshakeRandom::fresh().expect("random numbers");
+    let (await_m2, mut m1) = donor::begin(ours, &code, random()).expect("a donor begins");
     let mut is_changed = changes.to(0, &mut m1);
-    let Ok(mut answer) = target::begin(theirs, &code, &info, draws()).take(&m1) else {
+    let Ok(mut answer) = target::begin(theirs, &code, &info, random()).take(&m1) else {
         return assert!(is_changed);
     };
     is_changed |= changes.apply(1, &mut answer.m2);

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use session::channel::{Opener, Sealer};
-use session::guard::Guard;
+use session::guess_limit::GuessLimit;
 use session::trial::Terms;
 use session::{Credential, PinnedKeys};
 use wire::code::Code;
@@ -45,7 +45,7 @@ pub(crate) struct Door<'a> {
     credential: Credential,
     /// For the screen; `Credential` does not give it back.
     secret: Option<Secret>,
-    guard: Guard,
+    guard: GuessLimit,
     strangers: Strangers,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Door<'a> {
             code: draw_code()?,
             credential,
             secret,
-            guard: Guard::new(),
+            guard: GuessLimit::new(),
             strangers: Strangers::default(),
         })
     }
@@ -192,7 +192,7 @@ impl<'a> Door<'a> {
         let text = format!("{wrong} wrong guesses: the secret is replaced by a new one");
         warn(screen, &text);
         (self.credential, self.secret) = credential(self.policy)?;
-        self.guard = Guard::new();
+        self.guard = GuessLimit::new();
         self.strangers.clear_begun();
         self.show(screen);
         Ok(true)
@@ -217,7 +217,7 @@ mod tests {
     use crate::person::Turn;
     use crate::policy::Policy;
     use session::PinnedKeys;
-    use session::guard::GUESSES_MAX;
+    use session::guess_limit::GUESSES_MAX;
     use std::time::Instant;
 
     #[test]

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use session::guard::{FREE_GUESSES, Guard};
+use session::guess_limit::{FREE_GUESSES, GuessLimit};
 use session::trial::{Terms, Trial, Verdict};
 use session::{Paired as Keys, PairingError, Step};
 use thiserror::Error;
@@ -154,7 +154,7 @@ impl Strangers {
     pub(crate) fn judge(
         &mut self,
         terms: Terms<'_>,
-        guard: &mut Guard,
+        guard: &mut GuessLimit,
         turn: &Turn,
         now: Instant,
         refuse: &mut dyn FnMut(Refusal),
@@ -192,7 +192,12 @@ impl Strangers {
     }
 
     /// When [`Strangers::judge`] has something to do, whatever comes meanwhile.
-    pub(crate) fn due(&self, terms: Terms<'_>, guard: &Guard, now: Instant) -> Option<Instant> {
+    pub(crate) fn due(
+        &self,
+        terms: Terms<'_>,
+        guard: &GuessLimit,
+        now: Instant,
+    ) -> Option<Instant> {
         let has_queue = self.0.iter().any(|stranger| stranger.slot.is_none());
         let times = self.0.iter().flat_map(|stranger| {
             let ip = stranger.ip();
@@ -233,7 +238,12 @@ impl Strangers {
     }
 
     /// Gives slots to those that wait, each address in its turn.
-    fn fill_slots(&mut self, guard: &mut Guard, now: Instant, refuse: &mut dyn FnMut(Refusal)) {
+    fn fill_slots(
+        &mut self,
+        guard: &mut GuessLimit,
+        now: Instant,
+        refuse: &mut dyn FnMut(Refusal),
+    ) {
         while let Some(at) = self.next_in_queue(guard, now) {
             // One whose proof waits for the guard keeps nobody from beginning.
             let taken = |other: &&Stranger| other.slot.is_some() && !other.awaits_proof();
@@ -256,7 +266,7 @@ impl Strangers {
         }
     }
 
-    fn next_in_queue(&self, guard: &Guard, now: Instant) -> Option<usize> {
+    fn next_in_queue(&self, guard: &GuessLimit, now: Instant) -> Option<usize> {
         let waiting = self.0.iter().enumerate().filter(|(_, stranger)| {
             let ip = stranger.ip();
             // One that may have to pause after its next guess does not make several at a time.
@@ -290,7 +300,7 @@ impl Strangers {
 
     /// Of those whose next message is there: proofs wait for the guard, and those of addresses that
     /// were never wrong go first.
-    fn next_to_judge(&self, terms: Terms<'_>, guard: &Guard, now: Instant) -> Option<usize> {
+    fn next_to_judge(&self, terms: Terms<'_>, guard: &GuessLimit, now: Instant) -> Option<usize> {
         let is_closed = !pace(terms, guard, now).is_zero() || is_spent(terms, guard);
         let ready = self.0.iter().enumerate().filter(|(_, stranger)| {
             let is_ready = stranger.slot.is_some() && stranger.is_complete();
@@ -304,14 +314,14 @@ impl Strangers {
 }
 
 /// Keys are not guessed at: no proof waits for those of others, and nothing is ever to be replaced.
-fn pace(terms: Terms<'_>, guard: &Guard, now: Instant) -> Duration {
+fn pace(terms: Terms<'_>, guard: &GuessLimit, now: Instant) -> Duration {
     match terms.credential.policy() {
         Policy::Secret => guard.pace(now),
         Policy::Pinned => Duration::ZERO,
     }
 }
 
-fn is_spent(terms: Terms<'_>, guard: &Guard) -> bool {
+fn is_spent(terms: Terms<'_>, guard: &GuessLimit) -> bool {
     terms.credential.policy() == Policy::Secret && guard.is_spent()
 }
 

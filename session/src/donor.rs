@@ -9,8 +9,8 @@ use wire::handshake::{
 use wire::message::End;
 
 use crate::Credential;
-use crate::draws::{Draws, EPHEMERAL_LEN};
 use crate::handshake::{HandshakeError, Paired};
+use crate::randomness::{EPHEMERAL_LEN, HandshakeRandom};
 use crate::share::{Hellos, Share};
 
 /// M1 was made; M2 has to come.
@@ -18,7 +18,7 @@ pub struct AwaitM2 {
     m1: [u8; M1_LEN],
     suite: Suite,
     share: Share,
-    draws: Draws,
+    random: HandshakeRandom,
 }
 
 /// M3 was made: this end has proved itself. M4 has to come.
@@ -35,14 +35,14 @@ pub struct AwaitM4 {
 pub fn begin(
     credential: &Credential,
     code: &Code,
-    draws: Draws,
+    random: HandshakeRandom,
 ) -> Result<(AwaitM2, [u8; M1_LEN]), HandshakeError> {
     let suite = Suite::default();
-    let (share, spake) = Share::begin(credential, End::Donor, code, draws.scalar)?;
+    let (share, spake) = Share::begin(credential, End::Donor, code, random.scalar)?;
     let m1 = M1 {
         suite,
         code: *code,
-        nonce: draws.nonce,
+        nonce: random.nonce,
         spake,
     }
     .emit();
@@ -50,7 +50,7 @@ pub fn begin(
         m1,
         suite,
         share,
-        draws,
+        random,
     };
     Ok((state, m1))
 }
@@ -91,7 +91,7 @@ impl AwaitM2 {
             m2,
             suite: self.suite,
         };
-        let ephemeral: [u8; EPHEMERAL_LEN] = self.draws.ephemeral;
+        let ephemeral: [u8; EPHEMERAL_LEN] = self.random.ephemeral;
         let mut state = self
             .share
             .noise(End::Donor, &hellos, &said.spake, ephemeral)?;

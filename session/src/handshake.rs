@@ -10,8 +10,8 @@ use wire::message::End;
 use wire::outcome::Outcome;
 
 use crate::channel::{Opener, Sealer};
-use crate::draws::RandomError;
 use crate::keys::KeysError;
+use crate::randomness::RandomError;
 use crate::record_key::{RecordKey, TAG_LEN};
 
 /// Why a handshake ended. None of them holds anything secret.

@@ -15,13 +15,14 @@
 
 use std::fmt::{self, Write as _};
 
+use snow::params::DHChoice;
+use snow::resolvers::{CryptoResolver, DefaultResolver};
 use thiserror::Error;
 use wire::message::End;
 use wire::outcome::Outcome;
 use zeroize::Zeroizing;
 
-use crate::draws::RandomError;
-use crate::noise;
+use crate::randomness::RandomError;
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
@@ -136,8 +137,10 @@ impl PinnedKeys {
     /// # Errors
     /// No random numbers.
     pub fn draw() -> Result<(Self, Self), KeysError> {
-        let (donor, target) = (draw_private()?, draw_private()?);
-        let (donor_public, target_public) = (public(&donor)?, public(&target)?);
+        let donor = draw_private()?;
+        let target = draw_private()?;
+        let donor_public = public_key(&donor)?;
+        let target_public = public_key(&target)?;
         Ok((
             Self {
                 end: End::Donor,
@@ -181,7 +184,7 @@ impl PinnedKeys {
         if lines.next().is_some() {
             return Err(KeysError::Surplus { line: lines.line });
         }
-        let own = public(&private)?;
+        let own = public_key(&private)?;
         if own == peer {
             return Err(KeysError::OwnPeer);
         }
@@ -341,10 +344,14 @@ fn draw_private() -> Result<Zeroizing<[u8; KEY_LEN]>, KeysError> {
     Ok(private)
 }
 
-fn public(private: &[u8; KEY_LEN]) -> Result<PublicKey, KeysError> {
-    noise::public_key(private)
-        .map(PublicKey)
-        .ok_or(KeysError::NoCurve)
+/// The public key that belongs to a private one.
+pub(crate) fn public_key(private: &[u8; KEY_LEN]) -> Result<PublicKey, KeysError> {
+    let mut dh = DefaultResolver
+        .resolve_dh(&DHChoice::Curve25519)
+        .ok_or(KeysError::NoCurve)?;
+    dh.set(private);
+    let public = dh.pubkey().try_into().map_err(|_| KeysError::NoCurve)?;
+    Ok(PublicKey(public))
 }
 
 /// The lines of a key file that say something, with their numbers.

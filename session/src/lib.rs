@@ -3,27 +3,27 @@
 //! In: bytes of a stranger and what this end was told (a secret off a screen, or keys). Out: a sealed channel of messages, when and
 //! only when the other end has proved that it knows the same; otherwise why not. No sockets and no clock: [`donor`] and [`target`]
 //! are the handshake without I/O, [`pair_donor`] and [`pair_target`] drive them over any reader and writer, whose patience is
-//! the caller's, and [`trial`] is a target's side for one of several strangers. [`guard`] counts
+//! the caller's, and [`trial`] is a target's side for one of several strangers. [`guess_limit`] counts
 //! wrong guesses, [`keys`] reads and draws pinned keys, [`channel`] is what it is all for.
 
 pub mod channel;
 pub mod donor;
-pub mod guard;
+pub mod guess_limit;
 pub mod handshake;
 pub mod keys;
 pub mod target;
 pub mod trial;
 
-mod draws;
 mod noise;
 mod pairing;
+mod randomness;
 mod record_key;
 mod share;
 
-pub use draws::{Draws, RandomError};
 pub use handshake::{HandshakeError, Paired};
 pub use keys::PinnedKeys;
 pub use pairing::{PairingError, Step, TargetInfo, pair_donor, pair_target};
+pub use randomness::{HandshakeRandom, RandomError};
 
 use wire::handshake::Policy;
 use wire::secret::Secret;
@@ -47,6 +47,3 @@ impl Credential {
         }
     }
 }
-
-/// That of a target: the same kinds of knowledge.
-pub type TargetCredential = Credential;

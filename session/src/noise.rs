@@ -8,8 +8,8 @@ use wire::handshake::Suite;
 use wire::message::End;
 use zeroize::Zeroizing;
 
-use crate::draws::{EPHEMERAL_LEN, Once};
 use crate::keys::PinnedKeys;
+use crate::randomness::{EPHEMERAL_LEN, Once};
 use crate::record_key::{KEY_LEN, RecordKey, TAG_LEN};
 
 /// Length of `th`, of a SPAKE2 key and of a pre-shared key.
@@ -148,11 +148,4 @@ fn seal(
     text.copy_from_slice(plaintext);
     *rest.first_chunk_mut()? = key?.seal(nonce, authtext, text)?;
     text.len().checked_add(TAG_LEN)
-}
-
-/// The public key that belongs to a private one.
-pub(crate) fn public_key(private: &[u8; EPHEMERAL_LEN]) -> Option<[u8; EPHEMERAL_LEN]> {
-    let mut dh = DefaultResolver.resolve_dh(&DHChoice::Curve25519)?;
-    dh.set(private);
-    dh.pubkey().try_into().ok()
 }

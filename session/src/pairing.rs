@@ -11,9 +11,9 @@ use wire::handshake::{Info, M1_LEN, M2_HEAD_LEN, M2_MAX, M3_LEN, M4_LEN, Policy}
 use wire::outcome::Outcome;
 
 use crate::channel::{Opener, Sealer};
-use crate::draws::Draws;
 use crate::handshake::HandshakeError;
-use crate::{Credential, TargetCredential, donor, target};
+use crate::randomness::HandshakeRandom;
+use crate::{Credential, donor, target};
 
 /// What a target says of itself; its own word, now that it has proved itself.
 pub type TargetInfo = Info;
@@ -124,8 +124,8 @@ pub fn pair_donor<R: Read, W: Write>(
     credential: &Credential,
     code: &Code,
 ) -> Result<(Opener<R>, Sealer<W>, TargetInfo), PairingError> {
-    let draws = Draws::fresh().map_err(HandshakeError::from)?;
-    let (await_m2, m1) = donor::begin(credential, code, draws)?;
+    let random = HandshakeRandom::fresh().map_err(HandshakeError::from)?;
+    let (await_m2, m1) = donor::begin(credential, code, random)?;
     send(&mut write, Step::M1, &m1)?;
 
     let mut m2 = [0; M2_MAX];
@@ -171,14 +171,14 @@ fn receive_m2<'a>(
 pub fn pair_target<R: Read, W: Write>(
     mut read: R,
     mut write: W,
-    credential: &TargetCredential,
+    credential: &Credential,
     code: &Code,
     info: &Info,
 ) -> Result<(Opener<R>, Sealer<W>), PairingError> {
-    let draws = Draws::fresh().map_err(HandshakeError::from)?;
+    let random = HandshakeRandom::fresh().map_err(HandshakeError::from)?;
     let mut m1 = [0; M1_LEN];
     receive(&mut read, Step::M1, &mut m1)?;
-    let answer = target::begin(credential, code, info, draws).take(&m1)?;
+    let answer = target::begin(credential, code, info, random).take(&m1)?;
     send(&mut write, Step::M2, &answer.m2)?;
     let await_m3 = answer.next?;
 

@@ -26,7 +26,8 @@ impl RecordKey {
             return None;
         }
         let (from_donor, from_target) = state.dangerously_get_raw_split();
-        let (from_donor, from_target) = (Zeroizing::new(from_donor), Zeroizing::new(from_target));
+        let from_donor = Zeroizing::new(from_donor);
+        let from_target = Zeroizing::new(from_target);
         Some((Self::new(&from_donor)?, Self::new(&from_target)?))
     }
 

@@ -11,10 +11,10 @@ use wire::secret::Secret;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::Credential;
-use crate::draws::{EPHEMERAL_LEN, Once, SCALAR_LEN};
 use crate::handshake::HandshakeError;
 use crate::keys::PinnedKeys;
 use crate::noise::{self, DIGEST_LEN};
+use crate::randomness::{EPHEMERAL_LEN, Once, SCALAR_LEN};
 
 const PASSWORD: &[u8] = b"smv2-pw";
 const DONOR: &[u8] = b"smv2 donor";

@@ -7,17 +7,17 @@ use wire::code::Code;
 use wire::handshake::{Info, M1, M1_LEN, M2, M3_LEN, M4_LEN, Policy};
 use wire::message::End;
 
-use crate::TargetCredential;
-use crate::draws::Draws;
+use crate::Credential;
 use crate::handshake::{HandshakeError, Paired};
+use crate::randomness::HandshakeRandom;
 use crate::share::{Hellos, Share};
 
 /// A stranger has connected; M1 has to come.
 pub struct AwaitM1<'a> {
-    credential: &'a TargetCredential,
+    credential: &'a Credential,
     code: &'a Code,
     info: &'a Info,
-    draws: Draws,
+    random: HandshakeRandom,
 }
 
 /// M2 is to be sent, whatever `next` is: it tells an honest donor which policy it has met.
@@ -38,16 +38,16 @@ pub struct AwaitM3 {
 /// Begins a handshake with whoever has connected.
 #[must_use]
 pub const fn begin<'a>(
-    credential: &'a TargetCredential,
+    credential: &'a Credential,
     code: &'a Code,
     info: &'a Info,
-    draws: Draws,
+    random: HandshakeRandom,
 ) -> AwaitM1<'a> {
     AwaitM1 {
         credential,
         code,
         info,
-        draws,
+        random,
     }
 }
 
@@ -68,12 +68,12 @@ impl AwaitM1<'_> {
             });
         }
         let (share, spake) =
-            Share::begin(self.credential, End::Target, self.code, self.draws.scalar)?;
+            Share::begin(self.credential, End::Target, self.code, self.random.scalar)?;
         let policy = share.policy();
         let m2 = M2 {
             suite: said.suite,
             policy,
-            nonce: self.draws.nonce,
+            nonce: self.random.nonce,
             info: self.info.clone(),
             spake,
         }
@@ -85,7 +85,7 @@ impl AwaitM1<'_> {
             suite: said.suite,
         };
         let next = share
-            .noise(End::Target, &hellos, &said.spake, self.draws.ephemeral)
+            .noise(End::Target, &hellos, &said.spake, self.random.ephemeral)
             .map(|state| AwaitM3 {
                 state,
                 policy,

@@ -8,10 +8,10 @@
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN, M3_LEN, M4_LEN};
 
-use crate::TargetCredential;
-use crate::draws::Draws;
+use crate::Credential;
 use crate::handshake::{HandshakeError, Paired};
 use crate::pairing::Step;
+use crate::randomness::HandshakeRandom;
 use crate::target::{self, AwaitM3};
 
 /// Of a record: the length in front of it.
@@ -21,7 +21,7 @@ const RECORD_LENGTH_LEN: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     /// What has to be proved.
-    pub credential: &'a TargetCredential,
+    pub credential: &'a Credential,
     /// Of this target.
     pub code: &'a Code,
     /// What it says of itself.
@@ -101,7 +101,8 @@ impl Trial {
         match std::mem::replace(&mut self.0, State::Over) {
             State::AwaitM1 => {
                 let m1: &[u8; M1_LEN] = heard.try_into().map_err(|_| unproven)?;
-                let answer = target::begin(credential, code, info, Draws::fresh()?).take(m1)?;
+                let answer =
+                    target::begin(credential, code, info, HandshakeRandom::fresh()?).take(m1)?;
                 match answer.next {
                     Ok(next) => self.0 = State::AwaitM3(Box::new(next)),
                     Err(error) => return Ok(Verdict::Refused(answer.m2, error)),

@@ -11,9 +11,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use session::guard::{GUESSES_MAX, Guard, PACE, PAUSE_MAX};
+use session::guess_limit::{GUESSES_MAX, GuessLimit, PACE, PAUSE_MAX};
 use session::trial::{Terms, Trial, Verdict};
-use session::{Credential, Draws, HandshakeError, donor};
+use session::{Credential, HandshakeError, HandshakeRandom, donor};
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN, M3_LEN};
 use wire::secret::Secret;
@@ -27,7 +27,7 @@ const FIRST_PAUSES: [u64; 9] = [0, 0, 0, 1, 2, 4, 8, 16, 30];
 /// A target with its screen, and the time it lives in.
 struct Screen {
     credential: Credential,
-    guard: Guard,
+    limit: GuessLimit,
     now: Instant,
     secrets_shown: u32,
 }
@@ -36,7 +36,7 @@ impl Screen {
     fn new() -> Self {
         let mut screen = Self {
             credential: Credential::Secret(Secret::draw([0; 5])),
-            guard: Guard::new(),
+            limit: GuessLimit::new(),
             now: Instant::now(),
             secrets_shown: 0,
         };
@@ -49,7 +49,7 @@ impl Screen {
         let count = self.secrets_shown.to_be_bytes();
         self.credential =
             Credential::Secret(Secret::draw([count[0], count[1], count[2], count[3], 0x5a]));
-        self.guard = Guard::new();
+        self.limit = GuessLimit::new();
     }
 
     /// Somebody connects and sends these bytes.
@@ -68,15 +68,15 @@ impl Screen {
             .err()
             .expect("a wrong guess was right");
         if error.is_wrong_guess() {
-            self.guard.wrong_guess(ATTACKER, self.now);
+            self.limit.wrong_guess(ATTACKER, self.now);
         }
         error
     }
 
     /// A person reads the screen and types what is there, at a machine of his own.
     fn honest_donor(&mut self) {
-        assert_eq!(self.guard.wait(HONEST, self.now), Duration::ZERO);
-        let pace = self.guard.pace(self.now);
+        assert_eq!(self.limit.wait(HONEST, self.now), Duration::ZERO);
+        let pace = self.limit.pace(self.now);
         assert!(pace <= PACE);
         self.now += pace;
         let (code, info) = (code(), Info::default());
@@ -85,8 +85,8 @@ impl Screen {
             code: &code,
             info: &info,
         };
-        let draws = Draws::fresh().unwrap();
-        let (await_m2, m1) = donor::begin(&self.credential, &code, draws).unwrap();
+        let random = HandshakeRandom::fresh().unwrap();
+        let (await_m2, m1) = donor::begin(&self.credential, &code, random).unwrap();
         let mut trial = Trial::new();
         let Ok(Verdict::Answer(m2)) = trial.take(&m1, terms) else {
             panic!("no M2");
@@ -107,7 +107,7 @@ fn code() -> Code {
 /// target does the same work and says the same nothing.
 fn guess() -> Vec<u8> {
     let wrong = Credential::Secret(Secret::parse("00000000-3").unwrap());
-    let (_, m1) = donor::begin(&wrong, &code(), Draws::fresh().unwrap()).unwrap();
+    let (_, m1) = donor::begin(&wrong, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     [&m1[..], &[0x5a; M3_LEN]].concat()
 }
 
@@ -119,13 +119,13 @@ fn a_hundred_thousand_wrong_guesses_and_an_honest_donor_still_pairs() {
     for number in 0..GUESSES {
         let of_this_secret = number % GUESSES_MAX;
         if of_this_secret == 0 && number > 0 {
-            assert!(screen.guard.is_spent());
+            assert!(screen.limit.is_spent());
             screen.now += PAUSE_MAX;
             screen.show_new_secret();
         }
         let error = screen.connection(&bytes);
         assert!(error.is_wrong_guess(), "guess {number}: {error}");
-        assert_eq!(screen.guard.wrong_guesses(), of_this_secret + 1);
+        assert_eq!(screen.limit.wrong_guesses(), of_this_secret + 1);
 
         let pause = FIRST_PAUSES
             .get(of_this_secret as usize)
@@ -133,7 +133,7 @@ fn a_hundred_thousand_wrong_guesses_and_an_honest_donor_still_pairs() {
             .unwrap_or(30);
         let pause = Duration::from_secs(pause);
         assert_eq!(
-            screen.guard.pause(ATTACKER, screen.now),
+            screen.limit.pause(ATTACKER, screen.now),
             pause,
             "guess {number}"
         );

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bundle::trust::Trust;
 use receiver::policy::Policy;
-use session::{Credential, Draws, donor, pair_donor};
+use session::{Credential, HandshakeRandom, donor, pair_donor};
 use socket2::{Domain, Protocol, Socket, Type};
 use wire::code::Code;
 use wire::handshake::M3_LEN;
@@ -51,7 +51,7 @@ fn connect(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
 
 fn act(act: Act, mut stream: TcpStream, code: &Code) {
     let wrong = Credential::Secret(Secret::draw([0x5a; 5]));
-    let (_, m1) = donor::begin(&wrong, code, Draws::fresh().unwrap()).unwrap();
+    let (_, m1) = donor::begin(&wrong, code, HandshakeRandom::fresh().unwrap()).unwrap();
     // Each of these fails when the target has closed, which is the signal to come again.
     if !matches!(act, Act::Silent) {
         let _ = stream.write_all(&m1);

@@ -11,7 +11,7 @@ use benchmarks::figure::median;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustix::time::{ClockId, clock_gettime};
 use session::channel::PLAIN_MAX;
-use session::{Credential, Draws, Paired, PinnedKeys, donor, target};
+use session::{Credential, HandshakeRandom, Paired, PinnedKeys, donor, target};
 use wire::code::Code;
 use wire::handshake::Info;
 use wire::message::{Message, Next};
@@ -93,12 +93,12 @@ fn pair(
         donor::begin(
             ours,
             &code,
-            Draws::fresh().map_err(session::HandshakeError::from)?,
+            HandshakeRandom::fresh().map_err(session::HandshakeError::from)?,
         )
     })?;
     let answer = timed(at_target, || {
-        let draws = Draws::fresh().map_err(session::HandshakeError::from)?;
-        target::begin(theirs, &code, &info, draws).take(&m1)
+        let random = HandshakeRandom::fresh().map_err(session::HandshakeError::from)?;
+        target::begin(theirs, &code, &info, random).take(&m1)
     })?;
     let (await_m4, m3) = timed(at_donor, || await_m2.take(&answer.m2))?;
     let await_m3 = answer.next?;

@@ -3,9 +3,9 @@
 use super::{ANSWER, EACH, GRACE, Refusal, STRANGERS, Strangers, TURN};
 use crate::donor::{Donor, Interrupter};
 use crate::person::Turn;
-use session::guard::{Guard, PACE};
+use session::guess_limit::{GuessLimit, PACE};
 use session::trial::Terms;
-use session::{Credential, Draws, PinnedKeys, donor};
+use session::{Credential, HandshakeRandom, PinnedKeys, donor};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -91,7 +91,7 @@ struct Target {
     /// What its donor has.
     counterpart: Credential,
     strangers: Strangers,
-    guard: Guard,
+    guard: GuessLimit,
     now: Instant,
     refused: Vec<String>,
 }
@@ -112,7 +112,7 @@ impl Target {
             credential,
             counterpart,
             strangers: Strangers::default(),
-            guard: Guard::new(),
+            guard: GuessLimit::new(),
             now: Instant::now(),
             refused: Vec::new(),
         }
@@ -131,7 +131,12 @@ impl Target {
     /// A true M1, as whoever heard the beacon can send it.
     fn hello(&mut self, last: u8) -> Wire {
         let wire = self.connect(last);
-        let (_, m1) = donor::begin(&self.counterpart, &code(), Draws::fresh().unwrap()).unwrap();
+        let (_, m1) = donor::begin(
+            &self.counterpart,
+            &code(),
+            HandshakeRandom::fresh().unwrap(),
+        )
+        .unwrap();
         wire.say(&m1);
         wire
     }
@@ -169,7 +174,8 @@ impl Target {
         let begun = self.now;
         let ours = self.counterpart.clone();
         let wire = self.connect(last);
-        let (await_m2, m1) = donor::begin(&ours, &code(), Draws::fresh().unwrap()).unwrap();
+        let (await_m2, m1) =
+            donor::begin(&ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
         wire.say(&m1);
         let m2 = self.await_answer(&wire, &mut others);
         let (await_m4, m3) = await_m2.take(&m2).unwrap();
@@ -299,7 +305,7 @@ fn guesses_of_many_addresses_come_one_in_the_pace_and_a_donor_among_them() {
 fn with_keys_nobody_is_taken_for_the_donor_before_a_record_and_is_waited_for_5_seconds() {
     let mut target = Target::pinned();
     let ours = target.counterpart.clone();
-    let (await_m2, m1) = donor::begin(&ours, &code(), Draws::fresh().unwrap()).unwrap();
+    let (await_m2, m1) = donor::begin(&ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     let wire = target.connect(66);
     wire.say(&m1);
     target.judge();
@@ -320,7 +326,7 @@ fn with_keys_nobody_is_taken_for_the_donor_before_a_record_and_is_waited_for_5_s
     );
 
     // What it cannot have sealed is a wrong guess.
-    let (await_m2, m1) = donor::begin(&ours, &code(), Draws::fresh().unwrap()).unwrap();
+    let (await_m2, m1) = donor::begin(&ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     let wire = target.connect(66);
     wire.say(&m1);
     target.judge();
@@ -336,7 +342,12 @@ fn with_keys_nobody_is_taken_for_the_donor_before_a_record_and_is_waited_for_5_s
 #[test]
 fn who_says_too_much_or_too_little_or_something_else_is_reset() {
     let mut target = Target::new();
-    let (_, m1) = donor::begin(&target.counterpart, &code(), Draws::fresh().unwrap()).unwrap();
+    let (_, m1) = donor::begin(
+        &target.counterpart,
+        &code(),
+        HandshakeRandom::fresh().unwrap(),
+    )
+    .unwrap();
     let more = target.connect(10);
     more.say(&[&m1[..], &[0]].concat());
     let original = target.connect(11);

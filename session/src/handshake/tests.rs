@@ -6,9 +6,9 @@ use wire::message::{After, End, Message, RejectCode};
 use wire::secret::Secret;
 
 use super::{HandshakeError, Paired};
-use crate::draws::Draws;
 use crate::keys::PinnedKeys;
 use crate::pairing::Step;
+use crate::randomness::HandshakeRandom;
 use crate::{Credential, donor, target};
 
 fn code() -> Code {
@@ -71,10 +71,10 @@ fn converse(
         donor: None,
         target: None,
     };
-    let (await_m2, m1) = donor::begin(ours, &code(), Draws::fresh().unwrap()).unwrap();
+    let (await_m2, m1) = donor::begin(ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     let m1: [u8; M1_LEN] = carried(Step::M1, &m1, &mut between);
     let (code, info) = (code(), info());
-    let await_m1 = target::begin(theirs, &code, &info, Draws::fresh().unwrap());
+    let await_m1 = target::begin(theirs, &code, &info, HandshakeRandom::fresh().unwrap());
     let answer = match await_m1.take(&m1) {
         Ok(answer) => answer,
         Err(error) => {
@@ -177,12 +177,12 @@ fn wrong_keys_are_a_wrong_guess() {
 fn keys_of_the_other_end_are_refused_before_anything_is_sent() {
     let (donor, target) = credentials(Policy::Pinned);
     assert!(matches!(
-        donor::begin(&target, &code(), Draws::fresh().unwrap()),
+        donor::begin(&target, &code(), HandshakeRandom::fresh().unwrap()),
         Err(HandshakeError::Keys { .. })
     ));
-    let (_, m1) = donor::begin(&donor, &code(), Draws::fresh().unwrap()).unwrap();
+    let (_, m1) = donor::begin(&donor, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     let (code, info) = (code(), info());
-    let await_m1 = target::begin(&donor, &code, &info, Draws::fresh().unwrap());
+    let await_m1 = target::begin(&donor, &code, &info, HandshakeRandom::fresh().unwrap());
     assert!(matches!(
         await_m1.take(&m1),
         Err(HandshakeError::Keys { .. })
@@ -234,7 +234,12 @@ fn policies_do_not_meet_and_neither_end_falls_back() {
 
 /// A valid SPAKE2 message of side A.
 fn some_share() -> [u8; 33] {
-    let (_, m1) = donor::begin(&secret("9D4TX2WM7"), &code(), Draws::fresh().unwrap()).unwrap();
+    let (_, m1) = donor::begin(
+        &secret("9D4TX2WM7"),
+        &code(),
+        HandshakeRandom::fresh().unwrap(),
+    )
+    .unwrap();
     m1[45..].try_into().unwrap()
 }
 
@@ -380,9 +385,10 @@ fn whoever_sits_between_and_guesses_pairs_with_neither() {
         let with_target = converse(&(guess.clone(), both.1.clone()), honest);
         assert!(with_target.target_error().is_wrong_guess());
         // The donor sends M3 first; whoever poses as its target has to answer without being able to read it.
-        let (await_m2, m1) = donor::begin(&both.0, &code(), Draws::fresh().unwrap()).unwrap();
+        let (await_m2, m1) =
+            donor::begin(&both.0, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
         let (code, info) = (code(), info());
-        let answer = target::begin(&guess, &code, &info, Draws::fresh().unwrap())
+        let answer = target::begin(&guess, &code, &info, HandshakeRandom::fresh().unwrap())
             .take(&m1)
             .unwrap();
         let (await_m4, m3) = await_m2.take(&answer.m2).unwrap();
@@ -415,9 +421,9 @@ fn unhex(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn fixed(golden: &BTreeMap<&str, Vec<u8>>, end: &str) -> Draws {
+fn fixed(golden: &BTreeMap<&str, Vec<u8>>, end: &str) -> HandshakeRandom {
     let named = |what: &str| golden[format!("{end} {what}").as_str()].clone();
-    Draws {
+    HandshakeRandom {
         nonce: named("nonce").try_into().unwrap(),
         scalar: named("scalar").try_into().unwrap(),
         ephemeral: named("ephemeral").try_into().unwrap(),
@@ -436,11 +442,11 @@ fn golden_keys(golden: &BTreeMap<&str, Vec<u8>>, end: &str, other: &str) -> Cred
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
     };
-    let peer = crate::noise::public_key(&private(other)).unwrap();
+    let peer = crate::keys::public_key(&private(other)).unwrap();
     let text = format!(
         "smechvisor-keys 1\nend {end}\nprivate {}\npeer {}\n",
         hex(&private(end)),
-        hex(&peer)
+        hex(peer.as_bytes())
     );
     Credential::Pinned(PinnedKeys::parse(&text).unwrap())
 }

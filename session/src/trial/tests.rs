@@ -2,8 +2,8 @@
 
 use super::{Terms, Trial, Verdict};
 use crate::donor::AwaitM4;
-use crate::draws::Once;
-use crate::{Credential, Draws, HandshakeError, PinnedKeys, Step, donor};
+use crate::randomness::Once;
+use crate::{Credential, HandshakeError, HandshakeRandom, PinnedKeys, Step, donor};
 use sha2::{Digest, Sha256};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -36,7 +36,7 @@ fn answer(verdict: Result<Verdict, HandshakeError>) -> Vec<u8> {
 
 /// Up to M4, over a donor that knows the credential.
 fn up_to_m4(trial: &mut Trial, ours: &Credential, terms: Terms<'_>) -> (AwaitM4, Vec<u8>) {
-    let (await_m2, m1) = donor::begin(ours, &code(), Draws::fresh().unwrap()).unwrap();
+    let (await_m2, m1) = donor::begin(ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     assert_eq!((trial.awaits(), trial.wants(&[])), (Some(Step::M1), 78));
     let m2 = answer(trial.take(&m1, terms));
     let (await_m4, m3) = await_m2.take(&m2).unwrap();
@@ -165,7 +165,7 @@ fn who_has_the_targets_keys_is_answered_but_never_taken_for_the_donor() {
     let (_, m1) = donor::begin(
         &Credential::Pinned(donor_keys.clone()),
         &code,
-        Draws::fresh().unwrap(),
+        HandshakeRandom::fresh().unwrap(),
     )
     .unwrap();
     let mut trial = Trial::new();

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use session::channel::{Opener, Sealer};
-use session::{Credential, Draws};
+use session::{Credential, HandshakeRandom};
 use socket2::SockRef;
 use wire::code::Code;
 use wire::handshake::Info;
@@ -170,8 +170,8 @@ fn pose(stream: &TcpStream, code: &Code, credential: &Credential, taken: &mut Ta
     let mut m1 = [0; 78];
     stream.read_exact(&mut m1).unwrap();
     let info = Info::parse(b"model=fake").unwrap();
-    let draws = Draws::fresh().unwrap();
-    let answer = session::target::begin(credential, code, &info, draws).take(&m1);
+    let random = HandshakeRandom::fresh().unwrap();
+    let answer = session::target::begin(credential, code, &info, random).take(&m1);
     stream.write_all(&answer.unwrap().m2).unwrap();
     let mut m3 = [0; 48];
     stream.read_exact(&mut m3).unwrap();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use receiver::fakes::{PATIENCE, TestDir};
 use session::channel::{Opener, Sealer};
-use session::{Credential, Draws};
+use session::{Credential, HandshakeRandom};
 use sha2::{Digest, Sha256};
 use spk_visor::board::Board;
 use spk_visor::cli::Deploy;
@@ -137,7 +137,8 @@ pub fn foreign_m2(stream: &mut TcpStream) -> Option<Vec<u8>> {
     stream.read_exact(&mut m1).ok()?;
     let credential = Credential::Secret(Secret::draw([1; 5]));
     let (info, code) = (Info::parse(b"model=fake").unwrap(), code());
-    let state = session::target::begin(&credential, &code, &info, Draws::fresh().unwrap());
+    let state =
+        session::target::begin(&credential, &code, &info, HandshakeRandom::fresh().unwrap());
     Some(state.take(&m1).unwrap().m2.to_vec())
 }
 

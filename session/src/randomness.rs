@@ -12,7 +12,7 @@ pub(crate) const SCALAR_LEN: usize = 64;
 pub(crate) const EPHEMERAL_LEN: usize = 32;
 
 /// Everything random that one end needs for one handshake. Used once, wiped when dropped.
-pub struct Draws {
+pub struct HandshakeRandom {
     pub(crate) nonce: [u8; NONCE_LEN],
     pub(crate) scalar: [u8; SCALAR_LEN],
     pub(crate) ephemeral: [u8; EPHEMERAL_LEN],
@@ -31,29 +31,29 @@ impl RandomError {
     }
 }
 
-impl Draws {
+impl HandshakeRandom {
     /// Fresh ones from the kernel, which waits until it has them.
     ///
     /// # Errors
     /// The kernel has none: a sandbox, or a kernel older than the system call.
     pub fn fresh() -> Result<Self, RandomError> {
-        let mut draws = Self {
+        let mut random = Self {
             nonce: [0; NONCE_LEN],
             scalar: [0; SCALAR_LEN],
             ephemeral: [0; EPHEMERAL_LEN],
         };
         for bytes in [
-            &mut draws.nonce[..],
-            &mut draws.scalar[..],
-            &mut draws.ephemeral[..],
+            &mut random.nonce[..],
+            &mut random.scalar[..],
+            &mut random.ephemeral[..],
         ] {
             getrandom::fill(bytes).map_err(RandomError)?;
         }
-        Ok(draws)
+        Ok(random)
     }
 }
 
-impl Drop for Draws {
+impl Drop for HandshakeRandom {
     fn drop(&mut self) {
         self.scalar.zeroize();
         self.ephemeral.zeroize();
@@ -140,12 +140,15 @@ impl<const N: usize> CryptoRng for Once<N> {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Draws, Once};
+    use super::{HandshakeRandom, Once};
     use rand_core::RngCore;
 
     #[test]
     fn two_draws_share_nothing() {
-        let (one, two) = (Draws::fresh().unwrap(), Draws::fresh().unwrap());
+        let (one, two) = (
+            HandshakeRandom::fresh().unwrap(),
+            HandshakeRandom::fresh().unwrap(),
+        );
         assert_ne!(one.nonce, two.nonce);
         assert_ne!(one.scalar, two.scalar);
         assert_ne!(one.ephemeral, two.ephemeral);

@@ -49,9 +49,9 @@ struct Account {
     seen: Instant,
 }
 
-/// Counts the wrong guesses at one credential. A new secret begins with a new guard.
+/// Counts the wrong guesses at one credential. A new secret begins with a new one.
 #[derive(Clone, Debug, Default)]
-pub struct Guard {
+pub struct GuessLimit {
     wrong: u32,
     /// Since somebody last proved to know the secret.
     wrong_lately: u32,
@@ -59,7 +59,7 @@ pub struct Guard {
     accounts: Vec<Account>,
 }
 
-impl Guard {
+impl GuessLimit {
     /// For a credential that nobody has guessed at.
     #[must_use]
     pub const fn new() -> Self {
