@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use netstack::sim::{Link, Peer, SimPorts, reseal};
-use netstack::{Config, Station};
+use netstack::sim::{Link, Peer, SimInterfaces, reseal};
+use netstack::{Config, Stack};
 use smoltcp::time::Instant;
 use wire::code::Code;
 
@@ -45,9 +45,9 @@ fuzz_target!(|bytes: &[u8]| {
     let wire = Wire {
         frames: frames(bytes),
     };
-    let ports = SimPorts::new(Link::default(), vec![Box::new(wire)]);
-    let station = Station::over(ports, Config::default(), Box::new(|_| ()), 7);
+    let interfaces = SimInterfaces::new(Link::default(), vec![Box::new(wire)]);
+    let stack = Stack::over(interfaces, Config::default(), Box::new(|_| ()), 7);
     let code = Code::parse("e13gts2").unwrap();
-    let donor = station.accept_within(&code, 4, Some(Duration::from_secs(20)));
+    let donor = stack.accept_within(&code, 4, Some(Duration::from_secs(20)));
     assert!(donor.is_ok_and(|donor| donor.is_none()));
 });

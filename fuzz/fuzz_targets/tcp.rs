@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use netstack::sim::{Link, Peer, SimPorts, is_let_in};
-use netstack::{Addressing, Config, Fixed, Port, Station};
+use netstack::sim::{Link, Peer, SimInterfaces, is_let_in};
+use netstack::{Addressing, Config, Fixed, InterfaceFilter, Stack};
 use smoltcp::time::Instant;
 use smoltcp::wire::{Ipv4Packet, TcpPacket, UdpPacket};
 use wire::code::Code;
@@ -73,7 +73,7 @@ struct Wire {
     at: usize,
     own: Ipv4Addr,
     /// The machine, once it was heard.
-    station: Option<([u8; 6], Ipv4Addr)>,
+    stack: Option<([u8; 6], Ipv4Addr)>,
     vlan: Option<u16>,
     next: Instant,
     /// The machine's last question to a DHCP server.
@@ -125,7 +125,7 @@ impl Wire {
                         let datagram = UdpPacket::new_checked(packet.payload()).expect("whole datagrams");
                         assert!(datagram.verify_checksum(&source.into(), &target.into()));
                         match datagram.dst_port() {
-                            BEACON_PORT => self.station = Some((from, source)),
+                            BEACON_PORT => self.stack = Some((from, source)),
                             67 => self.question = datagram.payload().to_vec(),
                             _ => {}
                         }
@@ -179,7 +179,7 @@ impl Wire {
 
     /// The packet that an operation is about, inside a frame for the machine.
     fn frame(&self, protocol: u8, (source, target): (Ipv4Addr, Ipv4Addr), mut payload: Vec<u8>) -> Vec<u8> {
-        let to = if target == BROADCAST { EVERYBODY } else { self.station.map_or(EVERYBODY, |(mac, _)| mac) };
+        let to = if target == BROADCAST { EVERYBODY } else { self.stack.map_or(EVERYBODY, |(mac, _)| mac) };
         let (from, into) = (source.into(), target.into());
         match protocol {
             6 => TcpPacket::new_unchecked(&mut payload).fill_checksum(&from, &into),
@@ -208,7 +208,7 @@ impl Wire {
         bytes.extend([0; 4]);
         bytes.extend(options);
         bytes.extend(data);
-        let target = self.station.map_or(BROADCAST, |(_, address)| address);
+        let target = self.stack.map_or(BROADCAST, |(_, address)| address);
         self.frame(6, (self.own, target), bytes)
     }
 
@@ -229,8 +229,8 @@ impl Wire {
             }
             choice => self.bytes(usize::from(choice % 11) * 4),
         };
-        self.ports += 1;
-        let connection = Connection { port: 40_000 + self.ports, first, ..Connection::default() };
+        self.interfaces += 1;
+        let connection = Connection { port: 40_000 + self.interfaces, first, ..Connection::default() };
         let window = self.word();
         let frame = self.raw_segment(connection.port, [first, 0], (SYN, window), &options, &[]);
         if shared.connections.len() == CONNECTIONS {
@@ -263,7 +263,7 @@ impl Wire {
     /// Somebody else's frame: any, but never from the donor's address.
     fn strange(&mut self) -> Vec<u8> {
         let len = usize::from(self.byte());
-        let to = self.station.map_or(EVERYBODY, |(mac, _)| mac);
+        let to = self.stack.map_or(EVERYBODY, |(mac, _)| mac);
         let mut frame = [&to[..], &[2, 0, 0, 0, 1, 77], &self.bytes(len)].concat();
         let own = self.own.octets();
         let is_ours = |frame: &[u8]| frame.windows(4).any(|four| four == own);
@@ -356,7 +356,7 @@ impl Peer for Wire {
             self.hear(frame, &mut shared, out);
         }
         // Without a server's answers the machine gives itself an address after ten seconds.
-        let is_time = self.station.is_some() || !self.question.is_empty();
+        let is_time = self.stack.is_some() || !self.question.is_empty();
         if is_time && now >= self.next && self.at < self.script.len() {
             // Two bits: at once, or milliseconds, or a moment, or longer than any patience.
             let pause = [1, 2, 300, 4000][usize::from(self.byte() % 4)];
@@ -377,16 +377,16 @@ fn config(choice: u8) -> Config {
     let ipv4 = (choice & 1 == 0).then_some(fixed);
     Config {
         memory_bytes: 64 << 20,
-        addressing: Addressing { on: Port::First, ipv4, ipv6: None },
+        addressing: Addressing { on: InterfaceFilter::First, ipv4, ipv6: None },
         vlan: (choice & 2 != 0).then_some(1 + u16::from(choice) * 16),
         mtu: None,
     }
 }
 
 /// Reads to the end, whichever it is, and looks at every byte.
-fn receive(station: &Station<SimPorts>, shared: &Mutex<Shared>) {
+fn receive(stack: &Stack<SimInterfaces>, shared: &Mutex<Shared>) {
     let code = Code::parse("e13gts2").expect("a code");
-    let Ok(Some(mut donor)) = station.accept_within(&code, OPENING_LEN, Some(Duration::from_secs(60))) else { return };
+    let Ok(Some(mut donor)) = stack.accept_within(&code, OPENING_LEN, Some(Duration::from_secs(60))) else { return };
     let port = donor.peer().port();
     let answer = bytes_at(0, 0, ANSWER_LEN);
     // A donor that is gone already has nothing said to it.
@@ -420,16 +420,16 @@ fuzz_target!(|bytes: &[u8]| {
         script: script.to_vec(),
         at: 0,
         own,
-        station: None,
+        stack: None,
         vlan: config.vlan,
         next: Instant::ZERO,
         question: Vec::new(),
         ports: 0,
         shared: Arc::clone(&shared),
     };
-    let ports = SimPorts::new(Link::default(), vec![Box::new(wire)]);
-    let station = Station::over(ports, config, Box::new(|_| ()), 7);
-    receive(&station, &shared);
+    let interfaces = SimInterfaces::new(Link::default(), vec![Box::new(wire)]);
+    let stack = Stack::over(interfaces, config, Box::new(|_| ()), 7);
+    receive(&stack, &shared);
     // The beacon of each second, what TCP sends again, and a few frames for each that came.
     let shared = locked(&shared);
     assert!(shared.frames_out <= 1000 + 70 * shared.frames_in, "{} frames for {}", shared.frames_out, shared.frames_in);

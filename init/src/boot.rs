@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use bundle::package::Resources;
 use bundle::trust::Trust;
+use bundle::trust::Trust;
+use disk::sizes::Sizes;
 use disk::sizes::Sizes;
 use install::options;
+use netstack::{Config, Stack};
 use netstack::{Config, Station};
 use receiver::Policy;
 use receiver::cage::Caged;
@@ -117,7 +120,7 @@ fn install(
         }
     };
     if let Some(seconds) = settings.stall.stall() {
-        supervise(seconds, network.station(), console);
+        supervise(seconds, network.stack(), console);
     }
     let attended = attend(console);
     let ear = attended.as_ref().map(|(_, inbox)| inbox.clone());
@@ -127,7 +130,7 @@ fn install(
             console,
             inbox: inbox.clone(),
             person,
-            station: network.station(),
+            stack: network.stack(),
             network: network_facts,
             wifi,
             ui: settings.ui,
@@ -182,8 +185,8 @@ fn receiver_options(
 }
 
 /// A deploy that stands still for so long is reset. To be alive takes the network's lock as well.
-fn supervise(seconds: u16, station: Station, console: &'static Console) {
-    let probe = move || drop(station.addresses());
+fn supervise(seconds: u16, stack: Stack, console: &'static Console) {
+    let probe = move || drop(stack.addresses());
     if let Err(error) = supervision::start(Duration::from_secs(seconds.into()), probe, console) {
         console.warning(&format!("without a watchdog: {}", chain(&error)));
     }

@@ -1,11 +1,11 @@
-//! The network stack as the receiver wants it: `netstack`'s station behind `receiver`'s seam, and its facts as console lines.
+//! The network stack as the receiver wants it: `netstack`'s stack behind `receiver`'s seam, and its facts as console lines.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use netstack::{Config, NetstackError, NetworkFact, Station, Stream};
+use netstack::{Config, NetstackError, NetworkFact, Stack, Stream};
 use receiver::donor::{Donor, Interrupted, Interrupter, Network};
 use receiver::screen::Screen;
 use wire::code::Code;
@@ -15,7 +15,7 @@ use crate::console::Console;
 
 /// The machine on the network, through `netstack`.
 pub struct Wire {
-    station: Station,
+    stack: Stack,
 }
 
 impl Wire {
@@ -33,14 +33,14 @@ impl Wire {
             let _ = facts.send(fact); // nobody listens
         };
         Ok(Self {
-            station: Station::open(config, observer)?,
+            stack: Stack::open(config, observer)?,
         })
     }
 
     /// The same machine, for another thread.
     #[must_use]
-    pub fn station(&self) -> Station {
-        self.station.clone()
+    pub fn stack(&self) -> Stack {
+        self.stack.clone()
     }
 }
 
@@ -125,7 +125,7 @@ impl Network for Wire {
         until: Option<Instant>,
     ) -> io::Result<Option<Box<dyn Donor>>> {
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let admitted = self.station.admit(code, opening_len, wait);
+        let admitted = self.stack.admit(code, opening_len, wait);
         let stream = admitted.map_err(|error| match error {
             NetstackError::Interrupted => Interrupted::error(),
             error => io::Error::other(error),
@@ -134,16 +134,16 @@ impl Network for Wire {
     }
 
     fn rest(&mut self) {
-        self.station.rest();
+        self.stack.rest();
     }
 
     fn interrupter(&self) -> Interrupter {
-        let interrupter = self.station.interrupter();
+        let interrupter = self.stack.interrupter();
         Box::new(move || interrupter.interrupt())
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        self.station.addresses()
+        self.stack.addresses()
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use netstack::{NetworkFact, Station};
+use netstack::{NetworkFact, Stack};
 use receiver::person::Person;
 use rustix::process::setpriority_process;
 use wire::stage::Stage;
@@ -45,7 +45,7 @@ pub struct Setting {
     /// What the receiver listens to.
     pub person: Person,
     /// The network, to change its addresses.
-    pub station: Station,
+    pub stack: Stack,
     /// What it tells of itself.
     pub network: Receiver<NetworkFact>,
     /// Its Wi-Fi cards, where the image can use them.
@@ -62,7 +62,7 @@ struct Kit {
     console: &'static Console,
     inbox: Inbox,
     person: Person,
-    station: Station,
+    stack: Stack,
     wifi: Option<Wifi>,
     ui: Ui,
     /// How often they may still begin.
@@ -116,7 +116,7 @@ fn serve(setting: Setting) {
         console,
         inbox,
         person,
-        station,
+        stack,
         network,
         wifi,
         ui,
@@ -132,7 +132,7 @@ fn serve(setting: Setting) {
         console,
         inbox,
         person,
-        station,
+        stack,
         wifi,
         ui,
         left: BEGINNINGS,
@@ -161,7 +161,7 @@ fn show(kit: Kit) {
         console,
         inbox,
         person,
-        station,
+        stack,
         wifi,
         ui,
         left: _,
@@ -201,7 +201,7 @@ fn show(kit: Kit) {
         console,
         inbox: inbox.clone(),
         person,
-        station,
+        stack,
         wifi,
         paths,
     };

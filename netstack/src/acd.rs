@@ -1,6 +1,6 @@
 //! One IPv4 address that we mean to have: asked for, announced, defended (RFC 5227; RFC 3927 has the same numbers).
 //!
-//! In: time, and every ARP frame of the port. Out: ARP frames to send, and whether the address is ours. No I/O here.
+//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and whether the address is ours. No I/O here.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};
@@ -39,7 +39,7 @@ pub(crate) enum Conflict {
     Lost,
 }
 
-/// The claim to one address on one port.
+/// The claim to one address on one interface.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     mac: EthernetAddress,

@@ -1,4 +1,4 @@
-//! Which IPv4 address a port has: leased (RFC 2131), link-local while no server answers, or chosen by a person; and what becomes
+//! Which IPv4 address an interface has: leased (RFC 2131), link-local while no server answers, or chosen by a person; and what becomes
 //! of it when another machine has it too.
 //!
 //! RFC 5227 2.1.1 asks for an address for five to seven seconds before it is used. Nobody can see these seconds on a screen, and all
@@ -15,8 +15,8 @@ use smoltcp::iface::SocketSet;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
+use crate::acd::Conflict;
 use crate::arp::Arp;
-use crate::claim::Conflict;
 use crate::config::Fixed;
 use crate::decline::Decline;
 use crate::fact::AddressSource;
@@ -98,10 +98,10 @@ impl Rivals {
     }
 }
 
-/// Where a port's address comes from.
+/// Where an interface's address comes from.
 #[derive(Debug)]
 pub(crate) enum Addresses {
-    /// Nowhere: another port was meant, or no host can have what was chosen.
+    /// Nowhere: another interface was meant, or no host can have what was chosen.
     None,
     Static(Static),
     Automatic(Automatic),

@@ -1,4 +1,4 @@
-//! ARP beside smoltcp: reading every ARP frame of a port, and sending the ones that smoltcp does not (RFC 5227, RFC 3927).
+//! ARP beside smoltcp: reading every ARP frame of an interface, and sending the ones that smoltcp does not (RFC 5227, RFC 3927).
 
 use smoltcp::phy::{Device, TxToken};
 use smoltcp::time::Instant;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sys::packet::Queue;
 
-/// How a station is set up.
+/// How a stack is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Memory that the machine has to give, in bytes. Queue and window follow from it: see [`Config::queue`] and
@@ -12,17 +12,17 @@ pub struct Config {
     pub memory_bytes: u64,
     /// Where addresses come from.
     pub addressing: Addressing,
-    /// The 802.1Q network that we are in, on every port, 1 to 4094. Frames without its tag are not ours then.
+    /// The 802.1Q network that we are in, on every interface, 1 to 4094. Frames without its tag are not ours then.
     pub vlan: Option<u16>,
-    /// The largest IP packet that is sent, in place of what each port is set to. A port that refuses a larger one keeps its own.
+    /// The largest IP packet that is sent, in place of what each interface is set to. An interface that refuses a larger one keeps its own.
     pub mtu: Option<u16>,
 }
 
 /// Where addresses come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addressing {
-    /// Ports that are used; the others stay without any address.
-    pub on: Port,
+    /// Interfaces that are used; the others stay without any address.
+    pub on: InterfaceFilter,
     /// Without it DHCPv4, and IPv4 link-local where no server answers.
     pub ipv4: Option<Fixed<Ipv4Addr>>,
     /// Without it an address in every network that a router announces. A link-local one is there in any case.
@@ -42,7 +42,7 @@ pub struct Fixed<A> {
 
 /// Which interfaces are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Port {
+pub enum InterfaceFilter {
     /// All that have a link.
     #[default]
     Every,

@@ -20,7 +20,7 @@ const TAG_AT: usize = 12;
 const TAG_BYTES: usize = 4;
 const VLAN_IDENTIFIER: u16 = 0x0fff;
 
-/// One Ethernet port.
+/// One Ethernet interface.
 #[derive(Debug)]
 pub struct PacketDevice {
     socket: PacketSocket,
@@ -148,7 +148,8 @@ fn tag(frame: &mut Vec<u8>, vlan: u16) {
     const TAGGED: u16 = 0x8100;
     let at = TAG_AT.min(frame.len());
     let tag: [u8; TAG_BYTES] = {
-        let ([a, b], [c, d]) = (TAGGED.to_be_bytes(), vlan.to_be_bytes());
+        let [a, b] = TAGGED.to_be_bytes();
+        let [c, d] = vlan.to_be_bytes();
         [a, b, c, d]
     };
     frame.splice(at..at, tag);
@@ -179,14 +180,16 @@ fn has_valid_checksum(bytes: &[u8]) -> bool {
             let Ok(ip) = Ipv4Packet::new_checked(ethernet.payload()) else {
                 return true;
             };
-            let (from, to) = (ip.src_addr().into(), ip.dst_addr().into());
+            let from = ip.src_addr().into();
+            let to = ip.dst_addr().into();
             (from, to, ip.next_header(), ip.payload())
         }
         EthernetProtocol::Ipv6 => {
             let Ok(ip) = Ipv6Packet::new_checked(ethernet.payload()) else {
                 return true;
             };
-            let (from, to) = (ip.src_addr().into(), ip.dst_addr().into());
+            let from = ip.src_addr().into();
+            let to = ip.dst_addr().into();
             (from, to, ip.next_header(), ip.payload())
         }
         _ => return true,

@@ -1,6 +1,6 @@
-//! All ports together, and the guests among those that connect to them: the one donor, in the end.
+//! All interfaces together, and the guests among those that connect to them: the one donor, in the end.
 //!
-//! In: changes of ports, time, and what the station wants. Out: facts, guests and their bytes. Does
+//! In: changes of interfaces, time, and what the stack wants. Out: facts, guests and their bytes. Does
 //! no waiting of its own.
 
 use smoltcp::iface::SocketHandle;
@@ -13,16 +13,16 @@ use wire::beacon::BEACON_LEN;
 
 use crate::config::{Addressing, Config};
 use crate::fact::{NetworkFact, Observer};
+use crate::interfaces::InterfaceChange;
 use crate::listener::HALF_OPEN;
 use crate::nic::{NewNic, Nic, Readdressed};
-use crate::ports::PortChange;
 
-/// Guests that the station's caller has not asked for yet, on all ports together (`protocol.md`
+/// Guests that the stack's caller has not asked for yet, on all interfaces together (`protocol.md`
 /// 3.6): each can fill a window, and a caller may be away for long. As many as there are handshakes
 /// at a time, so that strangers at five addresses crowd out one another and not a sixth.
 pub(crate) const UNASKED: usize = 6;
 
-/// What the station is doing.
+/// What the stack is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nobody but guests is served; whoever connects is reset.
@@ -39,7 +39,7 @@ enum Phase {
 struct Guest {
     /// A handle that outlives its own connection must not reach the next.
     connection: u64,
-    /// Of its port.
+    /// Of its interface.
     index: u32,
     socket: SocketHandle,
     /// What there was to be read when it was last looked at, and how far it was.
@@ -65,7 +65,7 @@ pub(crate) enum Received {
     Nothing,
     /// There will be no more: FIN.
     Finished,
-    /// There will be no more: RST, or the port is gone.
+    /// There will be no more: RST, or the interface is gone.
     Reset,
     /// There will be no more: we were given another address.
     Readdressed(Readdressed),
@@ -80,7 +80,7 @@ pub(crate) enum Sent {
     Full,
     /// We have closed this direction, or this donor is done with.
     Closed,
-    /// The connection was reset, or the port is gone.
+    /// The connection was reset, or the interface is gone.
     Reset,
 }
 
@@ -132,9 +132,9 @@ impl<D: Device> Engine<D> {
         self.nics.iter().flat_map(Nic::addresses).collect()
     }
 
-    pub(crate) fn apply(&mut self, change: PortChange<D>, now: Instant) {
+    pub(crate) fn apply(&mut self, change: InterfaceChange<D>, now: Instant) {
         match change {
-            PortChange::Appeared {
+            InterfaceChange::Appeared {
                 index,
                 name,
                 mac,
@@ -157,20 +157,20 @@ impl<D: Device> Engine<D> {
                     self.invite(now);
                 }
             }
-            PortChange::Link { index, is_up } => {
+            InterfaceChange::Link { index, is_up } => {
                 let nic = self.nics.iter_mut().find(|nic| nic.index == index);
                 if let Some(fact) = nic.and_then(|nic| nic.set_link(is_up, now)) {
                     (self.observer)(fact);
                 }
             }
-            PortChange::Gone { index } => {
+            InterfaceChange::Gone { index } => {
                 for nic in self.nics.extract_if(.., |nic| nic.index == index) {
                     (self.observer)(NetworkFact::Gone {
                         interface: nic.name().to_owned(),
                     });
                 }
             }
-            PortChange::Unusable { name, reason } => {
+            InterfaceChange::Unusable { name, reason } => {
                 (self.observer)(NetworkFact::Unusable {
                     interface: name,
                     reason,
@@ -195,7 +195,7 @@ impl<D: Device> Engine<D> {
         true
     }
 
-    /// Begins to send the beacon and to listen, on ports that are there and on those that will be.
+    /// Begins to send the beacon and to listen, on interfaces that are there and on those that will be.
     /// Whoever did so before with the same words goes on.
     pub(crate) fn wait_for_donor(
         &mut self,
@@ -224,7 +224,7 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Takes in a batch of frames and does what is due, on every port. True when more frames may be there.
+    /// Takes in a batch of frames and does what is due, on every interface. True when more frames may be there.
     pub(crate) fn pump(&mut self, now: Instant) -> bool {
         self.unannounced_bytes = 0;
         self.has_unsent = false;
@@ -277,7 +277,7 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Each port keeps the limit by itself; this is for a machine with several.
+    /// Each interface keeps the limit by itself; this is for a machine with several.
     fn limit_half_open(&mut self) {
         let half_open = |nic: &Nic<D>| nic.half_open().half_open();
         while self.nics.iter().map(half_open).sum::<usize>() > HALF_OPEN {

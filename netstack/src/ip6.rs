@@ -1,7 +1,7 @@
-//! The IPv6 addresses of one port: a link-local one always, one in each network that a router announces (RFC 4862) or the one
+//! The IPv6 addresses of one interface: a link-local one always, one in each network that a router announces (RFC 4862) or the one
 //! that a person chose; each is probed before it is used, announced to switches, defended and given up in time.
 //!
-//! In: time, and what the port hears of neighbours and routers. Out: frames to send, addresses in use, the way to other networks. No
+//! In: time, and what the interface hears of neighbours and routers. Out: frames to send, addresses in use, the way to other networks. No
 //! I/O here.
 
 use smoltcp::time::{Duration, Instant};
@@ -70,7 +70,7 @@ struct Repeated {
     at: Instant,
 }
 
-/// IPv6 of one port.
+/// IPv6 of one interface.
 #[derive(Debug)]
 pub(crate) struct Ip6 {
     mac: EthernetAddress,

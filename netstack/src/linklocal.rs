@@ -1,17 +1,17 @@
 //! IPv4 link-local addresses (RFC 3927): choose one and claim it; choose another when somebody has it.
 //!
-//! In: time, and every ARP frame of the port. Out: ARP frames to send, and the address while it is ours. No I/O here.
+//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and the address while it is ours. No I/O here.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};
 
+use crate::acd::{Claim, Conflict, MAX_CONFLICTS, RATE_LIMIT_INTERVAL, Random};
 use crate::arp::Arp;
-use crate::claim::{Claim, Conflict, MAX_CONFLICTS, RATE_LIMIT_INTERVAL, Random};
 
 /// RFC 3927 9: not all machines of a room at once.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
-/// The link-local address of one port.
+/// The link-local address of one interface.
 #[derive(Debug)]
 pub(crate) struct LinkLocal {
     mac: EthernetAddress,

@@ -1,17 +1,17 @@
 //! Waiting for donors among whoever connects.
 //!
-//! In: a port's sockets after each frame, and time. Out: connections that delivered their opening,
+//! In: an interface's sockets after each frame, and time. Out: connections that delivered their opening,
 //! guests from then on. Both protocols let the donor
 //! speak first, so whoever connects and says nothing (a port scan), or says it slowly, is never taken for one.
 //!
 //! A connection is half-open from its handshake until its opening is there. Few may be so at a time, and none for long; the oldest
-//! of the address that has most makes room. Handshakes that do not go on have slots of their own,
+//! of the address that has most makes room. Handshakes that do not go on have sockets of their own,
 //! so a SYN flood does not touch who has proved
 //! its address. To keep a donor out by either, one would have to come faster than so many per round trip of the donor.
 //!
 //! Memory: a socket that listens has touched none of its receive buffer. Only a half-open
 //! connection or a guest can fill one, up to a window, and it is freed with the connection:
-//! [`HALF_OPEN`] windows, as many guests as the engine lets wait for the station's caller, and as
+//! [`HALF_OPEN`] windows, as many guests as the engine lets wait for the stack's caller, and as
 //! many as that caller keeps.
 
 use std::cmp::Reverse;
@@ -21,12 +21,12 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration, Instant};
 use wire::STREAM_PORT;
 
-/// Connections that may be half-open at the same time, on all ports together (`protocol.md` 3.6).
+/// Connections that may be half-open at the same time, on all interfaces together (`protocol.md` 3.6).
 pub(crate) const HALF_OPEN: usize = 4;
 /// How long one may be so (`protocol.md` 3.6).
 const OPENING: Duration = Duration::from_secs(5);
-/// Sockets of a port: for guests, half-open connections, handshakes, and the next to come.
-const SLOTS: usize = 40;
+/// Sockets of an interface: for guests, half-open connections, handshakes, and the next to come.
+const SOCKETS: usize = 40;
 /// Sockets that listen at any time: one may be taken by a frame while another waits for its reset to leave.
 const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
@@ -43,18 +43,19 @@ struct Seen {
     order: u64,
 }
 
+/// A socket of the pool: it listens, or is a connection.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Pooled {
     socket: SocketHandle,
     seen: Option<Seen>,
     /// It was handed over.
     is_guest: bool,
 }
 
-/// The sockets of one port.
+/// The sockets of one interface.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    slots: heapless::Vec<Slot, SLOTS>,
+    pool: heapless::Vec<Pooled, SOCKETS>,
     window_bytes: usize,
     /// How many bytes make an opening, while it is open.
     opening_len: Option<usize>,
@@ -65,7 +66,7 @@ impl Listener {
     /// Closed at first. A closed one has no sockets: the stack itself resets whoever connects.
     pub(crate) const fn new(window_bytes: usize) -> Self {
         Self {
-            slots: heapless::Vec::new(),
+            pool: heapless::Vec::new(),
             window_bytes,
             opening_len: None,
             order: 0,
@@ -74,17 +75,19 @@ impl Listener {
 
     pub(crate) fn open(&mut self, sockets: &mut SocketSet<'static>, opening_len: usize) {
         self.opening_len = Some(opening_len.max(1));
-        while !self.slots.is_full() {
+        while !self.pool.is_full() {
             // It is not full.
-            let _ = self.slots.push(Slot::listening(sockets, self.window_bytes));
+            let _ = self
+                .pool
+                .push(Pooled::listening(sockets, self.window_bytes));
         }
     }
 
     /// Nobody but guests is served; everybody else is reset, now and when they connect.
     pub(crate) fn close(&mut self, sockets: &mut SocketSet<'static>) {
         self.opening_len = None;
-        for slot in self.slots.iter_mut().filter(|slot| !slot.is_guest) {
-            sockets.get_mut::<tcp::Socket>(slot.socket).abort();
+        for pooled in self.pool.iter_mut().filter(|pooled| !pooled.is_guest) {
+            sockets.get_mut::<tcp::Socket>(pooled.socket).abort();
         }
     }
 
@@ -94,16 +97,20 @@ impl Listener {
     }
 
     pub(crate) fn guests(&self) -> impl Iterator<Item = SocketHandle> {
-        let guests = self.slots.iter().filter(|slot| slot.is_guest);
-        guests.map(|slot| slot.socket)
+        let guests = self.pool.iter().filter(|pooled| pooled.is_guest);
+        guests.map(|pooled| pooled.socket)
     }
 
     /// A guest is none any more: it is reset if it is still there, and forgotten with the memory of
     /// what it received.
     pub(crate) fn dismiss(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.socket == socket) {
+        for pooled in self
+            .pool
+            .iter_mut()
+            .filter(|pooled| pooled.socket == socket)
+        {
             sockets.get_mut::<tcp::Socket>(socket).abort();
-            slot.is_guest = false;
+            pooled.is_guest = false;
         }
     }
 
@@ -115,27 +122,27 @@ impl Listener {
         now: Instant,
     ) -> Option<SocketHandle> {
         let opening_len = self.opening_len?;
-        for slot in self.slots.iter_mut().filter(|slot| !slot.is_guest) {
-            let socket = sockets.get_mut::<tcp::Socket>(slot.socket);
+        for pooled in self.pool.iter_mut().filter(|pooled| !pooled.is_guest) {
+            let socket = sockets.get_mut::<tcp::Socket>(pooled.socket);
             let state = socket.state();
-            if slot.seen.is_none_or(|seen| seen.state != state) {
+            if pooled.seen.is_none_or(|seen| seen.state != state) {
                 self.order = self.order.wrapping_add(1);
-                slot.seen = Some(Seen {
+                pooled.seen = Some(Seen {
                     state,
                     since: now,
                     order: self.order,
                 });
             }
-            let is_late = slot.expires().is_some_and(|at| at <= now);
+            let is_late = pooled.expires().is_some_and(|at| at <= now);
             match state {
                 State::Established if socket.recv_queue() >= opening_len => {
-                    slot.is_guest = true;
-                    return Some(slot.socket);
+                    pooled.is_guest = true;
+                    return Some(pooled.socket);
                 }
                 // An opening cut short is the reader's to judge; who closed without a byte has said nothing.
                 State::CloseWait if socket.can_recv() => {
-                    slot.is_guest = true;
-                    return Some(slot.socket);
+                    pooled.is_guest = true;
+                    return Some(pooled.socket);
                 }
                 State::CloseWait => socket.abort(),
                 State::Established if is_late => socket.abort(),
@@ -154,23 +161,24 @@ impl Listener {
     /// To be called when what was due has been sent. A connection that was reset is forgotten, with its buffer; a reset that
     /// could not leave, because nobody answers for its address any more, is not waited for.
     pub(crate) fn tidy(&mut self, sockets: &mut SocketSet<'static>) {
-        let (is_open, window_bytes) = (self.opening_len.is_some(), self.window_bytes);
-        self.slots.retain_mut(|slot| {
-            let is_over = sockets.get::<tcp::Socket>(slot.socket).state() == State::Closed;
-            if !is_over || slot.is_guest {
+        let is_open = self.opening_len.is_some();
+        let window_bytes = self.window_bytes;
+        self.pool.retain_mut(|pooled| {
+            let is_over = sockets.get::<tcp::Socket>(pooled.socket).state() == State::Closed;
+            if !is_over || pooled.is_guest {
                 return true;
             }
-            sockets.remove(slot.socket);
+            sockets.remove(pooled.socket);
             if is_open {
-                *slot = Slot::listening(sockets, window_bytes);
+                *pooled = Pooled::listening(sockets, window_bytes);
             }
             is_open
         });
     }
 
     fn seen_in(&self, state: State) -> impl Iterator<Item = (Seen, SocketHandle)> {
-        let strangers = self.slots.iter().filter(|slot| !slot.is_guest);
-        let seen = strangers.filter_map(|slot| Some((slot.seen?, slot.socket)));
+        let strangers = self.pool.iter().filter(|pooled| !pooled.is_guest);
+        let seen = strangers.filter_map(|pooled| Some((pooled.seen?, pooled.socket)));
         seen.filter(move |(seen, _)| self.opening_len.is_some() && seen.state == state)
     }
 
@@ -205,14 +213,19 @@ impl Listener {
             return;
         };
         sockets.get_mut::<tcp::Socket>(oldest).abort();
-        for slot in self.slots.iter_mut().filter(|slot| slot.socket == oldest) {
-            slot.seen = None;
+        for pooled in self
+            .pool
+            .iter_mut()
+            .filter(|pooled| pooled.socket == oldest)
+        {
+            pooled.seen = None;
         }
     }
 
     fn make_room(&self, sockets: &mut SocketSet<'static>) {
-        let is_listening = |slot: &&Slot| sockets.get::<tcp::Socket>(slot.socket).is_listening();
-        if self.slots.iter().filter(is_listening).count() >= LISTENING {
+        let is_listening =
+            |pooled: &&Pooled| sockets.get::<tcp::Socket>(pooled.socket).is_listening();
+        if self.pool.iter().filter(is_listening).count() >= LISTENING {
             return;
         }
         let oldest = self
@@ -225,11 +238,11 @@ impl Listener {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.opening_len?;
-        self.slots.iter().filter_map(Slot::expires).min()
+        self.pool.iter().filter_map(Pooled::expires).min()
     }
 }
 
-impl Slot {
+impl Pooled {
     fn listening(sockets: &mut SocketSet<'static>, window_bytes: usize) -> Self {
         let mut socket = socket(window_bytes);
         listen(&mut socket);

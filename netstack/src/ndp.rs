@@ -1,4 +1,4 @@
-//! Neighbour discovery beside smoltcp (RFC 4861, RFC 4862): the messages of an IPv6 port that smoltcp 0.14 does not answer or send, and
+//! Neighbour discovery beside smoltcp (RFC 4861, RFC 4862): the messages of an IPv6 interface that smoltcp 0.14 does not answer or send, and
 //! which frames reach it at all.
 //!
 //! In: frames from anybody. Out: what they mean for addresses and routers; frames of ours, ready to send. smoltcp's own
@@ -16,7 +16,7 @@ const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_MLD_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 const IPV6_BYTES: usize = 40;
-/// IPv6 addresses of a port: link-local, and others.
+/// IPv6 addresses of an interface: link-local, and others.
 pub(crate) const ADDRESSES: usize = 3;
 /// Prefixes of one advertisement that are looked at.
 const PREFIXES: usize = 4;
@@ -267,7 +267,7 @@ pub(crate) fn is_for_stack(frame: &[u8], ours: &[Ipv6Address]) -> bool {
         }
 }
 
-/// The longest of ours: a report of as many addresses as a port has.
+/// The longest of ours: a report of as many addresses as an interface has.
 const FRAME_BYTES: usize = 14 + IPV6_BYTES + 8 + 8 + ADDRESSES * 20;
 
 /// A frame of ours, ready to send.
@@ -433,7 +433,8 @@ pub fn reseal(frame: &mut [u8]) {
     let Some(packet) = Packet::parse(frame) else {
         return;
     };
-    let (source, destination) = (packet.source, packet.destination);
+    let source = packet.source;
+    let destination = packet.destination;
     let protocol = IpProtocol::from(packet.next_header);
     let at = match protocol {
         IpProtocol::Tcp => 16,

@@ -1,6 +1,6 @@
-//! One Ethernet port: its smoltcp interface and sockets, its address, its beacon, its listener.
+//! One Ethernet interface: its smoltcp interface and sockets, its address, its beacon, its listener.
 //!
-//! In: frames of the device, time, what the station wants. Out: frames, facts for the observer, the connection that spoke.
+//! In: frames of the device, time, what the stack wants. Out: frames, facts for the observer, the connection that spoke.
 
 use smoltcp::iface::{
     Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketHandle,
@@ -22,7 +22,7 @@ use crate::fact::{Mac, NetworkFact};
 use crate::ip6::{InUse, Ip6};
 use crate::listener::Listener;
 use crate::ndp;
-use crate::tap::{Heard, Tapped};
+use crate::snoop::{Heard, NeighbourSnoop};
 
 mod addressing;
 
@@ -43,17 +43,17 @@ struct Announced {
     at: Instant,
 }
 
-/// One port.
+/// One interface.
 pub(crate) struct Nic<D: Device> {
     pub(crate) index: u32,
     name: String,
     mac: EthernetAddress,
-    device: Tapped<D>,
+    device: NeighbourSnoop<D>,
     interface: Interface,
     sockets: SocketSet<'static>,
     addresses: Addresses,
     assigned: Option<Assigned>,
-    /// Not when another port was meant, or its packets are too small.
+    /// Not when another interface was meant, or its packets are too small.
     ip6: Option<Ip6>,
     assigned6: InUse,
     gateway6: Option<Ipv6Address>,
@@ -74,13 +74,13 @@ pub(crate) struct Readdressed {
     to: Ipv4Address,
 }
 
-/// What a port is made of.
+/// What an interface is made of.
 pub(crate) struct NewNic<D> {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mac: [u8; 6],
     pub(crate) device: D,
-    /// No other port has the static address yet.
+    /// No other interface has the static address yet.
     pub(crate) is_first: bool,
     pub(crate) seed: u64,
 }
@@ -100,7 +100,7 @@ impl<D: Device> Nic<D> {
         if !mac.is_unicast() || new.mac == [0; 6] {
             return None;
         }
-        let mut device = Tapped::new(new.device);
+        let mut device = NeighbourSnoop::new(new.device);
         let mut interface_config = InterfaceConfig::new(HardwareAddress::Ethernet(mac));
         interface_config.random_seed = new.seed;
         let interface = Interface::new(interface_config, &mut device, now);
@@ -138,13 +138,13 @@ impl<D: Device> Nic<D> {
         self.assigned.map(|assigned| assigned.cidr.address())
     }
 
-    /// Under which a donor reaches this port.
+    /// Under which a donor reaches this interface.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let ipv6 = self.assigned6.iter().map(|own| own.cidr.address().into());
         self.address().map(IpAddr::V4).into_iter().chain(ipv6)
     }
 
-    /// What is wrong with a port that has appeared.
+    /// What is wrong with an interface that has appeared.
     pub(crate) fn complaints(&self, config: &Config) -> impl Iterator<Item = NetworkFact> {
         let is_meant = self.ip6.is_some() || !matches!(self.addresses, Addresses::None);
         let not_meant = (!is_meant).then(|| NetworkFact::NotMeant {

@@ -1,4 +1,4 @@
-//! The real ports: interfaces found and watched over rtnetlink, a packet socket for each that has a link, time and sleep from
+//! The real interfaces: interfaces found and watched over rtnetlink, a packet socket for each that has a link, time and sleep from
 //! the kernel.
 
 use std::io;
@@ -20,8 +20,8 @@ use sys::packet::{Membership, PacketSocket, Queue};
 
 use crate::config::Config;
 use crate::device::PacketDevice;
+use crate::interfaces::{InterfaceChange, Interfaces, Wait};
 use crate::ndp;
-use crate::ports::{PortChange, Ports, Wait};
 
 /// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last frames came sooner than this ...
 const BRISK: Duration = Duration::from_micros(200);
@@ -30,7 +30,7 @@ const NAP: Duration = Duration::from_micros(30);
 
 /// The interfaces of the network namespace it was opened in.
 #[derive(Debug)]
-pub struct PacketPorts {
+pub struct PacketInterfaces {
     /// The last wait ended within [`BRISK`].
     is_brisk: AtomicBool,
     /// Another handle of the monitor's socket.
@@ -65,7 +65,7 @@ struct Known {
     socket: Option<Arc<OwnedFd>>,
 }
 
-impl PacketPorts {
+impl PacketInterfaces {
     pub(crate) fn open(config: &Config) -> io::Result<Self> {
         let links = LinkMonitor::open()?;
         let link_changes = links.as_fd().try_clone_to_owned()?;
@@ -91,15 +91,19 @@ impl PacketPorts {
         f(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What a change of an interface means to the station, if anything.
-    fn translate(&self, watch: &mut Watch, change: LinkChange) -> Option<PortChange<PacketDevice>> {
+    /// What a change of an interface means to the stack, if anything.
+    fn translate(
+        &self,
+        watch: &mut Watch,
+        change: LinkChange,
+    ) -> Option<InterfaceChange<PacketDevice>> {
         let link = match change {
             LinkChange::Gone { index } => {
                 let was_open = watch
                     .known
                     .extract_if(.., |known| known.index == index)
                     .any(|known| known.is_open);
-                return was_open.then_some(PortChange::Gone { index });
+                return was_open.then_some(InterfaceChange::Gone { index });
             }
             LinkChange::State(link) if link.is_ethernet => link,
             LinkChange::State(_) => return None,
@@ -123,7 +127,7 @@ impl PacketPorts {
         });
         let known = known.get_mut(at)?;
         if let Some(mtu) = self.mtu.map(u32::from).filter(|_| !known.is_sized) {
-            // Before it is switched on: some drivers take it only then. One that is smaller than the port's need not be its own.
+            // Before it is switched on: some drivers take it only then. One that is smaller than the interface's need not be its own.
             known.is_sized = true;
             if mtu > link.mtu {
                 if let Err(error) = links.set_mtu(link.index, mtu) {
@@ -138,14 +142,14 @@ impl PacketPorts {
         if !link.is_up && !known.was_brought_up {
             known.was_brought_up = true;
             if let Err(error) = links.bring_up(link.index) {
-                return Some(PortChange::Unusable {
+                return Some(InterfaceChange::Unusable {
                     name: link.name,
                     reason: error.to_string(),
                 });
             }
         }
         if known.is_open {
-            return Some(PortChange::Link {
+            return Some(InterfaceChange::Link {
                 index: link.index,
                 is_up: link.has_carrier,
             });
@@ -157,14 +161,14 @@ impl PacketPorts {
         Some(match self.open_device(&link, *chosen) {
             Ok((device, socket)) => {
                 known.socket = Some(Arc::new(socket));
-                PortChange::Appeared {
+                InterfaceChange::Appeared {
                     index: link.index,
                     name: link.name,
                     mac: link.mac,
                     device,
                 }
             }
-            Err(error) => PortChange::Unusable {
+            Err(error) => InterfaceChange::Unusable {
                 name: link.name,
                 reason: error.to_string(),
             },
@@ -202,7 +206,7 @@ impl PacketPorts {
     }
 
     /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
-    /// took it. The port's link says all there is to say about it.
+    /// took it. The interface's link says all there is to say about it.
     fn take_errors(&self) {
         self.with_watch(|watch| {
             for socket in watch.known.iter().filter_map(|known| known.socket.as_ref()) {
@@ -236,7 +240,7 @@ fn look(watched: &mut [PollFd<'_>], at_most: Option<Duration>) -> usize {
     poll(watched, at_most.as_ref()).unwrap_or(0)
 }
 
-impl Wait for PacketPorts {
+impl Wait for PacketInterfaces {
     fn now(&self) -> Instant {
         let now = clock_gettime(ClockId::Monotonic);
         Instant::from_micros(
@@ -288,7 +292,7 @@ impl Wait for PacketPorts {
     }
 }
 
-impl Ports for PacketPorts {
+impl Interfaces for PacketInterfaces {
     type Device = PacketDevice;
 
     fn listen_for(&self, own: Ipv6Addr) {
@@ -307,7 +311,7 @@ impl Ports for PacketPorts {
         });
     }
 
-    fn changes(&self) -> Vec<PortChange<PacketDevice>> {
+    fn changes(&self) -> Vec<InterfaceChange<PacketDevice>> {
         self.with_watch(|watch| {
             let mut changes = Vec::new();
             while watch.is_due {

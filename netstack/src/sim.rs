@@ -1,7 +1,7 @@
 //! A simulated Ethernet segment for host tests: frames are lost, delayed, reordered and doubled by a seeded random number, and
-//! time passes only while a station waits. Same seed, same run.
+//! time passes only while a stack waits. Same seed, same run.
 //!
-//! In: a [`Link`] and peers. Out: [`SimPorts`], over which a [`crate::Station`] runs the very code that runs over packet sockets.
+//! In: a [`Link`] and peers. Out: [`SimInterfaces`], over which a [`crate::Stack`] runs the very code that runs over packet sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::{Duration, Instant};
 use sys::packet_queue::{Checksum, Frame};
 
-use crate::ports::{PortChange, Ports, Wait};
+use crate::interfaces::{InterfaceChange, Interfaces, Wait};
 
 mod dhcp;
 mod peer;
@@ -51,12 +51,12 @@ const OVERSLEPT: StdDuration = StdDuration::from_secs(2);
 const OVERTAKEN_MAX_MICROS: u64 = 5000;
 /// A test that waits longer than this, in its own time, waits for something that does not come.
 const HORIZON: Duration = Duration::from_secs(7 * 24 * 3600);
-/// What a port of the station is called, and where it is.
-const PORT: (u32, &str, [u8; 6]) = (2, "eth0", [2, 0, 0, 0, 0, 0x10]);
+/// What an interface of the stack is called, and where it is.
+const INTERFACE: (u32, &str, [u8; 6]) = (2, "eth0", [2, 0, 0, 0, 0, 0x10]);
 const MAX_FRAME_BYTES: usize = 1514;
 
-/// Would a packet socket's port let this frame in? Nobody vouches for its checksum; `tag` is the 802.1Q tag that the kernel took off
-/// it, `vlan` the network that the station is in. The segment itself has no tags and lets everything through.
+/// Would a packet socket's interface let this frame in? Nobody vouches for its checksum; `tag` is the 802.1Q tag that the kernel took off
+/// it, `vlan` the network that the stack is in. The segment itself has no tags and lets everything through.
 #[must_use]
 pub fn is_let_in(frame: &[u8], tag: Option<u16>, vlan: Option<u16>) -> bool {
     let frame = Frame {
@@ -76,10 +76,10 @@ struct World {
     link: Link,
     random: u64,
     sent: u64,
-    to_station: InFlight,
+    to_stack: InFlight,
     to_peers: InFlight,
     peers: Vec<(Box<dyn Peer>, Option<Instant>)>,
-    changes: Vec<PortChange<SimDevice>>,
+    changes: Vec<InterfaceChange<SimDevice>>,
     nap: Nap,
 }
 
@@ -101,12 +101,12 @@ struct Segment {
     napped: Condvar,
 }
 
-/// The station's end of the segment.
+/// The stack's end of the segment.
 #[derive(Clone)]
-pub struct SimPorts(Arc<Segment>);
+pub struct SimInterfaces(Arc<Segment>);
 
-impl SimPorts {
-    /// A segment with one port of the station and these peers.
+impl SimInterfaces {
+    /// A segment with one interface of the stack and these peers.
     #[must_use]
     pub fn new(link: Link, peers: Vec<Box<dyn Peer>>) -> Self {
         let peers = peers
@@ -118,31 +118,31 @@ impl SimPorts {
             link,
             random: link.seed,
             sent: 0,
-            to_station: InFlight::new(),
+            to_stack: InFlight::new(),
             to_peers: InFlight::new(),
             peers,
             changes: Vec::new(),
             nap: Nap::None,
         };
-        let ports = Self(Arc::new(Segment {
+        let interfaces = Self(Arc::new(Segment {
             world: Mutex::new(world),
             napped: Condvar::new(),
         }));
-        let (index, name, mac) = PORT;
-        let device = SimDevice(ports.clone());
-        ports.world().changes.push(PortChange::Appeared {
+        let (index, name, mac) = INTERFACE;
+        let device = SimDevice(interfaces.clone());
+        interfaces.world().changes.push(InterfaceChange::Appeared {
             index,
             name: name.to_owned(),
             mac,
             device,
         });
-        ports
+        interfaces
     }
 
     /// Pulls the cable, or plugs it in.
     pub fn set_link(&self, is_up: bool) {
-        self.world().changes.push(PortChange::Link {
-            index: PORT.0,
+        self.world().changes.push(InterfaceChange::Link {
+            index: INTERFACE.0,
             is_up,
         });
     }
@@ -152,11 +152,11 @@ impl SimPorts {
         self.world().link.lost = 1000;
     }
 
-    /// Takes the port out of the machine.
+    /// Takes the interface out of the machine.
     pub fn remove(&self) {
         self.world()
             .changes
-            .push(PortChange::Gone { index: PORT.0 });
+            .push(InterfaceChange::Gone { index: INTERFACE.0 });
     }
 
     /// The next wait is one in real time, and time on the segment stands still meanwhile, until somebody wakes the sleeper.
@@ -198,7 +198,7 @@ impl SimPorts {
     }
 }
 
-impl Wait for SimPorts {
+impl Wait for SimInterfaces {
     fn now(&self) -> Instant {
         self.world().now
     }
@@ -223,23 +223,23 @@ impl Wait for SimPorts {
     }
 }
 
-impl Ports for SimPorts {
+impl Interfaces for SimInterfaces {
     type Device = SimDevice;
 
     /// Nothing is filtered here.
     fn listen_for(&self, _: std::net::Ipv6Addr) {}
 
-    fn changes(&self) -> Vec<PortChange<SimDevice>> {
+    fn changes(&self) -> Vec<InterfaceChange<SimDevice>> {
         std::mem::take(&mut self.world().changes)
     }
 }
 
 impl World {
-    /// Lets time pass until a frame reaches the station, or until `until`.
+    /// Lets time pass until a frame reaches the stack, or until `until`.
     fn run(&mut self, until: Option<Instant>) {
         loop {
             self.run_peers();
-            let next = [self.to_station.keys().next(), self.to_peers.keys().next()];
+            let next = [self.to_stack.keys().next(), self.to_peers.keys().next()];
             let next = next.into_iter().flatten().map(|(at, _)| *at);
             let deadlines = self.peers.iter().filter_map(|(_, at)| *at);
             let at = next.chain(deadlines).chain(until).min();
@@ -250,7 +250,7 @@ impl World {
             );
             self.now = self.now.max(at);
             let has_arrived = self
-                .to_station
+                .to_stack
                 .keys()
                 .next()
                 .is_some_and(|(at, _)| *at <= self.now);
@@ -281,7 +281,7 @@ impl World {
         }
     }
 
-    fn carry(&mut self, frame: Vec<u8>, to_station: bool) {
+    fn carry(&mut self, frame: Vec<u8>, to_stack: bool) {
         let copies = if self.chance(self.link.doubled) { 2 } else { 1 };
         for _ in 0..copies {
             if self.chance(self.link.lost) {
@@ -292,8 +292,8 @@ impl World {
                 at += Duration::from_micros(self.next_random() % OVERTAKEN_MAX_MICROS);
             }
             self.sent = self.sent.wrapping_add(1);
-            let way = if to_station {
-                &mut self.to_station
+            let way = if to_stack {
+                &mut self.to_stack
             } else {
                 &mut self.to_peers
             };
@@ -321,14 +321,14 @@ fn take_due(way: &mut InFlight, now: Instant) -> Option<Vec<u8>> {
     (first.key().0 <= now).then(|| first.remove())
 }
 
-/// A port of the station.
-pub struct SimDevice(SimPorts);
+/// An interface of the stack.
+pub struct SimDevice(SimInterfaces);
 
 /// A frame that arrived.
 pub struct SimRx(Vec<u8>);
 
 /// The right to send a frame.
-pub struct SimTx<'a>(&'a SimPorts);
+pub struct SimTx<'a>(&'a SimInterfaces);
 
 impl Device for SimDevice {
     type RxToken<'a> = SimRx;
@@ -337,7 +337,7 @@ impl Device for SimDevice {
     fn receive(&mut self, _now: Instant) -> Option<(SimRx, SimTx<'_>)> {
         let mut world = self.0.world();
         let now = world.now;
-        let frame = take_due(&mut world.to_station, now)?;
+        let frame = take_due(&mut world.to_stack, now)?;
         drop(world);
         Some((SimRx(frame), SimTx(&self.0)))
     }

@@ -1,4 +1,4 @@
-//! A port's frames, looked at in passing: those that concern addresses are also kept for us, and of IPv6 smoltcp gets to see no more
+//! An interface's frames, looked at in passing: those that concern addresses are also kept for us, and of IPv6 smoltcp gets to see no more
 //! than it needs.
 
 use heapless::{Deque, Vec};
@@ -16,10 +16,10 @@ pub(crate) enum Heard {
     Ndp(Ndp),
 }
 
-/// A port whose frames about addresses are also kept for us. When more come at once than can be kept, the newest are not: a conflict
+/// An interface whose frames about addresses are also kept for us. When more come at once than can be kept, the newest are not: a conflict
 /// repeats itself, and so does a router.
 #[derive(Debug)]
-pub(crate) struct Tapped<D> {
+pub(crate) struct NeighbourSnoop<D> {
     device: D,
     heard: Deque<Heard, 16>,
     taken_bytes: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Tapped<D> {
     ours: Vec<Ipv6Address, ADDRESSES>,
 }
 
-impl<D> Tapped<D> {
+impl<D> NeighbourSnoop<D> {
     pub(crate) const fn new(device: D) -> Self {
         Self {
             device,
@@ -52,9 +52,9 @@ impl<D> Tapped<D> {
     }
 }
 
-impl<D: Device> Device for Tapped<D> {
+impl<D: Device> Device for NeighbourSnoop<D> {
     type RxToken<'a>
-        = TappedRx<'a, D::RxToken<'a>>
+        = SnoopedRx<'a, D::RxToken<'a>>
     where
         Self: 'a;
     type TxToken<'a>
@@ -65,7 +65,7 @@ impl<D: Device> Device for Tapped<D> {
     fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
         let (token, tx) = self.device.receive(now)?;
         Some((
-            TappedRx {
+            SnoopedRx {
                 token,
                 heard: &mut self.heard,
                 taken_bytes: &mut self.taken_bytes,
@@ -86,18 +86,20 @@ impl<D: Device> Device for Tapped<D> {
 
 /// A received frame that is looked at in passing.
 #[derive(Debug)]
-pub(crate) struct TappedRx<'a, T> {
+pub(crate) struct SnoopedRx<'a, T> {
     token: T,
     heard: &'a mut Deque<Heard, 16>,
     taken_bytes: &'a mut usize,
     ours: &'a [Ipv6Address],
 }
 
-impl<T: RxToken> RxToken for TappedRx<'_, T> {
+impl<T: RxToken> RxToken for SnoopedRx<'_, T> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         /// Behind the two addresses of a frame.
         const ETHERTYPE: std::ops::Range<usize> = 12..14;
-        let (heard, taken_bytes, ours) = (self.heard, self.taken_bytes, self.ours);
+        let heard = self.heard;
+        let taken_bytes = self.taken_bytes;
+        let ours = self.ours;
         self.token.consume(|frame| {
             *taken_bytes = taken_bytes.saturating_add(frame.len());
             let mut shown = frame;

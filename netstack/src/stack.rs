@@ -1,5 +1,5 @@
-//! A station: the machine's ports under addresses of their own, announcing a code and accepting
-//! donors.
+//! The public face: a stack gives the machine's interfaces addresses of their own, announces a code
+//! on them and accepts donors.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use wire::code::Code;
 use wire::outcome::Outcome;
 
 use crate::config::{Addressing, Config};
-use crate::desk::{Desk, Late, Waiting};
+use crate::driver::{Driver, Late, Waiting};
 use crate::engine::Engine;
 use crate::fact::{NetworkFact, Observer};
-use crate::packet_ports::PacketPorts;
-use crate::ports::Ports;
+use crate::interfaces::Interfaces;
+use crate::packet_interfaces::PacketInterfaces;
 use crate::stream::{Interrupter, Stream};
 
-/// Why there is no station, or no donor.
+/// Why there is no stack, or no donor.
 #[derive(Debug, Error)]
 pub enum NetstackError {
     /// The kernel lets us see no interfaces.
@@ -50,15 +50,15 @@ impl NetstackError {
 }
 
 /// The machine on the network. A clone is the same one, for another thread.
-pub struct Station<P: Ports = PacketPorts> {
-    desk: Arc<Desk<P>>,
+pub struct Stack<I: Interfaces = PacketInterfaces> {
+    driver: Arc<Driver<I>>,
 }
 
-impl Station {
-    /// Watches the interfaces from now on: brings up every Ethernet port, and gives each that has a link an address. `observer`
+impl Stack {
+    /// Watches the interfaces from now on: brings up every Ethernet interface, and gives each that has a link an address. `observer`
     /// learns what a console should show; it is called while the network is being worked on and must return at once.
     ///
-    /// Needs CAP_NET_RAW and CAP_NET_ADMIN. A machine without a port, or without a link, is no error: both may come later.
+    /// Needs CAP_NET_RAW and CAP_NET_ADMIN. A machine without an interface, or without a link, is no error: both may come later.
     ///
     /// # Errors
     /// [`NetstackError::Links`], [`NetstackError::Seed`], [`NetstackError::Thread`].
@@ -66,24 +66,25 @@ impl Station {
         config: Config,
         observer: impl FnMut(NetworkFact) + Send + 'static,
     ) -> Result<Self, NetstackError> {
-        let ports = PacketPorts::open(&config).map_err(NetstackError::Links)?;
+        let interfaces = PacketInterfaces::open(&config).map_err(NetstackError::Links)?;
         let seed = getrandom::u64().map_err(NetstackError::Seed)?;
-        let station = Self::over(ports, config, Box::new(observer), seed);
-        let desk = Arc::downgrade(&station.desk);
+        let stack = Self::over(interfaces, config, Box::new(observer), seed);
+        let driver = Arc::downgrade(&stack.driver);
         thread::Builder::new()
             .name("network".into())
-            .spawn(move || Desk::take_care(&desk))
+            .spawn(move || Driver::run_in_background(&driver))
             .map_err(NetstackError::Thread)?;
-        Ok(station)
+        Ok(stack)
     }
 }
 
-impl<P: Ports> Station<P> {
-    /// A station over any ports, without a thread of its own: while nobody calls, nothing happens. For tests in virtual time.
-    pub fn over(ports: P, config: Config, observer: Observer, seed: u64) -> Self {
+impl<I: Interfaces> Stack<I> {
+    /// A stack over any interfaces, without a background thread: nothing happens between calls. For
+    /// tests in virtual time.
+    pub fn over(interfaces: I, config: Config, observer: Observer, seed: u64) -> Self {
         let engine = Engine::new(config, observer, seed);
         Self {
-            desk: Arc::new(Desk::new(ports, engine)),
+            driver: Arc::new(Driver::new(interfaces, engine)),
         }
     }
 
@@ -91,8 +92,8 @@ impl<P: Ports> Station<P> {
     /// `opening_len` bytes, or fewer and closes its side. From then on every other connection is reset.
     ///
     /// # Errors
-    /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by [`Station::interrupter`].
-    pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<P>, NetstackError> {
+    /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by [`Stack::interrupter`].
+    pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<I>, NetstackError> {
         loop {
             // Without a limit it is never late.
             if let Some(stream) = self.accept_within(code, opening_len, None)? {
@@ -101,21 +102,21 @@ impl<P: Ports> Station<P> {
         }
     }
 
-    /// As [`Station::accept`], for so long at most; `None` when nobody has come. Whoever was undecided then is forgotten.
+    /// As [`Stack::accept`], for so long at most; `None` when nobody has come. Whoever was undecided then is forgotten.
     ///
     /// # Errors
-    /// As [`Station::accept`].
+    /// As [`Stack::accept`].
     pub fn accept_within(
         &self,
         code: &Code,
         opening_len: usize,
         wait: Option<std::time::Duration>,
-    ) -> Result<Option<Stream<P>>, NetstackError> {
-        let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
+    ) -> Result<Option<Stream<I>>, NetstackError> {
+        let until = wait.map(|wait| self.driver.now() + smoltcp::time::Duration::from(wait));
         loop {
-            let left = until.map(|until| std::time::Duration::from(until - self.desk.now()));
+            let left = until.map(|until| std::time::Duration::from(until - self.driver.now()));
             let admitted = self.admit(code, opening_len, left);
-            let is_late = until.is_some_and(|until| until <= self.desk.now());
+            let is_late = until.is_some_and(|until| until <= self.driver.now());
             match admitted {
                 Ok(None) if !is_late => {}
                 Err(NetstackError::Busy) => return Err(NetstackError::Busy),
@@ -127,22 +128,22 @@ impl<P: Ports> Station<P> {
         }
     }
 
-    /// Announces `code` and listens as [`Station::accept`] does, from now on until
-    /// [`Station::rest`], and waits for one more connection that has delivered its opening. Several
+    /// Announces `code` and listens as [`Stack::accept`] does, from now on until
+    /// [`Stack::rest`], and waits for one more connection that has delivered its opening. Several
     /// may be there at a time; each is its caller's to keep or to drop. `None`: time is up, or
     /// something has happened at one of those that are there.
     ///
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists and nobody is invited.
-    /// [`NetstackError::Interrupted`] by [`Station::interrupter`].
+    /// [`NetstackError::Interrupted`] by [`Stack::interrupter`].
     pub fn admit(
         &self,
         code: &Code,
         opening_len: usize,
         wait: Option<std::time::Duration>,
-    ) -> Result<Option<Stream<P>>, NetstackError> {
+    ) -> Result<Option<Stream<I>>, NetstackError> {
         let payload = wire::beacon::emit(code);
-        let may_invite = self.desk.with(|engine, now| {
+        let may_invite = self.driver.with(|engine, now| {
             let may_invite = engine.may_invite();
             if may_invite {
                 engine.wait_for_donor(payload, opening_len, now);
@@ -152,18 +153,18 @@ impl<P: Ports> Station<P> {
         if !may_invite {
             return Err(NetstackError::Busy);
         }
-        let until = wait.map(|wait| self.desk.now() + smoltcp::time::Duration::from(wait));
+        let until = wait.map(|wait| self.driver.now() + smoltcp::time::Duration::from(wait));
         // A donor that is there already is not lost: whoever interrupts is asked what he wants in any case.
-        let happened = self.desk.work(until, |engine, _| {
+        let happened = self.driver.drive(until, |engine, _| {
             let arrived = engine.arrived().map(|guest| Ok(Some(guest)));
-            let interrupted = || self.desk.take_interruption().then_some(Err(()));
+            let interrupted = || self.driver.take_interruption().then_some(Err(()));
             let arrived = arrived.or_else(interrupted);
             arrived.or_else(|| engine.has_stirred().then_some(Ok(None)))
         });
         match happened {
             Ok(Ok(Some(guest))) => {
-                let desk = Arc::clone(&self.desk);
-                Ok(Some(Stream::new(desk, guest.peer, guest.connection)))
+                let driver = Arc::clone(&self.driver);
+                Ok(Some(Stream::new(driver, guest.peer, guest.connection)))
             }
             Ok(Ok(None)) | Err(Late) => Ok(None),
             Ok(Err(())) => Err(NetstackError::Interrupted),
@@ -173,13 +174,13 @@ impl<P: Ports> Station<P> {
     /// Nobody is invited any more: whoever connects is reset, and so is whoever has not delivered
     /// an opening.
     pub fn rest(&self) {
-        self.desk.with_pump(|engine, _| engine.rest());
+        self.driver.with_pump(|engine, _| engine.rest());
     }
 
     /// For another thread, to end an `accept`: the one that waits, or else the next. Nobody is invited any more when it returns.
     #[must_use]
-    pub fn interrupter(&self) -> Interrupter<P> {
-        Interrupter::new(&self.desk, Waiting::Accept)
+    pub fn interrupter(&self) -> Interrupter<I> {
+        Interrupter::new(&self.driver, Waiting::Accept)
     }
 
     /// Every address is given up, and others are taken as this says. Who was invited is invited under those. A lease is not
@@ -189,10 +190,10 @@ impl<P: Ports> Station<P> {
     /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the address.
     pub fn readdress(&self, addressing: Addressing) -> Result<(), NetstackError> {
         if let Some(chosen) = &addressing.ipv6 {
-            self.desk.listen_for(chosen.address);
+            self.driver.listen_for(chosen.address);
         }
         let is_done = self
-            .desk
+            .driver
             .with_pump(|engine, now| engine.readdress(addressing, now));
         if is_done {
             Ok(())
@@ -204,41 +205,42 @@ impl<P: Ports> Station<P> {
     /// Addresses under which a donor reaches this machine.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
-        self.desk.with(|engine, _| engine.addresses())
+        self.driver.with(|engine, _| engine.addresses())
     }
 
-    /// Lets the network run for a while without wanting anything of it, as the network thread would.
+    /// Drives the network for a while, as the background thread would.
     #[cfg(any(test, feature = "sim"))]
     pub fn run_for(&self, time: smoltcp::time::Duration) {
-        let until = self.desk.now() + time;
+        let until = self.driver.now() + time;
         // It always ends by being late.
-        let _ = self.desk.work(Some(until), |_, _| None::<()>);
+        let _ = self.driver.drive(Some(until), |_, _| None::<()>);
     }
 
-    /// One sleep of the network thread and what it does when it wakes.
+    /// One round of the background thread.
     #[cfg(any(test, feature = "sim"))]
-    pub fn take_care_once(&self) {
-        self.desk.sleep_once();
+    pub fn poll_in_background(&self) {
+        self.driver.poll_once();
     }
 
-    /// The clock of the ports.
+    /// The clock of the interfaces.
     #[must_use]
     pub fn now(&self) -> smoltcp::time::Instant {
-        self.desk.now()
+        self.driver.now()
     }
 }
 
-impl<P: Ports> Clone for Station<P> {
+impl<I: Interfaces> Clone for Stack<I> {
     fn clone(&self) -> Self {
         Self {
-            desk: Arc::clone(&self.desk),
+            driver: Arc::clone(&self.driver),
         }
     }
 }
 
-impl<P: Ports> Drop for Station<P> {
+impl<I: Interfaces> Drop for Stack<I> {
     fn drop(&mut self) {
-        // The caretaker sleeps with the desk in its hands; it looks up and finds that it has the last one.
-        self.desk.wake();
+        // The background poller holds a reference while it sleeps. Woken, it finds that it has the
+        // last one, and ends.
+        self.driver.wake();
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 
 use smoltcp::time::Duration;
 
-use crate::desk::{Desk, Late, Waiting};
+use crate::driver::{Driver, Late, Waiting};
 use crate::engine::{Closing, Received, Sent};
-use crate::packet_ports::PacketPorts;
-use crate::ports::Ports;
+use crate::interfaces::Interfaces;
+use crate::packet_interfaces::PacketInterfaces;
 
 /// A donor that sends nothing for so long, while there is room for all it has, is dropped.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -23,8 +23,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const ABORT: Duration = Duration::from_secs(2);
 
 /// A connected donor. Dropping it resets the connection.
-pub struct Stream<P: Ports = PacketPorts> {
-    desk: Arc<Desk<P>>,
+pub struct Stream<I: Interfaces = PacketInterfaces> {
+    driver: Arc<Driver<I>>,
     peer: SocketAddr,
     connection: u64,
     /// How long a read waits for its first byte.
@@ -32,10 +32,10 @@ pub struct Stream<P: Ports = PacketPorts> {
     is_over: bool,
 }
 
-impl<P: Ports> Stream<P> {
-    pub(crate) const fn new(desk: Arc<Desk<P>>, peer: SocketAddr, connection: u64) -> Self {
+impl<I: Interfaces> Stream<I> {
+    pub(crate) const fn new(driver: Arc<Driver<I>>, peer: SocketAddr, connection: u64) -> Self {
         Self {
-            desk,
+            driver,
             peer,
             connection,
             patience: STALL,
@@ -56,17 +56,17 @@ impl<P: Ports> Stream<P> {
 
     /// The way back, for any thread. It does not keep the connection open, and dropping it closes nothing.
     #[must_use]
-    pub fn writer(&self) -> StreamWriter<P> {
+    pub fn writer(&self) -> StreamWriter<I> {
         StreamWriter {
-            desk: Arc::clone(&self.desk),
+            driver: Arc::clone(&self.driver),
             connection: self.connection,
         }
     }
 
     /// For another thread, to end reading: a read that waits and every later one fails. Writing and closing are as before.
     #[must_use]
-    pub fn interrupter(&self) -> Interrupter<P> {
-        Interrupter::new(&self.desk, Waiting::Connection(self.connection))
+    pub fn interrupter(&self) -> Interrupter<I> {
+        Interrupter::new(&self.driver, Waiting::Connection(self.connection))
     }
 
     /// Sends what was written, then closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
@@ -77,12 +77,12 @@ impl<P: Ports> Stream<P> {
         // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate acknowledgements come while nothing but
         // a FIN is outstanding, and bytes in front of the FIN provoke those. When time is up the FIN follows all the same.
         let connection = self.connection;
-        let given_up = self.desk.now() + FINISH;
-        let _ = self.desk.work(Some(given_up), |engine, _| {
-            Some(()).filter(|()| engine.has_flushed(connection))
+        let given_up = self.driver.now() + FINISH;
+        let _ = self.driver.drive(Some(given_up), |engine, _| {
+            engine.has_flushed(connection).then_some(())
         });
-        self.desk.with_pump(|engine, _| engine.close(connection));
-        let acknowledged = self.desk.work(Some(given_up), |engine, _| {
+        self.driver.with_pump(|engine, _| engine.close(connection));
+        let acknowledged = self.driver.drive(Some(given_up), |engine, _| {
             Some(engine.closing(connection)).filter(|closing| *closing != Closing::Pending)
         });
         let result = match acknowledged {
@@ -90,9 +90,11 @@ impl<P: Ports> Stream<P> {
             Ok(Closing::Done | Closing::Pending) => Ok(()),
             Ok(Closing::Acknowledged) => {
                 // The donor has the FIN. That it closes too only spares it a reset, later.
-                let _ = self.desk.work(Some(self.desk.now() + LINGER), |engine, _| {
-                    Some(()).filter(|()| engine.closing(connection) != Closing::Acknowledged)
-                });
+                let _ = self
+                    .driver
+                    .drive(Some(self.driver.now() + LINGER), |engine, _| {
+                        (engine.closing(connection) != Closing::Acknowledged).then_some(())
+                    });
                 Ok(())
             }
             Err(Late) => Err(io::ErrorKind::TimedOut.into()),
@@ -116,15 +118,17 @@ impl<P: Ports> Stream<P> {
             return;
         }
         let connection = self.connection;
-        let is_inviting = self.desk.with_pump(|engine, _| {
+        let is_inviting = self.driver.with_pump(|engine, _| {
             engine.abort(connection);
             engine.is_inviting()
         });
         if !is_inviting {
             // When nobody answers for the donor's address any more, there is nobody to be told.
-            let _ = self.desk.work(Some(self.desk.now() + ABORT), |engine, _| {
-                Some(()).filter(|()| engine.has_left(connection))
-            });
+            let _ = self
+                .driver
+                .drive(Some(self.driver.now() + ABORT), |engine, _| {
+                    engine.has_left(connection).then_some(())
+                });
         }
         self.let_go();
     }
@@ -133,24 +137,25 @@ impl<P: Ports> Stream<P> {
         self.is_over = true;
         let connection = self.connection;
         // At once: what it received is memory.
-        self.desk.with_pump(|engine, _| engine.dismiss(connection));
+        self.driver
+            .with_pump(|engine, _| engine.dismiss(connection));
     }
 }
 
-impl<P: Ports> Read for Stream<P> {
+impl<I: Interfaces> Read for Stream<I> {
     /// Waits for at least one byte; 0 is the donor's FIN.
     ///
     /// # Errors
-    /// `ConnectionAborted`: by [`Stream::interrupter`]. `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its port left the
+    /// `ConnectionAborted`: by [`Stream::interrupter`]. `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its interface left the
     /// machine, or a DHCP server gave us another address.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
         // We only ever wait with an empty buffer, so the donor has room for all of the window from here on.
-        let until = self.desk.now() + self.patience;
-        let received = self.desk.work(Some(until), |engine, _| {
-            if self.desk.is_interrupted(self.connection) {
+        let until = self.driver.now() + self.patience;
+        let received = self.driver.drive(Some(until), |engine, _| {
+            if self.driver.is_interrupted(self.connection) {
                 return Some(None);
             }
             Some(engine.receive(self.connection, buffer))
@@ -170,52 +175,52 @@ impl<P: Ports> Read for Stream<P> {
     }
 }
 
-impl<P: Ports> Drop for Stream<P> {
+impl<I: Interfaces> Drop for Stream<I> {
     fn drop(&mut self) {
         self.reset();
     }
 }
 
 /// Ends the wait of another thread. It keeps nothing open, and may be called at any time and as often as one likes.
-pub struct Interrupter<P: Ports = PacketPorts> {
-    desk: Weak<Desk<P>>,
+pub struct Interrupter<I: Interfaces = PacketInterfaces> {
+    driver: Weak<Driver<I>>,
     what: Waiting,
 }
 
-impl<P: Ports> Interrupter<P> {
-    pub(crate) fn new(desk: &Arc<Desk<P>>, what: Waiting) -> Self {
+impl<I: Interfaces> Interrupter<I> {
+    pub(crate) fn new(driver: &Arc<Driver<I>>, what: Waiting) -> Self {
         Self {
-            desk: Arc::downgrade(desk),
+            driver: Arc::downgrade(driver),
             what,
         }
     }
 
     /// Returns at once.
     pub fn interrupt(&self) {
-        if let Some(desk) = self.desk.upgrade() {
-            desk.interrupt(self.what);
+        if let Some(driver) = self.driver.upgrade() {
+            driver.interrupt(self.what);
         }
     }
 }
 
 /// What goes back to the donor. It goes through a buffer of 16 KiB; all writers of a connection share it.
-pub struct StreamWriter<P: Ports = PacketPorts> {
-    desk: Arc<Desk<P>>,
+pub struct StreamWriter<I: Interfaces = PacketInterfaces> {
+    driver: Arc<Driver<I>>,
     connection: u64,
 }
 
-impl<P: Ports> Write for StreamWriter<P> {
+impl<I: Interfaces> Write for StreamWriter<I> {
     /// Waits for room for at least one byte; what was taken is on its way and will be sent until it is acknowledged.
     ///
     /// # Errors
     /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the stream was finished or dropped. `ConnectionReset`: by the donor, or its
-    /// port left the machine.
+    /// interface left the machine.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let until = self.desk.now() + WRITE_PATIENCE;
-        let sent = self.desk.work(Some(until), |engine, _| {
+        let until = self.driver.now() + WRITE_PATIENCE;
+        let sent = self.driver.drive(Some(until), |engine, _| {
             Some(engine.send(self.connection, bytes)).filter(|sent| *sent != Sent::Full)
         });
         match sent {

@@ -9,8 +9,8 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use netstack::sim::{Crowd, Donor, Link, SimPorts};
-use netstack::{Addressing, Config, Fixed, Port, Station};
+use netstack::sim::{Crowd, Donor, Link, SimInterfaces};
+use netstack::{Addressing, Config, Fixed, InterfaceFilter, Stack};
 use smoltcp::time::{Duration, Instant};
 use wire::code::Code;
 
@@ -58,7 +58,7 @@ fn measure() {
         &[0x5a; 512],
     );
     let (donor, _) = Donor::peer(2, vec![7; 300_000], Instant::from_secs(20), false);
-    let ports = SimPorts::new(Link::default(), vec![crowd, donor]);
+    let interfaces = SimInterfaces::new(Link::default(), vec![crowd, donor]);
     let own = Fixed {
         address: OURS,
         prefix_len: 24,
@@ -66,7 +66,7 @@ fn measure() {
     };
     let config = Config {
         addressing: Addressing {
-            on: Port::First,
+            on: InterfaceFilter::First,
             ipv4: Some(own),
             ipv6: None,
         },
@@ -74,11 +74,11 @@ fn measure() {
         ..Config::default()
     };
     assert_eq!(config.window_bytes(), WINDOW_BYTES);
-    let station = Station::over(ports, config, Box::new(|_| ()), 7);
+    let stack = Stack::over(interfaces, config, Box::new(|_| ()), 7);
     forget_peak();
     let before = peak_bytes();
     // Nobody says so long an opening; the donor is handed over because it closes its side.
-    let mut stream = station
+    let mut stream = stack
         .accept(&Code::parse("e13gts2").unwrap(), 2 * WINDOW_BYTES)
         .unwrap();
     let taken = peak_bytes().saturating_sub(before);

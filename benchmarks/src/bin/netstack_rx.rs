@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio, exit};
 use std::time::{Duration, Instant};
 
 use benchmarks::figure::median;
+use netstack::{Addressing, Config, Fixed, InterfaceFilter, Stack};
 use netstack::{Addressing, Config, Fixed, Port, Station};
 use rustix::time::{ClockId, clock_gettime};
 use session::{Credential, pair_donor, pair_target};
@@ -257,10 +258,10 @@ fn receive_kernel() -> Outcome<()> {
     Ok(())
 }
 
-fn open_station() -> Outcome<Station> {
+fn open_stack() -> Outcome<Stack> {
     let config = Config {
         addressing: Addressing {
-            on: Port::First,
+            on: InterfaceFilter::First,
             ipv4: Some(Fixed {
                 address: OURS,
                 prefix_len: 24,
@@ -270,13 +271,13 @@ fn open_station() -> Outcome<Station> {
         },
         ..Config::default()
     };
-    Ok(Station::open(config, |_| ())?)
+    Ok(Stack::open(config, |_| ())?)
 }
 
 fn receive_ours() -> Outcome<()> {
-    let station = open_station()?;
+    let stack = open_stack()?;
     ready()?;
-    let mut stream = station.accept(&code()?, 4)?;
+    let mut stream = stack.accept(&code()?, 4)?;
     drain(&mut stream)?;
     stream.finish()?;
     Ok(())
@@ -292,9 +293,9 @@ fn credential() -> Outcome<Credential> {
 
 /// As `drain`, from the first chunk after the pairing to the last.
 fn receive_sealed() -> Outcome<()> {
-    let station = open_station()?;
+    let stack = open_stack()?;
     ready()?;
-    let stream = station.accept(&code()?, M1_LEN)?;
+    let stream = stack.accept(&code()?, M1_LEN)?;
     let writer = stream.writer();
     let info = Info::parse(b"smv=0.1.0")?;
     let (mut opener, _sealer) = pair_target(stream, writer, &credential()?, &code()?, &info)?;

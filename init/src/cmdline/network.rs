@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netstack::{Addressing, Fixed, Port};
+use netstack::{Addressing, Fixed, InterfaceFilter};
 
 /// The smallest IPv4 packet that everybody takes (RFC 791 3.2), and the largest that real Ethernet knows.
 const MTU: std::ops::RangeInclusive<u16> = 576..=9216;
@@ -41,9 +41,11 @@ pub(super) fn ip(value: &str) -> Result<Addressing, &'static str> {
             None => address(part, &mut ip)?,
             Some(("gw", value)) => gateway(value, &mut ip)?,
             Some(("if", value)) if nic.is_none() => {
-                nic = Some(Port::Name(interface_name(value).ok_or(IP)?));
+                nic = Some(InterfaceFilter::Name(interface_name(value).ok_or(IP)?));
             }
-            Some(("mac", value)) if nic.is_none() => nic = Some(Port::Mac(mac(value).ok_or(IP)?)),
+            Some(("mac", value)) if nic.is_none() => {
+                nic = Some(InterfaceFilter::Mac(mac(value).ok_or(IP)?))
+            }
             Some(_) => return Err(IP),
         }
     }
@@ -52,7 +54,11 @@ pub(super) fn ip(value: &str) -> Result<Addressing, &'static str> {
         return Err(IP);
     }
     // An address belongs to one interface.
-    ip.on = nic.unwrap_or(if is_static { Port::First } else { Port::Every });
+    ip.on = nic.unwrap_or(if is_static {
+        InterfaceFilter::First
+    } else {
+        InterfaceFilter::Every
+    });
     Ok(ip)
 }
 
@@ -176,7 +182,7 @@ fn mac(value: &str) -> Option<[u8; 6]> {
 #[cfg(test)]
 mod tests {
     use super::{GATEWAY, HOST, IP, ip};
-    use netstack::{Addressing, Fixed, Port};
+    use netstack::{Addressing, Fixed, InterfaceFilter};
 
     fn read(value: &str) -> Addressing {
         ip(value).unwrap_or_else(|expected| panic!("{value}: expected {expected}"))
@@ -186,7 +192,7 @@ mod tests {
     fn an_address_of_each_family_has_a_gateway_of_its_own() {
         let both = "10.9.0.5/24,2001:db8::5/64,gw=10.9.0.1,gw=fe80::1,if=eth1";
         let expected = Addressing {
-            on: Port::Name("eth1".to_owned()),
+            on: InterfaceFilter::Name("eth1".to_owned()),
             ipv4: Some(Fixed {
                 address: [10, 9, 0, 5].into(),
                 prefix_len: 24,
@@ -207,11 +213,17 @@ mod tests {
     #[test]
     fn the_interface_is_every_one_the_first_one_or_the_named_one() {
         assert_eq!(read("dhcp"), Addressing::default());
-        assert_eq!(read("dhcp,if=eth1").on, Port::Name("eth1".to_owned()));
+        assert_eq!(
+            read("dhcp,if=eth1").on,
+            InterfaceFilter::Name("eth1".to_owned())
+        );
         let by_mac = read("192.168.7.2/30,mac=52:54:00:aB:cd:0e");
-        assert_eq!(by_mac.on, Port::Mac([0x52, 0x54, 0, 0xab, 0xcd, 0x0e]));
-        assert_eq!(read("192.168.7.2/30").on, Port::First);
-        assert_eq!(read("dhcp,fd00::2/64").on, Port::First);
+        assert_eq!(
+            by_mac.on,
+            InterfaceFilter::Mac([0x52, 0x54, 0, 0xab, 0xcd, 0x0e])
+        );
+        assert_eq!(read("192.168.7.2/30").on, InterfaceFilter::First);
+        assert_eq!(read("dhcp,fd00::2/64").on, InterfaceFilter::First);
         assert_eq!(read("10.0.0.0/31").ipv4.map(|own| own.prefix_len), Some(31));
     }
 

@@ -2,6 +2,7 @@ use super::{
     After, CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words,
 };
 use disk::sizes::{Sizes, Swap};
+use netstack::{Addressing, Fixed, InterfaceFilter};
 use netstack::{Addressing, Fixed, Port};
 use receiver::gate::Reinstall;
 
@@ -35,7 +36,7 @@ fn every_key_is_read() {
         watchdog: Watchdog::Seconds(90),
         stall: Watchdog::Off,
         ip: Addressing {
-            on: Port::Name("eth1".to_owned()),
+            on: InterfaceFilter::Name("eth1".to_owned()),
             ipv4: Some(own),
             ipv6: None,
         },

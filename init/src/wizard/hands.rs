@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 
 use disk::state::{Slot, State};
+use netstack::{NetstackError, Stack};
 use netstack::{NetstackError, Station};
 use receiver::disks::Disks;
 use receiver::gate::reinstall::name_of;
@@ -34,7 +35,7 @@ pub(super) struct Hands {
     pub(super) console: &'static Console,
     pub(super) inbox: Inbox,
     pub(super) person: Person,
-    pub(super) station: Station,
+    pub(super) stack: Stack,
     pub(super) wifi: Option<Wifi>,
     /// The devices of the host's terminals.
     pub(super) paths: Vec<PathBuf>,
@@ -183,7 +184,7 @@ impl Hands {
                 return;
             }
         };
-        match self.station.readdress(addressing) {
+        match self.stack.readdress(addressing) {
             Ok(()) => {}
             Err(NetstackError::Busy) => {
                 self.console

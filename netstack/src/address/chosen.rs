@@ -6,8 +6,8 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
 
 use super::{Assigned, PAUSE, Rivalry, Rivals, is_host, rivalry};
+use crate::acd::{Claim, Conflict, MAX_CONFLICTS, RATE_LIMIT_INTERVAL, Random};
 use crate::arp::Arp;
-use crate::claim::{Claim, Conflict, MAX_CONFLICTS, RATE_LIMIT_INTERVAL, Random};
 use crate::config::Fixed;
 use crate::fact::AddressSource;
 

@@ -1,4 +1,4 @@
-//! The IPv4 address of a port that nobody has chosen: leased, and link-local while no server answers.
+//! The IPv4 address of an interface that nobody has chosen: leased, and link-local while no server answers.
 //!
 //! In: the DHCP socket's events, ARP frames, time, whether a donor is connected. Out: the address to use, ARP frames to send, what is
 //! to be declined, the rival.
@@ -11,15 +11,15 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{DhcpRepr, EthernetAddress, Ipv4Address, Ipv4Cidr};
 
 use super::{Assigned, PAUSE, Rivalry, Rivals, is_host, rivalry};
+use crate::acd::{Claim, Conflict, Random};
 use crate::arp::Arp;
-use crate::claim::{Claim, Conflict, Random};
 use crate::decline::Decline;
 use crate::fact::AddressSource;
 use crate::linklocal::LinkLocal;
 
 /// How long a DHCP server has before we help ourselves.
 const DHCP_PATIENCE: Duration = Duration::from_secs(10);
-/// RFC 2131 4.1 wants 4 s before the first repetition; a port that a switch has just opened loses the first ones.
+/// RFC 2131 4.1 wants 4 s before the first repetition; an interface that a switch has just opened loses the first ones.
 const DISCOVER_INTERVAL: Duration = Duration::from_secs(4);
 /// An answer that tells how long it holds; what follows in a longer one is not for us.
 const ANSWER_BYTES: usize = 1500;
@@ -72,7 +72,7 @@ impl Automatic {
         retry.discover_timeout = DISCOVER_INTERVAL;
         retry.initial_request_timeout = DISCOVER_INTERVAL;
         socket.set_retry_config(retry);
-        // The socket borrows it for ever and does not give it back: once for a port, and when a person changes its addressing.
+        // The socket borrows it for ever and does not give it back: once for an interface, and when a person changes its addressing.
         socket.set_receive_packet_buffer(vec![0; ANSWER_BYTES].leak());
         Self {
             mac,

@@ -1,4 +1,4 @@
-//! A port's addresses: which it looks for, which its interface has, and what becomes of a donor when they change.
+//! An interface's addresses: which it looks for, which its interface has, and what becomes of a donor when they change.
 //!
 //! In: the configuration, what DHCP, the link and routers have said, time. Out: the interface's addresses and routes, and facts.
 
@@ -12,7 +12,7 @@ use smoltcp::wire::IpCidr;
 
 use super::{EGRESS_ROUNDS, Nic, Readdressed, send};
 use crate::address::{Addresses, Assigned, Rivalry};
-use crate::config::{Config, Port};
+use crate::config::{Config, InterfaceFilter};
 use crate::fact::{AddressSource, Mac, NetworkFact};
 use crate::ip6::{Assigned6, InUse, Ip6, MTU_MIN};
 
@@ -26,10 +26,10 @@ impl<D: Device> Nic<D> {
         now: Instant,
     ) {
         let is_meant = match &config.addressing.on {
-            Port::Every => true,
-            Port::First => is_first,
-            Port::Name(name) => *name == self.name,
-            Port::Mac(wanted) => *wanted == self.mac.0,
+            InterfaceFilter::Every => true,
+            InterfaceFilter::First => is_first,
+            InterfaceFilter::Name(name) => *name == self.name,
+            InterfaceFilter::Mac(wanted) => *wanted == self.mac.0,
         };
         self.addresses = match &config.addressing.ipv4 {
             _ if !is_meant => Addresses::None,
@@ -151,7 +151,8 @@ impl<D: Device> Nic<D> {
                 unshown: 0,
             });
         }
-        let (wanted, gateway) = (ip6.in_use(), ip6.gateway());
+        let wanted = ip6.in_use();
+        let gateway = ip6.gateway();
         if (&wanted, gateway) == (&self.assigned6, self.gateway6) || self.must_stay() {
             return;
         }
@@ -171,7 +172,8 @@ impl<D: Device> Nic<D> {
 
     /// Gives the interface what is assigned.
     fn assign(&mut self) {
-        let (assigned, assigned6) = (self.assigned, &self.assigned6);
+        let assigned = self.assigned;
+        let assigned6 = &self.assigned6;
         self.interface.update_ip_addrs(|addresses| {
             addresses.clear();
             let ipv4 = assigned.map(|assigned| IpCidr::Ipv4(assigned.cidr));
@@ -196,7 +198,8 @@ impl<D: Device> Nic<D> {
     }
 
     fn contested(&self, rivalry: Rivalry) -> NetworkFact {
-        let (interface, address) = (self.name.clone(), rivalry.address.into());
+        let interface = self.name.clone();
+        let address = rivalry.address.into();
         let by = Mac(rivalry.by.0);
         if rivalry.is_kept {
             NetworkFact::AddressShared {

@@ -254,7 +254,8 @@ impl Role for Donor {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         while let Ok((payload, from)) = sockets.get_mut::<udp::Socket>(self.beacon).recv() {
             log.beacons.push((now, from.endpoint, payload.to_vec()));
-            let (to, is_time) = (from.endpoint.addr, now >= self.begins);
+            let to = from.endpoint.addr;
+            let is_time = now >= self.begins;
             if is_time && !self.is_connected {
                 self.connect(to, interface, sockets, &mut log);
             }

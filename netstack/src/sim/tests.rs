@@ -8,9 +8,9 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 use wire::code::Code;
 
-use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimPorts};
-use crate::ports::Wait;
-use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port, STALL, Station};
+use super::{DhcpServer, Donor, Ended, Link, Peer, Prober, SimInterfaces};
+use crate::interfaces::Wait;
+use crate::{AddressSource, Addressing, Config, Fixed, InterfaceFilter, NetworkFact, STALL, Stack};
 
 mod conflict;
 mod crowd;
@@ -32,7 +32,7 @@ fn fixed() -> Config {
     };
     Config {
         addressing: Addressing {
-            on: Port::First,
+            on: InterfaceFilter::First,
             ipv4: Some(own),
             ipv6: None,
         },
@@ -40,18 +40,18 @@ fn fixed() -> Config {
     }
 }
 
-fn station(
+fn stack(
     link: Link,
     config: Config,
     peers: Vec<Box<dyn Peer>>,
-) -> (Station<SimPorts>, SimPorts, Facts) {
-    let ports = SimPorts::new(link, peers);
+) -> (Stack<SimInterfaces>, SimInterfaces, Facts) {
+    let interfaces = SimInterfaces::new(link, peers);
     let facts = Facts::default();
-    let (kept, clock) = (Arc::clone(&facts), ports.clone());
+    let (kept, clock) = (Arc::clone(&facts), interfaces.clone());
     let observer = move |fact| facts.lock().unwrap().push((crate::Wait::now(&clock), fact));
     (
-        Station::over(ports.clone(), config, Box::new(observer), 7),
-        ports,
+        Stack::over(interfaces.clone(), config, Box::new(observer), 7),
+        interfaces,
         kept,
     )
 }
@@ -87,8 +87,8 @@ fn every_byte_arrives_in_order_over_bad_links() {
             };
             let sent = bytes(len);
             let (donor, log) = Donor::peer(2, sent.clone(), Instant::ZERO, false);
-            let (station, _, _) = station(link, fixed(), vec![donor]);
-            let mut stream = station.accept(&code(), 1).unwrap();
+            let (stack, _, _) = stack(link, fixed(), vec![donor]);
+            let mut stream = stack.accept(&code(), 1).unwrap();
             assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
             let mut received = Vec::new();
             let ended = stream.read_to_end(&mut received);
@@ -96,7 +96,7 @@ fn every_byte_arrives_in_order_over_bad_links() {
                 ended.is_ok() && received == sent,
                 "lost={lost} seed={seed}: {} of {len} bytes, {ended:?} at {}",
                 received.len(),
-                station.now()
+                stack.now()
             );
             stream.finish().unwrap();
             assert_eq!(
@@ -112,7 +112,7 @@ fn every_byte_arrives_in_order_over_bad_links() {
 fn reads_of_one_byte_give_the_same() {
     let sent = bytes(5000);
     let (donor, _) = Donor::peer(2, sent.clone(), Instant::ZERO, false);
-    let (station, _, _) = station(
+    let (stack, _, _) = stack(
         Link {
             lost: 50,
             ..Link::default()
@@ -120,7 +120,7 @@ fn reads_of_one_byte_give_the_same() {
         fixed(),
         vec![donor],
     );
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let mut stream = stack.accept(&code(), 1).unwrap();
     let (mut received, mut byte) = (Vec::new(), [0]);
     while stream.read(&mut byte).unwrap() == 1 {
         received.extend(byte);
@@ -131,9 +131,9 @@ fn reads_of_one_byte_give_the_same() {
 #[test]
 fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(20), true);
-    let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
-    let accepted = station.now();
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
+    let accepted = stack.now();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());
     assert_eq!(
         stream.read(&mut [0; 10]).unwrap_err().kind(),
@@ -154,17 +154,17 @@ fn the_beacon_is_sent_once_a_second_until_a_donor_speaks() {
 #[test]
 fn a_donor_that_stalls_is_dropped_after_thirty_seconds() {
     let (donor, log) = Donor::peer(2, bytes(1000), Instant::ZERO, true);
-    let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_exact(&mut [0; 1000]).unwrap();
-    let begun = station.now();
+    let begun = stack.now();
     assert_eq!(
         stream.read(&mut [0; 1]).unwrap_err().kind(),
         ErrorKind::TimedOut
     );
-    assert_eq!(station.now() - begun, STALL);
+    assert_eq!(stack.now() - begun, STALL);
     stream.abort();
-    station.run_for(Duration::from_secs(1));
+    stack.run_for(Duration::from_secs(1));
     assert_eq!(log.lock().unwrap().ended, Some(Ended::Reset));
 }
 
@@ -174,8 +174,8 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
     // It heard the same beacon, and its own first byte comes later.
     let (second, second_log) = Donor::peer(3, bytes(10), Instant::ZERO, false);
     let (third, third_log) = Donor::peer(4, bytes(77), Instant::from_secs(3), false);
-    let (station, _, _) = station(Link::default(), fixed(), vec![first, second, third]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![first, second, third]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     let served = stream.peer();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
@@ -191,7 +191,7 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
         (3_000_000, Some(Ended::InOrder))
     );
     assert_eq!(second_ended, Some(Ended::Reset));
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let mut stream = stack.accept(&code(), 1).unwrap();
     assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 4));
     received.clear();
     stream.read_to_end(&mut received).unwrap();
@@ -206,10 +206,10 @@ fn a_second_donor_is_reset_while_one_is_served_and_accepted_afterwards() {
 fn port_scans_and_garbage_keep_no_donor_out() {
     let (donor, log) = Donor::peer(2, bytes(100_000), Instant::from_secs(5), false);
     let prober = Prober::peer(66, Ipv4Address::new(10, 9, 0, 15));
-    let (station, _, _) = station(Link::default(), fixed(), vec![prober, donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![prober, donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 2));
-    assert!(station.now() < Instant::from_secs(10), "{}", station.now());
+    assert!(stack.now() < Instant::from_secs(10), "{}", stack.now());
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
     assert_eq!(received, bytes(100_000));
@@ -223,19 +223,19 @@ fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
     let (server, _) = DhcpServer::peer(600, None);
     let (failing, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (next, log) = Donor::peer(3, bytes(10), Instant::from_secs(100), false);
-    let (station, ports, _) = station(Link::default(), automatic(), vec![server, failing, next]);
-    station.accept(&code(), 1).unwrap().abort();
-    station.run_for(Duration::from_secs(30));
-    let ended = station.now();
-    ports.sleep_at_next_wait();
+    let (stack, interfaces, _) = stack(Link::default(), automatic(), vec![server, failing, next]);
+    stack.accept(&code(), 1).unwrap().abort();
+    stack.run_for(Duration::from_secs(30));
+    let ended = stack.now();
+    interfaces.sleep_at_next_wait();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while ports.is_sleep_due() {
-                station.take_care_once();
+            while interfaces.is_sleep_due() {
+                stack.poll_in_background();
             }
         });
-        ports.await_sleeper();
-        let stream = station.accept(&code(), 1).unwrap();
+        interfaces.await_sleeper();
+        let stream = stack.accept(&code(), 1).unwrap();
         assert_eq!(stream.peer().ip(), Ipv4Addr::new(10, 9, 0, 3));
     });
     let beacons = log.lock().unwrap().beacons.clone();
@@ -250,7 +250,7 @@ fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
 fn a_lease_is_taken_and_renewed() {
     let (server, requests) = DhcpServer::peer(600, None);
     let (donor, _) = Donor::peer(2, bytes(10), Instant::from_secs(2000), false);
-    let (station, _, facts) = station(
+    let (stack, _, facts) = stack(
         Link {
             lost: 50,
             ..Link::default()
@@ -258,8 +258,8 @@ fn a_lease_is_taken_and_renewed() {
         automatic(),
         vec![server, donor],
     );
-    let stream = station.accept(&code(), 1).unwrap();
-    assert!(station.addresses().contains(&OURS.into()));
+    let stream = stack.accept(&code(), 1).unwrap();
+    assert!(stack.addresses().contains(&OURS.into()));
     drop(stream);
     let facts = facts.lock().unwrap();
     let configured: Vec<_> = facts
@@ -297,8 +297,8 @@ fn a_lease_is_taken_and_renewed() {
 fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
     let (server, _) = DhcpServer::peer(600, Some(Instant::from_secs(100)));
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(400), false);
-    let (station, _, facts) = station(Link::default(), automatic(), vec![server, donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), automatic(), vec![server, donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.finish().unwrap();
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
@@ -329,8 +329,8 @@ fn a_refused_renewal_ends_the_lease_and_link_local_takes_over() {
 #[test]
 fn without_a_server_two_machines_and_a_cable_work() {
     let (donor, log) = Donor::peer(2, bytes(50_000), Instant::ZERO, false);
-    let (station, _, facts) = station(Link::default(), automatic(), vec![donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), automatic(), vec![donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
     stream.finish().unwrap();
@@ -360,12 +360,12 @@ fn without_a_server_two_machines_and_a_cable_work() {
 #[test]
 fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
     let (donor, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
-    let (station, ports, facts) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, interfaces, facts) = stack(Link::default(), fixed(), vec![donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_exact(&mut [0; 10]).unwrap();
-    ports.set_link(false);
-    ports.set_link(true);
-    ports.remove();
+    interfaces.set_link(false);
+    interfaces.set_link(true);
+    interfaces.remove();
     assert_eq!(
         stream.read(&mut [0; 1]).unwrap_err().kind(),
         ErrorKind::ConnectionReset
@@ -389,13 +389,13 @@ fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
 /// addresses was asked for one, and after what time one was lost.
 fn after_an_interruption(refuses_from: Option<Instant>) -> (usize, Vec<NetworkFact>, Duration) {
     let (server, requests) = DhcpServer::peer(600, refuses_from);
-    let (station, ports, facts) = station(Link::default(), automatic(), vec![server]);
-    station.run_for(Duration::from_secs(10));
+    let (stack, interfaces, facts) = stack(Link::default(), automatic(), vec![server]);
+    stack.run_for(Duration::from_secs(10));
     let (asked, known) = (requests.lock().unwrap().len(), facts.lock().unwrap().len());
-    let at = ports.now();
-    ports.set_link(false);
-    ports.set_link(true);
-    station.run_for(Duration::from_secs(60));
+    let at = interfaces.now();
+    interfaces.set_link(false);
+    interfaces.set_link(true);
+    stack.run_for(Duration::from_secs(60));
     let asked = requests.lock().unwrap().len() - asked;
     let mut after = None;
     let facts = facts.lock().unwrap().split_off(known).into_iter();

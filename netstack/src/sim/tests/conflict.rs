@@ -8,7 +8,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{ArpOperation, EthernetAddress, Ipv4Address};
 
 use super::super::Queues;
-use super::{Facts, OURS, automatic, bytes, code, fixed, station};
+use super::{Facts, OURS, automatic, bytes, code, fixed, stack};
 use crate::arp::Arp;
 use crate::sim::{DhcpServer, Donor, Ended, Link, Peer};
 use crate::{Mac, NetworkFact};
@@ -101,8 +101,8 @@ fn words(history: &[(Instant, &'static str, IpAddr)]) -> Vec<&'static str> {
 fn a_free_address_is_used_at_once_and_announced_when_nobody_has_answered() {
     let (nobody, heard) = Owner::peer(1000, 1000, false);
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(20), false);
-    let (station, _, facts) = station(Link::default(), fixed(), vec![nobody, donor]);
-    drop(station.accept(&code(), 1).unwrap());
+    let (stack, _, facts) = stack(Link::default(), fixed(), vec![nobody, donor]);
+    drop(stack.accept(&code(), 1).unwrap());
     assert!(log.lock().unwrap().beacons[0].0 < Instant::from_millis(1));
     assert_eq!(words(&history(&facts)), ["configured"]);
     let heard = heard.lock().unwrap();
@@ -123,10 +123,10 @@ fn a_free_address_is_used_at_once_and_announced_when_nobody_has_answered() {
 fn a_chosen_address_that_another_machine_has_is_left_to_it_until_it_is_gone() {
     let (owner, heard) = Owner::peer(0, 100, false);
     let (donor, log) = Donor::peer(2, bytes(10), Instant::ZERO, false);
-    let (station, _, facts) = station(Link::default(), fixed(), vec![owner, donor]);
+    let (stack, _, facts) = stack(Link::default(), fixed(), vec![owner, donor]);
     // The first beacon leaves together with the first probe; whoever answers it meets a closed door.
-    station.run_for(Duration::from_secs(1));
-    let mut stream = station.accept(&code(), 1).unwrap();
+    stack.run_for(Duration::from_secs(1));
+    let mut stream = stack.accept(&code(), 1).unwrap();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());
     let history = history(&facts);
     assert_eq!(
@@ -162,11 +162,11 @@ fn a_leased_address_that_another_machine_has_is_declined() {
     let (owner, _) = Owner::peer(0, 10_000, false);
     let (server, requests) = DhcpServer::peer(600, None);
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(5), false);
-    let (station, _, facts) = station(Link::default(), automatic(), vec![owner, server, donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), automatic(), vec![owner, server, donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());
     let other = IpAddr::from(Ipv4Addr::new(10, 9, 0, 16));
-    assert_eq!(station.addresses()[0], other);
+    assert_eq!(stack.addresses()[0], other);
     let history = history(&facts);
     assert_eq!(
         words(&history),
@@ -188,13 +188,13 @@ fn a_leased_address_that_another_machine_has_is_declined() {
 fn a_donor_keeps_the_address_that_it_is_connected_to() {
     let (owner, heard) = Owner::peer(30, 90, true);
     let (donor, log) = Donor::peer(2, bytes(100), Instant::from_secs(20), true);
-    let (station, _, facts) = station(Link::default(), fixed(), vec![owner, donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), fixed(), vec![owner, donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_exact(&mut [0; 100]).unwrap();
     let mut writer = stream.writer();
     for _ in 0..50 {
         writer.write_all(b"well").unwrap();
-        station.run_for(Duration::from_secs(1));
+        stack.run_for(Duration::from_secs(1));
     }
     assert_eq!(words(&history(&facts)), ["configured", "shared"]);
     assert_eq!(log.lock().unwrap().ended, None);
@@ -206,7 +206,7 @@ fn a_donor_keeps_the_address_that_it_is_connected_to() {
     let defences: Vec<_> = defences.map(|(at, _)| at.secs()).collect();
     assert!((3..=5).contains(&defences.len()), "{defences:?}");
     stream.abort();
-    station.run_for(Duration::from_secs(5));
+    stack.run_for(Duration::from_secs(5));
     assert_eq!(log.lock().unwrap().ended, Some(Ended::Reset));
     assert_eq!(
         words(&history(&facts)),

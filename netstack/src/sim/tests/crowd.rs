@@ -6,7 +6,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
 use super::super::{Crowd, Donor, Ended, Link};
-use super::{bytes, code, fixed, station};
+use super::{bytes, code, fixed, stack};
 
 const OURS: Ipv4Address = Ipv4Address::new(10, 9, 0, 15);
 const OPENING_LEN: usize = 78;
@@ -20,9 +20,9 @@ fn last(members: usize, pause: Duration, seconds: i64, seed: u64) -> (Vec<Durati
         seed,
         ..Link::default()
     };
-    let (station, _, _) = station(link, fixed(), vec![crowd, donor]);
-    let mut stream = station.accept(&code(), OPENING_LEN).unwrap();
-    let accepted = station.now();
+    let (stack, _, _) = stack(link, fixed(), vec![crowd, donor]);
+    let mut stream = stack.accept(&code(), OPENING_LEN).unwrap();
+    let accepted = stack.now();
     let lasted = crowd_log.lock().unwrap().lasted.clone();
     assert_eq!(stream.peer().ip(), std::net::Ipv4Addr::new(10, 9, 0, 2));
     let mut received = Vec::new();

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use smoltcp::time::{Duration, Instant};
 
 use super::super::{DhcpServer, Donor, Ended, Link};
-use super::{automatic, bytes, code, fixed, station};
+use super::{automatic, bytes, code, fixed, stack};
 use crate::{STALL, WRITE_PATIENCE};
 
 /// Loss in thousandths, and how many bytes go each way.
@@ -31,8 +31,8 @@ fn bytes_written_and_read_in_turns_arrive_over_bad_links() {
         // At 20 % seed 1 loses the donor's FIN, which a donor of smoltcp 0.14 does not always send again (`Donor::act`).
         for seed in 2..5 {
             let (donor, log) = Donor::peer(2, bytes(len), Instant::ZERO, false);
-            let (station, _, _) = station(link(lost, seed), fixed(), vec![donor]);
-            let mut stream = station.accept(&code(), 78).unwrap();
+            let (stack, _, _) = stack(link(lost, seed), fixed(), vec![donor]);
+            let mut stream = stack.accept(&code(), 78).unwrap();
             let mut writer = stream.writer();
             let (mut received, mut buffer) = (Vec::new(), [0; 3000]);
             for word in back(len).chunks(2000) {
@@ -41,7 +41,7 @@ fn bytes_written_and_read_in_turns_arrive_over_bad_links() {
                     panic!(
                         "lost={lost} seed={seed}: {error} after {} bytes at {}",
                         received.len(),
-                        station.now()
+                        stack.now()
                     )
                 });
                 received.extend_from_slice(&buffer[..got]);
@@ -72,8 +72,8 @@ fn one_thread_writes_while_another_reads() {
             continue;
         }
         let (donor, log) = Donor::peer(2, bytes(len), Instant::ZERO, false);
-        let (station, _, _) = station(link(lost, 1), fixed(), vec![donor]);
-        let mut stream = station.accept(&code(), 78).unwrap();
+        let (stack, _, _) = stack(link(lost, 1), fixed(), vec![donor]);
+        let mut stream = stack.accept(&code(), 78).unwrap();
         let mut writer = stream.writer();
         let mut received = Vec::new();
         std::thread::scope(|scope| {
@@ -91,8 +91,8 @@ fn one_thread_writes_while_another_reads() {
 #[test]
 fn a_donor_that_has_closed_its_side_is_still_told() {
     let (donor, log) = Donor::peer(2, bytes(100), Instant::ZERO, false);
-    let (station, _, _) = station(link(50, 1), fixed(), vec![donor]);
-    let mut stream = station.accept(&code(), 78).unwrap();
+    let (stack, _, _) = stack(link(50, 1), fixed(), vec![donor]);
+    let mut stream = stack.accept(&code(), 78).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.writer().write_all(&back(100_000)).unwrap();
     stream.finish().unwrap();
@@ -104,8 +104,8 @@ fn a_donor_that_has_closed_its_side_is_still_told() {
 #[test]
 fn an_opening_cut_short_is_handed_over_with_the_end_behind_it() {
     let (donor, _) = Donor::peer(2, bytes(77), Instant::ZERO, false);
-    let (station, _, _) = station(Link::default(), fixed(), vec![donor]);
-    let mut stream = station.accept(&code(), 78).unwrap();
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![donor]);
+    let mut stream = stack.accept(&code(), 78).unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).unwrap();
     assert_eq!(received, bytes(77));
@@ -114,19 +114,19 @@ fn an_opening_cut_short_is_handed_over_with_the_end_behind_it() {
 #[test]
 fn a_write_waits_thirty_seconds_for_room() {
     let (donor, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
-    let (station, ports, _) = station(Link::default(), fixed(), vec![donor]);
-    let stream = station.accept(&code(), 10).unwrap();
-    ports.go_silent();
+    let (stack, interfaces, _) = stack(Link::default(), fixed(), vec![donor]);
+    let stream = stack.accept(&code(), 10).unwrap();
+    interfaces.go_silent();
     let (mut writer, mut taken) = (stream.writer(), 0);
     let (begun, error) = loop {
-        let begun = station.now();
+        let begun = stack.now();
         match writer.write(&[0; 1000]) {
             Ok(len) => taken += len,
             Err(error) => break (begun, error),
         }
     };
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert_eq!(station.now() - begun, WRITE_PATIENCE);
+    assert_eq!(stack.now() - begun, WRITE_PATIENCE);
     assert_eq!(taken, 16 << 10, "the buffer is bounded");
 }
 
@@ -134,22 +134,22 @@ fn a_write_waits_thirty_seconds_for_room() {
 fn a_writer_does_not_outlive_its_connection() {
     let (first, first_log) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (second, second_log) = Donor::peer(3, bytes(10), Instant::from_secs(1), false);
-    let (station, ports, _) = station(Link::default(), fixed(), vec![first, second]);
-    let stream = station.accept(&code(), 10).unwrap();
+    let (stack, interfaces, _) = stack(Link::default(), fixed(), vec![first, second]);
+    let stream = stack.accept(&code(), 10).unwrap();
     let mut stale = stream.writer();
     stale.write_all(b"first").unwrap();
     stream.finish().unwrap();
     assert_eq!(stale.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
-    let stream = station.accept(&code(), 10).unwrap();
+    let stream = stack.accept(&code(), 10).unwrap();
     assert_eq!(stale.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
     let mut writer = stream.writer();
     writer.write_all(b"second").unwrap();
     drop(stale);
-    station.run_for(Duration::from_secs(1));
+    stack.run_for(Duration::from_secs(1));
     assert_eq!(first_log.lock().unwrap().received, b"first");
     assert_eq!(second_log.lock().unwrap().received, b"second");
-    ports.remove();
-    station.run_for(Duration::from_secs(1));
+    interfaces.remove();
+    stack.run_for(Duration::from_secs(1));
     assert_eq!(
         writer.write(b"x").unwrap_err().kind(),
         ErrorKind::ConnectionReset
@@ -168,20 +168,20 @@ fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
     let server = DhcpServer::moving(60, Instant::from_secs(100));
     // More than the window, so that it cannot be through before.
     let (donor, log) = Donor::persistent(2, bytes(3_000_000), Instant::ZERO);
-    let (station, _, _) = station(Link::default(), automatic(), vec![server, donor]);
-    let mut stream = station.accept(&code(), 78).unwrap();
-    assert!(station.addresses().contains(&super::OURS.into()));
+    let (stack, _, _) = stack(Link::default(), automatic(), vec![server, donor]);
+    let mut stream = stack.accept(&code(), 78).unwrap();
+    assert!(stack.addresses().contains(&super::OURS.into()));
     // Never long enough to be a stall.
     let mut received = Vec::new();
     let error = loop {
-        station.run_for(STALL / 2);
+        stack.run_for(STALL / 2);
         let mut buffer = [0; 1000];
         match stream.read(&mut buffer) {
             Ok(len) => received.extend_from_slice(&buffer[..len]),
             Err(error) => break error,
         }
-        assert!(station.now() < Instant::from_secs(3600 * 24));
-        if station.now() > Instant::from_secs(200) {
+        assert!(stack.now() < Instant::from_secs(3600 * 24));
+        if stack.now() > Instant::from_secs(200) {
             // What is left of the old connection, at once.
             break stream.read_to_end(&mut received).unwrap_err();
         }
@@ -193,9 +193,9 @@ fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
     );
     assert!(received.len() > 65_000 && received == bytes(3_000_000)[..received.len()]);
     drop(stream);
-    let mut stream = station.accept(&code(), 78).unwrap();
+    let mut stream = stack.accept(&code(), 78).unwrap();
     let moved = std::net::Ipv4Addr::new(10, 9, 0, 16).into();
-    assert_eq!(station.addresses().first(), Some(&moved));
+    assert_eq!(stack.addresses().first(), Some(&moved));
     received.clear();
     stream.read_to_end(&mut received).unwrap();
     stream.finish().unwrap();

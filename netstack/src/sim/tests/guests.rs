@@ -8,7 +8,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv4Address;
 
 use super::super::{Crowd, Donor, Ended, Link};
-use super::{bytes, code, fixed, station};
+use super::{bytes, code, fixed, stack};
 use crate::engine::UNASKED;
 use crate::{NetstackError, Stream};
 
@@ -19,12 +19,12 @@ fn guests_are_served_side_by_side_until_one_is_chosen() {
     // When all addresses are settled: with each the stack forgets its neighbours.
     let (first, first_log) = Donor::peer(2, bytes(100), Instant::from_secs(6), true);
     let (second, second_log) = Donor::peer(3, bytes(50_000), Instant::from_secs(7), false);
-    let (station, _, _) = station(Link::default(), fixed(), vec![first, second]);
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![first, second]);
     let mut guests: Vec<Stream<_>> = Vec::new();
     while guests.len() < 2 {
         let wait = Some(StdDuration::from_secs(10));
-        guests.extend(station.admit(&code(), 1, wait).unwrap());
-        assert!(station.now() < Instant::from_secs(10));
+        guests.extend(stack.admit(&code(), 1, wait).unwrap());
+        assert!(stack.now() < Instant::from_secs(10));
         // Nothing to read is no reason to wait.
         for guest in &mut guests {
             guest.hurry(StdDuration::ZERO);
@@ -38,13 +38,13 @@ fn guests_are_served_side_by_side_until_one_is_chosen() {
     );
     let mut chosen = guests.pop().unwrap();
     drop(guests);
-    station.rest();
-    let other = station.accept(&code(), 1).err();
+    stack.rest();
+    let other = stack.accept(&code(), 1).err();
     assert!(matches!(other, Some(NetstackError::Busy)));
     chosen.hurry(StdDuration::from_secs(30));
     chosen.read_to_end(&mut Vec::new()).unwrap();
     chosen.finish().unwrap();
-    station.run_for(Duration::from_secs(1));
+    stack.run_for(Duration::from_secs(1));
     assert_eq!(first_log.lock().unwrap().ended, Some(Ended::Reset));
     assert_eq!(second_log.lock().unwrap().ended, Some(Ended::InOrder));
 }
@@ -52,11 +52,11 @@ fn guests_are_served_side_by_side_until_one_is_chosen() {
 #[test]
 fn asking_again_and_again_sends_one_beacon_in_a_second() {
     let (late, log) = Donor::peer(2, bytes(10), Instant::from_secs(60), false);
-    let (station, _, _) = station(Link::default(), fixed(), vec![late]);
-    station.run_for(Duration::from_secs(2));
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![late]);
+    stack.run_for(Duration::from_secs(2));
     for _ in 0..100 {
         let wait = Some(StdDuration::from_millis(100));
-        assert!(station.accept_within(&code(), 1, wait).unwrap().is_none());
+        assert!(stack.accept_within(&code(), 1, wait).unwrap().is_none());
     }
     let beacons = log.lock().unwrap().beacons.len();
     assert!((9..=11).contains(&beacons), "{beacons}");
@@ -74,13 +74,13 @@ fn guests_that_nobody_asks_for_make_room_for_an_honest_one() {
     });
     let (honest, log) = Donor::peer(2, bytes(100), Instant::from_secs(7), true);
     let (peers, crowd_logs): (Vec<_>, Vec<_>) = crowds.chain([(honest, None)]).unzip();
-    let (station, _, _) = station(Link::default(), fixed(), peers);
+    let (stack, _, _) = stack(Link::default(), fixed(), peers);
     let admit = || {
-        let admitted = station.admit(&code(), 78, Some(StdDuration::ZERO));
+        let admitted = stack.admit(&code(), 78, Some(StdDuration::ZERO));
         admitted.unwrap()
     };
     assert!(admit().is_none());
-    station.run_for(Duration::from_secs(10));
+    stack.run_for(Duration::from_secs(10));
     // The oldest of an address that has several is reset, and never the honest one.
     for crowd in crowd_logs.iter().flatten() {
         assert!(crowd.lock().unwrap().lasted.len() > MEMBERS);

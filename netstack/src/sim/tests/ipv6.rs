@@ -7,11 +7,11 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::EthernetAddress;
 
 use super::super::{DhcpServer, Donor, Ended, Link, Peer};
-use super::{OURS, automatic, bytes, code, fixed, station};
+use super::{OURS, automatic, bytes, code, fixed, stack};
 use crate::ndp;
-use crate::{AddressSource, Addressing, Config, Fixed, NetworkFact, Port};
+use crate::{AddressSource, Addressing, Config, Fixed, InterfaceFilter, NetworkFact};
 
-/// Made of the hardware address of the station's port.
+/// Made of the hardware address of the stack's interface.
 const OWN: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x10);
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const THEIRS: EthernetAddress = EthernetAddress([2, 0, 0, 0, 1, 9]);
@@ -52,10 +52,14 @@ fn a_donor_that_knows_ipv6_only_finds_us_over_bad_links() {
         };
         let sent = bytes(300_000);
         let (donor, log) = Donor::over_ipv6(2, sent.clone(), Instant::ZERO);
-        let (station, _, _) = station(link, automatic(), vec![donor]);
-        let mut stream = station.accept(&code(), 1).unwrap();
+        let (stack, _, _) = stack(link, automatic(), vec![donor]);
+        let mut stream = stack.accept(&code(), 1).unwrap();
         let peer = stream.peer();
-        assert_eq!(peer.to_string(), "[fe80::2%2]:51234", "the port's number");
+        assert_eq!(
+            peer.to_string(),
+            "[fe80::2%2]:51234",
+            "the interface's number"
+        );
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
         assert_eq!(received, sent);
@@ -80,10 +84,10 @@ fn a_lonely_port_beacons_once_a_second_and_sleeps_in_between() {
         *counted.lock().unwrap() += u32::from(is_ipv6);
         None
     });
-    let (station, _, _) = station(Link::default(), fixed(), vec![Box::new(listener)]);
+    let (stack, _, _) = stack(Link::default(), fixed(), vec![Box::new(listener)]);
     let wait = std::time::Duration::from_secs(100);
     assert!(
-        station
+        stack
             .accept_within(&code(), 1, Some(wait))
             .unwrap()
             .is_none()
@@ -95,14 +99,14 @@ fn a_lonely_port_beacons_once_a_second_and_sleeps_in_between() {
 
 #[test]
 fn a_network_that_a_router_announces_is_joined_and_left_by_silence() {
-    let (station, _, facts) = station(Link::default(), fixed(), vec![router()]);
-    station.run_for(Duration::from_secs(10));
+    let (stack, _, facts) = stack(Link::default(), fixed(), vec![router()]);
+    stack.run_for(Duration::from_secs(10));
     let ours = [
         IpAddr::V4(OURS),
         OWN.into(),
         Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0xff, 0xfe00, 0x10).into(),
     ];
-    assert_eq!(station.addresses(), ours);
+    assert_eq!(stack.addresses(), ours);
     let facts = facts.lock().unwrap();
     let Some((
         _,
@@ -119,8 +123,8 @@ fn a_network_that_a_router_announces_is_joined_and_left_by_silence() {
     };
     assert_eq!((*address, *gateway), (ours[2], Some(ROUTER.into())));
     drop(facts);
-    station.run_for(Duration::from_secs(7200));
-    assert_eq!(station.addresses(), ours[..2]);
+    stack.run_for(Duration::from_secs(7200));
+    assert_eq!(stack.addresses(), ours[..2]);
 }
 
 #[test]
@@ -138,24 +142,24 @@ fn a_chosen_address_is_used_on_the_port_that_is_meant() {
         ..automatic()
     };
     let meant = [
-        Port::Every,
-        Port::First,
-        Port::Name("eth0".to_owned()),
-        Port::Mac([2, 0, 0, 0, 0, 0x10]),
+        InterfaceFilter::Every,
+        InterfaceFilter::First,
+        InterfaceFilter::Name("eth0".to_owned()),
+        InterfaceFilter::Mac([2, 0, 0, 0, 0, 0x10]),
     ];
     for on in meant {
-        let (station, _, _) = station(Link::default(), chosen(on), vec![]);
-        station.run_for(Duration::from_secs(5));
-        let addresses = station.addresses();
+        let (stack, _, _) = stack(Link::default(), chosen(on), vec![]);
+        stack.run_for(Duration::from_secs(5));
+        let addresses = stack.addresses();
         assert_eq!(addresses[1], IpAddr::from([0xfd09, 0, 0, 0, 0, 0, 0, 5]));
     }
     for on in [
-        Port::Name("eth1".to_owned()),
-        Port::Mac([2, 0, 0, 0, 0, 0x11]),
+        InterfaceFilter::Name("eth1".to_owned()),
+        InterfaceFilter::Mac([2, 0, 0, 0, 0, 0x11]),
     ] {
-        let (station, _, facts) = station(Link::default(), chosen(on), vec![]);
-        station.run_for(Duration::from_secs(60));
-        assert!(station.addresses().is_empty());
+        let (stack, _, facts) = stack(Link::default(), chosen(on), vec![]);
+        stack.run_for(Duration::from_secs(60));
+        assert!(stack.addresses().is_empty());
         let facts = facts.lock().unwrap();
         assert!(
             matches!(
@@ -176,12 +180,12 @@ fn two_machines_with_one_hardware_address_are_told_apart_by_ipv4() {
         (icmpv6(frame) == Some(PROBE)).then(|| ndp::claim(THEIRS, OWN).to_vec())
     });
     let (donor, log) = Donor::peer(2, bytes(1000), Instant::from_secs(5), false);
-    let (station, _, facts) = station(Link::default(), fixed(), vec![Box::new(twin), donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), fixed(), vec![Box::new(twin), donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.finish().unwrap();
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
-    assert_eq!(station.addresses(), [IpAddr::V4(OURS)]);
+    assert_eq!(stack.addresses(), [IpAddr::V4(OURS)]);
     let facts = facts.lock().unwrap();
     let taken = facts.iter().find_map(|(_, fact)| match fact {
         NetworkFact::AddressTaken { address, .. } => Some(*address),
@@ -193,16 +197,16 @@ fn two_machines_with_one_hardware_address_are_told_apart_by_ipv4() {
 /// A cable that is pulled and put back: the same address, probed again, and nothing of the old network.
 #[test]
 fn another_network_is_another_beginning() {
-    let (station, ports, facts) = station(Link::default(), fixed(), vec![router()]);
-    station.run_for(Duration::from_secs(10));
-    assert_eq!(station.addresses().len(), 3);
-    ports.set_link(false);
-    station.run_for(Duration::from_secs(10));
-    ports.set_link(true);
-    station.run_for(Duration::from_millis(1));
-    assert_eq!(station.addresses(), [IpAddr::V4(OURS)]);
-    station.run_for(Duration::from_secs(10));
-    assert_eq!(station.addresses().len(), 3);
+    let (stack, interfaces, facts) = stack(Link::default(), fixed(), vec![router()]);
+    stack.run_for(Duration::from_secs(10));
+    assert_eq!(stack.addresses().len(), 3);
+    interfaces.set_link(false);
+    stack.run_for(Duration::from_secs(10));
+    interfaces.set_link(true);
+    stack.run_for(Duration::from_millis(1));
+    assert_eq!(stack.addresses(), [IpAddr::V4(OURS)]);
+    stack.run_for(Duration::from_secs(10));
+    assert_eq!(stack.addresses().len(), 3);
     let facts = facts.lock().unwrap();
     let lost = facts
         .iter()
@@ -215,14 +219,14 @@ fn another_network_is_another_beginning() {
 fn a_lease_that_changes_while_we_wait_is_followed() {
     let server = DhcpServer::moving(600, Instant::from_secs(400));
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(1000), false);
-    let (station, _, facts) = station(Link::default(), automatic(), vec![server, donor]);
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let (stack, _, facts) = stack(Link::default(), automatic(), vec![server, donor]);
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.finish().unwrap();
     let log = log.lock().unwrap();
     assert_eq!(log.ended, Some(Ended::InOrder));
     let moved = IpAddr::from([10, 9, 0, 16]);
-    assert_eq!(station.addresses().first(), Some(&moved));
+    assert_eq!(stack.addresses().first(), Some(&moved));
     let from: std::collections::BTreeSet<String> = log
         .beacons
         .iter()
@@ -300,11 +304,11 @@ fn a_hundred_thousand_strange_frames_keep_no_donor_out() {
         at: Instant::ZERO,
     };
     let (donor, log) = Donor::peer(2, bytes(1000), Instant::from_secs(10), false);
-    let (station, _, _) = station(Link::default(), automatic(), vec![Box::new(vandal), donor]);
+    let (stack, _, _) = stack(Link::default(), automatic(), vec![Box::new(vandal), donor]);
     // IPv4 takes over from a server that is not there, and is what the donor knows.
-    let mut stream = station.accept(&code(), 1).unwrap();
+    let mut stream = stack.accept(&code(), 1).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     stream.finish().unwrap();
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
-    assert!(station.now() > Instant::from_secs(10));
+    assert!(stack.now() > Instant::from_secs(10));
 }
