@@ -1,8 +1,10 @@
-//! The modules of one kernel as depmod(8) describes them: text tables in, "what answers this device" and "what has to be loaded
-//! before it" out.
+//! The modules of one kernel as depmod(8) describes them: text tables in, "which module answers
+//! this device" and "what has to be loaded before it" out.
 //!
-//! mkinitramfs asks when it chooses what an image carries, PID 1 asks the same tables when it meets a device, so that both always
-//! agree. No I/O, nothing of the tables is copied.
+//! [`index`] reads the tables; [`pattern`] matches a device's modalias against the patterns of
+//! modules.alias. mkinitramfs asks when it chooses the modules of an image, and PID 1 asks the same
+//! tables when it meets a device, so that both always agree. No I/O; nothing of the tables is
+//! copied.
 
 pub mod index;
 pub mod pattern;

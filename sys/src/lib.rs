@@ -1,20 +1,36 @@
-//! The Linux calls that rustix does not offer, behind safe functions. The only crate that may say `unsafe`.
+//! The Linux calls that rustix does not offer, behind safe functions. The only crate that may say
+//! `unsafe`.
 //!
-//! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and the kernel's own error. Only
-//! [`cage`] puts several together, whose order is what makes them worth something.
+//! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and
+//! the kernel's own error. Two modules hold more: [`cage`], because the order of its calls is what
+//! makes it safe, and [`eventfd`], which needs no `unsafe` and is here so that there is one.
+//!
+//! In the order in which a shim uses them:
+//!
+//! 1. The machine: [`modules`] loads drivers; [`watchdog`], [`vt`], [`signals`], [`children`] and
+//!    [`eventfd`] are PID 1's surroundings.
+//! 2. The network: [`netdev`] finds interfaces and brings them up, [`packet`] opens a socket on
+//!    one, [`packet_queue`] reads frames from it.
+//! 3. The decoder's sandbox: [`cage`], made of [`landlock`] and [`seccomp`].
+//! 4. The disk: [`block`] and [`loopdev`].
+//! 5. The end: [`kexec`] loads the kernel that was installed.
 
-pub mod block;
-pub mod cage;
 pub mod children;
 pub mod eventfd;
-pub mod kexec;
-pub mod landlock;
-pub mod loopdev;
 pub mod modules;
-pub mod netdev;
-pub mod packet;
-pub mod packet_queue;
-pub mod seccomp;
 pub mod signals;
 pub mod vt;
 pub mod watchdog;
+
+pub mod netdev;
+pub mod packet;
+pub mod packet_queue;
+
+pub mod cage;
+pub mod landlock;
+pub mod seccomp;
+
+pub mod block;
+pub mod loopdev;
+
+pub mod kexec;

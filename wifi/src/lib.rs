@@ -1,18 +1,33 @@
-//! The machine's Wi-Fi cards, by way of a supplicant (wpa_supplicant's control interface): what there is to join, joining it, and why that failed.
+//! The machine's Wi-Fi cards, by way of a supplicant (wpa_supplicant's control interface): which
+//! networks there are, joining one, and why that failed.
 //!
-//! There is no nl80211 here: a supplicant looks around anyway before it joins, knows what its card can do, and asks the kernel in
-//! the one way that is tried out everywhere. A second way beside it would only find other networks than those it joins.
+//! There is no nl80211 here: a supplicant scans anyway before it joins, knows what its card can do,
+//! and asks the kernel in the way that is tested everywhere. A second way would only find other
+//! networks than those that the supplicant can join.
+//!
+//! From order to report, module by module:
+//!
+//! 1. [`start`] (`radio`) runs the thread that serves every card; a [`Handle`] sends it orders.
+//! 2. [`cards`] finds the Wi-Fi cards in sysfs; `supplicant` starts a process for each and owns its
+//!    socket.
+//! 3. [`card`] is the conversation with one supplicant, without I/O. `event` parses what it says
+//!    unasked, `listing` its list of networks. [`known`] is the network that an image brings along,
+//!    `passphrase` the rule for passphrases.
+//! 4. `report` is what comes out, `error` what can go wrong.
+
+mod radio;
+
+pub mod cards;
+mod supplicant;
 
 pub mod card;
-pub mod cards;
-mod error;
 mod event;
 pub mod known;
 mod listing;
 mod passphrase;
-mod radio;
+
+mod error;
 mod report;
-mod supplicant;
 
 pub use error::WifiError;
 pub use passphrase::is_passphrase;

@@ -1,19 +1,31 @@
 //! Formats that both ends share, and nothing else: bytes in, values out, and back.
 //!
 //! No I/O, no clock, no allocation, no `unsafe`. One format per file, each with its limits as
-//! constants, a parser and an emitter. `protocol.md` is the specification; the section numbers in
-//! the comments are its own.
+//! constants, a parser and an emitter. `protocol.md` is the specification; section numbers in the
+//! comments refer to it.
+//!
+//! In the order in which a deploy uses them:
+//!
+//! 1. A waiting target draws a [`code`] and a [`secret`], shows both, and sends the [`beacon`].
+//! 2. A donor connects and pairs ([`handshake`]), or speaks the original package [`stream`].
+//! 3. Behind the handshake both exchange [`message`]s: the disk, the [`manifest`], chunks, the
+//!    result.
+//! 4. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
+//!    follows from an error.
 #![no_std]
 
 pub mod beacon;
 pub mod code;
+pub mod secret;
+
 pub mod handshake;
+pub mod stream;
+
 pub mod manifest;
 pub mod message;
+
 pub mod outcome;
-pub mod secret;
 pub mod stage;
-pub mod stream;
 
 /// UDP port of the beacon (`protocol.md` 1).
 pub const BEACON_PORT: u16 = 9191;
