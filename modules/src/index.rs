@@ -19,7 +19,7 @@ pub struct Tables<'a> {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("{table} line {line} is none of depmod's")]
 pub struct IndexError {
-    /// Which table.
+    /// The file: `modules.dep`, `modules.alias` or `modules.softdep`.
     pub table: &'static str,
     /// Counted from 1.
     pub line: usize,
@@ -127,7 +127,8 @@ impl<'a> Index<'a> {
             .position(|row| is_same_name(row.name, name))
     }
 
-    /// What is meant by a module's name, a device's modalias, or another name that the kernel asks for: positions in the table.
+    /// What is meant by a module's name, a device's modalias, or another name that the kernel asks
+    /// for: positions in the table.
     fn resolve(&self, wanted: &str) -> Vec<usize> {
         if let Some(position) = self.position(wanted) {
             return vec![position];
@@ -140,8 +141,8 @@ impl<'a> Index<'a> {
             .collect()
     }
 
-    /// What is to be loaded for a module's name, a device's modalias, or another name that the kernel asks for, in this order;
-    /// nothing when no module answers.
+    /// What is to be loaded for a module's name, a device's modalias, or another name that the
+    /// kernel asks for, in this order; nothing when no module answers.
     #[must_use]
     pub fn order(&self, wanted: &str) -> Vec<Row<'a>> {
         let mut order = Vec::new();

@@ -1,12 +1,15 @@
-//! The patterns of modules.alias (fnmatch(3) without flags), and names in which `-` and `_` are the same letter.
+//! The patterns of modules.alias (fnmatch(3) without flags), and names in which `-` and `_` are the
+//! same letter.
 
 /// Whether `text`, a device's modalias or what the kernel asks for, fits `pattern`.
 ///
-/// As in kmod, a dash is an underscore on both sides, except between brackets. A bracket that is never closed stands for itself.
+/// As in kmod, a dash is an underscore on both sides, except between brackets. A bracket that is
+/// never closed stands for itself.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.as_bytes(), text.as_bytes());
-    // Where to go on when what follows the last star does not fit here: one byte later. Older stars never need to move again.
+    // Where to go on when what follows the last star does not fit here: one byte later. Older stars
+    // never need to move again.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         if let Some(rest) = pattern.strip_prefix(b"*") {

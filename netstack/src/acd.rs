@@ -1,6 +1,8 @@
-//! One IPv4 address that we mean to have: asked for, announced, defended (RFC 5227; RFC 3927 has the same numbers).
+//! One IPv4 address that we mean to have: asked for, announced, defended (RFC 5227; RFC 3927 has
+//! the same numbers).
 //!
-//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and whether the address is ours. No I/O here.
+//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and whether the address
+//! is ours. No I/O here.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};
@@ -118,8 +120,9 @@ impl Claim {
 
     /// Takes note of somebody's ARP frame.
     ///
-    /// RFC 5227 2.4 (b): an address that is ours is defended once, and left to the other at the second conflict within ten seconds.
-    /// What `must_stay` is defended for ever, once in that time (2.4 (c)).
+    /// RFC 5227 2.4 (b): an address that is ours is defended once, and left to the other at the
+    /// second conflict within ten seconds. What `must_stay` is defended for ever, once in that time
+    /// (2.4 (c)).
     pub(crate) fn hear(&mut self, arp: &Arp, now: Instant, must_stay: bool) -> Option<Conflict> {
         if !arp.is_claim_of(self.address, self.mac) {
             return None;

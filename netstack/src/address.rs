@@ -1,13 +1,16 @@
-//! Which IPv4 address an interface has: leased (RFC 2131), link-local while no server answers, or chosen by a person; and what becomes
-//! of it when another machine has it too.
+//! Which IPv4 address an interface has: leased (RFC 2131), link-local while no server answers, or
+//! chosen by a person; and what becomes of it when another machine has it too.
 //!
-//! RFC 5227 2.1.1 asks for an address for five to seven seconds before it is used. Nobody can see these seconds on a screen, and all
-//! who boot would wait for them, so what a person or a server has given us is used while it is asked for: a machine that has it
-//! answers within a millisecond. Nothing takes it from that machine meanwhile: it is announced only once nobody has answered, and a
-//! beacon is no ARP. Like anything in use it is defended against probes, so of two machines that begin at once both may give way and ask
-//! again, rather than both at each probe (against 2.1.1, which counts a probe as a conflict: switches that track their hosts send such probes).
+//! RFC 5227 2.1.1 asks for an address for five to seven seconds before it is used. Nobody can see
+//! these seconds on a screen, and all who boot would wait for them, so what a person or a server
+//! has given us is used while it is asked for: a machine that has it answers within a millisecond.
+//! Nothing takes it from that machine meanwhile: it is announced only once nobody has answered, and
+//! a beacon is no ARP. Like anything in use it is defended against probes, so of two machines that
+//! begin at once both may give way and ask again, rather than both at each probe (against 2.1.1,
+//! which counts a probe as a conflict: switches that track their hosts send such probes).
 //!
-//! In: the DHCP socket's events, the link-local state, ARP frames, time, and whether a donor is connected. Out: the one address to use.
+//! In: the DHCP socket's events, the link-local state, ARP frames, time, and whether a donor is
+//! connected. Out: the one address to use.
 
 use std::time::Duration as StdDuration;
 
@@ -27,7 +30,8 @@ mod leased;
 pub(crate) use chosen::Static;
 pub(crate) use leased::Automatic;
 
-/// RFC 2131 3.1 (5): before a server is asked again whose address was taken. A person's is asked for again after the same time.
+/// RFC 2131 3.1 (5): before a server is asked again whose address was taken. A person's is asked
+/// for again after the same time.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Between two rivals that are told.
@@ -159,7 +163,8 @@ impl Addresses {
         }
     }
 
-    /// Takes note of somebody's ARP frame; what it returns is to be sent. An address that `must_stay` is given to nobody.
+    /// Takes note of somebody's ARP frame; what it returns is to be sent. An address that
+    /// `must_stay` is given to nobody.
     pub(crate) fn hear(&mut self, arp: &Arp, now: Instant, must_stay: bool) -> Option<Arp> {
         match self {
             Self::None => None,
@@ -202,8 +207,9 @@ impl Addresses {
         }
     }
 
-    /// The cable was plugged in again, perhaps into another network: what we have is asked for there (RFC 5227 2.1), and a server
-    /// is looked for afresh. A lease is kept until a server has spoken, or none has for ten seconds: most often it was only a short interruption.
+    /// The cable was plugged in again, perhaps into another network: what we have is asked for
+    /// there (RFC 5227 2.1), and a server is looked for afresh. A lease is kept until a server has
+    /// spoken, or none has for ten seconds: most often it was only a short interruption.
     pub(crate) fn restart(&mut self, sockets: &mut SocketSet<'static>, now: Instant) {
         match self {
             Self::None => {}

@@ -1,4 +1,5 @@
-//! ARP beside smoltcp: reading every ARP frame of an interface, and sending the ones that smoltcp does not (RFC 5227, RFC 3927).
+//! ARP beside smoltcp: reading every ARP frame of an interface, and sending the ones that smoltcp
+//! does not (RFC 5227, RFC 3927).
 
 use smoltcp::phy::{Device, TxToken};
 use smoltcp::time::Instant;
@@ -37,7 +38,8 @@ impl Arp {
         }
     }
 
-    /// Somebody asks whether `address` is free. smoltcp 0.14 answers no request whose sender is 0.0.0.0.
+    /// Somebody asks whether `address` is free. smoltcp 0.14 answers no request whose sender is
+    /// 0.0.0.0.
     pub(crate) fn is_probe_for(&self, address: Ipv4Address, own_mac: EthernetAddress) -> bool {
         self.operation == ArpOperation::Request
             && self.sender.is_unspecified()
@@ -74,7 +76,8 @@ impl Arp {
         }
     }
 
-    /// Broadcasts it: all of ours are meant for everybody (RFC 3927 2.5 wants even answers broadcast).
+    /// Broadcasts it: all of ours are meant for everybody (RFC 3927 2.5 wants even answers
+    /// broadcast).
     pub(crate) fn send(&self, device: &mut impl Device, now: Instant) {
         let Some(token) = device.transmit(now) else {
             return;

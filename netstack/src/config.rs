@@ -7,14 +7,16 @@ use sys::packet::Queue;
 /// How a stack is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Memory that the machine has to give, in bytes. Queue and window follow from it: see [`Config::queue`] and
-    /// [`Config::window_bytes`].
+    /// Memory that the machine has to give, in bytes. Queue and window follow from it: see
+    /// [`Config::queue`] and [`Config::window_bytes`].
     pub memory_bytes: u64,
     /// Where addresses come from.
     pub addressing: Addressing,
-    /// The 802.1Q network that we are in, on every interface, 1 to 4094. Frames without its tag are not ours then.
+    /// The 802.1Q network that we are in, on every interface, 1 to 4094. Frames without its tag are
+    /// not ours then.
     pub vlan: Option<u16>,
-    /// The largest IP packet that is sent, in place of what each interface is set to. An interface that refuses a larger one keeps its own.
+    /// The largest IP packet that is sent, in place of what each interface is set to. An interface
+    /// that refuses a larger one keeps its own.
     pub mtu: Option<u16>,
 }
 
@@ -25,7 +27,8 @@ pub struct Addressing {
     pub on: InterfaceFilter,
     /// Without it DHCPv4, and IPv4 link-local where no server answers.
     pub ipv4: Option<Fixed<Ipv4Addr>>,
-    /// Without it an address in every network that a router announces. A link-local one is there in any case.
+    /// Without it an address in every network that a router announces. A link-local one is there in
+    /// any case.
     pub ipv6: Option<Fixed<Ipv6Addr>>,
 }
 
@@ -76,8 +79,9 @@ impl Config {
     /// | below 512 MiB | 8 MiB | 32 frames | 2 MiB |
     /// | otherwise | 16 MiB | 64 frames | 4 MiB |
     ///
-    /// The kernel counts a frame with its buffer, for a short one up to three times its bytes: four windows hold what a
-    /// sender can have on its way while nobody looks. It is taken from the machine only while frames wait.
+    /// The kernel counts a frame with its buffer, for a short one up to three times its bytes: four
+    /// windows hold what a sender can have on its way while nobody looks. It is taken from the
+    /// machine only while frames wait.
     #[must_use]
     pub const fn queue(&self) -> Queue {
         let (kernel_mib, frames) = match self.memory_bytes {
@@ -91,17 +95,19 @@ impl Config {
         }
     }
 
-    /// The receive buffer of a connection, in bytes. Memory that no connection has used yet is not taken from the machine.
+    /// The receive buffer of a connection, in bytes. Memory that no connection has used yet is not
+    /// taken from the machine.
     ///
-    /// So a donor costs a window and a send buffer of 16 KiB, and strangers cost eighteen of each at
-    /// most while we wait for a donor: four connections without a whole opening, six with one that
-    /// the receiver has not asked for yet, and the eight that it judges or lets wait (`protocol.md`
-    /// 3.6). Filling one of those eight takes bytes out of order, for what comes in order is read
-    /// or refused at once. A machine below 128 MiB gives up 18 MiB to them at worst, for as long as
-    /// they are there.
+    /// So a donor costs a window and a send buffer of 16 KiB, and strangers cost eighteen of each
+    /// at most while we wait for a donor: four connections without a whole opening, six with one
+    /// that the receiver has not asked for yet, and the eight that it judges or lets wait
+    /// (`protocol.md` 3.6). Filling one of those eight takes bytes out of order, for what comes in
+    /// order is read or refused at once. A machine below 128 MiB gives up 18 MiB to them at worst,
+    /// for as long as they are there.
     ///
-    /// It is 65535 shifted left and no round number: before the first scaled window is announced, smoltcp 0.14 reads the
-    /// unscaled 65535 of its own SYN as if it were scaled, and takes that much. It must fit.
+    /// It is 65535 shifted left and no round number: before the first scaled window is announced,
+    /// smoltcp 0.14 reads the unscaled 65535 of its own SYN as if it were scaled, and takes that
+    /// much. It must fit.
     #[must_use]
     pub const fn window_bytes(&self) -> usize {
         0xffff_usize

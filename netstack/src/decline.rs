@@ -1,4 +1,5 @@
-//! Telling a DHCP server that the address it has leased us is somebody else's (RFC 2131 4.4.1), which smoltcp 0.14 does not.
+//! Telling a DHCP server that the address it has leased us is somebody else's (RFC 2131 4.4.1),
+//! which smoltcp 0.14 does not.
 //!
 //! In: the address, and who leased it to whom. Out: one frame.
 
@@ -30,8 +31,8 @@ pub(crate) struct Decline {
 }
 
 impl Decline {
-    /// A broadcast from nobody: the address is not ours to speak from. RFC 2131 table 5 says what is in it; the client's identifier
-    /// is the one that smoltcp has asked with.
+    /// A broadcast from nobody: the address is not ours to speak from. RFC 2131 table 5 says what
+    /// is in it; the client's identifier is the one that smoltcp has asked with.
     pub(crate) fn frame(&self) -> Vec<u8> {
         let dhcp = DhcpRepr {
             message_type: DhcpMessageType::Decline,

@@ -1,7 +1,8 @@
 //! A packet socket as smoltcp's `Device`: each frame is parsed where the kernel put it.
 //!
-//! In: frames of up to 64 KiB, merged by GRO or by the hypervisor. Out: frames of at most the MTU. A frame whose checksum nobody
-//! vouches for is verified here, so that smoltcp need not look again; what is refused is counted and looks like an empty frame.
+//! In: frames of up to 64 KiB, merged by GRO or by the hypervisor. Out: frames of at most the MTU.
+//! A frame whose checksum nobody vouches for is verified here, so that smoltcp need not look again;
+//! what is refused is counted and looks like an empty frame.
 
 use smoltcp::phy::{self, Checksum as Compute, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
@@ -12,7 +13,8 @@ use smoltcp::wire::{
 use sys::packet::{Outgoing, PacketSocket};
 use sys::packet_queue::{Checksum, Frame};
 
-/// The smallest IPv4 MTU (RFC 791 3.2 asks for 576 at the receiver), and the largest that real Ethernet knows.
+/// The smallest IPv4 MTU (RFC 791 3.2 asks for 576 at the receiver), and the largest that real
+/// Ethernet knows.
 const MTU_RANGE: (u32, u32) = (576, 9216);
 const ETHERNET_HEADER_BYTES: usize = 14;
 /// 802.1Q: the tag stands behind the two addresses.
@@ -134,7 +136,8 @@ impl phy::TxToken for PacketTx<'_> {
         if let Some(vlan) = self.vlan {
             tag(self.frame, vlan);
         }
-        // A full queue or a pulled cable loses frames like any wire; TCP, ARP and DHCP all send again.
+        // A full queue or a pulled cable loses frames like any wire; TCP, ARP and DHCP all send
+        // again.
         if let Err(error) = self.socket.send(self.frame) {
             self.counts.unsent = self.counts.unsent.saturating_add(1);
             log::trace!("network: unsent len={len} error={error}");
@@ -155,8 +158,9 @@ fn tag(frame: &mut Vec<u8>, vlan: u16) {
     frame.splice(at..at, tag);
 }
 
-/// A whole frame of our own network whose TCP or UDP checksum somebody vouches for, at last ourselves. The kernel takes the tag off
-/// every frame, where the hardware has not (`skb_vlan_untag()` in `net/core/dev.c`); identifier 0 is a priority and no network.
+/// A whole frame of our own network whose TCP or UDP checksum somebody vouches for, at last
+/// ourselves. The kernel takes the tag off every frame, where the hardware has not
+/// (`skb_vlan_untag()` in `net/core/dev.c`); identifier 0 is a priority and no network.
 pub(crate) fn is_acceptable(frame: &Frame<'_>, vlan: Option<u16>) -> bool {
     let found = frame.vlan_tci.map(|tci| tci & VLAN_IDENTIFIER);
     let is_ours = found.filter(|identifier| *identifier != 0) == vlan;
@@ -169,8 +173,8 @@ pub(crate) fn is_acceptable(frame: &Frame<'_>, vlan: Option<u16>) -> bool {
     }
 }
 
-/// Verifies TCP and UDP. The checksums of IPv4 itself and of ICMP are left to smoltcp, and so is all that is malformed; IPv6 with
-/// extension headers does not get so far.
+/// Verifies TCP and UDP. The checksums of IPv4 itself and of ICMP are left to smoltcp, and so is
+/// all that is malformed; IPv6 with extension headers does not get so far.
 fn has_valid_checksum(bytes: &[u8]) -> bool {
     let Ok(ethernet) = EthernetFrame::new_checked(bytes) else {
         return true;

@@ -3,9 +3,9 @@
 //!
 //! A reader that finds no bytes sleeps until frames arrive, takes them in itself and goes on with
 //! what they brought, without a switch to another thread. While no caller drives the engine (a full
-//! pipe, a slow disk), the background poller does, so that ARP, DHCP, acknowledgements and resets go
-//! on. At most one thread at a time sleeps in [`crate::Wait::wait`]; the others wait on a condition
-//! variable for its progress.
+//! pipe, a slow disk), the background poller does, so that ARP, DHCP, acknowledgements and resets
+//! go on. At most one thread at a time sleeps in [`crate::Wait::wait`]; the others wait on a
+//! condition variable for its progress.
 
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,8 +17,8 @@ use smoltcp::time::{Duration, Instant};
 use crate::engine::Engine;
 use crate::interfaces::Interfaces;
 
-/// How long no caller may drive the engine before the background poller does. The kernel queues what
-/// arrives meanwhile; a sender begins to retransmit after 200 ms.
+/// How long no caller may drive the engine before the background poller does. The kernel queues
+/// what arrives meanwhile; a sender begins to retransmit after 200 ms.
 const ABSENCE: StdDuration = StdDuration::from_millis(50);
 
 /// What the mutex guards.

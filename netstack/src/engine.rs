@@ -1,7 +1,8 @@
-//! All interfaces together, and the guests among those that connect to them: the one donor, in the end.
+//! All interfaces together, and the guests among those that connect to them: the one donor, in the
+//! end.
 //!
-//! In: changes of interfaces, time, and what the stack wants. Out: facts, guests and their bytes. Does
-//! no waiting of its own.
+//! In: changes of interfaces, time, and what the stack wants. Out: facts, guests and their bytes.
+//! Does no waiting of its own.
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Device;
@@ -107,7 +108,8 @@ pub(crate) struct Engine<D: Device> {
     seed: u64,
     /// Counts guests.
     connections: u64,
-    /// Bytes handed out since the last `pump`: the donor does not know yet that there is room for them.
+    /// Bytes handed out since the last `pump`: the donor does not know yet that there is room for
+    /// them.
     unannounced_bytes: usize,
     /// There are bytes for the donor that no `pump` has looked at.
     has_unsent: bool,
@@ -179,7 +181,8 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Gives every address up and begins anew; false while a donor is served. Whoever was about to become one is reset.
+    /// Gives every address up and begins anew; false while a donor is served. Whoever was about to
+    /// become one is reset.
     pub(crate) fn readdress(&mut self, addressing: Addressing, now: Instant) -> bool {
         if self.phase == Phase::Resting && !self.guests.is_empty() {
             return false;
@@ -195,8 +198,8 @@ impl<D: Device> Engine<D> {
         true
     }
 
-    /// Begins to send the beacon and to listen, on interfaces that are there and on those that will be.
-    /// Whoever did so before with the same words goes on.
+    /// Begins to send the beacon and to listen, on interfaces that are there and on those that will
+    /// be. Whoever did so before with the same words goes on.
     pub(crate) fn wait_for_donor(
         &mut self,
         payload: [u8; BEACON_LEN],
@@ -224,7 +227,8 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Takes in a batch of frames and does what is due, on every interface. True when more frames may be there.
+    /// Takes in a batch of frames and does what is due, on every interface. True when more frames
+    /// may be there.
     pub(crate) fn pump(&mut self, now: Instant) -> bool {
         self.unannounced_bytes = 0;
         self.has_unsent = false;
@@ -306,7 +310,8 @@ impl<D: Device> Engine<D> {
         let peer = match addr {
             IpAddress::Ipv4(address) => SocketAddr::from((address, port)),
             IpAddress::Ipv6(address) => {
-                // The kernel's number says which of several networks with the same prefix is meant (RFC 4007 6).
+                // The kernel's number says which of several networks with the same prefix is meant
+                // (RFC 4007 6).
                 let scope = if address.is_unicast_link_local() {
                     index
                 } else {
@@ -395,8 +400,8 @@ impl<D: Device> Engine<D> {
         socket.is_none_or(|socket| socket.send_queue() == 0 || !socket.may_send())
     }
 
-    /// There is something for the donor that should leave now: its bytes, or the news that there is room for so many more that it
-    /// would otherwise stop.
+    /// There is something for the donor that should leave now: its bytes, or the news that there is
+    /// room for so many more that it would otherwise stop.
     pub(crate) fn owes(&self) -> bool {
         const SHARE: usize = 4;
         self.has_unsent || self.unannounced_bytes >= self.config.window_bytes() / SHARE

@@ -1,7 +1,8 @@
-//! The seams to the world: time and sleep together ([`Wait`]), and Ethernet interfaces that come and go ([`Interfaces`]).
+//! The seams to the world: time and sleep together ([`Wait`]), and Ethernet interfaces that come
+//! and go ([`Interfaces`]).
 //!
-//! In production [`crate::packet_interfaces`] stands behind them, in host tests a simulated link with virtual time; the frames
-//! themselves pass through smoltcp's own `Device`.
+//! In production [`crate::packet_interfaces`] stands behind them, in host tests a simulated link
+//! with virtual time; the frames themselves pass through smoltcp's own `Device`.
 
 use std::net::Ipv6Addr;
 
@@ -13,7 +14,8 @@ pub trait Wait {
     /// Monotonic; the origin means nothing.
     fn now(&self) -> Instant;
 
-    /// Returns when a frame or a change of an interface may be there, at the latest at `until`, or earlier for no reason.
+    /// Returns when a frame or a change of an interface may be there, at the latest at `until`, or
+    /// earlier for no reason.
     fn wait(&self, until: Option<Instant>);
 
     /// Makes a `wait` in another thread return.
@@ -25,7 +27,8 @@ pub trait Interfaces: Wait + Send + Sync + 'static {
     /// One interface.
     type Device: Device + Send;
 
-    /// Hardware that filters lets frames through in which this address is asked for, beside those for others.
+    /// Hardware that filters lets frames through in which this address is asked for, beside those
+    /// for others.
     fn listen_for(&self, own: Ipv6Addr);
 
     /// What changed since the last call, without waiting.
@@ -62,7 +65,7 @@ pub enum InterfaceChange<D> {
     Unusable {
         /// `eth0`.
         name: String,
-        /// Why.
+        /// The error of the kernel, as text.
         reason: String,
     },
 }

@@ -1,8 +1,9 @@
-//! The IPv6 addresses of one interface: a link-local one always, one in each network that a router announces (RFC 4862) or the one
-//! that a person chose; each is probed before it is used, announced to switches, defended and given up in time.
+//! The IPv6 addresses of one interface: a link-local one always, one in each network that a router
+//! announces (RFC 4862) or the one that a person chose; each is probed before it is used, announced
+//! to switches, defended and given up in time.
 //!
-//! In: time, and what the interface hears of neighbours and routers. Out: frames to send, addresses in use, the way to other networks. No
-//! I/O here.
+//! In: time, and what the interface hears of neighbours and routers. Out: frames to send, addresses
+//! in use, the way to other networks. No I/O here.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv6Address, Ipv6Cidr};
@@ -124,7 +125,8 @@ impl Ip6 {
         ip6
     }
 
-    /// The cable was plugged in, perhaps into another network: every address is probed again, and routers are asked.
+    /// The cable was plugged in, perhaps into another network: every address is probed again, and
+    /// routers are asked.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.entries
             .retain(|entry| entry.assigned.source != AddressSource::Slaac);
@@ -144,8 +146,8 @@ impl Ip6 {
         self.reports = Repeated { left: REPORTS, at };
     }
 
-    /// Those that are ours. A link-local address that is not takes the others along: the hardware address it was made of
-    /// is not ours alone (RFC 4862 5.4.5).
+    /// Those that are ours. A link-local address that is not takes the others along: the hardware
+    /// address it was made of is not ours alone (RFC 4862 5.4.5).
     pub(crate) fn in_use(&self) -> InUse {
         let held = |entry: &&Entry| entry.state == State::Held;
         let is_on = self.entries.first().as_ref().is_some_and(held);
@@ -230,7 +232,8 @@ impl Ip6 {
                 is_held.then(|| ndp::claim(self.mac, *target))
             }
             Ndp::Claim { target, mac } => {
-                // One that comes later than our probe is not acted upon: it could be anybody's (RFC 4862 5.4).
+                // One that comes later than our probe is not acted upon: it could be anybody's
+                // (RFC 4862 5.4).
                 self.is_taken_from_us(target, *mac);
                 None
             }

@@ -1,6 +1,8 @@
-//! IPv4 link-local addresses (RFC 3927): choose one and claim it; choose another when somebody has it.
+//! IPv4 link-local addresses (RFC 3927): choose one and claim it; choose another when somebody has
+//! it.
 //!
-//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and the address while it is ours. No I/O here.
+//! In: time, and every ARP frame of the interface. Out: ARP frames to send, and the address while
+//! it is ours. No I/O here.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};

@@ -1,13 +1,14 @@
 //! Waiting for donors among whoever connects.
 //!
-//! In: an interface's sockets after each frame, and time. Out: connections that delivered their opening,
-//! guests from then on. Both protocols let the donor
-//! speak first, so whoever connects and says nothing (a port scan), or says it slowly, is never taken for one.
+//! In: an interface's sockets after each frame, and time. Out: connections that delivered their
+//! opening, guests from then on. Both protocols let the donor speak first, so whoever connects and
+//! says nothing (a port scan), or says it slowly, is never taken for one.
 //!
-//! A connection is half-open from its handshake until its opening is there. Few may be so at a time, and none for long; the oldest
-//! of the address that has most makes room. Handshakes that do not go on have sockets of their own,
-//! so a SYN flood does not touch who has proved
-//! its address. To keep a donor out by either, one would have to come faster than so many per round trip of the donor.
+//! A connection is half-open from its handshake until its opening is there. Few may be so at a
+//! time, and none for long; the oldest of the address that has most makes room. Handshakes that do
+//! not go on have sockets of their own, so a SYN flood does not touch who has proved its address.
+//! To keep a donor out by either, one would have to come faster than so many per round trip of the
+//! donor.
 //!
 //! Memory: a socket that listens has touched none of its receive buffer. Only a half-open
 //! connection or a guest can fill one, up to a window, and it is freed with the connection:
@@ -21,13 +22,15 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::{Duration, Instant};
 use wire::STREAM_PORT;
 
-/// Connections that may be half-open at the same time, on all interfaces together (`protocol.md` 3.6).
+/// Connections that may be half-open at the same time, on all interfaces together
+/// (`protocol.md` 3.6).
 pub(crate) const HALF_OPEN: usize = 4;
 /// How long one may be so (`protocol.md` 3.6).
 const OPENING: Duration = Duration::from_secs(5);
 /// Sockets of an interface: for guests, half-open connections, handshakes, and the next to come.
 const SOCKETS: usize = 40;
-/// Sockets that listen at any time: one may be taken by a frame while another waits for its reset to leave.
+/// Sockets that listen at any time: one may be taken by a frame while another waits for its reset
+/// to leave.
 const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -114,8 +117,8 @@ impl Listener {
         }
     }
 
-    /// Looks after the sockets; to be called after each frame and when [`Listener::deadline`] has come. The connection whose
-    /// opening is there, if one is.
+    /// Looks after the sockets; to be called after each frame and when [`Listener::deadline`] has
+    /// come. The connection whose opening is there, if one is.
     pub(crate) fn tend(
         &mut self,
         sockets: &mut SocketSet<'static>,
@@ -139,7 +142,8 @@ impl Listener {
                     pooled.is_guest = true;
                     return Some(pooled.socket);
                 }
-                // An opening cut short is the reader's to judge; who closed without a byte has said nothing.
+                // An opening cut short is the reader's to judge; who closed without a byte has said
+                // nothing.
                 State::CloseWait if socket.can_recv() => {
                     pooled.is_guest = true;
                     return Some(pooled.socket);
@@ -158,8 +162,9 @@ impl Listener {
         None
     }
 
-    /// To be called when what was due has been sent. A connection that was reset is forgotten, with its buffer; a reset that
-    /// could not leave, because nobody answers for its address any more, is not waited for.
+    /// To be called when what was due has been sent. A connection that was reset is forgotten, with
+    /// its buffer; a reset that could not leave, because nobody answers for its address any more,
+    /// is not waited for.
     pub(crate) fn tidy(&mut self, sockets: &mut SocketSet<'static>) {
         let is_open = self.opening_len.is_some();
         let window_bytes = self.window_bytes;

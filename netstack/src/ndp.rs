@@ -1,8 +1,9 @@
-//! Neighbour discovery beside smoltcp (RFC 4861, RFC 4862): the messages of an IPv6 interface that smoltcp 0.14 does not answer or send, and
-//! which frames reach it at all.
+//! Neighbour discovery beside smoltcp (RFC 4861, RFC 4862): the messages of an IPv6 interface that
+//! smoltcp 0.14 does not answer or send, and which frames reach it at all.
 //!
-//! In: frames from anybody. Out: what they mean for addresses and routers; frames of ours, ready to send. smoltcp's own
-//! autoconfiguration is not used: it probes no address, and asks to be called again at once, for ever, where no router answers.
+//! In: frames from anybody. Out: what they mean for addresses and routers; frames of ours, ready to
+//! send. smoltcp's own autoconfiguration is not used: it probes no address, and asks to be called
+//! again at once, for ever, where no router answers.
 
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv6Address, checksum,
@@ -126,7 +127,8 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// The body of a message of this link that is whole, behind type, code and checksum, with its type.
+    /// The body of a message of this link that is whole, behind type, code and checksum, with its
+    /// type.
     fn icmpv6(&self) -> Option<(u8, &'a [u8])> {
         let (&[kind, code, ..], body) = (self.payload, self.payload.get(4..)?) else {
             return None;
@@ -177,7 +179,8 @@ pub(crate) fn parse(frame: &[u8]) -> Option<Ndp> {
     }
 }
 
-/// RFC 3810 5.1: behind a hop-by-hop header with the router alert. Which group is asked for does not matter: the answer names all.
+/// RFC 3810 5.1: behind a hop-by-hop header with the router alert. Which group is asked for does
+/// not matter: the answer names all.
 fn is_query(packet: &Packet<'_>) -> bool {
     let Some(&[next_header, words, ..]) = packet.payload.first_chunk::<2>() else {
         return false;
@@ -211,7 +214,8 @@ fn advertisement(router: Ipv6Address, body: &[u8]) -> Option<Advertisement> {
         prefixes: heapless::Vec::new(),
     };
     while let [kind, words, ..] = *options {
-        // RFC 4861 4.6: one without a length spoils the whole packet, and so does one that is cut off.
+        // RFC 4861 4.6: one without a length spoils the whole packet, and so does one that is cut
+        // off.
         let len = usize::from(words).saturating_mul(8);
         let option = options.get(..len).filter(|option| !option.is_empty())?;
         if kind == OPTION_PREFIX {
@@ -242,8 +246,9 @@ fn address_at(bytes: &[u8], at: usize) -> Option<Ipv6Address> {
     Some(Ipv6Address::from(octets))
 }
 
-/// What smoltcp gets to see of IPv6: TCP to one of our addresses, and who asks or tells hardware addresses to reach us.
-/// Nothing of ours uses extension headers, fragments or echo, and smoltcp takes packets for `::1` off the wire.
+/// What smoltcp gets to see of IPv6: TCP to one of our addresses, and who asks or tells hardware
+/// addresses to reach us. Nothing of ours uses extension headers, fragments or echo, and smoltcp
+/// takes packets for `::1` off the wire.
 pub(crate) fn is_for_stack(frame: &[u8], ours: &[Ipv6Address]) -> bool {
     let Some(packet) = Packet::parse(frame) else {
         return false;
@@ -286,7 +291,8 @@ pub(crate) fn probe(mac: EthernetAddress, target: Ipv6Address) -> Frame {
     )
 }
 
-/// Says that `address` is ours, to all (RFC 4861 7.2.4: a probe is answered so, since who asks has no address).
+/// Says that `address` is ours, to all (RFC 4861 7.2.4: a probe is answered so, since who asks has
+/// no address).
 pub(crate) fn claim(mac: EthernetAddress, address: Ipv6Address) -> Frame {
     const OVERRIDE: u8 = 0x20;
     let mut body = with_target(OVERRIDE, address);
@@ -302,8 +308,9 @@ pub(crate) fn router_solicitation(mac: EthernetAddress, source: Ipv6Address) -> 
     icmpv6(mac, source, ALL_ROUTERS, ROUTER_SOLICITATION, &body)
 }
 
-/// Tells switches and routers that somebody here listens to the groups of these addresses (RFC 3810 5.2). A switch that
-/// looks at such reports would otherwise keep the neighbours' questions from us.
+/// Tells switches and routers that somebody here listens to the groups of these addresses
+/// (RFC 3810 5.2). A switch that looks at such reports would otherwise keep the neighbours'
+/// questions from us.
 pub(crate) fn report(
     mac: EthernetAddress,
     source: Ipv6Address,
@@ -342,7 +349,8 @@ pub(crate) const fn group_mac(group: Ipv6Address) -> [u8; 6] {
     [0x33, 0x33, a, b, c, d]
 }
 
-/// The half of an address that a machine makes of its hardware address (RFC 4291 A, modified EUI-64), in a network of 64 bits.
+/// The half of an address that a machine makes of its hardware address (RFC 4291 A, modified
+/// EUI-64), in a network of 64 bits.
 pub(crate) const fn with_interface(prefix: Ipv6Address, mac: [u8; 6]) -> Ipv6Address {
     const UNIVERSAL: u8 = 0x02;
     let [a, b, c, d, e, f, g, h, ..] = prefix.octets();

@@ -1,6 +1,8 @@
-//! One Ethernet interface: its smoltcp interface and sockets, its address, its beacon, its listener.
+//! One Ethernet interface: smoltcp's `Interface` and sockets on it, its addresses, its beacon, its
+//! listener.
 //!
-//! In: frames of the device, time, what the stack wants. Out: frames, facts for the observer, the connection that spoke.
+//! In: frames of the device, time, what the stack wants. Out: frames, facts for the observer, the
+//! connection that spoke.
 
 use smoltcp::iface::{
     Config as InterfaceConfig, Interface, PollIngressSingleResult, PollResult, SocketHandle,
@@ -26,8 +28,9 @@ use crate::snoop::{Heard, NeighbourSnoop};
 
 mod addressing;
 
-/// What is taken in before the first answer: it is acknowledged at once, and soon enough that the sender goes on while we copy.
-/// With whole windows taken in at once, sender and receiver only ever worked in turns.
+/// What is taken in before the first answer: it is acknowledged at once, and soon enough that the
+/// sender goes on while we copy. With whole windows taken in at once, sender and receiver only ever
+/// worked in turns.
 const BATCH_BYTES: usize = 256 << 10;
 /// The same for frames that are small.
 const BATCH_FRAMES: usize = 256;
@@ -294,8 +297,8 @@ impl<D: Device> Nic<D> {
         }
     }
 
-    /// To the limited broadcast address, and to all nodes of the link from an address of the link: a donor hears it whatever network
-    /// it believes to be in.
+    /// To the limited broadcast address, and to all nodes of the link from an address of the link:
+    /// a donor hears it whatever network it believes to be in.
     fn announce(&mut self, now: Instant) {
         let is_addressed = self.is_addressed();
         let Some(announced) = &mut self.announced else {

@@ -1,5 +1,5 @@
-//! The real interfaces: interfaces found and watched over rtnetlink, a packet socket for each that has a link, time and sleep from
-//! the kernel.
+//! The kernel's interfaces: found and watched over rtnetlink, a packet socket for each that has a
+//! link, time and sleep from the kernel.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -23,7 +23,8 @@ use crate::device::PacketDevice;
 use crate::interfaces::{InterfaceChange, Interfaces, Wait};
 use crate::ndp;
 
-/// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last frames came sooner than this ...
+/// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last
+/// frames came sooner than this ...
 const BRISK: Duration = Duration::from_micros(200);
 /// ... we look again after so long, by a timer of our own, and take what has gathered meanwhile.
 const NAP: Duration = Duration::from_micros(30);
@@ -127,7 +128,8 @@ impl PacketInterfaces {
         });
         let known = known.get_mut(at)?;
         if let Some(mtu) = self.mtu.map(u32::from).filter(|_| !known.is_sized) {
-            // Before it is switched on: some drivers take it only then. One that is smaller than the interface's need not be its own.
+            // Before it is switched on: some drivers take it only then. One that is smaller than
+            // the interface's need not be its own.
             known.is_sized = true;
             if mtu > link.mtu {
                 if let Err(error) = links.set_mtu(link.index, mtu) {
@@ -191,8 +193,9 @@ impl PacketInterfaces {
         Ok((PacketDevice::new(socket, mtu, self.vlan), handle))
     }
 
-    /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those in which our addresses are
-    /// asked for, all of a VLAN. Addresses that follow from the hardware address share a group.
+    /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those
+    /// in which our addresses are asked for, all of a VLAN. Addresses that follow from the hardware
+    /// address share a group.
     fn memberships(
         &self,
         mac: [u8; 6],
@@ -205,8 +208,9 @@ impl PacketInterfaces {
         groups.map(Membership::Group).chain(everything)
     }
 
-    /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end every wait at once until somebody
-    /// took it. The interface's link says all there is to say about it.
+    /// An interface that is set down leaves ENETDOWN on its socket (packet(7)), which would end
+    /// every wait at once until somebody took it. The interface's link says all there is to say
+    /// about it.
     fn take_errors(&self) {
         self.with_watch(|watch| {
             for socket in watch.known.iter().filter_map(|known| known.socket.as_ref()) {
@@ -219,7 +223,8 @@ impl PacketInterfaces {
     }
 }
 
-/// Sleeps for [`NAP`], to the microsecond: with the usual slack of a thread's timers it would be thrice that (prctl(2), PR_SET_TIMERSLACK).
+/// Sleeps for [`NAP`], to the microsecond: with the usual slack of a thread's timers it would be
+/// thrice that (prctl(2), PR_SET_TIMERSLACK).
 fn nap() {
     const SLACK_NANOSECONDS: NonZero<u64> = NonZero::<u64>::MIN;
     // It only makes the nap longer when it fails.
@@ -236,7 +241,8 @@ fn look(watched: &mut [PollFd<'_>], at_most: Option<Duration>) -> usize {
             tv_nsec: (micros % 1_000_000).saturating_mul(1000),
         }
     });
-    // A signal ends the wait early, which is allowed; no other error is possible with sockets that are open.
+    // A signal ends the wait early, which is allowed; no other error is possible with sockets that
+    // are open.
     poll(watched, at_most.as_ref()).unwrap_or(0)
 }
 
@@ -252,7 +258,8 @@ impl Wait for PacketInterfaces {
 
     fn wait(&self, until: Option<Instant>) {
         let began = self.now();
-        // Not epoll: what is registered there is told of each frame, asleep or not, and the sender pays for it.
+        // Not epoll: what is registered there is told of each frame, asleep or not, and the sender
+        // pays for it.
         let sockets: Vec<Arc<OwnedFd>> = self.with_watch(|watch| {
             let known = watch.known.iter();
             known.filter_map(|known| known.socket.clone()).collect()
@@ -303,7 +310,8 @@ impl Interfaces for PacketInterfaces {
                 let Some(socket) = &known.socket else {
                     continue;
                 };
-                // Without it a card that filters has no neighbours under this address; those of the link still find it.
+                // Without it a card that filters has no neighbours under this address; those of the
+                // link still find it.
                 if let Err(error) = sys::packet::join(socket, known.index, group) {
                     log::debug!("network: port={} group error={error}", known.index);
                 }

@@ -1,7 +1,8 @@
-//! A simulated Ethernet segment for host tests: frames are lost, delayed, reordered and doubled by a seeded random number, and
-//! time passes only while a stack waits. Same seed, same run.
+//! A simulated Ethernet segment for host tests: frames are lost, delayed, reordered and doubled by
+//! a seeded random number, and time passes only while a stack waits. Same seed, same run.
 //!
-//! In: a [`Link`] and peers. Out: [`SimInterfaces`], over which a [`crate::Stack`] runs the very code that runs over packet sockets.
+//! In: a [`Link`] and peers. Out: [`SimInterfaces`], over which a [`crate::Stack`] runs the very
+//! code that runs over packet sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -55,8 +56,9 @@ const HORIZON: Duration = Duration::from_secs(7 * 24 * 3600);
 const INTERFACE: (u32, &str, [u8; 6]) = (2, "eth0", [2, 0, 0, 0, 0, 0x10]);
 const MAX_FRAME_BYTES: usize = 1514;
 
-/// Would a packet socket's interface let this frame in? Nobody vouches for its checksum; `tag` is the 802.1Q tag that the kernel took off
-/// it, `vlan` the network that the stack is in. The segment itself has no tags and lets everything through.
+/// Would a packet socket's interface let this frame in? Nobody vouches for its checksum; `tag` is
+/// the 802.1Q tag that the kernel took off it, `vlan` the network that the stack is in. The segment
+/// itself has no tags and lets everything through.
 #[must_use]
 pub fn is_let_in(frame: &[u8], tag: Option<u16>, vlan: Option<u16>) -> bool {
     let frame = Frame {
@@ -159,8 +161,9 @@ impl SimInterfaces {
             .push(InterfaceChange::Gone { index: INTERFACE.0 });
     }
 
-    /// The next wait is one in real time, and time on the segment stands still meanwhile, until somebody wakes the sleeper.
-    /// When nobody does, it sleeps on to its own deadline, as a real one would on a quiet network.
+    /// The next wait is one in real time, and time on the segment stands still meanwhile, until
+    /// somebody wakes the sleeper. When nobody does, it sleeps on to its own deadline, as a real
+    /// one would on a quiet network.
     pub fn sleep_at_next_wait(&self) {
         self.world().nap = Nap::Next;
     }

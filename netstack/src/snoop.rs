@@ -1,5 +1,5 @@
-//! An interface's frames, looked at in passing: those that concern addresses are also kept for us, and of IPv6 smoltcp gets to see no more
-//! than it needs.
+//! An interface's frames, looked at in passing: those that concern addresses are also kept for us,
+//! and of IPv6 smoltcp gets to see no more than it needs.
 
 use heapless::{Deque, Vec};
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken};
@@ -16,8 +16,8 @@ pub(crate) enum Heard {
     Ndp(Ndp),
 }
 
-/// An interface whose frames about addresses are also kept for us. When more come at once than can be kept, the newest are not: a conflict
-/// repeats itself, and so does a router.
+/// An interface whose frames about addresses are also kept for us. When more come at once than can
+/// be kept, the newest are not: a conflict repeats itself, and so does a router.
 #[derive(Debug)]
 pub(crate) struct NeighbourSnoop<D> {
     device: D,
@@ -106,8 +106,9 @@ impl<T: RxToken> RxToken for SnoopedRx<'_, T> {
             let of_interest = match frame.get(ETHERTYPE) {
                 Some([0x08, 0x06]) => {
                     let arp = Arp::parse(frame);
-                    // An announcement is no question. smoltcp 0.14 would answer one of our own address, each time anew, and two
-                    // machines that both do so never come to an end (RFC 5227 2.4).
+                    // An announcement is no question. smoltcp 0.14 would answer one of our own
+                    // address, each time anew, and two machines that both do so never come to an
+                    // end (RFC 5227 2.4).
                     if arp.is_some_and(|arp| arp.sender == arp.target) {
                         shown = &[];
                     }

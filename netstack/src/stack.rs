@@ -55,10 +55,12 @@ pub struct Stack<I: Interfaces = PacketInterfaces> {
 }
 
 impl Stack {
-    /// Watches the interfaces from now on: brings up every Ethernet interface, and gives each that has a link an address. `observer`
-    /// learns what a console should show; it is called while the network is being worked on and must return at once.
+    /// Watches the interfaces from now on: brings up every Ethernet interface, and gives each that
+    /// has a link an address. `observer` learns what a console should show; it is called while the
+    /// network is being worked on and must return at once.
     ///
-    /// Needs CAP_NET_RAW and CAP_NET_ADMIN. A machine without an interface, or without a link, is no error: both may come later.
+    /// Needs CAP_NET_RAW and CAP_NET_ADMIN. A machine without an interface, or without a link, is
+    /// no error: both may come later.
     ///
     /// # Errors
     /// [`NetstackError::Links`], [`NetstackError::Seed`], [`NetstackError::Thread`].
@@ -88,11 +90,13 @@ impl<I: Interfaces> Stack<I> {
         }
     }
 
-    /// Announces `code` once a second on every port that has an address, until a donor connects to TCP 9192 and sends
-    /// `opening_len` bytes, or fewer and closes its side. From then on every other connection is reset.
+    /// Announces `code` once a second on every interface that has an address, until a donor connects to
+    /// TCP 9192 and sends `opening_len` bytes, or fewer and closes its side. From then on every
+    /// other connection is reset.
     ///
     /// # Errors
-    /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by [`Stack::interrupter`].
+    /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by
+    /// [`Stack::interrupter`].
     pub fn accept(&self, code: &Code, opening_len: usize) -> Result<Stream<I>, NetstackError> {
         loop {
             // Without a limit it is never late.
@@ -102,7 +106,8 @@ impl<I: Interfaces> Stack<I> {
         }
     }
 
-    /// As [`Stack::accept`], for so long at most; `None` when nobody has come. Whoever was undecided then is forgotten.
+    /// As [`Stack::accept`], for so long at most; `None` when nobody has come. Whoever was
+    /// undecided then is forgotten.
     ///
     /// # Errors
     /// As [`Stack::accept`].
@@ -154,7 +159,7 @@ impl<I: Interfaces> Stack<I> {
             return Err(NetstackError::Busy);
         }
         let until = wait.map(|wait| self.driver.now() + smoltcp::time::Duration::from(wait));
-        // A donor that is there already is not lost: whoever interrupts is asked what he wants in any case.
+        // A donor that is there already comes before an interruption, which its caller sees anyway.
         let happened = self.driver.drive(until, |engine, _| {
             let arrived = engine.arrived().map(|guest| Ok(Some(guest)));
             let interrupted = || self.driver.take_interruption().then_some(Err(()));
@@ -177,17 +182,20 @@ impl<I: Interfaces> Stack<I> {
         self.driver.with_pump(|engine, _| engine.rest());
     }
 
-    /// For another thread, to end an `accept`: the one that waits, or else the next. Nobody is invited any more when it returns.
+    /// For another thread, to end an `accept`: the one that waits, or else the next. Nobody is
+    /// invited any more when it returns.
     #[must_use]
     pub fn interrupter(&self) -> Interrupter<I> {
         Interrupter::new(&self.driver, Waiting::Accept)
     }
 
-    /// Every address is given up, and others are taken as this says. Who was invited is invited under those. A lease is not
-    /// returned to its server (RFC 2131 4.4.6 leaves that to us): it runs out, and whoever comes back to it gets the same.
+    /// Every address is given up, and others are taken as this says. Who was invited is invited
+    /// under those. A lease is not returned to its server (RFC 2131 4.4.6 leaves that to us): it
+    /// runs out, and whoever comes back to it gets the same.
     ///
     /// # Errors
-    /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the address.
+    /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the
+    /// address.
     pub fn readdress(&self, addressing: Addressing) -> Result<(), NetstackError> {
         if let Some(chosen) = &addressing.ipv6 {
             self.driver.listen_for(chosen.address);

@@ -49,12 +49,14 @@ impl<I: Interfaces> Stream<I> {
         self.peer
     }
 
-    /// From now on reads wait no longer than this: for a donor that has nothing more to say and may not close its side.
+    /// From now on reads wait no longer than this: for a donor that has nothing more to say and may
+    /// not close its side.
     pub fn hurry(&mut self, wait: std::time::Duration) {
         self.patience = Duration::from(wait).min(STALL);
     }
 
-    /// The way back, for any thread. It does not keep the connection open, and dropping it closes nothing.
+    /// The way back, for any thread. It does not keep the connection open, and dropping it closes
+    /// nothing.
     #[must_use]
     pub fn writer(&self) -> StreamWriter<I> {
         StreamWriter {
@@ -63,19 +65,22 @@ impl<I: Interfaces> Stream<I> {
         }
     }
 
-    /// For another thread, to end reading: a read that waits and every later one fails. Writing and closing are as before.
+    /// For another thread, to end reading: a read that waits and every later one fails. Writing and
+    /// closing are as before.
     #[must_use]
     pub fn interrupter(&self) -> Interrupter<I> {
         Interrupter::new(&self.driver, Waiting::Connection(self.connection))
     }
 
-    /// Sends what was written, then closes in order (FIN). Returns when the donor has acknowledged it, and has closed its side or had a moment to do so.
+    /// Sends what was written, then closes in order (FIN). Returns when the donor has acknowledged
+    /// it, and has closed its side or had a moment to do so.
     ///
     /// # Errors
     /// `ConnectionReset`: the connection was gone already. `TimedOut`: nobody acknowledged.
     pub fn finish(mut self) -> io::Result<()> {
-        // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate acknowledgements come while nothing but
-        // a FIN is outstanding, and bytes in front of the FIN provoke those. When time is up the FIN follows all the same.
+        // Not before all is acknowledged: smoltcp 0.14 stops its timer when three duplicate
+        // acknowledgements come while nothing but a FIN is outstanding, and bytes in front of the
+        // FIN provoke those. When time is up the FIN follows all the same.
         let connection = self.connection;
         let given_up = self.driver.now() + FINISH;
         let _ = self.driver.drive(Some(given_up), |engine, _| {
@@ -146,13 +151,15 @@ impl<I: Interfaces> Read for Stream<I> {
     /// Waits for at least one byte; 0 is the donor's FIN.
     ///
     /// # Errors
-    /// `ConnectionAborted`: by [`Stream::interrupter`]. `TimedOut`: nothing came for [`STALL`], or as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its interface left the
+    /// `ConnectionAborted`: by [`Stream::interrupter`]. `TimedOut`: nothing came for [`STALL`], or
+    /// as long as [`Stream::hurry`] said. `ConnectionReset`: by the donor, its interface left the
     /// machine, or a DHCP server gave us another address.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        // We only ever wait with an empty buffer, so the donor has room for all of the window from here on.
+        // We only ever wait with an empty buffer, so the donor has room for all of the window from
+        // here on.
         let until = self.driver.now() + self.patience;
         let received = self.driver.drive(Some(until), |engine, _| {
             if self.driver.is_interrupted(self.connection) {
@@ -181,7 +188,8 @@ impl<I: Interfaces> Drop for Stream<I> {
     }
 }
 
-/// Ends the wait of another thread. It keeps nothing open, and may be called at any time and as often as one likes.
+/// Ends the wait of another thread. It keeps nothing open, and may be called at any time and as
+/// often as one likes.
 pub struct Interrupter<I: Interfaces = PacketInterfaces> {
     driver: Weak<Driver<I>>,
     what: Waiting,
@@ -203,18 +211,20 @@ impl<I: Interfaces> Interrupter<I> {
     }
 }
 
-/// What goes back to the donor. It goes through a buffer of 16 KiB; all writers of a connection share it.
+/// What goes back to the donor. It goes through a buffer of 16 KiB; all writers of a connection
+/// share it.
 pub struct StreamWriter<I: Interfaces = PacketInterfaces> {
     driver: Arc<Driver<I>>,
     connection: u64,
 }
 
 impl<I: Interfaces> Write for StreamWriter<I> {
-    /// Waits for room for at least one byte; what was taken is on its way and will be sent until it is acknowledged.
+    /// Waits for room for at least one byte; what was taken is on its way and will be sent until it
+    /// is acknowledged.
     ///
     /// # Errors
-    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the stream was finished or dropped. `ConnectionReset`: by the donor, or its
-    /// interface left the machine.
+    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the stream was finished or
+    /// dropped. `ConnectionReset`: by the donor, or its interface left the machine.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);

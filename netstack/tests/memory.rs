@@ -1,4 +1,5 @@
-//! What strangers can make a waiting target keep: the bound that `netstack::Config` states, measured on a process of its own.
+//! What strangers can make a waiting target keep: the bound that `netstack::Config` states,
+//! measured on a process of its own.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used)]
@@ -24,8 +25,8 @@ fn connections_without_an_opening_take_four_windows_at_most() {
     if env::var_os(CHILD).is_some() {
         return measure();
     }
-    // As musl's allocator does it in the real thing: what is large goes back to the system when it is freed. glibc would move
-    // its threshold up with the first such block and keep the others.
+    // As musl's allocator does it in the real thing: what is large goes back to the system when it
+    // is freed. glibc would move its threshold up with the first such block and keep the others.
     let status = Command::new(env::current_exe().unwrap())
         .env(CHILD, "1")
         .env("MALLOC_MMAP_THRESHOLD_", "131072")
@@ -34,7 +35,8 @@ fn connections_without_an_opening_take_four_windows_at_most() {
     assert!(status.success());
 }
 
-/// The most that was resident since [`forget_peak`]: what strangers took is given back when one of them is chosen.
+/// The most that was resident since [`forget_peak`]: what strangers took is given back when one of
+/// them is chosen.
 fn peak_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

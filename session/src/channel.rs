@@ -1,14 +1,17 @@
-//! The sealed channel behind a handshake (`protocol.md` 3.3): messages in, records on the wire, and back.
+//! The sealed channel behind a handshake (`protocol.md` 3.3): messages in, records on the wire, and
+//! back.
 //!
-//! A record is `u16 length || ciphertext`, at most 65535 bytes of it. The plaintexts joined are a stream of messages, which may span
-//! records. Each direction has its own key and counts its records, so a record that was changed, repeated, left out or
-//! moved does not verify, and the first one that does not ends the channel: nothing behind it is looked at.
+//! A record is `u16 length || ciphertext`, at most 65535 bytes of it. The plaintexts joined are a
+//! stream of messages, which may span records. Each direction has its own key and counts its
+//! records, so a record that was changed, repeated, left out or moved does not verify, and the
+//! first one that does not ends the channel: nothing behind it is looked at.
 //!
-//! Records are sealed and opened in place: a plaintext is copied once on its way out, and a record that lies within a message
-//! is read to where the message wants it.
+//! Records are sealed and opened in place: a plaintext is copied once on its way out, and a record
+//! that lies within a message is read to where the message wants it.
 //!
-//! Memory: a [`Sealer`] holds one record, 64 KiB; an [`Opener`] one record and, in the caller's buffer, one message, which is
-//! within its kind's limit before room is made for it (3 MiB and 1 KiB is the longest).
+//! Memory: a [`Sealer`] holds one record, 64 KiB; an [`Opener`] one record and, in the caller's
+//! buffer, one message, which is within its kind's limit before room is made for it (3 MiB and 1
+//! KiB is the longest).
 
 mod opener;
 mod sealer;
@@ -39,7 +42,7 @@ pub enum ChannelError {
     Io {
         /// Reading or writing.
         doing: &'static str,
-        /// Why.
+        /// What the reader or the writer returned.
         source: io::Error,
     },
     /// The peer closed between two messages.
@@ -70,15 +73,15 @@ pub enum ChannelError {
     Message {
         /// Reading or writing.
         doing: &'static str,
-        /// What is wrong.
+        /// The rule of the message format that it breaks.
         source: MessageError,
     },
     /// A message from the wrong end.
     #[error("{kind} from the {}, who may not send it", match sender { End::Donor => "donor", End::Target => "target" })]
     Sender {
-        /// Which message.
+        /// The kind that only the other end may send.
         kind: Kind,
-        /// Who wanted to.
+        /// The end that sent it, or wanted to.
         sender: End,
     },
     /// It failed before; what comes now cannot be trusted to belong to what came then.
@@ -93,7 +96,8 @@ pub enum ChannelError {
 }
 
 impl ChannelError {
-    /// What anybody on the network can bring about is worth another try; what the peer itself sealed is not.
+    /// What anybody on the network can bring about is worth another try; what the peer itself
+    /// sealed is not.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {

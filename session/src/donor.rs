@@ -1,5 +1,6 @@
-//! The donor's half of the handshake, without I/O: [`begin`] gives M1, [`AwaitM2`] turns M2 into M3, [`AwaitM4`] turns M4 into a
-//! [`Paired`]. Each state is spent by its one step, so none can be skipped or taken twice.
+//! The donor's half of the handshake, without I/O: [`begin`] gives M1, [`AwaitM2`] turns M2 into
+//! M3, [`AwaitM4`] turns M4 into a [`Paired`]. Each state is spent by its one step, so none can be
+//! skipped or taken twice.
 
 use snow::HandshakeState;
 use wire::code::Code;
@@ -70,7 +71,8 @@ impl AwaitM2 {
     /// Takes M2 as it came; M3 is to be sent.
     ///
     /// # Errors
-    /// M2 is none, or answers another question: another suite, another policy, no SPAKE2 message of a target.
+    /// M2 is none, or answers another question: another suite, another policy, no SPAKE2 message of
+    /// a target.
     pub fn take(self, m2: &[u8]) -> Result<(AwaitM4, [u8; M3_LEN]), HandshakeError> {
         let said = M2::parse(m2).map_err(|source| HandshakeError::Hello {
             message: "M2",

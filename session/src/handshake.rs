@@ -1,4 +1,5 @@
-//! What both state machines share: their errors, and what is left when both ends have proved themselves.
+//! What both state machines share: their errors, and what is left when both ends have proved
+//! themselves.
 
 use std::io::{Read, Write};
 
@@ -53,7 +54,8 @@ pub enum HandshakeError {
         /// The policy here.
         own: Policy,
     },
-    /// The peer's key exchange is no message of its side: no point of the group, or our own one reflected.
+    /// The peer's key exchange is no message of its side: no point of the group, or our own one
+    /// reflected.
     #[error("the peer's SPAKE2 message is no point of the group, or not one of its side")]
     Exchange,
     /// M3 does not verify: a wrong guess.
@@ -78,7 +80,7 @@ pub enum HandshakeError {
     /// No random numbers.
     #[error("preparing a handshake")]
     Random {
-        /// Why.
+        /// The error of the kernel.
         #[from]
         source: RandomError,
     },

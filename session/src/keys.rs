@@ -1,7 +1,8 @@
 //! Pinned keys: an X25519 key pair at each end, handed out before (`protocol.md` 3.1).
 //!
-//! In: the text of a key file. Out: [`PinnedKeys`], this end's private key and the other's public one; and back. Two files belong
-//! together: one is for the donor, the other goes into the target's image.
+//! In: the text of a key file. Out: [`PinnedKeys`], this end's private key and the other's public
+//! one; and back. Two files belong together: one is for the donor, the other goes into the target's
+//! image.
 //!
 //! ```text
 //! # spk-visor: keys of the donor's end. Private: whoever has this file is this donor.
@@ -36,7 +37,8 @@ pub const TITLE: &str = "smechvisor-keys 1";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; KEY_LEN]);
 
-/// This end's private key and the other end's public one. [`fmt::Debug`] hides the private one, dropping wipes it.
+/// This end's private key and the other end's public one. [`fmt::Debug`] hides the private one,
+/// dropping wipes it.
 #[derive(Clone)]
 pub struct PinnedKeys {
     end: End,
@@ -45,7 +47,8 @@ pub struct PinnedKeys {
     peer: PublicKey,
 }
 
-/// Why a text is no key file, or why none could be made. It never quotes the text, which may be a private key.
+/// Why a text is no key file, or why none could be made. It never quotes the text, which may be a
+/// private key.
 #[derive(Clone, Copy, Debug, Error)]
 pub enum KeysError {
     /// Another kind of file.

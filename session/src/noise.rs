@@ -1,4 +1,5 @@
-//! The two Noise patterns, one for each policy (`protocol.md` 3.2), over snow's own primitives and `ring`'s cipher.
+//! The two Noise patterns, one for each policy (`protocol.md` 3.2), over snow's own primitives and
+//! `ring`'s cipher.
 
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -27,7 +28,8 @@ const fn pinned_pattern(suite: Suite) -> &'static str {
     }
 }
 
-/// What the ends agree on before Noise begins: the digest of M1 and M2, and with it all that they say.
+/// What the ends agree on before Noise begins: the digest of M1 and M2, and with it all that they
+/// say.
 fn prologue(th: &[u8; DIGEST_LEN]) -> Vec<u8> {
     [&b"smv2"[..], th].concat()
 }

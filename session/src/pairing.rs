@@ -1,6 +1,7 @@
 //! The handshake over a connection: a reader and a writer in, both halves of a channel out.
 //!
-//! Patience is the caller's: a reader that waits 5 s in all for what a peer has to send before its proof (`protocol.md` 3.6).
+//! Patience is the caller's: a reader that waits 5 s in all for what a peer has to send before its
+//! proof (`protocol.md` 3.6).
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -48,9 +49,9 @@ pub enum PairingError {
     Io {
         /// Reading or writing.
         doing: &'static str,
-        /// Which message.
+        /// The message that was being read or written.
         step: Step,
-        /// Why.
+        /// What the reader or the writer returned.
         source: io::Error,
     },
     /// The peer closed before it was its turn to prove anything.
@@ -117,7 +118,8 @@ impl PairingError {
 /// Pairs with the target of this code, over a connection to where it is said to be.
 ///
 /// # Errors
-/// It is not the target that knows the credential, or the connection failed. Nothing but the handshake has been sent.
+/// It is not the target that knows the credential, or the connection failed. Nothing but the
+/// handshake has been sent.
 pub fn pair_donor<R: Read, W: Write>(
     mut read: R,
     mut write: W,

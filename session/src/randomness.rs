@@ -1,4 +1,5 @@
-//! The random numbers of one handshake, drawn before it begins, so that nothing can fail for want of them later.
+//! The random numbers of one handshake, drawn before it begins, so that nothing can fail for want
+//! of them later.
 
 use rand_core::{CryptoRng, RngCore};
 use thiserror::Error;
@@ -60,8 +61,9 @@ impl Drop for HandshakeRandom {
     }
 }
 
-/// Hands out bytes that were drawn before, once, through the traits of two crates. Whoever asks for more than there are has
-/// misunderstood something, which must never turn into a guessable key: [`Once::is_overdrawn`].
+/// Hands out bytes that were drawn before, once, through the traits of two crates. Whoever asks for
+/// more than there are has misunderstood something, which must never turn into a guessable key:
+/// [`Once::is_overdrawn`].
 pub(crate) struct Once<const N: usize> {
     bytes: [u8; N],
     given: usize,
@@ -111,8 +113,8 @@ impl<const N: usize> snow::types::Random for Once<N> {
     }
 }
 
-/// For `spake2`, which calls [`RngCore::fill_bytes`] for its one scalar and cannot be told of failure; its caller asks
-/// [`Once::is_overdrawn`] afterwards.
+/// For `spake2`, which calls [`RngCore::fill_bytes`] for its one scalar and cannot be told of
+/// failure; its caller asks [`Once::is_overdrawn`] afterwards.
 impl<const N: usize> RngCore for Once<N> {
     fn next_u32(&mut self) -> u32 {
         let mut bytes = [0; 4];

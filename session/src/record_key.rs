@@ -1,6 +1,8 @@
-//! ChaCha20-Poly1305 as Noise numbers it (Noise 12.3), over `ring`: plaintext in, ciphertext and tag out, in the same place.
+//! ChaCha20-Poly1305 as Noise numbers it (Noise 12.3), over `ring`: plaintext in, ciphertext and
+//! tag out, in the same place.
 //!
-//! The two keys of a channel are of this type, and `noise` hands the same cipher to snow for the handshake.
+//! The two keys of a channel are of this type, and `noise` hands the same cipher to snow for the
+//! handshake.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -46,8 +48,8 @@ impl RecordKey {
         tag.as_ref().try_into().ok()
     }
 
-    /// Decrypts a text in place that has its tag behind it. `None` if it was not sealed with this key
-    /// under this number; what is in the buffer then means nothing.
+    /// Decrypts a text in place that has its tag behind it. `None` if it was not sealed with this
+    /// key under this number; what is in the buffer then means nothing.
     pub(crate) fn open<'a>(
         &self,
         number: u64,
@@ -75,8 +77,8 @@ fn nonce(number: u64) -> Option<Nonce> {
 mod tests {
     use super::*;
 
-    /// The vectors of RFC 8439 have nonces that Noise never makes. These bytes are those of Python's
-    /// `cryptography` 46 (OpenSSL) for key 00..1f and nonce 00000000 0700000000000000.
+    /// The vectors of RFC 8439 have nonces that Noise never makes. These bytes are those of
+    /// Python's `cryptography` 46 (OpenSSL) for key 00..1f and nonce 00000000 0700000000000000.
     #[test]
     fn same_bytes_as_another_implementation() {
         let bytes: Vec<u8> = (0..32).collect();

@@ -1,4 +1,5 @@
-//! One end's share of the key agreement. The policy is chosen here, once, by what this end knows; there is no way from one to the other.
+//! One end's share of the key agreement. The policy is chosen here, once, by what this end knows;
+//! there is no way from one to the other.
 
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
@@ -76,7 +77,8 @@ impl Share {
         ephemeral: [u8; EPHEMERAL_LEN],
     ) -> Result<HandshakeState, HandshakeError> {
         let own = self.policy();
-        // The field is all zeros under `pinned` and never under `secret`, where it begins with a letter.
+        // The field is all zeros under `pinned` and never under `secret`, where it begins with a
+        // letter.
         if (*theirs == NO_SPAKE) != (own == Policy::Pinned) {
             return Err(HandshakeError::PeerPolicy { own });
         }
@@ -120,8 +122,8 @@ fn begin_secret(
     }
 }
 
-/// The pre-shared key of the Noise handshake. SPAKE2 always ends with some key; whether it is the other end's too,
-/// only M3 and M4 tell.
+/// The pre-shared key of the Noise handshake. SPAKE2 always ends with some key; whether it is the
+/// other end's too, only M3 and M4 tell.
 fn psk(
     exchange: Spake2<Ed25519Group>,
     theirs: &[u8; SPAKE_LEN],

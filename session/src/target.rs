@@ -1,6 +1,6 @@
-//! The target's half of the handshake, without I/O: [`AwaitM1`] turns M1 into M2, [`AwaitM3`] turns M3 into M4 and a [`Paired`].
-//! Each state is spent by its one step, so none can be skipped or taken twice. Nothing but fixed fields is parsed
-//! before M3 has been verified.
+//! The target's half of the handshake, without I/O: [`AwaitM1`] turns M1 into M2, [`AwaitM3`] turns
+//! M3 into M4 and a [`Paired`]. Each state is spent by its one step, so none can be skipped or
+//! taken twice. Nothing but fixed fields is parsed before M3 has been verified.
 
 use snow::HandshakeState;
 use wire::code::Code;

@@ -1,4 +1,5 @@
-//! A hundred thousand wrong guesses, each a whole handshake of the target's, by a clock that costs nothing.
+//! A hundred thousand wrong guesses, each a whole handshake of the target's, by a clock that costs
+//! nothing.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(
@@ -103,8 +104,8 @@ fn code() -> Code {
     Code::parse("e13gts2").unwrap()
 }
 
-/// M1 of a donor that does not know the secret, and an M3 that cannot verify: whatever secret an attacker has in mind, the
-/// target does the same work and says the same nothing.
+/// M1 of a donor that does not know the secret, and an M3 that cannot verify: whatever secret an
+/// attacker has in mind, the target does the same work and says the same nothing.
 fn guess() -> Vec<u8> {
     let wrong = Credential::Secret(Secret::parse("00000000-3").unwrap());
     let (_, m1) = donor::begin(&wrong, &code(), HandshakeRandom::fresh().unwrap()).unwrap();

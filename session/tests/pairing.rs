@@ -1,4 +1,5 @@
-//! Both drivers over connections that somebody else holds in the middle: cut, slow, silent, filled with anything.
+//! Both drivers over connections that somebody else holds in the middle: cut, slow, silent, filled
+//! with anything.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(
@@ -68,7 +69,8 @@ fn over<T: Send>(
     })
 }
 
-/// Reads one byte at a time and stops, as a closed connection does, after `left` of them. Keeps what it has read.
+/// Reads one byte at a time and stops, as a closed connection does, after `left` of them. Keeps
+/// what it has read.
 struct Cut<R> {
     read: R,
     left: usize,
@@ -283,8 +285,8 @@ impl Dice {
     }
 }
 
-/// What somebody could send who has seen other pairings with the same credential: whole messages of theirs in any order, pieces,
-/// changed bits, own inventions.
+/// What somebody could send who has seen other pairings with the same credential: whole messages of
+/// theirs in any order, pieces, changed bits, own inventions.
 fn anything(dice: &mut Dice, seen: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..1 + dice.below(5) {

@@ -1,6 +1,7 @@
 //! Block devices: their size, and partitions that no table on the disk describes.
 //!
-//! A file descriptor in, a kernel fact or a partition node out. The numbers are those of `linux/fs.h` and `linux/blkpg.h`.
+//! A file descriptor in, a kernel fact or a partition node out. The numbers are those of
+//! `linux/fs.h` and `linux/blkpg.h`.
 
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
@@ -20,14 +21,17 @@ const BLKZEROOUT: Opcode = opcode::none(0x12, 127);
 /// # Errors
 /// `ENOTTY` when it is no block device.
 pub fn size_bytes(device: impl AsFd) -> io::Result<u64> {
-    // SAFETY: BLKGETSIZE64 writes one u64 through its argument (linux/fs.h), which is what this getter holds.
+    // SAFETY: BLKGETSIZE64 writes one u64 through its argument (linux/fs.h), which is what this
+    // getter holds.
     let request = unsafe { Getter::<BLKGETSIZE64, u64>::new() };
-    // SAFETY: the request above pairs the number with the type that the kernel writes; it has no other effect.
+    // SAFETY: the request above pairs the number with the type that the kernel writes; it has no
+    // other effect.
     unsafe { ioctl::ioctl(device, request) }
 }
 
-/// Writes what is dirty in the device's page cache and forgets the rest (`BLKFLSBUF`), so that the next read comes from the
-/// medium. A disk and its partitions have page caches of their own; this is how one learns what was written through the other.
+/// Writes what is dirty in the device's page cache and forgets the rest (`BLKFLSBUF`), so that the
+/// next read comes from the medium. A disk and its partitions have page caches of their own; this
+/// is how one learns what was written through the other.
 ///
 /// # Errors
 /// The kernel's, above all `EACCES` without `CAP_SYS_ADMIN`.
@@ -53,11 +57,12 @@ pub fn zero(device: impl AsFd, start_bytes: u64, len_bytes: u64) -> io::Result<(
     unsafe { ioctl::ioctl(device, request) }
 }
 
-/// Makes a partition known to the kernel, as if a table described it; devtmpfs has its node when this returns.
+/// Makes a partition known to the kernel, as if a table described it; devtmpfs has its node when
+/// this returns.
 ///
 /// # Errors
-/// `EBUSY`: the number is taken, or the range overlaps another partition. `EINVAL`: not a multiple of the sector size,
-/// or beyond the disk.
+/// `EBUSY`: the number is taken, or the range overlaps another partition. `EINVAL`: not a multiple
+/// of the sector size, or beyond the disk.
 pub fn add_partition(
     disk: impl AsFd,
     number: u32,
@@ -100,7 +105,8 @@ fn partition_request(
         },
         partition: PhantomData::<&BlkpgPartition>,
     };
-    // SAFETY: `request` is the pair of structures BLKPG reads; `partition` lives until the call has returned.
+    // SAFETY: `request` is the pair of structures BLKPG reads; `partition` lives until the call has
+    // returned.
     unsafe { ioctl::ioctl(disk, request) }
 }
 
@@ -135,7 +141,8 @@ struct Blkpg<'a> {
     partition: PhantomData<&'a BlkpgPartition>,
 }
 
-// SAFETY: BLKPG reads a `blkpg_ioctl_arg` and the `blkpg_partition` it points to, and writes neither (block/ioctl.c).
+// SAFETY: BLKPG reads a `blkpg_ioctl_arg` and the `blkpg_partition` it points to, and writes
+// neither (block/ioctl.c).
 unsafe impl Ioctl for Blkpg<'_> {
     type Output = ();
 

@@ -95,8 +95,8 @@ pub fn enter(data_bytes: u64, reserved_bytes: u64) -> io::Result<Walls> {
     })
 }
 
-/// This thread has no capability of root's any more, and no program that it starts gains anything by
-/// being root's, by set-id bits or by file capabilities (`PR_SET_NO_NEW_PRIVS`): the kernel's
+/// This thread has no capability of root's any more, and no program that it starts gains anything
+/// by being root's, by set-id bits or by file capabilities (`PR_SET_NO_NEW_PRIVS`): the kernel's
 /// condition for both walls.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! A wake-up across threads (`eventfd(2)`).
 //!
-//! In: notifications from any thread. Out: a descriptor for `poll(2)` or `epoll(7)` that stays readable
-//! until the thread that sleeps there clears it.
+//! In: notifications from any thread. Out: a descriptor for `poll(2)` or `epoll(7)` that stays
+//! readable until the thread that sleeps there clears it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;

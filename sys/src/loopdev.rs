@@ -1,7 +1,8 @@
 //! Loop devices: a part of a file as a block device (`loop(4)`).
 //!
-//! A backing file and a range in, a device that detaches itself out. Every device is attached with `LO_FLAGS_AUTOCLEAR`: the
-//! kernel detaches it when its last user is gone, so that not even SIGKILL leaves one behind.
+//! A backing file and a range in, a device that detaches itself out. Every device is attached with
+//! `LO_FLAGS_AUTOCLEAR`: the kernel detaches it when its last user is gone, so that not even
+//! SIGKILL leaves one behind.
 
 use std::ffi::c_int;
 use std::fs::{File, OpenOptions};
@@ -17,14 +18,16 @@ const LOOP_CLR_FD: Opcode = 0x4C01;
 const LOOP_CONFIGURE: Opcode = 0x4C0A;
 const LOOP_CTL_GET_FREE: Opcode = 0x4C82;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
-/// Past the page cache of the backing file: what the file system on the device writes would otherwise be dirty twice, and flushed twice
-/// at the end. Where the backing file cannot do that, the kernel goes on without.
+/// Past the page cache of the backing file: what the file system on the device writes would
+/// otherwise be dirty twice, and flushed twice at the end. Where the backing file cannot do that,
+/// the kernel goes on without.
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
 /// Another program may take the free device between our two calls; it will not do so this often.
 const ATTEMPTS: u32 = 16;
 
-/// An attached loop device. Dropping it detaches it; while it is still mounted elsewhere, the kernel waits for that to end.
+/// An attached loop device. Dropping it detaches it; while it is still mounted elsewhere, the
+/// kernel waits for that to end.
 #[derive(Debug)]
 pub struct LoopDevice {
     device: File,
@@ -32,7 +35,8 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// Shows `len_bytes` of `backing` from `offset_bytes` as a block device with `sector_bytes` logical sectors.
+    /// Shows `len_bytes` of `backing` from `offset_bytes` as a block device with `sector_bytes`
+    /// logical sectors.
     ///
     /// # Errors
     /// No loop driver, no permission, or a range the kernel refuses.
@@ -107,9 +111,11 @@ fn configure(
         },
         reserved: [0; 8],
     };
-    // SAFETY: LOOP_CONFIGURE reads a `struct loop_config` (linux/loop.h), laid out below, and writes nothing.
+    // SAFETY: LOOP_CONFIGURE reads a `struct loop_config` (linux/loop.h), laid out below, and
+    // writes nothing.
     let request = unsafe { Setter::<LOOP_CONFIGURE, LoopConfig>::new(config) };
-    // SAFETY: the request pairs the number with the structure the kernel reads; the descriptor in it is open during the call.
+    // SAFETY: the request pairs the number with the structure the kernel reads; the descriptor in
+    // it is open during the call.
     unsafe { ioctl::ioctl(device, request) }
 }
 
@@ -142,7 +148,8 @@ const _: () = assert!(size_of::<LoopConfig>() == 304 && offset_of!(LoopConfig, i
 
 struct GetFree;
 
-// SAFETY: LOOP_CTL_GET_FREE touches no memory of the caller and answers with its return value (loop(4)).
+// SAFETY: LOOP_CTL_GET_FREE touches no memory of the caller and answers with its return value
+// (loop(4)).
 unsafe impl Ioctl for GetFree {
     type Output = c_int;
 

@@ -1,7 +1,9 @@
-//! The machine's network interfaces, over rtnetlink(7): which there are, when they change, and bringing one up.
+//! The machine's network interfaces, over rtnetlink(7): which there are, when they change, and
+//! bringing one up.
 //!
-//! Out: one [`LinkChange`] for every interface that is there when the socket is opened, and one for each change after that. A
-//! netlink socket belongs to the network namespace of the thread that opened it; sysfs would not.
+//! Out: one [`LinkChange`] for every interface that is there when the socket is opened, and one for
+//! each change after that. A netlink socket belongs to the network namespace of the thread that
+//! opened it; sysfs would not.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -49,10 +51,12 @@ pub struct Link {
     pub mtu: u32,
     /// It is switched on (IFF_UP).
     pub is_up: bool,
-    /// It is switched on, the other end of the cable answers (IFF_LOWER_UP), and frames get through: a Wi-Fi card that has joined
-    /// a network but is not authorised there yet is dormant (RFC 2863 3.1.12).
+    /// It is switched on, the other end of the cable answers (IFF_LOWER_UP), and frames get
+    /// through: a Wi-Fi card that has joined a network but is not authorised there yet is dormant
+    /// (RFC 2863 3.1.12).
     pub has_carrier: bool,
-    /// A real Ethernet port of our own: no loopback, nothing without ARP, no member of a bridge or bond.
+    /// A real Ethernet port of our own: no loopback, nothing without ARP, no member of a bridge or
+    /// bond.
     pub is_ethernet: bool,
 }
 
@@ -111,7 +115,8 @@ impl LinkMonitor {
     /// Switches an interface on. That it is on arrives as a change.
     ///
     /// # Errors
-    /// The kernel's, as far as it is known at once; a driver that fails later leaves the interface down.
+    /// The kernel's, as far as it is known at once; a driver that fails later leaves the interface
+    /// down.
     pub fn bring_up(&self, index: u32) -> io::Result<()> {
         send(
             &self.socket,
@@ -121,8 +126,8 @@ impl LinkMonitor {
         Ok(())
     }
 
-    /// Sets the largest IP packet that an interface sends, and asks how it is then: whether the driver took it is in the change
-    /// that follows.
+    /// Sets the largest IP packet that an interface sends, and asks how it is then: whether the
+    /// driver took it is in the change that follows.
     ///
     /// # Errors
     /// The kernel's, for the request itself.
@@ -136,7 +141,8 @@ impl LinkMonitor {
             *field = len.to_ne_bytes();
         }
         send(&self.socket, &bytes, SendFlags::empty())?;
-        // About this one only: a request for all is refused while an answer to the last one is still under way.
+        // About this one only: a request for all is refused while an answer to the last one is
+        // still under way.
         let question = message(RTM_GETLINK, NLM_F_REQUEST, index, 0);
         send(&self.socket, &question, SendFlags::empty())?;
         Ok(())
@@ -145,7 +151,8 @@ impl LinkMonitor {
     /// The next change, without waiting; `None` when there is none now.
     ///
     /// # Errors
-    /// The kernel's. Changes that were lost because they came too fast are no error: everything is asked for again.
+    /// The kernel's. Changes that were lost because they came too fast are no error: everything is
+    /// asked for again.
     pub fn next_change(&mut self) -> io::Result<Option<LinkChange>> {
         loop {
             if let Some(change) = take_change(&self.received, &mut self.rest) {
@@ -182,7 +189,8 @@ fn message(kind: u16, flags: u16, index: u32, up: u32) -> Vec<u8> {
     bytes
 }
 
-/// The first change in what the kernel sent, `rest` of which has not been looked at; what is none is passed over.
+/// The first change in what the kernel sent, `rest` of which has not been looked at; what is none
+/// is passed over.
 pub fn take_change(received: &[u8], rest: &mut std::ops::Range<usize>) -> Option<LinkChange> {
     while let Some((kind, body)) = take_message(received, rest) {
         if let Some(change) = parse(kind, body) {
@@ -244,8 +252,8 @@ fn parse(kind: u16, body: &[u8]) -> Option<LinkChange> {
             }
             IFLA_MTU => link.mtu = u32_at(value, 0)?,
             IFLA_MASTER => link.is_ethernet = false,
-            // An event of a wireless card in the clothes of a link: it has no address, and says nothing about the link
-            // (net/wireless/wext-core.c: rtnetlink_ifinfo_prep).
+            // An event of a wireless card in the clothes of a link: it has no address, and says
+            // nothing about the link (net/wireless/wext-core.c: rtnetlink_ifinfo_prep).
             IFLA_WIRELESS => return None,
             IFLA_OPERSTATE => {
                 let state = value.first().copied();

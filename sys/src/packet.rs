@@ -1,8 +1,9 @@
 //! One Ethernet interface as a stream of frames: an AF_PACKET socket.
 //!
-//! In: an interface's number and how much may wait for us. Out: received frames ([`crate::packet_queue`]), each with what
-//! the kernel knows of its checksums; frames to send go out by `send(2)`. Only ARP and IP arrive (a classic BPF filter), nothing
-//! that is for another machine, and nothing that this machine sent itself. See packet(7) and `linux/if_packet.h`.
+//! In: an interface's number and how much may wait for us. Out: received frames
+//! ([`crate::packet_queue`]), each with what the kernel knows of its checksums; frames to send go
+//! out by `send(2)`. Only ARP and IP arrive (a classic BPF filter), nothing that is for another
+//! machine, and nothing that this machine sent itself. See packet(7) and `linux/if_packet.h`.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -26,7 +27,8 @@ const ETH_P_ALL: u16 = 0x0003;
 /// What may wait for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// In the kernel: as it counts, the memory of a frame with all that is around it. Taken while frames wait, and only then.
+    /// In the kernel: as it counts, the memory of a frame with all that is around it. Taken while
+    /// frames wait, and only then.
     pub kernel_bytes: u32,
     /// With us: frames that are taken at once, each with a buffer of its own.
     pub frames: u16,
@@ -50,7 +52,8 @@ pub enum Membership {
     Everything,
 }
 
-/// An open interface: both directions of one socket, apart so that a frame can be answered while it is being read.
+/// An open interface: both directions of one socket, apart so that a frame can be answered while it
+/// is being read.
 #[derive(Debug)]
 pub struct PacketSocket {
     /// Frames that arrive.
@@ -110,13 +113,15 @@ impl Outgoing {
     /// Hands one frame to the interface, without waiting.
     ///
     /// # Errors
-    /// `EAGAIN` or `ENOBUFS`: the queue is full. `ENETDOWN`: the interface is down. `EMSGSIZE`: longer than its MTU.
+    /// `EAGAIN` or `ENOBUFS`: the queue is full. `ENETDOWN`: the interface is down. `EMSGSIZE`:
+    /// longer than its MTU.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         rustix::net::send(&self.socket, frame, SendFlags::DONTWAIT)?;
         Ok(())
     }
 
-    /// Lets frames through the hardware of this interface that it would drop by itself, for as long as the socket is open.
+    /// Lets frames through the hardware of this interface that it would drop by itself, for as long
+    /// as the socket is open.
     ///
     /// # Errors
     /// The kernel's.
@@ -134,7 +139,8 @@ impl Outgoing {
             tp_drops: 0,
         };
         let mut len = size_of::<tpacket_stats>() as socklen_t;
-        // SAFETY: PACKET_STATISTICS writes at most `len` bytes, a tpacket_stats (packet(7)); both outlive the call.
+        // SAFETY: PACKET_STATISTICS writes at most `len` bytes, a tpacket_stats (packet(7)); both
+        // outlive the call.
         let result = unsafe {
             libc::getsockopt(
                 self.socket.as_raw_fd(),
@@ -154,7 +160,8 @@ impl Outgoing {
 
 const PACKET_IGNORE_OUTGOING: c_int = 23;
 
-/// Lets ARP and IP through that may be for us: other people's frames and spanning tree shall not take room in the queue.
+/// Lets ARP and IP through that may be for us: other people's frames and spanning tree shall not
+/// take room in the queue.
 fn attach_filter(socket: &OwnedFd) -> io::Result<()> {
     const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
     const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
@@ -230,8 +237,9 @@ pub fn join(socket: &OwnedFd, interface: u32, membership: Membership) -> io::Res
 }
 
 fn set_option<T>(socket: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
-    // SAFETY: the kernel reads `size_of::<T>()` bytes of `value`, which is borrowed for the call. Each caller passes the type
-    // that packet(7) or socket(7) names for this option; the filter's own pointer leads to an array that its caller keeps.
+    // SAFETY: the kernel reads `size_of::<T>()` bytes of `value`, which is borrowed for the call.
+    // Each caller passes the type that packet(7) or socket(7) names for this option; the filter's
+    // own pointer leads to an array that its caller keeps.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

@@ -1,8 +1,10 @@
-//! What a packet socket has received: many frames per system call, in buffers that are used again and again.
+//! What a packet socket has received: many frames per system call, in buffers that are used again
+//! and again.
 //!
-//! In: a bound packet socket with PACKET_AUXDATA. Out: one frame after the other, each with what the kernel knows of its
-//! checksums. A frame is copied once, by whoever asks for it: a ring shared with the kernel would have it copied while it arrives,
-//! in a soft interrupt that holds up whatever sends or receives on that processor (`figures.md` 1).
+//! In: a bound packet socket with PACKET_AUXDATA. Out: one frame after the other, each with what
+//! the kernel knows of its checksums. A frame is copied once, by whoever asks for it: a ring shared
+//! with the kernel would have it copied while it arrives, in a soft interrupt that holds up
+//! whatever sends or receives on that processor (`figures.md` 1).
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -16,9 +18,11 @@ const TP_STATUS_CSUM_NOT_READY: u32 = 1 << 3;
 const TP_STATUS_VLAN_VALID: u32 = 1 << 4;
 const TP_STATUS_CSUM_VALID: u32 = 1 << 7;
 
-/// The longest frame: an Ethernet header with one tag, and what the 16-bit length of IP can say; rounded up to whole KiB.
+/// The longest frame: an Ethernet header with one tag, and what the 16-bit length of IP can say;
+/// rounded up to whole KiB.
 const FRAME_MAX_BYTES: usize = 65 << 10;
-/// Frames that are taken at once while they are long: together they fit into a processor's second-level cache.
+/// Frames that are taken at once while they are long: together they fit into a processor's
+/// second-level cache.
 const FEW: usize = 8;
 /// Shorter than this on average, and more are taken at once.
 const SHORT_BYTES: usize = 4 << 10;
@@ -39,7 +43,8 @@ const _: () = assert!(offset_of!(tpacket_auxdata, tp_vlan_tci) == 16);
 pub enum Checksum {
     /// The kernel or the hardware verified it (TP_STATUS_CSUM_VALID).
     Verified,
-    /// Not computed yet: the frame comes from this machine or its hypervisor and was on no wire (TP_STATUS_CSUMNOTREADY).
+    /// Not computed yet: the frame comes from this machine or its hypervisor and was on no wire
+    /// (TP_STATUS_CSUMNOTREADY).
     NotComputed,
     /// Nobody looked.
     Unknown,
@@ -52,7 +57,8 @@ pub struct Frame<'queue> {
     pub bytes: &'queue [u8],
     /// May be relied on.
     pub checksum: Checksum,
-    /// The 802.1Q tag that the hardware took off the frame (identifier and priority), when there was one.
+    /// The 802.1Q tag that the hardware took off the frame (identifier and priority), when there
+    /// was one.
     pub vlan_tci: Option<u16>,
     /// The frame was longer than any frame of IP, its end is missing.
     pub truncated: bool,
@@ -76,7 +82,8 @@ struct Control([u8; CONTROL_BYTES]);
 #[derive(Debug)]
 pub struct Incoming {
     socket: OwnedFd,
-    /// One buffer of [`FRAME_MAX_BYTES`] per frame. Pages that no frame was long enough for are never taken from the machine.
+    /// One buffer of [`FRAME_MAX_BYTES`] per frame. Pages that no frame was long enough for are
+    /// never taken from the machine.
     buffers: Vec<u8>,
     controls: Vec<Control>,
     arrived: Vec<Arrived>,
@@ -100,8 +107,9 @@ impl Incoming {
         }
     }
 
-    /// The next frame, without waiting; `None` when none is there. Ask until there is none before waiting for the socket to
-    /// become readable: it does not tell of frames that were taken already.
+    /// The next frame, without waiting; `None` when none is there. Ask until there is none before
+    /// waiting for the socket to become readable: it does not tell of frames that were taken
+    /// already.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.at >= self.arrived.len() {
             self.take();
@@ -117,7 +125,8 @@ impl Incoming {
         })
     }
 
-    /// Takes as many frames as are there, up to `ask`. An error leaves none: it stays on the socket for whoever asks for it.
+    /// Takes as many frames as are there, up to `ask`. An error leaves none: it stays on the socket
+    /// for whoever asks for it.
     fn take(&mut self) {
         self.arrived.clear();
         self.at = 0;
@@ -155,7 +164,8 @@ impl Incoming {
 fn message(buffer: &mut iovec, control: &mut Control) -> mmsghdr {
     // What the last frame had says nothing of the next.
     control.0 = [0; CONTROL_BYTES];
-    // SAFETY: an mmsghdr is made of integers and raw pointers, for which all bits zero are a value: no name, no buffers.
+    // SAFETY: an mmsghdr is made of integers and raw pointers, for which all bits zero are a value:
+    // no name, no buffers.
     let mut message = unsafe { zeroed::<mmsghdr>() };
     message.msg_hdr.msg_iov = ptr::from_mut(buffer);
     message.msg_hdr.msg_iovlen = 1;
@@ -167,8 +177,9 @@ fn message(buffer: &mut iovec, control: &mut Control) -> mmsghdr {
 /// recvmmsg(2), without waiting.
 fn receive(socket: &OwnedFd, messages: &mut [mmsghdr]) -> io::Result<usize> {
     let len = messages.len() as libc::c_uint;
-    // SAFETY: each message points to one iovec and one control buffer of the lengths it gives; `take` borrows buffers, controls
-    // and iovecs mutably, each for one message alone, and keeps them until after the call. No time limit is passed.
+    // SAFETY: each message points to one iovec and one control buffer of the lengths it gives;
+    // `take` borrows buffers, controls and iovecs mutably, each for one message alone, and keeps
+    // them until after the call. No time limit is passed.
     let count = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),

@@ -1,5 +1,5 @@
-//! Signals as values: blocked for the whole process, read from a descriptor (`signalfd(2)`), so that no handler runs
-//! between two instructions of somebody else.
+//! Signals as values: blocked for the whole process, read from a descriptor (`signalfd(2)`), so
+//! that no handler runs between two instructions of somebody else.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -50,8 +50,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks these signals in this thread and those it starts from now on, and returns where to read them. Call it
-    /// before the first thread starts. Processes inherit the mask: [`unblock_in`].
+    /// Blocks these signals in this thread and those it starts from now on, and returns where to
+    /// read them. Call it before the first thread starts. Processes inherit the mask:
+    /// [`unblock_in`].
     ///
     /// # Errors
     /// No descriptor is left.
@@ -110,8 +111,9 @@ impl AsFd for Signals {
     }
 }
 
-/// Has the process that `command` starts begin with no signal blocked, whatever is blocked here. `std::process` leaves that
-/// as it is, and a process that has never heard of it could not be ended by SIGTERM.
+/// Has the process that `command` starts begin with no signal blocked, whatever is blocked here.
+/// `std::process` leaves that as it is, and a process that has never heard of it could not be ended
+/// by SIGTERM.
 pub fn unblock_in(command: &mut Command) {
     let unblock = || {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -123,8 +125,8 @@ pub fn unblock_in(command: &mut Command) {
             _ => Err(io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec only async-signal-safe calls are made, which sigemptyset(3) and sigprocmask(2) are
-    // (signal-safety(7)); nothing is allocated, no lock is taken.
+    // SAFETY: between fork and exec only async-signal-safe calls are made, which sigemptyset(3) and
+    // sigprocmask(2) are (signal-safety(7)); nothing is allocated, no lock is taken.
     unsafe { command.pre_exec(unblock) };
 }
 

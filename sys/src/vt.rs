@@ -1,4 +1,5 @@
-//! The kernel's own terminals: which one is shown, where its messages go, and a session for whoever reads one (ioctl_console(2)).
+//! The kernel's own terminals: which one is shown, where its messages go, and a session for whoever
+//! reads one (ioctl_console(2)).
 
 use std::ffi::{c_char, c_int};
 use std::os::fd::AsFd;
@@ -12,37 +13,43 @@ const VT_ACTIVATE: Opcode = 0x5606;
 const TIOCLINUX: Opcode = 0x541c;
 const TIOCL_SETKMSGREDIRECT: c_char = 11;
 
-/// Shows the virtual terminal with this number (`VT_ACTIVATE`); it may take until the one that is shown lets go.
+/// Shows the virtual terminal with this number (`VT_ACTIVATE`); it may take until the one that is
+/// shown lets go.
 ///
 /// # Errors
-/// `ENOTTY`: `terminal` is no virtual terminal. `EPERM`: it is not ours. `ENXIO`: there is none with this number.
+/// `ENOTTY`: `terminal` is no virtual terminal. `EPERM`: it is not ours. `ENXIO`: there is none
+/// with this number.
 pub fn activate(terminal: impl AsFd, number: u8) -> io::Result<()> {
-    // SAFETY: VT_ACTIVATE takes the number itself, as an integer (linux/vt.h); any value is valid, the kernel refuses what is none.
+    // SAFETY: VT_ACTIVATE takes the number itself, as an integer (linux/vt.h); any value is valid,
+    // the kernel refuses what is none.
     let request = unsafe { IntegerSetter::<VT_ACTIVATE>::new_usize(usize::from(number)) };
     // SAFETY: the request above has no effect on memory.
     unsafe { ioctl::ioctl(terminal, request) }
 }
 
-/// Kernel messages go to the virtual terminal with this number, whichever is shown (`TIOCL_SETKMSGREDIRECT`).
+/// Kernel messages go to the virtual terminal with this number, whichever is shown
+/// (`TIOCL_SETKMSGREDIRECT`).
 ///
 /// # Errors
 /// `ENOTTY`: `terminal` is no virtual terminal. `EPERM`: no `CAP_SYS_ADMIN`.
 pub fn redirect_messages(terminal: impl AsFd, number: u8) -> io::Result<()> {
     let mut words = [TIOCL_SETKMSGREDIRECT, c_char::from_ne_bytes([number])];
-    // SAFETY: TIOCLINUX with this subcode reads two bytes through its argument (tioclinux() in drivers/tty/vt/vt.c), which the
-    // updater lends.
+    // SAFETY: TIOCLINUX with this subcode reads two bytes through its argument (tioclinux() in
+    // drivers/tty/vt/vt.c), which the updater lends.
     let request = unsafe { Updater::<TIOCLINUX, [c_char; 2]>::new(&mut words) };
-    // SAFETY: the request above pairs the number with the type; it has no effect on memory beyond those bytes.
+    // SAFETY: the request above pairs the number with the type; it has no effect on memory beyond
+    // those bytes.
     unsafe { ioctl::ioctl(terminal, request) }
 }
 
-/// Has the process that `command` starts lead a session of its own, whose terminal is its standard input: Ctrl-C then interrupts
-/// what runs there, and nobody else (`setsid(2)`, `TIOCSCTTY`).
+/// Has the process that `command` starts lead a session of its own, whose terminal is its standard
+/// input: Ctrl-C then interrupts what runs there, and nobody else (`setsid(2)`, `TIOCSCTTY`).
 pub fn lead_session_in(command: &mut Command) {
     const STDIN: c_int = 0;
     const STEAL: c_int = 1;
     let lead = || {
-        // SAFETY: setsid(2) has no argument; it fails where the process leads a group already, which a new child does not.
+        // SAFETY: setsid(2) has no argument; it fails where the process leads a group already,
+        // which a new child does not.
         if unsafe { libc::setsid() } < 0 {
             return Err(std::io::Error::last_os_error());
         }
@@ -52,7 +59,8 @@ pub fn lead_session_in(command: &mut Command) {
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: between fork and exec only async-signal-safe calls are made: setsid(2), and ioctl(2), which is a bare system call.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: setsid(2), and ioctl(2),
+    // which is a bare system call.
     unsafe { command.pre_exec(lead) };
 }
 

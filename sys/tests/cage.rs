@@ -1,6 +1,8 @@
-//! A program that misbehaves in the cage: each attempt runs in a process of its own, freely, behind one wall, and behind all.
+//! A program that misbehaves in the cage: each attempt runs in a process of its own, freely, behind
+//! one wall, and behind all.
 //!
-//! No harness: the attempts need a process of one thread that becomes what it is told before anything else runs.
+//! No harness: the attempts need a process of one thread that becomes what it is told before
+//! anything else runs.
 
 // Helpers of a test outside `mod tests`, which clippy takes for shipped code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -27,8 +29,8 @@ type Attempt = fn() -> bool;
 /// One system call of the kernel's own number; true when it did what was asked.
 fn call(number: libc::c_long, arguments: [usize; 6]) -> bool {
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: each caller below passes numbers, or addresses of memory that outlives the call; what they do to this process
-    // is what is being tested, and it ends right after.
+    // SAFETY: each caller below passes numbers, or addresses of memory that outlives the call; what
+    // they do to this process is what is being tested, and it ends right after.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     result >= 0
 }
@@ -150,7 +152,8 @@ fn map_page_zero() -> bool {
     map(4096, READ_WRITE, PRIVATE | libc::MAP_FIXED as usize)
 }
 
-/// Each with what it is called, and whether a process that is not shut in can do it on every machine the tests run on.
+/// Each with what it is called, and whether a process that is not shut in can do it on every
+/// machine the tests run on.
 const ATTEMPTS: &[(&str, bool, Attempt)] = &[
     ("open", true, open),
     ("make-file", true, make_file),

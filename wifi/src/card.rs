@@ -1,7 +1,9 @@
-//! One card and its supplicant as a conversation, without I/O: datagrams and wishes in, commands and reports out.
+//! One card and its supplicant as a conversation, without I/O: datagrams and wishes in, commands
+//! and reports out.
 //!
-//! A command is sent when the one before it was answered. What was wished last is what the supplicant is told again when it has
-//! to be started anew. It goes on trying by itself: a card that has failed may have joined a moment later.
+//! A command is sent when the one before it was answered. What was wished last is what the
+//! supplicant is told again when it has to be started anew. It goes on trying by itself: a card
+//! that has failed may have joined a moment later.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -37,7 +39,8 @@ pub enum Broken {
 /// Something to say. It can hold a passphrase: nothing prints it.
 enum Step {
     Attach,
-    /// Either way of SAE to make an element of a password (IEEE 802.11-2020 12.4.4.2): some access points know only the new one.
+    /// Either way of SAE to make an element of a password (IEEE 802.11-2020 12.4.4.2): some access
+    /// points know only the new one.
     BothElements,
     Scan,
     List,
@@ -281,7 +284,8 @@ impl Card {
             Event::ScanFailed => self.scanned(),
             _ => {}
         }
-        // What happens before the supplicant has been told whom to join is about what it was told before.
+        // What happens before the supplicant has been told whom to join is about what it was told
+        // before.
         let is_told = !self
             .steps
             .iter()
@@ -391,7 +395,8 @@ fn set(key: &'static str, value: String) -> Step {
     Step::Set(key, Zeroizing::new(value))
 }
 
-/// Reasons that another try does not change (IEEE 802.11-2020 9.4.1.9): ciphers, keys, protection, rates, capabilities.
+/// Reasons that another try does not change (IEEE 802.11-2020 9.4.1.9): ciphers, keys, protection,
+/// rates, capabilities.
 fn unsupported(status: u16) -> Option<Failure> {
     matches!(status, 10 | 18 | 31 | 40..=46 | 72)
         .then(|| Failure::Unsupported(format!("the access point refuses with status {status}")))

@@ -19,8 +19,8 @@ pub fn find(directory: &Path) -> Vec<String> {
     names
 }
 
-/// The kernel announces a card before it makes the link `phy80211` (`net/wireless/core.c`); `DEVTYPE` is there by then. An
-/// interface of another type than Ethernet is one for monitoring.
+/// The kernel announces a card before it makes the link `phy80211` (`net/wireless/core.c`);
+/// `DEVTYPE` is there by then. An interface of another type than Ethernet is one for monitoring.
 fn is_wifi(card: &Path) -> bool {
     let read = |name: &str| fs::read_to_string(card.join(name)).unwrap_or_default();
     let is_wlan = || read("uevent").lines().any(|line| line == "DEVTYPE=wlan");

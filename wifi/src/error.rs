@@ -10,15 +10,11 @@ use crate::card::Broken;
 
 /// Wi-Fi goes without this card for a while, or without all.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // paths, programs and sources name themselves
 pub enum WifiError {
     /// Nowhere to talk to supplicants.
     #[error("making the directory {}", path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Directory { path: PathBuf, source: io::Error },
     /// The kernel does not tell when cards or sockets come.
     #[error("listening for Wi-Fi cards")]
     Listening(#[source] io::Error),
@@ -27,12 +23,7 @@ pub enum WifiError {
     Thread(#[source] io::Error),
     /// The program.
     #[error("starting {}", program.display())]
-    Start {
-        /// Which.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Start { program: PathBuf, source: io::Error },
     /// Its control interface.
     #[error("talking to the supplicant")]
     Talking(#[source] io::Error),

@@ -1,8 +1,11 @@
-//! What a supplicant says without being asked (`src/common/wpa_ctrl.h`, `WPA_EVENT_`): a datagram in, an event out.
+//! What a supplicant says without being asked (`src/common/wpa_ctrl.h`, `WPA_EVENT_`): a datagram
+//! in, an event out.
 //!
-//! Two of them mean a wrong passphrase. With a pre-shared key the access point lets us go during the handshake:
-//! `CTRL-EVENT-SSID-TEMP-DISABLED … reason=WRONG_KEY`. With SAE it refuses the second message of the exchange:
-//! `CTRL-EVENT-AUTH-REJECT … auth_type=3 auth_transaction=2 status_code=15` (IEEE 802.11-2020 12.4.7.6).
+//! Two of them mean a wrong passphrase. With a pre-shared key the access point lets us go during
+//! the handshake: `CTRL-EVENT-SSID-TEMP-DISABLED … reason=WRONG_KEY`. With SAE it refuses the
+//! second message of the exchange:
+//! `CTRL-EVENT-AUTH-REJECT … auth_type=3 auth_transaction=2 status_code=15` (IEEE 802.11-2020
+//! 12.4.7.6).
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

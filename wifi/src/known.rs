@@ -8,9 +8,10 @@
 //! passphrase=correct horse battery
 //! ```
 //!
-//! UTF-8, one `key=value` a line, everything behind the `=` belongs to the value. Empty lines and lines that begin with `#`
-//! say nothing. `ssid=`, or `ssid-hex=` with two digits a byte where the name is no text; `passphrase=` unless the network is
-//! open; `hidden=yes` where it does not announce its name. An error never repeats what it read: it may be the passphrase.
+//! UTF-8, one `key=value` a line, everything behind the `=` belongs to the value. Empty lines and
+//! lines that begin with `#` say nothing. `ssid=`, or `ssid-hex=` with two digits a byte where the
+//! name is no text; `passphrase=` unless the network is open; `hidden=yes` where it does not
+//! announce its name. An error never repeats what it read: it may be the passphrase.
 
 use thiserror::Error;
 

@@ -1,9 +1,9 @@
 //! What a supplicant has heard around it: pages of its answer to `BSS RANGE=` in, networks out.
 //!
-//! `SCAN_RESULTS` ends after 4096 bytes, which is some forty access points, and not the strongest; `BSS RANGE=` goes on where it
-//! ended. An entry is lines of `key=value` and ends with `====`, the last of all with `####`
-//! (`wpa_supplicant/ctrl_iface.c`, `print_bss_info`). Everything in it was said by strangers: names are any bytes, and there may
-//! be thousands of them.
+//! `SCAN_RESULTS` ends after 4096 bytes, which is some forty access points, and not the strongest;
+//! `BSS RANGE=` goes on where it ended. An entry is lines of `key=value` and ends with `====`, the
+//! last of all with `####` (`wpa_supplicant/ctrl_iface.c`, `print_bss_info`). Everything in it was
+//! said by strangers: names are any bytes, and there may be thousands of them.
 
 use crate::report::{Network, Security, Ssid};
 
@@ -76,8 +76,8 @@ impl Listing {
     }
 }
 
-/// What access points ask that have one name between them. One that asks less must not make a person send more: an open one
-/// beside protected ones is not meant by that name.
+/// What access points ask that have one name between them. One that asks less must not make a
+/// person send more: an open one beside protected ones is not meant by that name.
 const fn both(one: Security, other: Security) -> Security {
     use Security::{Open, Unsupported, Wpa2, Wpa2Wpa3, Wpa3};
     match (one, other) {
@@ -132,7 +132,8 @@ impl Entry {
     }
 }
 
-/// Of `[WPA2-PSK+SAE-CCMP][ESS]` and the like (`wpa_supplicant_ie_txt`); none when that is no access point.
+/// Of `[WPA2-PSK+SAE-CCMP][ESS]` and the like (`wpa_supplicant_ie_txt`); none when that is no
+/// access point.
 fn security(flags: &str) -> Option<Security> {
     let flags = || flags.split(['[', ']']).filter(|flag| !flag.is_empty());
     if !flags().any(|flag| flag == "ESS") || flags().any(|flag| flag == "MESH") {

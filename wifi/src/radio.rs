@@ -1,7 +1,9 @@
-//! Every Wi-Fi card of the machine with its supplicant, in a thread of its own: orders in, reports out.
+//! Every Wi-Fi card of the machine with its supplicant, in a thread of its own: orders in, reports
+//! out.
 //!
-//! The thread sleeps in one poll: orders, cards that come and go, sockets that appear, what supplicants say, their ends, and the
-//! next deadline. A supplicant that ends is started again, later each time.
+//! The thread sleeps in one poll: orders, cards that come and go, sockets that appear, what
+//! supplicants say, their ends, and the next deadline. A supplicant that ends is started again,
+//! later each time.
 
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
@@ -62,9 +64,9 @@ pub enum Told {
     Gone(String),
     /// It has no supplicant at the moment; one is started after this time.
     Trouble {
-        /// Which card.
+        /// The name of the card.
         interface: String,
-        /// Why.
+        /// What its supplicant failed at.
         error: WifiError,
         /// When it is tried again.
         again: Duration,

@@ -57,7 +57,7 @@ pub enum Security {
 /// A network within reach; of several access points with one name the strongest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Its name.
+    /// The name that its access points announce.
     pub ssid: Ssid,
     /// What it asks.
     pub security: Security,

@@ -1,7 +1,8 @@
 //! A supplicant's process, and the socket on which it is talked to.
 //!
-//! It is started with nothing but a card's name and a directory; networks and passphrases go through the socket, so that they
-//! are on no command line and in no file. It is killed with its owner.
+//! It is started with nothing but a card's name and a directory; networks and passphrases go
+//! through the socket, so that they are on no command line and in no file. It is killed with its
+//! owner.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

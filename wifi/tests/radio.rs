@@ -1,4 +1,5 @@
-//! Cards, their supplicants and a person's wishes, as PID 1 has them; the supplicant is `supplicant.py`.
+//! Cards, their supplicants and a person's wishes, as PID 1 has them; the supplicant is
+//! `supplicant.py`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

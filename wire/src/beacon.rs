@@ -1,6 +1,7 @@
 //! The beacon: a target's datagram to the broadcast address, once a second (`protocol.md` 1).
 //!
-//! In: the payload of a UDP datagram from anybody. Out: the [`Code`] it announces, or why it is no beacon.
+//! In: the payload of a UDP datagram from anybody. Out: the [`Code`] it announces, or why it is no
+//! beacon.
 
 use crate::code::{CODE_LEN, Code, CodeError};
 use crate::outcome::Outcome;
@@ -12,7 +13,8 @@ pub const PREFIX: &[u8; 16] = b"SMECHVISOR_SHIM:";
 /// Length of a beacon as we send it.
 pub const BEACON_LEN: usize = PREFIX.len() + CODE_LEN;
 
-/// Longest payload that is looked at; padding of a peer counts. Receive into one byte more to notice longer ones.
+/// Longest payload that is looked at; padding of a peer counts. Receive into one byte more to
+/// notice longer ones.
 pub const PAYLOAD_MAX: usize = 512;
 
 /// Time between two beacons of a target, in milliseconds.
@@ -53,8 +55,8 @@ pub fn emit(code: &Code) -> [u8; BEACON_LEN] {
     payload
 }
 
-/// The code a datagram announces. White space and NUL after the code are ignored: peers were seen to send the line end
-/// of a text file and the rest of a fixed buffer.
+/// The code a datagram announces. White space and NUL after the code are ignored: peers were seen
+/// to send the line end of a text file and the rest of a fixed buffer.
 ///
 /// # Errors
 /// Anything else, which is then nobody's beacon.

@@ -1,7 +1,8 @@
 //! The code that names a waiting target: seven characters on its screen, typed at the donor.
 //!
-//! In: text a person typed, a peer's bytes, or random bytes. Out: a [`Code`], which is always seven of `[a-z0-9]`.
-//! The code is public (`protocol.md` 1.2): it tells machines apart and proves nothing.
+//! In: text a person typed, a peer's bytes, or random bytes. Out: a [`Code`], which is always seven
+//! of `[a-z0-9]`. The code is public (`protocol.md` 1.2): it tells machines apart and proves
+//! nothing.
 
 use crate::outcome::Outcome;
 use core::fmt;
@@ -11,8 +12,9 @@ use thiserror::Error;
 /// Length of a code in characters, which are bytes.
 pub const CODE_LEN: usize = 7;
 
-/// What a code is drawn from: lower-case letters and digits without `0`, `o`, `1` and `l`, which are read for one another
-/// on a console. (`i` may stay once `1` and `l` are gone.) 32 characters, so five random bits choose one without bias.
+/// What a code is drawn from: lower-case letters and digits without `0`, `o`, `1` and `l`, which
+/// are read for one another on a console. (`i` may stay once `1` and `l` are gone.) 32 characters,
+/// so five random bits choose one without bias.
 pub const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 
 /// A target's code: seven of `[a-z0-9]`.
@@ -73,8 +75,8 @@ impl Code {
         }
     }
 
-    /// A fresh code from seven random bytes. Each character takes the low five bits of one byte, so every code over
-    /// [`ALPHABET`] is equally likely when the bytes are.
+    /// A fresh code from seven random bytes. Each character takes the low five bits of one byte, so
+    /// every code over [`ALPHABET`] is equally likely when the bytes are.
     #[must_use]
     pub fn draw(random: [u8; CODE_LEN]) -> Self {
         // The mask keeps the index below 32; the fallback is never taken.
@@ -172,7 +174,8 @@ mod tests {
         let distinct: BTreeSet<u8> = ALPHABET.iter().copied().collect();
         assert_eq!(distinct.len(), 32);
         assert!(b"0o1l".iter().all(|byte| !distinct.contains(byte)));
-        // Over all 256 values of a byte each character comes up exactly eight times, at each position.
+        // Over all 256 values of a byte each character comes up exactly eight times, at each
+        // position.
         for at in 0..7 {
             let mut seen = [0u32; 256];
             for value in 0..=255u8 {

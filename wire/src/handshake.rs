@@ -1,7 +1,9 @@
-//! The four messages before a session's channel (`protocol.md` 3.2): fixed fields in, fixed fields out.
+//! The four messages before a session's channel (`protocol.md` 3.2): fixed fields in, fixed fields
+//! out.
 //!
-//! In: M1 and M2 as a stranger claims them. Out: [`M1`] and [`M2`] with every field within its limits, or why not; and back. What
-//! the fields prove is none of this file's business; M3 and M4 are opaque, and here are only their lengths.
+//! In: M1 and M2 as a stranger claims them. Out: [`M1`] and [`M2`] with every field within its
+//! limits, or why not; and back. What the fields prove is none of this file's business; M3 and M4
+//! are opaque, and here are only their lengths.
 
 use crate::code::{CODE_LEN, Code};
 use crate::outcome::Outcome;
@@ -203,7 +205,8 @@ impl M1 {
     }
 }
 
-/// What a target says of itself in M2: `key=value` words. An allegation until M4 was verified, and harmless to print.
+/// What a target says of itself in M2: `key=value` words. An allegation until M4 was verified, and
+/// harmless to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info(String<INFO_MAX>);
 
@@ -337,7 +340,8 @@ impl M2 {
     }
 }
 
-/// Bytes of known length, read from their beginning. A field that is not there reads as zeros; callers have checked the sum.
+/// Bytes of known length, read from their beginning. A field that is not there reads as zeros;
+/// callers have checked the sum.
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {

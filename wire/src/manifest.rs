@@ -1,7 +1,9 @@
-//! The manifest: what an image consists of, so that each chunk can be checked before anything reads it (`protocol.md` 4).
+//! The manifest: what an image consists of, so that each chunk can be checked before anything reads
+//! it (`protocol.md` 4).
 //!
-//! In: bytes whose signature, if one is wanted, was verified before. Out: a [`Manifest`] that borrows from them, or the number of the
-//! first line that is wrong and what is wrong there. There is exactly one way to write a manifest, and [`Builder`] writes it.
+//! In: bytes whose signature, if one is wanted, was verified before. Out: a [`Manifest`] that
+//! borrows from them, or the number of the first line that is wrong and what is wrong there. There
+//! is exactly one way to write a manifest, and [`Builder`] writes it.
 
 mod build;
 mod fault;
@@ -32,8 +34,8 @@ pub const WORD_MAX: usize = 64;
 pub const FIRST_LINE: &str = "smechvisor-manifest 1";
 /// What this system is called in manifests.
 pub const PRODUCT: &str = "smv-x86_64";
-/// Every public key of minisign in base64 begins with this, the algorithm `Ed`. The library also takes `ED`, which minisign writes
-/// into signatures only and refuses in keys.
+/// Every public key of minisign in base64 begins with this, the algorithm `Ed`. The library also
+/// takes `ED`, which minisign writes into signatures only and refuses in keys.
 pub const PUBLIC_KEY_BEGINS: &str = "RW";
 
 /// SHA-256.
@@ -120,7 +122,7 @@ pub struct Unpacked {
 /// One file, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Its name.
+    /// The name under which the donor sends it.
     pub name: PackageName,
     /// How large its chunks are, in bytes; the last one may be smaller.
     pub chunk_size: u32,
@@ -303,7 +305,8 @@ fn finish(
 /// Sums over the files so far.
 #[derive(Default)]
 struct Files<'a> {
-    /// Without their suffixes, as [`PackageName::package`] says. 16 KiB, for as long as a manifest is read.
+    /// Without their suffixes, as [`PackageName::package`] says. 16 KiB, for as long as a manifest
+    /// is read.
     names: Vec<&'a str, FILES_MAX>,
     chunks: u32,
     is_live: bool,

@@ -1,8 +1,10 @@
-//! The messages inside a session's sealed channel (`protocol.md` 3.3): `kind (1) length (4) payload`.
+//! The messages inside a session's sealed channel (`protocol.md` 3.3):
+//! `kind (1) length (4) payload`.
 //!
-//! In: a header's five bytes, then a payload that its kind allows. Out: a [`Message`] that borrows from it, or why not; and
-//! back as [`Emitted`]: a few bytes of fields, then the caller's own bytes, nothing copied. What a peer claims is within the
-//! limits below before anybody makes room for it.
+//! In: a header's five bytes, then a payload that its kind allows. Out: a [`Message`] that borrows
+//! from it, or why not; and back as [`Emitted`]: a few bytes of fields, then the caller's own
+//! bytes, nothing copied. What a peer claims is within the limits below before anybody makes room
+//! for it.
 
 mod disk;
 mod emit;
@@ -54,7 +56,8 @@ const LAST: u8 = 1;
 /// A place in what a manifest announces: this chunk is wanted next, everything before it is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Next {
-    /// Number of the file, from 0 in the manifest's order; as many as there are files: nothing is wanted any more.
+    /// Number of the file, from 0 in the manifest's order; as many as there are files: nothing is
+    /// wanted any more.
     pub file: u16,
     /// Number of the chunk within it, from 0.
     pub chunk: u32,
@@ -223,7 +226,7 @@ pub enum Message<'a> {
     },
     /// The target waits for another donor then.
     GiveUp {
-        /// Why.
+        /// The reason, for a person.
         text: Text<'a>,
     },
 }

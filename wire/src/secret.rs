@@ -1,7 +1,9 @@
-//! The secret of a waiting target: nine characters that a person carries from its screen to the donor (`protocol.md` 3.1).
+//! The secret of a waiting target: nine characters that a person carries from its screen to the
+//! donor (`protocol.md` 3.1).
 //!
-//! In: five random bytes, or what a person typed. Out: a [`Secret`], 40 bits as eight characters of Crockford's base 32. The ninth
-//! character checks the others: a typing error is found at the donor, where it costs no guess.
+//! In: five random bytes, or what a person typed. Out: a [`Secret`], 40 bits as eight characters of
+//! Crockford's base 32. The ninth character checks the others: a typing error is found at the
+//! donor, where it costs no guess.
 
 use crate::outcome::Outcome;
 use core::fmt;
@@ -13,7 +15,8 @@ use zeroize::Zeroize;
 pub const SECRET_LEN: usize = 8;
 /// Random bytes in a secret.
 pub const RANDOM_LEN: usize = 5;
-/// Crockford's base 32: digits and letters without `I`, `L`, `O` and `U`. The position is the value.
+/// Crockford's base 32: digits and letters without `I`, `L`, `O` and `U`. The position is the
+/// value.
 pub const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What all nine characters add up to: not zero, so that nine zeros are no secret.
@@ -22,12 +25,13 @@ const SUM: u8 = 3;
 /// Where a dash goes when a secret is shown.
 const GROUP: usize = 4;
 
-/// What a target shows and a donor must know. It is shown by [`fmt::Display`], on the target's own screen and nowhere else;
-/// [`fmt::Debug`] hides it, and dropping it wipes it.
+/// What a target shows and a donor must know. It is shown by [`fmt::Display`], on the target's own
+/// screen and nowhere else; [`fmt::Debug`] hides it, and dropping it wipes it.
 #[derive(Clone)]
 pub struct Secret([u8; SECRET_LEN]);
 
-/// Why a text is no secret. Positions only, never what stands there: errors are logged, and this text is nearly a secret.
+/// Why a text is no secret. Positions only, never what stands there: errors are logged, and this
+/// text is nearly a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SecretError {
     /// Too short or too long.
@@ -60,7 +64,8 @@ impl SecretError {
 }
 
 impl Secret {
-    /// A fresh secret from five random bytes, most significant bits first. Every secret is equally likely when the bytes are.
+    /// A fresh secret from five random bytes, most significant bits first. Every secret is equally
+    /// likely when the bytes are.
     #[must_use]
     pub fn draw(random: [u8; RANDOM_LEN]) -> Self {
         let bits = random
@@ -74,11 +79,13 @@ impl Secret {
         Self(characters)
     }
 
-    /// Reads what a person typed: capital or small letters, dashes and white space anywhere, `O` for `0`, `I` and `L` for `1`.
-    /// The check character is looked at before anything is made of the others.
+    /// Reads what a person typed: capital or small letters, dashes and white space anywhere, `O`
+    /// for `0`, `I` and `L` for `1`. The check character is looked at before anything is made of
+    /// the others.
     ///
     /// # Errors
-    /// Another number of characters, one that no secret has, or a typing error that the check character shows.
+    /// Another number of characters, one that no secret has, or a typing error that the check
+    /// character shows.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let typed = || {
             text.chars()
@@ -106,7 +113,8 @@ impl Secret {
         }
     }
 
-    /// The eight characters in capitals, without dash and check character: what goes into the handshake.
+    /// The eight characters in capitals, without dash and check character: what goes into the
+    /// handshake.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; SECRET_LEN] {
         &self.0
@@ -114,8 +122,9 @@ impl Secret {
 
     /// The ninth character.
     ///
-    /// Values are elements of GF(32), x^5 + x^2 + 1; character i, from 0, weighs x^(8 - i), the check character weighs 1, and the sum
-    /// is [`SUM`]. The weights differ, so every single wrong character and every two that changed places are found.
+    /// Values are elements of GF(32), x^5 + x^2 + 1; character i, from 0, weighs x^(8 - i), the
+    /// check character weighs 1, and the sum is [`SUM`]. The weights differ, so every single wrong
+    /// character and every two that changed places are found.
     fn check_character(&self) -> u8 {
         let sum = self.0.iter().fold(0, |sum, &character| {
             times_x(sum ^ value_of(char::from(character)).unwrap_or(0))

@@ -1,6 +1,7 @@
 //! The stages of a deploy: printed on every console, awaited by the tests, shown to the donor.
 //!
-//! A console line is `smv <stage>: <fact> key=value …`. Tests match the stage, never the text behind it.
+//! A console line is `smv <stage>: <fact> key=value …`. Tests match the stage, never the text
+//! behind it.
 
 use core::fmt;
 
@@ -31,7 +32,8 @@ pub enum Stage {
     Leaving,
     /// This deploy failed; the reason chain follows. The target goes back to `Waiting`, or reboots.
     Failed,
-    /// The disk holds a system that we have installed: nobody is invited before a person, or the command line, says so.
+    /// The disk holds a system that we have installed: nobody is invited before a person, or the
+    /// command line, says so.
     Holding,
 }
 

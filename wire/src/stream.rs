@@ -1,8 +1,9 @@
 //! The original package stream, donor to target (`protocol.md` 2):
 //! `[4: name length][name][8: data length][data]` for each package, then four zero bytes.
 //!
-//! In: header fields as a peer claims them. Out: values within the limits below, or why not. The caller reads the bytes;
-//! this file never sees a package's data, so it holds nothing that a peer can make large.
+//! In: header fields as a peer claims them. Out: values within the limits below, or why not. The
+//! caller reads the bytes; this file never sees a package's data, so it holds nothing that a peer
+//! can make large.
 
 use crate::outcome::Outcome;
 use core::fmt;
@@ -22,9 +23,11 @@ pub const DATA_MAX: u64 = 1 << 40;
 pub const HEADER_MAX: usize = NAME_LEN_BYTES + NAME_MAX + DATA_LEN_BYTES;
 /// A name length of zero ends the stream.
 pub const TERMINATOR: [u8; NAME_LEN_BYTES] = [0; NAME_LEN_BYTES];
-/// First four bytes of an authenticated session (`protocol.md` 3): as a name length they would be far above [`NAME_MAX`].
+/// First four bytes of an authenticated session (`protocol.md` 3): as a name length they would be
+/// far above [`NAME_MAX`].
 pub const SESSION_MAGIC: [u8; 4] = *b"SMV2";
-/// A peer that moves no byte for this long is given up, in seconds. Both ends use it while packages are sent.
+/// A peer that moves no byte for this long is given up, in seconds. Both ends use it while packages
+/// are sent.
 pub const STALL_SECONDS: u64 = 30;
 
 /// What the first four bytes of a connection announce.
@@ -114,8 +117,8 @@ pub fn data_len(field: [u8; DATA_LEN_BYTES]) -> Result<u64, StreamError> {
     }
 }
 
-/// A package's name: 1 to 255 bytes of `[A-Za-z0-9._+-]`, the first a letter or a digit. So it is a plain file name, never
-/// a path, an option or a hidden file.
+/// A package's name: 1 to 255 bytes of `[A-Za-z0-9._+-]`, the first a letter or a digit. So it is a
+/// plain file name, never a path, an option or a hidden file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageName(String<NAME_MAX>);
 
@@ -147,8 +150,8 @@ impl PackageName {
         &self.0
     }
 
-    /// The package it names: without `.tar.xz` or `.tar.zst`. Names that differ only there are the same package, and a
-    /// second one of those is a repeated name.
+    /// The package it names: without `.tar.xz` or `.tar.zst`. Names that differ only there are the
+    /// same package, and a second one of those is a repeated name.
     #[must_use]
     pub fn package(&self) -> &str {
         let name = self.as_str();

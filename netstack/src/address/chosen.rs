@@ -1,6 +1,8 @@
-//! The IPv4 address that a person chose. Another machine that has it keeps it, and it is asked for again until that machine is gone.
+//! The IPv4 address that a person chose. Another machine that has it keeps it, and it is asked for
+//! again until that machine is gone.
 //!
-//! In: ARP frames, time, whether a donor is connected. Out: the address while it is used, ARP frames to send, the rival.
+//! In: ARP frames, time, whether a donor is connected. Out: the address while it is used, ARP
+//! frames to send, the rival.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};

@@ -1,7 +1,8 @@
-//! The IPv4 address of an interface that nobody has chosen: leased, and link-local while no server answers.
+//! The IPv4 address of an interface that nobody has chosen: leased, and link-local while no server
+//! answers.
 //!
-//! In: the DHCP socket's events, ARP frames, time, whether a donor is connected. Out: the address to use, ARP frames to send, what is
-//! to be declined, the rival.
+//! In: the DHCP socket's events, ARP frames, time, whether a donor is connected. Out: the address
+//! to use, ARP frames to send, what is to be declined, the rival.
 
 use std::time::Duration as StdDuration;
 
@@ -19,7 +20,8 @@ use crate::linklocal::LinkLocal;
 
 /// How long a DHCP server has before we help ourselves.
 const DHCP_PATIENCE: Duration = Duration::from_secs(10);
-/// RFC 2131 4.1 wants 4 s before the first repetition; an interface that a switch has just opened loses the first ones.
+/// RFC 2131 4.1 wants 4 s before the first repetition; an interface that a switch has just opened
+/// loses the first ones.
 const DISCOVER_INTERVAL: Duration = Duration::from_secs(4);
 /// An answer that tells how long it holds; what follows in a longer one is not for us.
 const ANSWER_BYTES: usize = 1500;
@@ -60,8 +62,8 @@ struct Lease {
 }
 
 impl Automatic {
-    /// The socket's preconditions hold by construction: the medium is Ethernet, the ports stay the standard ones, and a port's
-    /// MTU is at least 576.
+    /// The socket's preconditions hold by construction: the medium is Ethernet, the ports stay the
+    /// standard ones, and an interface's MTU is at least 576.
     pub(super) fn new(
         mac: EthernetAddress,
         sockets: &mut SocketSet<'static>,
@@ -72,7 +74,8 @@ impl Automatic {
         retry.discover_timeout = DISCOVER_INTERVAL;
         retry.initial_request_timeout = DISCOVER_INTERVAL;
         socket.set_retry_config(retry);
-        // The socket borrows it for ever and does not give it back: once for an interface, and when a person changes its addressing.
+        // The socket borrows it for ever and does not give it back: once for an interface, and when
+        // a person changes its addressing.
         socket.set_receive_packet_buffer(vec![0; ANSWER_BYTES].leak());
         Self {
             mac,

@@ -1,5 +1,5 @@
-//! Neighbour discovery, byte by byte. The golden frames were made by another implementation, a few lines of Python with a checksum of their
-//! own.
+//! Neighbour discovery, byte by byte. The golden frames were made by another implementation, a few
+//! lines of Python with a checksum of their own.
 
 use super::*;
 
@@ -143,7 +143,8 @@ fn a_padded_frame_says_the_same_and_a_cut_one_nothing() {
     }
 }
 
-/// The checksum covers addresses and message; version, length, next header and hop limit are looked at one by one.
+/// The checksum covers addresses and message; version, length, next header and hop limit are looked
+/// at one by one.
 #[test]
 fn every_single_changed_bit_behind_the_hardware_addresses_is_noticed_or_harmless() {
     for frame in all().into_iter().filter(|frame| parse(frame).is_some()) {
@@ -152,7 +153,8 @@ fn every_single_changed_bit_behind_the_hardware_addresses_is_noticed_or_harmless
                 let mut changed = frame.to_vec();
                 changed[at] ^= 1 << bit;
                 let now = parse(&changed);
-                // Traffic class and flow label mean nothing to us; nor does the hop-by-hop option of a query.
+                // Traffic class and flow label mean nothing to us; nor does the hop-by-hop option
+                // of a query.
                 let is_free =
                     (14..18).contains(&at) || now == Some(Ndp::Query) && (56..62).contains(&at);
                 assert!(now.is_none() || is_free, "byte {at} bit {bit}: {now:?}");

@@ -1,6 +1,8 @@
-//! An interface's addresses: which it looks for, which its interface has, and what becomes of a donor when they change.
+//! An interface's addresses: which it looks for, which smoltcp has, and what becomes of a donor
+//! when they change.
 //!
-//! In: the configuration, what DHCP, the link and routers have said, time. Out: the interface's addresses and routes, and facts.
+//! In: the configuration, what DHCP, the link and routers have said, time. Out: the interface's
+//! addresses and routes, and facts.
 
 use std::net::IpAddr;
 
@@ -41,7 +43,8 @@ impl<D: Device> Nic<D> {
         self.ip6 = can_ipv6.then(|| Ip6::new(self.mac, seed, chosen, now));
     }
 
-    /// Goes without any address from now on, once whoever is connected has been reset under the old ones.
+    /// Goes without any address from now on, once whoever is connected has been reset under the old
+    /// ones.
     pub(crate) fn give_up_addresses(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         let guests: Vec<_> = self.listener.guests().collect();
         guests.into_iter().for_each(|guest| self.dismiss(guest));
@@ -71,11 +74,12 @@ impl<D: Device> Nic<D> {
 
     /// Brings the interface's address in line with the one that is wanted.
     ///
-    /// Not while a donor is connected here: its connection would end with the address. So a lease that runs out, or is taken
-    /// back, stays in use until the deploy is over (against RFC 2131 4.4.5: half a system on a disk is worse), and a link-local
-    /// address is kept when a server turns up at last. But when a server leases us another address in place of its first, that
-    /// one may be somebody else's from now on, or we are on another network: the connection is reset, and whoever can resume
-    /// finds us under the new one.
+    /// Not while a donor is connected here: its connection would end with the address. So a lease
+    /// that runs out, or is taken back, stays in use until the deploy is over (against
+    /// RFC 2131 4.4.5: half a system on a disk is worse), and a link-local address is kept when a
+    /// server turns up at last. But when a server leases us another address in place of its first,
+    /// that one may be somebody else's from now on, or we are on another network: the connection is
+    /// reset, and whoever can resume finds us under the new one.
     pub(super) fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         self.addresses.poll(&mut self.sockets, now);
         if let Some(decline) = self.addresses.take_decline() {
@@ -135,7 +139,8 @@ impl<D: Device> Nic<D> {
         self.readdressed
     }
 
-    /// The same for IPv6. Nothing changes while a donor is connected here, for the same reason: what runs out then stays in use.
+    /// The same for IPv6. Nothing changes while a donor is connected here, for the same reason:
+    /// what runs out then stays in use.
     pub(super) fn settle_ipv6(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         let Some(ip6) = &mut self.ip6 else {
             return;

@@ -11,7 +11,8 @@ use super::peer::{Host, Peer, Role, udp_socket};
 
 const OWN: Ipv4Address = Ipv4Address::new(10, 9, 0, 1);
 
-/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if it is told so, or told that the first is taken.
+/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if it is told so, or
+/// told that the first is taken.
 pub struct DhcpServer {
     socket: SocketHandle,
     lease_secs: u32,
@@ -23,7 +24,8 @@ pub struct DhcpServer {
 }
 
 impl DhcpServer {
-    /// Host 1 leases for so long, and refuses requests from a time on; the log has the times of all requests.
+    /// Host 1 leases for so long, and refuses requests from a time on; the log has the times of all
+    /// requests.
     #[must_use]
     pub fn peer(
         lease_secs: u32,
@@ -119,7 +121,8 @@ impl Role for DhcpServer {
                 continue;
             };
             let refuses = self.refuses_from.is_some_and(|from| from <= now);
-            // A renewal names the address it uses, a request after an offer the one that was offered (RFC 2131 4.3.2).
+            // A renewal names the address it uses, a request after an offer the one that was
+            // offered (RFC 2131 4.3.2).
             let asked = request.requested_ip.unwrap_or(request.client_ip);
             let is_other = asked != self.address(now);
             let is_declined = request.message_type == DhcpMessageType::Decline

@@ -1,5 +1,5 @@
-//! Peers on the simulated segment: donors, somebody who probes ports, a crowd that says nothing of use. Each is a host with a smoltcp stack of
-//! its own.
+//! Peers on the simulated segment: donors, somebody who probes ports, a crowd that says nothing of
+//! use. Each is a host with a smoltcp stack of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,8 @@ use super::Queues;
 
 /// Somebody on the segment.
 pub trait Peer: Send {
-    /// Takes the frames that arrived, adds those it sends to `out`; when it wants to be called again without any.
+    /// Takes the frames that arrived, adds those it sends to `out`; when it wants to be called
+    /// again without any.
     fn run(&mut self, now: Instant, arrived: &[Vec<u8>], out: &mut Vec<Vec<u8>>)
     -> Option<Instant>;
 }
@@ -279,8 +280,9 @@ impl Role for Donor {
                 break;
             }
         }
-        // Not before everything is acknowledged: after three duplicate acknowledgements with nothing but a FIN outstanding,
-        // smoltcp 0.14 stops its timer, and a lost FIN is never sent again.
+        // Not before everything is acknowledged: after three duplicate acknowledgements with
+        // nothing but a FIN outstanding, smoltcp 0.14 stops its timer, and a lost FIN is never sent
+        // again.
         let is_through = self.sent == self.bytes.len() && stream.send_queue() == 0;
         if is_through && stream.may_send() && !self.stalls {
             stream.close();
@@ -345,7 +347,8 @@ impl Role for Prober {
         if let Some(handle) = self.sockets.get(which) {
             let stream = sockets.get_mut::<tcp::Socket>(*handle);
             stream.abort();
-            // Refused until the reset of its last connection has left; then it is tried in the next round.
+            // Refused until the reset of its last connection has left; then it is tried in the next
+            // round.
             let _ = stream.connect(
                 interface.context(),
                 (self.target, STREAM_PORT),
@@ -390,7 +393,8 @@ pub struct CrowdLog {
 }
 
 impl Crowd {
-    /// Host `number` keeps so many connections going from `begins` on; each says `word` after every `pause`.
+    /// Host `number` keeps so many connections going from `begins` on; each says `word` after every
+    /// `pause`.
     #[must_use]
     pub fn peer(
         number: u8,
@@ -453,7 +457,8 @@ impl Role for Crowd {
             member.acts = now + self.pause;
             if socket.state() == tcp::State::Closed {
                 self.local_port = 10_000 + (self.local_port - 10_000 + 1) % 50_000;
-                // Refused while the last connection's end is on its way; then it is tried after the next pause.
+                // Refused while the last connection's end is on its way; then it is tried after the
+                // next pause.
                 let _ = socket.connect(
                     interface.context(),
                     (self.target, STREAM_PORT),

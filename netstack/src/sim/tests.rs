@@ -217,7 +217,8 @@ fn port_scans_and_garbage_keep_no_donor_out() {
     assert_eq!(log.lock().unwrap().ended, Some(Ended::InOrder));
 }
 
-/// After a failed deploy the network thread sleeps until the lease is to be renewed; the next beacon must not wait for that.
+/// After a failed deploy the network thread sleeps until the lease is to be renewed; the next
+/// beacon must not wait for that.
 #[test]
 fn a_beacon_is_sent_at_once_while_the_network_thread_sleeps() {
     let (server, _) = DhcpServer::peer(600, None);
@@ -385,8 +386,9 @@ fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
     );
 }
 
-/// The cable is out for a moment, and nobody is connected: what becomes of the IPv4 address within a minute, how often a server that gives
-/// addresses was asked for one, and after what time one was lost.
+/// The cable is out for a moment, and nobody is connected: what becomes of the IPv4 address within
+/// a minute, how often a server that gives addresses was asked for one, and after what time one was
+/// lost.
 fn after_an_interruption(refuses_from: Option<Instant>) -> (usize, Vec<NetworkFact>, Duration) {
     let (server, requests) = DhcpServer::peer(600, refuses_from);
     let (stack, interfaces, facts) = stack(Link::default(), automatic(), vec![server]);

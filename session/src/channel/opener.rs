@@ -39,12 +39,13 @@ impl<R: Read> Opener<R> {
         }
     }
 
-    /// The next message; its bytes lie in `payload`, which a caller uses again for the one after it. It grows to the longest
-    /// message that came and a tag behind it, and never beyond [`wire::message::Kind::payload_max`] and a tag.
+    /// The next message; its bytes lie in `payload`, which a caller uses again for the one after
+    /// it. It grows to the longest message that came and a tag behind it, and never beyond
+    /// [`wire::message::Kind::payload_max`] and a tag.
     ///
     /// # Errors
-    /// The connection ended or failed, a record does not verify, or the peer sealed what is no message of its own. Nothing is
-    /// read after the first error.
+    /// The connection ended or failed, a record does not verify, or the peer sealed what is no
+    /// message of its own. Nothing is read after the first error.
     pub fn next<'a>(&mut self, payload: &'a mut Vec<u8>) -> Result<Message<'a>, ChannelError> {
         if self.is_over {
             return Err(ChannelError::Over);
@@ -84,8 +85,8 @@ impl<R: Read> Opener<R> {
         }
     }
 
-    /// A record that lies within the message is read to its place and opened there; only those at its edges are copied. The
-    /// tag of such a record lies where the next one, or nothing, will be.
+    /// A record that lies within the message is read to its place and opened there; only those at
+    /// its edges are copied. The tag of such a record lies where the next one, or nothing, will be.
     fn payload<'a>(
         &mut self,
         len_bytes: usize,
@@ -132,7 +133,8 @@ impl<R: Read> Opener<R> {
     fn length(&mut self, is_between_messages: bool) -> Result<usize, ChannelError> {
         let mut length = [0; LENGTH_LEN];
         if read_up_to(&mut self.read, &mut length)? < LENGTH_LEN {
-            // A single byte of a length is not between anything; it makes no difference to what follows.
+            // A single byte of a length is not between anything; it makes no difference to what
+            // follows.
             return Err(match is_between_messages {
                 true => ChannelError::Closed,
                 false => ChannelError::Truncated { of: "a message" },

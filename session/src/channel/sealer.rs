@@ -38,8 +38,8 @@ impl<W: Write> Sealer<W> {
     /// Sends a message, all of it, and flushes.
     ///
     /// # Errors
-    /// The message is not this end's to send, or is none: then nothing was sent. Or the connection failed: then nothing can be
-    /// sent any more.
+    /// The message is not this end's to send, or is none: then nothing was sent. Or the connection
+    /// failed: then nothing can be sent any more.
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), ChannelError> {
         let kind = message.kind();
         if kind.sender() != self.own {
@@ -55,8 +55,8 @@ impl<W: Write> Sealer<W> {
         self.send_pieces(&emitted.pieces())
     }
 
-    /// Records are filled from the pieces; a piece's odd bytes, which do not fill one, go with what is before it, so that
-    /// large pieces end on the edge of a record.
+    /// Records are filled from the pieces; a piece's odd bytes, which do not fill one, go with what
+    /// is before it, so that large pieces end on the edge of a record.
     pub(super) fn send_pieces(&mut self, pieces: &[&[u8]]) -> Result<(), ChannelError> {
         if self.is_over {
             return Err(ChannelError::Over);
@@ -99,7 +99,8 @@ impl<W: Write> Sealer<W> {
         }
     }
 
-    /// One record, if there is anything to be in it: encrypted where it lies, and written with its length and tag at once.
+    /// One record, if there is anything to be in it: encrypted where it lies, and written with its
+    /// length and tag at once.
     fn seal(&mut self) -> Result<(), ChannelError> {
         if self.filled == 0 {
             return Ok(());

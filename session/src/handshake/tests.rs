@@ -376,7 +376,8 @@ fn an_old_conversation_replayed_proves_nothing() {
     }
 }
 
-/// Who sits between both ends runs a whole handshake with each of them, knowing everything but the secret.
+/// Who sits between both ends runs a whole handshake with each of them, knowing everything but the
+/// secret.
 #[test]
 fn whoever_sits_between_and_guesses_pairs_with_neither() {
     let both = credentials(Policy::Secret);
@@ -384,7 +385,8 @@ fn whoever_sits_between_and_guesses_pairs_with_neither() {
         let guess = secret(guess);
         let with_target = converse(&(guess.clone(), both.1.clone()), honest);
         assert!(with_target.target_error().is_wrong_guess());
-        // The donor sends M3 first; whoever poses as its target has to answer without being able to read it.
+        // The donor sends M3 first; whoever poses as its target has to answer without being able to
+        // read it.
         let (await_m2, m1) =
             donor::begin(&both.0, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
         let (code, info) = (code(), info());

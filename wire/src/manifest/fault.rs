@@ -1,4 +1,5 @@
-//! What can be wrong with a manifest, and where: for people, who see the line's number and what stands there.
+//! What can be wrong with a manifest, and where: for people, who see the line's number and what
+//! stands there.
 
 use super::{CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, FILES_MAX, FIRST_LINE, LEN_MAX, WORD_MAX};
 use crate::message::CHUNKS_MAX;
@@ -54,7 +55,7 @@ impl fmt::Debug for Shown {
 pub struct ManifestError {
     /// From 1; 0 is the manifest as a whole.
     pub line: u32,
-    /// What is wrong.
+    /// The rule that this line breaks.
     #[source]
     pub fault: Fault,
 }
@@ -164,7 +165,7 @@ pub enum Fault {
     /// Something behind the last line.
     #[error("{len_bytes} bytes follow the manifest's end")]
     BehindTheEnd {
-        /// How many.
+        /// Counted to the end of the input.
         len_bytes: usize,
     },
 }

@@ -1,4 +1,5 @@
-//! Golden text both ways, every truncation, every changed byte, every rule of `protocol.md` 4.1 and 4.5 broken once.
+//! Golden text both ways, every truncation, every changed byte, every rule of `protocol.md` 4.1 and
+//! 4.5 broken once.
 
 use super::{
     Builder, CHUNK_SIZE_MAX, Content, FILES_MAX, Fault, File, Head, LEN_MAX, Manifest,

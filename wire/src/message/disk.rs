@@ -1,4 +1,5 @@
-//! The disk that a target is about to take, in its own words: what a person at the donor reads before it says yes.
+//! The disk that a target is about to take, in its own words: what a person at the donor reads
+//! before it says yes.
 
 use super::Text;
 

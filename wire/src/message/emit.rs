@@ -7,7 +7,8 @@ use super::{
 };
 use heapless::Vec;
 
-/// Header and the longest fields: those of Installed (32) beat those of Progress and Accept (23 each).
+/// Header and the longest fields: those of Installed (32) beat those of Progress and Accept (23
+/// each).
 const FIELDS_MAX: usize = HEADER_LEN + 32;
 const _: () = assert!(PROGRESS_LEN <= 32 && ACCEPT_FIELDS <= 32);
 

@@ -1,12 +1,13 @@
-//! Why a message is none.
+//! Why bytes are not a message.
 
 use thiserror::Error;
 
 use super::{HASH_LEN, Kind};
 use crate::outcome::Outcome;
 
-/// Why a message is none, or cannot be sent.
+/// Why bytes are not a message, or a message cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs)] // `kind` and `field`: the message and the part of it that is wrong
 pub enum MessageError {
     /// No message has this number.
     #[error("a message of kind {number}, which there is not")]
@@ -17,7 +18,6 @@ pub enum MessageError {
     /// Longer than the kind allows.
     #[error("{kind} of {claimed} bytes; {} is the most", kind.payload_max())]
     Length {
-        /// Which.
         kind: Kind,
         /// Claimed by the peer.
         claimed: u32,
@@ -25,27 +25,22 @@ pub enum MessageError {
     /// Shorter than its own fields.
     #[error("{kind} ends after {len_bytes} bytes, before its {field}")]
     Short {
-        /// Which.
         kind: Kind,
-        /// Its payload.
+        /// Of its payload.
         len_bytes: usize,
-        /// What is missing.
         field: &'static str,
     },
     /// Bytes behind its last field.
     #[error("{kind} goes on behind its last field, {left} bytes")]
     Long {
-        /// Which.
         kind: Kind,
-        /// How many.
+        /// Bytes behind that field.
         left: usize,
     },
     /// A part that may be no longer.
     #[error("the {field} of {kind} has {claimed} bytes; {max} is the most")]
     Part {
-        /// Which.
         kind: Kind,
-        /// Of what.
         field: &'static str,
         /// Its length.
         claimed: usize,
@@ -55,21 +50,14 @@ pub enum MessageError {
     /// A number with no meaning.
     #[error("the {field} of {kind} is {value}, which means nothing")]
     Value {
-        /// Which.
         kind: Kind,
-        /// Of what.
         field: &'static str,
-        /// What stands there.
+        /// As the peer sent it.
         value: u32,
     },
     /// A part that may not be empty.
     #[error("the {field} of {kind} is empty")]
-    Empty {
-        /// Which.
-        kind: Kind,
-        /// Of what.
-        field: &'static str,
-    },
+    Empty { kind: Kind, field: &'static str },
     /// Chunk lists are made of whole hashes.
     #[error("chunk lists of {len_bytes} bytes are not made of hashes of {HASH_LEN}")]
     HalfHash {
@@ -79,7 +67,6 @@ pub enum MessageError {
     /// Not UTF-8.
     #[error("the text of {kind} is not UTF-8 at byte {at}")]
     NotText {
-        /// Which.
         kind: Kind,
         /// Where in the text.
         at: usize,

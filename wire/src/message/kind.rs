@@ -1,4 +1,5 @@
-//! The kinds of messages: their numbers, who says them, how long they may be; and the header that names one.
+//! The kinds of messages: their numbers, who says them, how long they may be; and the header that
+//! names one.
 
 use core::fmt;
 
@@ -115,7 +116,7 @@ impl fmt::Display for Kind {
 /// A message's kind and the length of the payload that follows, which its kind allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Which message.
+    /// The kind of the message that follows.
     pub kind: Kind,
     /// Bytes of payload, at most [`Kind::payload_max`].
     pub len_bytes: usize,

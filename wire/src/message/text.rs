@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-/// A text. [`fmt::Display`] writes control characters, and those that turn the direction of writing around, as escapes: the
-/// other end's words cannot move a cursor, hide a line or answer a terminal's question.
+/// A text. [`fmt::Display`] writes control characters, and those that turn the direction of writing
+/// around, as escapes: the other end's words cannot move a cursor, hide a line or answer a
+/// terminal's question.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Text<'a>(&'a str);
 

@@ -9,7 +9,8 @@ use std::num::NonZeroU8;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-/// `smechvisor-base` with the data `base`, `bootloader-grub.tar.xz` with `grub!`, then the terminator.
+/// `smechvisor-base` with the data `base`, `bootloader-grub.tar.xz` with `grub!`, then the
+/// terminator.
 const GOLDEN: &[u8] = include_bytes!("../../tests/golden/stream.bin");
 const PACKAGES: [(&str, &[u8]); 2] = [
     ("smechvisor-base", b"base"),
@@ -102,7 +103,8 @@ fn every_changed_byte_is_refused_or_another_stream_of_the_same_bytes() {
             // Whatever is accepted must be written as the very same bytes: one stream, one meaning.
             if let Ok(packages) = walk(&changed) {
                 assert_eq!(emit(&packages), changed, "byte {at} = {byte:#04x}");
-                // One field differs; or the first package's length took in the second package, all but the terminator.
+                // One field differs; or the first package's length took in the second package, all
+                // but the terminator.
                 let differing = packages
                     .iter()
                     .zip(PACKAGES)

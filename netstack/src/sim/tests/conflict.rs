@@ -15,8 +15,8 @@ use crate::{Mac, NetworkFact};
 
 const THEIRS: Mac = Mac([2, 0, 0, 0, 0, 0x77]);
 
-/// A machine with our address, which answers for it while it is there; perhaps it says so unasked, twice a second. It keeps the
-/// ARP frames that it hears.
+/// A machine with our address, which answers for it while it is there; perhaps it says so unasked,
+/// twice a second. It keeps the ARP frames that it hears.
 struct Owner {
     from: Instant,
     until: Instant,
@@ -96,7 +96,8 @@ fn words(history: &[(Instant, &'static str, IpAddr)]) -> Vec<&'static str> {
     history.iter().map(|(_, word, _)| *word).collect()
 }
 
-/// Nobody waits for the seconds in which an address is asked for, and it is announced only after them.
+/// Nobody waits for the seconds in which an address is asked for, and it is announced only after
+/// them.
 #[test]
 fn a_free_address_is_used_at_once_and_announced_when_nobody_has_answered() {
     let (nobody, heard) = Owner::peer(1000, 1000, false);
@@ -124,7 +125,8 @@ fn a_chosen_address_that_another_machine_has_is_left_to_it_until_it_is_gone() {
     let (owner, heard) = Owner::peer(0, 100, false);
     let (donor, log) = Donor::peer(2, bytes(10), Instant::ZERO, false);
     let (stack, _, facts) = stack(Link::default(), fixed(), vec![owner, donor]);
-    // The first beacon leaves together with the first probe; whoever answers it meets a closed door.
+    // The first beacon leaves together with the first probe; whoever answers it meets a closed
+    // door.
     stack.run_for(Duration::from_secs(1));
     let mut stream = stack.accept(&code(), 1).unwrap();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());

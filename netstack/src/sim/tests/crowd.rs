@@ -11,7 +11,8 @@ use super::{bytes, code, fixed, stack};
 const OURS: Ipv4Address = Ipv4Address::new(10, 9, 0, 15);
 const OPENING_LEN: usize = 78;
 
-/// How long the connections of a crowd lasted, and when a donor that comes after so many seconds was accepted.
+/// How long the connections of a crowd lasted, and when a donor that comes after so many seconds
+/// was accepted.
 fn last(members: usize, pause: Duration, seconds: i64, seed: u64) -> (Vec<Duration>, Instant) {
     let (crowd, crowd_log) = Crowd::peer(66, OURS, members, Instant::ZERO, pause, b"S");
     let (donor, log) = Donor::persistent(2, bytes(100_000), Instant::from_secs(seconds));

@@ -28,7 +28,8 @@ fn back(len: usize) -> Vec<u8> {
 #[test]
 fn bytes_written_and_read_in_turns_arrive_over_bad_links() {
     for (lost, len) in CASES {
-        // At 20 % seed 1 loses the donor's FIN, which a donor of smoltcp 0.14 does not always send again (`Donor::act`).
+        // At 20 % seed 1 loses the donor's FIN, which a donor of smoltcp 0.14 does not always send
+        // again (`Donor::act`).
         for seed in 2..5 {
             let (donor, log) = Donor::peer(2, bytes(len), Instant::ZERO, false);
             let (stack, _, _) = stack(link(lost, seed), fixed(), vec![donor]);
@@ -51,7 +52,8 @@ fn bytes_written_and_read_in_turns_arrive_over_bad_links() {
             let log = log.lock().unwrap();
             assert!(received == bytes(len), "lost={lost} seed={seed}");
             assert!(log.received == back(len), "lost={lost} seed={seed}");
-            // At 20 % the last bytes or the FIN may be lost so often that it is not worth waiting for.
+            // At 20 % the last bytes or the FIN may be lost so often that it is not worth waiting
+            // for.
             let is_given_up = lost > 50
                 && finished
                     .as_ref()
@@ -67,7 +69,8 @@ fn bytes_written_and_read_in_turns_arrive_over_bad_links() {
 #[test]
 fn one_thread_writes_while_another_reads() {
     for (lost, len) in CASES {
-        // Time passes as the threads happen to run, so each run is another one; at 20 % some stall for longer than a donor may.
+        // Time passes as the threads happen to run, so each run is another one; at 20 % some stall
+        // for longer than a donor may.
         if lost > 50 {
             continue;
         }
@@ -161,8 +164,9 @@ fn a_writer_does_not_outlive_its_connection() {
     );
 }
 
-/// A renewal is refused and the next lease is another one. What had arrived can be read; then the stream says why it ends, the
-/// donor is reset from the old address and comes back under the new one.
+/// A renewal is refused and the next lease is another one. What had arrived can be read; then the
+/// stream says why it ends, the donor is reset from the old address and comes back under the new
+/// one.
 #[test]
 fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
     let server = DhcpServer::moving(60, Instant::from_secs(100));

@@ -194,7 +194,8 @@ fn two_machines_with_one_hardware_address_are_told_apart_by_ipv4() {
     assert_eq!(taken, Some(OWN.into()));
 }
 
-/// A cable that is pulled and put back: the same address, probed again, and nothing of the old network.
+/// A cable that is pulled and put back: the same address, probed again, and nothing of the old
+/// network.
 #[test]
 fn another_network_is_another_beginning() {
     let (stack, interfaces, facts) = stack(Link::default(), fixed(), vec![router()]);
@@ -250,7 +251,8 @@ fn a_lease_that_changes_while_we_wait_is_followed() {
     );
 }
 
-/// Somebody sends what looks like neighbour discovery, routers, queries, segments, changed at random, as fast as the wire takes it.
+/// Somebody sends what looks like neighbour discovery, routers, queries, segments, changed at
+/// random, as fast as the wire takes it.
 struct Vandal {
     random: u64,
     at: Instant,
