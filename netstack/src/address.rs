@@ -34,7 +34,7 @@ pub(crate) use leased::Automatic;
 /// for again after the same time.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Between two rivals that are told.
+/// Between two rivals that are reported.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An address in use.
@@ -45,14 +45,14 @@ pub(crate) struct Assigned {
     pub(crate) source: AddressSource,
 }
 
-/// Another machine uses an address of ours.
+/// Another machine uses one of our addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rivalry {
     pub(crate) address: Ipv4Address,
     pub(crate) by: EthernetAddress,
     /// We use it as well; otherwise it is left to the other.
     pub(crate) is_kept: bool,
-    /// Others since the last that was told.
+    /// Others since the last that was reported.
     pub(crate) unshown: u32,
 }
 
@@ -85,8 +85,8 @@ impl Rivals {
         self.untold = Some(Rivalry { unshown, ..rivalry });
     }
 
-    /// The last of them, when its time has come. That an address is given up is told at once: it
-    /// takes [`PAUSE`] to have it again.
+    /// The last of them, when its time has come. That an address is given up is reported at once:
+    /// it takes [`PAUSE`] to have it again.
     fn take(&mut self, now: Instant) -> Option<Rivalry> {
         let is_early = self.told.is_some_and(|told| now < told + TELL_INTERVAL);
         let rivalry = self
@@ -96,7 +96,7 @@ impl Rivals {
         Some(rivalry)
     }
 
-    /// There is none any more: the next is news.
+    /// The rival is gone: the next one is news.
     const fn forget(&mut self) {
         (self.known, self.untold) = (None, None);
     }
@@ -263,7 +263,7 @@ mod tests {
         }
         let told: Vec<_> = told.iter().map(|rivalry| rivalry.unshown).collect();
         assert_eq!(told, [0, 9_999, 9_999]);
-        // The last of them is not lost; that the address is given up is told at once.
+        // The last of them is not lost; that the address is given up is reported at once.
         assert!(rivals.untold.is_some());
         rivals.note(rivalry(25_000, false));
         let last = rivals.take(Instant::from_secs(25)).unwrap();

@@ -76,7 +76,7 @@ impl Arp {
         }
     }
 
-    /// Broadcasts it: all of ours are meant for everybody (RFC 3927 2.5 wants even answers
+    /// Broadcasts it: all frames from here are meant for everybody (RFC 3927 2.5 wants even answers
     /// broadcast).
     pub(crate) fn send(&self, device: &mut impl Device, now: Instant) {
         let Some(token) = device.transmit(now) else {

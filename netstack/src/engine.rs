@@ -26,7 +26,7 @@ pub(crate) const UNASKED: usize = 6;
 /// What the stack is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nobody but guests is served; whoever connects is reset.
+    /// Only guests are served; every new connection is reset.
     Resting,
     /// The beacon is sent, and connections that deliver `opening_len` bytes become guests.
     Inviting {
@@ -181,8 +181,8 @@ impl<D: Device> Engine<D> {
         }
     }
 
-    /// Gives every address up and begins anew; false while a donor is served. Whoever was about to
-    /// become one is reset.
+    /// Gives up every address and looks for others; false while a donor is served. All
+    /// connections so far are reset.
     pub(crate) fn readdress(&mut self, addressing: Addressing, now: Instant) -> bool {
         if self.phase == Phase::Resting && !self.guests.is_empty() {
             return false;
@@ -199,7 +199,7 @@ impl<D: Device> Engine<D> {
     }
 
     /// Begins to send the beacon and to listen, on interfaces that are there and on those that will
-    /// be. Whoever did so before with the same words goes on.
+    /// be. Nothing changes if both inputs are the same as before.
     pub(crate) fn wait_for_donor(
         &mut self,
         payload: [u8; BEACON_LEN],

@@ -83,7 +83,7 @@ pub(crate) struct Ip6 {
     router: Option<Router>,
     solicitations: Repeated,
     reports: Repeated,
-    /// An address that turned out to be somebody else's, until it was told.
+    /// An address that turned out to be another machine's, until that was reported.
     conflict: Option<(Ipv6Address, EthernetAddress)>,
 }
 

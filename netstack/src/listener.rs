@@ -1,8 +1,8 @@
-//! Waiting for donors among whoever connects.
+//! Waiting for donors among all machines that connect.
 //!
 //! In: an interface's sockets after each frame, and time. Out: connections that delivered their
-//! opening, guests from then on. Both protocols let the donor speak first, so whoever connects and
-//! says nothing (a port scan), or says it slowly, is never taken for one.
+//! opening, guests from then on. Both protocols let the donor speak first, so a peer that
+//! connects and sends nothing (a port scan), or sends it slowly, is never taken for one.
 //!
 //! A connection is half-open from its handshake until its opening is there. Few may be so at a
 //! time, and none for long; the oldest of the address that has most makes room. Handshakes that do
@@ -66,7 +66,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Closed at first. A closed one has no sockets: the stack itself resets whoever connects.
+    /// Closed at first. A closed one has no sockets: the stack itself resets every connection.
     pub(crate) const fn new(window_bytes: usize) -> Self {
         Self {
             pool: heapless::Vec::new(),
@@ -104,7 +104,7 @@ impl Listener {
         guests.map(|pooled| pooled.socket)
     }
 
-    /// A guest is none any more: it is reset if it is still there, and forgotten with the memory of
+    /// Ends a guest: it is reset if it is still there, and forgotten with the memory of
     /// what it received.
     pub(crate) fn dismiss(&mut self, sockets: &mut SocketSet<'static>, socket: SocketHandle) {
         for pooled in self

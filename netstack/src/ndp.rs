@@ -1,7 +1,7 @@
 //! Neighbour discovery beside smoltcp (RFC 4861, RFC 4862): the messages of an IPv6 interface that
 //! smoltcp 0.14 does not answer or send, and which frames reach it at all.
 //!
-//! In: frames from anybody. Out: what they mean for addresses and routers; frames of ours, ready to
+//! In: frames from anybody. Out: what they mean for addresses and routers; our own frames, ready to
 //! send. smoltcp's own autoconfiguration is not used: it probes no address, and asks to be called
 //! again at once, for ever, where no router answers.
 
@@ -247,7 +247,7 @@ fn address_at(bytes: &[u8], at: usize) -> Option<Ipv6Address> {
 }
 
 /// What smoltcp gets to see of IPv6: TCP to one of our addresses, and who asks or tells hardware
-/// addresses to reach us. Nothing of ours uses extension headers, fragments or echo, and smoltcp
+/// addresses to reach us. Nothing here uses extension headers, fragments or echo, and smoltcp
 /// takes packets for `::1` off the wire.
 pub(crate) fn is_for_stack(frame: &[u8], ours: &[Ipv6Address]) -> bool {
     let Some(packet) = Packet::parse(frame) else {
@@ -272,10 +272,10 @@ pub(crate) fn is_for_stack(frame: &[u8], ours: &[Ipv6Address]) -> bool {
         }
 }
 
-/// The longest of ours: a report of as many addresses as an interface has.
+/// The longest frame that we send: a report of as many addresses as an interface has.
 const FRAME_BYTES: usize = 14 + IPV6_BYTES + 8 + 8 + ADDRESSES * 20;
 
-/// A frame of ours, ready to send.
+/// One of our own frames, ready to send.
 pub(crate) type Frame = heapless::Vec<u8, FRAME_BYTES>;
 
 /// Asks whether anybody has `target`, without claiming it (RFC 4862 5.4.2).

@@ -23,8 +23,8 @@ use crate::device::PacketDevice;
 use crate::interfaces::{InterfaceChange, Interfaces, Wait};
 use crate::ndp;
 
-/// Whoever sends to us pays for waking us, with every frame that finds us asleep. Where the last
-/// frames came sooner than this ...
+/// The sender pays for waking us, with every frame that finds us asleep. Where the last frames
+/// came sooner than this ...
 const BRISK: Duration = Duration::from_micros(200);
 /// ... we look again after so long, by a timer of our own, and take what has gathered meanwhile.
 const NAP: Duration = Duration::from_micros(30);
@@ -140,7 +140,7 @@ impl PacketInterfaces {
                 }
             }
         }
-        // Once: whoever switches it off later has a reason.
+        // Once: if somebody switches it off later, there is a reason.
         if !link.is_up && !known.was_brought_up {
             known.was_brought_up = true;
             if let Err(error) = links.bring_up(link.index) {
@@ -193,7 +193,7 @@ impl PacketInterfaces {
         Ok((PacketDevice::new(socket, mtu, self.vlan), handle))
     }
 
-    /// Frames that a card lets through only when it is told to: those for all IPv6 machines, those
+    /// Frames that a card lets through only on request: those for all IPv6 machines, those
     /// in which our addresses are asked for, all of a VLAN. Addresses that follow from the hardware
     /// address share a group.
     fn memberships(
@@ -258,8 +258,8 @@ impl Wait for PacketInterfaces {
 
     fn wait(&self, until: Option<Instant>) {
         let began = self.now();
-        // Not epoll: what is registered there is told of each frame, asleep or not, and the sender
-        // pays for it.
+        // Not epoll: it takes note of each frame, whether we sleep or not, and the sender pays for
+        // that.
         let sockets: Vec<Arc<OwnedFd>> = self.with_watch(|watch| {
             let known = watch.known.iter();
             known.filter_map(|known| known.socket.clone()).collect()

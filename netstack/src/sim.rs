@@ -149,7 +149,7 @@ impl SimInterfaces {
         });
     }
 
-    /// From now on no frame arrives anywhere, and nobody is told.
+    /// From now on no frame arrives anywhere, and no interface reports a change.
     pub fn go_silent(&self) {
         self.world().link.lost = 1000;
     }

@@ -107,7 +107,7 @@ impl<T: RxToken> RxToken for SnoopedRx<'_, T> {
                 Some([0x08, 0x06]) => {
                     let arp = Arp::parse(frame);
                     // An announcement is no question. smoltcp 0.14 would answer one of our own
-                    // address, each time anew, and two machines that both do so never come to an
+                    // address, each time, and two machines that both do so never come to an
                     // end (RFC 5227 2.4).
                     if arp.is_some_and(|arp| arp.sender == arp.target) {
                         shown = &[];

@@ -90,9 +90,9 @@ impl<I: Interfaces> Stack<I> {
         }
     }
 
-    /// Announces `code` once a second on every interface that has an address, until a donor connects to
-    /// TCP 9192 and sends `opening_len` bytes, or fewer and closes its side. From then on every
-    /// other connection is reset.
+    /// Announces `code` once a second on every interface that has an address, until a donor
+    /// connects to TCP 9192 and sends `opening_len` bytes, or fewer and closes its side. From then
+    /// on every other connection is reset.
     ///
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists. [`NetstackError::Interrupted`] by
@@ -106,8 +106,8 @@ impl<I: Interfaces> Stack<I> {
         }
     }
 
-    /// As [`Stack::accept`], for so long at most; `None` when nobody has come. Whoever was
-    /// undecided then is forgotten.
+    /// As [`Stack::accept`], for so long at most; `None` when nobody has come. Connections
+    /// without an opening are reset then.
     ///
     /// # Errors
     /// As [`Stack::accept`].
@@ -176,8 +176,8 @@ impl<I: Interfaces> Stack<I> {
         }
     }
 
-    /// Nobody is invited any more: whoever connects is reset, and so is whoever has not delivered
-    /// an opening.
+    /// Stops inviting: new connections are reset, and so are those that have not delivered an
+    /// opening.
     pub fn rest(&self) {
         self.driver.with_pump(|engine, _| engine.rest());
     }
@@ -191,7 +191,7 @@ impl<I: Interfaces> Stack<I> {
 
     /// Every address is given up, and others are taken as this says. Who was invited is invited
     /// under those. A lease is not returned to its server (RFC 2131 4.4.6 leaves that to us): it
-    /// runs out, and whoever comes back to it gets the same.
+    /// runs out, and a machine that comes back to that server gets the same.
     ///
     /// # Errors
     /// [`NetstackError::Busy`] while a [`Stream`] exists: its connection would end with the

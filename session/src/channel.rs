@@ -10,8 +10,8 @@
 //! that lies within a message is read to where the message wants it.
 //!
 //! Memory: a [`Sealer`] holds one record, 64 KiB; an [`Opener`] one record and, in the caller's
-//! buffer, one message, which is within its kind's limit before room is made for it (3 MiB and 1
-//! KiB is the longest).
+//! buffer, one message, which is within its kind's limit before room is made for it (the longest
+//! has 3 MiB and 1 KiB).
 
 mod opener;
 mod sealer;

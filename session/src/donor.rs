@@ -60,7 +60,7 @@ impl AwaitM2 {
     /// How many bytes of M2 follow this head of it.
     ///
     /// # Errors
-    /// It is none.
+    /// The head of M2 is malformed.
     pub fn rest_len(&self, head: &[u8; M2_HEAD_LEN]) -> Result<usize, HandshakeError> {
         m2_rest_len(head).map_err(|source| HandshakeError::Hello {
             message: "M2",
@@ -71,7 +71,7 @@ impl AwaitM2 {
     /// Takes M2 as it came; M3 is to be sent.
     ///
     /// # Errors
-    /// M2 is none, or answers another question: another suite, another policy, no SPAKE2 message of
+    /// M2 is malformed, or does not answer M1: another suite, another policy, no SPAKE2 message of
     /// a target.
     pub fn take(self, m2: &[u8]) -> Result<(AwaitM4, [u8; M3_LEN]), HandshakeError> {
         let said = M2::parse(m2).map_err(|source| HandshakeError::Hello {

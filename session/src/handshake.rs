@@ -18,7 +18,7 @@ use crate::record_key::{RecordKey, TAG_LEN};
 /// Why a handshake ended. None of them holds anything secret.
 #[derive(Debug, Error)]
 pub enum HandshakeError {
-    /// M1 or M2 is none.
+    /// M1 or M2 is malformed.
     #[error("reading {message}")]
     Hello {
         /// `M1` or `M2`.

@@ -97,7 +97,7 @@ pub enum KeysError {
 }
 
 impl KeysError {
-    /// Whoever gave the file gives another one.
+    /// A bad key file is refused: its owner has to give another one.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -217,7 +217,7 @@ impl PinnedKeys {
     /// These keys with another peer's public key, in hexadecimal.
     ///
     /// # Errors
-    /// It is none, or this end's own.
+    /// It is not a public key, or it is this end's own.
     pub fn with_peer(self, digits: &str) -> Result<Self, KeysError> {
         let peer = PublicKey(*key(digits).ok_or(KeysError::PublicKey)?);
         if self.own == peer {

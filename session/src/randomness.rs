@@ -61,9 +61,9 @@ impl Drop for HandshakeRandom {
     }
 }
 
-/// Hands out bytes that were drawn before, once, through the traits of two crates. Whoever asks for
-/// more than there are has misunderstood something, which must never turn into a guessable key:
-/// [`Once::is_overdrawn`].
+/// Hands out bytes that were drawn before, once, through the traits of two crates. A caller that
+/// asks for more than there are has misunderstood something, which must never turn into a guessable
+/// key: [`Once::is_overdrawn`].
 pub(crate) struct Once<const N: usize> {
     bytes: [u8; N],
     given: usize,

@@ -35,7 +35,7 @@ pub struct AwaitM3 {
     info: Info,
 }
 
-/// Begins a handshake with whoever has connected.
+/// Begins a handshake with a stranger that has connected.
 #[must_use]
 pub const fn begin<'a>(
     credential: &'a Credential,
@@ -55,7 +55,7 @@ impl AwaitM1<'_> {
     /// Takes M1; the answer's M2 is to be sent.
     ///
     /// # Errors
-    /// M1 is none, or is meant for another target: nothing is to be sent.
+    /// M1 is malformed, or meant for another target: nothing may be sent.
     pub fn take(self, m1: &[u8; M1_LEN]) -> Result<Answer, HandshakeError> {
         let said = M1::parse(m1).map_err(|source| HandshakeError::Hello {
             message: "M1",

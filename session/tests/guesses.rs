@@ -74,7 +74,7 @@ impl Screen {
         error
     }
 
-    /// A person reads the screen and types what is there, at a machine of his own.
+    /// A person reads the screen and types what is there, at another machine.
     fn honest_donor(&mut self) {
         assert_eq!(self.limit.wait(HONEST, self.now), Duration::ZERO);
         let pace = self.limit.pace(self.now);

@@ -38,7 +38,7 @@ pub fn size_bytes(device: impl AsFd) -> io::Result<u64> {
 pub fn forget_cache(device: impl AsFd) -> io::Result<()> {
     // SAFETY: BLKFLSBUF takes no argument (linux/fs.h).
     let request = unsafe { NoArg::<BLKFLSBUF>::new() };
-    // SAFETY: the request reads and writes no memory of ours.
+    // SAFETY: the request reads and writes no memory of this process.
     unsafe { ioctl::ioctl(device, request) }
 }
 
@@ -53,7 +53,8 @@ pub fn zero(device: impl AsFd, start_bytes: u64, len_bytes: u64) -> io::Result<(
     // SAFETY: BLKZEROOUT reads two u64, start and length in bytes, through its argument
     // (linux/fs.h, block/ioctl.c).
     let request = unsafe { Setter::<BLKZEROOUT, [u64; 2]>::new(range) };
-    // SAFETY: the request pairs the number with what the kernel reads; it writes no memory of ours.
+    // SAFETY: the request pairs the number with what the kernel reads; it writes no memory of this
+    // process.
     unsafe { ioctl::ioctl(device, request) }
 }
 
@@ -76,7 +77,7 @@ pub fn add_partition(
 /// Makes the kernel forget a partition; what is on the disk stays.
 ///
 /// # Errors
-/// `EBUSY`: it is open or mounted. `ENXIO`: there is none with this number.
+/// `EBUSY`: it is open or mounted. `ENXIO`: no partition has this number.
 pub fn delete_partition(disk: impl AsFd, number: u32) -> io::Result<()> {
     const BLKPG_DEL_PARTITION: c_int = 2;
     partition_request(disk, BLKPG_DEL_PARTITION, number, 0, 0)

@@ -4,8 +4,8 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-/// The process id of a child that has ended and was not waited for yet; none when there is none.
-/// Its status stays where it is: asked again, this names the same one.
+/// The process id of a child that has ended and was not waited for yet; `None` if no child has
+/// ended. Its status stays where it is: asked again, this names the same one.
 ///
 /// # Errors
 /// `ECHILD`: there are no children.

@@ -32,7 +32,7 @@ impl EventFd {
         Ok(Self(Arc::new(Shared { is_notified, fd })))
     }
 
-    /// Makes the descriptor readable, and so wakes whoever polls it. Never waits.
+    /// Makes the descriptor readable, and so wakes the thread that polls it. Never waits.
     pub fn notify(&self) {
         self.0.is_notified.store(true, Ordering::SeqCst);
         // It only fails when the counter is full (2^64 - 2), and then the descriptor is readable.

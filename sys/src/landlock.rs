@@ -59,8 +59,8 @@ pub fn reach_no_file() -> io::Result<()> {
     };
     let version = usize::try_from(version).map_err(|_| io::Error::last_os_error())?;
     let attributes = Attributes::all_of(version);
-    // SAFETY: landlock_create_ruleset(2) reads as many bytes of the attributes as it is told, which
-    // is their size.
+    // SAFETY: landlock_create_ruleset(2) reads as many bytes of the attributes as its second
+    // argument says, which is their size.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_landlock_create_ruleset,

@@ -81,7 +81,7 @@ impl Drop for LoopDevice {
     fn drop(&mut self) {
         // SAFETY: LOOP_CLR_FD takes no argument (loop(4)).
         let request = unsafe { NoArg::<LOOP_CLR_FD>::new() };
-        // SAFETY: the request reads and writes no memory of ours.
+        // SAFETY: the request reads and writes no memory of this process.
         // Its failure changes nothing: autoclear detaches the device when `device` is closed.
         let _ = unsafe { ioctl::ioctl(&self.device, request) };
     }

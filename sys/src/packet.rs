@@ -84,7 +84,7 @@ impl PacketSocket {
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         set_option(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
         set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
-        // The kernel doubles what it is told (socket(7), SO_RCVBUF).
+        // The kernel doubles this value (socket(7), SO_RCVBUF).
         let half = c_int::try_from(queue.kernel_bytes / 2).unwrap_or(c_int::MAX);
         set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &half)?;
         attach_filter(&socket)?;

@@ -2,8 +2,8 @@
 //! and again.
 //!
 //! In: a bound packet socket with PACKET_AUXDATA. Out: one frame after the other, each with what
-//! the kernel knows of its checksums. A frame is copied once, by whoever asks for it: a ring shared
-//! with the kernel would have it copied while it arrives, in a soft interrupt that holds up
+//! the kernel knows of its checksums. A frame is copied once, in its reader's system call: a ring
+//! shared with the kernel would have it copied while it arrives, in a soft interrupt that holds up
 //! whatever sends or receives on that processor (`figures.md` 1).
 
 use std::ffi::{c_int, c_void};

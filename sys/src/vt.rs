@@ -21,7 +21,7 @@ const TIOCL_SETKMSGREDIRECT: c_char = 11;
 /// with this number.
 pub fn activate(terminal: impl AsFd, number: u8) -> io::Result<()> {
     // SAFETY: VT_ACTIVATE takes the number itself, as an integer (linux/vt.h); any value is valid,
-    // the kernel refuses what is none.
+    // the kernel refuses all others.
     let request = unsafe { IntegerSetter::<VT_ACTIVATE>::new_usize(usize::from(number)) };
     // SAFETY: the request above has no effect on memory.
     unsafe { ioctl::ioctl(terminal, request) }

@@ -2,7 +2,7 @@
 //! and reports out.
 //!
 //! A command is sent when the one before it was answered. What was wished last is what the
-//! supplicant is told again when it has to be started anew. It goes on trying by itself: a card
+//! supplicant gets the order again when it has to be restarted. It goes on trying by itself: a card
 //! that has failed may have joined a moment later.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ const JOIN_MAX: Duration = Duration::from_secs(45);
 /// It may be missed once.
 const MISSES_MAX: u32 = 2;
 
-/// The supplicant does not do what it is asked: start it anew.
+/// The supplicant does not do what it is asked: restart it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// It has not answered.
@@ -134,7 +134,7 @@ impl Card {
     /// Belong to this network, and to no other.
     pub fn join(&mut self, wish: Join, now: Instant) {
         self.give_up_joining();
-        // Whoever wishes is answered.
+        // Each order is answered.
         self.is_news = true;
         let was_lost =
             matches!(&self.state, State::Failed(ssid, Failure::Lost) if *ssid == wish.ssid);
@@ -384,7 +384,7 @@ impl Card {
         })
     }
 
-    /// What it was told to join.
+    /// The network that it has to join.
     #[must_use]
     pub const fn wish(&self) -> Option<&Join> {
         self.wish.as_ref()

@@ -39,7 +39,7 @@ impl Listing {
             }
             is_last = line == b"####";
             let entry = std::mem::take(&mut entry);
-            // Numbers only grow; an answer that does not is none to ask for again.
+            // Numbers only grow: after an answer in which they do not, asking would never end.
             if let Some(id) = entry.id.filter(|id| *id >= self.next_id) {
                 self.next_id = id.saturating_add(1);
                 has_more = true;

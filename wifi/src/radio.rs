@@ -49,11 +49,11 @@ pub struct Place {
     pub directory: PathBuf,
     /// How a program is started; PID 1 must not reap it meanwhile.
     pub spawn: Spawn,
-    /// What every card is to join, until it is told otherwise.
+    /// The network that every card joins until an order says otherwise.
     pub known: Option<Known>,
 }
 
-/// What is told.
+/// What the thread reports.
 #[derive(Debug)]
 pub enum Told {
     /// A card is there, and its supplicant is being started.
@@ -149,7 +149,7 @@ pub fn start(place: Place, tell: impl FnMut(Told) + Send + 'static) -> Result<Ha
     })
 }
 
-/// Whoever else is on this machine does not talk to supplicants: they know passphrases.
+/// Only this user may talk to supplicants: they know passphrases.
 fn make_directory(place: &Place) -> Result<(), WifiError> {
     let path = &place.directory;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -192,7 +192,7 @@ struct Unit {
 }
 
 struct Radio<T> {
-    /// Ended first: whoever is told nothing more knows that they are.
+    /// Dropped first: once nothing more is reported, the supplicants have ended.
     units: Vec<Unit>,
     place: Place,
     tell: T,

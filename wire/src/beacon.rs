@@ -38,7 +38,7 @@ pub enum BeaconError {
 }
 
 impl BeaconError {
-    /// Whoever sent it is to be ignored.
+    /// The sender is to be ignored.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         Outcome::Refuse

@@ -41,7 +41,7 @@ pub enum CodeError {
 }
 
 impl CodeError {
-    /// Whoever sent it is to be ignored.
+    /// The sender is to be ignored.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         Outcome::Refuse

@@ -2,7 +2,7 @@
 //! out.
 //!
 //! In: M1 and M2 as a stranger claims them. Out: [`M1`] and [`M2`] with every field within its
-//! limits, or why not; and back. What the fields prove is none of this file's business; M3 and M4
+//! limits, or why not; and back. This file does not judge what the fields prove; M3 and M4
 //! are opaque, and here are only their lengths.
 
 use crate::code::{CODE_LEN, Code};
@@ -92,7 +92,7 @@ impl Suite {
     }
 }
 
-/// Why M1 or M2 is none.
+/// Why bytes are not an M1 or M2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HelloError {
     /// The original stream, or anything else.
@@ -150,7 +150,7 @@ pub enum HelloError {
 }
 
 impl HelloError {
-    /// Whoever sent it is refused; its connection is closed.
+    /// The sender is refused; its connection is closed.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         Outcome::Refuse
@@ -174,7 +174,7 @@ impl M1 {
     /// Reads M1.
     ///
     /// # Errors
-    /// The first field that is none.
+    /// The first field that is invalid.
     pub fn parse(bytes: &[u8; M1_LEN]) -> Result<Self, HelloError> {
         let mut fields = Fields(bytes);
         let suite = fields.opening()?;
@@ -268,7 +268,7 @@ pub struct M2 {
 /// How many bytes of M2 follow its head, which is checked as far as it goes.
 ///
 /// # Errors
-/// The first field that is none.
+/// The first field that is invalid.
 pub fn m2_rest_len(head: &[u8; M2_HEAD_LEN]) -> Result<usize, HelloError> {
     let (.., info_len) = m2_head(&mut Fields(head))?;
     Ok(info_len.saturating_add(SPAKE_LEN))
@@ -293,7 +293,7 @@ impl M2 {
     /// Reads all of M2.
     ///
     /// # Errors
-    /// The first field that is none, or another length than its head says.
+    /// The first field that is invalid, or another length than its head says.
     pub fn parse(bytes: &[u8]) -> Result<Self, HelloError> {
         let found = bytes.len();
         let too_short = HelloError::M2Length {

@@ -22,7 +22,7 @@ fn run(ip6: &mut Ip6, until: Instant) -> Vec<(Instant, Frame)> {
     sent
 }
 
-/// The ICMPv6 type of a frame of ours.
+/// The ICMPv6 type of a frame that we send.
 fn kind(frame: &Frame) -> u8 {
     let hop_by_hop = if frame[20] == 0 { 8 } else { 0 };
     frame[54 + hop_by_hop]

@@ -43,7 +43,7 @@ impl<D: Device> Nic<D> {
         self.ip6 = can_ipv6.then(|| Ip6::new(self.mac, seed, chosen, now));
     }
 
-    /// Goes without any address from now on, once whoever is connected has been reset under the old
+    /// Goes without any address from now on, once all connections have been reset under the old
     /// ones.
     pub(crate) fn give_up_addresses(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         let guests: Vec<_> = self.listener.guests().collect();
@@ -79,7 +79,7 @@ impl<D: Device> Nic<D> {
     /// RFC 2131 4.4.5: half a system on a disk is worse), and a link-local address is kept when a
     /// server turns up at last. But when a server leases us another address in place of its first,
     /// that one may be somebody else's from now on, or we are on another network: the connection is
-    /// reset, and whoever can resume finds us under the new one.
+    /// reset, and a donor that can resume finds us under the new one.
     pub(super) fn settle_address(&mut self, now: Instant, tell: &mut dyn FnMut(NetworkFact)) {
         self.addresses.poll(&mut self.sockets, now);
         if let Some(decline) = self.addresses.take_decline() {

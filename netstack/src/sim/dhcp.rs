@@ -11,14 +11,14 @@ use super::peer::{Host, Peer, Role, udp_socket};
 
 const OWN: Ipv4Address = Ipv4Address::new(10, 9, 0, 1);
 
-/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if it is told so, or
+/// A DHCP server with one address to give: 10.9.0.15/24, and another one later if so configured, or
 /// told that the first is taken.
 pub struct DhcpServer {
     socket: SocketHandle,
     lease_secs: u32,
     /// From this time on every request is refused.
     refuses_from: Option<Instant>,
-    /// From this time on it gives 10.9.0.16 instead, and refuses whoever asks for the other.
+    /// From this time on it gives 10.9.0.16 instead, and refuses requests for the other.
     moves_from: Option<Instant>,
     requests: Arc<Mutex<Vec<Instant>>>,
 }

@@ -38,8 +38,8 @@ impl<W: Write> Sealer<W> {
     /// Sends a message, all of it, and flushes.
     ///
     /// # Errors
-    /// The message is not this end's to send, or is none: then nothing was sent. Or the connection
-    /// failed: then nothing can be sent any more.
+    /// This end may not send that message, or it is malformed: then nothing was sent. Or the
+    /// connection failed: then nothing can be sent any more.
     pub fn send(&mut self, message: &Message<'_>) -> Result<(), ChannelError> {
         let kind = message.kind();
         if kind.sender() != self.own {

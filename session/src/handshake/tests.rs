@@ -395,7 +395,7 @@ fn whoever_sits_between_and_guesses_pairs_with_neither() {
             .unwrap();
         let (await_m4, m3) = await_m2.take(&answer.m2).unwrap();
         assert!(answer.next.unwrap().take(&m3).is_err());
-        // Any M4 of his own making: one from a handshake with himself.
+        // Any M4 that it can make: one from a handshake with itself.
         let mut m4 = [0; M4_LEN];
         let own = converse(&(guess.clone(), guess.clone()), |step, bytes| {
             if step == Step::M4 {

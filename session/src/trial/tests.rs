@@ -1,4 +1,4 @@
-//! A stranger's steps, and what whoever has `NAME.shim` can and cannot do with them.
+//! A stranger's steps, and what an attacker who has `NAME.shim` can and cannot do with them.
 
 use super::{Terms, Trial, Verdict};
 use crate::donor::AwaitM4;

@@ -158,7 +158,7 @@ fn a_person_who_looks_around_gets_a_list_or_the_old_one() {
     // The supplicant looks around for itself: no news unless something is new.
     talk.event("CTRL-EVENT-SCAN-RESULTS ");
     assert!(talk.card.report().is_none());
-    // A person is told in any case.
+    // It is reported to the person in any case.
     for ending in ["CTRL-EVENT-SCAN-RESULTS ", "CTRL-EVENT-SCAN-FAILED ret=-16"] {
         talk.card.scan(talk.now);
         assert_eq!(talk.state(), State::Scanning);

@@ -1,6 +1,6 @@
 //! A manifest, line by line. What comes out is read back by
 //! [`Manifest::parse`](super::Manifest::parse) or it was built from values outside the limits:
-//! whoever signs one parses it first.
+//! the signer parses it first.
 
 use super::{Content, FIRST_LINE, File, Head, Sha256};
 use core::fmt::{self, Write};

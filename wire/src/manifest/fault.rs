@@ -65,7 +65,7 @@ impl ManifestError {
         Self { line, fault }
     }
 
-    /// Whoever sends it is refused; nothing has happened to a disk.
+    /// The sender is refused; nothing has happened to a disk.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         Outcome::Refuse
@@ -138,7 +138,7 @@ pub enum Fault {
     Name {
         /// What stands there.
         found: Shown,
-        /// Why it is none.
+        /// The reason.
         #[source]
         source: StreamError,
     },

@@ -74,7 +74,7 @@ pub enum MessageError {
 }
 
 impl MessageError {
-    /// Whoever sends it is refused; its connection is closed.
+    /// The sender is refused; its connection is closed.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         Outcome::Refuse

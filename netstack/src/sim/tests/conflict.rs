@@ -125,8 +125,8 @@ fn a_chosen_address_that_another_machine_has_is_left_to_it_until_it_is_gone() {
     let (owner, heard) = Owner::peer(0, 100, false);
     let (donor, log) = Donor::peer(2, bytes(10), Instant::ZERO, false);
     let (stack, _, facts) = stack(Link::default(), fixed(), vec![owner, donor]);
-    // The first beacon leaves together with the first probe; whoever answers it meets a closed
-    // door.
+    // The first beacon leaves together with the first probe; a donor that answers it is
+    // refused.
     stack.run_for(Duration::from_secs(1));
     let mut stream = stack.accept(&code(), 1).unwrap();
     assert!(stream.read_exact(&mut [0; 10]).is_ok());

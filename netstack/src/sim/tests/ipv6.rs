@@ -32,7 +32,7 @@ fn icmpv6(frame: &[u8]) -> Option<u8> {
     (frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(20) == Some(&58)).then(|| frame[54])
 }
 
-/// Announces fd09::/64 to whoever asks.
+/// Announces fd09::/64 to every node that asks.
 fn router() -> Box<dyn Peer> {
     Box::new(Answering(|frame: &[u8]| {
         let is_asked = icmpv6(frame) == Some(ROUTER_SOLICITATION);
