@@ -14,8 +14,8 @@ pub trait Wait {
     /// Monotonic; the origin means nothing.
     fn now(&self) -> Instant;
 
-    /// Returns when a frame or a change of an interface may be there, at the latest at `until`, or
-    /// earlier for no reason.
+    /// Sleeps until a frame or a change of an interface may be there, at the latest until `until`.
+    /// May return early for no reason.
     fn wait(&self, until: Option<Instant>);
 
     /// Makes a `wait` in another thread return.
@@ -27,8 +27,8 @@ pub trait Interfaces: Wait + Send + Sync + 'static {
     /// One interface.
     type Device: Device + Send;
 
-    /// Hardware that filters lets frames through in which this address is asked for, beside those
-    /// for others.
+    /// Makes hardware that filters multicast also receive the neighbour solicitations for this
+    /// address.
     fn listen_for(&self, own: Ipv6Addr);
 
     /// What changed since the last call, without waiting.

@@ -1,5 +1,8 @@
-//! An interface's frames, looked at in passing: those that concern addresses are also kept for us,
-//! and of IPv6 smoltcp gets to see no more than it needs.
+//! A device that snoops on what it receives for smoltcp: it keeps a copy of each ARP and neighbour
+//! discovery message for `nic`, and hides from smoltcp the frames that it must not answer.
+//!
+//! In: the frames of a device. Out: the same frames or empty ones, messages about addresses, the
+//! number of bytes taken in.
 
 use heapless::{Deque, Vec};
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken};
@@ -16,8 +19,8 @@ pub(crate) enum Heard {
     Ndp(Ndp),
 }
 
-/// An interface whose frames about addresses are also kept for us. When more come at once than can
-/// be kept, the newest are not: a conflict repeats itself, and so does a router.
+/// A device that keeps a copy of frames about addresses. When more arrive in one batch than fit, the
+/// newest are lost: a conflict repeats itself, and so does a router.
 #[derive(Debug)]
 pub(crate) struct NeighbourSnoop<D> {
     device: D,
