@@ -10,6 +10,7 @@ use std::io::Read;
 
 use bundle::unpack::{Owners, UnpackError, UnpackLimits, Unpacked, check, check_frames, frames};
 use libfuzzer_sys::fuzz_target;
+use wire::chain::chain;
 
 const CAP: u64 = 1 << 20;
 const UNPACK: UnpackLimits = UnpackLimits { entries: 1000, owners: Owners::Caller };
@@ -28,13 +29,7 @@ fn told(result: &Result<Unpacked, UnpackError>) -> String {
         Ok(unpacked) => return format!("{unpacked:?}"),
         Err(error) => error,
     };
-    let mut cause = error.source();
-    let mut text = String::new();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    error.source().map_or_else(String::new, |cause| chain(cause).to_string())
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -20,7 +20,8 @@ use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::person::Person;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
+use wire::chain::chain;
 use wire::message;
 use wire::stage::Stage;
 use wizard::fact::Machine;
@@ -45,7 +46,7 @@ pub fn run(wizard: Start) -> ! {
     mounts::mount_firmware();
     watch_for_panics();
     for error in mounted.err().unwrap_or_default() {
-        console.warning(&chain(&error)); // what depends on it will say what it misses
+        console.warning(&chain(&error).to_string()); // what depends on it will say what it misses
     }
     if let Err(error) = signals::answer(console) {
         console.warning(&format!("answering signals: {}", chain(&error)));
@@ -81,7 +82,7 @@ pub fn run(wizard: Start) -> ! {
             install(settings, memory, machine, wizard, console)
         }
         Err(error) => {
-            console.stage(Stage::Failed, &chain(&error));
+            console.stage(Stage::Failed, &chain(&error).to_string());
             leave::give_up(cmdline::after_if_readable(&line), console);
         }
     }
@@ -99,7 +100,7 @@ fn install(
     let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
         Ok(locks) => locks,
         Err(error) => {
-            console.stage(Stage::Failed, &chain(&error));
+            console.stage(Stage::Failed, &chain(&error).to_string());
             leave::give_up(after, console);
         }
     };
@@ -115,7 +116,7 @@ fn install(
     let mut network = match Wire::open(config, console, facts) {
         Ok(network) => network,
         Err(error) => {
-            console.stage(Stage::Failed, &chain(&error));
+            console.stage(Stage::Failed, &chain(&error).to_string());
             leave::give_up(after, console);
         }
     };

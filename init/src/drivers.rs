@@ -18,11 +18,12 @@ use std::time::{Duration, Instant};
 
 use modules::{Index, IndexError, Row, Tables};
 use receiver::evidence;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use receiver::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use rustix::io::Errno;
 use rustix::system::uname;
 use thiserror::Error;
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 use crate::console::{self, Console};
@@ -131,7 +132,7 @@ pub fn start(line: &str, console: &'static Console) {
         });
     });
     if let Err(error) = spawned {
-        console.warning(&chain(&DriversError::Thread(error)));
+        console.warning(&chain(&DriversError::Thread(error)).to_string());
         return;
     }
     let limit = Instant::now() + FIRST_WALK_MAX;
@@ -157,10 +158,12 @@ fn attend(line: &str, console: &'static Console, served: &dyn Fn()) {
             loader.walk(Path::new(BUSES));
             match announcements {
                 Ok(announcements) => listening = Some((loader, announcements)),
-                Err(error) => console.warning(&chain(&DriversError::Announcements(error))),
+                Err(error) => {
+                    console.warning(&chain(&DriversError::Announcements(error)).to_string())
+                }
             }
         }
-        Err(error) => console.warning(&chain(&error)),
+        Err(error) => console.warning(&chain(&error).to_string()),
     }
     if let Some((loader, announcements)) = &mut listening {
         let _ = loader.hear(announcements); // asked again below
@@ -179,7 +182,7 @@ fn attend(line: &str, console: &'static Console, served: &dyn Fn()) {
                 match heard.and_then(|()| loader.hear(announcements)) {
                     Ok(has_news) => has_news,
                     Err(error) => {
-                        console.warning(&chain(&DriversError::Announcements(error)));
+                        console.warning(&chain(&DriversError::Announcements(error)).to_string());
                         listening = None;
                         false
                     }
@@ -312,7 +315,7 @@ impl<'a> Loader<'a> {
             }
             self.tried.push(row.path);
             if let Err(error) = self.load(row) {
-                self.screen.warning(&chain(&error));
+                self.screen.warning(&chain(&error).to_string());
             }
         }
         !order.is_empty()

@@ -9,8 +9,9 @@ use disk::boot_order::{self, Found, load_option, name_of};
 use disk::state::{Slot, State};
 use receiver::disks::Disks;
 use receiver::gate::Contents;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use uuid::Uuid;
+use wire::chain::chain;
 
 use crate::efivars::Variables;
 use crate::mounts::EFIVARS;

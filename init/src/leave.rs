@@ -12,10 +12,11 @@ use disk::state::Slot;
 use receiver::Deployed;
 use receiver::blockdisk::BlockDisk;
 use receiver::disks::IMAGE_SECTOR;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
+use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
@@ -125,12 +126,13 @@ pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
     let option = firmware::prefer(esp, title, screen);
     if option.is_none() {
         let slot = *esp;
-        let loaded = entry
-            .map_err(|error| chain(&error))
-            .and_then(|(mut disk, entry)| {
-                in_time(move || kexec::load_installed(&mut disk, &slot, &entry))
-                    .map_err(|error| chain(&error))
-            });
+        let loaded =
+            entry
+                .map_err(|error| chain(&error).to_string())
+                .and_then(|(mut disk, entry)| {
+                    in_time(move || kexec::load_installed(&mut disk, &slot, &entry))
+                        .map_err(|error| chain(&error).to_string())
+                });
         match loaded {
             Ok(()) => {
                 screen.stage(Stage::Leaving, "how=kexec");

@@ -4,9 +4,10 @@ use std::io;
 use std::thread;
 
 use receiver::children;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use rustix::system::{RebootCommand, reboot};
 use sys::signals::{Signal, Signals};
+use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::console::Console;

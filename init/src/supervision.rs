@@ -14,8 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use receiver::news::News;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use rustix::time::{ClockId, clock_gettime};
+use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::console::Console;

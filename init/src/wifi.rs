@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use install::carry::{self, Luggage};
 use receiver::children;
-use receiver::screen::{Screen, chain};
+use receiver::screen::Screen;
 use sys::signals::unblock_in;
 use wifi::known::{self, Known};
 use wifi::{Failure, Handle, Join, Place, Report, Security, State, Told};
+use wire::chain::chain;
 use wire::stage::Stage;
 use wizard::fact::Fact;
 use wizard::host::Inbox;

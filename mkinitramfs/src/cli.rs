@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
+use wire::chain::chain;
 
 const HELP: &str = "\
 usage: mkinitramfs COMMAND ...
@@ -108,15 +109,6 @@ fn path(parser: &mut Parser) -> Result<PathBuf, lexopt::Error> {
     Ok(PathBuf::from(parser.value()?))
 }
 
-/// The error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Command, HELP, chain, image, iso, parse, uki, wifi};
@@ -124,7 +116,7 @@ mod tests {
 
     fn read(line: &str) -> Result<Command, String> {
         let words = line.split_whitespace();
-        parse(&mut Parser::from_args(words)).map_err(|error| chain(&error))
+        parse(&mut Parser::from_args(words)).map_err(|error| chain(&error).to_string())
     }
 
     #[test]

@@ -124,16 +124,3 @@ impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
         })
     }
 }
-
-/// An error and its causes on one line, joined with `: `.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

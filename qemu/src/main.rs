@@ -10,13 +10,14 @@ use lexopt::prelude::{Long, Value, ValueExt};
 use qemu::accel::Accel;
 use qemu::artifacts::{Artifacts, Wanted, target_dir, top};
 use qemu::demo::{self, Show};
-use qemu::error::{Doing, HarnessError, Result, chain};
+use qemu::error::{Doing, HarnessError, Result};
 use qemu::lab::Lab;
 use qemu::machine::Firmware;
 use qemu::measure;
 use qemu::pictures;
 use qemu::runner::{Run, fresh_dir, isolated};
 use qemu::scenarios::{self, Needs, Scenario};
+use wire::chain::chain;
 
 const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use wire::chain::chain;
+
 use crate::accel::Accel;
 use crate::artifacts::Artifacts;
 use crate::error::{Doing, Result};
@@ -89,7 +91,7 @@ impl Run {
                     dir.display()
                 ));
             }
-            Err(error) => text.push_str(&format!("  {}\n", crate::error::chain(error))),
+            Err(error) => text.push_str(&format!("  {}\n", chain(error))),
         }
         // One write, so that lines of scenarios that end together stay whole.
         let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use session::channel::ChannelError;
 use thiserror::Error;
+use wire::chain::chain;
 use wire::message::{Answer, Kind, Message, Next, Text};
 use wire::stage::Stage;
 use wire::stream::STALL_SECONDS;
@@ -16,7 +17,6 @@ use crate::door::Paired;
 use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::Stop;
-use crate::screen::chain;
 use crate::session::{Ended, SessionError};
 
 /// Why a donor that was asked was closed.
@@ -128,7 +128,7 @@ impl Lobby<'_> {
 
 /// A donor that was shown the disk, and is told why it is not to be.
 pub(crate) fn dismissed(mut paired: Paired, error: SessionError) -> Ended {
-    let text = chain(&error);
+    let text = chain(&error).to_string();
     let text = Text::new(&text);
     // It may be gone; the screen says the same.
     let _ = paired.sealer.send(&Message::Failed { text });

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::state::{self, State};
 use thiserror::Error;
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 use crate::blockdisk::BlockDisk;
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{self, Found, InventoryError, SYS_BLOCK, Transport};
-use crate::screen::chain;
 
 /// Sectors of an image file: what most disks it may be copied to have.
 pub const IMAGE_SECTOR: SectorSize = SectorSize::B512;
@@ -130,7 +130,7 @@ fn contents(path: &Path) -> Contents {
 fn held(read: Result<State, DiskError>) -> Contents {
     match read {
         Ok(state) => Contents::Holds(state),
-        Err(error) => Contents::Unreadable(chain(&error)),
+        Err(error) => Contents::Unreadable(chain(&error).to_string()),
     }
 }
 

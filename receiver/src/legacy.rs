@@ -5,6 +5,7 @@ use std::io;
 
 use bundle::legacy;
 use install::deploy;
+use wire::chain::chain;
 use wire::message::After;
 use wire::stage::Stage;
 use wire::stream::{NAME_LEN_BYTES, Opening};
@@ -13,7 +14,7 @@ use crate::connection::Connection;
 use crate::gate::Candidate;
 use crate::news::News;
 use crate::person::Phase;
-use crate::screen::{Narrator, chain, warn};
+use crate::screen::{Narrator, warn};
 use crate::session::{
     Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, draw_code, image_facts,
     open_disk, stopped,

@@ -9,6 +9,7 @@ use bundle::trust::{Approved, Voucher};
 use bundle::verify::VerifiedPackages;
 use install::deploy;
 use install::options::Options;
+use wire::chain::chain;
 use wire::message::RejectCode;
 use wire::stage::Stage;
 
@@ -20,7 +21,7 @@ use crate::gate::Candidate;
 use crate::lobby::Lobby;
 use crate::person::Phase;
 use crate::reports::Reports;
-use crate::screen::{Narrator, chain};
+use crate::screen::Narrator;
 use crate::session::{
     Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, must_be,
     open_disk, stopped,
@@ -133,7 +134,9 @@ fn still_there(
 
 /// A donor that was told why not.
 fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: SessionError) -> Ended {
-    let connection = lobby.reject(paired, code, &chain(&error)).map(Box::new);
+    let connection = lobby
+        .reject(paired, code, &chain(&error).to_string())
+        .map(Box::new);
     Ended { error, connection }
 }
 

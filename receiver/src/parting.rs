@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use session::channel::ChannelError;
+use wire::chain::chain;
 use wire::message::{After, Level, Message};
 
 use crate::connection::Connection;
 use crate::evidence;
 use crate::reports::Report;
-use crate::screen::{chain, warn};
+use crate::screen::warn;
 use crate::session::SessionError;
 use crate::supply::{Fault, Supply};
 
@@ -71,7 +72,7 @@ impl Supply<'_, '_> {
         let Some((_, opener)) = self.line.take() else {
             return self.parting;
         };
-        let reason = chain(error);
+        let reason = chain(error).to_string();
         // A person's will needs no evidence.
         if !matches!(error, SessionError::Cancelled { .. }) {
             self.reports.line(Level::Error, &reason);

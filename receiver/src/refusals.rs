@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::news::News;
-use crate::screen::{Screen, chain};
+use crate::screen::Screen;
+use wire::chain::chain;
 
 /// Lines that may follow each other at once: a person's own mistakes are all shown.
 const BURST: u32 = 8;
@@ -59,7 +60,7 @@ impl Refusals {
         if self.left_out > 0 {
             line.push_str(&format!(" unshown={}", std::mem::take(&mut self.left_out)));
         }
-        let reason = chain(error);
+        let reason = chain(error).to_string();
         let end = reason.floor_char_boundary(REASON_MAX);
         let reason = reason.get(..end).unwrap_or_default();
         screen.warning(&format!("{line}: {reason}"));

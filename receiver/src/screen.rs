@@ -1,6 +1,5 @@
 //! What a person and the tests see of a deploy: stage lines, and what `install` tells turned into them.
 
-use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,19 +33,6 @@ pub trait Screen: Sync {
     fn person(&self) -> Option<&Person> {
         None
     }
-}
-
-/// An error and its causes, joined with `: `.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// We go on with less: said in both ways.
@@ -133,7 +119,7 @@ impl Observer for Narrator<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NEWS_INTERVAL, Narrator, Screen, chain};
+    use super::{NEWS_INTERVAL, Narrator, Screen};
     use crate::news::News;
     use bundle::event::{Event, Observer};
     use std::sync::Mutex;
@@ -202,16 +188,5 @@ mod tests {
         let intervals = begun.elapsed().as_millis() / NEWS_INTERVAL.as_millis();
         let told = u128::from(slow.0.load(Ordering::SeqCst));
         assert!(told >= 1 && told <= 1 + intervals, "{told} {intervals}");
-    }
-
-    #[test]
-    fn a_chain_names_every_cause_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("reading x")]
-        struct Outer(#[source] std::io::Error);
-        assert_eq!(
-            chain(&Outer(std::io::Error::other("broken"))),
-            "reading x: broken"
-        );
     }
 }

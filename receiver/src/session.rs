@@ -16,6 +16,7 @@ use install::commit::Installed;
 use install::deploy::{self, DeployError};
 use install::options;
 use thiserror::Error;
+use wire::chain::chain;
 use wire::code::{CODE_LEN, Code};
 use wire::message::After;
 use wire::outcome::Outcome;
@@ -31,7 +32,7 @@ use crate::news::News;
 use crate::person::{Stop, Turn};
 use crate::policy::Policy;
 use crate::refusals::Refusals;
-use crate::screen::{Screen, chain, warn};
+use crate::screen::{Screen, warn};
 use crate::volumes::KernelVolumes;
 use crate::watch::Watch;
 use crate::{legacy, paired, rehearsal};
@@ -283,7 +284,7 @@ pub fn run_with(
     let shown = |error: SessionError| {
         // Somebody else has shown what he wants instead.
         if !matches!(error, SessionError::TakenOver) {
-            let reason = chain(&error);
+            let reason = chain(&error).to_string();
             screen.stage(Stage::Failed, &reason);
             let is_fatal = error.outcome() == Outcome::Fatal;
             screen.news(&News::Failed { reason, is_fatal });

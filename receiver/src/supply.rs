@@ -12,6 +12,7 @@ use bundle::trust::Approved;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
+use wire::chain::chain;
 use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
@@ -24,7 +25,7 @@ use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::{Phase, Stop};
 use crate::reports::{Report, Reports, Teller};
-use crate::screen::{chain, warn};
+use crate::screen::warn;
 use crate::session::SessionError;
 
 /// How long a donor is waited for before the deploy itself is looked at again.
@@ -174,7 +175,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
-        let reason = chain(fault);
+        let reason = chain(fault).to_string();
         let text = format!("connection to {peer} lost: {reason}");
         self.lobby.screen.warning(&text);
         self.lobby.screen.news(&News::DonorLost { peer, reason });
@@ -286,7 +287,9 @@ impl<'l, 'r> Supply<'l, 'r> {
                     self.turn_away(paired, RejectCode::Busy, text);
                 }
                 Ok(image) => return Err(self.give_up(paired, &image)),
-                Err(error) => self.turn_away(paired, RejectCode::Manifest, &chain(&error)),
+                Err(error) => {
+                    self.turn_away(paired, RejectCode::Manifest, &chain(&error).to_string())
+                }
             }
         }
     }

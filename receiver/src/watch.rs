@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
 use install::{deploy, options};
+use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
@@ -12,7 +13,7 @@ use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
 use crate::news::News;
 use crate::person::{Control, Person, Turn};
-use crate::screen::{Screen, chain, warn};
+use crate::screen::{Screen, warn};
 use crate::session::{Options, SessionError, disk_facts};
 use crate::uevents::Uevents;
 
@@ -152,10 +153,11 @@ impl<'a> Watch<'a> {
             };
             if self.taken.is_some() && self.taken != self.standing {
                 let _ = self.tell(seen); // what is wrong follows
-                self.screen.stage(Stage::Failed, &chain(&refused));
+                self.screen
+                    .stage(Stage::Failed, &chain(&refused).to_string());
                 self.turn.hand_back();
                 self.is_held = false;
-                self.held(Some(chain(&refused)));
+                self.held(Some(chain(&refused).to_string()));
                 shown = None;
                 continue;
             }
@@ -231,13 +233,13 @@ impl<'a> Watch<'a> {
 /// Why nobody is invited; and what a person can do about a disk that we have installed.
 fn show(error: &GateError, screen: &dyn Screen) {
     let GateError::Installed { candidate, .. } = error else {
-        screen.stage(Stage::Failed, &chain(error));
+        screen.stage(Stage::Failed, &chain(error).to_string());
         return;
     };
     let name = candidate.installation().map(name_of).unwrap_or_default();
     let facts = disk_facts(candidate);
     screen.stage(Stage::Holding, &format!("installation={name} {facts}"));
-    warn(screen, &chain(error));
+    warn(screen, &chain(error).to_string());
     if screen.person().is_some() {
         screen.hint(&format!(
             "  This machine is installed, and nothing is changed.\n  Type  boot      and Enter: start its system.\n  \

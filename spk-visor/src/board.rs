@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use receiver::screen::chain;
+use wire::chain::chain;
 use wire::code::Code;
 use wire::stage::Stage;
 use wizard::figures::percent;
@@ -83,7 +83,7 @@ impl<W: Write, E: Write> Board<W, E> {
     pub fn fail(&mut self, error: &dyn Error, exit: Exit) -> Exit {
         let event = Event::Failed {
             exit,
-            reason: chain(error),
+            reason: chain(error).to_string(),
         };
         self.tell(&event);
         exit

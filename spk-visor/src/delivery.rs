@@ -16,10 +16,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use receiver::screen::chain;
 use session::channel::ChannelError;
 use session::{Credential, HandshakeError, PairingError, Step};
 use thiserror::Error;
+use wire::chain::chain;
 use wire::code::Code;
 use wire::message::{After, RejectCode};
 
@@ -335,7 +335,7 @@ impl Delivery<'_> {
             },
             Err(error) => About::Failed {
                 exit: error.exit(),
-                reason: chain(&error),
+                reason: chain(&error).to_string(),
                 left: error.left(),
             },
         };
@@ -363,7 +363,7 @@ impl Delivery<'_> {
                     return Err(DeliveryError::Interrupted { left });
                 }
             };
-            let reason = chain(&error);
+            let reason = chain(&error).to_string();
             let broken = Broken {
                 to,
                 next,

@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn refused(dir: &Path) -> String {
-        crate::chain(&open(dir).unwrap_err())
+        wire::chain::chain(&open(dir).unwrap_err()).to_string()
     }
 
     #[test]

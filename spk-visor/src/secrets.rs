@@ -232,7 +232,7 @@ mod tests {
     fn a_typing_error_is_told_without_the_secret() {
         let mistyped = format!("{}0", &secret(7).to_string()[..10]);
         let error = from(&["e13gts2"], &format!("\n{mistyped}")).unwrap_err();
-        let text = crate::chain(&error);
+        let text = wire::chain::chain(&error).to_string();
         assert!(
             text.contains("line 2") && !text.contains(&mistyped),
             "{text}"

@@ -15,6 +15,7 @@
 #![no_std]
 
 pub mod beacon;
+pub mod chain;
 pub mod code;
 pub mod secret;
 

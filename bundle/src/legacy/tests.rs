@@ -5,17 +5,10 @@ use crate::fakes::image::{CHUNK, HEAD, Image, Signer, manifest, noise};
 use crate::packages::Packages;
 use crate::records::RecordsError;
 use crate::trust::{ApproveError, Trust, Voucher};
-use std::error::Error;
+use wire::chain::chain;
 use wire::manifest::{CHUNK_SIZE_MIN, Content, File};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
-
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
 
 struct Read {
     files: Vec<(String, Vec<u8>)>,

@@ -2,7 +2,7 @@
 
 use super::{ApproveError, SignatureError, Trust, TrustError, Voucher, approve};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, count, describe, manifest, noise};
-use std::error::Error;
+use wire::chain::chain;
 use wire::manifest::{CHUNK_SIZE_MIN, Content, File, Head, Role};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
@@ -12,13 +12,6 @@ const SIGNATURE: &[u8] = include_bytes!("../../tests/golden/signed.manifest.mini
 const OLD_SIGNATURE: &[u8] = include_bytes!("../../tests/golden/signed.manifest.old");
 const CHUNK_LISTS: &[u8] = include_bytes!("../../tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../tests/golden/signed.manifest.pub");
-
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
 
 fn golden_trust() -> Trust {
     Trust::parse(PUBLIC).unwrap()

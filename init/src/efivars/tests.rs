@@ -6,6 +6,7 @@ use disk::boot_order::{Found, Step, plan};
 use disk::state::Slot;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use uuid::Uuid;
+use wire::chain::chain;
 
 use super::{GLOBAL, Variables};
 
@@ -42,7 +43,10 @@ impl Nvram {
         let found = variables.boot().unwrap();
         let steps = plan(&found, "Debian GNU/Linux 12", &esp, &[]).unwrap();
         let faults = variables.apply(&found, &steps);
-        faults.iter().map(receiver_chain).collect()
+        faults
+            .iter()
+            .map(|fault| chain(fault).to_string())
+            .collect()
     }
 
     fn found(&self) -> Found {
@@ -54,10 +58,6 @@ impl Drop for Nvram {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn receiver_chain(error: &super::VariableError) -> String {
-    receiver::screen::chain(error)
 }
 
 /// An option of somebody else's: active, "a", end of path.
@@ -129,7 +129,9 @@ fn the_order_names_no_option_that_could_not_be_written() {
     let faults = variables.apply(&found, &steps);
     assert_eq!(faults.len(), 1);
     assert!(
-        receiver_chain(&faults[0]).starts_with("writing Boot0001: "),
+        chain(&faults[0])
+            .to_string()
+            .starts_with("writing Boot0001: "),
         "{faults:?}"
     );
     assert_eq!(
@@ -154,7 +156,7 @@ fn a_variable_that_cannot_be_read_stops_everything() {
     let nvram = Nvram::new("unreadable", &[("BootOrder", &[0, 0])]);
     fs::create_dir(nvram.file("Boot0003")).unwrap();
     let error = Variables::new(&nvram.0).boot().unwrap_err();
-    assert!(receiver_chain(&error).starts_with("reading Boot0003: "));
+    assert!(chain(&error).to_string().starts_with("reading Boot0003: "));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use super::{LocksError, read};
 use crate::cmdline::{Policy, Settings};
-use receiver::screen::chain;
 use session::PinnedKeys;
 use std::fs;
 use std::path::PathBuf;
+use wire::chain::chain;
 
 /// minisign's own example of a public key.
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
@@ -24,7 +24,7 @@ impl Image {
     }
 
     fn error(&self, settings: &Settings) -> String {
-        chain(&read(&self.0, settings).unwrap_err())
+        chain(&read(&self.0, settings).unwrap_err()).to_string()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
 use crate::gate::Wish;
 use crate::policy::Policy;
-use crate::screen::{Screen, chain};
+use crate::screen::Screen;
 use bundle::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use wire::chain::chain;
 use wire::code::Code;
 use wire::stage::Stage;
 
@@ -291,7 +292,7 @@ fn once_means_that_the_first_deploy_that_fails_is_the_last() {
     let (last, reason) = lines.last().unwrap();
     assert_eq!(
         (*last, reason.as_str()),
-        (Stage::Failed, chain(&error).as_str())
+        (Stage::Failed, chain(&error).to_string().as_str())
     );
     // A donor that was shown a plan has had one, and the caller learns that it was only that.
     options.dry_run = true;

@@ -315,7 +315,7 @@ mod tests {
             ("package create a --threads 0", "\"0\""),
             ("package create a --secrets all", "leave or keep"),
         ] {
-            let text = crate::chain(&read(line).expect_err(line));
+            let text = wire::chain::chain(&read(line).expect_err(line)).to_string();
             assert!(text.contains(word), "{line}: {text}");
         }
         assert!(

@@ -221,7 +221,7 @@ fn wrong_arguments_are_named() {
         ("receive-deploy /dev/vda", "/dev/vda"),
     ] {
         let error = read(line).expect_err(line);
-        let text = crate::chain(&error);
+        let text = wire::chain::chain(&error).to_string();
         assert!(text.contains(word), "{line}: {text}");
     }
 }
@@ -251,6 +251,9 @@ fn keys_and_manifests_are_read() {
         ("manifest create /d --keyset 4294967296", "2^32"),
     ] {
         let error = read(line).expect_err(line);
-        assert!(crate::chain(&error).contains(word), "{line}: {error}");
+        assert!(
+            wire::chain::chain(&error).to_string().contains(word),
+            "{line}: {error}"
+        );
     }
 }

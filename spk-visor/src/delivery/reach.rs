@@ -11,9 +11,9 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use receiver::screen::chain;
 use session::channel::{Opener, Sealer};
 use session::{Credential, PairingError};
+use wire::chain::chain;
 use wire::code::Code;
 
 use super::limits::Limits;
@@ -161,7 +161,7 @@ impl Delivery<'_> {
         error: DeliveryError,
         memory: &mut Memory,
     ) -> Result<(), DeliveryError> {
-        let reason = chain(&error);
+        let reason = chain(&error).to_string();
         if memory.is_choice() {
             let reason = reason.clone();
             (self.tell)(About::Unpaired { to, reason });

@@ -4,8 +4,8 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use receiver::screen::chain;
 use session::channel::Sealer;
+use wire::chain::chain;
 use wire::manifest::Content;
 use wire::message::{Message, Next, Text};
 
@@ -71,7 +71,7 @@ impl Delivery<'_> {
         let result = self.send_all(&mut sealer, heard, place, memory);
         match result {
             Err(Cut::Over(error)) if error.is_ours() => {
-                give_up(&mut sealer, heard, place, &chain(&error));
+                give_up(&mut sealer, heard, place, &chain(&error).to_string());
                 Err(Cut::Over(error))
             }
             Err(Cut::Interrupted) => {

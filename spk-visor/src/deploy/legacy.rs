@@ -7,8 +7,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use receiver::screen::chain;
 use rustix::fs::MemfdFlags;
+use wire::chain::chain;
 use wire::code::Code;
 use wire::stream::PackageName;
 use wizard::figures::percent;
@@ -80,7 +80,7 @@ pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {
         Ok(installed) => tell(installed),
         Err(error) => tell(About::Failed {
             exit: error.exit(),
-            reason: chain(&error),
+            reason: chain(&error).to_string(),
             left: None,
         }),
     }

@@ -197,7 +197,12 @@ fn keys_with_a_password_sign_too() {
     fs::write(dir.file("word"), "correct horse\n").unwrap();
     fs::write(dir.file("wrong"), "battery staple\n").unwrap();
     let error = sign(&dir, &secret, Some(dir.file("wrong"))).unwrap_err();
-    assert!(crate::chain(&error).contains("Wrong password"), "{error}");
+    assert!(
+        wire::chain::chain(&error)
+            .to_string()
+            .contains("Wrong password"),
+        "{error}"
+    );
     sign(&dir, &secret, Some(dir.file("word"))).unwrap();
     let public = pair.pk.to_base64();
     verify(&dir, &public, None).unwrap();
@@ -277,7 +282,7 @@ fn a_package_no_target_would_take_is_not_listed() {
         counter: None,
         keyset: 1,
     });
-    let text = crate::chain(&error.unwrap_err());
+    let text = wire::chain::chain(&error.unwrap_err()).to_string();
     assert!(
         text.contains("b.tar.xz") && text.contains("neither xz nor zstd"),
         "{text}"

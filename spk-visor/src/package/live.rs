@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 use bundle::pipe::{self, Reader, Writer};
+use wire::chain::chain;
 use wire::manifest::CHUNK_SIZE_DEFAULT;
 use wire::stream::PackageName;
 
@@ -16,7 +17,6 @@ use super::compress::{Encoder, Format, default_threads};
 use super::pack::{self, Job};
 use super::report::Report;
 use super::{PackageError, grub, job, system};
-use crate::chain;
 use crate::cli::package::Live as Options;
 use crate::interrupt::{Interrupt, LOOK};
 use crate::packages::BASE;
@@ -147,7 +147,7 @@ impl Read for Packing {
         self.stage = Stage::Over;
         match ended {
             Some(Ok(Ok(()))) => read,
-            Some(Ok(Err(error))) => Err(io::Error::other(chain(&error))),
+            Some(Ok(Err(error))) => Err(io::Error::other(chain(&error).to_string())),
             _ => Err(io::Error::other("the packing thread is gone")),
         }
     }
@@ -279,7 +279,7 @@ mod tests {
         }
         dir.put("lib/modules/1/modules.dep");
         let error = start(&dir.options(), false).err().unwrap();
-        let text = crate::chain(&error);
+        let text = wire::chain::chain(&error).to_string();
         assert!(
             text.contains("the kernel boot/vmlinuz-1 has") && text.contains("boot/initrd.img-1,"),
             "{text}"

@@ -248,17 +248,17 @@ pub fn create_report(path: &Path) -> Result<(File, Own), PackageError> {
 #[cfg(test)]
 mod tests {
     use super::{Output, create_report};
-    use crate::chain;
     use crate::package::node::open_root;
     use receiver::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::path::Path;
+    use wire::chain::chain;
 
     /// The file holds the lock.
     fn create(dir: &Path) -> Result<(Output, fs::File), String> {
         let root = open_root(dir).unwrap();
-        Output::create(dir, "x.tar.xz", &root).map_err(|error| chain(&error))
+        Output::create(dir, "x.tar.xz", &root).map_err(|error| chain(&error).to_string())
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             error.contains(".part: the file that is there has other names"),
             "{error}"
         );
-        let error = chain(&create_report(&part).unwrap_err());
+        let error = chain(&create_report(&part).unwrap_err()).to_string();
         assert!(error.contains("has other names"), "{error}");
         fs::remove_file(&part).unwrap();
         symlink("other", &part).unwrap();
@@ -308,7 +308,7 @@ mod tests {
             assert!(error.contains("belongs to another user"), "{error}");
             assert!(part.exists());
         }
-        let error = chain(&create_report(Path::new("/dev/null")).unwrap_err());
+        let error = chain(&create_report(Path::new("/dev/null")).unwrap_err()).to_string();
         assert!(error.contains("is no regular file"), "{error}");
     }
 }

@@ -230,7 +230,7 @@ mod tests {
                 Err(io::Error::other("reading /etc/shadow: permission denied"))
             }
         }
-        let text = crate::chain(&live(Fails).chunk(0).unwrap_err());
+        let text = wire::chain::chain(&live(Fails).chunk(0).unwrap_err()).to_string();
         assert!(
             text.ends_with("root.tar.xz: reading /etc/shadow: permission denied"),
             "{text}"

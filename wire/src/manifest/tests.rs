@@ -5,10 +5,10 @@ use super::{
     Builder, CHUNK_SIZE_MAX, Content, FILES_MAX, Fault, File, Head, LEN_MAX, Manifest,
     ManifestError, Role, Unpacked,
 };
+use crate::chain::chain;
 use crate::message::CHUNKS_MAX;
 use crate::stream::PackageName;
 extern crate std;
-use std::error::Error;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -33,16 +33,6 @@ fn write(manifest: &Manifest<'_>) -> String {
         builder.file(&file).unwrap();
     }
     builder.end().unwrap()
-}
-
-fn chain(error: &ManifestError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The golden text with one change, which must be refused.
@@ -142,7 +132,11 @@ fn each_line_has_its_place_and_is_named_when_it_is_wrong() {
         let unknown = GOLDEN.replacen(line, &format!("comment x\n{line}"), 1);
         let error = parse(&unknown).unwrap_err();
         assert_eq!(error.line, number, "{}", chain(&error));
-        assert!(chain(&error).contains("\"comment x\""), "{}", chain(&error));
+        assert!(
+            chain(&error).to_string().contains("\"comment x\""),
+            "{}",
+            chain(&error)
+        );
     }
     let swapped = GOLDEN.replacen("counter 417\nkeyset 3\n", "keyset 3\ncounter 417\n", 1);
     assert_eq!(
@@ -233,7 +227,7 @@ fn values_outside_their_range_are_refused_with_what_stands_there() {
         ("end 3", "end 2", "counts 2 files, there are 3"),
         ("end 3", "end 03", "\"03\""),
     ] {
-        let text = chain(&refused(from, to));
+        let text = chain(&refused(from, to)).to_string();
         assert!(text.contains(shown), "{to}: {text}");
     }
     let long_word = "v".repeat(65);

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::sync::atomic::AtomicU64;
 
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 use super::{
@@ -196,7 +197,9 @@ impl<W: Write> Emitter<W> {
             Outcome::Retry => 1,
             Outcome::Fatal => 2,
         };
-        let mut text = causes(error);
+        let mut text = error
+            .source()
+            .map_or_else(String::new, |cause| chain(cause).to_string());
         text.truncate(text.floor_char_boundary(TEXT_MAX));
         let path = path.get(..PATH_BYTES_MAX).unwrap_or(path);
         self.put(&[FAULT, what, outcome])?;
@@ -206,15 +209,4 @@ impl<W: Write> Emitter<W> {
         self.put(path)?;
         self.put(text.as_bytes())
     }
-}
-
-/// What lies beneath `error`, which the reader of the answer says itself.
-fn causes(error: &UnpackError) -> String {
-    let mut texts = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    texts.join(": ")
 }

@@ -3,7 +3,7 @@ use super::super::{Refusal, UnpackError, check, check_frames};
 use super::{fault, relay};
 use crate::decode::DecodeError;
 use crate::fakes::archive::{Head, dir, file, hard_link, long, pax, record, symlink, tar};
-use std::error::Error;
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 const CAP: u64 = 1 << 20;
@@ -12,16 +12,6 @@ fn answer(tar: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     relay(tar, &mut answer).unwrap();
     answer
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A map in a block of its own, and data behind it.
@@ -150,7 +140,9 @@ fn golden_frame_of_a_file_with_holes() {
     for (place, value) in [(at, 4098), (at + 28, 1), (at + 28, u64::MAX), (at + 36, 4)] {
         let error = with(place, value).expect_err("a map that lies");
         assert!(
-            chain(&error).contains("whose map does not fit it"),
+            chain(&error)
+                .to_string()
+                .contains("whose map does not fit it"),
             "{error}"
         );
     }
@@ -166,7 +158,9 @@ fn an_answer_cut_anywhere_is_never_whole() {
     let longer = [&frames[..], &[0]].concat();
     let error = check_frames(&longer[..], CAP, &limits()).expect_err("longer");
     assert!(
-        chain(&error).ends_with("something behind its end"),
+        chain(&error)
+            .to_string()
+            .ends_with("something behind its end"),
         "{error}"
     );
 }
@@ -201,7 +195,10 @@ fn no_more_than_the_cap_is_believed() {
     let len = tar.len() as u64;
     assert!(check_frames(&frames[..], len, &limits()).is_ok());
     let error = check_frames(&frames[..], len - 1, &limits()).expect_err("one byte too many");
-    assert!(chain(&error).contains("more bytes than"), "{error}");
+    assert!(
+        chain(&error).to_string().contains("more bytes than"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -242,7 +239,10 @@ fn what_the_decoder_says_keeps_its_outcome_and_moves_no_cursor() {
     }
     let hostile = [&[4, 0, 0][..], &[0; 8], &[0, 0, 4, 0], b"\x1b[2J"].concat();
     let error = check_frames(&hostile[..], CAP, &limits()).expect_err("a fault");
-    assert!(chain(&error).ends_with("byte 0: ?[2J"), "{error}");
+    assert!(
+        chain(&error).to_string().ends_with("byte 0: ?[2J"),
+        "{error}"
+    );
     let UnpackError::Refused { reason, .. } = error else {
         panic!("{error}");
     };

@@ -38,10 +38,10 @@ mod sweeps;
 mod xattrs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::fs;
 use std::io::{Write, stderr};
 
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 use super::super::{UnpackError, check};
@@ -97,15 +97,6 @@ fn all() -> impl Iterator<Item = Case> {
     kinds().into_iter().flat_map(|(_, cases)| cases)
 }
 
-/// The error and its causes, as a console shows them.
-fn told(error: &UnpackError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn Error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 /// The entry that the error names.
 fn entry(error: &UnpackError) -> String {
     let (UnpackError::Refused { path, .. }
@@ -124,7 +115,7 @@ fn assert_nothing_escaped(what: &str) {
 
 /// What is wrong with how a case is refused.
 fn fault(case: &Case, error: &UnpackError) -> Option<String> {
-    let (entry, told) = (entry(error), told(error));
+    let (entry, told) = (entry(error), chain(error).to_string());
     let would_write_to_the_terminal = !entry.chars().all(|c| c == '…' || matches!(c, ' '..='~'));
     let is_wrong = !entry.contains(case.names)
         || !told.contains(case.reason)
@@ -194,7 +185,12 @@ fn cases_are_refused_alike_byte_by_byte() {
         let [whole, bytes] = fences;
         let whole = whole.unpack(&case.tar[..]).expect_err(case.what);
         let bytes = bytes.unpack(OneByte(&case.tar)).expect_err(case.what);
-        assert_eq!(told(&whole), told(&bytes), "{}", case.what);
+        assert_eq!(
+            chain(&whole).to_string(),
+            chain(&bytes).to_string(),
+            "{}",
+            case.what
+        );
     }
 }
 

@@ -14,18 +14,11 @@ use bundle::trust::{Approved, Trust, approve};
 use bundle::verify::VerifiedPackages;
 use disk::disk::SectorSize;
 use disk::state::{self, State};
-use std::error::Error;
 use std::sync::Mutex;
 use tempfile::TempDir;
+use wire::chain::chain;
 use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
-
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
 
 /// Counts what the decoder is given.
 struct Counted<P> {
@@ -126,7 +119,9 @@ fn one_wrong_bit_in_any_chunk_never_reaches_the_decoder() {
         assert_eq!(run.decoded, before, "chunk {number}");
         assert_eq!(error.outcome(), Outcome::Refuse, "{}", chain(&error));
         assert!(
-            chain(&error).ends_with("its SHA-256 is not the one in the chunk list"),
+            chain(&error)
+                .to_string()
+                .ends_with("its SHA-256 is not the one in the chunk list"),
             "{}",
             chain(&error)
         );
@@ -150,7 +145,7 @@ fn a_source_that_gives_up_says_what_follows() {
         let error = run.result.unwrap_err();
         assert_eq!(error.outcome(), Outcome::Retry, "{}", chain(&error));
         assert!(
-            chain(&error).ends_with("the donor is gone"),
+            chain(&error).to_string().ends_with("the donor is gone"),
             "{}",
             chain(&error)
         );
@@ -215,8 +210,12 @@ fn packages_unpack_to_what_their_manifest_counts_or_the_deploy_fails() {
         let (image, approved) = counted(change);
         let mut run = run(&approved, image.feed(), &OPTIONS);
         let error = run.result.unwrap_err();
-        assert!(chain(&error).contains(why), "{}", chain(&error));
-        assert!(chain(&error).contains("site.tar.xz"), "{}", chain(&error));
+        assert!(chain(&error).to_string().contains(why), "{}", chain(&error));
+        assert!(
+            chain(&error).to_string().contains("site.tar.xz"),
+            "{}",
+            chain(&error)
+        );
         assert_eq!(error.outcome(), Outcome::Refuse);
         let state = state::read(&mut run.disk.disk).unwrap();
         assert_eq!(state, State::Interrupted);
@@ -239,7 +238,7 @@ fn an_image_that_says_it_is_too_large_costs_nothing() {
         if let Err(error) = run.result {
             assert!(!error.wrote && run.disk.log.is_empty());
             assert_eq!(error.outcome(), Outcome::Refuse);
-            let text = chain(&error);
+            let text = chain(&error).to_string();
             assert!(text.contains(&claimed.to_string()) && text.contains(&cap.to_string()));
         }
     }
@@ -256,7 +255,7 @@ fn a_first_chunk_that_is_no_package_costs_nothing() {
     let error = run.result.unwrap_err();
     assert!(!error.wrote && run.disk.log.is_empty());
     assert!(
-        chain(&error).contains("neither xz nor zstd"),
+        chain(&error).to_string().contains("neither xz nor zstd"),
         "{}",
         chain(&error)
     );

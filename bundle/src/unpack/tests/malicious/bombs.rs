@@ -5,11 +5,12 @@ use std::io::{Read, repeat};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wire::chain::chain;
 use wire::outcome::Outcome;
 
 use super::super::super::{Refusal, UnpackError, UnpackLimits, check, unpack};
 use super::super::{Fenced, limits};
-use super::{Case, entry, told};
+use super::{Case, entry};
 use crate::decode::{DecodeLimits, decode};
 use crate::fakes::archive::{Head, dir, file, symlink, tar};
 
@@ -98,7 +99,7 @@ fn padding_without_end_is_stopped_at_the_cap() {
     let archive = tar(&[file("a")]);
     let package = package(&archive, 1 << 30);
     let error = check(decode(&package[..], DECODE).unwrap(), &limits()).expect_err("padding");
-    assert_eq!(error.outcome(), Outcome::Refuse, "{}", told(&error));
+    assert_eq!(error.outcome(), Outcome::Refuse, "{}", chain(&error));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use wire::chain::chain;
 use super::super::{Fenced, walk};
 use super::assert_nothing_escaped;
 use crate::fakes::archive::{
@@ -112,7 +113,7 @@ fn what_real_systems_contain_stays_beneath_the_root() {
         let fenced = Fenced::new();
         for package in packages {
             let unpacked = fenced.unpack(&package[..]);
-            unpacked.unwrap_or_else(|error| panic!("{what}: {}", super::told(&error)));
+            unpacked.unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
         }
         fenced.assert_fence_holds();
         assert_nothing_escaped(what);
