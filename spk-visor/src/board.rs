@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use wire::chain::chain;
 use wire::code::Code;
+use wire::human::percent;
 use wire::stage::Stage;
-use wizard::figures::percent;
 
 use crate::event::{About, Event, Step};
 use crate::exit::Exit;

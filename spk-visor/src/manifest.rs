@@ -14,9 +14,9 @@ use bundle::decode::{self, DecodeError, DecodeLimits};
 use bundle::trust::{self, ApproveError, Trust, TrustError};
 use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
+use wire::human::size;
 use wire::manifest::Unpacked;
 use wire::stream::DATA_MAX;
-use wizard::figures::size;
 
 use crate::cli::manifest::Manifest;
 use crate::exit::Exit;

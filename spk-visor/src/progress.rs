@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use wizard::figures::{clock, size};
+use wire::human::{clock, size};
 
 /// The rate is that of about the last five seconds: a stall shows soon, a hiccup does not make the time left jump.
 const RATE_WINDOW_SECONDS: f64 = 5.0;
@@ -39,7 +39,9 @@ impl Progress {
         let tail = match self.total {
             None => format!(" {done} {rate}/s"),
             Some(total) => {
-                let left = self.left().map_or_else(|| "--:--".to_owned(), clock);
+                let left = self
+                    .left()
+                    .map_or_else(|| "--:--".to_owned(), |left| clock(left).to_string());
                 let total = size(total);
                 format!(" {:>3}% {done}/{total} {rate}/s {left}", self.percent)
             }

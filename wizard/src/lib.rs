@@ -4,7 +4,6 @@
 
 pub mod fact;
 pub mod field;
-pub mod figures;
 pub mod focus;
 pub mod history;
 pub mod host;

@@ -8,11 +8,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use session::channel::{ChannelError, Opener};
+use wire::human::percent;
 use wire::manifest::{Content, Sha256};
 use wire::message::{Message, Next, RejectCode};
 use wire::outcome::Outcome;
 use wire::stage::Stage;
-use wizard::figures::percent;
 
 use super::line::{Incoming, Pulse};
 use super::{Cut, Delivery, DeliveryError, Limits};

@@ -10,8 +10,8 @@ use std::time::Instant;
 use rustix::fs::MemfdFlags;
 use wire::chain::chain;
 use wire::code::Code;
+use wire::human::percent;
 use wire::stream::PackageName;
-use wizard::figures::percent;
 
 use super::{DeployError, Tell};
 use crate::cli::Deploy;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use wire::code::Code;
+use wire::human::{clock, size};
 use wire::message::Level;
-use wizard::figures::{clock, size};
 
 use super::{About, Event, word};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use wizard::figures::size;
+use wire::human::size;
 
 use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};

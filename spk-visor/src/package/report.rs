@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 
-use wizard::figures::size;
+use wire::human::size;
 
 use super::grub::Platforms;
 use super::rules::Why;

@@ -3,8 +3,8 @@
 
 use ::disk::layout::Role;
 use ::disk::sizes::Sizes;
+use wire::human::{clock, label, percent, size};
 
-use crate::figures::{clock, label, percent, size};
 use crate::model::{Deploy, Invitation, Model, Phase};
 use crate::screens::{code, disk, done, failed, plan, receiving, welcome, wifi};
 use crate::state::Screen;

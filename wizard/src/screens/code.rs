@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use receiver::gate::Contents;
 use receiver::picture;
+use wire::human;
 
 use crate::key::Key;
+use crate::letters;
 use crate::look::{Charset, Tone};
 use crate::model::{Invitation, Model, Phase, Refusal};
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
-use crate::{figures, letters};
 
 /// Between what is read and the picture.
 const GAP: u16 = 2;
@@ -61,11 +62,7 @@ pub(crate) fn addresses(invitation: &Invitation, model: &Model) -> Vec<String> {
 /// What will be gone, in a few words.
 pub(crate) fn disk(invitation: &Invitation) -> String {
     let disk = &invitation.disk.disk;
-    let mut text = format!(
-        "{}, {}",
-        disk.path.display(),
-        figures::label(disk.size_bytes)
-    );
+    let mut text = format!("{}, {}", disk.path.display(), human::label(disk.size_bytes));
     if let Some(model) = &disk.model {
         text.push_str(&format!(", {model}"));
     }

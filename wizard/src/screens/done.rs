@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::figures::{label, size};
+use wire::human::{label, size};
+
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;

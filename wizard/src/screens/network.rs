@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use wire::human;
+
 use crate::field::Field;
-use crate::figures;
 use crate::focus;
 use crate::key::Key;
 use crate::look::Tone;
@@ -433,7 +434,7 @@ fn result(pane: &mut Pane<'_>, model: &Model) {
                 _ => "",
             });
             if let Some(lease) = address.lease {
-                text.push_str(&format!(", lease {}", figures::clock(lease)));
+                text.push_str(&format!(", lease {}", human::clock(lease)));
             }
             pane.put(2, y, &nic.name, Tone::Strong);
             pane.put(COLUMN, y, &text, Tone::Good);

@@ -6,15 +6,16 @@ use disk::disk::SectorSize;
 use disk::layout::{self, Layout, LayoutError, Role};
 use disk::sizes::{self, Sizes, Swap};
 use receiver::gate::Candidate;
+use wire::human;
 
 use crate::field::Field;
+use crate::focus;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::Model;
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
 use crate::state::Screen;
-use crate::{figures, focus};
 
 /// Stands for [`Swap::Usual`], which is not a size.
 const USUAL: &str = "usual";
@@ -67,8 +68,8 @@ pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
                 ..
             } => format!(
                 "The disk is too small: it has {}, and at least {} are needed with these sizes.",
-                figures::size(disk_bytes),
-                figures::size(needed_bytes)
+                human::size(disk_bytes),
+                human::size(needed_bytes)
             ),
             error @ LayoutError::SmallEsp { .. } => error.to_string(),
         }
@@ -196,7 +197,7 @@ impl Page for Plan {
             }
         };
         let found = &disk.disk;
-        let size = figures::label(found.size_bytes);
+        let size = human::label(found.size_bytes).to_string();
         let path = found.path.display().to_string();
         pane.line(
             0,
@@ -309,8 +310,8 @@ fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
         };
         let name = format!("{disk}{infix}{}", partition.number);
         pane.put(2, y, &name, Tone::Plain);
-        let begins = figures::size(layout.offset_bytes(partition));
-        let size = figures::size(layout.len_bytes(partition));
+        let begins = human::size(layout.offset_bytes(partition)).to_string();
+        let size = human::size(layout.len_bytes(partition)).to_string();
         for (x, text) in COLUMNS.into_iter().zip([what, &begins, &size, holds]) {
             pane.put(x.saturating_add(2), y, text, Tone::Plain);
         }
@@ -319,7 +320,7 @@ fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
     if missing > 0 {
         let text = format!(
             "The disk is small: {} less swap than usual.",
-            figures::size(missing)
+            human::size(missing)
         );
         pane.put(2, 5, &text, Tone::Warning);
     }

@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
+use wire::human::{clock, percent, size, time_left};
 use wire::stage::Stage;
 
-use crate::figures::{clock, percent, size, time_left};
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::{Deploy, Model};
@@ -55,7 +55,7 @@ pub(crate) fn pace(deploy: &Deploy) -> [Option<String>; 4] {
         .zip(rate)
         .and_then(|(total, rate)| time_left(done, total, rate));
     [
-        Some(size(done)),
+        Some(size(done).to_string()),
         deploy
             .total_bytes
             .map(|total| format!("of {}", size(total))),

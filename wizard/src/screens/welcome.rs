@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use wifi::State;
+use wire::human;
 
 use crate::fact::Nic;
-use crate::figures;
 use crate::key::Key;
 use crate::look::Tone;
 use crate::model::{Model, Phase};
@@ -53,7 +53,7 @@ impl Page for Welcome {
 
     fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
         let machine = &model.machine;
-        let memory = figures::size(machine.memory_bytes);
+        let memory = human::size(machine.memory_bytes).to_string();
         let disks = match (model.disks.len(), model.phase) {
             (0, Phase::Starting) => "looking".to_owned(),
             (0, _) => "none found".to_owned(),

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use receiver::gate::{Candidate, GateError};
+use wire::human;
 
 use super::{Verdict, against, verdict};
+use crate::focus;
 use crate::look::Tone;
 use crate::model::Model;
 use crate::pane::Pane;
-use crate::{figures, focus};
 
 /// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that took.
 pub(super) fn draw(pane: &mut Pane<'_>, model: &Model, at: usize) -> u16 {
@@ -66,7 +67,7 @@ fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected
         (false, _) => Tone::Plain,
     };
     let path = found.path.display().to_string();
-    let size = figures::label(found.size_bytes);
+    let size = human::label(found.size_bytes).to_string();
     let model = match (&found.model, &found.vendor) {
         (Some(model), _) => model.as_str(),
         (None, Some(vendor)) => vendor.as_str(),
