@@ -16,6 +16,7 @@ use wire::stage::Stage;
 
 use crate::event::{About, Event, Step};
 use crate::exit::Exit;
+use crate::json;
 use crate::progress::Progress;
 use crate::screen::Screen;
 use crate::utc;
@@ -71,7 +72,10 @@ impl<W: Write, E: Write> Board<W, E> {
 
     /// Shows one event.
     pub fn tell(&mut self, event: &Event) {
-        self.keep(event);
+        match event {
+            Event::Target { code, .. } => self.keep(&format!("{code}: {event}")),
+            _ => self.keep(&event.to_string()),
+        }
         if self.is_json {
             self.tell_script(event);
         } else {
@@ -81,11 +85,14 @@ impl<W: Write, E: Write> Board<W, E> {
 
     /// Shows what ends everything before there are targets.
     pub fn fail(&mut self, error: &dyn Error, exit: Exit) -> Exit {
-        let event = Event::Failed {
-            exit,
-            reason: chain(error).to_string(),
-        };
-        self.tell(&event);
+        let reason = chain(error).to_string();
+        self.keep(&reason);
+        if self.is_json {
+            let since_start = self.start.elapsed();
+            self.screen
+                .say(&json::donor::failed(exit, &reason, since_start));
+        }
+        self.complain(&reason);
         exit
     }
 
@@ -121,13 +128,9 @@ impl<W: Write, E: Write> Board<W, E> {
         }
     }
 
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, text: &str) {
         if let Some(log) = &mut self.log {
-            let name = match event {
-                Event::Target { code, .. } => format!("{code}: "),
-                _ => String::new(),
-            };
-            let _ = writeln!(log, "{} {name}{event}", utc::format(utc::now()));
+            let _ = writeln!(log, "{} {text}", utc::format(utc::now()));
         }
     }
 
@@ -147,16 +150,17 @@ impl<W: Write, E: Write> Board<W, E> {
             }
             row.json_at = Some(now);
         }
-        self.screen
-            .say(&event.json(now.saturating_duration_since(self.start)));
+        self.screen.say(&json::donor::event(
+            event,
+            now.saturating_duration_since(self.start),
+        ));
         // Standard error is for people whatever standard output is for.
-        match event {
-            Event::Failed { reason, .. } => self.complain(reason),
-            Event::Target {
-                code,
-                what: About::Failed { reason, .. },
-            } => self.complain_of(code, reason),
-            _ => {}
+        if let Event::Target {
+            code,
+            what: About::Failed { reason, .. },
+        } = event
+        {
+            self.complain_of(code, reason);
         }
     }
 
@@ -179,7 +183,6 @@ impl<W: Write, E: Write> Board<W, E> {
                 self.screen
                     .show(Instant::now(), |_| vec![event.to_string()]);
             }
-            Event::Failed { reason, .. } => self.complain(reason),
             Event::Target { code, what } => self.tell_of(code, what, event),
             // One target's end has been told already.
             Event::End { .. } if !self.is_several => {}
@@ -277,8 +280,8 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::Board;
+    use crate::ending::Ending;
     use crate::event::{About, Event, Step};
-    use crate::exit::Exit;
     use crate::screen::{Screen, Terminal};
     use std::fs;
     use wire::code::Code;
@@ -329,8 +332,15 @@ mod tests {
     }
 
     fn failed(code: &str) -> Event {
-        let (exit, reason, left) = (Exit::Target, "disk full".to_owned(), None);
-        about(code, About::Failed { exit, reason, left })
+        let (ending, reason, left) = (Ending::Refused, "disk full".to_owned(), None);
+        about(
+            code,
+            About::Failed {
+                ending,
+                reason,
+                left,
+            },
+        )
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub use self::deploy::Deploy;
 pub use self::receive::Receive;
 pub use self::serve::Serve;
 use crate::help;
+use crate::keys::KeysCommand;
+use crate::manifest::ManifestCommand;
 
 /// What to do.
 #[derive(Debug, PartialEq)]
@@ -34,9 +36,9 @@ pub enum Command {
     /// `package`.
     Package(package::Package),
     /// `keys`.
-    Keys(keys::Keys),
+    Keys(KeysCommand),
     /// `manifest`.
-    Manifest(manifest::Manifest),
+    Manifest(ManifestCommand),
     /// A command that exists to be refused.
     Refused(Sealed),
 }

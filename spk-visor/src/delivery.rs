@@ -25,8 +25,8 @@ use wire::message::{After, RejectCode};
 
 use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch, preferred};
+use crate::ending::Ending;
 use crate::event::About;
-use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::offer::Offer;
 use crate::origin::Origin;
@@ -245,24 +245,24 @@ impl DeliveryError {
         }
     }
 
-    /// The exit code.
+    /// How a deploy ends that failed like this.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub const fn ending(&self) -> Ending {
         match self {
-            Self::Discovery(error) => error.exit(),
-            Self::Connect(_) | Self::Mute { .. } => Exit::Connection,
-            Self::Interrupted { .. } => Exit::Interrupted,
+            Self::Discovery(_) => Ending::NotFound,
+            Self::Connect(_) | Self::Mute { .. } => Ending::Unreachable,
+            Self::Interrupted { .. } => Ending::Interrupted,
             Self::Pairing { source, .. } => match source {
-                PairingError::Io { .. } | PairingError::Closed { .. } => Exit::Connection,
-                _ => Exit::Pairing,
+                PairingError::Io { .. } | PairingError::Closed { .. } => Ending::Unreachable,
+                _ => Ending::Unpaired,
             },
             Self::Rejected { .. }
             | Self::Failed { .. }
             | Self::Protocol { .. }
-            | Self::Nonsense { .. } => Exit::Target,
-            Self::Declined { .. } => Exit::Declined,
-            Self::Source(error) => error.exit(),
-            Self::Broken { .. } | Self::Silent { .. } | Self::GaveUp { .. } => Exit::Transfer,
+            | Self::Nonsense { .. } => Ending::Refused,
+            Self::Declined { .. } => Ending::Declined,
+            Self::Source(_) => Ending::Unsendable,
+            Self::Broken { .. } | Self::Silent { .. } | Self::GaveUp { .. } => Ending::Broken,
         }
     }
 }
@@ -334,7 +334,7 @@ impl Delivery<'_> {
                 took: memory.start.map(|at| at.elapsed()).unwrap_or_default(),
             },
             Err(error) => About::Failed {
-                exit: error.exit(),
+                ending: error.ending(),
                 reason: chain(&error).to_string(),
                 left: error.left(),
             },

@@ -14,7 +14,6 @@ use thiserror::Error;
 use wire::beacon;
 use wire::code::Code;
 
-use crate::exit::Exit;
 use crate::origin::Origin;
 use crate::socket;
 
@@ -147,14 +146,6 @@ pub enum DiscoveryError {
         /// Where it comes from.
         addresses: Vec<Origin>,
     },
-}
-
-impl DiscoveryError {
-    /// The exit code of a donor that finds nobody.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::NotFound
-    }
 }
 
 /// Listens for beacons.

@@ -2,6 +2,18 @@
 
 use std::process::ExitCode;
 
+use receiver::SessionError;
+
+use crate::command::deploy::DeployCommandError;
+use crate::deploy::DeployError;
+use crate::ending::Ending;
+use crate::keys::KeysCommandError;
+use crate::manifest::ManifestCommandError;
+use crate::package::PackageError;
+use crate::receive::ReceiveError;
+use crate::serve::ServeError;
+use crate::serve::interface::InterfaceError;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -97,5 +109,91 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit.code())
+    }
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Installed => Exit::Installed,
+            Ending::NotFound => Exit::NotFound,
+            Ending::Unreachable => Exit::Connection,
+            Ending::Broken => Exit::Transfer,
+            Ending::Refused => Exit::Target,
+            Ending::Unsendable => Exit::Packages,
+            Ending::Unpaired => Exit::Pairing,
+            Ending::Mixed => Exit::Partly,
+            Ending::Declined => Exit::Declined,
+            Ending::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+impl From<&DeployCommandError> for Exit {
+    fn from(error: &DeployCommandError) -> Self {
+        match error {
+            DeployCommandError::Log { .. } => Exit::Usage,
+            DeployCommandError::Signals(_) => Exit::Connection,
+            DeployCommandError::Deploy(error) => match error {
+                DeployError::Keys(_) | DeployError::Secrets(_) => Exit::Usage,
+                DeployError::NotSure { .. } => Exit::Declined,
+                DeployError::Offer(_) => Exit::Packages,
+                DeployError::Live(error) => error.into(),
+                DeployError::Discovery(_) => Exit::NotFound,
+            },
+        }
+    }
+}
+
+impl From<&PackageError> for Exit {
+    fn from(error: &PackageError) -> Self {
+        match error {
+            PackageError::Pattern { .. } => Exit::Usage,
+            _ => Exit::Packages,
+        }
+    }
+}
+
+impl From<&KeysCommandError> for Exit {
+    fn from(_: &KeysCommandError) -> Self {
+        Exit::Usage
+    }
+}
+
+impl From<&ManifestCommandError> for Exit {
+    fn from(error: &ManifestCommandError) -> Self {
+        match error {
+            ManifestCommandError::Sign { .. } | ManifestCommandError::Trust { .. } => Exit::Usage,
+            _ => Exit::Packages,
+        }
+    }
+}
+
+impl From<&ServeError> for Exit {
+    fn from(error: &ServeError) -> Self {
+        match error {
+            ServeError::Range { .. }
+            | ServeError::Interface(
+                InterfaceError::HasAddress { .. } | InterfaceError::Unknown { .. },
+            ) => Exit::Usage,
+            ServeError::Tree(_) => Exit::Packages,
+            _ => Exit::Receiver,
+        }
+    }
+}
+
+/// A dry run that a donor was told about has done what was asked for.
+impl From<&ReceiveError> for Exit {
+    fn from(error: &ReceiveError) -> Self {
+        match error {
+            ReceiveError::Session(SessionError::DryRun { .. }) => Exit::Installed,
+            ReceiveError::Read { .. }
+            | ReceiveError::Keys { .. }
+            | ReceiveError::Trust { .. }
+            | ReceiveError::Disk(_) => Exit::Usage,
+            ReceiveError::Terminal(_) | ReceiveError::Network(_) | ReceiveError::Session(_) => {
+                Exit::Receiver
+            }
+        }
     }
 }

@@ -1,22 +1,13 @@
-//! Ctrl-C and SIGTERM at a donor: the first one lets it tell its targets that it gives up, the
-//! second one ends it at once.
+//! The wish that a donor ends, and whether there are targets that have to be told first.
 //!
-//! In: signals, and whether there are targets to tell. Out: a fact that whatever waits looks at
-//! several times a second. Before there are targets, and in the original stream, which has no words
-//! for it, the first signal ends the process.
+//! In: a call of the program that takes signals. Out: a fact that every wait of a donor looks at several
+//! times a second.
 
-use std::io::{self, Write};
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use sys::signals::{Signal, Signals};
-
-use crate::exit::Exit;
-
-/// How often whatever waits looks whether it is to end.
+/// How often every wait looks whether it is to end.
 pub const LOOK: Duration = Duration::from_millis(200);
 
 /// Whether somebody wants this donor to end; clones share the answer.
@@ -32,54 +23,25 @@ struct Shared {
 }
 
 impl Interrupt {
-    /// Takes SIGINT and SIGTERM. Called before the first thread starts: those that exist already
-    /// are not asked.
-    ///
-    /// # Errors
-    /// No descriptor or no thread is left.
-    pub fn listen() -> io::Result<Self> {
-        let interrupt = Self::default();
-        let mut signals = Signals::block(&[Signal::Interrupt, Signal::Terminate])?;
-        let shared = Arc::clone(&interrupt.shared);
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                while signals.next_signal().is_ok() {
-                    shared.signal();
-                }
-            })?;
-        Ok(interrupt)
-    }
-
     /// From now on there are targets that have to be told first.
     pub fn tell_targets_first(&self) {
         self.shared.has_targets.store(true, Ordering::Relaxed);
     }
 
-    /// When the first signal came, if it has.
+    /// Whether there are targets that have to be told first.
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        self.shared.has_targets.load(Ordering::Relaxed)
+    }
+
+    /// Asks the donor to end; `false` if that was asked before.
+    pub fn raise(&self) -> bool {
+        self.shared.came.set(Instant::now()).is_ok()
+    }
+
+    /// When the end was asked for, if it was.
     #[must_use]
     pub fn came(&self) -> Option<Instant> {
         self.shared.came.get().copied()
-    }
-
-    /// What the first signal does.
-    #[cfg(test)]
-    pub fn raise(&self) {
-        let _ = self.shared.came.set(Instant::now());
-    }
-}
-
-impl Shared {
-    fn signal(&self) {
-        let what = if !self.has_targets.load(Ordering::Relaxed) {
-            "interrupted"
-        } else if self.came.set(Instant::now()).is_err() {
-            "interrupted again: targets that were not told wait for a donor"
-        } else {
-            return;
-        };
-        // Nobody is left to tell when standard error is closed; the exit code still says it.
-        let _ = writeln!(io::stderr(), "\nspk-visor: {what}");
-        process::exit(Exit::Interrupted.code().into());
     }
 }

@@ -3,6 +3,9 @@
 //! In: names of ours and values of any kind. Out: text that every JSON reader takes: strings are escaped, so a peer's
 //! words cannot end the string or the line; numbers that JSON has not (infinite, none) become `null`.
 
+pub mod boot;
+pub mod donor;
+
 use std::fmt::Write;
 
 /// An object that is being written.

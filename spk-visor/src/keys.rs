@@ -12,8 +12,20 @@ use session::keys::{FILE_MAX, KeysError, PinnedKeys};
 use thiserror::Error;
 use wire::message::End;
 
-use crate::cli::keys::Keys;
-use crate::exit::Exit;
+/// What to do with keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysCommand {
+    /// Make a pair.
+    New {
+        /// Of both files, without what comes behind the dot.
+        name: PathBuf,
+    },
+    /// Print the public keys of a file.
+    Show {
+        /// A file of either end.
+        file: PathBuf,
+    },
+}
 
 /// Why there are no keys.
 #[derive(Debug, Error)]
@@ -50,22 +62,14 @@ pub enum KeysCommandError {
     Print(#[source] io::Error),
 }
 
-impl KeysCommandError {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-}
-
 /// Makes or shows keys.
 ///
 /// # Errors
 /// See [`KeysCommandError`].
-pub fn run(keys: &Keys, out: &mut dyn Write) -> Result<(), KeysCommandError> {
+pub fn run(keys: &KeysCommand, out: &mut dyn Write) -> Result<(), KeysCommandError> {
     match keys {
-        Keys::New { name } => new(name, out),
-        Keys::Show { file } => show(file, out),
+        KeysCommand::New { name } => new(name, out),
+        KeysCommand::Show { file } => show(file, out),
     }
 }
 
@@ -157,13 +161,12 @@ fn show(file: &Path, out: &mut dyn Write) -> Result<(), KeysCommandError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeysCommandError, read, read_donors, run};
-    use crate::cli::keys::Keys;
+    use super::{KeysCommand, KeysCommandError, read, read_donors, run};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    fn printed(keys: &Keys) -> String {
+    fn printed(keys: &KeysCommand) -> String {
         let mut out = Vec::new();
         run(keys, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -174,7 +177,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("spk-visor-keys-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
-        let new = Keys::New {
+        let new = KeysCommand::New {
             name: dir.join("rack.1"),
         };
         printed(&new);
@@ -185,7 +188,7 @@ mod tests {
         }
         let (donor, shim) = (read(&path("donor")).unwrap(), read(&path("shim")).unwrap());
         assert_eq!((donor.own(), donor.peer()), (shim.peer(), shim.own()));
-        let text = printed(&Keys::Show { file: path("shim") });
+        let text = printed(&KeysCommand::Show { file: path("shim") });
         assert!(text.starts_with("for the target; "), "{text}");
         assert!(
             text.contains(&format!("donor's public key {}\n", donor.own())),

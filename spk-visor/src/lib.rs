@@ -5,10 +5,12 @@
 
 pub mod board;
 pub mod cli;
+pub mod command;
 pub mod consent;
 pub mod delivery;
 pub mod deploy;
 pub mod discovery;
+pub mod ending;
 pub mod event;
 pub mod exit;
 pub mod hash;
@@ -21,15 +23,18 @@ pub mod keys;
 pub mod local_links;
 pub mod manifest;
 pub mod offer;
+pub mod options;
 pub mod origin;
 pub mod package;
 pub mod packages;
 pub mod progress;
+pub mod prompt;
 pub mod receive;
 pub mod routes;
 pub mod screen;
 pub mod secrets;
 pub mod serve;
+pub mod signals;
 pub mod socket;
 pub mod source;
 pub mod target_disk;
@@ -58,28 +63,28 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(command: Command) -> Exit {
     match command {
         Command::Print(text) => print(&text),
-        Command::Deploy(options) => deploy::run(&options),
+        Command::Deploy(options) => command::deploy::run(&options),
         Command::Receive(options) => match receive::run(&options) {
             Ok(()) => Exit::Installed,
             // Its last stage line said it.
-            Err(error @ ReceiveError::Session(_)) => error.exit(),
-            Err(error) => fail(&error, error.exit()),
+            Err(error @ ReceiveError::Session(_)) => Exit::from(&error),
+            Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Serve(options) => match serve::run(&options) {
+        Command::Serve(options) => match command::serve::run(&options) {
             Ok(()) => Exit::Installed,
-            Err(error) => fail(&error, error.exit()),
+            Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Package(package) => match package::obey(&package) {
+        Command::Package(package) => match command::package::run(&package) {
             Ok(()) => Exit::Installed,
-            Err(error) => fail(&error, error.exit()),
+            Err(error) => fail(&error, Exit::from(&error)),
         },
         Command::Keys(keys) => match keys::run(&keys, &mut io::stdout()) {
             Ok(()) => Exit::Installed,
-            Err(error) => fail(&error, error.exit()),
+            Err(error) => fail(&error, Exit::from(&error)),
         },
         Command::Manifest(command) => match manifest::run(&command, &mut io::stdout()) {
             Ok(()) => Exit::Installed,
-            Err(error) => fail(&error, error.exit()),
+            Err(error) => fail(&error, Exit::from(&error)),
         },
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }

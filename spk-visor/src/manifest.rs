@@ -18,8 +18,6 @@ use wire::human::size;
 use wire::manifest::Unpacked;
 use wire::stream::DATA_MAX;
 
-use crate::cli::manifest::Manifest;
-use crate::exit::Exit;
 use crate::hash;
 use crate::offer::{self, Directory, MANIFEST, OfferError, SIGNATURE, Title};
 use crate::packages::{self, Package};
@@ -27,6 +25,40 @@ use crate::utc;
 
 /// Memory for a decoder: what `xz -9` needs, several times.
 const DECODE_BYTES: u64 = 512 << 20;
+
+/// What to do with the manifest of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestCommand {
+    /// Write it.
+    Create {
+        /// Where the packages are.
+        dir: PathBuf,
+        /// For people.
+        version: Option<String>,
+        /// Goes up.
+        counter: Option<u64>,
+        /// Which generation of keys.
+        keyset: u32,
+    },
+    /// Sign it.
+    Sign {
+        /// Where the manifest is.
+        dir: PathBuf,
+        /// A minisign secret key.
+        key: PathBuf,
+        /// Where its password is.
+        password: Option<PathBuf>,
+    },
+    /// Compare it with the packages.
+    Verify {
+        /// Where manifest and packages are.
+        dir: PathBuf,
+        /// A file of keys, or a key.
+        trust: String,
+        /// The lowest counter.
+        floor: Option<u64>,
+    },
+}
 
 /// Why there is no manifest, no signature or no trust in it.
 #[derive(Debug, Error)]
@@ -101,31 +133,20 @@ pub enum ManifestCommandError {
     Print(#[source] io::Error),
 }
 
-impl ManifestCommandError {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Sign { .. } | Self::Trust { .. } => Exit::Usage,
-            _ => Exit::Packages,
-        }
-    }
-}
-
 /// Creates, signs or verifies.
 ///
 /// # Errors
 /// See [`ManifestCommandError`].
-pub fn run(manifest: &Manifest, out: &mut dyn Write) -> Result<(), ManifestCommandError> {
-    let text = match manifest {
-        Manifest::Create {
+pub fn run(command: &ManifestCommand, out: &mut dyn Write) -> Result<(), ManifestCommandError> {
+    let text = match command {
+        ManifestCommand::Create {
             dir,
             version,
             counter,
             keyset,
         } => create(dir, title(version.as_deref(), *counter, *keyset))?,
-        Manifest::Sign { dir, key, password } => sign::sign(dir, key, password.as_deref())?,
-        Manifest::Verify { dir, trust, floor } => verify(dir, trust, *floor)?,
+        ManifestCommand::Sign { dir, key, password } => sign::sign(dir, key, password.as_deref())?,
+        ManifestCommand::Verify { dir, trust, floor } => verify(dir, trust, *floor)?,
     };
     out.write_all(text.as_bytes())
         .map_err(ManifestCommandError::Print)

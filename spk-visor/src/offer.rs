@@ -19,7 +19,6 @@ use wire::manifest::{
 };
 use wire::message::{HASH_LEN, SIGNATURE_MAX};
 
-use crate::exit::Exit;
 use crate::hash::{self, Hash, Hashed};
 use crate::packages::{Packages, PackagesError};
 use crate::source::Item;
@@ -122,14 +121,6 @@ pub enum OfferError {
     /// More than a manifest can say.
     #[error("listing the packages (at most {FILES_MAX} of 64 GiB together)")]
     Build(#[source] ManifestError),
-}
-
-impl OfferError {
-    /// The exit code of a donor that cannot send.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::Packages
-    }
 }
 
 /// The head of a manifest that somebody makes.

@@ -36,12 +36,37 @@ use bundle::kernel::NoRamdisk;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::cli::package::{Package, Tree};
-use crate::exit::Exit;
 use glob::PatternError;
 use pack::Job;
 use rules::Rules;
-use rules::secrets::Secrets;
+use rules::secrets::{Policy, Secrets};
+
+/// What a tree is and what of it is packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// Its top.
+    pub root: PathBuf,
+    /// Left out.
+    pub exclude: Vec<String>,
+    /// Packed whatever else is said.
+    pub keep: Vec<String>,
+    /// Other file systems that belong to it.
+    pub include_mounts: Vec<PathBuf>,
+    /// What becomes of secrets of people and services.
+    pub secrets: Policy,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Tree {
+            root: PathBuf::from("/"),
+            exclude: Vec::new(),
+            keep: Vec::new(),
+            include_mounts: Vec::new(),
+            secrets: Policy::default(),
+        }
+    }
+}
 
 /// Why there is no package.
 #[derive(Debug, Error)]
@@ -131,28 +156,6 @@ pub enum PackageError {
     /// The copy would not boot.
     #[error(transparent)]
     Grub(#[from] grub::GrubError),
-}
-
-impl PackageError {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Pattern { .. } => Exit::Usage,
-            _ => Exit::Packages,
-        }
-    }
-}
-
-/// Runs one of `package`'s commands.
-///
-/// # Errors
-/// See [`PackageError`].
-pub fn obey(package: &Package) -> Result<(), PackageError> {
-    match package {
-        Package::Create(options) => create::run(options),
-        Package::Grub { out, format } => create::run_grub(out, *format),
-    }
 }
 
 /// What to do about it, for the most frequent reason.

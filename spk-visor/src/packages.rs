@@ -14,8 +14,6 @@ use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 use wire::stream::{DATA_MAX, PackageName, StreamError};
 
-use crate::exit::Exit;
-
 /// The package that carries kernel and root: everything else is unpacked over it.
 pub const BASE: &str = "smechvisor-base";
 
@@ -102,14 +100,6 @@ pub enum PackagesError {
         /// The other.
         second: PathBuf,
     },
-}
-
-impl PackagesError {
-    /// The exit code of a donor that cannot send.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::Packages
-    }
 }
 
 /// Opens every package of `dir`.

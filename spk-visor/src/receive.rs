@@ -26,7 +26,6 @@ use wire::stage::Stage;
 use wire::{BEACON_PORT, STREAM_PORT};
 
 use crate::cli::receive::{self as cli, Receive};
-use crate::exit::Exit;
 use crate::kernel_net::KernelNetwork;
 use ui::Ui;
 
@@ -77,20 +76,6 @@ pub enum ReceiveError {
     /// The receiver gave up.
     #[error(transparent)]
     Session(#[from] SessionError),
-}
-
-impl ReceiveError {
-    /// The exit code. A dry run that a donor was told about has done what was asked for.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Session(SessionError::DryRun { .. }) => Exit::Installed,
-            Self::Read { .. } | Self::Keys { .. } | Self::Trust { .. } | Self::Disk(_) => {
-                Exit::Usage
-            }
-            Self::Terminal(_) | Self::Network(_) | Self::Session(_) => Exit::Receiver,
-        }
-    }
 }
 
 /// Waits for donors until one has deployed onto the disk, or until the first deploy has failed
@@ -299,16 +284,16 @@ mod tests {
         let missing = wish("no-such.img", None).unwrap().0;
         assert_eq!(missing, Disks::One("no-such.img".into()));
         let error = wish("seriall=X", None).unwrap_err();
-        assert_eq!(error.exit(), Exit::Usage);
+        assert_eq!(Exit::from(&error), Exit::Usage);
     }
 
     #[test]
     fn a_dry_run_that_was_shown_is_no_failure() {
         let plan = "dry-run disk=/dev/vdb".to_owned();
         let shown = ReceiveError::Session(SessionError::DryRun { plan });
-        assert_eq!(shown.exit(), Exit::Installed);
+        assert_eq!(Exit::from(&shown), Exit::Installed);
         let cancelled = ReceiveError::Session(SessionError::Cancelled { wrote: false });
-        assert_eq!(cancelled.exit(), Exit::Receiver);
+        assert_eq!(Exit::from(&cancelled), Exit::Receiver);
     }
 
     #[test]

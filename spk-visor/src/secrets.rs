@@ -11,8 +11,6 @@ use thiserror::Error;
 use wire::code::Code;
 use wire::secret::{Secret, SecretError};
 
-use crate::exit::Exit;
-
 /// Longest file of secrets: a line for each of some thousands of targets.
 const FILE_MAX: u64 = 64 << 10;
 /// How often a person may mistype.
@@ -61,14 +59,6 @@ pub enum SecretsError {
         /// Which target.
         code: Code,
     },
-}
-
-impl SecretsError {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::Usage
-    }
 }
 
 /// The secret of each code, from `file` (`-`: standard input), or from standard input, which may be a person.

@@ -10,25 +10,40 @@ pub mod interface;
 pub mod rival;
 pub mod tree;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use sys::signals::{Signal, Signals};
 use thiserror::Error;
 
-use crate::cli::serve::Serve;
-use crate::exit::Exit;
 use dnsmasq::{Dnsmasq, DnsmasqError};
 use event::Event;
 use interface::{Interface, InterfaceError, Subnet};
-use tree::{Tree, TreeError};
+use tree::{HoldsKey, KeySearch, Tree, TreeError};
 
 /// What everybody should have read once.
 const CAVEAT: &str = "nothing protects what boots this way: whoever is on this network can answer instead of us (docs/boot-network.md 6)";
+
+/// Where to serve, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The only one that is answered on.
+    pub interface: String,
+    /// The tree.
+    pub directory: PathBuf,
+    /// For an interface without one.
+    pub address: Option<Subnet>,
+    /// Instead of the default one.
+    pub range: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Beside another DHCP server.
+    pub is_proxy: bool,
+    /// An image with a private key is served.
+    pub is_key_published: bool,
+}
 
 /// Why nobody is served, or no longer.
 #[derive(Debug, Error)]
@@ -86,26 +101,14 @@ pub enum ServeError {
     Signals(#[source] io::Error),
 }
 
-impl ServeError {
-    /// The exit code.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Range { .. } => Exit::Usage,
-            Self::Interface(InterfaceError::HasAddress { .. } | InterfaceError::Unknown { .. }) => {
-                Exit::Usage
-            }
-            Self::Tree(_) => Exit::Packages,
-            _ => Exit::Receiver,
-        }
-    }
-}
-
 /// Serves until a signal asks it to end.
 ///
+/// `holds_key` finds a private key in a file, or in the first so many bytes of the archives in it;
+/// `teller` shows what happens.
+///
 /// # Errors
-/// See [`ServeError`]; whatever was begun is undone.
-pub fn run(options: &Serve) -> Result<(), ServeError> {
+/// See [`ServeError`]; what was begun is undone.
+pub fn run(options: &Options, holds_key: HoldsKey, teller: Teller) -> Result<(), ServeError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ServeError::NotRoot);
     }
@@ -117,12 +120,16 @@ pub fn run(options: &Serve) -> Result<(), ServeError> {
         Signal::HangUp,
     ])
     .map_err(ServeError::Signals)?;
-    let tree = Arc::new(Tree::copy(&options.directory, options.is_key_published)?);
+    let keys = match options.is_key_published {
+        true => KeySearch::Off,
+        false => KeySearch::By(holds_key),
+    };
+    let tree = Arc::new(Tree::copy(&options.directory, keys)?);
     // Threads of the HTTP server keep theirs to the end of the process.
     let _undo = Undo(Arc::clone(&tree));
     let interface = Interface::open(&options.interface, options.address)?;
     let range = range(options, interface.subnet)?;
-    let teller = Arc::new(Teller::new(options.is_json));
+    let teller = Arc::new(teller);
     teller.tell(&Event::Warning(CAVEAT.to_owned()));
     look_around(options, &interface, &teller)?;
     let address = interface.subnet.address;
@@ -189,7 +196,7 @@ impl Drop for Undo {
 }
 
 /// The addresses to give out; none beside another server.
-fn range(options: &Serve, subnet: Subnet) -> Result<dnsmasq::Range, ServeError> {
+fn range(options: &Options, subnet: Subnet) -> Result<dnsmasq::Range, ServeError> {
     if options.is_proxy {
         return Ok(None);
     }
@@ -205,7 +212,11 @@ fn range(options: &Serve, subnet: Subnet) -> Result<dnsmasq::Range, ServeError> 
 }
 
 /// Exactly one DHCP server should be on the network when we have begun.
-fn look_around(options: &Serve, interface: &Interface, teller: &Teller) -> Result<(), ServeError> {
+fn look_around(
+    options: &Options,
+    interface: &Interface,
+    teller: &Teller,
+) -> Result<(), ServeError> {
     if !interface.has_carrier() {
         let name = &interface.name;
         let text =
@@ -234,56 +245,18 @@ fn look_around(options: &Serve, interface: &Interface, teller: &Teller) -> Resul
     }
 }
 
-/// Tells what happens, a line at a time, from any thread.
-#[derive(Debug)]
-pub struct Teller {
-    began: Instant,
-    is_json: bool,
-    /// In tests: what was told.
-    kept: Option<Mutex<Vec<String>>>,
-}
+/// Shows what happens, from any thread.
+pub struct Teller(Box<dyn Fn(&Event) + Send + Sync>);
 
 impl Teller {
-    /// On standard output.
+    /// `show` is called for each event; it must not wait for a reader that is gone.
     #[must_use]
-    pub fn new(is_json: bool) -> Self {
-        Self {
-            began: Instant::now(),
-            is_json,
-            kept: None,
-        }
+    pub fn new(show: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Box::new(show))
     }
 
-    /// Prints it. Nobody reading any more is no reason to stop serving.
+    /// Shows one event.
     pub fn tell(&self, event: &Event) {
-        let line = match self.is_json {
-            true => event.json(self.began.elapsed().as_secs_f64()),
-            false => event.to_string(),
-        };
-        match &self.kept {
-            Some(kept) => kept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line),
-            None => {
-                let mut out = io::stdout().lock();
-                let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-impl Teller {
-    fn kept() -> Self {
-        Self {
-            kept: Some(Mutex::new(Vec::new())),
-            ..Self::new(false)
-        }
-    }
-
-    fn told(&self) -> Vec<String> {
-        let kept = self.kept.as_ref().map(|kept| kept.lock().unwrap().clone());
-        kept.unwrap_or_default()
+        (self.0)(event);
     }
 }

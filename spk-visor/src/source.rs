@@ -13,8 +13,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::exit::Exit;
-
 /// A piece of an item.
 #[derive(Clone, Debug)]
 pub struct Chunk {
@@ -93,12 +91,4 @@ pub enum SourceError {
         /// What is wanted.
         chunk: u32,
     },
-}
-
-impl SourceError {
-    /// The exit code of a donor that cannot send.
-    #[must_use]
-    pub const fn exit(&self) -> Exit {
-        Exit::Packages
-    }
 }

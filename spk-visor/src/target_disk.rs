@@ -4,8 +4,6 @@ use std::fmt;
 
 use wire::message::Disk;
 
-use crate::json::Object;
-
 const MIB: u64 = 1 << 20;
 
 /// In the target's words, which can do no harm to a terminal any more; what it does not know is empty.
@@ -41,27 +39,6 @@ impl From<Disk<'_>> for TargetDisk {
     }
 }
 
-impl TargetDisk {
-    /// For a script.
-    pub fn fields<'a>(&self, object: &'a mut Object) -> &'a mut Object {
-        object
-            .text("disk", &self.path)
-            .number("size", self.size_bytes);
-        for (name, text) in [
-            ("serial", &self.serial),
-            ("model", &self.model),
-            ("transport", &self.transport),
-        ] {
-            if !text.is_empty() {
-                object.text(name, text);
-            }
-        }
-        object
-            .text("contents", &self.contents)
-            .flag("blank", self.is_blank)
-    }
-}
-
 impl fmt::Display for TargetDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} MiB", self.path, self.size_bytes / MIB)?;
@@ -80,7 +57,6 @@ impl fmt::Display for TargetDisk {
 #[cfg(test)]
 mod tests {
     use super::TargetDisk;
-    use crate::json::Object;
     use wire::message::{Disk, Text};
 
     fn disk() -> TargetDisk {
@@ -106,13 +82,5 @@ mod tests {
             ..TargetDisk::default()
         };
         assert_eq!(bare.to_string(), "disk.img (0 MiB)");
-    }
-
-    #[test]
-    fn a_script_reads_the_same_in_fields() {
-        let mut object = Object::new();
-        disk().fields(&mut object);
-        let expected = r#"{"disk":"/dev/sda","size":6442450944,"serial":"SN7\\u{1b}[2J","model":"QEMU HARDDISK","transport":"sata","contents":"ext4","blank":false}"#;
-        assert_eq!(object.finish(), expected);
     }
 }

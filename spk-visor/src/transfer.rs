@@ -15,7 +15,7 @@ use rustix::net::SendFlags;
 use thiserror::Error;
 use wire::stream::{self, StreamError, TERMINATOR};
 
-use crate::exit::Exit;
+use crate::ending::Ending;
 use crate::packages::Package;
 use crate::socket::{self, PEER_PATIENCE};
 
@@ -107,13 +107,15 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    /// The exit code of a donor that failed like this.
+    /// How a deploy ends that failed like this.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub const fn ending(&self) -> Ending {
         match self {
-            Self::Changed { .. } | Self::Read { .. } | Self::Header { .. } => Exit::Packages,
-            Self::Send { .. } | Self::Stalled { .. } | Self::Waiting(_) => Exit::Transfer,
-            Self::Refused { .. } | Self::ClosedEarly { .. } | Self::Answered { .. } => Exit::Target,
+            Self::Changed { .. } | Self::Read { .. } | Self::Header { .. } => Ending::Unsendable,
+            Self::Send { .. } | Self::Stalled { .. } | Self::Waiting(_) => Ending::Broken,
+            Self::Refused { .. } | Self::ClosedEarly { .. } | Self::Answered { .. } => {
+                Ending::Refused
+            }
         }
     }
 }

@@ -21,9 +21,9 @@ use hostile::{
     CHUNKS, Ended, START, Session, Target, deploy, files, hold, honest, junk_m4, options,
 };
 use receiver::fakes::ports;
-use spk_visor::cli::Deploy;
 use spk_visor::delivery::Limits;
 use spk_visor::exit::Exit;
+use spk_visor::options::Options;
 use wire::message::Next;
 
 type Act = fn(TcpStream) -> Option<String>;
@@ -54,7 +54,7 @@ fn beside(name: &str, impostor: Act) {
     let (port, beacons) = (ports::free(), ports::free());
     let _impostor = Target::start(2, port, move |_, stream| impostor(stream)).beacon(beacons);
     let target = Target::start(3, port, |_, stream| honest(stream)).beacon(beacons);
-    let deploy = deploy(&Deploy {
+    let deploy = deploy(&Options {
         beacon_port: beacons,
         stream_port: port,
         ..options(&dir)
@@ -89,7 +89,7 @@ fn an_honest_target_is_paired_with_beside_twelve_that_say_nothing() {
         Target::start(host, port, |_, stream| hold(stream)).beacon(beacons);
     }
     let _target = Target::start(23, port, |_, stream| honest(stream)).beacon(beacons);
-    let deploy = deploy(&Deploy {
+    let deploy = deploy(&Options {
         beacon_port: beacons,
         stream_port: port,
         ..options(&dir)
@@ -121,7 +121,7 @@ where
 {
     let dir = files(name);
     let target = Target::start(1, ports::free(), act);
-    let deploy = deploy(&Deploy {
+    let deploy = deploy(&Options {
         to: Some(target.at),
         retry: Duration::from_secs(retry_s),
         limits,

@@ -20,10 +20,10 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lgetxattr, llistxattr,
     lsetxattr, makedev, mknodat, utimensat,
 };
-use spk_visor::cli::package::{Create, Tree};
-use spk_visor::package::PackageError;
+use spk_visor::command::package::Watcher;
 use spk_visor::package::compress::Format;
-use spk_visor::package::create::run_on;
+use spk_visor::package::create::{Options, run};
+use spk_visor::package::{PackageError, Tree};
 use spk_visor::screen::Screen;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -57,8 +57,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn options(root: &Dir, out: &Path, format: Format) -> Create {
-    Create {
+fn options(root: &Dir, out: &Path, format: Format) -> Options {
+    Options {
         name: "x".into(),
         tree: Tree {
             root: root.0.clone(),
@@ -71,10 +71,14 @@ fn options(root: &Dir, out: &Path, format: Format) -> Create {
     }
 }
 
+fn run_on(options: &Options, said: &mut Vec<u8>) -> Result<(), PackageError> {
+    run(options, &mut Watcher::new(Screen::new(said, None)))
+}
+
 /// The package's bytes, and what was said.
-fn create(options: &Create) -> (Vec<u8>, String) {
+fn create(options: &Options) -> (Vec<u8>, String) {
     let mut said = Vec::new();
-    run_on(options, &mut Screen::new(&mut said, None)).unwrap();
+    run_on(options, &mut said).unwrap();
     let name = format!("{}{}", options.name, options.format.suffix());
     let package = fs::read(options.out.join(name)).unwrap();
     (package, String::from_utf8(said).unwrap())
@@ -402,7 +406,7 @@ fn a_base_whose_kernel_lacks_its_ramdisk_is_no_package() {
     let mut options = options(&tree, &out.0, Format::Zst);
     let (_, _) = create(&options);
     options.name = "smechvisor-base".into();
-    let error = run_on(&options, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    let error = run_on(&options, &mut Vec::new()).unwrap_err();
     let PackageError::NoRamdisk(missing) = &error else {
         panic!("{error}");
     };
@@ -654,7 +658,7 @@ fn a_file_that_cannot_be_read_stops_everything_and_leaves_no_package() {
     let path = tree.put("etc/shadow", "x");
     fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
     let options = options(&tree, &out.0, Format::Xz);
-    let error = run_on(&options, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    let error = run_on(&options, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("/etc/shadow (only root"));
     assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
 }
@@ -664,12 +668,12 @@ fn a_tree_that_is_not_there_stops_everything_and_leaves_no_package() {
     let (tree, out) = (Dir::new(), Dir::new());
     let mut wrong = options(&tree, &out.0, Format::Xz);
     wrong.tree.include_mounts = vec!["/boot".into()];
-    let error = run_on(&wrong, &mut Screen::new(Vec::new(), None)).unwrap_err();
+    let error = run_on(&wrong, &mut Vec::new()).unwrap_err();
     assert!(matches!(error, PackageError::Mount { .. }), "{error}");
     wrong.tree.include_mounts = vec!["../etc".into()];
-    assert!(run_on(&wrong, &mut Screen::new(Vec::new(), None)).is_err());
+    assert!(run_on(&wrong, &mut Vec::new()).is_err());
     wrong.tree.root = out.0.join("missing");
-    assert!(run_on(&wrong, &mut Screen::new(Vec::new(), None)).is_err());
+    assert!(run_on(&wrong, &mut Vec::new()).is_err());
     assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
 }
 

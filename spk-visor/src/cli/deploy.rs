@@ -6,30 +6,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::Parser;
+use wire::STREAM_PORT;
 use wire::code::Code;
 use wire::message::After;
-use wire::{BEACON_PORT, STREAM_PORT};
 
-use super::package::{Live, live_option};
+use super::package::live_option;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
-use crate::delivery::Limits;
 use crate::help::with_exit_codes;
+use crate::options::{LISTEN_TIMEOUT, Options, Trust, word};
 use crate::origin;
+use crate::package::live;
 
 /// As it is typed.
 pub const COMMAND: &str = "deploy-system-img-copy";
-/// What lets `--all` erase disks that are not blank.
-pub const ERASE: &str = "--erase";
-/// What lets the machines that were named be erased.
-pub const YES: &str = "--yes";
-/// Where a donor looks for packages.
-pub const PACKAGES_DIR: &str = "/var/lib/spk-visor/packages";
-/// How long a donor listens for a code.
-pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long `--all` listens: a beacon comes every second, so whoever is there has been heard five times.
 pub const ALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a broken connection is made again.
-pub const RETRY: Duration = Duration::from_secs(600);
 /// Longest time anybody may ask for: a day.
 const MAX_SECONDS: u64 = 86_400;
 
@@ -83,95 +74,15 @@ second one ends at once. A donor that was killed, or whose terminal is gone, is 
 
 ";
 
-/// What `deploy-system-img-copy` was told.
-#[derive(Clone, Debug, PartialEq)]
+/// The arguments of `deploy-system-img-copy`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deploy {
-    /// On the targets' screens; empty for all.
-    pub codes: Vec<Code>,
-    /// How both ends know each other.
-    pub trust: Trust,
-    /// Nobody asks before deploying onto all, nor before a disk of a named machine is erased that
-    /// is not blank.
-    pub is_sure: bool,
-    /// Nobody asks before a disk of any machine is erased that is not blank.
-    pub may_erase: bool,
-    /// Where the packages are; `None` where everything is made while it is sent.
-    pub packages: Option<PathBuf>,
-    /// What is made while it is sent.
-    pub live: Option<Live>,
-    /// Connect here instead of listening.
-    pub to: Option<SocketAddr>,
-    /// Listen and connect here only.
-    pub interface: Option<String>,
-    /// How long to listen.
-    pub timeout: Duration,
-    /// How long to make a broken connection again.
-    pub retry: Duration,
-    /// What an installed target does.
-    pub after: After,
+    /// What the donor does.
+    pub donor: Options,
     /// Events for a script on standard output.
     pub is_json: bool,
     /// Events are kept here.
     pub log: Option<PathBuf>,
-    /// Where beacons arrive.
-    pub beacon_port: u16,
-    /// Where targets listen.
-    pub stream_port: u16,
-    /// How patient this donor is.
-    pub limits: Limits,
-}
-
-impl Deploy {
-    /// Whether every machine that is heard is meant.
-    #[must_use]
-    pub const fn is_all(&self) -> bool {
-        self.codes.is_empty()
-    }
-}
-
-/// How both ends know each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// A secret that a person carries; from this file, or asked for.
-    Secret(Option<PathBuf>),
-    /// Keys that were made before.
-    Pinned(PathBuf),
-    /// Not at all. The person knows.
-    Legacy,
-}
-
-/// The word for an order, for people and scripts.
-#[must_use]
-pub const fn word(after: After) -> &'static str {
-    match after {
-        After::TargetsChoice => "as it was told",
-        After::Kexec => "kexec",
-        After::Reboot => "reboot",
-        After::Poweroff => "poweroff",
-    }
-}
-
-impl Default for Deploy {
-    fn default() -> Self {
-        Self {
-            codes: Vec::new(),
-            trust: Trust::Secret(None),
-            is_sure: false,
-            may_erase: false,
-            packages: Some(PathBuf::from(PACKAGES_DIR)),
-            live: None,
-            to: None,
-            interface: None,
-            timeout: LISTEN_TIMEOUT,
-            retry: RETRY,
-            after: After::TargetsChoice,
-            is_json: false,
-            log: None,
-            beacon_port: BEACON_PORT,
-            stream_port: STREAM_PORT,
-            limits: Limits::default(),
-        }
-    }
 }
 
 /// What was said about trust and targets, before it is known to make sense.
@@ -184,36 +95,38 @@ struct Said {
     timeout: Option<Duration>,
     packages: Option<PathBuf>,
     is_live: bool,
-    live: Live,
+    live: live::Options,
     /// The first of the options that mean something with --live only.
     live_option: bool,
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut options = Deploy::default();
+    let mut deploy = Deploy::default();
     let mut said = Said::default();
     while let Some(argument) = next(parser, COMMAND)? {
         match argument {
             Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
             Argument::Value(value) => {
                 let code = read_code(&value)?;
-                if options.codes.contains(&code) {
+                if deploy.donor.codes.contains(&code) {
                     return Err(together("a CODE is given twice"));
                 }
-                options.codes.push(code);
+                deploy.donor.codes.push(code);
             }
-            Argument::Option(name) => option(parser, name, &mut options, &mut said)?,
+            Argument::Option(name) => option(parser, name, &mut deploy, &mut said)?,
         }
     }
-    settle(options, said)
+    deploy.donor = settle(deploy.donor, said)?;
+    Ok(Command::Deploy(deploy))
 }
 
 fn option(
     parser: &mut Parser,
     name: String,
-    options: &mut Deploy,
+    deploy: &mut Deploy,
     said: &mut Said,
 ) -> Result<(), UsageError> {
+    let options = &mut deploy.donor;
     match name.as_str() {
         "secret-file" => said.secret_file = Some(value(parser, COMMAND)?.into()),
         "pinned" => said.pinned = Some(value(parser, COMMAND)?.into()),
@@ -228,8 +141,8 @@ fn option(
         "timeout" => said.timeout = Some(read_seconds("--timeout", &text(parser, COMMAND)?)?),
         "retry" => options.retry = read_seconds("--retry", &text(parser, COMMAND)?)?,
         "after" => options.after = read_after(&text(parser, COMMAND)?)?,
-        "json" => options.is_json = true,
-        "log" => options.log = Some(value(parser, COMMAND)?.into()),
+        "json" => deploy.is_json = true,
+        "log" => deploy.log = Some(value(parser, COMMAND)?.into()),
         _ if live_option(&mut said.live, &name, parser)? => said.live_option = true,
         _ => return Err(unexpected(COMMAND, Argument::Option(name))),
     }
@@ -244,7 +157,7 @@ const fn together(what: &'static str) -> UsageError {
 }
 
 /// Whether it makes sense as a whole.
-fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
+fn settle(mut options: Options, said: Said) -> Result<Options, UsageError> {
     options.trust = match (said.secret_file, said.pinned, said.is_legacy) {
         (file, None, false) => Trust::Secret(file),
         (None, Some(key), false) => Trust::Pinned(key),
@@ -300,7 +213,7 @@ fn settle(mut options: Deploy, said: Said) -> Result<Command, UsageError> {
         LISTEN_TIMEOUT
     };
     options.timeout = said.timeout.unwrap_or(default);
-    Ok(Command::Deploy(options))
+    Ok(options)
 }
 
 fn read_code(typed: &OsStr) -> Result<Code, UsageError> {

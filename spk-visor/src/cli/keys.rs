@@ -6,6 +6,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, unexpected};
 use crate::help::with_exit_codes;
+use crate::keys::KeysCommand;
 
 /// As it is typed.
 pub const COMMAND: &str = "keys";
@@ -25,21 +26,6 @@ example, may pose as such a machine. `show` prints the public keys in a file, an
 
 ";
 
-/// What `keys` was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keys {
-    /// `keys new`.
-    New {
-        /// Of both files, without what comes behind the dot.
-        name: PathBuf,
-    },
-    /// `keys show`.
-    Show {
-        /// A file of either end.
-        file: PathBuf,
-    },
-}
-
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let (mut word, mut path) = (None, None);
     while let Some(argument) = next(parser, COMMAND)? {
@@ -56,10 +42,10 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     };
     let word = word.ok_or(missing("new NAME or show FILE"))?;
     match word.to_str() {
-        Some("new") => Ok(Command::Keys(Keys::New {
+        Some("new") => Ok(Command::Keys(KeysCommand::New {
             name: path.ok_or(missing("a NAME behind new"))?,
         })),
-        Some("show") => Ok(Command::Keys(Keys::Show {
+        Some("show") => Ok(Command::Keys(KeysCommand::Show {
             file: path.ok_or(missing("a FILE behind show"))?,
         })),
         _ => Err(unexpected(COMMAND, Argument::Value(word))),

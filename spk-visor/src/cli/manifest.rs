@@ -6,6 +6,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
+use crate::manifest::ManifestCommand;
 
 /// As it is typed.
 pub const COMMAND: &str = "manifest";
@@ -34,40 +35,6 @@ verify compares every package with MANIFEST, as a target does. `minisign -Vm DIR
   --floor N            refuse a lower counter
 
 ";
-
-/// What `manifest` was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Manifest {
-    /// `manifest create`.
-    Create {
-        /// Where the packages are.
-        dir: PathBuf,
-        /// For people.
-        version: Option<String>,
-        /// Goes up.
-        counter: Option<u64>,
-        /// Which generation of keys.
-        keyset: u32,
-    },
-    /// `manifest sign`.
-    Sign {
-        /// Where the manifest is.
-        dir: PathBuf,
-        /// A minisign secret key.
-        key: PathBuf,
-        /// Where its password is.
-        password: Option<PathBuf>,
-    },
-    /// `manifest verify`.
-    Verify {
-        /// Where manifest and packages are.
-        dir: PathBuf,
-        /// A file of keys, or a key.
-        trust: String,
-        /// The lowest counter.
-        floor: Option<u64>,
-    },
-}
 
 #[derive(Default)]
 struct Said {
@@ -102,18 +69,18 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     let word = word.ok_or(missing("create, sign or verify"))?;
     let dir = dir.ok_or(missing("the DIR with the packages"));
     let manifest = match word.to_str() {
-        Some("create") => Manifest::Create {
+        Some("create") => ManifestCommand::Create {
             dir: dir?,
             version: said.version,
             counter: said.counter,
             keyset: said.keyset.unwrap_or(1),
         },
-        Some("sign") => Manifest::Sign {
+        Some("sign") => ManifestCommand::Sign {
             dir: dir?,
             key: said.key.ok_or(missing("--key FILE"))?,
             password: said.password,
         },
-        Some("verify") => Manifest::Verify {
+        Some("verify") => ManifestCommand::Verify {
             dir: dir?,
             trust: said.trust.ok_or(missing("--trust FILE"))?,
             floor: said.floor,

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use lexopt::Parser;
 use wire::stream::PackageName;
 
-use super::deploy::PACKAGES_DIR;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
+use crate::options::PACKAGES_DIR;
 use crate::package::compress::Format;
 use crate::package::rules::secrets::Policy;
+use crate::package::{Tree, create, live};
 
 /// As it is typed.
 pub const COMMAND: &str = "package";
@@ -53,55 +54,11 @@ deployed has it in it already.
 
 ";
 
-/// What a tree is and what of it is packed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tree {
-    /// Its top.
-    pub root: PathBuf,
-    /// Left out.
-    pub exclude: Vec<String>,
-    /// Packed whatever else is said.
-    pub keep: Vec<String>,
-    /// Other file systems that belong to it.
-    pub include_mounts: Vec<PathBuf>,
-    /// What becomes of secrets of people and services.
-    pub secrets: Policy,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Tree {
-            root: PathBuf::from("/"),
-            exclude: Vec::new(),
-            keep: Vec::new(),
-            include_mounts: Vec::new(),
-            secrets: Policy::default(),
-        }
-    }
-}
-
-/// What `package create` was told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Create {
-    /// A package's name (`wire::stream::PackageName`), without `.tar.xz`.
-    pub name: String,
-    /// What is packed.
-    pub tree: Tree,
-    /// Where the package goes.
-    pub out: PathBuf,
-    /// How it is compressed.
-    pub format: Format,
-    /// On how many threads; `None` is all processors.
-    pub threads: Option<u32>,
-    /// Where the whole report goes.
-    pub report: Option<PathBuf>,
-}
-
 /// `package` and its own commands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Package {
     /// `package create`.
-    Create(Create),
+    Create(create::Options),
     /// `package grub`.
     Grub {
         /// Where the package goes.
@@ -109,15 +66,6 @@ pub enum Package {
         /// How it is compressed.
         format: Format,
     },
-}
-
-/// What `deploy-system-img-copy --live` was told beside the rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Live {
-    /// What is packed.
-    pub tree: Tree,
-    /// On how many threads; `None` is all processors.
-    pub threads: Option<u32>,
 }
 
 /// Reads an option that says what is packed, when `name` is one.
@@ -142,7 +90,11 @@ fn tree_option(
 ///
 /// # Errors
 /// Its value is missing or not what it must be.
-pub fn live_option(live: &mut Live, name: &str, parser: &mut Parser) -> Result<bool, UsageError> {
+pub fn live_option(
+    live: &mut live::Options,
+    name: &str,
+    parser: &mut Parser,
+) -> Result<bool, UsageError> {
     if name == "threads" {
         live.threads = Some(read_threads(&text(parser, super::deploy::COMMAND)?)?);
         return Ok(true);
@@ -183,7 +135,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
     };
     let package = match word.ok_or(missing("a command of its own: create or grub"))? {
         Word::Grub => Package::Grub { out, format },
-        Word::Create => Package::Create(Create {
+        Word::Create => Package::Create(create::Options {
             name: name.ok_or(missing("the NAME of the package"))?,
             tree,
             out,
@@ -254,10 +206,11 @@ fn read_threads(text: &str) -> Result<u32, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Create, Package, Tree};
+    use super::Package;
     use crate::cli::{Command, UsageError, parse};
     use crate::package::compress::Format;
     use crate::package::rules::secrets::Policy;
+    use crate::package::{Tree, create};
 
     fn read(line: &str) -> Result<Command, UsageError> {
         parse(line.split_whitespace().map(Into::into))
@@ -267,7 +220,7 @@ mod tests {
     fn every_option_of_create_is_read() {
         let line = "package create base.tar.xz --root /r --exclude /a --exclude *.b --keep c --include-mount /boot \
             --secrets keep -o /out --format zst --threads 3 --report /rep";
-        let expected = Create {
+        let expected = create::Options {
             name: "base".into(),
             tree: Tree {
                 root: "/r".into(),

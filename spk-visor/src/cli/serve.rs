@@ -7,7 +7,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
-use crate::serve::interface::Subnet;
+use crate::serve::Options;
 
 /// As it is typed.
 pub const COMMAND: &str = "serve-boot";
@@ -37,21 +37,11 @@ secret and no key helps. On a network with strangers sign shim.efi for Secure Bo
 
 ";
 
-/// What `serve-boot` was told.
+/// The arguments of `serve-boot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
-    /// The only one that is answered on.
-    pub interface: String,
-    /// The tree.
-    pub directory: PathBuf,
-    /// For an interface without one.
-    pub address: Option<Subnet>,
-    /// Instead of the default one.
-    pub range: Option<(Ipv4Addr, Ipv4Addr)>,
-    /// Beside another DHCP server.
-    pub is_proxy: bool,
-    /// An image with a private key is served.
-    pub is_key_published: bool,
+    /// What the server does.
+    pub server: Options,
     /// For scripts.
     pub is_json: bool,
 }
@@ -94,15 +84,15 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
         command: COMMAND,
         what: "--interface IF",
     })?;
-    Ok(Command::Serve(Serve {
+    let server = Options {
         interface,
         directory,
         address,
         range,
         is_proxy,
         is_key_published,
-        is_json,
-    }))
+    };
+    Ok(Command::Serve(Serve { server, is_json }))
 }
 
 fn read_range(text: String) -> Result<(Ipv4Addr, Ipv4Addr), UsageError> {
@@ -119,7 +109,7 @@ fn read_range(text: String) -> Result<(Ipv4Addr, Ipv4Addr), UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::Serve;
+    use super::{Options, Serve};
     use crate::cli::{Command, UsageError};
     use std::net::Ipv4Addr;
 
@@ -127,46 +117,49 @@ mod tests {
         crate::cli::parse(line.split_whitespace().map(Into::into))
     }
 
-    fn plain() -> Serve {
-        Serve {
+    fn plain() -> Options {
+        Options {
             interface: "eth0".into(),
             directory: "/var/lib/spk-visor/boot".into(),
             address: None,
             range: None,
             is_proxy: false,
             is_key_published: false,
-            is_json: false,
         }
     }
 
     #[test]
     fn an_interface_is_enough() {
         let read = read("serve-boot --interface eth0").unwrap();
-        assert_eq!(read, Command::Serve(plain()));
+        let (server, is_json) = (plain(), false);
+        assert_eq!(read, Command::Serve(Serve { server, is_json }));
     }
 
     #[test]
     fn every_option_is_read() {
-        let expected = Serve {
+        let server = Options {
             directory: "/srv/boot".into(),
             address: Some("192.168.77.1/24".parse().unwrap()),
             range: Some((
                 Ipv4Addr::new(192, 168, 77, 9),
                 Ipv4Addr::new(192, 168, 77, 9),
             )),
-            is_json: true,
             is_key_published: true,
             ..plain()
         };
         let line = "serve-boot --publish-pinned --dir /srv/boot --interface eth0 \
                     --address 192.168.77.1/24 --range 192.168.77.9,192.168.77.9 --json";
+        let is_json = true;
+        let expected = Serve { server, is_json };
         assert_eq!(read(line).unwrap(), Command::Serve(expected));
-        let proxy = Serve {
+        let server = Options {
             is_proxy: true,
             ..plain()
         };
         let line = "serve-boot --interface eth0 --proxy";
-        assert_eq!(read(line).unwrap(), Command::Serve(proxy));
+        let is_json = false;
+        let expected = Serve { server, is_json };
+        assert_eq!(read(line).unwrap(), Command::Serve(expected));
     }
 
     #[test]

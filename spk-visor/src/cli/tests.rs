@@ -1,8 +1,10 @@
 //! Which arguments mean what, and which are refused.
 
-use super::deploy::{PACKAGES_DIR, Trust};
-use super::{Command, Deploy, Sealed, UsageError, keys, manifest, parse};
+use super::{Command, Deploy, Sealed, UsageError, parse};
 use crate::delivery::Limits;
+use crate::keys::KeysCommand;
+use crate::manifest::ManifestCommand;
+use crate::options::{Options, PACKAGES_DIR, Trust};
 use std::time::Duration;
 use wire::code::Code;
 use wire::message::After;
@@ -18,7 +20,11 @@ fn printed(line: &str) -> String {
     }
 }
 
-fn deploy(line: &str) -> Deploy {
+fn deploy(line: &str) -> Options {
+    whole_deploy(line).donor
+}
+
+fn whole_deploy(line: &str) -> Deploy {
     match read(&format!("deploy-system-img-copy {line}")) {
         Ok(Command::Deploy(options)) => options,
         other => panic!("{line}: {other:?}"),
@@ -31,7 +37,7 @@ fn code(text: &str) -> Code {
 
 #[test]
 fn a_plain_deploy_has_the_documented_defaults() {
-    let expected = Deploy {
+    let donor = Options {
         codes: vec![code("e13gts2")],
         trust: Trust::Secret(None),
         is_sure: false,
@@ -43,20 +49,23 @@ fn a_plain_deploy_has_the_documented_defaults() {
         timeout: Duration::from_secs(60),
         retry: Duration::from_secs(600),
         after: After::TargetsChoice,
-        is_json: false,
-        log: None,
         beacon_port: 9191,
         stream_port: 9192,
         limits: Limits::default(),
     };
-    assert_eq!(deploy("e13gts2"), expected);
+    let expected = Deploy {
+        donor,
+        is_json: false,
+        log: None,
+    };
+    assert_eq!(whole_deploy("e13gts2"), expected);
 }
 
 #[test]
 fn every_option_of_deploy_is_read() {
     let line = "--packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 --retry 7 --after kexec --json --log /l \
                 --secret-file - e13gts2";
-    let expected = Deploy {
+    let donor = Options {
         codes: vec![code("e13gts2")],
         trust: Trust::Secret(Some("-".into())),
         packages: Some("/p".into()),
@@ -65,11 +74,14 @@ fn every_option_of_deploy_is_read() {
         timeout: Duration::from_secs(5),
         retry: Duration::from_secs(7),
         after: After::Kexec,
+        ..Options::default()
+    };
+    let expected = Deploy {
+        donor,
         is_json: true,
         log: Some("/l".into()),
-        ..Deploy::default()
     };
-    assert_eq!(deploy(line), expected);
+    assert_eq!(whole_deploy(line), expected);
 }
 
 #[test]
@@ -126,7 +138,7 @@ fn an_address_may_have_a_port() {
         else {
             panic!("{text}");
         };
-        assert_eq!(options.to, Some(expected.parse().unwrap()));
+        assert_eq!(options.donor.to, Some(expected.parse().unwrap()));
     }
 }
 
@@ -228,11 +240,11 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn keys_and_manifests_are_read() {
-    let new = keys::Keys::New {
+    let new = KeysCommand::New {
         name: "rack".into(),
     };
     assert_eq!(read("keys new rack").unwrap(), Command::Keys(new));
-    let verify = manifest::Manifest::Verify {
+    let verify = ManifestCommand::Verify {
         dir: "/d".into(),
         trust: "k.pub".into(),
         floor: Some(7),

@@ -10,8 +10,8 @@ use wire::message::{Answer, Message, Next};
 use super::link::{Heard, Place};
 use super::memory::Memory;
 use super::{Cut, Delivery, DeliveryError};
-use crate::cli::deploy::ERASE;
 use crate::event::About;
+use crate::options::ERASE;
 use crate::target_disk::TargetDisk;
 
 /// How often the target hears that a person is still being asked; it takes a donor that says nothing for 30 s for gone.

@@ -14,8 +14,8 @@ use super::link::{Accepted, Heard, Place, listen};
 use super::memory::Memory;
 use super::reach::Reached;
 use super::{Cut, Delivery, DeliveryError, Left};
-use crate::cli::deploy;
 use crate::event::About;
+use crate::options;
 use crate::socket::ConnectError;
 use crate::source::Item;
 use crate::target_disk::TargetDisk;
@@ -155,7 +155,7 @@ impl Delivery<'_> {
         match send(&Message::Boot { after: self.after }) {
             Ok(()) => {
                 (self.tell)(About::Leaving {
-                    how: deploy::word(self.after),
+                    how: options::word(self.after),
                 });
                 let _ = place.stream.shutdown(Shutdown::Write);
                 heard.closed();

@@ -8,20 +8,47 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use rustix::fs::MemfdFlags;
+use thiserror::Error;
 use wire::chain::chain;
 use wire::code::Code;
 use wire::human::percent;
 use wire::stream::PackageName;
 
-use super::{DeployError, Tell};
-use crate::cli::Deploy;
+use super::Tell;
 use crate::discovery::{DiscoveryError, Listener, Watch};
+use crate::ending::Ending;
 use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
+use crate::options::Options;
 use crate::packages::{Package, Packages, PackagesError};
 use crate::progress::Rate;
 use crate::socket::{self, ConnectError};
-use crate::transfer;
+use crate::transfer::{self, TransferError};
+
+/// Why a target of the original stream is not installed.
+#[derive(Debug, Error)]
+enum LegacyError {
+    /// It is not found.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// It does not answer.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection or the target failed.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+}
+
+impl LegacyError {
+    /// How a deploy ends that failed like this.
+    const fn ending(&self) -> Ending {
+        match self {
+            Self::Discovery(_) => Ending::NotFound,
+            Self::Connect(_) => Ending::Unreachable,
+            Self::Transfer(error) => error.ending(),
+        }
+    }
+}
 
 /// What is sent: the packages, and before them the directory's own manifest with all that is needed to check it
 /// (`protocol.md` 4.4). Without one it is the packages alone, as old targets know it.
@@ -75,11 +102,11 @@ fn record(name: &'static str, bytes: &[u8]) -> Result<Package, OfferError> {
 }
 
 /// Deploys onto the machine that shows `code`.
-pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {
+pub fn run(options: &Options, code: Code, packages: &Packages, tell: Tell<'_>) {
     match attempt(options, code, packages, tell) {
         Ok(installed) => tell(installed),
         Err(error) => tell(About::Failed {
-            exit: error.exit(),
+            ending: error.ending(),
             reason: chain(&error).to_string(),
             left: None,
         }),
@@ -87,11 +114,11 @@ pub fn run(options: &Deploy, code: Code, packages: &Packages, tell: Tell<'_>) {
 }
 
 fn attempt(
-    options: &Deploy,
+    options: &Options,
     code: Code,
     packages: &Packages,
     tell: Tell<'_>,
-) -> Result<About, DeployError> {
+) -> Result<About, LegacyError> {
     let to = find(options, &code, tell)?;
     tell(About::Connecting {
         to,
@@ -110,7 +137,7 @@ fn attempt(
     })
 }
 
-fn find(options: &Deploy, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, DiscoveryError> {
+fn find(options: &Options, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, DiscoveryError> {
     if let Some(to) = options.to {
         tell(About::Addressed { to });
         return Ok(to);

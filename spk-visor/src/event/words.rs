@@ -40,7 +40,6 @@ impl fmt::Display for Event {
                 codes.iter().try_for_each(|code| write!(f, " {code}"))
             }
             Event::Target { code, what } => what.describe(code, f),
-            Event::Failed { reason, .. } => f.write_str(reason),
             Event::End {
                 installed, failed, ..
             } => write!(f, "{installed} installed, {failed} not"),

@@ -2,8 +2,7 @@
 //!
 //! `minisign` is needed: without it these tests fail, they are not skipped.
 
-use super::{ManifestCommandError, run};
-use crate::cli::manifest::Manifest;
+use super::{ManifestCommand, ManifestCommandError, run};
 use crate::offer::{Directory, MANIFEST, SIGNATURE, prepare};
 use std::fs;
 use std::io::Write;
@@ -55,7 +54,7 @@ impl Drop for Dir {
 }
 
 fn create(dir: &Dir, counter: u64) -> String {
-    said(&Manifest::Create {
+    said(&ManifestCommand::Create {
         dir: dir.0.clone(),
         version: Some("1.2".into()),
         counter: Some(counter),
@@ -64,14 +63,14 @@ fn create(dir: &Dir, counter: u64) -> String {
     .unwrap()
 }
 
-fn said(command: &Manifest) -> Result<String, ManifestCommandError> {
+fn said(command: &ManifestCommand) -> Result<String, ManifestCommandError> {
     let mut out = Vec::new();
     run(command, &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
 fn sign(dir: &Dir, key: &Path, password: Option<PathBuf>) -> Result<String, ManifestCommandError> {
-    said(&Manifest::Sign {
+    said(&ManifestCommand::Sign {
         dir: dir.0.clone(),
         key: key.to_owned(),
         password,
@@ -79,7 +78,7 @@ fn sign(dir: &Dir, key: &Path, password: Option<PathBuf>) -> Result<String, Mani
 }
 
 fn verify(dir: &Dir, trust: &str, floor: Option<u64>) -> Result<String, ManifestCommandError> {
-    said(&Manifest::Verify {
+    said(&ManifestCommand::Verify {
         dir: dir.0.clone(),
         trust: trust.to_owned(),
         floor,
@@ -276,7 +275,7 @@ fn what_is_not_as_signed_is_refused() {
 fn a_package_no_target_would_take_is_not_listed() {
     let dir = Dir::new("broken");
     fs::write(dir.file("b.tar.xz"), "no archive").unwrap();
-    let error = said(&Manifest::Create {
+    let error = said(&ManifestCommand::Create {
         dir: dir.0.clone(),
         version: None,
         counter: None,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -13,26 +13,52 @@ use wire::human::size;
 use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};
 use super::pack::{self, Job, Seen};
-use super::report::{Report, Total, shown};
-use super::{PackageError, grub, job, node, system};
-use crate::cli::package::Create;
+use super::report::{Report, Total};
+use super::{PackageError, Tree, grub, job, node, system};
 use crate::packages::BASE;
-use crate::progress::Rate;
-use crate::screen::Screen;
 
-/// Makes a package, and tells about it on standard output.
-///
-/// # Errors
-/// See [`PackageError`]; an older package of that name is then still there.
-pub fn run(options: &Create) -> Result<(), PackageError> {
-    run_on(options, &mut Screen::stdout())
+/// What is packed, how, and where the package goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// A package's name (`wire::stream::PackageName`), without `.tar.xz`.
+    pub name: String,
+    /// What is packed.
+    pub tree: Tree,
+    /// Where the package goes.
+    pub out: PathBuf,
+    /// How it is compressed.
+    pub format: Format,
+    /// On how many threads; `None` is all processors.
+    pub threads: Option<u32>,
+    /// Where the whole report goes.
+    pub report: Option<PathBuf>,
+}
+
+/// How far the packing is.
+#[derive(Debug)]
+pub struct SoFar<'a> {
+    /// What was packed of the tree.
+    pub seen: &'a Seen<'a>,
+    /// About as many bytes of contents are in the tree, where its file system says so.
+    pub about_bytes: Option<u64>,
+    /// Length of the package so far.
+    pub packed_bytes: u64,
+}
+
+/// Who watches a package being made.
+pub trait Watch {
+    /// A line about the package; it stays.
+    fn say(&mut self, line: &str);
+
+    /// How far it is; called for every entry.
+    fn see(&mut self, so_far: &SoFar<'_>);
 }
 
 /// Makes a package.
 ///
 /// # Errors
-/// See [`PackageError`].
-pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), PackageError> {
+/// See [`PackageError`]; an older package of that name is then still there.
+pub fn run(options: &Options, watch: &mut dyn Watch) -> Result<(), PackageError> {
     let began = Instant::now();
     let mut job = job(&options.tree)?;
     if options.name == BASE {
@@ -57,16 +83,15 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
     let out = Counting::new(file, Arc::clone(&packed));
     let mut watcher = Watcher {
         about_bytes: system::used_bytes(&job),
-        rate: Rate::start(began),
         packed: &packed,
         told: &told,
-        screen,
+        watch,
     };
     let (total, file) = compressed(options, &job, out, &mut report, &mut |seen| {
         watcher.see(seen)
     })?;
     for line in told.try_iter() {
-        screen.say(&line);
+        watch.say(&line);
     }
     let path = output.path().to_owned();
     output.finish(&file)?;
@@ -77,17 +102,17 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
             source,
         })?;
     for line in report.to_string().lines() {
-        screen.say(line);
+        watch.say(line);
     }
     let bytes = packed.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64().max(0.001);
-    screen.say(&format!(
+    watch.say(&format!(
         "{total} into {} of {} in {seconds:.1} s, {}/s",
         size(bytes),
         path.display(),
         size((total.content_bytes as f64 / seconds) as u64),
     ));
-    advise(options, &total, screen);
+    advise(options, &total, watch);
     Ok(())
 }
 
@@ -95,7 +120,7 @@ pub fn run_on<W: Write>(options: &Create, screen: &mut Screen<W>) -> Result<(), 
 ///
 /// # Errors
 /// GRUB is not installed, or the package cannot be written.
-pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
+pub fn run_grub(out: &Path, format: Format, watch: &mut dyn Watch) -> Result<(), PackageError> {
     let grub::Package { bytes, platforms } = grub::package(format)?;
     let name = format!("{}{}", grub::NAME, format.suffix());
     let root = node::open_root(Path::new("/")).map_err(|error| PackageError::Root {
@@ -106,21 +131,20 @@ pub fn run_grub(out: &Path, format: Format) -> Result<(), PackageError> {
     file.write_all(&bytes).map_err(PackageError::Write)?;
     let path = output.path().to_owned();
     output.finish(&file)?;
-    let mut screen = Screen::stdout();
-    screen.say(&format!(
+    watch.say(&format!(
         "{} in {}",
         size(bytes.len() as u64),
         path.display()
     ));
     if let Some(warning) = platforms.warning() {
-        screen.say(&format!("look      {warning}"));
+        watch.say(&format!("look      {warning}"));
     }
     Ok(())
 }
 
 /// Runs the tree through the encoder into the file, and gives it back with every byte in it.
 fn compressed(
-    options: &Create,
+    options: &Options,
     job: &Job,
     out: Counting<File>,
     report: &mut Report,
@@ -139,56 +163,43 @@ fn compressed(
 }
 
 /// What a target will miss.
-fn advise<W: Write>(options: &Create, total: &Total, screen: &mut Screen<W>) {
+fn advise(options: &Options, total: &Total, watch: &mut dyn Watch) {
     if options.name != BASE {
         return;
     }
     if !total.has_kernel {
-        screen.say(
+        watch.say(
             "look      no boot/vmlinuz-* is in it, and no usr/lib/modules/*/vmlinuz with its ramdisk: the copy boots only with a kernel of another package, or with --include-mount /boot",
         );
     }
     if let Some(warning) = total.grub.warning() {
-        screen.say(&format!("look      {warning}"));
+        watch.say(&format!("look      {warning}"));
     }
     if !total.grub.are_there() {
-        screen.say(
+        watch.say(
             "look      GRUB's images (usr/lib/smechvisor/grub) are not in it: it is deployed together with a package bootloader-grub; \
              spk-visor package grub makes one",
         );
     }
 }
 
-/// Shows how far it is.
-struct Watcher<'a, W: Write> {
+/// Passes on lines of the report and how far it is.
+struct Watcher<'a> {
     about_bytes: Option<u64>,
-    rate: Rate,
     packed: &'a AtomicU64,
     told: &'a mpsc::Receiver<String>,
-    screen: &'a mut Screen<W>,
+    watch: &'a mut dyn Watch,
 }
 
-impl<W: Write> Watcher<'_, W> {
+impl Watcher<'_> {
     fn see(&mut self, seen: &Seen<'_>) {
         for line in self.told.try_iter() {
-            self.screen.say(&line);
+            self.watch.say(&line);
         }
-        let now = Instant::now();
-        let (rate, packed) = (&mut self.rate, self.packed.load(Ordering::Relaxed));
-        let about = self
-            .about_bytes
-            .map_or_else(String::new, |bytes| format!(" of about {}", size(bytes)));
-        self.screen.show(now, |width| {
-            let rate = rate.update(now, seen.content_bytes);
-            let line = format!(
-                "{} entries, {}{about}, {}/s, packed {}  {}",
-                seen.entries,
-                size(seen.content_bytes),
-                size(rate as u64),
-                size(packed),
-                shown(seen.path),
-            );
-            vec![line.chars().take(width).collect()]
+        self.watch.see(&SoFar {
+            seen,
+            about_bytes: self.about_bytes,
+            packed_bytes: self.packed.load(Ordering::Relaxed),
         });
     }
 }

@@ -16,8 +16,7 @@ use wire::stream::PackageName;
 use super::compress::{Encoder, Format, default_threads};
 use super::pack::{self, Job};
 use super::report::Report;
-use super::{PackageError, grub, job, system};
-use crate::cli::package::Live as Options;
+use super::{PackageError, Tree, grub, job, system};
 use crate::interrupt::{Interrupt, LOOK};
 use crate::packages::BASE;
 use crate::source::live::Live;
@@ -26,6 +25,15 @@ use crate::source::live::Live;
 const PIPE_BYTES: usize = 1 << 20;
 /// The link is what is waited for: at this format one processor packs faster than 1 Gbit/s takes it.
 const FORMAT: Format = Format::QuickZst;
+
+/// What is packed while it is sent, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What is packed.
+    pub tree: Tree,
+    /// On how many threads; `None` is all processors.
+    pub threads: Option<u32>,
+}
 
 /// The items of a live deploy, in the order of sending. `has_packages` says that others follow, which may bring kernel and GRUB.
 /// `interrupt` ends every wait for the packer.
@@ -180,10 +188,9 @@ fn run(start: Start, out: Writer) -> Result<(), PackageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Packing, Stage, Start, run};
-    use crate::cli::package::{Live as Options, Tree};
+    use super::{Options, Packing, Stage, Start, run};
     use crate::interrupt::Interrupt;
-    use crate::package::PackageError;
+    use crate::package::{PackageError, Tree};
     use crate::source::Item;
     use crate::source::live::Live;
     use bundle::decode::{DecodeLimits, decode};

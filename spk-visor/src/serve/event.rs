@@ -1,11 +1,10 @@
-//! What `serve-boot` tells while it runs: one value for a person's line and a script's JSON object (`boot-network.md` 5).
+//! What a boot server reports while it runs: one value for a person's line and a script's JSON
+//! object (`boot-network.md` 5).
 //!
 //! In: facts from dnsmasq's log and from the HTTP server. What a machine chose itself (the name of a file) is escaped in both.
 
 use std::fmt;
 use std::net::Ipv4Addr;
-
-use crate::json::Object;
 
 /// What asks for a place to boot from, as far as it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,67 +110,6 @@ pub enum Event {
     End,
 }
 
-impl Event {
-    /// The object for a script.
-    #[must_use]
-    pub fn json(&self, seconds: f64) -> String {
-        let mut object = Object::new();
-        object
-            .text("event", self.name())
-            .decimal("seconds", seconds);
-        match self {
-            Event::Serving {
-                interface,
-                address,
-                range,
-            } => {
-                object
-                    .text("interface", interface)
-                    .text("address", &address.to_string());
-                if let Some((first, last)) = range {
-                    object
-                        .text("first", &first.to_string())
-                        .text("last", &last.to_string());
-                }
-            }
-            Event::Warning(text) => {
-                object.text("text", text);
-            }
-            Event::Asked { mac, client } => {
-                object.text("mac", mac).text("client", &client.to_string());
-            }
-            Event::Addressed { mac, address } => {
-                object
-                    .text("mac", mac)
-                    .text("address", &address.to_string());
-            }
-            Event::Sent { address, file, way }
-            | Event::Missing { address, file, way }
-            | Event::Broken { address, file, way } => {
-                object
-                    .text("address", &address.to_string())
-                    .text("file", file)
-                    .text("way", &way.to_string());
-            }
-            Event::End => {}
-        }
-        object.finish()
-    }
-
-    const fn name(&self) -> &'static str {
-        match self {
-            Event::Serving { .. } => "serving",
-            Event::Warning(_) => "warning",
-            Event::Asked { .. } => "asked",
-            Event::Addressed { .. } => "addressed",
-            Event::Sent { .. } => "sent",
-            Event::Missing { .. } => "missing",
-            Event::Broken { .. } => "broken",
-            Event::End => "end",
-        }
-    }
-}
-
 /// The line for a person.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,7 +164,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[test]
-    fn a_machine_cannot_end_a_line_or_an_object() {
+    fn a_machine_cannot_end_a_line() {
         let event = Event::Missing {
             address: Ipv4Addr::new(10, 9, 0, 7),
             file: "a\n\x1b[2J\"b".into(),
@@ -236,29 +174,6 @@ mod tests {
             event.to_string(),
             "10.9.0.7 asked for a\\n\\u{1b}[2J\\\"b, which is not served (HTTP)"
         );
-        assert_eq!(
-            event.json(1.5),
-            "{\"event\":\"missing\",\"seconds\":1.500,\"address\":\"10.9.0.7\",\"file\":\"a\\n\\u001b[2J\\\"b\",\"way\":\"HTTP\"}"
-        );
-    }
-
-    #[test]
-    fn addresses_are_told_only_when_we_give_them() {
-        let serving = |range| Event::Serving {
-            interface: "eth0".into(),
-            address: Ipv4Addr::new(10, 9, 0, 1),
-            range,
-        };
-        let own = serving(Some((
-            Ipv4Addr::new(10, 9, 0, 10),
-            Ipv4Addr::new(10, 9, 0, 20),
-        )));
-        assert!(
-            own.json(0.0)
-                .contains("\"first\":\"10.9.0.10\",\"last\":\"10.9.0.20\"")
-        );
-        assert!(!serving(None).json(0.0).contains("first"));
-        assert!(serving(None).to_string().contains("beside another"));
     }
 
     #[test]

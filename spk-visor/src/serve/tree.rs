@@ -16,8 +16,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::key_search::holds_key;
-
 /// What `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
 pub const FILES: [&str; 7] = [
     "boot.ipxe",
@@ -39,6 +37,27 @@ const MAX_BYTES: u64 = 1 << 30;
 /// What the archives in a file are looked at, unpacked: more than any kernel with all its modules and
 /// firmware.
 const UNPACKED_MAX_BYTES: u64 = 2 << 30;
+
+/// Finds a private key in a file, or in the first so many bytes of the archives in it.
+pub type HoldsKey = fn(&[u8], u64) -> bool;
+
+/// Whether files are searched for private keys before they are served.
+#[derive(Clone, Copy, Debug)]
+pub enum KeySearch {
+    /// A file with a key is refused.
+    By(HoldsKey),
+    /// Files with keys are served.
+    Off,
+}
+
+impl KeySearch {
+    fn finds_one(self, file: &[u8]) -> bool {
+        match self {
+            KeySearch::By(holds_key) => holds_key(file, UNPACKED_MAX_BYTES),
+            KeySearch::Off => false,
+        }
+    }
+}
 /// Menus for single machines.
 const MAX_FILES: usize = 1024;
 /// Lives in memory, and a reboot forgets it.
@@ -109,15 +128,15 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Copies what is served from `from`. `with_key` says that a private key may be in it.
+    /// Copies what is served from `from`.
     ///
     /// # Errors
     /// See [`TreeError`]; nothing is left behind.
-    pub fn copy(from: &Path, with_key: bool) -> Result<Self, TreeError> {
-        Self::copy_into(from, Path::new(PLACE), with_key)
+    pub fn copy(from: &Path, keys: KeySearch) -> Result<Self, TreeError> {
+        Self::copy_into(from, Path::new(PLACE), keys)
     }
 
-    pub(super) fn copy_into(from: &Path, place: &Path, with_key: bool) -> Result<Self, TreeError> {
+    pub(super) fn copy_into(from: &Path, place: &Path, keys: KeySearch) -> Result<Self, TreeError> {
         let files = look(from)?;
         let root = place.join(format!("spk-visor-boot.{}", unique()));
         let write = |path: &Path| {
@@ -141,7 +160,7 @@ impl Tree {
         for name in &tree.names {
             let target = tree.files().join(name);
             let bytes = read(from, name, &mut bytes_left)?;
-            if !with_key && holds_key(&bytes, UNPACKED_MAX_BYTES) {
+            if keys.finds_one(&bytes) {
                 let path = from.join(name);
                 return Err(TreeError::Pinned { path });
             }
@@ -264,7 +283,7 @@ fn unique() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILES, Tree, TreeError, is_per_machine};
+    use super::{FILES, KeySearch, Tree, TreeError, is_per_machine};
     use receiver::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -286,7 +305,7 @@ mod tests {
             let _ = fs::write(dir.path().join(name), "x");
         }
         let place = dir.path().join("place");
-        let tree = Tree::copy_into(dir.path(), &place, false).unwrap();
+        let tree = Tree::copy_into(dir.path(), &place, KeySearch::Off).unwrap();
         for name in FILES.into_iter().chain([special]) {
             let path = tree.file(name).unwrap();
             let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -311,7 +330,7 @@ mod tests {
     #[test]
     fn a_later_change_of_the_directory_is_not_seen() {
         let dir = full("serve-tree-change");
-        let tree = Tree::copy_into(dir.path(), &dir.path().join("place"), false).unwrap();
+        let tree = Tree::copy_into(dir.path(), &dir.path().join("place"), KeySearch::Off).unwrap();
         fs::write(dir.path().join("vmlinuz"), "another").unwrap();
         assert_eq!(
             fs::read_to_string(tree.file("vmlinuz").unwrap()).unwrap(),
@@ -324,7 +343,7 @@ mod tests {
         for name in FILES {
             let dir = full("serve-tree-missing");
             let (path, place) = (dir.path().join(name), dir.path().join("place"));
-            let refused = || Tree::copy_into(dir.path(), &place, false).unwrap_err();
+            let refused = || Tree::copy_into(dir.path(), &place, KeySearch::Off).unwrap_err();
             for mode in [0o600, 0o640, 0o660, 0o750] {
                 fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
                 let error = refused();
@@ -352,14 +371,13 @@ mod tests {
     #[test]
     fn an_image_with_a_private_key_is_published_when_that_is_said_whatever_its_mode() {
         let dir = full("serve-tree-pinned");
-        let (_, target) = session::keys::PinnedKeys::draw().unwrap();
-        let image = zstd::encode_all(target.to_text().as_bytes(), 1).unwrap();
-        fs::write(dir.path().join("initramfs"), image).unwrap();
+        fs::write(dir.path().join("initramfs"), "an image with a key").unwrap();
         let place = dir.path().join("place");
-        let error = Tree::copy_into(dir.path(), &place, false).unwrap_err();
+        let keys = KeySearch::By(|file, _| file == b"an image with a key");
+        let error = Tree::copy_into(dir.path(), &place, keys).unwrap_err();
         assert!(matches!(&error, TreeError::Pinned { path } if path.ends_with("initramfs")));
         assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
-        Tree::copy_into(dir.path(), &place, true).unwrap();
+        Tree::copy_into(dir.path(), &place, KeySearch::Off).unwrap();
     }
 
     #[test]

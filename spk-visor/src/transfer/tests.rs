@@ -1,7 +1,7 @@
 //! A donor against targets that behave in every way a target can, over real sockets.
 
 use super::{Step, Transfer, TransferError, run};
-use crate::exit::Exit;
+use crate::ending::Ending;
 use crate::packages::{self, Package};
 use crate::socket;
 use std::fs;
@@ -119,7 +119,7 @@ fn a_reset_after_everything_is_a_refusal() {
     });
     let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
     assert!(matches!(error, TransferError::Refused { .. }), "{error:?}");
-    assert_eq!((error.exit(), error.exit().code()), (Exit::Target, 5));
+    assert_eq!(error.ending(), Ending::Refused);
     target.join().unwrap();
 }
 
@@ -150,7 +150,7 @@ fn an_orderly_close_in_the_middle_is_no_success() {
         matches!(error, TransferError::ClosedEarly { .. }),
         "{error:?}"
     );
-    assert_eq!(error.exit(), Exit::Target);
+    assert_eq!(error.ending(), Ending::Refused);
     assert_eq!(
         target.join().unwrap().kind(),
         std::io::ErrorKind::ConnectionReset
@@ -212,7 +212,7 @@ fn a_target_that_takes_nothing_is_given_up() {
         .all(&donor.packages, &mut |_| ticks += 1)
         .unwrap_err();
     assert!(matches!(error, TransferError::Stalled { .. }), "{error:?}");
-    assert_eq!(error.exit(), Exit::Transfer);
+    assert_eq!(error.ending(), Ending::Broken);
     assert!(ticks > 1);
 }
 
@@ -234,7 +234,7 @@ fn a_file_that_shrinks_names_both_sizes_and_resets() {
             .ends_with("a.tar.xz had 1000 bytes when it was opened and has 300 now"),
         "{error}"
     );
-    assert_eq!(error.exit(), Exit::Packages);
+    assert_eq!(error.ending(), Ending::Unsendable);
     assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
 }
 

@@ -20,11 +20,10 @@ use session::channel::{Opener, Sealer};
 use session::{Credential, HandshakeRandom};
 use sha2::{Digest, Sha256};
 use spk_visor::board::Board;
-use spk_visor::cli::Deploy;
-use spk_visor::cli::deploy::Trust;
-use spk_visor::deploy::run_on;
+use spk_visor::command::deploy::run_on;
 use spk_visor::exit::Exit;
 use spk_visor::interrupt::Interrupt;
+use spk_visor::options::{Options, Trust};
 use spk_visor::screen::Screen;
 use wire::code::Code;
 use wire::handshake::Info;
@@ -299,15 +298,14 @@ pub fn files(name: &str) -> TestDir {
 }
 
 /// What a donor does by default, with these files.
-pub fn options(dir: &TestDir) -> Deploy {
-    Deploy {
+pub fn options(dir: &TestDir) -> Options {
+    Options {
         codes: vec![code()],
         trust: Trust::Secret(Some(dir.path().join("secret"))),
         packages: Some(dir.path().join("packages")),
         timeout: Duration::from_secs(20),
         retry: Duration::from_secs(20),
-        is_json: true,
-        ..Deploy::default()
+        ..Options::default()
     }
 }
 
@@ -329,7 +327,7 @@ impl Ended {
 }
 
 /// Runs a donor in this process, with nobody to ask.
-pub fn deploy(options: &Deploy) -> Ended {
+pub fn deploy(options: &Options) -> Ended {
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let start = Instant::now();
     let mut board = Board::new(Screen::new(&mut out, None), &mut errors, true, None);

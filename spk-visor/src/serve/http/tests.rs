@@ -2,15 +2,32 @@ use super::pace::Patience;
 use super::places::PER_ADDRESS;
 use super::serve_with;
 use crate::serve::Teller;
-use crate::serve::tree::{FILES, Tree};
+use crate::serve::tree::{FILES, KeySearch, Tree};
 use receiver::fakes::TestDir;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+/// The lines that a server has told.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn teller(&self) -> Arc<Teller> {
+        let lines = self.clone();
+        Arc::new(Teller::new(move |event| {
+            lines.0.lock().unwrap().push(event.to_string());
+        }))
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 /// A server on the loop with the tree of a test.
-fn server(name: &str) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
+fn server(name: &str) -> (TestDir, Arc<Tree>, Lines, SocketAddr) {
     server_with(name, 1000, Patience::DEFAULT)
 }
 
@@ -18,19 +35,19 @@ fn server_with(
     name: &str,
     times: usize,
     patience: Patience,
-) -> (TestDir, Arc<Tree>, Arc<Teller>, SocketAddr) {
+) -> (TestDir, Arc<Tree>, Lines, SocketAddr) {
     let dir = TestDir::new(name);
     for file in FILES {
         std::fs::write(dir.path().join(file), file.repeat(times)).unwrap();
     }
     let place = dir.path().join("place");
     std::fs::create_dir(&place).unwrap();
-    let tree = Arc::new(Tree::copy_into(dir.path(), &place, false).unwrap());
-    let teller = Arc::new(Teller::kept());
+    let tree = Arc::new(Tree::copy_into(dir.path(), &place, KeySearch::Off).unwrap());
+    let lines = Lines::default();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    serve_with(patience, listener, Arc::clone(&tree), Arc::clone(&teller)).unwrap();
-    (dir, tree, teller, address)
+    serve_with(patience, listener, Arc::clone(&tree), lines.teller()).unwrap();
+    (dir, tree, lines, address)
 }
 
 fn ask(server: SocketAddr, text: &str) -> String {

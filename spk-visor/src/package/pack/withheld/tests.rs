@@ -13,7 +13,7 @@ use bundle::unpack::{Owners, UnpackLimits, unpack};
 use receiver::fakes::TestDir;
 use session::keys::PinnedKeys;
 
-use crate::cli::package::Tree;
+use crate::package::Tree;
 use crate::package::pack::pack;
 use crate::package::report::Report;
 use crate::package::rules::secrets::Policy;

@@ -3,12 +3,12 @@
 use super::fake::{Act, FakeTarget, Taken};
 use super::run_on;
 use crate::board::Board;
-use crate::cli::Deploy;
-use crate::cli::deploy::Trust;
-use crate::consent::Person;
 use crate::delivery::Limits;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::options::{Options, Trust};
+use crate::package::{Tree, live};
+use crate::prompt::Person;
 use crate::screen::Screen;
 use receiver::fakes::ports;
 use session::Credential;
@@ -26,7 +26,8 @@ const MIB: usize = 1 << 20;
 /// A donor's machine: packages, secrets, keys; removed at the end.
 struct Donor {
     dir: PathBuf,
-    options: Deploy,
+    options: Options,
+    is_json: bool,
     /// What somebody at its terminal types, if there is somebody.
     typed: Option<&'static str>,
     interrupt: Interrupt,
@@ -97,22 +98,22 @@ impl Donor {
             .map(|(code, seed)| format!("{code} {}\n", Secret::draw([*seed; 5])))
             .collect();
         fs::write(dir.join("secrets"), lines.concat()).unwrap();
-        let options = Deploy {
+        let options = Options {
             codes: secrets.iter().map(|(text, _)| code(text)).collect(),
             trust: Trust::Secret(Some(dir.join("secrets"))),
             packages: Some(dir.join("packages")),
             timeout: Duration::from_secs(20),
             retry: Duration::from_secs(20),
-            is_json: true,
             limits: Limits {
                 busy: Duration::from_secs(4),
                 ..Limits::default()
             },
-            ..Deploy::default()
+            ..Options::default()
         };
         Self {
             dir,
             options,
+            is_json: true,
             typed: None,
             interrupt: Interrupt::default(),
         }
@@ -121,7 +122,7 @@ impl Donor {
     fn deploy(&self) -> Ended {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         let screen = Screen::new(&mut out, None);
-        let mut board = Board::new(screen, &mut errors, self.options.is_json, None);
+        let mut board = Board::new(screen, &mut errors, self.is_json, None);
         let person: Person = match self.typed {
             Some(text) => Some(Box::new(Typing::new(text))),
             None => None,
@@ -202,7 +203,7 @@ fn the_right_secret_installs_every_byte_and_says_what_comes_then() {
 #[test]
 fn people_see_lines() {
     let mut donor = Donor::new("lines", FILES, &[("e13gts2", 1)]);
-    donor.options.is_json = false;
+    donor.is_json = false;
     let (ended, _) = one(&mut donor, secret(1), vec![Act::Install]);
     for line in [
         "package smechvisor-base.tar.xz 3.0 MiB\n",
@@ -348,7 +349,7 @@ fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
 #[test]
 fn a_refusal_and_a_failure_come_in_the_targets_words() {
     let mut donor = Donor::new("words", FILES, &[("e13gts2", 1)]);
-    donor.options.is_json = false;
+    donor.is_json = false;
     let reject = Act::Reject(
         RejectCode::NoDisk,
         "no blank disk\u{1b}[2J: /dev/vda holds ext4",
@@ -440,7 +441,7 @@ fn yes_said_beforehand_erases_what_is_there() {
 fn a_person_is_asked_once_however_often_the_connection_breaks() {
     let mut donor = Donor::new("person", FILES, &[("e13gts2", 1)]);
     donor.typed = Some("y");
-    donor.options.is_json = false;
+    donor.is_json = false;
     let acts = vec![Act::CutWhileAsked(1), Act::InstallOverOld];
     let (ended, taken) = one(&mut donor, secret(1), acts);
     assert_eq!(ended.exit, Exit::Installed, "{}{}", ended.out, ended.errors);
@@ -667,7 +668,9 @@ fn everybody_with_the_pinned_key_is_deployed() {
 fn a_donor_that_is_asked_to_end_tells_the_target_why_nothing_comes() {
     let mut donor = Donor::new("interrupted", FILES, &[("e13gts2", 1)]);
     let interrupt = donor.interrupt.clone();
-    let acts = vec![Act::AfterManifest(Box::new(move || interrupt.raise()))];
+    let acts = vec![Act::AfterManifest(Box::new(move || {
+        assert!(interrupt.raise())
+    }))];
     let (ended, taken) = one(&mut donor, secret(1), acts);
     assert_eq!(ended.exit, Exit::Interrupted, "{}", ended.out);
     let left = r#""disk":"untouched","told":true}"#;
@@ -710,8 +713,8 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
     .take(3 * MIB)
     .collect();
     fs::write(tree.join("usr/bin/program"), &bytes).unwrap();
-    donor.options.live = Some(crate::cli::package::Live {
-        tree: crate::cli::package::Tree {
+    donor.options.live = Some(live::Options {
+        tree: Tree {
             root: tree,
             ..Default::default()
         },
