@@ -10,7 +10,7 @@
 //! A machine of 64 MiB leaves 43 MiB to PID 1: 21 MiB for the decoder, which an `xz -6` archive (8 MiB of dictionary, about 10 MiB
 //! in all) fits into. Where blocks do not fit in parallel the decoder goes on with one thread; where one does not fit, the package is refused.
 
-use receiver::meminfo;
+use sys::meminfo;
 
 const MIB: u64 = 1 << 20;
 

@@ -18,7 +18,6 @@ pub mod gate;
 pub mod inventory;
 mod legacy;
 mod lobby;
-pub mod meminfo;
 pub mod news;
 mod paired;
 mod parting;

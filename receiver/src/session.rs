@@ -21,6 +21,7 @@ use wire::code::{CODE_LEN, Code};
 use wire::message::After;
 use wire::outcome::Outcome;
 use wire::stage::Stage;
+use wire::stream::RESUME_SECONDS;
 
 use crate::blockdisk::BlockDisk;
 use crate::connection::Connection;
@@ -71,7 +72,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             consent: Duration::from_secs(600),
-            resume: Duration::from_secs(1800),
+            resume: Duration::from_secs(RESUME_SECONDS),
         }
     }
 }

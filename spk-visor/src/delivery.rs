@@ -22,6 +22,7 @@ use thiserror::Error;
 use wire::chain::chain;
 use wire::code::Code;
 use wire::message::{After, RejectCode};
+use wire::stream::RESUME_SECONDS;
 
 use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch, preferred};
@@ -183,7 +184,7 @@ impl Left {
 
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minutes = receiver::Patience::default().resume.as_secs() / 60;
+        let minutes = RESUME_SECONDS / 60;
         match self {
             Self::Untouched { is_told: true } => f.write_str(
                 "nothing was written to the target's disk; it was told, and waits with a new code and secret",

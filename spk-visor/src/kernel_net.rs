@@ -14,12 +14,14 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use sys::eventfd::EventFd;
+use sys::poll::wait_for;
+use sys::{local_links, routes};
 use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
 use self::openings::{Event, Openings};
-use crate::{local_links, routes, socket};
+use crate::socket;
 
 /// A donor that sends nothing for this long is dropped.
 const STALL: Duration = Duration::from_secs(STALL_SECONDS);
@@ -339,7 +341,7 @@ impl Write for KernelWriter {
                 Err(Errno::AGAIN) => {}
                 sent => return Ok(sent?),
             }
-            if socket::wait_for(&*stream, PollFlags::OUT, WRITE_PATIENCE)?.is_none() {
+            if wait_for(&*stream, PollFlags::OUT, WRITE_PATIENCE)?.is_none() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

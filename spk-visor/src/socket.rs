@@ -4,10 +4,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
@@ -95,35 +93,6 @@ pub fn reset(stream: TcpStream) {
     // A connection that cannot be reset is gone already.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     drop(stream);
-}
-
-/// Waits for any of `flags` on a socket; `None` when `patience` passes first.
-///
-/// # Errors
-/// What `poll(2)` says.
-pub fn wait_for(
-    socket: &impl AsFd,
-    flags: PollFlags,
-    patience: Duration,
-) -> io::Result<Option<PollFlags>> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
-            tv_sec: 1,
-            tv_nsec: 0,
-        });
-        let mut fds = [PollFd::new(socket, flags)];
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {
-                let [fd] = fds;
-                return Ok(Some(fd.revents()));
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 /// After both ends have closed: waits until the peer has acknowledged our last byte.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use sys::poll::wait_for;
 use thiserror::Error;
 use wire::stream::{self, StreamError, TERMINATOR};
 
@@ -236,8 +237,8 @@ impl Transfer {
         let start = Instant::now();
         while start.elapsed() < self.patience {
             let flags = PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP;
-            let ready = socket::wait_for(&self.connection, flags, TICK)
-                .map_err(|source| self.broken(source))?;
+            let ready =
+                wait_for(&self.connection, flags, TICK).map_err(|source| self.broken(source))?;
             match ready {
                 None => tick(),
                 Some(ready)
@@ -273,7 +274,7 @@ impl Transfer {
     /// the error is gone: the next read looks like a FIN. But a FIN closes one direction and a reset both, and
     /// while we have not closed ours, only a reset makes poll(2) say `POLLHUP`.
     fn is_reset_already(&self) -> bool {
-        let hung_up = socket::wait_for(&self.connection, PollFlags::empty(), Duration::ZERO);
+        let hung_up = wait_for(&self.connection, PollFlags::empty(), Duration::ZERO);
         matches!(hung_up, Ok(Some(flags)) if flags.contains(PollFlags::HUP))
     }
 
@@ -281,8 +282,8 @@ impl Transfer {
         let start = Instant::now();
         loop {
             report(Step::Waiting(start.elapsed()));
-            let ready = socket::wait_for(&self.connection, PollFlags::IN, TICK)
-                .map_err(TransferError::Waiting)?;
+            let ready =
+                wait_for(&self.connection, PollFlags::IN, TICK).map_err(TransferError::Waiting)?;
             if ready.is_none() {
                 continue;
             }

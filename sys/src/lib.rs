@@ -13,7 +13,9 @@
 //!    one, [`packet_queue`] reads frames from it.
 //! 3. The decoder's sandbox: [`cage`], made of [`landlock`] and [`seccomp`].
 //! 4. The disk: [`block`] and [`loopdev`].
-//! 5. The end: [`kexec`] loads the kernel that was installed.
+//! 5. What the kernel says in `/proc`: [`meminfo`], [`routes`] and [`local_links`]; [`poll`] waits
+//!    for a descriptor.
+//! 6. The end: [`kexec`] loads the kernel that was installed.
 
 pub mod children;
 pub mod eventfd;
@@ -32,5 +34,10 @@ pub mod seccomp;
 
 pub mod block;
 pub mod loopdev;
+
+pub mod local_links;
+pub mod meminfo;
+pub mod poll;
+pub mod routes;
 
 pub mod kexec;

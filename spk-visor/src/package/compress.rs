@@ -11,7 +11,7 @@ use std::thread;
 
 use liblzma::stream::{Check, MtStreamBuilder};
 use liblzma::write::XzEncoder;
-use receiver::meminfo;
+use sys::meminfo;
 use zstd::stream::write::Encoder as ZstEncoder;
 
 /// Of the plain archive. 1 % larger than with blocks of 24 MiB on a Debian root.

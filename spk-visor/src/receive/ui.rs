@@ -13,13 +13,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
-use receiver::meminfo;
 use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
 use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 use sys::signals::{Signal, Signals};
+use sys::{meminfo, routes};
 use wire::stage::Stage;
 use wizard::fact::{Address, LogLine, Machine as Facts, Nic};
 use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
@@ -27,7 +27,6 @@ use wizard::terminal::raw;
 use wizard::{Fact, Order, Wizard};
 
 use crate::kernel_net::own_address;
-use crate::routes;
 
 /// The terminal of whoever typed the command, wherever its output goes.
 const TERMINAL: &str = "/dev/tty";

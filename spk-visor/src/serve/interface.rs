@@ -12,10 +12,9 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use socket2::SockRef;
 use sys::netdev::{Link, LinkChange, LinkMonitor};
+use sys::poll::wait_for;
+use sys::routes;
 use thiserror::Error;
-
-use crate::routes;
-use crate::socket::wait_for;
 
 /// The kernel answers at once.
 const ANSWER: Duration = Duration::from_secs(1);
