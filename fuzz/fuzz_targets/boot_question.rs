@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spk_visor::serve::dnsmasq::line::{Reader, Said};
-use spk_visor::serve::http::request::{Request, part};
-use spk_visor::serve::rival::{offer, question};
+use bootserver::dnsmasq::line::{Reader, Said};
+use bootserver::http::request::{Request, part};
+use bootserver::rival::{offer, question};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 9, 0, 1];
 

@@ -11,8 +11,8 @@ use crate::keys::KeysCommandError;
 use crate::manifest::ManifestCommandError;
 use crate::package::PackageError;
 use crate::receive::ReceiveError;
-use crate::serve::ServeError;
-use crate::serve::interface::InterfaceError;
+use bootserver::ServeError;
+use bootserver::interface::InterfaceError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,6 @@ pub mod prompt;
 pub mod receive;
 pub mod screen;
 pub mod secrets;
-pub mod serve;
 pub mod signals;
 pub mod socket;
 pub mod source;

@@ -7,7 +7,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
-use crate::serve::Options;
+use bootserver::Options;
 
 /// As it is typed.
 pub const COMMAND: &str = "serve-boot";

@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::cli::Serve;
 use crate::json;
 use crate::key_search::holds_key;
-use crate::serve::event::Event;
-use crate::serve::{self, ServeError, Teller};
+use bootserver::event::Event;
+use bootserver::{ServeError, Teller};
 
 /// Serves until a signal asks it to end.
 ///
@@ -26,5 +26,5 @@ pub fn run(options: &Serve) -> Result<(), ServeError> {
         let mut out = io::stdout().lock();
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     };
-    serve::run(&options.server, holds_key, Teller::new(show))
+    bootserver::run(&options.server, holds_key, Teller::new(show))
 }

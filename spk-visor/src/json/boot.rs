@@ -3,7 +3,7 @@
 //! In: events of the boot server. Out: one object each, on one line.
 
 use super::Object;
-use crate::serve::event::Event;
+use bootserver::event::Event;
 
 /// The object for a script.
 #[must_use]
@@ -67,7 +67,7 @@ const fn name(event: &Event) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::event as json;
-    use crate::serve::event::{Event, Way};
+    use bootserver::event::{Event, Way};
     use std::net::Ipv4Addr;
 
     #[test]

@@ -1,7 +1,13 @@
-//! `serve-boot`: machines boot the Deploy Shim from this one (`boot-network.md`).
+//! Machines boot the Deploy Shim from this one over the network (`boot-network.md`).
 //!
-//! In: options. Out: a line for each thing that happens, until a signal ends it; then nobody is answered any more, an address
-//! that was set is taken away, and no file is left.
+//! In: options. Out: an event for each thing that happens, until a signal ends it; then nobody is
+//! answered any more, an address that was set is taken away, and no file is left.
+//!
+//! [`run`] goes through the modules in this order: [`tree`] copies the files that are served, and
+//! refuses one that holds a private key; [`interface`] is where machines are answered, with the
+//! address and the network it has or is given; [`rival`] looks for another DHCP server there;
+//! [`dnsmasq`] answers DHCP and TFTP, and its log is read as [`event`]s; [`http`] answers the
+//! machines that fetch their files that way.
 
 pub mod dnsmasq;
 pub mod event;

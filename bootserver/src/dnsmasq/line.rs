@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::serve::event::{Client, Event, Way};
+use crate::event::{Client, Event, Way};
 
 /// A machine that asks again within so long has only not heard the answer.
 const SAME: Duration = Duration::from_secs(30);

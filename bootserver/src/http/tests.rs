@@ -1,8 +1,8 @@
 use super::pace::Patience;
 use super::places::PER_ADDRESS;
 use super::serve_with;
-use crate::serve::Teller;
-use crate::serve::tree::{FILES, KeySearch, Tree};
+use crate::Teller;
+use crate::tree::{FILES, KeySearch, Tree};
 use receiver::fakes::TestDir;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

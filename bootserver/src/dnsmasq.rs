@@ -223,7 +223,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::{OWN, PROXY};
-    use crate::serve::tree::FILES;
+    use crate::tree::FILES;
 
     /// The files that a configuration names as something to boot.
     fn named(config: &str) -> Vec<&str> {
