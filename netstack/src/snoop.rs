@@ -19,8 +19,8 @@ pub(crate) enum Heard {
     Ndp(Ndp),
 }
 
-/// A device that keeps a copy of frames about addresses. When more arrive in one batch than fit, the
-/// newest are lost: a conflict repeats itself, and so does a router.
+/// A device that keeps a copy of frames about addresses. When more arrive in one batch than fit,
+/// the newest are lost: a conflict repeats itself, and so does a router.
 #[derive(Debug)]
 pub(crate) struct NeighbourSnoop<D> {
     device: D,

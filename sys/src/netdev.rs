@@ -55,8 +55,8 @@ pub struct Link {
     /// through: a Wi-Fi card that has joined a network but is not authorised there yet is dormant
     /// (RFC 2863 3.1.12).
     pub has_carrier: bool,
-    /// A real Ethernet interface that stands alone: no loopback, nothing without ARP, no member of a
-    /// bridge or bond.
+    /// A real Ethernet interface that stands alone: no loopback, nothing without ARP, no member of
+    /// a bridge or bond.
     pub is_ethernet: bool,
 }
 
