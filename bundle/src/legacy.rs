@@ -6,7 +6,7 @@
 //! manifest nor a key.
 
 use thiserror::Error;
-use wire::manifest::{Content, File};
+use wire::manifest::{CHUNK_LISTS, Content, File, MANIFEST, SIGNATURE};
 use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
 use wire::outcome::Outcome;
 
@@ -14,13 +14,6 @@ use crate::packages::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
 use crate::trust::{self, ApproveError, Approved, Trust};
 use crate::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages};
-
-/// The package that is no package but a manifest.
-pub const MANIFEST: &str = "MANIFEST";
-/// Its signature.
-pub const SIGNATURE: &str = "MANIFEST.minisig";
-/// Its chunk lists.
-pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
 
 /// A stream is not taken.
 #[derive(Debug, Error)]

@@ -10,6 +10,7 @@ use bundle::packages::{Packages, PackagesError};
 use bundle::trust::{Approved, Trust, approve};
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages, VerifyError};
 use libfuzzer_sys::fuzz_target;
+use wire::manifest;
 use wire::outcome::Outcome;
 use wire::stream::{PackageName, TERMINATOR, header};
 
@@ -92,9 +93,9 @@ fn record(stream: &mut Vec<u8>, name: &str, data: &[u8]) {
 /// The true stream with changes: three bytes of place, one of value; the last one cuts it when its value is 0.
 fn stream(changes: &[u8]) {
     let mut bytes = Vec::new();
-    record(&mut bytes, legacy::MANIFEST, MANIFEST);
-    record(&mut bytes, legacy::SIGNATURE, SIGNATURE);
-    record(&mut bytes, legacy::CHUNK_LISTS, CHUNK_LISTS);
+    record(&mut bytes, manifest::MANIFEST, MANIFEST);
+    record(&mut bytes, manifest::SIGNATURE, SIGNATURE);
+    record(&mut bytes, manifest::CHUNK_LISTS, CHUNK_LISTS);
     for (name, size) in FILES {
         record(&mut bytes, name, &vec![b'a'; size]);
     }

@@ -16,10 +16,11 @@ use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::human::size;
 use wire::manifest::Unpacked;
+use wire::manifest::{MANIFEST, SIGNATURE, Unpacked};
 use wire::stream::DATA_MAX;
 
 use crate::hash;
-use crate::offer::{self, Directory, MANIFEST, OfferError, SIGNATURE, Title};
+use crate::offer::{self, Directory, OfferError, Title};
 use crate::packages::{self, Package};
 use crate::utc;
 

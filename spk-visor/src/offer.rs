@@ -14,8 +14,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use thiserror::Error;
 use wire::manifest::{
-    Builder, CHUNK_SIZE_DEFAULT, Content, FILES_MAX, File, Head, Manifest, ManifestError, PRODUCT,
-    Role, Unpacked,
+    Builder, CHUNK_SIZE_DEFAULT, Content, FILES_MAX, File, Head, MANIFEST, Manifest, ManifestError,
+    PRODUCT, Role, Unpacked,
 };
 use wire::message::{HASH_LEN, SIGNATURE_MAX};
 
@@ -27,13 +27,6 @@ use crate::source::file::FileItem;
 use crate::utc;
 
 pub use directory::Directory;
-
-/// File of a directory that lists what it holds.
-pub const MANIFEST: &str = "MANIFEST";
-/// Its signature.
-pub const SIGNATURE: &str = "MANIFEST.minisig";
-/// Chunk lists, as a record of the original stream (`protocol.md` 4.4).
-pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
 
 /// What is offered.
 pub struct Offer {

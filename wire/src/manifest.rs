@@ -18,6 +18,13 @@ pub use build::Builder;
 pub use fault::{Fault, ManifestError, Shown};
 use line::Line;
 
+/// The manifest as a file of a directory of packages, and as a package of the original stream
+/// (`protocol.md` 4.4).
+pub const MANIFEST: &str = "MANIFEST";
+/// Its signature, likewise.
+pub const SIGNATURE: &str = "MANIFEST.minisig";
+/// Its chunk lists, on the original stream alone.
+pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
 /// Longest manifest, in bytes.
 pub const LEN_MAX: usize = MANIFEST_MAX;
 /// Files in one manifest.

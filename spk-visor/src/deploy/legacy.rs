@@ -12,6 +12,7 @@ use thiserror::Error;
 use wire::chain::chain;
 use wire::code::Code;
 use wire::human::percent;
+use wire::manifest::{CHUNK_LISTS, MANIFEST, SIGNATURE};
 use wire::stream::PackageName;
 
 use super::Tell;
@@ -19,6 +20,7 @@ use crate::discovery::{DiscoveryError, Listener, Watch};
 use crate::ending::Ending;
 use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
+use crate::offer::{Directory, OfferError};
 use crate::options::Options;
 use crate::packages::{Package, Packages, PackagesError};
 use crate::progress::Rate;

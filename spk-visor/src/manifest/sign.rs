@@ -6,10 +6,10 @@ use std::path::Path;
 
 use ct_codecs::{Base64, Decoder};
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
+use wire::manifest::{MANIFEST, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
 use super::{ManifestCommandError, replace};
-use crate::offer::{MANIFEST, SIGNATURE};
 use crate::utc;
 
 /// What minisign writes above a signature; a target takes no other comment there (`protocol.md` 4.3).

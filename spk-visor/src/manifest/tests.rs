@@ -3,11 +3,15 @@
 //! `minisign` is needed: without it these tests fail, they are not skipped.
 
 use super::{ManifestCommand, ManifestCommandError, run};
+use super::{ManifestCommandError, run};
+use crate::cli::manifest::Manifest;
 use crate::offer::{Directory, MANIFEST, SIGNATURE, prepare};
+use crate::offer::{Directory, prepare};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use wire::manifest::{MANIFEST, SIGNATURE};
 
 struct Dir(PathBuf);
 

@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wire::manifest::{Content, LEN_MAX, Manifest};
+use wire::manifest::{Content, LEN_MAX, MANIFEST, Manifest, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
-use super::{MANIFEST, OfferError, SIGNATURE};
+use super::OfferError;
 use crate::hash::{self, Hash, Hashed};
 use crate::packages::{self, Packages};
 
