@@ -7,6 +7,7 @@
 use std::fmt;
 
 use uuid::Uuid;
+use wire::names::SHIM_LABEL;
 
 use crate::disk::{Disk, DiskError};
 use crate::layout::MIB;
@@ -20,9 +21,6 @@ mod area;
 mod installed;
 mod partitions;
 pub mod signatures;
-
-/// The volume label of a medium that a Deploy Shim boots from.
-pub const SHIM_LABEL: &str = "SMECHVISOR_SHIM";
 
 /// A person reads about so many partitions; the others are counted.
 const TOLD: usize = 8;

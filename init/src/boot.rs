@@ -23,6 +23,7 @@ use receiver::person::Person;
 use receiver::screen::Screen;
 use wire::chain::chain;
 use wire::message;
+use wire::names::CONFIG_DIRECTORY;
 use wire::stage::Stage;
 use wizard::fact::Machine;
 use wizard::host::Inbox;
@@ -97,7 +98,7 @@ fn install(
     console: &'static Console,
 ) -> ! {
     let (after, watchdog) = (settings.after, settings.watchdog.after_kexec());
-    let (policy, trust) = match locks::read(Path::new(locks::DIRECTORY), &settings) {
+    let (policy, trust) = match locks::read(Path::new(CONFIG_DIRECTORY), &settings) {
         Ok(locks) => locks,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());

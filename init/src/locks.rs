@@ -14,18 +14,11 @@ use session::PinnedKeys;
 use session::keys::KeysError;
 use thiserror::Error;
 use wire::message::End;
+use wire::names::{FLOOR_FILE, PINNED_FILE, TRUST_FILE};
 use wire::outcome::Outcome;
 
 use crate::cmdline::{self, Settings};
 
-/// Where they are.
-pub const DIRECTORY: &str = "/etc/smv";
-/// This target's private key and the donor's public one.
-const PINNED: &str = "pinned";
-/// Minisign public keys, one on a line.
-const TRUST: &str = "trust";
-/// The lowest counter that is taken.
-const FLOOR: &str = "floor";
 /// No lock: the network that the image knows ([`wifi::known`]).
 const WIFI: &str = "wifi";
 /// Longer than any of them; read into memory.
@@ -102,7 +95,7 @@ pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), Lo
     refuse_unknown(directory)?;
     // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
     let (keys, trust) = (keys(directory)?, trust(directory)?);
-    let path = || directory.join(PINNED);
+    let path = || directory.join(PINNED_FILE);
     // Keys in the image are the least that it asks for: who may change a command line may not take
     // the lock off.
     let asked = settings.policy;
@@ -138,7 +131,7 @@ fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        if ![PINNED, TRUST, FLOOR, WIFI]
+        if ![PINNED_FILE, TRUST_FILE, FLOOR_FILE, WIFI]
             .iter()
             .any(|known| name == **known)
         {
@@ -150,7 +143,7 @@ fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
 }
 
 fn keys(directory: &Path) -> Result<Option<PinnedKeys>, LocksError> {
-    let path = directory.join(PINNED);
+    let path = directory.join(PINNED_FILE);
     let Some(text) = text(&path)? else {
         return Ok(None);
     };
@@ -160,7 +153,7 @@ fn keys(directory: &Path) -> Result<Option<PinnedKeys>, LocksError> {
 }
 
 fn trust(directory: &Path) -> Result<Trust, LocksError> {
-    let (keys, floor) = (directory.join(TRUST), directory.join(FLOOR));
+    let (keys, floor) = (directory.join(TRUST_FILE), directory.join(FLOOR_FILE));
     let trust = match text(&keys)? {
         None => Trust::default(),
         Some(text) => {

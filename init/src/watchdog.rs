@@ -16,19 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use thiserror::Error;
+use wire::names::WATCHDOG_TIMERS;
 use wire::outcome::Outcome;
 
 const CLASS: &str = "/sys/class/watchdog";
 /// Without this the kernel stops the watchdog on its way into reboot and kexec (`watchdog_reboot_notifier()` in
 /// `drivers/watchdog/watchdog_core.c`).
 const STOPS: &str = "/sys/module/watchdog/parameters/stop_on_reboot";
-/// What the timers of chipsets call themselves, and their drivers ([`install::watchdog::DRIVERS`]).
-const TIMERS: [(&str, &str); 4] = [
-    ("i6300ESB timer", "i6300esb"),
-    ("iTCO_wdt", "iTCO_wdt"),
-    ("SP5100 TCO timer", "sp5100_tco"),
-    ("wdat_wdt", "wdat_wdt"),
-];
 /// A reboot that is not through with the kernel's part of it by then hangs.
 pub const REBOOT_SECONDS: u16 = 120;
 /// From the jump into the installed kernel to its driver: initial ramdisk, slow disks, a large machine.
@@ -278,7 +272,9 @@ fn timers(class: &Path) -> Vec<Timer> {
     let timers = names(class).filter_map(|name| {
         let read = |attribute: &str| fs::read_to_string(class.join(&name).join(attribute)).ok();
         let identity = read("identity")?;
-        let (_, driver) = TIMERS.iter().find(|(known, _)| *known == identity.trim())?;
+        let (_, driver) = WATCHDOG_TIMERS
+            .iter()
+            .find(|(known, _)| *known == identity.trim())?;
         let most = read("max_timeout").and_then(|text| text.trim().parse::<u64>().ok());
         Some(Timer {
             device: Path::new("/dev").join(&name),
@@ -294,7 +290,7 @@ fn timers(class: &Path) -> Vec<Timer> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Feedable, TIMERS, Timer, WatchdogError, feedable, start, timers};
+    use super::{Feedable, Timer, WatchdogError, feedable, start, timers};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -365,11 +361,6 @@ mod tests {
             seconds,
         });
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn every_timer_has_a_driver_that_an_installed_system_is_asked_for() {
-        assert_eq!(TIMERS.map(|(_, driver)| driver), install::watchdog::DRIVERS);
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub struct BootFiles {
     pub entry: BootEntry,
     /// For LBA 0 and the BIOS boot partition; none on a disk no BIOS can boot.
     pub bios: Option<BiosBoot>,
-    /// Hardware watchdogs that this system takes over ([`watchdog::DRIVERS`]).
+    /// Hardware watchdogs that this system takes over ([`wire::names::WATCHDOG_TIMERS`]).
     pub watchdogs: Vec<&'static str>,
     /// The only firmware that starts it, when the packages have GRUB for one alone.
     pub only: Option<Firmware>,

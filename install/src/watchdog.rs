@@ -3,16 +3,20 @@
 
 use bundle::directory::{Directory, DirectoryError};
 use bundle::module_list::{self, has};
+use wire::names::WATCHDOG_TIMERS;
 
-/// Drivers of the timers in chipsets, as their modules are called. The first and the third stop the timer as soon as they are loaded,
-/// the others go on feeding it (`drivers/watchdog/`: `esb_initdevice()`, `sp5100_tco_timer_init()`; `WDOG_HW_RUNNING`).
-pub const DRIVERS: [&str; 4] = ["i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt"];
+/// Drivers of the timers in chipsets, as their modules are called. The first and the third stop
+/// the timer as soon as they are loaded, the others go on feeding it (`drivers/watchdog/`:
+/// `esb_initdevice()`, `sp5100_tco_timer_init()`; `WDOG_HW_RUNNING`).
+fn drivers() -> impl Iterator<Item = &'static str> {
+    WATCHDOG_TIMERS.into_iter().map(|(_, driver)| driver)
+}
 
 const CONFIGURATION_MAX: u64 = 64 * 1024;
 /// Where modprobe(8) is told what not to load.
 const CONFIGURATION: [&str; 3] = ["etc/modprobe.d", "lib/modprobe.d", "usr/lib/modprobe.d"];
 
-/// Those of [`DRIVERS`] that the kernel `release` of this root will have.
+/// Drivers of [`WATCHDOG_TIMERS`] that the kernel `release` of this root will have.
 ///
 /// # Errors
 /// A list is larger than any, or the file system failed.
@@ -28,10 +32,7 @@ pub fn taken_over(root: Directory<'_>, release: &str) -> Result<Vec<&'static str
     let is_taken = |driver: &&str| {
         has(&built_in, driver) || has(&modules, driver) && !refused.contains(driver)
     };
-    Ok(DRIVERS
-        .into_iter()
-        .filter(|driver| is_taken(driver))
-        .collect())
+    Ok(drivers().filter(is_taken).collect())
 }
 
 /// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another command.
@@ -47,7 +48,7 @@ fn refused(root: Directory<'_>) -> Result<Vec<&'static str>, DirectoryError> {
                 let command = words.next();
                 let module = words.next().unwrap_or_default();
                 if matches!(command, Some("blacklist" | "install")) {
-                    refused.extend(DRIVERS.into_iter().filter(|driver| *driver == module));
+                    refused.extend(drivers().filter(|driver| *driver == module));
                 }
             }
         }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use wire::names::SHIM_LABEL;
+
 use crate::grub::{self, GrubError, Platform, Recipe};
 use crate::menu;
 use crate::output::OutputError;
@@ -14,8 +16,6 @@ use crate::scratch::Scratch;
 use crate::shim::Shim;
 use crate::tool::{EPOCH_SECONDS, Tool, ToolError};
 
-/// By this name the shim knows the medium it came from, and leaves it alone.
-pub const LABEL: &str = "SMECHVISOR_SHIM";
 /// Name and serial number of the FAT volume; nobody looks for them.
 const ESP_LABEL: &str = "SMV_ESP";
 const ESP_SERIAL: &str = "534D5631";
@@ -80,7 +80,7 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
     ];
     let boot_sector = grub::part(Platform::BiosCd, "boot_hybrid.img").map_err(GrubError::from)?;
     let mut xorriso = Tool::new("xorriso", "xorriso")
-        .args(["-as", "mkisofs", "-quiet", "-V", LABEL])
+        .args(["-as", "mkisofs", "-quiet", "-V", SHIM_LABEL])
         // Rock Ridge with nothing of the files' owners and modes; and nothing of their times.
         .args(["-r", "--set_all_file_dates", &format!("={EPOCH_SECONDS}")])
         // The padding is for drives that read ahead of the end of a CD; there the FAT volume is.
@@ -164,7 +164,7 @@ fn esp(scratch: &Scratch, efi: &[u8]) -> Result<std::path::PathBuf, IsoError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LABEL, image};
+    use super::{SHIM_LABEL, image};
     use crate::shim::{Shim, tests::kernel};
     use std::time::Duration;
 
@@ -193,7 +193,7 @@ mod tests {
         // ECMA-119 8.4: the primary volume descriptor in sector 16, the label at 40.
         let descriptor = &iso[16 * 2048..][..2048];
         assert_eq!(&descriptor[..6], b"\x01CD001");
-        assert_eq!(descriptor[40..72].trim_ascii_end(), LABEL.as_bytes());
+        assert_eq!(descriptor[40..72].trim_ascii_end(), SHIM_LABEL.as_bytes());
         // El Torito 2.0: the boot record in sector 17 leads to a catalogue with an entry for a BIOS (0) and one for EFI (0xEF).
         let record = &iso[17 * 2048..][..2048];
         assert_eq!(&record[7..30], b"EL TORITO SPECIFICATION");

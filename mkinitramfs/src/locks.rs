@@ -7,15 +7,10 @@ use minisign_verify::{Error, PublicKey};
 use session::keys::{KeysError, PinnedKeys};
 use wire::manifest::PUBLIC_KEY_BEGINS;
 use wire::message::End;
+use wire::names::{CONFIG_DIRECTORY, FLOOR_FILE, PINNED_FILE, TRUST_FILE};
 
 use crate::tree::{Node, Tree, TreeError};
 
-/// Public keys of minisign, one per line in base 64.
-pub const TRUST_PATH: &str = "etc/smv/trust";
-/// The lowest counter a manifest may have, in decimal.
-pub const FLOOR_PATH: &str = "etc/smv/floor";
-/// The target's file of a pair made by `spk-visor keys new`.
-pub const PINNED_PATH: &str = "etc/smv/pinned";
 /// More than any `.pub` or `.shim` file.
 pub const KEY_FILE_MAX: u64 = 4096;
 
@@ -122,13 +117,15 @@ impl Locks {
         let trust = (!self.trust.is_empty()).then(|| self.trust.join("\n") + "\n");
         let floor = self.floor.map(|counter| format!("{counter}\n"));
         let files = [
-            (TRUST_PATH, trust),
-            (FLOOR_PATH, floor),
-            (PINNED_PATH, self.pinned.clone()),
+            (TRUST_FILE, trust),
+            (FLOOR_FILE, floor),
+            (PINNED_FILE, self.pinned.clone()),
         ];
-        for (path, text) in files {
+        let directory = CONFIG_DIRECTORY.trim_start_matches('/');
+        for (name, text) in files {
             if let Some(text) = text {
-                tree.add(path, Node::Text(text.into_bytes()))?;
+                let path = format!("{directory}/{name}");
+                tree.add(&path, Node::Text(text.into_bytes()))?;
             }
         }
         Ok(())

@@ -26,6 +26,7 @@ pub mod human;
 pub mod manifest;
 pub mod message;
 
+pub mod names;
 pub mod outcome;
 pub mod stage;
 
