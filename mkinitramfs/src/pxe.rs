@@ -29,8 +29,8 @@ const PREFIX: &str = "(tftp)/";
 /// What the shell of iPXE takes for its own when it stands in a line (ipxe.org/scripting).
 const IPXE_SPECIAL: [&str; 3] = ["${", " && ", " || "];
 
-const DNSMASQ: &str = include_str!("../../spk-visor/src/serve/dnsmasq.conf");
-const DNSMASQ_PROXY: &str = include_str!("../../spk-visor/src/serve/dnsmasq-proxy.conf");
+const DNSMASQ: &str = include_str!("../../bootserver/src/dnsmasq.conf");
+const DNSMASQ_PROXY: &str = include_str!("../../bootserver/src/dnsmasq-proxy.conf");
 
 /// Why there is no tree.
 #[derive(Debug, thiserror::Error)]

@@ -44,7 +44,9 @@ fn read(bytes: &[u8], trust: &Trust) -> Result<Read, LegacyError> {
         }
         Ok::<_, crate::packages::PackagesError>(())
     })();
-    read.failed = result.err().map(|error| (chain(&error), error.outcome()));
+    read.failed = result
+        .err()
+        .map(|error| (chain(&error).to_string(), error.outcome()));
     Ok(read)
 }
 

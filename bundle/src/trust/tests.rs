@@ -147,7 +147,7 @@ fn signatures_have_one_form() {
     let trust = golden_trust();
     let refused = |text: &str| {
         let error = approve(MANIFEST, text.as_bytes(), CHUNK_LISTS, &trust).unwrap_err();
-        chain(&error)
+        chain(&error).to_string()
     };
     for (from, to, why) in [
         ("from minisign secret", "from my secret", "minisign -c"),

@@ -140,11 +140,11 @@ fn each_line_has_its_place_and_is_named_when_it_is_wrong() {
     }
     let swapped = GOLDEN.replacen("counter 417\nkeyset 3\n", "keyset 3\ncounter 417\n", 1);
     assert_eq!(
-        chain(&parse(&swapped).unwrap_err()),
+        chain(&parse(&swapped).unwrap_err()).to_string(),
         "reading line 5 of the manifest: \"keyset 3\" where the field counter belongs"
     );
     assert_eq!(
-        chain(&refused("role os", "role\x1b[2Jos")),
+        chain(&refused("role os", "role\x1b[2Jos")).to_string(),
         "reading line 2 of the manifest: \"role\\x1b[2Jos\" where the field role belongs"
     );
 }
@@ -276,7 +276,7 @@ fn as_many_files_and_chunks_as_allowed_and_no_more() {
     let text = of_files([file(0, size)].into_iter());
     assert_eq!(parse(&text).unwrap().chunk_count(), CHUNKS_MAX);
     for files in [[file(0, size), file(1, 1)], [file(0, 1), file(1, size)]] {
-        let error = chain(&parse(&of_files(files.into_iter())).unwrap_err());
+        let error = chain(&parse(&of_files(files.into_iter())).unwrap_err()).to_string();
         assert!(
             error.contains("line 9") && error.contains("chunks"),
             "{error}"
