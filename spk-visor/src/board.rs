@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::json;
 use crate::progress::Progress;
 use crate::screen::Screen;
-use crate::utc;
+use pack::utc;
 
 /// Between two `progress` objects of one target: what a script shows a person, a person can read.
 const JSON_PROGRESS: Duration = Duration::from_millis(500);

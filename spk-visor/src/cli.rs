@@ -20,7 +20,7 @@ pub use self::receive::Receive;
 pub use self::serve::Serve;
 use crate::help;
 use crate::keys::KeysCommand;
-use crate::manifest::ManifestCommand;
+use pack::manifest::ManifestCommand;
 
 /// What to do.
 #[derive(Debug, PartialEq)]

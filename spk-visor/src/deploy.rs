@@ -7,12 +7,14 @@
 mod legacy;
 mod paired;
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use wire::code::Code;
+use wire::manifest::CHUNK_SIZE_DEFAULT;
 
 use crate::consent::Questions;
 use crate::discovery::DiscoveryError;
@@ -20,12 +22,14 @@ use crate::ending::Ending;
 use crate::event::{About, Event};
 use crate::interrupt::Interrupt;
 use crate::keys::KeysCommandError;
-use crate::offer::{Directory, OfferError};
 use crate::options::{Options, Trust};
-use crate::package::{self, PackageError};
-use crate::packages::Packages;
 use crate::secrets::SecretsError;
 use crate::source::Item;
+use crate::source::live::Live;
+use pack::manifest::directory::Directory;
+use pack::manifest::listing::ListingError;
+use pack::packages::Packages;
+use pack::{PackageError, live};
 
 /// How often what is going on is drawn when nothing is told.
 const TICK: Duration = Duration::from_millis(200);
@@ -37,7 +41,7 @@ const HASHING: Duration = Duration::from_millis(500);
 pub enum DeployError {
     /// The packages cannot be sent.
     #[error(transparent)]
-    Offer(#[from] OfferError),
+    Offer(#[from] ListingError),
     /// This machine cannot be packed.
     #[error(transparent)]
     Live(#[from] PackageError),
@@ -102,7 +106,7 @@ pub fn run(
         .transpose()?;
     let live = match &options.live {
         None => Vec::new(),
-        Some(live) => package::live::start(live, directory.is_some(), interrupt)?,
+        Some(live) => packed(live, directory.is_some(), interrupt)?,
     };
     for item in &live {
         front.tell(&Event::Package {
@@ -123,6 +127,19 @@ pub fn run(
         }
         directory => paired::deploy(options, directory, live, interrupt, front),
     }
+}
+
+/// The items that are packed while they are sent.
+fn packed(
+    options: &live::Options,
+    has_packages: bool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Live>, PackageError> {
+    let interrupt = interrupt.clone();
+    let is_interrupted = Arc::new(move || interrupt.came().is_some());
+    let made = live::start(options, has_packages, is_interrupted)?;
+    let item = |made: live::Made| Live::new(made.name, CHUNK_SIZE_DEFAULT, made.stream, made.notes);
+    Ok(made.into_iter().map(item).collect())
 }
 
 /// Shows how far reading the packages is.

@@ -8,11 +8,11 @@ use crate::command::deploy::DeployCommandError;
 use crate::deploy::DeployError;
 use crate::ending::Ending;
 use crate::keys::KeysCommandError;
-use crate::manifest::ManifestCommandError;
-use crate::package::PackageError;
 use crate::receive::ReceiveError;
 use bootserver::ServeError;
 use bootserver::interface::InterfaceError;
+use pack::PackageError;
+use pack::manifest::ManifestCommandError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,19 +13,14 @@ pub mod discovery;
 pub mod ending;
 pub mod event;
 pub mod exit;
-pub mod hash;
 pub mod help;
 pub mod interrupt;
 pub mod json;
 pub mod kernel_net;
-pub mod key_search;
 pub mod keys;
-pub mod manifest;
 pub mod offer;
 pub mod options;
 pub mod origin;
-pub mod package;
-pub mod packages;
 pub mod progress;
 pub mod prompt;
 pub mod receive;
@@ -36,7 +31,6 @@ pub mod socket;
 pub mod source;
 pub mod target_disk;
 pub mod transfer;
-pub mod utc;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -79,7 +73,7 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Manifest(command) => match manifest::run(&command, &mut io::stdout()) {
+        Command::Manifest(command) => match pack::manifest::run(&command, &mut io::stdout()) {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },

@@ -3,24 +3,19 @@
 //! In: a directory of packages, with a signed manifest or without one, or items that are made while they are sent. Out: an
 //! [`Offer`]. Each file is read once here, and whatever is sent later is compared with what was read.
 
-mod directory;
-
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use thiserror::Error;
-use wire::manifest::{
-    Builder, CHUNK_SIZE_DEFAULT, Content, FILES_MAX, File, Head, MANIFEST, Manifest, ManifestError,
-    PRODUCT, Role, Unpacked,
-};
+use pack::hash::{self, Hash};
+use pack::manifest::directory::Directory;
+use pack::manifest::listing::{ListingError, Title, line, write};
+use pack::packages::Packages;
+use pack::utc;
+use wire::manifest::{File, Manifest};
 use wire::message::{HASH_LEN, SIGNATURE_MAX};
 
-use crate::hash::{self, Hash, Hashed};
-use crate::packages::{Packages, PackagesError};
 use crate::source::Item;
 use crate::source::cache::Cache;
 use crate::source::file::FileItem;
@@ -65,147 +60,41 @@ impl fmt::Debug for Offer {
     }
 }
 
-/// Why nothing can be offered.
-#[derive(Debug, Error)]
-pub enum OfferError {
-    /// No packages, or unfit ones.
-    #[error(transparent)]
-    Packages(#[from] PackagesError),
-    /// A file beside the packages cannot be read.
-    #[error("reading {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// It is larger than such a file may be.
-    #[error("{} has more than {max} bytes", path.display())]
-    Large {
-        /// Which.
-        path: PathBuf,
-        /// The limit.
-        max: usize,
-    },
-    /// It lists nothing we understand.
-    #[error("using {}", path.display())]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// The line and its fault.
-        source: ManifestError,
-    },
-    /// It announces what is not stored.
-    #[error("{} announces {name} as live, and a directory cannot hold that", path.display())]
-    Live {
-        /// Which.
-        path: PathBuf,
-        /// The file.
-        name: String,
-    },
-    /// A package is not the one that was listed.
-    #[error("package {} is not the one in {MANIFEST}: {what}", path.display())]
-    Differs {
-        /// Which.
-        path: PathBuf,
-        /// In what.
-        what: String,
-    },
-    /// More than a manifest can say.
-    #[error("listing the packages (at most {FILES_MAX} of 64 GiB together)")]
-    Build(#[source] ManifestError),
-}
-
-/// The head of a manifest that somebody makes.
-#[derive(Clone, Debug)]
-pub struct Title {
-    /// For people.
-    pub version: String,
-    /// Goes up with each release.
-    pub counter: u64,
-    /// Which generation of keys.
-    pub keyset: u32,
-    /// Since 1970.
-    pub created: Duration,
-}
-
-impl Title {
-    /// Of a manifest that is made for one deploy and vouched for by the pairing.
-    ///
-    /// The same files must give the same bytes: a donor that was killed and started again goes on with the same manifest or not at
-    /// all. So its time is that of the newest file.
-    fn of_files(packages: &Packages) -> Self {
-        let newest = packages.packages.iter().filter_map(|package| {
-            let modified = package.file.metadata().ok()?.modified().ok()?;
-            modified.duration_since(UNIX_EPOCH).ok()
-        });
-        Self {
-            version: "unversioned".to_owned(),
-            counter: 0,
-            keyset: 0,
-            created: newest.max().unwrap_or_default(),
-        }
-    }
-
-    /// Of what is made while it is sent, and differs each time: no other donor may go on with it, nor this one when it is started
-    /// again. The standard library's random numbers are good enough to tell one deploy from another.
-    fn of_live() -> Self {
-        let random = RandomState::new().build_hasher().finish();
-        Self {
-            version: format!("live-{random:016x}"),
-            counter: 0,
-            keyset: 0,
-            created: utc::now(),
-        }
-    }
-}
-
-/// The line of a file that was read.
-#[must_use]
-pub fn line(name: wire::stream::PackageName, hashed: &Hashed, unpacked: Option<Unpacked>) -> File {
-    File {
-        name,
-        chunk_size: hashed.chunk_bytes,
-        content: Content::Hashed {
-            sha256: hashed.whole,
-            size_bytes: hashed.len_bytes,
-            unpacked,
-            chunk_list_sha256: hash::of(hashed.chunks.as_flattened()),
-        },
-    }
-}
-
-/// A manifest's bytes: valid, or an error that says which line is not.
-///
-/// # Errors
-/// More files or chunks than a manifest can have.
-pub fn write(title: &Title, files: &[File]) -> Result<Vec<u8>, OfferError> {
-    let created = utc::format(title.created);
-    let head = Head {
-        role: Role::Os,
-        product: PRODUCT,
-        version: &title.version,
-        counter: title.counter,
-        keyset: title.keyset,
-        created: &created,
-    };
-    let build = || -> Result<String, fmt::Error> {
-        let mut builder = Builder::new(String::new(), &head)?;
-        files.iter().try_for_each(|file| builder.file(file))?;
-        builder.end()
-    };
-    // Writing to a String does not fail; and if it did, the reading would.
-    let text = build().unwrap_or_default().into_bytes();
-    Manifest::parse(&text).map_err(OfferError::Build)?;
-    Ok(text)
-}
-
 /// What is sent by itself, before the files of a directory.
 pub struct Made {
     /// As it is announced.
     pub file: File,
     /// Where it comes from.
     pub item: Box<dyn Item>,
+}
+
+/// Of a manifest that is made for one deploy and vouched for by the pairing.
+///
+/// The same files must give the same bytes: a donor that was killed and started again goes on with the same manifest or not at
+/// all. So its time is that of the newest file.
+fn title_of_files(packages: &Packages) -> Title {
+    let newest = packages.packages.iter().filter_map(|package| {
+        let modified = package.file.metadata().ok()?.modified().ok()?;
+        modified.duration_since(UNIX_EPOCH).ok()
+    });
+    Title {
+        version: "unversioned".to_owned(),
+        counter: 0,
+        keyset: 0,
+        created: newest.max().unwrap_or_default(),
+    }
+}
+
+/// Of what is made while it is sent, and differs each time: no other donor may go on with it, nor this one when it is started
+/// again. The standard library's random numbers are good enough to tell one deploy from another.
+fn title_of_live() -> Title {
+    let random = RandomState::new().build_hasher().finish();
+    Title {
+        version: format!("live-{random:016x}"),
+        counter: 0,
+        keyset: 0,
+        created: utc::now(),
+    }
 }
 
 /// The offer of `directory` and of what is `made`, for so many targets.
@@ -217,7 +106,7 @@ pub fn prepare(
     made: Vec<Made>,
     targets: usize,
     step: &mut dyn FnMut(u64),
-) -> Result<Offer, OfferError> {
+) -> Result<Offer, ListingError> {
     let cache = Arc::new(Cache::new(cache_chunks(targets)));
     let (mut files, mut items, mut chunk_lists) = (Vec::new(), Vec::new(), Vec::new());
     // A manifest that was made before says nothing of what is made now.
@@ -228,8 +117,8 @@ pub fn prepare(
     }
     let mut listed = None;
     let title = match &directory {
-        Some(directory) if !is_made => Title::of_files(&directory.packages),
-        _ => Title::of_live(),
+        Some(directory) if !is_made => title_of_files(&directory.packages),
+        _ => title_of_live(),
     };
     if let Some(directory) = directory {
         let hashed = directory.hash(step)?;
@@ -247,7 +136,7 @@ pub fn prepare(
         Some(listed) => (listed.manifest, listed.signature),
         None => (write(&title, &files)?, Vec::new()),
     };
-    let parsed = Manifest::parse(&manifest).map_err(OfferError::Build)?;
+    let parsed = Manifest::parse(&manifest).map_err(ListingError::Build)?;
     Ok(Offer {
         digest: hash::of(&manifest),
         version: parsed.head().version.to_owned(),

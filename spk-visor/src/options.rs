@@ -9,7 +9,7 @@ use wire::message::After;
 use wire::{BEACON_PORT, STREAM_PORT};
 
 use crate::delivery::Limits;
-use crate::package::live;
+use pack::live;
 
 /// What lets `--all` erase disks that are not blank.
 pub const ERASE: &str = "--erase";

@@ -17,8 +17,8 @@ use thiserror::Error;
 use wire::stream::{self, StreamError, TERMINATOR};
 
 use crate::ending::Ending;
-use crate::packages::Package;
 use crate::socket::{self, PEER_PATIENCE};
+use pack::packages::Package;
 
 /// Most bytes given to one `sendfile(2)`: the socket takes what fits its buffer, so this only bounds the time between
 /// two reports on a very fast link.

@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use bundle::decode::{DecodeLimits, decode};
 use bundle::unpack::{Owners, UnpackLimits, Unpacked, unpack};
+use pack::compress::Format;
+use pack::create::{Options, run};
+use pack::{PackageError, Tree};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lgetxattr, llistxattr,
     lsetxattr, makedev, mknodat, utimensat,
 };
 use spk_visor::command::package::Watcher;
-use spk_visor::package::compress::Format;
-use spk_visor::package::create::{Options, run};
-use spk_visor::package::{PackageError, Tree};
 use spk_visor::screen::Screen;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);

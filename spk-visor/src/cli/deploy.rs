@@ -15,7 +15,7 @@ use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 use crate::options::{LISTEN_TIMEOUT, Options, Trust, word};
 use crate::origin;
-use crate::package::live;
+use pack::live;
 
 /// As it is typed.
 pub const COMMAND: &str = "deploy-system-img-copy";

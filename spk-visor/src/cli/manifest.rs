@@ -6,7 +6,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
-use crate::manifest::ManifestCommand;
+use pack::manifest::ManifestCommand;
 
 /// As it is typed.
 pub const COMMAND: &str = "manifest";

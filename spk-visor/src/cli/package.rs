@@ -8,9 +8,9 @@ use wire::stream::PackageName;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 use crate::options::PACKAGES_DIR;
-use crate::package::compress::Format;
-use crate::package::rules::secrets::Policy;
-use crate::package::{Tree, create, live};
+use pack::compress::Format;
+use pack::rules::secrets::Policy;
+use pack::{Tree, create, live};
 
 /// As it is typed.
 pub const COMMAND: &str = "package";
@@ -208,9 +208,9 @@ fn read_threads(text: &str) -> Result<u32, UsageError> {
 mod tests {
     use super::Package;
     use crate::cli::{Command, UsageError, parse};
-    use crate::package::compress::Format;
-    use crate::package::rules::secrets::Policy;
-    use crate::package::{Tree, create};
+    use pack::compress::Format;
+    use pack::rules::secrets::Policy;
+    use pack::{Tree, create};
 
     fn read(line: &str) -> Result<Command, UsageError> {
         parse(line.split_whitespace().map(Into::into))

@@ -3,8 +3,8 @@
 use super::{Command, Deploy, Sealed, UsageError, parse};
 use crate::delivery::Limits;
 use crate::keys::KeysCommand;
-use crate::manifest::ManifestCommand;
 use crate::options::{Options, PACKAGES_DIR, Trust};
+use pack::manifest::ManifestCommand;
 use std::time::Duration;
 use wire::code::Code;
 use wire::message::After;

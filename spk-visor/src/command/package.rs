@@ -8,11 +8,11 @@ use std::time::Instant;
 use wire::human::size;
 
 use crate::cli::package::Package;
-use crate::package::PackageError;
-use crate::package::create::{self, SoFar, Watch};
-use crate::package::report::shown;
 use crate::progress::Rate;
 use crate::screen::Screen;
+use pack::PackageError;
+use pack::create::{self, SoFar, Watch};
+use pack::report::shown;
 
 /// Runs one of `package`'s commands.
 ///

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::cli::Serve;
 use crate::json;
-use crate::key_search::holds_key;
 use bootserver::event::Event;
 use bootserver::{ServeError, Teller};
+use pack::key_search::holds_key;
 
 /// Serves until a signal asks it to end.
 ///

@@ -22,10 +22,12 @@ use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
 use crate::offer::{Directory, OfferError};
 use crate::options::Options;
-use crate::packages::{Package, Packages, PackagesError};
 use crate::progress::Rate;
 use crate::socket::{self, ConnectError};
 use crate::transfer::{self, TransferError};
+use pack::manifest::directory::Directory;
+use pack::manifest::listing::{CHUNK_LISTS, ListingError, MANIFEST, SIGNATURE};
+use pack::packages::{Package, Packages, PackagesError};
 
 /// Why a target of the original stream is not installed.
 #[derive(Debug, Error)]
@@ -57,7 +59,7 @@ impl LegacyError {
 ///
 /// # Errors
 /// A file is not the one that the manifest lists, or there is no memory for the records.
-pub fn records(directory: Directory, step: &mut dyn FnMut(u64)) -> Result<Packages, OfferError> {
+pub fn records(directory: Directory, step: &mut dyn FnMut(u64)) -> Result<Packages, ListingError> {
     if directory.listed.is_none() {
         return Ok(directory.packages);
     }
@@ -82,8 +84,8 @@ pub fn records(directory: Directory, step: &mut dyn FnMut(u64)) -> Result<Packag
 }
 
 /// Bytes as a file that is nowhere.
-fn record(name: &'static str, bytes: &[u8]) -> Result<Package, OfferError> {
-    let failed = |source| OfferError::Read {
+fn record(name: &'static str, bytes: &[u8]) -> Result<Package, ListingError> {
+    let failed = |source| ListingError::Read {
         path: name.into(),
         source,
     };

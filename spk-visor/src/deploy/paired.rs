@@ -11,13 +11,14 @@ use crate::delivery::{Delivery, Finder};
 use crate::discovery::{Listener, Watch};
 use crate::ending::Ending;
 use crate::event::Event;
-use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::keys;
-use crate::offer::{self, Directory, Made, Offer};
+use crate::offer::{self, Made, Offer};
 use crate::options::{ERASE, Options, Trust, YES};
 use crate::secrets;
 use crate::source::live::Live;
+use pack::hash;
+use pack::manifest::directory::Directory;
 
 /// Deploys what is made live and what `directory` holds.
 ///

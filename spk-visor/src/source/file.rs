@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::{Chunk, Item, SourceError};
-use crate::hash::{self, Hashed};
-use crate::packages::Package;
+use pack::hash::{self, Hashed};
+use pack::packages::Package;
 
 /// A package in a file.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::{Step, Transfer, TransferError, run};
 use crate::ending::Ending;
-use crate::packages::{self, Package};
 use crate::socket;
+use pack::packages::{self, Package};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};

@@ -18,8 +18,8 @@ use wire::manifest::{File, Manifest};
 use wire::message::{After, Answer, Disk, Level, Message, Next, RejectCode, Text};
 use wire::stage::Stage;
 
-use crate::hash;
 use crate::socket;
+use pack::hash;
 
 /// How long a target waits for a connection, and on one.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,9 +7,9 @@ use crate::delivery::Limits;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Trust};
-use crate::package::{Tree, live};
 use crate::prompt::Person;
 use crate::screen::Screen;
+use pack::{Tree, live};
 use receiver::fakes::ports;
 use session::Credential;
 use session::keys::PinnedKeys;
@@ -748,7 +748,8 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
 
 #[test]
 fn in_the_original_stream_a_manifest_goes_before_its_files() {
-    use crate::offer::{Directory, prepare};
+    use crate::offer::prepare;
+    use pack::manifest::directory::Directory;
     use std::io::Read;
     let mut donor = Donor::new("records", FILES, &[("e13gts2", 1)]);
     let packages = donor.dir.join("packages");

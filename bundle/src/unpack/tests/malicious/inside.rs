@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use wire::chain::chain;
 use super::super::{Fenced, walk};
 use super::assert_nothing_escaped;
 use crate::fakes::archive::{
     Head, dir, file, hard_link, long, pax, pax_global, record, symlink, tar,
 };
+use wire::chain::chain;
 
 /// Packages in their order; a path beneath the root where the last entry must be.
 struct Tolerated {

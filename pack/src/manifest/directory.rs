@@ -11,8 +11,10 @@ use wire::manifest::{Content, LEN_MAX, MANIFEST, Manifest, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
 use super::OfferError;
+use super::listing::{ListingError, MANIFEST, SIGNATURE};
 use crate::hash::{self, Hash, Hashed};
 use crate::packages::{self, Packages};
+use wire::manifest::{CHUNK_SIZE_DEFAULT, Content, LEN_MAX, Manifest};
 
 /// A directory of packages.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Directory {
     ///
     /// # Errors
     /// Nothing to send, or something that cannot be.
-    pub fn open(dir: &Path) -> Result<Self, OfferError> {
+    pub fn open(dir: &Path) -> Result<Self, ListingError> {
         let Some(manifest) = read(&dir.join(MANIFEST), LEN_MAX)? else {
             let packages = packages::open(dir)?;
             return Ok(Self {
@@ -70,21 +72,21 @@ impl Directory {
     ///
     /// # Errors
     /// A file cannot be read, has changed its length meanwhile, or is not the one its manifest lists.
-    pub fn hash(&self, step: &mut dyn FnMut(u64)) -> Result<Vec<Hashed>, OfferError> {
+    pub fn hash(&self, step: &mut dyn FnMut(u64)) -> Result<Vec<Hashed>, ListingError> {
         let mut all = Vec::new();
         for (index, package) in self.packages.packages.iter().enumerate() {
             let said = self
                 .listed
                 .as_ref()
                 .and_then(|listed| listed.said.get(index));
-            let chunk_bytes = said.map_or(super::CHUNK_SIZE_DEFAULT, |said| said.chunk_bytes);
+            let chunk_bytes = said.map_or(CHUNK_SIZE_DEFAULT, |said| said.chunk_bytes);
             let hashed = hash::file(&package.file, chunk_bytes, step).map_err(|(_, source)| {
-                OfferError::Read {
+                ListingError::Read {
                     path: package.path.clone(),
                     source,
                 }
             })?;
-            let differs = |what: String| OfferError::Differs {
+            let differs = |what: String| ListingError::Differs {
                 path: package.path.clone(),
                 what,
             };
@@ -105,9 +107,9 @@ impl Directory {
     }
 }
 
-fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), OfferError> {
+fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), ListingError> {
     let path = dir.join(MANIFEST);
-    let parsed = Manifest::parse(manifest).map_err(|source| OfferError::Manifest {
+    let parsed = Manifest::parse(manifest).map_err(|source| ListingError::Manifest {
         path: path.clone(),
         source,
     })?;
@@ -120,7 +122,7 @@ fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), OfferErr
             ..
         } = file.content
         else {
-            return Err(OfferError::Live {
+            return Err(ListingError::Live {
                 path,
                 name: file.name.to_string(),
             });
@@ -136,7 +138,7 @@ fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), OfferErr
     let packages = packages::open_listed(dir, &names)?;
     for (package, size_bytes) in packages.packages.iter().zip(sizes) {
         if package.len_bytes != size_bytes {
-            return Err(OfferError::Differs {
+            return Err(ListingError::Differs {
                 path: package.path.clone(),
                 what: format!("it has {} bytes and not {size_bytes}", package.len_bytes),
             });
@@ -146,8 +148,8 @@ fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), OfferErr
 }
 
 /// A small file; `None` when there is none.
-fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, OfferError> {
-    let failed = |source| OfferError::Read {
+fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, ListingError> {
+    let failed = |source| ListingError::Read {
         path: path.to_owned(),
         source,
     };
@@ -161,7 +163,7 @@ fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, OfferError> {
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() > max {
-        return Err(OfferError::Large {
+        return Err(ListingError::Large {
             path: path.to_owned(),
             max,
         });

@@ -1,29 +1,44 @@
-//! A running Linux in, a package out: any node is a donor.
+//! A tree in, a package out: what a donor sends and a target unpacks.
 //!
 //! ```text
-//! tree → pack (rules, node, contents, tar) → compress → a file (create), or a stream (live)
+//! tree → walk (rules, node, contents, tar) → compress → a file (create), or a stream (live)
+//! packages → hash → manifest (create, sign, verify)
 //! ```
 //!
-//! What leaves the machine is its system without what makes it this machine ([`rules`]), in a form that `bundle::unpack`
-//! takes. The same tree gives the same bytes.
+//! Of a running Linux a package holds its system without what makes it that machine, in a form that
+//! `bundle::unpack` takes; the same tree gives the same bytes. [`walk`] visits every entry once:
+//! [`rules`] decide by path and contents what is left out, with [`glob`] for the patterns,
+//! [`mounts`] and [`links`] for what lies or is linked elsewhere, and [`key_search`] for keys that
+//! are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`] read what is kept, [`rewrite`]
+//! changes a copy's fstab, [`tar`] writes it, [`compress`] makes it small, and [`report`] says what
+//! became of the rest. [`create`] puts that into a file by way of [`output`], [`live`] into a
+//! stream; [`system`] and [`mod@grub`] see to it that the copy boots.
+//!
+//! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
+//! which lists, signs and checks them.
 
 pub mod compress;
 pub mod contents;
 pub mod create;
 pub mod glob;
 pub mod grub;
+pub mod hash;
 pub mod holes;
+pub mod key_search;
 pub mod links;
 pub mod live;
+pub mod manifest;
 pub mod mounts;
 pub mod node;
 pub mod output;
-pub mod pack;
+pub mod packages;
 pub mod report;
 pub mod rewrite;
 pub mod rules;
 pub mod system;
 pub mod tar;
+pub mod utc;
+pub mod walk;
 pub mod xattrs;
 
 use std::io;
@@ -37,9 +52,9 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use glob::PatternError;
-use pack::Job;
 use rules::Rules;
 use rules::secrets::{Policy, Secrets};
+use walk::Job;
 
 /// What a tree is and what of it is packed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,14 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::{Done, Level, Packer, Seen};
-use crate::package::PackageError;
-use crate::package::contents::{self, SMALL_MAX, SendError, Small};
-use crate::package::holes;
-use crate::package::node::{self, Facts, Owner, Xattr};
-use crate::package::report::Remark;
-use crate::package::rewrite::rewrite;
-use crate::package::rules::{Matched, Why};
-use crate::package::tar::{self, Kind};
+use crate::PackageError;
+use crate::contents::{self, SMALL_MAX, SendError, Small};
+use crate::holes;
+use crate::node::{self, Facts, Owner, Xattr};
+use crate::report::Remark;
+use crate::rewrite::rewrite;
+use crate::rules::{Matched, Why};
+use crate::tar::{self, Kind};
 
 impl<W: Write> Packer<'_, W> {
     pub(super) fn file(

@@ -287,7 +287,7 @@ impl fmt::Display for Total {
 #[cfg(test)]
 mod tests {
     use super::{Remark, Report, Total, shown};
-    use crate::package::rules::Why;
+    use crate::rules::Why;
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 

@@ -1,26 +1,28 @@
-//! `deploy-system-img-copy --live`: a tree becomes a package while it is sent; nothing is stored on this machine.
+//! A tree becomes a package while it is sent; nothing is stored on this machine.
 //!
-//! In: what to pack. Out: items for a deploy, the system and, where the tree has no images of GRUB, a package of those. Packing
-//! begins with the first chunk that is asked for, in a thread of its own, and never runs ahead by more than a pipe: the target
-//! is paired and has a disk before this machine's disk is read.
+//! In: what to pack. Out: streams of packages, the system and, where the tree has no images of
+//! GRUB, a package of those. Packing begins with the first byte that is read, in a thread of its
+//! own, and never runs ahead by more than a pipe: the target is paired and has a disk before this
+//! machine's disk is read.
 
 use std::io::{self, BufWriter, Cursor, Read};
-use std::sync::mpsc::{self, Sender};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bundle::pipe::{self, Reader, Writer};
 use wire::chain::chain;
-use wire::manifest::CHUNK_SIZE_DEFAULT;
 use wire::stream::PackageName;
 
 use super::compress::{Encoder, Format, default_threads};
-use super::pack::{self, Job};
 use super::report::Report;
+use super::walk::{self, Job};
 use super::{PackageError, Tree, grub, job, system};
-use crate::interrupt::{Interrupt, LOOK};
 use crate::packages::BASE;
-use crate::source::live::Live;
 
+/// How often a wait for the packer looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(200);
 /// Between the packer and the sender, in bytes.
 const PIPE_BYTES: usize = 1 << 20;
 /// The link is what is waited for: at this format one processor packs faster than 1 Gbit/s takes it.
@@ -35,16 +37,30 @@ pub struct Options {
     pub threads: Option<u32>,
 }
 
-/// The items of a live deploy, in the order of sending. `has_packages` says that others follow, which may bring kernel and GRUB.
-/// `interrupt` ends every wait for the packer.
+/// Whether the wait for the packer is to end.
+pub type IsInterrupted = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A package that is made while it is read.
+pub struct Made {
+    /// Its name.
+    pub name: PackageName,
+    /// Its bytes.
+    pub stream: Box<dyn Read + Send>,
+    /// Lines for the person, whenever there are some.
+    pub notes: Receiver<String>,
+}
+
+/// The packages of a live deploy, in the order of sending. `has_packages` says that others follow,
+/// which may bring kernel and GRUB. `is_interrupted` ends every wait for the packer.
 ///
 /// # Errors
-/// The tree is not there, or the target would refuse what it becomes: that is told before anything is sent.
+/// The tree is not there, or the target would refuse what it becomes: that is an error before
+/// anything is sent.
 pub fn start(
     options: &Options,
     has_packages: bool,
-    interrupt: &Interrupt,
-) -> Result<Vec<Live>, PackageError> {
+    is_interrupted: IsInterrupted,
+) -> Result<Vec<Made>, PackageError> {
     let job = job(&options.tree)?;
     let (lines, notes) = mpsc::channel();
     let mut loader = None;
@@ -57,7 +73,7 @@ pub fn start(
             loader = Some(made.bytes);
         }
         if let Some(warning) = platforms.warning() {
-            // Its receiver is in the first item.
+            // Its receiver is in the first package.
             let _ = lines.send(warning.to_owned());
         }
     }
@@ -69,24 +85,21 @@ pub fn start(
     };
     let packing = Packing {
         stage: Stage::Waiting(Box::new(start)),
-        interrupt: interrupt.clone(),
+        is_interrupted,
     };
-    let mut items = vec![Live::new(
-        name(BASE)?,
-        CHUNK_SIZE_DEFAULT,
-        Box::new(packing),
+    let mut made = vec![Made {
+        name: name(BASE)?,
+        stream: Box::new(packing),
         notes,
-    )];
+    }];
     if let Some(bytes) = loader {
-        let stream = Box::new(Cursor::new(bytes));
-        items.push(Live::new(
-            name(grub::NAME)?,
-            CHUNK_SIZE_DEFAULT,
-            stream,
-            mpsc::channel().1,
-        ));
+        made.push(Made {
+            name: name(grub::NAME)?,
+            stream: Box::new(Cursor::new(bytes)),
+            notes: mpsc::channel().1,
+        });
     }
-    Ok(items)
+    Ok(made)
 }
 
 fn name(package: &str) -> Result<PackageName, PackageError> {
@@ -105,7 +118,7 @@ struct Start {
 struct Packing {
     stage: Stage,
     /// A packer may take minutes for a chunk of what compresses well.
-    interrupt: Interrupt,
+    is_interrupted: IsInterrupted,
 }
 
 enum Stage {
@@ -139,7 +152,7 @@ impl Read for Packing {
         };
         loop {
             // Also when there are bytes: a chunk that was given up half is not gone on with.
-            if self.interrupt.came().is_some() {
+            if (self.is_interrupted)() {
                 return Err(io::Error::other("interrupted"));
             }
             if reader.wait_ready(LOOK) {
@@ -173,7 +186,7 @@ fn run(start: Start, out: Writer) -> Result<(), PackageError> {
     let mut report = Report::new(None, Box::new(move |line| drop(told.send(line.to_owned()))));
     let encoder = Encoder::new(out, FORMAT, threads).map_err(PackageError::Encoder)?;
     let mut plain = BufWriter::with_capacity(256 << 10, encoder);
-    let total = pack::pack(&job, &mut plain, &mut report, &mut |_| {})?;
+    let total = walk::pack(&job, &mut plain, &mut report, &mut |_| {})?;
     let encoder = plain
         .into_inner()
         .map_err(|error| PackageError::Write(error.into_error()))?;
@@ -188,21 +201,22 @@ fn run(start: Start, out: Writer) -> Result<(), PackageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, Packing, Stage, Start, run};
-    use crate::interrupt::Interrupt;
-    use crate::package::{PackageError, Tree};
-    use crate::source::Item;
-    use crate::source::live::Live;
+    use super::{Made, Options, Packing, Stage, Start, run};
+    use crate::{PackageError, Tree};
     use bundle::decode::{DecodeLimits, decode};
     use bundle::pipe::pipe;
     use bundle::unpack::{UnpackLimits, check};
     use std::fs;
     use std::io::{Read, Write};
     use std::path::PathBuf;
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
-    fn start(options: &Options, has_packages: bool) -> Result<Vec<Live>, PackageError> {
-        super::start(options, has_packages, &Interrupt::default())
+    fn start(options: &Options, has_packages: bool) -> Result<Vec<Made>, PackageError> {
+        super::start(options, has_packages, Arc::new(|| false))
+    }
+
+    fn notes(made: &Made) -> String {
+        made.notes.try_iter().collect::<Vec<_>>().join("\n")
     }
 
     struct Dir(PathBuf);
@@ -249,20 +263,20 @@ mod tests {
         ] {
             dir.put(path);
         }
-        let items = start(&dir.options(), false).unwrap();
+        let mut items = start(&dir.options(), false).unwrap();
         assert_eq!(items.len(), 1);
-        assert_eq!(items[0].name(), "smechvisor-base.tar.zst");
-        let chunk = items[0].chunk(0).unwrap();
-        assert!(chunk.is_last);
+        assert_eq!(items[0].name.as_str(), "smechvisor-base.tar.zst");
+        let mut bytes = Vec::new();
+        items[0].stream.read_to_end(&mut bytes).unwrap();
         let limits = DecodeLimits {
             memory_bytes: 16 << 20,
             threads: 1,
             output_cap: 1 << 20,
         };
-        let tar = decode(&chunk.bytes[..], limits).unwrap();
+        let tar = decode(&bytes[..], limits).unwrap();
         let unpacked = check(tar, &UnpackLimits::for_memory(1 << 20)).unwrap();
         assert_eq!(unpacked.content_bytes, 4);
-        let notes = items[0].notes().join("\n");
+        let notes = notes(&items[0]);
         assert!(notes.contains("/etc/machine-id"), "{notes}");
     }
 
@@ -281,7 +295,7 @@ mod tests {
         );
         dir.put("boot/vmlinuz-1");
         match start(&dir.options(), false) {
-            Ok(items) => assert_eq!(items[1].name(), "bootloader-grub.tar.zst"),
+            Ok(items) => assert_eq!(items[1].name.as_str(), "bootloader-grub.tar.zst"),
             Err(error) => assert!(matches!(error, PackageError::Grub(_)), "{error}"),
         }
         dir.put("lib/modules/1/modules.dep");
@@ -305,7 +319,7 @@ mod tests {
         dir.put("usr/lib/smechvisor/grub/grubx64.efi");
         let items = start(&dir.options(), false).unwrap();
         assert_eq!(items.len(), 1);
-        let notes = items[0].notes().join("\n");
+        let notes = notes(&items[0]);
         assert!(notes.contains("the copy boots under UEFI,"), "{notes}");
     }
 
@@ -318,7 +332,7 @@ mod tests {
         });
         let mut packing = Packing {
             stage: Stage::Running(reader, Some(failing)),
-            interrupt: Interrupt::default(),
+            is_interrupted: Arc::new(|| false),
         };
         let mut got = Vec::new();
         let error = packing.read_to_end(&mut got).unwrap_err();
@@ -328,12 +342,10 @@ mod tests {
     #[test]
     fn a_packer_that_takes_its_time_holds_up_no_interrupt() {
         let (writer, reader) = pipe(1 << 10);
-        let interrupt = Interrupt::default();
         let mut packing = Packing {
             stage: Stage::Running(reader, None),
-            interrupt: interrupt.clone(),
+            is_interrupted: Arc::new(|| true),
         };
-        interrupt.raise();
         let error = packing.read(&mut [0; 16]).unwrap_err();
         assert_eq!(error.to_string(), "interrupted");
         drop(writer);
@@ -346,7 +358,7 @@ mod tests {
             .map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8)
             .collect();
         fs::write(dir.0.join("noise"), noise).unwrap();
-        let job = crate::package::job(&dir.options().tree).unwrap();
+        let job = crate::job(&dir.options().tree).unwrap();
         let (lines, _notes) = mpsc::channel();
         let (writer, reader) = pipe(1 << 10);
         let threads = 1;

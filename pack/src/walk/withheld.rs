@@ -6,14 +6,14 @@ use std::os::fd::BorrowedFd;
 use rustix::io::{Errno, pread};
 
 use super::Packer;
+use crate::PackageError;
+use crate::contents::SMALL_MAX;
 use crate::key_search::{holds_key, is_image};
-use crate::package::PackageError;
-use crate::package::contents::SMALL_MAX;
-use crate::package::node::Facts;
-use crate::package::report::Fate;
-use crate::package::rules::contents::is_published;
-use crate::package::rules::secrets::{Ruling, contains};
-use crate::package::rules::{Matched, Verdict, Why};
+use crate::node::Facts;
+use crate::report::Fate;
+use crate::rules::contents::is_published;
+use crate::rules::secrets::{Ruling, contains};
+use crate::rules::{Matched, Verdict, Why};
 
 /// So much of a large file is looked at. A key file is never as long; one with a key at its
 /// beginning may be.

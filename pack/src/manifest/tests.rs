@@ -2,6 +2,8 @@
 //!
 //! `minisign` is needed: without it these tests fail, they are not skipped.
 
+use super::directory::Directory;
+use super::listing::{MANIFEST, SIGNATURE};
 use super::{ManifestCommand, ManifestCommandError, run};
 use super::{ManifestCommandError, run};
 use crate::cli::manifest::Manifest;
@@ -18,8 +20,7 @@ struct Dir(PathBuf);
 impl Dir {
     /// Two small packages.
     fn new(name: &str) -> Self {
-        let dir =
-            std::env::temp_dir().join(format!("spk-visor-manifest-{name}-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("pack-manifest-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
@@ -35,9 +36,9 @@ impl Dir {
                 ])
                 .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
                 .arg(if package == "a.tar.xz" {
-                    "main.rs"
+                    "lib.rs"
                 } else {
-                    "deploy"
+                    "rules"
                 })
                 .spawn()
                 .unwrap();
@@ -294,7 +295,7 @@ fn a_package_no_target_would_take_is_not_listed() {
 }
 
 #[test]
-fn a_donor_offers_the_listed_packages_with_their_signature() {
+fn a_directory_has_the_listed_packages_and_their_signature() {
     let dir = Dir::new("offer");
     create(&dir, 7);
     let (secret, _) = plain_key(&dir);
@@ -305,9 +306,9 @@ fn a_donor_offers_the_listed_packages_with_their_signature() {
         directory.packages.ignored,
         [("z.tar.xz".into(), "not in MANIFEST")]
     );
-    let offer = prepare(Some(directory), Vec::new(), 1, &mut |_| ()).unwrap();
-    assert_eq!(offer.manifest, fs::read(dir.file(MANIFEST)).unwrap());
-    assert_eq!(offer.signature, fs::read(dir.file(SIGNATURE)).unwrap());
-    assert_eq!((offer.items.len(), offer.version.as_str()), (2, "1.2"));
-    assert_eq!(offer.chunk_lists.len(), 64);
+    assert_eq!(directory.packages.packages.len(), 2);
+    assert_eq!(directory.hash(&mut |_| ()).unwrap().len(), 2);
+    let listed = directory.listed.unwrap();
+    assert_eq!(listed.manifest, fs::read(dir.file(MANIFEST)).unwrap());
+    assert_eq!(listed.signature, fs::read(dir.file(SIGNATURE)).unwrap());
 }

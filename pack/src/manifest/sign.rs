@@ -9,6 +9,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use wire::manifest::{MANIFEST, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
+use super::listing::{ListingError, MANIFEST, SIGNATURE};
 use super::{ManifestCommandError, replace};
 use crate::utc;
 
@@ -36,7 +37,7 @@ pub(super) fn sign(
     })?;
     // Nobody shall sign what no target can read.
     wire::manifest::Manifest::parse(&manifest).map_err(|source| {
-        ManifestCommandError::Offer(crate::offer::OfferError::Manifest {
+        ManifestCommandError::Listing(ListingError::Manifest {
             path: path.clone(),
             source,
         })

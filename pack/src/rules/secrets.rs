@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::contents::{Found, is_published, judge, says_nothing};
 use super::people::{PEOPLE, PEOPLE_IF};
 use super::redact::redact;
-use crate::package::glob::{PatternError, Patterns, States};
+use crate::glob::{PatternError, Patterns, States};
 
 /// What becomes of secrets of people and services.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use super::PackageError;
 use super::node::{Facts, look_at, open_root};
-use super::pack::Own;
+use super::walk::Own;
 
 /// Password hashes and private keys are inside.
 const MODE: Mode = Mode::from_raw_mode(0o600);
@@ -248,7 +248,7 @@ pub fn create_report(path: &Path) -> Result<(File, Own), PackageError> {
 #[cfg(test)]
 mod tests {
     use super::{Output, create_report};
-    use crate::package::node::open_root;
+    use crate::node::open_root;
     use receiver::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};

@@ -3,6 +3,8 @@
 //! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature beside it; or whether both are what
 //! a target would take. Files are replaced whole: whoever reads one sees the old or the new.
 
+pub mod directory;
+pub mod listing;
 mod sign;
 
 use std::fs::{self, File};
@@ -23,6 +25,8 @@ use crate::hash;
 use crate::offer::{self, Directory, OfferError, Title};
 use crate::packages::{self, Package};
 use crate::utc;
+use directory::Directory;
+use listing::{ListingError, MANIFEST, SIGNATURE, Title};
 
 /// Memory for a decoder: what `xz -9` needs, several times.
 const DECODE_BYTES: u64 = 512 << 20;
@@ -66,7 +70,7 @@ pub enum ManifestCommand {
 pub enum ManifestCommandError {
     /// The packages, or a manifest that does not fit them.
     #[error(transparent)]
-    Offer(#[from] OfferError),
+    Listing(#[from] ListingError),
     /// A package that no target could decode.
     #[error("package {}", path.display())]
     Decode {
@@ -166,7 +170,7 @@ fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
 }
 
 fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
-    let found = packages::open(dir).map_err(OfferError::from)?;
+    let found = packages::open(dir).map_err(ListingError::from)?;
     let (mut files, mut text) = (Vec::new(), String::new());
     for package in &found.packages {
         let unpacked = count(package)?;
@@ -184,9 +188,9 @@ fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
             size(unpacked.size_bytes),
             unpacked.entries
         ));
-        files.push(offer::line(package.name.clone(), &hashed, Some(unpacked)));
+        files.push(listing::line(package.name.clone(), &hashed, Some(unpacked)));
     }
-    let manifest = offer::write(&title, &files)?;
+    let manifest = listing::write(&title, &files)?;
     // The old signature is none of the new manifest's.
     let signature = dir.join(SIGNATURE);
     match fs::remove_file(&signature) {

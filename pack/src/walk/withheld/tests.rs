@@ -13,10 +13,10 @@ use bundle::unpack::{Owners, UnpackLimits, unpack};
 use receiver::fakes::TestDir;
 use session::keys::PinnedKeys;
 
-use crate::package::Tree;
-use crate::package::pack::pack;
-use crate::package::report::Report;
-use crate::package::rules::secrets::Policy;
+use crate::Tree;
+use crate::report::Report;
+use crate::rules::secrets::Policy;
+use crate::walk::pack;
 
 /// The beginning of a private key: nobody's.
 const BODY: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
@@ -235,7 +235,7 @@ impl Node {
         let whole = Shared::default();
         let mut report = Report::new(Some(Box::new(whole.clone())), Box::new(|_| {}));
         let mut tar = Vec::new();
-        let job = crate::package::job(&tree).unwrap();
+        let job = crate::job(&tree).unwrap();
         let total = pack(&job, &mut tar, &mut report, &mut |_| {}).unwrap();
         report.finish(&total).unwrap();
         let packed = TestDir::new(&format!("{name}-packed"));
@@ -396,7 +396,7 @@ fn what_a_program_brought_is_public_only_when_everybody_may_read_it() {
             root: dir.path().to_owned(),
             ..Tree::default()
         };
-        let job = crate::package::job(&tree).unwrap();
+        let job = crate::job(&tree).unwrap();
         let mut report = Report::new(None, Box::new(|_| {}));
         pack(&job, Vec::new(), &mut report, &mut |_| {}).unwrap();
         assert_eq!(
@@ -448,7 +448,7 @@ fn images_with_our_key_in_them_are_left_out_and_others_are_packed() {
         keep: vec!["/root/**".into()],
         ..Tree::default()
     };
-    let job = crate::package::job(&tree).unwrap();
+    let job = crate::job(&tree).unwrap();
     let whole = Shared::default();
     let mut report = Report::new(Some(Box::new(whole.clone())), Box::new(|_| {}));
     let total = pack(&job, Vec::new(), &mut report, &mut |_| {}).unwrap();

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_images_are_made_of_the_same_modules_everywhere() {
-        let script = include_str!("../../../systems/grub/make");
+        let script = include_str!("../../systems/grub/make");
         let list = |name: &str| {
             let start = script.find(&format!("{name}=(")).unwrap() + name.len() + 2;
             let text = &script[start..];

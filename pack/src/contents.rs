@@ -218,8 +218,8 @@ impl<W: Write> Large<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::{SMALL_MAX, Segment, Small, is_swap, read_small, send_large};
-    use crate::package::holes::segments;
-    use crate::package::node::look_at;
+    use crate::holes::segments;
+    use crate::node::look_at;
     use std::fs::{self, File};
     use std::io::{self, Seek, SeekFrom, Write};
     use std::os::fd::AsFd;

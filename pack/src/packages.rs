@@ -236,8 +236,8 @@ mod tests {
 
     impl Dir {
         fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let dir = std::env::temp_dir()
-                .join(format!("spk-visor-packages-{name}-{}", std::process::id()));
+            let dir =
+                std::env::temp_dir().join(format!("pack-packages-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
             for (file, data) in files {

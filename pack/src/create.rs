@@ -12,8 +12,8 @@ use wire::human::size;
 
 use super::compress::{Counting, Encoder, Format, default_threads};
 use super::output::{self, Output};
-use super::pack::{self, Job, Seen};
 use super::report::{Report, Total};
+use super::walk::{self, Job, Seen};
 use super::{PackageError, Tree, grub, job, node, system};
 use crate::packages::BASE;
 
@@ -154,7 +154,7 @@ fn compressed(
     let encoder = Encoder::new(out, options.format, threads).map_err(PackageError::Encoder)?;
     // Headers and small files come in pieces that are not worth a call of the encoder each.
     let mut plain = BufWriter::with_capacity(256 << 10, encoder);
-    let total = pack::pack(job, &mut plain, report, watch)?;
+    let total = walk::pack(job, &mut plain, report, watch)?;
     let encoder = plain
         .into_inner()
         .map_err(|error| PackageError::Write(error.into_error()))?;
