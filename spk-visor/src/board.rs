@@ -14,11 +14,11 @@ use wire::code::Code;
 use wire::human::percent;
 use wire::stage::Stage;
 
-use crate::event::{About, Event, Step};
 use crate::exit::Exit;
 use crate::json;
 use crate::progress::Progress;
 use crate::screen::Screen;
+use donor::event::{About, Event, Step};
 use pack::utc;
 
 /// Between two `progress` objects of one target: what a script shows a person, a person can read.
@@ -280,9 +280,9 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::Board;
-    use crate::ending::Ending;
-    use crate::event::{About, Event, Step};
     use crate::screen::{Screen, Terminal};
+    use donor::ending::Ending;
+    use donor::event::{About, Event, Step};
     use std::fs;
     use wire::code::Code;
     use wire::message::Level;

@@ -19,7 +19,7 @@ pub use self::deploy::Deploy;
 pub use self::receive::Receive;
 pub use self::serve::Serve;
 use crate::help;
-use crate::keys::KeysCommand;
+use donor::keys::KeysCommand;
 use pack::manifest::ManifestCommand;
 
 /// What to do.

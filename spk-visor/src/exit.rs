@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use receiver::SessionError;
 
 use crate::command::deploy::DeployCommandError;
-use crate::deploy::DeployError;
-use crate::ending::Ending;
-use crate::keys::KeysCommandError;
 use crate::receive::ReceiveError;
 use bootserver::ServeError;
 use bootserver::interface::InterfaceError;
+use donor::deploy::DeployError;
+use donor::ending::Ending;
+use donor::keys::KeysCommandError;
 use pack::PackageError;
 use pack::manifest::ManifestCommandError;
 

@@ -21,7 +21,7 @@ use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
 use self::openings::{Event, Openings};
-use crate::socket;
+use donor::socket;
 
 /// A donor that sends nothing for this long is dropped.
 const STALL: Duration = Duration::from_secs(STALL_SECONDS);

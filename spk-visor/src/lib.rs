@@ -6,31 +6,15 @@
 pub mod board;
 pub mod cli;
 pub mod command;
-pub mod consent;
-pub mod delivery;
-pub mod deploy;
-pub mod discovery;
-pub mod ending;
-pub mod event;
 pub mod exit;
 pub mod help;
-pub mod interrupt;
 pub mod json;
 pub mod kernel_net;
-pub mod keys;
-pub mod offer;
-pub mod options;
-pub mod origin;
 pub mod progress;
 pub mod prompt;
 pub mod receive;
 pub mod screen;
-pub mod secrets;
 pub mod signals;
-pub mod socket;
-pub mod source;
-pub mod target_disk;
-pub mod transfer;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -69,7 +53,7 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Keys(keys) => match keys::run(&keys, &mut io::stdout()) {
+        Command::Keys(keys) => match donor::keys::run(&keys, &mut io::stdout()) {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
 use crate::board::Board;
-use crate::consent::{Question, Questions};
+use donor::consent::{Question, Questions};
 
 /// Longest line that is an answer, in bytes.
 const LINE_MAX: u64 = 256;
@@ -130,10 +130,10 @@ impl Clerk {
 mod tests {
     use super::Clerk;
     use crate::board::Board;
-    use crate::consent::Questions;
-    use crate::event::{About, Event};
     use crate::screen::Screen;
-    use crate::target_disk::TargetDisk;
+    use donor::consent::Questions;
+    use donor::event::{About, Event};
+    use donor::target_disk::TargetDisk;
     use std::io::Write as _;
     use std::time::{Duration, Instant};
     use wire::code::Code;

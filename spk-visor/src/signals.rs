@@ -12,7 +12,7 @@ use std::thread;
 use sys::signals::{Signal, Signals};
 
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
+use donor::interrupt::Interrupt;
 
 /// Takes SIGINT and SIGTERM. Called before the first thread starts: those that exist already are
 /// not asked.

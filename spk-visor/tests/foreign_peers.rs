@@ -133,17 +133,17 @@ fn a_target_may_close_without_waiting_for_the_donors_end() {
 
 #[test]
 fn our_donor_finds_a_foreign_beacon() {
-    let listener = spk_visor::discovery::Listener::open(0, None).unwrap();
+    let listener = donor::discovery::Listener::open(0, None).unwrap();
     let port = listener.port().unwrap().to_string();
     let mut target = Peer::start("target.py", &[&port, "e13gts2", "install"]);
     let stream_port = target.line().parse().unwrap();
     let code = "e13gts2".parse().unwrap();
-    let watch = spk_visor::discovery::Watch::start(listener, &[code]).unwrap();
+    let watch = donor::discovery::Watch::start(listener, &[code]).unwrap();
     let address = watch
         .find_one(&code, std::time::Duration::from_secs(20))
         .unwrap();
-    let connection = spk_visor::socket::connect(address.at(stream_port), None).unwrap();
-    spk_visor::transfer::run(connection, &[], &mut |_| ()).unwrap();
+    let connection = donor::socket::connect(address.at(stream_port), None).unwrap();
+    donor::transfer::run(connection, &[], &mut |_| ()).unwrap();
     assert_eq!(target.finish(), "");
 }
 

@@ -17,13 +17,13 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use donor::delivery::Limits;
+use donor::options::Options;
 use hostile::{
     CHUNKS, Ended, START, Session, Target, deploy, files, hold, honest, junk_m4, options,
 };
 use receiver::fakes::ports;
-use spk_visor::delivery::Limits;
 use spk_visor::exit::Exit;
-use spk_visor::options::Options;
 use wire::message::Next;
 
 type Act = fn(TcpStream) -> Option<String>;

@@ -13,8 +13,8 @@ use wire::message::After;
 use super::package::live_option;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
-use crate::options::{LISTEN_TIMEOUT, Options, Trust, word};
-use crate::origin;
+use donor::options::{LISTEN_TIMEOUT, Options, Trust, word};
+use donor::origin;
 use pack::live;
 
 /// As it is typed.

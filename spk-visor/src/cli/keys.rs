@@ -6,7 +6,7 @@ use lexopt::Parser;
 
 use super::{Argument, Command, UsageError, next, unexpected};
 use crate::help::with_exit_codes;
-use crate::keys::KeysCommand;
+use donor::keys::KeysCommand;
 
 /// As it is typed.
 pub const COMMAND: &str = "keys";

@@ -7,7 +7,7 @@ use wire::stream::PackageName;
 
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
-use crate::options::PACKAGES_DIR;
+use donor::options::PACKAGES_DIR;
 use pack::compress::Format;
 use pack::rules::secrets::Policy;
 use pack::{Tree, create, live};

@@ -1,9 +1,9 @@
 //! Which arguments mean what, and which are refused.
 
 use super::{Command, Deploy, Sealed, UsageError, parse};
-use crate::delivery::Limits;
-use crate::keys::KeysCommand;
-use crate::options::{Options, PACKAGES_DIR, Trust};
+use donor::delivery::Limits;
+use donor::keys::KeysCommand;
+use donor::options::{Options, PACKAGES_DIR, Trust};
 use pack::manifest::ManifestCommand;
 use std::time::Duration;
 use wire::code::Code;

@@ -10,15 +10,15 @@ use thiserror::Error;
 
 use crate::board::Board;
 use crate::cli::Deploy;
-use crate::consent::Questions;
-use crate::deploy::{self, DeployError, Frontend};
-use crate::event::Event;
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::options::Options;
 use crate::prompt::{Clerk, Person};
 use crate::screen::Screen;
 use crate::signals;
+use donor::consent::Questions;
+use donor::deploy::{self, DeployError, Frontend};
+use donor::event::Event;
+use donor::interrupt::Interrupt;
+use donor::options::Options;
 
 /// Why a deploy does not begin.
 #[derive(Debug, Error)]

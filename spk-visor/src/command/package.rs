@@ -8,8 +8,8 @@ use std::time::Instant;
 use wire::human::size;
 
 use crate::cli::package::Package;
-use crate::progress::Rate;
 use crate::screen::Screen;
+use donor::rate::Rate;
 use pack::PackageError;
 use pack::create::{self, SoFar, Watch};
 use pack::report::shown;

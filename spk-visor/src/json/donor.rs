@@ -7,9 +7,9 @@ use std::time::Duration;
 use wire::code::Code;
 
 use super::Object;
-use crate::event::{About, Event, Step, word};
 use crate::exit::Exit;
-use crate::target_disk::TargetDisk;
+use donor::event::{About, Event, Step, word};
+use donor::target_disk::TargetDisk;
 
 /// One line for a script.
 #[must_use]
@@ -221,12 +221,12 @@ fn disk_fields<'a>(disk: &TargetDisk, object: &'a mut Object) -> &'a mut Object 
 #[cfg(test)]
 mod tests {
     use super::{disk_fields, event as json, failed};
-    use crate::delivery::Left;
-    use crate::ending::Ending;
-    use crate::event::{About, Event, Step};
     use crate::exit::Exit;
     use crate::json::Object;
-    use crate::target_disk::TargetDisk;
+    use donor::delivery::Left;
+    use donor::ending::Ending;
+    use donor::event::{About, Event, Step};
+    use donor::target_disk::TargetDisk;
     use std::time::Duration;
     use wire::message::{Disk, Level, Text};
 

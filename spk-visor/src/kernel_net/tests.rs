@@ -1,9 +1,9 @@
 //! Beacons and donors over the loopback interface, whose broadcast address is 127.255.255.255.
 
 use super::KernelNetwork;
-use crate::discovery::{Listener, Watch};
-use crate::origin::Origin;
-use crate::socket;
+use donor::discovery::{Listener, Watch};
+use donor::origin::Origin;
+use donor::socket;
 use receiver::donor::{Donor, Interrupted, Network};
 use receiver::fakes::ports;
 use std::io::{ErrorKind, Read, Write};

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use donor::interrupt::Interrupt;
+use donor::options::{Options, Trust};
 use receiver::fakes::{PATIENCE, TestDir};
 use session::channel::{Opener, Sealer};
 use session::{Credential, HandshakeRandom};
@@ -22,8 +24,6 @@ use sha2::{Digest, Sha256};
 use spk_visor::board::Board;
 use spk_visor::command::deploy::run_on;
 use spk_visor::exit::Exit;
-use spk_visor::interrupt::Interrupt;
-use spk_visor::options::{Options, Trust};
 use spk_visor::screen::Screen;
 use wire::code::Code;
 use wire::handshake::Info;
@@ -126,7 +126,7 @@ pub fn hold(mut stream: TcpStream) -> Option<String> {
 
 /// A reset, as a machine sends that does not listen.
 pub fn refuse(stream: TcpStream) -> Option<String> {
-    spk_visor::socket::reset(stream);
+    donor::socket::reset(stream);
     None
 }
 

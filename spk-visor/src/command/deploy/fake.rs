@@ -18,7 +18,7 @@ use wire::manifest::{File, Manifest};
 use wire::message::{After, Answer, Disk, Level, Message, Next, RejectCode, Text};
 use wire::stage::Stage;
 
-use crate::socket;
+use donor::socket;
 use pack::hash;
 
 /// How long a target waits for a connection, and on one.

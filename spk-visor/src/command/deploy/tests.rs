@@ -3,12 +3,12 @@
 use super::fake::{Act, FakeTarget, Taken};
 use super::run_on;
 use crate::board::Board;
-use crate::delivery::Limits;
 use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::options::{Options, Trust};
 use crate::prompt::Person;
 use crate::screen::Screen;
+use donor::delivery::Limits;
+use donor::interrupt::Interrupt;
+use donor::options::{Options, Trust};
 use pack::{Tree, live};
 use receiver::fakes::ports;
 use session::Credential;
@@ -748,7 +748,7 @@ fn a_tree_is_packed_while_it_is_sent_and_goes_on_after_a_cut() {
 
 #[test]
 fn in_the_original_stream_a_manifest_goes_before_its_files() {
-    use crate::offer::prepare;
+    use donor::offer::prepare;
     use pack::manifest::directory::Directory;
     use std::io::Read;
     let mut donor = Donor::new("records", FILES, &[("e13gts2", 1)]);

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn two_files_belong_together_and_are_their_owners() {
-        let dir = std::env::temp_dir().join(format!("spk-visor-keys-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("donor-keys-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         let new = KeysCommand::New {

@@ -22,7 +22,7 @@ use crate::event::{About, Step};
 use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
 use crate::offer::{Directory, OfferError};
 use crate::options::Options;
-use crate::progress::Rate;
+use crate::rate::Rate;
 use crate::socket::{self, ConnectError};
 use crate::transfer::{self, TransferError};
 use pack::manifest::directory::Directory;

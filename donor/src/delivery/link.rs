@@ -18,7 +18,7 @@ use super::line::{Incoming, Pulse};
 use super::{Cut, Delivery, DeliveryError, Limits};
 use crate::event::{About, Step};
 use crate::interrupt::{Interrupt, LOOK};
-use crate::progress::Rate;
+use crate::rate::Rate;
 use crate::target_disk::TargetDisk;
 
 /// How long a target that has said its last word may take to close.

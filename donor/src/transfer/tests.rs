@@ -20,7 +20,7 @@ struct Files {
 impl Files {
     fn new(name: &str, files: &[(&str, usize)]) -> Self {
         let dir =
-            std::env::temp_dir().join(format!("spk-visor-transfer-{name}-{}", std::process::id()));
+            std::env::temp_dir().join(format!("donor-transfer-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         for (file, len) in files {
