@@ -284,12 +284,12 @@ fn unique() -> String {
 #[cfg(test)]
 mod tests {
     use super::{FILES, KeySearch, Tree, TreeError, is_per_machine};
-    use receiver::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use tempfile::TempDir;
 
-    fn full(name: &str) -> TestDir {
-        let dir = TestDir::new(name);
+    fn full() -> TempDir {
+        let dir = TempDir::new().unwrap();
         for file in FILES {
             fs::write(dir.path().join(file), file).unwrap();
         }
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn only_names_of_ours_are_served_and_nothing_stays_behind() {
-        let dir = full("serve-tree");
+        let dir = full();
         let special = "grub.cfg-01-52-54-00-09-00-01";
         for name in [special, "id_ed25519", "grub.cfg-../../x", "dnsmasq.conf"] {
             let _ = fs::write(dir.path().join(name), "x");
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_later_change_of_the_directory_is_not_seen() {
-        let dir = full("serve-tree-change");
+        let dir = full();
         let tree = Tree::copy_into(dir.path(), &dir.path().join("place"), KeySearch::Off).unwrap();
         fs::write(dir.path().join("vmlinuz"), "another").unwrap();
         assert_eq!(
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn a_missing_file_and_a_private_key_are_named() {
         for name in FILES {
-            let dir = full("serve-tree-missing");
+            let dir = full();
             let (path, place) = (dir.path().join(name), dir.path().join("place"));
             let refused = || Tree::copy_into(dir.path(), &place, KeySearch::Off).unwrap_err();
             for mode in [0o600, 0o640, 0o660, 0o750] {
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn an_image_with_a_private_key_is_published_when_that_is_said_whatever_its_mode() {
-        let dir = full("serve-tree-pinned");
+        let dir = full();
         fs::write(dir.path().join("initramfs"), "an image with a key").unwrap();
         let place = dir.path().join("place");
         let keys = KeySearch::By(|file, _| file == b"an image with a key");

@@ -249,10 +249,10 @@ pub fn create_report(path: &Path) -> Result<(File, Own), PackageError> {
 mod tests {
     use super::{Output, create_report};
     use crate::node::open_root;
-    use receiver::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::path::Path;
+    use tempfile::TempDir;
     use wire::chain::chain;
 
     /// The file holds the lock.
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_command_left_becomes_private_and_empty() {
-        let dir = TestDir::new("output-left");
+        let dir = TempDir::new().unwrap();
         let part = dir.path().join(".x.tar.xz.part");
         fs::write(&part, "half").unwrap();
         fs::set_permissions(&part, fs::Permissions::from_mode(0o666)).unwrap();
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_file_that_somebody_put_there_is_refused_and_left_alone() {
-        let dir = TestDir::new("output-foreign");
+        let dir = TempDir::new().unwrap();
         let (part, other) = (dir.path().join(".x.tar.xz.part"), dir.path().join("other"));
         fs::write(&other, "kept").unwrap();
         fs::hard_link(&other, &part).unwrap();
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn another_users_file_is_refused() {
-        let dir = TestDir::new("output-user");
+        let dir = TempDir::new().unwrap();
         let part = dir.path().join(".x.tar.xz.part");
         fs::write(&part, "").unwrap();
         // Only root can give a file away; for anybody else root's own files are another user's.

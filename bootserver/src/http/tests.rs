@@ -3,11 +3,11 @@ use super::places::PER_ADDRESS;
 use super::serve_with;
 use crate::Teller;
 use crate::tree::{FILES, KeySearch, Tree};
-use receiver::fakes::TestDir;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// The lines that a server has told.
 #[derive(Clone, Default)]
@@ -27,16 +27,12 @@ impl Lines {
 }
 
 /// A server on the loop with the tree of a test.
-fn server(name: &str) -> (TestDir, Arc<Tree>, Lines, SocketAddr) {
-    server_with(name, 1000, Patience::DEFAULT)
+fn server() -> (TempDir, Arc<Tree>, Lines, SocketAddr) {
+    server_with(1000, Patience::DEFAULT)
 }
 
-fn server_with(
-    name: &str,
-    times: usize,
-    patience: Patience,
-) -> (TestDir, Arc<Tree>, Lines, SocketAddr) {
-    let dir = TestDir::new(name);
+fn server_with(times: usize, patience: Patience) -> (TempDir, Arc<Tree>, Lines, SocketAddr) {
+    let dir = TempDir::new().unwrap();
     for file in FILES {
         std::fs::write(dir.path().join(file), file.repeat(times)).unwrap();
     }
@@ -60,7 +56,7 @@ fn ask(server: SocketAddr, text: &str) -> String {
 
 #[test]
 fn files_are_served_whole_in_part_and_only_by_their_names() {
-    let (_dir, _tree, teller, server) = server("serve-http");
+    let (_dir, _tree, teller, server) = server();
     let whole = ask(server, "GET /vmlinuz HTTP/1.1\r\nHost: x\r\n\r\n");
     let (head, body) = whole.split_once("\r\n\r\n").unwrap();
     assert!(
@@ -112,7 +108,7 @@ fn files_are_served_whole_in_part_and_only_by_their_names() {
 
 #[test]
 fn garbage_and_silence_keep_nobody_else_from_being_served() {
-    let (_dir, _tree, _teller, server) = server("serve-http-garbage");
+    let (_dir, _tree, _teller, server) = server();
     let silent: Vec<_> = (2..22).map(|last| connect_from(last, server)).collect();
     let garbage = ask(server, "\x00\x01\x02\r\n\r\n");
     assert!(garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
@@ -126,7 +122,7 @@ fn garbage_and_silence_keep_nobody_else_from_being_served() {
 
 #[test]
 fn one_client_may_ask_for_one_file_after_another_at_once() {
-    let (_dir, _tree, _teller, server) = server("serve-http-many");
+    let (_dir, _tree, _teller, server) = server();
     for number in 0..50 {
         let answer = ask(server, "GET /grub.cfg HTTP/1.1\r\n\r\n");
         assert!(answer.ends_with("grub.cfg"), "{number}: {answer}");
@@ -146,7 +142,7 @@ fn connect_from(last: u8, server: SocketAddr) -> TcpStream {
 
 #[test]
 fn slow_clients_of_one_address_keep_nobody_else_from_being_served() {
-    let (_dir, _tree, _teller, server) = server_with("serve-http-slow", 1 << 19, Patience::DEFAULT);
+    let (_dir, _tree, _teller, server) = server_with(1 << 19, Patience::DEFAULT);
     let slow: Vec<_> = (0..32)
         .map(|_| {
             let mut stream = connect_from(3, server);
@@ -182,7 +178,7 @@ fn a_client_below_the_slowest_rate_loses_its_place_in_the_middle_of_a_write() {
         grace: Duration::from_millis(300),
         bytes_per_second: 1 << 30,
     };
-    let (_dir, _tree, teller, server) = server_with("serve-http-rate", 1 << 19, patience);
+    let (_dir, _tree, teller, server) = server_with(1 << 19, patience);
     let mut stream = connect_from(2, server);
     stream.write_all(b"GET /vmlinuz HTTP/1.1\r\n\r\n").unwrap();
     let began = Instant::now();

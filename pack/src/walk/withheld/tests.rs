@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use bundle::unpack::{Owners, UnpackLimits, unpack};
-use receiver::fakes::TestDir;
 use session::keys::PinnedKeys;
+use tempfile::TempDir;
 
 use crate::Tree;
 use crate::report::Report;
@@ -198,15 +198,15 @@ fn others() -> Vec<(&'static str, String)> {
 }
 
 struct Node {
-    dir: TestDir,
-    packed: TestDir,
+    dir: TempDir,
+    packed: TempDir,
     short: String,
     whole: String,
 }
 
 impl Node {
-    fn pack(name: &str, tree: Tree) -> Self {
-        let dir = TestDir::new(name);
+    fn pack(tree: Tree) -> Self {
+        let dir = TempDir::new().unwrap();
         let all = [
             keys(),
             secrets(),
@@ -238,7 +238,7 @@ impl Node {
         let job = crate::job(&tree).unwrap();
         let total = pack(&job, &mut tar, &mut report, &mut |_| {}).unwrap();
         report.finish(&total).unwrap();
-        let packed = TestDir::new(&format!("{name}-packed"));
+        let packed = TempDir::new().unwrap();
         let limits = UnpackLimits {
             entries: 10_000,
             owners: Owners::Caller,
@@ -295,7 +295,7 @@ impl std::io::Write for Shared {
 
 #[test]
 fn a_copy_of_a_node_has_none_of_its_secrets_and_all_the_rest() {
-    let node = Node::pack("withheld", Tree::default());
+    let node = Node::pack(Tree::default());
     for (path, _) in keys() {
         assert!(!node.has(path), "{path}");
         assert!(
@@ -359,7 +359,7 @@ fn secrets_are_kept_when_that_is_said_and_our_keys_are_not() {
         keep: vec!["*.donor".into(), "*.key".into(), "*.shim".into()],
         ..Tree::default()
     };
-    let node = Node::pack("withheld-keep", all);
+    let node = Node::pack(all);
     for (path, _) in keys() {
         assert!(!node.has(path), "{path}");
     }
@@ -375,7 +375,7 @@ fn secrets_are_kept_when_that_is_said_and_our_keys_are_not() {
         keep: vec!["/root/.netrc".into()],
         ..Tree::default()
     };
-    let node = Node::pack("withheld-one", one);
+    let node = Node::pack(one);
     assert!(node.has("root/.netrc") && !node.has("root/.git-credentials"));
     assert!(
         node.whole.contains("secret      /root/.netrc  "),
@@ -386,7 +386,7 @@ fn secrets_are_kept_when_that_is_said_and_our_keys_are_not() {
 
 #[test]
 fn what_a_program_brought_is_public_only_when_everybody_may_read_it() {
-    let dir = TestDir::new("withheld-mode");
+    let dir = TempDir::new().unwrap();
     let path = dir.path().join("usr/share/app/key.pem");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, pem("PRIVATE KEY")).unwrap();
@@ -409,7 +409,7 @@ fn what_a_program_brought_is_public_only_when_everybody_may_read_it() {
 
 #[test]
 fn images_with_our_key_in_them_are_left_out_and_others_are_packed() {
-    let dir = TestDir::new("withheld-images");
+    let dir = TempDir::new().unwrap();
     let (_, target) = PinnedKeys::draw().unwrap();
     let cpio = |inside: &str| [&b"070701 etc/smv/pinned\0"[..], inside.as_bytes(), b"\0"].concat();
     let zst = |inside: &str| zstd::encode_all(&cpio(inside)[..], 1).unwrap();
