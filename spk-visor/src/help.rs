@@ -10,6 +10,7 @@ spk-visor - puts an operating system onto a bare machine over the network
 Usage: spk-visor COMMAND [OPTIONS]
 
   deploy-system-img-copy CODE   send the packages of this machine to the machine that shows CODE
+                                (short name: deploy)
   receive-deploy                be such a machine, on a running Linux
   serve-boot                    let machines boot the Deploy Shim from this one, over the network
   package create NAME           make a package of this running Linux

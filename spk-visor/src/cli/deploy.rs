@@ -19,6 +19,8 @@ use pack::live;
 
 /// As it is typed.
 pub const COMMAND: &str = "deploy-system-img-copy";
+/// Likewise, for people.
+pub const SHORT: &str = "deploy";
 /// How long `--all` listens: a beacon comes every second, so whoever is there has been heard five times.
 pub const ALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time anybody may ask for: a day.
@@ -27,6 +29,8 @@ const MAX_SECONDS: u64 = 86_400;
 const HELP: &str = "\
 Usage: spk-visor deploy-system-img-copy CODE... [OPTIONS]
        spk-visor deploy-system-img-copy --all --pinned KEYFILE [OPTIONS]
+
+`deploy` is a short name of this command.
 
 Listens for the machines that show CODE, pairs with each and sends every package. A connection that breaks is made
 again and goes on where it was.

@@ -85,6 +85,17 @@ fn every_option_of_deploy_is_read() {
 }
 
 #[test]
+fn deploy_is_a_short_name() {
+    let long = deploy("e13gts2 --timeout 5");
+    let Command::Deploy(short) = read("deploy e13gts2 --timeout 5").unwrap() else {
+        panic!("not a deploy");
+    };
+    assert_eq!(short.donor, long);
+    let explained = printed("deploy --help");
+    assert_eq!(explained, printed("deploy-system-img-copy --help"));
+}
+
+#[test]
 fn one_policy_is_chosen_and_no_other() {
     assert_eq!(deploy("e13gts2 --legacy").trust, Trust::Legacy);
     assert_eq!(deploy("--legacy e13gts2").trust, Trust::Legacy);
