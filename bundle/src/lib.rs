@@ -5,8 +5,8 @@
 //! verified chunks; [`legacy`] does so for streams without a manifest. Either is [`packages`] to
 //! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it, read
 //! by [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears
-//! meanwhile. [`directory`] reads such a tree without leaving it, and [`kernel`] finds in it what
-//! boots.
+//! meanwhile. [`directory`] reads such a tree without leaving it; [`kernel`] finds in it what boots,
+//! [`host_keys`] what makes its SSH host keys, and [`fstab_line`] what names another machine's disks.
 
 pub mod trust;
 
@@ -26,6 +26,8 @@ pub mod worker;
 pub mod event;
 
 pub mod directory;
+pub mod fstab_line;
+pub mod host_keys;
 pub mod kernel;
 pub mod module_list;
 

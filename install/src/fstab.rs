@@ -4,13 +4,11 @@
 //! replaced. Those for other partitions become comments: the installed disk does not have these,
 //! systemd would wait for them and then stop at a prompt. Fields are those of fstab(5).
 
+use bundle::fstab_line::{MARK, fields, is_foreign};
 use disk::esp;
 use disk::layout::{Layout, Role};
 
 const HEADER: &str = "# The file systems of this disk were made when it was deployed.\n";
-
-/// In front of a line that means nothing on this machine.
-pub const MARK: &[u8] = b"# not on this machine: ";
 
 /// A table for the installed system.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,19 +58,6 @@ pub fn rewrite(old: &[u8], layout: &Layout) -> Table {
     Table { bytes, foreign }
 }
 
-/// The fields of a line; none for a comment.
-#[must_use]
-pub fn fields(line: &[u8]) -> Vec<&[u8]> {
-    let fields: Vec<&[u8]> = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty())
-        .collect();
-    match fields.first() {
-        Some(first) if first.starts_with(b"#") => Vec::new(),
-        _ => fields,
-    }
-}
-
 /// Is it a line for something that we have made?
 fn is_replaced(fields: &[&[u8]]) -> bool {
     let [device, mount_point, kind, ..] = fields else {
@@ -83,28 +68,6 @@ fn is_replaced(fields: &[&[u8]]) -> bool {
     let is_swap_device =
         *kind == b"swap" && (!device.starts_with(b"/") || device.starts_with(b"/dev/"));
     point.is_empty() || point == b"/boot/efi" || is_swap_device
-}
-
-/// Is it a line for a partition of another machine, which this one would wait for? Not one that
-/// [`rewrite`] replaces, and not one that may be absent (`nofail`, `noauto`).
-#[must_use]
-pub fn is_foreign(fields: &[&[u8]]) -> bool {
-    let [device, point, kind, rest @ ..] = fields else {
-        return false;
-    };
-    let options = rest.first().copied().unwrap_or_default();
-    let is_optional = options
-        .split(|byte| *byte == b',')
-        .any(|option| matches!(option, b"nofail" | b"noauto"));
-    let point = point.strip_suffix(b"/").unwrap_or(point);
-    *kind != b"swap" && is_disk(device) && !is_optional && !matches!(point, b"" | b"/boot/efi")
-}
-
-/// Does the first field name a disk or a partition?
-#[must_use]
-pub fn is_disk(device: &[u8]) -> bool {
-    const TAGS: [&[u8]; 5] = [b"UUID=", b"LABEL=", b"PARTUUID=", b"PARTLABEL=", b"ID="];
-    device.starts_with(b"/dev/") || TAGS.iter().any(|tag| device.starts_with(tag))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::host_keys::{self, HostKeys, Init};
 use bundle::directory::{Directory, DirectoryError};
+use bundle::host_keys::{self, HostKeys, Init};
 
 /// `linux/include/linux/random.h` mixes what it gets; systemd-random-seed(8) itself saves 512 bytes.
 const SEED_BYTES: usize = 512;

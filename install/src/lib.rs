@@ -2,7 +2,7 @@
 //!
 //! [`deploy`] is the order: [`clear`] takes the old contents away, [`swap`] and the file systems
 //! are made, packages are unpacked, [`boot_files`] fills the EFI System Partition, [`fstab`],
-//! [`identity`], [`host_keys`] and [`carry`] make the system this machine's own, and [`commit`]
+//! [`identity`] and [`carry`] make the system this machine's own, and [`commit`]
 //! writes the table last. Nothing here knows a network or a kernel: packages come from any source,
 //! disk and mounted file systems are seams of the crate `disk`. With fakes for both the whole
 //! deploy runs under `cargo test`.
@@ -19,7 +19,6 @@ pub mod watchdog;
 
 pub mod carry;
 pub mod fstab;
-pub mod host_keys;
 pub mod identity;
 
 pub mod commit;

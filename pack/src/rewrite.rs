@@ -4,7 +4,7 @@
 //! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its own (`disk-layout.md` 6). What is
 //! left over are other partitions, which the copy does not have: systemd would wait for them and then stop at a prompt.
 
-use install::fstab::{self, MARK};
+use bundle::fstab_line::{self, MARK};
 
 /// What `path` contains in the package, when that is something else than `old`.
 #[must_use]
@@ -30,7 +30,7 @@ pub fn rewrite(path: &[u8], old: &[u8]) -> Option<(Vec<u8>, &'static str)> {
 fn by_lines(old: &[u8], is_foreign: impl Fn(&[&[u8]]) -> bool) -> Vec<u8> {
     let mut new = Vec::with_capacity(old.len());
     for line in old.split_inclusive(|byte| *byte == b'\n') {
-        let fields = fstab::fields(line);
+        let fields = fstab_line::fields(line);
         if !fields.is_empty() && is_foreign(&fields) {
             new.extend_from_slice(MARK);
         }
@@ -41,10 +41,10 @@ fn by_lines(old: &[u8], is_foreign: impl Fn(&[&[u8]]) -> bool) -> Vec<u8> {
 
 /// A line of fstab(5) for a partition or swap file that the copy will not have. The target replaces swap partitions itself.
 fn is_foreign_mount(fields: &[&[u8]]) -> bool {
-    let is_swap_file = |device: &[u8]| device.starts_with(b"/") && !fstab::is_disk(device);
+    let is_swap_file = |device: &[u8]| device.starts_with(b"/") && !fstab_line::is_disk(device);
     match fields {
         [device, _, b"swap", ..] => is_swap_file(device),
-        _ => fstab::is_foreign(fields),
+        _ => fstab_line::is_foreign(fields),
     }
 }
 

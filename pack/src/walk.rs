@@ -10,8 +10,8 @@ mod withheld;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use bundle::host_keys::{self, HostKeys};
 use bundle::kernel;
-use install::host_keys::{self, HostKeys};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 

@@ -1,5 +1,5 @@
 use super::{HostKeys, Init, inittab, look, reset};
-use bundle::directory::Directory;
+use crate::directory::Directory;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};

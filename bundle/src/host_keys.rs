@@ -20,7 +20,7 @@
 
 use std::fmt;
 
-use bundle::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError};
 
 const NAME: &str = "smechvisor-ssh-host-keys";
 const UNIT_TEXT: &str = "[Unit]\n\
