@@ -3,12 +3,7 @@
 //! `minisign` is needed: without it these tests fail, they are not skipped.
 
 use super::directory::Directory;
-use super::listing::{MANIFEST, SIGNATURE};
 use super::{ManifestCommand, ManifestCommandError, run};
-use super::{ManifestCommandError, run};
-use crate::cli::manifest::Manifest;
-use crate::offer::{Directory, MANIFEST, SIGNATURE, prepare};
-use crate::offer::{Directory, prepare};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
