@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wizard::Key;
-use wizard::terminal::keys::{Decoder, Said};
+use wizard::terminal::keys::{Decoded, Decoder};
 
 fuzz_target!(|typed: &[u8]| {
     let mut whole = Vec::new();
@@ -21,11 +21,11 @@ fuzz_target!(|typed: &[u8]| {
     assert!(whole.len() <= typed.len() * 2);
     for said in &whole {
         match said {
-            Said::Key(Key::Char(char)) => assert!(!char.is_control()),
-            Said::Key(Key::F(number)) => assert!((1..=12).contains(number)),
-            Said::Key(Key::Ctrl(char)) => assert!(char.is_ascii_lowercase()),
-            Said::Key(_) => {}
-            Said::Size { columns, rows } | Said::Cursor { column: columns, row: rows } => assert!(*columns > 0 && *rows > 0),
+            Decoded::Key(Key::Char(char)) => assert!(!char.is_control()),
+            Decoded::Key(Key::F(number)) => assert!((1..=12).contains(number)),
+            Decoded::Key(Key::Ctrl(char)) => assert!(char.is_ascii_lowercase()),
+            Decoded::Key(_) => {}
+            Decoded::Size { columns, rows } | Decoded::Cursor { column: columns, row: rows } => assert!(*columns > 0 && *rows > 0),
         }
     }
 
@@ -33,5 +33,5 @@ fuzz_target!(|typed: &[u8]| {
     assert!(!decoder.is_waiting());
     let mut behind = Vec::new();
     decoder.feed(b"q\x1b[A", &mut behind);
-    assert_eq!(behind, [Said::Key(Key::Char('q')), Said::Key(Key::Up)]);
+    assert_eq!(behind, [Decoded::Key(Key::Char('q')), Decoded::Key(Key::Up)]);
 });

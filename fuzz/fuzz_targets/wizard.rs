@@ -16,9 +16,9 @@ use receiver::inventory::{Found, Transport};
 use receiver::news::News;
 use uuid::Uuid;
 use wire::stage::Stage;
-use wizard::fact::{Address, LogLine, Machine, Nic};
-use wizard::look::{Charset, Look};
-use wizard::{Fact, Key, Order, Wizard};
+use wizard::event::{Address, LogLine, Machine, Nic};
+use wizard::theme::{Charset, Theme};
+use wizard::{Command, Key, MachineEvent, Wizard};
 
 struct Script<'a>(&'a [u8]);
 
@@ -132,9 +132,9 @@ fn news(script: &mut Script<'_>) -> News {
     }
 }
 
-fn fact(script: &mut Script<'_>) -> Fact {
+fn fact(script: &mut Script<'_>) -> MachineEvent {
     match script.byte() % 9 {
-        0 => Fact::Machine(Machine {
+        0 => MachineEvent::Machine(Machine {
             version: script.text(),
             firmware: "uefi",
             memory_bytes: script.number(),
@@ -143,7 +143,7 @@ fn fact(script: &mut Script<'_>) -> Fact {
             has_shell: script.byte() & 1 == 0,
             owns_power: script.byte() & 1 == 0,
         }),
-        1 => Fact::Nic(Nic {
+        1 => MachineEvent::Nic(Nic {
             name: script.text(),
             mac: script.text(),
             driver: Some(script.text()),
@@ -159,11 +159,11 @@ fn fact(script: &mut Script<'_>) -> Fact {
             }],
             trouble: (script.byte() & 1 == 1).then(|| script.text()),
         }),
-        2 => Fact::NicGone(script.text()),
-        3 => Fact::Missing(vec![script.text(); usize::from(script.byte() % 60)]),
-        4 => Fact::Log(LogLine { level: script.byte() % 8, at: Duration::from_secs(script.number()), text: script.text() }),
-        5 => Fact::Leaving { how: "reboot", within: Duration::from_secs(u64::from(script.byte())) },
-        _ => Fact::News(news(script)),
+        2 => MachineEvent::NicGone(script.text()),
+        3 => MachineEvent::Missing(vec![script.text(); usize::from(script.byte() % 60)]),
+        4 => MachineEvent::Log(LogLine { level: script.byte() % 8, at: Duration::from_secs(script.number()), text: script.text() }),
+        5 => MachineEvent::Leaving { how: "reboot", within: Duration::from_secs(u64::from(script.byte())) },
+        _ => MachineEvent::News(news(script)),
     }
 }
 
@@ -176,9 +176,9 @@ fn draw(wizard: &Wizard, script: &mut Script<'_>) {
         _ => (u16::from(script.byte() % 140), u16::from(script.byte() % 60)),
     };
     let is_plain = script.byte() & 1 == 0;
-    let look = Look { charset: if is_plain { Charset::Ascii } else { Charset::Unicode }, colours: !is_plain };
+    let theme = Theme { charset: if is_plain { Charset::Ascii } else { Charset::Unicode }, colours: !is_plain };
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
-    terminal.draw(|frame| wizard.draw(frame, look)).expect("a terminal in memory");
+    terminal.draw(|frame| wizard.draw(frame, theme)).expect("a terminal in memory");
     for cell in terminal.backend().buffer().content() {
         assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
         assert!(!is_plain || cell.symbol().is_ascii(), "{:?}", cell.symbol());
@@ -186,8 +186,8 @@ fn draw(wizard: &Wizard, script: &mut Script<'_>) {
 }
 
 /// Nothing but a blank disk is taken without a word that confirms it, or one for systems of ours.
-fn judge(order: &Order, wizard: &Wizard) {
-    if let Order::Take { wish, .. } = order {
+fn judge(command: &Command, wizard: &Wizard) {
+    if let Command::Take { wish, .. } = command {
         let taken = choose(&wizard.model().disks, wish);
         if let Ok(disk) = taken {
             let is_confirmed = wish.wipe.is_some() || wish.reinstall != Reinstall::default();
@@ -202,7 +202,7 @@ fuzz_target!(|bytes: &[u8]| {
     let check = |value: &str| value.parse::<u8>().map(drop).map_err(|error| error.to_string());
     let mut wizard = Wizard::new(check);
     while !script.0.is_empty() {
-        let orders = match script.byte() {
+        let commands = match script.byte() {
             0..64 => {
                 wizard.learn(fact(&mut script), now);
                 Vec::new()
@@ -220,7 +220,7 @@ fuzz_target!(|bytes: &[u8]| {
                 Vec::new()
             }
         };
-        orders.iter().for_each(|order| judge(order, &wizard));
+        commands.iter().for_each(|command| judge(command, &wizard));
     }
     draw(&wizard, &mut Script(&[0, 1]));
 });

@@ -25,7 +25,7 @@ use wire::chain::chain;
 use wire::message;
 use wire::names::CONFIG_DIRECTORY;
 use wire::stage::Stage;
-use wizard::fact::Machine;
+use wizard::event::Machine;
 use wizard::host::Inbox;
 
 use crate::cmdline::{self, After, Settings};

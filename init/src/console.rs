@@ -14,7 +14,7 @@ use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
 use wire::stage::Stage;
-use wizard::fact::Fact;
+use wizard::event::MachineEvent;
 use wizard::host::Inbox;
 
 use crate::cmdline::After;
@@ -89,7 +89,7 @@ impl Console {
             After::PowerOff => "poweroff",
         };
         if let Some(inbox) = self.inbox.get() {
-            inbox.tell(Fact::Leaving { how, within });
+            inbox.tell(MachineEvent::Leaving { how, within });
         }
     }
 
@@ -162,9 +162,9 @@ impl Screen for Console {
         if let Some(inbox) = self.inbox.get() {
             if matches!(news, News::Failed { .. }) {
                 // Whoever looks for the reason looks there too.
-                inbox.tell(Fact::Missing(evidence::missing()));
+                inbox.tell(MachineEvent::Missing(evidence::missing()));
             }
-            inbox.tell(Fact::News(news.clone()));
+            inbox.tell(MachineEvent::News(news.clone()));
         }
     }
 

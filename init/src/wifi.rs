@@ -17,7 +17,7 @@ use wifi::known::{self, Known};
 use wifi::{Failure, Handle, Join, Place, Report, Security, State, Told};
 use wire::chain::chain;
 use wire::stage::Stage;
-use wizard::fact::Fact;
+use wizard::event::MachineEvent;
 use wizard::host::Inbox;
 
 use crate::console::Console;
@@ -147,7 +147,7 @@ impl Teller {
                     LUGGAGE.pack(Some(wifi));
                 }
                 if let Some(inbox) = &self.inbox {
-                    inbox.tell(Fact::Wifi(report));
+                    inbox.tell(MachineEvent::Wifi(report));
                 }
             }
             Told::Trouble {

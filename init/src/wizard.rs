@@ -17,8 +17,8 @@ use netstack::{NetworkFact, Stack};
 use receiver::person::Person;
 use rustix::process::setpriority_process;
 use wire::stage::Stage;
-use wizard::fact::{Fact, Machine};
-use wizard::host::{Enter, Host, Inbox, Mode, Place};
+use wizard::event::{Machine, MachineEvent};
+use wizard::host::{Enter, Host, Inbox, Mode, TtyConfig};
 use wizard::{Plain, Wizard};
 
 use crate::cmdline::{self, Ui};
@@ -123,7 +123,7 @@ fn serve(setting: Setting) {
         machine,
     } = setting;
     if ui != Ui::None {
-        inbox.tell(Fact::Machine(machine));
+        inbox.tell(MachineEvent::Machine(machine));
         // Without them the screens are poorer, and the boot is what it was.
         let _ = kmsg::follow(inbox.clone());
         let _ = cards::follow(network, inbox.clone());
@@ -168,7 +168,7 @@ fn show(kit: Kit) {
     } = kit;
     let terminals = Terminals::open(matches!(ui, Ui::Auto | Ui::Wizard));
     let mut paths = Vec::new();
-    let mut places = Vec::new();
+    let mut configs = Vec::new();
     for terminal in terminals.all {
         let (mode, enter) = match (ui, terminal.is_ours, terminal.is_virtual) {
             (Ui::None | Ui::Plain, ..) => (Mode::Lines, Enter::Nothing),
@@ -178,7 +178,7 @@ fn show(kit: Kit) {
             (Ui::Wizard, false, false) => (Mode::Screens, Enter::Screens),
         };
         paths.push(terminal.path);
-        places.push(Place {
+        configs.push(TtyConfig {
             terminal: terminal.file,
             mode,
             enter,
@@ -186,9 +186,9 @@ fn show(kit: Kit) {
             has_kernel_lines: !terminal.is_ours,
         });
     }
-    if places
+    if configs
         .iter()
-        .any(|place| place.enter == Enter::Screens && place.mode == Mode::Lines)
+        .any(|config| config.enter == Enter::Screens && config.mode == Mode::Lines)
     {
         terminals::show("  Press Enter for screens to decide things on.");
     }
@@ -206,9 +206,9 @@ fn show(kit: Kit) {
         paths,
     };
     match ui {
-        Ui::Plain => Host::plain(Plain::new(check_ip), hands, inbox, places).run(),
+        Ui::Plain => Host::plain(Plain::new(check_ip), hands, inbox, configs).run(),
         Ui::Auto | Ui::Wizard | Ui::None => {
-            Host::new(Wizard::new(check_ip), hands, inbox, places).run()
+            Host::new(Wizard::new(check_ip), hands, inbox, configs).run()
         }
     };
 }

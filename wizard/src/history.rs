@@ -3,7 +3,7 @@
 //! The whole deploy is always in it: when all columns are used up, two become one. So a moment changes one column and nothing moves,
 //! which a slow serial line is glad of.
 
-use crate::look::Charset;
+use crate::theme::Charset;
 
 /// Columns at most; an even number.
 pub const COLUMNS: usize = 60;
@@ -88,7 +88,7 @@ fn mean_of(rates: &[u64]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{COLUMNS, History};
-    use crate::look::Charset;
+    use crate::theme::Charset;
 
     fn after(rates: impl IntoIterator<Item = u64>) -> History {
         let mut history = History::default();

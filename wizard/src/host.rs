@@ -1,9 +1,9 @@
-//! The loop around the wizard: keys of every terminal and facts of the machine in, pictures on every terminal and orders to the
+//! The loop around the wizard: keys of every terminal and facts of the machine in, pictures on every terminal and commands to the
 //! machine out. It sleeps until something happens, and waits for no terminal: one that takes nothing misses pictures, no more.
 
-mod front;
+mod frontend;
 mod inbox;
-mod seat;
+mod tty;
 
 use std::fs::File;
 use std::io;
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use front::Front;
+use frontend::Frontend;
 pub use inbox::Inbox;
-pub use seat::{Enter, Mode, Place};
-use seat::{Heard, Seat};
+pub use tty::{Enter, Mode, TtyConfig};
+use tty::{Tty, TtyInput};
 
-use crate::fact::Fact;
+use crate::command::Command;
+use crate::event::MachineEvent;
 use crate::key::Key;
-use crate::order::Order;
-use crate::terminal::keys::Said;
+use crate::terminal::keys::Decoded;
 use crate::{Plain, Wizard};
 
 /// Draws anew what is on the terminal that it was typed on.
 const DRAW_ANEW: Key = Key::Ctrl('l');
 /// Another look for that terminal: without characters beyond ASCII, without colours.
-const CHANGE_LOOK: Key = Key::Ctrl('t');
+const CHANGE_THEME: Key = Key::Ctrl('t');
 const INTERRUPT: Key = Key::Ctrl('c');
 
 /// One of the host's terminals.
@@ -43,7 +43,7 @@ impl TerminalId {
 /// What the host needs of the machine that it runs on. Nothing here may wait.
 pub trait Machine {
     /// Does what a person wants; `from` is where it was pressed.
-    fn carry_out(&mut self, order: Order, from: TerminalId);
+    fn carry_out(&mut self, command: Command, from: TerminalId);
 
     /// Somebody typed this where lines are shown. The answer is shown there.
     fn typed(&mut self, _line: &str) -> Option<String> {
@@ -51,7 +51,7 @@ pub trait Machine {
     }
 
     /// Brings the terminal with the screens before the person's eyes ([`Enter::Elsewhere`]).
-    fn turn(&mut self) {}
+    fn show_screens(&mut self) {}
 
     /// Whether the kernel is to keep its lines to itself: screens are where it writes them. While it does, the log lines that the
     /// host is told go to the other terminals of that kind.
@@ -96,37 +96,37 @@ pub enum Ended {
 /// Everything that is needed to run.
 #[derive(Debug)]
 pub struct Host<M> {
-    front: Front,
+    frontend: Frontend,
     machine: M,
     inbox: Inbox,
     /// One that is gone leaves its place empty: the others keep their numbers.
-    seats: Vec<Option<Seat>>,
+    ttys: Vec<Option<Tty>>,
     is_silent: bool,
 }
 
 impl<M: Machine> Host<M> {
     /// On these terminals.
     #[must_use]
-    pub fn new(wizard: Wizard, machine: M, inbox: Inbox, places: Vec<Place>) -> Self {
-        Self::with(Front::Screens(wizard), machine, inbox, places)
+    pub fn new(wizard: Wizard, machine: M, inbox: Inbox, configs: Vec<TtyConfig>) -> Self {
+        Self::with(Frontend::Screens(wizard), machine, inbox, configs)
     }
 
     /// On these terminals, with lines instead of screens: what mode they begin with and what an empty line does there means nothing.
     #[must_use]
-    pub fn plain(plain: Plain, machine: M, inbox: Inbox, mut places: Vec<Place>) -> Self {
-        for place in &mut places {
-            (place.mode, place.enter) = (Mode::Lines, Enter::Nothing);
+    pub fn plain(plain: Plain, machine: M, inbox: Inbox, mut configs: Vec<TtyConfig>) -> Self {
+        for config in &mut configs {
+            (config.mode, config.enter) = (Mode::Lines, Enter::Nothing);
         }
-        Self::with(Front::Lines(plain), machine, inbox, places)
+        Self::with(Frontend::Lines(plain), machine, inbox, configs)
     }
 
-    fn with(front: Front, machine: M, inbox: Inbox, places: Vec<Place>) -> Self {
-        let seats = places.into_iter().map(|place| Some(Seat::new(place)));
+    fn with(frontend: Frontend, machine: M, inbox: Inbox, configs: Vec<TtyConfig>) -> Self {
+        let ttys = configs.into_iter().map(|config| Some(Tty::new(config)));
         Self {
-            front,
+            frontend,
             machine,
             inbox,
-            seats: seats.collect(),
+            ttys: ttys.collect(),
             is_silent: false,
         }
     }
@@ -134,17 +134,17 @@ impl<M: Machine> Host<M> {
     /// Runs until there is nothing more to show, or nobody to show it to. The terminals are then as they were before.
     pub fn run(mut self) -> Ended {
         self.inbox.set_running(true);
-        for number in 0..self.seats.len() {
+        for number in 0..self.ttys.len() {
             if self
-                .seat(number)
-                .is_some_and(|seat| seat.place.mode == Mode::Screens)
+                .tty(number)
+                .is_some_and(|tty| tty.config.mode == Mode::Screens)
             {
                 self.begin(number);
             }
         }
         let ended = self.serve();
-        self.each(|seat| seat.hide(false));
-        self.seats.clear();
+        self.each(|tty| tty.hide(false));
+        self.ttys.clear();
         self.hush();
         self.inbox.set_running(false);
         ended
@@ -159,27 +159,27 @@ impl<M: Machine> Host<M> {
             let now = Instant::now();
             for TerminalId(number) in waiting.returned {
                 let reopened = self.machine.reopen(TerminalId(number));
-                if let (Some(seat), Ok(terminal)) = (self.seat(number), reopened) {
-                    seat.place.terminal = terminal;
+                if let (Some(tty), Ok(terminal)) = (self.tty(number), reopened) {
+                    tty.config.terminal = terminal;
                 }
                 self.begin(number);
             }
-            self.each(Seat::notice_size);
+            self.each(Tty::notice_size);
             for fact in waiting.facts {
                 self.forward(&fact);
-                self.front.learn(fact, now);
+                self.frontend.learn(fact, now);
             }
-            for number in 0..self.seats.len() {
-                let said = self.seat(number).and_then(|seat| seat.expire(now));
-                if let Some(Said::Key(key)) = said {
+            for number in 0..self.ttys.len() {
+                let said = self.tty(number).and_then(|tty| tty.expire(now));
+                if let Some(Decoded::Key(key)) = said {
                     self.press(key, number, now);
                 }
             }
-            for order in self.front.tick(now) {
-                self.machine.carry_out(order, TerminalId(0));
+            for command in self.frontend.tick(now) {
+                self.machine.carry_out(command, TerminalId(0));
             }
-            if self.front.is_changed() {
-                self.each(|seat| seat.change(false));
+            if self.frontend.is_changed() {
+                self.each(|tty| tty.change(false));
             }
             self.say();
             let mut is_any = false;
@@ -196,12 +196,12 @@ impl<M: Machine> Host<M> {
     /// Waits for whatever comes first, and takes and gives what is there to take and give.
     fn wait(&mut self, now: Instant) -> Option<Ended> {
         // Whoever has borrowed one may well hang it up.
-        let is_here = |seat: &&Seat| seat.place.mode != Mode::Lent;
-        let seats = self.seats.iter().flatten().filter(is_here);
-        let patience = seats.clone().filter_map(|seat| seat.patience(now));
-        let patience = patience.chain(self.front.next_tick(now)).min();
+        let is_here = |tty: &&Tty| tty.config.mode != Mode::Lent;
+        let ttys = self.ttys.iter().flatten().filter(is_here);
+        let patience = ttys.clone().filter_map(|tty| tty.patience(now));
+        let patience = patience.chain(self.frontend.next_tick(now)).min();
         let wakeup = PollFd::new(self.inbox.wakeup(), PollFlags::IN);
-        let terminals = seats.map(|seat| PollFd::new(&seat.place.terminal, seat.wants(now)));
+        let terminals = ttys.map(|tty| PollFd::new(&tty.config.terminal, tty.wants(now)));
         let mut ready: Vec<_> = terminals.chain([wakeup]).collect();
         // A moment more, so that what was waited for is surely over.
         let patience = patience.map(|patience| patience + Duration::from_millis(1));
@@ -209,8 +209,8 @@ impl<M: Machine> Host<M> {
         // Interrupted, or out of memory: then nothing is ready, and we look again.
         let _ = poll(&mut ready, patience.as_ref());
         let ready: Vec<_> = ready.iter().map(PollFd::revents).collect();
-        let numbers: Vec<_> = (0..self.seats.len())
-            .filter(|number| matches!(self.seats.get(*number), Some(Some(seat)) if is_here(&seat)))
+        let numbers: Vec<_> = (0..self.ttys.len())
+            .filter(|number| matches!(self.ttys.get(*number), Some(Some(tty)) if is_here(&tty)))
             .collect();
         let now = Instant::now();
         for (number, flags) in numbers.into_iter().zip(ready) {
@@ -221,32 +221,32 @@ impl<M: Machine> Host<M> {
                 }
             }
             if flags.contains(PollFlags::OUT)
-                && let Some(Some(seat)) = self.seats.get_mut(number)
+                && let Some(Some(tty)) = self.ttys.get_mut(number)
             {
-                seat.write(self.front.wizard(), now);
+                tty.write(self.frontend.wizard(), now);
             }
         }
         None
     }
 
     fn hear(&mut self, number: usize, hung_up: bool, now: Instant) -> Option<Ended> {
-        let heard = self.seat(number)?.read(hung_up, now);
+        let heard = self.tty(number)?.read(hung_up, now);
         match heard {
-            Heard::Gone => {
-                if let Some(seat) = self.seats.get_mut(number) {
-                    *seat = None;
+            TtyInput::Gone => {
+                if let Some(tty) = self.ttys.get_mut(number) {
+                    *tty = None;
                 }
                 self.hush();
             }
-            Heard::Line(line) => self.typed(&line, number, now),
-            Heard::Said(said) => {
+            TtyInput::Line(line) => self.typed(&line, number, now),
+            TtyInput::Decoded(said) => {
                 for said in said {
                     match said {
-                        Said::Key(INTERRUPT) if self.machine.ends_on_interrupt() => {
+                        Decoded::Key(INTERRUPT) if self.machine.ends_on_interrupt() => {
                             return Some(Ended::Interrupted);
                         }
-                        Said::Key(key) => self.press(key, number, now),
-                        answer => self.each_of(number, |seat| seat.answer(answer)),
+                        Decoded::Key(key) => self.press(key, number, now),
+                        answer => self.each_of(number, |tty| tty.answer(answer)),
                     }
                 }
             }
@@ -256,35 +256,35 @@ impl<M: Machine> Host<M> {
 
     /// What there is to say, on every terminal.
     fn say(&mut self) {
-        let (lines, is_secret) = self.front.lines();
-        if self.front.is_lines() {
-            self.each(|seat| {
-                lines.iter().for_each(|line| seat.say(line));
-                seat.hide(is_secret);
+        let (lines, is_secret) = self.frontend.lines();
+        if self.frontend.is_lines() {
+            self.each(|tty| {
+                lines.iter().for_each(|line| tty.say(line));
+                tty.hide(is_secret);
             });
         }
     }
 
     fn typed(&mut self, line: &str, number: usize, now: Instant) {
-        if let Front::Lines(plain) = &mut self.front {
+        if let Frontend::Lines(plain) = &mut self.frontend {
             self.inbox.touch();
-            let orders = plain.answer(line, now);
-            return self.carry_out(orders, number);
+            let commands = plain.answer(line, now);
+            return self.carry_out(commands, number);
         }
         let line = line.trim();
         if !line.is_empty() {
             let answer = self.machine.typed(line);
-            self.each_of(number, |seat| answer.iter().for_each(|text| seat.say(text)));
+            self.each_of(number, |tty| answer.iter().for_each(|text| tty.say(text)));
             return;
         }
-        match self.seat(number).map(|seat| seat.place.enter) {
+        match self.tty(number).map(|tty| tty.config.enter) {
             Some(Enter::Screens) => {
                 self.inbox.touch();
                 self.begin(number);
             }
             Some(Enter::Elsewhere) => {
                 self.inbox.touch();
-                self.machine.turn();
+                self.machine.show_screens();
             }
             Some(Enter::Nothing) | None => {}
         }
@@ -293,37 +293,37 @@ impl<M: Machine> Host<M> {
     fn press(&mut self, key: Key, number: usize, now: Instant) {
         self.inbox.touch();
         match key {
-            DRAW_ANEW => self.each_of(number, Seat::draw_anew),
-            CHANGE_LOOK => self.each_of(number, Seat::change_look),
+            DRAW_ANEW => self.each_of(number, Tty::draw_anew),
+            CHANGE_THEME => self.each_of(number, Tty::change_theme),
             _ => {}
         }
-        let Front::Screens(wizard) = &mut self.front else {
+        let Frontend::Screens(wizard) = &mut self.frontend else {
             return;
         };
-        let orders = wizard.press(key, now);
-        self.carry_out(orders, number);
+        let commands = wizard.press(key, now);
+        self.carry_out(commands, number);
         // What a key does is seen at once, on every terminal.
-        if self.front.is_changed() {
-            self.each(|seat| seat.change(true));
+        if self.frontend.is_changed() {
+            self.each(|tty| tty.change(true));
         }
     }
 
-    fn carry_out(&mut self, orders: Vec<Order>, number: usize) {
-        for order in orders {
-            if order == Order::Shell {
+    fn carry_out(&mut self, commands: Vec<Command>, number: usize) {
+        for command in commands {
+            if command == Command::Shell {
                 self.lend(number);
             } else {
-                self.machine.carry_out(order, TerminalId(number));
+                self.machine.carry_out(command, TerminalId(number));
             }
         }
     }
 
     fn lend(&mut self, number: usize) {
-        let Some(Some(seat)) = self.seats.get_mut(number) else {
+        let Some(Some(tty)) = self.ttys.get_mut(number) else {
             return;
         };
-        seat.end(Mode::Lent);
-        let lent = self.machine.lend(&seat.place.terminal, TerminalId(number));
+        tty.end(Mode::Lent);
+        let lent = self.machine.lend(&tty.config.terminal, TerminalId(number));
         if lent.is_err() {
             self.begin(number);
         }
@@ -331,16 +331,16 @@ impl<M: Machine> Host<M> {
 
     /// Brings the screens there. A terminal that cannot be set up for them stays with lines.
     fn begin(&mut self, number: usize) {
-        let Some(Some(seat)) = self.seats.get_mut(number) else {
+        let Some(Some(tty)) = self.ttys.get_mut(number) else {
             return;
         };
-        if self.front.is_lines() {
-            seat.place.mode = Mode::Lines; // as it was before somebody borrowed it
+        if self.frontend.is_lines() {
+            tty.config.mode = Mode::Lines; // as it was before somebody borrowed it
             return self.hush();
         }
-        let begun = seat.begin();
+        let begun = tty.begin();
         if begun.is_err() {
-            seat.end(Mode::Lines);
+            tty.end(Mode::Lines);
         }
         self.machine.occupy(TerminalId(number), begun.is_ok());
         self.hush();
@@ -349,8 +349,8 @@ impl<M: Machine> Host<M> {
     /// Silences the kernel, or no more.
     fn hush(&mut self) {
         let mut is_silent = false;
-        self.each(|seat| {
-            is_silent |= seat.place.has_kernel_lines && seat.place.mode != Mode::Lines;
+        self.each(|tty| {
+            is_silent |= tty.config.has_kernel_lines && tty.config.mode != Mode::Lines;
         });
         if is_silent != self.is_silent {
             self.is_silent = is_silent;
@@ -358,28 +358,28 @@ impl<M: Machine> Host<M> {
         }
     }
 
-    fn forward(&mut self, fact: &Fact) {
-        if let (Fact::Log(line), true) = (fact, self.is_silent) {
-            self.each(|seat| {
-                if seat.place.has_kernel_lines {
-                    seat.line(line);
+    fn forward(&mut self, fact: &MachineEvent) {
+        if let (MachineEvent::Log(line), true) = (fact, self.is_silent) {
+            self.each(|tty| {
+                if tty.config.has_kernel_lines {
+                    tty.line(line);
                 }
             });
         }
     }
 
-    fn seat(&mut self, number: usize) -> Option<&mut Seat> {
-        self.seats.get_mut(number)?.as_mut()
+    fn tty(&mut self, number: usize) -> Option<&mut Tty> {
+        self.ttys.get_mut(number)?.as_mut()
     }
 
-    fn each_of(&mut self, number: usize, act: impl FnOnce(&mut Seat)) {
-        if let Some(seat) = self.seat(number) {
-            act(seat);
+    fn each_of(&mut self, number: usize, act: impl FnOnce(&mut Tty)) {
+        if let Some(tty) = self.tty(number) {
+            act(tty);
         }
     }
 
-    fn each(&mut self, act: impl FnMut(&mut Seat)) {
-        self.seats.iter_mut().flatten().for_each(act);
+    fn each(&mut self, act: impl FnMut(&mut Tty)) {
+        self.ttys.iter_mut().flatten().for_each(act);
     }
 }
 

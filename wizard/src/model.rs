@@ -9,7 +9,7 @@ use receiver::gate::{self, Candidate, GateError, Wish};
 use receiver::news::News;
 use wire::stage::Stage;
 
-use crate::fact::{Fact, LogLine, Machine, Nic};
+use crate::event::{LogLine, Machine, MachineEvent, Nic};
 use crate::rates::Rates;
 
 /// Lines of the log that are kept.
@@ -186,23 +186,25 @@ pub struct Model {
 
 impl Model {
     /// Something is so from now on.
-    pub fn learn(&mut self, fact: Fact, now: Instant) {
+    pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
         self.now = Some(now);
         match fact {
-            Fact::Machine(machine) => self.machine = machine,
-            Fact::Nic(nic) => replace(&mut self.nics, nic, |nic| &nic.name),
-            Fact::NicGone(name) => {
+            MachineEvent::Machine(machine) => self.machine = machine,
+            MachineEvent::Nic(nic) => replace(&mut self.nics, nic, |nic| &nic.name),
+            MachineEvent::NicGone(name) => {
                 self.nics.retain(|nic| nic.name != name);
                 self.wifi.retain(|report| report.interface != name);
             }
-            Fact::Wifi(report) => replace(&mut self.wifi, report, |report| &report.interface),
-            Fact::News(news) => self.news(news, now),
-            Fact::Missing(lines) => {
+            MachineEvent::Wifi(report) => {
+                replace(&mut self.wifi, report, |report| &report.interface)
+            }
+            MachineEvent::News(news) => self.news(news, now),
+            MachineEvent::Missing(lines) => {
                 self.missing = lines;
                 self.missing.truncate(MISSING_MAX);
             }
-            Fact::Log(line) => self.log_line(line),
-            Fact::Leaving { how, within } => {
+            MachineEvent::Log(line) => self.log_line(line),
+            MachineEvent::Leaving { how, within } => {
                 let at = now.checked_add(within).unwrap_or(now);
                 self.leaving = Some(Leaving { how, at });
             }

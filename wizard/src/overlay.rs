@@ -3,12 +3,12 @@
 use ratatui_core::layout::Position;
 use ratatui_core::terminal::Frame;
 
+use crate::canvas::Canvas;
 use crate::key::Key;
-use crate::look::{Look, Tone};
 use crate::model::{Model, Phase};
-use crate::page::{Hint, Page, Question};
-use crate::pane::Pane;
+use crate::screen_trait::{Hint, Question, ScreenView};
 use crate::state::Screen;
+use crate::theme::{Theme, Tone};
 
 /// Something over the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,27 +46,27 @@ pub(crate) const fn answer(key: Key, is_yes: &mut bool) -> Option<bool> {
 /// Everything that is drawn.
 pub(crate) struct Picture<'a> {
     pub(crate) screen: Screen,
-    pub(crate) page: &'a dyn Page,
-    pub(crate) logs: &'a dyn Page,
+    pub(crate) view: &'a dyn ScreenView,
+    pub(crate) logs: &'a dyn ScreenView,
     pub(crate) overlay: Option<&'a Overlay>,
     pub(crate) model: &'a Model,
 }
 
 impl Picture<'_> {
-    pub(crate) fn draw(&self, frame: &mut Frame<'_>, look: Look) {
+    pub(crate) fn draw(&self, frame: &mut Frame<'_>, theme: Theme) {
         let mut cursor: Option<Position> = None;
         let area = frame.area();
-        let mut pane = Pane::new(frame.buffer_mut(), area, look, &mut cursor);
-        self.bar(&mut pane);
-        self.footer(&mut pane);
-        let (width, height) = (pane.width(), pane.height());
-        let mut body = pane.part(1, 1, width.saturating_sub(2), height.saturating_sub(3));
+        let mut canvas = Canvas::new(frame.buffer_mut(), area, theme, &mut cursor);
+        self.bar(&mut canvas);
+        self.footer(&mut canvas);
+        let (width, height) = (canvas.width(), canvas.height());
+        let mut body = canvas.part(1, 1, width.saturating_sub(2), height.saturating_sub(3));
         match self.overlay {
-            None => self.body(self.page, &mut body),
+            None => self.body(self.view, &mut body),
             Some(Overlay::Help) => self.help(&mut body),
             Some(Overlay::Logs) => self.body(self.logs, &mut body),
             Some(Overlay::Ask(question, is_yes)) => {
-                self.body(self.page, &mut body);
+                self.body(self.view, &mut body);
                 self.question(&mut body, *question, *is_yes);
             }
         }
@@ -76,9 +76,9 @@ impl Picture<'_> {
     }
 
     /// The program, and the way through the screens.
-    fn bar(&self, pane: &mut Pane<'_>) {
-        pane.repeat(0, 0, ' ', pane.width(), Tone::Title);
-        let end = pane.line(
+    fn bar(&self, canvas: &mut Canvas<'_>) {
+        canvas.repeat(0, 0, ' ', canvas.width(), Tone::Title);
+        let end = canvas.line(
             1,
             0,
             &[
@@ -106,19 +106,19 @@ impl Picture<'_> {
         });
         let len: usize = names.iter().map(String::len).sum();
         let len = u16::try_from(len).unwrap_or(u16::MAX);
-        let mut x = pane.width().saturating_sub(len.saturating_add(1));
+        let mut x = canvas.width().saturating_sub(len.saturating_add(1));
         if x <= end {
             return;
         }
         for name in &names {
-            x = pane.put(x, 0, name, Tone::Title);
+            x = canvas.put(x, 0, name, Tone::Title);
         }
     }
 
     /// The keys that work here, and those that work everywhere.
-    fn footer(&self, pane: &mut Pane<'_>) {
+    fn footer(&self, canvas: &mut Canvas<'_>) {
         let here = match self.overlay {
-            None => self.page.keys(self.model),
+            None => self.view.keys(self.model),
             Some(Overlay::Help) => vec![("any key", "close")],
             Some(Overlay::Logs) => self.logs.keys(self.model),
             Some(Overlay::Ask(..)) => vec![("y", "yes"), ("n", "no")],
@@ -134,39 +134,39 @@ impl Picture<'_> {
         let everywhere = all
             .into_iter()
             .filter_map(|(is_there, hint)| is_there.then_some(hint));
-        let bottom = pane.height().saturating_sub(1);
-        hints(pane, bottom.saturating_sub(1), here);
-        hints(pane, bottom, everywhere);
+        let bottom = canvas.height().saturating_sub(1);
+        hints(canvas, bottom.saturating_sub(1), here);
+        hints(canvas, bottom, everywhere);
     }
 
-    fn body(&self, page: &dyn Page, body: &mut Pane<'_>) {
-        body.put(0, 0, &page.title(self.model), Tone::Strong);
+    fn body(&self, view: &dyn ScreenView, body: &mut Canvas<'_>) {
+        body.put(0, 0, &view.title(self.model), Tone::Strong);
         let (width, height) = (body.width(), body.height());
-        page.draw(
+        view.draw(
             &mut body.part(0, 1, width, height.saturating_sub(1)),
             self.model,
         );
     }
 
-    fn help(&self, body: &mut Pane<'_>) {
+    fn help(&self, body: &mut Canvas<'_>) {
         body.put(0, 0, "Help", Tone::Strong);
-        let mut y = body.wrap(0, 2, self.page.help().trim_end(), Tone::Plain);
+        let mut y = body.wrap(0, 2, self.view.help().trim_end(), Tone::Plain);
         // The last two are heard by the terminal's own side (`host`).
         let terminal = [
             ("Ctrl-L", "draw this screen anew"),
             (
                 "Ctrl-T",
-                "another look: without line drawing, without colours",
+                "another theme: without line drawing, without colours",
             ),
         ];
-        for (key, what) in self.page.keys(self.model).into_iter().chain(terminal) {
+        for (key, what) in self.view.keys(self.model).into_iter().chain(terminal) {
             y = y.saturating_add(1);
             body.put(2, y, key, Tone::Key);
             body.put(14, y, what, Tone::Plain);
         }
     }
 
-    fn question(&self, body: &mut Pane<'_>, question: Question, is_yes: bool) {
+    fn question(&self, body: &mut Canvas<'_>, question: Question, is_yes: bool) {
         const WIDTH: u16 = 60;
         const HEIGHT: u16 = 8;
         let x = body.width().saturating_sub(WIDTH) / 2;
@@ -207,10 +207,10 @@ pub(crate) fn consequence(question: Question, model: &Model) -> &'static str {
     }
 }
 
-fn hints(pane: &mut Pane<'_>, y: u16, hints: impl IntoIterator<Item = Hint>) {
+fn hints(canvas: &mut Canvas<'_>, y: u16, hints: impl IntoIterator<Item = Hint>) {
     let mut x = 1;
     for (key, what) in hints {
-        x = pane.line(
+        x = canvas.line(
             x,
             y,
             &[(key, Tone::Key), (" ", Tone::Plain), (what, Tone::Plain)],

@@ -1,4 +1,4 @@
-//! The wizard without screens, for screen readers and slow lines: facts and lines that somebody typed in; lines to show, and orders to the
+//! The wizard without screens, for screen readers and slow lines: facts and lines that somebody typed in; lines to show, and commands to the
 //! machine, out. Numbered questions and lines only, no escape sequence.
 //!
 //! The same [`Wizard`] decides what is asked, and the same functions as on the screens say what may be answered. A line is said again only
@@ -12,22 +12,22 @@ use disk::sizes::{self, Sizes, Swap};
 use receiver::gate;
 use wifi::{Join, Ssid, is_passphrase};
 
-use crate::fact::Fact;
-use crate::look::Charset;
+use crate::canvas;
+use crate::command::Command;
+use crate::event::MachineEvent;
 use crate::model::Model;
-use crate::order::Order;
 use crate::overlay;
-use crate::page::Act;
-use crate::pane;
+use crate::screen_trait::Act;
 use crate::screens::disk::{Verdict, asked, verdict, wish};
 use crate::screens::{logs, plan, wifi as networks};
 use crate::state::{Screen, Wizard};
+use crate::theme::Charset;
 
 use menu::{Choice, Step, What};
-use told::Line;
+use transcript::Line;
 
 mod menu;
-mod told;
+mod transcript;
 
 /// Columns of a line: no terminal has to break one.
 const WIDTH: usize = 78;
@@ -83,11 +83,11 @@ impl Plain {
     }
 
     /// Something is so from now on.
-    pub fn learn(&mut self, fact: Fact, now: Instant) {
+    pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
         // Nothing can be said before the machine is known, and the log is told when it is asked for.
         let is_silent = match &fact {
-            Fact::Machine(_) => false,
-            Fact::Log(_) => true,
+            MachineEvent::Machine(_) => false,
+            MachineEvent::Log(_) => true,
             _ => self.said.0.is_none(),
         };
         self.wizard.learn(fact, now);
@@ -97,12 +97,12 @@ impl Plain {
     }
 
     /// Time passes.
-    pub fn tick(&mut self, now: Instant) -> Vec<Order> {
-        let orders = self.wizard.tick(now);
+    pub fn tick(&mut self, now: Instant) -> Vec<Command> {
+        let commands = self.wizard.tick(now);
         if self.said.0.is_some() {
             self.refresh();
         }
-        orders
+        commands
     }
 
     /// When [`Plain::tick`] will have something to do.
@@ -123,10 +123,10 @@ impl Plain {
     }
 
     /// Somebody typed a line. What the machine is to do because of it.
-    pub fn answer(&mut self, line: &str, now: Instant) -> Vec<Order> {
+    pub fn answer(&mut self, line: &str, now: Instant) -> Vec<Command> {
         self.wizard.model_mut().now = Some(now);
         let line = line.trim_end_matches(['\r', '\n']);
-        let orders = match line.len() {
+        let commands = match line.len() {
             0..=ANSWER_MAX => self.follow_line(line),
             _ => {
                 self.say("That line is too long.");
@@ -137,10 +137,10 @@ impl Plain {
         if self.step == Step::Number && self.lines.back().is_none_or(|line| line != PROMPT) {
             self.say(PROMPT);
         }
-        orders
+        commands
     }
 
-    fn follow_line(&mut self, line: &str) -> Vec<Order> {
+    fn follow_line(&mut self, line: &str) -> Vec<Command> {
         match std::mem::take(&mut self.step) {
             Step::Number => self.number(line.trim()),
             // A blank may be part of a passphrase, but not all of it.
@@ -153,7 +153,7 @@ impl Plain {
         }
     }
 
-    fn number(&mut self, line: &str) -> Vec<Order> {
+    fn number(&mut self, line: &str) -> Vec<Command> {
         let number = line.parse::<usize>().ok();
         let choice = number.and_then(|number| self.menu.get(number.checked_sub(1)?));
         let what = choice.map(|choice| choice.what.clone());
@@ -161,7 +161,7 @@ impl Plain {
             Some(what) => self.follow(what),
             // Any line that is no answer stops the machine from leaving.
             None if self.wizard.model().leaving.is_some() => {
-                self.wizard.act(vec![Act::Order(Order::Stay)])
+                self.wizard.act(vec![Act::Command(Command::Stay)])
             }
             None if line.is_empty() => {
                 self.repeat();
@@ -177,13 +177,13 @@ impl Plain {
         }
     }
 
-    fn follow(&mut self, what: What) -> Vec<Order> {
+    fn follow(&mut self, what: What) -> Vec<Command> {
         match what {
             What::Decide(acts) => self.decide(acts),
-            What::Do(order) => {
+            What::Do(command) => {
                 // What is heard then is worth telling.
-                self.wants_networks |= matches!(order, Order::WifiScan(_));
-                self.wizard.act(vec![Act::Order(order)])
+                self.wants_networks |= matches!(command, Command::WifiScan(_));
+                self.wizard.act(vec![Act::Command(command)])
             }
             What::Disk(path) => self.disk(path),
             What::Plan => self.plan(),
@@ -201,16 +201,16 @@ impl Plain {
     }
 
     /// A person decides: the machine waits from the first decision on.
-    fn decide(&mut self, acts: Vec<Act>) -> Vec<Order> {
-        if let [Act::Order(Order::Network(value))] = acts.as_slice() {
+    fn decide(&mut self, acts: Vec<Act>) -> Vec<Command> {
+        if let [Act::Command(Command::Network(value))] = acts.as_slice() {
             self.say(&format!("Addresses from now on: {value}"));
         }
-        let mut orders: Vec<Order> = self.wizard.take_over().into_iter().collect();
-        orders.extend(self.wizard.act(acts));
-        orders
+        let mut commands: Vec<Command> = self.wizard.take_over().into_iter().collect();
+        commands.extend(self.wizard.act(acts));
+        commands
     }
 
-    fn disk(&mut self, path: PathBuf) -> Vec<Order> {
+    fn disk(&mut self, path: PathBuf) -> Vec<Command> {
         let disks = &self.wizard.model().disks;
         let Some(disk) = disks.iter().find(|disk| disk.disk.path == path) else {
             self.say("That disk is gone.");
@@ -230,7 +230,7 @@ impl Plain {
     }
 
     /// The gate lets it pass, or says why not.
-    fn take(&mut self, wish: gate::Wish) -> Vec<Order> {
+    fn take(&mut self, wish: gate::Wish) -> Vec<Command> {
         let model = self.wizard.model_mut();
         if gate::choose(&model.disks, &wish).is_err() {
             self.say("That is not it. Nothing was changed.");
@@ -255,7 +255,7 @@ impl Plain {
             .unwrap_or_else(|| Self::given(self.wizard.model()))
     }
 
-    fn plan(&mut self) -> Vec<Order> {
+    fn plan(&mut self) -> Vec<Command> {
         let (sizes, model) = (self.sizes(), self.wizard.model_mut());
         let table = match model.disk() {
             Ok(disk) => plan::layout(disk, sizes).map(|_| ()),
@@ -300,7 +300,7 @@ impl Plain {
         self.step = step;
     }
 
-    fn typed(&mut self, step: Step, line: &str) -> Vec<Order> {
+    fn typed(&mut self, step: Step, line: &str) -> Vec<Command> {
         match step {
             Step::Number | Step::Passphrase(..) => Vec::new(), // never asked for here
             Step::Word(path) => {
@@ -334,7 +334,7 @@ impl Plain {
                 )
             }
             Step::Address => match (self.check_ip)(line) {
-                Ok(()) => self.decide(vec![Act::Order(Order::Network(line.to_owned()))]),
+                Ok(()) => self.decide(vec![Act::Command(Command::Network(line.to_owned()))]),
                 Err(error) => {
                     self.say(&error);
                     self.ask(Step::Address);
@@ -352,7 +352,7 @@ impl Plain {
                 Vec::new()
             }
             Step::Sure(question) if line.eq_ignore_ascii_case("yes") => {
-                self.wizard.act(vec![Act::Order(question.order())])
+                self.wizard.act(vec![Act::Command(question.command())])
             }
             Step::Sure(_) => {
                 self.say("Nothing was done.");
@@ -361,7 +361,7 @@ impl Plain {
         }
     }
 
-    fn size(&mut self, sizes: Option<Sizes>, expected: &str) -> Vec<Order> {
+    fn size(&mut self, sizes: Option<Sizes>, expected: &str) -> Vec<Command> {
         match sizes {
             Some(sizes) => {
                 self.sizes = Some(sizes);
@@ -372,7 +372,7 @@ impl Plain {
         Vec::new()
     }
 
-    fn join(&mut self, interface: String, ssid: Ssid, is_hidden: bool, line: &str) -> Vec<Order> {
+    fn join(&mut self, interface: String, ssid: Ssid, is_hidden: bool, line: &str) -> Vec<Command> {
         let is_open = is_hidden && line == "none";
         if !is_open && !is_passphrase(line) {
             self.say(&networks::not_a_passphrase(line));
@@ -385,14 +385,14 @@ impl Plain {
             passphrase: (!is_open).then(|| line.to_owned()),
             is_hidden,
         };
-        self.wizard.act(vec![Act::Order(Order::WifiJoin(join))])
+        self.wizard.act(vec![Act::Command(Command::WifiJoin(join))])
     }
 
     /// One more line, or several where it is long. Those begin with blanks: no number in them is an answer's.
     fn say(&mut self, text: &str) {
-        let text = pane::visible(text, Charset::Unicode).into_owned();
+        let text = canvas::visible(text, Charset::Unicode).into_owned();
         let room = WIDTH.saturating_sub(INDENT.len());
-        for (at, line) in pane::broken(&text, room).into_iter().enumerate() {
+        for (at, line) in canvas::broken(&text, room).into_iter().enumerate() {
             if self.lines.len() >= LINES_MAX {
                 self.lines.pop_front();
             }
@@ -411,7 +411,7 @@ impl Plain {
     fn refresh(&mut self) {
         let screen = self.wizard.screen();
         let is_other = self.said.0 != Some(screen);
-        let lines = told::lines(screen, self.wizard.model(), self.sizes());
+        let lines = transcript::lines(screen, self.wizard.model(), self.sizes());
         if is_other {
             self.step = Step::Number;
             self.say(&format!("-- {}", screen.name()));
@@ -421,7 +421,7 @@ impl Plain {
         for line in lines.iter().filter(is_new) {
             self.say(&line.text);
         }
-        let is_lost = |keys: &[String]| keys.iter().any(|key| key == told::LOST);
+        let is_lost = |keys: &[String]| keys.iter().any(|key| key == transcript::LOST);
         let keys: Vec<String> = lines.into_iter().map(|line| line.key).collect();
         if !is_other && is_lost(&old) && !is_lost(&keys) {
             self.say("The donor is back.");

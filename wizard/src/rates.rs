@@ -81,7 +81,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::Rates;
-    use crate::look::Charset;
+    use crate::theme::Charset;
     use std::time::{Duration, Instant};
 
     #[test]

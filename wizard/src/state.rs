@@ -1,7 +1,7 @@
 //! The wizard: which screen is shown, and what follows from a fact or a key.
 //!
 //! The receiver decides by itself what it can, and the screens follow it. A key where something is left to decide makes a person
-//! take over ([`Order::Hold`]), until that person says with what to go on ([`Order::Take`], [`Order::GoOn`]). What the receiver does
+//! take over ([`Command::Hold`]), until that person says with what to go on ([`Command::Take`], [`Command::GoOn`]). What the receiver does
 //! nevertheless is followed: a donor that was let in before the order arrived is shown.
 
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use ratatui_core::terminal::Frame;
 use receiver::gate;
 use receiver::news::News;
 
-use crate::fact::Fact;
+use crate::command::Command;
+use crate::event::MachineEvent;
 use crate::key::Key;
-use crate::look::Look;
 use crate::model::{Model, Phase};
-use crate::order::Order;
 use crate::overlay::{self, Overlay};
-use crate::page::{Act, Page, Question};
+use crate::screen_trait::{Act, Question, ScreenView};
 use crate::screens::{
     self, code::Code, disk::Disk, done::Done, failed::Failed, logs::Logs, network::Network,
     plan::Plan, receiving::Receiving, welcome::Welcome, wifi::Wifi,
 };
+use crate::theme::Theme;
 
 /// A failure is shown so long before donors' screen comes back by itself.
 const FAILURE_SHOWN: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ impl Screen {
 
 /// The screens and what is typed on them.
 #[derive(Debug)]
-struct Pages {
+struct ScreenViews {
     welcome: Welcome,
     disk: Disk,
     plan: Plan,
@@ -101,7 +101,7 @@ pub struct Wizard {
     model: Model,
     screen: Screen,
     overlay: Option<Overlay>,
-    pages: Pages,
+    views: ScreenViews,
     is_changed: bool,
 }
 
@@ -113,7 +113,7 @@ impl Wizard {
             model: Model::default(),
             screen: Screen::default(),
             overlay: None,
-            pages: Pages {
+            views: ScreenViews {
                 welcome: Welcome,
                 disk: Disk::default(),
                 plan: Plan::default(),
@@ -148,16 +148,16 @@ impl Wizard {
     }
 
     /// Something is so from now on.
-    pub fn learn(&mut self, fact: Fact, now: Instant) {
+    pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
         // A line of the log is seen only where there is room for it, and what is known already nowhere.
         let is_seen = match &fact {
-            Fact::Nic(nic) => !self.model.nics.contains(nic),
-            Fact::Wifi(report) => !self.model.wifi.contains(report),
-            Fact::Log(_) => self.overlay == Some(Overlay::Logs) || self.shows_log(),
+            MachineEvent::Nic(nic) => !self.model.nics.contains(nic),
+            MachineEvent::Wifi(report) => !self.model.wifi.contains(report),
+            MachineEvent::Log(_) => self.overlay == Some(Overlay::Logs) || self.shows_log(),
             _ => true,
         };
-        let is_news = matches!(fact, Fact::News(_));
-        let is_failure = matches!(fact, Fact::News(News::Failed { .. }));
+        let is_news = matches!(fact, MachineEvent::News(_));
+        let is_failure = matches!(fact, MachineEvent::News(News::Failed { .. }));
         self.model.learn(fact, now);
         if is_news {
             self.follow(is_failure);
@@ -220,12 +220,12 @@ impl Wizard {
     fn go(&mut self, screen: Screen) {
         self.screen = screen;
         let model = std::mem::take(&mut self.model);
-        self.page_mut().enter(&model);
+        self.view_mut().enter(&model);
         self.model = model;
     }
 
     /// A key, and what the machine is to do because of it.
-    pub fn press(&mut self, key: Key, now: Instant) -> Vec<Order> {
+    pub fn press(&mut self, key: Key, now: Instant) -> Vec<Command> {
         self.model.now = Some(now);
         self.is_changed = true;
         let acts = match (key, &mut self.overlay) {
@@ -239,7 +239,7 @@ impl Wizard {
                 return Vec::new();
             }
             (_, Some(Overlay::Logs)) => {
-                let acts = self.pages.logs.press(key, &mut self.model, now);
+                let acts = self.views.logs.press(key, &mut self.model, now);
                 if acts.contains(&Act::Back) {
                     self.overlay = None;
                 }
@@ -252,7 +252,7 @@ impl Wizard {
                 };
                 self.overlay = None;
                 match answer {
-                    true => vec![Act::Order(question.order())],
+                    true => vec![Act::Command(question.command())],
                     false => Vec::new(),
                 }
             }
@@ -263,15 +263,15 @@ impl Wizard {
     }
 
     /// The keys that work everywhere.
-    fn function(&mut self, number: u8) -> Vec<Order> {
+    fn function(&mut self, number: u8) -> Vec<Command> {
         let machine = &self.model.machine;
         self.overlay = match number {
             1 => Some(Overlay::Help),
             2 => {
-                self.pages.logs.enter(&self.model);
+                self.views.logs.enter(&self.model);
                 Some(Overlay::Logs)
             }
-            9 if machine.has_shell => return vec![Order::Shell],
+            9 if machine.has_shell => return vec![Command::Shell],
             11 if machine.owns_power => Some(Overlay::ask(Question::Reboot)),
             12 if machine.owns_power => Some(Overlay::ask(Question::PowerOff)),
             _ => return Vec::new(),
@@ -279,37 +279,37 @@ impl Wizard {
         Vec::new()
     }
 
-    fn page_press(&mut self, key: Key, now: Instant) -> Vec<Order> {
-        let mut orders: Vec<Order> = self.take_over().into_iter().collect();
-        if !orders.is_empty() && self.screen == Screen::Welcome && key == Key::Escape {
-            return orders; // as a first key it takes over like any other; the second gives back
+    fn page_press(&mut self, key: Key, now: Instant) -> Vec<Command> {
+        let mut commands: Vec<Command> = self.take_over().into_iter().collect();
+        if !commands.is_empty() && self.screen == Screen::Welcome && key == Key::Escape {
+            return commands; // as a first key it takes over like any other; the second gives back
         }
         let mut model = std::mem::take(&mut self.model);
-        let acts = self.page_mut().press(key, &mut model, now);
+        let acts = self.view_mut().press(key, &mut model, now);
         self.model = model;
-        orders.extend(self.act(acts));
-        orders
+        commands.extend(self.act(acts));
+        commands
     }
 
     /// Somebody begins to decide, where something is left to decide.
-    pub(crate) fn take_over(&mut self) -> Option<Order> {
+    pub(crate) fn take_over(&mut self) -> Option<Command> {
         let is_open = matches!(self.screen, Screen::Welcome | Screen::Disk);
         match !self.model.is_held && is_open {
-            true => self.carry(Order::Hold),
+            true => self.carry(Command::Hold),
             false => None,
         }
     }
 
-    /// What a person chooses is kept here, by pages and by [`crate::plain`].
+    /// What a person chooses is kept here, by views and by [`crate::plain`].
     pub(crate) const fn model_mut(&mut self) -> &mut Model {
         &mut self.model
     }
 
-    pub(crate) fn act(&mut self, acts: Vec<Act>) -> Vec<Order> {
-        let mut orders = Vec::new();
+    pub(crate) fn act(&mut self, acts: Vec<Act>) -> Vec<Command> {
+        let mut commands = Vec::new();
         for act in acts {
             match act {
-                Act::Order(order) => orders.extend(self.carry(order)),
+                Act::Command(command) => commands.extend(self.carry(command)),
                 // Nobody is invited while somebody has to decide.
                 Act::Go(Screen::Code)
                     if self.model.is_held || self.model.phase == Phase::Undecided =>
@@ -317,42 +317,42 @@ impl Wizard {
                     self.go(Screen::Disk);
                 }
                 Act::Go(screen) => self.go(screen),
-                Act::Back => orders.extend(self.back()),
-                Act::Invite => orders.extend(self.invite()),
+                Act::Back => commands.extend(self.back()),
+                Act::Invite => commands.extend(self.invite()),
                 Act::Ask(question) => self.overlay = Some(Overlay::ask(question)),
             }
         }
-        orders
+        commands
     }
 
     /// An order that is given changes what we know.
-    fn carry(&mut self, order: Order) -> Option<Order> {
-        match &order {
-            Order::Hold => self.model.is_held = true,
-            Order::GoOn | Order::Take { .. } => {
-                if order == Order::GoOn {
+    fn carry(&mut self, command: Command) -> Option<Command> {
+        match &command {
+            Command::Hold => self.model.is_held = true,
+            Command::GoOn | Command::Take { .. } => {
+                if command == Command::GoOn {
                     (self.model.choices.wish, self.model.choices.sizes) = (None, None);
                 }
                 self.model.is_held = false;
                 self.model.refused = None;
                 self.model.phase = self.model.free_phase();
             }
-            Order::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
-            Order::Cancel => self.model.is_cancelling = true,
-            Order::Stay => self.model.leaving = None,
-            Order::Network(value) => self.model.choices.network = Some(value.clone()),
+            Command::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
+            Command::Cancel => self.model.is_cancelling = true,
+            Command::Stay => self.model.leaving = None,
+            Command::Network(value) => self.model.choices.network = Some(value.clone()),
             _ => {}
         }
-        Some(order)
+        Some(command)
     }
 
     /// One screen back. Where that is not possible, nothing.
-    fn back(&mut self) -> Vec<Order> {
+    fn back(&mut self) -> Vec<Command> {
         let previous = match self.screen {
             Screen::Welcome if self.model.is_held => {
-                let order = self.carry(Order::GoOn);
+                let command = self.carry(Command::GoOn);
                 self.follow(false);
-                return order.into_iter().collect();
+                return command.into_iter().collect();
             }
             Screen::Disk => Screen::Welcome,
             Screen::Plan => Screen::Disk,
@@ -360,7 +360,7 @@ impl Wizard {
             Screen::Wifi => Screen::Network,
             Screen::Code => {
                 self.go(Screen::Network);
-                return self.carry(Order::Hold).into_iter().collect();
+                return self.carry(Command::Hold).into_iter().collect();
             }
             Screen::Welcome | Screen::Receiving | Screen::Done | Screen::Failed => {
                 return Vec::new();
@@ -371,7 +371,7 @@ impl Wizard {
     }
 
     /// On with what was chosen, if the gate lets it pass.
-    fn invite(&mut self) -> Vec<Order> {
+    fn invite(&mut self) -> Vec<Command> {
         let choices = &self.model.choices;
         let wish = match (&choices.wish, self.model.disk()) {
             (Some(wish), _) => Some(wish.clone()),
@@ -383,24 +383,24 @@ impl Wizard {
             Some(wish) => gate::choose(&self.model.disks, wish).is_ok(),
             None => self.model.disk().is_ok(),
         };
-        let order = match (is_good, wish) {
+        let command = match (is_good, wish) {
             (false, _) => {
                 self.go(Screen::Disk);
                 return Vec::new();
             }
-            (true, None) => Order::GoOn,
+            (true, None) => Command::GoOn,
             (true, Some(wish)) => {
                 let sizes = choices.sizes.unwrap_or_default();
                 self.model.choices.wish = Some(wish.clone());
-                Order::Take { wish, sizes }
+                Command::Take { wish, sizes }
             }
         };
         self.go(Screen::Code);
-        self.carry(order).into_iter().collect()
+        self.carry(command).into_iter().collect()
     }
 
     /// Time passes.
-    pub fn tick(&mut self, now: Instant) -> Vec<Order> {
+    pub fn tick(&mut self, now: Instant) -> Vec<Command> {
         self.is_changed |= self.model.tick(now);
         if self.failure_left(now) == Some(Duration::ZERO) {
             self.is_changed = true;
@@ -433,43 +433,43 @@ impl Wizard {
     }
 
     /// Draws everything.
-    pub fn draw(&self, frame: &mut Frame<'_>, look: Look) {
-        let logs: &dyn Page = &self.pages.logs;
+    pub fn draw(&self, frame: &mut Frame<'_>, theme: Theme) {
+        let logs: &dyn ScreenView = &self.views.logs;
         let picture = overlay::Picture {
             screen: self.screen,
-            page: self.page(),
+            view: self.view(),
             logs,
             overlay: self.overlay.as_ref(),
             model: &self.model,
         };
-        picture.draw(frame, look);
+        picture.draw(frame, theme);
     }
 
-    fn page(&self) -> &dyn Page {
+    fn view(&self) -> &dyn ScreenView {
         match self.screen {
-            Screen::Welcome => &self.pages.welcome,
-            Screen::Disk => &self.pages.disk,
-            Screen::Plan => &self.pages.plan,
-            Screen::Network => &self.pages.network,
-            Screen::Wifi => &self.pages.wifi,
-            Screen::Code => &self.pages.code,
-            Screen::Receiving => &self.pages.receiving,
-            Screen::Done => &self.pages.done,
-            Screen::Failed => &self.pages.failed,
+            Screen::Welcome => &self.views.welcome,
+            Screen::Disk => &self.views.disk,
+            Screen::Plan => &self.views.plan,
+            Screen::Network => &self.views.network,
+            Screen::Wifi => &self.views.wifi,
+            Screen::Code => &self.views.code,
+            Screen::Receiving => &self.views.receiving,
+            Screen::Done => &self.views.done,
+            Screen::Failed => &self.views.failed,
         }
     }
 
-    fn page_mut(&mut self) -> &mut dyn Page {
+    fn view_mut(&mut self) -> &mut dyn ScreenView {
         match self.screen {
-            Screen::Welcome => &mut self.pages.welcome,
-            Screen::Disk => &mut self.pages.disk,
-            Screen::Plan => &mut self.pages.plan,
-            Screen::Network => &mut self.pages.network,
-            Screen::Wifi => &mut self.pages.wifi,
-            Screen::Code => &mut self.pages.code,
-            Screen::Receiving => &mut self.pages.receiving,
-            Screen::Done => &mut self.pages.done,
-            Screen::Failed => &mut self.pages.failed,
+            Screen::Welcome => &mut self.views.welcome,
+            Screen::Disk => &mut self.views.disk,
+            Screen::Plan => &mut self.views.plan,
+            Screen::Network => &mut self.views.network,
+            Screen::Wifi => &mut self.views.wifi,
+            Screen::Code => &mut self.views.code,
+            Screen::Receiving => &mut self.views.receiving,
+            Screen::Done => &mut self.views.done,
+            Screen::Failed => &mut self.views.failed,
         }
     }
 }

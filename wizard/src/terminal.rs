@@ -8,9 +8,9 @@ pub mod raw;
 pub const BEGIN: &[u8] = b"\x1b[?1049h\x1b[?7l\x1b[?1l\x1b>";
 /// The same for the kernel's terminal, which is told to take UTF-8 (console_codes(4)).
 pub const BEGIN_VIRTUAL: &[u8] = b"\x1b%G\x1b[?7l\x1b[?1l\x1b>";
-/// How many columns and rows? Answered by xterm and its kin ([`keys::Said::Size`]).
+/// How many columns and rows? Answered by xterm and its kin ([`keys::Decoded::Size`]).
 pub const ASK_SIZE: &[u8] = b"\x1b[18t";
-/// Where is the cursor? Answered by every terminal since the VT100 ([`keys::Said::Cursor`]).
+/// Where is the cursor? Answered by every terminal since the VT100 ([`keys::Decoded::Cursor`]).
 pub const ASK_CURSOR: &[u8] = b"\x1b[6n";
 /// As far to the right and down as it goes.
 pub const TO_THE_CORNER: &[u8] = b"\x1b[999;999H";

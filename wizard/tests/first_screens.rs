@@ -7,8 +7,8 @@ use disk::sizes::{Sizes, Swap};
 use receiver::gate::{Reinstall, choose};
 use receiver::news::News;
 use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
-use wizard::fact::{Fact, Machine};
-use wizard::{Key, Order, Screen};
+use wizard::event::{Machine, MachineEvent};
+use wizard::{Command, Key, Screen};
 
 /// Help is about the screen it lies over, and all of it fits.
 #[test]
@@ -24,7 +24,7 @@ fn help_fits() {
         Scene::new(),
         Scene::new(),
     ];
-    scenes[4].learn(Fact::Nic(wifi_nic("wlan0")));
+    scenes[4].learn(MachineEvent::Nic(wifi_nic("wlan0")));
     scenes[4].press(Key::Char('w'));
     scenes[5].news(inviting(&disk("/dev/vda", "A1B2C3D4", BLANK)));
     scenes[6].news(scene::accepted());
@@ -48,7 +48,7 @@ fn help_fits() {
 fn at_disks() -> Scene {
     let mut scene = Scene::new();
     scene.disks(&zoo());
-    assert_eq!(scene.press(Key::Home), [Order::Hold]);
+    assert_eq!(scene.press(Key::Home), [Command::Hold]);
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     scene
 }
@@ -81,15 +81,15 @@ fn welcome() {
     Scene::empty().golden("welcome-nothing-known");
     let mut scene = Scene::new();
     scene.golden("welcome");
-    assert_eq!(scene.press(Key::Char(' ')), [Order::Hold]);
+    assert_eq!(scene.press(Key::Char(' ')), [Command::Hold]);
     scene.golden("welcome-held");
     let mut scene = Scene::new();
     for number in 0..20 {
         let mut nic = nic(&format!("enp{number}s0f0np0"));
         nic.trouble = (number == 3).then(|| "firmware missing".to_owned());
-        scene.learn(Fact::Nic(nic));
+        scene.learn(MachineEvent::Nic(nic));
     }
-    scene.learn(Fact::NicGone("eth0".to_owned()));
+    scene.learn(MachineEvent::NicGone("eth0".to_owned()));
     scene.golden("welcome-many-cards");
 }
 
@@ -173,7 +173,7 @@ fn an_installed_system_is_booted_or_replaced() {
     scene.golden("disk-boot-or-replace");
     assert_eq!(
         scene.press(Key::Enter),
-        [Order::Boot("4f1c2a9e".to_owned())]
+        [Command::Boot("4f1c2a9e".to_owned())]
     );
     scene.golden("disk-booting");
     scene.keys(&[Key::Escape, Key::Enter, Key::Down]);
@@ -187,17 +187,17 @@ fn an_installed_system_is_booted_or_replaced() {
 fn the_disk_that_the_machine_holds_at_is_selected() {
     let mut scene = Scene::new();
     scene.disks(&zoo());
-    let orders = scene.keys(&[Key::Enter, Key::Enter]);
-    let boot = Order::Boot("4f1c2a9e".to_owned());
-    assert_eq!(orders, [Order::Hold, boot]);
+    let commands = scene.keys(&[Key::Enter, Key::Enter]);
+    let boot = Command::Boot("4f1c2a9e".to_owned());
+    assert_eq!(commands, [Command::Hold, boot]);
     // A running system boots nothing: there is only the way to replace it.
     let mut scene = Scene::new();
-    scene.learn(Fact::Machine(Machine {
+    scene.learn(MachineEvent::Machine(Machine {
         owns_power: false,
         ..machine()
     }));
     scene.disks(&zoo());
-    assert_eq!(scene.press(Key::Enter), [Order::Hold]);
+    assert_eq!(scene.press(Key::Enter), [Command::Hold]);
     scene.write("777777");
     assert_eq!(scene.press(Key::Enter), []);
     assert_eq!(scene.wizard.screen(), Screen::Plan);
@@ -272,26 +272,26 @@ fn what_the_command_line_says_is_where_a_person_begins() {
         "smv.swap=none",
         "smv.ip=10.9.0.7/24,gw=10.9.0.1,if=eth1",
     ];
-    scene.learn(Fact::Machine(Machine {
+    scene.learn(MachineEvent::Machine(Machine {
         decided: decided.map(str::to_owned).to_vec(),
         ..machine()
     }));
     let blank = disk("/dev/vda", "A1B2C3D4", BLANK);
     scene.disks(std::slice::from_ref(&blank));
     scene.news(inviting(&blank));
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
     assert!(scene.shows("[10.9.0.7/24"));
     scene.press(Key::Escape);
     assert!(scene.shows("[1G"));
     // And nothing of it is said to the machine as if it were new.
-    assert_eq!(scene.keys(&[Key::Enter, Key::Enter]), [Order::GoOn]);
+    assert_eq!(scene.keys(&[Key::Enter, Key::Enter]), [Command::GoOn]);
 }
 
 #[test]
 fn networks() {
     let mut scene = at_network();
-    scene.learn(Fact::Nic(wifi_nic("wlan0")));
+    scene.learn(MachineEvent::Nic(wifi_nic("wlan0")));
     scene.golden("network-dhcp");
     scene.press(Key::Up);
     scene.press(Key::Char(' '));
@@ -299,10 +299,10 @@ fn networks() {
     scene.golden("network-static");
     scene.write("10.9.0.7");
     scene.golden("network-static-wrong");
-    let orders = scene.orders.len();
+    let commands = scene.commands.len();
     scene.keys(&[Key::Down, Key::Down, Key::Down, Key::Enter]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
-    assert_eq!(scene.orders.len(), orders);
+    assert_eq!(scene.commands.len(), commands);
     scene.keys(&[Key::Home, Key::Down, Key::Down, Key::Enter]);
     scene.keys(&[Key::Down, Key::Down, Key::Down]);
     scene.write("/24");
@@ -314,7 +314,7 @@ fn networks() {
     scene.press(Key::Backspace);
     scene.write("1");
     scene.golden("network-static-right");
-    let expected = Order::Network("10.9.0.7/24,gw=10.9.0.1,if=eth1".to_owned());
+    let expected = Command::Network("10.9.0.7/24,gw=10.9.0.1,if=eth1".to_owned());
     scene.press(Key::Down);
     assert_eq!(scene.press(Key::Enter), [expected]);
     scene.golden("network-applied");
@@ -325,17 +325,17 @@ fn networks() {
     scene.press(Key::Escape);
     assert_eq!(scene.wizard.screen(), Screen::Network);
     // What holds is not ordered again.
-    let orders = scene.keys(&[Key::End, Key::Enter]);
+    let commands = scene.keys(&[Key::End, Key::Enter]);
     assert!(
-        matches!(orders.as_slice(), [Order::Take { .. }]),
-        "{orders:?}"
+        matches!(commands.as_slice(), [Command::Take { .. }]),
+        "{commands:?}"
     );
 }
 
 #[test]
 fn a_running_system_keeps_its_network_and_its_power() {
     let mut scene = Scene::new();
-    scene.learn(Fact::Machine(Machine {
+    scene.learn(MachineEvent::Machine(Machine {
         owns_network: false,
         owns_power: false,
         ..machine()
@@ -348,17 +348,17 @@ fn a_running_system_keeps_its_network_and_its_power() {
         assert_eq!(scene.press(key), []);
         assert!(!scene.shows("[ No ]"));
     }
-    let orders = scene.press(Key::Enter);
+    let commands = scene.press(Key::Enter);
     assert!(
-        matches!(orders.as_slice(), [Order::Take { .. }]),
-        "{orders:?}"
+        matches!(commands.as_slice(), [Command::Take { .. }]),
+        "{commands:?}"
     );
 }
 
 #[test]
 fn overlays() {
     let mut scene = Scene::new();
-    scene.learn(Fact::Machine(Machine {
+    scene.learn(MachineEvent::Machine(Machine {
         has_shell: true,
         ..machine()
     }));
@@ -366,7 +366,7 @@ fn overlays() {
     assert!(scene.shows("Help"));
     assert_eq!(scene.press(Key::Enter), []);
     assert!(!scene.wizard.is_held(), "help takes nothing over");
-    assert_eq!(scene.press(Key::F(9)), [Order::Shell]);
+    assert_eq!(scene.press(Key::F(9)), [Command::Shell]);
     scene.press(Key::F(11));
     scene.golden("ask-reboot");
     assert_eq!(
@@ -376,9 +376,9 @@ fn overlays() {
     );
     scene.press(Key::F(12));
     scene.golden("ask-power-off");
-    assert_eq!(scene.keys(&[Key::Tab, Key::Enter]), [Order::PowerOff]);
+    assert_eq!(scene.keys(&[Key::Tab, Key::Enter]), [Command::PowerOff]);
     scene.press(Key::F(11));
-    assert_eq!(scene.press(Key::Char('y')), [Order::Reboot]);
+    assert_eq!(scene.press(Key::Char('y')), [Command::Reboot]);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use receiver::news::News;
 use scene::{ASCII, BLANK, Scene, UNICODE, disk};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
-use wizard::fact::Machine;
-use wizard::{Fact, Key, Plain, Screen};
+use wizard::event::Machine;
+use wizard::{Key, MachineEvent, Plain, Screen};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (132, 50), (40, 12), (1, 1)];
 
@@ -46,14 +46,14 @@ fn texts() -> Vec<String> {
 /// Every row is as wide as the terminal, and nothing in it is a command.
 fn check(scene: &Scene, what: &str) {
     for size in SIZES {
-        let looks = if size == (80, 24) {
+        let themes = if size == (80, 24) {
             &[UNICODE, ASCII][..]
         } else {
             &[UNICODE]
         };
-        for look in looks {
-            let look = *look;
-            let picture = scene.picture(size, look);
+        for theme in themes {
+            let theme = *theme;
+            let picture = scene.picture(size, theme);
             let rows: Vec<&str> = picture.lines().collect();
             // One more tells where the cursor is.
             assert_eq!(
@@ -73,7 +73,7 @@ fn check(scene: &Scene, what: &str) {
                     "{what} {size:?} {row:?}"
                 );
             }
-            assert!(look != ASCII || picture.is_ascii(), "{what}");
+            assert!(theme != ASCII || picture.is_ascii(), "{what}");
         }
     }
     // The frame stays where it is.
@@ -95,7 +95,7 @@ fn named(text: &str) -> Candidate {
 }
 
 /// The facts of a whole deploy, with this text wherever one can be.
-fn facts(text: &str) -> Vec<Fact> {
+fn facts(text: &str) -> Vec<MachineEvent> {
     let text = || text.to_owned();
     let peer = ([10, 9, 0, 1], 40_000).into();
     let disk = named(&text());
@@ -115,15 +115,15 @@ fn facts(text: &str) -> Vec<Fact> {
             frequency_mhz: 0,
         }],
     };
-    let news = |news: Vec<News>| news.into_iter().map(Fact::News);
+    let news = |news: Vec<News>| news.into_iter().map(MachineEvent::News);
     let mut facts = vec![
-        Fact::Machine(Machine {
+        MachineEvent::Machine(Machine {
             decided: vec![text()],
             ..scene::machine()
         }),
-        Fact::Wifi(report),
+        MachineEvent::Wifi(report),
         scene::log(3, &text()),
-        Fact::Missing(vec![text(); 40]),
+        MachineEvent::Missing(vec![text(); 40]),
     ];
     facts.extend(news(vec![
         News::Disks {
@@ -178,7 +178,7 @@ fn facts(text: &str) -> Vec<Fact> {
             title: text(),
         },
     ]));
-    facts.push(Fact::Leaving {
+    facts.push(MachineEvent::Leaving {
         how: "reboot",
         within: std::time::Duration::MAX,
     });
@@ -205,7 +205,7 @@ fn no_name_breaks_the_list_of_networks() {
     for text in texts() {
         let mut scene = Scene::new();
         scene.disks(&[disk("/dev/vda", "A1B2C3D4", BLANK)]);
-        scene.learn(Fact::Nic(scene::wifi_nic("wlan0")));
+        scene.learn(MachineEvent::Nic(scene::wifi_nic("wlan0")));
         for fact in facts(&text).into_iter().take(2) {
             scene.learn(fact);
         }

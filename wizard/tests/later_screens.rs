@@ -10,8 +10,8 @@ use receiver::news::News;
 use scene::{BLANK, Scene, disk, inviting, occupied};
 use wifi::{Failure, Join, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
-use wizard::fact::Machine;
-use wizard::{Fact, Key, Order, Screen};
+use wizard::event::Machine;
+use wizard::{Command, Key, MachineEvent, Screen};
 
 /// Donors are invited to a blank disk.
 fn invited() -> Scene {
@@ -40,7 +40,7 @@ fn the_code_is_shown_with_all_that_a_donor_needs() {
         "pairing: the donor does not know the secret of this screen",
     ));
     scene.golden("code-refused");
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
 }
 
@@ -157,7 +157,7 @@ fn cancelling_is_asked_for_once_more() {
     assert_eq!(scene.press(Key::Enter), []); // No is selected
     assert!(!scene.shows("unbootable"));
     scene.press(Key::Escape);
-    assert_eq!(scene.write("y"), [Order::Cancel]);
+    assert_eq!(scene.write("y"), [Command::Cancel]);
     scene.golden("receiving-cancelling");
     assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), []);
     scene.news(News::Failed {
@@ -254,14 +254,14 @@ fn a_complete_disk_is_shown_and_left_for() {
     installed(&mut scene);
     assert_eq!(scene.wizard.screen(), Screen::Done);
     scene.golden("done");
-    assert_eq!(scene.press(Key::Enter), [Order::Leave]);
+    assert_eq!(scene.press(Key::Enter), [Command::Leave]);
 }
 
 #[test]
 fn a_key_stops_the_countdown() {
     let mut scene = receiving();
     installed(&mut scene);
-    scene.learn(Fact::Leaving {
+    scene.learn(MachineEvent::Leaving {
         how: "kexec",
         within: Duration::from_secs(10),
     });
@@ -269,7 +269,7 @@ fn a_key_stops_the_countdown() {
     scene.pass(Duration::from_secs(3));
     assert!(scene.shows("in 7 s."));
     scene.golden("done-leaving");
-    assert_eq!(scene.press(Key::Char(' ')), [Order::Stay]);
+    assert_eq!(scene.press(Key::Char(' ')), [Command::Stay]);
     scene.pass(Duration::from_secs(30));
     assert!(scene.shows("until Enter is pressed"));
     assert_eq!(scene.press(Key::Char(' ')), []);
@@ -294,7 +294,7 @@ fn a_failure_tells_why_and_what_to_try() {
     failed(&mut scene, false);
     assert_eq!(scene.wizard.screen(), Screen::Failed);
     scene.golden("failed");
-    scene.learn(Fact::Missing(vec![
+    scene.learn(MachineEvent::Missing(vec![
         "no driver: network device 8086:15f3 at 0000:02:00.0".to_owned(),
         "missing firmware: iwlwifi-ty-a0-gf-a0-72.ucode".to_owned(),
     ]));
@@ -311,15 +311,15 @@ fn what_no_donor_can_help_with_leads_to_a_restart() {
     failed(&mut scene, true);
     scene.golden("failed-fatal");
     scene.press(Key::Enter);
-    assert_eq!(scene.write("y"), [Order::Reboot]);
+    assert_eq!(scene.write("y"), [Command::Reboot]);
     // On a Linux that runs, the program ends.
     let mut scene = invited();
-    scene.learn(Fact::Machine(Machine {
+    scene.learn(MachineEvent::Machine(Machine {
         owns_power: false,
         ..scene::machine()
     }));
     failed(&mut scene, true);
-    assert_eq!(scene.press(Key::Enter), [Order::Leave]);
+    assert_eq!(scene.press(Key::Enter), [Command::Leave]);
 }
 
 fn network(ssid: &str, security: Security, signal_dbm: i32) -> Network {
@@ -353,18 +353,18 @@ fn ssid(name: &str) -> Ssid {
 fn wifi(state: State) -> Scene {
     let mut scene = Scene::new();
     scene.disks(&[disk("/dev/vda", "A1B2C3D4", BLANK)]);
-    scene.learn(Fact::Nic(scene::wifi_nic("wlan0")));
-    scene.learn(Fact::Wifi(report(state)));
+    scene.learn(MachineEvent::Nic(scene::wifi_nic("wlan0")));
+    scene.learn(MachineEvent::Wifi(report(state)));
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
     scene.press(Key::Char('w'));
     assert_eq!(scene.wizard.screen(), Screen::Wifi);
-    scene.orders.clear();
+    scene.commands.clear();
     scene
 }
 
-fn join(name: &str, passphrase: Option<&str>, is_hidden: bool) -> Order {
-    Order::WifiJoin(Join {
+fn join(name: &str, passphrase: Option<&str>, is_hidden: bool) -> Command {
+    Command::WifiJoin(Join {
         interface: "wlan0".to_owned(),
         ssid: ssid(name),
         passphrase: passphrase.map(str::to_owned),
@@ -376,7 +376,7 @@ fn join(name: &str, passphrase: Option<&str>, is_hidden: bool) -> Order {
 fn a_network_is_joined_with_its_passphrase() {
     let mut scene = wifi(State::Idle);
     scene.golden("wifi");
-    assert_eq!(scene.write("s"), [Order::WifiScan("wlan0".to_owned())]);
+    assert_eq!(scene.write("s"), [Command::WifiScan("wlan0".to_owned())]);
     scene.press(Key::Enter);
     scene.write("sesame");
     scene.golden("wifi-passphrase");
@@ -458,7 +458,7 @@ fn every_reason_for_a_failure_is_told() {
 #[test]
 fn a_network_that_was_joined_is_left_or_kept() {
     let mut scene = wifi(State::Joined(ssid("lab")));
-    assert_eq!(scene.write("l"), [Order::WifiLeave("wlan0".to_owned())]);
+    assert_eq!(scene.write("l"), [Command::WifiLeave("wlan0".to_owned())]);
     assert_eq!(scene.press(Key::Enter), []);
     assert_eq!(scene.wizard.screen(), Screen::Network);
 }
@@ -473,7 +473,7 @@ fn the_selected_network_stays_selected_when_others_come() {
         let name = format!("net {number}");
         next.networks.insert(0, network(&name, Security::Wpa2, -30));
     }
-    scene.learn(Fact::Wifi(next));
+    scene.learn(MachineEvent::Wifi(next));
     scene.golden("wifi-many");
     assert_eq!(scene.press(Key::Enter), [join("guests", None, false)]);
 }
@@ -481,7 +481,7 @@ fn the_selected_network_stays_selected_when_others_come() {
 #[test]
 fn each_of_two_cards_has_its_turn() {
     let mut scene = wifi(State::Idle);
-    scene.learn(Fact::Wifi(Report {
+    scene.learn(MachineEvent::Wifi(Report {
         interface: "wlan1".to_owned(),
         state: State::Idle,
         networks: vec![],
@@ -490,14 +490,14 @@ fn each_of_two_cards_has_its_turn() {
     scene.golden("wifi-second-card");
     assert_eq!(
         scene.press(Key::Enter),
-        [Order::WifiScan("wlan1".to_owned())]
+        [Command::WifiScan("wlan1".to_owned())]
     );
     scene.press(Key::Tab);
-    assert_eq!(scene.write("s"), [Order::WifiScan("wlan0".to_owned())]);
+    assert_eq!(scene.write("s"), [Command::WifiScan("wlan0".to_owned())]);
     // The card is pulled out while its passphrase is typed.
     scene.press(Key::Enter);
-    scene.learn(Fact::NicGone("wlan0".to_owned()));
-    scene.learn(Fact::NicGone("wlan1".to_owned()));
+    scene.learn(MachineEvent::NicGone("wlan0".to_owned()));
+    scene.learn(MachineEvent::NicGone("wlan1".to_owned()));
     scene.write("longenough");
     assert_eq!(scene.press(Key::Enter), []);
     scene.golden("wifi-no-card");

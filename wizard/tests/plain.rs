@@ -11,8 +11,8 @@ use receiver::news::News;
 use scene::{BLANK, disk, inviting, occupied, zoo};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
-use wizard::fact::Machine;
-use wizard::{Fact, Order, Plain, Screen};
+use wizard::event::Machine;
+use wizard::{Command, MachineEvent, Plain, Screen};
 
 struct Talk {
     plain: Plain,
@@ -28,18 +28,18 @@ impl Talk {
             now: Instant::now(),
             text: String::new(),
         };
-        talk.learn(Fact::Nic(scene::nic("eth0")));
-        talk.learn(Fact::Machine(scene::machine()));
+        talk.learn(MachineEvent::Nic(scene::nic("eth0")));
+        talk.learn(MachineEvent::Machine(scene::machine()));
         talk
     }
 
-    fn learn(&mut self, fact: Fact) {
+    fn learn(&mut self, fact: MachineEvent) {
         self.plain.learn(fact, self.now);
         self.listen();
     }
 
     fn news(&mut self, news: News) {
-        self.learn(Fact::News(news));
+        self.learn(MachineEvent::News(news));
     }
 
     fn disks(&mut self, seen: &[Candidate]) {
@@ -53,18 +53,18 @@ impl Talk {
         self.news(News::Stage { stage, facts });
     }
 
-    fn answer(&mut self, line: &str) -> Vec<Order> {
+    fn answer(&mut self, line: &str) -> Vec<Command> {
         self.text.push_str(&format!("> {line}\n"));
-        let orders = self.plain.answer(line, self.now);
-        for order in &orders {
-            self.text.push_str(&format!("! {order:?}\n"));
+        let commands = self.plain.answer(line, self.now);
+        for command in &commands {
+            self.text.push_str(&format!("! {command:?}\n"));
         }
         self.listen();
-        orders
+        commands
     }
 
     /// The number of what is offered with these words.
-    fn choose(&mut self, words: &str) -> Vec<Order> {
+    fn choose(&mut self, words: &str) -> Vec<Command> {
         let is_offer = |line: &&str| {
             let is_numbered = line.starts_with(|char: char| char.is_ascii_digit());
             is_numbered && line.contains(words)
@@ -155,13 +155,13 @@ fn nobody_answers_and_everything_is_told_once() {
         disk: Box::new(blank),
         title: "smechvisor 2026.11".to_owned(),
     });
-    talk.learn(Fact::Leaving {
+    talk.learn(MachineEvent::Leaving {
         how: "reboot",
         within: Duration::from_secs(10),
     });
     talk.pass(Duration::from_secs(5));
-    assert_eq!(talk.answer(""), [Order::Stay]);
-    assert_eq!(talk.choose("Leave for"), [Order::Leave]);
+    assert_eq!(talk.answer(""), [Command::Stay]);
+    assert_eq!(talk.choose("Leave for"), [Command::Leave]);
     talk.golden("unattended");
 }
 
@@ -169,7 +169,7 @@ fn nobody_answers_and_everything_is_told_once() {
 fn a_person_decides_everything() {
     let mut talk = Talk::new();
     talk.disks(&zoo());
-    assert_eq!(talk.choose("Replace what is on /dev/sda"), [Order::Hold]);
+    assert_eq!(talk.choose("Replace what is on /dev/sda"), [Command::Hold]);
     assert_eq!(talk.answer("654321"), []);
     talk.choose("Replace what is on /dev/sda");
     assert_eq!(talk.answer("123456"), []);
@@ -183,10 +183,10 @@ fn a_person_decides_everything() {
     talk.choose("Type an address");
     talk.answer("10.9.0.5");
     let ip = "10.9.0.5/24,gw=10.9.0.1";
-    assert_eq!(talk.answer(ip), [Order::Network(ip.to_owned())]);
-    let orders = talk.choose("Go on: invite");
-    let [Order::Take { wish, sizes }] = orders.as_slice() else {
-        panic!("{orders:?}");
+    assert_eq!(talk.answer(ip), [Command::Network(ip.to_owned())]);
+    let commands = talk.choose("Go on: invite");
+    let [Command::Take { wish, sizes }] = commands.as_slice() else {
+        panic!("{commands:?}");
     };
     assert_eq!(wish.wipe.as_deref(), Some("123456"));
     assert_eq!(
@@ -217,10 +217,10 @@ fn what_may_not_be_had_is_not_offered() {
 fn a_network_is_joined() {
     let mut talk = Talk::new();
     talk.disks(&[disk("/dev/vda", "A1B2C3D4", BLANK)]);
-    talk.learn(Fact::Nic(scene::wifi_nic("wlan0")));
+    talk.learn(MachineEvent::Nic(scene::wifi_nic("wlan0")));
     let ssid = Ssid::new("lab\u{1b}[2J".as_bytes()).unwrap();
     let report = |state, networks| {
-        Fact::Wifi(Report {
+        MachineEvent::Wifi(Report {
             interface: "wlan0".to_owned(),
             state,
             networks,
@@ -233,7 +233,7 @@ fn a_network_is_joined() {
     talk.choose("Wi-Fi");
     assert_eq!(
         talk.choose("Look around"),
-        [Order::WifiScan("wlan0".to_owned())]
+        [Command::WifiScan("wlan0".to_owned())]
     );
     talk.learn(report(State::Scanning, vec![]));
     let heard = vec![Network {
@@ -247,9 +247,9 @@ fn a_network_is_joined() {
     assert!(talk.plain.is_secret());
     assert_eq!(talk.answer("short"), []);
     assert!(talk.plain.is_secret());
-    let orders = talk.answer(" with blanks ");
-    let [Order::WifiJoin(join)] = orders.as_slice() else {
-        panic!("{orders:?}");
+    let commands = talk.answer(" with blanks ");
+    let [Command::WifiJoin(join)] = commands.as_slice() else {
+        panic!("{commands:?}");
     };
     assert_eq!(join.passphrase.as_deref(), Some(" with blanks "));
     assert!(!talk.plain.is_secret());
@@ -259,9 +259,9 @@ fn a_network_is_joined() {
     talk.learn(report(State::Joined(ssid), heard));
     talk.choose("hidden");
     talk.answer("den");
-    let orders = talk.answer("none");
+    let commands = talk.answer("none");
     assert!(
-        matches!(orders.as_slice(), [Order::WifiJoin(join)] if join.is_hidden && join.passphrase.is_none())
+        matches!(commands.as_slice(), [Command::WifiJoin(join)] if join.is_hidden && join.passphrase.is_none())
     );
     let text = talk
         .text
@@ -283,7 +283,7 @@ fn a_deploy_is_cancelled_after_a_yes() {
     assert_eq!(talk.answer("no"), []);
     talk.choose("Cancel");
     assert!(talk.said().contains("unbootable"));
-    assert_eq!(talk.answer("Yes"), [Order::Cancel]);
+    assert_eq!(talk.answer("Yes"), [Command::Cancel]);
     talk.news(News::Failed {
         reason: "cancelled at the machine".to_owned(),
         is_fatal: false,
@@ -304,7 +304,9 @@ fn a_failure_is_told_and_left() {
         reason: "unpacking base: \u{1b}[2J not an archive".to_owned(),
         is_fatal: false,
     });
-    talk.learn(Fact::Missing(vec!["missing firmware: x.bin".to_owned()]));
+    talk.learn(MachineEvent::Missing(vec![
+        "missing firmware: x.bin".to_owned(),
+    ]));
     talk.news(inviting(&blank));
     talk.choose("The end of the log");
     talk.choose("On to the code");
@@ -316,7 +318,7 @@ fn a_failure_is_told_and_left() {
         is_fatal: true,
     });
     talk.choose("Reboot");
-    assert_eq!(talk.answer("yes"), [Order::Reboot]);
+    assert_eq!(talk.answer("yes"), [Command::Reboot]);
 }
 
 /// Any line, at any time.
@@ -354,7 +356,7 @@ fn no_line_confuses_the_conversation_and_none_is_without_an_answer() {
     let mut seed = 7_u32;
     for _ in 0..300 {
         let mut talk = Talk::new();
-        talk.learn(Fact::Machine(Machine {
+        talk.learn(MachineEvent::Machine(Machine {
             owns_power: true,
             has_shell: true,
             ..scene::machine()
@@ -364,9 +366,9 @@ fn no_line_confuses_the_conversation_and_none_is_without_an_answer() {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let line = lines[(seed >> 16) as usize % lines.len()];
             talk.said();
-            let orders = talk.answer(line);
+            let commands = talk.answer(line);
             assert!(
-                talk.text.lines().count() > 1 || !orders.is_empty(),
+                talk.text.lines().count() > 1 || !commands.is_empty(),
                 "{line:?} was not answered"
             );
             let sda = disk("/dev/sda", "S5Y1NX0R123456", occupied());

@@ -10,8 +10,8 @@ use receiver::gate::{GateError, Wish, choose};
 use receiver::news::News;
 use scene::{BLANK, Scene, accepted, disk, inviting, log, machine, nic, wifi_nic, zoo};
 use wire::stage::Stage;
-use wizard::fact::{Fact, Machine};
-use wizard::{Key, Order, Screen};
+use wizard::event::{Machine, MachineEvent};
+use wizard::{Command, Key, Screen};
 
 fn blank() -> receiver::gate::Candidate {
     disk("/dev/vda", "A1B2C3D4", BLANK)
@@ -83,7 +83,7 @@ fn nobody_touches_a_key_and_the_machine_goes_its_way() {
             Screen::Done,
         ]
     );
-    assert_eq!(scene.orders, []);
+    assert_eq!(scene.commands, []);
 }
 
 #[test]
@@ -115,14 +115,14 @@ fn a_disk_that_cannot_be_chosen_is_waited_for_until_it_can() {
     // It is pulled out while donors are invited.
     scene.disks(&[]);
     assert_eq!(scene.wizard.screen(), Screen::Disk);
-    assert_eq!(scene.orders, []);
+    assert_eq!(scene.commands, []);
 }
 
 #[test]
 fn a_key_takes_over_once_and_the_way_back_gives_it_back() {
     for key in [Key::Enter, Key::Escape, Key::Char('x'), Key::Down, Key::Tab] {
         let mut scene = Scene::new();
-        assert_eq!(scene.press(key), [Order::Hold], "{key:?}");
+        assert_eq!(scene.press(key), [Command::Hold], "{key:?}");
         assert!(scene.wizard.is_held());
         // The machine is asked to stop, and may have invited before it heard.
         let screen = scene.wizard.screen();
@@ -132,7 +132,7 @@ fn a_key_takes_over_once_and_the_way_back_gives_it_back() {
         if screen == Screen::Disk {
             assert_eq!(scene.press(Key::Escape), []);
         }
-        assert_eq!(scene.press(Key::Escape), [Order::GoOn]);
+        assert_eq!(scene.press(Key::Escape), [Command::GoOn]);
         assert!(!scene.wizard.is_held());
         scene.news(inviting(&blank()));
         assert_eq!(scene.wizard.screen(), Screen::Code);
@@ -163,7 +163,7 @@ fn keys_that_work_everywhere_take_nothing_over() {
 #[test]
 fn a_donor_that_was_faster_than_the_person_is_shown() {
     let mut scene = waiting();
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     scene.news(accepted());
     assert_eq!(scene.wizard.screen(), Screen::Receiving);
     scene.news(stage(Stage::Formatting));
@@ -173,27 +173,30 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     scene.news(News::Held { refused: None });
     assert_eq!(scene.press(Key::Enter), []);
     assert_eq!(scene.wizard.screen(), Screen::Disk);
-    let orders = scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
+    let commands = scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
     assert!(
-        matches!(orders.as_slice(), [Order::Take { .. }]),
-        "{orders:?}"
+        matches!(commands.as_slice(), [Command::Take { .. }]),
+        "{commands:?}"
     );
     // It stops before anything is written.
     let mut scene = waiting();
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     scene.news(accepted());
     scene.news(News::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     // It is given up.
     let mut scene = waiting();
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     scene.news(accepted());
-    assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), [Order::Cancel]);
+    assert_eq!(
+        scene.keys(&[Key::Escape, Key::Char('y')]),
+        [Command::Cancel]
+    );
     scene.news(failed(false));
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     // It succeeds.
     let mut scene = waiting();
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     scene.news(accepted());
     scene.news(installed());
     assert_eq!(scene.wizard.screen(), Screen::Done);
@@ -203,23 +206,23 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
 fn a_person_walks_to_the_code() {
     let mut scene = Scene::new();
     scene.disks(&[blank()]);
-    let orders = scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    let commands = scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     let wish = Wish {
         disk: Some("/dev/vda".parse().unwrap()),
         reinstall: receiver::gate::Reinstall::ByHand,
         ..Wish::default()
     };
-    let take = Order::Take {
+    let take = Command::Take {
         wish: wish.clone(),
         sizes: Sizes::USUAL,
     };
-    assert_eq!(orders, [Order::Hold, take.clone()]);
+    assert_eq!(commands, [Command::Hold, take.clone()]);
     assert_eq!(scene.wizard.screen(), Screen::Code);
     scene.news(News::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
     scene.news(inviting(&blank()));
     // Back and forth: the same is taken again.
-    assert_eq!(scene.press(Key::Escape), [Order::Hold]);
+    assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     assert_eq!(scene.wizard.screen(), Screen::Network);
     assert_eq!(scene.press(Key::Enter), [take]);
     // The disk is known from the invitation alone.
@@ -228,8 +231,8 @@ fn a_person_walks_to_the_code() {
     assert_eq!(scene.wizard.screen(), Screen::Code);
     // Back to the beginning, and as the machine would have decided.
     scene.news(inviting(&blank()));
-    let orders = scene.keys(&[Key::Escape; 5]);
-    assert_eq!(orders, [Order::Hold, Order::GoOn]);
+    let commands = scene.keys(&[Key::Escape; 5]);
+    assert_eq!(commands, [Command::Hold, Command::GoOn]);
     assert_eq!(scene.wizard.model().choices.wish, None);
 }
 
@@ -263,7 +266,7 @@ fn a_take_that_is_refused_says_why_and_a_person_goes_on_deciding() {
     scene.news(News::Held { refused });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(scene.wizard.is_held() && scene.shows("planning a disk of 5 MiB"));
-    assert_eq!(scene.keys(&[Key::Escape, Key::Escape]), [Order::GoOn]);
+    assert_eq!(scene.keys(&[Key::Escape, Key::Escape]), [Command::GoOn]);
     assert!(!scene.shows("planning a disk of 5 MiB"));
 }
 
@@ -275,10 +278,10 @@ fn other_sizes_for_the_machines_own_disk_need_its_word_again() {
         scene.keys(&[Key::Down, Key::Enter, Key::Enter])
     };
     let mut scene = waiting();
-    let orders = sizes(&mut scene);
+    let commands = sizes(&mut scene);
     assert!(
-        matches!(orders.as_slice(), [Order::Take { .. }]),
-        "{orders:?}"
+        matches!(commands.as_slice(), [Command::Take { .. }]),
+        "{commands:?}"
     );
     // Another one was confirmed on the kernel command line, which we do not repeat.
     let mut scene = Scene::new();
@@ -298,7 +301,10 @@ fn cancelling_leads_back_to_the_code() {
     scene.news(accepted());
     scene.news(stage(Stage::Formatting));
     assert_eq!(scene.keys(&[Key::Escape, Key::Escape]), []);
-    assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), [Order::Cancel]);
+    assert_eq!(
+        scene.keys(&[Key::Escape, Key::Char('y')]),
+        [Command::Cancel]
+    );
     scene.news(failed(false));
     assert_eq!(scene.wizard.screen(), Screen::Code);
     scene.news(inviting(&blank()));
@@ -315,7 +321,7 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
     scene.disks(&zoo());
     assert_eq!(
         scene.keys(&[Key::Escape, Key::Escape]),
-        [Order::Hold, Order::GoOn]
+        [Command::Hold, Command::GoOn]
     );
     // The receiver does not repeat what it has said of the disks.
     assert_eq!(scene.wizard.screen(), Screen::Disk);
@@ -324,10 +330,10 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(!scene.wizard.is_held(), "that was said of the time before");
     // A wish is not what that was said of.
-    let orders = scene.keys(&[Key::Home, Key::Enter, Key::Enter, Key::Enter]);
+    let commands = scene.keys(&[Key::Home, Key::Enter, Key::Enter, Key::Enter]);
     assert!(
-        matches!(orders.as_slice(), [Order::Hold, Order::Take { .. }]),
-        "{orders:?}"
+        matches!(commands.as_slice(), [Command::Hold, Command::Take { .. }]),
+        "{commands:?}"
     );
     scene.news(News::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
@@ -376,12 +382,12 @@ fn a_question_about_a_deploy_ends_with_it() {
 #[test]
 fn what_is_known_already_is_not_drawn_again() {
     let mut scene = Scene::new();
-    scene.learn(Fact::Nic(wifi_nic("wlan0")));
+    scene.learn(MachineEvent::Nic(wifi_nic("wlan0")));
     assert!(scene.wizard.is_changed());
-    scene.learn(Fact::Nic(wifi_nic("wlan0")));
-    scene.learn(Fact::Nic(nic("eth0")));
+    scene.learn(MachineEvent::Nic(wifi_nic("wlan0")));
+    scene.learn(MachineEvent::Nic(nic("eth0")));
     assert!(!scene.wizard.is_changed());
-    scene.learn(Fact::NicGone("eth0".to_owned()));
+    scene.learn(MachineEvent::NicGone("eth0".to_owned()));
     assert!(scene.wizard.is_changed());
 }
 
@@ -435,7 +441,7 @@ fn way(number: usize) -> Vec<News> {
 /// A state that facts lead to.
 fn state(number: usize) -> Scene {
     let mut scene = Scene::empty();
-    scene.learn(Fact::Machine(match number % 2 {
+    scene.learn(MachineEvent::Machine(match number % 2 {
         0 => machine(),
         _ => Machine {
             owns_network: false,
@@ -444,8 +450,8 @@ fn state(number: usize) -> Scene {
             ..machine()
         },
     }));
-    scene.learn(Fact::Nic(nic("eth0")));
-    scene.learn(Fact::Nic(wifi_nic("wlan0")));
+    scene.learn(MachineEvent::Nic(nic("eth0")));
+    scene.learn(MachineEvent::Nic(wifi_nic("wlan0")));
     match number / 2 % 3 {
         0 => scene.disks(&zoo()),
         1 => scene.disks(&[blank()]),
@@ -457,7 +463,7 @@ fn state(number: usize) -> Scene {
     }
     if matches!(way.as_slice(), [News::Installed { .. }]) {
         let (how, within) = ("reboot", Duration::from_secs(10));
-        scene.learn(Fact::Leaving { how, within });
+        scene.learn(MachineEvent::Leaving { how, within });
     }
     scene
 }
@@ -499,16 +505,16 @@ const KEYS: [Key; 33] = [
 ];
 
 /// What holds after every key: an order is one that the machine can follow.
-fn check(scene: &mut Scene, orders: &[Order]) {
+fn check(scene: &mut Scene, commands: &[Command]) {
     let model = scene.wizard.model();
-    for order in orders {
-        match order {
-            Order::Take { wish, .. } => {
+    for command in commands {
+        match command {
+            Command::Take { wish, .. } => {
                 choose(&model.disks, wish).unwrap();
             }
-            Order::Network(value) => assert!(value.starts_with("dhcp") || value.contains('/')),
-            Order::Shell => assert!(model.machine.has_shell),
-            Order::Reboot | Order::PowerOff | Order::Boot(_) => {
+            Command::Network(value) => assert!(value.starts_with("dhcp") || value.contains('/')),
+            Command::Shell => assert!(model.machine.has_shell),
+            Command::Reboot | Command::PowerOff | Command::Boot(_) => {
                 assert!(model.machine.owns_power);
             }
             _ => {}
@@ -528,8 +534,8 @@ fn every_key_in_every_state_leaves_a_way_out() {
             let mut scene = state(number);
             let mut key = first;
             for step in 0..9 {
-                let orders = scene.press(key);
-                check(&mut scene, &orders);
+                let commands = scene.press(key);
+                check(&mut scene, &commands);
                 let size = SIZES[(number + step) % SIZES.len()];
                 scene.picture(size, scene::UNICODE);
                 visited.push(scene.wizard.screen());
@@ -568,14 +574,14 @@ fn anything(scene: &mut Scene, number: usize) {
         8 => scene.news(News::Held {
             refused: Some("it is gone".to_owned()),
         }),
-        9 => scene.learn(Fact::NicGone("wlan0".to_owned())),
-        10 => scene.learn(Fact::Nic(wifi_nic("wlan0"))),
+        9 => scene.learn(MachineEvent::NicGone("wlan0".to_owned())),
+        10 => scene.learn(MachineEvent::Nic(wifi_nic("wlan0"))),
         11 => scene.pass(Duration::from_secs(70)),
         12 => scene.news(News::DonorLost {
             peer: ([10, 9, 0, 1], 40_000).into(),
             reason: "connection reset".to_owned(),
         }),
-        _ => scene.learn(Fact::Leaving {
+        _ => scene.learn(MachineEvent::Leaving {
             how: "kexec",
             within: Duration::from_secs(3),
         }),
@@ -592,8 +598,8 @@ fn facts_between_keys_confuse_nobody() {
                 let number = random(14);
                 anything(&mut scene, number);
             }
-            let orders = scene.press(KEYS[random(KEYS.len())]);
-            check(&mut scene, &orders);
+            let commands = scene.press(KEYS[random(KEYS.len())]);
+            check(&mut scene, &commands);
         }
         scene.picture((80, 24), scene::UNICODE);
         way_out(&mut scene);
@@ -612,22 +618,25 @@ fn way_out(scene: &mut Scene) {
         Screen::Welcome | Screen::Code | Screen::Disk | Screen::Network | Screen::Plan => {
             if scene.wizard.is_held() {
                 // Escape goes round in a circle where the machine cannot decide; it is never stuck in one place.
-                let orders = scene.keys(&[Key::Escape; 6]);
-                assert!(orders.contains(&Order::GoOn), "{was:?} {now:?} {orders:?}");
+                let commands = scene.keys(&[Key::Escape; 6]);
+                assert!(
+                    commands.contains(&Command::GoOn),
+                    "{was:?} {now:?} {commands:?}"
+                );
             }
         }
         // It was ordered already.
         Screen::Receiving if scene.wizard.model().is_cancelling => {}
         Screen::Receiving => {
             scene.press(Key::Char('n'));
-            let orders = scene.keys(&[Key::Escape, Key::Char('y')]);
-            assert!(orders.contains(&Order::Cancel), "{orders:?}");
+            let commands = scene.keys(&[Key::Escape, Key::Char('y')]);
+            assert!(commands.contains(&Command::Cancel), "{commands:?}");
         }
-        Screen::Done => assert!(scene.press(Key::Enter).contains(&Order::Leave)),
+        Screen::Done => assert!(scene.press(Key::Enter).contains(&Command::Leave)),
         Screen::Failed => {
             let owns_power = scene.wizard.model().machine.owns_power;
-            let orders = scene.keys(&[Key::F(11), Key::Char('y')]);
-            assert_eq!(orders.contains(&Order::Reboot), owns_power);
+            let commands = scene.keys(&[Key::F(11), Key::Char('y')]);
+            assert_eq!(commands.contains(&Command::Reboot), owns_power);
         }
         Screen::Wifi => panic!("{was:?} ends at {now:?}"),
     }

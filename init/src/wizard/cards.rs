@@ -8,7 +8,7 @@ use std::thread;
 
 use netstack::{AddressSource, NetworkFact};
 use receiver::cards::{self, SYS_CLASS_NET};
-use wizard::fact::{Address, Fact, Nic};
+use wizard::event::{Address, MachineEvent, Nic};
 use wizard::host::Inbox;
 
 /// What the network stack has said of a card.
@@ -30,7 +30,7 @@ pub fn follow(network: Receiver<NetworkFact>, inbox: Inbox) -> io::Result<()> {
         tell(&known, &inbox);
         while let Ok(fact) = network.recv() {
             if let NetworkFact::Gone { interface } = &fact {
-                inbox.tell(Fact::NicGone(interface.clone()));
+                inbox.tell(MachineEvent::NicGone(interface.clone()));
             }
             learn(&mut known, &fact);
             // Several come together when a card gets its addresses: one look is enough for them.
@@ -49,7 +49,7 @@ pub fn follow(network: Receiver<NetworkFact>, inbox: Inbox) -> io::Result<()> {
 fn tell(known: &BTreeMap<String, Known>, inbox: &Inbox) {
     for card in cards::look(Path::new(SYS_CLASS_NET)) {
         let known = known.get(&card.name);
-        inbox.tell(Fact::Nic(Nic {
+        inbox.tell(MachineEvent::Nic(Nic {
             addresses: known
                 .map(|known| known.addresses.clone())
                 .unwrap_or_default(),

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process;
 use std::thread;
 
 use disk::state::{Slot, State};
@@ -22,7 +22,7 @@ use sys::signals::unblock_in;
 use sys::vt::lead_session_in;
 use wire::chain::chain;
 use wire::stage::Stage;
-use wizard::Order;
+use wizard::Command;
 use wizard::host::{Inbox, Machine, TerminalId};
 
 use super::{SHELL, is_holding};
@@ -43,31 +43,33 @@ pub(super) struct Hands {
 }
 
 impl Machine for Hands {
-    fn carry_out(&mut self, order: Order, _: TerminalId) {
-        match order {
-            Order::Hold => self.person.hold(),
-            Order::GoOn => self.person.go_on(),
-            Order::Take { wish, sizes } => self.person.take(wish, sizes),
-            Order::Cancel => self.person.cancel(),
-            Order::Network(value) => self.readdress(&value),
-            Order::Boot(name) => self.boot(&name),
-            Order::Stay => leave::say(Word::Stay),
-            Order::Leave => leave::say(Word::Go),
-            Order::Reboot => {
+    fn carry_out(&mut self, command: Command, _: TerminalId) {
+        match command {
+            Command::Hold => self.person.hold(),
+            Command::GoOn => self.person.go_on(),
+            Command::Take { wish, sizes } => self.person.take(wish, sizes),
+            Command::Cancel => self.person.cancel(),
+            Command::Network(value) => self.readdress(&value),
+            Command::Boot(name) => self.boot(&name),
+            Command::Stay => leave::say(Word::Stay),
+            Command::Leave => leave::say(Word::Go),
+            Command::Reboot => {
                 commitment::wait_until_over();
                 self.console
                     .stage(Stage::Leaving, "how=reboot reason=person");
                 leave::reboot_now();
             }
-            Order::PowerOff => {
+            Command::PowerOff => {
                 commitment::wait_until_over();
                 self.console
                     .stage(Stage::Leaving, "how=poweroff reason=person");
                 leave::power_off();
             }
-            Order::WifiScan(_) | Order::WifiJoin(_) | Order::WifiLeave(_) => self.tune(order),
+            Command::WifiScan(_) | Command::WifiJoin(_) | Command::WifiLeave(_) => {
+                self.tune(command)
+            }
             // The host lends a terminal for it.
-            Order::Shell => {}
+            Command::Shell => {}
         }
     }
 
@@ -101,7 +103,7 @@ impl Machine for Hands {
         }
     }
 
-    fn turn(&mut self) {
+    fn show_screens(&mut self) {
         terminals::turn_to_screens();
     }
 
@@ -129,7 +131,7 @@ impl Machine for Hands {
             .write(true)
             .custom_flags(flags)
             .open(path)?;
-        let mut shell = Command::new(SHELL);
+        let mut shell = process::Command::new(SHELL);
         shell.env(
             "TERM",
             if terminals::is_virtual(path) {
@@ -166,11 +168,11 @@ impl Machine for Hands {
 
 impl Hands {
     /// Without a supplicant nothing of Wi-Fi is shown that could be chosen.
-    fn tune(&self, order: Order) {
-        match (&self.wifi, order) {
-            (Some(wifi), Order::WifiScan(interface)) => wifi.scan(&interface),
-            (Some(wifi), Order::WifiJoin(join)) => wifi.join(join),
-            (Some(wifi), Order::WifiLeave(interface)) => wifi.leave(&interface),
+    fn tune(&self, command: Command) {
+        match (&self.wifi, command) {
+            (Some(wifi), Command::WifiScan(interface)) => wifi.scan(&interface),
+            (Some(wifi), Command::WifiJoin(join)) => wifi.join(join),
+            (Some(wifi), Command::WifiLeave(interface)) => wifi.leave(&interface),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::thread;
 use std::time::Duration;
 
-use wizard::fact::{Fact, LogLine};
+use wizard::event::{LogLine, MachineEvent};
 use wizard::host::Inbox;
 
 const KMSG: &str = "/dev/kmsg";
@@ -43,7 +43,7 @@ fn serve(mut kmsg: File, inbox: &Inbox) {
 
 fn inbox_line(record: &str, inbox: &Inbox) {
     if let Some(line) = line(record) {
-        inbox.tell(Fact::Log(line));
+        inbox.tell(MachineEvent::Log(line));
     }
 }
 

@@ -21,10 +21,10 @@ use rustix::time::{ClockId, clock_gettime};
 use sys::signals::{Signal, Signals};
 use sys::{meminfo, routes};
 use wire::stage::Stage;
-use wizard::fact::{Address, LogLine, Machine as Facts, Nic};
-use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
+use wizard::event::{Address, LogLine, Machine as Facts, Nic};
+use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, TerminalId, TtyConfig};
 use wizard::terminal::raw;
-use wizard::{Fact, Order, Wizard};
+use wizard::{Command, MachineEvent, Wizard};
 
 use crate::kernel_net::own_address;
 
@@ -68,9 +68,9 @@ impl Ui {
         let (inbox, person) = (Inbox::new()?, Person::new()?);
         watch_signals(inbox.clone())?;
         restore_on_panic();
-        inbox.tell(Fact::Machine(facts()));
+        inbox.tell(MachineEvent::Machine(facts()));
         tell_cards(&inbox);
-        let place = Place {
+        let config = TtyConfig {
             terminal,
             mode: Mode::Screens,
             enter: Enter::Nothing,
@@ -81,7 +81,7 @@ impl Ui {
             inbox: inbox.clone(),
             person: person.clone(),
         };
-        let host = Host::new(Wizard::new(not_ours), machine, inbox.clone(), vec![place]);
+        let host = Host::new(Wizard::new(not_ours), machine, inbox.clone(), vec![config]);
         let host = thread::Builder::new()
             .name("wizard".to_owned())
             .spawn(move || match host.run() {
@@ -119,7 +119,7 @@ impl Ui {
         if self.has_lines {
             let _ = writeln!(io::stderr(), "{text}"); // a closed standard error must not stop a deploy half-way
         }
-        self.inbox.tell(Fact::Log(LogLine {
+        self.inbox.tell(MachineEvent::Log(LogLine {
             level,
             at: since_boot(),
             text: text.to_owned(),
@@ -149,7 +149,7 @@ impl Screen for Ui {
         if let News::Inviting { .. } = news {
             tell_cards(&self.inbox); // networks come and go
         }
-        self.inbox.tell(Fact::News(news.clone()));
+        self.inbox.tell(MachineEvent::News(news.clone()));
     }
 
     fn person(&self) -> Option<&Person> {
@@ -165,23 +165,23 @@ struct Running {
 }
 
 impl Machine for Running {
-    fn carry_out(&mut self, order: Order, _from: TerminalId) {
-        match order {
-            Order::Hold => self.person.hold(),
-            Order::GoOn => self.person.go_on(),
-            Order::Take { wish, sizes } => self.person.take(wish, sizes),
-            Order::Cancel => self.person.cancel(),
-            Order::Leave => self.inbox.close(),
+    fn carry_out(&mut self, command: Command, _from: TerminalId) {
+        match command {
+            Command::Hold => self.person.hold(),
+            Command::GoOn => self.person.go_on(),
+            Command::Take { wish, sizes } => self.person.take(wish, sizes),
+            Command::Cancel => self.person.cancel(),
+            Command::Leave => self.inbox.close(),
             // There is no countdown here, and the rest is not offered on a machine that is not ours.
-            Order::Stay
-            | Order::Network(_)
-            | Order::WifiScan(_)
-            | Order::WifiJoin(_)
-            | Order::WifiLeave(_)
-            | Order::Boot(_)
-            | Order::Shell
-            | Order::Reboot
-            | Order::PowerOff => {}
+            Command::Stay
+            | Command::Network(_)
+            | Command::WifiScan(_)
+            | Command::WifiJoin(_)
+            | Command::WifiLeave(_)
+            | Command::Boot(_)
+            | Command::Shell
+            | Command::Reboot
+            | Command::PowerOff => {}
         }
     }
 
@@ -221,7 +221,7 @@ fn tell_cards(inbox: &Inbox) {
                 lease: None,
             })
         });
-        inbox.tell(Fact::Nic(Nic {
+        inbox.tell(MachineEvent::Nic(Nic {
             addresses: addresses.collect(),
             ..Nic::from(card)
         }));

@@ -11,7 +11,7 @@ use receiver::news::News;
 use sys::eventfd::EventFd;
 
 use super::TerminalId;
-use crate::fact::Fact;
+use crate::event::MachineEvent;
 
 /// Lines of the log that may wait.
 const LINES_MAX: usize = 400;
@@ -26,7 +26,7 @@ pub struct Inbox(Arc<Inner>);
 struct Inner {
     waiting: Mutex<Waiting>,
     /// What was taken, for a host that begins after another.
-    taken: Mutex<VecDeque<Fact>>,
+    taken: Mutex<VecDeque<MachineEvent>>,
     wakeup: EventFd,
     is_touched: AtomicBool,
     is_running: Mutex<bool>,
@@ -36,7 +36,7 @@ struct Inner {
 /// What waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) facts: VecDeque<Fact>,
+    pub(super) facts: VecDeque<MachineEvent>,
     lines: usize,
     /// Terminals that somebody else had borrowed.
     pub(super) returned: Vec<TerminalId>,
@@ -62,7 +62,7 @@ impl Inbox {
     }
 
     /// Tells something.
-    pub fn tell(&self, fact: Fact) {
+    pub fn tell(&self, fact: MachineEvent) {
         self.waiting().add(fact);
         self.wake();
     }
@@ -144,7 +144,7 @@ impl Inbox {
         self.wake();
     }
 
-    fn taken(&self) -> MutexGuard<'_, VecDeque<Fact>> {
+    fn taken(&self) -> MutexGuard<'_, VecDeque<MachineEvent>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,11 +157,11 @@ impl Inbox {
 }
 
 /// An invitation takes the place of the one before, whose secret nobody needs any more.
-fn remember(taken: &mut VecDeque<Fact>, fact: &Fact) {
+fn remember(taken: &mut VecDeque<MachineEvent>, fact: &MachineEvent) {
     match fact {
-        Fact::Log(_) | Fact::News(News::Progress { .. }) => return,
-        Fact::News(News::Inviting { .. }) => {
-            taken.retain(|fact| !matches!(fact, Fact::News(News::Inviting { .. })));
+        MachineEvent::Log(_) | MachineEvent::News(News::Progress { .. }) => return,
+        MachineEvent::News(News::Inviting { .. }) => {
+            taken.retain(|fact| !matches!(fact, MachineEvent::News(News::Inviting { .. })));
         }
         _ => {}
     }
@@ -172,20 +172,20 @@ fn remember(taken: &mut VecDeque<Fact>, fact: &Fact) {
 }
 
 impl Waiting {
-    fn add(&mut self, fact: Fact) {
+    fn add(&mut self, fact: MachineEvent) {
         match &fact {
-            Fact::Log(_) => {
+            MachineEvent::Log(_) => {
                 if self.lines == LINES_MAX {
-                    self.drop_first(|fact| matches!(fact, Fact::Log(_)));
+                    self.drop_first(|fact| matches!(fact, MachineEvent::Log(_)));
                 } else {
                     self.lines += 1;
                 }
                 self.facts.push_back(fact);
                 return;
             }
-            Fact::News(News::Progress { .. }) => {
+            MachineEvent::News(News::Progress { .. }) => {
                 if let Some(last) = self.facts.back_mut()
-                    && matches!(last, Fact::News(News::Progress { .. }))
+                    && matches!(last, MachineEvent::News(News::Progress { .. }))
                 {
                     *last = fact;
                     return;
@@ -194,12 +194,12 @@ impl Waiting {
             _ => {}
         }
         if self.facts.len() - self.lines >= FACTS_MAX {
-            self.drop_first(|fact| !matches!(fact, Fact::Log(_)));
+            self.drop_first(|fact| !matches!(fact, MachineEvent::Log(_)));
         }
         self.facts.push_back(fact);
     }
 
-    fn drop_first(&mut self, is_meant: fn(&Fact) -> bool) {
+    fn drop_first(&mut self, is_meant: fn(&MachineEvent) -> bool) {
         if let Some(index) = self.facts.iter().position(is_meant) {
             self.facts.remove(index);
         }
@@ -209,20 +209,20 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::{FACTS_MAX, Inbox, LINES_MAX};
-    use crate::fact::{Fact, LogLine};
+    use crate::event::{LogLine, MachineEvent};
     use receiver::news::News;
     use std::time::Duration;
 
-    fn line(number: usize) -> Fact {
-        Fact::Log(LogLine {
+    fn line(number: usize) -> MachineEvent {
+        MachineEvent::Log(LogLine {
             level: 6,
             at: Duration::ZERO,
             text: number.to_string(),
         })
     }
 
-    const fn progress(received_bytes: u64) -> Fact {
-        Fact::News(News::Progress {
+    const fn progress(received_bytes: u64) -> MachineEvent {
+        MachineEvent::News(News::Progress {
             received_bytes,
             unpacked_bytes: 0,
         })
@@ -231,24 +231,24 @@ mod tests {
     #[test]
     fn nobody_who_does_not_listen_costs_memory() {
         let inbox = Inbox::new().unwrap();
-        inbox.tell(Fact::NicGone("first".to_owned()));
+        inbox.tell(MachineEvent::NicGone("first".to_owned()));
         for number in 0..5000 {
             inbox.tell(line(number));
-            inbox.tell(Fact::News(News::Warning(number.to_string())));
+            inbox.tell(MachineEvent::News(News::Warning(number.to_string())));
             inbox.tell(progress(number as u64));
         }
         let waiting = inbox.take();
         let lines = waiting
             .facts
             .iter()
-            .filter(|fact| matches!(fact, Fact::Log(_)))
+            .filter(|fact| matches!(fact, MachineEvent::Log(_)))
             .count();
         assert_eq!(lines, LINES_MAX);
         assert!(waiting.facts.len() <= LINES_MAX + FACTS_MAX);
         let last = waiting.facts.back().unwrap();
         assert!(matches!(
             last,
-            Fact::News(News::Progress {
+            MachineEvent::News(News::Progress {
                 received_bytes: 4999,
                 ..
             })
@@ -259,22 +259,22 @@ mod tests {
     #[test]
     fn a_host_that_begins_after_another_is_told_what_that_one_knew() {
         let inbox = Inbox::new().unwrap();
-        let name = |fact: &Fact| match fact {
-            Fact::NicGone(name) => name.clone(),
+        let name = |fact: &MachineEvent| match fact {
+            MachineEvent::NicGone(name) => name.clone(),
             other => panic!("{other:?}"),
         };
-        inbox.tell(Fact::NicGone("first".to_owned()));
+        inbox.tell(MachineEvent::NicGone("first".to_owned()));
         inbox.tell(line(0));
         inbox.tell(progress(1));
         inbox.take();
-        inbox.tell(Fact::NicGone("second".to_owned()));
+        inbox.tell(MachineEvent::NicGone("second".to_owned()));
         for _ in 0..2 {
             inbox.tell_again();
             let again: Vec<_> = inbox.take().facts.iter().map(name).collect();
             assert_eq!(again, ["first", "second"]);
         }
         for number in 0..5000 {
-            inbox.tell(Fact::NicGone(number.to_string()));
+            inbox.tell(MachineEvent::NicGone(number.to_string()));
             inbox.take();
         }
         inbox.tell_again();

@@ -15,9 +15,9 @@ use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use super::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
-use crate::fact::{self, Fact, LogLine};
-use crate::{Order, Plain, Wizard};
+use super::{Ended, Enter, Host, Inbox, Machine, Mode, TerminalId, TtyConfig};
+use crate::event::{self, LogLine, MachineEvent};
+use crate::{Command, Plain, Wizard};
 
 /// For anything that is awaited here; on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ struct Person {
     line: File,
     screen: vt100::Parser,
     raw: Vec<u8>,
-    place: Option<Place>,
+    config: Option<TtyConfig>,
 }
 
 impl Person {
@@ -57,7 +57,7 @@ impl Person {
             line: File::from(line),
             screen: vt100::Parser::new(or(rows, 24), or(columns, 80), 0),
             raw: Vec::new(),
-            place: Some(Place {
+            config: Some(TtyConfig {
                 terminal,
                 mode,
                 enter,
@@ -67,8 +67,8 @@ impl Person {
         }
     }
 
-    fn place(&mut self) -> Place {
-        self.place.take().unwrap()
+    fn config(&mut self) -> TtyConfig {
+        self.config.take().unwrap()
     }
 
     fn types(&mut self, bytes: &[u8]) {
@@ -108,8 +108,8 @@ impl Person {
 struct Told(Sender<String>);
 
 impl Machine for Told {
-    fn carry_out(&mut self, order: Order, from: TerminalId) {
-        self.0.send(format!("{order:?} from {}", from.0)).unwrap();
+    fn carry_out(&mut self, command: Command, from: TerminalId) {
+        self.0.send(format!("{command:?} from {}", from.0)).unwrap();
     }
 
     fn typed(&mut self, line: &str) -> Option<String> {
@@ -117,8 +117,8 @@ impl Machine for Told {
         Some(format!("{line}?"))
     }
 
-    fn turn(&mut self) {
-        self.0.send("turn".to_owned()).unwrap();
+    fn show_screens(&mut self) {
+        self.0.send("show_screens".to_owned()).unwrap();
     }
 
     fn silence(&mut self, is_silent: bool) {
@@ -142,16 +142,19 @@ struct Running {
 }
 
 fn run(people: &mut [&mut Person]) -> Running {
-    run_as(people, |told, inbox, places| {
-        Host::new(Wizard::new(|_| Ok(())), told, inbox, places)
+    run_as(people, |told, inbox, configs| {
+        Host::new(Wizard::new(|_| Ok(())), told, inbox, configs)
     })
 }
 
-fn run_as(people: &mut [&mut Person], host: fn(Told, Inbox, Vec<Place>) -> Host<Told>) -> Running {
-    let places = people.iter_mut().map(|person| person.place()).collect();
+fn run_as(
+    people: &mut [&mut Person],
+    host: fn(Told, Inbox, Vec<TtyConfig>) -> Host<Told>,
+) -> Running {
+    let configs = people.iter_mut().map(|person| person.config()).collect();
     let (sender, told) = channel();
     let inbox = Inbox::new().unwrap();
-    let host = host(Told(sender), inbox.clone(), places);
+    let host = host(Told(sender), inbox.clone(), configs);
     let thread = thread::spawn(move || host.run());
     Running {
         inbox,
@@ -208,7 +211,7 @@ fn enter_brings_the_screens_to_a_line_and_the_others_go_on_with_lines() {
     assert_eq!(running.is_told(), "typed boot");
     one.waits("the answer", |person| person.sees("boot?"));
     let line = |text: &str| {
-        Fact::Log(LogLine {
+        MachineEvent::Log(LogLine {
             level: 5,
             at: Duration::from_millis(1_234_500),
             text: text.to_owned(),
@@ -221,7 +224,7 @@ fn enter_brings_the_screens_to_a_line_and_the_others_go_on_with_lines() {
     other.waits("the line", |person| person.sees("smv network: if=eth0"));
     assert!(!is_raw(&other));
     other.types(b"\n");
-    assert_eq!(running.is_told(), "turn");
+    assert_eq!(running.is_told(), "show_screens");
     running.inbox.close();
     assert_eq!(running.is_told(), "silence false");
     assert_eq!(running.ends(), Ended::Closed);
@@ -293,8 +296,8 @@ fn echoes(person: &Person) -> bool {
 fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
     let mut one = Person::new(50, 80, Mode::Screens, Enter::Screens);
     let mut other = Person::new(50, 80, Mode::Lines, Enter::Nothing);
-    let running = run_as(&mut [&mut one, &mut other], |told, inbox, places| {
-        Host::plain(Plain::new(|_| Ok(())), told, inbox, places)
+    let running = run_as(&mut [&mut one, &mut other], |told, inbox, configs| {
+        Host::plain(Plain::new(|_| Ok(())), told, inbox, configs)
     });
     let network = wifi::Network {
         ssid: wifi::Ssid::new(b"lab").unwrap(),
@@ -302,17 +305,17 @@ fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
         signal_dbm: -40,
         frequency_mhz: 2412,
     };
-    running.inbox.tell(Fact::Wifi(wifi::Report {
+    running.inbox.tell(MachineEvent::Wifi(wifi::Report {
         interface: "wlan0".to_owned(),
         state: wifi::State::Idle,
         networks: vec![network],
     }));
-    running.inbox.tell(Fact::Machine(fact::Machine {
+    running.inbox.tell(MachineEvent::Machine(event::Machine {
         has_shell: true,
-        ..fact::Machine::default()
+        ..event::Machine::default()
     }));
     let disk = blank();
-    running.inbox.tell(Fact::News(News::Disks {
+    running.inbox.tell(MachineEvent::News(News::Disks {
         seen: vec![disk.clone()],
         choice: Ok(Box::new(disk)),
     }));
@@ -373,10 +376,12 @@ fn a_terminal_is_lent_as_it_was_and_the_screens_come_back() {
     let mut person = Person::new(24, 80, Mode::Screens, Enter::Nothing);
     let running = run(&mut [&mut person]);
     let has_shell = true;
-    running.inbox.tell(Fact::Machine(crate::fact::Machine {
-        has_shell,
-        ..Default::default()
-    }));
+    running
+        .inbox
+        .tell(MachineEvent::Machine(crate::event::Machine {
+            has_shell,
+            ..Default::default()
+        }));
     person.waits("a shell", |person| person.sees("F9"));
     person.types(b"\x1b9");
     assert_eq!(running.is_told(), "lend 0");
@@ -384,7 +389,7 @@ fn a_terminal_is_lent_as_it_was_and_the_screens_come_back() {
     person.waits("the screen from before", |person| {
         !person.screen.screen().alternate_screen()
     });
-    running.inbox.tell(Fact::NicGone("eth0".to_owned()));
+    running.inbox.tell(MachineEvent::NicGone("eth0".to_owned()));
     running.inbox.give_back(super::TerminalId(0));
     person.waits("screens", |person| person.sees("F9"));
     assert!(is_raw(&person));

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use receiver::gate::Candidate;
 use wifi::{Security, Ssid};
 
+use crate::command::Command;
 use crate::model::{Model, Phase};
-use crate::order::Order;
-use crate::page::{Act, Question};
+use crate::screen_trait::{Act, Question};
 use crate::screens::disk::{Verdict, verdict};
 use crate::screens::wifi::{network, security, strength};
 use crate::state::Screen;
@@ -25,7 +25,7 @@ pub(super) enum What {
     /// A person decides about the deploy.
     Decide(Vec<Act>),
     /// An order that decides nothing of it.
-    Do(Order),
+    Do(Command),
     /// This disk, as far as it may be had.
     Disk(PathBuf),
     /// The table as it is.
@@ -117,7 +117,7 @@ fn everywhere(model: &Model) -> impl Iterator<Item = Choice> {
     let sure = |question| What::Type(Step::Sure(question));
     [
         (true, "The end of the log", What::Log),
-        (machine.has_shell, "A shell", What::Do(Order::Shell)),
+        (machine.has_shell, "A shell", What::Do(Command::Shell)),
         (machine.owns_power, "Reboot", sure(Question::Reboot)),
         (machine.owns_power, "Power off", sure(Question::PowerOff)),
     ]
@@ -142,7 +142,7 @@ fn of_disk(disk: &Candidate, model: &Model) -> Vec<Choice> {
         Verdict::Word => vec![choice(format!("Replace what is on {disk}"), take)],
         Verdict::Installed(name) => {
             let replace = choice(format!("Replace installation {name} on {disk}"), take);
-            let boot = What::Decide(vec![Act::Order(Order::Boot(name.clone()))]);
+            let boot = What::Decide(vec![Act::Command(Command::Boot(name.clone()))]);
             let boot = choice(format!("Boot installation {name}"), boot);
             match model.machine.owns_power {
                 true => vec![boot, replace],
@@ -155,7 +155,7 @@ fn of_disk(disk: &Candidate, model: &Model) -> Vec<Choice> {
 fn addresses(model: &Model) -> Vec<Choice> {
     let mut choices = vec![go("Go on: invite donors", Act::Invite)];
     if model.machine.owns_network {
-        let dhcp = Act::Order(Order::Network("dhcp".to_owned()));
+        let dhcp = Act::Command(Command::Network("dhcp".to_owned()));
         choices.push(go("Addresses by DHCP", dhcp));
         choices.push(choice("Type an address", What::Type(Step::Address)));
     }
@@ -172,7 +172,7 @@ fn of_card(report: &wifi::Report) -> Vec<Choice> {
     for it in &report.networks {
         let what = match it.security {
             Security::Unsupported => continue,
-            Security::Open => What::Do(Order::WifiJoin(wifi::Join {
+            Security::Open => What::Do(Command::WifiJoin(wifi::Join {
                 interface: card.clone(),
                 ssid: it.ssid.clone(),
                 passphrase: None,
@@ -201,11 +201,11 @@ fn of_card(report: &wifi::Report) -> Vec<Choice> {
     ));
     choices.push(choice(
         format!("Look around with {card}"),
-        What::Do(Order::WifiScan(card.clone())),
+        What::Do(Command::WifiScan(card.clone())),
     ));
     if let Some(ssid) = network(report) {
         let text = format!("Leave and forget {ssid}");
-        choices.push(choice(text, What::Do(Order::WifiLeave(card.clone()))));
+        choices.push(choice(text, What::Do(Command::WifiLeave(card.clone()))));
     }
     choices
 }
@@ -215,9 +215,9 @@ fn done(model: &Model) -> Vec<Choice> {
         true => "Leave for the installed system now",
         false => "End",
     };
-    let mut choices = vec![choice(leave, What::Do(Order::Leave))];
+    let mut choices = vec![choice(leave, What::Do(Command::Leave))];
     if model.leaving.is_some() {
-        choices.push(choice("Stay", What::Do(Order::Stay)));
+        choices.push(choice("Stay", What::Do(Command::Stay)));
     }
     choices
 }
@@ -226,11 +226,11 @@ fn failed(model: &Model) -> Vec<Choice> {
     let mut choices = Vec::new();
     match model.phase {
         Phase::Dead if model.machine.owns_power => {} // rebooting is everywhere
-        Phase::Dead => choices.push(choice("End", What::Do(Order::Leave))),
+        Phase::Dead => choices.push(choice("End", What::Do(Command::Leave))),
         _ => choices.push(go("On to the code", Act::Go(Screen::Code))),
     }
     if model.leaving.is_some() {
-        choices.push(choice("Stay", What::Do(Order::Stay)));
+        choices.push(choice("Stay", What::Do(Command::Stay)));
     }
     choices
 }

@@ -9,12 +9,16 @@ use receiver::gate::Contents;
 use receiver::picture;
 use wire::human;
 
+use crate::canvas::Canvas;
 use crate::key::Key;
 use crate::letters;
 use crate::look::{Charset, Tone};
 use crate::model::{Invitation, Model, Phase, Refusal};
 use crate::page::{Act, Hint, Page};
 use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
+use crate::theme::{Charset, Tone};
+use crate::{big_font, figures};
 
 /// Between what is read and the picture.
 const GAP: u16 = 2;
@@ -80,7 +84,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> String {
     format!("{}: {}", refusal.peer, refusal.reason)
 }
 
-impl Page for Code {
+impl ScreenView for Code {
     fn title(&self, _model: &Model) -> String {
         "Waiting for a donor".to_owned()
     }
@@ -107,40 +111,40 @@ impl Page for Code {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         match (&model.invitation, model.phase) {
-            (Some(invitation), Phase::Inviting) => draw(pane, invitation, model),
+            (Some(invitation), Phase::Inviting) => draw(canvas, invitation, model),
             _ => {
-                pane.put(0, 1, "One moment: the machine gets ready.", Tone::Plain);
+                canvas.put(0, 1, "One moment: the machine gets ready.", Tone::Plain);
             }
         }
     }
 }
 
-fn draw(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model) {
+fn draw(canvas: &mut Canvas<'_>, invitation: &Invitation, model: &Model) {
     let refused = u16::from(!model.refusals.is_empty()) * 2;
-    let height = pane.height().saturating_sub(refused);
-    let picture_width = camera(pane, invitation, height);
+    let height = canvas.height().saturating_sub(refused);
+    let picture_width = camera(canvas, invitation, height);
     let width = match picture_width {
-        0 => pane.width(),
-        _ => pane
+        0 => canvas.width(),
+        _ => canvas
             .width()
             .saturating_sub(picture_width.saturating_add(GAP)),
     };
-    let mut text = pane.part(0, 0, width.min(TEXT_MAX), height);
+    let mut text = canvas.part(0, 0, width.min(TEXT_MAX), height);
     words(&mut text, invitation, model, picture_width > 0);
     if let Some(last) = model.refusals.back() {
         let count = format!("Refused {} times, the last time ", last.count);
-        let x = pane.put(0, height, &count, Tone::Warning);
-        let (width, text) = (pane.width(), refusal(last));
-        let rest = pane.part(0, height, width, refused);
+        let x = canvas.put(0, height, &count, Tone::Warning);
+        let (width, text) = (canvas.width(), refusal(last));
+        let rest = canvas.part(0, height, width, refused);
         first_lines(rest, x, &text);
     }
 }
 
 /// As much of it as two lines take, the first of which has begun already.
-fn first_lines(mut pane: Pane<'_>, x: u16, text: &str) {
-    let room = usize::from(pane.width().saturating_sub(x));
+fn first_lines(mut canvas: Canvas<'_>, x: u16, text: &str) {
+    let room = usize::from(canvas.width().saturating_sub(x));
     let (head, tail) = match text.char_indices().nth(room) {
         None => (text, ""),
         Some((end, _)) => {
@@ -149,13 +153,13 @@ fn first_lines(mut pane: Pane<'_>, x: u16, text: &str) {
             text.split_at_checked(end).unwrap_or((text, ""))
         }
     };
-    pane.put(x, 0, head, Tone::Plain);
-    pane.put(0, 1, tail, Tone::Plain);
+    canvas.put(x, 0, head, Tone::Plain);
+    canvas.put(0, 1, tail, Tone::Plain);
 }
 
 /// The picture for a camera at the right, and how wide it is: nothing where it does not fit.
-fn camera(pane: &mut Pane<'_>, invitation: &Invitation, height: u16) -> u16 {
-    let (Some(secret), Charset::Unicode) = (&invitation.secret, pane.look().charset) else {
+fn camera(canvas: &mut Canvas<'_>, invitation: &Invitation, height: u16) -> u16 {
+    let (Some(secret), Charset::Unicode) = (&invitation.secret, canvas.theme().charset) else {
         return 0;
     };
     let Some(lines) = picture::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
@@ -165,60 +169,60 @@ fn camera(pane: &mut Pane<'_>, invitation: &Invitation, height: u16) -> u16 {
     let width = u16::try_from(width).unwrap_or(u16::MAX);
     let letters = letters_width(invitation).saturating_add(GAP);
     let is_room = u16::try_from(lines.len()).is_ok_and(|rows| rows <= height);
-    if !is_room || pane.width() < width.saturating_add(letters) {
+    if !is_room || canvas.width() < width.saturating_add(letters) {
         return 0;
     }
-    let x = pane.width().saturating_sub(width);
+    let x = canvas.width().saturating_sub(width);
     for (y, line) in (0..).zip(&lines) {
-        pane.put(x, y, line, Tone::Camera);
+        canvas.put(x, y, line, Tone::Camera);
     }
     width
 }
 
 fn letters_width(invitation: &Invitation) -> u16 {
-    let lines = letters::lines(&invitation.code, Charset::Unicode);
+    let lines = big_font::lines(&invitation.code, Charset::Unicode);
     let width = lines.first().map_or(0, |line| line.chars().count());
     u16::try_from(width).unwrap_or(u16::MAX)
 }
 
-fn words(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model, has_picture: bool) {
-    let charset = pane.look().charset;
-    let large = letters::large_lines(&invitation.code, charset);
+fn words(canvas: &mut Canvas<'_>, invitation: &Invitation, model: &Model, has_picture: bool) {
+    let charset = canvas.theme().charset;
+    let large = big_font::large_lines(&invitation.code, charset);
     let fits = |lines: &[String]| {
         let width = lines.first().map_or(0, |line| line.chars().count());
-        width <= usize::from(pane.width()) && pane.height() >= 24
+        width <= usize::from(canvas.width()) && canvas.height() >= 24
     };
     let lines = match fits(&large) {
         true => large,
-        false => letters::lines(&invitation.code, charset),
+        false => big_font::lines(&invitation.code, charset),
     };
     let mut y = 0;
     for line in &lines {
-        pane.put(0, y, line, Tone::Strong);
+        canvas.put(0, y, line, Tone::Strong);
         y = y.saturating_add(1);
     }
     y = y.saturating_add(1);
-    y = field(pane, y, "Code", &invitation.code, Tone::Strong);
+    y = field(canvas, y, "Code", &invitation.code, Tone::Strong);
     if let Some(secret) = &invitation.secret {
-        y = field(pane, y, "Secret", secret, Tone::Strong);
+        y = field(canvas, y, "Secret", secret, Tone::Strong);
     }
     y = y.saturating_add(1);
-    pane.put(0, y, "Type on the donor:", Tone::Plain);
-    y = pane.wrap(0, y.saturating_add(1), &command(invitation), Tone::Strong);
+    canvas.put(0, y, "Type on the donor:", Tone::Plain);
+    y = canvas.wrap(0, y.saturating_add(1), &command(invitation), Tone::Strong);
     if invitation.secret.is_some() {
         let how = match has_picture {
             true => "and the secret when it asks.",
             false => "and the secret when it asks. (No room for a QR code here.)",
         };
-        y = pane.wrap(0, y, how, Tone::Plain);
+        y = canvas.wrap(0, y, how, Tone::Plain);
     }
     y = y.saturating_add(1);
     let (text, tone) = policy(invitation);
-    y = field(pane, y, "May send", text, tone);
+    y = field(canvas, y, "May send", text, tone);
     let addresses = addresses(invitation, model);
     y = match addresses.is_empty() {
         true => field(
-            pane,
+            canvas,
             y,
             "Address",
             "none yet: is there a cable?",
@@ -226,13 +230,13 @@ fn words(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model, has_pictur
         ),
         false => {
             let shown = addresses.iter().take(4).cloned().collect::<Vec<_>>();
-            field(pane, y, "Address", &shown.join(", "), Tone::Plain)
+            field(canvas, y, "Address", &shown.join(", "), Tone::Plain)
         }
     };
-    let rows = pane.height().saturating_sub(y).min(DISK_ROWS);
-    let width = pane.width();
+    let rows = canvas.height().saturating_sub(y).min(DISK_ROWS);
+    let width = canvas.width();
     field(
-        &mut pane.part(0, y, width, rows),
+        &mut canvas.part(0, y, width, rows),
         0,
         "Disk",
         &disk(invitation),
@@ -241,7 +245,7 @@ fn words(pane: &mut Pane<'_>, invitation: &Invitation, model: &Model, has_pictur
 }
 
 /// A word and what belongs to it, and which row follows.
-pub(crate) fn field(pane: &mut Pane<'_>, y: u16, name: &str, text: &str, tone: Tone) -> u16 {
-    pane.put(0, y, name, Tone::Dim);
-    pane.wrap(INDENT, y, text, tone)
+pub(crate) fn field(canvas: &mut Canvas<'_>, y: u16, name: &str, text: &str, tone: Tone) -> u16 {
+    canvas.put(0, y, name, Tone::Dim);
+    canvas.wrap(INDENT, y, text, tone)
 }

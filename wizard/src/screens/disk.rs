@@ -8,15 +8,15 @@ use std::time::Instant;
 use receiver::gate::reinstall::name_of;
 use receiver::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
 
-use crate::field::Field;
+use crate::canvas::Canvas;
+use crate::command::Command;
 use crate::focus;
+use crate::input_line::InputLine;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::order::Order;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::state::Screen;
+use crate::theme::Tone;
 
 mod list;
 
@@ -58,7 +58,7 @@ pub struct Disk {
     /// Not a number: the list may change at any time.
     selected: Option<PathBuf>,
     mode: Mode,
-    word: Field,
+    word: InputLine,
 }
 
 impl Default for Disk {
@@ -66,7 +66,7 @@ impl Default for Disk {
         Self {
             selected: None,
             mode: Mode::List,
-            word: Field::new(WORD_MAX),
+            word: InputLine::new(WORD_MAX),
         }
     }
 }
@@ -174,7 +174,7 @@ impl Disk {
             Key::Enter if is_replace => self.mode = Mode::Word(false),
             Key::Enter => {
                 self.mode = Mode::Booting;
-                return vec![Act::Order(Order::Boot(name))];
+                return vec![Act::Command(Command::Boot(name))];
             }
             _ => {}
         }
@@ -205,7 +205,7 @@ impl Disk {
     }
 }
 
-impl Page for Disk {
+impl ScreenView for Disk {
     fn title(&self, _model: &Model) -> String {
         "The disk to write on".to_owned()
     }
@@ -251,8 +251,8 @@ impl Page for Disk {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
-        let (width, height) = (pane.width(), pane.height());
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
+        let (width, height) = (canvas.width(), canvas.height());
         let reason = match (&model.choice, &model.refused) {
             (_, Some(refused)) => Cow::Borrowed(refused.as_str()),
             (Some(Err(error)), _) if model.choices.wish.is_none() => why(error),
@@ -263,22 +263,22 @@ impl Page for Disk {
             Some(_) => Tone::Bad,
             None => Tone::Plain,
         };
-        pane.part(0, 0, width, 2).wrap(0, 0, &reason, tone);
+        canvas.part(0, 0, width, 2).wrap(0, 0, &reason, tone);
         let rows = height.saturating_sub(DETAIL_ROWS.saturating_add(2)).max(2);
         let at = self.at(model);
-        let used = list::draw(&mut pane.part(0, 2, width, rows), model, at);
+        let used = list::draw(&mut canvas.part(0, 2, width, rows), model, at);
         let top = used.saturating_add(3);
         if let Some(disk) = self.subject(model) {
             let rest = height.saturating_sub(top);
-            self.detail(&mut pane.part(0, top, width, rest), disk, model);
+            self.detail(&mut canvas.part(0, top, width, rest), disk, model);
         }
     }
 }
 
 impl Disk {
     /// What is on it in full, and what to do about it.
-    fn detail(&self, pane: &mut Pane<'_>, disk: &Candidate, model: &Model) {
-        pane.line(
+    fn detail(&self, canvas: &mut Canvas<'_>, disk: &Candidate, model: &Model) {
+        canvas.line(
             0,
             0,
             &[
@@ -290,15 +290,15 @@ impl Disk {
         let verdict = verdict(disk, &model.disks);
         let mut y = 1;
         for (reason, tone) in against(disk, &verdict) {
-            y = pane.wrap(0, y, &reason, tone);
+            y = canvas.wrap(0, y, &reason, tone);
         }
         y = y.saturating_add(1);
         match (self.mode(model), verdict) {
             (Mode::List, Verdict::Free) => {
-                pane.put(0, y, "Enter takes it as it is.", Tone::Plain);
+                canvas.put(0, y, "Enter takes it as it is.", Tone::Plain);
             }
             (Mode::List, Verdict::Word) => {
-                pane.put(
+                canvas.put(
                     0,
                     y,
                     "Enter takes it, after its serial number.",
@@ -311,26 +311,26 @@ impl Disk {
                     false => "Enter replaces it, after its serial number",
                 };
                 let text = format!("Installation {name}. {what}.");
-                pane.put(0, y, &text, Tone::Plain);
+                canvas.put(0, y, &text, Tone::Plain);
             }
             (Mode::List, Verdict::Never(_)) => {}
             (Mode::Installed(is_replace), _) => {
-                choice(pane, y, "Boot the installed system", !is_replace);
+                choice(canvas, y, "Boot the installed system", !is_replace);
                 let next = y.saturating_add(1);
-                choice(pane, next, "Replace the installed system", is_replace);
+                choice(canvas, next, "Replace the installed system", is_replace);
             }
             (Mode::Word(is_wrong), _) => {
                 let text = format!("To lose what is on it, type {}:", asked(disk));
-                y = pane.wrap(0, y, &text, Tone::Plain);
-                let width = pane.width().min(40);
-                self.word.draw(pane, (0, y), width, true, false);
+                y = canvas.wrap(0, y, &text, Tone::Plain);
+                let width = canvas.width().min(40);
+                self.word.draw(canvas, (0, y), width, true, false);
                 if is_wrong {
                     let y = y.saturating_add(1);
-                    pane.put(0, y, "That is not it. Nothing was changed.", Tone::Bad);
+                    canvas.put(0, y, "That is not it. Nothing was changed.", Tone::Bad);
                 }
             }
             (Mode::Booting, _) => {
-                pane.put(
+                canvas.put(
                     0,
                     y,
                     "The machine leaves for the installed system.",
@@ -342,17 +342,17 @@ impl Disk {
 }
 
 /// One of several things to do.
-fn choice(pane: &mut Pane<'_>, y: u16, text: &str, is_selected: bool) {
+fn choice(canvas: &mut Canvas<'_>, y: u16, text: &str, is_selected: bool) {
     if is_selected {
-        let pointer = pane.glyphs().pointer.to_string();
-        pane.put(0, y, &pointer, Tone::Strong);
+        let pointer = canvas.glyphs().pointer.to_string();
+        canvas.put(0, y, &pointer, Tone::Strong);
     }
     let tone = if is_selected {
         Tone::Selected
     } else {
         Tone::Plain
     };
-    pane.put(2, y, text, tone);
+    canvas.put(2, y, text, tone);
 }
 
 /// What is typed to confirm, in words.

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use wire::human::{label, size};
 
+use crate::canvas::Canvas;
+use crate::command::Command;
+use crate::figures::{label, size};
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::order::Order;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
+use crate::theme::Tone;
 use crate::unattended;
 
 use super::code::field;
@@ -85,7 +86,7 @@ pub(crate) fn unattended(model: &Model) -> Vec<String> {
     lines
 }
 
-impl Page for Done {
+impl ScreenView for Done {
     fn title(&self, _model: &Model) -> String {
         "Done: the disk is complete and boots".to_owned()
     }
@@ -109,23 +110,23 @@ impl Page for Done {
 
     fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
         match key {
-            Key::Enter => vec![Act::Order(Order::Leave)],
-            _ if model.leaving.is_some() => vec![Act::Order(Order::Stay)],
+            Key::Enter => vec![Act::Command(Command::Leave)],
+            _ if model.leaving.is_some() => vec![Act::Command(Command::Stay)],
             _ => Vec::new(),
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some((_, title)) = &model.installed else {
             return;
         };
-        let mut y = field(pane, 1, "System", &origin(model), Tone::Plain);
-        y = field(pane, y, "Disk", &disk(model), Tone::Plain);
-        y = field(pane, y, "Boots as", title, Tone::Good).saturating_add(1);
+        let mut y = field(canvas, 1, "System", &origin(model), Tone::Plain);
+        y = field(canvas, y, "Disk", &disk(model), Tone::Plain);
+        y = field(canvas, y, "Boots as", title, Tone::Good).saturating_add(1);
         let (text, tone) = next(model);
-        pane.put(0, y, &text, tone);
+        canvas.put(0, y, &text, tone);
         y = y.saturating_add(2);
-        pane.put(
+        canvas.put(
             0,
             y,
             "The same without a person, on the kernel command line:",
@@ -133,13 +134,13 @@ impl Page for Done {
         );
         y = y.saturating_add(1);
         for line in unattended(model) {
-            y = pane.wrap(2, y, &line, Tone::Strong);
+            y = canvas.wrap(2, y, &line, Tone::Strong);
         }
         y = y.saturating_add(1);
         let warnings = model.deploy.as_ref().map(|deploy| &deploy.warnings);
         for text in warnings.into_iter().flatten() {
-            let x = pane.put(0, y, "warning: ", Tone::Warning);
-            pane.put(x, y, text, Tone::Plain);
+            let x = canvas.put(0, y, "warning: ", Tone::Warning);
+            canvas.put(x, y, text, Tone::Plain);
             y = y.saturating_add(1);
         }
     }

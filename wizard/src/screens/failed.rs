@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use wire::stage::Stage;
 
+use crate::canvas::Canvas;
+use crate::command::Command;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::{Failure, Model, Phase};
-use crate::order::Order;
-use crate::page::{Act, Hint, Page, Question};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, Question, ScreenView};
 use crate::state::Screen;
+use crate::theme::Tone;
 
 /// Lines that the reason may take; all of it is in the log.
 const REASON_ROWS: u16 = 6;
@@ -75,7 +75,7 @@ pub(crate) fn next(model: &Model) -> String {
     }
 }
 
-impl Page for Failed {
+impl ScreenView for Failed {
     fn title(&self, model: &Model) -> String {
         let is_cancelled = model.failure.as_ref().is_some_and(|it| it.was_cancelled);
         match is_cancelled {
@@ -107,8 +107,8 @@ impl Page for Failed {
             (Key::Enter, Phase::Dead) if model.machine.owns_power => {
                 vec![Act::Ask(Question::Reboot)]
             }
-            (Key::Enter, Phase::Dead) => vec![Act::Order(Order::Leave)],
-            _ if model.leaving.is_some() => vec![Act::Order(Order::Stay)],
+            (Key::Enter, Phase::Dead) => vec![Act::Command(Command::Leave)],
+            _ if model.leaving.is_some() => vec![Act::Command(Command::Stay)],
             (Key::Enter | Key::Escape, phase) if phase != Phase::Dead => {
                 vec![Act::Go(Screen::Code)]
             }
@@ -116,27 +116,27 @@ impl Page for Failed {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some(failure) = &model.failure else {
             return;
         };
-        let (width, height) = (pane.width(), pane.height());
-        let mut reason = pane.part(0, 0, width, REASON_ROWS);
+        let (width, height) = (canvas.width(), canvas.height());
+        let mut reason = canvas.part(0, 0, width, REASON_ROWS);
         let rows = reason.wrap(0, 0, &failure.reason, Tone::Bad);
         let mut y = rows.min(REASON_ROWS).saturating_add(1);
-        pane.put(0, y, disk(failure), Tone::Plain);
+        canvas.put(0, y, disk(failure), Tone::Plain);
         y = y.saturating_add(1);
-        pane.put(0, y, &next(model), Tone::Plain);
+        canvas.put(0, y, &next(model), Tone::Plain);
         y = y.saturating_add(2);
         for text in advice(failure, model) {
-            y = pane.wrap(0, y, text, Tone::Strong);
+            y = canvas.wrap(0, y, text, Tone::Strong);
         }
         for text in model.missing.iter().take(MISSING_ROWS) {
-            pane.put(2, y, text, Tone::Warning);
+            canvas.put(2, y, text, Tone::Warning);
             y = y.saturating_add(1);
         }
         y = y.saturating_add(1);
         let rows = height.saturating_sub(y);
-        super::logs::tail(&mut pane.part(0, y, width, rows), model);
+        super::logs::tail(&mut canvas.part(0, y, width, rows), model);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use crate::fact::LogLine;
+use crate::canvas::Canvas;
+use crate::event::LogLine;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
+use crate::theme::Tone;
 
 /// Lines that page up and down move by, whatever the terminal shows: each has its own size.
 const PAGE: isize = 15;
@@ -69,7 +69,7 @@ impl Logs {
     }
 }
 
-impl Page for Logs {
+impl ScreenView for Logs {
     fn title(&self, model: &Model) -> String {
         let (_, level) = self.level();
         let where_to = match self.lowest {
@@ -124,9 +124,9 @@ impl Page for Logs {
         Vec::new()
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let lines = self.lines(model);
-        let height = usize::from(pane.height());
+        let height = usize::from(canvas.height());
         // At the beginning there is nothing above: the screen is filled nevertheless.
         let end = self
             .at(&lines)
@@ -137,12 +137,12 @@ impl Page for Logs {
             .get(end.saturating_sub(height)..end)
             .unwrap_or_default();
         for (y, (_, line)) in (0..).zip(shown) {
-            draw(pane, y, line, self.left);
+            draw(canvas, y, line, self.left);
         }
     }
 }
 
-fn draw(pane: &mut Pane<'_>, y: u16, line: &LogLine, left: usize) {
+fn draw(canvas: &mut Canvas<'_>, y: u16, line: &LogLine, left: usize) {
     let tone = match line.level {
         0..=3 => Tone::Bad,
         4 => Tone::Warning,
@@ -150,7 +150,7 @@ fn draw(pane: &mut Pane<'_>, y: u16, line: &LogLine, left: usize) {
         _ => Tone::Dim,
     };
     let text: String = text(line).chars().skip(left).collect();
-    pane.put(0, y, &text, tone);
+    canvas.put(0, y, &text, tone);
 }
 
 /// As the kernel shows its lines.
@@ -164,10 +164,10 @@ pub(crate) fn text(line: &LogLine) -> String {
 }
 
 /// The last lines, as many as there is room for, without details.
-pub(crate) fn tail(pane: &mut Pane<'_>, model: &Model) {
+pub(crate) fn tail(canvas: &mut Canvas<'_>, model: &Model) {
     let lines = model.log.iter().rev().filter(|line| line.level <= 6);
-    let lines: Vec<&LogLine> = lines.take(usize::from(pane.height())).collect();
+    let lines: Vec<&LogLine> = lines.take(usize::from(canvas.height())).collect();
     for (y, line) in (0..).zip(lines.iter().rev()) {
-        draw(pane, y, line, 0);
+        draw(canvas, y, line, 0);
     }
 }

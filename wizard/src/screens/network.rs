@@ -6,17 +6,19 @@ use std::time::Instant;
 
 use wire::human;
 
+use crate::canvas::Canvas;
+use crate::command::Command;
 use crate::field::Field;
+use crate::figures;
 use crate::focus;
+use crate::input_line::InputLine;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::order::Order;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::screens::plan::pointed;
 use crate::screens::welcome;
 use crate::state::Screen;
+use crate::theme::Tone;
 
 const DHCP: &str = "dhcp";
 /// Two addresses of IPv6, and their prefixes.
@@ -47,14 +49,14 @@ pub struct Network {
     /// By name; none are all of them.
     card: Option<String>,
     is_static: bool,
-    address: Field,
-    gateway: Field,
+    address: InputLine,
+    gateway: InputLine,
     /// The value that holds: the kernel command line's, or the one that was ordered last.
     holds: Option<String>,
 }
 
 /// What is between commas.
-fn parts(field: &Field) -> impl Iterator<Item = &str> {
+fn parts(field: &InputLine) -> impl Iterator<Item = &str> {
     let parts = field.text().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty())
 }
@@ -72,8 +74,8 @@ impl Network {
             focus: Focus::Next,
             card: None,
             is_static: false,
-            address: Field::new(ADDRESS_MAX),
-            gateway: Field::new(ADDRESS_MAX),
+            address: InputLine::new(ADDRESS_MAX),
+            gateway: InputLine::new(ADDRESS_MAX),
             holds: None,
         }
     }
@@ -169,7 +171,7 @@ impl Network {
         at.unwrap_or(stops.len().saturating_sub(1))
     }
 
-    fn field(&mut self) -> Option<&mut Field> {
+    fn field(&mut self) -> Option<&mut InputLine> {
         match self.focus {
             Focus::Address => Some(&mut self.address),
             Focus::Gateway => Some(&mut self.gateway),
@@ -178,13 +180,13 @@ impl Network {
     }
 
     /// The order for what was typed. Nothing where it is wrong, or not ours, or holds already.
-    fn order(&mut self, model: &Model) -> Option<Act> {
+    fn command(&mut self, model: &Model) -> Option<Act> {
         if !model.machine.owns_network || !self.is_new() {
             return None;
         }
         let value = self.checked().ok()?;
         self.holds = Some(value.clone());
-        Some(Act::Order(Order::Network(value)))
+        Some(Act::Command(Command::Network(value)))
     }
 
     fn is_good(&self, model: &Model) -> bool {
@@ -204,10 +206,14 @@ impl Network {
             }
             Focus::Apply => {
                 self.focus = Focus::Next;
-                return self.order(model).into_iter().collect();
+                return self.command(model).into_iter().collect();
             }
             Focus::Next if self.is_good(model) => {
-                return self.order(model).into_iter().chain([Act::Invite]).collect();
+                return self
+                    .command(model)
+                    .into_iter()
+                    .chain([Act::Invite])
+                    .collect();
             }
             Focus::Next => {}
             Focus::Method | Focus::Address | Focus::Gateway => return self.step(Key::Down, model),
@@ -225,7 +231,7 @@ impl Network {
     }
 }
 
-impl Page for Network {
+impl ScreenView for Network {
     fn title(&self, _model: &Model) -> String {
         "The network".to_owned()
     }
@@ -297,19 +303,19 @@ impl Page for Network {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let stops = self.stops(model);
         let focus = stops.get(self.at(&stops)).copied().unwrap_or_default();
-        let (width, height) = (pane.width(), pane.height());
+        let (width, height) = (canvas.width(), canvas.height());
         let room = height.saturating_sub(REST_ROWS).max(1);
-        let mut y = self.cards(&mut pane.part(0, 0, width, room), model, focus);
+        let mut y = self.cards(&mut canvas.part(0, 0, width, room), model, focus);
         y = y.saturating_add(1);
         if model.machine.owns_network {
             y = self
-                .form(&mut pane.part(0, y, width, 5), focus)
+                .form(&mut canvas.part(0, y, width, 5), focus)
                 .saturating_add(y);
         } else {
-            pane.put(
+            canvas.put(
                 2,
                 y,
                 "The system that runs here configures its network itself.",
@@ -317,23 +323,23 @@ impl Page for Network {
             );
             y = y.saturating_add(2);
         }
-        pointed(pane, y, focus == Focus::Next);
+        pointed(canvas, y, focus == Focus::Next);
         let tone = match (focus == Focus::Next, self.is_good(model)) {
             (true, true) => Tone::Selected,
             (false, true) => Tone::Plain,
             (_, false) => Tone::Dim,
         };
-        pane.put(2, y, "Continue: invite a donor", tone);
+        canvas.put(2, y, "Continue: invite a donor", tone);
         y = y.saturating_add(2);
         let rest = height.saturating_sub(y);
-        result(&mut pane.part(0, y, width, rest), model);
+        result(&mut canvas.part(0, y, width, rest), model);
     }
 }
 
 impl Network {
     /// The cards, with the chosen one marked. Says how many rows there are.
-    fn cards(&self, pane: &mut Pane<'_>, model: &Model, focus: Focus) -> u16 {
-        let width = pane.width();
+    fn cards(&self, canvas: &mut Canvas<'_>, model: &Model, focus: Focus) -> u16 {
+        let width = canvas.width();
         let len = model.nics.len().saturating_add(1);
         let at = match focus {
             Focus::Card(at) => at,
@@ -343,17 +349,17 @@ impl Network {
                 .position(|nic| Some(&nic.name) == self.card.as_ref())
                 .map_or(0, |at| at.saturating_add(1)),
         };
-        let room = usize::from(pane.height());
+        let room = usize::from(canvas.height());
         let first = focus::first_row(at, len, room);
         let mut y = 0;
         for number in (first..len).take(room) {
             let nic = number.checked_sub(1).and_then(|at| model.nics.get(at));
-            pointed(pane, y, focus == Focus::Card(number));
+            pointed(canvas, y, focus == Focus::Card(number));
             let is_chosen = self.card.as_ref() == nic.map(|nic| &nic.name);
             if model.machine.owns_network {
-                pane.put(2, y, if is_chosen { "(x)" } else { "( )" }, Tone::Plain);
+                canvas.put(2, y, if is_chosen { "(x)" } else { "( )" }, Tone::Plain);
             }
-            let mut row = pane.part(6, y, width.saturating_sub(6), 1);
+            let mut row = canvas.part(6, y, width.saturating_sub(6), 1);
             match nic {
                 Some(nic) => welcome::card(&mut row, 0, nic, model),
                 None => {
@@ -370,43 +376,44 @@ impl Network {
     }
 
     /// How addresses are come by, and what is wrong with what was typed. Says how many rows there are.
-    fn form(&self, pane: &mut Pane<'_>, focus: Focus) -> u16 {
-        pointed(pane, 0, focus == Focus::Method);
-        pane.put(2, 0, "Addresses", Tone::Plain);
+    fn form(&self, canvas: &mut Canvas<'_>, focus: Focus) -> u16 {
+        pointed(canvas, 0, focus == Focus::Method);
+        canvas.put(2, 0, "Addresses", Tone::Plain);
         let methods = match self.is_static {
             true => "( ) by DHCP   (x) static",
             false => "(x) by DHCP   ( ) static",
         };
-        pane.put(COLUMN, 0, methods, Tone::Plain);
+        canvas.put(COLUMN, 0, methods, Tone::Plain);
         let mut y = 1;
-        let width = pane.width().saturating_sub(COLUMN).min(50);
+        let width = canvas.width().saturating_sub(COLUMN).min(50);
         if self.is_static {
             for (name, field, stop) in [
                 ("Address", &self.address, Focus::Address),
                 ("Gateway", &self.gateway, Focus::Gateway),
             ] {
-                pointed(pane, y, focus == stop);
-                pane.put(2, y, name, Tone::Plain);
-                field.draw(pane, (COLUMN, y), width, focus == stop, false);
+                pointed(canvas, y, focus == stop);
+                canvas.put(2, y, name, Tone::Plain);
+                field.draw(canvas, (COLUMN, y), width, focus == stop, false);
                 y = y.saturating_add(1);
             }
         }
         if self.is_new() {
             match self.checked() {
                 Ok(_) => {
-                    pointed(pane, y, focus == Focus::Apply);
+                    pointed(canvas, y, focus == Focus::Apply);
                     let is_selected = focus == Focus::Apply;
                     let tone = if is_selected {
                         Tone::Selected
                     } else {
                         Tone::Plain
                     };
-                    pane.put(2, y, "Apply, and see what comes of it", tone);
+                    canvas.put(2, y, "Apply, and see what comes of it", tone);
                 }
                 Err(error) => {
-                    let width = pane.width();
+                    let width = canvas.width();
                     let rows =
-                        pane.part(2, y, width.saturating_sub(2), 2)
+                        canvas
+                            .part(2, y, width.saturating_sub(2), 2)
                             .wrap(0, 0, &error, Tone::Bad);
                     y = y.saturating_add(rows.clamp(1, 2)).saturating_sub(1);
                 }
@@ -418,7 +425,7 @@ impl Network {
 }
 
 /// The addresses that the cards have.
-fn result(pane: &mut Pane<'_>, model: &Model) {
+fn result(canvas: &mut Canvas<'_>, model: &Model) {
     let mut y = 0;
     for nic in &model.nics {
         for address in &nic.addresses {
@@ -436,13 +443,13 @@ fn result(pane: &mut Pane<'_>, model: &Model) {
             if let Some(lease) = address.lease {
                 text.push_str(&format!(", lease {}", human::clock(lease)));
             }
-            pane.put(2, y, &nic.name, Tone::Strong);
-            pane.put(COLUMN, y, &text, Tone::Good);
+            canvas.put(2, y, &nic.name, Tone::Strong);
+            canvas.put(COLUMN, y, &text, Tone::Good);
             y = y.saturating_add(1);
         }
     }
     if y == 0 {
-        pane.put(2, 0, "No card has an address yet.", Tone::Warning);
+        canvas.put(2, 0, "No card has an address yet.", Tone::Warning);
     }
 }
 

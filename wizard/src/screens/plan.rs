@@ -8,14 +8,14 @@ use disk::sizes::{self, Sizes, Swap};
 use receiver::gate::Candidate;
 use wire::human;
 
-use crate::field::Field;
+use crate::canvas::Canvas;
 use crate::focus;
+use crate::input_line::InputLine;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::state::Screen;
+use crate::theme::Tone;
 
 /// Stands for [`Swap::Usual`], which is not a size.
 const USUAL: &str = "usual";
@@ -37,8 +37,8 @@ const ALL: [Focus; 3] = [Focus::Esp, Focus::Swap, Focus::Next];
 /// The two sizes, as they are typed.
 #[derive(Debug)]
 pub struct Plan {
-    esp: Field,
-    swap: Field,
+    esp: InputLine,
+    swap: InputLine,
     focus: Focus,
     /// What the kernel command line says was put into the fields, as these sizes.
     given: Option<Sizes>,
@@ -47,8 +47,8 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            esp: Field::new(SIZE_MAX),
-            swap: Field::new(SIZE_MAX),
+            esp: InputLine::new(SIZE_MAX),
+            swap: InputLine::new(SIZE_MAX),
             focus: Focus::Next,
             given: None,
         }
@@ -123,7 +123,7 @@ impl Plan {
         vec![Act::Go(Screen::Network)]
     }
 
-    fn field(&mut self) -> Option<&mut Field> {
+    fn field(&mut self) -> Option<&mut InputLine> {
         match self.focus {
             Focus::Esp => Some(&mut self.esp),
             Focus::Swap => Some(&mut self.swap),
@@ -132,7 +132,7 @@ impl Plan {
     }
 }
 
-impl Page for Plan {
+impl ScreenView for Plan {
     fn title(&self, _model: &Model) -> String {
         "What will be on the disk".to_owned()
     }
@@ -188,18 +188,18 @@ impl Page for Plan {
         Vec::new()
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let disk = match model.disk() {
             Ok(disk) => disk,
             Err(_) => {
-                pane.put(0, 1, "No disk is chosen.", Tone::Warning);
+                canvas.put(0, 1, "No disk is chosen.", Tone::Warning);
                 return;
             }
         };
         let found = &disk.disk;
         let size = human::label(found.size_bytes).to_string();
         let path = found.path.display().to_string();
-        pane.line(
+        canvas.line(
             0,
             0,
             &[
@@ -210,22 +210,22 @@ impl Page for Plan {
                 (found.model.as_deref().unwrap_or("no name"), Tone::Plain),
             ],
         );
-        let (width, height) = (pane.width(), pane.height());
+        let (width, height) = (canvas.width(), canvas.height());
         let layout = self.layout(disk);
         let is_good = layout.is_ok();
         match layout {
-            Ok(layout) => table(&mut pane.part(0, 2, width, 6), &layout, &path),
+            Ok(layout) => table(&mut canvas.part(0, 2, width, 6), &layout, &path),
             Err(error) => {
-                pane.part(0, 2, width, 6).wrap(0, 1, &error, Tone::Bad);
+                canvas.part(0, 2, width, 6).wrap(0, 1, &error, Tone::Bad);
             }
         }
-        let mut form = pane.part(0, 9, width, height.saturating_sub(9));
+        let mut form = canvas.part(0, 9, width, height.saturating_sub(9));
         self.form(&mut form, is_good);
         let goes = match disk.contents.is_free() {
             true => "Nothing of value is on the disk.".to_owned(),
             false => format!("What goes: {}", disk.contents),
         };
-        let mut rest = pane.part(0, 15, width, height.saturating_sub(15));
+        let mut rest = canvas.part(0, 15, width, height.saturating_sub(15));
         let y = rest.wrap(0, 0, &goes, Tone::Warning);
         rest.wrap(
             0,
@@ -237,7 +237,7 @@ impl Page for Plan {
 }
 
 impl Plan {
-    fn form(&self, pane: &mut Pane<'_>, can_go_on: bool) {
+    fn form(&self, canvas: &mut Canvas<'_>, can_go_on: bool) {
         let beside = COLUMN.saturating_add(FIELD_WIDTH).saturating_add(2);
         for (y, name, field, focus, is_good, expected) in [
             (
@@ -258,33 +258,33 @@ impl Plan {
             ),
         ] {
             let has_focus = self.focus == focus;
-            pointed(pane, y, has_focus);
-            pane.put(2, y, name, Tone::Plain);
-            field.draw(pane, (COLUMN, y), FIELD_WIDTH, has_focus, false);
+            pointed(canvas, y, has_focus);
+            canvas.put(2, y, name, Tone::Plain);
+            field.draw(canvas, (COLUMN, y), FIELD_WIDTH, has_focus, false);
             let tone = if is_good { Tone::Dim } else { Tone::Bad };
-            pane.put(beside, y, expected, tone);
+            canvas.put(beside, y, expected, tone);
         }
         let is_next = self.focus == Focus::Next;
-        pointed(pane, 3, is_next);
+        pointed(canvas, 3, is_next);
         let tone = match (can_go_on, is_next) {
             (false, _) => Tone::Dim,
             (true, true) => Tone::Selected,
             (true, false) => Tone::Plain,
         };
-        pane.put(2, 3, "Continue: the network", tone);
+        canvas.put(2, 3, "Continue: the network", tone);
     }
 }
 
 /// Marks what the keys act upon.
-pub(super) fn pointed(pane: &mut Pane<'_>, y: u16, has_focus: bool) {
+pub(super) fn pointed(canvas: &mut Canvas<'_>, y: u16, has_focus: bool) {
     if has_focus {
-        let pointer = pane.glyphs().pointer.to_string();
-        pane.put(0, y, &pointer, Tone::Strong);
+        let pointer = canvas.glyphs().pointer.to_string();
+        canvas.put(0, y, &pointer, Tone::Strong);
     }
 }
 
 /// In the order in which they lie on the disk.
-fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
+fn table(canvas: &mut Canvas<'_>, layout: &Layout, disk: &str) {
     const COLUMNS: [u16; 4] = [COLUMN, 31, 45, 59];
     // A name that ends with a digit gets a p before the number, as the kernel does it.
     let infix = match disk.ends_with(|char: char| char.is_ascii_digit()) {
@@ -292,12 +292,12 @@ fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
         false => "",
     };
     let disk = disk.strip_prefix("/dev/").unwrap_or(disk);
-    pane.put(2, 0, "partition", Tone::Dim);
+    canvas.put(2, 0, "partition", Tone::Dim);
     for (x, name) in COLUMNS
         .into_iter()
         .zip(["for", "begins at", "size", "holds"])
     {
-        pane.put(x.saturating_add(2), 0, name, Tone::Dim);
+        canvas.put(x.saturating_add(2), 0, name, Tone::Dim);
     }
     let mut partitions: Vec<_> = layout.partitions.iter().collect();
     partitions.sort_by_key(|partition| partition.first_lba);
@@ -309,11 +309,11 @@ fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
             Role::Root => ("system", "ext4"),
         };
         let name = format!("{disk}{infix}{}", partition.number);
-        pane.put(2, y, &name, Tone::Plain);
+        canvas.put(2, y, &name, Tone::Plain);
         let begins = human::size(layout.offset_bytes(partition)).to_string();
         let size = human::size(layout.len_bytes(partition)).to_string();
         for (x, text) in COLUMNS.into_iter().zip([what, &begins, &size, holds]) {
-            pane.put(x.saturating_add(2), y, text, Tone::Plain);
+            canvas.put(x.saturating_add(2), y, text, Tone::Plain);
         }
     }
     let missing = layout.swap_missing_bytes();
@@ -322,6 +322,6 @@ fn table(pane: &mut Pane<'_>, layout: &Layout, disk: &str) {
             "The disk is small: {} less swap than usual.",
             human::size(missing)
         );
-        pane.put(2, 5, &text, Tone::Warning);
+        canvas.put(2, 5, &text, Tone::Warning);
     }
 }

@@ -7,11 +7,12 @@ use std::time::Instant;
 use wire::human::{clock, percent, size, time_left};
 use wire::stage::Stage;
 
+use crate::canvas::Canvas;
+use crate::figures::{clock, percent, size, time_left};
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::{Deploy, Model};
-use crate::page::{Act, Hint, Page, Question};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, Question, ScreenView};
+use crate::theme::Tone;
 
 /// The way to an installed system, and what is said of it here.
 const STAGES: [(Stage, &str); 7] = [
@@ -100,7 +101,7 @@ pub(crate) fn origin(deploy: &Deploy) -> String {
     format!("From {}{version}", deploy.peer)
 }
 
-impl Page for Receiving {
+impl ScreenView for Receiving {
     fn title(&self, _model: &Model) -> String {
         "Receiving".to_owned()
     }
@@ -128,41 +129,41 @@ impl Page for Receiving {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some(deploy) = &model.deploy else {
             return;
         };
-        pane.put(0, 0, &origin(deploy), Tone::Plain);
-        let height = pane.height();
-        stages(&mut pane.part(0, 2, BARS.saturating_sub(2), 7), deploy);
-        let width = pane.width().saturating_sub(BARS);
-        bars(&mut pane.part(BARS, 2, width, 7), deploy);
-        let width = pane.width();
-        chart(&mut pane.part(0, 10, width, CHART_ROWS), deploy);
+        canvas.put(0, 0, &origin(deploy), Tone::Plain);
+        let height = canvas.height();
+        stages(&mut canvas.part(0, 2, BARS.saturating_sub(2), 7), deploy);
+        let width = canvas.width().saturating_sub(BARS);
+        bars(&mut canvas.part(BARS, 2, width, 7), deploy);
+        let width = canvas.width();
+        chart(&mut canvas.part(0, 10, width, CHART_ROWS), deploy);
         let rest = height.saturating_sub(14);
-        news(&mut pane.part(0, 14, width, rest), deploy, model);
+        news(&mut canvas.part(0, 14, width, rest), deploy, model);
     }
 }
 
-fn stages(pane: &mut Pane<'_>, deploy: &Deploy) {
-    let glyphs = pane.glyphs();
+fn stages(canvas: &mut Canvas<'_>, deploy: &Deploy) {
+    let glyphs = canvas.glyphs();
     for (y, (stage, name)) in (0..).zip(STAGES) {
         let (mark, tone) = match stage.cmp(&deploy.stage) {
             std::cmp::Ordering::Less => (glyphs.tick, Tone::Good),
             std::cmp::Ordering::Equal => (glyphs.pointer, Tone::Strong),
             std::cmp::Ordering::Greater => (' ', Tone::Dim),
         };
-        let x = pane.repeat(0, y, mark, 1, tone);
-        pane.put(x.saturating_add(1), y, name, tone);
+        let x = canvas.repeat(0, y, mark, 1, tone);
+        canvas.put(x.saturating_add(1), y, name, tone);
     }
 }
 
-fn bars(pane: &mut Pane<'_>, deploy: &Deploy) {
-    let width = pane.width().saturating_sub(5).min(BAR_MAX);
+fn bars(canvas: &mut Canvas<'_>, deploy: &Deploy) {
+    let width = canvas.width().saturating_sub(5).min(BAR_MAX);
     let mut bar = |y, done, total| {
-        pane.bar(0, y, width, done, total);
+        canvas.bar(0, y, width, done, total);
         let share = format!(" {:>3}%", percent(done, total));
-        pane.put(width, y, &share, Tone::Plain);
+        canvas.put(width, y, &share, Tone::Plain);
     };
     if let Some(total) = deploy.total_bytes {
         bar(1, deploy.received_bytes, total);
@@ -170,10 +171,10 @@ fn bars(pane: &mut Pane<'_>, deploy: &Deploy) {
     if let Some((here, len)) = package_bytes(deploy) {
         bar(5, here, len);
     }
-    pane.put(0, 0, "Total", Tone::Strong);
+    canvas.put(0, 0, "Total", Tone::Strong);
     // Each figure ends where it always ends: what did not change is not drawn anew.
     let [done, total, rate, left] = pace(deploy).map(Option::unwrap_or_default);
-    pane.put(
+    canvas.put(
         6,
         0,
         &format!("{done:>10} {total:<13}{rate:>13}  {left}"),
@@ -181,57 +182,57 @@ fn bars(pane: &mut Pane<'_>, deploy: &Deploy) {
     );
     if deploy.unpacked_bytes > 0 {
         let text = format!("{} unpacked", size(deploy.unpacked_bytes));
-        pane.put(0, 2, &text, Tone::Dim);
+        canvas.put(0, 2, &text, Tone::Dim);
     }
     if let Some((name, len, _)) = &deploy.package {
         let mut text = format!("Package {}", deploy.packages_begun);
         if !deploy.packages.is_empty() {
             text.push_str(&format!(" of {}", deploy.packages.len()));
         }
-        let x = pane.put(0, 4, &text, Tone::Strong);
-        pane.put(x, 4, &format!("  {}, {name}", size(*len)), Tone::Plain);
+        let x = canvas.put(0, 4, &text, Tone::Strong);
+        canvas.put(x, 4, &format!("  {}, {name}", size(*len)), Tone::Plain);
     }
 }
 
-fn chart(pane: &mut Pane<'_>, deploy: &Deploy) {
+fn chart(canvas: &mut Canvas<'_>, deploy: &Deploy) {
     let history = deploy.rates.history();
     let peak = history.peak();
     if peak == 0 {
         return;
     }
-    let lines = history.lines(pane.height(), pane.look().charset);
+    let lines = history.lines(canvas.height(), canvas.theme().charset);
     for (y, line) in (0..).zip(&lines) {
-        pane.put(0, y, line, Tone::Good);
+        canvas.put(0, y, line, Tone::Good);
     }
     let text = format!("most {}/s", size(peak));
     let len = u16::try_from(text.len()).unwrap_or(0);
-    let x = pane.width().saturating_sub(len);
-    pane.put(x, 0, &text, Tone::Dim);
+    let x = canvas.width().saturating_sub(len);
+    canvas.put(x, 0, &text, Tone::Dim);
 }
 
 /// What the deploy waits for and goes on without, then the log's end.
-fn news(pane: &mut Pane<'_>, deploy: &Deploy, model: &Model) {
+fn news(canvas: &mut Canvas<'_>, deploy: &Deploy, model: &Model) {
     let mut y = 0;
     if let Some((text, tone)) = waits_for(model) {
-        y = pane.wrap(0, y, &text, tone);
+        y = canvas.wrap(0, y, &text, tone);
     }
     if let Some(text) = password(model) {
-        pane.put(0, y, &text, Tone::Strong);
+        canvas.put(0, y, &text, Tone::Strong);
         y = y.saturating_add(1);
     }
-    let room = pane.height().saturating_sub(y);
-    let width = pane.width();
+    let room = canvas.height().saturating_sub(y);
+    let width = canvas.width();
     let warnings = u16::try_from(deploy.warnings.len()).unwrap_or(u16::MAX);
     // A long one is cut: all of it is in the log.
     let first = usize::from(warnings.saturating_sub(room));
     for text in deploy.warnings.iter().skip(first) {
-        let x = pane.put(0, y, "warning: ", Tone::Warning);
-        pane.put(x, y, text, Tone::Plain);
+        let x = canvas.put(0, y, "warning: ", Tone::Warning);
+        canvas.put(x, y, text, Tone::Plain);
         y = y.saturating_add(1);
     }
-    let rows = pane.height().saturating_sub(y.saturating_add(1));
+    let rows = canvas.height().saturating_sub(y.saturating_add(1));
     if rows > 0 {
-        let y = pane.height().saturating_sub(rows);
-        super::logs::tail(&mut pane.part(0, y, width, rows), model);
+        let y = canvas.height().saturating_sub(rows);
+        super::logs::tail(&mut canvas.part(0, y, width, rows), model);
     }
 }

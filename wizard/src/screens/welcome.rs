@@ -5,13 +5,15 @@ use std::time::Instant;
 use wifi::State;
 use wire::human;
 
+use crate::canvas::Canvas;
+use crate::event::Nic;
 use crate::fact::Nic;
+use crate::figures;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::{Model, Phase};
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::state::Screen;
+use crate::theme::Tone;
 
 /// Where the facts begin, behind their names.
 const COLUMN: u16 = 13;
@@ -20,7 +22,7 @@ const COLUMN: u16 = 13;
 #[derive(Clone, Copy, Debug)]
 pub struct Welcome;
 
-impl Page for Welcome {
+impl ScreenView for Welcome {
     fn title(&self, _model: &Model) -> String {
         "Welcome".to_owned()
     }
@@ -51,7 +53,7 @@ impl Page for Welcome {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let machine = &model.machine;
         let memory = human::size(machine.memory_bytes).to_string();
         let disks = match (model.disks.len(), model.phase) {
@@ -71,27 +73,27 @@ impl Page for Welcome {
             ("Memory", &memory),
             ("Disks", &disks),
         ] {
-            pane.put(0, y, name, Tone::Dim);
-            pane.put(COLUMN, y, value, Tone::Plain);
+            canvas.put(0, y, name, Tone::Dim);
+            canvas.put(COLUMN, y, value, Tone::Plain);
             y = y.saturating_add(1);
         }
-        pane.put(0, y, "Decided", Tone::Dim);
-        let (width, height) = (pane.width(), pane.height());
-        let rows = pane
+        canvas.put(0, y, "Decided", Tone::Dim);
+        let (width, height) = (canvas.width(), canvas.height());
+        let rows = canvas
             .part(0, y, width, 3)
             .wrap(COLUMN, 0, &decided, Tone::Plain);
         y = y.saturating_add(rows.min(3)).saturating_add(1);
-        pane.put(0, y, "Network cards", Tone::Strong);
+        canvas.put(0, y, "Network cards", Tone::Strong);
         y = y.saturating_add(1);
         let room = height.saturating_sub(y).saturating_sub(4);
-        y = y.saturating_add(cards(&mut pane.part(0, y, width, room), model));
+        y = y.saturating_add(cards(&mut canvas.part(0, y, width, room), model));
         let what_now = match model.is_held {
             true => "The machine waits for you.",
             false => "The machine decides by itself. Press a key to decide yourself.",
         };
         y = y.saturating_add(1);
-        pane.put(0, y, what_now, Tone::Strong);
-        pane.wrap(
+        canvas.put(0, y, what_now, Tone::Strong);
+        canvas.wrap(
             0,
             y.saturating_add(1),
             "Nothing is written before a disk is chosen and a donor was let in.",
@@ -110,35 +112,35 @@ const fn firmware(name: &str) -> &str {
 }
 
 /// One row each, and a last one for those that do not fit. Says how many rows there are.
-fn cards(pane: &mut Pane<'_>, model: &Model) -> u16 {
+fn cards(canvas: &mut Canvas<'_>, model: &Model) -> u16 {
     let nics = &model.nics;
     if nics.is_empty() {
-        pane.put(0, 0, "none found", Tone::Warning);
+        canvas.put(0, 0, "none found", Tone::Warning);
         return 1;
     }
-    let room = usize::from(pane.height());
+    let room = usize::from(canvas.height());
     let shown = match nics.len() > room {
         true => room.saturating_sub(1),
         false => nics.len(),
     };
     let mut y = 0;
     for nic in nics.iter().take(shown) {
-        card(pane, y, nic, model);
+        card(canvas, y, nic, model);
         y = y.saturating_add(1);
     }
     if shown < nics.len() {
         let rest = nics.len().saturating_sub(shown);
-        pane.put(0, y, &format!("and {rest} more"), Tone::Dim);
+        canvas.put(0, y, &format!("and {rest} more"), Tone::Dim);
         y = y.saturating_add(1);
     }
     y
 }
 
 /// A card in a row: its name, how it is connected, what drives it, and its hardware address.
-pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic, model: &Model) {
+pub(super) fn card(canvas: &mut Canvas<'_>, y: u16, nic: &Nic, model: &Model) {
     let (link, tone) = link(nic, model);
     let driver = nic.driver.as_deref().unwrap_or("no driver");
-    let wide = pane.width() >= 100;
+    let wide = canvas.width() >= 100;
     let columns: [u16; 3] = if wide { [18, 44, 64] } else { [13, 33, 48] };
     for (x, next, text, tone) in [
         (0, columns[0], nic.name.as_str(), Tone::Strong),
@@ -147,7 +149,7 @@ pub(super) fn card(pane: &mut Pane<'_>, y: u16, nic: &Nic, model: &Model) {
         (columns[2], u16::MAX, &nic.mac, Tone::Plain),
     ] {
         let width = next.saturating_sub(x).saturating_sub(1);
-        pane.fit(x, y, width, text, tone);
+        canvas.fit(x, y, width, text, tone);
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use wifi::{Failure, Join, Network, Report, Security, Ssid, State, is_passphrase};
 
-use crate::field::Field;
+use crate::canvas::Canvas;
+use crate::command::Command;
 use crate::focus;
+use crate::input_line::InputLine;
 use crate::key::Key;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::order::Order;
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
+use crate::screen_trait::{Act, Hint, ScreenView};
+use crate::theme::Tone;
 
 /// A name has so many bytes at most; in characters it has no more.
 const NAME_MAX: usize = wifi::SSID_MAX;
@@ -45,8 +45,8 @@ pub struct Wifi {
     selected: Option<Ssid>,
     /// The network to join, and whether it hides.
     target: Option<(Ssid, bool)>,
-    name: Field,
-    passphrase: Field,
+    name: InputLine,
+    passphrase: InputLine,
     is_shown: bool,
     /// What is wrong with what was typed or selected.
     trouble: Option<String>,
@@ -59,8 +59,8 @@ impl Default for Wifi {
             card: None,
             selected: None,
             target: None,
-            name: Field::new(NAME_MAX),
-            passphrase: Field::new(PASSPHRASE_MAX),
+            name: InputLine::new(NAME_MAX),
+            passphrase: InputLine::new(PASSPHRASE_MAX),
             is_shown: false,
             trouble: None,
         }
@@ -181,9 +181,9 @@ impl Wifi {
         match (key, interface) {
             (Key::Escape, _) => return vec![Act::Back],
             (Key::Tab, _) => self.next_card(model),
-            (Key::Char('s'), Some(card)) => return vec![Act::Order(Order::WifiScan(card))],
+            (Key::Char('s'), Some(card)) => return vec![Act::Command(Command::WifiScan(card))],
             (Key::Char('l') | Key::Delete, Some(card)) => {
-                return vec![Act::Order(Order::WifiLeave(card))];
+                return vec![Act::Command(Command::WifiLeave(card))];
             }
             (Key::Char('h'), Some(_)) => {
                 self.name.clear();
@@ -204,7 +204,7 @@ impl Wifi {
             return Vec::new();
         };
         let Some(network) = report.networks.get(self.at(report)) else {
-            return vec![Act::Order(Order::WifiScan(report.interface.clone()))];
+            return vec![Act::Command(Command::WifiScan(report.interface.clone()))];
         };
         self.selected = Some(network.ssid.clone());
         self.trouble = None;
@@ -215,7 +215,7 @@ impl Wifi {
                 self.trouble = Some(format!("{}: {what}", network.ssid));
                 Vec::new()
             }
-            Security::Open => vec![Act::Order(Order::WifiJoin(Join {
+            Security::Open => vec![Act::Command(Command::WifiJoin(Join {
                 interface: report.interface.clone(),
                 ssid: network.ssid.clone(),
                 passphrase: None,
@@ -283,7 +283,7 @@ impl Wifi {
         };
         self.selected = Some(join.ssid.clone());
         self.leave();
-        vec![Act::Order(Order::WifiJoin(join))]
+        vec![Act::Command(Command::WifiJoin(join))]
     }
 
     /// Back to the list; nothing that was typed is kept.
@@ -296,7 +296,7 @@ impl Wifi {
     }
 }
 
-impl Page for Wifi {
+impl ScreenView for Wifi {
     fn title(&self, model: &Model) -> String {
         match self.report(model) {
             Some(report) => format!("Wi-Fi with {}", report.interface),
@@ -349,28 +349,29 @@ impl Page for Wifi {
         }
     }
 
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model) {
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some(report) = self.report(model) else {
             let text = "There is no Wi-Fi card that can be used. The image has to bring the card's driver, its firmware, and the \
                         program that joins networks: mkinitramfs image --wifi.";
-            pane.wrap(0, 1, text, Tone::Warning);
+            canvas.wrap(0, 1, text, Tone::Warning);
             return;
         };
-        let (width, height) = (pane.width(), pane.height());
+        let (width, height) = (canvas.width(), canvas.height());
         let (text, tone) = state(report);
-        pane.part(0, 0, width, HEAD.saturating_sub(1))
+        canvas
+            .part(0, 0, width, HEAD.saturating_sub(1))
             .wrap(0, 0, &text, tone);
         let rows = height.saturating_sub(HEAD.saturating_add(FOOT));
-        self.list(&mut pane.part(0, HEAD, width, rows), report);
+        self.list(&mut canvas.part(0, HEAD, width, rows), report);
         let y = height.saturating_sub(FOOT).saturating_add(1);
-        self.typed(&mut pane.part(0, y, width, FOOT.saturating_sub(1)));
+        self.typed(&mut canvas.part(0, y, width, FOOT.saturating_sub(1)));
     }
 }
 
 impl Wifi {
-    fn list(&self, pane: &mut Pane<'_>, report: &Report) {
+    fn list(&self, canvas: &mut Canvas<'_>, report: &Report) {
         if report.networks.is_empty() {
-            pane.put(
+            canvas.put(
                 0,
                 0,
                 "No network is heard. s looks around again.",
@@ -379,69 +380,69 @@ impl Wifi {
             return;
         }
         let at = self.at(report);
-        let height = usize::from(pane.height());
+        let height = usize::from(canvas.height());
         let first = focus::first_row(at, report.networks.len(), height);
         let shown = report.networks.iter().enumerate().skip(first).take(height);
         for (y, (number, it)) in (0..).zip(shown) {
             let is_selected = number == at;
-            row(pane, y, it, is_selected, &report.state);
+            row(canvas, y, it, is_selected, &report.state);
             if is_selected && self.mode == Mode::List {
-                pane.tint(y, Tone::Selected);
+                canvas.tint(y, Tone::Selected);
             }
         }
     }
 
     /// What is being typed, and what is wrong with it.
-    fn typed(&self, pane: &mut Pane<'_>) {
+    fn typed(&self, canvas: &mut Canvas<'_>) {
         let ssid = self.target.as_ref().map(|(ssid, _)| ssid.to_string());
         match self.mode {
             Mode::List => {}
             Mode::Name => {
-                pane.put(
+                canvas.put(
                     0,
                     0,
                     "Name of the network that does not announce it:",
                     Tone::Plain,
                 );
-                let width = pane.width().min(40);
-                self.name.draw(pane, (0, 1), width, true, false);
+                let width = canvas.width().min(40);
+                self.name.draw(canvas, (0, 1), width, true, false);
             }
             Mode::Passphrase => {
                 let what = match self.target {
                     Some((_, true)) => "Passphrase (nothing, if it is open) of ",
                     _ => "Passphrase of ",
                 };
-                let x = pane.put(0, 0, what, Tone::Plain);
-                pane.put(x, 0, &ssid.unwrap_or_default(), Tone::Strong);
-                let width = pane.width().min(67);
+                let x = canvas.put(0, 0, what, Tone::Plain);
+                canvas.put(x, 0, &ssid.unwrap_or_default(), Tone::Strong);
+                let width = canvas.width().min(67);
                 self.passphrase
-                    .draw(pane, (0, 1), width, true, !self.is_shown);
+                    .draw(canvas, (0, 1), width, true, !self.is_shown);
                 let len = self.passphrase.text().chars().count();
                 let tone = match is_passphrase(self.passphrase.text()) {
                     true => Tone::Good,
                     false => Tone::Dim,
                 };
-                pane.put(width.saturating_add(1), 1, &format!("{len} of 8-63"), tone);
+                canvas.put(width.saturating_add(1), 1, &format!("{len} of 8-63"), tone);
             }
         }
         if let Some(trouble) = &self.trouble {
-            pane.wrap(0, 3, trouble, Tone::Bad);
+            canvas.wrap(0, 3, trouble, Tone::Bad);
         }
     }
 }
 
 /// Signal, what is asked for, name.
-fn row(pane: &mut Pane<'_>, y: u16, it: &Network, is_selected: bool, state: &State) {
-    let glyphs = pane.glyphs();
+fn row(canvas: &mut Canvas<'_>, y: u16, it: &Network, is_selected: bool, state: &State) {
+    let glyphs = canvas.glyphs();
     let tone = match it.security {
         Security::Unsupported => Tone::Dim,
         _ => Tone::Plain,
     };
     let pointer = if is_selected { glyphs.pointer } else { ' ' };
-    pane.repeat(0, y, pointer, 1, Tone::Plain);
+    canvas.repeat(0, y, pointer, 1, Tone::Plain);
     let strength = strength(it.signal_dbm);
-    let x = pane.repeat(2, y, glyphs.full, strength, tone);
-    pane.repeat(
+    let x = canvas.repeat(2, y, glyphs.full, strength, tone);
+    canvas.repeat(
         x,
         y,
         glyphs.empty,
@@ -449,9 +450,9 @@ fn row(pane: &mut Pane<'_>, y: u16, it: &Network, is_selected: bool, state: &Sta
         Tone::Dim,
     );
     let text = format!("{:>4} dBm  {:<13}", it.signal_dbm, security(it.security));
-    let x = pane.put(7, y, &text, tone);
-    let x = pane.put(x.saturating_add(1), y, &it.ssid.to_string(), tone);
+    let x = canvas.put(7, y, &text, tone);
+    let x = canvas.put(x.saturating_add(1), y, &it.ssid.to_string(), tone);
     if *state == State::Joined(it.ssid.clone()) {
-        pane.put(x.saturating_add(2), y, "joined", Tone::Good);
+        canvas.put(x.saturating_add(2), y, "joined", Tone::Good);
     }
 }

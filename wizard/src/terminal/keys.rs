@@ -17,7 +17,7 @@ const ESCAPE: u8 = 0x1b;
 
 /// What a terminal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Decoded {
     /// A key was pressed.
     Key(Key),
     /// The answer to [`super::ASK_SIZE`].
@@ -84,7 +84,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Takes the next bytes.
-    pub fn feed(&mut self, bytes: &[u8], said: &mut Vec<Said>) {
+    pub fn feed(&mut self, bytes: &[u8], said: &mut Vec<Decoded>) {
         for byte in bytes {
             self.take(*byte, said);
         }
@@ -104,7 +104,7 @@ impl Decoder {
         }
     }
 
-    fn take(&mut self, byte: u8, said: &mut Vec<Said>) {
+    fn take(&mut self, byte: u8, said: &mut Vec<Decoded>) {
         match self.state {
             State::Ground => self.ground(byte, said),
             State::Return => {
@@ -129,7 +129,7 @@ impl Decoder {
         }
     }
 
-    fn ground(&mut self, byte: u8, said: &mut Vec<Said>) {
+    fn ground(&mut self, byte: u8, said: &mut Vec<Decoded>) {
         self.state = State::Ground;
         let begun = |bits: u8, left, least| State::Utf8 {
             bits: u32::from(bits),
@@ -164,12 +164,12 @@ impl Decoder {
             }
             _ => return, // NUL, and what is in no UTF-8
         };
-        said.push(Said::Key(key));
+        said.push(Decoded::Key(key));
     }
 
     /// `ESC 1` to `ESC 0` are F1 to F10, `ESC !` and `ESC @` F11 and F12: so firmware has it for terminals without those keys
     /// (UEFI 2.10 appendix B, PC ANSI), and so have programs with menus.
-    fn escape(&mut self, byte: u8, said: &mut Vec<Said>) {
+    fn escape(&mut self, byte: u8, said: &mut Vec<Decoded>) {
         let key = match byte {
             b'[' => {
                 self.state = State::Control(Sequence::default());
@@ -194,16 +194,16 @@ impl Decoder {
             b'!' => Key::F(11),
             b'@' => Key::F(12),
             _ => {
-                said.push(Said::Key(Key::Escape));
+                said.push(Decoded::Key(Key::Escape));
                 self.ground(byte, said);
                 return;
             }
         };
         self.state = State::Ground;
-        said.push(Said::Key(key));
+        said.push(Decoded::Key(key));
     }
 
-    fn control(&mut self, mut sequence: Sequence, byte: u8, said: &mut Vec<Said>) {
+    fn control(&mut self, mut sequence: Sequence, byte: u8, said: &mut Vec<Decoded>) {
         sequence.len += 1;
         match byte {
             b'[' if sequence.len == 1 => self.state = State::Linux,
@@ -220,7 +220,7 @@ impl Decoder {
     }
 
     /// The last byte of a sequence has come. When that can end none the sequence was cut off.
-    fn finish(&mut self, meaning: Option<Said>, byte: u8, said: &mut Vec<Said>) {
+    fn finish(&mut self, meaning: Option<Decoded>, byte: u8, said: &mut Vec<Decoded>) {
         self.state = State::Ground;
         said.extend(meaning);
         if !(0x20..0x7f).contains(&byte) {
@@ -228,7 +228,7 @@ impl Decoder {
         }
     }
 
-    fn utf8(&mut self, byte: u8, bits: u32, left: u8, least: u32, said: &mut Vec<Said>) {
+    fn utf8(&mut self, byte: u8, bits: u32, left: u8, least: u32, said: &mut Vec<Decoded>) {
         if byte & 0xc0 != 0x80 {
             self.ground(byte, said);
             return;
@@ -241,7 +241,7 @@ impl Decoder {
         }
         self.state = State::Ground;
         let char = char::from_u32(bits).filter(|char| bits >= least && !char.is_control());
-        said.extend(char.map(|char| Said::Key(Key::Char(char))));
+        said.extend(char.map(|char| Decoded::Key(Key::Char(char))));
     }
 }
 
@@ -261,7 +261,7 @@ impl Sequence {
     }
 
     /// With this last byte. Modifiers, in the second number, change nothing.
-    const fn meaning(&self, last: u8) -> Option<Said> {
+    const fn meaning(&self, last: u8) -> Option<Decoded> {
         if self.is_private {
             return None;
         }
@@ -292,27 +292,27 @@ impl Sequence {
             // F3 with Shift looks like a report of the first line: xterm(1) has been living with it.
             (b'R', 1..) if self.at == 1 && second > 0 => {
                 let (row, column) = (first, second);
-                return Some(Said::Cursor { column, row });
+                return Some(Decoded::Cursor { column, row });
             }
             (b't', 8) if self.at == 2 && second > 0 && third > 0 => {
                 let (rows, columns) = (second, third);
-                return Some(Said::Size { columns, rows });
+                return Some(Decoded::Size { columns, rows });
             }
             _ => return None,
         };
-        Some(Said::Key(key))
+        Some(Decoded::Key(key))
     }
 }
 
-const fn linux(byte: u8) -> Option<Said> {
+const fn linux(byte: u8) -> Option<Decoded> {
     match byte {
-        b'A'..=b'E' => Some(Said::Key(Key::F(byte - b'A' + 1))),
+        b'A'..=b'E' => Some(Decoded::Key(Key::F(byte - b'A' + 1))),
         _ => None,
     }
 }
 
 /// Keys of a keypad in its application mode are what is printed on them.
-fn shift3(byte: u8) -> Option<Said> {
+fn shift3(byte: u8) -> Option<Decoded> {
     let key = match byte {
         b'A' | b'a' => Key::Up,
         b'B' | b'b' => Key::Down,
@@ -327,7 +327,7 @@ fn shift3(byte: u8) -> Option<Said> {
         b'X' => Key::Char('='),
         _ => return None,
     };
-    Some(Said::Key(key))
+    Some(Decoded::Key(key))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use ratatui_core::buffer::Cell;
 use ratatui_core::layout::{Position, Size};
 use ratatui_core::style::{Color, Modifier};
 
-use crate::look::Charset;
+use crate::theme::Charset;
 
 /// Larger terminals are used up to this. It bounds the buffer, and what a terminal can claim.
 const COLUMNS_MAX: u16 = 320;
@@ -263,7 +263,7 @@ fn is_one_wide(symbol: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Paint;
-    use crate::look::Charset;
+    use crate::theme::Charset;
     use ratatui_core::style::{Color, Modifier, Style};
     use ratatui_core::terminal::Terminal;
     use std::num::NonZeroU16;

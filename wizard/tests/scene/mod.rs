@@ -14,19 +14,19 @@ use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Wish, choose};
 use receiver::inventory::{Found, Transport};
 use receiver::news::News;
-use wizard::fact::{Address, LogLine, Machine, Nic};
-use wizard::look::{Charset, Look};
-use wizard::{Fact, Key, Order, Wizard};
+use wizard::event::{Address, LogLine, Machine, Nic};
+use wizard::theme::{Charset, Theme};
+use wizard::{Command, Key, MachineEvent, Wizard};
 
 /// Each picture is made in these sizes.
 const SIZES: [(u16, u16); 2] = [(80, 24), (132, 50)];
 
-pub const UNICODE: Look = Look {
+pub const UNICODE: Theme = Theme {
     charset: Charset::Unicode,
     colours: true,
 };
 
-pub const ASCII: Look = Look {
+pub const ASCII: Theme = Theme {
     charset: Charset::Ascii,
     colours: false,
 };
@@ -36,7 +36,7 @@ pub struct Scene {
     pub wizard: Wizard,
     pub now: Instant,
     /// Everything that was ordered.
-    pub orders: Vec<Order>,
+    pub commands: Vec<Command>,
 }
 
 /// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow. Its reasons are as long as those.
@@ -82,16 +82,16 @@ impl Scene {
         Self {
             wizard: Wizard::new(check_ip),
             now: Instant::now(),
-            orders: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
     /// A machine of our own with two cards.
     pub fn new() -> Self {
         let mut scene = Self::empty();
-        scene.learn(Fact::Machine(machine()));
-        scene.learn(Fact::Nic(nic("eth0")));
-        scene.learn(Fact::Nic(Nic {
+        scene.learn(MachineEvent::Machine(machine()));
+        scene.learn(MachineEvent::Nic(nic("eth0")));
+        scene.learn(MachineEvent::Nic(Nic {
             has_link: false,
             speed_mbit: None,
             addresses: vec![],
@@ -102,12 +102,12 @@ impl Scene {
         scene
     }
 
-    pub fn learn(&mut self, fact: Fact) {
+    pub fn learn(&mut self, fact: MachineEvent) {
         self.wizard.learn(fact, self.now);
     }
 
     pub fn news(&mut self, news: News) {
-        self.learn(Fact::News(news));
+        self.learn(MachineEvent::News(news));
     }
 
     /// The disks as they are seen, and the choice among them without a word.
@@ -117,17 +117,17 @@ impl Scene {
         self.news(News::Disks { seen, choice });
     }
 
-    pub fn press(&mut self, key: Key) -> Vec<Order> {
-        let orders = self.wizard.press(key, self.now);
-        self.orders.extend(orders.iter().cloned());
-        orders
+    pub fn press(&mut self, key: Key) -> Vec<Command> {
+        let commands = self.wizard.press(key, self.now);
+        self.commands.extend(commands.iter().cloned());
+        commands
     }
 
-    pub fn keys(&mut self, keys: &[Key]) -> Vec<Order> {
+    pub fn keys(&mut self, keys: &[Key]) -> Vec<Command> {
         keys.iter().flat_map(|key| self.press(*key)).collect()
     }
 
-    pub fn write(&mut self, text: &str) -> Vec<Order> {
+    pub fn write(&mut self, text: &str) -> Vec<Command> {
         text.chars()
             .flat_map(|char| self.press(Key::Char(char)))
             .collect()
@@ -141,18 +141,18 @@ impl Scene {
                 break;
             }
             self.now += next;
-            let orders = self.wizard.tick(self.now);
-            self.orders.extend(orders);
+            let commands = self.wizard.tick(self.now);
+            self.commands.extend(commands);
         }
         self.now = end;
         self.wizard.tick(end);
     }
 
     /// What a terminal shows: its rows, and where its cursor is.
-    pub fn picture(&self, (width, height): (u16, u16), look: Look) -> String {
+    pub fn picture(&self, (width, height): (u16, u16), theme: Theme) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
-            .draw(|frame| self.wizard.draw(frame, look))
+            .draw(|frame| self.wizard.draw(frame, theme))
             .unwrap();
         let backend = terminal.backend();
         let rows = backend.buffer().content().chunks(usize::from(width).max(1));
@@ -369,8 +369,8 @@ pub fn accepted() -> News {
     }
 }
 
-pub fn log(level: u8, text: &str) -> Fact {
-    Fact::Log(LogLine {
+pub fn log(level: u8, text: &str) -> MachineEvent {
+    MachineEvent::Log(LogLine {
         level,
         at: Duration::from_millis(1250),
         text: text.to_owned(),

@@ -6,20 +6,23 @@ use receiver::gate::{Candidate, GateError};
 use wire::human;
 
 use super::{Verdict, against, verdict};
+use crate::canvas::Canvas;
 use crate::focus;
 use crate::look::Tone;
 use crate::model::Model;
 use crate::pane::Pane;
+use crate::theme::Tone;
+use crate::{figures, focus};
 
 /// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that took.
-pub(super) fn draw(pane: &mut Pane<'_>, model: &Model, at: usize) -> u16 {
-    heading(pane);
-    let room = usize::from(pane.height().saturating_sub(1));
+pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, at: usize) -> u16 {
+    heading(canvas);
+    let room = usize::from(canvas.height().saturating_sub(1));
     let first = focus::first_row(at, model.disks.len(), room);
     let rows = model.disks.iter().enumerate().skip(first).take(room);
     let mut y = 1;
     for (number, disk) in rows {
-        row(pane, y, disk, model, number == at);
+        row(canvas, y, disk, model, number == at);
         y = y.saturating_add(1);
     }
     y
@@ -34,21 +37,21 @@ const fn columns(width: u16) -> [u16; 7] {
     }
 }
 
-fn cells(pane: &mut Pane<'_>, y: u16, texts: [&str; 6], tone: Tone) {
-    let columns = columns(pane.width());
+fn cells(canvas: &mut Canvas<'_>, y: u16, texts: [&str; 6], tone: Tone) {
+    let columns = columns(canvas.width());
     let behind = columns.iter().skip(1);
     for ((x, behind), text) in columns.iter().zip(behind).zip(texts) {
         let width = behind.saturating_sub(*x).saturating_sub(1);
-        pane.fit(*x, y, width, text, tone);
+        canvas.fit(*x, y, width, text, tone);
     }
 }
 
-fn heading(pane: &mut Pane<'_>) {
+fn heading(canvas: &mut Canvas<'_>) {
     let names = ["disk", "size", "bus", "model", "serial", "holds"];
-    cells(pane, 0, names, Tone::Dim);
+    cells(canvas, 0, names, Tone::Dim);
 }
 
-fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
+fn row(canvas: &mut Canvas<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
     let found = &disk.disk;
     let verdict = verdict(disk, &model.disks);
     let holds: Cow<'_, str> = match &verdict {
@@ -82,10 +85,10 @@ fn row(pane: &mut Pane<'_>, y: u16, disk: &Candidate, model: &Model, is_selected
         serial.unwrap_or("(none)"),
         &holds,
     ];
-    cells(pane, y, texts, tone);
+    cells(canvas, y, texts, tone);
     if is_selected {
-        pane.tint(y, Tone::Selected);
-        let pointer = pane.glyphs().pointer.to_string();
-        pane.put(0, y, &pointer, Tone::Selected);
+        canvas.tint(y, Tone::Selected);
+        let pointer = canvas.glyphs().pointer.to_string();
+        canvas.put(0, y, &pointer, Tone::Selected);
     }
 }

@@ -1,17 +1,17 @@
-use super::{Decoder, SEQUENCE_MAX, STRING_MAX, Said};
+use super::{Decoded, Decoder, SEQUENCE_MAX, STRING_MAX};
 use crate::key::Key;
 
-fn said(bytes: &[u8]) -> Vec<Said> {
+fn said(bytes: &[u8]) -> Vec<Decoded> {
     let (mut decoder, mut said) = (Decoder::default(), Vec::new());
     decoder.feed(bytes, &mut said);
-    said.extend(decoder.expire().map(Said::Key));
+    said.extend(decoder.expire().map(Decoded::Key));
     assert!(!decoder.is_waiting());
     said
 }
 
 fn keys(bytes: &[u8]) -> Vec<Key> {
     let keys = said(bytes).into_iter().filter_map(|said| match said {
-        Said::Key(key) => Some(key),
+        Decoded::Key(key) => Some(key),
         _ => None,
     });
     keys.collect()
@@ -80,7 +80,12 @@ const SENT: &[(Key, &[&[u8]])] = &[
 fn every_terminals_keys_are_known() {
     for (key, ways) in SENT {
         for bytes in *ways {
-            assert_eq!(said(bytes), [Said::Key(*key)], "{}", bytes.escape_ascii());
+            assert_eq!(
+                said(bytes),
+                [Decoded::Key(*key)],
+                "{}",
+                bytes.escape_ascii()
+            );
         }
     }
 }
@@ -116,7 +121,7 @@ fn escape_is_a_key_when_nothing_follows_or_something_that_cannot() {
     assert!(said.is_empty() && decoder.is_waiting());
     assert_eq!(decoder.expire(), Some(Key::Escape));
     decoder.feed(b"[A", &mut said);
-    assert_eq!(said, [Key::Char('['), Key::Char('A')].map(Said::Key));
+    assert_eq!(said, [Key::Char('['), Key::Char('A')].map(Decoded::Key));
 }
 
 #[test]
@@ -158,9 +163,9 @@ fn nonsense_is_bounded_and_then_over() {
 #[test]
 fn reports_are_no_keys() {
     let (columns, rows) = (132, 50);
-    assert_eq!(said(b"\x1b[8;50;132t"), [Said::Size { columns, rows }]);
+    assert_eq!(said(b"\x1b[8;50;132t"), [Decoded::Size { columns, rows }]);
     let (column, row) = (132, 50);
-    assert_eq!(said(b"\x1b[50;132R"), [Said::Cursor { column, row }]);
+    assert_eq!(said(b"\x1b[50;132R"), [Decoded::Cursor { column, row }]);
     assert_eq!(said(b"\x1b[99999;99999R").len(), 1);
     for nothing in [
         &b"\x1b[0;5R"[..],

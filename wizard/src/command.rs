@@ -5,8 +5,8 @@ use receiver::gate::Wish;
 
 /// Something to do now. Its result comes back as facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// A person takes over: invite nobody until [`Order::Take`] or [`Order::GoOn`].
+pub enum Command {
+    /// A person takes over: invite nobody until [`Command::Take`] or [`Command::GoOn`].
     Hold,
     /// Go on by yourself, as decided without a person.
     GoOn,
@@ -29,7 +29,7 @@ pub enum Order {
     Cancel,
     /// Boot the system that we have installed and that goes by this name.
     Boot(String),
-    /// Do not leave by yourself; [`Order::Leave`] comes when a person wants to.
+    /// Do not leave by yourself; [`Command::Leave`] comes when a person wants to.
     Stay,
     /// Leave for the installed system now.
     Leave,

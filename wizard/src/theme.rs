@@ -14,7 +14,7 @@ pub enum Charset {
 
 /// What a terminal is capable of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct Theme {
     /// Its characters.
     pub charset: Charset,
     /// It has the eight colours; else bold, underlined and reversed are all there is.
@@ -42,7 +42,7 @@ pub struct Glyphs {
     pub hidden: char,
 }
 
-impl Look {
+impl Theme {
     /// For this charset.
     #[must_use]
     pub const fn glyphs(self) -> Glyphs {
@@ -88,7 +88,7 @@ pub enum Tone {
     /// What the next key acts upon.
     Selected,
     /// Where something is typed.
-    Field,
+    Input,
     /// As it should be.
     Good,
     /// Less than it should be.
@@ -102,24 +102,24 @@ pub enum Tone {
 impl Tone {
     /// On such a terminal. The background is left as it is, whatever it is there.
     #[must_use]
-    pub const fn style(self, look: Look) -> Style {
+    pub const fn style(self, theme: Theme) -> Style {
         let style = Style::new();
         let (colour, modifier) = match self {
             Tone::Plain => return style,
-            Tone::Camera if look.colours => return style.fg(Color::White).bg(Color::Black),
+            Tone::Camera if theme.colours => return style.fg(Color::White).bg(Color::Black),
             Tone::Camera => return style,
             Tone::Dim => (Some(Color::DarkGray), Modifier::empty()),
             Tone::Strong => (None, Modifier::BOLD),
             Tone::Title | Tone::Selected => (None, Modifier::REVERSED),
             Tone::Key => (Some(Color::Cyan), Modifier::BOLD),
-            Tone::Field => (None, Modifier::UNDERLINED),
+            Tone::Input => (None, Modifier::UNDERLINED),
             Tone::Good => (Some(Color::Green), Modifier::empty()),
             Tone::Warning => (Some(Color::Yellow), Modifier::BOLD),
             Tone::Bad => (Some(Color::Red), Modifier::BOLD),
         };
         let style = style.add_modifier(modifier);
         match colour {
-            Some(colour) if look.colours => style.fg(colour),
+            Some(colour) if theme.colours => style.fg(colour),
             _ => style,
         }
     }

@@ -1,19 +1,19 @@
 //! A line that a person types into.
 
+use crate::canvas::Canvas;
 use crate::key::Key;
-use crate::look::Tone;
-use crate::pane::Pane;
+use crate::theme::Tone;
 
 /// Text of limited length, and where in it the next character goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct InputLine {
     text: String,
     /// In characters, at most as many as there are.
     at: usize,
     max: usize,
 }
 
-impl Field {
+impl InputLine {
     /// Empty, for at most so many characters.
     #[must_use]
     pub const fn new(max: usize) -> Self {
@@ -81,7 +81,7 @@ impl Field {
     /// is put there if it `has_focus`, and a password `is_hidden`.
     pub fn draw(
         &self,
-        pane: &mut Pane<'_>,
+        canvas: &mut Canvas<'_>,
         (x, y): (u16, u16),
         width: u16,
         has_focus: bool,
@@ -89,7 +89,7 @@ impl Field {
     ) {
         let room = usize::from(width.saturating_sub(2)).max(1);
         let first = (self.at.saturating_add(1)).saturating_sub(room);
-        let hidden = pane.glyphs().hidden;
+        let hidden = canvas.glyphs().hidden;
         let shown = self.text.chars().skip(first).take(room);
         let shown: String = if is_hidden {
             shown.map(|_| hidden).collect()
@@ -97,23 +97,23 @@ impl Field {
             shown.collect()
         };
         let bracket = if has_focus { Tone::Strong } else { Tone::Dim };
-        let start = pane.put(x, y, "[", bracket);
-        pane.repeat(start, y, ' ', width.saturating_sub(2), Tone::Field);
-        pane.put(start, y, &shown, Tone::Field);
-        pane.put(x.saturating_add(width).saturating_sub(1), y, "]", bracket);
+        let start = canvas.put(x, y, "[", bracket);
+        canvas.repeat(start, y, ' ', width.saturating_sub(2), Tone::Input);
+        canvas.put(start, y, &shown, Tone::Input);
+        canvas.put(x.saturating_add(width).saturating_sub(1), y, "]", bracket);
         if has_focus {
             let before = u16::try_from(self.at.saturating_sub(first)).unwrap_or(0);
-            pane.cursor(start.saturating_add(before), y);
+            canvas.cursor(start.saturating_add(before), y);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Field;
+    use super::InputLine;
     use crate::key::Key;
 
-    fn typed(field: &mut Field, text: &str) {
+    fn typed(field: &mut InputLine, text: &str) {
         for char in text.chars() {
             assert!(field.press(Key::Char(char)));
         }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_line_is_edited_as_in_a_shell() {
-        let mut field = Field::new(8);
+        let mut field = InputLine::new(8);
         typed(&mut field, "gün");
         assert!(field.press(Key::Left) && field.press(Key::Backspace));
         typed(&mut field, "ö");

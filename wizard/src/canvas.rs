@@ -7,44 +7,44 @@ use ratatui_core::layout::{Position, Rect};
 use ratatui_core::style::{Color, Style};
 use ratatui_core::text::Span;
 
-use crate::look::{Charset, Glyphs, Look, Tone};
+use crate::theme::{Charset, Glyphs, Theme, Tone};
 
 /// A rectangle with rows and columns of its own, from 0.
 #[derive(Debug)]
-pub struct Pane<'a> {
+pub struct Canvas<'a> {
     buffer: &'a mut Buffer,
     area: Rect,
-    look: Look,
+    theme: Theme,
     cursor: &'a mut Option<Position>,
 }
 
-impl<'a> Pane<'a> {
+impl<'a> Canvas<'a> {
     /// On this part of the buffer. Where the terminal's cursor belongs, if anywhere, is told by `cursor` afterwards.
     #[must_use]
     pub fn new(
         buffer: &'a mut Buffer,
         area: Rect,
-        look: Look,
+        theme: Theme,
         cursor: &'a mut Option<Position>,
     ) -> Self {
         let area = area.intersection(*buffer.area());
         Self {
             buffer,
             area,
-            look,
+            theme,
             cursor,
         }
     }
 
     /// A part of it.
-    pub fn part(&mut self, x: u16, y: u16, width: u16, height: u16) -> Pane<'_> {
+    pub fn part(&mut self, x: u16, y: u16, width: u16, height: u16) -> Canvas<'_> {
         let x = self.area.x.saturating_add(x);
         let y = self.area.y.saturating_add(y);
         let area = Rect::new(x, y, width, height).intersection(self.area);
-        Pane {
+        Canvas {
             buffer: self.buffer,
             area,
-            look: self.look,
+            theme: self.theme,
             cursor: self.cursor,
         }
     }
@@ -63,14 +63,14 @@ impl<'a> Pane<'a> {
 
     /// What the terminal is capable of.
     #[must_use]
-    pub const fn look(&self) -> Look {
-        self.look
+    pub const fn theme(&self) -> Theme {
+        self.theme
     }
 
     /// What lines and marks are drawn with.
     #[must_use]
     pub const fn glyphs(&self) -> Glyphs {
-        self.look.glyphs()
+        self.theme.glyphs()
     }
 
     /// Writes text and says in which column it ended.
@@ -78,13 +78,13 @@ impl<'a> Pane<'a> {
         if x >= self.area.width || y >= self.area.height {
             return x;
         }
-        let text = visible(text, self.look.charset);
+        let text = visible(text, self.theme.charset);
         let (end, _) = self.buffer.set_stringn(
             self.area.x.saturating_add(x),
             self.area.y.saturating_add(y),
             text,
             usize::from(self.area.width.saturating_sub(x)),
-            tone.style(self.look),
+            tone.style(self.theme),
         );
         end.saturating_sub(self.area.x)
     }
@@ -130,7 +130,7 @@ impl<'a> Pane<'a> {
         if y < self.area.height {
             let y = self.area.y.saturating_add(y);
             let row = Rect::new(self.area.x, y, self.area.width, 1);
-            let style = Style::new().fg(Color::Reset).patch(tone.style(self.look));
+            let style = Style::new().fg(Color::Reset).patch(tone.style(self.theme));
             self.buffer.set_style(row, style);
         }
     }
@@ -238,8 +238,8 @@ pub fn broken(text: &str, width: usize) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pane, broken};
-    use crate::look::{Charset, Look, Tone};
+    use super::{Canvas, broken};
+    use crate::theme::{Charset, Theme, Tone};
     use ratatui_core::buffer::Buffer;
     use ratatui_core::layout::Rect;
     use ratatui_core::style::{Color, Modifier};
@@ -271,13 +271,13 @@ mod tests {
     fn a_row_that_is_tinted_is_of_one_colour() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
         let (area, mut cursor) = (*buffer.area(), None);
-        let look = Look {
+        let theme = Theme {
             colours: true,
-            ..Look::default()
+            ..Theme::default()
         };
-        let mut pane = Pane::new(&mut buffer, area, look, &mut cursor);
-        pane.put(1, 0, "disk", Tone::Good);
-        pane.tint(0, Tone::Selected);
+        let mut canvas = Canvas::new(&mut buffer, area, theme, &mut cursor);
+        canvas.put(1, 0, "disk", Tone::Good);
+        canvas.tint(0, Tone::Selected);
         let mut cells = buffer.content().iter();
         assert!(cells.all(|cell| cell.fg == Color::Reset && cell.modifier == Modifier::REVERSED));
     }
@@ -295,8 +295,8 @@ mod tests {
         ] {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 1));
             let (area, mut cursor) = (*buffer.area(), None);
-            let mut pane = Pane::new(&mut buffer, area, Look::default(), &mut cursor);
-            pane.fit(1, 0, width, "one two", Tone::Plain);
+            let mut canvas = Canvas::new(&mut buffer, area, Theme::default(), &mut cursor);
+            canvas.fit(1, 0, width, "one two", Tone::Plain);
             let row: String = buffer.content().iter().map(|cell| cell.symbol()).collect();
             assert_eq!(row.trim(), expected, "{width}");
         }
@@ -310,12 +310,12 @@ mod tests {
         ] {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 10, 3));
             let (area, mut cursor) = (*buffer.area(), None);
-            let look = Look {
+            let theme = Theme {
                 charset,
                 colours: true,
             };
-            let mut pane = Pane::new(&mut buffer, area, look, &mut cursor);
-            let mut part = pane.part(2, 1, 6, 9);
+            let mut canvas = Canvas::new(&mut buffer, area, theme, &mut cursor);
+            let mut part = canvas.part(2, 1, 6, 9);
             assert_eq!(part.height(), 2);
             part.put(0, 0, "a\u{1b}[2\u{202E}üxyz", Tone::Plain);
             part.put(0, 7, "outside", Tone::Plain);

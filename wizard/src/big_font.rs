@@ -3,7 +3,7 @@
 //! A letter has five by eight points, small letters with what hangs below the line: a code is typed in small letters, and capitals would
 //! ask for others. Two rows of points are one line of half blocks; without those every point is a `#`.
 
-use crate::look::Charset;
+use crate::theme::Charset;
 
 /// Points of a letter.
 const WIDTH: usize = 5;
@@ -136,7 +136,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{GLYPHS, large_lines, lines};
-    use crate::look::Charset;
+    use crate::theme::Charset;
 
     #[test]
     fn every_character_of_a_code_has_a_letter_of_its_own() {

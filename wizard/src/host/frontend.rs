@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fact::Fact;
-use crate::order::Order;
+use crate::command::Command;
+use crate::event::MachineEvent;
 use crate::{Plain, Wizard};
 
 /// One for all terminals.
 #[derive(Debug)]
-pub(super) enum Front {
+pub(super) enum Frontend {
     /// Pictures out, keys in.
     Screens(Wizard),
     /// Lines out, lines in.
     Lines(Plain),
 }
 
-impl Front {
+impl Frontend {
     pub(super) const fn wizard(&self) -> &Wizard {
         match self {
             Self::Screens(wizard) => wizard,
@@ -27,14 +27,14 @@ impl Front {
         matches!(self, Self::Lines(_))
     }
 
-    pub(super) fn learn(&mut self, fact: Fact, now: Instant) {
+    pub(super) fn learn(&mut self, fact: MachineEvent, now: Instant) {
         match self {
             Self::Screens(wizard) => wizard.learn(fact, now),
             Self::Lines(plain) => plain.learn(fact, now),
         }
     }
 
-    pub(super) fn tick(&mut self, now: Instant) -> Vec<Order> {
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Command> {
         match self {
             Self::Screens(wizard) => wizard.tick(now),
             Self::Lines(plain) => plain.tick(now),

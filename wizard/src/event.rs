@@ -8,7 +8,7 @@ use receiver::news::News;
 
 /// Something that is so from now on.
 #[derive(Clone, Debug)]
-pub enum Fact {
+pub enum MachineEvent {
     /// Said once, at the beginning.
     Machine(Machine),
     /// A network card, as it is now; replaces what was said of the card with that name.
@@ -24,7 +24,7 @@ pub enum Fact {
     Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.
     Log(LogLine),
-    /// The machine leaves by itself after this time, unless somebody says [`crate::Order::Stay`].
+    /// The machine leaves by itself after this time, unless somebody says [`crate::Command::Stay`].
     Leaving {
         /// `reboot`, `kexec` or `poweroff`.
         how: &'static str,

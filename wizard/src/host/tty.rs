@@ -15,12 +15,12 @@ use rustix::termios::{
 };
 
 use crate::Wizard;
-use crate::fact::LogLine;
-use crate::look::{Charset, Look};
-use crate::terminal::keys::{Decoder, Said};
+use crate::event::LogLine;
+use crate::terminal::keys::{Decoded, Decoder};
 use crate::terminal::paint::Paint;
 use crate::terminal::raw::Raw;
 use crate::terminal::{ASK_CURSOR, ASK_SIZE, BEGIN, BEGIN_VIRTUAL, TO_THE_CORNER};
+use crate::theme::{Charset, Theme};
 
 /// An Escape that nothing follows for so long is a key. Lines over a network deliver a sequence in pieces, but not that slowly.
 const ESCAPE_PAUSE: Duration = Duration::from_millis(150);
@@ -57,7 +57,7 @@ pub enum Enter {
 
 /// A terminal, as the machine gives it to the host.
 #[derive(Debug)]
-pub struct Place {
+pub struct TtyConfig {
     /// Opened without waiting (`O_NONBLOCK`), to read and write.
     pub terminal: File,
     /// In the beginning.
@@ -72,8 +72,8 @@ pub struct Place {
 
 /// What came from it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    Said(Vec<Said>),
+pub(super) enum TtyInput {
+    Decoded(Vec<Decoded>),
     Line(String),
     /// It is gone.
     Gone,
@@ -89,12 +89,12 @@ enum Question {
 }
 
 #[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) place: Place,
+pub(super) struct Tty {
+    pub(super) config: TtyConfig,
     decoder: Decoder,
     picture: Terminal<Paint>,
     raw: Option<Raw>,
-    look: Look,
+    theme: Theme,
     asked: VecDeque<Question>,
     /// Where the kernel does not know the size, the terminal is asked.
     asks_size: bool,
@@ -111,19 +111,19 @@ pub(super) struct Seat {
     is_hidden: bool,
 }
 
-impl Seat {
-    pub(super) fn new(place: Place) -> Self {
-        let look = Look {
+impl Tty {
+    pub(super) fn new(config: TtyConfig) -> Self {
+        let theme = Theme {
             charset: Charset::Unicode,
             colours: true,
         };
-        let Ok(picture) = Terminal::new(Paint::new(look.charset));
+        let Ok(picture) = Terminal::new(Paint::new(theme.charset));
         Self {
-            place,
+            config,
             decoder: Decoder::default(),
             picture,
             raw: None,
-            look,
+            theme,
             asked: VecDeque::new(),
             asks_size: false,
             lines: Vec::new(),
@@ -138,12 +138,12 @@ impl Seat {
 
     /// The screens begin.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        self.raw = Some(Raw::enter(&self.place.terminal, self.place.is_virtual)?);
-        self.place.mode = Mode::Screens;
+        self.raw = Some(Raw::enter(&self.config.terminal, self.config.is_virtual)?);
+        self.config.mode = Mode::Screens;
         self.lines.clear();
         self.is_cut = false;
         self.decoder = Decoder::default();
-        let begin = if self.place.is_virtual {
+        let begin = if self.config.is_virtual {
             BEGIN_VIRTUAL
         } else {
             BEGIN
@@ -158,7 +158,7 @@ impl Seat {
     pub(super) fn end(&mut self, mode: Mode) {
         self.raw = None;
         self.picture.backend_mut().forget();
-        self.place.mode = mode;
+        self.config.mode = mode;
     }
 
     /// There is something new to draw.
@@ -171,7 +171,7 @@ impl Seat {
     pub(super) fn draw_anew(&mut self) {
         let paint = self.picture.backend_mut();
         self.asked.clear();
-        if !self.place.is_virtual {
+        if !self.config.is_virtual {
             paint.control("\x1b[H─".as_bytes());
             paint.control(ASK_CURSOR);
             self.asked.push_back(Question::Charset);
@@ -187,37 +187,39 @@ impl Seat {
     }
 
     /// The next of the looks that there are, for a terminal that shows something else than what it is sent.
-    pub(super) fn change_look(&mut self) {
-        let look = match (self.look.charset, self.look.colours) {
+    pub(super) fn change_theme(&mut self) {
+        let theme = match (self.theme.charset, self.theme.colours) {
             (Charset::Unicode, true) => (Charset::Ascii, true),
             (Charset::Ascii, true) => (Charset::Ascii, false),
             (Charset::Ascii, false) => (Charset::Unicode, false),
             (Charset::Unicode, false) => (Charset::Unicode, true),
         };
-        self.set_look(look.0, look.1);
+        self.set_theme(theme.0, theme.1);
         self.asked.clear(); // a late answer must not undo it
     }
 
-    fn set_look(&mut self, charset: Charset, colours: bool) {
-        self.look = Look { charset, colours };
+    fn set_theme(&mut self, charset: Charset, colours: bool) {
+        self.theme = Theme { charset, colours };
         self.picture.backend_mut().set_charset(charset);
         let Ok(()) = self.picture.clear();
         self.change(true);
     }
 
     /// What the terminal answered.
-    pub(super) fn answer(&mut self, said: Said) {
+    pub(super) fn answer(&mut self, said: Decoded) {
         match said {
-            Said::Size { columns, rows } if self.asks_size => self.resize(columns, rows),
-            Said::Cursor { column, row } => match self.asked.pop_front() {
+            Decoded::Size { columns, rows } if self.asks_size => self.resize(columns, rows),
+            Decoded::Cursor { column, row } => match self.asked.pop_front() {
                 // Two: it took the three bytes for one character.
-                Some(Question::Charset) if column != 2 && self.look.charset == Charset::Unicode => {
-                    self.set_look(Charset::Ascii, self.look.colours);
+                Some(Question::Charset)
+                    if column != 2 && self.theme.charset == Charset::Unicode =>
+                {
+                    self.set_theme(Charset::Ascii, self.theme.colours);
                 }
                 Some(Question::Corner) if self.asks_size => self.resize(column, row),
                 _ => {}
             },
-            Said::Size { .. } | Said::Key(_) => {}
+            Decoded::Size { .. } | Decoded::Key(_) => {}
         }
     }
 
@@ -229,7 +231,7 @@ impl Seat {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        let _ = tcsetwinsize(&self.place.terminal, size); // then only we know
+        let _ = tcsetwinsize(&self.config.terminal, size); // then only we know
         self.set_size(columns, rows);
     }
 
@@ -243,14 +245,14 @@ impl Seat {
 
     /// The window may have another size, of which somebody else was told.
     pub(super) fn notice_size(&mut self) {
-        if self.place.mode == Mode::Screens {
+        if self.config.mode == Mode::Screens {
             self.learn_size();
         }
     }
 
     /// Asks the kernel for the size. Does it know?
     fn learn_size(&mut self) -> bool {
-        match tcgetwinsize(&self.place.terminal) {
+        match tcgetwinsize(&self.config.terminal) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
                 self.set_size(size.ws_col, size.ws_row);
                 true
@@ -268,7 +270,7 @@ impl Seat {
 
     /// A line, where lines are shown.
     pub(super) fn say(&mut self, text: &str) {
-        if self.place.mode == Mode::Lines && self.lines.len() + text.len() < LINES_MAX {
+        if self.config.mode == Mode::Lines && self.lines.len() + text.len() < LINES_MAX {
             self.lines.extend_from_slice(text.as_bytes());
             self.lines.push(b'\n');
         }
@@ -276,20 +278,20 @@ impl Seat {
 
     /// Whether the terminal shows what is typed on it, where lines are shown.
     pub(super) fn hide(&mut self, is_hidden: bool) {
-        if is_hidden == self.is_hidden || self.place.mode != Mode::Lines {
+        if is_hidden == self.is_hidden || self.config.mode != Mode::Lines {
             return;
         }
         // A terminal that cannot is no place for a passphrase, but the only one that there is.
-        if let Ok(mut termios) = tcgetattr(&self.place.terminal) {
+        if let Ok(mut termios) = tcgetattr(&self.config.terminal) {
             termios.local_modes.set(LocalModes::ECHO, !is_hidden);
-            let _ = tcsetattr(&self.place.terminal, OptionalActions::Now, &termios);
+            let _ = tcsetattr(&self.config.terminal, OptionalActions::Now, &termios);
         }
         self.is_hidden = is_hidden;
     }
 
     /// What to wait for.
     pub(super) fn wants(&self, now: Instant) -> PollFlags {
-        let has_output = match self.place.mode {
+        let has_output = match self.config.mode {
             Mode::Lent => return PollFlags::empty(),
             Mode::Lines => !self.lines.is_empty(),
             Mode::Screens => self.has_bytes() || self.until_picture(now) == Some(Duration::ZERO),
@@ -309,7 +311,7 @@ impl Seat {
     }
 
     fn until_picture(&self, now: Instant) -> Option<Duration> {
-        let is_due = self.place.mode == Mode::Screens && self.is_changed && !self.has_bytes();
+        let is_due = self.config.mode == Mode::Screens && self.is_changed && !self.has_bytes();
         is_due.then(|| match self.drawn {
             Some(drawn) if !self.is_urgent => {
                 PICTURE_PAUSE.saturating_sub(now.saturating_duration_since(drawn))
@@ -328,56 +330,56 @@ impl Seat {
     }
 
     /// An Escape whose time is over.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<Said> {
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Decoded> {
         let is_over = self.until_escape(now)?.is_zero();
-        is_over.then(|| self.decoder.expire().map(Said::Key))?
+        is_over.then(|| self.decoder.expire().map(Decoded::Key))?
     }
 
     /// Takes what has come. A terminal that hung up gives nothing, again and again; Ctrl-D in a line gives nothing once.
-    pub(super) fn read(&mut self, hung_up: bool, now: Instant) -> Heard {
+    pub(super) fn read(&mut self, hung_up: bool, now: Instant) -> TtyInput {
         let mut bytes = [0; LINE_MAX];
-        let len = match self.place.terminal.read(&mut bytes) {
-            Ok(0) if hung_up || self.place.mode == Mode::Screens => return Heard::Gone,
+        let len = match self.config.terminal.read(&mut bytes) {
+            Ok(0) if hung_up || self.config.mode == Mode::Screens => return TtyInput::Gone,
             Ok(len) => len,
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
                 0
             }
-            Err(_) => return Heard::Gone,
+            Err(_) => return TtyInput::Gone,
         };
         let bytes = bytes.get(..len).unwrap_or_default();
         let mut said = Vec::new();
-        if self.place.mode == Mode::Lines && len > 0 {
+        if self.config.mode == Mode::Lines && len > 0 {
             let is_rest = self.is_cut;
             self.is_cut = len == LINE_MAX && !bytes.ends_with(b"\n");
             return match is_rest {
-                true => Heard::Said(said),
-                false => Heard::Line(String::from_utf8_lossy(bytes).into_owned()),
+                true => TtyInput::Decoded(said),
+                false => TtyInput::Line(String::from_utf8_lossy(bytes).into_owned()),
             };
         }
         if len > 0 {
             self.heard = Some(now);
             self.decoder.feed(bytes, &mut said);
         }
-        Heard::Said(said)
+        TtyInput::Decoded(said)
     }
 
     /// The terminal takes bytes, and has shown most of what it took before.
     pub(super) fn write(&mut self, wizard: &Wizard, now: Instant) {
-        if self.place.mode == Mode::Lines {
-            let sent = send(&mut self.place.terminal, &self.lines);
+        if self.config.mode == Mode::Lines {
+            let sent = send(&mut self.config.terminal, &self.lines);
             self.lines.drain(..sent);
             return;
         }
         if self.until_picture(now) == Some(Duration::ZERO) {
             self.learn_size();
             (self.is_changed, self.is_urgent, self.drawn) = (false, false, Some(now));
-            let look = self.look;
-            let Ok(_) = self.picture.draw(|frame| wizard.draw(frame, look));
+            let theme = self.theme;
+            let Ok(_) = self.picture.draw(|frame| wizard.draw(frame, theme));
         }
         let bytes = self.picture.backend().bytes();
-        let terminal = &mut self.place.terminal;
+        let terminal = &mut self.config.terminal;
         let raw = self.raw.as_ref();
         let sent = raw.and_then(|raw| raw.while_held(|| send(terminal, bytes)));
         // Given back: nobody looks any more.

@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
+use crate::canvas::Canvas;
+use crate::command::Command;
 use crate::key::Key;
 use crate::model::Model;
-use crate::order::Order;
-use crate::pane::Pane;
 use crate::state::Screen;
 
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// The machine is to do this.
-    Order(Order),
+    Command(Command),
     /// Another screen.
     Go(Screen),
     /// The screen before this one. The wizard knows which.
@@ -47,11 +47,11 @@ impl Question {
 
     /// Follows from yes.
     #[must_use]
-    pub const fn order(self) -> Order {
+    pub const fn command(self) -> Command {
         match self {
-            Question::Reboot => Order::Reboot,
-            Question::PowerOff => Order::PowerOff,
-            Question::Cancel => Order::Cancel,
+            Question::Reboot => Command::Reboot,
+            Question::PowerOff => Command::PowerOff,
+            Question::Cancel => Command::Cancel,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Question {
 pub type Hint = (&'static str, &'static str);
 
 /// A screen. It keeps what is typed on it while others are shown.
-pub trait Page {
+pub trait ScreenView {
     /// Its heading.
     fn title(&self, model: &Model) -> String;
 
@@ -77,5 +77,5 @@ pub trait Page {
     fn press(&mut self, key: Key, model: &mut Model, now: Instant) -> Vec<Act>;
 
     /// Draws it below its heading. 78 columns and 20 rows are enough.
-    fn draw(&self, pane: &mut Pane<'_>, model: &Model);
+    fn draw(&self, canvas: &mut Canvas<'_>, model: &Model);
 }
