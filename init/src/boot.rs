@@ -33,7 +33,9 @@ use crate::console::{self, Console};
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{dispensable, drivers, leave, locks, mounts, signals, supervision, terminals, wifi};
+use crate::{
+    baked_config, dispensable, drivers, handoff, mounts, signals, supervision, terminals, wifi,
+};
 
 /// The shim's own kernels have both walls, and any other must (`modules.md`).
 static WORKERS: Caged = Caged::demanding();
@@ -84,7 +86,7 @@ pub fn run(wizard: Start) -> ! {
         }
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            leave::give_up(cmdline::after_if_readable(&line), console);
+            handoff::give_up(cmdline::after_if_readable(&line), console);
         }
     }
 }
@@ -98,11 +100,11 @@ fn install(
     console: &'static Console,
 ) -> ! {
     let (after, watchdog) = (settings.after, settings.watchdog.after_kexec());
-    let (policy, trust) = match locks::read(Path::new(CONFIG_DIRECTORY), &settings) {
-        Ok(locks) => locks,
+    let (policy, trust) = match baked_config::read(Path::new(CONFIG_DIRECTORY), &settings) {
+        Ok(config) => config,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            leave::give_up(after, console);
+            handoff::give_up(after, console);
         }
     };
     let options = receiver_options(&settings, memory, policy, trust);
@@ -118,7 +120,7 @@ fn install(
         Ok(network) => network,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            leave::give_up(after, console);
+            handoff::give_up(after, console);
         }
     };
     if let Some(seconds) = settings.stall.stall() {
@@ -152,14 +154,14 @@ fn install(
             supervision::end();
             let after = ordered(deployed.order, after);
             if inbox.is_some_and(|inbox| inbox.is_touched()) {
-                console.leaving(after, leave::PARTING_TIME);
-                leave::linger(leave::PARTING_TIME);
+                console.leaving(after, handoff::PARTING_TIME);
+                handoff::linger(handoff::PARTING_TIME);
             }
-            leave::boot(deployed, after, watchdog, console);
+            handoff::boot(deployed, after, watchdog, console);
         }
         Err(_shown) => {
-            console.leaving(leave::after_failure(after), leave::READING_TIME);
-            leave::give_up(after, console);
+            console.leaving(handoff::after_failure(after), handoff::READING_TIME);
+            handoff::give_up(after, console);
         }
     }
 }
@@ -249,8 +251,8 @@ fn watch_for_panics() {
         });
         terminals::give_back();
         console::last_words(&format!("a bug in init: {info}"));
-        leave::sync_for_a_while();
-        thread::sleep(leave::READING_TIME); // for a person's eyes
-        leave::reboot_now();
+        handoff::sync_for_a_while();
+        thread::sleep(handoff::READING_TIME); // for a person's eyes
+        handoff::reboot_now();
     }));
 }

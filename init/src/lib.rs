@@ -1,5 +1,6 @@
 //! PID 1 of the shim: the order of the boot and nothing else. A library, so that its parts are tested and fuzzed on any host.
 
+pub mod baked_config;
 pub mod boot;
 pub mod cmdline;
 pub mod commitment;
@@ -8,9 +9,8 @@ pub mod dispensable;
 pub mod drivers;
 pub mod efivars;
 pub mod firmware;
+pub mod handoff;
 pub mod kexec;
-pub mod leave;
-pub mod locks;
 pub mod memory;
 pub mod mounts;
 pub mod network;

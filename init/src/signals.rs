@@ -11,7 +11,7 @@ use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::console::Console;
-use crate::{commitment, leave};
+use crate::{commitment, handoff};
 
 /// Blocks the signals for every thread that starts from now on, and answers them in a thread of its own. Ctrl-Alt-Del
 /// becomes a signal instead of an immediate reset (`reboot(2)`).
@@ -36,7 +36,7 @@ fn serve(mut signals: Signals, console: &Console) {
             Ok(Signal::Interrupt | Signal::Terminate) => {
                 commitment::wait_until_over();
                 console.stage(Stage::Leaving, "how=reboot reason=ctrl-alt-del");
-                leave::reboot_now();
+                handoff::reboot_now();
             }
             Err(error) => {
                 console.warning(&format!("waiting for signals: {}", chain(&error)));

@@ -2,8 +2,8 @@
 //!
 //! It is beside the deploy, which never waits for it. The terminals are as they were before when the machine leaves.
 
+mod actions;
 mod cards;
-mod hands;
 mod kmsg;
 
 use std::io;
@@ -26,7 +26,7 @@ use crate::console::Console;
 use crate::dispensable::SCREENS;
 use crate::terminals::{self, Terminals};
 use crate::wifi::Wifi;
-use hands::Hands;
+use actions::MachineActions;
 
 /// The shell, in images that have one.
 pub const SHELL: &str = "/bin/sh";
@@ -197,7 +197,7 @@ fn show(kit: Kit) {
         read.map(drop)
             .map_err(|expected| format!("expected {expected}"))
     };
-    let hands = Hands {
+    let actions = MachineActions {
         console,
         inbox: inbox.clone(),
         person,
@@ -206,9 +206,9 @@ fn show(kit: Kit) {
         paths,
     };
     match ui {
-        Ui::Plain => Host::plain(Plain::new(check_ip), hands, inbox, configs).run(),
+        Ui::Plain => Host::plain(Plain::new(check_ip), actions, inbox, configs).run(),
         Ui::Auto | Ui::Wizard | Ui::None => {
-            Host::new(Wizard::new(check_ip), hands, inbox, configs).run()
+            Host::new(Wizard::new(check_ip), actions, inbox, configs).run()
         }
     };
 }

@@ -1,6 +1,6 @@
 //! Every file alone, all together, damaged and unknown.
 
-use super::{LocksError, read};
+use super::{BakedConfigError, read};
 use crate::cmdline::{Policy, Settings};
 use session::PinnedKeys;
 use std::fs;
@@ -86,7 +86,7 @@ fn keys_in_the_image_are_the_least_that_it_asks_for() {
     assert!(matches!(policy, receiver::Policy::Pinned(_)), "{policy:?}");
     for less in [Policy::Secret, Policy::Legacy] {
         let error = read(&image.0, &settings(less)).unwrap_err();
-        assert!(matches!(error, LocksError::Lowered { .. }), "{error}");
+        assert!(matches!(error, BakedConfigError::Lowered { .. }), "{error}");
     }
 }
 
@@ -135,7 +135,7 @@ fn what_cannot_be_followed_is_named_under_every_policy() {
 fn pinned_without_keys_says_how_to_get_some() {
     let image = Image::new("no-keys", &[]);
     let error = read(&image.0, &settings(Policy::Pinned)).unwrap_err();
-    assert!(matches!(error, LocksError::NoKeys { .. }));
+    assert!(matches!(error, BakedConfigError::NoKeys { .. }));
     assert!(
         error.to_string().contains("mkinitramfs image --pinned"),
         "{error}"

@@ -27,12 +27,12 @@ use wizard::host::{Inbox, Machine, TerminalId};
 
 use super::{SHELL, is_holding};
 use crate::console::Console;
-use crate::leave::{self, Word};
+use crate::handoff::{self, Word};
 use crate::wifi::Wifi;
 use crate::{cmdline, commitment, terminals};
 
 /// This machine.
-pub(super) struct Hands {
+pub(super) struct MachineActions {
     pub(super) console: &'static Console,
     pub(super) inbox: Inbox,
     pub(super) person: Person,
@@ -42,7 +42,7 @@ pub(super) struct Hands {
     pub(super) paths: Vec<PathBuf>,
 }
 
-impl Machine for Hands {
+impl Machine for MachineActions {
     fn carry_out(&mut self, command: Command, _: TerminalId) {
         match command {
             Command::Hold => self.person.hold(),
@@ -51,19 +51,19 @@ impl Machine for Hands {
             Command::Cancel => self.person.cancel(),
             Command::Network(value) => self.readdress(&value),
             Command::Boot(name) => self.boot(&name),
-            Command::Stay => leave::say(Word::Stay),
-            Command::Leave => leave::say(Word::Go),
+            Command::Stay => handoff::say(Word::Stay),
+            Command::Leave => handoff::say(Word::Go),
             Command::Reboot => {
                 commitment::wait_until_over();
                 self.console
                     .stage(Stage::Leaving, "how=reboot reason=person");
-                leave::reboot_now();
+                handoff::reboot_now();
             }
             Command::PowerOff => {
                 commitment::wait_until_over();
                 self.console
                     .stage(Stage::Leaving, "how=poweroff reason=person");
-                leave::power_off();
+                handoff::power_off();
             }
             Command::WifiScan(_) | Command::WifiJoin(_) | Command::WifiLeave(_) => {
                 self.tune(command)
@@ -83,7 +83,7 @@ impl Machine for Hands {
         match meaning(&line, &names) {
             Meaning::Boot(number) => {
                 if let Some((_, disk, esp)) = disks.get(number) {
-                    leave::back(&disk.disk.path, esp, self.console);
+                    handoff::back(&disk.disk.path, esp, self.console);
                 }
                 None
             }
@@ -166,7 +166,7 @@ impl Machine for Hands {
     }
 }
 
-impl Hands {
+impl MachineActions {
     /// Without a supplicant nothing of Wi-Fi is shown that could be chosen.
     fn tune(&self, command: Command) {
         match (&self.wifi, command) {
@@ -200,7 +200,7 @@ impl Hands {
     fn boot(&self, name: &str) {
         let installed = installations();
         match installed.iter().find(|(known, ..)| known == name) {
-            Some((_, disk, esp)) => leave::back(&disk.disk.path, esp, self.console),
+            Some((_, disk, esp)) => handoff::back(&disk.disk.path, esp, self.console),
             None => self
                 .console
                 .warning(&format!("no disk holds the installation {name:?}")),

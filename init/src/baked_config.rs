@@ -26,7 +26,7 @@ const LEN_MAX: u64 = 64 * 1024;
 
 /// The image or the command line leaves open who may install this machine.
 #[derive(Debug, Error)]
-pub enum LocksError {
+pub enum BakedConfigError {
     /// A file, or the directory.
     #[error("reading {}", path.display())]
     Read {
@@ -79,7 +79,7 @@ pub enum LocksError {
     },
 }
 
-impl LocksError {
+impl BakedConfigError {
     /// The next boot would read the same.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
@@ -91,7 +91,7 @@ impl LocksError {
 ///
 /// # Errors
 /// The first thing that cannot be followed.
-pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), LocksError> {
+pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), BakedConfigError> {
     refuse_unknown(directory)?;
     // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
     let (keys, trust) = (keys(directory)?, trust(directory)?);
@@ -101,15 +101,15 @@ pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), Lo
     let asked = settings.policy;
     let policy = match (asked.unwrap_or(cmdline::Policy::Pinned), keys) {
         (cmdline::Policy::Pinned, None) if asked.is_none() => Policy::Secret,
-        (cmdline::Policy::Pinned, None) => return Err(LocksError::NoKeys { path: path() }),
+        (cmdline::Policy::Pinned, None) => return Err(BakedConfigError::NoKeys { path: path() }),
         (cmdline::Policy::Secret, None) => Policy::Secret,
         (cmdline::Policy::Legacy, None) => Policy::Legacy,
         (cmdline::Policy::Secret | cmdline::Policy::Legacy, Some(_)) => {
-            return Err(LocksError::Lowered { path: path() });
+            return Err(BakedConfigError::Lowered { path: path() });
         }
         (cmdline::Policy::Pinned, Some(keys)) => {
             let keys = match &settings.donor_key {
-                Some(key) => keys.with_peer(key).map_err(LocksError::DonorKey)?,
+                Some(key) => keys.with_peer(key).map_err(BakedConfigError::DonorKey)?,
                 None => keys,
             };
             Policy::Pinned(Box::new(keys))
@@ -118,8 +118,8 @@ pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), Lo
     Ok((policy, trust))
 }
 
-fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
-    let failed = |source| LocksError::Read {
+fn refuse_unknown(directory: &Path) -> Result<(), BakedConfigError> {
+    let failed = |source| BakedConfigError::Read {
         path: directory.to_owned(),
         source,
     };
@@ -136,34 +136,34 @@ fn refuse_unknown(directory: &Path) -> Result<(), LocksError> {
             .any(|known| name == **known)
         {
             let path = entry.path();
-            return Err(LocksError::Unknown { path });
+            return Err(BakedConfigError::Unknown { path });
         }
     }
     Ok(())
 }
 
-fn keys(directory: &Path) -> Result<Option<PinnedKeys>, LocksError> {
+fn keys(directory: &Path) -> Result<Option<PinnedKeys>, BakedConfigError> {
     let path = directory.join(PINNED_FILE);
     let Some(text) = text(&path)? else {
         return Ok(None);
     };
     let keys = PinnedKeys::parse(&text).and_then(|keys| keys.for_end(End::Target));
     keys.map(Some)
-        .map_err(|source| LocksError::Keys { path, source })
+        .map_err(|source| BakedConfigError::Keys { path, source })
 }
 
-fn trust(directory: &Path) -> Result<Trust, LocksError> {
+fn trust(directory: &Path) -> Result<Trust, BakedConfigError> {
     let (keys, floor) = (directory.join(TRUST_FILE), directory.join(FLOOR_FILE));
     let trust = match text(&keys)? {
         None => Trust::default(),
         Some(text) => {
-            Trust::parse(&text).map_err(|source| LocksError::Trust { path: keys, source })?
+            Trust::parse(&text).map_err(|source| BakedConfigError::Trust { path: keys, source })?
         }
     };
     let Some(text) = text(&floor)? else {
         return Ok(trust);
     };
-    let number = Trust::parse_floor(&text).map_err(|source| LocksError::Trust {
+    let number = Trust::parse_floor(&text).map_err(|source| BakedConfigError::Trust {
         path: floor,
         source,
     })?;
@@ -171,8 +171,8 @@ fn trust(directory: &Path) -> Result<Trust, LocksError> {
 }
 
 /// A file as text; `None` where there is none.
-fn text(path: &Path) -> Result<Option<String>, LocksError> {
-    let failed = |source| LocksError::Read {
+fn text(path: &Path) -> Result<Option<String>, BakedConfigError> {
+    let failed = |source| BakedConfigError::Read {
         path: path.to_owned(),
         source,
     };
