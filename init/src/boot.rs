@@ -30,6 +30,7 @@ use wizard::host::Inbox;
 
 use crate::cmdline::{self, After, Settings};
 use crate::console::{self, Console};
+use crate::departure::Departure;
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
@@ -39,6 +40,9 @@ use crate::{
 
 /// The shim's own kernels have both walls, and any other must (`modules.md`).
 static WORKERS: Caged = Caged::demanding();
+
+/// Lent to what asks the operator before the machine leaves, and to the wizard, which answers.
+static DEPARTURE: Departure = Departure::new();
 
 /// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
 /// leads there.
@@ -86,7 +90,7 @@ pub fn run(wizard: Start) -> ! {
         }
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            handoff::give_up(cmdline::after_if_readable(&line), console);
+            handoff::give_up(cmdline::after_if_readable(&line), &DEPARTURE, console);
         }
     }
 }
@@ -104,7 +108,7 @@ fn install(
         Ok(config) => config,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            handoff::give_up(after, console);
+            handoff::give_up(after, &DEPARTURE, console);
         }
     };
     let options = receiver_options(&settings, memory, policy, trust);
@@ -120,7 +124,7 @@ fn install(
         Ok(network) => network,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());
-            handoff::give_up(after, console);
+            handoff::give_up(after, &DEPARTURE, console);
         }
     };
     if let Some(seconds) = settings.stall.stall() {
@@ -138,6 +142,7 @@ fn install(
             network: network_facts,
             wifi,
             ui: settings.ui,
+            departure: &DEPARTURE,
             machine,
         })?;
         Ok(inbox)
@@ -155,13 +160,13 @@ fn install(
             let after = ordered(deployed.order, after);
             if inbox.is_some_and(|inbox| inbox.is_touched()) {
                 console.leaving(after, handoff::PARTING_TIME);
-                handoff::linger(handoff::PARTING_TIME);
+                DEPARTURE.linger(handoff::PARTING_TIME);
             }
             handoff::boot(deployed, after, watchdog, console);
         }
         Err(_shown) => {
             console.leaving(handoff::after_failure(after), handoff::READING_TIME);
-            handoff::give_up(after, console);
+            handoff::give_up(after, &DEPARTURE, console);
         }
     }
 }
@@ -191,7 +196,8 @@ fn receiver_options(
 /// A deploy that stands still for so long is reset. To be alive takes the network's lock as well.
 fn supervise(seconds: u16, stack: Stack, console: &'static Console) {
     let probe = move || drop(stack.addresses());
-    if let Err(error) = supervision::start(Duration::from_secs(seconds.into()), probe, console) {
+    let warn = |text: &str| console.warning(text);
+    if let Err(error) = supervision::start(Duration::from_secs(seconds.into()), probe, warn) {
         console.warning(&format!("without a watchdog: {}", chain(&error)));
     }
 }

@@ -18,7 +18,8 @@ use wizard::event::MachineEvent;
 use wizard::host::Inbox;
 
 use crate::cmdline::After;
-use crate::{commitment, supervision, terminals};
+use crate::stage_latch::StageLatch;
+use crate::{supervision, terminals};
 
 /// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
 const LINE_MAX: usize = 900;
@@ -36,6 +37,7 @@ const CLOSING_PATIENCE: Duration = Duration::from_millis(300);
 
 static CONSOLE: Console = Console {
     kmsg: OnceLock::new(),
+    stages: StageLatch::new(),
     person: OnceLock::new(),
     inbox: OnceLock::new(),
 };
@@ -44,6 +46,7 @@ static CONSOLE: Console = Console {
 #[derive(Debug)]
 pub struct Console {
     kmsg: OnceLock<File>,
+    stages: StageLatch,
     person: OnceLock<Person>,
     inbox: OnceLock<Inbox>,
 }
@@ -74,6 +77,12 @@ pub fn bug(text: &str) {
 }
 
 impl Console {
+    /// The stage that the boot has reached.
+    #[must_use]
+    pub const fn stages(&self) -> &StageLatch {
+        &self.stages
+    }
+
     /// A person may be in front of this machine from now on: where what is said comes from, and where what happens goes.
     pub fn attend(&self, person: Person, inbox: Inbox) {
         // Set before: those stay.
@@ -131,7 +140,6 @@ fn cut(text: &str) -> Vec<String> {
 
 impl Screen for Console {
     fn stage(&self, stage: Stage, facts: &str) {
-        commitment::entered(stage);
         supervision::entered(stage);
         if stage == Stage::Leaving {
             if let Some(inbox) = self.inbox.get() {
@@ -145,7 +153,7 @@ impl Screen for Console {
             NOTICE
         };
         self.line(level, &format!("smv {stage}: {facts}"));
-        crate::wizard::entered(stage);
+        self.stages.enter(stage);
     }
 
     /// It may hold the secret: straight to the terminals, past the kernel's log.

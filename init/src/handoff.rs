@@ -1,7 +1,7 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
 
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
+use crate::departure::Departure;
 use crate::kexec::KexecError;
 use crate::watchdog::{self, Armed};
 use crate::{firmware, kexec, supervision};
@@ -39,36 +40,6 @@ const ENTRY_BYTES: u64 = 64 * 1024;
 
 /// How long a person who has touched this machine may read what was installed before it leaves.
 pub const PARTING_TIME: Duration = Duration::from_secs(10);
-
-/// What a person says of our leaving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// Not by yourself.
-    Stay,
-    /// Now.
-    Go,
-}
-
-static WORD: Mutex<Option<Word>> = Mutex::new(None);
-static SAID: Condvar = Condvar::new();
-
-/// Says it, to a machine that is about to leave.
-pub fn say(word: Word) {
-    *WORD.lock().unwrap_or_else(PoisonError::into_inner) = Some(word);
-    SAID.notify_all();
-}
-
-/// Returns when `within` has passed or a person wants to leave; after [`Word::Stay`] only the latter counts. What was said before
-/// meant something else.
-pub fn linger(within: Duration) {
-    let mut word = WORD.lock().unwrap_or_else(PoisonError::into_inner);
-    *word = None;
-    let waited = SAID.wait_timeout_while(word, within, |word| word.is_none());
-    let (word, _) = waited.unwrap_or_else(PoisonError::into_inner);
-    // When nothing was said in time, or it was said to go, this ends at once.
-    let waited = SAID.wait_while(word, |word| *word == Some(Word::Stay));
-    drop(waited.unwrap_or_else(PoisonError::into_inner));
-}
 
 /// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware waits for that system after
 /// kexec; without it no watchdog is started.
@@ -208,7 +179,7 @@ pub const fn after_failure(after: After) -> After {
 }
 
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
-pub fn give_up(after: After, screen: &dyn Screen) -> ! {
+pub fn give_up(after: After, departure: &Departure, screen: &dyn Screen) -> ! {
     let after = after_failure(after);
     let how = if after == After::PowerOff {
         "poweroff"
@@ -216,7 +187,7 @@ pub fn give_up(after: After, screen: &dyn Screen) -> ! {
         "reboot"
     };
     screen.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
-    linger(READING_TIME);
+    departure.linger(READING_TIME);
     screen.stage(Stage::Leaving, &format!("how={how}"));
     if after == After::PowerOff {
         power_off();

@@ -3,8 +3,8 @@
 pub mod baked_config;
 pub mod boot;
 pub mod cmdline;
-pub mod commitment;
 pub mod console;
+pub mod departure;
 pub mod dispensable;
 pub mod drivers;
 pub mod efivars;
@@ -15,6 +15,7 @@ pub mod memory;
 pub mod mounts;
 pub mod network;
 pub mod signals;
+pub mod stage_latch;
 pub mod supervision;
 pub mod terminals;
 pub mod watchdog;

@@ -11,7 +11,7 @@ use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::console::Console;
-use crate::{commitment, handoff};
+use crate::handoff;
 
 /// Blocks the signals for every thread that starts from now on, and answers them in a thread of its own. Ctrl-Alt-Del
 /// becomes a signal instead of an immediate reset (`reboot(2)`).
@@ -34,7 +34,7 @@ fn serve(mut signals: Signals, console: &Console) {
             // PID 1 has no terminal of its own.
             Ok(Signal::HangUp | Signal::WindowSize) => {}
             Ok(Signal::Interrupt | Signal::Terminate) => {
-                commitment::wait_until_over();
+                console.stages().wait_for_commit();
                 console.stage(Stage::Leaving, "how=reboot reason=ctrl-alt-del");
                 handoff::reboot_now();
             }

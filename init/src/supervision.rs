@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use receiver::news::News;
 use receiver::screen::Screen;
+use receiver::screen::chain;
 use rustix::time::{ClockId, clock_gettime};
 use wire::chain::chain;
 use wire::stage::Stage;
 
-use crate::console::Console;
 use crate::watchdog::Fed;
 use pulse::{Pulse, Verdict};
 
@@ -61,19 +61,19 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 /// Supervises each deploy from now on. `limit` is how long one may stand still; `probe` returns
-/// when the network is alive.
+/// when the network is alive; `warn` shows a line to the operator.
 ///
 /// # Errors
 /// No thread.
 pub fn start(
     limit: Duration,
     probe: impl Fn() + Send + 'static,
-    console: &'static Console,
+    warn: impl Fn(&str) + Send + 'static,
 ) -> io::Result<()> {
     state().pulse = Some(Pulse::new(limit));
     thread::Builder::new()
         .name("watchdog".to_owned())
-        .spawn(move || serve(&probe, console))?;
+        .spawn(move || serve(&probe, &warn))?;
     Ok(())
 }
 
@@ -109,7 +109,7 @@ fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-fn serve(probe: &dyn Fn(), console: &Console) {
+fn serve(probe: &dyn Fn(), warn: &dyn Fn(&str)) {
     let mut keeper = Keeper::default();
     loop {
         let finished = finished(Path::new(BLOCK));
@@ -124,7 +124,7 @@ fn serve(probe: &dyn Fn(), console: &Console) {
             // The one call in here that may hang, and then it should.
             probe();
         }
-        keeper.follow(verdict, console);
+        keeper.follow(verdict, warn);
         let mut state = state();
         state.is_fed = keeper.fed.is_some();
         CHANGED.notify_all();
@@ -148,23 +148,23 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn follow(&mut self, verdict: Verdict, console: &Console) {
+    fn follow(&mut self, verdict: Verdict, warn: &dyn Fn(&str)) {
         match verdict {
             Verdict::Idle => self.fed = None,
             Verdict::Alive => match &self.fed {
                 Some(fed) => fed.feed(),
                 None if self.is_without => {}
-                None => self.start(console),
+                None => self.start(warn),
             },
             Verdict::Still if self.is_still || self.fed.is_none() => {}
-            Verdict::Still => console.warning(
+            Verdict::Still => warn(
                 "the deploy stands still: no byte arrives and no disk finishes a request; the watchdog resets this machine",
             ),
         }
         self.is_still = verdict == Verdict::Still;
     }
 
-    fn start(&mut self, console: &Console) {
+    fn start(&mut self, warn: &dyn Fn(&str)) {
         match Fed::start() {
             Ok(fed) => {
                 log::info!("{fed}");
@@ -172,7 +172,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.is_without = true;
-                console.warning(&format!("{}; this deploy is not supervised", chain(&error)));
+                warn(&format!("{}; this deploy is not supervised", chain(&error)));
             }
         }
     }

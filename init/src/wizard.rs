@@ -9,7 +9,7 @@ mod kmsg;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use wizard::{Plain, Wizard};
 
 use crate::cmdline::{self, Ui};
 use crate::console::Console;
+use crate::departure::Departure;
 use crate::dispensable::SCREENS;
 use crate::terminals::{self, Terminals};
 use crate::wifi::Wifi;
@@ -32,6 +33,8 @@ use actions::MachineActions;
 pub const SHELL: &str = "/bin/sh";
 /// The machine has other things to do first: to invite donors. It says soon that it does, or why not.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The machine comes no further than this without a person or a donor.
+const FAR_ENOUGH: [Stage; 3] = [Stage::Waiting, Stage::Holding, Stage::Failed];
 
 /// As in nice(1).
 const NICE: i32 = 10;
@@ -52,6 +55,8 @@ pub struct Setting {
     pub wifi: Option<Wifi>,
     /// `smv.ui=`.
     pub ui: Ui,
+    /// Where a person's word about leaving goes.
+    pub departure: &'static Departure,
     /// What this machine is.
     pub machine: Machine,
 }
@@ -65,6 +70,7 @@ struct Kit {
     stack: Stack,
     wifi: Option<Wifi>,
     ui: Ui,
+    departure: &'static Departure,
     /// How often they may still begin.
     left: u8,
 }
@@ -77,21 +83,6 @@ const BEGINNINGS: u8 = 3;
 
 /// Starts it: [`start`], or what a program without a wizard has in its place.
 pub type Start = fn(Setting) -> io::Result<()>;
-
-/// The last stage that was entered.
-static STAGE: Mutex<Option<Stage>> = Mutex::new(None);
-static ENTERED: Condvar = Condvar::new();
-
-/// Takes note of the stage that was entered.
-pub fn entered(stage: Stage) {
-    *STAGE.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
-    ENTERED.notify_all();
-}
-
-/// Whether a person is asked what to do with a system of ours.
-fn is_holding() -> bool {
-    *STAGE.lock().unwrap_or_else(PoisonError::into_inner) == Some(Stage::Holding)
-}
 
 /// Shows the wizard, and hears who is in front of it, from now on; in threads of its own.
 ///
@@ -111,7 +102,6 @@ fn serve(setting: Setting) {
     }
     // Of this thread and those it starts: a deploy goes first. A tenth of a core, when there is no more, is enough for a person.
     let _ = setpriority_process(None, NICE);
-    wait_for_the_boot();
     let Setting {
         console,
         inbox,
@@ -120,8 +110,11 @@ fn serve(setting: Setting) {
         network,
         wifi,
         ui,
+        departure,
         machine,
     } = setting;
+    // Past its patience there is something to show all the same.
+    console.stages().wait_for_any(&FAR_ENOUGH, PATIENCE);
     if ui != Ui::None {
         inbox.tell(MachineEvent::Machine(machine));
         // Without them the screens are poorer, and the boot is what it was.
@@ -135,6 +128,7 @@ fn serve(setting: Setting) {
         stack,
         wifi,
         ui,
+        departure,
         left: BEGINNINGS,
     });
 }
@@ -164,6 +158,7 @@ fn show(kit: Kit) {
         stack,
         wifi,
         ui,
+        departure,
         left: _,
     } = kit;
     let terminals = Terminals::open(matches!(ui, Ui::Auto | Ui::Wizard));
@@ -203,6 +198,7 @@ fn show(kit: Kit) {
         person,
         stack,
         wifi,
+        departure,
         paths,
     };
     match ui {
@@ -211,16 +207,6 @@ fn show(kit: Kit) {
             Host::new(Wizard::new(check_ip), actions, inbox, configs).run()
         }
     };
-}
-
-/// Returns when the machine has come as far as it does without a person, or has taken its time.
-fn wait_for_the_boot() {
-    let stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_under_way = |stage: &mut Option<Stage>| {
-        !matches!(stage, Some(Stage::Waiting | Stage::Holding | Stage::Failed))
-    };
-    // Whether or not it has, there is something to show.
-    let _ = ENTERED.wait_timeout_while(stage, PATIENCE, is_under_way);
 }
 
 /// Is there a shell in this image?

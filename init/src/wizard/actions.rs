@@ -25,11 +25,12 @@ use wire::stage::Stage;
 use wizard::Command;
 use wizard::host::{Inbox, Machine, TerminalId};
 
-use super::{SHELL, is_holding};
+use super::SHELL;
 use crate::console::Console;
-use crate::handoff::{self, Word};
+use crate::departure::{Departure, Word};
+use crate::handoff;
 use crate::wifi::Wifi;
-use crate::{cmdline, commitment, terminals};
+use crate::{cmdline, terminals};
 
 /// This machine.
 pub(super) struct MachineActions {
@@ -38,6 +39,7 @@ pub(super) struct MachineActions {
     pub(super) person: Person,
     pub(super) stack: Stack,
     pub(super) wifi: Option<Wifi>,
+    pub(super) departure: &'static Departure,
     /// The devices of the host's terminals.
     pub(super) paths: Vec<PathBuf>,
 }
@@ -51,16 +53,16 @@ impl Machine for MachineActions {
             Command::Cancel => self.person.cancel(),
             Command::Network(value) => self.readdress(&value),
             Command::Boot(name) => self.boot(&name),
-            Command::Stay => handoff::say(Word::Stay),
-            Command::Leave => handoff::say(Word::Go),
+            Command::Stay => self.departure.say(Word::Stay),
+            Command::Leave => self.departure.say(Word::Go),
             Command::Reboot => {
-                commitment::wait_until_over();
+                self.console.stages().wait_for_commit();
                 self.console
                     .stage(Stage::Leaving, "how=reboot reason=person");
                 handoff::reboot_now();
             }
             Command::PowerOff => {
-                commitment::wait_until_over();
+                self.console.stages().wait_for_commit();
                 self.console
                     .stage(Stage::Leaving, "how=poweroff reason=person");
                 handoff::power_off();
@@ -75,7 +77,7 @@ impl Machine for MachineActions {
 
     fn typed(&mut self, line: &str) -> Option<String> {
         let line = line.to_ascii_lowercase();
-        if !is_holding() {
+        if !self.console.stages().is_at(Stage::Holding) {
             return None;
         }
         let disks = installations();
