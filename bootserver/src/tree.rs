@@ -23,7 +23,7 @@ pub const FILES: [&str; 7] = [
     "grub-uefi.efi",
     "grub.cfg",
     "initramfs",
-    "shim.efi",
+    "deploy-shim.efi",
     "vmlinuz",
 ];
 /// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks

@@ -17,7 +17,7 @@ use crate::uki::{self, UkiError};
 /// Names of the kernel and the initramfs, at the root of whatever serves them.
 const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs";
-const UKI: &str = "shim.efi";
+const UKI: &str = "deploy-shim.efi";
 
 /// What loads the rest: TFTP, over the card as the firmware drives it.
 const NETWORK_MODULES: &str = "net tftp";
@@ -160,7 +160,7 @@ mod tests {
         );
         assert!(
             text.contains(
-                "chain shim.efi smv.after=poweroff quiet console=tty0 console=ttyS0,115200\n"
+                "chain deploy-shim.efi smv.after=poweroff quiet console=tty0 console=ttyS0,115200\n"
             ),
             "{text}"
         );
@@ -184,9 +184,17 @@ mod tests {
         for (config, names) in [
             (
                 DNSMASQ,
-                &["boot.ipxe", "grub-bios.0", "grub-uefi.efi", "shim.efi"][..],
+                &[
+                    "boot.ipxe",
+                    "grub-bios.0",
+                    "grub-uefi.efi",
+                    "deploy-shim.efi",
+                ][..],
             ),
-            (DNSMASQ_PROXY, &["boot.ipxe", "grub-bios.0", "shim.efi"]),
+            (
+                DNSMASQ_PROXY,
+                &["boot.ipxe", "grub-bios.0", "deploy-shim.efi"],
+            ),
         ] {
             for name in names {
                 assert!(config.contains(name), "{name}");

@@ -3,7 +3,7 @@
 //! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as
 //! long as nobody copied it by way of a web server or another file system. So the archives in it
 //! are looked into: those of zstd and xz, wherever they begin, because an initramfs may be several
-//! in a row and `shim.efi` has one in a section of its own. The boot server asks this of all that it
+//! in a row and `deploy-shim.efi` has one in a section of its own. The boot server asks this of all that it
 //! publishes, and a package of what [`is_image`].
 
 use std::io::Read;

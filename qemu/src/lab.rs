@@ -178,7 +178,7 @@ impl Lab {
         if let Some(seconds) = timeout {
             more.extend(["--timeout".to_owned(), seconds.to_string()]);
         }
-        self.bootable("iso", "shim.iso", cmdline, &more)
+        self.bootable("iso", "deploy-shim.iso", cmdline, &more)
     }
 
     /// The shim as one program for UEFI.
@@ -186,7 +186,7 @@ impl Lab {
     /// # Errors
     /// mkinitramfs failed, or systemd-boot's stub is missing.
     pub fn uki(&self, more: &str) -> Result<PathBuf> {
-        self.bootable("uki", "shim.efi", &self.cmdline(more), &[])
+        self.bootable("uki", "deploy-shim.efi", &self.cmdline(more), &[])
     }
 
     fn bootable(

@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn the_disk_comes_before_the_cd_in_the_boot_order() {
         let disk = DiskSpec::new("disk.img", "D1").on(Bus::Nvme).sectors(4096);
-        let line = machine(vec![disk], Medium::Cd("shim.iso".into()))
+        let line = machine(vec![disk], Medium::Cd("deploy-shim.iso".into()))
             .arguments(Accel::Tcg)
             .join(" ");
         assert!(
@@ -323,7 +323,7 @@ mod tests {
     fn a_firmware_may_prefer_the_medium_or_its_own_variables() {
         let mut machine = machine(
             vec![DiskSpec::new("disk.img", "D1")],
-            Medium::Cd("shim.iso".into()),
+            Medium::Cd("deploy-shim.iso".into()),
         );
         machine.prefers = Prefers::Medium;
         let line = machine.arguments(Accel::Tcg).join(" ");
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn a_stick_can_be_written_and_may_come_first() {
         let disk = DiskSpec::new("disk.img", "D1");
-        let mut machine = machine(vec![disk], Medium::UsbStick("shim.iso".into()));
+        let mut machine = machine(vec![disk], Medium::UsbStick("deploy-shim.iso".into()));
         machine.prefers = Prefers::Medium;
         let line = machine.arguments(Accel::Tcg).join(" ");
         assert!(

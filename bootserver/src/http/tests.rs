@@ -64,7 +64,7 @@ fn files_are_served_whole_in_part_and_only_by_their_names() {
         "{head}"
     );
     assert_eq!(body, "vmlinuz".repeat(1000));
-    let head = ask(server, "HEAD /shim.efi HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = ask(server, "HEAD /deploy-shim.efi HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(head.contains("Content-Length: 8000\r\n"), "{head}");
     assert!(head.contains("Content-Type: application/efi\r\n"), "{head}");
     assert!(head.ends_with("\r\n\r\n"), "{head}");

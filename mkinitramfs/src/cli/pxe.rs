@@ -15,7 +15,7 @@ use crate::pxe::{self, PxeError, Wish};
 /// As it is typed.
 pub const COMMAND: &str = "pxe";
 /// What holds the initramfs, and is for its owner only when that is.
-const WITH_INITRAMFS: [&str; 2] = ["initramfs", "shim.efi"];
+const WITH_INITRAMFS: [&str; 2] = ["initramfs", "deploy-shim.efi"];
 
 /// What `--help` prints.
 pub const HELP: &str = concat!(

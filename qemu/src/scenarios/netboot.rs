@@ -86,7 +86,7 @@ pub(super) fn http(lab: &mut Lab) -> Result<()> {
         mac(&machine)
     );
     server.await_event("asked", &client, STEP)?;
-    server.await_event("sent", "\"file\":\"shim.efi\",\"way\":\"HTTP\"", STEP)?;
+    server.await_event("sent", "\"file\":\"deploy-shim.efi\",\"way\":\"HTTP\"", STEP)?;
     server.end()
 }
 
@@ -100,7 +100,7 @@ pub(super) fn proxy(lab: &mut Lab) -> Result<()> {
     server.await_serving()?;
     for (firmware, name, file) in [
         (Firmware::Bios, "bios", "boot.ipxe"),
-        (Firmware::Uefi, "uefi", "shim.efi"),
+        (Firmware::Uefi, "uefi", "deploy-shim.efi"),
     ] {
         let (machine, target) = waiting(lab, name, firmware, NetBoot::Pxe)?;
         let sent = format!("\"file\":\"{file}\",\"way\":\"TFTP\"");

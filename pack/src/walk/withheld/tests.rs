@@ -424,8 +424,8 @@ fn images_with_our_key_in_them_are_left_out_and_others_are_packed() {
             ("shim.cpio.zst", zst(inside)),
             ("shim.cpio", far(b"070701", &cpio(inside))),
             ("large.cpio.zst", far(&zst(none), &zst(inside))),
-            ("shim.efi", near(b"MZ", &zst(inside))),
-            ("shim.iso", near(&cd, &zst(inside))),
+            ("deploy-shim.efi", near(b"MZ", &zst(inside))),
+            ("deploy-shim.iso", near(&cd, &zst(inside))),
         ] {
             for (place, mode, is_public) in [
                 ("root", 0o644, false),
