@@ -16,7 +16,7 @@ pub const KEY_FILE_MAX: u64 = 4096;
 
 /// Nothing baked in, unless told otherwise.
 #[derive(Debug, Default)]
-pub struct Locks {
+pub struct BakedConfig {
     trust: Vec<String>,
     floor: Option<u64>,
     pinned: Option<String>,
@@ -24,7 +24,7 @@ pub struct Locks {
 
 /// Why something cannot be baked in.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub enum BakedConfigError {
     /// Not UTF-8, or not minisign's.
     #[error("not a public key of minisign")]
     Trust(#[source] Option<Error>),
@@ -42,13 +42,13 @@ pub enum LockError {
     FloorWithoutTrust,
 }
 
-impl Locks {
+impl BakedConfig {
     /// Trusts what this key signed; later ones are trusted beside it. `text` is a `.pub` file or its base 64 alone.
     ///
     /// # Errors
     /// It is no public key, or one that is there already.
-    pub fn trust(&mut self, text: &[u8]) -> Result<(), LockError> {
-        let text = std::str::from_utf8(text).map_err(|_| LockError::Trust(None))?;
+    pub fn trust(&mut self, text: &[u8]) -> Result<(), BakedConfigError> {
+        let text = std::str::from_utf8(text).map_err(|_| BakedConfigError::Trust(None))?;
         let base64 = text
             .lines()
             .map(str::trim)
@@ -56,14 +56,14 @@ impl Locks {
             .unwrap_or_default();
         // A secret key begins with the same two letters and is longer.
         if text.contains("secret key") {
-            return Err(LockError::SecretKey);
+            return Err(BakedConfigError::SecretKey);
         }
-        PublicKey::from_base64(base64).map_err(|error| LockError::Trust(Some(error)))?;
+        PublicKey::from_base64(base64).map_err(|error| BakedConfigError::Trust(Some(error)))?;
         if !base64.starts_with(PUBLIC_KEY_BEGINS) {
-            return Err(LockError::Trust(Some(Error::UnsupportedAlgorithm)));
+            return Err(BakedConfigError::Trust(Some(Error::UnsupportedAlgorithm)));
         }
         if self.trust.iter().any(|other| other == base64) {
-            return Err(LockError::KeyTwice(base64.to_owned()));
+            return Err(BakedConfigError::KeyTwice(base64.to_owned()));
         }
         self.trust.push(base64.to_owned());
         Ok(())
@@ -84,10 +84,10 @@ impl Locks {
     ///
     /// # Errors
     /// It is not the target's half of a pair.
-    pub fn pin(&mut self, text: &[u8]) -> Result<(), LockError> {
-        let text = std::str::from_utf8(text).map_err(|_| LockError::Pinned(None))?;
+    pub fn pin(&mut self, text: &[u8]) -> Result<(), BakedConfigError> {
+        let text = std::str::from_utf8(text).map_err(|_| BakedConfigError::Pinned(None))?;
         let keys = PinnedKeys::parse(text).and_then(|keys| keys.for_end(End::Target));
-        let keys = keys.map_err(|error| LockError::Pinned(Some(error)))?;
+        let keys = keys.map_err(|error| BakedConfigError::Pinned(Some(error)))?;
         self.pinned = Some(keys.to_text().to_string());
         Ok(())
     }
@@ -102,9 +102,9 @@ impl Locks {
     ///
     /// # Errors
     /// They do not.
-    pub fn check(&self) -> Result<(), LockError> {
+    pub fn check(&self) -> Result<(), BakedConfigError> {
         if self.floor.is_some() && self.trust.is_empty() {
-            return Err(LockError::FloorWithoutTrust);
+            return Err(BakedConfigError::FloorWithoutTrust);
         }
         Ok(())
     }
@@ -134,16 +134,16 @@ impl Locks {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeysError, LockError, Locks, PinnedKeys};
+    use super::{BakedConfig, BakedConfigError, KeysError, PinnedKeys};
     use crate::tree::{Node, Tree};
 
     /// Of `minisign -G`; their secret halves are gone.
     const KEY: &str = "RWST4ncUvHi+bb3oUyAVlzt65URkTmXF9PXtORnHGDylLAgCJ8JiRWKG";
     const OTHER: &str = "RWSFhp/PX3yaECDmVHIt9jBA+UL1c6a+4Qqpatx6NRr9AbAtLUYSwa41";
 
-    fn texts(locks: &Locks) -> Vec<(String, String)> {
+    fn texts(config: &BakedConfig) -> Vec<(String, String)> {
         let mut tree = Tree::default();
-        locks.put(&mut tree).unwrap();
+        config.put(&mut tree).unwrap();
         let texts = tree.iter().filter_map(|(path, node)| match node {
             Node::Text(text) => Some((path.to_owned(), String::from_utf8(text.clone()).unwrap())),
             _ => None,
@@ -153,25 +153,25 @@ mod tests {
 
     #[test]
     fn nothing_given_is_nothing_baked_in() {
-        let locks = Locks::default();
-        locks.check().unwrap();
-        assert_eq!(texts(&locks), []);
-        assert!(!locks.has_secret());
+        let config = BakedConfig::default();
+        config.check().unwrap();
+        assert_eq!(texts(&config), []);
+        assert!(!config.has_secret());
     }
 
     #[test]
     fn keys_are_taken_as_files_and_as_text_and_stand_line_by_line() {
-        let mut locks = Locks::default();
+        let mut config = BakedConfig::default();
         let file = format!("untrusted comment: minisign public key 6DBE78BC1477E293\r\n{KEY}\r\n");
-        locks.trust(file.as_bytes()).unwrap();
-        locks.trust(OTHER.as_bytes()).unwrap();
-        locks.floor(417);
-        locks.check().unwrap();
+        config.trust(file.as_bytes()).unwrap();
+        config.trust(OTHER.as_bytes()).unwrap();
+        config.floor(417);
+        config.check().unwrap();
         let expected = [
             ("etc/smv/floor".to_owned(), "417\n".to_owned()),
             ("etc/smv/trust".to_owned(), format!("{KEY}\n{OTHER}\n")),
         ];
-        assert_eq!(texts(&locks), expected);
+        assert_eq!(texts(&config), expected);
     }
 
     #[test]
@@ -188,46 +188,55 @@ mod tests {
             "not base 64!",
             "untrusted comment: only\n",
         ] {
-            let error = Locks::default().trust(bad.as_bytes()).unwrap_err();
-            assert!(matches!(error, LockError::Trust(_)), "{bad:?}: {error}");
+            let error = BakedConfig::default().trust(bad.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, BakedConfigError::Trust(_)),
+                "{bad:?}: {error}"
+            );
         }
-        assert!(Locks::default().trust(b"\xff\xfe").is_err());
+        assert!(BakedConfig::default().trust(b"\xff\xfe").is_err());
         let secret = format!("untrusted comment: minisign encrypted secret key\n{KEY}{KEY}\n");
-        let error = Locks::default().trust(secret.as_bytes()).unwrap_err();
-        assert!(matches!(error, LockError::SecretKey), "{error}");
+        let error = BakedConfig::default().trust(secret.as_bytes()).unwrap_err();
+        assert!(matches!(error, BakedConfigError::SecretKey), "{error}");
     }
 
     #[test]
     fn of_pinned_keys_the_targets_half_is_taken() {
         let (donor, target) = PinnedKeys::draw().unwrap();
-        let mut locks = Locks::default();
-        let mixed_up = locks.pin(donor.to_text().as_bytes()).unwrap_err();
+        let mut config = BakedConfig::default();
+        let mixed_up = config.pin(donor.to_text().as_bytes()).unwrap_err();
         assert!(
             matches!(
                 mixed_up,
-                LockError::Pinned(Some(KeysError::OtherEnd { .. }))
+                BakedConfigError::Pinned(Some(KeysError::OtherEnd { .. }))
             ),
             "{mixed_up:?}"
         );
         for bad in [&b""[..], b"\xff", KEY.as_bytes()] {
-            let error = locks.pin(bad).unwrap_err();
-            assert!(matches!(error, LockError::Pinned(_)), "{bad:?}: {error}");
+            let error = config.pin(bad).unwrap_err();
+            assert!(
+                matches!(error, BakedConfigError::Pinned(_)),
+                "{bad:?}: {error}"
+            );
         }
-        assert!(!locks.has_secret());
-        locks.pin(target.to_text().as_bytes()).unwrap();
-        assert!(locks.has_secret());
+        assert!(!config.has_secret());
+        config.pin(target.to_text().as_bytes()).unwrap();
+        assert!(config.has_secret());
         let expected = ("etc/smv/pinned".to_owned(), target.to_text().to_string());
-        assert_eq!(texts(&locks), [expected]);
+        assert_eq!(texts(&config), [expected]);
     }
 
     #[test]
     fn a_key_twice_and_a_floor_without_a_key_are_mistakes() {
-        let mut locks = Locks::default();
-        locks.trust(KEY.as_bytes()).unwrap();
-        let twice = locks.trust(KEY.as_bytes()).unwrap_err();
+        let mut config = BakedConfig::default();
+        config.trust(KEY.as_bytes()).unwrap();
+        let twice = config.trust(KEY.as_bytes()).unwrap_err();
         assert!(twice.to_string().contains(KEY), "{twice}");
-        let mut alone = Locks::default();
+        let mut alone = BakedConfig::default();
         alone.floor(0);
-        assert!(matches!(alone.check(), Err(LockError::FloorWithoutTrust)));
+        assert!(matches!(
+            alone.check(),
+            Err(BakedConfigError::FloorWithoutTrust)
+        ));
     }
 }

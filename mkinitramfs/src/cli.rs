@@ -4,6 +4,7 @@
 pub mod carried;
 pub mod image;
 pub mod iso;
+pub mod pack;
 mod parts;
 pub mod pxe;
 mod stub;

@@ -1,7 +1,7 @@
 //! The layout of the initramfs: which program lies where, and what else has to be there before PID 1 has
 //! mounted anything.
 
-use crate::locks::Locks;
+use crate::baked_config::BakedConfig;
 use crate::tree::{Node, Tree, TreeError};
 
 /// Where the kernel looks for the first program.
@@ -31,7 +31,7 @@ const ZSTD_LEVEL: i32 = 19;
 ///
 /// # Errors
 /// None in practice: the paths are constants.
-pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, locks: &Locks) -> Result<Tree, TreeError> {
+pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, config: &BakedConfig) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     for path in DIRECTORIES {
         tree.add(path, Node::Directory)?;
@@ -41,7 +41,7 @@ pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, locks: &Locks) -> Result<Tree, TreeE
     }
     tree.add(INIT_PATH, Node::Program(init))?;
     tree.add(MKE2FS_PATH, Node::Program(mke2fs))?;
-    locks.put(&mut tree)?;
+    config.put(&mut tree)?;
     Ok(tree)
 }
 
@@ -59,11 +59,11 @@ mod tests {
     use crate::newc;
 
     fn image(init: &[u8], mke2fs: &[u8]) -> Vec<u8> {
-        locked_image(init, mke2fs, &Locks::default())
+        locked_image(init, mke2fs, &BakedConfig::default())
     }
 
-    fn locked_image(init: &[u8], mke2fs: &[u8], locks: &Locks) -> Vec<u8> {
-        let tree = tree(init.to_vec(), mke2fs.to_vec(), locks).unwrap();
+    fn locked_image(init: &[u8], mke2fs: &[u8], config: &BakedConfig) -> Vec<u8> {
+        let tree = tree(init.to_vec(), mke2fs.to_vec(), config).unwrap();
         compress(&newc::archive(&tree).unwrap()).unwrap()
     }
 
@@ -112,10 +112,10 @@ mod tests {
     fn locks_lie_beneath_etc_for_root_alone_and_give_the_same_bytes_again() {
         const KEY: &str = "RWST4ncUvHi+bb3oUyAVlzt65URkTmXF9PXtORnHGDylLAgCJ8JiRWKG";
         let locked = || {
-            let mut locks = Locks::default();
-            locks.trust(KEY.as_bytes()).unwrap();
-            locks.floor(7);
-            locked_image(b"init", b"mke2fs", &locks)
+            let mut config = BakedConfig::default();
+            config.trust(KEY.as_bytes()).unwrap();
+            config.floor(7);
+            locked_image(b"init", b"mke2fs", &config)
         };
         assert_eq!(locked(), locked());
         assert_ne!(locked(), image(b"init", b"mke2fs"));

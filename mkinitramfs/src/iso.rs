@@ -144,15 +144,15 @@ fn esp(scratch: &Scratch, efi: &[u8]) -> Result<std::path::PathBuf, IsoError> {
     let len = (efi.len() + ESP_SPARE_BYTES).next_multiple_of(MIB);
     let volume = scratch.write("esp", &vec![0; len])?;
     let grub = scratch.write("grub.efi", efi)?;
-    let memory = scratch.write("grubenv", &menu::empty_memory())?;
+    let env_block = scratch.write("grubenv", &menu::empty_env_block())?;
     let mtool = |program| Tool::new(program, "mtools").arg("-i").arg(&volume);
     let steps = [
         mtool("mformat").args(["-N", ESP_SERIAL, "-v", ESP_LABEL, "::"]),
         mtool("mmd").args(["::/EFI", "::/EFI/BOOT", "::/smechvisor"]),
         mtool("mcopy").arg(grub).arg("::/EFI/BOOT/BOOTX64.EFI"),
         mtool("mcopy")
-            .arg(memory)
-            .arg(format!("::/{}", menu::MEMORY)),
+            .arg(env_block)
+            .arg(format!("::/{}", menu::ENV_BLOCK)),
     ];
     let what = "the EFI system partition";
     for step in steps {

@@ -4,13 +4,13 @@
 //! reads, [`initramfs::compress`] packs them. Nothing of the building machine enters: no time, no owner, no inode
 //! number, no order of a directory. The same input gives the same bytes.
 
+pub mod baked_config;
 pub mod cli;
 pub mod drivers;
 pub mod firmware;
 pub mod grub;
 pub mod initramfs;
 pub mod iso;
-pub mod locks;
 pub mod menu;
 pub mod modinfo;
 pub mod newc;

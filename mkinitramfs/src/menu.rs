@@ -15,21 +15,21 @@ pub const EFI_MODULES: &str = "efi_gop efi_uga efifwsetup";
 pub const DIRECTORY: &str = "/boot/grub";
 /// What the menu is read from.
 pub const MENU: &str = "boot/grub/grub.cfg";
-/// What a stick remembers, on its EFI system partition. `grub-editenv` would open it and truncate it; GRUB writes it in place.
-pub const MEMORY: &str = "smechvisor/grubenv";
+/// GRUB's environment block on the EFI system partition of a stick, which keeps typed options. `grub-editenv` would open it and truncate it; GRUB writes it in place.
+pub const ENV_BLOCK: &str = "smechvisor/grubenv";
 /// Number of the partition that is appended behind the ISO 9660 file system.
 pub const ESP_NUMBER: u8 = 2;
 /// The size GRUB wants an environment block to have.
-const MEMORY_BYTES: usize = 1024;
+const ENV_BLOCK_BYTES: usize = 1024;
 
 /// The words by which the second entry differs from the first one.
 const LEGACY: &str = "smv.policy=legacy";
 
-/// An environment block in which nothing is remembered.
+/// An environment block without a variable.
 #[must_use]
-pub fn empty_memory() -> Vec<u8> {
+pub fn empty_env_block() -> Vec<u8> {
     let mut block = b"# GRUB Environment Block\n".to_vec();
-    block.resize(MEMORY_BYTES, b'#');
+    block.resize(ENV_BLOCK_BYTES, b'#');
     block
 }
 
@@ -62,7 +62,7 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
     };
     let parts = [
         consoles(),
-        memory(),
+        environment(),
         starter(kernel, initramfs, &words),
         format!(
             "if [ -z \"$smv_again\" ]; then\n    set timeout={timeout_seconds}\nfi\n\
@@ -95,11 +95,11 @@ fn consoles() -> String {
 
 /// Only a stick can be written. A CD has the same block, a BIOS may call it a disk, and GRUB would
 /// try.
-fn memory() -> String {
+fn environment() -> String {
     format!(
         "set smv_memory=\n\
          if regexp '^hd' \"$root\"; then\n    \
-             set smv_memory=\"($root,gpt{ESP_NUMBER})/{MEMORY}\"\n\
+             set smv_memory=\"($root,gpt{ESP_NUMBER})/{ENV_BLOCK}\"\n\
          fi\n\
          export smv_options smv_again\n\
          if [ -z \"$smv_again\" -a -n \"$smv_memory\" -a -s \"$smv_memory\" ]; then\n    \
@@ -174,7 +174,7 @@ fn entry(title: &str, id: &str, letter: char, body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MEMORY_BYTES, empty_memory, finder, menu};
+    use super::{ENV_BLOCK_BYTES, empty_env_block, finder, menu};
     use crate::shim::{Shim, tests::kernel};
     use std::process::Command;
 
@@ -230,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_a_block_of_grubs() {
-        let block = empty_memory();
-        assert_eq!(block.len(), MEMORY_BYTES);
+    fn grub_reads_the_empty_environment_block() {
+        let block = empty_env_block();
+        assert_eq!(block.len(), ENV_BLOCK_BYTES);
         let path = std::env::temp_dir().join(format!("mkinitramfs-env-{}", std::process::id()));
         std::fs::write(&path, &block).unwrap();
         let list = Command::new("grub-editenv").arg(&path).arg("list").output();

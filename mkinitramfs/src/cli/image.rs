@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use lexopt::{Parser, ValueExt};
 
 use super::carried::{self, Carried, CarriedError};
+use super::pack::{PackError, pack_all};
 use super::wifi::{self, PartsError, needed_modules, wifi_help};
 use super::{needed, path};
-use crate::locks::{self, KEY_FILE_MAX, Locks};
+use crate::baked_config::{self, BakedConfig, KEY_FILE_MAX};
 use crate::output::{OutputError, Readers, replace};
 use crate::tree::Tree;
-use crate::{initramfs, newc, program, tree};
+use crate::{initramfs, program, tree};
 
 /// As it is typed.
 pub const COMMAND: &str = "image";
@@ -86,11 +87,11 @@ pub enum ImageError {
     },
     /// A key is not what it must be.
     #[error("baking in {what}")]
-    Lock {
+    BakedConfig {
         /// Which option.
         what: String,
         /// Why.
-        source: locks::LockError,
+        source: baked_config::BakedConfigError,
     },
     /// The modules.
     #[error(transparent)]
@@ -109,17 +110,6 @@ pub enum ImageError {
     Output(#[from] OutputError),
 }
 
-/// Why there is no archive.
-#[derive(Debug, thiserror::Error)]
-pub enum PackError {
-    /// Something is too large for the format.
-    #[error("writing the archive")]
-    Newc(#[from] newc::NewcError),
-    /// No memory.
-    #[error("compressing the archive")]
-    Compress(#[source] std::io::Error),
-}
-
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
@@ -132,7 +122,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
     let (mut modules, mut parts) = (carried::Given::default(), wifi::Given::default());
     let mut is_wifi = false;
     while let Some(argument) = parser.next()? {
-        let slot = match argument {
+        let path_of = match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("init") => &mut init,
             Long("mke2fs") => &mut mke2fs,
@@ -159,7 +149,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
             }
             _ => return Err(argument.unexpected()),
         };
-        *slot = Some(path(parser)?);
+        *path_of = Some(path(parser)?);
     }
     let modules = modules.all()?;
     let wifi = if is_wifi {
@@ -188,14 +178,14 @@ impl Image {
     /// # Errors
     /// See [`ImageError`].
     pub fn make(&self) -> Result<(), ImageError> {
-        let locks = locks(self)?;
-        let mut tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &locks)?;
+        let config = baked_config(self)?;
+        let mut tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &config)?;
         let firmware = match &self.modules {
             Some(modules) => modules.put(&mut tree)?,
             None => Tree::default(),
         };
         let mut packed = pack_all(&[tree, firmware])?;
-        let mut readers = match locks.has_secret() {
+        let mut readers = match config.has_secret() {
             true => Readers::Owner,
             false => Readers::Everybody,
         };
@@ -210,43 +200,35 @@ impl Image {
     }
 }
 
-/// Archives one behind another, as the kernel unpacks them, and none for what is empty.
-pub(super) fn pack_all(trees: &[Tree]) -> Result<Vec<u8>, PackError> {
-    let mut packed = Vec::new();
-    for tree in trees.iter().filter(|tree| !tree.is_empty()) {
-        let archive = newc::archive(tree)?;
-        packed.extend(initramfs::compress(&archive).map_err(PackError::Compress)?);
-    }
-    Ok(packed)
-}
-
-fn locks(image: &Image) -> Result<Locks, ImageError> {
-    let mut locks = Locks::default();
+fn baked_config(image: &Image) -> Result<BakedConfig, ImageError> {
+    let mut config = BakedConfig::default();
     for key in &image.trust {
-        let lock = |source| ImageError::Lock {
+        let failed = |source| ImageError::BakedConfig {
             what: format!("--trust {}", key.display()),
             source,
         };
-        match key.to_str().filter(|text| Locks::is_public_key(text)) {
-            Some(base64) => locks.trust(base64.as_bytes()).map_err(lock)?,
-            None => locks.trust(&read_key(Path::new(key))?).map_err(lock)?,
+        match key.to_str().filter(|text| BakedConfig::is_public_key(text)) {
+            Some(base64) => config.trust(base64.as_bytes()).map_err(failed)?,
+            None => config.trust(&read_key(Path::new(key))?).map_err(failed)?,
         }
     }
     if let Some(counter) = image.floor {
-        locks.floor(counter);
+        config.floor(counter);
     }
     if let Some(path) = &image.pinned {
         let text = read_key(path)?;
-        locks.pin(&text).map_err(|source| ImageError::Lock {
-            what: format!("--pinned {}", path.display()),
-            source,
-        })?;
+        config
+            .pin(&text)
+            .map_err(|source| ImageError::BakedConfig {
+                what: format!("--pinned {}", path.display()),
+                source,
+            })?;
     }
-    locks.check().map_err(|source| ImageError::Lock {
+    config.check().map_err(|source| ImageError::BakedConfig {
         what: "the floor".to_owned(),
         source,
     })?;
-    Ok(locks)
+    Ok(config)
 }
 
 /// A file that may be anything, as far as a key can reach.

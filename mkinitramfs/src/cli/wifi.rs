@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use lexopt::Parser;
 
 use super::carried::{self, Carried, CarriedError};
-use super::{image, needed, path};
+use super::pack::{PackError, pack_all};
+use super::{needed, path};
 use crate::output::{OutputError, Readers, replace};
 use crate::tree::{Tree, TreeError};
 use crate::wifi::{self, Wifi, WifiError};
@@ -81,7 +82,7 @@ pub enum AloneError {
     Parts(#[from] PartsError),
     /// It cannot be packed.
     #[error(transparent)]
-    Pack(#[from] image::PackError),
+    Pack(#[from] PackError),
     /// The result could not be put where it belongs.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -201,7 +202,7 @@ impl Alone {
     /// See [`AloneError`].
     pub fn make(&self) -> Result<(), AloneError> {
         let (trees, readers) = self.parts.trees(&self.carried)?;
-        let packed = image::pack_all(&trees)?;
+        let packed = pack_all(&trees)?;
         Ok(replace(&self.output, &packed, readers)?)
     }
 }
