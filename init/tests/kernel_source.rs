@@ -67,7 +67,7 @@ fn what_the_package_brought_is_taken_and_its_hash_told() {
         hash.trim(),
         "9e691d5adacf0e102f203100842ffaba4e2a7dfe3dbd536827d3c0db8c7e88f1"
     );
-    assert!(said(&output).contains("no hash of ours for 1.2.3"));
+    assert!(said(&output).contains("no hash for 1.2.3"));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_archive_that_was_changed_is_refused() {
     fs::write(package.archive(), "an Archive").expect("a file");
     let output = package.judge("1.2.3");
     assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(said(&output).contains("not the one of its package"));
+    assert!(said(&output).contains("does not match its package"));
     fs::write(package.list(), "").expect("a file");
     let output = package.judge("1.2.3");
     assert!(!output.status.success());
