@@ -1,8 +1,9 @@
-//! What was baked into the image about who may install this machine: the files of `/etc/smv` and the command line in, the
-//! policy and the trusted keys out (`protocol.md` 3.1 and 4.3).
+//! Configuration baked into the image that says who may install this machine: the files of
+//! `/etc/smv` and the command line in, the policy and the trusted keys out (`protocol.md` 3.1 and
+//! 4.3).
 //!
-//! `mkinitramfs` writes these files. Whatever cannot be read or understood is fatal: a machine that guesses what its owner
-//! meant would take a system from the wrong one.
+//! `mkinitramfs` writes these files. Anything that cannot be read or parsed is fatal: a machine
+//! that guesses would accept a system from the wrong donor.
 
 use std::fs;
 use std::io;
@@ -26,31 +27,31 @@ const LEN_MAX: u64 = 64 * 1024;
 
 /// The image or the command line leaves open who may install this machine.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum BakedConfigError {
     /// A file, or the directory.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// Something that this version does not know may be a lock that it would leave open.
-    #[error("{} means nothing to this version", path.display())]
-    Unknown {
-        /// Which.
-        path: PathBuf,
-    },
+    #[error("this version does not know {}", path.display())]
+    Unknown { path: PathBuf },
     /// `smv.policy=pinned` and no keys.
-    #[error("smv.policy=pinned needs {}: make the image with mkinitramfs image --pinned", path.display())]
+    #[error(
+        "smv.policy=pinned needs {}: make the image with mkinitramfs image --pinned",
+        path.display()
+    )]
     NoKeys {
         /// Where they should be.
         path: PathBuf,
     },
     /// Keys in the image, and less asked for.
     #[error(
-        "{} pins this image to one donor; smv.policy may be left out or be pinned, nothing less", path.display()
+        "{} pins this image to one donor: expected smv.policy=pinned, or no smv.policy",
+        path.display()
     )]
     Lowered {
         /// Where they are.
@@ -59,9 +60,7 @@ pub enum BakedConfigError {
     /// The pinned keys.
     #[error("reading the keys in {}", path.display())]
     Keys {
-        /// Which file.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: KeysError,
     },
@@ -71,9 +70,7 @@ pub enum BakedConfigError {
     /// Trusted keys or the floor.
     #[error("reading {}", path.display())]
     Trust {
-        /// Which file.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: TrustError,
     },
@@ -87,13 +84,14 @@ impl BakedConfigError {
     }
 }
 
-/// Reads what is in `directory`, as far as there is anything, and what the command line says beside it.
+/// Reads the files that `directory` has, and combines them with the command line.
 ///
 /// # Errors
 /// The first thing that cannot be followed.
 pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), BakedConfigError> {
     refuse_unknown(directory)?;
-    // Read under every policy: a damaged file is found out by the first boot, not by the one that needs it.
+    // Read under every policy: a damaged file is found out by the first boot, not by the one that
+    // needs it.
     let (keys, trust) = (keys(directory)?, trust(directory)?);
     let path = || directory.join(PINNED_FILE);
     // Keys in the image are the least that it asks for: who may change a command line may not take
@@ -125,7 +123,8 @@ fn refuse_unknown(directory: &Path) -> Result<(), BakedConfigError> {
     };
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()), // nothing was baked in
+        // Nothing was baked in.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
     for entry in entries {

@@ -1,4 +1,5 @@
-//! The order of the boot (`boot.md` 1): mounts, consoles, signals, drivers, settings, policy, network, deploy, leave.
+//! The order of the boot (`boot.md` 1): mounts, consoles, signals, drivers, settings, policy,
+//! network, deploy, handoff.
 
 use std::fs;
 use std::io;
@@ -44,8 +45,8 @@ static WORKERS: Caged = Caged::demanding();
 /// Lent to what asks the operator before the machine leaves, and to the wizard, which answers.
 static DEPARTURE: Departure = Departure::new();
 
-/// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is [`crate::wizard::start`]; nothing else
-/// leads there.
+/// Boots the machine: from the kernel's first call of PID 1 to the last system call. `wizard` is
+/// [`crate::wizard::start`]; nothing else leads there.
 pub fn run(wizard: Start) -> ! {
     let mounted = mounts::mount_all();
     let console = console::open();
@@ -58,7 +59,8 @@ pub fn run(wizard: Start) -> ! {
     if let Err(error) = signals::answer(console) {
         console.warning(&format!("answering signals: {}", chain(&error)));
     }
-    let line = fs::read("/proc/cmdline").unwrap_or_default(); // an empty line asks for nothing: no disk is at risk
+    // An empty line asks for nothing: no disk is at risk.
+    let line = fs::read("/proc/cmdline").unwrap_or_default();
     let line = String::from_utf8_lossy(&line);
     let memory = Memory::read();
     let firmware = if Path::new(mounts::EFIVARS).exists() {
@@ -150,7 +152,10 @@ fn install(
     let inbox = match attended {
         Ok(inbox) => Some(inbox),
         Err(error) => {
-            console.warning(&format!("without a person: {}", chain(&error)));
+            console.warning(&format!(
+                "continuing without an operator: {}",
+                chain(&error)
+            ));
             None
         }
     };
@@ -193,16 +198,17 @@ fn receiver_options(
     }
 }
 
-/// A deploy that stands still for so long is reset. To be alive takes the network's lock as well.
+/// Resets the machine if a deploy stalls for so long. The probe needs the network's lock, so a
+/// deadlock there counts as a stall.
 fn supervise(seconds: u16, stack: Stack, console: &'static Console) {
     let probe = move || drop(stack.addresses());
     let warn = |text: &str| console.warning(text);
     if let Err(error) = supervision::start(Duration::from_secs(seconds.into()), probe, warn) {
-        console.warning(&format!("without a watchdog: {}", chain(&error)));
+        console.warning(&format!("continuing without a watchdog: {}", chain(&error)));
     }
 }
 
-/// A person may be there from now on.
+/// An operator may be present from now on.
 fn attend(console: &Console) -> io::Result<(Person, Inbox)> {
     let (person, inbox) = (Person::new()?, Inbox::new()?);
     console.attend(person.clone(), inbox.clone());

@@ -1,7 +1,8 @@
-//! The kernel command line: what the person in charge asked of this boot (`boot.md` 2).
+//! The kernel command line: the settings of this boot (`boot.md` 2).
 //!
-//! Text of `/proc/cmdline` in, [`Settings`] out. Only words that begin with `smv.` are ours; one of those that is unknown,
-//! repeated or has a bad value is an error that names it, because a misspelt `smv.disk` must not pick another disk.
+//! Text of `/proc/cmdline` in, [`Settings`] out. Only words that begin with `smv.` count; an
+//! unknown, repeated or invalid one is an error that names it, because a misspelt `smv.disk` must
+//! not pick another disk.
 
 mod network;
 mod watchdog;
@@ -46,7 +47,7 @@ pub enum After {
 /// What a person at the machine sees (`boot.md` 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ui {
-    /// Screens on the monitor; lines on serial consoles, until somebody presses Enter there.
+    /// Screens on the monitor; lines on serial consoles, until an operator presses Enter there.
     #[default]
     Auto,
     /// Screens everywhere.
@@ -66,7 +67,7 @@ pub struct Settings {
     pub wipe: Option<String>,
     /// `smv.dry-run`: show what would be done, and do nothing.
     pub dry_run: bool,
-    /// `smv.reinstall=`: whether a system of ours may go.
+    /// `smv.reinstall=`: whether an installed system may be replaced.
     pub reinstall: Reinstall,
     /// `smv.policy=`; without it the image decides.
     pub policy: Option<Policy>,
@@ -92,6 +93,7 @@ pub struct Settings {
 
 /// A word that begins with `smv.` and cannot be followed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum CmdlineError {
     /// No such key.
     #[error("reading the kernel command line: unknown key {key} (value {value:?})")]
@@ -104,7 +106,6 @@ pub enum CmdlineError {
     /// The same key twice, even with the same value.
     #[error("reading the kernel command line: {key} is given twice, the second time as {value:?}")]
     Repeated {
-        /// Which.
         key: String,
         /// The second value.
         value: String,
@@ -112,14 +113,13 @@ pub enum CmdlineError {
     /// The value is not one of those the key takes.
     #[error("reading the kernel command line: {key}={value:?}: expected {expected}")]
     Value {
-        /// Which.
         key: String,
         /// As written, without its quotes.
         value: String,
         /// What it takes.
         expected: &'static str,
     },
-    /// Nobody can tell which disk is meant.
+    /// The text does not identify a disk.
     #[error("reading smv.disk on the kernel command line")]
     Disk(#[from] SelectorError),
 }
@@ -159,7 +159,7 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
         });
     }
     match settings.donor_key {
-        // A key that nobody looks at would make somebody believe that it is.
+        // A key that is silently ignored would mislead its author.
         Some(value) if settings.policy != Some(Policy::Pinned) => Err(CmdlineError::Value {
             key: DONOR_KEY.to_owned(),
             value,
@@ -169,7 +169,8 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
     }
 }
 
-/// The words that are ours, as written: what was decided before anybody came. None of them is a secret.
+/// The words that are ours, as written: what was decided before anybody came. None of them is a
+/// secret.
 pub fn ours(line: &str) -> impl Iterator<Item = String> {
     let ours = words(line).filter(|(key, _)| key.starts_with(OURS));
     ours.map(|(key, value)| match value {
@@ -186,7 +187,8 @@ pub fn addressing(value: &str) -> Result<Addressing, &'static str> {
     network::ip(value)
 }
 
-/// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is readable.
+/// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is
+/// readable.
 #[must_use]
 pub fn after_if_readable(line: &str) -> After {
     words(line)
@@ -300,10 +302,12 @@ fn visible(value: &str) -> Option<String> {
     (is_clean && !value.trim().is_empty()).then(|| value.to_owned())
 }
 
-/// Splits as the kernel does (`next_arg()` in `lib/cmdline.c`): white space separates, but not between double quotes; quotes
-/// around a value or around a whole word are taken off; there is no escape character.
+/// Splits as the kernel does (`next_arg()` in `lib/cmdline.c`): white space separates, but not
+/// between double quotes; quotes around a value or around a whole word are taken off; there is no
+/// escape character.
 ///
-/// `--`, behind which the kernel looks for nothing of its own, has no meaning here: what follows is for init, and that is us.
+/// `--`, behind which the kernel looks for nothing of its own, has no meaning here: what follows is
+/// for init, and that is us.
 fn words(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = line;
     std::iter::from_fn(move || {

@@ -1,7 +1,9 @@
-//! The consoles: one line in, the same line on every console of the machine and in the kernel's log.
+//! The consoles: one line in, the same line on every console of the machine and in the kernel's
+//! log.
 //!
-//! Lines go to `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`): the kernel prints them wherever `console=` says, in order with
-//! its own, and a crash dump holds them. Before that file exists, standard error (`/dev/console`) takes them.
+//! Lines go to `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`): the kernel prints them wherever
+//! `console=` says, in order with its own, and a crash dump holds them. Before that file exists,
+//! standard error (`/dev/console`) takes them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,7 +23,8 @@ use crate::cmdline::After;
 use crate::stage_latch::StageLatch;
 use crate::{supervision, terminals};
 
-/// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own prefix.
+/// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own
+/// prefix.
 const LINE_MAX: usize = 900;
 
 /// syslog(3) levels: what the kernel shows at its default console level, 7, and above it.
@@ -51,10 +54,12 @@ pub struct Console {
     inbox: OnceLock<Inbox>,
 }
 
-/// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are mounted.
+/// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are
+/// mounted.
 pub fn open() -> &'static Console {
-    // Userspace lines are rate-limited by default, and a boot with `quiet` would hide them. Both fail only where the command
-    // line fixed the first, or proc is missing; the lines are then fewer, not wrong.
+    // Userspace lines are rate-limited by default, and a boot with `quiet` would hide them. Both
+    // fail only where the command line fixed the first, or proc is missing; the lines are then
+    // fewer, not wrong.
     let _ = fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
     let _ = fs::write("/proc/sys/kernel/printk", "7\n");
     if let Ok(kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
@@ -83,7 +88,7 @@ impl Console {
         &self.stages
     }
 
-    /// A person may be in front of this machine from now on: where what is said comes from, and where what happens goes.
+    /// An operator may be present from now on: sets where commands come from and where events go.
     pub fn attend(&self, person: Person, inbox: Inbox) {
         // Set before: those stay.
         let _ = self.person.set(person);
@@ -102,8 +107,9 @@ impl Console {
         }
     }
 
-    /// The line end belongs to the record: without it Linux keeps the record open for a continuation and prints it only
-    /// together with the next (`prb_commit()` and `prb_final_commit()` in `kernel/printk/printk_ringbuffer.c`).
+    /// The line end belongs to the record: without it Linux keeps the record open for a
+    /// continuation and prints it only together with the next (`prb_commit()` and
+    /// `prb_final_commit()` in `kernel/printk/printk_ringbuffer.c`).
     fn line(&self, level: u8, text: &str) {
         for line in cut(text) {
             let record = format!("<{level}>{line}\n");
@@ -119,8 +125,8 @@ impl Console {
     }
 }
 
-/// Cuts into pieces that the kernel takes: at line ends, and at [`LINE_MAX`]. A continuation is indented, so that it
-/// never looks like a stage of its own.
+/// Cuts into pieces that the kernel takes: at line ends, and at [`LINE_MAX`]. A continuation is
+/// indented, so that it never looks like a stage of its own.
 fn cut(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for whole in text.lines() {
@@ -169,7 +175,7 @@ impl Screen for Console {
         supervision::heard(news);
         if let Some(inbox) = self.inbox.get() {
             if matches!(news, News::Failed { .. }) {
-                // Whoever looks for the reason looks there too.
+                // The reason may be a device without a driver.
                 inbox.tell(MachineEvent::Missing(evidence::missing()));
             }
             inbox.tell(MachineEvent::News(news.clone()));

@@ -1,5 +1,5 @@
-//! Threads that may die without the deploy dying: the screens with their log and cards, and what
-//! looks after Wi-Fi.
+//! Threads that may fail without failing the deploy: the screens with their log and cards, and
+//! Wi-Fi.
 //!
 //! `panic = "abort"` ends the whole program with any thread, but not before the panic hook has
 //! returned. In one of these threads it never does: the thread stands still for good with

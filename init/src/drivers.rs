@@ -1,9 +1,11 @@
-//! Drivers that the kernel has as modules (`modules.md` 2): what its buses announce in, the modules that answer loaded.
+//! Drivers that the kernel has as modules (`modules.md` 2): what its buses announce in, the modules
+//! that answer loaded.
 //!
-//! Three occasions: once at the start for every device there is, later for each that comes, and whenever the kernel itself
-//! asks for one by name (a file system, a checksum), for which it starts this program anew. A module that cannot be loaded is
-//! named once and never ends a boot. On a kernel without modules all of it finds nothing to do, except that network cards
-//! and disk controllers without a driver are told in any case.
+//! Three occasions: once at the start for every device there is, later for each that comes, and
+//! whenever the kernel itself asks for one by name (a file system, a checksum), for which it starts
+//! this program again. A module that cannot be loaded is named once and never ends a boot. On a
+//! kernel without modules all of it finds nothing to do, except that network cards and disk
+//! controllers without a driver are reported in any case.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -32,7 +34,8 @@ use crate::console::{self, Console};
 const RELEASES: &str = "/lib/modules";
 /// Each bus with its devices.
 const BUSES: &str = "/sys/bus";
-/// The program that the kernel starts when it wants a module (`Documentation/admin-guide/sysctl/kernel.rst`).
+/// The program that the kernel starts when it wants a module
+/// (`Documentation/admin-guide/sysctl/kernel.rst`).
 const HELPER: (&str, &str) = ("/proc/sys/kernel/modprobe", "/init\n");
 /// What the kernel calls it with, before the name (`kernel/module/kmod.c`).
 const HELPER_OPTION: &str = "-q";
@@ -47,9 +50,10 @@ const LOOKS: [Duration; 3] = [
 
 /// Why no module is ever loaded, or why one is not.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DriversError {
     /// The image was made for another kernel.
-    #[error("{RELEASES} has modules for {found}, and the kernel is {running}")]
+    #[error("{RELEASES} has modules for {found}, but the kernel is {running}")]
     Release {
         /// What the image carries.
         found: String,
@@ -58,23 +62,13 @@ pub enum DriversError {
     },
     /// A table is there and cannot be read.
     #[error("reading {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A table is damaged.
     #[error("reading the tables of {RELEASES}")]
     Index(#[from] IndexError),
     /// The kernel's own log has its reasons.
     #[error("loading the module {name}")]
-    Load {
-        /// Which.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
+    Load { name: String, source: io::Error },
     /// Devices that come later stay unknown.
     #[error("listening for new devices")]
     Announcements(#[source] io::Error),
@@ -91,7 +85,8 @@ impl DriversError {
     }
 }
 
-/// Has the kernel ask this program when it wants a module by name. Call it after proc is mounted and before anything else.
+/// Has the kernel ask this program when it wants a module by name. Call it after proc is mounted
+/// and before anything else.
 pub fn offer_help() {
     let (path, program) = HELPER;
     let _ = fs::write(path, program); // a kernel without modules has no such file
@@ -107,9 +102,10 @@ pub fn is_asked_by_kernel(arguments: &[String]) -> bool {
 #[must_use]
 pub fn help(arguments: &[String]) -> ExitCode {
     let console = console::open();
-    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default(); // then modules get no options
+    // Then modules get no options.
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let wanted = arguments.last().map(String::as_str).unwrap_or_default();
-    // What is wrong with the tables PID 1 has told already.
+    // PID 1 has already reported what is wrong with the tables.
     let loader = Loader::open(&line, console).ok().flatten();
     if loader.is_some_and(|mut loader| loader.answer(wanted)) {
         ExitCode::SUCCESS
@@ -118,8 +114,8 @@ pub fn help(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Loads what the devices want, and goes on doing so in the background. Returns when all that were there have been served, or a
-/// driver takes its time.
+/// Loads what the devices want, and goes on doing so in the background. Returns when all that were
+/// there have been served, or a driver takes its time.
 pub fn start(line: &str, console: &'static Console) {
     let line = line.to_owned();
     let walked = Arc::new(AtomicBool::new(false));
@@ -327,7 +323,8 @@ impl<'a> Loader<'a> {
         let loaded = sys::modules::load(file.as_fd(), &options(self.line, row.name));
         match loaded.map_err(|source| (Errno::from_io_error(&source), source)) {
             Ok(()) => self.loaded += 1,
-            // Loaded by somebody else meanwhile; or a driver that finds nothing to do here, which is no fault.
+            // Another process has loaded it meanwhile, or the driver finds no device here, which is
+            // no fault.
             Err((Some(Errno::EXIST | Errno::NODEV), _)) => {}
             Err((_, source)) => {
                 let name = row.name.to_owned();

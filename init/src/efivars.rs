@@ -1,7 +1,8 @@
-//! The firmware's variables, one file each (`Documentation/filesystems/efivarfs.rst`): boot variables in, steps of a plan out.
+//! The firmware's variables, one file each (`Documentation/filesystems/efivarfs.rst`): boot
+//! variables in, steps of a plan out.
 //!
-//! A file holds four bytes of attributes and then the content. Each write is one call of the firmware, which takes the whole
-//! content or nothing.
+//! A file holds four bytes of attributes and then the content. Each write is one call of the
+//! firmware, which takes the whole content or nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +15,8 @@ use wire::outcome::Outcome;
 
 /// `EFI_GLOBAL_VARIABLE` (UEFI 2.10 3.3), as it stands behind a variable's name.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-/// Kept without power, for boot services and for the running system: what 3.3 asks of boot variables.
+/// Kept without power, for boot services and for the running system: what 3.3 asks of boot
+/// variables.
 const ATTRIBUTES: [u8; 4] = 7_u32.to_le_bytes();
 const ORDER: &str = "BootOrder";
 const NEXT: &str = "BootNext";
@@ -27,7 +29,8 @@ pub struct VariableError {
     pub action: &'static str,
     /// Without the GUID.
     pub name: String,
-    /// The cause. The firmware's own reason is one of few: no space, read-only, or an error of the device.
+    /// The cause. The firmware's own reason is one of few: no space, read-only, or an error of the
+    /// device.
     #[source]
     pub source: io::Error,
 }
@@ -89,8 +92,8 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// Does what a plan says, as far as the firmware goes along. What depends on a step that failed is left out: the order
-    /// names no option that is not there.
+    /// Does what a plan says, as far as the firmware goes along. What depends on a step that failed
+    /// is left out: the order names no option that is not there.
     #[must_use]
     pub fn apply(&self, found: &Found, steps: &[Step]) -> Vec<VariableError> {
         let mut faults = Vec::new();
@@ -123,8 +126,8 @@ impl<'a> Variables<'a> {
         faults
     }
 
-    /// Firmware writes a new content before it gives up the old one. Where there is no room for both, the old one, which is
-    /// ours, goes first.
+    /// Firmware writes a new content before it gives up the old one. Where there is no room for
+    /// both, the old one, which is ours, goes first.
     fn write_option(&self, found: &Found, number: u16, option: &[u8]) -> Result<(), VariableError> {
         let name = name_of(number);
         let written = self.write(&name, option);
@@ -171,8 +174,9 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// The kernel protects most variables with the immutable flag, so that `rm -r` does not break a machine. Boot variables are
-/// exempt in the kernels we know (`efivar_variable_is_removable()`); where they are not, the write below says why it fails.
+/// The kernel protects most variables with the immutable flag, so that `rm -r` does not break a
+/// machine. Boot variables are exempt in the kernels we know (`efivar_variable_is_removable()`);
+/// where they are not, the write below says why it fails.
 fn make_mutable(path: &Path) {
     let Ok(file) = File::open(path) else {
         return;

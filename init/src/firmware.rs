@@ -1,6 +1,8 @@
-//! What the machine's firmware is told after a deploy: to boot the disk, next time and from then on (`boot.md` 3).
+//! Sets the firmware's boot option after a deploy, so that it boots the disk from then on
+//! (`boot.md` 3).
 //!
-//! A fault here is a warning. The disk is complete and boots by UEFI's fallback path, when the firmware comes to it.
+//! A fault here is only a warning: the disk is complete and boots through UEFI's fallback path once
+//! the firmware tries it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +21,10 @@ use crate::mounts::EFIVARS;
 /// The machine's disks.
 const BLOCK: &str = "/sys/block";
 /// What is the case when a variable could not be set.
-const OTHERWISE: &str = "the firmware starts this disk only when nothing else comes first";
+const OTHERWISE: &str = "the firmware starts this disk only if no other entry comes first";
 
-/// Tells it about `esp`, under this title. Returns the name of the boot option; `None` without UEFI, or when there is none now,
-/// which has been shown.
+/// Makes `esp` the first boot option, under this title, and returns the option's name; `None`
+/// without UEFI, or, after a warning, if the firmware did not take it.
 pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
     let variables = variables()?;
     let found = match variables.boot() {
@@ -46,13 +48,14 @@ pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
     boot_order::number_of(&now, esp.guid).map(name_of)
 }
 
-/// A BIOS starts the first disk in its order and no other, and nobody can tell it from here which
-/// that is (`boot.md` 4). Says so where there is a choice.
+/// A BIOS starts only the first disk in its order, and the shim cannot change that order
+/// (`boot.md` 4). Says so where there is a choice.
 pub fn warn_of_order(installed: &str, screen: &dyn Screen) {
     let count = fixed_disks(Path::new(BLOCK));
     if variables().is_none() && count > 1 {
         screen.warning(&format!(
-            "a BIOS starts the first of {count} disks and no other: unless that is {installed}, choose it in the BIOS's setup"
+            "a BIOS starts only the first of {count} disks: if that is not {installed}, choose it \
+             in the BIOS setup"
         ));
     }
 }
@@ -68,7 +71,7 @@ fn fixed_disks(block: &Path) -> usize {
     disks.map(|disk| disk.path()).filter(is_fixed).count()
 }
 
-/// Is it one that refuses programs nobody has signed? (UEFI 2.10 3.3, `SecureBoot`.)
+/// Does it refuse unsigned programs? (UEFI 2.10 3.3, `SecureBoot`.)
 #[must_use]
 pub fn is_secure() -> bool {
     let value = variables().and_then(|variables| variables.read("SecureBoot").ok()?);
@@ -80,7 +83,8 @@ fn variables() -> Option<Variables<'static>> {
     directory.exists().then(|| Variables::new(directory))
 }
 
-/// The EFI system partitions of other disks that we have installed. Looked for only when there is an option that may be one's.
+/// The EFI system partitions of other disks that we have installed. Looked for only when there is
+/// an option that may be one's.
 fn others(found: &Found, ours: Uuid) -> Vec<Uuid> {
     let mut options = found.options.values();
     let is_other = |option: &Vec<u8>| load_option::ours(option).is_some_and(|esp| esp != ours);

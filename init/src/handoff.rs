@@ -1,4 +1,5 @@
-//! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which only a commit makes.
+//! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which
+//! only a commit makes.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -41,8 +42,8 @@ const ENTRY_BYTES: u64 = 64 * 1024;
 /// How long a person who has touched this machine may read what was installed before it leaves.
 pub const PARTING_TIME: Duration = Duration::from_secs(10);
 
-/// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware waits for that system after
-/// kexec; without it no watchdog is started.
+/// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware
+/// waits for that system after kexec; without it no watchdog is started.
 pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dyn Screen) -> ! {
     let installed = &deployed.installed;
     let title = installed.entry().title.as_str();
@@ -80,8 +81,9 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dy
     reboot_now();
 }
 
-/// Leaves for a system that was installed earlier: by the firmware where it can be told, else past
-/// it. That disk may be damaged, or dead: whatever it does or does not answer, the machine leaves.
+/// Leaves for a system that was installed earlier: through the firmware where a boot option can be
+/// set, else by kexec. That disk may be damaged, or dead: the machine leaves even if that disk does
+/// not answer.
 pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
     let (path, slot) = (path.to_owned(), *esp);
     let read = move || {
@@ -143,7 +145,7 @@ enum BackError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// It says nothing.
-    #[error("the disk has not answered within {} s", limit.as_secs())]
+    #[error("the disk did not answer within {} s", limit.as_secs())]
     Late {
         /// How long it was waited for.
         limit: Duration,
@@ -151,7 +153,7 @@ enum BackError {
     /// The disk, or the file is not there.
     #[error(transparent)]
     Esp(#[from] EspError),
-    /// Somebody has changed it.
+    /// The file was changed after the installation.
     #[error("reading the boot entry")]
     Entry(#[from] EntryError),
 }
@@ -195,14 +197,14 @@ pub fn give_up(after: After, departure: &Departure, screen: &dyn Screen) -> ! {
     reboot_now();
 }
 
-/// Has the kernel write what is dirty. A disk that has stopped to answer holds up nobody but a
-/// thread: what was promised to be on it was flushed before.
+/// Has the kernel write what is dirty. A disk that stops answering holds up only a thread: what was
+/// promised to be on it was flushed before.
 pub fn sync_for_a_while() {
     within(SYNC_TIME, "sync", sync);
 }
 
 /// Does `work` in a thread of this name and returns its answer, or none when it has not come in
-/// time. The thread is left to itself then.
+/// time. The thread is then abandoned.
 fn within<T: Send + 'static>(
     limit: Duration,
     name: &str,
@@ -211,7 +213,7 @@ fn within<T: Send + 'static>(
     let (answer, answered) = mpsc::channel();
     let thread = thread::Builder::new().name(name.to_owned());
     let started = thread.spawn(move || {
-        let _ = answer.send(work()); // nobody waits any more
+        let _ = answer.send(work()); // the caller has given up
     });
     started.ok()?;
     answered.recv_timeout(limit).ok()

@@ -1,4 +1,5 @@
-//! Starting the installed kernel without the firmware (`boot.md` 5): whether it makes sense here, and how it is loaded.
+//! Starting the installed kernel without the firmware (`boot.md` 5): whether this machine allows
+//! it, and how the kernel is loaded.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -19,7 +20,8 @@ use wire::outcome::Outcome;
 use crate::firmware;
 use crate::memory::Memory;
 
-/// Vendor and product as the firmware tells them (`/sys/class/dmi/id`), and why not there. An empty product is any.
+/// Vendor and product as the firmware tells them (`/sys/class/dmi/id`), and why not there. An empty
+/// product is any.
 const DENIED: [(&str, &str, &str); 2] = [
     // coreos/scripts#186, SUSE/suse-migration-services#126.
     (
@@ -37,15 +39,16 @@ const DENIED: [(&str, &str, &str); 2] = [
 
 /// The installed kernel cannot be started from here; the firmware can still do it.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum KexecError {
     /// Built without.
-    #[error("this kernel cannot")]
+    #[error("this kernel does not support it")]
     Unsupported,
     /// `kernel.kexec_load_disabled`, which no program can take back.
-    #[error("it is switched off until the next boot (kernel.kexec_load_disabled)")]
+    #[error("it is disabled until the next boot (kernel.kexec_load_disabled)")]
     Disabled,
-    /// What the firmware checks, nobody would check.
-    #[error("Secure Boot is on, and only the firmware checks what it starts")]
+    /// Nothing would check what the firmware checks.
+    #[error("Secure Boot is on, and kexec would bypass the firmware's check")]
     SecureBoot,
     /// `kernel_lockdown(7)`.
     #[error("this kernel is locked down ({mode})")]
@@ -70,13 +73,13 @@ pub enum KexecError {
     #[error("the installed disk has no ESP")]
     NoEsp,
     /// It cannot be read in a reasonable time.
-    #[error("the disk has not answered within {} s", limit.as_secs())]
+    #[error("the disk did not answer within {} s", limit.as_secs())]
     Late {
         /// How long it was waited for.
         limit: Duration,
     },
     /// No room for a copy.
-    #[error("making a file in memory")]
+    #[error("creating a file in memory")]
     Memory(#[source] io::Error),
     /// A NUL in the options.
     #[error("passing the options of the boot entry")]
@@ -86,7 +89,6 @@ pub enum KexecError {
     Load {
         /// The kernel image.
         path: String,
-        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -170,7 +172,8 @@ pub fn load(deployed: Deployed) -> Result<(), KexecError> {
     load_installed(&mut disk, &esp, installed.entry())
 }
 
-/// The same for a system that was installed earlier: the disk's own commit is the proof, found by looking.
+/// The same for a system that was installed earlier: the disk's own commit is the proof, found by
+/// looking.
 ///
 /// # Errors
 /// As [`load`].

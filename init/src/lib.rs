@@ -1,4 +1,21 @@
-//! PID 1 of the shim: the order of the boot and nothing else. A library, so that its parts are tested and fuzzed on any host.
+//! PID 1 of the Deploy Shim: the order of the boot and nothing else. A library, so that its parts
+//! are tested and fuzzed on any host.
+//!
+//! The flow, in the order in which [`boot`] walks it:
+//!
+//! 1. [`mounts`] makes the file systems of the kernel available; [`console`] opens the kernel's log
+//!    and the [`terminals`]; [`signals`] reaps orphans and answers Ctrl-Alt-Del; [`dispensable`]
+//!    keeps the deploy alive when the screens fail.
+//! 2. [`cmdline`] reads the settings from the kernel command line, [`memory`] plans the decoder's
+//!    share, [`drivers`] loads what the devices need.
+//! 3. [`baked_config`] adds what the image itself demands: pinned keys, trusted keys, the floor.
+//! 4. [`network`] starts the network stack, [`wifi`] its supplicants, [`wizard`](crate::wizard) the
+//!    screens, [`supervision`] the watchdog.
+//! 5. `receiver` deploys. The console enters each stage in the [`stage_latch`], on which the other
+//!    threads wait.
+//! 6. [`departure`] gives the operator time to read, and [`handoff`] boots what was installed:
+//!    [`firmware`] sets the boot option through [`efivars`], [`watchdog`] guards the way,
+//!    [`kexec`] or a reboot ends it.
 
 pub mod baked_config;
 pub mod boot;

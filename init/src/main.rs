@@ -1,4 +1,5 @@
-//! The shim's PID 1, which the kernel starts again by itself when it wants a module, and PID 1 when a package is to be decoded.
+//! The shim's PID 1. The kernel also starts this program when it wants a module, and PID 1 starts
+//! it to decode a package.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Who gets how much memory. Everything a deploy holds is bounded, and the bounds come from what the machine has.
+//! The memory budget: everything a deploy holds is bounded, and the bounds come from what the
+//! machine has.
 //!
 //! | share | of available memory | least | most |
 //! | --- | --- | --- | --- |
@@ -7,8 +8,9 @@
 //! | session (manifest and chunk lists, two chunks, records: `protocol.md` 3.6) | | | 6 MiB |
 //! | page cache, mke2fs, everything else | the rest | | |
 //!
-//! A machine of 64 MiB leaves 43 MiB to PID 1: 21 MiB for the decoder, which an `xz -6` archive (8 MiB of dictionary, about 10 MiB
-//! in all) fits into. Where blocks do not fit in parallel the decoder goes on with one thread; where one does not fit, the package is refused.
+//! A machine of 64 MiB leaves 43 MiB to PID 1: 21 MiB for the decoder, which an `xz -6` archive (8
+//! MiB of dictionary, about 10 MiB in all) fits into. Where blocks do not fit in parallel the
+//! decoder goes on with one thread; where one does not fit, the package is refused.
 
 use sys::meminfo;
 
@@ -60,7 +62,8 @@ impl Memory {
 mod tests {
     use super::{MIB, Memory, SMALLEST};
 
-    const MEMINFO: &str = "MemTotal:          45056 kB\nMemFree:           40000 kB\nMemAvailable:      43008 kB\nBuffers: 0 kB\n";
+    const MEMINFO: &str = "MemTotal:          45056 kB\nMemFree:           40000 kB\n\
+                           MemAvailable:      43008 kB\nBuffers: 0 kB\n";
 
     #[test]
     fn meminfo_is_read_in_bytes() {

@@ -24,7 +24,8 @@ const PLAIN: MountFlags = MountFlags::NOSUID
 
 /// In this order: `/dev` first, because the console comes from it.
 const ROWS: [Row; 6] = [
-    // Disks, partitions, consoles and the kernel's log as nodes; the kernel makes them as devices come.
+    // Disks, partitions, consoles and the kernel's log as nodes; the kernel makes them as devices
+    // come.
     Row {
         kind: "devtmpfs",
         target: "/dev",
@@ -48,7 +49,8 @@ const ROWS: [Row; 6] = [
         options: c"",
         is_optional: false,
     },
-    // Nothing of ours is kept here; programs we run may look for them. Small, because it is the machine's memory.
+    // Init keeps nothing here; the programs that it runs may. Small, because it is the machine's
+    // memory.
     Row {
         kind: "tmpfs",
         target: "/run",
@@ -73,8 +75,8 @@ const ROWS: [Row; 6] = [
     },
 ];
 
-/// Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI. A kernel that has it as a module asks for it when it
-/// is mounted.
+/// Boot order (UEFI 2.10 3.3): only where the kernel was started by UEFI. A kernel that has it as a
+/// module asks for it when it is mounted.
 const FIRMWARE: Row = Row {
     kind: "efivarfs",
     target: EFIVARS,
@@ -104,7 +106,8 @@ impl MountsError {
     }
 }
 
-/// Mounts every row. What is mounted already (a kernel with `CONFIG_DEVTMPFS_MOUNT`) stays as it is.
+/// Mounts every row. What is mounted already (a kernel with `CONFIG_DEVTMPFS_MOUNT`) stays as it
+/// is.
 ///
 /// # Errors
 /// All that failed, the first first; the others have been mounted.

@@ -1,4 +1,5 @@
-//! The network stack as the receiver wants it: `netstack`'s stack behind `receiver`'s seam, and its facts as console lines.
+//! The network stack behind the receiver's seam: `netstack`'s stack as a
+//! `receiver::donor::Network`, and its facts as console lines.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +20,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Brings every interface up. What happens to them goes to `facts` as well, as long as anybody listens there.
+    /// Brings every interface up. What happens to them goes to `facts` as well, as long as anybody
+    /// listens there.
     ///
     /// # Errors
     /// The kernel has no packet sockets.
@@ -79,7 +81,8 @@ fn show(fact: &NetworkFact, console: &Console) {
         } => {
             let others = others(*unshown);
             console.warning(&format!(
-                "network: if={interface} addr={address} belongs to another machine, mac={by}{others}: going without it"
+                "network: if={interface} addr={address} belongs to another machine, \
+                 mac={by}{others}: not using it"
             ));
             return;
         }
@@ -91,7 +94,8 @@ fn show(fact: &NetworkFact, console: &Console) {
         } => {
             let others = others(*unshown);
             console.warning(&format!(
-                "network: if={interface} addr={address} is also used by another machine, mac={by}{others}: keeping it"
+                "network: if={interface} addr={address} is also used by another machine, \
+                 mac={by}{others}: keeping it"
             ));
             return;
         }
@@ -101,7 +105,7 @@ fn show(fact: &NetworkFact, console: &Console) {
             kept,
         } => {
             console.warning(&format!(
-                "network: if={interface} takes no mtu={wanted}, stays at mtu={kept}"
+                "network: if={interface} refuses mtu={wanted}, keeps mtu={kept}"
             ));
             return;
         }

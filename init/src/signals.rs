@@ -1,4 +1,4 @@
-//! What PID 1 owes the kernel: it reaps whoever ends and answers Ctrl-Alt-Del.
+//! What PID 1 owes the kernel: it reaps orphans and answers Ctrl-Alt-Del.
 
 use std::io;
 use std::thread;
@@ -13,8 +13,8 @@ use wire::stage::Stage;
 use crate::console::Console;
 use crate::handoff;
 
-/// Blocks the signals for every thread that starts from now on, and answers them in a thread of its own. Ctrl-Alt-Del
-/// becomes a signal instead of an immediate reset (`reboot(2)`).
+/// Blocks the signals for every thread that starts from now on, and answers them in a thread of its
+/// own. Ctrl-Alt-Del becomes a signal instead of an immediate reset (`reboot(2)`).
 ///
 /// # Errors
 /// No thread, no descriptor, or not PID 1.

@@ -1,9 +1,9 @@
-//! The watchdog during a deploy (`boot.md` 9): fed by what the deploy does, started with it and
-//! stopped with it.
+//! The watchdog during a deploy (`boot.md` 9): fed as long as the deploy makes progress, started
+//! with it and stopped with it.
 //!
-//! One thread asks [`pulse`] every few seconds and feeds. It stops to feed when the deploy stands
-//! still, when the network's lock is not to be had, and of course when it cannot run itself; the
-//! machine is then reset, boots the shim again by the way it came, and the disk counts as blank
+//! One thread asks [`pulse`] every few seconds and feeds. It stops feeding when the deploy stalls,
+//! when it cannot get the network's lock, and of course when it cannot run; the machine is then
+//! reset, boots the shim again by the way it came, and the disk counts as blank
 //! (`disk-layout.md` 3).
 
 use std::fs;
@@ -26,7 +26,7 @@ use pulse::{Pulse, Verdict};
 pub mod pulse;
 
 /// How long nothing may move: longer than a controller takes to give up on a disk (five tries of 30
-/// s in the SCSI layer), so that a disk that fails is told as an error.
+/// s in the SCSI layer), so that a failing disk is reported as an error.
 pub const STALL_SECONDS: u16 = 300;
 /// The disks of the machine.
 const BLOCK: &str = "/sys/block";
@@ -142,7 +142,7 @@ fn serve(probe: &dyn Fn(), warn: &dyn Fn(&str)) {
 #[derive(Default)]
 struct Keeper {
     fed: Option<Fed>,
-    /// There is none, or none that can be used: said once.
+    /// No usable watchdog: reported once.
     is_without: bool,
     is_still: bool,
 }
@@ -158,7 +158,8 @@ impl Keeper {
             },
             Verdict::Still if self.is_still || self.fed.is_none() => {}
             Verdict::Still => warn(
-                "the deploy stands still: no byte arrives and no disk finishes a request; the watchdog resets this machine",
+                "the deploy is stalled: no byte arrives and no disk finishes a request; the \
+                 watchdog will reset this machine",
             ),
         }
         self.is_still = verdict == Verdict::Still;

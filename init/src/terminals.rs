@@ -1,7 +1,7 @@
-//! The terminals of this machine, for what only eyes may see: the secret goes to them and into no log.
+//! The terminals of this machine, for text that must not be logged: the secret goes only to them.
 //!
-//! Text in, the same text on every console that the kernel writes to. `/dev/kmsg` would be simpler and would keep the secret
-//! for every program and every crash dump of this boot.
+//! Text in, the same text on every console that the kernel writes to. `/dev/kmsg` would be simpler
+//! and would keep the secret for every program and every crash dump of this boot.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -19,11 +19,13 @@ use wizard::terminal::raw;
 const CONSOLES: &str = "/proc/consoles";
 /// Where there is no list, or nothing on it is a terminal: what the kernel opened for PID 1.
 const FALLBACK: &str = "/dev/console";
-/// A terminal that takes nothing for so long (stopped with Ctrl-S, unplugged) misses the rest. At 9600 baud the longest text,
-/// a QR code of 2 KiB, needs two seconds as a whole and is never silent that long.
+/// A terminal that takes nothing for so long (stopped with Ctrl-S, unplugged) misses the rest. At
+/// 9600 baud the longest text, a QR code of 2 KiB, needs two seconds as a whole and is never silent
+/// that long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The kernel's console level is written here, and what it is while screens are where its lines would go: emergencies only.
+/// The kernel's console level is written here, and what it is while screens are where its lines
+/// would go: emergencies only.
 const LEVEL: &str = "/proc/sys/kernel/printk";
 const LEVEL_SHOWN: &str = "7\n";
 const LEVEL_SILENT: &str = "1\n";
@@ -35,7 +37,7 @@ const SHOWN_VT: &str = "/dev/tty0";
 
 /// What has become of the consoles.
 struct Taken {
-    /// Terminals that nobody else is to write to.
+    /// Terminals that only the screens may write to.
     occupied: Vec<PathBuf>,
     /// The screens' own virtual terminal.
     screens: Option<(File, u8)>,
@@ -54,7 +56,8 @@ fn taken() -> MutexGuard<'static, Taken> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes `text` and a line end to every console that shows lines, in one piece each as far as the kernel goes along.
+/// Writes `text` and a line end to every console that shows lines, in one piece each as far as the
+/// kernel goes along.
 pub fn show(text: &str) {
     let text = format!("{}\n", text.trim_end_matches('\n'));
     let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it the fallback is left
@@ -71,7 +74,7 @@ pub fn show(text: &str) {
         terminals.extend(open(Path::new(FALLBACK)));
     }
     // One text after the other: a slow terminal takes it in pieces.
-    let _turn = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
     for terminal in &mut terminals {
         write(terminal, text.as_bytes());
     }
@@ -86,8 +89,8 @@ pub struct Terminals {
 
 /// One of them.
 #[derive(Debug)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct Terminal {
-    /// Its device.
     pub path: PathBuf,
     /// Open, and never waiting.
     pub file: File,
@@ -98,11 +101,13 @@ pub struct Terminal {
 }
 
 impl Terminals {
-    /// Opens every console that is a terminal, and on request a virtual terminal for screens, which is shown from now on; the
-    /// kernel's lines go to another one then. A machine without virtual terminals has none.
+    /// Opens every console that is a terminal, and on request a virtual terminal for screens, which
+    /// is shown from now on; the kernel's lines go to another one then. A machine without virtual
+    /// terminals has none.
     #[must_use]
     pub fn open(with_screens: bool) -> Self {
-        let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody can be heard
+        // Without it no terminal is opened.
+        let list = fs::read_to_string(CONSOLES).unwrap_or_default();
         let screens = with_screens.then(|| take_virtual_terminal(&list)).flatten();
         let paths = consoles(&list, screens.is_some());
         let consoles = paths.into_iter().filter_map(|path| terminal(path, false));
@@ -125,7 +130,7 @@ fn take_virtual_terminal(list: &str) -> Option<Terminal> {
     Some(terminal)
 }
 
-/// Opens a terminal anew that was hung up.
+/// Reopens a terminal that was hung up.
 #[must_use]
 pub fn reopen(path: &Path) -> Option<File> {
     let terminal = terminal(path.to_owned(), false)?;
@@ -167,7 +172,8 @@ pub fn is_virtual(path: &Path) -> bool {
     })
 }
 
-/// The consoles' devices. While screens have a virtual terminal, the one that is shown is not where lines go.
+/// The consoles' devices. While screens have a virtual terminal, the one that is shown is not where
+/// lines go.
 fn consoles(list: &str, have_screens: bool) -> Vec<PathBuf> {
     let lines = PathBuf::from(format!("/dev/tty{LINES_VT}"));
     let device = |path: PathBuf| match path.as_os_str() == SHOWN_VT && have_screens {
@@ -188,7 +194,7 @@ pub fn occupy(path: &Path, is_occupied: bool) {
 
 /// All consoles are taken.
 pub fn occupy_all() {
-    let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nobody is asked anything
+    let list = fs::read_to_string(CONSOLES).unwrap_or_default(); // without it nothing is taken
     for path in consoles(&list, false) {
         occupy(&path, true);
     }
@@ -197,7 +203,7 @@ pub fn occupy_all() {
 /// Shows the virtual terminal with the screens.
 pub fn turn_to_screens() {
     if let Some((terminal, number)) = &taken().screens {
-        // Whoever presses Alt+F2 gets there as well.
+        // Alt+F2 leads there as well.
         let _ = vt::activate(terminal, *number);
     }
 }
@@ -209,12 +215,13 @@ pub fn silence(is_silent: bool) {
     let _ = fs::write(LEVEL, if is_silent { LEVEL_SILENT } else { LEVEL_SHOWN });
 }
 
-/// The terminals are as they were, and the kernel's lines are shown again. For every way out of this program, a bug included: it
-/// waits for nobody.
+/// The terminals are as they were, and the kernel's lines are shown again. Every way out of this
+/// program calls it, a bug included: it never waits.
 pub fn give_back() {
     raw::restore_all();
     let Ok(mut taken) = TAKEN.try_lock() else {
-        return; // held for a moment by a thread that shows something: what is left is no worse than before
+        // Held for a moment by a thread that shows something: what is left is no worse than before.
+        return;
     };
     if std::mem::take(&mut taken.is_silent) {
         let _ = fs::write(LEVEL, LEVEL_SHOWN); // as above
@@ -233,7 +240,7 @@ fn names(list: &str) -> impl Iterator<Item = PathBuf> {
         .map(|name| Path::new("/dev").join(name))
 }
 
-/// A console without a device (netconsole) has nobody in front of it.
+/// A console without a device (netconsole) has no operator.
 fn open(path: &Path) -> Option<File> {
     // A terminal must neither hold us up nor become the one whose hangup is ours.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -3,10 +3,10 @@
 //!
 //! During a deploy any will do, and it is fed and stopped by this kernel ([`Fed`]).
 //!
-//! On the way out only hardware counts.
-//! It is started at the last moment and left running, and only for an installed system that has its driver: that stops it or takes
-//! it over. After a reboot the reset has stopped it before, on most machines; QEMU's iTCO goes on counting. Watchdogs that are programs
-//! of this kernel end with it and are none for this purpose.
+//! On the way out only hardware counts. It is started at the last moment and left running, and only
+//! for an installed system that has its driver: that stops it or takes it over. After a reboot the
+//! reset has stopped it before, on most machines; QEMU's iTCO goes on counting. Watchdogs that are
+//! programs of this kernel end with it and do not count here.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,12 +20,13 @@ use wire::names::WATCHDOG_TIMERS;
 use wire::outcome::Outcome;
 
 const CLASS: &str = "/sys/class/watchdog";
-/// Without this the kernel stops the watchdog on its way into reboot and kexec (`watchdog_reboot_notifier()` in
-/// `drivers/watchdog/watchdog_core.c`).
+/// Without this the kernel stops the watchdog on its way into reboot and kexec
+/// (`watchdog_reboot_notifier()` in `drivers/watchdog/watchdog_core.c`).
 const STOPS: &str = "/sys/module/watchdog/parameters/stop_on_reboot";
 /// A reboot that is not through with the kernel's part of it by then hangs.
 pub const REBOOT_SECONDS: u16 = 120;
-/// From the jump into the installed kernel to its driver: initial ramdisk, slow disks, a large machine.
+/// From the jump into the installed kernel to its driver: initial ramdisk, slow disks, a large
+/// machine.
 pub const KEXEC_SECONDS: u16 = 180;
 /// A timer that cannot wait as long as this would reset machines that are well.
 const LEAST_SECONDS: u16 = 60;
@@ -44,31 +45,27 @@ static RUNNING: OnceLock<File> = OnceLock::new();
 
 /// There is one and it cannot be used.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum WatchdogError {
     /// Opening starts it.
     #[error("starting the watchdog {}", path.display())]
     Start {
-        /// Its device.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// It has another time than the one asked for.
     #[error("setting the watchdog {} to {seconds} s", path.display())]
     Time {
-        /// Its device.
         path: PathBuf,
         /// Asked for.
         seconds: u16,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// It is too hasty.
-    #[error("the watchdog {} waits {most} s at most", path.display())]
+    #[error("the watchdog {} waits at most {most} s", path.display())]
     Hasty {
-        /// Its device.
         path: PathBuf,
         /// Its longest time.
         most: u16,
@@ -76,9 +73,10 @@ pub enum WatchdogError {
     /// This kernel has no driver for one, and none in software.
     #[error("this machine has no watchdog that can be started and stopped")]
     None,
-    /// A kernel that needs to be told.
+    /// A kernel that needs an option for it.
     #[error(
-        "this kernel stops the watchdog when it leaves; watchdog.stop_on_reboot=0 on its command line keeps it running"
+        "this kernel stops the watchdog when it leaves; watchdog.stop_on_reboot=0 on its command \
+         line keeps it running"
     )]
     Stops,
 }
@@ -122,10 +120,10 @@ struct Feedable {
 
 impl Fed {
     /// Starts all there are: hardware because it outlives the kernel, software because hardware may
-    /// count and never reset, as QEMU's iTCO does unless its machine was told otherwise.
+    /// count and never reset, as QEMU's iTCO does unless its machine is configured otherwise.
     ///
     /// # Errors
-    /// There is none, or why the last that was tried cannot be used.
+    /// No watchdog, or why the last one that was tried cannot be used.
     pub fn start() -> Result<Self, WatchdogError> {
         let (mut started, mut last) = (Vec::new(), WatchdogError::None);
         for Feedable {
@@ -162,7 +160,8 @@ impl Fed {
 impl Drop for Fed {
     fn drop(&mut self) {
         for Started { file, .. } in &self.0 {
-            let _ = io::Write::write_all(&mut &*file, STOP); // it could be stopped when it was chosen
+            // It could be stopped when it was chosen.
+            let _ = io::Write::write_all(&mut &*file, STOP);
         }
     }
 }
@@ -210,10 +209,12 @@ struct Timer {
     most_seconds: Option<u16>,
 }
 
-/// Starts the first that `is_wanted` by the name of its driver, for so many seconds. `None` when the machine has none.
+/// Starts the first that `is_wanted` by the name of its driver, for so many seconds. `None` when
+/// the machine has none.
 ///
 /// # Errors
-/// It could not be started, or not for that long. It does not run then, as far as the hardware can be stopped.
+/// It could not be started, or not for that long. It does not run then, as far as the hardware can
+/// be stopped.
 pub fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool) -> Result<Option<Armed>, WatchdogError> {
     let timers = timers(Path::new(CLASS));
     let Some(timer) = timers.into_iter().find(|timer| is_wanted(timer.driver)) else {
@@ -279,7 +280,8 @@ fn timers(class: &Path) -> Vec<Timer> {
         Some(Timer {
             device: Path::new("/dev").join(&name),
             driver,
-            // 0: any time, kept by the kernel, which is not there any more when it counts; the driver's own limit is not told.
+            // 0: any time, kept by the kernel, which is not there any more when it counts; the
+            // driver does not report its own limit.
             most_seconds: most
                 .filter(|most| *most > 0)
                 .map(|most| u16::try_from(most).unwrap_or(u16::MAX)),
@@ -378,7 +380,10 @@ mod tests {
         for (most, seconds) in [(76, 180), (38, 20)] {
             let error = start(timer(most), seconds).unwrap_err();
             assert!(
-                matches!(error, WatchdogError::Time { seconds: tried, .. } if tried == most.min(seconds)),
+                matches!(
+                    error,
+                    WatchdogError::Time { seconds: tried, .. } if tried == most.min(seconds)
+                ),
                 "{error}"
             );
         }

@@ -1,7 +1,8 @@
-//! Wi-Fi in PID 1: cards with a supplicant where the image carries one. A network that the image knows, or a person's wish, in;
-//! lines, facts, and what is carried into the installed system, out.
+//! Wi-Fi in PID 1: cards with a supplicant where the image carries one. A network that the image
+//! knows, or a person's choice, in; console lines, events, and the network for the installed
+//! system, out.
 //!
-//! It is beside the deploy, which never waits for it: a joined card has a link, as with a cable.
+//! It runs next to the deploy, which never waits for it: a joined card has a link, as with a cable.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -32,14 +33,14 @@ const CARDS: &str = "/sys/class/net";
 /// The network that was joined last, for the installed system.
 pub static LUGGAGE: Luggage = Luggage::new();
 
-/// A person's hands on it.
+/// A handle for the wizard's commands.
 #[derive(Clone, Debug)]
 pub struct Wifi {
     handle: Handle,
     wishes: Wishes,
 }
 
-/// What each card was told to join, the last one of each.
+/// The last network that each card was asked to join.
 type Wishes = Arc<Mutex<Vec<Join>>>;
 
 impl Wifi {
@@ -68,7 +69,8 @@ fn remember(wishes: &Wishes, interface: &str, join: Option<Join>) {
     wishes.extend(join);
 }
 
-/// Starts it. None where the image carries no supplicant, or it cannot be used, which is told.
+/// Starts the supplicants. `None` if the image carries none, or, after a warning, if it cannot be
+/// used.
 #[must_use]
 pub fn start(inbox: Option<Inbox>, console: &'static Console) -> Option<Wifi> {
     if !Path::new(PROGRAM).exists() {
@@ -124,7 +126,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
     children::start(command)
 }
 
-/// Says what there is to say.
+/// Reports the supplicants' events.
 struct Teller {
     known: Option<Known>,
     wishes: Wishes,
@@ -157,7 +159,7 @@ impl Teller {
             } => {
                 let (why, seconds) = (chain(&error), again.as_secs());
                 self.console.warning(&format!(
-                    "network: if={interface} wifi: {why}; tried again in {seconds} s"
+                    "network: if={interface} wifi: {why}; next try in {seconds} s"
                 ));
             }
             Told::Ended(error) => self.console.warning(&format!("Wi-Fi: {}", chain(&error))),

@@ -1,6 +1,7 @@
-//! The wizard's thread in PID 1: the machine's facts in, what a person wants done to it out (`boot.md` 8).
+//! The wizard's thread in PID 1: the machine's events in, commands to it out (`boot.md` 8).
 //!
-//! It is beside the deploy, which never waits for it. The terminals are as they were before when the machine leaves.
+//! It runs next to the deploy, which never waits for it. The terminals are restored before the
+//! machine leaves.
 
 mod actions;
 mod cards;
@@ -31,7 +32,8 @@ use actions::MachineActions;
 
 /// The shell, in images that have one.
 pub const SHELL: &str = "/bin/sh";
-/// The machine has other things to do first: to invite donors. It says soon that it does, or why not.
+/// The machine has other things to do first: to invite donors. It says soon that it does, or why
+/// not.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The machine comes no further than this without a person or a donor.
 const FAR_ENOUGH: [Stage; 3] = [Stage::Waiting, Stage::Holding, Stage::Failed];
@@ -75,8 +77,8 @@ struct Kit {
     left: u8,
 }
 
-/// With what the screens begin when a bug has ended them. What they were told they are told again;
-/// if that is what they stumble over, they stay away, and lines are shown.
+/// What the screens need to start again after a bug has ended them. All events are delivered again;
+/// if one of them triggers the bug, the screens stay away and lines are shown.
 static AGAIN: Mutex<Option<Kit>> = Mutex::new(None);
 /// In all.
 const BEGINNINGS: u8 = 3;
@@ -97,10 +99,11 @@ pub fn start(setting: Setting) -> io::Result<()> {
 
 fn serve(setting: Setting) {
     if setting.ui == Ui::Plain {
-        // What people are told to do is told by the questions, without a picture and its colours.
+        // The questions say what to do, without a picture and its colours.
         terminals::occupy_all();
     }
-    // Of this thread and those it starts: a deploy goes first. A tenth of a core, when there is no more, is enough for a person.
+    // Of this thread and those it starts: a deploy goes first. A tenth of a core, when there is no
+    // more, is enough for a person.
     let _ = setpriority_process(None, NICE);
     let Setting {
         console,

@@ -30,7 +30,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // a test's leftovers harm nobody
+        let _ = fs::remove_dir_all(&self.0); // a test's leftovers do no harm
     }
 }
 
@@ -118,7 +118,7 @@ fn what_cannot_be_followed_is_named_under_every_policy() {
         ("trust", "", "none"),
         ("trust", "RWQ", "line 1"),
         ("floor", "-1", "\"-1\""),
-        ("keyring", "", "means nothing"),
+        ("keyring", "", "does not know"),
     ] {
         let image = Image::new("damaged", &[(name, text)]);
         for policy in [Policy::Secret, Policy::Pinned, Policy::Legacy] {

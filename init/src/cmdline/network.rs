@@ -1,12 +1,13 @@
 //! The values of `smv.ip`, `smv.vlan` and `smv.mtu` (`boot.md` 2.1).
 //!
-//! Text in, what `netstack` is set up with out; or what would have been right.
+//! Text in, the configuration of `netstack` out, or what was expected.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netstack::{Addressing, Fixed, InterfaceFilter};
 
-/// The smallest IPv4 packet that everybody takes (RFC 791 3.2), and the largest that real Ethernet knows.
+/// The smallest IPv4 packet that everybody takes (RFC 791 3.2), and the largest that real Ethernet
+/// knows.
 const MTU: std::ops::RangeInclusive<u16> = 576..=9216;
 /// The smallest link that IPv6 runs over (RFC 8200 5).
 pub(super) const IPV6_MTU: u16 = 1280;
@@ -16,10 +17,12 @@ const VLAN: std::ops::RangeInclusive<u16> = 1..=4094;
 pub(super) const VLAN_EXPECTED: &str = "a VLAN identifier from 1 to 4094";
 pub(super) const MTU_EXPECTED: &str = "a number of bytes from 576 to 9216";
 pub(super) const IPV6_MTU_EXPECTED: &str = "at least 1280 beside an IPv6 address";
-const IP: &str = "dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR for each, and if=NAME or \
-                  mac=XX:XX:XX:XX:XX:XX; all separated by commas";
-const HOST: &str = "an address that a machine can have: not that of a network, a group, a broadcast or this machine";
-const GATEWAY: &str = "a gateway (gw=) in the network of an address before it, or link-local for IPv6; not the machine's own";
+const IP: &str = "dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR for each, and \
+                  if=NAME or mac=XX:XX:XX:XX:XX:XX; all separated by commas";
+const HOST: &str = "an address that a machine can have: not that of a network, a group, \
+                    a broadcast or this machine";
+const GATEWAY: &str = "a gateway (gw=) in the network of an address before it, or link-local for \
+                       IPv6; not the machine's own";
 
 pub(super) fn vlan(value: &str) -> Option<u16> {
     decimal(value).filter(|vlan| VLAN.contains(vlan))
@@ -134,7 +137,8 @@ fn is_host4(address: Ipv4Addr) -> bool {
     first != 0 && !address.is_loopback() && !address.is_multicast() && first < 240
 }
 
-/// The first and the last of a network name the network and everybody in it, but for the smallest two (RFC 3021).
+/// The first and the last of a network name the network and everybody in it, but for the smallest
+/// two (RFC 3021).
 fn is_reserved(address: Ipv4Addr, len: u8) -> bool {
     let hosts = u32::MAX.checked_shr(len.into()).unwrap_or(0);
     let host = address.to_bits() & hosts;
@@ -157,7 +161,8 @@ fn decimal<N: std::str::FromStr>(value: &str) -> Option<N> {
         .then(|| value.parse().ok())?
 }
 
-/// The kernel's rules (`dev_valid_name()` in `net/core/dev.c`): up to 15 bytes, no slash, colon or white space.
+/// The kernel's rules (`dev_valid_name()` in `net/core/dev.c`): up to 15 bytes, no slash, colon or
+/// white space.
 fn interface_name(value: &str) -> Option<String> {
     let is_valid = (1..=15).contains(&value.len())
         && value

@@ -19,7 +19,10 @@ fn other_words_are_the_kernels_business() {
 
 #[test]
 fn every_key_is_read() {
-    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.stall=off smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G smv.ui=plain\n";
+    let line = "console=ttyS0 smv.disk=/dev/vda smv.wipe=AB12CD smv.reinstall=4F1C2A9E \
+                smv.dry-run smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.stall=off \
+                smv.ip=10.9.0.5/24,gw=10.9.0.1,if=eth1 \
+                smv.vlan=7 smv.mtu=9000 smv.root=ext4 smv.swap=8G smv.esp=1G smv.ui=plain\n";
     let own = Fixed {
         address: [10, 9, 0, 5].into(),
         prefix_len: 24,
@@ -231,7 +234,8 @@ fn ipv6_wants_packets_of_a_certain_size() {
     assert_eq!(parse("smv.mtu=1279").unwrap().mtu, Some(1279));
     assert!(parse("smv.mtu=1280 smv.ip=fd00::5/64").is_ok());
     let error = parse("smv.mtu=1279 smv.ip=fd00::5/64").unwrap_err();
-    let text = r#"reading the kernel command line: smv.mtu="1279": expected at least 1280 beside an IPv6 address"#;
+    let text = "reading the kernel command line: smv.mtu=\"1279\": \
+                expected at least 1280 beside an IPv6 address";
     assert_eq!(error.to_string(), text);
 }
 
@@ -246,7 +250,8 @@ fn what_follows_is_found_even_on_a_line_with_an_error() {
 
 #[test]
 fn every_truncation_is_read_or_refused() {
-    let line = r#"smv.disk="a b" smv.wipe=AB12CD smv.policy=legacy smv.after=kexec smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,mac=52:54:00:ab:cd:0e"#;
+    let line = "smv.disk=\"a b\" smv.wipe=AB12CD smv.policy=legacy smv.after=kexec \
+                smv.watchdog=90 smv.ip=10.9.0.5/24,gw=10.9.0.1,mac=52:54:00:ab:cd:0e";
     let ok = (0..=line.len())
         .filter(|&len| parse(&line[..len]).is_ok())
         .count();

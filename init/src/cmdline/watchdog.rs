@@ -1,5 +1,5 @@
 //! `smv.watchdog=`: how long the hardware waits for the installed system after kexec; `smv.stall=`:
-//! how long a deploy may stand still. The same values for both.
+//! how long a deploy may stall. Both take the same values.
 
 use crate::supervision::STALL_SECONDS;
 use crate::watchdog::KEXEC_SECONDS;

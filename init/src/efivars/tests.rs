@@ -91,7 +91,9 @@ fn efibootmgr_reads_what_we_wrote() {
     for line in [
         "BootNext: 0001",
         "BootOrder: 0001,0007,0000",
-        "Boot0001* Debian GNU/Linux 12\tHD(1,GPT,01020304-0506-0708-090a-0b0c0d0e0f10,0x800,0x100000)/File(\\EFI\\smechvisor\\grubx64.efi)",
+        "Boot0001* Debian GNU/Linux 12\t\
+         HD(1,GPT,01020304-0506-0708-090a-0b0c0d0e0f10,0x800,0x100000)/\
+         File(\\EFI\\smechvisor\\grubx64.efi)",
     ] {
         assert!(said.lines().any(|found| found == line), "{line}: {said}");
     }

@@ -21,7 +21,7 @@ const SLACK: Duration = Duration::from_secs(120);
 enum Phase {
     /// There is none.
     Idle,
-    /// Somebody has to answer, until then at most.
+    /// A person has to answer, until then at most.
     Waiting { until: Duration },
     /// The disk is being written.
     Working,
@@ -74,7 +74,7 @@ impl Pulse {
             Stage::Accepted | Stage::Planned if !self.is_written => Phase::Waiting {
                 until: now + patience.consent + SLACK,
             },
-            // The donor is away; without one that has begun, nobody is supervised.
+            // The donor is away; nothing is supervised before one has begun.
             Stage::Waiting if self.is_written => Phase::Waiting {
                 until: now + patience.resume + SLACK,
             },

@@ -1,4 +1,4 @@
-//! What a person wants, done to this machine: at the receiver, the network, the consoles, the power.
+//! The wizard's commands, carried out on this machine: receiver, network, consoles, power.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -32,7 +32,7 @@ use crate::handoff;
 use crate::wifi::Wifi;
 use crate::{cmdline, terminals};
 
-/// This machine.
+/// Carries out commands on this machine.
 pub(super) struct MachineActions {
     pub(super) console: &'static Console,
     pub(super) inbox: Inbox,
@@ -126,7 +126,7 @@ impl Machine for MachineActions {
 
     fn lend(&mut self, _: &File, id: TerminalId) -> io::Result<()> {
         let path = self.paths.get(id.number()).ok_or(io::ErrorKind::NotFound)?;
-        // Opened anew: what we hold does not wait for keys, which no shell expects.
+        // A second descriptor: ours does not block, which no shell expects.
         let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap_or_default();
         let terminal = OpenOptions::new()
             .read(true)
@@ -152,7 +152,8 @@ impl Machine for MachineActions {
         let child = shell.spawn()?;
         let inbox = self.inbox.clone();
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        // Whoever reaps it: the descriptor becomes readable. Without one it has ended already.
+        // The descriptor becomes readable whichever thread reaps the shell. Without a descriptor it
+        // has already ended.
         let wait = move || {
             if let Some(Ok(end)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
                 while poll(&mut [PollFd::new(&end, PollFlags::IN)], None)
@@ -193,7 +194,7 @@ impl MachineActions {
             Ok(()) => {}
             Err(NetstackError::Busy) => {
                 self.console
-                    .warning("network: a donor is connected, its address stays");
+                    .warning("network: a donor is connected, so the address stays");
             }
             Err(error) => self.console.warning(&format!("network: {}", chain(&error))),
         }

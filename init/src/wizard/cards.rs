@@ -1,4 +1,4 @@
-//! Network cards as facts: what sysfs says of the hardware and what the network stack says of addresses, put together.
+//! Network cards as events: sysfs describes the hardware, the network stack reports addresses.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,11 +16,12 @@ use wizard::host::Inbox;
 struct Known {
     addresses: Vec<Address>,
     trouble: Option<String>,
-    /// Another machine has an address of ours.
+    /// Another machine uses one of our addresses.
     rival: Option<String>,
 }
 
-/// Tells every card, and what becomes of it, in a thread of its own: a driver may be slow to say how fast it is.
+/// Reports every card and its changes, in a thread of its own: a driver may be slow to report its
+/// speed.
 ///
 /// # Errors
 /// No thread.

@@ -1,4 +1,5 @@
-//! The kernel's log, ours in it, as facts (`Documentation/ABI/testing/dev-kmsg`): `6,339,5140900,-;text`, a record for each read.
+//! The kernel's log, with init's lines, as events (`Documentation/ABI/testing/dev-kmsg`):
+//! `6,339,5140900,-;text`, a record for each read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -12,7 +13,7 @@ const KMSG: &str = "/dev/kmsg";
 /// `CONSOLE_EXT_LOG_MAX` of the kernel; a shorter buffer would lose the record.
 const RECORD_MAX: usize = 8192;
 
-/// Tells every line from the beginning, in a thread of its own.
+/// Sends every line from the beginning, in a thread of its own.
 ///
 /// # Errors
 /// No log, or no thread.
@@ -33,7 +34,8 @@ fn serve(mut kmsg: File, inbox: &Inbox) {
                 let record = record.get(..len).unwrap_or_default();
                 inbox_line(&String::from_utf8_lossy(record), inbox);
             }
-            // The oldest were overwritten before we came (EPIPE): it goes on with the next that is there.
+            // The oldest were overwritten before we came (EPIPE): it goes on with the next that is
+            // there.
             Err(error)
                 if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
             Err(_) => return,
