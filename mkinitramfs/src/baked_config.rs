@@ -1,7 +1,8 @@
-//! What a machine is told at its building about who may install what: files in, checked texts for `/etc/smv` out.
+//! Configuration that is baked into an image and says who may install what: files in, checked texts
+//! for `/etc/smv` out.
 //!
-//! All of it is looked at here, where somebody sits who can mend it: the machine that boots the image may have nobody.
-//! Meanings: `protocol.md` 3.1 (pinned keys) and 4.3 (trusted keys, floor).
+//! Everything is checked here, where an operator can correct it: the machine that boots the image
+//! may have none. Meanings: `protocol.md` 3.1 (pinned keys) and 4.3 (trusted keys, floor).
 
 use minisign_verify::{Error, PublicKey};
 use session::keys::{KeysError, PinnedKeys};
@@ -14,7 +15,7 @@ use crate::tree::{Node, Tree, TreeError};
 /// More than any `.pub` or `.shim` file.
 pub const KEY_FILE_MAX: u64 = 4096;
 
-/// Nothing baked in, unless told otherwise.
+/// The default bakes nothing in.
 #[derive(Debug, Default)]
 pub struct BakedConfig {
     trust: Vec<String>,
@@ -22,28 +23,29 @@ pub struct BakedConfig {
     pinned: Option<String>,
 }
 
-/// Why something cannot be baked in.
+/// A key or floor cannot be baked in.
 #[derive(Debug, thiserror::Error)]
 pub enum BakedConfigError {
     /// Not UTF-8, or not minisign's.
-    #[error("not a public key of minisign")]
+    #[error("expected a minisign public key")]
     Trust(#[source] Option<Error>),
     /// What minisign would never accept a signature of.
-    #[error("a secret key: bake in the public one (.pub)")]
+    #[error("expected the public key (.pub), got the secret one")]
     SecretKey,
     /// One key is enough; twice means that another one was meant.
     #[error("the key {0} is given twice")]
     KeyTwice(String),
     /// Not the target's file of `spk-visor keys new`.
-    #[error("not the target's file of `spk-visor keys new` (NAME.shim)")]
+    #[error("expected the target's file of `spk-visor keys new` (NAME.shim)")]
     Pinned(#[source] Option<KeysError>),
     /// A counter in an unsigned manifest is anybody's.
-    #[error("--floor without --trust: without a key, the counter is whatever a stranger writes")]
+    #[error("--floor without --trust: without a key, anyone can write any counter")]
     FloorWithoutTrust,
 }
 
 impl BakedConfig {
-    /// Trusts what this key signed; later ones are trusted beside it. `text` is a `.pub` file or its base 64 alone.
+    /// Trusts what this key signed; each call adds a key. `text` is a `.pub` file or its base 64
+    /// alone.
     ///
     /// # Errors
     /// It is no public key, or one that is there already.

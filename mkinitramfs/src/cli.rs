@@ -1,5 +1,5 @@
-//! Arguments in, one file or tree on the disk and an exit code out. Each command has its options, its help text and its
-//! errors in a file of its own.
+//! Arguments in, one file or tree on the disk and an exit code out. Each command has its options,
+//! its help text and its errors in a file of its own.
 
 pub mod carried;
 pub mod image;
@@ -23,15 +23,15 @@ use wire::chain::chain;
 const HELP: &str = "\
 usage: mkinitramfs COMMAND ...
 
-  image   packs init, mke2fs and what is baked in beside them into an initramfs
-  wifi    packs what the initramfs needs to join wireless networks, to be appended to it
-  iso     makes of kernel and initramfs an image for CDs and USB sticks, BIOS and UEFI
-  pxe     makes of them a directory for machines that boot over the network
-  uki     makes of them one program that UEFI starts: from a disk, over HTTP
+  image   pack init, mke2fs, keys and drivers into an initramfs
+  wifi    pack Wi-Fi drivers and the supplicant, to be appended to an initramfs
+  iso     turn kernel and initramfs into a hybrid image for CD and USB, BIOS and UEFI
+  pxe     turn them into a directory that boots machines over the network
+  uki     build a unified kernel image that UEFI starts from a disk or over HTTP
 
-The same input gives the same bytes. `mkinitramfs COMMAND --help` tells more.
+The same input gives the same bytes. See `mkinitramfs COMMAND --help` for the options.
 
-Exit status: 0 written, 1 a file could not be read, used or written, 2 wrong arguments.
+Exit status: 0 written, 1 a file could not be read, used or written, 2 usage error.
 ";
 
 /// What to do.

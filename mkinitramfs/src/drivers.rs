@@ -1,24 +1,32 @@
-//! The directory of a kernel's modules and a choice among them in, the files that PID 1 loads them from out (`modules.md` 1).
+//! The directory of a kernel's modules and a choice among them in, the files that PID 1 loads them
+//! from out (`modules.md` 1).
 //!
-//! What is carried is closed: with each module comes what it needs, whether it says so (modules.dep) or only hopes so
-//! (modules.softdep). The tables in the image are the lines of the original ones that speak of what is in it.
+//! With each module come its dependencies, hard (modules.dep) and soft (modules.softdep). The
+//! tables in the image are the lines of the original tables that concern its modules.
+
+mod error;
+mod tables;
+mod wireless;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use modules::{Index, IndexError, Row, Tables, is_same_name, pattern};
+use modules::{Index, Row, Tables, is_same_name, pattern};
 
-use crate::modinfo::{Modinfo, ModinfoError};
-use crate::packed::{self, PackedError};
-use crate::tree::{Node, Tree, TreeError};
+pub use error::DriversError;
+use tables::{alias, dep, folded, plain, softdep};
+
+use crate::modinfo::Modinfo;
+use crate::packed;
+use crate::tree::{Node, Tree};
 
 /// Where PID 1 looks, and everybody else.
 const MODULES_PATH: &str = "lib/modules";
 
-/// What the shim itself asks a kernel for, whatever the machine is: without these nothing can be deployed.
+/// What the shim itself asks a kernel for, whatever the machine is: without these nothing can be
+/// deployed.
 const NEEDED: [&str; 2] = [
     // Every frame goes through packet sockets.
     "af_packet", //
@@ -32,8 +40,8 @@ const WELCOME: [&str; 2] = ["efivarfs", "virtio_rng"];
 /// A driver, and another that it asks the kernel for by name, which no table tells.
 const COMPANIONS: [(&str, &str); 1] = [("mlx4_core", "mlx4_en")];
 
-/// Without any choice: what a machine can have a network, a disk, a keyboard and a watchdog by. Of each directory only what
-/// answers to devices; the rest comes where it is needed.
+/// Without any choice: what a machine can have a network, a disk, a keyboard and a watchdog by. Of
+/// each directory only what answers to devices; the rest comes where it is needed.
 const USUAL: [&str; 26] = [
     "kernel/drivers/ata",
     "kernel/drivers/block",
@@ -72,78 +80,6 @@ pub struct Choice {
     pub modaliases: Option<Vec<String>>,
     /// Those for wireless cards too.
     pub is_wireless: bool,
-}
-
-/// Why there are no modules for the image.
-#[derive(Debug, thiserror::Error)]
-pub enum DriversError {
-    /// A table or a module.
-    #[error("reading {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// depmod(8) has not been there: a package of a distribution leaves that to its installation.
-    #[error("{} has no modules.dep; make it with: depmod -b ROOT RELEASE, where this is ROOT/lib/modules/RELEASE", .0.display())]
-    NoTables(PathBuf),
-    /// A table is damaged.
-    #[error("reading the tables of {}", path.display())]
-    Index {
-        /// Of which directory.
-        path: PathBuf,
-        /// Where.
-        source: IndexError,
-    },
-    /// Misspelt, or not in this kernel.
-    #[error("{directory} has no module {word:?}, and none is built in", directory = directory.display())]
-    Unknown {
-        /// What was asked for.
-        word: String,
-        /// Where.
-        directory: PathBuf,
-    },
-    /// A kernel the shim cannot work with.
-    #[error("the kernel of {} has {name} neither built in nor as a module", directory.display())]
-    Lacking {
-        /// What it misses.
-        name: &'static str,
-        /// Where it was looked for.
-        directory: PathBuf,
-    },
-    /// `--hostonly` on a machine that has no wireless card, or one that nothing of the kernel answers to.
-    #[error("no wireless card of this machine has a module in {}", .0.display())]
-    NoCard(PathBuf),
-    /// A module cannot be unpacked.
-    #[error("reading {}", path.display())]
-    Packed {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: PackedError,
-    },
-    /// A module is none.
-    #[error("reading {}", path.display())]
-    Modinfo {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: ModinfoError,
-    },
-    /// The kernel would refuse every one of them.
-    #[error("{} is for kernel {module}, and --kernel is {kernel}", path.display())]
-    Release {
-        /// The first.
-        path: PathBuf,
-        /// What it was built for.
-        module: String,
-        /// What will run.
-        kernel: String,
-    },
-    /// Two modules of one name.
-    #[error("laying out the modules")]
-    Tree(#[from] TreeError),
 }
 
 /// A directory of modules with its tables.
@@ -223,7 +159,8 @@ impl Directory {
         self.put_beside(None, choice, release, tree)
     }
 
-    /// The same without the modules of an image that has these already; the tables speak of all of them, and replace its own.
+    /// The same without the modules of an image that has these already; the tables speak of all of
+    /// them, and replace its own.
     ///
     /// # Errors
     /// See [`DriversError`].
@@ -385,18 +322,14 @@ pub fn modaliases_of_host(buses: &Path) -> Vec<String> {
 fn answering(index: &Index<'_>) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut devices, mut anything) = (BTreeSet::new(), BTreeSet::new());
     for (pattern, module) in index.aliases() {
-        // Buses put their name and a colon first; what the kernel asks for by itself has none (`fs-ext4`).
+        // Buses put their name and a colon first; what the kernel asks for by itself has none
+        // (`fs-ext4`).
         if pattern.contains(':') {
             devices.insert(folded(module));
         }
         anything.insert(folded(module));
     }
     (devices, anything)
-}
-
-/// A name by which all its spellings are found.
-fn folded(name: &str) -> String {
-    name.replace('-', "_")
 }
 
 fn fits(word: &str, row: &Row<'_>) -> bool {
@@ -414,15 +347,6 @@ fn is_beneath(path: &str, place: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['/', '.']))
 }
 
-/// The path of an unpacked module.
-fn plain(path: &str) -> &str {
-    packed::ENDINGS
-        .iter()
-        .rev()
-        .find_map(|ending| path.strip_suffix(ending))
-        .unwrap_or(path)
-}
-
 fn read_module(path: &Path) -> Result<Vec<u8>, DriversError> {
     let bytes = fs::read(path).map_err(|source| DriversError::Read {
         path: path.to_owned(),
@@ -433,44 +357,6 @@ fn read_module(path: &Path) -> Result<Vec<u8>, DriversError> {
         source,
     })
 }
-
-fn dep(chosen: &BTreeMap<&str, Row<'_>>) -> String {
-    let mut text = String::new();
-    for row in chosen.values() {
-        text.push_str(plain(row.path));
-        text.push(':');
-        for path in row.needs() {
-            let _ = write!(text, " {}", plain(path)); // a String takes everything
-        }
-        text.push('\n');
-    }
-    text
-}
-
-fn alias(index: &Index<'_>, chosen: &BTreeMap<&str, Row<'_>>) -> String {
-    let names: BTreeSet<String> = chosen.values().map(|row| folded(row.name)).collect();
-    let lines = index
-        .aliases()
-        .filter(|(_, module)| names.contains(&folded(module)));
-    lines
-        .map(|(pattern, module)| format!("alias {pattern} {module}\n"))
-        .collect()
-}
-
-fn softdep(table: &str, chosen: &BTreeMap<&str, Row<'_>>) -> String {
-    let names: BTreeSet<String> = chosen.values().map(|row| folded(row.name)).collect();
-    let is_ours = |line: &&str| {
-        let mut words = line.split(' ');
-        words.next() == Some("softdep")
-            && words
-                .next()
-                .is_some_and(|name| names.contains(&folded(name)))
-    };
-    let lines = table.lines().filter(is_ours);
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-mod wireless;
 
 #[cfg(test)]
 mod tests;

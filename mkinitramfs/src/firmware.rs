@@ -1,5 +1,5 @@
-//! Names that drivers ask for and a directory of firmware in, the files with these names out, as the kernel looks for them:
-//! unpacked, beneath `lib/firmware`.
+//! Names that drivers ask for and a directory of firmware in, the files with these names out, as
+//! the kernel looks for them: unpacked, beneath `lib/firmware`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,23 +16,14 @@ const WILD: [char; 3] = ['*', '?', '['];
 
 /// Why there is no firmware.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum FirmwareError {
     /// The directory or a file in it.
     #[error("reading {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A file is damaged.
     #[error("reading {}", path.display())]
-    Packed {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: PackedError,
-    },
+    Packed { path: PathBuf, source: PackedError },
     /// A driver asks for what no file can be called.
     #[error("laying out the firmware")]
     Tree(#[from] TreeError),
@@ -45,7 +36,8 @@ pub struct Firmware {
     pub tree: Tree,
     /// How many.
     pub count: usize,
-    /// Names without a file. That is ordinary: drivers name what cards may ask for that were never sold.
+    /// Names without a file. That is ordinary: drivers name what cards may ask for that were never
+    /// sold.
     pub missing: Vec<String>,
 }
 

@@ -1,4 +1,5 @@
-//! Modules and a first configuration in, one GRUB image out that loads nothing else on its way to the menu.
+//! Modules and a first configuration in, one GRUB image out that loads nothing else on its way to
+//! the menu.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,7 @@ impl Platform {
     }
 }
 
-/// Why there is no image.
+/// The image cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum GrubError {
     /// GRUB is not installed, or not all of it, or its tool failed.

@@ -1,5 +1,5 @@
-//! The layout of the initramfs: which program lies where, and what else has to be there before PID 1 has
-//! mounted anything.
+//! The layout of the initramfs: which program lies where, and what else has to be there before PID
+//! 1 has mounted anything.
 
 use crate::baked_config::BakedConfig;
 use crate::tree::{Node, Tree, TreeError};
@@ -23,8 +23,8 @@ const DEVICES: [(&str, u32, u32); 3] = [
     ("dev/kmsg", 1, 11),
 ];
 
-/// Highest level that needs no more memory to unpack than the archive is large. The window never exceeds
-/// the content, so the kernel's limit of 128 MiB is far away.
+/// Highest level that needs no more memory to unpack than the archive is large. The window never
+/// exceeds the content, so the kernel's limit of 128 MiB is far away.
 const ZSTD_LEVEL: i32 = 19;
 
 /// Lays out the initramfs.
@@ -45,7 +45,8 @@ pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, config: &BakedConfig) -> Result<Tree
     Ok(tree)
 }
 
-/// Packs an archive the way the kernel unpacks fastest (kernel-config/base.config says what it can read).
+/// Packs an archive the way the kernel unpacks fastest (kernel-config/base.config says what it can
+/// read).
 ///
 /// # Errors
 /// Memory for the compressor.

@@ -1,6 +1,8 @@
-//! A shim in, one image out that is a CD and, written to a stick, a disk; a BIOS and UEFI both start it (`boot-iso.md`).
+//! A shim in, one hybrid image out for CD and USB stick, which BIOS and UEFI both start
+//! (`boot-iso.md`).
 //!
-//! GRUB, xorriso and mtools make the parts. The same shim gives the same bytes with the same versions of those.
+//! GRUB, xorriso and mtools make the parts. The same versions of those make the same bytes of the
+//! same shim.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -16,21 +18,22 @@ use crate::scratch::Scratch;
 use crate::shim::Shim;
 use crate::tool::{EPOCH_SECONDS, Tool, ToolError};
 
-/// Name and serial number of the FAT volume; nobody looks for them.
+/// Name and serial number of the FAT volume; nothing depends on them.
 const ESP_LABEL: &str = "SMV_ESP";
 const ESP_SERIAL: &str = "534D5631";
 const ESP_TYPE: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
-/// Room beside GRUB on the FAT volume, for what a person puts there.
+/// Free space on the FAT volume, for files that a person adds.
 const ESP_SPARE_BYTES: usize = 512 * 1024;
 const MIB: usize = 1024 * 1024;
 
-/// What finds the kernel, beside what the menu uses.
+/// Modules that find the kernel, besides those of the menu.
 const FINDER_MODULES: &str = "iso9660 fat part_gpt part_msdos search search_fs_file";
 /// The BIOS's own disk calls.
 const BIOS_MODULES: &str = "biosdisk";
 
-/// Why there is no image.
+/// The image cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum IsoError {
     /// An image of GRUB.
     #[error("making GRUB's image")]
@@ -40,7 +43,6 @@ pub enum IsoError {
     Tool {
         /// Which of the two.
         what: &'static str,
-        /// Why.
         source: ToolError,
     },
     /// A file on the way.
@@ -48,13 +50,15 @@ pub enum IsoError {
     Output(#[from] OutputError),
 }
 
-/// Makes the image; the menu waits so many seconds, or is not shown at all. Its parts are made beside `output`.
+/// Makes the image; the menu waits so many seconds, or is not shown at all. Its parts are made next
+/// to `output`.
 ///
 /// # Errors
 /// See [`IsoError`].
 pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>, IsoError> {
     let scratch = Scratch::beside(output)?;
-    // The name of its directory is what GRUB looks for: it never starts the kernel of another stick.
+    // The name of its directory is what GRUB looks for: it never starts the kernel of another
+    // stick.
     let directory = format!("boot/{}", name_of(shim));
     let kernel = format!("/{directory}/vmlinuz");
     let initramfs = format!("/{directory}/initramfs");
@@ -85,7 +89,8 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
         .args(["-r", "--set_all_file_dates", &format!("={EPOCH_SECONDS}")])
         // The padding is for drives that read ahead of the end of a CD; there the FAT volume is.
         .arg("-no-pad");
-    // A stick under a BIOS: GRUB's boot sector, which is told where its image lies. Some firmware wants an active partition.
+    // A stick under a BIOS: GRUB's boot sector, which records where GRUB's image is. Some firmware
+    // wants an active partition.
     xorriso = xorriso
         .arg("--grub2-mbr")
         .arg(boot_sector)
@@ -95,7 +100,8 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
         .args(["-append_partition", &menu::ESP_NUMBER.to_string(), ESP_TYPE])
         .arg(esp)
         .arg("-appended_part_as_gpt");
-    // A CD under a BIOS (El Torito without emulation; the load size is that of cdboot.img), and under UEFI.
+    // A CD under a BIOS (El Torito without emulation; the load size is that of cdboot.img), and
+    // under UEFI.
     xorriso = xorriso
         .args(["-c", "boot/grub/boot.cat", "-b", BIOS_IMAGE])
         .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"])
@@ -194,7 +200,8 @@ mod tests {
         let descriptor = &iso[16 * 2048..][..2048];
         assert_eq!(&descriptor[..6], b"\x01CD001");
         assert_eq!(descriptor[40..72].trim_ascii_end(), SHIM_LABEL.as_bytes());
-        // El Torito 2.0: the boot record in sector 17 leads to a catalogue with an entry for a BIOS (0) and one for EFI (0xEF).
+        // El Torito 2.0: the boot record in sector 17 leads to a catalogue with an entry for a BIOS
+        // (0) and one for EFI (0xEF).
         let record = &iso[17 * 2048..][..2048];
         assert_eq!(&record[7..30], b"EL TORITO SPECIFICATION");
         let catalogue = u32::from_le_bytes(record[0x47..0x4B].try_into().unwrap()) as usize * 2048;

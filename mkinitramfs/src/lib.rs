@@ -1,8 +1,19 @@
-//! Programs and keys in, the initramfs that carries them to the machine out.
+//! Programs, keys and drivers in, the initramfs that carries them to the machine out; and from that
+//! initramfs and a kernel, boot media. Nothing of the building machine enters: no time, no owner,
+//! no inode number, no directory order. The same input gives the same bytes.
 //!
-//! [`initramfs::tree`] lays the files out, [`newc::archive`] writes them in the one form the kernel
-//! reads, [`initramfs::compress`] packs them. Nothing of the building machine enters: no time, no owner, no inode
-//! number, no order of a directory. The same input gives the same bytes.
+//! The flow, through the modules:
+//!
+//! 1. [`cli`] reads the arguments, one file per command.
+//! 2. A [`tree`] collects the files of an initramfs: [`program`] checks init and mke2fs,
+//!    [`baked_config`] the keys and the floor, [`drivers`] chooses modules (reading them with
+//!    [`packed`] and [`modinfo`]), [`firmware`] adds their files, [`wifi`] the supplicant.
+//! 3. [`initramfs`] lays the tree out and compresses what [`newc`] writes: the one archive format
+//!    that the kernel reads.
+//! 4. [`shim`] joins kernel, initramfs and command line, and checks that they can boot. [`iso`],
+//!    [`pxe`] and [`uki`] turn a shim into a medium, with [`grub`]'s images and [`menu`]'s text.
+//! 5. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
+//!    in one step.
 
 pub mod baked_config;
 pub mod cli;

@@ -1,13 +1,14 @@
 //! GRUB's menu as a text: the same on a CD, on a stick and over the network.
 //!
-//! GRUB's script is a language. Every word of ours goes into single quotes, in which it knows no special character at all; a
-//! [`Shim`] has no word with a quote. What a person types stays a variable, which GRUB splits at blanks and does not read again.
+//! GRUB's script is a language. Every word goes into single quotes, in which no character is
+//! special; a [`Shim`] has no word with a quote. What a person types stays a variable, which GRUB
+//! splits at blanks and does not read again.
 
 use crate::shim::Shim;
 
 /// What the menu uses, on every platform.
-pub const MODULES: &str = "normal configfile linux echo read regexp test true sleep loadenv serial terminal terminfo reboot halt \
-    minicmd ls cat";
+pub const MODULES: &str = "normal configfile linux echo read regexp test true sleep loadenv serial \
+    terminal terminfo reboot halt minicmd ls cat";
 /// What it uses under UEFI. Without a video module GRUB hands the kernel no screen there.
 pub const EFI_MODULES: &str = "efi_gop efi_uga efifwsetup";
 
@@ -15,7 +16,8 @@ pub const EFI_MODULES: &str = "efi_gop efi_uga efifwsetup";
 pub const DIRECTORY: &str = "/boot/grub";
 /// What the menu is read from.
 pub const MENU: &str = "boot/grub/grub.cfg";
-/// GRUB's environment block on the EFI system partition of a stick, which keeps typed options. `grub-editenv` would open it and truncate it; GRUB writes it in place.
+/// GRUB's environment block on the EFI system partition of a stick, which keeps typed options.
+/// `grub-editenv` would open it and truncate it; GRUB writes it in place.
 pub const ENV_BLOCK: &str = "smechvisor/grubenv";
 /// Number of the partition that is appended behind the ISO 9660 file system.
 pub const ESP_NUMBER: u8 = 2;
@@ -33,8 +35,8 @@ pub fn empty_env_block() -> Vec<u8> {
     block
 }
 
-/// What an image of GRUB runs first, in the plain syntax it knows then: finds the medium that has the kernel at `kernel`. The
-/// device it was started from is looked at first.
+/// What an image of GRUB runs first, in the plain syntax it knows then: finds the medium that has
+/// the kernel at `kernel`. The device it was started from is looked at first.
 #[must_use]
 pub fn finder(kernel: &str) -> String {
     format!(
@@ -44,7 +46,8 @@ pub fn finder(kernel: &str) -> String {
     )
 }
 
-/// The text of `grub.cfg`. `kernel` and `initramfs` are paths on GRUB's `root`; the menu waits so many seconds for a key.
+/// The text of `grub.cfg`. `kernel` and `initramfs` are paths on GRUB's `root`; the menu waits so
+/// many seconds for a key.
 #[must_use]
 pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) -> String {
     let words = shim.cmdline().split(' ').filter(|word| !word.is_empty());
@@ -81,7 +84,8 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
     parts.concat()
 }
 
-/// Firmware that is UEFI has its console on the serial line itself, or its owner does not want it there.
+/// Firmware that is UEFI has its console on the serial line itself, or its owner does not want it
+/// there.
 fn consoles() -> String {
     "# Made by mkinitramfs.\n\
      if [ \"$grub_platform\" = pc ]; then\n    \
@@ -107,12 +111,12 @@ fn environment() -> String {
          fi\n\n\
          function smv_remember {{\n    \
              if [ -z \"$smv_memory\" ]; then\n        \
-                 echo 'Only a stick remembers anything: this counts until the machine starts again.'\n        \
+                 echo 'Only a stick remembers options: these count until a restart.'\n        \
                  sleep 2\n    \
              elif save_env --file \"$smv_memory\" smv_options; then\n        \
-                 echo 'The stick remembers it.'\n    \
+                 echo 'The stick remembers the options.'\n    \
              else\n        \
-                 echo 'A CD, or write-protected: this counts until the machine starts again.'\n        \
+                 echo 'Read-only medium: these options count until a restart.'\n        \
                  sleep 2\n    \
              fi\n\
          }}\n\n"
@@ -128,14 +132,17 @@ fn starter(kernel: &str, initramfs: &str, words: &str) -> String {
     )
 }
 
-/// The menu is read again afterwards, so that it shows what counts now. GRUB's `read` knows no backspace: it takes the character.
+/// The menu is read again afterwards, so that it shows what counts now. GRUB's `read` knows no
+/// backspace: it takes the character.
 fn typing() -> String {
     // Not a function: GRUB cannot define one again while it runs.
     const AGAIN: &str = "    set smv_again=1\n    configfile $prefix/grub.cfg\n";
-    let question = "    echo 'As in: smv.disk=transport=nvme smv.after=poweroff   (nothing: none; backspace does not work)'\n    \
+    let question = "    \
+         echo 'Such as: smv.disk=transport=nvme smv.after=poweroff'\n    \
+         echo '(empty: none; backspace does not work)'\n    \
          read smv_typed\n    \
          if regexp '[^ -~]' \"$smv_typed\"; then\n        \
-             echo 'A key that cannot be used here, perhaps backspace. Nothing is taken.'\n        \
+             echo 'Unusable key, perhaps backspace. Nothing was changed.'\n        \
              sleep 4\n    \
          else\n        \
              set smv_options=\"$smv_typed\"\n        \

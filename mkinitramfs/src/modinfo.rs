@@ -1,4 +1,4 @@
-//! What a module says about itself: an ELF file in, the `key=value` texts of its section `.modinfo` out
+//! The metadata of a module: an ELF file in, the `key=value` texts of its section `.modinfo` out
 //! (`include/linux/moduleparam.h`).
 
 use object::read::elf::ElfFile64;
@@ -11,7 +11,7 @@ pub enum ModinfoError {
     #[error("not a 64-bit ELF file")]
     NotElf(#[source] object::Error),
     /// An ordinary program or object file.
-    #[error("no kernel module: it has no section .modinfo")]
+    #[error("not a kernel module: it has no section .modinfo")]
     NoSection,
 }
 
@@ -35,13 +35,15 @@ impl<'a> Modinfo<'a> {
         Ok(Self { texts })
     }
 
-    /// The same for everything that is built into a kernel: modules.builtin.modinfo, where each key has the module's name before it.
+    /// The same for everything that is built into a kernel: modules.builtin.modinfo, where each key
+    /// has the module's name before it.
     #[must_use]
     pub const fn of_builtin(texts: &'a [u8]) -> Self {
         Self { texts }
     }
 
-    /// Every value of a key, whichever module has it. What is not UTF-8 is left out: no file of ours is called like that.
+    /// Every value of a key, in all modules. Values that are not UTF-8 are left out: no firmware
+    /// file has such a name.
     pub fn values(self, key: &str) -> impl Iterator<Item = &'a str> {
         let texts = self.texts.split(|byte| *byte == 0);
         texts.filter_map(move |text| {
@@ -62,7 +64,8 @@ impl<'a> Modinfo<'a> {
 pub(crate) mod tests {
     use super::{Modinfo, ModinfoError};
 
-    /// A file with nothing but the section: header, texts, names of sections, three section headers (elf(5)).
+    /// A file with nothing but the section: header, texts, names of sections, three section headers
+    /// (elf(5)).
     pub(crate) fn module(texts: &[&str]) -> Vec<u8> {
         const NAMES: &[u8] = b"\0.modinfo\0.shstrtab\0";
         let texts: Vec<u8> = texts

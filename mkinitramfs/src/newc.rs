@@ -1,7 +1,8 @@
 //! A tree in, the bytes of a `newc` cpio archive out.
 //!
-//! Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel. A header of 110 ASCII
-//! bytes, the name with its NUL, padding to 4, the data, padding to 4; the last entry is `TRAILER!!!`.
+//! Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel. A header of
+//! 110 ASCII bytes, the name with its NUL, padding to 4, the data, padding to 4; the last entry is
+//! `TRAILER!!!`.
 
 use crate::tree::{Node, Tree};
 
@@ -22,7 +23,7 @@ const MODE_CHAR_DEVICE: u32 = 0o020_600;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NewcError {
     /// A field of the header has eight hexadecimal digits.
-    #[error("{path} has {len_bytes} bytes, the format ends at 4294967295")]
+    #[error("{path} has {len_bytes} bytes; a newc archive holds at most 4294967295")]
     TooLarge {
         /// Path in the archive.
         path: String,
@@ -133,7 +134,8 @@ fn entry(out: &mut Vec<u8>, path: &str, header: &Header, data: &[u8]) {
         device_minor,
     } = header;
     let name_len_bytes = path.len() + 1;
-    // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
+    // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor,
+    // namesize, check
     let text = format!(
         "{MAGIC}{inode:08x}{mode:08x}{z:08x}{z:08x}{links:08x}{z:08x}{len_bytes:08x}{z:08x}{z:08x}\
          {device_major:08x}{device_minor:08x}{name_len_bytes:08x}{z:08x}",
@@ -155,7 +157,8 @@ fn pad(out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// The header of one entry of mode 0755 as `cpio -o -H newc -R 0:0 --reproducible` would write it, by hand.
+    /// The header of one entry of mode 0755 as `cpio -o -H newc -R 0:0 --reproducible` would write
+    /// it, by hand.
     const GOLDEN: &str = concat!(
         "070701",
         "00000001",

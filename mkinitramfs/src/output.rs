@@ -1,4 +1,4 @@
-//! Bytes in, a file with all of them out, or what was there before.
+//! Bytes in, a file with all of them out; on failure the previous file stays.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// Who may read the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readers {
-    /// Everybody, whatever the umask: nothing in it is secret, and a boot server publishes only what
-    /// everybody may read.
+    /// Everybody, whatever the umask: nothing in it is secret, and a boot server publishes only
+    /// what everybody may read.
     Everybody,
     /// Its owner: a private key is inside.
     Owner,
@@ -18,15 +18,14 @@ pub enum Readers {
 /// The file could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("writing {}", path.display())]
+#[allow(missing_docs)] // the fields name themselves
 pub struct OutputError {
-    /// Which.
     pub path: PathBuf,
-    /// Why.
     pub source: std::io::Error,
 }
 
-/// Writes beside the target and renames, so that nobody ever boots half a file. The process id keeps two
-/// callers apart.
+/// Writes next to the target and renames, so that no machine ever boots half a file. The process id
+/// keeps two callers apart.
 ///
 /// # Errors
 /// The directory is missing, not ours, or full.
@@ -50,7 +49,8 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), Output
         })
         .and_then(|()| std::fs::rename(&beside, path))
         .map_err(|source| {
-            // Nothing to do about a leftover that cannot be removed: the first error is the one to tell.
+            // Nothing to do about a leftover that cannot be removed: the first error is the one to
+            // tell.
             let _ = std::fs::remove_file(&beside);
             OutputError {
                 path: path.to_owned(),

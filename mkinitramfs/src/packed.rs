@@ -1,4 +1,5 @@
-//! Files that a distribution packs: xz or zstd in, what is inside out. Known by their first bytes, not by their name.
+//! Files that a distribution compresses: xz or zstd in, the contents out. The first bytes decide,
+//! not the name.
 
 use std::io::{self, Read};
 
@@ -15,13 +16,13 @@ pub const ENDINGS: [&str; 3] = ["", ".xz", ".zst"];
 #[derive(Debug, thiserror::Error)]
 pub enum PackedError {
     /// Damaged or cut short.
-    #[error("unpacking it")]
+    #[error("unpacking the initramfs")]
     Damaged(#[source] io::Error),
     /// A file that unpacks for ever.
-    #[error("it has more than {UNPACKED_MAX_BYTES} bytes unpacked")]
+    #[error("the initramfs has more than {UNPACKED_MAX_BYTES} bytes unpacked")]
     Large,
     /// No distribution does that any more.
-    #[error("it is packed with gzip; xz, zstd and nothing at all are read")]
+    #[error("the initramfs is packed with gzip; expected xz, zstd or no compression")]
     Gzip,
 }
 

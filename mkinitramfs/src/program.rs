@@ -1,7 +1,7 @@
 //! The bytes of a program in, "the initramfs can run this" out.
 //!
-//! There is no dynamic linker beside it, and the kernel's answer to a program that needs one is a panic that
-//! says "No working init found": find it out here, where the reason can be told.
+//! The image has no dynamic linker, and the kernel's answer to a program that needs one is a panic
+//! that says "No working init found": this check can say why.
 
 /// Offsets and values of the ELF header (elf(5)).
 const MAGIC: &[u8] = b"\x7fELF";

@@ -1,8 +1,8 @@
-//! A shim in, everything a machine fetches when it boots over the network out: files by name, for one directory
-//! (`boot-network.md` 1).
+//! A shim in, everything a machine fetches when it boots over the network out: files by name, for
+//! one directory (`boot-network.md` 1).
 //!
-//! Which of them a machine gets is said by a DHCP server; two configurations of dnsmasq that say it lie beside them, the
-//! same that `spk-visor serve-boot` fills in and uses.
+//! A DHCP server chooses the file for each machine; the directory holds two dnsmasq configurations
+//! for that, the same that `spk-visor serve-boot` fills in and uses.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -32,8 +32,9 @@ const IPXE_SPECIAL: [&str; 3] = ["${", " && ", " || "];
 const DNSMASQ: &str = include_str!("../../bootserver/src/dnsmasq.conf");
 const DNSMASQ_PROXY: &str = include_str!("../../bootserver/src/dnsmasq-proxy.conf");
 
-/// Why there is no tree.
+/// The files cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PxeError {
     /// An image of GRUB.
     #[error("making GRUB's image")]
@@ -43,10 +44,7 @@ pub enum PxeError {
     Uki(#[from] UkiError),
     /// iPXE would start something else.
     #[error("the command line has {special:?}, which iPXE reads as its own")]
-    Ipxe {
-        /// What it has.
-        special: &'static str,
-    },
+    Ipxe { special: &'static str },
     /// A file on the way.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -68,7 +66,7 @@ pub struct Wish<'a> {
     pub server: Option<Ipv4Addr>,
 }
 
-/// Makes the files, in the order of their names. Parts are made beside `output`.
+/// Makes the files, in the order of their names. Parts are made next to `output`.
 ///
 /// # Errors
 /// See [`PxeError`].
@@ -112,15 +110,16 @@ pub fn files(wish: &Wish<'_>, output: &Path) -> Result<Vec<File>, PxeError> {
     ])
 }
 
-/// GRUB asks the server of its own lease for files. A proxy is not that server, and GRUB does not look at what it said
-/// (grub-core/net/bootp.c), so the image has to know.
+/// GRUB asks the server of its own lease for files. A proxy is not that server, and GRUB does not
+/// look at what it said (grub-core/net/bootp.c), so the image has to know.
 fn grub_config(server: Ipv4Addr) -> String {
     format!("set root=tftp,{server}\nset prefix=(tftp,{server})/\n")
 }
 
-/// What iPXE runs: names without a server are looked for where the script came from. iPXE gives every UEFI program its own name and
-/// the words behind it as load options (`efi_image_exec()`), and systemd's stub takes those in place of the command line that is in the
-/// program: without the words here, none would reach the kernel.
+/// What iPXE runs: names without a server are looked for where the script came from. iPXE gives
+/// every UEFI program its own name and the words behind it as load options (`efi_image_exec()`),
+/// and systemd's stub takes those in place of the command line that is in the program: without the
+/// words here, none would reach the kernel.
 fn script(shim: &Shim) -> Result<String, PxeError> {
     let words = format!(" {} ", shim.cmdline());
     if let Some(special) = IPXE_SPECIAL.into_iter().find(|text| words.contains(text)) {
@@ -155,7 +154,10 @@ mod tests {
         let text = script(&shim("smv.after=poweroff quiet")).unwrap();
         assert!(text.starts_with("#!ipxe\n"));
         assert!(
-            text.contains("kernel vmlinuz initrd=initramfs smv.after=poweroff quiet console=tty0 console=ttyS0,115200\n"),
+            text.contains(
+                "kernel vmlinuz initrd=initramfs smv.after=poweroff quiet console=tty0 \
+                 console=ttyS0,115200\n"
+            ),
             "{text}"
         );
         assert!(

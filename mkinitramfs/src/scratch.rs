@@ -1,4 +1,4 @@
-//! A directory for what is made on the way, gone afterwards.
+//! A directory for intermediate files, removed afterwards.
 
 use std::fs::{DirBuilder, remove_dir_all};
 use std::os::unix::fs::DirBuilderExt;
@@ -13,7 +13,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Beside what is to be written in the end: there is room for it there. The process id keeps two callers apart.
+    /// Next to the final output, where there is room for it. The process id keeps two callers
+    /// apart.
     ///
     /// # Errors
     /// The directory it would lie in is missing, not ours, or full.

@@ -1,6 +1,8 @@
-//! Kernel, initramfs and command line in, the three as one value out that every boot loader can start.
+//! Kernel, initramfs and command line in, the three as one value out that every boot loader can
+//! start.
 //!
-//! A boot medium is made once and started where nobody can mend it, so what a machine would stumble over is found here.
+//! A boot medium is made once and started far from its maker, so this module finds what a machine
+//! would fail on.
 
 /// Offsets in the kernel's file (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
 const BOOT_FLAG_OFFSET: usize = 0x1FE;
@@ -25,7 +27,8 @@ const TYPED_MAX_BYTES: usize = 512;
 /// Longest release name (`__NEW_UTS_LEN`).
 const RELEASE_MAX_BYTES: usize = 64;
 
-/// First bytes of what the kernel takes as an initramfs (Documentation/driver-api/early-userspace, `lib/decompress.c`).
+/// First bytes of what the kernel takes as an initramfs (Documentation/driver-api/early-userspace,
+/// `lib/decompress.c`).
 const INITRAMFS_MAGICS: [&[u8]; 8] = [
     b"070701",
     b"070702",
@@ -45,8 +48,9 @@ pub struct Shim {
     cmdline: String,
 }
 
-/// Why it would not start.
+/// The shim would not boot.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ShimError {
     /// Something else, or a file cut short.
     #[error("the kernel is not a bzImage for x86")]
@@ -61,19 +65,21 @@ pub enum ShimError {
     #[error("the initramfs is neither a cpio archive nor a compressed one")]
     NotInitramfs,
     /// GRUB puts a backslash before quotes and backslashes, and the rest ends or changes a line.
-    #[error("the command line has {} at byte {at}, which not every boot loader hands on unchanged", byte.escape_ascii())]
+    #[error(
+        "the command line has {} at byte {at}, which some boot loaders change",
+        byte.escape_ascii()
+    )]
     CommandLineByte {
-        /// Which.
         byte: u8,
         /// Position, from 0.
         at: usize,
     },
     /// The kernel would cut it off without a word.
     #[error(
-        "the command line has {len} bytes; the kernel takes {max}, {TYPED_MAX_BYTES} of them for a menu"
+        "the command line has {len} bytes; the kernel takes {max}, \
+         less {TYPED_MAX_BYTES} for a menu"
     )]
     CommandLineLong {
-        /// Its length.
         len: usize,
         /// What the kernel takes.
         max: u32,

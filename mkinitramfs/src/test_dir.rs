@@ -1,4 +1,4 @@
-//! A directory of a test's own, gone afterwards.
+//! A test's own directory, removed afterwards.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,6 @@ impl TestDir {
 
 impl Drop for TestDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // a test's leftovers harm nobody
+        let _ = fs::remove_dir_all(&self.0); // a test's leftovers do no harm
     }
 }

@@ -1,4 +1,4 @@
-//! Programs of the host that make a part of a boot medium: run to their end, or the package that has them.
+//! Host programs that make a part of a boot medium: runs them, or names the package that has them.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,19 +10,18 @@ pub const EPOCH_SECONDS: &str = "315532800";
 
 /// Why a part was not made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ToolError {
     /// A program is not installed.
     #[error("{program} is not installed (Debian: {package})")]
     Missing {
-        /// Which.
         program: &'static str,
         /// Who has it.
         package: &'static str,
     },
     /// A file that a package brings is not there.
-    #[error("{} is not there (Debian: {package})", path.display())]
+    #[error("{} is missing (Debian: {package})", path.display())]
     Part {
-        /// Which.
         path: PathBuf,
         /// Who has it.
         package: &'static str,
@@ -30,15 +29,12 @@ pub enum ToolError {
     /// The program does not run.
     #[error("running {program}")]
     Run {
-        /// Which.
         program: &'static str,
-        /// Why.
         source: io::Error,
     },
     /// It ran and failed.
     #[error("{program} failed: {text}")]
     Failed {
-        /// Which.
         program: &'static str,
         /// What it said.
         text: String,

@@ -1,5 +1,5 @@
-//! Files of an archive as a value: every path once, parents before children, in an order that depends on
-//! nothing but the names.
+//! Files of an archive as a value: every path once, parents before children, in an order that
+//! depends only on the names.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,8 @@ impl Tree {
         self.insert(path, node)
     }
 
-    /// Every path with its node. A parent's name is a prefix of its children's, so it sorts before them.
+    /// Every path with its node. A parent's name is a prefix of its children's, so it sorts before
+    /// them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }

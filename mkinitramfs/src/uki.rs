@@ -1,7 +1,9 @@
-//! A shim and systemd-boot's stub in, one program out that UEFI starts: a unified kernel image (UAPI.5).
+//! A shim and systemd-boot's stub in, one program out that UEFI starts: a unified kernel image
+//! (UAPI.5).
 //!
-//! The stub is a PE file; kernel, initramfs and command line become sections behind its own. Nothing of the stub moves, its file
-//! and section alignment are kept, and the kernel comes last (PE format, "Section Table").
+//! The stub is a PE file; kernel, initramfs and command line become sections behind its own.
+//! Nothing of the stub moves, its file and section alignment are kept, and the kernel comes last
+//! (PE format, "Section Table").
 
 use object::pe::{
     IMAGE_DIRECTORY_ENTRY_SECURITY, IMAGE_FILE_MACHINE_AMD64, IMAGE_NT_OPTIONAL_HDR64_MAGIC,
@@ -25,7 +27,7 @@ const PAGE_BYTES: u32 = 4096;
 /// Powers of two among these (PE format, "Optional Header Windows-Specific Fields").
 const FILE_ALIGNMENTS: std::ops::RangeInclusive<u32> = 512..=65_536;
 
-/// Why there is no program.
+/// The program cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
     /// Cut short, or something else.
@@ -35,7 +37,7 @@ pub enum UkiError {
     #[error("the stub is not systemd-boot's (linuxx64.efi.stub)")]
     NotStub,
     /// Every byte of it would be covered by the signature, which ends at the old end.
-    #[error("the stub is signed; take one that is not, and sign the result")]
+    #[error("the stub is signed; use an unsigned one and sign the result")]
     Signed,
     /// The sections' headers lie in front of the first section.
     #[error("the stub has room for {room} more sections, {wanted} are needed")]
@@ -106,7 +108,8 @@ pub fn assemble(shim: &Shim, stub: &[u8]) -> Result<Vec<u8>, UkiError> {
 fn os_release() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "ID=smechvisor-shim\nNAME=\"spk-visor Deploy Shim\"\nPRETTY_NAME=\"spk-visor Deploy Shim {version}\"\nVERSION_ID={version}\n"
+        "ID=smechvisor-shim\nNAME=\"spk-visor Deploy Shim\"\n\
+         PRETTY_NAME=\"spk-visor Deploy Shim {version}\"\nVERSION_ID={version}\n"
     )
 }
 
@@ -373,7 +376,8 @@ mod tests {
         for at in 0..0x400 {
             let mut changed = stub.clone();
             changed[at] ^= 0xFF;
-            // Most fields do not matter to us; none may bring it down, or make it write without end.
+            // Most fields do not matter to us; none may bring it down, or make it write without
+            // end.
             if let Ok(program) = assemble(&shim(""), &changed) {
                 assert!(program.len() < 64 << 20, "{at}: {} bytes", program.len());
             }

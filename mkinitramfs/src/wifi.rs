@@ -1,5 +1,6 @@
-//! A supplicant, the rules for the air and a known network in, the files of an image that joins wireless networks out; their modules
-//! are [`crate::drivers`]' and their firmware is [`crate::firmware`]'s.
+//! A supplicant, the regulatory database and a known network in, the files of an image that joins
+//! wireless networks out; their modules are [`crate::drivers`]' and their firmware is
+//! [`crate::firmware`]'s.
 
 use wifi::known::{self, KnownError};
 
@@ -13,7 +14,7 @@ pub const REGULATORY: [&str; 2] = ["regulatory.db", "regulatory.db.p7s"];
 /// The first bytes of the database (`net/wireless/reg.c`: `REGDB_MAGIC`).
 const REGULATORY_MAGIC: &[u8] = b"RGDB";
 
-/// What is carried beside modules and firmware.
+/// What Wi-Fi needs besides modules and firmware.
 #[derive(Debug)]
 pub struct Wifi {
     supplicant: Vec<u8>,
@@ -28,10 +29,10 @@ pub enum WifiError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// Another file of that name.
-    #[error("{} is no regulatory database", REGULATORY[0])]
+    #[error("{} is not a regulatory database", REGULATORY[0])]
     Regulatory,
     /// It describes no network.
-    #[error("not a network to join")]
+    #[error("reading the network to join")]
     Known(#[from] KnownError),
 }
 
@@ -39,7 +40,7 @@ impl Wifi {
     /// Nothing is known yet.
     ///
     /// # Errors
-    /// The supplicant does not run without libraries, or the database is none.
+    /// The supplicant needs shared libraries, or the regulatory database is a different file.
     pub fn new(supplicant: Vec<u8>, regulatory: [Vec<u8>; 2]) -> Result<Self, WifiError> {
         program::check(&supplicant)?;
         if !regulatory[0].starts_with(REGULATORY_MAGIC) {
@@ -52,7 +53,7 @@ impl Wifi {
         })
     }
 
-    /// Joins this network without a person. It is looked at here, where somebody sits who can mend it.
+    /// Joins this network unattended. The file is checked here, where an operator can correct it.
     ///
     /// # Errors
     /// It is none.

@@ -1,4 +1,5 @@
-//! The options about a kernel's modules, which `image` and `wifi` have: `--kernel`, `--modules`, `--module`, `--hostonly`, `--firmware`.
+//! The module options of `image` and `wifi`: `--kernel`, `--modules`, `--module`, `--hostonly`,
+//! `--firmware`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::shim;
 use crate::tree::Tree;
 use crate::wifi;
 
-/// The options as they come.
+/// The options in any order.
 #[derive(Debug, Default)]
 pub struct Given {
     kernel: Option<PathBuf>,
@@ -31,19 +32,18 @@ pub struct Carried {
     firmware: Option<PathBuf>,
 }
 
-/// Why they cannot be carried.
+/// The modules cannot be carried.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum CarriedError {
     /// The kernel.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// A file that tells no release.
-    #[error("{} is not a bzImage that tells its release", .0.display())]
+    #[error("{} is not a bzImage with a release name", .0.display())]
     Release(PathBuf),
     /// A module.
     #[error(transparent)]
@@ -82,14 +82,13 @@ impl Given {
                 || !self.words.is_empty()
             {
                 return Err(
-                    "--modules DIR is missing: the other options about drivers choose from it"
-                        .into(),
+                    "--modules DIR is missing: the other driver options choose from it".into(),
                 );
             }
             return Ok(None);
         };
         Ok(Some(Carried {
-            kernel: needed(self.kernel, "--kernel FILE, which --modules belongs to,")?,
+            kernel: needed(self.kernel, "--kernel FILE, which --modules requires,")?,
             directory,
             words: self.words,
             is_hostonly: self.is_hostonly,
@@ -110,7 +109,7 @@ impl Carried {
         self.firmware(&drivers, &release)
     }
 
-    /// Adds what wireless cards need beside that image, and returns their firmware.
+    /// Adds what wireless cards need and the image lacks, and returns their firmware.
     ///
     /// # Errors
     /// See [`CarriedError`].
@@ -165,7 +164,9 @@ impl Carried {
         eprintln!("mkinitramfs: {count} firmware files");
         if !missing.is_empty() {
             let (directory, missing) = (directory.display(), missing.join(" "));
-            eprintln!("mkinitramfs: named by a driver, but not in {directory}: {missing}");
+            eprintln!(
+                "mkinitramfs: firmware that a driver names is missing in {directory}: {missing}"
+            );
         }
         Ok(firmware.tree)
     }

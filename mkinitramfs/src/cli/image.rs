@@ -1,5 +1,5 @@
-//! `image`: reads the programs and what is to be baked in beside them, checks that they can run there, and writes the
-//! initramfs.
+//! `image`: reads the programs, keys and drivers, checks that the target can use them, and writes
+//! the initramfs.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -16,43 +16,50 @@ use crate::output::{OutputError, Readers, replace};
 use crate::tree::Tree;
 use crate::{initramfs, program, tree};
 
-/// As it is typed.
+/// The command's name.
 pub const COMMAND: &str = "image";
 
 /// What `--help` prints.
 pub const HELP: &str = concat!(
     "\
-usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE] -o OUT
-                         [--kernel FILE --modules DIR [--module WORD]... [--hostonly] [--firmware DIR]
-                          [--wifi --supplicant FILE [--wifi-network FILE]]]
+usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE]
+                         [--kernel FILE --modules DIR [--module WORD]... [--hostonly]
+                          [--firmware DIR] [--wifi --supplicant FILE [--wifi-network FILE]]]
+                         -o OUT
 
-Packs static programs into an initramfs, for the kernel that kernel-config/build makes or for a distribution's,
-whose drivers are modules. The same input gives the same bytes.
+Packs static programs into an initramfs, for the kernel of kernel-config/build or for a
+distribution's kernel, whose drivers are modules. The same input gives the same bytes.
 
-  --init FILE     first program of the machine, at /init
-  --mke2fs FILE   mke2fs (mkinitramfs/mke2fs-build prints the path of one), at /sbin/mke2fs
-  --trust PUBKEY  minisign public key: a .pub file, or its base 64. The machine then takes only what this
-                  key signed (`spk-visor manifest sign`), under every policy; give it again for a second key
-  --floor N       lowest counter such a manifest may have
-  --pinned FILE   NAME.shim of `spk-visor keys new NAME`: started with smv.policy=pinned, the machine pairs with the
-                  donor that has NAME.donor, without a person. OUT then holds a private key, so only its owner may
-                  read it; and whoever can fetch it over the network can pose as this machine
-  --kernel FILE   the kernel this is for: with --modules, to see that they go together
-  --modules DIR   /lib/modules/RELEASE of that kernel, after depmod. The image then carries modules, and the machine loads
-                  what its devices ask for: without a choice, those for network cards, disks, USB and watchdogs
-  --module WORD   carry this one, and of the others only what it needs: a name, a pattern of names ('mlx*'), or a directory
-                  of modules (drivers/net/ethernet/intel); again for another
-  --hostonly      carry what the devices of this very machine ask for
-  --firmware DIR  carry the files of DIR (/lib/firmware) that the carried modules name, and the kernel itself
-  --wifi          carry what joins wireless networks: the drivers of their cards, or of them those that were chosen, and
+  --init FILE     program that the kernel starts first, at /init
+  --mke2fs FILE   mke2fs, at /sbin/mke2fs; mkinitramfs/mke2fs-build prints the path of one
+  --trust PUBKEY  minisign public key, as a .pub file or its base 64. The machine then installs
+                  only what this key signed (`spk-visor manifest sign`), under every policy.
+                  Repeat for more keys
+  --floor N       lowest counter that a signed manifest may have
+  --pinned FILE   NAME.shim of `spk-visor keys new NAME`: with smv.policy=pinned, the machine
+                  pairs unattended with the donor that has NAME.donor. OUT then holds a private
+                  key, so only its owner may read it; anyone who can fetch it over the network
+                  can impersonate this machine
+  --kernel FILE   kernel that the modules must match; required by --modules
+  --modules DIR   /lib/modules/RELEASE of that kernel, after depmod. The image then carries
+                  modules, and the machine loads what its devices need. Default choice: drivers
+                  for network cards, disks, USB and watchdogs
+  --module WORD   carry this module, and of the others only its dependencies: a name, a name
+                  pattern ('mlx*'), or a module directory (drivers/net/ethernet/intel).
+                  Repeat for more
+  --hostonly      carry the modules that the devices of this machine need
+  --firmware DIR  carry the files in DIR (/lib/firmware) that the carried modules and the kernel
+                  name
+  --wifi          carry what joins wireless networks: the supplicant, the drivers of all
+                  wireless cards or of those chosen above, and the regulatory database
 ",
     wifi_help!(),
-    "  -o, --output OUT  where to write it
-  -h, --help      this text
+    "  -o, --output OUT  where to write the initramfs
+  -h, --help      print this text
 "
 );
 
-/// What `image` was told.
+/// The arguments of `image`.
 #[derive(Debug)]
 pub struct Image {
     init: PathBuf,
@@ -66,31 +73,26 @@ pub struct Image {
     wifi: Option<wifi::Parts>,
 }
 
-/// Why there is no initramfs.
+/// The initramfs cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ImageError {
     /// A program or a key.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// It cannot run on the machine.
     #[error("checking {}", path.display())]
     Program {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: program::ProgramError,
     },
     /// A key is not what it must be.
     #[error("baking in {what}")]
     BakedConfig {
-        /// Which option.
         what: String,
-        /// Why.
         source: baked_config::BakedConfigError,
     },
     /// The modules.
@@ -99,7 +101,7 @@ pub enum ImageError {
     /// What joins wireless networks.
     #[error(transparent)]
     Wifi(#[from] PartsError),
-    /// Two things want one place.
+    /// Two files have the same path.
     #[error("laying out the archive")]
     Tree(#[from] tree::TreeError),
     /// It cannot be packed.
@@ -113,7 +115,7 @@ pub enum ImageError {
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
-/// The first one that makes no sense.
+/// The first argument that is wrong.
 pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 
@@ -156,7 +158,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Image>, lexopt::Error> {
         needed_modules(modules.as_ref())?;
         Some(parts.all()?)
     } else if parts.is_any() {
-        return Err("--wifi is missing: --supplicant and --wifi-network belong to it".into());
+        return Err("--wifi is missing: --supplicant and --wifi-network require it".into());
     } else {
         None
     };

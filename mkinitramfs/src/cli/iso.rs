@@ -10,7 +10,7 @@ use super::{needed, path};
 use crate::iso::{self, IsoError};
 use crate::output::{OutputError, replace};
 
-/// As it is typed.
+/// The command's name.
 pub const COMMAND: &str = "iso";
 
 /// What `--help` prints.
@@ -18,20 +18,22 @@ pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs iso --kernel FILE --initramfs FILE [--cmdline WORDS] [--timeout SECONDS] -o OUT
 
-Makes one image that boots under BIOS and UEFI, from a CD and from a USB stick (dd if=OUT of=/dev/sdX bs=4M), into a
-menu: deploy, deploy with a serial console, options typed and, on a stick, remembered. The same input gives the same bytes.
+Makes a hybrid image that boots under BIOS and UEFI, from a CD and from a USB stick
+(dd if=OUT of=/dev/sdX bs=4M). Its menu deploys, with or without a serial console, and takes kernel
+options, which a stick remembers. The same input gives the same bytes.
 
 ",
     parts_help!(),
     timeout_help!(),
-    "  -o, --output OUT  where to write it; for its owner only, if the initramfs is
-  -h, --help        this text
+    "  -o, --output OUT  where to write the image; only its owner may read it if the same is true
+                    of the initramfs
+  -h, --help        print this text
 
 Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin), xorriso and mtools.
 "
 );
 
-/// What `iso` was told.
+/// The arguments of `iso`.
 #[derive(Debug)]
 pub struct Iso {
     parts: Parts,
@@ -39,7 +41,7 @@ pub struct Iso {
     output: PathBuf,
 }
 
-/// Why there is no image.
+/// The image cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IsoCommandError {
     /// A file that goes in.
@@ -56,7 +58,7 @@ pub enum IsoCommandError {
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
-/// The first one that makes no sense.
+/// The first argument that is wrong.
 pub fn parse(parser: &mut Parser) -> Result<Option<Iso>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 

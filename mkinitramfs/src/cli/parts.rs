@@ -13,21 +13,21 @@ use crate::output::Readers;
 use crate::packed;
 use crate::shim::{Shim, ShimError};
 
-/// How the options are explained.
+/// Help text of the options.
 macro_rules! parts_help {
     () => {
-        "  --kernel FILE     bzImage (kernel-config/build prints the path of one)
-  --initramfs FILE  what `mkinitramfs image` wrote
-  --cmdline WORDS   kernel command line of the shim, as in: --cmdline 'smv.after=kexec quiet'
+        "  --kernel FILE     bzImage; kernel-config/build prints the path of one
+  --initramfs FILE  output of `mkinitramfs image`
+  --cmdline WORDS   kernel command line of the shim, such as 'smv.after=kexec quiet'
 "
     };
 }
 pub(super) use parts_help;
 
-/// Everything a file can be, as far as memory is concerned: a kernel with all its drivers and firmware beside it.
+/// Limit for a file that is read into memory: a kernel, or all its drivers and firmware.
 const FILE_MAX_BYTES: u64 = 2 << 30;
 
-/// The options as they come.
+/// The options in any order.
 #[derive(Debug, Default)]
 pub struct Given {
     kernel: Option<PathBuf>,
@@ -43,33 +43,24 @@ pub struct Parts {
     cmdline: String,
 }
 
-/// Why there is nothing to start.
+/// The files cannot be booted.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PartsError {
     /// One of the files.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// A file of another kind altogether.
-    #[error("{} has {len} bytes, which no machine boots; at most {FILE_MAX_BYTES}", path.display())]
-    Large {
-        /// Which.
-        path: PathBuf,
-        /// Its length.
-        len: u64,
-    },
+    #[error("{} has {len} bytes, the limit is {FILE_MAX_BYTES}", path.display())]
+    Large { path: PathBuf, len: u64 },
     /// They do not fit together.
-    #[error("taking {} and {}", kernel.display(), initramfs.display())]
+    #[error("combining {} and {}", kernel.display(), initramfs.display())]
     Shim {
-        /// The one.
         kernel: PathBuf,
-        /// The other.
         initramfs: PathBuf,
-        /// Why.
         source: ShimError,
     },
 }
@@ -78,7 +69,7 @@ impl Given {
     /// Reads the option `name`, the last that a command looks for.
     ///
     /// # Errors
-    /// Its value is missing, or it is none of these.
+    /// Its value is missing, or the option is unknown.
     pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
         match name {
             "kernel" => self.kernel = Some(path(parser)?),

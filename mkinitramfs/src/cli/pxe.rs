@@ -1,4 +1,5 @@
-//! `pxe`: reads kernel, initramfs and stub, checks that they can be started, and writes the directory.
+//! `pxe`: reads kernel, initramfs and stub, checks that a machine can boot them, and writes the
+//! directory.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use super::{needed, path};
 use crate::output::{OutputError, Readers, replace};
 use crate::pxe::{self, PxeError, Wish};
 
-/// As it is typed.
+/// The command's name.
 pub const COMMAND: &str = "pxe";
 /// What holds the initramfs, and is for its owner only when that is.
 const WITH_INITRAMFS: [&str; 2] = ["initramfs", "deploy-shim.efi"];
@@ -20,27 +21,29 @@ const WITH_INITRAMFS: [&str; 2] = ["initramfs", "deploy-shim.efi"];
 /// What `--help` prints.
 pub const HELP: &str = concat!(
     "\
-usage: mkinitramfs pxe --kernel FILE --initramfs FILE [--cmdline WORDS] [--server ADDR] [--stub FILE] -o DIR
+usage: mkinitramfs pxe --kernel FILE --initramfs FILE [--cmdline WORDS] [--server ADDR]
+                       [--timeout SECONDS] [--stub FILE] -o DIR
 
-Makes a directory with everything that a machine fetches when it boots over the network: GRUB for a BIOS and for UEFI with
-a menu, a script for iPXE, one program for UEFI HTTP boot, and configurations of dnsmasq. `spk-visor serve-boot --dir DIR`
-serves it. The same input gives the same bytes.
+Makes a directory with everything that a machine fetches when it boots over the network: GRUB for
+BIOS and UEFI with a menu, a script for iPXE, a unified kernel image for UEFI HTTP boot, and
+configurations for dnsmasq. `spk-visor serve-boot --dir DIR` serves it. The same input gives the
+same bytes.
 
 ",
     parts_help!(),
-    "  --server ADDR     GRUB fetches its files there. Needed for a BIOS without iPXE beside another DHCP server; otherwise
-                    it asks the server that gave it its address
+    "  --server ADDR     address from which GRUB fetches its files (default: the DHCP server).
+                    A BIOS without iPXE needs it when another machine is the DHCP server
 ",
     timeout_help!(),
     stub_help!(),
-    "  -o, --output DIR  where to write it
-  -h, --help        this text
+    "  -o, --output DIR  where to write the directory
+  -h, --help        print this text
 
 Uses grub-mkimage (grub-common, grub-pc-bin, grub-efi-amd64-bin).
 "
 );
 
-/// What `pxe` was told.
+/// The arguments of `pxe`.
 #[derive(Debug)]
 pub struct Pxe {
     parts: Parts,
@@ -50,7 +53,7 @@ pub struct Pxe {
     output: PathBuf,
 }
 
-/// Why there is no directory.
+/// The directory cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PxeCommandError {
     /// A file that goes in.
@@ -70,7 +73,7 @@ pub enum PxeCommandError {
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
-/// The first one that makes no sense.
+/// The first argument that is wrong.
 pub fn parse(parser: &mut Parser) -> Result<Option<Pxe>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 

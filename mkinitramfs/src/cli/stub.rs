@@ -7,10 +7,11 @@ use lexopt::Parser;
 use super::path;
 use crate::uki;
 
-/// How the option is explained.
+/// Help text of the option.
 macro_rules! stub_help {
     () => {
-        "  --stub FILE       linuxx64.efi.stub of systemd-boot (default: where Debian's systemd-boot-efi has it)
+        "  --stub FILE       linuxx64.efi.stub of systemd-boot (default: the path of Debian's
+                    package systemd-boot-efi)
 "
     };
 }

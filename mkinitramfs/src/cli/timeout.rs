@@ -2,18 +2,18 @@
 
 use lexopt::{Parser, ValueExt};
 
-/// How the option is explained.
+/// Help text of the option.
 macro_rules! timeout_help {
     () => {
-        "  --timeout SECONDS how long the menu waits for a key (default 3); with 0 there is no menu
+        "  --timeout SECONDS how long the menu waits for a key (default 3); 0 skips the menu
 "
     };
 }
 pub(super) use timeout_help;
 
-/// Unless something else is said.
+/// The default.
 pub const SECONDS: u32 = 3;
-/// A day, in which somebody surely comes by.
+/// One day.
 const MAX_SECONDS: u32 = 86_400;
 
 /// Reads the option's value.

@@ -1,4 +1,5 @@
-//! `uki`: reads kernel, initramfs and stub, checks that they can be started, and writes the program.
+//! `uki`: reads kernel, initramfs and stub, checks that a machine can boot them, and writes the
+//! program.
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use super::{needed, path};
 use crate::output::{OutputError, replace};
 use crate::uki::{self, UkiError};
 
-/// As it is typed.
+/// The command's name.
 pub const COMMAND: &str = "uki";
 
 /// What `--help` prints.
@@ -18,18 +19,20 @@ pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs uki --kernel FILE --initramfs FILE [--cmdline WORDS] [--stub FILE] -o OUT.efi
 
-Makes one program of kernel, initramfs and command line that 64-bit UEFI starts by itself: from a disk as
-EFI/BOOT/BOOTX64.EFI, through a boot entry, over HTTP. There is no menu. The same input gives the same bytes.
+Builds a unified kernel image: kernel, initramfs and command line as one program that 64-bit UEFI
+starts, from a disk as EFI/BOOT/BOOTX64.EFI, through a boot entry, or over HTTP. It has no menu.
+The same input gives the same bytes.
 
 ",
     parts_help!(),
     stub_help!(),
-    "  -o, --output OUT  where to write it; for its owner only, if the initramfs is
-  -h, --help        this text
+    "  -o, --output OUT  where to write the program; only its owner may read it if the same is true
+                    of the initramfs
+  -h, --help        print this text
 "
 );
 
-/// What `uki` was told.
+/// The arguments of `uki`.
 #[derive(Debug)]
 pub struct Uki {
     parts: Parts,
@@ -37,8 +40,9 @@ pub struct Uki {
     output: PathBuf,
 }
 
-/// Why there is no program.
+/// The program cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum UkiCommandError {
     /// A file that goes in.
     #[error(transparent)]
@@ -51,7 +55,6 @@ pub enum UkiCommandError {
     Uki {
         /// To which.
         stub: PathBuf,
-        /// Why.
         source: UkiError,
     },
     /// The result could not be put where it belongs.
@@ -62,7 +65,7 @@ pub enum UkiCommandError {
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
-/// The first one that makes no sense.
+/// The first argument that is wrong.
 pub fn parse(parser: &mut Parser) -> Result<Option<Uki>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 

@@ -1,5 +1,5 @@
-//! `wifi`: what an image needs to join wireless networks, as an archive to be appended to it; and the options by which `image`
-//! appends it by itself.
+//! `wifi`: packs what an image needs to join wireless networks, as an archive to append to it; also
+//! the options with which `image` appends it itself.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,22 @@ use crate::output::{OutputError, Readers, replace};
 use crate::tree::{Tree, TreeError};
 use crate::wifi::{self, Wifi, WifiError};
 
-/// As it is typed.
+/// The command's name.
 pub const COMMAND: &str = "wifi";
 
-/// Where the regulatory database lies when it is not with the firmware: Debian's package wireless-regdb.
+/// Where the regulatory database lies when it is not with the firmware: Debian's package
+/// wireless-regdb.
 const REGULATORY: &str = "/lib/firmware";
 
-/// How the options are explained.
+/// Help text of the options.
 macro_rules! wifi_help {
     () => {
-        "  --supplicant FILE  wpa_supplicant (mkinitramfs/wpa-build prints the path of one), at /sbin/wpa_supplicant
-  --wifi-network FILE  a network to join without a person: lines of ssid=NAME (or ssid-hex=), passphrase=WORDS (none: an open
-                  network), hidden=yes (it does not announce itself). OUT then holds the passphrase, so only its owner may
-                  read it; and whoever can fetch it over the network can read it too
+        "  --supplicant FILE  wpa_supplicant, at /sbin/wpa_supplicant; mkinitramfs/wpa-build prints
+                  the path of one
+  --wifi-network FILE  network to join unattended: lines of ssid=NAME (or ssid-hex=HEX),
+                  passphrase=WORDS (without it, the network is open), hidden=yes (its name is
+                  not broadcast). OUT then holds the passphrase, so only its owner may read it;
+                  anyone who can fetch it over the network can read it too
 "
     };
 }
@@ -33,40 +36,43 @@ pub(super) use wifi_help;
 /// What `--help` prints.
 pub const HELP: &str = concat!(
     "\
-usage: mkinitramfs wifi --kernel FILE --modules DIR [--module WORD]... [--hostonly] [--firmware DIR]
-                        --supplicant FILE [--wifi-network FILE] -o OUT
+usage: mkinitramfs wifi --kernel FILE --modules DIR [--module WORD]... [--hostonly]
+                        [--firmware DIR] --supplicant FILE [--wifi-network FILE] -o OUT
 
-Packs what `mkinitramfs image --wifi` adds to an image, alone: appended to the image that was made with the same options about
-modules, it makes the same bytes (cat image OUT). The kernel unpacks one archive behind another.
+Packs only what `mkinitramfs image --wifi` adds to an image. Appended to an image that was made
+with the same module options (cat IMAGE OUT), it gives the same bytes as --wifi would. The kernel
+unpacks archives one after another.
 
-  --kernel FILE   as of the image, and so
-  --modules DIR   are these; of the modules OUT has what the image lacks:
-  --module WORD   the drivers of wireless cards (drivers/net/wireless), or of them those that are named here, and what
-  --hostonly      they need; with this, the driver of this very machine's card
-  --firmware DIR  carry the files of DIR (/lib/firmware) that these modules name; few wireless cards work without. The rules for
-                  the air of each country (regulatory.db) are taken from there, else from /lib/firmware
+  --kernel FILE   kernel of the image
+  --modules DIR   modules of that kernel; OUT carries those that the image lacks
+  --module WORD   carry this wireless driver and its dependencies (default: all in
+                  drivers/net/wireless). Repeat for more
+  --hostonly      carry the driver of this machine's wireless card
+  --firmware DIR  carry the files in DIR (/lib/firmware) that these modules name; few wireless
+                  cards work without. The regulatory database (regulatory.db) is taken from
+                  there too, or else from /lib/firmware
 ",
     wifi_help!(),
-    "  -o, --output OUT  where to write it
-  -h, --help      this text
+    "  -o, --output OUT  where to write the archive
+  -h, --help      print this text
 "
 );
 
-/// The options as they come.
+/// The options in any order.
 #[derive(Debug, Default)]
 pub struct Given {
     supplicant: Option<PathBuf>,
     network: Option<PathBuf>,
 }
 
-/// What is to be carried beside the modules.
+/// What is carried besides the modules.
 #[derive(Debug)]
 pub struct Parts {
     supplicant: PathBuf,
     network: Option<PathBuf>,
 }
 
-/// What `wifi` was told.
+/// The arguments of `wifi`.
 #[derive(Debug)]
 pub struct Alone {
     carried: Carried,
@@ -74,7 +80,7 @@ pub struct Alone {
     output: PathBuf,
 }
 
-/// Why there is no archive.
+/// The archive cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AloneError {
     /// A part of it.
@@ -88,27 +94,25 @@ pub enum AloneError {
     Output(#[from] OutputError),
 }
 
-/// Why a part cannot be carried.
+/// A part cannot be carried.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PartsError {
     /// The supplicant, or the network.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// It is not what it must be.
-    #[error("taking {}", path.display())]
-    Wifi {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: WifiError,
-    },
+    #[error("using {}", path.display())]
+    Wifi { path: PathBuf, source: WifiError },
     /// It is not installed.
-    #[error("no {} in {REGULATORY}{}; it is in Debian's package wireless-regdb", wifi::REGULATORY[0], firmware.as_ref().map_or(String::new(), |path| format!(" or {}", path.display())))]
+    #[error(
+        "no {} in {REGULATORY}{}; Debian's package wireless-regdb has it",
+        wifi::REGULATORY[0],
+        firmware.as_ref().map_or(String::new(), |path| format!(" or {}", path.display()))
+    )]
     Regulatory {
         /// Where it was looked for too.
         firmware: Option<PathBuf>,
@@ -116,7 +120,7 @@ pub enum PartsError {
     /// The modules.
     #[error(transparent)]
     Carried(#[from] CarriedError),
-    /// Two things want one place.
+    /// Two files have the same path.
     #[error("laying out the archive")]
     Tree(#[from] TreeError),
 }
@@ -157,7 +161,9 @@ impl Given {
 }
 
 /// What a kernel without modules lacks.
-const NO_MODULES: &str = "--modules DIR and --kernel FILE are missing: Wi-Fi needs a kernel with drivers for wireless cards, and the shim's own have none (mkinitramfs/debian-kernel fetches one)";
+const NO_MODULES: &str = "--modules DIR and --kernel FILE are missing: Wi-Fi needs a \
+    kernel with drivers for wireless cards, which the kernels of kernel-config/build lack \
+    (mkinitramfs/debian-kernel fetches one)";
 
 /// The modules without which there is no card.
 ///
@@ -170,7 +176,7 @@ pub(super) fn needed_modules<T>(carried: Option<T>) -> Result<T, lexopt::Error> 
 /// Reads the arguments behind the command; `None` means that help was asked for.
 ///
 /// # Errors
-/// The first one that makes no sense.
+/// The first argument that is wrong.
 pub fn parse(parser: &mut Parser) -> Result<Option<Alone>, lexopt::Error> {
     use lexopt::Arg::{Long, Short};
 
@@ -218,9 +224,7 @@ impl Parts {
         wifi.put(&mut tree)?;
         let firmware = carried.put_wireless(&mut tree)?;
         if carried.firmware_directory().is_none() {
-            eprintln!(
-                "mkinitramfs: without --firmware DIR, only wireless cards work that need none"
-            );
+            eprintln!("mkinitramfs: without --firmware, only wireless cards without firmware work");
         }
         let readers = match wifi.has_secret() {
             true => Readers::Owner,
@@ -281,7 +285,8 @@ mod tests {
         dir.write("kernel", &kernel());
         dir.write(
             "modules/modules.builtin",
-            b"kernel/net/packet/af_packet.ko\nkernel/fs/ext4/ext4.ko\nkernel/net/wireless/cfg80211.ko\n",
+            b"kernel/net/packet/af_packet.ko\nkernel/fs/ext4/ext4.ko\n\
+              kernel/net/wireless/cfg80211.ko\n",
         );
         dir.write("firmware/regulatory.db", b"RGDB....");
         dir.write("firmware/regulatory.db.p7s", b"signed");

@@ -249,7 +249,8 @@ fn a_kernel_that_has_everything_built_in_adds_only_names_of_firmware() {
     let dir = TestDir::new("all-built-in");
     dir.write(
         "modules.builtin",
-        b"kernel/net/packet/af_packet.ko\nkernel/fs/ext4/ext4.ko\nkernel/drivers/net/ethernet/broadcom/tg3.ko\n",
+        b"kernel/net/packet/af_packet.ko\nkernel/fs/ext4/ext4.ko\n\
+          kernel/drivers/net/ethernet/broadcom/tg3.ko\n",
     );
     dir.write("modules.builtin.modinfo", b"tg3.firmware=tigon/tg3.bin\0");
     let (tree, drivers) = put(&dir, &Choice::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Modules for wireless cards: which, and what belongs to them that no table tells.
+//! Modules for wireless cards, and their companions that no table lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{folded, is_beneath};
 pub(super) const BASE: &str = "cfg80211";
 /// Where their drivers are.
 const PLACE: &str = "kernel/drivers/net/wireless";
-/// Radios that are none, for tests: carried when they are asked for by name.
+/// Simulated radios, for tests: carried when they are asked for by name.
 const IMITATIONS: &str = "kernel/drivers/net/wireless/virtual";
 
 /// A module, and another that it asks the kernel for by name.
@@ -36,7 +36,8 @@ const COMPANIONS: [(&str, &str); 15] = [
     ("mhi", "qrtr_mhi"),
 ];
 
-/// Adds the drivers of wireless cards, unless some are chosen already or only one machine's are wanted, and what belongs to them.
+/// Adds the drivers of wireless cards, unless some are chosen already or only one machine's are
+/// wanted, and what belongs to them.
 pub(super) fn take<'a>(
     index: &Index<'a>,
     device_drivers: &BTreeSet<String>,

@@ -22,7 +22,7 @@ const STICK_BYTES: u64 = 1 << 30;
 /// The menu's last entry, the question for options, and an entry that is there only when something is remembered
 /// (`boot-iso.md` 3).
 const LAST_ENTRY: &str = "Switch off";
-const QUESTION: &str = "As in:";
+const QUESTION: &str = "Such as:";
 const FORGET: &str = "Forget the options: ";
 /// Once the kernel runs: its first words.
 const KERNEL: &str = "Command line: ";

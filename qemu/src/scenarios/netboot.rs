@@ -86,7 +86,11 @@ pub(super) fn http(lab: &mut Lab) -> Result<()> {
         mac(&machine)
     );
     server.await_event("asked", &client, STEP)?;
-    server.await_event("sent", "\"file\":\"deploy-shim.efi\",\"way\":\"HTTP\"", STEP)?;
+    server.await_event(
+        "sent",
+        "\"file\":\"deploy-shim.efi\",\"way\":\"HTTP\"",
+        STEP,
+    )?;
     server.end()
 }
 

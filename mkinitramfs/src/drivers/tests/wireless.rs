@@ -1,4 +1,4 @@
-//! Modules of wireless cards, beside an image's own.
+//! Modules of wireless cards, besides an image's own.
 
 use super::{RELEASE, carried, kernel, text, words};
 use crate::drivers::{Choice, Directory, Drivers, DriversError};
@@ -6,7 +6,8 @@ use crate::modinfo::tests::module;
 use crate::test_dir::TestDir;
 use crate::tree::Tree;
 
-/// The kernel of the other tests, with two wireless cards, an imitation of one, and what they ask for by name.
+/// The kernel of the other tests, with two wireless cards, an imitation of one, and what they ask
+/// for by name.
 fn wireless_kernel(name: &str) -> TestDir {
     let dir = kernel(name);
     let append = |table: &str, more: &str| {
@@ -33,7 +34,8 @@ fn wireless_kernel(name: &str) -> TestDir {
         ),
         (
             "drivers/net/wireless/intel/iwlwifi/mvm/iwlmvm",
-            "kernel/drivers/net/wireless/intel/iwlwifi/iwlwifi.ko kernel/net/mac80211/mac80211.ko kernel/net/wireless/cfg80211.ko",
+            "kernel/drivers/net/wireless/intel/iwlwifi/iwlwifi.ko \
+             kernel/net/mac80211/mac80211.ko kernel/net/wireless/cfg80211.ko",
         ),
         (
             "drivers/net/wireless/virtual/mac80211_hwsim",
