@@ -1,6 +1,7 @@
-//! A machine that tells facts, and pictures of what the wizard makes of them.
+//! A machine that sends events, and pictures of what the wizard shows.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p wizard` draws the pictures in `tests/golden/` anew; else they are compared.
+//! `UPDATE_GOLDEN=1 cargo test -p wizard` redraws the pictures in `tests/golden/`; else they are
+//! compared.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(dead_code)] // each test takes what it needs
 
@@ -14,6 +15,7 @@ use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Wish, choose};
 use receiver::inventory::{Found, Transport};
 use receiver::news::News;
+use wire::stage::Stage;
 use wizard::event::{Address, LogLine, Machine, Nic};
 use wizard::theme::{Charset, Theme};
 use wizard::{Command, Key, MachineEvent, Wizard};
@@ -35,13 +37,15 @@ pub const ASCII: Theme = Theme {
 pub struct Scene {
     pub wizard: Wizard,
     pub now: Instant,
-    /// Everything that was ordered.
+    /// Every command so far.
     pub commands: Vec<Command>,
 }
 
-/// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow. Its reasons are as long as those.
+/// Stands for what init gives: an address with a prefix, or `dhcp`, and what may follow. Its
+/// reasons are as long as those.
 pub fn check_ip(value: &str) -> Result<(), String> {
-    let expected = "expected dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR for each, and if=NAME or \
+    let expected = "expected dhcp, or ADDR/PREFIX of IPv4, IPv6 or one of each; then gw=ADDR \
+                    for each, and if=NAME or \
                     mac=XX:XX:XX:XX:XX:XX; all separated by commas";
     let mut words = value.split(',');
     let address = words.next().unwrap_or_default();
@@ -60,9 +64,12 @@ pub fn check_ip(value: &str) -> Result<(), String> {
         let is_good = match word.split_once('=') {
             Some(("gw", address)) => match address.parse::<IpAddr>() {
                 Ok(gateway) if Some(gateway) == network => {
-                    return Err("expected a gateway (gw=) in the network of an address before it, or link-local for IPv6; \
+                    return Err(
+                        "expected a gateway (gw=) in the network of an address before it, or \
+                                link-local for IPv6; \
                                 not the machine's own"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 gateway => gateway.is_ok(),
             },
@@ -175,7 +182,8 @@ impl Scene {
         self.picture((80, 24), UNICODE).contains(text)
     }
 
-    /// Compares with `tests/golden/NAME-80x24.txt` and `NAME-132x50.txt`, and `NAME-ascii-80x24.txt`.
+    /// Compares with `tests/golden/NAME-80x24.txt` and `NAME-132x50.txt`, and
+    /// `NAME-ascii-80x24.txt`.
     pub fn golden(&self, name: &str) {
         for (width, height) in SIZES {
             let picture = self.picture((width, height), UNICODE);
@@ -375,4 +383,38 @@ pub fn log(level: u8, text: &str) -> MachineEvent {
         at: Duration::from_millis(1250),
         text: text.to_owned(),
     })
+}
+
+/// A blank disk.
+pub fn blank() -> Candidate {
+    disk("/dev/vda", "A1B2C3D4", BLANK)
+}
+
+pub fn stage(stage: Stage) -> News {
+    News::Stage {
+        stage,
+        facts: String::new(),
+    }
+}
+
+pub fn complete() -> News {
+    News::Installed {
+        disk: Box::new(blank()),
+        title: "Debian GNU/Linux 13".to_owned(),
+    }
+}
+
+pub fn failed(is_fatal: bool) -> News {
+    News::Failed {
+        reason: "receiving package base: connection reset".to_owned(),
+        is_fatal,
+    }
+}
+
+/// A machine with a blank disk that invites donors.
+pub fn waiting() -> Scene {
+    let mut scene = Scene::new();
+    scene.disks(&[blank()]);
+    scene.news(inviting(&blank()));
+    scene
 }
