@@ -1,7 +1,8 @@
-//! A code in letters that are read from across a room: text in, lines of blocks out.
+//! A code in letters that can be read from across a room: text in, lines of blocks out.
 //!
-//! A letter has five by eight points, small letters with what hangs below the line: a code is typed in small letters, and capitals would
-//! ask for others. Two rows of points are one line of half blocks; without those every point is a `#`.
+//! A letter has five by eight points, small letters with what hangs below the line: a code is typed
+//! in small letters, and capitals would ask for others. Two rows of points are one line of half
+//! blocks; without those every point is a `#`.
 
 use crate::theme::Charset;
 
@@ -70,7 +71,8 @@ const GLYPHS: [(char, Glyph); 36] = [
     ('z', glyph([".....", ".....", "#####", "...#.", "..#..", ".#...", "#####", "....."])),
 ];
 
-/// Lines that show `text`, all of one width: four of half blocks, or eight of `#`. A character that has no letter stays blank.
+/// Lines that show `text`, all of one width: four of half blocks, or eight of `#`. A character that
+/// has no letter stays blank.
 #[must_use]
 pub fn lines(text: &str, charset: Charset) -> Vec<String> {
     if charset == Charset::Ascii {

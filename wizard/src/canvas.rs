@@ -1,4 +1,5 @@
-//! A part of the screen to draw on: text in, cells out. What does not fit is cut off, what a terminal would act upon is not drawn.
+//! A part of the screen to draw on: text in, cells out. Text that does not fit is cut off; control
+//! characters are never drawn.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,8 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// On this part of the buffer. Where the terminal's cursor belongs, if anywhere, is told by `cursor` afterwards.
+    /// A canvas on this part of the buffer. Drawing sets `cursor` to where the terminal's cursor
+    /// belongs.
     #[must_use]
     pub fn new(
         buffer: &'a mut Buffer,
@@ -125,7 +127,8 @@ impl<'a> Canvas<'a> {
         self.repeat(0, y, self.glyphs().rule, self.width(), Tone::Dim);
     }
 
-    /// A row as a whole gets this tone, and keeps its text but none of its colours: a bar with holes in other colours is none.
+    /// A row as a whole gets this tone, and keeps its text but none of its colours: a bar with
+    /// holes in other colours is not a bar.
     pub fn tint(&mut self, y: u16, tone: Tone) {
         if y < self.area.height {
             let y = self.area.y.saturating_add(y);
@@ -186,9 +189,13 @@ pub(crate) fn visible(text: &str, charset: Charset) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-/// No glyph of its own, but an effect on what is around it: where words end, or in which direction they run (UAX 9).
+/// No glyph of its own, but an effect on what is around it: where words end, or in which direction
+/// they run (UAX 9).
 const fn is_formatting(char: char) -> bool {
-    matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+    matches!(
+        char,
+        '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    )
 }
 
 /// How many columns a character takes: none, one or two.
@@ -199,7 +206,8 @@ fn columns(char: char) -> usize {
     }
 }
 
-/// The byte at which the first character begins that does not fit into so many columns, if there is one. One always fits.
+/// The byte at which the first character begins that does not fit into so many columns, if there is
+/// one. One always fits.
 fn first_beyond(text: &str, width: usize) -> Option<usize> {
     let mut used = 0_usize;
     let mut chars = text.char_indices();
@@ -210,7 +218,8 @@ fn first_beyond(text: &str, width: usize) -> Option<usize> {
     beyond.map(|(offset, _)| offset)
 }
 
-/// Lines of at most so many columns, broken at spaces where there are any. A line feed always ends one.
+/// Lines of at most so many columns, broken at spaces where there are any. A line feed always ends
+/// one.
 #[must_use]
 pub fn broken(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();

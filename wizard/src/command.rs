@@ -1,12 +1,12 @@
-//! What the wizard asks of the machine.
+//! What the wizard asks the machine to do.
 
 use disk::sizes::Sizes;
 use receiver::gate::Wish;
 
-/// Something to do now. Its result comes back as facts.
+/// One command. Its result comes back as events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// A person takes over: invite nobody until [`Command::Take`] or [`Command::GoOn`].
+    /// A person takes over: invite no donor until [`Command::Take`] or [`Command::GoOn`].
     Hold,
     /// Go on by yourself, as decided without a person.
     GoOn,
@@ -17,7 +17,8 @@ pub enum Command {
         /// Of its partitions.
         sizes: Sizes,
     },
-    /// Addresses as this value of `smv.ip=` says (`boot.md` 2.1). It was checked by the function given to the wizard.
+    /// Addresses as this value of `smv.ip=` says (`boot.md` 2.1). It was checked by the function
+    /// given to the wizard.
     Network(String),
     /// Look around.
     WifiScan(String),
@@ -25,7 +26,7 @@ pub enum Command {
     WifiJoin(wifi::Join),
     /// Leave the network that this card belongs to, and forget it.
     WifiLeave(String),
-    /// Give up the deploy that runs. The disk stays unbootable, donors are invited anew.
+    /// Give up the deploy that runs. The disk stays unbootable, and donors are invited again.
     Cancel,
     /// Boot the system that we have installed and that goes by this name.
     Boot(String),

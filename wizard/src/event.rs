@@ -1,4 +1,4 @@
-//! What the machine tells the wizard.
+//! What happens in the machine, as events for the wizard.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use receiver::cards::Card;
 use receiver::news::News;
 
-/// Something that is so from now on.
+/// One event: the state it carries holds from now on.
 #[derive(Clone, Debug)]
 pub enum MachineEvent {
     /// Said once, at the beginning.
@@ -19,12 +19,13 @@ pub enum MachineEvent {
     Wifi(wifi::Report),
     /// From the receiver: disks, code, donors, progress, the end.
     News(News),
-    /// Devices that no driver has taken, and firmware that is not there, as `receiver::evidence::missing` tells. Replaces what was
-    /// said before.
+    /// Devices that no driver has taken, and firmware that is not there, as
+    /// `receiver::evidence::missing` tells. Replaces what was said before.
     Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.
     Log(LogLine),
-    /// The machine leaves by itself after this time, unless somebody says [`crate::Command::Stay`].
+    /// The machine leaves by itself after this time, unless a person sends
+    /// [`crate::Command::Stay`].
     Leaving {
         /// `reboot`, `kexec` or `poweroff`.
         how: &'static str,

@@ -1,4 +1,4 @@
-//! Which of several things the next key acts upon.
+//! The focus: the item that the next key acts upon.
 
 use crate::key::Key;
 

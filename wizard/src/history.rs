@@ -1,7 +1,7 @@
 //! How fast bytes came since the beginning, as a picture of a few lines: samples in, columns out.
 //!
-//! The whole deploy is always in it: when all columns are used up, two become one. So a moment changes one column and nothing moves,
-//! which a slow serial line is glad of.
+//! The whole deploy is always in it: when all columns are used up, two become one. So a new sample
+//! changes one column and nothing moves, which keeps a slow serial line fast.
 
 use crate::theme::Charset;
 

@@ -1,5 +1,6 @@
-//! The loop around the wizard: keys of every terminal and facts of the machine in, pictures on every terminal and commands to the
-//! machine out. It sleeps until something happens, and waits for no terminal: one that takes nothing misses pictures, no more.
+//! The loop around the wizard: keys of every terminal and events of the machine in, pictures on
+//! every terminal and commands to the machine out. It sleeps until something happens and never
+//! waits for a terminal: one that takes no output only misses pictures.
 
 mod frontend;
 mod inbox;
@@ -22,9 +23,9 @@ use crate::key::Key;
 use crate::terminal::keys::Decoded;
 use crate::{Plain, Wizard};
 
-/// Draws anew what is on the terminal that it was typed on.
+/// Redraws the terminal on which it was typed.
 const DRAW_ANEW: Key = Key::Ctrl('l');
-/// Another look for that terminal: without characters beyond ASCII, without colours.
+/// Changes the theme of that terminal: ASCII only, no colours.
 const CHANGE_THEME: Key = Key::Ctrl('t');
 const INTERRUPT: Key = Key::Ctrl('c');
 
@@ -45,7 +46,7 @@ pub trait Machine {
     /// Does what a person wants; `from` is where it was pressed.
     fn carry_out(&mut self, command: Command, from: TerminalId);
 
-    /// Somebody typed this where lines are shown. The answer is shown there.
+    /// A person typed this on a terminal with lines. The answer is shown there.
     fn typed(&mut self, _line: &str) -> Option<String> {
         None
     }
@@ -53,22 +54,23 @@ pub trait Machine {
     /// Brings the terminal with the screens before the person's eyes ([`Enter::Elsewhere`]).
     fn show_screens(&mut self) {}
 
-    /// Whether the kernel is to keep its lines to itself: screens are where it writes them. While it does, the log lines that the
-    /// host is told go to the other terminals of that kind.
+    /// Whether the kernel is to keep its lines to itself: screens are where it writes them.
+    /// Meanwhile the host writes log lines to the other terminals of that kind.
     fn silence(&mut self, _is_silent: bool) {}
 
-    /// Whether this terminal is taken by screens, or by a shell: nobody else is to write there then.
+    /// Whether screens or a shell have this terminal, so that nothing else writes to it.
     fn occupy(&mut self, _id: TerminalId, _is_occupied: bool) {}
 
     /// Gives the terminal to a shell until [`Inbox::give_back`].
     ///
     /// # Errors
-    /// There is none, or it does not start.
+    /// The image has no shell, or it does not start.
     fn lend(&mut self, _terminal: &File, _id: TerminalId) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Opens a terminal anew that was lent: a session that ends hangs up the terminal that it had (`TIOCSCTTY`).
+    /// Reopens a terminal that was lent: a session that ends hangs up the terminal that it had
+    /// (`TIOCSCTTY`).
     ///
     /// # Errors
     /// It is gone.
@@ -111,7 +113,8 @@ impl<M: Machine> Host<M> {
         Self::with(Frontend::Screens(wizard), machine, inbox, configs)
     }
 
-    /// On these terminals, with lines instead of screens: what mode they begin with and what an empty line does there means nothing.
+    /// On these terminals, with lines instead of screens: what mode they begin with and what an
+    /// empty line does there means nothing.
     #[must_use]
     pub fn plain(plain: Plain, machine: M, inbox: Inbox, mut configs: Vec<TtyConfig>) -> Self {
         for config in &mut configs {
@@ -131,7 +134,7 @@ impl<M: Machine> Host<M> {
         }
     }
 
-    /// Runs until there is nothing more to show, or nobody to show it to. The terminals are then as they were before.
+    /// Runs until the inbox is closed or no terminal is left. The terminals are then restored.
     pub fn run(mut self) -> Ended {
         self.inbox.set_running(true);
         for number in 0..self.ttys.len() {
@@ -195,7 +198,7 @@ impl<M: Machine> Host<M> {
 
     /// Waits for whatever comes first, and takes and gives what is there to take and give.
     fn wait(&mut self, now: Instant) -> Option<Ended> {
-        // Whoever has borrowed one may well hang it up.
+        // A borrower may hang its terminal up.
         let is_here = |tty: &&Tty| tty.config.mode != Mode::Lent;
         let ttys = self.ttys.iter().flatten().filter(is_here);
         let patience = ttys.clone().filter_map(|tty| tty.patience(now));
@@ -335,7 +338,7 @@ impl<M: Machine> Host<M> {
             return;
         };
         if self.frontend.is_lines() {
-            tty.config.mode = Mode::Lines; // as it was before somebody borrowed it
+            tty.config.mode = Mode::Lines; // as before it was lent
             return self.hush();
         }
         let begun = tty.begin();

@@ -77,8 +77,8 @@ impl InputLine {
         found.map_or(self.text.len(), |(offset, _)| offset)
     }
 
-    /// Draws it as wide as this, between brackets; the part around the cursor when it is longer than that. The terminal's cursor
-    /// is put there if it `has_focus`, and a password `is_hidden`.
+    /// Draws it as wide as this, between brackets; the part around the cursor when it is longer
+    /// than that. The terminal's cursor is put there if it `has_focus`, and a password `is_hidden`.
     pub fn draw(
         &self,
         canvas: &mut Canvas<'_>,

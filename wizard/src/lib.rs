@@ -1,6 +1,21 @@
-//! What a person at the machine sees and decides. Facts and keys in; pictures, and commands to the machine, out.
+//! What a person at the machine sees and decides: events of the machine and keys in, pictures and
+//! commands to the machine out. One state machine without I/O and without a clock, drawn by ratatui
+//! on every kind of terminal.
 //!
-//! One state machine ([`Wizard`]) without I/O and without a clock of its own, drawn by ratatui on every terminal there is.
+//! The flow, from the machine to the person and back:
+//!
+//! 1. [`host`] runs the loop. Its `Inbox` collects events from the machine's threads ([`event`]),
+//!    its terminals deliver bytes, and it passes commands to its `Machine`.
+//! 2. [`terminal`] turns bytes into [`key`]s, and pictures into the bytes that change a screen.
+//! 3. [`state`] is the state machine: [`Wizard`] learns events into the [`model`] (with
+//!    [`history`] and [`rates`]) and passes keys to the screen that is shown. `overlay` shows
+//!    help, log and questions above it.
+//! 4. [`screens`] has one file per screen. Each implements [`screen_trait::ScreenView`], draws on a
+//!    [`canvas`] in the tones of a [`theme`], and uses [`input_line`], [`focus`] and [`big_font`].
+//! 5. Keys lead to [`command`]s, which the host hands to the machine. [`unattended`] writes the
+//!    same decisions as words for the kernel command line.
+//!
+//! [`plain`] is the same wizard as lines of text, for screen readers and slow terminals.
 
 pub mod big_font;
 pub mod canvas;

@@ -1,4 +1,5 @@
-//! What was learnt from facts, and what a person has chosen: everything that a screen may show. Its size is bounded, whatever comes.
+//! What the wizard has learnt from events, and what a person has chosen: everything that a screen
+//! may show. Its size is bounded.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -26,10 +27,10 @@ const CARDS_MAX: usize = 64;
 /// Where the receiver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// It looks around.
+    /// It looks for disks and addresses.
     #[default]
     Starting,
-    /// It cannot decide about the disk, and waits.
+    /// It cannot choose a disk by itself, and waits.
     Undecided,
     /// A person decides.
     Held,
@@ -41,11 +42,11 @@ pub enum Phase {
     Writing,
     /// The disk is complete.
     Installed,
-    /// It came to an end: the machine starts over.
+    /// No donor can help any more: the machine will start over.
     Dead,
 }
 
-/// To donors.
+/// What donors are invited with.
 #[derive(Clone, Debug)]
 pub struct Invitation {
     /// What the beacon says.
@@ -54,20 +55,20 @@ pub struct Invitation {
     pub secret: Option<String>,
     /// `secret`, `pinned` or `legacy`.
     pub policy: String,
-    /// Where it will be written.
+    /// The disk that will be written.
     pub disk: Candidate,
-    /// Under which this machine is reached.
+    /// The addresses at which this machine is reached.
     pub addresses: Vec<IpAddr>,
 }
 
-/// A connection that was closed.
+/// A donor that was refused.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct Refusal {
     /// Whose.
     pub peer: SocketAddr,
-    /// How many there were until then.
+    /// How many donors have been refused so far.
     pub count: u64,
-    /// Why.
     pub reason: String,
 }
 
@@ -76,17 +77,18 @@ pub struct Refusal {
 pub struct Deploy {
     /// Who.
     pub peer: SocketAddr,
-    /// Of the image.
+    /// The version of the image.
     pub version: Option<String>,
     /// Names of its packages.
     pub packages: Vec<String>,
-    /// Of all of them together, on the wire.
+    /// The size of all packages together, on the wire.
     pub total_bytes: Option<u64>,
     /// The donor must agree.
     pub awaits_consent: bool,
     /// The stage it is in.
     pub stage: Stage,
-    /// The package that is being received: its name, its length on the wire, and what had been received before it.
+    /// The package that is being received: its name, its length on the wire, and what had been
+    /// received before it.
     pub package: Option<(String, u64, u64)>,
     /// How many packages were begun.
     pub packages_begun: usize,
@@ -98,22 +100,22 @@ pub struct Deploy {
     pub began: Instant,
     /// The connection broke because of this; the donor is waited for.
     pub lost: Option<String>,
-    /// What we go on without.
+    /// Warnings of this deploy, the last ones.
     pub warnings: VecDeque<String>,
     /// How fast it is.
     pub rates: Rates,
 }
 
-/// A deploy that came to nothing.
+/// A deploy that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The reason chain.
     pub reason: String,
     /// The machine starts over.
     pub is_fatal: bool,
-    /// Something had been written.
+    /// The disk had been written to.
     pub was_writing: bool,
-    /// A person wanted it.
+    /// A person cancelled it.
     pub was_cancelled: bool,
     /// When.
     pub at: Instant,
@@ -128,64 +130,64 @@ pub struct Leaving {
     pub at: Instant,
 }
 
-/// What a person has decided. `None`: it is as the machine decided without a person.
+/// What a person has decided. `None` keeps the machine's own decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
     /// Which disk, and that what is on it may go.
     pub wish: Option<Wish>,
     /// Of its partitions.
     pub sizes: Option<Sizes>,
-    /// The value of `smv.ip=` that was ordered last.
+    /// The last value of `smv.ip=` that a person applied.
     pub network: Option<String>,
 }
 
-/// Everything.
+/// Everything that a screen may show.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// The time, as it was told last.
+    /// The time of the last event or tick.
     pub now: Option<Instant>,
     /// The machine.
     pub machine: Machine,
     /// Its network cards, by name.
     pub nics: Vec<Nic>,
-    /// What was said of Wi-Fi cards, by interface.
+    /// The last report of each Wi-Fi card, by interface.
     pub wifi: Vec<wifi::Report>,
     /// Its disks.
     pub disks: Vec<Candidate>,
-    /// The one that may be taken as things stand, or why none.
+    /// The disk that would be taken now, or why none.
     pub choice: Option<Result<Candidate, GateError>>,
     /// Where the receiver is.
     pub phase: Phase,
     /// The last invitation; it holds in [`Phase::Inviting`].
     pub invitation: Option<Invitation>,
-    /// Who tried and failed, the last ones.
+    /// The last donors that were refused.
     pub refusals: VecDeque<Refusal>,
     /// The deploy that runs, or the last one.
     pub deploy: Option<Deploy>,
-    /// The last deploy came to nothing.
+    /// How the last deploy failed.
     pub failure: Option<Failure>,
     /// The disk that is complete, and its boot entry's title.
     pub installed: Option<(Candidate, String)>,
-    /// It leaves by itself.
+    /// The machine will leave by itself.
     pub leaving: Option<Leaving>,
     /// Devices without a driver, firmware that is not there.
     pub missing: Vec<String>,
-    /// Of the log, the newest last.
+    /// The last lines of the log, the newest at the end.
     pub log: VecDeque<LogLine>,
-    /// How many lines there were that are not kept.
+    /// How many lines have been dropped.
     pub log_forgotten: u64,
-    /// A person has ordered that the deploy be given up, and it has not ended yet.
+    /// A person has cancelled the deploy, and it has not ended yet.
     pub is_cancelling: bool,
     /// A person decides, and the machine waits.
     pub is_held: bool,
-    /// Why what a person decided before cannot be done.
+    /// Why the machine refused a person's decision.
     pub refused: Option<String>,
     /// What a person has decided.
     pub choices: Choices,
 }
 
 impl Model {
-    /// Something is so from now on.
+    /// Learns an event.
     pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
         self.now = Some(now);
         match fact {
@@ -413,8 +415,8 @@ impl Model {
         }
     }
 
-    /// Where the receiver is once it is free again. What was said of the disks last holds, as it is said once, but not for a wish
-    /// that it has not seen.
+    /// Where the receiver is once it is free again. What was said of the disks last holds, as it is
+    /// said once, but not for a wish that it has not seen.
     #[must_use]
     pub(crate) const fn free_phase(&self) -> Phase {
         match (&self.choice, &self.choices.wish) {

@@ -1,4 +1,4 @@
-//! The frame around a screen, and what may lie over it: help, the log, a question.
+//! The frame around a screen, and what may cover it: help, the log, a question.
 
 use ratatui_core::layout::Position;
 use ratatui_core::terminal::Frame;
@@ -153,10 +153,10 @@ impl Picture<'_> {
         let mut y = body.wrap(0, 2, self.view.help().trim_end(), Tone::Plain);
         // The last two are heard by the terminal's own side (`host`).
         let terminal = [
-            ("Ctrl-L", "draw this screen anew"),
+            ("Ctrl-L", "redraw this screen"),
             (
                 "Ctrl-T",
-                "another theme: without line drawing, without colours",
+                "another style: without line drawing, without colours",
             ),
         ];
         for (key, what) in self.view.keys(self.model).into_iter().chain(terminal) {
@@ -197,9 +197,9 @@ impl Picture<'_> {
 pub(crate) fn consequence(question: Question, model: &Model) -> &'static str {
     match question {
         Question::Cancel if model.phase == Phase::Accepted => {
-            "Nothing has been written. Donors are invited anew, with a new code."
+            "Nothing has been written. Donors are invited again, with a new code."
         }
-        Question::Cancel => "The disk stays unbootable. Donors are invited anew, with a new code.",
+        Question::Cancel => "The disk stays unbootable. Donors are invited again, with a new code.",
         Question::Reboot | Question::PowerOff if model.is_deploying() => {
             "A deploy is running: the disk would stay unbootable."
         }

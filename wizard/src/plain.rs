@@ -1,8 +1,9 @@
-//! The wizard without screens, for screen readers and slow lines: facts and lines that somebody typed in; lines to show, and commands to the
-//! machine, out. Numbered questions and lines only, no escape sequence.
+//! The wizard without screens, for screen readers and slow lines: events and typed lines in; lines
+//! to show, and commands to the machine, out. Numbered questions and lines only, no escape
+//! sequence.
 //!
-//! The same [`Wizard`] decides what is asked, and the same functions as on the screens say what may be answered. A line is said again only
-//! when it is new; an empty one typed repeats everything.
+//! The same [`Wizard`] decides what is asked, and the same functions as on the screens say what may
+//! be answered. A line is said again only when it is new; an empty one typed repeats everything.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ pub struct Plain {
     menu: Vec<Choice>,
     /// What was said last, and of which screen.
     said: (Option<Screen>, Vec<String>),
-    /// The networks within reach are to be numbered anew when others are heard.
+    /// The networks in range are numbered again when the list changes.
     wants_networks: bool,
     /// The sizes that were typed.
     sizes: Option<Sizes>,
@@ -82,9 +83,9 @@ impl Plain {
         &self.wizard
     }
 
-    /// Something is so from now on.
+    /// Learns an event.
     pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
-        // Nothing can be said before the machine is known, and the log is told when it is asked for.
+        // Nothing is shown before the machine is known; the log is shown on request.
         let is_silent = match &fact {
             MachineEvent::Machine(_) => false,
             MachineEvent::Log(_) => true,
@@ -111,7 +112,8 @@ impl Plain {
         self.wizard.next_tick(now)
     }
 
-    /// The lines to show, each once. None is longer than 78 columns or has anything in it that a terminal would act upon.
+    /// The lines to show, each once. None is longer than 78 columns or has anything in it that a
+    /// terminal would act upon.
     pub fn lines(&mut self) -> Vec<String> {
         self.lines.drain(..).collect()
     }
@@ -122,7 +124,7 @@ impl Plain {
         matches!(self.step, Step::Passphrase(..))
     }
 
-    /// Somebody typed a line. What the machine is to do because of it.
+    /// Handles a typed line and returns what the machine should do.
     pub fn answer(&mut self, line: &str, now: Instant) -> Vec<Command> {
         self.wizard.model_mut().now = Some(now);
         let line = line.trim_end_matches(['\r', '\n']);
@@ -282,12 +284,16 @@ impl Plain {
             }
             Step::Esp => format!("Type {}.", sizes::ESP_EXPECTED),
             Step::Swap => format!("Type usual, {}.", sizes::SWAP_EXPECTED),
-            Step::Address => "Type an address with its prefix, and a gateway behind a comma, like 10.9.0.5/24,gw=10.9.0.1; \
-                              behind another comma if=NAME, for one card only."
+            Step::Address => "Type an address with its prefix, and a gateway after a comma, like \
+                              10.9.0.5/24,gw=10.9.0.1; for one card, another comma and if=NAME."
                 .to_owned(),
             Step::Name(_) => "Type the name of the network.".to_owned(),
             Step::Passphrase(_, ssid, is_hidden) => {
-                let open = if *is_hidden { ", or none if it is open" } else { "" };
+                let open = if *is_hidden {
+                    ", or none if it is open"
+                } else {
+                    ""
+                };
                 format!("Type the passphrase of {ssid}{open}.")
             }
             Step::Sure(question) => {
@@ -296,7 +302,7 @@ impl Plain {
             }
         };
         self.say(&text);
-        self.say("An empty line leads back.");
+        self.say("An empty line goes back.");
         self.step = step;
     }
 
@@ -388,7 +394,8 @@ impl Plain {
         self.wizard.act(vec![Act::Command(Command::WifiJoin(join))])
     }
 
-    /// One more line, or several where it is long. Those begin with blanks: no number in them is an answer's.
+    /// One more line, or several where it is long. Those begin with blanks: no number in them is an
+    /// answer's.
     fn say(&mut self, text: &str) {
         let text = canvas::visible(text, Charset::Unicode).into_owned();
         let room = WIDTH.saturating_sub(INDENT.len());
@@ -430,8 +437,8 @@ impl Plain {
         self.offer(screen, is_other);
     }
 
-    /// The numbers, where they have changed and nothing else is being typed. Networks come and go all the time: they are numbered
-    /// anew only when they are asked for.
+    /// The numbers, where they have changed and nothing else is being typed. Networks come and go
+    /// all the time: they are numbered anew only when they are asked for.
     fn offer(&mut self, screen: Screen, is_other: bool) {
         if self.step != Step::Number {
             return;

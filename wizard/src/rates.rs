@@ -1,4 +1,4 @@
-//! How fast bytes come: a sample for each second, of a count that is told whenever somebody likes.
+//! How fast bytes arrive: one sample per second, of a count that is reported at any time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

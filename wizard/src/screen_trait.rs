@@ -73,7 +73,8 @@ pub trait ScreenView {
     /// It comes to be shown.
     fn enter(&mut self, _model: &Model) {}
 
-    /// A key. F1, F2, F9, F11, F12 and what overlays take never get here. Only [`Model::choices`] may be changed.
+    /// A key. F1, F2, F9, F11, F12 and what overlays take never get here. Only [`Model::choices`]
+    /// may be changed.
     fn press(&mut self, key: Key, model: &mut Model, now: Instant) -> Vec<Act>;
 
     /// Draws it below its heading. 78 columns and 20 rows are enough.

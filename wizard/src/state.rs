@@ -1,8 +1,9 @@
-//! The wizard: which screen is shown, and what follows from a fact or a key.
+//! The wizard's state machine: which screen is shown, and what follows from an event or a key.
 //!
-//! The receiver decides by itself what it can, and the screens follow it. A key where something is left to decide makes a person
-//! take over ([`Command::Hold`]), until that person says with what to go on ([`Command::Take`], [`Command::GoOn`]). What the receiver does
-//! nevertheless is followed: a donor that was let in before the order arrived is shown.
+//! The receiver decides by itself what it can, and the screens follow it. The first key where
+//! something is left to decide makes the person take over ([`Command::Hold`]), until that person
+//! continues ([`Command::Take`], [`Command::GoOn`]). The screens still follow the receiver: a donor
+//! that was accepted before the command arrived is shown.
 
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,8 @@ pub struct Wizard {
 }
 
 impl Wizard {
-    /// Nothing is known and nothing was pressed. `check_ip` says whether a value of `smv.ip=` can be followed, or why not.
+    /// Nothing is known and nothing was pressed. `check_ip` says whether a value of `smv.ip=` can
+    /// be followed, or why not.
     #[must_use]
     pub fn new(check_ip: fn(&str) -> Result<(), String>) -> Self {
         Self {
@@ -147,9 +149,10 @@ impl Wizard {
         &self.model
     }
 
-    /// Something is so from now on.
+    /// Learns an event.
     pub fn learn(&mut self, fact: MachineEvent, now: Instant) {
-        // A line of the log is seen only where there is room for it, and what is known already nowhere.
+        // A line of the log is seen only where there is room for it, and what is known already
+        // nowhere.
         let is_seen = match &fact {
             MachineEvent::Nic(nic) => !self.model.nics.contains(nic),
             MachineEvent::Wifi(report) => !self.model.wifi.contains(report),
@@ -211,7 +214,7 @@ impl Wizard {
     const fn after_deploy(&self) -> Screen {
         match &self.model.failure {
             Some(failure) if !failure.was_cancelled => Screen::Failed,
-            // Somebody took over while the donor was let in already, and still has to decide.
+            // A person took over when a donor was already accepted, and still has to decide.
             _ if self.model.is_held => Screen::Disk,
             _ => Screen::Code,
         }
@@ -256,7 +259,7 @@ impl Wizard {
                     false => Vec::new(),
                 }
             }
-            (Key::Ctrl('l' | 't'), None) => return Vec::new(), // whoever draws has heard it
+            (Key::Ctrl('l' | 't'), None) => return Vec::new(), // the host handles it
             (_, None) => return self.page_press(key, now),
         };
         self.act(acts)
@@ -291,7 +294,7 @@ impl Wizard {
         commands
     }
 
-    /// Somebody begins to decide, where something is left to decide.
+    /// A person begins to decide, if anything is left to decide.
     pub(crate) fn take_over(&mut self) -> Option<Command> {
         let is_open = matches!(self.screen, Screen::Welcome | Screen::Disk);
         match !self.model.is_held && is_open {
@@ -310,7 +313,7 @@ impl Wizard {
         for act in acts {
             match act {
                 Act::Command(command) => commands.extend(self.carry(command)),
-                // Nobody is invited while somebody has to decide.
+                // No donor is invited while a person decides.
                 Act::Go(Screen::Code)
                     if self.model.is_held || self.model.phase == Phase::Undecided =>
                 {
@@ -375,7 +378,8 @@ impl Wizard {
         let choices = &self.model.choices;
         let wish = match (&choices.wish, self.model.disk()) {
             (Some(wish), _) => Some(wish.clone()),
-            // Other sizes on the disk that the machine chose. Where it holds something, the same person has to say that it may go.
+            // Other sizes on the disk that the machine chose. Where it holds something, the same
+            // person has to say that it may go.
             (None, Ok(disk)) if choices.sizes.is_some() => Some(screens::disk::wish(disk, None)),
             (None, _) => None,
         };

@@ -1,4 +1,4 @@
-//! How a terminal can be drawn on, and what our tones are there.
+//! What a terminal can show, and how each tone looks there.
 
 use ratatui_core::style::{Color, Modifier, Style};
 
@@ -8,7 +8,8 @@ pub enum Charset {
     /// Nothing beyond `~`.
     #[default]
     Ascii,
-    /// What we draw ourselves is in code page 437 as well, which is all that the kernel's own font has.
+    /// What we draw ourselves is in code page 437 as well, which is all that the kernel's own font
+    /// has.
     Unicode,
 }
 

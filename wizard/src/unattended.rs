@@ -1,4 +1,5 @@
-//! What would have done the same without a person: words of the kernel command line (`boot.md` 2).
+//! The words of the kernel command line that would have made the same decisions without a person
+//! (`boot.md` 2).
 
 use disk::sizes::{Sizes, Swap};
 use receiver::gate::{Candidate, Reinstall, Selector};
@@ -7,7 +8,8 @@ use crate::model::Model;
 
 const MIB: u64 = 1 << 20;
 
-/// The words, as they are written: what the command line said, with what was chosen instead of or beside it.
+/// The words, as they are written: what the command line said, with what was chosen instead of or
+/// beside it.
 #[must_use]
 pub fn words(model: &Model) -> Vec<String> {
     let mut words = model.machine.decided.clone();
@@ -23,7 +25,8 @@ pub fn words(model: &Model) -> Vec<String> {
         say("smv.disk", Some(name(disk)));
         say("smv.wipe", wish.wipe.clone());
         let reinstall = match &wish.reinstall {
-            // The word that a person types each time. Whoever does not type names the installation, and it goes with its name.
+            // A person types this word each time. The command line names the installation instead,
+            // which then may be replaced.
             Reinstall::ByHand | Reinstall::Never => None,
             Reinstall::Only(name) => Some(name.clone()),
             Reinstall::Always => Some("always".to_owned()),

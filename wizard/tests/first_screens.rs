@@ -40,7 +40,7 @@ fn help_fits() {
         assert_eq!(scene.wizard.screen(), screen);
         scene.press(Key::F(1));
         scene.golden(&format!("help-{}", screen.name().to_lowercase()));
-        assert!(scene.shows("another look"), "{screen:?}");
+        assert!(scene.shows("another style"), "{screen:?}");
     }
 }
 

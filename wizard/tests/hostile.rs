@@ -1,5 +1,6 @@
-//! Texts of strangers never break the layout: control characters, characters that are wide or have no width, and reasons as long as they
-//! may be, wherever a donor, an access point, a disk or the kernel can put one.
+//! Texts of strangers never break the layout: control characters, characters that are wide or have
+//! no width, and reasons as long as they may be, wherever a donor, an access point, a disk or the
+//! kernel can put one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a failure here is a failed test
 

@@ -1,4 +1,5 @@
-//! The wizard without screens: whole conversations as golden files, `>` before what was typed and `!` before what was ordered.
+//! The wizard without screens: whole conversations as golden files, `>` before what was typed and
+//! `!` before what was ordered.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a failure here is a failed test
 
@@ -232,7 +233,7 @@ fn a_network_is_joined() {
     talk.choose("Go on with this table");
     talk.choose("Wi-Fi");
     assert_eq!(
-        talk.choose("Look around"),
+        talk.choose("Scan for networks"),
         [Command::WifiScan("wlan0".to_owned())]
     );
     talk.learn(report(State::Scanning, vec![]));
@@ -260,9 +261,10 @@ fn a_network_is_joined() {
     talk.choose("hidden");
     talk.answer("den");
     let commands = talk.answer("none");
-    assert!(
-        matches!(commands.as_slice(), [Command::WifiJoin(join)] if join.is_hidden && join.passphrase.is_none())
-    );
+    assert!(matches!(
+        commands.as_slice(),
+        [Command::WifiJoin(join)] if join.is_hidden && join.passphrase.is_none()
+    ));
     let text = talk
         .text
         .replace("> short\n", "> (short)\n")

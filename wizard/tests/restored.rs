@@ -1,4 +1,5 @@
-//! A program that ends without dropping anything leaves terminals as they were. In a process of its own: it is about all of them.
+//! A program that ends without dropping anything leaves terminals as they were. In a process of its
+//! own: it is about all of them.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -71,8 +72,8 @@ fn every_terminal_is_as_it_was_once_and_a_guard_that_is_left_does_nothing() {
     assert!(is_usual(&one));
 }
 
-/// Somebody draws while the program ends. The kernel lets one writer at a time into a terminal, and turns others away that do not want
-/// to wait.
+/// Somebody draws while the program ends. The kernel lets one writer at a time into a terminal, and
+/// turns others away that do not want to wait.
 #[test]
 fn the_end_is_said_though_somebody_draws() {
     const LEAVE: &[u8] = b"\x1b[?1049l";

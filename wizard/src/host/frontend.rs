@@ -1,4 +1,4 @@
-//! What people have before them: screens, or questions and lines. The loop around is the same.
+//! What a person works with: screens, or questions and lines. The host's loop is the same.
 
 use std::time::{Duration, Instant};
 

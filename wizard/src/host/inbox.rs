@@ -1,5 +1,6 @@
-//! What the machine's threads have to say, for the thread that draws. Telling never waits, and what nobody has listened to yet
-//! stays small: of a progress only the last is kept, of log lines and all else the latest.
+//! Events of the machine's threads, for the thread that draws. Sending never waits, and what has
+//! not been taken yet stays small: of a progress only the last is kept, of log lines and all else
+//! the latest.
 
 use std::collections::VecDeque;
 use std::io;
@@ -38,14 +39,14 @@ struct Inner {
 pub(super) struct Waiting {
     pub(super) facts: VecDeque<MachineEvent>,
     lines: usize,
-    /// Terminals that somebody else had borrowed.
+    /// Terminals that a borrower has returned.
     pub(super) returned: Vec<TerminalId>,
     /// Nothing more is to be shown.
     pub(super) is_closed: bool,
 }
 
 impl Inbox {
-    /// Nothing was told.
+    /// Nothing has arrived.
     ///
     /// # Errors
     /// No descriptor.
@@ -79,7 +80,8 @@ impl Inbox {
         self.wake();
     }
 
-    /// The same, and waits for it, but no longer than `patience`: in the host's own thread that never comes.
+    /// The same, and waits for it, but no longer than `patience`: in the host's own thread that
+    /// never comes.
     pub fn close_and_wait(&self, patience: Duration) {
         self.close();
         let is_running = self.is_running();
@@ -121,7 +123,7 @@ impl Inbox {
         &self.0.wakeup
     }
 
-    /// What was told since it was last asked.
+    /// What has arrived since the last call.
     pub(super) fn take(&self) -> Waiting {
         self.0.wakeup.clear();
         let waiting = std::mem::take(&mut *self.waiting());
@@ -156,7 +158,7 @@ impl Inbox {
     }
 }
 
-/// An invitation takes the place of the one before, whose secret nobody needs any more.
+/// An invitation takes the place of the one before, whose secret is no longer needed.
 fn remember(taken: &mut VecDeque<MachineEvent>, fact: &MachineEvent) {
     match fact {
         MachineEvent::Log(_) | MachineEvent::News(News::Progress { .. }) => return,

@@ -1,7 +1,8 @@
-//! A terminal and how it is used: as a place for lines, which the kernel or somebody else writes, or for the wizard's screens.
+//! A terminal and how it is used: for lines, which the kernel or another program writes, or for the
+//! wizard's screens.
 //!
-//! Nothing here waits. What a terminal does not take at once stays here: of a picture all of it, and there is no other before it is
-//! gone; of lines as many as fit.
+//! Nothing here waits. What a terminal does not take at once stays here: of a picture all of it,
+//! and there is no other before it is gone; of lines as many as fit.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,11 +23,13 @@ use crate::terminal::raw::Raw;
 use crate::terminal::{ASK_CURSOR, ASK_SIZE, BEGIN, BEGIN_VIRTUAL, TO_THE_CORNER};
 use crate::theme::{Charset, Theme};
 
-/// An Escape that nothing follows for so long is a key. Lines over a network deliver a sequence in pieces, but not that slowly.
+/// An Escape that nothing follows for so long is a key. Lines over a network deliver a sequence in
+/// pieces, but not that slowly.
 const ESCAPE_PAUSE: Duration = Duration::from_millis(150);
-/// Between two pictures of which no key is the reason: nobody reads faster, and drawing costs time.
+/// Between two pictures without a key press: people do not read faster, and drawing costs time.
 const PICTURE_PAUSE: Duration = Duration::from_millis(250);
-/// Longer lines are not for us: so much is passed on, which is more than an answer has, and the rest is not a line of its own.
+/// Longer lines are not for us: so much is passed on, which is more than an answer has, and the
+/// rest is not a line of its own.
 const LINE_MAX: usize = 258;
 /// Log lines that a slow terminal has not taken, in bytes; what does not fit is left out.
 const LINES_MAX: usize = 16 << 10;
@@ -40,7 +43,7 @@ pub enum Mode {
     Lines,
     /// For screens.
     Screens,
-    /// Somebody else has it.
+    /// Lent to another program.
     Lent,
 }
 
@@ -105,7 +108,7 @@ pub(super) struct Tty {
     heard: Option<Instant>,
     drawn: Option<Instant>,
     is_changed: bool,
-    /// Somebody waits for the next picture.
+    /// A person waits for the next picture.
     is_urgent: bool,
     /// What is typed is not shown.
     is_hidden: bool,
@@ -167,7 +170,7 @@ impl Tty {
         self.is_urgent |= is_urgent;
     }
 
-    /// Whatever the terminal shows is forgotten, and it is asked anew what it is.
+    /// Forgets what the terminal shows, and queries its properties again.
     pub(super) fn draw_anew(&mut self) {
         let paint = self.picture.backend_mut();
         self.asked.clear();
@@ -186,7 +189,8 @@ impl Tty {
         self.change(true);
     }
 
-    /// The next of the looks that there are, for a terminal that shows something else than what it is sent.
+    /// The next of the looks that there are, for a terminal that shows something else than what it
+    /// is sent.
     pub(super) fn change_theme(&mut self) {
         let theme = match (self.theme.charset, self.theme.colours) {
             (Charset::Unicode, true) => (Charset::Ascii, true),
@@ -243,7 +247,7 @@ impl Tty {
         }
     }
 
-    /// The window may have another size, of which somebody else was told.
+    /// The window's size may have changed; the signal goes to another process.
     pub(super) fn notice_size(&mut self) {
         if self.config.mode == Mode::Screens {
             self.learn_size();
@@ -335,7 +339,8 @@ impl Tty {
         is_over.then(|| self.decoder.expire().map(Decoded::Key))?
     }
 
-    /// Takes what has come. A terminal that hung up gives nothing, again and again; Ctrl-D in a line gives nothing once.
+    /// Takes what has come. A terminal that hung up gives nothing, again and again; Ctrl-D in a
+    /// line gives nothing once.
     pub(super) fn read(&mut self, hung_up: bool, now: Instant) -> TtyInput {
         let mut bytes = [0; LINE_MAX];
         let len = match self.config.terminal.read(&mut bytes) {
@@ -382,7 +387,7 @@ impl Tty {
         let terminal = &mut self.config.terminal;
         let raw = self.raw.as_ref();
         let sent = raw.and_then(|raw| raw.while_held(|| send(terminal, bytes)));
-        // Given back: nobody looks any more.
+        // Restored: the terminal no longer shows pictures.
         let sent = sent.unwrap_or(bytes.len());
         self.picture.backend_mut().sent(sent);
     }

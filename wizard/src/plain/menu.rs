@@ -1,4 +1,5 @@
-//! What can be answered on each screen, as a numbered list. An answer leads to the acts that keys lead to on the screens.
+//! The possible answers to each screen, as a numbered list. An answer leads to the same acts as a
+//! key.
 
 use std::path::PathBuf;
 
@@ -106,7 +107,7 @@ pub(super) fn choices(screen: Screen, model: &Model) -> Vec<Choice> {
         choices.push(go("Back", Act::Back));
     }
     if screen == Screen::Code {
-        choices.push(go("Stop inviting donors, and decide anew", Act::Back));
+        choices.push(go("Stop inviting donors, and decide again", Act::Back));
     }
     choices.extend(everywhere(model));
     choices
@@ -200,7 +201,7 @@ fn of_card(report: &wifi::Report) -> Vec<Choice> {
         What::Type(Step::Name(card.clone())),
     ));
     choices.push(choice(
-        format!("Look around with {card}"),
+        format!("Scan for networks with {card}"),
         What::Do(Command::WifiScan(card.clone())),
     ));
     if let Some(ssid) = network(report) {

@@ -1,5 +1,5 @@
-//! What is told of each screen, line by line. A line has a key: it is said again only when the key is new, so that what counts up
-//! each second is not read aloud each second.
+//! Each screen as lines of text. Each line has a key and is shown again only when its key is new,
+//! so that a screen reader does not read a counter aloud every second.
 
 use ::disk::layout::Role;
 use ::disk::sizes::Sizes;
@@ -9,10 +9,10 @@ use crate::model::{Deploy, Invitation, Model, Phase};
 use crate::screens::{code, disk, done, failed, plan, receiving, welcome, wifi};
 use crate::state::Screen;
 
-/// Without a total, each so many bytes are told.
+/// Without a total, progress is shown every so many bytes.
 const STEP_BYTES: u64 = 100 << 20;
 
-/// Something to say once for each key.
+/// A line that is shown once per key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) key: String,
@@ -37,7 +37,7 @@ impl Line {
 /// The key of the line that a donor is gone.
 pub(super) const LOST: &str = "lost";
 
-/// What there is to say of a screen.
+/// The lines of a screen.
 pub(super) fn lines(screen: Screen, model: &Model, sizes: Sizes) -> Vec<Line> {
     match screen {
         Screen::Welcome => welcomed(model),
@@ -47,7 +47,7 @@ pub(super) fn lines(screen: Screen, model: &Model, sizes: Sizes) -> Vec<Line> {
         Screen::Wifi => wireless(model),
         Screen::Code => match (&model.invitation, model.phase) {
             (Some(invitation), Phase::Inviting) => invited(invitation, model),
-            _ => vec![Line::of("One moment: the machine gets ready.")],
+            _ => vec![Line::of("One moment: the machine is getting ready.")],
         },
         Screen::Receiving => model
             .deploy
@@ -69,11 +69,11 @@ fn welcomed(model: &Model) -> Vec<Line> {
     lines.extend(cards(model));
     if !machine.decided.is_empty() {
         let words = machine.decided.join(" ");
-        lines.push(Line::of(format!("The kernel command line says: {words}")));
+        lines.push(Line::of(format!("From the kernel command line: {words}")));
     }
     lines.push(Line::of(match model.is_held {
-        true => "The machine waits for what you decide.",
-        false => "The machine goes on by itself. Answer only if you want to decide.",
+        true => "The machine waits for your decision.",
+        false => "The machine continues by itself. Answer only if you want to decide.",
     }));
     lines
 }
@@ -146,9 +146,9 @@ fn planned(model: &Model, sizes: Sizes) -> Vec<Line> {
         })),
     }
     if !disk.contents.is_free() {
-        lines.push(Line::of(format!("What goes: {}", disk.contents)));
+        lines.push(Line::of(format!("Will be erased: {}", disk.contents)));
     }
-    lines.push(Line::of("Nothing is written before a donor was let in."));
+    lines.push(Line::of("Nothing is written before a donor is accepted."));
     lines
 }
 
@@ -159,7 +159,7 @@ fn wireless(model: &Model) -> Vec<Line> {
     });
     let lines: Vec<Line> = states.collect();
     match lines.is_empty() {
-        true => vec![Line::of("There is no Wi-Fi card that can be used.")],
+        true => vec![Line::of("There is no usable Wi-Fi card.")],
         false => lines,
     }
 }
@@ -266,7 +266,7 @@ fn complete(model: &Model) -> Vec<Line> {
         None => Line::of("It stays as it is until you answer."),
     });
     lines.push(Line::of(
-        "The same without a person, on the kernel command line:",
+        "For an unattended install, on the kernel command line:",
     ));
     lines.extend(done::unattended(model).into_iter().map(Line::of));
     lines

@@ -1,7 +1,7 @@
 //! Donors are invited: how this machine is reached, and what a donor must know.
 //!
-//! Beside the code and the secret in large letters there is a picture of both for a camera, as on the console (`receiver::picture`).
-//! A terminal without half blocks shows none; what is to be typed is there in any case.
+//! Next to the code and the secret in large letters is a QR code of both for a camera, as on the
+//! console (`receiver::picture`). A terminal without half blocks shows no QR code.
 
 use std::time::Instant;
 
@@ -49,7 +49,7 @@ pub(crate) fn policy(invitation: &Invitation) -> (&'static str, Tone) {
     match (&invitation.secret, invitation.policy.as_str()) {
         (Some(_), _) => ("whoever knows the secret", Tone::Plain),
         (None, "pinned") => ("only the donor whose key is in this image", Tone::Plain),
-        (None, _) => ("ANYBODY: neither authenticated nor encrypted", Tone::Bad),
+        (None, _) => ("ANYONE: neither authenticated nor encrypted", Tone::Bad),
     }
 }
 
@@ -90,11 +90,12 @@ impl ScreenView for Code {
     }
 
     fn help(&self) -> &'static str {
-        "On any machine of this network that has the packages, type the command that is shown here, and the secret when \
-         it asks for it. Or let a telephone read the picture: it says SMV2, the code, and the secret.\n\
-         The code says which machine is meant; everybody may know it. The secret proves to the donor that it talks to this \
-         machine, and to this machine that somebody who has seen this screen sends. After a wrong secret there is a new one.\n\
-         Nothing is written before a donor was let in."
+        "On any machine of this network that has the packages, type the command shown here, and \
+         the secret when it asks for it. Or scan the picture with a phone: it holds SMV2, the \
+         code, and the secret.\nThe code names this machine; everyone may know it. The secret \
+         proves to the donor that it talks to this machine, and to this machine that the sender \
+         has seen this screen. After a wrong secret there is a new one.\nNothing is written \
+         before a donor is accepted."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -115,7 +116,12 @@ impl ScreenView for Code {
         match (&model.invitation, model.phase) {
             (Some(invitation), Phase::Inviting) => draw(canvas, invitation, model),
             _ => {
-                canvas.put(0, 1, "One moment: the machine gets ready.", Tone::Plain);
+                canvas.put(
+                    0,
+                    1,
+                    "One moment: the machine is getting ready.",
+                    Tone::Plain,
+                );
             }
         }
     }

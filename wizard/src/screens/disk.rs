@@ -1,5 +1,6 @@
-//! Which disk, and that what is on it may go. Whether it may is the gate's decision alone (`disk-gate.md`): here it is asked what it
-//! would say to a word, before that word is typed.
+//! The choice of a disk, and the confirmation that its contents may be erased. The gate alone
+//! decides whether they may (`disk-gate.md`): this screen asks it in advance which word it would
+//! accept.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -76,7 +77,7 @@ pub(crate) fn wish(disk: &Candidate, word: Option<&str>) -> Wish {
     Wish {
         disk: Some(Selector::of_path(&disk.disk.path)),
         wipe: word.map(str::to_owned),
-        // Whoever stands here types the word, each time.
+        // A person at the machine types the word each time.
         reinstall: Reinstall::ByHand,
     }
 }
@@ -95,7 +96,8 @@ pub(crate) fn verdict(disk: &Candidate, all: &[Candidate]) -> Verdict {
 }
 
 impl Disk {
-    /// Its number in the list: the one that was selected, else the one that the machine would take or holds at, else the first.
+    /// Its number in the list: the one that was selected, else the one that the machine would take
+    /// or holds at, else the first.
     fn at(&self, model: &Model) -> usize {
         let position = |path: &PathBuf| model.disks.iter().position(|it| it.disk.path == *path);
         let usual = || match model.disk() {
@@ -211,11 +213,13 @@ impl ScreenView for Disk {
     }
 
     fn help(&self) -> &'static str {
-        "Everything on the chosen disk will be replaced, but not before a donor was let in.\n\nA blank disk is taken as it is. For \
-         a disk that holds something you type the end of its serial number, so that it is surely the one you mean; for a member of \
-         something larger (RAID, LVM, ZFS) or an encrypted one the whole of it, because more than this disk may be lost. A disk \
-         without a serial number is confirmed by its path.\n\nA disk that was installed by this program can be booted instead. \
-         Grey disks are those with a reason against them; the reason is shown below the list."
+        "The deploy replaces everything on the chosen disk, but nothing is written before a \
+         donor is accepted.\n\nA blank disk needs no confirmation. If the disk is not blank, \
+         type the end of its serial number, which shows that it is the one you mean; type all of \
+         it if the disk is encrypted or a member of something larger (RAID, LVM, ZFS), because \
+         more than this disk may be lost. A disk without a serial number is confirmed by its \
+         path.\n\nA disk that this program has installed can be booted instead. Grey marks a \
+         disk with a reason against it, shown below the list."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -377,7 +381,7 @@ pub(crate) fn asked(disk: &Candidate) -> String {
 pub(crate) fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)> {
     let mut reasons: Vec<(Cow<'static, str>, Tone)> = Vec::new();
     if disk.is_shim_medium() {
-        let text = "It is a medium that this program boots from, perhaps the one that runs.";
+        let text = "This program boots from this medium, perhaps it runs from it now.";
         reasons.push((text.into(), Tone::Warning));
     }
     if let Some(what) = disk.protected() {
@@ -386,9 +390,9 @@ pub(crate) fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, 
     }
     if let Verdict::Never(error) = verdict {
         let text = match error {
-            GateError::ReadOnly { .. } => "It cannot be taken: it is read-only.".into(),
-            GateError::Unreadable { .. } => "It cannot be taken: it cannot be read.".into(),
-            error => Cow::Owned(format!("It cannot be taken: {error}")),
+            GateError::ReadOnly { .. } => "Cannot be used: it is read-only.".into(),
+            GateError::Unreadable { .. } => "Cannot be used: it cannot be read.".into(),
+            error => Cow::Owned(format!("Cannot be used: {error}")),
         };
         reasons.push((text, Tone::Bad));
     }
@@ -414,23 +418,25 @@ fn about(error: &GateError) -> Option<&Candidate> {
 /// Why the machine does not choose by itself, in a line.
 pub(crate) fn why(error: &GateError) -> Cow<'static, str> {
     match error {
-        GateError::NoDisk => "No disk was found. One that is plugged in now is seen.".into(),
+        GateError::NoDisk => "No disk found. A disk plugged in now will appear here.".into(),
         GateError::NoneFree { .. } => "No disk is blank: choose one.".into(),
         GateError::Ambiguous { count, .. } => {
             format!("{count} disks may be taken: choose one.").into()
         }
         GateError::NotFound { wanted, .. } => {
-            format!("There is no disk {wanted}, which was asked for. Choose one.").into()
+            format!("The requested disk {wanted} is not there. Choose one.").into()
         }
         GateError::Several { wanted, count, .. } => {
             format!("{count} disks are like {wanted}, which was asked for. Choose one.").into()
         }
         GateError::NotNamed { wanted, .. } => {
-            format!("No disk that is meant by {wanted} is there. Choose one.").into()
+            format!("No disk matches {wanted}. Choose one.").into()
         }
-        GateError::ReadOnly { .. } => "The disk that was asked for is read-only.".into(),
-        GateError::Unreadable { .. } => "The disk that was asked for cannot be read.".into(),
+        GateError::ReadOnly { .. } => "The requested disk is read-only.".into(),
+        GateError::Unreadable { .. } => "The requested disk cannot be read.".into(),
         GateError::Installed { .. } => "A system is installed: boot it, or replace it.".into(),
-        GateError::NotBlank { .. } => "The disk is not blank: confirm that it may go.".into(),
+        GateError::NotBlank { .. } => {
+            "The disk is not blank: confirm that it may be erased.".into()
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The disk is complete: what is on it, what follows, and how the same goes without a person.
+//! The disk is complete: what it holds, what follows, and the words for an unattended install.
 
 use std::time::{Duration, Instant};
 
@@ -92,9 +92,10 @@ impl ScreenView for Done {
     }
 
     fn help(&self) -> &'static str {
-        "The disk is complete. If somebody has touched a key, the machine waits a little before it leaves for the installed \
-         system; any key stops that, Enter does it now.\n\
-         The words for the kernel command line install a machine like this one without anybody in front of it."
+        "The disk is complete. If a key has been pressed, the machine waits a little before it \
+         leaves for the installed system; any key stops the countdown, Enter leaves at \
+         once.\nWith these words on the kernel command line, a machine like this one is \
+         installed unattended."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -129,7 +130,7 @@ impl ScreenView for Done {
         canvas.put(
             0,
             y,
-            "The same without a person, on the kernel command line:",
+            "For an unattended install, on the kernel command line:",
             Tone::Plain,
         );
         y = y.saturating_add(1);

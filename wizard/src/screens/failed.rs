@@ -1,4 +1,4 @@
-//! The deploy came to nothing: why, and what to try.
+//! The deploy failed: why, and what to try.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ pub struct Failed {}
 /// What has become of the disk.
 pub(crate) fn disk(failure: &Failure) -> &'static str {
     match failure.was_writing {
-        true => "The disk is unbootable now, and as free as a blank one for the next deploy.",
+        true => "The disk is unbootable now; the next deploy treats it as blank.",
         false => "Nothing was written.",
     }
 }
@@ -33,32 +33,30 @@ pub(crate) fn disk(failure: &Failure) -> &'static str {
 pub(crate) fn advice(failure: &Failure, model: &Model) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if failure.was_cancelled {
-        return vec!["It was cancelled here. Donors are invited anew."];
+        return vec!["Cancelled at this machine. Donors are invited again."];
     }
     let deploy = model.deploy.as_ref();
     match deploy.map(|deploy| deploy.stage) {
         _ if deploy.is_some_and(|deploy| deploy.lost.is_some()) => {
-            advice.push("Look after the network and the donor, then start the donor again.");
+            advice.push("Check the network and the donor, then start the donor again.");
         }
         Some(Stage::Receiving) => {
             advice.push(
-                "If the reason names a package or the donor: send it again, or another version. If it names the disk: try another disk.",
+                "If the reason names a package or the donor, send it again, or another version. \
+                 If it names the disk, try another disk.",
             );
         }
         Some(Stage::Formatting | Stage::Finishing | Stage::Committing) => {
-            advice.push(
-                "Look for errors of the disk in the log (F2); try another disk, cable or slot.",
-            );
+            advice.push("Look for disk errors in the log (F2); try another disk, cable or slot.");
         }
         _ if failure.is_fatal => {
-            advice.push("Look at the log (F2) for what this machine lacks.");
+            advice.push("Check the log (F2) for what this machine lacks.");
         }
-        _ => advice.push("Look at what the donor says, and start it again with the new code."),
+        _ => advice.push("Read what the donor says, and start it again with the new code."),
     }
     if !model.missing.is_empty() {
-        advice.push(
-            "What is missing below comes with another image: mkinitramfs --modules, --firmware.",
-        );
+        advice
+            .push("An image with the missing items below needs mkinitramfs --modules, --firmware.");
     }
     advice
 }
@@ -85,9 +83,9 @@ impl ScreenView for Failed {
     }
 
     fn help(&self) -> &'static str {
-        "The reason is a chain: what was being done, and behind each colon what that failed by. The last one is where to look.\n\
-         The disk boots only after a deploy has come to its end; one that was interrupted is as free as a blank one.\n\
-         Donors are invited again, with a new code."
+        "Read the reason from left to right: what was being done, and behind each colon what \
+         made it fail. The last part is the cause.\nA disk boots only after a complete deploy; \
+         after an interrupted one it counts as blank.\nDonors are invited again, with a new code."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {

@@ -1,4 +1,5 @@
-//! The log: what this program and the kernel say. The newest line is followed until somebody scrolls away from it.
+//! The log: what this program and the kernel say. The view follows the newest line until a person
+//! scrolls away.
 
 use std::time::Instant;
 
@@ -27,7 +28,8 @@ const LEVELS: [(u8, &str); 4] = [
 /// What is shown of it.
 #[derive(Debug, Default)]
 pub struct Logs {
-    /// The number, from the beginning of the log, of the lowest line on the screen. None: the newest one.
+    /// The number, from the beginning of the log, of the lowest line on the screen. None: the
+    /// newest one.
     lowest: Option<u64>,
     /// In [`LEVELS`].
     level: usize,
@@ -84,7 +86,8 @@ impl ScreenView for Logs {
     }
 
     fn help(&self) -> &'static str {
-        "What this program and the kernel say. The newest line is followed until you scroll; End follows it again."
+        "What this program and the kernel say. The view follows the newest line until you \
+         scroll; End follows it again."
     }
 
     fn keys(&self, _model: &Model) -> Vec<Hint> {

@@ -1,5 +1,5 @@
-//! Addresses: by DHCP or said by a person, on every card or on one. What is typed becomes a value of `smv.ip=` (`boot.md` 2.1), and
-//! who follows that value says whether it can be.
+//! Addresses: by DHCP or typed, on every card or on one. What is typed becomes a value of `smv.ip=`
+//! (`boot.md` 2.1), and the parser of that value says whether it is valid.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -100,7 +100,8 @@ impl Network {
         let Err(reason) = (self.check_ip)(&value) else {
             return Ok(value);
         };
-        // Its reason is for those who write a value of the command line. What is not even an address is said in other words.
+        // Its reason is for those who write a value of the command line. What is not even an
+        // address is said in other words.
         let is_network = |part: &str| {
             let pair = part.split_once('/');
             pair.is_some_and(|(address, len)| is_address(address) && len.parse::<u8>().is_ok())
@@ -111,7 +112,7 @@ impl Network {
                 "Type an address with the length of its prefix, like 10.9.0.5/24.".to_owned()
             }
             true if !parts(&self.gateway).all(is_address) => {
-                "A gateway is an address, like 10.9.0.1. There may be none.".to_owned()
+                "A gateway is an address like 10.9.0.1, or nothing.".to_owned()
             }
             _ => reason,
         };
@@ -237,11 +238,12 @@ impl ScreenView for Network {
     }
 
     fn help(&self) -> &'static str {
-        "Under which address the donor reaches this machine.\n\nBy DHCP, every card with a link asks for one; without an answer a \
-         card gives itself a link-local address after ten seconds, which is enough where the donor is in the same network. A \
-         static address is given to the chosen card, or to the first that has a link. Several addresses, one of IPv4 and one of \
-         IPv6, are separated by a comma, and so are their gateways.\n\nA Wi-Fi card has to join a wireless network first: Enter, \
-         or w, on its row."
+        "The address at which the donor reaches this machine.\n\nWith DHCP, every card with a \
+         link requests an address; a card that gets no answer within ten seconds takes a \
+         link-local address, which is enough if the donor is in the same network. A static \
+         address is set on the chosen card, or on the first card with a link. Separate several \
+         addresses, one IPv4 and one IPv6, with a comma, and their gateways too.\n\nA Wi-Fi card \
+         has to join a wireless network first: press Enter, or w, on its row."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -318,7 +320,7 @@ impl ScreenView for Network {
             canvas.put(
                 2,
                 y,
-                "The system that runs here configures its network itself.",
+                "The running system configures its network itself.",
                 Tone::Plain,
             );
             y = y.saturating_add(2);
@@ -375,7 +377,8 @@ impl Network {
         y
     }
 
-    /// How addresses are come by, and what is wrong with what was typed. Says how many rows there are.
+    /// How addresses are come by, and what is wrong with what was typed. Says how many rows there
+    /// are.
     fn form(&self, canvas: &mut Canvas<'_>, focus: Focus) -> u16 {
         pointed(canvas, 0, focus == Focus::Method);
         canvas.put(2, 0, "Addresses", Tone::Plain);

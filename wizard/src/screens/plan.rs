@@ -1,4 +1,5 @@
-//! What will be on the disk: the table as `disk::layout` makes it, with sizes that `disk::sizes` takes.
+//! The partition table that will be written: as `disk::layout` makes it, with sizes that
+//! `disk::sizes` accepts.
 
 use std::time::Instant;
 
@@ -55,7 +56,7 @@ impl Default for Plan {
     }
 }
 
-/// The table that this disk gets with these sizes, or why there is none.
+/// The partition table of this disk with these sizes, or why it is not possible.
 pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
     let sector = SectorSize::from_bytes(disk.disk.sector_bytes)
         .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
@@ -67,7 +68,7 @@ pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
                 needed_bytes,
                 ..
             } => format!(
-                "The disk is too small: it has {}, and at least {} are needed with these sizes.",
+                "The disk is too small: it has {}; these sizes need at least {}.",
                 human::size(disk_bytes),
                 human::size(needed_bytes)
             ),
@@ -76,7 +77,8 @@ pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
     })
 }
 
-/// A person wants these sizes. What the machine would do anyway (`given`) is not a choice, unless the disk is.
+/// A person wants these sizes. What the machine would do anyway (`given`) is not a choice, unless
+/// the disk is.
 pub(crate) fn choose(model: &mut Model, sizes: Sizes, given: Option<Sizes>) {
     let is_choice = model.choices.wish.is_some() || given != Some(sizes);
     model.choices.sizes = is_choice.then_some(sizes);
@@ -108,9 +110,7 @@ impl Plan {
     }
 
     fn layout(&self, disk: &Candidate) -> Result<Layout, String> {
-        let sizes = self
-            .sizes()
-            .ok_or("One of the sizes is none that can be had.")?;
+        let sizes = self.sizes().ok_or("One of the sizes is not valid.")?;
         layout(disk, sizes)
     }
 
@@ -138,10 +138,11 @@ impl ScreenView for Plan {
     }
 
     fn help(&self) -> &'static str {
-        "This table will be written, after a donor was let in. Until then nothing on the disk changes.\n\nThe EFI system \
-         partition holds boot loader and kernels; it is there on machines without UEFI as well. Swap is as large as is usual for \
-         the disk, or as you say; \"none\" leaves it out. The rest is for the system.\n\nSizes are whole numbers with K, M, G or T \
-         (1024), or KB, MB, GB or TB (1000)."
+        "This table is written once a donor is accepted. Until then nothing on the disk \
+         changes.\n\nThe EFI system partition holds the boot loader and kernels; machines \
+         without UEFI have it as well. Swap has the usual size for the disk, or the one you \
+         type; \"none\" omits it. The system gets the rest.\n\nSizes are whole numbers with K, \
+         M, G or T (1024), or KB, MB, GB or TB (1000)."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -222,15 +223,15 @@ impl ScreenView for Plan {
         let mut form = canvas.part(0, 9, width, height.saturating_sub(9));
         self.form(&mut form, is_good);
         let goes = match disk.contents.is_free() {
-            true => "Nothing of value is on the disk.".to_owned(),
-            false => format!("What goes: {}", disk.contents),
+            true => "The disk holds nothing of value.".to_owned(),
+            false => format!("Will be erased: {}", disk.contents),
         };
         let mut rest = canvas.part(0, 15, width, height.saturating_sub(15));
         let y = rest.wrap(0, 0, &goes, Tone::Warning);
         rest.wrap(
             0,
             y,
-            "Nothing is written yet, nor before a donor was let in.",
+            "Nothing is written before a donor is accepted.",
             Tone::Plain,
         );
     }

@@ -16,7 +16,7 @@ use crate::theme::Tone;
 
 /// The way to an installed system, and what is said of it here.
 const STAGES: [(Stage, &str); 7] = [
-    (Stage::Accepted, "Donor let in"),
+    (Stage::Accepted, "Donor accepted"),
     (Stage::Planned, "Disk planned"),
     (Stage::Formatting, "File systems"),
     (Stage::Receiving, "Packages"),
@@ -69,21 +69,21 @@ pub(crate) fn pace(deploy: &Deploy) -> [Option<String>; 4] {
 pub(crate) fn waits_for(model: &Model) -> Option<(String, Tone)> {
     let deploy = model.deploy.as_ref()?;
     if model.is_cancelling {
-        return Some(("Giving this deploy up.".to_owned(), Tone::Warning));
+        return Some(("Cancelling this deploy.".to_owned(), Tone::Warning));
     }
     if let Some(reason) = &deploy.lost {
         let text =
-            format!("The donor is gone, what it sent is kept, and it is waited for: {reason}");
+            format!("The donor is gone; its data is kept, and the machine waits for it: {reason}");
         return Some((text, Tone::Bad));
     }
     let text = format!(
-        "{} was shown the disk. Somebody there has to agree.",
+        "{} has been shown the disk. Someone there must agree.",
         deploy.peer.ip()
     );
     deploy.awaits_consent.then_some((text, Tone::Warning))
 }
 
-/// What lets a donor that was started anew go on where the lost one was.
+/// What a restarted donor needs to resume where the lost one was.
 pub(crate) fn password(model: &Model) -> Option<String> {
     let is_lost = model.deploy.as_ref().is_some_and(|it| it.lost.is_some());
     let invitation = model.invitation.as_ref().filter(|_| is_lost)?;
@@ -107,10 +107,11 @@ impl ScreenView for Receiving {
     }
 
     fn help(&self) -> &'static str {
-        "A donor was let in and sends a system. The disk becomes bootable in the very last step; whatever happens before that \
-         leaves it unbootable, and as free as a blank one.\n\
-         When the connection breaks, what has arrived is kept, and the donor goes on where it was.\n\
-         Cancelling ends this deploy. The donor is told, and donors are invited anew."
+        "A donor was accepted and is sending a system. The disk becomes bootable in the very \
+         last step; if anything fails before that, it stays unbootable and counts as blank.\nIf \
+         the connection breaks, the data that has arrived is kept, and the donor resumes where \
+         it was.\nCancelling ends this deploy and informs the donor. Then donors are invited \
+         again."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -172,7 +173,7 @@ fn bars(canvas: &mut Canvas<'_>, deploy: &Deploy) {
         bar(5, here, len);
     }
     canvas.put(0, 0, "Total", Tone::Strong);
-    // Each figure ends where it always ends: what did not change is not drawn anew.
+    // Each figure ends where it always ends: what did not change is not redrawn.
     let [done, total, rate, left] = pace(deploy).map(Option::unwrap_or_default);
     canvas.put(
         6,

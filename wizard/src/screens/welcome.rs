@@ -1,4 +1,5 @@
-//! The machine, and what is decided already. Nothing has to be done here: the machine goes on by itself where it can.
+//! The machine, and what is decided already. No key is needed here: the machine continues by itself
+//! where it can.
 
 use std::time::Instant;
 
@@ -28,11 +29,12 @@ impl ScreenView for Welcome {
     }
 
     fn help(&self) -> &'static str {
-        "This machine receives an operating system over the network and writes it on a disk. A second computer, the donor, sends \
-         it.\n\nWhat can be decided without a person is decided: one blank disk is taken, every network card with a link asks for \
-         an address. Then a code appears that the donor needs. Nobody has to touch a key here.\n\nA key makes the machine wait: \
-         then you choose the disk, its partitions and the network, and go on to the code yourself. Nothing is written before a \
-         donor was let in."
+        "This machine receives an operating system over the network and writes it to a disk. A \
+         second computer, the donor, sends it.\n\nWhat can be decided without you is decided: a \
+         single blank disk is taken, and every network card with a link requests an address. \
+         Then a code appears that the donor needs. No key has to be pressed here.\n\nAny key \
+         makes the machine wait: you choose the disk, its partitions and the network, and \
+         continue to the code yourself. Nothing is written before a donor is accepted."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -96,7 +98,7 @@ impl ScreenView for Welcome {
         canvas.wrap(
             0,
             y.saturating_add(1),
-            "Nothing is written before a disk is chosen and a donor was let in.",
+            "Nothing is written before a disk is chosen and a donor is accepted.",
             Tone::Plain,
         );
     }

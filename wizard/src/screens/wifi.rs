@@ -1,6 +1,7 @@
-//! Wireless networks: those within reach, and joining one.
+//! Wireless networks: those in range, and joining one.
 //!
-//! What may be a name or a passphrase is the wifi crate's decision; a passphrase is kept no longer than it takes to join.
+//! The wifi crate decides which names and passphrases are valid; a passphrase is dropped once the
+//! network is joined.
 
 use std::time::Instant;
 
@@ -37,9 +38,9 @@ enum Mode {
 
 /// The list and what is typed below it.
 #[derive(Debug)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct Wifi {
     mode: Mode,
-    /// Its name.
     card: Option<String>,
     /// The network that is selected; its place in the list changes with each look around.
     selected: Option<Ssid>,
@@ -95,10 +96,11 @@ pub(crate) fn failure(failure: &Failure) -> String {
             "the passphrase is wrong. Upper and lower case are different.".to_owned()
         }
         Failure::NotFound => {
-            "no access point of that name answers. Is it within reach, and the name right?".to_owned()
+            "no access point with that name answers. Is it in range, and the name right?".to_owned()
         }
         Failure::NoReply => {
-            "the access point does not answer, or let this machine go. It may be too far away, full, or admit known cards only."
+            "the access point does not answer, or dropped this machine. It may be too far away, \
+             full, or admit known cards only."
                 .to_owned()
         }
         Failure::Unsupported(what) => format!("it wants what this machine cannot do: {what}"),
@@ -111,10 +113,11 @@ pub(crate) fn not_a_name() -> String {
     format!("A name has 1 to {NAME_MAX} bytes; letters with accents take more than one.")
 }
 
-/// What is wrong with a text that is none. It does not repeat it.
+/// Why a passphrase is not valid. The text does not repeat it.
 pub(crate) fn not_a_passphrase(text: &str) -> String {
     format!(
-        "A passphrase has 8 to 63 characters, this one has {}: letters without accents, digits, signs and blanks.",
+        "A passphrase has 8 to 63 characters, this one has {}: letters without accents, \
+         digits, signs and blanks.",
         text.chars().count()
     )
 }
@@ -211,7 +214,8 @@ impl Wifi {
         match network.security {
             _ if report.state == State::Joined(network.ssid.clone()) => vec![Act::Back],
             Security::Unsupported => {
-                let what = "it asks for WEP, the first WPA or a login (802.1X), which this machine cannot do";
+                let what = "it uses WEP, the first WPA or a login (802.1X), which this machine \
+                            does not support";
                 self.trouble = Some(format!("{}: {what}", network.ssid));
                 Vec::new()
             }
@@ -305,10 +309,10 @@ impl ScreenView for Wifi {
     }
 
     fn help(&self) -> &'static str {
-        "Networks with WPA2-Personal, WPA3-Personal or nothing can be joined. The signal is as good as it gets at four blocks, \
-         and hardly anything arrives at one.\n\
-         A passphrase is hidden while it is typed; Tab shows it. It has 8 to 63 characters.\n\
-         The network that is joined is carried into the installed system."
+        "Networks with WPA2-Personal, WPA3-Personal or no encryption can be joined. Four blocks \
+         are the best signal; with one block hardly anything arrives.\nA passphrase is hidden \
+         while you type it; Tab shows it. It has 8 to 63 characters.\nThe installed system will \
+         know the network that is joined here."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -351,8 +355,8 @@ impl ScreenView for Wifi {
 
     fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some(report) = self.report(model) else {
-            let text = "There is no Wi-Fi card that can be used. The image has to bring the card's driver, its firmware, and the \
-                        program that joins networks: mkinitramfs image --wifi.";
+            let text = "There is no usable Wi-Fi card. The image has to contain the card's \
+                        driver, its firmware, and the supplicant: mkinitramfs image --wifi.";
             canvas.wrap(0, 1, text, Tone::Warning);
             return;
         };
@@ -374,7 +378,7 @@ impl Wifi {
             canvas.put(
                 0,
                 0,
-                "No network is heard. s looks around again.",
+                "No network found. Press s to scan again.",
                 Tone::Plain,
             );
             return;
@@ -398,12 +402,7 @@ impl Wifi {
         match self.mode {
             Mode::List => {}
             Mode::Name => {
-                canvas.put(
-                    0,
-                    0,
-                    "Name of the network that does not announce it:",
-                    Tone::Plain,
-                );
+                canvas.put(0, 0, "Name of the hidden network:", Tone::Plain);
                 let width = canvas.width().min(40);
                 self.name.draw(canvas, (0, 1), width, true, false);
             }

@@ -1,8 +1,9 @@
-//! Bytes that a terminal sends in, keys out. Whatever the bytes are, what is kept of them has a fixed size, and how they were
-//! cut into pieces changes nothing.
+//! Bytes that a terminal sends in, keys out. Whatever the bytes are, what is kept of them has a
+//! fixed size, and how they were cut into pieces changes nothing.
 //!
-//! Read are ECMA-48 control sequences as the Linux console (console_codes(4)), xterm, VT220 and rxvt send them for keys, and the two
-//! reports that we ask for. Escape by itself is told from the beginning of a sequence by time, which only the caller knows.
+//! Read are ECMA-48 control sequences as the Linux console (console_codes(4)), xterm, VT220 and
+//! rxvt send them for keys, and the two reports that we ask for. Only time tells a lone Escape from
+//! the start of a sequence, and only the caller knows the time.
 
 use crate::key::Key;
 
@@ -72,7 +73,7 @@ struct Sequence {
     /// The number that is being read; beyond the last they are skipped.
     at: u8,
     len: u8,
-    /// Begun with one of `<=>?`: a report that nobody has asked for.
+    /// Begins with one of `<=>?`: an unsolicited report.
     is_private: bool,
 }
 
@@ -90,13 +91,15 @@ impl Decoder {
         }
     }
 
-    /// Whether something has begun that time decides: call [`Decoder::expire`] when nothing more has come for a while.
+    /// Whether something has begun that time decides: call [`Decoder::expire`] when nothing more
+    /// has come for a while.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {
         !matches!(self.state, State::Ground | State::Return)
     }
 
-    /// Nothing more has come: what has begun was all. An Escape becomes a key, anything else was cut off.
+    /// Nothing more has come: what has begun was all. An Escape becomes a key, anything else was
+    /// cut off.
     pub fn expire(&mut self) -> Option<Key> {
         match std::mem::take(&mut self.state) {
             State::Escape => Some(Key::Escape),
@@ -117,7 +120,8 @@ impl Decoder {
             State::Control(sequence) => self.control(sequence, byte, said),
             State::Linux => self.finish(linux(byte), byte, said),
             State::Shift3(len) => match byte {
-                b'0'..=b';' if len < SEQUENCE_MAX => self.state = State::Shift3(len + 1), // of a modifier
+                // Of a modifier.
+                b'0'..=b';' if len < SEQUENCE_MAX => self.state = State::Shift3(len + 1),
                 _ => self.finish(shift3(byte), byte, said),
             },
             State::String(len) => match byte {
@@ -167,8 +171,9 @@ impl Decoder {
         said.push(Decoded::Key(key));
     }
 
-    /// `ESC 1` to `ESC 0` are F1 to F10, `ESC !` and `ESC @` F11 and F12: so firmware has it for terminals without those keys
-    /// (UEFI 2.10 appendix B, PC ANSI), and so have programs with menus.
+    /// `ESC 1` to `ESC 0` are F1 to F10, `ESC !` and `ESC @` F11 and F12: so firmware has it for
+    /// terminals without those keys (UEFI 2.10 appendix B, PC ANSI), and so have programs with
+    /// menus.
     fn escape(&mut self, byte: u8, said: &mut Vec<Decoded>) {
         let key = match byte {
             b'[' => {
@@ -187,7 +192,8 @@ impl Decoder {
                 self.state = State::Ground; // the end of a string
                 return;
             }
-            // Alt and Tab, for terminals that do not tell Shift and Tab from Tab, as the Linux console.
+            // Alt and Tab, for terminals that do not tell Shift and Tab from Tab, as the Linux
+            // console.
             b'\t' => Key::BackTab,
             b'1'..=b'9' => Key::F(byte - b'0'),
             b'0' => Key::F(10),
@@ -289,7 +295,8 @@ impl Sequence {
             (b'~' | b'^' | b'@', 21) => Key::F(10),
             (b'~' | b'^' | b'@', 23) => Key::F(11),
             (b'~' | b'^' | b'@', 24) => Key::F(12),
-            // F3 with Shift looks like a report of the first line: xterm(1) has been living with it.
+            // F3 with Shift looks like a report of the first line: xterm(1) has been living with
+            // it.
             (b'R', 1..) if self.at == 1 && second > 0 => {
                 let (row, column) = (first, second);
                 return Some(Decoded::Cursor { column, row });

@@ -1,7 +1,9 @@
-//! Cells that have changed in, bytes that a terminal acts upon out: ratatui's backend without a terminal behind it. The bytes stay in
-//! a buffer until the terminal takes them, and there is never more in it than one picture needs.
+//! Cells that have changed in, bytes that a terminal acts upon out: ratatui's backend without a
+//! terminal behind it. The bytes stay in a buffer until the terminal takes them, and there is never
+//! more in it than one picture needs.
 //!
-//! Used is what a VT220 and the Linux console have in common (ECMA-48, console_codes(4)), and what others ignore.
+//! Used is what a VT220 and the Linux console have in common (ECMA-48, console_codes(4)), and what
+//! others ignore.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -132,7 +134,8 @@ impl Paint {
             return;
         }
         self.bytes.extend_from_slice(b"\x1b[");
-        // From the beginning each time: that is shorter to say than how to get from one to the other.
+        // From the beginning each time: that is shorter to say than how to get from one to the
+        // other.
         for (modifier, number) in [
             (Modifier::BOLD, 1),
             (Modifier::DIM, 2),
@@ -232,7 +235,7 @@ impl Backend for Paint {
         Ok(())
     }
 
-    /// All of it: nobody asks for less of a picture that fills the terminal.
+    /// All of it: a picture that fills the terminal is never cleared in part.
     fn clear_region(&mut self, _: ClearType) -> Result<(), Infallible> {
         self.clear()
     }

@@ -1,5 +1,5 @@
-//! A terminal that gives every key as it is pressed, and that is as it was before when we leave it: when the guard is dropped, and
-//! when the program ends by a panic or a signal, where nothing is dropped.
+//! A terminal in raw mode, restored when the guard is dropped, and when the program ends by a panic
+//! or a signal, where nothing is dropped.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,8 +19,8 @@ const LEAVE: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[?1049l\r";
 /// The kernel's terminal has no screen from before: an empty one.
 const LEAVE_VIRTUAL: &[u8] = b"\x1b[m\x1b[?7h\x1b[?25h\x1b[H\x1b[2J";
 
-/// The kernel lets one at a time write to a terminal, and turns others away that do not want to wait (`tty_write_lock`): whoever
-/// else writes there is soon done, and so is whoever draws. There is no event to await.
+/// The kernel lets one at a time write to a terminal, and turns others away that do not want to
+/// wait (`tty_write_lock`): the other writer is soon done. There is no event to await.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -67,7 +67,8 @@ impl Raw {
         Ok(Self { number })
     }
 
-    /// Draws, and nobody gives the terminal back before that has returned; `None`, and nothing is drawn, once it was given back.
+    /// Draws while the terminal cannot be restored; `None`, and nothing is drawn, once it has been
+    /// restored.
     pub fn while_held<T>(&self, draw: impl FnOnce() -> T) -> Option<T> {
         let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
         let is_held = changed.iter().any(|one| one.number == self.number);
@@ -98,7 +99,8 @@ impl Changed {
     fn say_farewell(&self) {
         let mut left = self.leave;
         for _ in 0..TRIES {
-            // What it has not shown yet is of no use any more, and would keep it from coming to the rest.
+            // What it has not shown yet is of no use any more, and would keep it from coming to the
+            // rest.
             if left.len() == self.leave.len() {
                 let _ = tcflush(&self.terminal, QueueSelector::OFlush);
             }
@@ -114,7 +116,8 @@ impl Changed {
     }
 }
 
-/// Every terminal is as it was. For the end of a program that drops nothing; a guard that is dropped afterwards does nothing.
+/// Every terminal is as it was. For the end of a program that drops nothing; a guard that is
+/// dropped afterwards does nothing.
 pub fn restore_all() {
     let attempt = || match CHANGED.try_lock() {
         Ok(changed) => Some(changed),
@@ -124,7 +127,7 @@ pub fn restore_all() {
             None
         }
     };
-    // Whoever holds it is soon done, unless it is the thread that panics.
+    // The holder is soon done, unless it is the thread that panics.
     let Some(mut changed) = (0..TRIES).find_map(|_| attempt()) else {
         return;
     };

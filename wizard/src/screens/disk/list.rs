@@ -1,4 +1,4 @@
-//! The disks, one in a row: what people tell them apart by.
+//! The list of disks, one per row, with what tells them apart.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,8 @@ use crate::pane::Pane;
 use crate::theme::Tone;
 use crate::{figures, focus};
 
-/// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that took.
+/// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that
+/// took.
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, at: usize) -> u16 {
     heading(canvas);
     let room = usize::from(canvas.height().saturating_sub(1));
