@@ -9,8 +9,8 @@ use wire::code::Code;
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
 use crate::donor::{Donor, Interrupted, Network};
+use crate::error::SessionError;
 use crate::person::{Attached, Turn};
-use crate::session::SessionError;
 
 /// A donor that is reset unless [`Connection::close`] says otherwise.
 pub struct Connection {

@@ -11,13 +11,14 @@ use wire::message::{Answer, Kind, Message, Next, Text};
 use wire::stage::Stage;
 use wire::stream::STALL_SECONDS;
 
+use crate::attempt::Ended;
 use crate::description::Description;
 use crate::door::Paired;
+use crate::error::SessionError;
 use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::Stop;
 use crate::screen::chain;
-use crate::session::{Ended, SessionError};
 
 /// Why a donor that was asked was closed.
 #[derive(Debug, Error)]

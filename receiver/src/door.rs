@@ -18,14 +18,15 @@ use wire::secret::{RANDOM_LEN, Secret};
 
 use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
+use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::news::News;
+use crate::options::draw_code;
 use crate::person::Turn;
 use crate::picture;
 use crate::policy::Policy;
 use crate::refusals::Refusals;
 use crate::screen::{Screen, warn};
-use crate::session::{SessionError, draw_code};
 use crate::strangers::{Refusal, Strangers};
 
 /// A donor that has proved itself, and both directions of the channel to it.

@@ -9,15 +9,14 @@ use wire::message::After;
 use wire::stage::Stage;
 use wire::stream::{NAME_LEN_BYTES, Opening};
 
+use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk, stopped};
 use crate::connection::Connection;
+use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::news::News;
+use crate::options::{disk_facts, draw_code, image_facts};
 use crate::person::Phase;
 use crate::screen::{Narrator, chain, warn};
-use crate::session::{
-    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, draw_code, image_facts,
-    open_disk, stopped,
-};
 
 /// Waits for one donor and takes what it sends.
 ///

@@ -1,6 +1,7 @@
 //! The receiving end on a Linux kernel: which disk, whose stream, in which order. PID 1 and `spk-visor receive-deploy`
 //! run the same code here; they differ in the network they bring and in what they do afterwards.
 
+mod attempt;
 pub mod bell;
 pub mod blockdisk;
 pub mod cage;
@@ -12,6 +13,7 @@ mod description;
 pub mod disks;
 pub mod donor;
 mod door;
+mod error;
 pub mod evidence;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -21,6 +23,7 @@ mod legacy;
 mod lobby;
 pub mod meminfo;
 pub mod news;
+mod options;
 mod paired;
 mod parting;
 pub mod person;
@@ -30,7 +33,7 @@ pub mod refusals;
 mod rehearsal;
 pub mod reports;
 pub mod screen;
-pub mod session;
+mod session;
 pub mod slice;
 mod strangers;
 mod supply;
@@ -39,5 +42,8 @@ pub mod volumes;
 mod watch;
 mod writeout;
 
+pub use attempt::{Deployed, OpenVolumes};
+pub use error::SessionError;
+pub use options::{Options, Patience};
 pub use policy::Policy;
-pub use session::{Deployed, OpenVolumes, Options, Patience, SessionError, run, run_with};
+pub use session::{run, run_with};

@@ -15,10 +15,10 @@ use wire::stage::Stage;
 use crate::connection::Connection;
 use crate::donor::Network;
 use crate::door::{Door, Paired};
+use crate::error::SessionError;
 use crate::person::Turn;
 use crate::refusals::Refusals;
 use crate::screen::Screen;
-use crate::session::SessionError;
 
 /// Why a donor that had proved itself was closed all the same.
 #[derive(Debug, Error)]

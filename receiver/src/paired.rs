@@ -12,19 +12,18 @@ use install::options::Options;
 use wire::message::RejectCode;
 use wire::stage::Stage;
 
+use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk, stopped};
 use crate::blockdisk::BlockDisk;
 use crate::consent::dismissed;
 use crate::description::Description;
 use crate::door::{Door, Paired};
+use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::lobby::Lobby;
+use crate::options::{disk_facts, image_facts};
 use crate::person::Phase;
 use crate::reports::Reports;
 use crate::screen::{Narrator, chain};
-use crate::session::{
-    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, must_be,
-    open_disk, stopped,
-};
 use crate::supply::Supply;
 use crate::watch::Watch;
 

@@ -9,10 +9,10 @@ use session::channel::ChannelError;
 use wire::message::{After, Level, Message};
 
 use crate::connection::Connection;
+use crate::error::SessionError;
 use crate::evidence;
 use crate::reports::Report;
 use crate::screen::{chain, warn};
-use crate::session::SessionError;
 use crate::supply::{Fault, Supply};
 
 /// How long the last word may take to leave.

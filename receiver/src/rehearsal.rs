@@ -5,8 +5,8 @@ use install::deploy;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::IMAGE_SECTOR;
+use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::session::SessionError;
 
 /// The plan for the disk that was chosen, and what would be gone after it, in one line.
 ///

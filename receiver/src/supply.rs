@@ -19,13 +19,13 @@ use wire::stage::Stage;
 use crate::connection::Connection;
 use crate::description::Description;
 use crate::door::Paired;
+use crate::error::SessionError;
 use crate::evidence::Mark;
 use crate::lobby::Lobby;
 use crate::news::News;
 use crate::person::{Phase, Stop};
 use crate::reports::{Report, Reports, Teller};
 use crate::screen::{chain, warn};
-use crate::session::SessionError;
 
 /// How long a donor is waited for before the deploy itself is looked at again.
 const TURN: Duration = Duration::from_secs(5);

@@ -8,12 +8,13 @@ use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, IMAGE_SECTOR};
+use crate::error::SessionError;
 use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
 use crate::news::News;
+use crate::options::{Options, disk_facts};
 use crate::person::{Control, Person, Turn};
 use crate::screen::{Screen, chain, warn};
-use crate::session::{Options, SessionError, disk_facts};
 use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.

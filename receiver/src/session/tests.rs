@@ -1,9 +1,12 @@
 //! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
 
-use super::{Options, Patience, SessionError, claim, must_be, run};
+use super::run;
+use crate::attempt::{claim, must_be};
 use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
+use crate::error::SessionError;
 use crate::gate::Wish;
+use crate::options::{Options, Patience};
 use crate::policy::Policy;
 use crate::screen::{Screen, chain};
 use bundle::trust::Trust;
