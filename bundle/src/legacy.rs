@@ -10,6 +10,7 @@ use wire::manifest::{Content, File};
 use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
 use wire::outcome::Outcome;
 
+use crate::interrupt::Interrupter;
 use crate::packages::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
 use crate::trust::{self, ApproveError, Approved, Trust};
@@ -208,6 +209,13 @@ impl Packages for Legacy<'_> {
         }
     }
 
+    fn interrupter(&self) -> Interrupter {
+        match &self.stream {
+            Stream::Plain { records, .. } => records.interrupter(),
+            Stream::Verified(packages) => packages.interrupter(),
+        }
+    }
+
     fn offset_bytes(&self) -> u64 {
         match &self.stream {
             Stream::Plain { records, .. } => records.offset_bytes(),
@@ -274,6 +282,10 @@ impl ChunkSource for Chunks<'_> {
         buf.resize(usize::try_from(len).unwrap_or(0), 0);
         fill(&mut self.records, buf).map_err(|error| broken("reading a chunk", error))?;
         Ok(IsLast(self.left == 0))
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.records.interrupter()
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {

@@ -212,7 +212,6 @@ impl<'a> Intake<'a> {
             cap: limits.output_cap,
             limits: unpack_limits,
             unpacked: &self.unpacked,
-            observer: self.observer,
         };
         let pump = Pump {
             packages,
@@ -242,7 +241,6 @@ struct Passage<'a> {
     cap: u64,
     limits: UnpackLimits,
     unpacked: &'a AtomicU64,
-    observer: &'a dyn Observer,
 }
 
 /// The stream broke off: after so many bytes of the package, for this reason.
@@ -263,6 +261,7 @@ impl Passage<'_> {
             ..
         } = worker;
         let broken = Broken::default();
+        let abandon_source = pump.packages.interrupter();
         let (result, is_whole) = thread::scope(|scope| -> io::Result<_> {
             let pumping = thread::Builder::new().name("stream".to_owned());
             let pumping = pumping.spawn_scoped(scope, || pump.run(head, input, &broken))?;
@@ -273,7 +272,7 @@ impl Passage<'_> {
                 Err(error) => {
                     let error = blamed_on_stream(error, &broken);
                     process.kill(); // or the pump might wait for somebody to take its bytes
-                    self.observer.event(Event::Abandoned); // or for bytes that nobody wants
+                    abandon_source(); // or for bytes that nobody wants
                     Err(error)
                 }
                 result => result,

@@ -8,6 +8,7 @@ use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
+use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::records::RecordsError;
 use crate::verify::VerifyError;
 
@@ -36,6 +37,12 @@ pub trait Packages: Send {
     /// # Errors
     /// The donor broke off, or what it sends is not what was announced.
     fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, PackagesError>;
+
+    /// For another thread, once unpacking has failed: a [`Packages::read_data`] that waits returns
+    /// at once, with an error that nobody reads.
+    fn interrupter(&self) -> Interrupter {
+        nothing_to_interrupt()
+    }
 
     /// Bytes received so far, all packages together.
     fn offset_bytes(&self) -> u64;

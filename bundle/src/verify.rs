@@ -15,6 +15,7 @@ use wire::manifest::{Content, Sha256};
 use wire::outcome::Outcome;
 use wire::stream::DATA_MAX;
 
+use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::trust::{Approved, ApprovedFile};
 
@@ -41,6 +42,13 @@ pub trait ChunkSource: Send {
         false
     }
 
+    /// Abandons this source, from another thread: the deploy has failed, so a
+    /// [`ChunkSource::chunk`] that waits returns an error at once, and so does every later one. A
+    /// source that never waits for long has nothing to interrupt.
+    fn interrupter(&self) -> Interrupter {
+        nothing_to_interrupt()
+    }
+
     /// Every chunk was taken: makes sure that nothing follows.
     ///
     /// # Errors
@@ -57,6 +65,10 @@ impl<S: ChunkSource + ?Sized> ChunkSource for &mut S {
 
     fn refused(&mut self, fault: &VerifyError) -> bool {
         (**self).refused(fault)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        (**self).interrupter()
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {
@@ -412,6 +424,10 @@ impl<S: ChunkSource> Packages for VerifiedPackages<S> {
                 return Ok(0);
             }
         }
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.source.interrupter()
     }
 
     fn offset_bytes(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bundle::interrupt::Interrupter;
 use wire::code::Code;
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
@@ -150,6 +151,10 @@ impl bundle::records::Source for Connection {
         if let Some(donor) = &mut self.donor {
             donor.hurry(wait);
         }
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.turn.abandoner()
     }
 }
 

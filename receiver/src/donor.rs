@@ -4,15 +4,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use bundle::interrupt::Interrupter;
 use bundle::records::Source;
 use thiserror::Error;
 use wire::code::Code;
 
 /// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes nothing.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Ends what another thread waits for. It returns at once, may be called as often as one likes, and keeps nothing open.
-pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
 /// Waiting for a donor was ended by an [`Interrupter`].
 #[derive(Clone, Copy, Debug, Error)]

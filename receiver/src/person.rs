@@ -23,13 +23,16 @@ mod turn;
 
 /// Shared between the one who listens to the person and the receiver.
 #[derive(Clone)]
-pub struct Person(Arc<Shared>);
+pub struct Person {
+    shared: Arc<Shared>,
+    bell: Bell,
+}
 
+#[derive(Default)]
 struct Shared {
     said: Mutex<Said>,
     /// Called when the receiver has to stop what it waits for.
     hooks: Mutex<Hooks>,
-    bell: Bell,
 }
 
 #[derive(Default)]
@@ -46,6 +49,8 @@ struct Said {
     /// How often that has changed.
     changes: u64,
     is_cancelled: bool,
+    /// The deploy has failed by itself: nothing it waits for is wanted.
+    is_abandoned: bool,
     /// What the receiver has stopped for.
     stopped: Option<Stop>,
     /// What the receiver is doing.
@@ -72,23 +77,22 @@ impl Person {
     /// # Errors
     /// No descriptor.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared {
-            said: Mutex::default(),
-            hooks: Mutex::default(),
+        Ok(Self {
+            shared: Arc::default(),
             bell: Bell::new()?,
-        })))
+        })
     }
 
     /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
-        self.said().agreed = Some(name);
-        self.0.bell.ring();
+        self.shared.said().agreed = Some(name);
+        self.bell.ring();
     }
 
     /// What may be replaced, if anything.
     #[must_use]
     pub fn agreed(&self) -> Option<String> {
-        self.said().agreed.clone()
+        self.shared.said().agreed.clone()
     }
 
     /// A person takes over: whoever was invited is invited no more. A deploy that has begun to write goes on; should it come
@@ -110,7 +114,7 @@ impl Person {
     /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other time it means nothing.
     pub fn cancel(&self) {
         let stops = {
-            let mut said = self.said();
+            let mut said = self.shared.said();
             said.is_cancelled |= said.phase.has_deploy();
             said.stop().is_some()
         };
@@ -119,7 +123,7 @@ impl Person {
 
     fn decide(&self, control: Control) {
         let stops = {
-            let mut said = self.said();
+            let mut said = self.shared.said();
             if said.control == control {
                 return;
             }
@@ -131,10 +135,9 @@ impl Person {
     }
 
     fn tell(&self, stops: bool) {
-        self.0.bell.ring();
+        self.bell.ring();
         if stops {
-            let hooks = self.hooks();
-            hooks.all.iter().for_each(|(_, hook)| hook());
+            self.shared.call_hooks();
         }
     }
 
@@ -150,12 +153,19 @@ impl Person {
 
     /// Readable when something was said since [`Person::hush`].
     pub(crate) fn bell(&self) -> &Bell {
-        &self.0.bell
+        &self.bell
     }
 
     /// Whether something was said; the bell is silent afterwards.
     pub(crate) fn hush(&self) -> bool {
-        self.0.bell.hush()
+        self.bell.hush()
+    }
+}
+
+impl Shared {
+    fn call_hooks(&self) {
+        let hooks = self.hooks();
+        hooks.all.iter().for_each(|(_, hook)| hook());
     }
 
     fn attach(&self, hook: Interrupter) -> u64 {
@@ -172,17 +182,17 @@ impl Person {
 
     /// Every change is complete before its lock is released, so a panic elsewhere harms nothing.
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
-        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Person").field(&*self.said()).finish()
+        f.debug_tuple("Person").field(&*self.shared.said()).finish()
     }
 }
 

@@ -94,8 +94,6 @@ struct State {
     /// The connection over which a last word was said.
     said_over: Option<u64>,
     is_connected: bool,
-    /// The deploy has failed: no more chunks are wanted.
-    is_abandoned: bool,
 }
 
 impl State {
@@ -157,7 +155,6 @@ impl Default for Reports {
                     connection: 0,
                     said_over: None,
                     is_connected: false,
-                    is_abandoned: false,
                 }),
                 changed: Condvar::new(),
             }),
@@ -201,12 +198,6 @@ impl Reports {
         self.progress(|now| now.next = next);
     }
 
-    /// Has the deploy failed, though its error has not come yet?
-    #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.shared.lock().is_abandoned
-    }
-
     /// A line for the person at the donor.
     pub fn line(&self, level: Level, text: &str) {
         self.shared.lock().line(level, text);
@@ -233,7 +224,6 @@ impl Reports {
                 (now.received_bytes, now.unpacked_bytes) = (*bytes, *unpacked_bytes);
             }),
             Event::Warning(text) => self.line(Level::Warning, text),
-            Event::Abandoned => self.shared.lock().is_abandoned = true,
         }
     }
 

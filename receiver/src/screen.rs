@@ -126,7 +126,6 @@ impl Observer for Narrator<'_> {
                 unpacked_bytes,
             } => self.progress(bytes, unpacked_bytes),
             Event::Warning(text) => warn(self.screen, &text),
-            Event::Abandoned => {} // its error is shown soon
         }
     }
 }

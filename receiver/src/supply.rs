@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bundle::interrupt::Interrupter;
 use bundle::trust::Approved;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
@@ -26,9 +27,6 @@ use crate::news::News;
 use crate::person::{Phase, Stop};
 use crate::reports::{Report, Reports, Teller};
 use crate::screen::{chain, warn};
-
-/// How long a donor is waited for before the deploy itself is looked at again.
-const TURN: Duration = Duration::from_secs(5);
 
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
@@ -222,30 +220,15 @@ impl<'l, 'r> Supply<'l, 'r> {
 
     /// Waits until a donor with the same image is back; after a while for nobody any more.
     fn return_of_the_donor(&mut self) -> Result<(), ChunkError> {
-        let gone = Instant::now();
-        // In turns: nobody can be waited for any more once the deploy itself has failed.
-        loop {
-            let left = self.patience.saturating_sub(gone.elapsed());
-            if self.rejoin(Some(Instant::now() + TURN.min(left)))? {
-                return Ok(());
-            }
-            let (what, outcome) = if self.reports.is_abandoned() {
-                let what = "waiting for the donor to come back to a deploy that has failed";
-                (what.to_owned(), Outcome::Retry)
-            } else if gone.elapsed() >= self.patience {
-                let seconds = self.patience.as_secs();
-                let what =
-                    format!("waiting for the donor to come back: nobody has within {seconds} s");
-                (what, Outcome::Refuse)
-            } else {
-                continue;
-            };
-            return Err(ChunkError {
-                what,
-                outcome,
-                source: None,
-            });
+        if self.rejoin(Some(Instant::now() + self.patience))? {
+            return Ok(());
         }
+        let seconds = self.patience.as_secs();
+        Err(ChunkError {
+            what: format!("waiting for the donor to come back: nobody has within {seconds} s"),
+            outcome: Outcome::Refuse,
+            source: None,
+        })
     }
 
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
@@ -365,6 +348,10 @@ impl ChunkSource for Supply<'_, '_> {
     fn refused(&mut self, fault: &VerifyError) -> bool {
         self.lose(fault);
         true
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.lobby.turn.abandoner()
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use disk::layout::Role;
 use disk::sizes::{Sizes, Swap};
@@ -15,11 +15,9 @@ use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
 use crate::gate::{GateError, Wish};
 use crate::news::News;
-use crate::paired::tests::{START, Target, assert_installed, image, pair};
+use crate::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
 use crate::{Deployed, Policy, SessionError};
 
-/// What is woken is back in far less, what is not takes at least five seconds.
-const AT_ONCE: Duration = Duration::from_secs(3);
 /// Some of the image's chunks.
 const MIDDLE: Next = Next { file: 0, chunk: 5 };
 

@@ -1,6 +1,8 @@
 //! The receiver's side of a person's words: one attempt at a deploy, and what stops it.
 
-use super::{Control, Person, Said};
+use std::sync::Arc;
+
+use super::{Control, Person, Said, Shared};
 use crate::donor::Interrupter;
 
 /// What the receiver is doing, as far as a person may stop it.
@@ -34,7 +36,7 @@ impl Phase {
 pub(crate) enum Stop {
     /// The person wants something else than it was begun with.
     TakenOver,
-    /// The person wants this deploy to end.
+    /// The person wants this deploy to end, or it has failed and abandons its source.
     Cancelled,
 }
 
@@ -43,7 +45,9 @@ impl Said {
     pub(super) const fn stop(&self) -> Option<Stop> {
         let has_turned = self.turn != self.changes;
         match self.phase {
-            Phase::Talking | Phase::Writing if self.is_cancelled => Some(Stop::Cancelled),
+            Phase::Talking | Phase::Writing if self.is_cancelled || self.is_abandoned => {
+                Some(Stop::Cancelled)
+            }
             Phase::Inviting | Phase::Talking if has_turned => Some(Stop::TakenOver),
             Phase::Idle | Phase::Inviting | Phase::Talking | Phase::Writing | Phase::Finishing => {
                 None
@@ -52,35 +56,34 @@ impl Said {
     }
 }
 
-/// One attempt. Without a person nothing stops it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Turn(Option<Person>);
+/// One attempt. Without a person only the deploy itself stops it.
+#[derive(Clone, Default)]
+pub(crate) struct Turn(Arc<Shared>);
 
 impl Turn {
     /// Whoever is there to say something.
     pub(crate) fn of(person: Option<&Person>) -> Self {
-        Self(person.cloned())
+        Self(
+            person
+                .map(|person| Arc::clone(&person.shared))
+                .unwrap_or_default(),
+        )
     }
 
     /// A new attempt, under what has been said until now; nothing stops it before [`Turn::enter`].
     pub(crate) fn begin(&self) -> Control {
-        let Some(person) = &self.0 else {
-            return Control::default();
-        };
-        let mut said = person.said();
+        let mut said = self.0.said();
         said.turn = said.changes;
         said.phase = Phase::Idle;
         said.is_cancelled = false;
+        said.is_abandoned = false;
         said.stopped = None;
         said.control.clone()
     }
 
     /// The attempt goes on to `phase`.
     pub(crate) fn enter(&self, phase: Phase) -> Result<(), Stop> {
-        let Some(person) = &self.0 else {
-            return Ok(());
-        };
-        let mut said = person.said();
+        let mut said = self.0.said();
         let before = said.stop();
         if before.is_none() {
             said.phase = phase;
@@ -96,33 +99,38 @@ impl Turn {
 
     /// To be looked at before and after everything that waits. Whoever learns of something stops.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        let mut said = self.0.as_ref()?.said();
+        let mut said = self.0.said();
         let stop = said.stop()?;
-        said.stopped = Some(stop);
+        if !said.is_abandoned {
+            said.stopped = Some(stop);
+        }
         Some(stop)
     }
 
     /// What has stopped this attempt, if anything has.
     pub(crate) fn stopped(&self) -> Option<Stop> {
-        self.0.as_ref()?.said().stopped
+        self.0.said().stopped
+    }
+
+    /// For another thread, once this deploy has failed by itself: what waits for a donor stops at once.
+    pub(crate) fn abandoner(&self) -> Interrupter {
+        let shared = Arc::clone(&self.0);
+        Box::new(move || {
+            shared.said().is_abandoned = true;
+            shared.call_hooks();
+        })
     }
 
     /// The attempt is over. Was there a cancel that nobody has followed?
     pub(crate) fn end(&self) -> bool {
-        let Some(person) = &self.0 else {
-            return false;
-        };
-        let mut said = person.said();
+        let mut said = self.0.said();
         said.phase = Phase::Idle;
         std::mem::take(&mut said.is_cancelled)
     }
 
     /// What was decided cannot be done: the person decides again, unless he has meanwhile.
     pub(crate) fn hand_back(&self) {
-        let Some(person) = &self.0 else {
-            return;
-        };
-        let mut said = person.said();
+        let mut said = self.0.said();
         if said.turn == said.changes {
             said.control = Control::Held;
             said.changes = said.changes.wrapping_add(1);
@@ -133,21 +141,16 @@ impl Turn {
     /// `hook` is called, by whoever says something, when the attempt has to stop, until the guard is dropped. What was said before is
     /// to be asked for with [`Turn::stop`].
     pub(crate) fn attach(&self, hook: Interrupter) -> Attached {
-        Attached(self.0.as_ref().map(|person| {
-            let number = person.attach(hook);
-            (person.clone(), number)
-        }))
+        let number = self.0.attach(hook);
+        Attached(Arc::clone(&self.0), number)
     }
 }
 
 /// A hook that is forgotten when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Attached(Option<(Person, u64)>);
+pub(crate) struct Attached(Arc<Shared>, u64);
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if let Some((person, number)) = self.0.take() {
-            person.detach(number);
-        }
+        self.0.detach(self.1);
     }
 }
