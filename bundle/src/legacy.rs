@@ -301,7 +301,7 @@ impl ChunkSource for Chunks<'_> {
 }
 
 fn wrong(what: String) -> ChunkError {
-    ChunkError {
+    ChunkError::Missing {
         what,
         outcome: Outcome::Refuse,
         source: None,
@@ -309,7 +309,10 @@ fn wrong(what: String) -> ChunkError {
 }
 
 fn broken(what: &str, error: RecordsError) -> ChunkError {
-    ChunkError {
+    if error.is_cancelled() {
+        return ChunkError::Cancelled;
+    }
+    ChunkError::Missing {
         what: what.to_owned(),
         outcome: error.outcome(),
         source: Some(Box::new(error)),

@@ -5,8 +5,8 @@
 //! verified chunks; [`legacy`] does so for streams without a manifest. Either is [`packages`] to
 //! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it, read
 //! by [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears
-//! meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`directory`] reads such a tree without leaving it, and [`kernel`] finds in it what
-//! boots.
+//! meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`directory`] reads
+//! such a tree without leaving it, and [`kernel`] finds in it what boots.
 
 pub mod trust;
 

@@ -10,7 +10,7 @@ use wire::stream::PackageName;
 
 use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::records::RecordsError;
-use crate::verify::VerifyError;
+use crate::verify::{ChunkError, VerifyError};
 
 /// One package, as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +58,36 @@ pub trait Packages: Send {
 pub enum PackagesError {
     /// The original stream.
     #[error(transparent)]
-    Records(#[from] RecordsError),
+    Records(RecordsError),
     /// What a manifest announces.
     #[error(transparent)]
-    Verify(#[from] VerifyError),
+    Verify(VerifyError),
+    /// This end has cancelled the deploy.
+    #[error("the deploy was cancelled")]
+    Cancelled,
+}
+
+impl From<RecordsError> for PackagesError {
+    fn from(error: RecordsError) -> Self {
+        if error.is_cancelled() {
+            PackagesError::Cancelled
+        } else {
+            PackagesError::Records(error)
+        }
+    }
+}
+
+impl From<VerifyError> for PackagesError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::End(ChunkError::Cancelled)
+            | VerifyError::Receive {
+                source: ChunkError::Cancelled,
+                ..
+            } => PackagesError::Cancelled,
+            error => PackagesError::Verify(error),
+        }
+    }
 }
 
 impl PackagesError {
@@ -71,6 +97,7 @@ impl PackagesError {
         match self {
             PackagesError::Records(error) => error.outcome(),
             PackagesError::Verify(error) => error.outcome(),
+            PackagesError::Cancelled => Outcome::Refuse,
         }
     }
 }

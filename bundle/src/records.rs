@@ -11,7 +11,7 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 use wire::stream::{self, DATA_LEN_BYTES, NAME_LEN_BYTES, Opening, PackageName, StreamError};
 
-use crate::interrupt::{Interrupter, nothing_to_interrupt};
+use crate::interrupt::{Cancelled, Interrupter, nothing_to_interrupt};
 use crate::packages::{Header, Packages, PackagesError};
 
 /// A donor's set has a handful of packages; each name that is remembered costs memory.
@@ -114,6 +114,17 @@ impl RecordsError {
             RecordsError::Read { .. } | RecordsError::Data { .. } => Outcome::Retry,
             RecordsError::Unread { .. } => Outcome::Fatal,
             _ => Outcome::Refuse,
+        }
+    }
+
+    /// Has the source ended because this end cancelled the deploy?
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            RecordsError::Read { source, .. } | RecordsError::Data { source, .. } => {
+                Cancelled::is(source)
+            }
+            _ => false,
         }
     }
 }

@@ -76,17 +76,34 @@ impl<S: ChunkSource + ?Sized> ChunkSource for &mut S {
     }
 }
 
-/// A chunk does not come. The source knows what follows from that.
+/// A chunk does not come.
 #[derive(Debug, Error)]
-#[error("{what}")]
-pub struct ChunkError {
-    /// What was being done.
-    pub what: String,
+pub enum ChunkError {
+    /// It cannot be had. The source knows what follows from that.
+    #[error("{what}")]
+    Missing {
+        /// What was being done.
+        what: String,
+        /// What follows.
+        outcome: Outcome,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// This end wants no more: an operator has cancelled the deploy, or it has failed.
+    #[error("the deploy was cancelled")]
+    Cancelled,
+}
+
+impl ChunkError {
     /// What follows.
-    pub outcome: Outcome,
-    /// The cause.
-    #[source]
-    pub source: Option<Box<dyn Error + Send + Sync>>,
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            ChunkError::Missing { outcome, .. } => *outcome,
+            ChunkError::Cancelled => Outcome::Refuse,
+        }
+    }
 }
 
 /// An approved image does not come, or is not what was approved.
@@ -164,7 +181,7 @@ impl VerifyError {
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
-            VerifyError::Receive { source, .. } | VerifyError::End(source) => source.outcome,
+            VerifyError::Receive { source, .. } | VerifyError::End(source) => source.outcome(),
             VerifyError::Chunk { .. } | VerifyError::File { .. } => Outcome::Refuse,
             VerifyError::Unread { .. } => Outcome::Fatal,
         }

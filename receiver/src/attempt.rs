@@ -6,7 +6,7 @@ use std::path::Path;
 use bundle::trust::Approved;
 use disk::volumes::{Volumes, VolumesError};
 use install::commit::Installed;
-use install::deploy::{self, DeployError};
+use install::deploy;
 use wire::message::After;
 
 use crate::blockdisk::BlockDisk;
@@ -18,7 +18,7 @@ use crate::gate::Candidate;
 use crate::inventory::SYS_DEV_BLOCK;
 use crate::news::News;
 use crate::options::Options;
-use crate::person::{Stop, Turn};
+use crate::person::Turn;
 use crate::refusals::Refusals;
 use crate::rehearsal;
 use crate::screen::Screen;
@@ -124,14 +124,5 @@ pub(crate) fn complete(disk: Candidate, installed: &Installed) -> News {
     News::Installed {
         disk: Box::new(disk),
         title: installed.entry().title.clone(),
-    }
-}
-
-/// Why a deploy has failed: what a person at the machine said goes before what broke because of it.
-pub(crate) fn stopped(turn: &Turn, error: DeployError) -> SessionError {
-    match turn.stopped() {
-        Some(Stop::Cancelled) => SessionError::Cancelled { wrote: error.wrote },
-        Some(Stop::TakenOver) => SessionError::TakenOver,
-        None => error.into(),
     }
 }

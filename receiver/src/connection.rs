@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bundle::interrupt::Interrupter;
+use bundle::interrupt::{Cancelled, Interrupter};
 use wire::code::Code;
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
@@ -136,13 +136,12 @@ impl Read for Connection {
         }
         // The interrupter was called before it was attached.
         if self.turn.stop().is_some() {
-            return Err(ErrorKind::ConnectionAborted.into());
+            return Err(Cancelled::error());
         }
-        let read = donor.read(buf);
-        if read.is_err() {
-            let _ = self.turn.stop(); // it takes note of what the error came from, if a person was it
+        match donor.read(buf) {
+            Err(_) if self.turn.stop().is_some() => Err(Cancelled::error()),
+            read => read,
         }
-        read
     }
 }
 

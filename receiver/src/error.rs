@@ -9,7 +9,7 @@ use bundle::legacy::LegacyError;
 use bundle::trust::ApproveError;
 use disk::disk::DiskError;
 use disk::volumes::VolumesError;
-use install::deploy::DeployError;
+use install::deploy::{DeployError, StepError};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
@@ -118,7 +118,7 @@ pub enum SessionError {
     },
     /// The deploy itself.
     #[error(transparent)]
-    Deploy(#[from] DeployError),
+    Deploy(DeployError),
     /// A person at the machine wants something else, before anything was written.
     #[error("a person at the machine has taken over")]
     TakenOver,
@@ -173,8 +173,17 @@ impl SessionError {
     }
 }
 
+impl From<DeployError> for SessionError {
+    fn from(error: DeployError) -> Self {
+        match *error.step {
+            StepError::Cancelled => SessionError::Cancelled { wrote: error.wrote },
+            _ => SessionError::Deploy(error),
+        }
+    }
+}
+
 impl From<Stop> for SessionError {
-    /// Before anything is written; for later see `attempt::stopped`.
+    /// Before anything is written; from then on the deploy says so itself.
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::TakenOver => SessionError::TakenOver,

@@ -9,13 +9,13 @@ use wire::message::After;
 use wire::stage::Stage;
 use wire::stream::{NAME_LEN_BYTES, Opening};
 
-use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk, stopped};
+use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
 use crate::connection::Connection;
 use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::news::News;
 use crate::options::{disk_facts, draw_code, image_facts};
-use crate::person::Phase;
+use crate::person::{Phase, Turn};
 use crate::screen::{Narrator, chain, warn};
 
 /// Waits for one donor and takes what it sends.
@@ -42,12 +42,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     let donor = Connection::accept(attempt.network, &turn, &code, NAME_LEN_BYTES, None)?;
     let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?; // without a deadline there is one
     turn.enter(Phase::Talking).map_err(SessionError::from)?;
-    let taken = take(attempt, &mut connection);
-    // Whatever broke because of it.
-    let deployed = taken.map_err(|error| match (turn.stopped(), error) {
-        (None, error) | (Some(_), error @ SessionError::Cancelled { .. }) => error,
-        (Some(stop), _) => stop.into(),
-    })?;
+    let deployed = take(attempt, &mut connection)?;
     // From here on the donor may take the end of the connection for success; before, dropping it was a reset.
     if let Err(error) = connection.close() {
         let text = format!("telling the donor of success: {}", chain(&error));
@@ -61,11 +56,12 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     screen.stage(Stage::Accepted, &format!("peer={peer}"));
     let first = connection
         .peek()
-        .map_err(|source| SessionError::Opening { peer, source })?;
+        .map_err(|source| unless_stopped(&attempt.turn, SessionError::Opening { peer, source }))?;
     if matches!(Opening::of(first), Ok(Opening::Session)) {
         return Err(SessionError::NotLegacy { peer });
     }
-    let mut packages = legacy::open(connection, &attempt.options.trust)?;
+    let mut packages = legacy::open(connection, &attempt.options.trust)
+        .map_err(|error| unless_stopped(&attempt.turn, error.into()))?;
     let image = packages.approved();
     if let Some(image) = image {
         screen.stage(Stage::Accepted, &image_facts(image));
@@ -81,12 +77,16 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
         volumes.as_mut(),
         &attempt.disks.deploy_options(),
         &narrator,
-    )
-    .map_err(|error| stopped(&attempt.turn, error))?;
+    )?;
     screen.news(&complete(chosen, &installed));
     Ok(Deployed {
         installed,
         disk,
         order: After::TargetsChoice,
     })
+}
+
+/// Why a read has failed: a person who wants something else goes before what broke because of that.
+fn unless_stopped(turn: &Turn, error: SessionError) -> SessionError {
+    turn.stop().map_or(error, SessionError::from)
 }

@@ -12,7 +12,7 @@ use install::options::Options;
 use wire::message::RejectCode;
 use wire::stage::Stage;
 
-use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk, stopped};
+use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
 use crate::blockdisk::BlockDisk;
 use crate::consent::dismissed;
 use crate::description::Description;
@@ -167,7 +167,6 @@ impl Target {
             );
             observer.event(Event::Warning(text));
         }
-        let turn = lobby.turn.clone();
         let mut supply = Supply::new(lobby, &reports, image.clone(), disk, self.patience);
         supply.connect(paired);
         let mut packages = VerifiedPackages::new(&image, &mut supply);
@@ -184,7 +183,7 @@ impl Target {
                 })
             }
             Err(error) => {
-                let error = stopped(&turn, error);
+                let error = SessionError::from(error);
                 let connection = supply.fail(&error).map(Box::new);
                 Err(Ended { error, connection })
             }

@@ -51,8 +51,6 @@ struct Said {
     is_cancelled: bool,
     /// The deploy has failed by itself: nothing it waits for is wanted.
     is_abandoned: bool,
-    /// What the receiver has stopped for.
-    stopped: Option<Stop>,
     /// What the receiver is doing.
     phase: Phase,
     /// The change of control under which it does that.

@@ -24,7 +24,7 @@ use crate::error::SessionError;
 use crate::evidence::Mark;
 use crate::lobby::Lobby;
 use crate::news::News;
-use crate::person::{Phase, Stop};
+use crate::person::Phase;
 use crate::reports::{Report, Reports, Teller};
 use crate::screen::{chain, warn};
 
@@ -211,7 +211,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             self.parting = Some(opener.into_inner());
             Box::new(GaveUp { peer, text }).into()
         });
-        ChunkError {
+        ChunkError::Missing {
             what: "waiting for the donor".to_owned(),
             outcome: Outcome::Refuse,
             source,
@@ -224,7 +224,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             return Ok(());
         }
         let seconds = self.patience.as_secs();
-        Err(ChunkError {
+        Err(ChunkError::Missing {
             what: format!("waiting for the donor to come back: nobody has within {seconds} s"),
             outcome: Outcome::Refuse,
             source: None,
@@ -234,10 +234,13 @@ impl<'l, 'r> Supply<'l, 'r> {
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
     pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
-            let offer = self.lobby.offer(deadline).map_err(|error| ChunkError {
-                what: "waiting for the donor to come back".to_owned(),
-                outcome: error.outcome(),
-                source: Some(Box::new(error)),
+            let offer = self.lobby.offer(deadline).map_err(|error| match error {
+                SessionError::Cancelled { .. } | SessionError::TakenOver => ChunkError::Cancelled,
+                error => ChunkError::Missing {
+                    what: "waiting for the donor to come back".to_owned(),
+                    outcome: error.outcome(),
+                    source: Some(Box::new(error)),
+                },
             })?;
             let Some((paired, judgement)) = offer else {
                 return Ok(false);
@@ -290,10 +293,10 @@ impl<'l, 'r> Supply<'l, 'r> {
 
     /// Unless a person at the machine has cancelled.
     fn go_on(&self) -> Result<(), ChunkError> {
-        self.lobby
-            .turn
-            .stop()
-            .map_or(Ok(()), |stop| Err(stopped(stop)))
+        match self.lobby.turn.stop() {
+            None => Ok(()),
+            Some(_) => Err(ChunkError::Cancelled),
+        }
     }
 
     fn give_up(&mut self, paired: Paired, image: &Approved) -> ChunkError {
@@ -304,20 +307,11 @@ impl<'l, 'r> Supply<'l, 'r> {
         let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
         self.parting = self.lobby.reject(paired, RejectCode::Superseded, text);
-        ChunkError {
+        ChunkError::Missing {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
             source: Some(Box::new(superseded)),
         }
-    }
-}
-
-/// The deploy is over for a person at the machine.
-fn stopped(stop: Stop) -> ChunkError {
-    ChunkError {
-        what: "waiting for the next chunk".to_owned(),
-        outcome: Outcome::Refuse,
-        source: Some(Box::new(SessionError::from(stop))),
     }
 }
 
@@ -355,7 +349,8 @@ impl ChunkSource for Supply<'_, '_> {
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {
-        self.lobby.turn.enter(Phase::Finishing).map_err(stopped)?;
+        let finishing = self.lobby.turn.enter(Phase::Finishing);
+        finishing.map_err(|_| ChunkError::Cancelled)?;
         let file = u16::try_from(self.approved.files().len()).unwrap_or(u16::MAX);
         self.wanted = Next { file, chunk: 0 };
         self.reports.wanted(self.wanted);

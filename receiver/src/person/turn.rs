@@ -77,7 +77,6 @@ impl Turn {
         said.phase = Phase::Idle;
         said.is_cancelled = false;
         said.is_abandoned = false;
-        said.stopped = None;
         said.control.clone()
     }
 
@@ -89,27 +88,14 @@ impl Turn {
             said.phase = phase;
         }
         match before.or_else(|| said.stop()) {
-            Some(stop) => {
-                said.stopped = Some(stop);
-                Err(stop)
-            }
+            Some(stop) => Err(stop),
             None => Ok(()),
         }
     }
 
     /// To be looked at before and after everything that waits. Whoever learns of something stops.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        let mut said = self.0.said();
-        let stop = said.stop()?;
-        if !said.is_abandoned {
-            said.stopped = Some(stop);
-        }
-        Some(stop)
-    }
-
-    /// What has stopped this attempt, if anything has.
-    pub(crate) fn stopped(&self) -> Option<Stop> {
-        self.0.said().stopped
+        self.0.said().stop()
     }
 
     /// For another thread, once this deploy has failed by itself: what waits for a donor stops at once.
