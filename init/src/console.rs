@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use receiver::event::ReceiverEvent;
 use receiver::evidence;
-use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
 use wire::stage::Stage;
@@ -157,10 +157,10 @@ impl Screen for Console {
         self.line(WARNING, &format!("smv: warning: {text}"));
     }
 
-    fn news(&self, news: &News) {
+    fn news(&self, news: &ReceiverEvent) {
         supervision::heard(news);
         if let Some(inbox) = self.inbox.get() {
-            if matches!(news, News::Failed { .. }) {
+            if matches!(news, ReceiverEvent::Failed { .. }) {
                 // Whoever looks for the reason looks there too.
                 inbox.tell(Fact::Missing(evidence::missing()));
             }

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use receiver::news::News;
+use receiver::event::ReceiverEvent;
 use receiver::screen::{Screen, chain};
 use rustix::time::{ClockId, clock_gettime};
 use wire::stage::Stage;
@@ -87,7 +87,7 @@ pub fn entered(stage: Stage) {
 }
 
 /// Takes note of what happened.
-pub fn heard(news: &News) {
+pub fn heard(news: &ReceiverEvent) {
     if let Some(pulse) = &mut state().pulse {
         pulse.news(news, now());
     }

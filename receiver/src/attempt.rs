@@ -14,9 +14,9 @@ use crate::connection::Connection;
 use crate::disks::{self, IMAGE_SECTOR};
 use crate::donor::Network;
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
 use crate::inventory::SYS_DEV_BLOCK;
-use crate::news::News;
 use crate::options::Options;
 use crate::person::Turn;
 use crate::refusals::Refusals;
@@ -109,9 +109,9 @@ pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), Se
 }
 
 /// The donor's image is worth an answer.
-pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>) -> News {
+pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>) -> ReceiverEvent {
     let packages = image.iter().flat_map(|image| image.files());
-    News::Accepted {
+    ReceiverEvent::Accepted {
         peer,
         version: image.map(|image| image.version().to_owned()),
         packages: packages.map(|file| file.name.to_string()).collect(),
@@ -120,8 +120,8 @@ pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>) -> News {
 }
 
 /// The disk boots.
-pub(crate) fn complete(disk: Candidate, installed: &Installed) -> News {
-    News::Installed {
+pub(crate) fn complete(disk: Candidate, installed: &Installed) -> ReceiverEvent {
+    ReceiverEvent::Installed {
         disk: Box::new(disk),
         title: installed.entry().title.clone(),
     }

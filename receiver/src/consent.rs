@@ -15,8 +15,8 @@ use crate::attempt::Ended;
 use crate::description::Description;
 use crate::door::Paired;
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::lobby::Lobby;
-use crate::news::News;
 use crate::person::Stop;
 use crate::screen::chain;
 
@@ -97,7 +97,7 @@ impl Lobby<'_> {
             disk: disk.words(),
         })?;
         let peer = paired.peer;
-        self.screen.news(&News::AwaitingConsent { peer });
+        self.screen.news(&ReceiverEvent::AwaitingConsent { peer });
         let (mut payload, mut is_shown) = (Vec::new(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

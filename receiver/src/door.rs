@@ -19,8 +19,8 @@ use wire::secret::{RANDOM_LEN, Secret};
 use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
-use crate::news::News;
 use crate::options::draw_code;
 use crate::person::Turn;
 use crate::picture;
@@ -82,7 +82,7 @@ impl<'a> Door<'a> {
 
     /// The same as [`Door::show`], as news.
     pub(crate) fn tell(&self, screen: &dyn Screen, network: &dyn Network) {
-        screen.news(&News::Inviting {
+        screen.news(&ReceiverEvent::Inviting {
             code: self.code.to_string(),
             secret: self.secret.as_ref().map(Secret::to_string),
             policy: self.policy.name().to_owned(),

@@ -33,9 +33,9 @@ use wire::stage::Stage;
 
 use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
+use crate::event::ReceiverEvent;
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
-use crate::news::News;
 use crate::person::Person;
 use crate::screen::Screen;
 
@@ -138,7 +138,7 @@ pub fn candidate() -> Candidate {
 #[derive(Debug, Default)]
 pub struct Lines {
     lines: Mutex<Vec<String>>,
-    news: Mutex<Vec<News>>,
+    news: Mutex<Vec<ReceiverEvent>>,
     changed: Condvar,
     news_changed: Condvar,
     person: Option<Person>,
@@ -156,12 +156,16 @@ impl Lines {
 
     /// All news so far.
     #[must_use]
-    pub fn all_news(&self) -> Vec<News> {
+    pub fn all_events(&self) -> Vec<ReceiverEvent> {
         self.news.lock().unwrap().clone()
     }
 
     /// Waits for the first news behind the first `skip` ones that `is_meant`; returns its index and itself.
-    pub fn wait_for_news(&self, skip: usize, is_meant: impl Fn(&News) -> bool) -> (usize, News) {
+    pub fn wait_for_event(
+        &self,
+        skip: usize,
+        is_meant: impl Fn(&ReceiverEvent) -> bool,
+    ) -> (usize, ReceiverEvent) {
         let deadline = Instant::now() + PATIENCE;
         let mut news = self.news.lock().unwrap();
         loop {
@@ -215,7 +219,7 @@ impl Screen for Lines {
         self.push(format!("warning: {text}"));
     }
 
-    fn news(&self, news: &News) {
+    fn news(&self, news: &ReceiverEvent) {
         self.news.lock().unwrap().push(news.clone());
         self.news_changed.notify_all();
     }

@@ -12,8 +12,8 @@ use wire::stream::{NAME_LEN_BYTES, Opening};
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
 use crate::connection::Connection;
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
-use crate::news::News;
 use crate::options::{disk_facts, draw_code, image_facts};
 use crate::person::{Phase, Turn};
 use crate::screen::{Narrator, chain, warn};
@@ -30,7 +30,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         "  UNAUTHENTICATED: anybody on this network may install this machine\n  \
          on the donor: spk-visor deploy-system-img-copy {code} --legacy"
     ));
-    attempt.screen.news(&News::Inviting {
+    attempt.screen.news(&ReceiverEvent::Inviting {
         code: code.to_string(),
         secret: None,
         policy: policy.name().to_owned(),

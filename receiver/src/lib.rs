@@ -14,6 +14,7 @@ pub mod disks;
 pub mod donor;
 mod door;
 mod error;
+pub mod event;
 pub mod evidence;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -22,7 +23,6 @@ pub mod inventory;
 mod legacy;
 mod lobby;
 pub mod meminfo;
-pub mod news;
 mod options;
 mod paired;
 mod parting;

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::news::News;
+use crate::event::ReceiverEvent;
 use crate::screen::{Screen, chain};
 
 /// Lines that may follow each other at once: a person's own mistakes are all shown.
@@ -63,7 +63,7 @@ impl Refusals {
         let end = reason.floor_char_boundary(REASON_MAX);
         let reason = reason.get(..end).unwrap_or_default();
         screen.warning(&format!("{line}: {reason}"));
-        screen.news(&News::Refused {
+        screen.news(&ReceiverEvent::Refused {
             peer,
             count: self.count,
             reason: reason.to_owned(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bundle::event::{Event, Observer};
 use wire::stage::Stage;
 
-use crate::news::News;
+use crate::event::ReceiverEvent;
 use crate::person::Person;
 
 /// Progress of the stream is shown this often at most: a serial console is slow, and its lines are evidence.
@@ -28,7 +28,7 @@ pub trait Screen: Sync {
 
     /// What happens, beside the lines, for a screen that shows more than those. The deploy waits for it: it must return at once,
     /// whatever the state of the screen. It is called by several threads, a few times a second at most.
-    fn news(&self, _news: &News) {}
+    fn news(&self, _news: &ReceiverEvent) {}
 
     /// The person in front of it, where there may be one to type an answer.
     fn person(&self) -> Option<&Person> {
@@ -52,7 +52,7 @@ pub fn chain(error: &dyn Error) -> String {
 /// We go on with less: said in both ways.
 pub(crate) fn warn(screen: &dyn Screen, text: &str) {
     screen.warning(text);
-    screen.news(&News::Warning(text.to_owned()));
+    screen.news(&ReceiverEvent::Warning(text.to_owned()));
 }
 
 /// Turns the events of one deploy into lines and news.
@@ -101,7 +101,7 @@ impl<'a> Narrator<'a> {
             self.screen.stage(Stage::Receiving, &facts);
         }
         if is_news_due {
-            self.screen.news(&News::Progress {
+            self.screen.news(&ReceiverEvent::Progress {
                 received_bytes,
                 unpacked_bytes,
             });
@@ -114,12 +114,13 @@ impl Observer for Narrator<'_> {
         match event {
             Event::Stage { stage, facts } => {
                 self.screen.stage(stage, &facts);
-                self.screen.news(&News::Stage { stage, facts });
+                self.screen.news(&ReceiverEvent::Stage { stage, facts });
             }
             Event::Package { name, claimed_len } => {
                 let facts = format!("package={name} bytes={claimed_len}");
                 self.screen.stage(Stage::Receiving, &facts);
-                self.screen.news(&News::Package { name, claimed_len });
+                self.screen
+                    .news(&ReceiverEvent::Package { name, claimed_len });
             }
             Event::Received {
                 bytes,
@@ -133,7 +134,7 @@ impl Observer for Narrator<'_> {
 #[cfg(test)]
 mod tests {
     use super::{NEWS_INTERVAL, Narrator, Screen, chain};
-    use crate::news::News;
+    use crate::event::ReceiverEvent;
     use bundle::event::{Event, Observer};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -184,7 +185,7 @@ mod tests {
             fn stage(&self, _: Stage, _: &str) {}
             fn hint(&self, _: &str) {}
             fn warning(&self, _: &str) {}
-            fn news(&self, _: &News) {
+            fn news(&self, _: &ReceiverEvent) {
                 self.0.fetch_add(1, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -13,7 +13,7 @@ use crate::attempt::{Attempt, Deployed, OpenVolumes};
 use crate::blockdisk::BlockDisk;
 use crate::donor::Network;
 use crate::error::SessionError;
-use crate::news::News;
+use crate::event::ReceiverEvent;
 use crate::options::Options;
 use crate::person::Turn;
 use crate::policy::Policy;
@@ -54,7 +54,7 @@ pub fn run_with(
             let reason = chain(&error);
             screen.stage(Stage::Failed, &reason);
             let is_fatal = error.outcome() == Outcome::Fatal;
-            screen.news(&News::Failed { reason, is_fatal });
+            screen.news(&ReceiverEvent::Failed { reason, is_fatal });
         }
         error
     };
@@ -76,7 +76,7 @@ pub fn run_with(
             let facts = rehearsal::plan(&chosen, sizes).map_err(shown)?;
             let stage = Stage::Planned;
             screen.stage(stage, &facts);
-            screen.news(&News::Stage { stage, facts });
+            screen.news(&ReceiverEvent::Stage { stage, facts });
         }
         let result = match &options.policy {
             Policy::Legacy => legacy::deploy(&mut attempt, &chosen),

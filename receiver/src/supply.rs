@@ -21,9 +21,9 @@ use crate::connection::Connection;
 use crate::description::Description;
 use crate::door::Paired;
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::evidence::Mark;
 use crate::lobby::Lobby;
-use crate::news::News;
 use crate::person::Phase;
 use crate::reports::{Report, Reports, Teller};
 use crate::screen::{chain, warn};
@@ -136,7 +136,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             Ok(()) => {
                 let peer = paired.peer;
                 self.connect(paired);
-                self.lobby.screen.news(&News::DonorBack { peer });
+                self.lobby.screen.news(&ReceiverEvent::DonorBack { peer });
             }
             Err(error) => self.lost(paired.peer, &Fault::from(error)),
         }
@@ -175,7 +175,9 @@ impl<'l, 'r> Supply<'l, 'r> {
         let reason = chain(fault);
         let text = format!("connection to {peer} lost: {reason}");
         self.lobby.screen.warning(&text);
-        self.lobby.screen.news(&News::DonorLost { peer, reason });
+        self.lobby
+            .screen
+            .news(&ReceiverEvent::DonorLost { peer, reason });
         self.reports.line(Level::Warning, &text);
     }
 

@@ -9,9 +9,9 @@ use wire::stage::Stage;
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, IMAGE_SECTOR};
 use crate::error::SessionError;
+use crate::event::ReceiverEvent;
 use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
-use crate::news::News;
 use crate::options::{Options, disk_facts};
 use crate::person::{Control, Person, Turn};
 use crate::screen::{Screen, chain, warn};
@@ -108,7 +108,7 @@ impl<'a> Watch<'a> {
     fn tell(&mut self, seen: Seen) -> Result<Candidate, GateError> {
         let choice = seen.1.clone();
         if self.told.as_ref() != Some(&seen) {
-            self.screen.news(&News::Disks {
+            self.screen.news(&ReceiverEvent::Disks {
                 seen: seen.0.clone(),
                 choice: choice.clone().map(Box::new),
             });
@@ -203,7 +203,7 @@ impl<'a> Watch<'a> {
             return;
         }
         self.screen.stage(Stage::Holding, "by=person");
-        self.screen.news(&News::Held { refused });
+        self.screen.news(&ReceiverEvent::Held { refused });
     }
 
     /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.

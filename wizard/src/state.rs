@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Frame;
+use receiver::event::ReceiverEvent;
 use receiver::gate;
-use receiver::news::News;
 
 use crate::fact::Fact;
 use crate::key::Key;
@@ -157,7 +157,7 @@ impl Wizard {
             _ => true,
         };
         let is_news = matches!(fact, Fact::News(_));
-        let is_failure = matches!(fact, Fact::News(News::Failed { .. }));
+        let is_failure = matches!(fact, Fact::News(ReceiverEvent::Failed { .. }));
         self.model.learn(fact, now);
         if is_news {
             self.follow(is_failure);

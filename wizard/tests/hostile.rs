@@ -8,8 +8,8 @@ mod scene;
 use std::path::PathBuf;
 
 use ratatui_core::text::Span;
+use receiver::event::ReceiverEvent;
 use receiver::gate::Candidate;
-use receiver::news::News;
 use scene::{ASCII, BLANK, Scene, UNICODE, disk};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
@@ -99,7 +99,7 @@ fn facts(text: &str) -> Vec<Fact> {
     let text = || text.to_owned();
     let peer = ([10, 9, 0, 1], 40_000).into();
     let disk = named(&text());
-    let stage = |stage| News::Stage {
+    let stage = |stage| ReceiverEvent::Stage {
         stage,
         facts: text(),
     };
@@ -115,7 +115,7 @@ fn facts(text: &str) -> Vec<Fact> {
             frequency_mhz: 0,
         }],
     };
-    let news = |news: Vec<News>| news.into_iter().map(Fact::News);
+    let news = |news: Vec<ReceiverEvent>| news.into_iter().map(Fact::News);
     let mut facts = vec![
         Fact::Machine(Machine {
             decided: vec![text()],
@@ -126,54 +126,54 @@ fn facts(text: &str) -> Vec<Fact> {
         Fact::Missing(vec![text(); 40]),
     ];
     facts.extend(news(vec![
-        News::Disks {
+        ReceiverEvent::Disks {
             seen: vec![disk.clone(), disk.clone()],
             choice: Ok(Box::new(disk.clone())),
         },
-        News::Inviting {
+        ReceiverEvent::Inviting {
             code: text(),
             secret: Some(text()),
             policy: text(),
             disk: Box::new(disk.clone()),
             addresses: vec![],
         },
-        News::Refused {
+        ReceiverEvent::Refused {
             peer,
             count: u64::MAX,
             reason: text(),
         },
-        News::Accepted {
+        ReceiverEvent::Accepted {
             peer,
             version: Some(text()),
             packages: vec![text(); 1000],
             total_bytes: Some(0),
         },
         stage(Stage::Receiving),
-        News::Package {
+        ReceiverEvent::Package {
             name: text(),
             claimed_len: u64::MAX,
         },
-        News::Progress {
+        ReceiverEvent::Progress {
             received_bytes: u64::MAX,
             unpacked_bytes: u64::MAX,
         },
-        News::Warning(text()),
-        News::DonorLost {
+        ReceiverEvent::Warning(text()),
+        ReceiverEvent::DonorLost {
             peer,
             reason: text(),
         },
-        News::Failed {
+        ReceiverEvent::Failed {
             reason: text(),
             is_fatal: false,
         },
-        News::Accepted {
+        ReceiverEvent::Accepted {
             peer,
             version: None,
             packages: vec![],
             total_bytes: None,
         },
         stage(Stage::Committing),
-        News::Installed {
+        ReceiverEvent::Installed {
             disk: Box::new(disk),
             title: text(),
         },

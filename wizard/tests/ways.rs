@@ -6,8 +6,8 @@ mod scene;
 use std::time::Duration;
 
 use disk::sizes::Sizes;
+use receiver::event::ReceiverEvent;
 use receiver::gate::{GateError, Wish, choose};
-use receiver::news::News;
 use scene::{BLANK, Scene, accepted, disk, inviting, log, machine, nic, wifi_nic, zoo};
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};
@@ -17,22 +17,22 @@ fn blank() -> receiver::gate::Candidate {
     disk("/dev/vda", "A1B2C3D4", BLANK)
 }
 
-fn stage(stage: Stage) -> News {
-    News::Stage {
+fn stage(stage: Stage) -> ReceiverEvent {
+    ReceiverEvent::Stage {
         stage,
         facts: String::new(),
     }
 }
 
-fn installed() -> News {
-    News::Installed {
+fn installed() -> ReceiverEvent {
+    ReceiverEvent::Installed {
         disk: Box::new(blank()),
         title: "Debian GNU/Linux 13".to_owned(),
     }
 }
 
-fn failed(is_fatal: bool) -> News {
-    News::Failed {
+fn failed(is_fatal: bool) -> ReceiverEvent {
+    ReceiverEvent::Failed {
         reason: "receiving package base: connection reset".to_owned(),
         is_fatal,
     }
@@ -50,7 +50,7 @@ fn waiting() -> Scene {
 fn nobody_touches_a_key_and_the_machine_goes_its_way() {
     let mut scene = Scene::new();
     let mut seen = vec![scene.wizard.screen()];
-    let mut tell = |news: News| {
+    let mut tell = |news: ReceiverEvent| {
         scene.news(news);
         scene.pass(Duration::from_secs(5));
         seen.push(scene.wizard.screen());
@@ -127,7 +127,7 @@ fn a_key_takes_over_once_and_the_way_back_gives_it_back() {
         // The machine is asked to stop, and may have invited before it heard.
         let screen = scene.wizard.screen();
         scene.news(inviting(&blank()));
-        scene.news(News::Held { refused: None });
+        scene.news(ReceiverEvent::Held { refused: None });
         assert_eq!(scene.wizard.screen(), screen);
         if screen == Screen::Disk {
             assert_eq!(scene.press(Key::Escape), []);
@@ -170,7 +170,7 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     // It comes to nothing: the person wanted to decide, and does.
     scene.news(failed(false));
     assert_eq!(scene.wizard.screen(), Screen::Failed);
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.press(Key::Enter), []);
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     let orders = scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
@@ -182,7 +182,7 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     let mut scene = waiting();
     assert_eq!(scene.press(Key::Escape), [Order::Hold]);
     scene.news(accepted());
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     // It is given up.
     let mut scene = waiting();
@@ -215,7 +215,7 @@ fn a_person_walks_to_the_code() {
     };
     assert_eq!(orders, [Order::Hold, take.clone()]);
     assert_eq!(scene.wizard.screen(), Screen::Code);
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
     scene.news(inviting(&blank()));
     // Back and forth: the same is taken again.
@@ -247,7 +247,7 @@ fn what_cannot_be_taken_any_more_leads_back_to_the_disks() {
     scene.disks(&[blank()]);
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     assert_eq!(scene.wizard.screen(), Screen::Code);
-    scene.news(News::Disks {
+    scene.news(ReceiverEvent::Disks {
         seen: zoo(),
         choice: Err(GateError::NoDisk),
     });
@@ -260,7 +260,7 @@ fn a_take_that_is_refused_says_why_and_a_person_goes_on_deciding() {
     scene.disks(&[blank()]);
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     let refused = Some("planning a disk of 5 MiB".to_owned());
-    scene.news(News::Held { refused });
+    scene.news(ReceiverEvent::Held { refused });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(scene.wizard.is_held() && scene.shows("planning a disk of 5 MiB"));
     assert_eq!(scene.keys(&[Key::Escape, Key::Escape]), [Order::GoOn]);
@@ -283,7 +283,7 @@ fn other_sizes_for_the_machines_own_disk_need_its_word_again() {
     // Another one was confirmed on the kernel command line, which we do not repeat.
     let mut scene = Scene::new();
     let full = disk("/dev/vda", "A1B2C3D4", scene::occupied());
-    scene.news(News::Disks {
+    scene.news(ReceiverEvent::Disks {
         seen: vec![full.clone()],
         choice: Ok(Box::new(full.clone())),
     });
@@ -320,7 +320,7 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
     // The receiver does not repeat what it has said of the disks.
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(!scene.wizard.is_held());
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(!scene.wizard.is_held(), "that was said of the time before");
     // A wish is not what that was said of.
@@ -329,7 +329,7 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
         matches!(orders.as_slice(), [Order::Hold, Order::Take { .. }]),
         "{orders:?}"
     );
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
 }
 
@@ -418,7 +418,7 @@ fn nothing_moves_while_nothing_happens() {
 const WAYS: usize = 9;
 const STATES: usize = 2 * 3 * WAYS;
 
-fn way(number: usize) -> Vec<News> {
+fn way(number: usize) -> Vec<ReceiverEvent> {
     match number {
         0 => vec![],
         1 => vec![inviting(&blank())],
@@ -428,7 +428,7 @@ fn way(number: usize) -> Vec<News> {
         5 => vec![accepted(), failed(false), inviting(&blank())],
         6 => vec![failed(true)],
         7 => vec![installed()],
-        _ => vec![News::Held { refused: None }],
+        _ => vec![ReceiverEvent::Held { refused: None }],
     }
 }
 
@@ -455,7 +455,7 @@ fn state(number: usize) -> Scene {
     for news in &way {
         scene.news(news.clone());
     }
-    if matches!(way.as_slice(), [News::Installed { .. }]) {
+    if matches!(way.as_slice(), [ReceiverEvent::Installed { .. }]) {
         let (how, within) = ("reboot", Duration::from_secs(10));
         scene.learn(Fact::Leaving { how, within });
     }
@@ -564,14 +564,14 @@ fn anything(scene: &mut Scene, number: usize) {
         4 => scene.news(accepted()),
         5 => scene.news(stage(Stage::Receiving)),
         6 => scene.news(failed(false)),
-        7 => scene.news(News::Held { refused: None }),
-        8 => scene.news(News::Held {
+        7 => scene.news(ReceiverEvent::Held { refused: None }),
+        8 => scene.news(ReceiverEvent::Held {
             refused: Some("it is gone".to_owned()),
         }),
         9 => scene.learn(Fact::NicGone("wlan0".to_owned())),
         10 => scene.learn(Fact::Nic(wifi_nic("wlan0"))),
         11 => scene.pass(Duration::from_secs(70)),
-        12 => scene.news(News::DonorLost {
+        12 => scene.news(ReceiverEvent::DonorLost {
             peer: ([10, 9, 0, 1], 40_000).into(),
             reason: "connection reset".to_owned(),
         }),

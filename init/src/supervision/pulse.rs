@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use receiver::Patience;
-use receiver::news::News;
+use receiver::event::ReceiverEvent;
 use wire::stage::Stage;
 
 /// Beyond the receiver's own patience: it says what follows before anybody resets it.
@@ -102,9 +102,11 @@ impl Pulse {
     }
 
     /// Something happened.
-    pub fn news(&mut self, news: &News, now: Duration) {
+    pub fn news(&mut self, news: &ReceiverEvent, now: Duration) {
         match news {
-            News::Progress { .. } | News::Package { .. } | News::DonorBack { .. } => {
+            ReceiverEvent::Progress { .. }
+            | ReceiverEvent::Package { .. }
+            | ReceiverEvent::DonorBack { .. } => {
                 self.moved = now;
                 if self.is_written {
                     self.phase = Phase::Working;
@@ -140,7 +142,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::{Pulse, Verdict};
-    use receiver::news::News;
+    use receiver::event::ReceiverEvent;
     use std::time::Duration;
     use wire::stage::Stage;
 
@@ -158,8 +160,8 @@ mod tests {
         pulse
     }
 
-    fn progress() -> News {
-        News::Progress {
+    fn progress() -> ReceiverEvent {
+        ReceiverEvent::Progress {
             received_bytes: 1,
             unpacked_bytes: 1,
         }
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(pulse.look(1, at(911)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(912)), Verdict::Still);
         // What says nothing of this deploy keeps nothing alive.
-        pulse.news(&News::Warning("arp".to_owned()), at(913));
+        pulse.news(&ReceiverEvent::Warning("arp".to_owned()), at(913));
         pulse.stage(Stage::Network, at(913));
         assert_eq!(pulse.look(1, at(914)), Verdict::Still);
     }

@@ -11,10 +11,10 @@ use wire::message::{After, Message, Next};
 use wire::secret::Secret;
 
 use super::Person;
+use crate::event::ReceiverEvent;
 use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
 use crate::gate::{GateError, Wish};
-use crate::news::News;
 use crate::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
 use crate::{Deployed, Policy, SessionError};
 
@@ -30,8 +30,9 @@ fn target(name: &str) -> (Target, Person) {
 
 /// The invitation behind the first `skip` news.
 fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Inviting { .. }));
-    let News::Inviting { code, secret, .. } = news else {
+    let (at, news) =
+        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Inviting { .. }));
+    let ReceiverEvent::Inviting { code, secret, .. } = news else {
         panic!("no invitation");
     };
     let code = Code::parse(&code).unwrap();
@@ -39,16 +40,17 @@ fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
 }
 
 fn held(lines: &Lines, skip: usize) -> (usize, Option<String>) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Held { .. }));
-    let News::Held { refused } = news else {
+    let (at, news) = lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Held { .. }));
+    let ReceiverEvent::Held { refused } = news else {
         panic!("not held");
     };
     (at + 1, refused)
 }
 
 fn failed(lines: &Lines, skip: usize) -> (usize, String) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Failed { .. }));
-    let News::Failed { reason, is_fatal } = news else {
+    let (at, news) =
+        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Failed { .. }));
+    let ReceiverEvent::Failed { reason, is_fatal } = news else {
         panic!("not failed");
     };
     assert!(!is_fatal, "{reason}");
@@ -71,7 +73,7 @@ fn half_way(plug: &Plug, lines: &Lines, image: &Image) -> (FakeDonor, usize) {
     let mut donor = pair(plug, (&code, &secret));
     donor.offer(image);
     donor.send(image, START, MIDDLE).unwrap();
-    let (at, _) = lines.wait_for_news(skip, |news| matches!(news, News::Package { .. }));
+    let (at, _) = lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Package { .. }));
     (donor, at + 1)
 }
 
@@ -94,22 +96,22 @@ fn assert_nothing_was_refused(target: &Target) {
     assert!(!lines.iter().any(is_refusal), "{lines:#?}");
 }
 
-fn names(news: &[News]) -> Vec<&'static str> {
-    let name = |news: &News| match news {
-        News::Disks { .. } => "disks",
-        News::Inviting { .. } => "inviting",
-        News::Held { .. } => "held",
-        News::Refused { .. } => "refused",
-        News::Accepted { .. } => "accepted",
-        News::AwaitingConsent { .. } => "consent",
-        News::Stage { stage, .. } => stage.name(),
-        News::Package { .. } => "package",
-        News::Progress { .. } => "progress",
-        News::DonorLost { .. } => "lost",
-        News::DonorBack { .. } => "back",
-        News::Warning(_) => "warning",
-        News::Failed { .. } => "failed",
-        News::Installed { .. } => "complete",
+fn names(news: &[ReceiverEvent]) -> Vec<&'static str> {
+    let name = |news: &ReceiverEvent| match news {
+        ReceiverEvent::Disks { .. } => "disks",
+        ReceiverEvent::Inviting { .. } => "inviting",
+        ReceiverEvent::Held { .. } => "held",
+        ReceiverEvent::Refused { .. } => "refused",
+        ReceiverEvent::Accepted { .. } => "accepted",
+        ReceiverEvent::AwaitingConsent { .. } => "consent",
+        ReceiverEvent::Stage { stage, .. } => stage.name(),
+        ReceiverEvent::Package { .. } => "package",
+        ReceiverEvent::Progress { .. } => "progress",
+        ReceiverEvent::DonorLost { .. } => "lost",
+        ReceiverEvent::DonorBack { .. } => "back",
+        ReceiverEvent::Warning(_) => "warning",
+        ReceiverEvent::Failed { .. } => "failed",
+        ReceiverEvent::Installed { .. } => "complete",
     };
     let mut names: Vec<_> = news.iter().map(name).collect();
     names.retain(|name| *name != "progress");
@@ -137,7 +139,7 @@ fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
-    let news = target.lines.all_news();
+    let news = target.lines.all_events();
     let expected = ["disks", "inviting", "held", "inviting", "accepted"];
     assert_eq!(names(&news)[..5], expected, "a word said twice is one");
     let lines = target.lines.all();
@@ -208,8 +210,9 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
             let (skip, (code, secret)) = invited(lines, 0);
             let mut donor = pair(plug, (&code, &secret));
             donor.is_shown_a_disk(&image);
-            let (skip, _) =
-                lines.wait_for_news(skip, |news| matches!(news, News::AwaitingConsent { .. }));
+            let (skip, _) = lines.wait_for_event(skip, |news| {
+                matches!(news, ReceiverEvent::AwaitingConsent { .. })
+            });
             let begun = Instant::now();
             if is_cancel {
                 person.cancel();
@@ -260,7 +263,7 @@ fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
     assert!(layout.partition(Role::Swap).is_none());
     let esp = layout.partition(Role::Esp).unwrap();
     assert_eq!(layout.len_bytes(esp), 256 << 20);
-    let news = target.lines.all_news();
+    let news = target.lines.all_events();
     let invitations = names(&news);
     let invitations = invitations.iter().filter(|name| **name == "inviting");
     assert_eq!(invitations.count(), 2);
@@ -289,7 +292,7 @@ fn a_person_may_take_without_holding_first_and_change_his_mind() {
 
 /// How many invitations there were.
 fn plug_codes(target: &Target) -> usize {
-    let news = target.lines.all_news();
+    let news = target.lines.all_events();
     let names = names(&news);
     names.iter().filter(|name| **name == "inviting").count()
 }
@@ -307,8 +310,9 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
     let right = path.display().to_string();
     let (deployed, ()) = target.serve(|plug, lines| {
         // Nobody at the machine has said anything: it waits, where there would be no waiting without a person.
-        let (skip, news) = lines.wait_for_news(0, |news| matches!(news, News::Disks { .. }));
-        let News::Disks { seen, choice } = news else {
+        let (skip, news) =
+            lines.wait_for_event(0, |news| matches!(news, ReceiverEvent::Disks { .. }));
+        let ReceiverEvent::Disks { seen, choice } = news else {
             panic!("no disks");
         };
         assert_eq!(seen.len(), 1);
@@ -368,7 +372,8 @@ fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        let (skip, _) = lines.wait_for_news(skip, |news| matches!(news, News::DonorLost { .. }));
+        let (skip, _) =
+            lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::DonorLost { .. }));
         let begun = Instant::now();
         person.cancel();
         let (skip, reason) = failed(lines, skip);
@@ -386,7 +391,7 @@ fn a_cancel_that_nothing_runs_for_means_nothing() {
         person.cancel();
         let (skip, _) = invited(lines, 0);
         person.cancel();
-        assert_eq!(skip, lines.all_news().len());
+        assert_eq!(skip, lines.all_events().len());
         finish(plug, lines, 0);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -398,7 +403,7 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         donor.send(&image, MIDDLE, END).unwrap();
-        lines.wait_for_news(skip, |news| matches!(news, News::Installed { .. }));
+        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Installed { .. }));
         person.cancel();
         // The donor is heard all the same.
         donor.last_word().unwrap().1.unwrap();
@@ -409,8 +414,8 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
     let deployed: Deployed = deployed.unwrap();
     assert_eq!(deployed.order, After::Kexec);
     assert_installed(&target, &deployed);
-    let news = target.lines.all_news();
-    let Some(News::Warning(text)) = news.last() else {
+    let news = target.lines.all_events();
+    let Some(ReceiverEvent::Warning(text)) = news.last() else {
         panic!("{news:#?}");
     };
     assert!(text.starts_with("cancelled too late: "), "{text}");
@@ -441,14 +446,13 @@ fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
 fn an_original_stream_is_held_off_and_cancelled_too() {
     let (mut target, person) = target("legacy");
     target.options.policy = Policy::Legacy;
-    let is_waiting =
-        |news: &News| matches!(news, News::Inviting { policy, .. } if policy == "legacy");
+    let is_waiting = |news: &ReceiverEvent| matches!(news, ReceiverEvent::Inviting { policy, .. } if policy == "legacy");
     let (error, ()) = target.serve(|plug, lines| {
-        let (at, _) = lines.wait_for_news(0, is_waiting);
+        let (at, _) = lines.wait_for_event(0, is_waiting);
         person.hold();
         let (skip, _) = held(lines, at);
         person.go_on();
-        let (skip, _) = lines.wait_for_news(skip, is_waiting);
+        let (skip, _) = lines.wait_for_event(skip, is_waiting);
         let mut donor = plug.connect();
         let package = crate::fakes::package(&[("etc/hostname", b"x")]);
         let name = b"base.tar.zst";
@@ -457,7 +461,8 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
         bytes.extend((package.len() as u64).to_be_bytes());
         bytes.extend(&package[..20]);
         donor.write_all(&bytes).unwrap();
-        let (skip, _) = lines.wait_for_news(skip, |news| matches!(news, News::Package { .. }));
+        let (skip, _) =
+            lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Package { .. }));
         let begun = Instant::now();
         person.cancel();
         let (skip, reason) = failed(lines, skip);
@@ -467,7 +472,7 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
             "cancelled at the machine; the disk does not boot now"
         );
         assert!(!donor.read(&mut [0]).is_ok_and(|len| len > 0));
-        lines.wait_for_news(skip, is_waiting);
+        lines.wait_for_event(skip, is_waiting);
         assert_eq!(*plug.endings.lock().unwrap(), ["rst"]);
     });
     assert!(matches!(error, Err(SessionError::Network(_))));
@@ -480,10 +485,10 @@ fn a_whole_deploy_is_news_in_this_order() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (code, secret)) = invited(lines, 0);
         plug.connect().write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        lines.wait_for_news(skip, |news| matches!(news, News::Refused { .. }));
+        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Refused { .. }));
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        lines.wait_for_news(skip, |news| matches!(news, News::DonorLost { .. }));
+        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::DonorLost { .. }));
         let mut donor = pair(plug, (&code, &secret));
         let next = donor.offer(&image);
         donor.send(&image, next, END).unwrap();
@@ -491,7 +496,7 @@ fn a_whole_deploy_is_news_in_this_order() {
         donor.order(After::TargetsChoice).unwrap();
     });
     let deployed = deployed.unwrap();
-    let news = target.lines.all_news();
+    let news = target.lines.all_events();
     assert_eq!(
         names(&news),
         [
@@ -518,11 +523,11 @@ fn a_whole_deploy_is_news_in_this_order() {
     let path = target.dir.path().join("disk.img");
     for news in &news {
         match news {
-            News::Disks { seen, choice } => {
+            ReceiverEvent::Disks { seen, choice } => {
                 assert_eq!(choice.as_deref(), Ok(&seen[0]));
                 assert_eq!(seen[0].disk.path, path);
             }
-            News::Inviting {
+            ReceiverEvent::Inviting {
                 policy,
                 addresses,
                 disk,
@@ -534,7 +539,7 @@ fn a_whole_deploy_is_news_in_this_order() {
                 );
                 assert_eq!(disk.disk.path, path);
             }
-            News::Accepted {
+            ReceiverEvent::Accepted {
                 version,
                 packages,
                 total_bytes,
@@ -548,7 +553,7 @@ fn a_whole_deploy_is_news_in_this_order() {
                 let sent: usize = image.all().map(|(_, _, bytes)| bytes.len()).sum();
                 assert_eq!(*total_bytes, Some(sent as u64));
             }
-            News::Installed { disk, title } => {
+            ReceiverEvent::Installed { disk, title } => {
                 assert_eq!((title.as_str(), &disk.disk.path), ("Test", &path));
             }
             _ => {}

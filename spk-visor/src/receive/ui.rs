@@ -1,6 +1,6 @@
 //! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was started on.
 //!
-//! News of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
+//! ReceiverEvent of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
+use receiver::event::ReceiverEvent;
 use receiver::meminfo;
-use receiver::news::News;
 use receiver::person::Person;
 use receiver::screen::Screen;
 use rustix::fs::OFlags;
@@ -146,8 +146,8 @@ impl Screen for Ui {
         self.line(WARNING, &format!("warning: {text}"));
     }
 
-    fn news(&self, news: &News) {
-        if let News::Inviting { .. } = news {
+    fn news(&self, news: &ReceiverEvent) {
+        if let ReceiverEvent::Inviting { .. } = news {
             tell_cards(&self.inbox); // networks come and go
         }
         self.inbox.tell(Fact::News(news.clone()));

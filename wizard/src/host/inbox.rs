@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use receiver::news::News;
+use receiver::event::ReceiverEvent;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::TerminalId;
@@ -162,9 +162,9 @@ impl Inbox {
 /// An invitation takes the place of the one before, whose secret nobody needs any more.
 fn remember(taken: &mut VecDeque<Fact>, fact: &Fact) {
     match fact {
-        Fact::Log(_) | Fact::News(News::Progress { .. }) => return,
-        Fact::News(News::Inviting { .. }) => {
-            taken.retain(|fact| !matches!(fact, Fact::News(News::Inviting { .. })));
+        Fact::Log(_) | Fact::News(ReceiverEvent::Progress { .. }) => return,
+        Fact::News(ReceiverEvent::Inviting { .. }) => {
+            taken.retain(|fact| !matches!(fact, Fact::News(ReceiverEvent::Inviting { .. })));
         }
         _ => {}
     }
@@ -186,9 +186,9 @@ impl Waiting {
                 self.facts.push_back(fact);
                 return;
             }
-            Fact::News(News::Progress { .. }) => {
+            Fact::News(ReceiverEvent::Progress { .. }) => {
                 if let Some(last) = self.facts.back_mut()
-                    && matches!(last, Fact::News(News::Progress { .. }))
+                    && matches!(last, Fact::News(ReceiverEvent::Progress { .. }))
                 {
                     *last = fact;
                     return;
@@ -213,7 +213,7 @@ impl Waiting {
 mod tests {
     use super::{FACTS_MAX, Inbox, LINES_MAX};
     use crate::fact::{Fact, LogLine};
-    use receiver::news::News;
+    use receiver::event::ReceiverEvent;
     use std::time::Duration;
 
     fn line(number: usize) -> Fact {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     const fn progress(received_bytes: u64) -> Fact {
-        Fact::News(News::Progress {
+        Fact::News(ReceiverEvent::Progress {
             received_bytes,
             unpacked_bytes: 0,
         })
@@ -237,7 +237,7 @@ mod tests {
         inbox.tell(Fact::NicGone("first".to_owned()));
         for number in 0..5000 {
             inbox.tell(line(number));
-            inbox.tell(Fact::News(News::Warning(number.to_string())));
+            inbox.tell(Fact::News(ReceiverEvent::Warning(number.to_string())));
             inbox.tell(progress(number as u64));
         }
         let waiting = inbox.take();
@@ -251,7 +251,7 @@ mod tests {
         let last = waiting.facts.back().unwrap();
         assert!(matches!(
             last,
-            Fact::News(News::Progress {
+            Fact::News(ReceiverEvent::Progress {
                 received_bytes: 4999,
                 ..
             })

@@ -7,9 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use disk::state::State;
+use receiver::event::ReceiverEvent;
 use receiver::gate::{Candidate, Contents};
 use receiver::inventory::{Found, Transport};
-use receiver::news::News;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -312,7 +312,7 @@ fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
         ..fact::Machine::default()
     }));
     let disk = blank();
-    running.inbox.tell(Fact::News(News::Disks {
+    running.inbox.tell(Fact::News(ReceiverEvent::Disks {
         seen: vec![disk.clone()],
         choice: Ok(Box::new(disk)),
     }));

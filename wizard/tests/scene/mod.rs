@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use disk::state::{Slot, State};
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
+use receiver::event::ReceiverEvent;
 use receiver::gate::{Candidate, Contents, Wish, choose};
 use receiver::inventory::{Found, Transport};
-use receiver::news::News;
 use wizard::fact::{Address, LogLine, Machine, Nic};
 use wizard::look::{Charset, Look};
 use wizard::{Fact, Key, Order, Wizard};
@@ -106,7 +106,7 @@ impl Scene {
         self.wizard.learn(fact, self.now);
     }
 
-    pub fn news(&mut self, news: News) {
+    pub fn news(&mut self, news: ReceiverEvent) {
         self.learn(Fact::News(news));
     }
 
@@ -114,7 +114,7 @@ impl Scene {
     pub fn disks(&mut self, seen: &[Candidate]) {
         let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
         let seen = seen.to_vec();
-        self.news(News::Disks { seen, choice });
+        self.news(ReceiverEvent::Disks { seen, choice });
     }
 
     pub fn press(&mut self, key: Key) -> Vec<Order> {
@@ -349,8 +349,8 @@ pub fn zoo() -> Vec<Candidate> {
 }
 
 /// Donors are invited to write on this disk.
-pub fn inviting(disk: &Candidate) -> News {
-    News::Inviting {
+pub fn inviting(disk: &Candidate) -> ReceiverEvent {
+    ReceiverEvent::Inviting {
         code: "e13gts2".to_owned(),
         secret: Some("k4m-9tz-w7p".to_owned()),
         policy: "secret".to_owned(),
@@ -360,8 +360,8 @@ pub fn inviting(disk: &Candidate) -> News {
 }
 
 /// A donor with two packages is let in.
-pub fn accepted() -> News {
-    News::Accepted {
+pub fn accepted() -> ReceiverEvent {
+    ReceiverEvent::Accepted {
         peer: ([10, 9, 0, 1], 40_000).into(),
         version: Some("2026.11".to_owned()),
         packages: vec!["base".to_owned(), "grub".to_owned()],

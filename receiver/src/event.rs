@@ -8,7 +8,7 @@ use crate::gate::{Candidate, GateError};
 
 /// Something that happened just now.
 #[derive(Clone, Debug)]
-pub enum News {
+pub enum ReceiverEvent {
     /// The disks were looked at. Said whenever what was seen, or the choice, has changed.
     Disks {
         /// What there is.
