@@ -107,14 +107,21 @@ fn news(script: &mut Script<'_>) -> ReceiverEvent {
             policy: script.text(),
             disk: Box::new(disk(script)),
             addresses: vec![[10, 9, 0, 5].into(); usize::from(script.byte() % 9)],
+            is_renewed: false,
         },
         2 => ReceiverEvent::Held { refused: (script.byte() & 1 == 0).then(|| script.text()) },
-        3 => ReceiverEvent::Refused { peer, count: script.number(), reason: script.text() },
+        3 => ReceiverEvent::Refused {
+            peer,
+            count: script.number(),
+            unreported: 0,
+            reason: script.text(),
+        },
         4 => ReceiverEvent::Accepted {
             peer,
             version: Some(script.text()),
             packages: vec![script.text(); usize::from(script.byte())],
             total_bytes: (script.byte() & 1 == 0).then(|| script.number()),
+            facts: String::new(),
         },
         5 => ReceiverEvent::AwaitingConsent { peer },
         6 => {
@@ -122,7 +129,11 @@ fn news(script: &mut Script<'_>) -> ReceiverEvent {
             ReceiverEvent::Stage { stage, facts: script.text() }
         }
         7 => ReceiverEvent::Package { name: script.text(), claimed_len: script.number() },
-        8 => ReceiverEvent::Progress { received_bytes: script.number(), unpacked_bytes: script.number() },
+        8 => ReceiverEvent::Progress {
+            received_bytes: script.number(),
+            unpacked_bytes: script.number(),
+            is_line_due: false,
+        },
         9 => ReceiverEvent::DonorLost { peer, reason: script.text() },
         10 => ReceiverEvent::DonorBack { peer },
         11 => ReceiverEvent::Warning(script.text()),

@@ -17,7 +17,7 @@ use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
 use receiver::person::Person;
-use receiver::screen::{Screen, chain};
+use receiver::reporter::chain;
 use wire::message;
 use wire::stage::Stage;
 use wizard::fact::Machine;

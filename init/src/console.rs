@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use receiver::event::ReceiverEvent;
+use receiver::event::{Line, ReceiverEvent};
 use receiver::evidence;
 use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::reporter::Reporter;
 use wire::stage::Stage;
 use wizard::fact::Fact;
 use wizard::host::Inbox;
@@ -129,8 +129,9 @@ fn cut(text: &str) -> Vec<String> {
     lines
 }
 
-impl Screen for Console {
-    fn stage(&self, stage: Stage, facts: &str) {
+impl Console {
+    /// A stage was entered: everything that waits for it is told, and every console shows it.
+    pub fn stage(&self, stage: Stage, facts: &str) {
         commitment::entered(stage);
         supervision::entered(stage);
         if stage == Stage::Leaving {
@@ -149,22 +150,32 @@ impl Screen for Console {
     }
 
     /// It may hold the secret: straight to the terminals, past the kernel's log.
-    fn hint(&self, text: &str) {
+    pub fn hint(&self, text: &str) {
         terminals::show(text);
     }
 
-    fn warning(&self, text: &str) {
+    /// The machine goes on with less.
+    pub fn warning(&self, text: &str) {
         self.line(WARNING, &format!("smv: warning: {text}"));
     }
+}
 
-    fn news(&self, news: &ReceiverEvent) {
-        supervision::heard(news);
-        if let Some(inbox) = self.inbox.get() {
-            if matches!(news, ReceiverEvent::Failed { .. }) {
+impl Reporter for Console {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            match line {
+                Line::Stage(stage, facts) => self.stage(stage, &facts),
+                Line::Warning(text) => self.warning(&text),
+                Line::Hint(text) => self.hint(&text),
+            }
+        }
+        supervision::heard(event);
+        if let Some(inbox) = self.inbox.get().filter(|_| !event.is_only_text()) {
+            if matches!(event, ReceiverEvent::Failed { .. }) {
                 // Whoever looks for the reason looks there too.
                 inbox.tell(Fact::Missing(evidence::missing()));
             }
-            inbox.tell(Fact::News(news.clone()));
+            inbox.tell(Fact::News(event.clone()));
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use modules::{Index, IndexError, Row, Tables};
 use receiver::evidence;
-use receiver::screen::{Screen, chain};
+use receiver::reporter::chain;
 use receiver::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use rustix::io::Errno;
 use rustix::system::uname;
@@ -222,12 +222,12 @@ struct Loader<'a> {
     /// Paths that need not be tried again.
     tried: Vec<&'static str>,
     loaded: u32,
-    screen: &'a dyn Screen,
+    console: &'a Console,
 }
 
 impl<'a> Loader<'a> {
     /// `None` without modules.
-    fn open(line: &'a str, screen: &'a dyn Screen) -> Result<Option<Self>, DriversError> {
+    fn open(line: &'a str, console: &'a Console) -> Result<Option<Self>, DriversError> {
         let name = uname();
         let release = name.release().to_string_lossy();
         let directory = Path::new(RELEASES).join(&*release);
@@ -261,7 +261,7 @@ impl<'a> Loader<'a> {
             line,
             tried: Vec::new(),
             loaded: 0,
-            screen,
+            console,
         }))
     }
 
@@ -312,7 +312,7 @@ impl<'a> Loader<'a> {
             }
             self.tried.push(row.path);
             if let Err(error) = self.load(row) {
-                self.screen.warning(&chain(&error));
+                self.console.warning(&chain(&error));
             }
         }
         !order.is_empty()

@@ -9,9 +9,10 @@ use disk::boot_order::{self, Found, load_option, name_of};
 use disk::state::{Slot, State};
 use receiver::disks::Disks;
 use receiver::gate::Contents;
-use receiver::screen::{Screen, chain};
+use receiver::reporter::chain;
 use uuid::Uuid;
 
+use crate::console::Console;
 use crate::efivars::Variables;
 use crate::mounts::EFIVARS;
 
@@ -22,24 +23,24 @@ const OTHERWISE: &str = "the firmware starts this disk only when nothing else co
 
 /// Tells it about `esp`, under this title. Returns the name of the boot option; `None` without UEFI, or when there is none now,
 /// which has been shown.
-pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
+pub fn prefer(esp: &Slot, title: &str, console: &Console) -> Option<String> {
     let variables = variables()?;
     let found = match variables.boot() {
         Ok(found) => found,
         Err(error) => {
-            screen.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&error)));
+            console.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&error)));
             return None;
         }
     };
     let kept = others(&found, esp.guid);
     let Some(steps) = boot_order::plan(&found, title, esp, &kept) else {
-        screen.warning(&format!(
+        console.warning(&format!(
             "boot variables: all 65536 numbers are in use; {OTHERWISE}"
         ));
         return None;
     };
     for fault in variables.apply(&found, &steps) {
-        screen.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&fault)));
+        console.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&fault)));
     }
     let now = variables.boot().ok()?;
     boot_order::number_of(&now, esp.guid).map(name_of)
@@ -47,10 +48,10 @@ pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
 
 /// A BIOS starts the first disk in its order and no other, and nobody can tell it from here which
 /// that is (`boot.md` 4). Says so where there is a choice.
-pub fn warn_of_order(installed: &str, screen: &dyn Screen) {
+pub fn warn_of_order(installed: &str, console: &Console) {
     let count = fixed_disks(Path::new(BLOCK));
     if variables().is_none() && count > 1 {
-        screen.warning(&format!(
+        console.warning(&format!(
             "a BIOS starts the first of {count} disks and no other: unless that is {installed}, choose it in the BIOS's setup"
         ));
     }

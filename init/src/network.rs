@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use netstack::{Config, NetstackError, NetworkFact, Station, Stream};
 use receiver::donor::{Donor, Interrupted, Interrupter, Network};
-use receiver::screen::Screen;
 use wire::code::Code;
 use wire::stage::Stage;
 

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use receiver::event::ReceiverEvent;
-use receiver::screen::{Screen, chain};
+use receiver::reporter::chain;
 use rustix::time::{ClockId, clock_gettime};
 use wire::stage::Stage;
 
@@ -87,9 +87,9 @@ pub fn entered(stage: Stage) {
 }
 
 /// Takes note of what happened.
-pub fn heard(news: &ReceiverEvent) {
+pub fn heard(event: &ReceiverEvent) {
     if let Some(pulse) = &mut state().pulse {
-        pulse.news(news, now());
+        pulse.event(event, now());
     }
 }
 

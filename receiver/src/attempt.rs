@@ -21,7 +21,7 @@ use crate::options::Options;
 use crate::person::Turn;
 use crate::refusals::Refusals;
 use crate::rehearsal;
-use crate::screen::Screen;
+use crate::reporter::Reporter;
 use crate::watch::Watch;
 
 /// A deployed disk, still at hand for whoever boots from it.
@@ -60,7 +60,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) disks: Watch<'a>,
     pub(crate) network: &'a mut dyn Network,
     pub(crate) refusals: Refusals,
-    pub(crate) screen: &'a dyn Screen,
+    pub(crate) reporter: &'a dyn Reporter,
     pub(crate) volumes: &'a OpenVolumes<'a>,
     pub(crate) turn: Turn,
 }
@@ -109,13 +109,14 @@ pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), Se
 }
 
 /// The donor's image is worth an answer.
-pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>) -> ReceiverEvent {
+pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>, facts: String) -> ReceiverEvent {
     let packages = image.iter().flat_map(|image| image.files());
     ReceiverEvent::Accepted {
         peer,
         version: image.map(|image| image.version().to_owned()),
         packages: packages.map(|file| file.name.to_string()).collect(),
         total_bytes: image.and_then(|image| image.size_bytes()),
+        facts,
     }
 }
 

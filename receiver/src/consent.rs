@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use session::channel::ChannelError;
 use thiserror::Error;
 use wire::message::{Answer, Kind, Message, Next, Text};
-use wire::stage::Stage;
 use wire::stream::STALL_SECONDS;
 
 use crate::attempt::Ended;
@@ -18,7 +17,7 @@ use crate::error::SessionError;
 use crate::event::ReceiverEvent;
 use crate::lobby::Lobby;
 use crate::person::Stop;
-use crate::screen::chain;
+use crate::reporter::chain;
 
 /// Why a donor that was asked was closed.
 #[derive(Debug, Error)]
@@ -97,7 +96,8 @@ impl Lobby<'_> {
             disk: disk.words(),
         })?;
         let peer = paired.peer;
-        self.screen.news(&ReceiverEvent::AwaitingConsent { peer });
+        self.reporter
+            .report(&ReceiverEvent::AwaitingConsent { peer });
         let (mut payload, mut is_shown) = (Vec::new(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -116,8 +116,9 @@ impl Lobby<'_> {
                 Message::Consent {
                     answer: Answer::Asking,
                 } => {
-                    let facts = format!("peer={} asks=person {}", paired.peer, disk.facts());
-                    self.screen.stage(Stage::Accepted, &facts);
+                    let disk = disk.facts();
+                    self.reporter
+                        .report(&ReceiverEvent::DonorAsks { peer, disk });
                     is_shown = true;
                 }
                 Message::GiveUp { text } => return Ok(Answered::GaveUp(text.to_string())),

@@ -5,7 +5,8 @@
 //! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Instant;
 
 use session::channel::{Opener, Sealer};
@@ -14,6 +15,7 @@ use session::trial::Terms;
 use session::{Credential, PinnedKeys};
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN};
+use wire::message::Next;
 use wire::secret::{RANDOM_LEN, Secret};
 
 use crate::connection::Connection;
@@ -23,10 +25,9 @@ use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
 use crate::options::draw_code;
 use crate::person::Turn;
-use crate::picture;
 use crate::policy::Policy;
 use crate::refusals::Refusals;
-use crate::screen::{Screen, warn};
+use crate::reporter::{Reporter, warn};
 use crate::strangers::{Refusal, Strangers};
 
 /// A donor that has proved itself, and both directions of the channel to it.
@@ -70,41 +71,31 @@ impl<'a> Door<'a> {
         })
     }
 
-    /// What a stage line says of it.
-    pub(crate) fn facts(&self) -> String {
-        format!("code={} policy={}", self.code, self.policy)
-    }
-
     /// Another disk is meant from now on.
     pub(crate) fn mean(&mut self, disk: &Candidate) {
         self.disk = disk.clone();
     }
 
-    /// The same as [`Door::show`], as news.
-    pub(crate) fn tell(&self, screen: &dyn Screen, network: &dyn Network) {
-        screen.news(&ReceiverEvent::Inviting {
+    /// Invites donors to the disk that is meant, for eyes and never for a log.
+    pub(crate) fn invitation(&self, addresses: Vec<IpAddr>, is_renewed: bool) -> ReceiverEvent {
+        ReceiverEvent::Inviting {
             code: self.code.to_string(),
             secret: self.secret.as_ref().map(Secret::to_string),
             policy: self.policy.name().to_owned(),
             disk: Box::new(self.disk.clone()),
-            addresses: network.addresses(),
-        });
+            addresses,
+            is_renewed,
+        }
     }
 
-    /// Tells a person what to type on the donor: for eyes, never for a log.
-    pub(crate) fn show(&self, screen: &dyn Screen) {
-        let code = self.code;
-        match &self.secret {
-            Some(secret) => {
-                let picture = picture::draw(&format!("SMV2:{code}:{secret}"));
-                screen.hint(&format!(
-                    "{}  code   {code}\n  secret {secret}\n  on the donor: spk-visor deploy-system-img-copy {code}",
-                    picture.unwrap_or_default()
-                ));
-            }
-            None => screen.hint(&format!(
-                "  on the donor: spk-visor deploy-system-img-copy {code} --pinned NAME.donor"
-            )),
+    /// Invites the donor of an unfinished deploy to come back.
+    pub(crate) fn invitation_back(&self, disk: &Path, next: Next) -> ReceiverEvent {
+        ReceiverEvent::AwaitingDonor {
+            code: self.code.to_string(),
+            secret: self.secret.as_ref().map(Secret::to_string),
+            policy: self.policy.name().to_owned(),
+            disk: disk.display().to_string(),
+            next,
         }
     }
 
@@ -118,10 +109,10 @@ impl<'a> Door<'a> {
         &mut self,
         network: &mut dyn Network,
         refusals: &mut Refusals,
-        screen: &dyn Screen,
+        reporter: &dyn Reporter,
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
-        let paired = self.await_proof(network, refusals, screen, deadline);
+        let paired = self.await_proof(network, refusals, reporter, deadline);
         if !matches!(paired, Ok(None)) {
             self.close(network);
         }
@@ -139,7 +130,7 @@ impl<'a> Door<'a> {
         &mut self,
         network: &mut dyn Network,
         refusals: &mut Refusals,
-        screen: &dyn Screen,
+        reporter: &dyn Reporter,
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
         let info = concat!("version=", env!("CARGO_PKG_VERSION"));
@@ -154,15 +145,15 @@ impl<'a> Door<'a> {
                 code: &self.code,
                 info: &info,
             };
-            let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, screen);
+            let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, reporter);
             let (strangers, guard) = (&mut self.strangers, &mut self.guard);
             let paired = strangers.judge(terms, guard, &self.turn, now, &mut refuse);
             if paired.is_some() {
                 return Ok(paired);
             }
             let due = strangers.due(terms, guard, now);
-            if self.replace_secret(screen)? {
-                self.tell(screen, network);
+            if self.replace_secret(reporter)? {
+                reporter.report(&self.invitation(network.addresses(), true));
                 continue;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -184,18 +175,17 @@ impl<'a> Door<'a> {
     }
 
     /// After too many wrong guesses; true when there is another one.
-    fn replace_secret(&mut self, screen: &dyn Screen) -> Result<bool, SessionError> {
+    fn replace_secret(&mut self, reporter: &dyn Reporter) -> Result<bool, SessionError> {
         // Keys cannot be guessed.
         if self.secret.is_none() || !self.guard.is_spent() {
             return Ok(false);
         }
         let wrong = self.guard.wrong_guesses();
         let text = format!("{wrong} wrong guesses: the secret is replaced by a new one");
-        warn(screen, &text);
+        warn(reporter, &text);
         (self.credential, self.secret) = credential(self.policy)?;
         self.guard = Guard::new();
         self.strangers.clear_begun();
-        self.show(screen);
         Ok(true)
     }
 }
@@ -217,6 +207,7 @@ mod tests {
     use crate::fakes::{self, Lines};
     use crate::person::Turn;
     use crate::policy::Policy;
+    use crate::reporter::Reporter;
     use session::PinnedKeys;
     use session::guard::GUESSES_MAX;
     use std::time::Instant;
@@ -231,7 +222,8 @@ mod tests {
             assert_eq!(lines.all().len(), 0, "after {} guesses", guess - 1);
             door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
-        door.replace_secret(&lines).unwrap();
+        assert!(door.replace_secret(&lines).unwrap());
+        lines.report(&door.invitation(vec![], true));
         let new = door.secret.clone().unwrap();
         assert_ne!(new.as_bytes(), old.as_bytes());
         assert_eq!((door.code, door.guard.wrong_guesses()), (code, 0));
@@ -254,7 +246,11 @@ mod tests {
         }
         door.replace_secret(&lines).unwrap();
         assert_eq!(lines.all().len(), 0);
-        door.show(&lines);
-        assert!(!lines.all()[0].contains("secret"), "{:?}", lines.all());
+        lines.report(&door.invitation(vec![], false));
+        let shown = lines.all();
+        assert!(
+            !shown.iter().any(|line| line.contains("secret")),
+            "{shown:?}"
+        );
     }
 }

@@ -29,7 +29,6 @@ use disk::state::State;
 use disk::volumes::{Volumes, VolumesError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::code::Code;
-use wire::stage::Stage;
 
 use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
@@ -37,7 +36,7 @@ use crate::event::ReceiverEvent;
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
 use crate::person::Person;
-use crate::screen::Screen;
+use crate::reporter::Reporter;
 
 /// No event of a test takes longer; reaching it fails the test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -134,13 +133,13 @@ pub fn candidate() -> Candidate {
     }
 }
 
-/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are. The news beside them.
+/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are; and every event.
 #[derive(Debug, Default)]
 pub struct Lines {
     lines: Mutex<Vec<String>>,
-    news: Mutex<Vec<ReceiverEvent>>,
+    events: Mutex<Vec<ReceiverEvent>>,
     changed: Condvar,
-    news_changed: Condvar,
+    events_changed: Condvar,
     person: Option<Person>,
 }
 
@@ -154,28 +153,28 @@ impl Lines {
         }
     }
 
-    /// All news so far.
+    /// All events so far.
     #[must_use]
     pub fn all_events(&self) -> Vec<ReceiverEvent> {
-        self.news.lock().unwrap().clone()
+        self.events.lock().unwrap().clone()
     }
 
-    /// Waits for the first news behind the first `skip` ones that `is_meant`; returns its index and itself.
+    /// Waits for the first event behind the first `skip` ones that `is_meant`; returns its index and itself.
     pub fn wait_for_event(
         &self,
         skip: usize,
         is_meant: impl Fn(&ReceiverEvent) -> bool,
     ) -> (usize, ReceiverEvent) {
         let deadline = Instant::now() + PATIENCE;
-        let mut news = self.news.lock().unwrap();
+        let mut events = self.events.lock().unwrap();
         loop {
-            let found = news.iter().enumerate().skip(skip);
-            if let Some((index, found)) = { found }.find(|(_, news)| is_meant(news)) {
+            let found = events.iter().enumerate().skip(skip);
+            if let Some((index, found)) = { found }.find(|(_, event)| is_meant(event)) {
                 return (index, found.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not what was awaited: {news:#?}");
-            news = self.news_changed.wait_timeout(news, left).unwrap().0;
+            assert!(!left.is_zero(), "not what was awaited: {events:#?}");
+            events = self.events_changed.wait_timeout(events, left).unwrap().0;
         }
     }
 
@@ -206,22 +205,13 @@ impl Lines {
     }
 }
 
-impl Screen for Lines {
-    fn stage(&self, stage: Stage, facts: &str) {
-        self.push(format!("smv {stage}: {facts}"));
-    }
-
-    fn hint(&self, text: &str) {
-        self.push(text.to_owned());
-    }
-
-    fn warning(&self, text: &str) {
-        self.push(format!("warning: {text}"));
-    }
-
-    fn news(&self, news: &ReceiverEvent) {
-        self.news.lock().unwrap().push(news.clone());
-        self.news_changed.notify_all();
+impl Reporter for Lines {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            self.push(line.to_string());
+        }
+        self.events.lock().unwrap().push(event.clone());
+        self.events_changed.notify_all();
     }
 
     fn person(&self) -> Option<&Person> {

@@ -6,7 +6,6 @@ use std::io;
 use bundle::legacy;
 use install::deploy;
 use wire::message::After;
-use wire::stage::Stage;
 use wire::stream::{NAME_LEN_BYTES, Opening};
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
@@ -14,9 +13,9 @@ use crate::connection::Connection;
 use crate::error::SessionError;
 use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
-use crate::options::{disk_facts, draw_code, image_facts};
+use crate::options::{draw_code, image_facts};
 use crate::person::{Phase, Turn};
-use crate::screen::{Narrator, chain, warn};
+use crate::reporter::{DeployEvents, chain, warn};
 
 /// Waits for one donor and takes what it sends.
 ///
@@ -24,18 +23,13 @@ use crate::screen::{Narrator, chain, warn};
 /// Anything that was wrong with the donor, its stream or the machine.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let (code, policy) = (draw_code()?, &attempt.options.policy);
-    let facts = format!("code={code} policy={policy} {}", disk_facts(chosen));
-    attempt.screen.stage(Stage::Waiting, &facts);
-    attempt.screen.hint(&format!(
-        "  UNAUTHENTICATED: anybody on this network may install this machine\n  \
-         on the donor: spk-visor deploy-system-img-copy {code} --legacy"
-    ));
-    attempt.screen.news(&ReceiverEvent::Inviting {
+    attempt.reporter.report(&ReceiverEvent::Inviting {
         code: code.to_string(),
         secret: None,
         policy: policy.name().to_owned(),
         disk: Box::new(chosen.clone()),
         addresses: attempt.network.addresses(),
+        is_renewed: false,
     });
     let turn = attempt.turn.clone();
     turn.enter(Phase::Inviting).map_err(SessionError::from)?;
@@ -46,14 +40,14 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     // From here on the donor may take the end of the connection for success; before, dropping it was a reset.
     if let Err(error) = connection.close() {
         let text = format!("telling the donor of success: {}", chain(&error));
-        warn(attempt.screen, &text);
+        warn(attempt.reporter, &text);
     }
     Ok(deployed)
 }
 
 fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deployed, SessionError> {
-    let (screen, peer) = (attempt.screen, connection.peer());
-    screen.stage(Stage::Accepted, &format!("peer={peer}"));
+    let (reporter, peer) = (attempt.reporter, connection.peer());
+    reporter.report(&ReceiverEvent::Connected { peer });
     let first = connection
         .peek()
         .map_err(|source| unless_stopped(&attempt.turn, SessionError::Opening { peer, source }))?;
@@ -63,22 +57,20 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     let mut packages = legacy::open(connection, &attempt.options.trust)
         .map_err(|error| unless_stopped(&attempt.turn, error.into()))?;
     let image = packages.approved();
-    if let Some(image) = image {
-        screen.stage(Stage::Accepted, &image_facts(image));
-    }
-    screen.news(&accepted(peer, image));
+    let facts = image.map(image_facts).unwrap_or_default();
+    reporter.report(&accepted(peer, image, facts));
     let (chosen, mut disk, mut volumes) =
         open_disk(&mut attempt.disks, attempt.volumes, attempt.options)?;
     attempt.turn.enter(Phase::Writing)?;
-    let narrator = Narrator::new(screen);
+    let observer = DeployEvents::new(reporter);
     let installed = deploy::deploy(
         &mut packages,
         &mut disk,
         volumes.as_mut(),
         &attempt.disks.deploy_options(),
-        &narrator,
+        &observer,
     )?;
-    screen.news(&complete(chosen, &installed));
+    reporter.report(&complete(chosen, &installed));
     Ok(Deployed {
         installed,
         disk,

@@ -4,13 +4,13 @@
 //! pairs and then says something else, or nothing, is closed, counted and shown like any other stranger.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
 use bundle::trust::{ApproveError, Approved, Trust, approve};
 use session::channel::ChannelError;
 use thiserror::Error;
-use wire::message::{Kind, Message, RejectCode, Text};
-use wire::stage::Stage;
+use wire::message::{Kind, Message, Next, RejectCode, Text};
 
 use crate::connection::Connection;
 use crate::donor::Network;
@@ -18,7 +18,7 @@ use crate::door::{Door, Paired};
 use crate::error::SessionError;
 use crate::person::Turn;
 use crate::refusals::Refusals;
-use crate::screen::Screen;
+use crate::reporter::Reporter;
 
 /// Why a donor that had proved itself was closed all the same.
 #[derive(Debug, Error)]
@@ -39,7 +39,7 @@ pub(crate) struct Lobby<'a> {
     pub(crate) door: Door<'a>,
     pub(crate) network: &'a mut (dyn Network + 'a),
     pub(crate) refusals: &'a mut Refusals,
-    pub(crate) screen: &'a dyn Screen,
+    pub(crate) reporter: &'a dyn Reporter,
     pub(crate) trust: &'a Trust,
     pub(crate) turn: Turn,
 }
@@ -48,25 +48,38 @@ pub(crate) struct Lobby<'a> {
 pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
 
 impl Lobby<'_> {
-    /// Invites donors: `facts` beside code and policy on every console, and what to type on the donor.
-    /// To a resumed deploy nobody new is invited: that is no news.
-    pub(crate) fn invite(&self, facts: &str) {
-        let facts = format!("{} {facts}", self.door.facts());
-        self.screen.stage(Stage::Waiting, &facts);
-        self.door.show(self.screen);
+    /// Invites donors to the disk that is meant.
+    pub(crate) fn invite(&self) {
+        let addresses = self.network.addresses();
+        self.reporter
+            .report(&self.door.invitation(addresses, false));
     }
 
-    /// Waits for a donor that has proved itself and says what it has; `None` when `deadline` passes first.
+    /// Invites the donor of an unfinished deploy to come back.
+    pub(crate) fn invite_back(&self, disk: &Path, next: Next) {
+        self.reporter.report(&self.door.invitation_back(disk, next));
+    }
+
+    /// Waits for a donor that has proved itself and says what it has.
     ///
     /// # Errors
     /// The network failed, or a person at the machine wants something else.
-    pub(crate) fn offer(
+    pub(crate) fn offer(&mut self) -> Result<Offer, SessionError> {
+        loop {
+            if let Some(offer) = self.offer_until(None)? {
+                return Ok(offer);
+            }
+        }
+    }
+
+    /// As [`Lobby::offer`]; `None` when `deadline` passes first.
+    pub(crate) fn offer_until(
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Offer>, SessionError> {
         loop {
-            let (network, screen) = (&mut *self.network, self.screen);
-            let paired = self.door.pair(network, self.refusals, screen, deadline)?;
+            let (network, reporter) = (&mut *self.network, self.reporter);
+            let paired = self.door.pair(network, self.refusals, reporter, deadline)?;
             let Some(mut paired) = paired else {
                 return Ok(None);
             };
@@ -84,7 +97,7 @@ impl Lobby<'_> {
 
     pub(crate) fn note(&mut self, paired: &Paired, fault: &dyn Error) {
         self.refusals
-            .note(paired.peer, fault, Instant::now(), self.screen);
+            .note(paired.peer, fault, Instant::now(), self.reporter);
     }
 
     /// Tells a paired donor why its image is not taken. What is left to do with its connection is to close it.
@@ -225,12 +238,12 @@ mod tests {
             door: Door::new(&policy, fakes::candidate(), &turn).unwrap(),
             network: &mut network,
             refusals: &mut Refusals::new(Instant::now()),
-            screen: &lines,
+            reporter: &lines,
             trust: &Trust::default(),
             turn: turn.clone(),
         };
         let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(lobby.offer(Some(soon)).is_err(), fails);
+        assert_eq!(lobby.offer_until(Some(soon)).is_err(), fails);
         // As long as donors are invited, time being up is no reason to reset anybody.
         assert_eq!(log.lock().unwrap().is_empty(), !fails);
         drop(lobby);

@@ -10,7 +10,6 @@ use bundle::verify::VerifiedPackages;
 use install::deploy;
 use install::options::Options;
 use wire::message::RejectCode;
-use wire::stage::Stage;
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
 use crate::blockdisk::BlockDisk;
@@ -20,10 +19,10 @@ use crate::door::{Door, Paired};
 use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::lobby::Lobby;
-use crate::options::{disk_facts, image_facts};
+use crate::options::image_facts;
 use crate::person::Phase;
+use crate::reporter::{DeployEvents, chain};
 use crate::reports::Reports;
-use crate::screen::{Narrator, chain};
 use crate::supply::Supply;
 use crate::watch::Watch;
 
@@ -33,24 +32,20 @@ use crate::watch::Watch;
 /// # Errors
 /// Why this deploy came to nothing. The donor has been told.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
-    let (screen, options) = (attempt.screen, attempt.options);
+    let (reporter, options) = (attempt.reporter, attempt.options);
     let turn = attempt.turn.clone();
     let mut lobby = Lobby {
         door: Door::new(&options.policy, chosen.clone(), &turn)?,
         network: attempt.network,
         refusals: &mut attempt.refusals,
-        screen,
+        reporter,
         trust: &options.trust,
         turn: turn.clone(),
     };
-    lobby.invite(&disk_facts(chosen));
+    lobby.invite();
     loop {
-        lobby.door.tell(screen, lobby.network);
         turn.enter(Phase::Inviting).map_err(SessionError::from)?;
-        // Without a deadline there always is one in the end.
-        let Some((paired, judgement)) = lobby.offer(None)? else {
-            continue;
-        };
+        let (paired, judgement) = lobby.offer()?;
         let peer = paired.peer;
         if let Err(stop) = turn.enter(Phase::Talking) {
             return Err(rejected(
@@ -69,8 +64,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             }
         };
         let facts = format!("peer={peer} {}", image_facts(&image));
-        screen.stage(Stage::Accepted, &facts);
-        screen.news(&accepted(peer, Some(&image)));
+        reporter.report(&accepted(peer, Some(&image), facts));
         let (chosen, mut disk, volumes) =
             match open_disk(&mut attempt.disks, attempt.volumes, options) {
                 Ok(opened) => opened,
@@ -91,7 +85,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             // It comes again by itself, or another one does.
             drop((disk, volumes));
             lobby.door.mean(&chosen);
-            lobby.invite(&disk_facts(&chosen));
+            lobby.invite();
             continue;
         };
         // A person may have thought about it for minutes.
@@ -155,9 +149,9 @@ impl Target {
         image: Approved,
         disk: Description,
     ) -> Result<Deployed, Ended> {
-        let (screen, reports) = (lobby.screen, Reports::default());
+        let (reporter, reports) = (lobby.reporter, Reports::default());
         let observer = Both {
-            narrator: Narrator::new(screen),
+            events: DeployEvents::new(reporter),
             reports: &reports,
         };
         if let Voucher::Sender { .. } = image.voucher() {
@@ -175,7 +169,7 @@ impl Target {
         drop(packages);
         match result {
             Ok(installed) => {
-                screen.news(&complete(self.chosen, &installed));
+                reporter.report(&complete(self.chosen, &installed));
                 Ok(Deployed {
                     installed,
                     order: supply.farewell(),
@@ -193,14 +187,14 @@ impl Target {
 
 /// What the deploy tells, on this machine's screen and at the donor's.
 struct Both<'a> {
-    narrator: Narrator<'a>,
+    events: DeployEvents<'a>,
     reports: &'a Reports,
 }
 
 impl Observer for Both<'_> {
     fn event(&self, event: Event) {
         self.reports.event(&event);
-        self.narrator.event(event);
+        self.events.event(event);
     }
 }
 

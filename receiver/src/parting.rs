@@ -11,8 +11,8 @@ use wire::message::{After, Level, Message};
 use crate::connection::Connection;
 use crate::error::SessionError;
 use crate::evidence;
+use crate::reporter::{chain, warn};
 use crate::reports::Report;
-use crate::screen::{chain, warn};
 use crate::supply::{Fault, Supply};
 
 /// How long the last word may take to leave.
@@ -41,7 +41,7 @@ impl Supply<'_, '_> {
             }
             if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
                 let text = "the donor gave no order and is not waited for any longer";
-                warn(self.lobby.screen, text);
+                warn(self.lobby.reporter, text);
                 return After::TargetsChoice;
             }
         }
@@ -88,7 +88,7 @@ impl Supply<'_, '_> {
     pub(super) fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
         if let Some(Err(error)) = connection.map(Connection::close) {
             let text = format!("closing the connection to {peer}: {}", chain(&error));
-            warn(self.lobby.screen, &text);
+            warn(self.lobby.reporter, &text);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::event::ReceiverEvent;
-use crate::screen::{Screen, chain};
+use crate::reporter::{Reporter, chain};
 
 /// Lines that may follow each other at once: a person's own mistakes are all shown.
 const BURST: u32 = 8;
@@ -47,7 +47,13 @@ impl Refusals {
     }
 
     /// Takes note of one and shows it when its turn has come.
-    pub fn note(&mut self, peer: SocketAddr, error: &dyn Error, now: Instant, screen: &dyn Screen) {
+    pub fn note(
+        &mut self,
+        peer: SocketAddr,
+        error: &dyn Error,
+        now: Instant,
+        reporter: &dyn Reporter,
+    ) {
         self.count = self.count.saturating_add(1);
         self.pay(now);
         if self.credit == 0 {
@@ -55,17 +61,13 @@ impl Refusals {
             return;
         }
         self.credit -= 1;
-        let mut line = format!("refused peer={peer} count={}", self.count);
-        if self.left_out > 0 {
-            line.push_str(&format!(" unshown={}", std::mem::take(&mut self.left_out)));
-        }
         let reason = chain(error);
         let end = reason.floor_char_boundary(REASON_MAX);
         let reason = reason.get(..end).unwrap_or_default();
-        screen.warning(&format!("{line}: {reason}"));
-        screen.news(&ReceiverEvent::Refused {
+        reporter.report(&ReceiverEvent::Refused {
             peer,
             count: self.count,
+            unreported: std::mem::take(&mut self.left_out),
             reason: reason.to_owned(),
         });
     }
@@ -83,20 +85,20 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::{BURST, Refusals};
-    use crate::screen::Screen;
+    use crate::event::ReceiverEvent;
+    use crate::reporter::Reporter;
     use std::io;
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
-    use wire::stage::Stage;
 
     #[derive(Default)]
     struct Lines(Mutex<Vec<String>>);
 
-    impl Screen for Lines {
-        fn stage(&self, _: Stage, _: &str) {}
-        fn hint(&self, _: &str) {}
-        fn warning(&self, text: &str) {
-            self.0.lock().unwrap().push(text.to_owned());
+    impl Reporter for Lines {
+        fn report(&self, event: &ReceiverEvent) {
+            let lines = event.lines();
+            let mut shown = self.0.lock().unwrap();
+            shown.extend(lines.iter().map(|line| line.text().to_owned()));
         }
     }
 

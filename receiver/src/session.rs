@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::person::Turn;
 use crate::policy::Policy;
 use crate::refusals::Refusals;
-use crate::screen::{Screen, chain, warn};
+use crate::reporter::{Reporter, chain, warn};
 use crate::volumes::KernelVolumes;
 use crate::watch::Watch;
 use crate::{legacy, paired, rehearsal};
@@ -30,12 +30,12 @@ use crate::{legacy, paired, rehearsal};
 pub fn run(
     options: &Options,
     network: &mut dyn Network,
-    screen: &dyn Screen,
+    reporter: &dyn Reporter,
 ) -> Result<Deployed, SessionError> {
     let volumes = |disk: &BlockDisk| -> Result<Box<dyn Volumes>, VolumesError> {
         Ok(Box::new(KernelVolumes::new(disk)?))
     };
-    run_with(options, network, screen, &volumes)
+    run_with(options, network, reporter, &volumes)
 }
 
 /// The same with file systems of the caller's making.
@@ -45,27 +45,26 @@ pub fn run(
 pub fn run_with(
     options: &Options,
     network: &mut dyn Network,
-    screen: &dyn Screen,
+    reporter: &dyn Reporter,
     volumes: &OpenVolumes<'_>,
 ) -> Result<Deployed, SessionError> {
     let shown = |error: SessionError| {
         // Somebody else has shown what he wants instead.
         if !matches!(error, SessionError::TakenOver) {
             let reason = chain(&error);
-            screen.stage(Stage::Failed, &reason);
             let is_fatal = error.outcome() == Outcome::Fatal;
-            screen.news(&ReceiverEvent::Failed { reason, is_fatal });
+            reporter.report(&ReceiverEvent::Failed { reason, is_fatal });
         }
         error
     };
-    let turn = Turn::of(screen.person());
+    let turn = Turn::of(reporter.person());
     let _interrupter = turn.attach(network.interrupter());
     let mut attempt = Attempt {
         options,
-        disks: Watch::open(options, screen, &turn).map_err(shown)?,
+        disks: Watch::open(options, reporter, &turn).map_err(shown)?,
         network,
         refusals: Refusals::new(Instant::now()),
-        screen,
+        reporter,
         volumes,
         turn: turn.clone(),
     };
@@ -75,8 +74,7 @@ pub fn run_with(
             let sizes = attempt.disks.deploy_options().sizes;
             let facts = rehearsal::plan(&chosen, sizes).map_err(shown)?;
             let stage = Stage::Planned;
-            screen.stage(stage, &facts);
-            screen.news(&ReceiverEvent::Stage { stage, facts });
+            reporter.report(&ReceiverEvent::Stage { stage, facts });
         }
         let result = match &options.policy {
             Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
@@ -87,7 +85,7 @@ pub fn run_with(
             Ok(deployed) => {
                 if is_cancelled {
                     let disk = deployed.installed.disk_name();
-                    warn(screen, &format!("cancelled too late: {disk} is complete"));
+                    warn(reporter, &format!("cancelled too late: {disk} is complete"));
                 }
                 return Ok(deployed);
             }
@@ -97,7 +95,7 @@ pub fn run_with(
                 // Only now: what a donor is told takes as long as it likes to close, and a person waits for this screen.
                 if let Some(Err(error)) = ended.connection.map(|donor| donor.close()) {
                     let text = format!("closing the donor's connection: {}", chain(&error));
-                    warn(screen, &text);
+                    warn(reporter, &text);
                 }
                 error
             }

@@ -15,7 +15,6 @@ use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
 use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
-use wire::stage::Stage;
 
 use crate::connection::Connection;
 use crate::description::Description;
@@ -25,8 +24,8 @@ use crate::event::ReceiverEvent;
 use crate::evidence::Mark;
 use crate::lobby::Lobby;
 use crate::person::Phase;
+use crate::reporter::{chain, warn};
 use crate::reports::{Report, Reports, Teller};
-use crate::screen::{chain, warn};
 
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
@@ -136,7 +135,9 @@ impl<'l, 'r> Supply<'l, 'r> {
             Ok(()) => {
                 let peer = paired.peer;
                 self.connect(paired);
-                self.lobby.screen.news(&ReceiverEvent::DonorBack { peer });
+                self.lobby
+                    .reporter
+                    .report(&ReceiverEvent::DonorBack { peer });
             }
             Err(error) => self.lost(paired.peer, &Fault::from(error)),
         }
@@ -158,7 +159,7 @@ impl<'l, 'r> Supply<'l, 'r> {
                 "starting a thread for the donor's reports: {}",
                 chain(&error)
             );
-            warn(self.lobby.screen, &text); // it hears nothing; the deploy goes on
+            warn(self.lobby.reporter, &text); // it hears nothing; the deploy goes on
         }
     }
 
@@ -173,12 +174,11 @@ impl<'l, 'r> Supply<'l, 'r> {
 
     fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
         let reason = chain(fault);
-        let text = format!("connection to {peer} lost: {reason}");
-        self.lobby.screen.warning(&text);
-        self.lobby
-            .screen
-            .news(&ReceiverEvent::DonorLost { peer, reason });
-        self.reports.line(Level::Warning, &text);
+        let event = ReceiverEvent::DonorLost { peer, reason };
+        self.lobby.reporter.report(&event);
+        for line in event.lines() {
+            self.reports.line(Level::Warning, line.text());
+        }
     }
 
     /// The next chunk over the connection in use.
@@ -236,14 +236,19 @@ impl<'l, 'r> Supply<'l, 'r> {
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
     pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
-            let offer = self.lobby.offer(deadline).map_err(|error| match error {
-                SessionError::Cancelled { .. } | SessionError::TakenOver => ChunkError::Cancelled,
-                error => ChunkError::Missing {
-                    what: "waiting for the donor to come back".to_owned(),
-                    outcome: error.outcome(),
-                    source: Some(Box::new(error)),
-                },
-            })?;
+            let offer = self
+                .lobby
+                .offer_until(deadline)
+                .map_err(|error| match error {
+                    SessionError::Cancelled { .. } | SessionError::TakenOver => {
+                        ChunkError::Cancelled
+                    }
+                    error => ChunkError::Missing {
+                        what: "waiting for the donor to come back".to_owned(),
+                        outcome: error.outcome(),
+                        source: Some(Box::new(error)),
+                    },
+                })?;
             let Some((paired, judgement)) = offer else {
                 return Ok(false);
             };
@@ -258,13 +263,12 @@ impl<'l, 'r> Supply<'l, 'r> {
                     self.turn_away(paired, RejectCode::Busy, &text);
                 }
                 Ok(image) if image.digest() == self.approved.digest() => {
-                    let (peer, Next { file, chunk }) = (paired.peer, self.wanted);
+                    let (peer, next) = (paired.peer, self.wanted);
+                    let Next { file, chunk } = next;
                     let text =
                         format!("connection to {peer}: goes on at file={file} chunk={chunk}");
-                    self.lobby.screen.stage(
-                        Stage::Accepted,
-                        &format!("peer={peer} resume file={file} chunk={chunk}"),
-                    );
+                    let event = ReceiverEvent::Resuming { peer, next };
+                    self.lobby.reporter.report(&event);
                     self.reports.line(Level::Info, &text);
                     self.accept(paired);
                     return Ok(true);
@@ -288,7 +292,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     fn turn_away(&mut self, paired: Paired, code: RejectCode, text: &str) {
         let peer = paired.peer;
         let warning = format!("refused the manifest of {peer}: {text}");
-        warn(self.lobby.screen, &warning);
+        warn(self.lobby.reporter, &warning);
         let connection = self.lobby.reject(paired, code, text);
         self.close(peer, connection);
     }
@@ -323,9 +327,7 @@ impl ChunkSource for Supply<'_, '_> {
         self.reports.wanted(self.wanted);
         loop {
             if self.line.is_none() {
-                let disk = self.disk.path().display();
-                let facts = format!("disk={disk} resume file={file} chunk={chunk}");
-                self.lobby.invite(&facts);
+                self.lobby.invite_back(self.disk.path(), self.wanted);
                 self.return_of_the_donor()?;
             }
             self.go_on()?;

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
 use install::{deploy, options};
-use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, IMAGE_SECTOR};
@@ -12,9 +11,9 @@ use crate::error::SessionError;
 use crate::event::ReceiverEvent;
 use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
-use crate::options::{Options, disk_facts};
+use crate::options::Options;
 use crate::person::{Control, Person, Turn};
-use crate::screen::{Screen, chain, warn};
+use crate::reporter::{Reporter, chain, warn};
 use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
@@ -27,7 +26,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// The disks and their announcements.
 pub(crate) struct Watch<'a> {
     options: &'a Options,
-    screen: &'a dyn Screen,
+    reporter: &'a dyn Reporter,
     turn: Turn,
     /// None where one disk is named by the caller: it is there or it is not.
     uevents: Option<Uevents>,
@@ -50,7 +49,7 @@ type Seen = (Vec<Candidate>, Result<Candidate, GateError>);
 impl<'a> Watch<'a> {
     pub(crate) fn open(
         options: &'a Options,
-        screen: &'a dyn Screen,
+        reporter: &'a dyn Reporter,
         turn: &Turn,
     ) -> Result<Self, SessionError> {
         let uevents = match options.disks {
@@ -59,7 +58,7 @@ impl<'a> Watch<'a> {
         };
         Ok(Self {
             options,
-            screen,
+            reporter,
             turn: turn.clone(),
             uevents,
             agreed: None,
@@ -108,7 +107,7 @@ impl<'a> Watch<'a> {
     fn tell(&mut self, seen: Seen) -> Result<Candidate, GateError> {
         let choice = seen.1.clone();
         if self.told.as_ref() != Some(&seen) {
-            self.screen.news(&ReceiverEvent::Disks {
+            self.reporter.report(&ReceiverEvent::Disks {
                 seen: seen.0.clone(),
                 choice: choice.clone().map(Box::new),
             });
@@ -124,7 +123,7 @@ impl<'a> Watch<'a> {
         let mut shown = None;
         loop {
             let control = self.turn.begin();
-            self.agreed = self.screen.person().and_then(Person::agreed);
+            self.agreed = self.reporter.person().and_then(Person::agreed);
             self.taken = match control {
                 Control::Machine => None,
                 Control::Taken { wish, sizes } => Some((wish, sizes)),
@@ -153,7 +152,6 @@ impl<'a> Watch<'a> {
             };
             if self.taken.is_some() && self.taken != self.standing {
                 let _ = self.tell(seen); // what is wrong follows
-                self.screen.stage(Stage::Failed, &chain(&refused));
                 self.turn.hand_back();
                 self.is_held = false;
                 self.held(Some(chain(&refused)));
@@ -163,7 +161,7 @@ impl<'a> Watch<'a> {
             let SessionError::Gate(error) = refused else {
                 return Err(refused);
             };
-            let can_wait = self.uevents.is_some() || self.screen.person().is_some();
+            let can_wait = self.uevents.is_some() || self.reporter.person().is_some();
             let left = probing_ends.saturating_duration_since(Instant::now());
             if self.uevents.is_some() && self.wait(Some(left))? {
                 continue;
@@ -174,7 +172,7 @@ impl<'a> Watch<'a> {
             }
             self.is_held = false;
             if shown.as_ref() != Some(&error) {
-                show(&error, self.screen);
+                show(&error, self.reporter);
                 shown = Some(error);
             }
             self.wait(None)?;
@@ -202,13 +200,12 @@ impl<'a> Watch<'a> {
         if std::mem::replace(&mut self.is_held, true) {
             return;
         }
-        self.screen.stage(Stage::Holding, "by=person");
-        self.screen.news(&ReceiverEvent::Held { refused });
+        self.reporter.report(&ReceiverEvent::Held { refused });
     }
 
     /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
-        let person = self.screen.person();
+        let person = self.reporter.person();
         let waited = match (&mut self.uevents, person) {
             (Some(uevents), person) => uevents.wait_or(limit, person),
             (None, Some(person)) => person.wait(limit).map(|()| person.hush()),
@@ -229,20 +226,15 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Why nobody is invited; and what a person can do about a disk that we have installed.
-fn show(error: &GateError, screen: &dyn Screen) {
+/// Why nobody is invited; and what a person can do about a disk that already has an installation.
+fn show(error: &GateError, reporter: &dyn Reporter) {
+    reporter.report(&ReceiverEvent::NoDisk(error.clone()));
     let GateError::Installed { candidate, .. } = error else {
-        screen.stage(Stage::Failed, &chain(error));
         return;
     };
-    let name = candidate.installation().map(name_of).unwrap_or_default();
-    let facts = disk_facts(candidate);
-    screen.stage(Stage::Holding, &format!("installation={name} {facts}"));
-    warn(screen, &chain(error));
-    if screen.person().is_some() {
-        screen.hint(&format!(
-            "  This machine is installed, and nothing is changed.\n  Type  boot      and Enter: start its system.\n  \
-             Type  {name}  and Enter: install it again; what is on the disk is lost when a donor comes."
-        ));
+    warn(reporter, &chain(error));
+    if reporter.person().is_some() {
+        let name = candidate.installation().map(name_of).unwrap_or_default();
+        reporter.report(&ReceiverEvent::ReplaceByName { name });
     }
 }

@@ -237,6 +237,7 @@ impl Model {
                 policy,
                 disk,
                 addresses,
+                ..
             } => {
                 // A donor that was lost is invited with a new secret, to go on.
                 let is_resumed = self.is_deploying()
@@ -265,6 +266,7 @@ impl Model {
                 peer,
                 count,
                 reason,
+                ..
             } => {
                 let refusal = Refusal {
                     peer,
@@ -278,6 +280,7 @@ impl Model {
                 version,
                 packages,
                 total_bytes,
+                ..
             } => {
                 self.phase = Phase::Accepted;
                 self.is_cancelling = false;
@@ -333,6 +336,7 @@ impl Model {
             ReceiverEvent::Progress {
                 received_bytes,
                 unpacked_bytes,
+                ..
             } => {
                 deploy.received_bytes = received_bytes;
                 deploy.unpacked_bytes = unpacked_bytes;

@@ -136,17 +136,20 @@ fn facts(text: &str) -> Vec<Fact> {
             policy: text(),
             disk: Box::new(disk.clone()),
             addresses: vec![],
+            is_renewed: false,
         },
         ReceiverEvent::Refused {
             peer,
             count: u64::MAX,
             reason: text(),
+            unreported: 0,
         },
         ReceiverEvent::Accepted {
             peer,
             version: Some(text()),
             packages: vec![text(); 1000],
             total_bytes: Some(0),
+            facts: String::new(),
         },
         stage(Stage::Receiving),
         ReceiverEvent::Package {
@@ -156,6 +159,7 @@ fn facts(text: &str) -> Vec<Fact> {
         ReceiverEvent::Progress {
             received_bytes: u64::MAX,
             unpacked_bytes: u64::MAX,
+            is_line_due: false,
         },
         ReceiverEvent::Warning(text()),
         ReceiverEvent::DonorLost {
@@ -171,6 +175,7 @@ fn facts(text: &str) -> Vec<Fact> {
             version: None,
             packages: vec![],
             total_bytes: None,
+            facts: String::new(),
         },
         stage(Stage::Committing),
         ReceiverEvent::Installed {

@@ -27,6 +27,7 @@ fn refused(count: u64, reason: &str) -> ReceiverEvent {
         peer: ([10, 9, 0, 77], 40_001).into(),
         count,
         reason: reason.to_owned(),
+        unreported: 0,
     }
 }
 
@@ -59,6 +60,7 @@ fn without_a_secret_there_is_another_command() {
             policy: policy.to_owned(),
             disk,
             addresses: vec![],
+            is_renewed: false,
         });
         scene.golden(name);
     }
@@ -91,6 +93,7 @@ fn second(scene: &mut Scene, received_bytes: u64) {
     scene.news(ReceiverEvent::Progress {
         received_bytes,
         unpacked_bytes: received_bytes * 3,
+        is_line_due: false,
     });
 }
 
@@ -145,6 +148,7 @@ fn a_donor_that_is_gone_is_waited_for() {
         policy: "secret".to_owned(),
         disk,
         addresses: vec![],
+        is_renewed: false,
     });
     assert_eq!(scene.wizard.screen(), Screen::Receiving);
     assert!(scene.shows("secret 9D4T-X2WM-7"));

@@ -119,6 +119,7 @@ fn nobody_answers_and_everything_is_told_once() {
         peer: ([10, 9, 0, 77], 40_001).into(),
         count: 1,
         reason: "pairing: wrong secret".to_owned(),
+        unreported: 0,
     });
     talk.news(scene::accepted());
     for stage in [
@@ -139,6 +140,7 @@ fn nobody_answers_and_everything_is_told_once() {
         talk.news(ReceiverEvent::Progress {
             received_bytes: second * 10_000_000,
             unpacked_bytes: 0,
+            is_line_due: false,
         });
         if second == 10 {
             let reason = "reading: Connection reset by peer".to_owned();

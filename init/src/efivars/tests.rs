@@ -57,7 +57,7 @@ impl Drop for Nvram {
 }
 
 fn receiver_chain(error: &super::VariableError) -> String {
-    receiver::screen::chain(error)
+    receiver::reporter::chain(error)
 }
 
 /// An option of somebody else's: active, "a", end of path.

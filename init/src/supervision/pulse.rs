@@ -102,8 +102,8 @@ impl Pulse {
     }
 
     /// Something happened.
-    pub fn news(&mut self, news: &ReceiverEvent, now: Duration) {
-        match news {
+    pub fn event(&mut self, event: &ReceiverEvent, now: Duration) {
+        match event {
             ReceiverEvent::Progress { .. }
             | ReceiverEvent::Package { .. }
             | ReceiverEvent::DonorBack { .. } => {
@@ -164,6 +164,7 @@ mod tests {
         ReceiverEvent::Progress {
             received_bytes: 1,
             unpacked_bytes: 1,
+            is_line_due: false,
         }
     }
 
@@ -196,11 +197,11 @@ mod tests {
         assert_eq!(pulse.look(1, at(311)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(610)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(611)), Verdict::Still);
-        pulse.news(&progress(), at(612));
+        pulse.event(&progress(), at(612));
         assert_eq!(pulse.look(1, at(911)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(912)), Verdict::Still);
         // What says nothing of this deploy keeps nothing alive.
-        pulse.news(&ReceiverEvent::Warning("arp".to_owned()), at(913));
+        pulse.event(&ReceiverEvent::Warning("arp".to_owned()), at(913));
         pulse.stage(Stage::Network, at(913));
         assert_eq!(pulse.look(1, at(914)), Verdict::Still);
     }

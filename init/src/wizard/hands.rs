@@ -13,7 +13,7 @@ use receiver::disks::Disks;
 use receiver::gate::reinstall::name_of;
 use receiver::gate::{Candidate, Contents};
 use receiver::person::Person;
-use receiver::screen::{Screen, chain};
+use receiver::reporter::chain;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};

@@ -5,10 +5,11 @@ use crate::attempt::{claim, must_be};
 use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
 use crate::error::SessionError;
+use crate::event::{Line, ReceiverEvent};
 use crate::gate::Wish;
 use crate::options::{Options, Patience};
 use crate::policy::Policy;
-use crate::screen::{Screen, chain};
+use crate::reporter::{Reporter, chain};
 use bundle::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -22,14 +23,15 @@ use wire::stage::Stage;
 #[derive(Default)]
 struct Lines(Mutex<Vec<(Stage, String)>>);
 
-impl Screen for Lines {
-    fn stage(&self, stage: Stage, facts: &str) {
-        self.0.lock().unwrap().push((stage, facts.to_owned()));
+impl Reporter for Lines {
+    fn report(&self, event: &ReceiverEvent) {
+        let mut lines = self.0.lock().unwrap();
+        for line in event.lines() {
+            if let Line::Stage(stage, facts) = line {
+                lines.push((stage, facts));
+            }
+        }
     }
-
-    fn hint(&self, _: &str) {}
-
-    fn warning(&self, _: &str) {}
 }
 
 #[derive(Clone, Default)]

@@ -145,7 +145,7 @@ impl Target {
             info: &info,
         };
         let refused = &mut self.refused;
-        let mut refuse = |(_, why): Refusal| refused.push(crate::screen::chain(&why));
+        let mut refuse = |(_, why): Refusal| refused.push(crate::reporter::chain(&why));
         let (guard, turn) = (&mut self.guard, Turn::of(None));
         let (strangers, now) = (&mut self.strangers, self.now);
         let paired = strangers.judge(terms, guard, &turn, now, &mut refuse);

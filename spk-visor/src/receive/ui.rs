@@ -13,14 +13,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
-use receiver::event::ReceiverEvent;
+use receiver::event::{Line, ReceiverEvent};
 use receiver::meminfo;
 use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::reporter::Reporter;
 use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 use sys::signals::{Signal, Signals};
-use wire::stage::Stage;
 use wizard::fact::{Address, LogLine, Machine as Facts, Nic};
 use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, Place, TerminalId};
 use wizard::terminal::raw;
@@ -128,29 +127,30 @@ impl Ui {
     }
 }
 
-impl Screen for Ui {
-    fn stage(&self, stage: Stage, facts: &str) {
-        let line = format!("smv {stage}: {facts}");
-        self.line(NOTICE, &line);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = line;
-    }
-
-    /// The screens say it themselves, out of the news.
-    fn hint(&self, text: &str) {
-        if self.has_lines {
-            let _ = writeln!(io::stderr(), "{text}"); // as above
+impl Reporter for Ui {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            match &line {
+                Line::Stage(..) => {
+                    self.line(NOTICE, &line.to_string());
+                    let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                    *last = line.to_string();
+                }
+                Line::Warning(_) => self.line(WARNING, &line.to_string()),
+                // The screens say it themselves, out of the event.
+                Line::Hint(text) if self.has_lines => {
+                    let _ = writeln!(io::stderr(), "{text}"); // as above
+                }
+                Line::Hint(_) => {}
+            }
         }
-    }
-
-    fn warning(&self, text: &str) {
-        self.line(WARNING, &format!("warning: {text}"));
-    }
-
-    fn news(&self, news: &ReceiverEvent) {
-        if let ReceiverEvent::Inviting { .. } = news {
+        if event.is_only_text() {
+            return;
+        }
+        if let ReceiverEvent::Inviting { .. } = event {
             tell_cards(&self.inbox); // networks come and go
         }
-        self.inbox.tell(Fact::News(news.clone()));
+        self.inbox.tell(Fact::News(event.clone()));
     }
 
     fn person(&self) -> Option<&Person> {

@@ -228,6 +228,7 @@ mod tests {
         Fact::News(ReceiverEvent::Progress {
             received_bytes,
             unpacked_bytes: 0,
+            is_line_due: false,
         })
     }
 

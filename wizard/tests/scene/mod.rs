@@ -356,6 +356,7 @@ pub fn inviting(disk: &Candidate) -> ReceiverEvent {
         policy: "secret".to_owned(),
         disk: Box::new(disk.clone()),
         addresses: vec![[10, 9, 0, 5].into()],
+        is_renewed: false,
     }
 }
 
@@ -366,6 +367,7 @@ pub fn accepted() -> ReceiverEvent {
         version: Some("2026.11".to_owned()),
         packages: vec!["base".to_owned(), "grub".to_owned()],
         total_bytes: Some(400_000_000),
+        facts: String::new(),
     }
 }
 
