@@ -13,7 +13,7 @@ use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Reinstall, Wish, choose};
 use receiver::inventory::{Found, Transport};
-use receiver::event::ReceiverEvent;
+use receiver::operator::event::ReceiverEvent;
 use uuid::Uuid;
 use wire::stage::Stage;
 use wizard::fact::{Address, LogLine, Machine, Nic};

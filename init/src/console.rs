@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use receiver::event::{Line, ReceiverEvent};
-use receiver::evidence;
-use receiver::person::Person;
-use receiver::reporter::Reporter;
+use receiver::diagnostics;
+use receiver::operator::Person;
+use receiver::operator::event::{Line, ReceiverEvent};
+use receiver::operator::reporter::Reporter;
 use wire::stage::Stage;
 use wizard::fact::Fact;
 use wizard::host::Inbox;
@@ -173,7 +173,7 @@ impl Reporter for Console {
         if let Some(inbox) = self.inbox.get().filter(|_| !event.is_only_text()) {
             if matches!(event, ReceiverEvent::Failed { .. }) {
                 // Whoever looks for the reason looks there too.
-                inbox.tell(Fact::Missing(evidence::missing()));
+                inbox.tell(Fact::Missing(diagnostics::missing()));
             }
             inbox.tell(Fact::News(event.clone()));
         }

@@ -17,8 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use modules::{Index, IndexError, Row, Tables};
-use receiver::evidence;
-use receiver::reporter::chain;
+use receiver::diagnostics;
+use receiver::operator::reporter::chain;
 use receiver::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use rustix::io::Errno;
 use rustix::system::uname;
@@ -203,7 +203,7 @@ fn attend(line: &str, console: &'static Console, served: &dyn Fn()) {
 
 /// Each line once.
 fn tell_what_is_missing(told: &mut Vec<String>, console: &Console) {
-    for line in evidence::missing() {
+    for line in diagnostics::missing() {
         if !told.contains(&line) {
             console.warning(&line);
             told.push(line);

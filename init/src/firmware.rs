@@ -9,7 +9,7 @@ use disk::boot_order::{self, Found, load_option, name_of};
 use disk::state::{Slot, State};
 use receiver::disks::Disks;
 use receiver::gate::Contents;
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use uuid::Uuid;
 
 use crate::console::Console;

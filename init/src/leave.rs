@@ -12,7 +12,7 @@ use disk::state::Slot;
 use receiver::Deployed;
 use receiver::blockdisk::BlockDisk;
 use receiver::disks::IMAGE_SECTOR;
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;

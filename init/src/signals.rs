@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use receiver::children;
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use rustix::system::{RebootCommand, reboot};
 use sys::signals::{Signal, Signals};
 use wire::stage::Stage;

@@ -13,8 +13,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use receiver::event::ReceiverEvent;
-use receiver::reporter::chain;
+use receiver::operator::event::ReceiverEvent;
+use receiver::operator::reporter::chain;
 use rustix::time::{ClockId, clock_gettime};
 use wire::stage::Stage;
 

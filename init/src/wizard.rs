@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use netstack::{NetworkFact, Station};
-use receiver::person::Person;
+use receiver::operator::Person;
 use rustix::process::setpriority_process;
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};

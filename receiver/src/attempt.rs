@@ -11,18 +11,18 @@ use wire::message::After;
 
 use crate::blockdisk::BlockDisk;
 use crate::connection::Connection;
+use crate::disk_watch::Watch;
 use crate::disks::{self, IMAGE_SECTOR};
 use crate::donor::Network;
+use crate::dry_run;
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
 use crate::inventory::SYS_DEV_BLOCK;
+use crate::operator::Turn;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::Reporter;
 use crate::options::Options;
-use crate::person::Turn;
-use crate::refusals::Refusals;
-use crate::rehearsal;
-use crate::reporter::Reporter;
-use crate::watch::Watch;
+use crate::pairing::refusals::Refusals;
 
 /// A deployed disk, still at hand for whoever boots from it.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(crate) fn open_disk(
 ) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     if options.dry_run {
-        let plan = rehearsal::plan(&chosen, disks.deploy_options().sizes)?;
+        let plan = dry_run::plan(&chosen, disks.deploy_options().sizes)?;
         return Err(SessionError::DryRun { plan });
     }
     let disk = claim(&chosen)?;

@@ -11,7 +11,7 @@ use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
 use crate::donor::{Donor, Interrupted, Network};
 use crate::error::SessionError;
-use crate::person::{Attached, Turn};
+use crate::operator::{Attached, Turn};
 
 /// A donor that is reset unless [`Connection::close`] says otherwise.
 pub struct Connection {

@@ -12,7 +12,7 @@ use wire::outcome::Outcome;
 use crate::blockdisk::BlockDisk;
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{self, Found, InventoryError, SYS_BLOCK, Transport};
-use crate::reporter::chain;
+use crate::operator::reporter::chain;
 
 /// Sectors of an image file: what most disks it may be copied to have.
 pub const IMAGE_SECTOR: SectorSize = SectorSize::B512;

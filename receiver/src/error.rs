@@ -15,7 +15,7 @@ use wire::outcome::Outcome;
 
 use crate::disks::DisksError;
 use crate::gate::GateError;
-use crate::person::Stop;
+use crate::operator::Stop;
 
 /// What no other donor can help with, or what ended one attempt.
 #[derive(Debug, Error)]

@@ -32,11 +32,11 @@ use wire::code::Code;
 
 use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
-use crate::event::ReceiverEvent;
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
-use crate::person::Person;
-use crate::reporter::Reporter;
+use crate::operator::Person;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::Reporter;
 
 /// No event of a test takes longer; reaching it fails the test.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,17 +11,20 @@ use wire::stage::Stage;
 
 use crate::attempt::{Attempt, Deployed, OpenVolumes};
 use crate::blockdisk::BlockDisk;
+use crate::disk_watch::Watch;
 use crate::donor::Network;
+use crate::dry_run;
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
+use crate::operator::Turn;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, chain, warn};
 use crate::options::Options;
-use crate::person::Turn;
+use crate::pairing::refusals::Refusals;
 use crate::policy::Policy;
-use crate::refusals::Refusals;
-use crate::reporter::{Reporter, chain, warn};
 use crate::volumes::KernelVolumes;
-use crate::watch::Watch;
-use crate::{legacy, paired, rehearsal};
+
+mod legacy;
+pub(crate) mod paired;
 
 /// Waits for donors until one has deployed this machine.
 ///
@@ -72,7 +75,7 @@ pub fn run_with(
         let chosen = attempt.disks.wait_for_one().map_err(shown)?;
         if options.dry_run {
             let sizes = attempt.disks.deploy_options().sizes;
-            let facts = rehearsal::plan(&chosen, sizes).map_err(shown)?;
+            let facts = dry_run::plan(&chosen, sizes).map_err(shown)?;
             let stage = Stage::Planned;
             reporter.report(&ReceiverEvent::Stage { stage, facts });
         }

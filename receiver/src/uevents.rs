@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-use crate::person::Person;
+use crate::operator::Person;
 
 /// The kernel's own multicast group; udev repeats the events in group 2.
 const KERNEL_GROUP: u32 = 1;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use wire::code::Code;
 use wire::stage::Stage;
 use wizard::figures::percent;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use session::channel::ChannelError;
 use session::{Credential, HandshakeError, PairingError, Step};
 use thiserror::Error;

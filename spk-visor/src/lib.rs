@@ -44,7 +44,7 @@ use std::process::ExitCode;
 use cli::{Command, Sealed};
 use exit::Exit;
 use receive::ReceiveError;
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 
 /// Runs one command.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use receiver::cards::Card;
-use receiver::event::ReceiverEvent;
+use receiver::operator::event::ReceiverEvent;
 
 /// Something that is so from now on.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub enum Fact {
     Wifi(wifi::Report),
     /// From the receiver: disks, code, donors, progress, the end.
     News(ReceiverEvent),
-    /// Devices that no driver has taken, and firmware that is not there, as `receiver::evidence::missing` tells. Replaces what was
+    /// Devices that no driver has taken, and firmware that is not there, as `receiver::diagnostics::missing` tells. Replaces what was
     /// said before.
     Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.

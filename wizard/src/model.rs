@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
-use receiver::event::ReceiverEvent;
 use receiver::gate::{self, Candidate, GateError, Wish};
+use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 
 use crate::fact::{Fact, LogLine, Machine, Nic};

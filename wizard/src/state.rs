@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Frame;
-use receiver::event::ReceiverEvent;
 use receiver::gate;
+use receiver::operator::event::ReceiverEvent;
 
 use crate::fact::Fact;
 use crate::key::Key;

@@ -4,8 +4,8 @@
 mod scene;
 
 use disk::sizes::{Sizes, Swap};
-use receiver::event::ReceiverEvent;
 use receiver::gate::{Reinstall, choose};
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
 use wizard::fact::{Fact, Machine};
 use wizard::{Key, Order, Screen};

@@ -6,7 +6,7 @@ mod scene;
 
 use std::time::Duration;
 
-use receiver::event::ReceiverEvent;
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, disk, inviting, occupied};
 use wifi::{Failure, Join, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;

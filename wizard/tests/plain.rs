@@ -6,8 +6,8 @@ mod scene;
 
 use std::time::{Duration, Instant};
 
-use receiver::event::ReceiverEvent;
 use receiver::gate::{Candidate, Wish, choose};
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, disk, inviting, occupied, zoo};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;

@@ -6,8 +6,8 @@ mod scene;
 use std::time::Duration;
 
 use disk::sizes::Sizes;
-use receiver::event::ReceiverEvent;
 use receiver::gate::{GateError, Wish, choose};
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, accepted, disk, inviting, log, machine, nic, wifi_nic, zoo};
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};

@@ -57,7 +57,7 @@ impl Drop for Nvram {
 }
 
 fn receiver_chain(error: &super::VariableError) -> String {
-    receiver::reporter::chain(error)
+    receiver::operator::reporter::chain(error)
 }
 
 /// An option of somebody else's: active, "a", end of path.

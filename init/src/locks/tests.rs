@@ -2,7 +2,7 @@
 
 use super::{LocksError, read};
 use crate::cmdline::{Policy, Settings};
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use session::PinnedKeys;
 use std::fs;
 use std::path::PathBuf;

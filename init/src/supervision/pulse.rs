@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use receiver::Patience;
-use receiver::event::ReceiverEvent;
+use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 
 /// Beyond the receiver's own patience: it says what follows before anybody resets it.
@@ -142,7 +142,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::{Pulse, Verdict};
-    use receiver::event::ReceiverEvent;
+    use receiver::operator::event::ReceiverEvent;
     use std::time::Duration;
     use wire::stage::Stage;
 

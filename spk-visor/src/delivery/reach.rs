@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use session::channel::{Opener, Sealer};
 use session::{Credential, PairingError};
 use wire::code::Code;

@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use session::channel::Sealer;
 use wire::manifest::Content;
 use wire::message::{Message, Next, Text};

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use receiver::reporter::chain;
+use receiver::operator::reporter::chain;
 use rustix::fs::MemfdFlags;
 use wire::code::Code;
 use wire::stream::PackageName;

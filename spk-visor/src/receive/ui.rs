@@ -13,10 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
-use receiver::event::{Line, ReceiverEvent};
 use receiver::meminfo;
-use receiver::person::Person;
-use receiver::reporter::Reporter;
+use receiver::operator::Person;
+use receiver::operator::event::{Line, ReceiverEvent};
+use receiver::operator::reporter::Reporter;
 use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 use sys::signals::{Signal, Signals};

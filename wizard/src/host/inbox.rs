@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use receiver::event::ReceiverEvent;
+use receiver::operator::event::ReceiverEvent;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::TerminalId;
@@ -213,7 +213,7 @@ impl Waiting {
 mod tests {
     use super::{FACTS_MAX, Inbox, LINES_MAX};
     use crate::fact::{Fact, LogLine};
-    use receiver::event::ReceiverEvent;
+    use receiver::operator::event::ReceiverEvent;
     use std::time::Duration;
 
     fn line(number: usize) -> Fact {

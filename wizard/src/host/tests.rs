@@ -7,9 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use disk::state::State;
-use receiver::event::ReceiverEvent;
 use receiver::gate::{Candidate, Contents};
 use receiver::inventory::{Found, Transport};
+use receiver::operator::event::ReceiverEvent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

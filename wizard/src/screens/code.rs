@@ -1,12 +1,12 @@
 //! Donors are invited: how this machine is reached, and what a donor must know.
 //!
-//! Beside the code and the secret in large letters there is a picture of both for a camera, as on the console (`receiver::picture`).
+//! Beside the code and the secret in large letters there is a picture of both for a camera, as on the console (`receiver::operator::qr`).
 //! A terminal without half blocks shows none; what is to be typed is there in any case.
 
 use std::time::Instant;
 
 use receiver::gate::Contents;
-use receiver::picture;
+use receiver::operator::qr;
 
 use crate::key::Key;
 use crate::look::{Charset, Tone};
@@ -161,7 +161,7 @@ fn camera(pane: &mut Pane<'_>, invitation: &Invitation, height: u16) -> u16 {
     let (Some(secret), Charset::Unicode) = (&invitation.secret, pane.look().charset) else {
         return 0;
     };
-    let Some(lines) = picture::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
+    let Some(lines) = qr::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
         return 0;
     };
     let width = lines.first().map_or(0, |line| line.chars().count());

@@ -14,11 +14,11 @@ use wire::message::{Kind, Message, Next, RejectCode, Text};
 
 use crate::connection::Connection;
 use crate::donor::Network;
-use crate::door::{Door, Paired};
 use crate::error::SessionError;
-use crate::person::Turn;
-use crate::refusals::Refusals;
-use crate::reporter::Reporter;
+use crate::operator::Turn;
+use crate::operator::reporter::Reporter;
+use crate::pairing::refusals::Refusals;
+use crate::pairing::{Door, Paired};
 
 /// Why a donor that had proved itself was closed all the same.
 #[derive(Debug, Error)]
@@ -141,11 +141,11 @@ fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, Appro
 mod tests {
     use super::Lobby;
     use crate::donor::{Donor, Interrupter, Network};
-    use crate::door::Door;
     use crate::fakes::{self, Lines};
-    use crate::person::Turn;
+    use crate::operator::Turn;
+    use crate::pairing::Door;
+    use crate::pairing::refusals::Refusals;
     use crate::policy::Policy;
-    use crate::refusals::Refusals;
     use bundle::trust::Trust;
     use std::io::{self, ErrorKind, Read, Write};
     use std::net::{IpAddr, SocketAddr};

@@ -9,11 +9,11 @@ use session::channel::ChannelError;
 use wire::message::{After, Level, Message};
 
 use crate::connection::Connection;
+use crate::diagnostics;
 use crate::error::SessionError;
-use crate::evidence;
-use crate::reporter::{chain, warn};
-use crate::reports::Report;
-use crate::supply::{Fault, Supply};
+use crate::operator::reporter::{chain, warn};
+use crate::transfer::reports::Report;
+use crate::transfer::session_source::{Fault, Supply};
 
 /// How long the last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ impl Supply<'_, '_> {
         // A person's will needs no evidence.
         if !matches!(error, SessionError::Cancelled { .. }) {
             self.reports.line(Level::Error, &reason);
-            for line in evidence::gather(self.begun) {
+            for line in diagnostics::gather(self.begun) {
                 self.reports.line(Level::Info, &line);
             }
         }

@@ -11,11 +11,11 @@ use wire::stream::{NAME_LEN_BYTES, Opening};
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
 use crate::connection::Connection;
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{DeployEvents, chain, warn};
+use crate::operator::{Phase, Turn};
 use crate::options::{draw_code, image_facts};
-use crate::person::{Phase, Turn};
-use crate::reporter::{DeployEvents, chain, warn};
 
 /// Waits for one donor and takes what it sends.
 ///

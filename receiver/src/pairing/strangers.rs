@@ -22,8 +22,8 @@ use wire::stream::Opening;
 
 use crate::connection::Connection;
 use crate::donor::Donor;
-use crate::door::Paired;
-use crate::person::Turn;
+use crate::operator::Turn;
+use crate::pairing::Paired;
 
 /// Handshakes that are judged at the same time (`protocol.md` 3.6).
 const SLOTS: usize = 6;

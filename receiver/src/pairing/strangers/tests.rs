@@ -2,7 +2,7 @@
 
 use super::{ANSWER, EACH, GRACE, Refusal, STRANGERS, Strangers, TURN};
 use crate::donor::{Donor, Interrupter};
-use crate::person::Turn;
+use crate::operator::Turn;
 use session::guard::{Guard, PACE};
 use session::trial::Terms;
 use session::{Credential, Draws, PinnedKeys, donor};
@@ -145,7 +145,7 @@ impl Target {
             info: &info,
         };
         let refused = &mut self.refused;
-        let mut refuse = |(_, why): Refusal| refused.push(crate::reporter::chain(&why));
+        let mut refuse = |(_, why): Refusal| refused.push(crate::operator::reporter::chain(&why));
         let (guard, turn) = (&mut self.guard, Turn::of(None));
         let (strangers, now) = (&mut self.strangers, self.now);
         let paired = strangers.judge(terms, guard, &turn, now, &mut refuse);

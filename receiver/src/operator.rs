@@ -17,9 +17,12 @@ use crate::bell::Bell;
 use crate::donor::Interrupter;
 use crate::gate::Wish;
 
-pub(crate) use turn::{Attached, Phase, Stop, Turn};
+pub(crate) use cancel_token::{Attached, Phase, Stop, Turn};
 
-mod turn;
+mod cancel_token;
+pub mod event;
+pub mod qr;
+pub mod reporter;
 
 /// Shared between the one who listens to the person and the receiver.
 #[derive(Clone)]
@@ -194,7 +197,5 @@ impl fmt::Debug for Person {
     }
 }
 
-#[cfg(test)]
-mod steering;
 #[cfg(test)]
 mod tests;

@@ -17,15 +17,15 @@ use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
 
 use crate::connection::Connection;
-use crate::description::Description;
-use crate::door::Paired;
+use crate::diagnostics::Mark;
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
-use crate::evidence::Mark;
-use crate::lobby::Lobby;
-use crate::person::Phase;
-use crate::reporter::{chain, warn};
-use crate::reports::{Report, Reports, Teller};
+use crate::operator::Phase;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{chain, warn};
+use crate::pairing::Paired;
+use crate::pairing::admission::Lobby;
+use crate::pairing::description::Description;
+use crate::transfer::reports::{Report, Reports, Teller};
 
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]

@@ -8,12 +8,12 @@ use install::{deploy, options};
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, IMAGE_SECTOR};
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
 use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, chain, warn};
+use crate::operator::{Control, Person, Turn};
 use crate::options::Options;
-use crate::person::{Control, Person, Turn};
-use crate::reporter::{Reporter, chain, warn};
 use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.

@@ -13,18 +13,18 @@ use wire::message::RejectCode;
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
 use crate::blockdisk::BlockDisk;
-use crate::consent::dismissed;
-use crate::description::Description;
-use crate::door::{Door, Paired};
+use crate::disk_watch::Watch;
 use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::lobby::Lobby;
+use crate::operator::Phase;
+use crate::operator::reporter::{DeployEvents, chain};
 use crate::options::image_facts;
-use crate::person::Phase;
-use crate::reporter::{DeployEvents, chain};
-use crate::reports::Reports;
-use crate::supply::Supply;
-use crate::watch::Watch;
+use crate::pairing::admission::Lobby;
+use crate::pairing::consent::dismissed;
+use crate::pairing::description::Description;
+use crate::pairing::{Door, Paired};
+use crate::transfer::reports::Reports;
+use crate::transfer::session_source::Supply;
 
 /// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it. Whoever else connects
 /// meanwhile is shown and forgotten.

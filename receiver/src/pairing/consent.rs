@@ -11,13 +11,13 @@ use wire::message::{Answer, Kind, Message, Next, Text};
 use wire::stream::STALL_SECONDS;
 
 use crate::attempt::Ended;
-use crate::description::Description;
-use crate::door::Paired;
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
-use crate::lobby::Lobby;
-use crate::person::Stop;
-use crate::reporter::chain;
+use crate::operator::Stop;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::chain;
+use crate::pairing::Paired;
+use crate::pairing::admission::Lobby;
+use crate::pairing::description::Description;
 
 /// Why a donor that was asked was closed.
 #[derive(Debug, Error)]

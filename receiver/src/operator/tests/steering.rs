@@ -10,12 +10,12 @@ use wire::code::Code;
 use wire::message::{After, Message, Next};
 use wire::secret::Secret;
 
-use super::Person;
-use crate::event::ReceiverEvent;
 use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
 use crate::gate::{GateError, Wish};
-use crate::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
+use crate::operator::Person;
+use crate::operator::event::ReceiverEvent;
+use crate::session::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
 use crate::{Deployed, Policy, SessionError};
 
 /// Some of the image's chunks.

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::event::ReceiverEvent;
-use crate::reporter::{Reporter, chain};
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, chain};
 
 /// Lines that may follow each other at once: a person's own mistakes are all shown.
 const BURST: u32 = 8;
@@ -38,12 +38,6 @@ impl Refusals {
             credit: BURST,
             paid: now,
         }
-    }
-
-    /// How many there were.
-    #[must_use]
-    pub const fn count(&self) -> u64 {
-        self.count
     }
 
     /// Takes note of one and shows it when its turn has come.
@@ -85,8 +79,8 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::{BURST, Refusals};
-    use crate::event::ReceiverEvent;
-    use crate::reporter::Reporter;
+    use crate::operator::event::ReceiverEvent;
+    use crate::operator::reporter::Reporter;
     use std::io;
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
@@ -112,7 +106,7 @@ mod tests {
             let now = start + Duration::from_millis(millisecond);
             refusals.note(peer, &error, now, &lines);
         }
-        assert_eq!(refusals.count(), 10_000);
+        assert_eq!(refusals.count, 10_000);
         let lines = lines.0.into_inner().unwrap();
         assert_eq!(lines.len(), BURST as usize + 9);
         assert!(lines[0].starts_with("refused peer=10.9.0.7:40000 count=1: xxx"));

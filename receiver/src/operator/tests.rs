@@ -4,6 +4,8 @@ use disk::sizes::Sizes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+mod steering;
+
 fn counted(turn: &Turn) -> (Arc<AtomicU32>, Attached) {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);

@@ -21,14 +21,20 @@ use wire::secret::{RANDOM_LEN, Secret};
 use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
 use crate::error::SessionError;
-use crate::event::ReceiverEvent;
 use crate::gate::Candidate;
+use crate::operator::Turn;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, warn};
 use crate::options::draw_code;
-use crate::person::Turn;
+use crate::pairing::refusals::Refusals;
+use crate::pairing::strangers::{Refusal, Strangers};
 use crate::policy::Policy;
-use crate::refusals::Refusals;
-use crate::reporter::{Reporter, warn};
-use crate::strangers::{Refusal, Strangers};
+
+pub(crate) mod admission;
+pub(crate) mod consent;
+pub(crate) mod description;
+pub(crate) mod refusals;
+mod strangers;
 
 /// A donor that has proved itself, and both directions of the channel to it.
 pub(crate) struct Paired {
@@ -205,9 +211,9 @@ fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionEr
 mod tests {
     use super::Door;
     use crate::fakes::{self, Lines};
-    use crate::person::Turn;
+    use crate::operator::Turn;
+    use crate::operator::reporter::Reporter;
     use crate::policy::Policy;
-    use crate::reporter::Reporter;
     use session::PinnedKeys;
     use session::guard::GUESSES_MAX;
     use std::time::Instant;

@@ -8,10 +8,10 @@ use wire::stage::Stage;
 use super::ReceiverEvent;
 use crate::gate::GateError;
 use crate::gate::reinstall::name_of;
+use crate::operator::qr;
+use crate::operator::reporter::chain;
 use crate::options::disk_facts;
-use crate::picture;
 use crate::policy::{self, Policy};
-use crate::reporter::chain;
 
 /// Text of one kind. Its [`fmt::Display`] is the line of a plain console.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ fn donor_command(code: &str, secret: Option<&str>, policy: &str) -> Line {
     let command = format!("  on the donor: spk-visor deploy-system-img-copy {code}");
     Line::Hint(match secret {
         Some(secret) => {
-            let picture = picture::draw(&format!("SMV2:{code}:{secret}")).unwrap_or_default();
+            let picture = qr::draw(&format!("SMV2:{code}:{secret}")).unwrap_or_default();
             format!("{picture}  code   {code}\n  secret {secret}\n{command}")
         }
         None if policy == Policy::Legacy.name() => format!(
@@ -183,9 +183,9 @@ fn donor_command(code: &str, secret: Option<&str>, policy: &str) -> Line {
 #[cfg(test)]
 mod tests {
     use super::Line;
-    use crate::event::ReceiverEvent;
     use crate::fakes;
     use crate::gate::GateError;
+    use crate::operator::event::ReceiverEvent;
     use wire::message::Next;
 
     fn text(event: &ReceiverEvent) -> String {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bundle::event::{Event, Observer};
 
-use crate::event::ReceiverEvent;
-use crate::person::Person;
+use crate::operator::Person;
+use crate::operator::event::ReceiverEvent;
 
 /// Progress of the stream is shown on consoles this often at most: a serial console is slow, and its
 /// lines are evidence.
@@ -111,7 +111,7 @@ impl Observer for DeployEvents<'_> {
 #[cfg(test)]
 mod tests {
     use super::{DeployEvents, EVENT_INTERVAL, Reporter, chain};
-    use crate::event::ReceiverEvent;
+    use crate::operator::event::ReceiverEvent;
     use bundle::event::{Event, Observer};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
