@@ -16,7 +16,7 @@ use receiver::Policy;
 use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
-use receiver::operator::Person;
+use receiver::operator::OperatorControl;
 use receiver::operator::reporter::chain;
 use wire::message;
 use wire::stage::Stage;
@@ -190,8 +190,8 @@ fn supervise(seconds: u16, station: Station, console: &'static Console) {
 }
 
 /// A person may be there from now on.
-fn attend(console: &Console) -> io::Result<(Person, Inbox)> {
-    let (person, inbox) = (Person::new()?, Inbox::new()?);
+fn attend(console: &Console) -> io::Result<(OperatorControl, Inbox)> {
+    let (person, inbox) = (OperatorControl::new()?, Inbox::new()?);
     console.attend(person.clone(), inbox.clone());
     Ok((person, inbox))
 }

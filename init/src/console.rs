@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use receiver::diagnostics;
-use receiver::operator::Person;
+use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;
 use wire::stage::Stage;
@@ -44,7 +44,7 @@ static CONSOLE: Console = Console {
 #[derive(Debug)]
 pub struct Console {
     kmsg: OnceLock<File>,
-    person: OnceLock<Person>,
+    person: OnceLock<OperatorControl>,
     inbox: OnceLock<Inbox>,
 }
 
@@ -75,7 +75,7 @@ pub fn bug(text: &str) {
 
 impl Console {
     /// A person may be in front of this machine from now on: where what is said comes from, and where what happens goes.
-    pub fn attend(&self, person: Person, inbox: Inbox) {
+    pub fn attend(&self, person: OperatorControl, inbox: Inbox) {
         // Set before: those stay.
         let _ = self.person.set(person);
         let _ = self.inbox.set(inbox);
@@ -179,7 +179,7 @@ impl Reporter for Console {
         }
     }
 
-    fn person(&self) -> Option<&Person> {
+    fn operator(&self) -> Option<&OperatorControl> {
         self.person.get()
     }
 }

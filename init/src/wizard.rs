@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use netstack::{NetworkFact, Station};
-use receiver::operator::Person;
+use receiver::operator::OperatorControl;
 use rustix::process::setpriority_process;
 use wire::stage::Stage;
 use wizard::fact::{Fact, Machine};
@@ -43,7 +43,7 @@ pub struct Setting {
     /// Where facts come from.
     pub inbox: Inbox,
     /// What the receiver listens to.
-    pub person: Person,
+    pub person: OperatorControl,
     /// The network, to change its addresses.
     pub station: Station,
     /// What it tells of itself.
@@ -61,7 +61,7 @@ pub struct Setting {
 struct Kit {
     console: &'static Console,
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
     station: Station,
     wifi: Option<Wifi>,
     ui: Ui,

@@ -11,14 +11,14 @@ use wire::message::After;
 
 use crate::blockdisk::BlockDisk;
 use crate::connection::Connection;
-use crate::disk_watch::Watch;
+use crate::disk_watch::DiskWatch;
 use crate::disks::{self, IMAGE_SECTOR};
 use crate::donor::Network;
 use crate::dry_run;
 use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::inventory::SYS_DEV_BLOCK;
-use crate::operator::Turn;
+use crate::operator::CancelToken;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::Reporter;
 use crate::options::Options;
@@ -57,17 +57,17 @@ impl From<SessionError> for Ended {
 /// What every attempt needs.
 pub(crate) struct Attempt<'a> {
     pub(crate) options: &'a Options,
-    pub(crate) disks: Watch<'a>,
+    pub(crate) disks: DiskWatch<'a>,
     pub(crate) network: &'a mut dyn Network,
     pub(crate) refusals: Refusals,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) volumes: &'a OpenVolumes<'a>,
-    pub(crate) turn: Turn,
+    pub(crate) token: CancelToken,
 }
 
 /// The disk to take, now that somebody wants to: another may have come since the screen named one. In a dry run there is none.
 pub(crate) fn open_disk(
-    disks: &mut Watch<'_>,
+    disks: &mut DiskWatch<'_>,
     volumes: &OpenVolumes<'_>,
     options: &Options,
 ) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {

@@ -11,7 +11,7 @@ use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
 use crate::donor::{Donor, Interrupted, Network};
 use crate::error::SessionError;
-use crate::operator::{Attached, Turn};
+use crate::operator::{Attached, CancelToken};
 
 /// A donor that is reset unless [`Connection::close`] says otherwise.
 pub struct Connection {
@@ -22,27 +22,27 @@ pub struct Connection {
     opening: Vec<u8>,
     /// Until when a read may wait, whoever trickles bytes in between.
     deadline: Option<Instant>,
-    turn: Turn,
+    token: CancelToken,
     /// Ends a read that waits.
     _interrupter: Attached,
 }
 
 impl Connection {
     /// Takes a donor into custody.
-    pub(crate) fn new(donor: Box<dyn Donor>, turn: &Turn) -> Self {
+    pub(crate) fn new(donor: Box<dyn Donor>, token: &CancelToken) -> Self {
         Self {
-            _interrupter: turn.attach(donor.interrupter()),
+            _interrupter: token.attach(donor.interrupter()),
             peer: donor.peer(),
             donor: Some(donor),
             opening: Vec::new(),
             deadline: None,
-            turn: turn.clone(),
+            token: token.clone(),
         }
     }
 
     /// Of a donor that has proved itself: `said` was heard of it and is still to be read.
-    pub(crate) fn continued(donor: Box<dyn Donor>, turn: &Turn, said: Vec<u8>) -> Self {
-        let mut connection = Self::new(donor, turn);
+    pub(crate) fn continued(donor: Box<dyn Donor>, token: &CancelToken, said: Vec<u8>) -> Self {
+        let mut connection = Self::new(donor, token);
         connection.opening = said;
         connection.within(None);
         connection
@@ -54,17 +54,17 @@ impl Connection {
     /// The network failed, or a person at the machine wants something else.
     pub(crate) fn accept(
         network: &mut dyn Network,
-        turn: &Turn,
+        token: &CancelToken,
         code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> Result<Option<Self>, SessionError> {
         loop {
-            if let Some(stop) = turn.stop() {
+            if let Some(stop) = token.stop() {
                 return Err(stop.into());
             }
             match network.accept(code, opening_len, deadline) {
-                Ok(donor) => return Ok(Some(Self::new(donor, turn))),
+                Ok(donor) => return Ok(Some(Self::new(donor, token))),
                 // What was said may have been meant for something that is over.
                 Err(error) if Interrupted::is(&error) => {}
                 Err(error) if deadline.is_some() && error.kind() == ErrorKind::TimedOut => {
@@ -135,11 +135,11 @@ impl Read for Connection {
             donor.hurry(left);
         }
         // The interrupter was called before it was attached.
-        if self.turn.stop().is_some() {
+        if self.token.stop().is_some() {
             return Err(Cancelled::error());
         }
         match donor.read(buf) {
-            Err(_) if self.turn.stop().is_some() => Err(Cancelled::error()),
+            Err(_) if self.token.stop().is_some() => Err(Cancelled::error()),
             read => read,
         }
     }
@@ -153,7 +153,7 @@ impl bundle::records::Source for Connection {
     }
 
     fn interrupter(&self) -> Interrupter {
-        self.turn.abandoner()
+        self.token.abandoner()
     }
 }
 

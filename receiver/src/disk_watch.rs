@@ -12,7 +12,7 @@ use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{Reporter, chain, warn};
-use crate::operator::{Control, Person, Turn};
+use crate::operator::{CancelToken, Control, OperatorControl};
 use crate::options::Options;
 use crate::uevents::Uevents;
 
@@ -24,10 +24,10 @@ const QUIET: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// The disks and their announcements.
-pub(crate) struct Watch<'a> {
+pub(crate) struct DiskWatch<'a> {
     options: &'a Options,
     reporter: &'a dyn Reporter,
-    turn: Turn,
+    token: CancelToken,
     /// None where one disk is named by the caller: it is there or it is not.
     uevents: Option<Uevents>,
     /// The installation that a person at the machine has given up.
@@ -46,11 +46,11 @@ type Decision = (Wish, Sizes);
 /// All disks, and the one that may be taken.
 type Seen = (Vec<Candidate>, Result<Candidate, GateError>);
 
-impl<'a> Watch<'a> {
+impl<'a> DiskWatch<'a> {
     pub(crate) fn open(
         options: &'a Options,
         reporter: &'a dyn Reporter,
-        turn: &Turn,
+        token: &CancelToken,
     ) -> Result<Self, SessionError> {
         let uevents = match options.disks {
             Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
@@ -59,7 +59,7 @@ impl<'a> Watch<'a> {
         Ok(Self {
             options,
             reporter,
-            turn: turn.clone(),
+            token: token.clone(),
             uevents,
             agreed: None,
             taken: None,
@@ -122,8 +122,8 @@ impl<'a> Watch<'a> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
         loop {
-            let control = self.turn.begin();
-            self.agreed = self.reporter.person().and_then(Person::agreed);
+            let control = self.token.begin();
+            self.agreed = self.reporter.operator().and_then(OperatorControl::agreed);
             self.taken = match control {
                 Control::Machine => None,
                 Control::Taken { wish, sizes } => Some((wish, sizes)),
@@ -152,7 +152,7 @@ impl<'a> Watch<'a> {
             };
             if self.taken.is_some() && self.taken != self.standing {
                 let _ = self.tell(seen); // what is wrong follows
-                self.turn.hand_back();
+                self.token.hand_back();
                 self.is_held = false;
                 self.held(Some(chain(&refused)));
                 shown = None;
@@ -161,7 +161,7 @@ impl<'a> Watch<'a> {
             let SessionError::Gate(error) = refused else {
                 return Err(refused);
             };
-            let can_wait = self.uevents.is_some() || self.reporter.person().is_some();
+            let can_wait = self.uevents.is_some() || self.reporter.operator().is_some();
             let left = probing_ends.saturating_duration_since(Instant::now());
             if self.uevents.is_some() && self.wait(Some(left))? {
                 continue;
@@ -190,7 +190,7 @@ impl<'a> Watch<'a> {
 
     /// Says at once that a person holds the machine, if one does.
     pub(crate) fn follow(&mut self) {
-        if self.turn.begin() == Control::Held {
+        if self.token.begin() == Control::Held {
             self.held(None);
         }
     }
@@ -205,10 +205,10 @@ impl<'a> Watch<'a> {
 
     /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
-        let person = self.reporter.person();
-        let waited = match (&mut self.uevents, person) {
-            (Some(uevents), person) => uevents.wait_or(limit, person),
-            (None, Some(person)) => person.wait(limit).map(|()| person.hush()),
+        let operator = self.reporter.operator();
+        let waited = match (&mut self.uevents, operator) {
+            (Some(uevents), operator) => uevents.wait_or(limit, operator),
+            (None, Some(operator)) => operator.wait(limit).map(|()| operator.hush()),
             (None, None) => Ok(false),
         };
         waited.map_err(SessionError::Uevents)
@@ -233,7 +233,7 @@ fn show(error: &GateError, reporter: &dyn Reporter) {
         return;
     };
     warn(reporter, &chain(error));
-    if reporter.person().is_some() {
+    if reporter.operator().is_some() {
         let name = candidate.installation().map(name_of).unwrap_or_default();
         reporter.report(&ReceiverEvent::ReplaceByName { name });
     }

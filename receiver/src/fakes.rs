@@ -34,7 +34,7 @@ use crate::bell::Bell;
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
-use crate::operator::Person;
+use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::Reporter;
 
@@ -140,15 +140,15 @@ pub struct Lines {
     events: Mutex<Vec<ReceiverEvent>>,
     changed: Condvar,
     events_changed: Condvar,
-    person: Option<Person>,
+    operator: Option<OperatorControl>,
 }
 
 impl Lines {
     /// In front of which somebody may say something.
     #[must_use]
-    pub fn of(person: &Person) -> Self {
+    pub fn of(operator: &OperatorControl) -> Self {
         Self {
-            person: Some(person.clone()),
+            operator: Some(operator.clone()),
             ..Self::default()
         }
     }
@@ -214,8 +214,8 @@ impl Reporter for Lines {
         self.events_changed.notify_all();
     }
 
-    fn person(&self) -> Option<&Person> {
-        self.person.as_ref()
+    fn operator(&self) -> Option<&OperatorControl> {
+        self.operator.as_ref()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::bell::Bell;
 use crate::donor::Interrupter;
 use crate::gate::Wish;
 
-pub(crate) use cancel_token::{Attached, Phase, Stop, Turn};
+pub(crate) use cancel_token::{Attached, CancelToken, Phase, Stop};
 
 mod cancel_token;
 pub mod event;
@@ -26,14 +26,14 @@ pub mod reporter;
 
 /// Shared between the one who listens to the person and the receiver.
 #[derive(Clone)]
-pub struct Person {
+pub struct OperatorControl {
     shared: Arc<Shared>,
     bell: Bell,
 }
 
 #[derive(Default)]
 struct Shared {
-    said: Mutex<Said>,
+    state: Mutex<OperatorState>,
     /// Called when the receiver has to stop what it waits for.
     hooks: Mutex<Hooks>,
 }
@@ -45,7 +45,7 @@ struct Hooks {
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct OperatorState {
     /// The name of the installation that may be replaced.
     agreed: Option<String>,
     control: Control,
@@ -57,7 +57,7 @@ struct Said {
     /// What the receiver is doing.
     phase: Phase,
     /// The change of control under which it does that.
-    turn: u64,
+    begun_under: u64,
 }
 
 /// Who decides about the disk.
@@ -72,7 +72,7 @@ pub(crate) enum Control {
     Taken { wish: Wish, sizes: Sizes },
 }
 
-impl Person {
+impl OperatorControl {
     /// Nothing has been said.
     ///
     /// # Errors
@@ -86,14 +86,14 @@ impl Person {
 
     /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
-        self.shared.said().agreed = Some(name);
+        self.shared.lock().agreed = Some(name);
         self.bell.ring();
     }
 
     /// What may be replaced, if anything.
     #[must_use]
     pub fn agreed(&self) -> Option<String> {
-        self.shared.said().agreed.clone()
+        self.shared.lock().agreed.clone()
     }
 
     /// A person takes over: whoever was invited is invited no more. A deploy that has begun to write goes on; should it come
@@ -115,22 +115,22 @@ impl Person {
     /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other time it means nothing.
     pub fn cancel(&self) {
         let stops = {
-            let mut said = self.shared.said();
-            said.is_cancelled |= said.phase.has_deploy();
-            said.stop().is_some()
+            let mut state = self.shared.lock();
+            state.is_cancelled |= state.phase.has_deploy();
+            state.stop().is_some()
         };
         self.tell(stops);
     }
 
     fn decide(&self, control: Control) {
         let stops = {
-            let mut said = self.shared.said();
-            if said.control == control {
+            let mut state = self.shared.lock();
+            if state.control == control {
                 return;
             }
-            said.control = control;
-            said.changes = said.changes.wrapping_add(1);
-            said.stop().is_some()
+            state.control = control;
+            state.changes = state.changes.wrapping_add(1);
+            state.stop().is_some()
         };
         self.tell(stops);
     }
@@ -142,7 +142,7 @@ impl Person {
         }
     }
 
-    /// Waits until something was said since [`Person::hush`], or `limit` has passed, or earlier.
+    /// Waits until something was said since [`OperatorControl::hush`], or `limit` has passed, or earlier.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut fds = [PollFd::new(self.bell(), PollFlags::IN)];
@@ -152,7 +152,7 @@ impl Person {
         }
     }
 
-    /// Readable when something was said since [`Person::hush`].
+    /// Readable when something was said since [`OperatorControl::hush`].
     pub(crate) fn bell(&self) -> &Bell {
         &self.bell
     }
@@ -182,8 +182,8 @@ impl Shared {
     }
 
     /// Every change is complete before its lock is released, so a panic elsewhere harms nothing.
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, OperatorState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
@@ -191,9 +191,11 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Person {
+impl fmt::Debug for OperatorControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Person").field(&*self.shared.said()).finish()
+        f.debug_tuple("OperatorControl")
+            .field(&*self.shared.lock())
+            .finish()
     }
 }
 

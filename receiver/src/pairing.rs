@@ -22,7 +22,7 @@ use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
 use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::operator::Turn;
+use crate::operator::CancelToken;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{Reporter, warn};
 use crate::options::draw_code;
@@ -44,11 +44,11 @@ pub(crate) struct Paired {
 }
 
 /// One code and one secret, for as long as they hold.
-pub(crate) struct Door<'a> {
+pub(crate) struct PairingListener<'a> {
     policy: &'a Policy,
     /// What a donor is invited to write to.
     disk: Candidate,
-    turn: Turn,
+    token: CancelToken,
     code: Code,
     credential: Credential,
     /// For the screen; `Credential` does not give it back.
@@ -57,18 +57,18 @@ pub(crate) struct Door<'a> {
     strangers: Strangers,
 }
 
-impl<'a> Door<'a> {
+impl<'a> PairingListener<'a> {
     /// Draws a code, and under `secret` a secret.
     pub(crate) fn new(
         policy: &'a Policy,
         disk: Candidate,
-        turn: &Turn,
+        token: &CancelToken,
     ) -> Result<Self, SessionError> {
         let (credential, secret) = credential(policy)?;
         Ok(Self {
             policy,
             disk,
-            turn: turn.clone(),
+            token: token.clone(),
             code: draw_code()?,
             credential,
             secret,
@@ -78,7 +78,7 @@ impl<'a> Door<'a> {
     }
 
     /// Another disk is meant from now on.
-    pub(crate) fn mean(&mut self, disk: &Candidate) {
+    pub(crate) fn set_disk(&mut self, disk: &Candidate) {
         self.disk = disk.clone();
     }
 
@@ -142,7 +142,7 @@ impl<'a> Door<'a> {
         let info = concat!("version=", env!("CARGO_PKG_VERSION"));
         let info = Info::parse(info.as_bytes()).unwrap_or_default();
         loop {
-            if let Some(stop) = self.turn.stop() {
+            if let Some(stop) = self.token.stop() {
                 return Err(stop.into());
             }
             let now = Instant::now();
@@ -153,7 +153,7 @@ impl<'a> Door<'a> {
             };
             let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, reporter);
             let (strangers, guard) = (&mut self.strangers, &mut self.guard);
-            let paired = strangers.judge(terms, guard, &self.turn, now, &mut refuse);
+            let paired = strangers.judge(terms, guard, &self.token, now, &mut refuse);
             if paired.is_some() {
                 return Ok(paired);
             }
@@ -209,9 +209,9 @@ fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionEr
 
 #[cfg(test)]
 mod tests {
-    use super::Door;
+    use super::PairingListener;
     use crate::fakes::{self, Lines};
-    use crate::operator::Turn;
+    use crate::operator::CancelToken;
     use crate::operator::reporter::Reporter;
     use crate::policy::Policy;
     use session::PinnedKeys;
@@ -221,18 +221,19 @@ mod tests {
     #[test]
     fn after_64_wrong_guesses_there_is_another_secret_and_the_screen_says_so() {
         let (lines, policy) = (Lines::default(), Policy::Secret);
-        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
-        let (code, old) = (door.code, door.secret.clone().unwrap());
+        let mut listener =
+            PairingListener::new(&policy, fakes::candidate(), &CancelToken::of(None)).unwrap();
+        let (code, old) = (listener.code, listener.secret.clone().unwrap());
         for guess in 1..=GUESSES_MAX {
-            door.replace_secret(&lines).unwrap();
+            listener.replace_secret(&lines).unwrap();
             assert_eq!(lines.all().len(), 0, "after {} guesses", guess - 1);
-            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
+            listener.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
-        assert!(door.replace_secret(&lines).unwrap());
-        lines.report(&door.invitation(vec![], true));
-        let new = door.secret.clone().unwrap();
+        assert!(listener.replace_secret(&lines).unwrap());
+        lines.report(&listener.invitation(vec![], true));
+        let new = listener.secret.clone().unwrap();
         assert_ne!(new.as_bytes(), old.as_bytes());
-        assert_eq!((door.code, door.guard.wrong_guesses()), (code, 0));
+        assert_eq!((listener.code, listener.guard.wrong_guesses()), (code, 0));
         let shown = lines.all();
         assert!(shown[0].contains("64 wrong guesses"), "{}", shown[0]);
         assert!(
@@ -246,13 +247,14 @@ mod tests {
     fn keys_are_never_replaced_and_never_shown() {
         let (_, target) = PinnedKeys::draw().unwrap();
         let (lines, policy) = (Lines::default(), Policy::Pinned(Box::new(target)));
-        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
+        let mut listener =
+            PairingListener::new(&policy, fakes::candidate(), &CancelToken::of(None)).unwrap();
         for _ in 0..2 * GUESSES_MAX {
-            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
+            listener.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
-        door.replace_secret(&lines).unwrap();
+        listener.replace_secret(&lines).unwrap();
         assert_eq!(lines.all().len(), 0);
-        lines.report(&door.invitation(vec![], false));
+        lines.report(&listener.invitation(vec![], false));
         let shown = lines.all();
         assert!(
             !shown.iter().any(|line| line.contains("secret")),

@@ -11,11 +11,11 @@ use wire::stage::Stage;
 
 use crate::attempt::{Attempt, Deployed, OpenVolumes};
 use crate::blockdisk::BlockDisk;
-use crate::disk_watch::Watch;
+use crate::disk_watch::DiskWatch;
 use crate::donor::Network;
 use crate::dry_run;
 use crate::error::SessionError;
-use crate::operator::Turn;
+use crate::operator::CancelToken;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{Reporter, chain, warn};
 use crate::options::Options;
@@ -60,16 +60,16 @@ pub fn run_with(
         }
         error
     };
-    let turn = Turn::of(reporter.person());
-    let _interrupter = turn.attach(network.interrupter());
+    let token = CancelToken::of(reporter.operator());
+    let _interrupter = token.attach(network.interrupter());
     let mut attempt = Attempt {
         options,
-        disks: Watch::open(options, reporter, &turn).map_err(shown)?,
+        disks: DiskWatch::open(options, reporter, &token).map_err(shown)?,
         network,
         refusals: Refusals::new(Instant::now()),
         reporter,
         volumes,
-        turn: turn.clone(),
+        token: token.clone(),
     };
     loop {
         let chosen = attempt.disks.wait_for_one().map_err(shown)?;
@@ -83,7 +83,7 @@ pub fn run_with(
             Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
             Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, &chosen),
         };
-        let is_cancelled = turn.end();
+        let is_cancelled = token.end();
         let error = match result {
             Ok(deployed) => {
                 if is_cancelled {

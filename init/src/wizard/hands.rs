@@ -12,7 +12,7 @@ use netstack::{NetstackError, Station};
 use receiver::disks::Disks;
 use receiver::gate::reinstall::name_of;
 use receiver::gate::{Candidate, Contents};
-use receiver::operator::Person;
+use receiver::operator::OperatorControl;
 use receiver::operator::reporter::chain;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
@@ -33,7 +33,7 @@ use crate::{cmdline, commitment, terminals};
 pub(super) struct Hands {
     pub(super) console: &'static Console,
     pub(super) inbox: Inbox,
-    pub(super) person: Person,
+    pub(super) person: OperatorControl,
     pub(super) station: Station,
     pub(super) wifi: Option<Wifi>,
     /// The devices of the host's terminals.

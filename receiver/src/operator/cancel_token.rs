@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, Person, Said, Shared};
+use super::{Control, OperatorControl, OperatorState, Shared};
 use crate::donor::Interrupter;
 
 /// What the receiver is doing, as far as a person may stop it.
@@ -40,15 +40,15 @@ pub(crate) enum Stop {
     Cancelled,
 }
 
-impl Said {
+impl OperatorState {
     /// What stops the attempt that runs, if anything does.
     pub(super) const fn stop(&self) -> Option<Stop> {
-        let has_turned = self.turn != self.changes;
+        let has_changed = self.begun_under != self.changes;
         match self.phase {
             Phase::Talking | Phase::Writing if self.is_cancelled || self.is_abandoned => {
                 Some(Stop::Cancelled)
             }
-            Phase::Inviting | Phase::Talking if has_turned => Some(Stop::TakenOver),
+            Phase::Inviting | Phase::Talking if has_changed => Some(Stop::TakenOver),
             Phase::Idle | Phase::Inviting | Phase::Talking | Phase::Writing | Phase::Finishing => {
                 None
             }
@@ -58,36 +58,36 @@ impl Said {
 
 /// One attempt. Without a person only the deploy itself stops it.
 #[derive(Clone, Default)]
-pub(crate) struct Turn(Arc<Shared>);
+pub(crate) struct CancelToken(Arc<Shared>);
 
-impl Turn {
+impl CancelToken {
     /// Whoever is there to say something.
-    pub(crate) fn of(person: Option<&Person>) -> Self {
+    pub(crate) fn of(operator: Option<&OperatorControl>) -> Self {
         Self(
-            person
-                .map(|person| Arc::clone(&person.shared))
+            operator
+                .map(|operator| Arc::clone(&operator.shared))
                 .unwrap_or_default(),
         )
     }
 
-    /// A new attempt, under what has been said until now; nothing stops it before [`Turn::enter`].
+    /// A new attempt, under what has been said until now; nothing stops it before [`CancelToken::enter`].
     pub(crate) fn begin(&self) -> Control {
-        let mut said = self.0.said();
-        said.turn = said.changes;
-        said.phase = Phase::Idle;
-        said.is_cancelled = false;
-        said.is_abandoned = false;
-        said.control.clone()
+        let mut state = self.0.lock();
+        state.begun_under = state.changes;
+        state.phase = Phase::Idle;
+        state.is_cancelled = false;
+        state.is_abandoned = false;
+        state.control.clone()
     }
 
     /// The attempt goes on to `phase`.
     pub(crate) fn enter(&self, phase: Phase) -> Result<(), Stop> {
-        let mut said = self.0.said();
-        let before = said.stop();
+        let mut state = self.0.lock();
+        let before = state.stop();
         if before.is_none() {
-            said.phase = phase;
+            state.phase = phase;
         }
-        match before.or_else(|| said.stop()) {
+        match before.or_else(|| state.stop()) {
             Some(stop) => Err(stop),
             None => Ok(()),
         }
@@ -95,37 +95,37 @@ impl Turn {
 
     /// To be looked at before and after everything that waits. Whoever learns of something stops.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        self.0.said().stop()
+        self.0.lock().stop()
     }
 
     /// For another thread, once this deploy has failed by itself: what waits for a donor stops at once.
     pub(crate) fn abandoner(&self) -> Interrupter {
         let shared = Arc::clone(&self.0);
         Box::new(move || {
-            shared.said().is_abandoned = true;
+            shared.lock().is_abandoned = true;
             shared.call_hooks();
         })
     }
 
     /// The attempt is over. Was there a cancel that nobody has followed?
     pub(crate) fn end(&self) -> bool {
-        let mut said = self.0.said();
-        said.phase = Phase::Idle;
-        std::mem::take(&mut said.is_cancelled)
+        let mut state = self.0.lock();
+        state.phase = Phase::Idle;
+        std::mem::take(&mut state.is_cancelled)
     }
 
     /// What was decided cannot be done: the person decides again, unless he has meanwhile.
     pub(crate) fn hand_back(&self) {
-        let mut said = self.0.said();
-        if said.turn == said.changes {
-            said.control = Control::Held;
-            said.changes = said.changes.wrapping_add(1);
-            said.turn = said.changes;
+        let mut state = self.0.lock();
+        if state.begun_under == state.changes {
+            state.control = Control::Held;
+            state.changes = state.changes.wrapping_add(1);
+            state.begun_under = state.changes;
         }
     }
 
     /// `hook` is called, by whoever says something, when the attempt has to stop, until the guard is dropped. What was said before is
-    /// to be asked for with [`Turn::stop`].
+    /// to be asked for with [`CancelToken::stop`].
     pub(crate) fn attach(&self, hook: Interrupter) -> Attached {
         let number = self.0.attach(hook);
         Attached(Arc::clone(&self.0), number)

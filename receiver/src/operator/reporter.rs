@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bundle::event::{Event, Observer};
 
-use crate::operator::Person;
+use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 
 /// Progress of the stream is shown on consoles this often at most: a serial console is slow, and its
@@ -23,7 +23,7 @@ pub trait Reporter: Sync {
     fn report(&self, event: &ReceiverEvent);
 
     /// The person in front of it, where there may be one to type an answer.
-    fn person(&self) -> Option<&Person> {
+    fn operator(&self) -> Option<&OperatorControl> {
         None
     }
 }

@@ -15,10 +15,10 @@ use wire::message::{Kind, Message, Next, RejectCode, Text};
 use crate::connection::Connection;
 use crate::donor::Network;
 use crate::error::SessionError;
-use crate::operator::Turn;
+use crate::operator::CancelToken;
 use crate::operator::reporter::Reporter;
 use crate::pairing::refusals::Refusals;
-use crate::pairing::{Door, Paired};
+use crate::pairing::{Paired, PairingListener};
 
 /// Why a donor that had proved itself was closed all the same.
 #[derive(Debug, Error)]
@@ -35,29 +35,30 @@ pub(crate) enum Fault {
 }
 
 /// What is needed to be found by a donor, for as long as code and secret hold.
-pub(crate) struct Lobby<'a> {
-    pub(crate) door: Door<'a>,
+pub(crate) struct Admission<'a> {
+    pub(crate) listener: PairingListener<'a>,
     pub(crate) network: &'a mut (dyn Network + 'a),
     pub(crate) refusals: &'a mut Refusals,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) trust: &'a Trust,
-    pub(crate) turn: Turn,
+    pub(crate) token: CancelToken,
 }
 
 /// A paired donor and the judgement of its manifest.
 pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
 
-impl Lobby<'_> {
+impl Admission<'_> {
     /// Invites donors to the disk that is meant.
     pub(crate) fn invite(&self) {
         let addresses = self.network.addresses();
         self.reporter
-            .report(&self.door.invitation(addresses, false));
+            .report(&self.listener.invitation(addresses, false));
     }
 
     /// Invites the donor of an unfinished deploy to come back.
     pub(crate) fn invite_back(&self, disk: &Path, next: Next) {
-        self.reporter.report(&self.door.invitation_back(disk, next));
+        self.reporter
+            .report(&self.listener.invitation_back(disk, next));
     }
 
     /// Waits for a donor that has proved itself and says what it has.
@@ -72,21 +73,23 @@ impl Lobby<'_> {
         }
     }
 
-    /// As [`Lobby::offer`]; `None` when `deadline` passes first.
+    /// As [`Admission::offer`]; `None` when `deadline` passes first.
     pub(crate) fn offer_until(
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Offer>, SessionError> {
         loop {
             let (network, reporter) = (&mut *self.network, self.reporter);
-            let paired = self.door.pair(network, self.refusals, reporter, deadline)?;
+            let paired = self
+                .listener
+                .pair(network, self.refusals, reporter, deadline)?;
             let Some(mut paired) = paired else {
                 return Ok(None);
             };
             match manifest(&mut paired, self.trust) {
                 Ok(judgement) => return Ok(Some((paired, judgement))),
                 Err(fault) => {
-                    if let Some(stop) = self.turn.stop() {
+                    if let Some(stop) = self.token.stop() {
                         return Err(stop.into());
                     }
                     self.note(&paired, &fault);
@@ -117,10 +120,10 @@ impl Lobby<'_> {
     }
 }
 
-impl Drop for Lobby<'_> {
+impl Drop for Admission<'_> {
     /// Whoever is still at the door is reset, and nobody is invited any more.
     fn drop(&mut self) {
-        self.door.close(self.network);
+        self.listener.close(self.network);
     }
 }
 
@@ -139,11 +142,11 @@ fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, Appro
 
 #[cfg(test)]
 mod tests {
-    use super::Lobby;
+    use super::Admission;
     use crate::donor::{Donor, Interrupter, Network};
     use crate::fakes::{self, Lines};
-    use crate::operator::Turn;
-    use crate::pairing::Door;
+    use crate::operator::CancelToken;
+    use crate::pairing::PairingListener;
     use crate::pairing::refusals::Refusals;
     use crate::policy::Policy;
     use bundle::trust::Trust;
@@ -233,20 +236,20 @@ mod tests {
             fails,
             log: Arc::clone(&log),
         };
-        let (lines, policy, turn) = (Lines::default(), Policy::Secret, Turn::of(None));
-        let mut lobby = Lobby {
-            door: Door::new(&policy, fakes::candidate(), &turn).unwrap(),
+        let (lines, policy, token) = (Lines::default(), Policy::Secret, CancelToken::of(None));
+        let mut admission = Admission {
+            listener: PairingListener::new(&policy, fakes::candidate(), &token).unwrap(),
             network: &mut network,
             refusals: &mut Refusals::new(Instant::now()),
             reporter: &lines,
             trust: &Trust::default(),
-            turn: turn.clone(),
+            token: token.clone(),
         };
         let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(lobby.offer_until(Some(soon)).is_err(), fails);
+        assert_eq!(admission.offer_until(Some(soon)).is_err(), fails);
         // As long as donors are invited, time being up is no reason to reset anybody.
         assert_eq!(log.lock().unwrap().is_empty(), !fails);
-        drop(lobby);
+        drop(admission);
         let endings = log.lock().unwrap();
         endings.clone()
     }

@@ -16,7 +16,7 @@ use crate::operator::Stop;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::chain;
 use crate::pairing::Paired;
-use crate::pairing::admission::Lobby;
+use crate::pairing::admission::Admission;
 use crate::pairing::description::Description;
 
 /// Why a donor that was asked was closed.
@@ -42,7 +42,7 @@ enum Answered {
     Stopped(Stop),
 }
 
-impl Lobby<'_> {
+impl Admission<'_> {
     /// Shows the disk to the donor and waits until it agrees. While a person is being asked there, it says so again and
     /// again, and `patience` is for all of that; a donor that says nothing is gone as soon as everywhere else.
     ///
@@ -57,7 +57,7 @@ impl Lobby<'_> {
         let peer = paired.peer;
         let answered = match self.ask(&mut paired, disk, patience) {
             Ok(answered) => answered,
-            Err(fault) => match self.turn.stop() {
+            Err(fault) => match self.token.stop() {
                 Some(stop) => Answered::Stopped(stop),
                 None => {
                     self.note(&paired, &fault);

@@ -14,7 +14,7 @@ use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{DeployEvents, chain, warn};
-use crate::operator::{Phase, Turn};
+use crate::operator::{CancelToken, Phase};
 use crate::options::{draw_code, image_facts};
 
 /// Waits for one donor and takes what it sends.
@@ -31,11 +31,11 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         addresses: attempt.network.addresses(),
         is_renewed: false,
     });
-    let turn = attempt.turn.clone();
-    turn.enter(Phase::Inviting).map_err(SessionError::from)?;
-    let donor = Connection::accept(attempt.network, &turn, &code, NAME_LEN_BYTES, None)?;
+    let token = attempt.token.clone();
+    token.enter(Phase::Inviting).map_err(SessionError::from)?;
+    let donor = Connection::accept(attempt.network, &token, &code, NAME_LEN_BYTES, None)?;
     let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?; // without a deadline there is one
-    turn.enter(Phase::Talking).map_err(SessionError::from)?;
+    token.enter(Phase::Talking).map_err(SessionError::from)?;
     let deployed = take(attempt, &mut connection)?;
     // From here on the donor may take the end of the connection for success; before, dropping it was a reset.
     if let Err(error) = connection.close() {
@@ -50,18 +50,18 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     reporter.report(&ReceiverEvent::Connected { peer });
     let first = connection
         .peek()
-        .map_err(|source| unless_stopped(&attempt.turn, SessionError::Opening { peer, source }))?;
+        .map_err(|source| unless_stopped(&attempt.token, SessionError::Opening { peer, source }))?;
     if matches!(Opening::of(first), Ok(Opening::Session)) {
         return Err(SessionError::NotLegacy { peer });
     }
     let mut packages = legacy::open(connection, &attempt.options.trust)
-        .map_err(|error| unless_stopped(&attempt.turn, error.into()))?;
+        .map_err(|error| unless_stopped(&attempt.token, error.into()))?;
     let image = packages.approved();
     let facts = image.map(image_facts).unwrap_or_default();
     reporter.report(&accepted(peer, image, facts));
     let (chosen, mut disk, mut volumes) =
         open_disk(&mut attempt.disks, attempt.volumes, attempt.options)?;
-    attempt.turn.enter(Phase::Writing)?;
+    attempt.token.enter(Phase::Writing)?;
     let observer = DeployEvents::new(reporter);
     let installed = deploy::deploy(
         &mut packages,
@@ -79,6 +79,6 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
 }
 
 /// Why a read has failed: a person who wants something else goes before what broke because of that.
-fn unless_stopped(turn: &Turn, error: SessionError) -> SessionError {
-    turn.stop().map_or(error, SessionError::from)
+fn unless_stopped(token: &CancelToken, error: SessionError) -> SessionError {
+    token.stop().map_or(error, SessionError::from)
 }

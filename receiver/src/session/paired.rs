@@ -13,18 +13,18 @@ use wire::message::RejectCode;
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
 use crate::blockdisk::BlockDisk;
-use crate::disk_watch::Watch;
+use crate::disk_watch::DiskWatch;
 use crate::error::SessionError;
 use crate::gate::Candidate;
 use crate::operator::Phase;
 use crate::operator::reporter::{DeployEvents, chain};
 use crate::options::image_facts;
-use crate::pairing::admission::Lobby;
+use crate::pairing::admission::Admission;
 use crate::pairing::consent::dismissed;
 use crate::pairing::description::Description;
-use crate::pairing::{Door, Paired};
+use crate::pairing::{Paired, PairingListener};
 use crate::transfer::reports::Reports;
-use crate::transfer::session_source::Supply;
+use crate::transfer::session_source::SessionChunkSource;
 
 /// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it. Whoever else connects
 /// meanwhile is shown and forgotten.
@@ -33,23 +33,23 @@ use crate::transfer::session_source::Supply;
 /// Why this deploy came to nothing. The donor has been told.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let (reporter, options) = (attempt.reporter, attempt.options);
-    let turn = attempt.turn.clone();
-    let mut lobby = Lobby {
-        door: Door::new(&options.policy, chosen.clone(), &turn)?,
+    let token = attempt.token.clone();
+    let mut admission = Admission {
+        listener: PairingListener::new(&options.policy, chosen.clone(), &token)?,
         network: attempt.network,
         refusals: &mut attempt.refusals,
         reporter,
         trust: &options.trust,
-        turn: turn.clone(),
+        token: token.clone(),
     };
-    lobby.invite();
+    admission.invite();
     loop {
-        turn.enter(Phase::Inviting).map_err(SessionError::from)?;
-        let (paired, judgement) = lobby.offer()?;
+        token.enter(Phase::Inviting).map_err(SessionError::from)?;
+        let (paired, judgement) = admission.offer()?;
         let peer = paired.peer;
-        if let Err(stop) = turn.enter(Phase::Talking) {
+        if let Err(stop) = token.enter(Phase::Talking) {
             return Err(rejected(
-                &mut lobby,
+                &mut admission,
                 paired,
                 RejectCode::NoDisk,
                 stop.into(),
@@ -60,7 +60,12 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             Err(source) => {
                 let source = Box::new(source);
                 let error = SessionError::Manifest { peer, source };
-                return Err(rejected(&mut lobby, paired, RejectCode::Manifest, error));
+                return Err(rejected(
+                    &mut admission,
+                    paired,
+                    RejectCode::Manifest,
+                    error,
+                ));
             }
         };
         let facts = format!("peer={peer} {}", image_facts(&image));
@@ -76,23 +81,23 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
                         SessionError::DryRun { .. } => RejectCode::DryRun,
                         _ => RejectCode::Internal,
                     };
-                    return Err(rejected(&mut lobby, paired, code, error));
+                    return Err(rejected(&mut admission, paired, code, error));
                 }
             };
         let shown = Description::of(&chosen);
-        let agreed = lobby.consent(paired, &shown, options.patience.consent)?;
+        let agreed = admission.consent(paired, &shown, options.patience.consent)?;
         let Some(paired) = agreed else {
             // It comes again by itself, or another one does.
             drop((disk, volumes));
-            lobby.door.mean(&chosen);
-            lobby.invite();
+            admission.listener.set_disk(&chosen);
+            admission.invite();
             continue;
         };
         // A person may have thought about it for minutes.
         if let Err(error) = still_there(&mut attempt.disks, &mut disk, &chosen, peer) {
-            return Err(rejected(&mut lobby, paired, RejectCode::NoDisk, error));
+            return Err(rejected(&mut admission, paired, RejectCode::NoDisk, error));
         }
-        if let Err(stop) = turn.enter(Phase::Writing) {
+        if let Err(stop) = token.enter(Phase::Writing) {
             return Err(dismissed(paired, stop.into()));
         }
         let target = Target {
@@ -102,13 +107,13 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             patience: options.patience.resume,
             options: attempt.disks.deploy_options(),
         };
-        return target.install(lobby, paired, image, shown);
+        return target.install(admission, paired, image, shown);
     }
 }
 
 /// The disk is what the donor has agreed to: the open one, and the one that would be chosen now.
 fn still_there(
-    disks: &mut Watch<'_>,
+    disks: &mut DiskWatch<'_>,
     open: &mut BlockDisk,
     agreed: &Candidate,
     peer: SocketAddr,
@@ -125,8 +130,13 @@ fn still_there(
 }
 
 /// A donor that was told why not.
-fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: SessionError) -> Ended {
-    let connection = lobby.reject(paired, code, &chain(&error)).map(Box::new);
+fn rejected(
+    admission: &mut Admission<'_>,
+    paired: Paired,
+    code: RejectCode,
+    error: SessionError,
+) -> Ended {
+    let connection = admission.reject(paired, code, &chain(&error)).map(Box::new);
     Ended { error, connection }
 }
 
@@ -144,12 +154,12 @@ impl Target {
     /// From the donor's consent to its last order. The first byte of the disk is written in here.
     fn install(
         mut self,
-        lobby: Lobby<'_>,
+        admission: Admission<'_>,
         paired: Paired,
         image: Approved,
         disk: Description,
     ) -> Result<Deployed, Ended> {
-        let (reporter, reports) = (lobby.reporter, Reports::default());
+        let (reporter, reports) = (admission.reporter, Reports::default());
         let observer = Both {
             events: DeployEvents::new(reporter),
             reports: &reports,
@@ -161,9 +171,10 @@ impl Target {
             );
             observer.event(Event::Warning(text));
         }
-        let mut supply = Supply::new(lobby, &reports, image.clone(), disk, self.patience);
-        supply.connect(paired);
-        let mut packages = VerifiedPackages::new(&image, &mut supply);
+        let mut source =
+            SessionChunkSource::new(admission, &reports, image.clone(), disk, self.patience);
+        source.connect(paired);
+        let mut packages = VerifiedPackages::new(&image, &mut source);
         let (disk, volumes) = (&mut self.disk, self.volumes.as_mut());
         let result = deploy::deploy(&mut packages, disk, volumes, &self.options, &observer);
         drop(packages);
@@ -172,13 +183,13 @@ impl Target {
                 reporter.report(&complete(self.chosen, &installed));
                 Ok(Deployed {
                     installed,
-                    order: supply.farewell(),
+                    order: source.report_success(),
                     disk: self.disk,
                 })
             }
             Err(error) => {
                 let error = SessionError::from(error);
-                let connection = supply.fail(&error).map(Box::new);
+                let connection = source.report_failure(&error).map(Box::new);
                 Err(Ended { error, connection })
             }
         }

@@ -13,7 +13,7 @@ use crate::diagnostics;
 use crate::error::SessionError;
 use crate::operator::reporter::{chain, warn};
 use crate::transfer::reports::Report;
-use crate::transfer::session_source::{Fault, Supply};
+use crate::transfer::session_source::{Fault, SessionChunkSource};
 
 /// How long the last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -23,14 +23,14 @@ const ORDER: Duration = Duration::from_secs(10);
 /// How long it waits for a donor whose connection broke before it could be told.
 const RETURN: Duration = Duration::from_secs(30);
 
-impl Supply<'_, '_> {
+impl SessionChunkSource<'_, '_> {
     /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
     /// left to give one. The machine is installed either way.
-    pub(crate) fn farewell(mut self) -> After {
+    pub(crate) fn report_success(mut self) -> After {
         let mut deadline = Instant::now() + RETURN;
         let installed = Report::Installed(*self.approved.digest());
         loop {
-            if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
+            if self.connection.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
                 deadline = deadline.min(Instant::now() + ORDER);
                 match self.order() {
                     Ok(after) => return after,
@@ -41,7 +41,7 @@ impl Supply<'_, '_> {
             }
             if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
                 let text = "the donor gave no order and is not waited for any longer";
-                warn(self.lobby.reporter, text);
+                warn(self.admission.reporter, text);
                 return After::TargetsChoice;
             }
         }
@@ -49,7 +49,7 @@ impl Supply<'_, '_> {
 
     /// The donor's last message, and an orderly end.
     fn order(&mut self) -> Result<After, Fault> {
-        let Some((_, opener)) = &mut self.line else {
+        let Some((_, opener)) = &mut self.connection else {
             return Ok(After::TargetsChoice);
         };
         opener.get_mut().within(Some(ORDER));
@@ -60,16 +60,16 @@ impl Supply<'_, '_> {
             Err(error) if is_timeout(&error) => After::TargetsChoice,
             Err(error) => return Err(error.into()),
         };
-        if let Some((peer, opener)) = self.line.take() {
+        if let Some((peer, opener)) = self.connection.take() {
             self.close(peer, Some(opener.into_inner()));
         }
         Ok(after)
     }
 
     /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
-    pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
-        let Some((_, opener)) = self.line.take() else {
-            return self.parting;
+    pub(crate) fn report_failure(mut self, error: &SessionError) -> Option<Connection> {
+        let Some((_, opener)) = self.connection.take() else {
+            return self.leaving;
         };
         let reason = chain(error);
         // A person's will needs no evidence.
@@ -88,7 +88,7 @@ impl Supply<'_, '_> {
     pub(super) fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
         if let Some(Err(error)) = connection.map(Connection::close) {
             let text = format!("closing the connection to {peer}: {}", chain(&error));
-            warn(self.lobby.reporter, &text);
+            warn(self.admission.reporter, &text);
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::operator::Phase;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{chain, warn};
 use crate::pairing::Paired;
-use crate::pairing::admission::Lobby;
+use crate::pairing::admission::Admission;
 use crate::pairing::description::Description;
 use crate::transfer::reports::{Report, Reports, Teller};
 
@@ -80,8 +80,8 @@ struct GaveUp {
 }
 
 /// The donor's side of a deploy.
-pub(crate) struct Supply<'l, 'r> {
-    pub(super) lobby: Lobby<'l>,
+pub(crate) struct SessionChunkSource<'l, 'r> {
+    pub(super) admission: Admission<'l>,
     pub(super) reports: &'r Reports,
     pub(super) approved: Approved,
     /// The disk that is taken, for Accept.
@@ -91,34 +91,34 @@ pub(crate) struct Supply<'l, 'r> {
     /// Where the kernel's log ended then.
     pub(super) begun: Mark,
     /// The connection in use.
-    pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
+    pub(super) connection: Option<(SocketAddr, Opener<Connection>)>,
     /// The donor of a running system: no hash says that another one sends the same bytes.
     bound_to: Option<IpAddr>,
     /// A donor that was told that its image has to wait, or has said its last word itself.
-    pub(super) parting: Option<Connection>,
+    pub(super) leaving: Option<Connection>,
     wanted: Next,
     pub(super) payload: Vec<u8>,
 }
 
-impl<'l, 'r> Supply<'l, 'r> {
+impl<'l, 'r> SessionChunkSource<'l, 'r> {
     /// For an approved image, once its donor has agreed to the disk.
     pub(crate) fn new(
-        lobby: Lobby<'l>,
+        admission: Admission<'l>,
         reports: &'r Reports,
         approved: Approved,
         disk: Description,
         patience: Duration,
     ) -> Self {
         Self {
-            lobby,
+            admission,
             reports,
             approved,
             disk,
             patience,
             begun: Mark::now(),
-            line: None,
+            connection: None,
             bound_to: None,
-            parting: None,
+            leaving: None,
             wanted: Next::default(),
             payload: Vec::new(),
         }
@@ -135,7 +135,7 @@ impl<'l, 'r> Supply<'l, 'r> {
             Ok(()) => {
                 let peer = paired.peer;
                 self.connect(paired);
-                self.lobby
+                self.admission
                     .reporter
                     .report(&ReceiverEvent::DonorBack { peer });
             }
@@ -153,20 +153,20 @@ impl<'l, 'r> Supply<'l, 'r> {
         if self.approved.size_bytes().is_none() {
             self.bound_to.get_or_insert(peer.ip());
         }
-        self.line = Some((peer, opener));
+        self.connection = Some((peer, opener));
         if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
             let text = format!(
                 "starting a thread for the donor's reports: {}",
                 chain(&error)
             );
-            warn(self.lobby.reporter, &text); // it hears nothing; the deploy goes on
+            warn(self.admission.reporter, &text); // it hears nothing; the deploy goes on
         }
     }
 
     /// Gives a connection up.
     pub(super) fn lose(&mut self, fault: &dyn Error) {
         self.reports.disconnect();
-        if let Some((peer, opener)) = self.line.take() {
+        if let Some((peer, opener)) = self.connection.take() {
             drop(opener);
             self.lost(peer, fault);
         }
@@ -175,7 +175,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
         let reason = chain(fault);
         let event = ReceiverEvent::DonorLost { peer, reason };
-        self.lobby.reporter.report(&event);
+        self.admission.reporter.report(&event);
         for line in event.lines() {
             self.reports.line(Level::Warning, line.text());
         }
@@ -183,7 +183,7 @@ impl<'l, 'r> Supply<'l, 'r> {
 
     /// The next chunk over the connection in use.
     fn receive(&mut self, buf: &mut Vec<u8>) -> Result<IsLast, Fault> {
-        let Some((_, opener)) = &mut self.line else {
+        let Some((_, opener)) = &mut self.connection else {
             return Err(Fault::Deaf);
         };
         match opener.next(&mut self.payload)? {
@@ -209,8 +209,8 @@ impl<'l, 'r> Supply<'l, 'r> {
     /// The donor's last word.
     fn let_go(&mut self, text: String) -> ChunkError {
         self.reports.disconnect();
-        let source = self.line.take().map(|(peer, opener)| {
-            self.parting = Some(opener.into_inner());
+        let source = self.connection.take().map(|(peer, opener)| {
+            self.leaving = Some(opener.into_inner());
             Box::new(GaveUp { peer, text }).into()
         });
         ChunkError::Missing {
@@ -221,7 +221,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     /// Waits until a donor with the same image is back; after a while for nobody any more.
-    fn return_of_the_donor(&mut self) -> Result<(), ChunkError> {
+    fn await_donor(&mut self) -> Result<(), ChunkError> {
         if self.rejoin(Some(Instant::now() + self.patience))? {
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl<'l, 'r> Supply<'l, 'r> {
     pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
             let offer = self
-                .lobby
+                .admission
                 .offer_until(deadline)
                 .map_err(|error| match error {
                     SessionError::Cancelled { .. } | SessionError::TakenOver => {
@@ -268,7 +268,7 @@ impl<'l, 'r> Supply<'l, 'r> {
                     let text =
                         format!("connection to {peer}: goes on at file={file} chunk={chunk}");
                     let event = ReceiverEvent::Resuming { peer, next };
-                    self.lobby.reporter.report(&event);
+                    self.admission.reporter.report(&event);
                     self.reports.line(Level::Info, &text);
                     self.accept(paired);
                     return Ok(true);
@@ -292,14 +292,14 @@ impl<'l, 'r> Supply<'l, 'r> {
     fn turn_away(&mut self, paired: Paired, code: RejectCode, text: &str) {
         let peer = paired.peer;
         let warning = format!("refused the manifest of {peer}: {text}");
-        warn(self.lobby.reporter, &warning);
-        let connection = self.lobby.reject(paired, code, text);
+        warn(self.admission.reporter, &warning);
+        let connection = self.admission.reject(paired, code, text);
         self.close(peer, connection);
     }
 
     /// Unless a person at the machine has cancelled.
-    fn go_on(&self) -> Result<(), ChunkError> {
-        match self.lobby.turn.stop() {
+    fn not_cancelled(&self) -> Result<(), ChunkError> {
+        match self.admission.token.stop() {
             None => Ok(()),
             Some(_) => Err(ChunkError::Cancelled),
         }
@@ -312,7 +312,7 @@ impl<'l, 'r> Supply<'l, 'r> {
         };
         let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
-        self.parting = self.lobby.reject(paired, RejectCode::Superseded, text);
+        self.leaving = self.admission.reject(paired, RejectCode::Superseded, text);
         ChunkError::Missing {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
@@ -321,21 +321,21 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 }
 
-impl ChunkSource for Supply<'_, '_> {
+impl ChunkSource for SessionChunkSource<'_, '_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         self.wanted = Next { file, chunk };
         self.reports.wanted(self.wanted);
         loop {
-            if self.line.is_none() {
-                self.lobby.invite_back(self.disk.path(), self.wanted);
-                self.return_of_the_donor()?;
+            if self.connection.is_none() {
+                self.admission.invite_back(self.disk.path(), self.wanted);
+                self.await_donor()?;
             }
-            self.go_on()?;
+            self.not_cancelled()?;
             match self.receive(buf) {
                 Ok(is_last) => return Ok(is_last),
                 Err(Fault::GaveUp { text }) => return Err(self.let_go(text)),
                 Err(fault) => {
-                    self.go_on()?;
+                    self.not_cancelled()?;
                     self.lose(&fault);
                 }
             }
@@ -349,11 +349,11 @@ impl ChunkSource for Supply<'_, '_> {
     }
 
     fn interrupter(&self) -> Interrupter {
-        self.lobby.turn.abandoner()
+        self.admission.token.abandoner()
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {
-        let finishing = self.lobby.turn.enter(Phase::Finishing);
+        let finishing = self.admission.token.enter(Phase::Finishing);
         finishing.map_err(|_| ChunkError::Cancelled)?;
         let file = u16::try_from(self.approved.files().len()).unwrap_or(u16::MAX);
         self.wanted = Next { file, chunk: 0 };

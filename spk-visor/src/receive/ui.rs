@@ -1,6 +1,6 @@
 //! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was started on.
 //!
-//! ReceiverEvent of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
+//! ReceiverEvent of the receiver in, a person's words out ([`OperatorControl`]). Network and power are the running system's own.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
 use receiver::meminfo;
-use receiver::operator::Person;
+use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;
 use rustix::fs::OFlags;
@@ -46,7 +46,7 @@ const fn exit_of(signal: Signal) -> i32 {
 #[derive(Debug)]
 pub(super) struct Ui {
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
     /// Standard error shows something else than the screens: a file, a pipe.
     has_lines: bool,
     last: Mutex<String>,
@@ -65,7 +65,7 @@ impl Ui {
             .write(true)
             .custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?)
             .open(TERMINAL)?;
-        let (inbox, person) = (Inbox::new()?, Person::new()?);
+        let (inbox, person) = (Inbox::new()?, OperatorControl::new()?);
         watch_signals(inbox.clone())?;
         restore_on_panic();
         inbox.tell(Fact::Machine(facts()));
@@ -153,7 +153,7 @@ impl Reporter for Ui {
         self.inbox.tell(Fact::News(event.clone()));
     }
 
-    fn person(&self) -> Option<&Person> {
+    fn operator(&self) -> Option<&OperatorControl> {
         Some(&self.person)
     }
 }
@@ -162,7 +162,7 @@ impl Reporter for Ui {
 #[derive(Debug)]
 struct Running {
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
 }
 
 impl Machine for Running {

@@ -13,7 +13,7 @@ use wire::secret::Secret;
 use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
 use crate::gate::{GateError, Wish};
-use crate::operator::Person;
+use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 use crate::session::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
 use crate::{Deployed, Policy, SessionError};
@@ -21,11 +21,11 @@ use crate::{Deployed, Policy, SessionError};
 /// Some of the image's chunks.
 const MIDDLE: Next = Next { file: 0, chunk: 5 };
 
-fn target(name: &str) -> (Target, Person) {
-    let person = Person::new().unwrap();
+fn target(name: &str) -> (Target, OperatorControl) {
+    let operator = OperatorControl::new().unwrap();
     let mut target = Target::new(&format!("steering-{name}"));
-    target.lines = Lines::of(&person);
-    (target, person)
+    target.lines = Lines::of(&operator);
+    (target, operator)
 }
 
 /// The invitation behind the first `skip` news.
@@ -126,20 +126,20 @@ fn names(news: &[ReceiverEvent]) -> Vec<&'static str> {
 
 #[test]
 fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
-    let (target, person) = target("hold");
+    let (target, operator) = target("hold");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (old, _)) = invited(lines, 0);
         let begun = Instant::now();
-        person.hold();
-        person.hold();
+        operator.hold();
+        operator.hold();
         let (skip, refused) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE && refused.is_none());
         assert!(
             plug.codes.lock().unwrap().len() <= 1,
             "nobody is waited for"
         );
-        person.go_on();
-        person.go_on();
+        operator.go_on();
+        operator.go_on();
         let (_, (new, _)) = invited(lines, skip);
         assert_ne!(old, new);
         finish(plug, lines, skip);
@@ -155,7 +155,7 @@ fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
 
 #[test]
 fn a_stranger_at_the_door_does_not_delay_the_person() {
-    let (target, person) = target("door");
+    let (target, operator) = target("door");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
         let mut silent = plug.connect();
@@ -164,14 +164,14 @@ fn a_stranger_at_the_door_does_not_delay_the_person() {
             std::thread::yield_now();
         }
         let begun = Instant::now();
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE);
         assert!(
             !silent.read(&mut [0]).is_ok_and(|len| len > 0),
             "it was closed"
         );
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -180,16 +180,16 @@ fn a_stranger_at_the_door_does_not_delay_the_person() {
 
 #[test]
 fn a_donor_that_has_proved_itself_and_says_nothing_more_does_not_either() {
-    let (target, person) = target("proved");
+    let (target, operator) = target("proved");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (code, secret)) = invited(lines, 0);
         let mut donor = pair(plug, (&code, &secret));
         let begun = Instant::now();
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE);
         assert!(donor.hear().is_err());
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -211,7 +211,7 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
             "cancelled at the machine; nothing was written",
         ),
     ] {
-        let ((target, person), image) = (target(name), image());
+        let ((target, operator), image) = (target(name), image());
         let (deployed, ()) = target.serve(|plug, lines| {
             let (skip, (code, secret)) = invited(lines, 0);
             let mut donor = pair(plug, (&code, &secret));
@@ -221,13 +221,13 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
             });
             let begun = Instant::now();
             if is_cancel {
-                person.cancel();
-                person.cancel();
+                operator.cancel();
+                operator.cancel();
                 assert_eq!(failed(lines, skip).1, reason);
             } else {
-                person.hold();
+                operator.hold();
                 held(lines, skip);
-                person.go_on();
+                operator.go_on();
             }
             assert!(begun.elapsed() < AT_ONCE);
             let Message::Failed { text } = donor.hear().unwrap() else {
@@ -250,17 +250,17 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
 
 #[test]
 fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
-    let (target, person) = target("take");
+    let (target, operator) = target("take");
     let sizes = Sizes {
         esp_bytes: 256 << 20,
         swap: Swap::None,
     };
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
-        person.take(Wish::default(), sizes);
-        person.take(Wish::default(), sizes);
+        operator.take(Wish::default(), sizes);
+        operator.take(Wish::default(), sizes);
         finish(plug, lines, skip);
     });
     let deployed = deployed.unwrap();
@@ -277,16 +277,16 @@ fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
 
 #[test]
 fn a_person_may_take_without_holding_first_and_change_his_mind() {
-    let (target, person) = target("minds");
+    let (target, operator) = target("minds");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut skip, _) = invited(lines, 0);
         for swap in [Swap::None, Swap::Exactly(64 << 20)] {
             let esp_bytes = 128 << 20;
-            person.take(Wish::default(), Sizes { esp_bytes, swap });
+            operator.take(Wish::default(), Sizes { esp_bytes, swap });
             (skip, _) = invited(lines, skip);
         }
         // The machine's own sizes again.
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     let deployed = deployed.unwrap();
@@ -305,7 +305,7 @@ fn plug_codes(target: &Target) -> usize {
 
 #[test]
 fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
-    let (target, person) = target("refused");
+    let (target, operator) = target("refused");
     let path = target.dir.path().join("disk.img");
     let mut disk = fs::File::options().write(true).open(&path).unwrap();
     disk.write_all(b"precious").unwrap();
@@ -327,20 +327,20 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
             Err(GateError::NotBlank { given: None, .. })
         ));
 
-        person.take(wiped("wrong"), Sizes::USUAL);
+        operator.take(wiped("wrong"), Sizes::USUAL);
         let (skip, refused) = held(lines, skip);
         let refused = refused.unwrap();
         assert!(refused.contains("wipe=wrong does not"), "{refused}");
 
         let esp_bytes = 32 << 30;
         let swap = Swap::None;
-        person.take(wiped(&right), Sizes { esp_bytes, swap });
+        operator.take(wiped(&right), Sizes { esp_bytes, swap });
         let (skip, refused) = held(lines, skip);
         let refused = refused.unwrap();
         assert!(refused.contains("planning the layout"), "{refused}");
         assert!(plug.codes.lock().unwrap().is_empty());
 
-        person.take(wiped(&right), Sizes::USUAL);
+        operator.take(wiped(&right), Sizes::USUAL);
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -348,12 +348,12 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
 
 #[test]
 fn a_deploy_is_cancelled_at_once_and_the_next_one_begins() {
-    let ((target, person), image) = (target("cancel"), image());
+    let ((target, operator), image) = (target("cancel"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         let begun = Instant::now();
-        person.cancel();
-        person.cancel();
+        operator.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(
@@ -374,14 +374,14 @@ fn a_deploy_is_cancelled_at_once_and_the_next_one_begins() {
 
 #[test]
 fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
-    let ((target, person), image) = (target("away"), image());
+    let ((target, operator), image) = (target("away"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
         let (skip, _) =
             lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::DonorLost { .. }));
         let begun = Instant::now();
-        person.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert!(reason.starts_with("cancelled at the machine"), "{reason}");
@@ -392,11 +392,11 @@ fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
 
 #[test]
 fn a_cancel_that_nothing_runs_for_means_nothing() {
-    let (target, person) = target("nothing");
+    let (target, operator) = target("nothing");
     let (deployed, ()) = target.serve(|plug, lines| {
-        person.cancel();
+        operator.cancel();
         let (skip, _) = invited(lines, 0);
-        person.cancel();
+        operator.cancel();
         assert_eq!(skip, lines.all_events().len());
         finish(plug, lines, 0);
     });
@@ -405,12 +405,12 @@ fn a_cancel_that_nothing_runs_for_means_nothing() {
 
 #[test]
 fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
-    let ((target, person), image) = (target("late"), image());
+    let ((target, operator), image) = (target("late"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         donor.send(&image, MIDDLE, END).unwrap();
         lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Installed { .. }));
-        person.cancel();
+        operator.cancel();
         // The donor is heard all the same.
         donor.last_word().unwrap().1.unwrap();
         donor.order(After::Kexec).unwrap();
@@ -429,20 +429,20 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
 
 #[test]
 fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
-    let ((target, person), image) = (target("writing"), image());
+    let ((target, operator), image) = (target("writing"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
-        person.hold();
+        operator.hold();
         donor
             .send(&image, MIDDLE, Next { file: 0, chunk: 7 })
             .unwrap();
         // It does not end the deploy, and the deploy does not end it.
-        person.cancel();
+        operator.cancel();
         let (skip, _) = failed(lines, skip);
         let (skip, refused) = held(lines, skip);
         assert_eq!(refused, None);
         assert_eq!(plug.codes.lock().unwrap().len(), 1);
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -450,14 +450,14 @@ fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
 
 #[test]
 fn an_original_stream_is_held_off_and_cancelled_too() {
-    let (mut target, person) = target("legacy");
+    let (mut target, operator) = target("legacy");
     target.options.policy = Policy::Legacy;
     let is_waiting = |news: &ReceiverEvent| matches!(news, ReceiverEvent::Inviting { policy, .. } if policy == "legacy");
     let (error, ()) = target.serve(|plug, lines| {
         let (at, _) = lines.wait_for_event(0, is_waiting);
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, at);
-        person.go_on();
+        operator.go_on();
         let (skip, _) = lines.wait_for_event(skip, is_waiting);
         let mut donor = plug.connect();
         let package = crate::fakes::package(&[("etc/hostname", b"x")]);
@@ -470,7 +470,7 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
         let (skip, _) =
             lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Package { .. }));
         let begun = Instant::now();
-        person.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(
