@@ -1,7 +1,8 @@
-//! A donor at the door, and what it wants to install: pairings and manifests, until one of them is worth an answer.
+//! Admission of a donor: pairings and manifests, until one of them is worth an answer.
 //!
-//! The door, the network and the screen go in; a paired donor and what somebody made of its manifest comes out. A donor that
-//! pairs and then says something else, or nothing, is closed, counted and shown like any other stranger.
+//! Listener, network and reporter go in; a paired donor and the judgement of its manifest come out.
+//! A donor that pairs and then sends something else, or nothing, is closed, counted and shown like
+//! any other stranger.
 
 use std::error::Error;
 use std::path::Path;
@@ -45,7 +46,15 @@ pub(crate) struct Admission<'a> {
 }
 
 /// A paired donor and the judgement of its manifest.
-pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
+pub(crate) type Offer = (Paired, Judgement);
+
+/// What the manifest of a donor is worth.
+pub(crate) enum Judgement {
+    /// An image that may be installed here.
+    Approved(Approved),
+    /// The donor is told why not.
+    Refused(Box<ApproveError>),
+}
 
 impl Admission<'_> {
     /// Invites donors to the disk that is meant.
@@ -65,16 +74,16 @@ impl Admission<'_> {
     ///
     /// # Errors
     /// The network failed, or a person at the machine wants something else.
-    pub(crate) fn offer(&mut self) -> Result<Offer, SessionError> {
+    pub(crate) fn accept_offer(&mut self) -> Result<Offer, SessionError> {
         loop {
-            if let Some(offer) = self.offer_until(None)? {
+            if let Some(offer) = self.accept_offer_until(None)? {
                 return Ok(offer);
             }
         }
     }
 
-    /// As [`Admission::offer`]; `None` when `deadline` passes first.
-    pub(crate) fn offer_until(
+    /// As [`Admission::accept_offer`]; `None` when `deadline` passes first.
+    pub(crate) fn accept_offer_until(
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Offer>, SessionError> {
@@ -86,7 +95,7 @@ impl Admission<'_> {
             let Some(mut paired) = paired else {
                 return Ok(None);
             };
-            match manifest(&mut paired, self.trust) {
+            match judge(&mut paired, self.trust) {
                 Ok(judgement) => return Ok(Some((paired, judgement))),
                 Err(fault) => {
                     if let Some(stop) = self.token.stop() {
@@ -103,7 +112,7 @@ impl Admission<'_> {
             .note(paired.peer, fault, Instant::now(), self.reporter);
     }
 
-    /// Tells a paired donor why its image is not taken. What is left to do with its connection is to close it.
+    /// Tells a paired donor why its image is not taken. Its connection is left to be closed.
     pub(crate) fn reject(
         &mut self,
         paired: Paired,
@@ -121,21 +130,24 @@ impl Admission<'_> {
 }
 
 impl Drop for Admission<'_> {
-    /// Whoever is still at the door is reset, and nobody is invited any more.
+    /// Resets the strangers and ends the invitation.
     fn drop(&mut self) {
         self.listener.close(self.network);
     }
 }
 
-/// Reads the donor's first message. What it took in memory is given back here; an approved image is smaller.
-fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, ApproveError>, Fault> {
+/// Reads the donor's first message and frees its memory; an approved image is smaller.
+fn judge(paired: &mut Paired, trust: &Trust) -> Result<Judgement, Fault> {
     let mut payload = Vec::new();
     match paired.opener.next(&mut payload)? {
         Message::Manifest {
             manifest,
             signature,
             chunk_lists,
-        } => Ok(approve(manifest, signature, chunk_lists, trust)),
+        } => Ok(match approve(manifest, signature, chunk_lists, trust) {
+            Ok(image) => Judgement::Approved(image),
+            Err(error) => Judgement::Refused(Box::new(error)),
+        }),
         other => Err(Fault::Unexpected { kind: other.kind() }),
     }
 }
@@ -228,7 +240,7 @@ mod tests {
         }
     }
 
-    /// What follows for somebody at the door until the lobby is gone.
+    /// What happens to a stranger until the admission is dropped.
     fn endings(fails: bool) -> Vec<&'static str> {
         let log = Log::default();
         let mut network = Quiet {
@@ -246,7 +258,7 @@ mod tests {
             token: token.clone(),
         };
         let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(admission.offer_until(Some(soon)).is_err(), fails);
+        assert_eq!(admission.accept_offer_until(Some(soon)).is_err(), fails);
         // As long as donors are invited, time being up is no reason to reset anybody.
         assert_eq!(log.lock().unwrap().is_empty(), !fails);
         drop(admission);

@@ -1,5 +1,5 @@
-//! One deploy from a donor that has proved itself (`protocol.md` 3 and 4): pairing, manifest, disk, chunks, and what both ends
-//! say to each other in the end.
+//! One deploy from a donor that has proved itself (`protocol.md` 3 and 4): pairing, manifest, disk,
+//! chunks, and the last messages of both ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use crate::gate::Candidate;
 use crate::operator::Phase;
 use crate::operator::reporter::{DeployEvents, chain};
 use crate::options::image_facts;
-use crate::pairing::admission::Admission;
+use crate::pairing::admission::{Admission, Judgement};
 use crate::pairing::consent::dismissed;
 use crate::pairing::description::Description;
 use crate::pairing::{Paired, PairingListener};
 use crate::transfer::reports::Reports;
 use crate::transfer::session_source::SessionChunkSource;
 
-/// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it. Whoever else connects
-/// meanwhile is shown and forgotten.
+/// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it.
+/// Every other connection is shown and forgotten.
 ///
 /// # Errors
 /// Why this deploy came to nothing. The donor has been told.
@@ -45,7 +45,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     admission.invite();
     loop {
         token.enter(Phase::Inviting).map_err(SessionError::from)?;
-        let (paired, judgement) = admission.offer()?;
+        let (paired, judgement) = admission.accept_offer()?;
         let peer = paired.peer;
         if let Err(stop) = token.enter(Phase::Talking) {
             return Err(rejected(
@@ -56,9 +56,8 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             ));
         }
         let image = match judgement {
-            Ok(image) => image,
-            Err(source) => {
-                let source = Box::new(source);
+            Judgement::Approved(image) => image,
+            Judgement::Refused(source) => {
                 let error = SessionError::Manifest { peer, source };
                 return Err(rejected(
                     &mut admission,

@@ -1,7 +1,8 @@
 //! Chunks for the deploy, over as many connections as it takes (`protocol.md` 3.4).
 //!
-//! A place in the manifest in, that chunk's bytes as they were sent out. When a connection breaks, this waits at the door for
-//! a donor with the same manifest, tells it the same place, and goes on; decoder and unpacker notice nothing but a pause.
+//! A place in the manifest in, the bytes of that chunk as they were sent out. When a connection
+//! breaks, the source waits for a donor with the same manifest, tells it the same place and goes
+//! on; decoder and unpacker notice nothing but a pause.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ use crate::operator::Phase;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{chain, warn};
 use crate::pairing::Paired;
-use crate::pairing::admission::Admission;
+use crate::pairing::admission::{Admission, Judgement};
 use crate::pairing::description::Description;
 use crate::transfer::reports::{Report, Reports, Teller};
 
@@ -64,7 +65,8 @@ pub(super) enum Fault {
 /// Another image is to be installed instead.
 #[derive(Debug, Error)]
 #[error(
-    "donor {peer} knows the secret and offers another image, version {version:?}; the unfinished deploy is given up"
+    "donor {peer} knows the secret and offers another image, version {version:?}; \
+     the unfinished deploy is given up"
 )]
 struct Superseded {
     peer: SocketAddr,
@@ -94,7 +96,7 @@ pub(crate) struct SessionChunkSource<'l, 'r> {
     pub(super) connection: Option<(SocketAddr, Opener<Connection>)>,
     /// The donor of a running system: no hash says that another one sends the same bytes.
     bound_to: Option<IpAddr>,
-    /// A donor that was told that its image has to wait, or has said its last word itself.
+    /// A donor that has had its last message, or has sent its own.
     pub(super) leaving: Option<Connection>,
     wanted: Next,
     pub(super) payload: Vec<u8>,
@@ -124,7 +126,8 @@ impl<'l, 'r> SessionChunkSource<'l, 'r> {
         }
     }
 
-    /// Tells a donor that is back where to go on. It has agreed to the disk, or another one has that knew the same.
+    /// Tells a donor that is back where to go on. It, or another donor that knew the secret, has
+    /// agreed to the disk.
     fn accept(&mut self, mut paired: Paired) {
         let said = paired.sealer.send(&Message::Accept {
             next: self.wanted,
@@ -143,7 +146,8 @@ impl<'l, 'r> SessionChunkSource<'l, 'r> {
         }
     }
 
-    /// Takes chunks from this donor, and lets the reports go its way. It may break at once, like at any time.
+    /// Takes chunks from this donor, and lets the reports go its way. It may break at once, like at
+    /// any time.
     pub(crate) fn connect(&mut self, paired: Paired) {
         let Paired {
             peer,
@@ -236,33 +240,35 @@ impl<'l, 'r> SessionChunkSource<'l, 'r> {
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
     pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
-            let offer = self
-                .admission
-                .offer_until(deadline)
-                .map_err(|error| match error {
-                    SessionError::Cancelled { .. } | SessionError::TakenOver => {
-                        ChunkError::Cancelled
-                    }
-                    error => ChunkError::Missing {
-                        what: "waiting for the donor to come back".to_owned(),
-                        outcome: error.outcome(),
-                        source: Some(Box::new(error)),
-                    },
-                })?;
+            let offer =
+                self.admission
+                    .accept_offer_until(deadline)
+                    .map_err(|error| match error {
+                        SessionError::Cancelled { .. } | SessionError::TakenOver => {
+                            ChunkError::Cancelled
+                        }
+                        error => ChunkError::Missing {
+                            what: "waiting for the donor to come back".to_owned(),
+                            outcome: error.outcome(),
+                            source: Some(Box::new(error)),
+                        },
+                    })?;
             let Some((paired, judgement)) = offer else {
                 return Ok(false);
             };
             let bound_to = self.bound_to.filter(|ip| *ip != paired.peer.ip());
             match judgement {
-                Ok(image) if image.digest() == self.approved.digest() && bound_to.is_some() => {
+                Judgement::Approved(image)
+                    if image.digest() == self.approved.digest() && bound_to.is_some() =>
+                {
                     let other = bound_to.map(|ip| ip.to_string()).unwrap_or_default();
                     let text = format!(
-                        "this target takes the running system of {other}, and waits for that donor: nothing says that \
-                         another one sends the same bytes"
+                        "this target takes the running system of {other}, and waits for that donor: \
+                         nothing says that another one sends the same bytes"
                     );
                     self.turn_away(paired, RejectCode::Busy, &text);
                 }
-                Ok(image) if image.digest() == self.approved.digest() => {
+                Judgement::Approved(image) if image.digest() == self.approved.digest() => {
                     let (peer, next) = (paired.peer, self.wanted);
                     let Next { file, chunk } = next;
                     let text =
@@ -273,12 +279,14 @@ impl<'l, 'r> SessionChunkSource<'l, 'r> {
                     self.accept(paired);
                     return Ok(true);
                 }
-                Ok(_) if self.is_complete() => {
+                Judgement::Approved(_) if self.is_complete() => {
                     let text = "this target has just been installed and is about to boot";
                     self.turn_away(paired, RejectCode::Busy, text);
                 }
-                Ok(image) => return Err(self.give_up(paired, &image)),
-                Err(error) => self.turn_away(paired, RejectCode::Manifest, &chain(&error)),
+                Judgement::Approved(image) => return Err(self.give_up(paired, &image)),
+                Judgement::Refused(error) => {
+                    self.turn_away(paired, RejectCode::Manifest, &chain(&*error));
+                }
             }
         }
     }
@@ -310,7 +318,8 @@ impl<'l, 'r> SessionChunkSource<'l, 'r> {
             peer: paired.peer,
             version: image.version().to_owned(),
         };
-        let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
+        let text = "this target waited for another image to be finished; \
+                    that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
         self.leaving = self.admission.reject(paired, RejectCode::Superseded, text);
         ChunkError::Missing {
