@@ -65,7 +65,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) token: CancelToken,
 }
 
-/// The disk to take, now that somebody wants to: another may have come since the screen named one. In a dry run there is none.
+/// The disk to take, now that a donor is there: another may have come since the invitation named
+/// one. In a dry run there is none.
 pub(crate) fn open_disk(
     disks: &mut DiskWatch<'_>,
     volumes: &OpenVolumes<'_>,
@@ -91,7 +92,8 @@ pub(crate) fn claim(chosen: &Candidate) -> Result<BlockDisk, SessionError> {
     Ok(disk)
 }
 
-/// Is an open disk the one that was chosen, with the same contents, as the disk itself has them now?
+/// Is an open disk the one that was chosen, with the same contents, as the disk itself has them
+/// now?
 pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), SessionError> {
     let failed = |source| SessionError::Identity {
         path: chosen.disk.path.clone(),

@@ -1,5 +1,6 @@
-//! One donor's connection while it is being judged: its first bytes can be looked at, its reads have a deadline, and whoever
-//! drops it resets it. A person at the machine can end its reads.
+//! One donor's connection: its first bytes can be looked at, its reads have a deadline, and
+//! dropping it resets it. A person at the machine can end its reads, and so can a deploy that has
+//! failed.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -90,7 +91,8 @@ impl Connection {
         Ok(donor.writer())
     }
 
-    /// From now on all reads together must be done within this time; `None`: each may wait as long as a stall.
+    /// From now on all reads together must be done within this time; `None`: each may wait as long
+    /// as a stall.
     pub fn within(&mut self, time: Option<Duration>) {
         self.deadline = time.map(|time| Instant::now() + time);
         if let (None, Some(donor)) = (self.deadline, &mut self.donor) {

@@ -1,4 +1,5 @@
-//! A disk that may be taken: waited for as disks come and go, asked for once more when a donor is there.
+//! A disk that may be taken: the session waits for it as disks come and go, and asks once more when
+//! a donor is there.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
 const PROBING: Duration = Duration::from_secs(3);
-/// When no disk is named, or only described, no block device may have come or gone for this long before one is taken ...
+/// When no disk is named, or only described, no block device may have come or gone for this long
+/// before one is taken ...
 const QUIET: Duration = Duration::from_secs(1);
 /// ... but something that never settles does not hold up a deploy for longer than this.
 const SETTLING: Duration = Duration::from_secs(10);
@@ -116,8 +118,9 @@ impl<'a> DiskWatch<'a> {
         choice
     }
 
-    /// Returns a disk that may be taken as things stand. Without one, or while a person holds the machine, nobody is invited: the
-    /// screen says why, once for each reason, and we look again whenever a disk comes or goes, or the person says something.
+    /// Returns a disk that may be taken as things stand. Without one, or while a person holds the
+    /// machine, nobody is invited: the screen says why, once for each reason, and we look again
+    /// whenever a disk comes or goes, or the person says something.
     pub(crate) fn wait_for_one(&mut self) -> Result<Candidate, SessionError> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
@@ -179,7 +182,8 @@ impl<'a> DiskWatch<'a> {
         }
     }
 
-    /// Whether what the person decided can be done to this disk. What the machine was told itself is found out when a donor is there.
+    /// Whether what the person decided can be done to this disk. What the machine was told itself
+    /// is found out when a donor is there.
     fn check(&self, chosen: &Candidate) -> Result<(), SessionError> {
         if let Some((_, sizes)) = &self.taken {
             let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
@@ -203,7 +207,8 @@ impl<'a> DiskWatch<'a> {
         self.reporter.report(&ReceiverEvent::Held { refused });
     }
 
-    /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.
+    /// Waits until a disk comes or goes, or the person says something; false when `limit` has
+    /// passed.
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
         let operator = self.reporter.operator();
         let waited = match (&mut self.uevents, operator) {
@@ -214,7 +219,8 @@ impl<'a> DiskWatch<'a> {
         waited.map_err(SessionError::Uevents)
     }
 
-    /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
+    /// The same question once a donor is there and the disks have settled: another may have come
+    /// since the first answer.
     pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
         let is_named = self.wish().disk.as_ref().is_some_and(Selector::is_name);
         if let (Some(uevents), false) = (&mut self.uevents, is_named) {

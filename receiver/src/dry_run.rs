@@ -1,4 +1,5 @@
-//! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be read and never written.
+//! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be
+//! read and never written.
 
 use disk::sizes::Sizes;
 use install::deploy;

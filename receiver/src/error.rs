@@ -74,8 +74,8 @@ pub enum SessionError {
     },
     /// A donor of the wrong kind.
     #[error(
-        "donor {peer} begins an authenticated session, this target was told to accept the original stream only; start \
-         the donor with --legacy, or this target without the policy legacy"
+        "donor {peer} begins an authenticated session, this target was told to accept the original \
+         stream only; start the donor with --legacy, or this target without the policy legacy"
     )]
     NotLegacy {
         /// Which donor.
@@ -123,7 +123,10 @@ pub enum SessionError {
     #[error("a person at the machine has taken over")]
     TakenOver,
     /// A person at the machine has ended this deploy.
-    #[error("cancelled at the machine{}", if *wrote { "; the disk does not boot now" } else { "; nothing was written" })]
+    #[error(
+        "cancelled at the machine{}",
+        if *wrote { "; the disk does not boot now" } else { "; nothing was written" }
+    )]
     Cancelled {
         /// Are the old contents gone?
         wrote: bool,

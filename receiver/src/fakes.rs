@@ -1,5 +1,6 @@
-//! A machine for tests that have no kernel to spare: file systems that are directories, a network of socket pairs, a screen
-//! that remembers, and the smallest system that can be installed. Only with the feature `fakes`; never shipped.
+//! A machine for tests that have no kernel to spare: file systems that are directories, a network
+//! of socket pairs, a screen that remembers, and the smallest system that can be installed. Only
+//! with the feature `fakes`; never shipped.
 
 // Test code: a failure here is a failed test.
 #![allow(
@@ -159,7 +160,8 @@ impl Lines {
         self.events.lock().unwrap().clone()
     }
 
-    /// Waits for the first event behind the first `skip` ones that `is_meant`; returns its index and itself.
+    /// Waits for the first event behind the first `skip` ones that `is_meant`; returns its index
+    /// and itself.
     pub fn wait_for_event(
         &self,
         skip: usize,
@@ -189,7 +191,8 @@ impl Lines {
         self.lines.lock().unwrap().clone()
     }
 
-    /// Waits for the first line behind the first `skip` ones that contains `part`; returns its index and itself.
+    /// Waits for the first line behind the first `skip` ones that contains `part`; returns its
+    /// index and itself.
     pub fn wait_for(&self, skip: usize, part: &str) -> (usize, String) {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.lines.lock().unwrap();
@@ -470,7 +473,8 @@ pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
     zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
 }
 
-/// The packages of the smallest system that can be installed, with `ballast` bytes that no packer makes smaller.
+/// The packages of the smallest system that can be installed, with `ballast` bytes that no packer
+/// makes smaller.
 #[must_use]
 pub fn system(ballast: usize) -> Vec<(String, Vec<u8>)> {
     let mut state = 1_u32;

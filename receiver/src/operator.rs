@@ -1,8 +1,12 @@
-//! What a person at the machine says, for the receiver, which works in another thread.
+//! What a person at the machine wants, for the receiver, which works in another thread.
 //!
-//! Words go in at any time and in any order, twice as well. The receiver looks at them wherever it may stop: before the first
-//! write it stops for every change of mind, after that for a cancel only, and once the disk is complete for nothing. Whoever
-//! waits then is woken: at the disks by a bell, at the network by hooks.
+//! Instructions come at any time and in any order, also twice. The receiver looks at them wherever
+//! it may stop: before the first write it stops for every change of mind, after that for a cancel
+//! only, and once the disk is complete for nothing. A receiver that waits is woken: at the disks by
+//! a file descriptor, at the network by hooks (`cancel_token`).
+//!
+//! The other direction is [`event`]: what happens, as values with their console lines, for a
+//! [`reporter`]. [`qr`] draws code and secret for a camera.
 
 use std::fmt;
 use std::io;
@@ -96,8 +100,8 @@ impl OperatorControl {
         self.shared.lock().agreed.clone()
     }
 
-    /// A person takes over: whoever was invited is invited no more. A deploy that has begun to write goes on; should it come
-    /// to nothing, the person decides what follows.
+    /// A person takes over: donors are not invited any more. A deploy that has begun to write goes
+    /// on; should it come to nothing, the person decides what follows.
     pub fn hold(&self) {
         self.decide(Control::Held);
     }
@@ -107,12 +111,14 @@ impl OperatorControl {
         self.decide(Control::Machine);
     }
 
-    /// This disk is to be taken, with these sizes, and donors are to be invited. When it may not be taken, the machine holds.
+    /// This disk is to be taken, with these sizes, and donors are to be invited. When it may not be
+    /// taken, the machine holds.
     pub fn take(&self, wish: Wish, sizes: Sizes) {
         self.decide(Control::Taken { wish, sizes });
     }
 
-    /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other time it means nothing.
+    /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other
+    /// time it means nothing.
     pub fn cancel(&self) {
         let stops = {
             let mut state = self.shared.lock();
@@ -142,7 +148,8 @@ impl OperatorControl {
         }
     }
 
-    /// Waits until something was said since [`OperatorControl::hush`], or `limit` has passed, or earlier.
+    /// Waits until something was said since [`OperatorControl::hush`], or `limit` has passed, or
+    /// earlier.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut fds = [PollFd::new(self.bell(), PollFlags::IN)];
@@ -157,7 +164,7 @@ impl OperatorControl {
         &self.bell
     }
 
-    /// Whether something was said; the bell is silent afterwards.
+    /// Whether something was said; the descriptor is clear afterwards.
     pub(crate) fn hush(&self) -> bool {
         self.bell.hush()
     }

@@ -33,7 +33,8 @@ pub struct Options {
     pub is_once: bool,
 }
 
-/// How long a target that has begun with one donor waits before it begins anew with any other (`protocol.md` 3.6).
+/// How long a target that has begun with one donor waits before it begins again with any other
+/// (`protocol.md` 3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// For the donor's yes to the disk.
@@ -64,7 +65,7 @@ pub(crate) fn disk_facts(chosen: &Candidate) -> String {
     format!("disk={} contents={contents:?}", chosen.disk.path.display())
 }
 
-/// What the screen says of an image.
+/// What a stage line says of an image.
 pub(crate) fn image_facts(image: &Approved) -> String {
     let bytes = image.size_bytes();
     let bytes = bytes.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string());

@@ -1,8 +1,11 @@
-//! Who may come in: code and secret on the screen, some handshakes at a time, until a donor has
-//! proved itself.
+//! Pairing: code and secret on the screen, several handshakes at a time, until a donor has proved
+//! itself.
 //!
-//! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Whoever else connects is closed,
-//! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
+//! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Every
+//! other connection is closed, counted and shown; nothing from it gets further than the handshake
+//! (`protocol.md` 3.2). [`PairingListener`] judges the connections in [`strangers`] and hands
+//! [`refusals`] on; [`admission`] reads the manifest of a paired donor, and [`consent`] shows it
+//! the disk as [`description`] words it.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -77,7 +80,7 @@ impl<'a> PairingListener<'a> {
         })
     }
 
-    /// Another disk is meant from now on.
+    /// Donors are invited to another disk from now on.
     pub(crate) fn set_disk(&mut self, disk: &Candidate) {
         self.disk = disk.clone();
     }
@@ -106,8 +109,8 @@ impl<'a> PairingListener<'a> {
     }
 
     /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes
-    /// first. Then whoever is at the door stays there, and the network goes on inviting; in every
-    /// other case it rests.
+    /// first. Then the strangers stay, and the network goes on inviting; in every other case it
+    /// rests.
     ///
     /// # Errors
     /// The network, or no random numbers for a new secret, or a person who wants something else.
@@ -125,7 +128,7 @@ impl<'a> PairingListener<'a> {
         paired
     }
 
-    /// Whoever is at the door is reset, and nobody is invited any more. In this order: once the
+    /// Resets the strangers and ends the invitation. In this order: once the
     /// network rests, each reset may be waited for, and a donor that has proved itself waits too.
     pub(crate) fn close(&mut self, network: &mut dyn Network) {
         self.strangers.clear();

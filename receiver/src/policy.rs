@@ -1,5 +1,5 @@
-//! Who may send this machine a system (`protocol.md` 3.1). Decided once, at the start; no code path leads from one policy to
-//! another.
+//! Who may send this machine a system (`protocol.md` 3.1). The start decides it once; no code path
+//! leads from one policy to another.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
-//! The order of a deploy seen from the machine: disk, code, donor, stream, disk. PID 1 and `receive-deploy` share it.
+//! The order of a deploy as the machine sees it: disk, code, donor, stream, disk. PID 1 and
+//! `receive-deploy` share it.
 //!
-//! Disks, a network and a screen in; a [`Deployed`] machine out, or the error that no donor can help with. Whatever a
-//! donor does wrong ends in a new code and another wait.
+//! Disks, a network and a reporter in; a [`Deployed`] machine out, or the error that no donor can
+//! help with. Whatever a donor does wrong ends in a new code and another wait.
 
 use std::time::Instant;
 
@@ -52,7 +53,7 @@ pub fn run_with(
     volumes: &OpenVolumes<'_>,
 ) -> Result<Deployed, SessionError> {
     let shown = |error: SessionError| {
-        // Somebody else has shown what he wants instead.
+        // The person who takes over has shown what is wanted instead.
         if !matches!(error, SessionError::TakenOver) {
             let reason = chain(&error);
             let is_fatal = error.outcome() == Outcome::Fatal;
@@ -95,7 +96,7 @@ pub fn run_with(
             Err(ended) => {
                 let error = shown(ended.error);
                 attempt.disks.follow();
-                // Only now: what a donor is told takes as long as it likes to close, and a person waits for this screen.
+                // Only now: a donor may take its time to close, and a person waits for this screen.
                 if let Some(Err(error)) = ended.connection.map(|donor| donor.close()) {
                     let text = format!("closing the donor's connection: {}", chain(&error));
                     warn(reporter, &text);

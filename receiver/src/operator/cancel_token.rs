@@ -61,7 +61,7 @@ impl OperatorState {
 pub(crate) struct CancelToken(Arc<Shared>);
 
 impl CancelToken {
-    /// Whoever is there to say something.
+    /// The token of this operator, or of a machine without one.
     pub(crate) fn of(operator: Option<&OperatorControl>) -> Self {
         Self(
             operator
@@ -70,7 +70,8 @@ impl CancelToken {
         )
     }
 
-    /// A new attempt, under what has been said until now; nothing stops it before [`CancelToken::enter`].
+    /// A new attempt, under what has been said until now; nothing stops it before
+    /// [`CancelToken::enter`].
     pub(crate) fn begin(&self) -> Control {
         let mut state = self.0.lock();
         state.begun_under = state.changes;
@@ -93,12 +94,13 @@ impl CancelToken {
         }
     }
 
-    /// To be looked at before and after everything that waits. Whoever learns of something stops.
+    /// To be looked at before and after everything that waits.
     pub(crate) fn stop(&self) -> Option<Stop> {
         self.0.lock().stop()
     }
 
-    /// For another thread, once this deploy has failed by itself: what waits for a donor stops at once.
+    /// For another thread, once this deploy has failed by itself: what waits for a donor stops at
+    /// once.
     pub(crate) fn abandoner(&self) -> Interrupter {
         let shared = Arc::clone(&self.0);
         Box::new(move || {
@@ -114,7 +116,7 @@ impl CancelToken {
         std::mem::take(&mut state.is_cancelled)
     }
 
-    /// What was decided cannot be done: the person decides again, unless he has meanwhile.
+    /// What was decided cannot be done: the person decides again, unless that has happened already.
     pub(crate) fn hand_back(&self) {
         let mut state = self.0.lock();
         if state.begun_under == state.changes {
@@ -124,8 +126,8 @@ impl CancelToken {
         }
     }
 
-    /// `hook` is called, by whoever says something, when the attempt has to stop, until the guard is dropped. What was said before is
-    /// to be asked for with [`CancelToken::stop`].
+    /// Until the guard is dropped, `hook` is called in the thread of the operator or of the deploy
+    /// when the attempt has to stop. For what came before, ask [`CancelToken::stop`].
     pub(crate) fn attach(&self, hook: Interrupter) -> Attached {
         let number = self.0.attach(hook);
         Attached(Arc::clone(&self.0), number)

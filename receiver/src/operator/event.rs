@@ -1,6 +1,6 @@
 //! What happens in a session, as values: the one channel from the receiver to whatever shows it.
 //!
-//! A screen reads the values; a console prints [`ReceiverEvent::lines`], the text of the same event.
+//! A screen reads the values; a console prints [`ReceiverEvent::lines`], the text of the event.
 
 use std::net::{IpAddr, SocketAddr};
 

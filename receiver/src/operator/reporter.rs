@@ -9,8 +9,8 @@ use bundle::event::{Event, Observer};
 use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 
-/// Progress of the stream is shown on consoles this often at most: a serial console is slow, and its
-/// lines are evidence.
+/// Progress of the stream is shown on consoles this often at most: a serial console is slow, and
+/// its lines are evidence.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 /// ... and reported as often as this.
 const EVENT_INTERVAL: Duration = Duration::from_millis(250);

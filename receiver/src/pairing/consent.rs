@@ -1,7 +1,8 @@
 //! The donor's yes to the disk: nothing is written without it (`protocol.md` 3.3).
 //!
-//! A paired donor whose image is approved goes in, with the disk that it is shown. Out comes the same donor, which has agreed;
-//! or nobody, when its connection broke over it, and it may ask again with the same code and secret.
+//! A paired donor whose image is approved goes in, with the disk that it is shown. Out comes the
+//! same donor, which has agreed; or nobody, when its connection broke over it, and it may ask again
+//! with the same code and secret.
 
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,9 @@ enum Answered {
 }
 
 impl Admission<'_> {
-    /// Shows the disk to the donor and waits until it agrees. While a person is being asked there, it says so again and
-    /// again, and `patience` is for all of that; a donor that says nothing is gone as soon as everywhere else.
+    /// Shows the disk to the donor and waits until it agrees. While a person is being asked there,
+    /// it says so again and again, and `patience` is for all of that; a donor that says nothing is
+    /// gone as soon as everywhere else.
     ///
     /// # Errors
     /// The donor does not want to, or takes too long.

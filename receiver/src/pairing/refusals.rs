@@ -1,7 +1,8 @@
-//! Connections that were closed because of what they said, or did not say: counted, and shown without flooding a console.
+//! Connections that were closed because of what they sent, or did not send: counted, and shown
+//! without flooding a console.
 //!
-//! Anybody on the network can make as many as he likes, so lines are rationed: [`BURST`] at once, then one for each
-//! [`INTERVAL`], which also says how many were left out.
+//! Anybody on the network can make any number of them, so lines are rationed: [`BURST`] at once,
+//! then one for each [`INTERVAL`], which also says how many were left out.
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -54,8 +54,9 @@ pub(crate) enum Refused {
     Opening(#[source] io::Error),
     /// An original donor.
     #[error(
-        "it speaks the original stream, which this target was not told to accept; start the donor with the secret on \
-         this screen (without --legacy), or this target with the policy legacy"
+        "it speaks the original stream, which this target was not told to accept; \
+         start the donor with the secret on this screen (without --legacy), \
+         or this target with the policy legacy"
     )]
     Legacy,
     /// No donor at all.

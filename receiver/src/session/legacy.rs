@@ -1,5 +1,5 @@
-//! One deploy from anybody: the original stream (`protocol.md` 2). The donor learns the outcome by the way its connection
-//! ends.
+//! One deploy from anybody: the original stream (`protocol.md` 2). The donor learns the outcome by
+//! how its connection ends.
 
 use std::io;
 
@@ -34,10 +34,12 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
     let token = attempt.token.clone();
     token.enter(Phase::Inviting).map_err(SessionError::from)?;
     let donor = Connection::accept(attempt.network, &token, &code, NAME_LEN_BYTES, None)?;
-    let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?; // without a deadline there is one
+    // Without a deadline there is one.
+    let mut connection = donor.ok_or(SessionError::Network(io::ErrorKind::TimedOut.into()))?;
     token.enter(Phase::Talking).map_err(SessionError::from)?;
     let deployed = take(attempt, &mut connection)?;
-    // From here on the donor may take the end of the connection for success; before, dropping it was a reset.
+    // From here on the donor may take the end of the connection for success; before, dropping it
+    // was a reset.
     if let Err(error) = connection.close() {
         let text = format!("telling the donor of success: {}", chain(&error));
         warn(attempt.reporter, &text);

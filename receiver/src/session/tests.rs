@@ -1,4 +1,5 @@
-//! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
+//! The loop with a network of canned donors and an image file. A donor that gets as far as file
+//! systems needs a kernel: QEMU.
 
 use super::run;
 use crate::attempt::{claim, must_be};
@@ -377,7 +378,8 @@ fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
     std::fs::remove_file(&chosen_path).unwrap();
 }
 
-/// A disk that two hosts share is written past the page cache of this one, as a loop device is through its backing file.
+/// A disk that two hosts share is written past the page cache of this one, as a loop device is
+/// through its backing file.
 #[test]
 #[ignore = "needs root"]
 fn the_second_look_sees_what_was_written_by_another_way() {

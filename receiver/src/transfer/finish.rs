@@ -1,5 +1,6 @@
-//! The end of a session: success or failure is told, the donor's order is heard, the connection is closed so that the words
-//! arrive. Whatever the donor does, or does not do, each step ends within a stated time.
+//! The end of a session: the donor learns of success or failure and gives its order, and the
+//! connection is closed so that the last message arrives. Whatever the donor does, or does not do,
+//! each step ends within a stated time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +25,8 @@ const ORDER: Duration = Duration::from_secs(10);
 const RETURN: Duration = Duration::from_secs(30);
 
 impl SessionChunkSource<'_, '_> {
-    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
-    /// left to give one. The machine is installed either way.
+    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none
+    /// when there is no donor left to give one. The machine is installed either way.
     pub(crate) fn report_success(mut self) -> After {
         let mut deadline = Instant::now() + RETURN;
         let installed = Report::Installed(*self.approved.digest());
@@ -66,7 +67,8 @@ impl SessionChunkSource<'_, '_> {
         Ok(after)
     }
 
-    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
+    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to
+    /// be closed.
     pub(crate) fn report_failure(mut self, error: &SessionError) -> Option<Connection> {
         let Some((_, opener)) = self.connection.take() else {
             return self.leaving;

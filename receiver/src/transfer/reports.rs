@@ -1,10 +1,10 @@
-//! What the donor hears while it sends: stages, progress, warnings, and in the end success or the reason of failure
-//! (`protocol.md` 3.3).
+//! What the donor hears while it sends: stages, progress, warnings, and in the end success or the
+//! reason of failure (`protocol.md` 3.3).
 //!
-//! The deploy puts reports in and never waits. One thread for each connection takes them out and writes; a donor that takes
-//! nothing holds up that thread and nobody else. Memory is bounded: progress is one value that is overwritten, of the lines
-//! the oldest are dropped, the last word has a place of its own. What was not written when a connection broke goes to the
-//! next.
+//! The deploy puts reports in and never waits. One thread for each connection takes them out and
+//! writes; a donor that takes nothing holds up that thread and nobody else. Memory is bounded:
+//! progress is one value that is overwritten, of the lines the oldest are dropped, the last word
+//! has a place of its own. What was not written when a connection broke goes to the next.
 
 use std::collections::VecDeque;
 use std::io;
@@ -126,7 +126,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// Every change of the state is complete before its lock is released, so a panic elsewhere harms nothing.
+    /// Every change of the state is complete before its lock is released, so a panic elsewhere
+    /// harms nothing.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,9 +236,10 @@ impl Reports {
         self.shared.changed.notify_all();
     }
 
-    /// Says the last word behind everything that waits; true when it is on its way, false when nobody takes it within
-    /// `patience`. Said again over another connection, it is told again; but one that was left over from the connection before
-    /// may have been told over this one already, and a donor that has heard it listens no more.
+    /// Says the last word behind everything that waits; true when it is on its way, false when
+    /// nobody takes it within `patience`. Said again over another connection, it is told again; but
+    /// one that was left over from the connection before may have been told over this one already,
+    /// and a donor that has heard it listens no more.
     #[must_use]
     pub fn last_word(&self, word: Report, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;

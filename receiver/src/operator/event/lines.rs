@@ -174,7 +174,8 @@ fn donor_command(code: &str, secret: Option<&str>, policy: &str) -> Line {
             format!("{picture}  code   {code}\n  secret {secret}\n{command}")
         }
         None if policy == Policy::Legacy.name() => format!(
-            "  UNAUTHENTICATED: anybody on this network may install this machine\n{command} --legacy"
+            "  UNAUTHENTICATED: anybody on this network may install this machine\n\
+             {command} --legacy"
         ),
         None => format!("{command} --pinned NAME.donor"),
     })

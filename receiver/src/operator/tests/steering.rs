@@ -28,11 +28,12 @@ fn target(name: &str) -> (Target, OperatorControl) {
     (target, operator)
 }
 
-/// The invitation behind the first `skip` news.
+/// The invitation behind the first `skip` events.
 fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
-    let (at, news) =
-        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Inviting { .. }));
-    let ReceiverEvent::Inviting { code, secret, .. } = news else {
+    let (at, event) = lines.wait_for_event(skip, |event| {
+        matches!(event, ReceiverEvent::Inviting { .. })
+    });
+    let ReceiverEvent::Inviting { code, secret, .. } = event else {
         panic!("no invitation");
     };
     let code = Code::parse(&code).unwrap();
@@ -40,17 +41,18 @@ fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
 }
 
 fn held(lines: &Lines, skip: usize) -> (usize, Option<String>) {
-    let (at, news) = lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Held { .. }));
-    let ReceiverEvent::Held { refused } = news else {
+    let (at, event) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Held { .. }));
+    let ReceiverEvent::Held { refused } = event else {
         panic!("not held");
     };
     (at + 1, refused)
 }
 
 fn failed(lines: &Lines, skip: usize) -> (usize, String) {
-    let (at, news) =
-        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Failed { .. }));
-    let ReceiverEvent::Failed { reason, is_fatal } = news else {
+    let (at, event) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Failed { .. }));
+    let ReceiverEvent::Failed { reason, is_fatal } = event else {
         panic!("not failed");
     };
     assert!(!is_fatal, "{reason}");
@@ -73,7 +75,8 @@ fn half_way(plug: &Plug, lines: &Lines, image: &Image) -> (FakeDonor, usize) {
     let mut donor = pair(plug, (&code, &secret));
     donor.offer(image);
     donor.send(image, START, MIDDLE).unwrap();
-    let (at, _) = lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Package { .. }));
+    let (at, _) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Package { .. }));
     (donor, at + 1)
 }
 
@@ -96,8 +99,8 @@ fn assert_nothing_was_refused(target: &Target) {
     assert!(!lines.iter().any(is_refusal), "{lines:#?}");
 }
 
-fn names(news: &[ReceiverEvent]) -> Vec<&'static str> {
-    let name = |news: &ReceiverEvent| match news {
+fn names(events: &[ReceiverEvent]) -> Vec<&'static str> {
+    let name = |event: &ReceiverEvent| match event {
         ReceiverEvent::Disks { .. } => "disks",
         ReceiverEvent::Inviting { .. } => "inviting",
         ReceiverEvent::Held { .. } => "held",
@@ -119,7 +122,7 @@ fn names(news: &[ReceiverEvent]) -> Vec<&'static str> {
         ReceiverEvent::Failed { .. } => "failed",
         ReceiverEvent::Installed { .. } => "complete",
     };
-    let mut names: Vec<_> = news.iter().map(name).collect();
+    let mut names: Vec<_> = events.iter().map(name).collect();
     names.retain(|name| *name != "progress");
     names
 }
@@ -145,17 +148,17 @@ fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
-    let news = target.lines.all_events();
+    let events = target.lines.all_events();
     let expected = ["disks", "inviting", "held", "inviting", "accepted"];
-    assert_eq!(names(&news)[..5], expected, "a word said twice is one");
+    assert_eq!(names(&events)[..5], expected, "a word said twice is one");
     let lines = target.lines.all();
     assert!(lines.iter().any(|line| line == "smv holding: by=person"));
     assert!(!lines.iter().any(|line| line.starts_with("smv failed")));
 }
 
 #[test]
-fn a_stranger_at_the_door_does_not_delay_the_person() {
-    let (target, operator) = target("door");
+fn a_waiting_stranger_does_not_delay_the_person() {
+    let (target, operator) = target("stranger");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
         let mut silent = plug.connect();
@@ -196,7 +199,8 @@ fn a_donor_that_has_proved_itself_and_says_nothing_more_does_not_either() {
     assert_nothing_was_refused(&target);
 }
 
-/// Hold and cancel while the donor is being asked: both end it before anything is written, and it is told which.
+/// Hold and cancel while the donor is being asked: both end it before anything is written, and it
+/// is told which.
 #[test]
 fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
     for (name, is_cancel, reason) in [
@@ -216,8 +220,8 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
             let (skip, (code, secret)) = invited(lines, 0);
             let mut donor = pair(plug, (&code, &secret));
             donor.is_shown_a_disk(&image);
-            let (skip, _) = lines.wait_for_event(skip, |news| {
-                matches!(news, ReceiverEvent::AwaitingConsent { .. })
+            let (skip, _) = lines.wait_for_event(skip, |event| {
+                matches!(event, ReceiverEvent::AwaitingConsent { .. })
             });
             let begun = Instant::now();
             if is_cancel {
@@ -269,8 +273,8 @@ fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
     assert!(layout.partition(Role::Swap).is_none());
     let esp = layout.partition(Role::Esp).unwrap();
     assert_eq!(layout.len_bytes(esp), 256 << 20);
-    let news = target.lines.all_events();
-    let invitations = names(&news);
+    let events = target.lines.all_events();
+    let invitations = names(&events);
     let invitations = invitations.iter().filter(|name| **name == "inviting");
     assert_eq!(invitations.count(), 2);
 }
@@ -298,8 +302,8 @@ fn a_person_may_take_without_holding_first_and_change_his_mind() {
 
 /// How many invitations there were.
 fn plug_codes(target: &Target) -> usize {
-    let news = target.lines.all_events();
-    let names = names(&news);
+    let events = target.lines.all_events();
+    let names = names(&events);
     names.iter().filter(|name| **name == "inviting").count()
 }
 
@@ -315,10 +319,11 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
     };
     let right = path.display().to_string();
     let (deployed, ()) = target.serve(|plug, lines| {
-        // Nobody at the machine has said anything: it waits, where there would be no waiting without a person.
-        let (skip, news) =
-            lines.wait_for_event(0, |news| matches!(news, ReceiverEvent::Disks { .. }));
-        let ReceiverEvent::Disks { seen, choice } = news else {
+        // Nobody at the machine has said anything: it waits, where there would be no waiting
+        // without a person.
+        let (skip, event) =
+            lines.wait_for_event(0, |event| matches!(event, ReceiverEvent::Disks { .. }));
+        let ReceiverEvent::Disks { seen, choice } = event else {
             panic!("no disks");
         };
         assert_eq!(seen.len(), 1);
@@ -378,8 +383,9 @@ fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        let (skip, _) =
-            lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::DonorLost { .. }));
+        let (skip, _) = lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::DonorLost { .. })
+        });
         let begun = Instant::now();
         operator.cancel();
         let (skip, reason) = failed(lines, skip);
@@ -409,7 +415,9 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         donor.send(&image, MIDDLE, END).unwrap();
-        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Installed { .. }));
+        lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::Installed { .. })
+        });
         operator.cancel();
         // The donor is heard all the same.
         donor.last_word().unwrap().1.unwrap();
@@ -420,9 +428,9 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
     let deployed: Deployed = deployed.unwrap();
     assert_eq!(deployed.order, After::Kexec);
     assert_installed(&target, &deployed);
-    let news = target.lines.all_events();
-    let Some(ReceiverEvent::Warning(text)) = news.last() else {
-        panic!("{news:#?}");
+    let events = target.lines.all_events();
+    let Some(ReceiverEvent::Warning(text)) = events.last() else {
+        panic!("{events:#?}");
     };
     assert!(text.starts_with("cancelled too late: "), "{text}");
 }
@@ -452,7 +460,10 @@ fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
 fn an_original_stream_is_held_off_and_cancelled_too() {
     let (mut target, operator) = target("legacy");
     target.options.policy = Policy::Legacy;
-    let is_waiting = |news: &ReceiverEvent| matches!(news, ReceiverEvent::Inviting { policy, .. } if policy == "legacy");
+    let is_waiting = |event: &ReceiverEvent| match event {
+        ReceiverEvent::Inviting { policy, .. } => policy == "legacy",
+        _ => false,
+    };
     let (error, ()) = target.serve(|plug, lines| {
         let (at, _) = lines.wait_for_event(0, is_waiting);
         operator.hold();
@@ -468,7 +479,7 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
         bytes.extend(&package[..20]);
         donor.write_all(&bytes).unwrap();
         let (skip, _) =
-            lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Package { .. }));
+            lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Package { .. }));
         let begun = Instant::now();
         operator.cancel();
         let (skip, reason) = failed(lines, skip);
@@ -486,15 +497,17 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
 }
 
 #[test]
-fn a_whole_deploy_is_news_in_this_order() {
+fn a_whole_deploy_reports_these_events_in_order() {
     let ((target, _), image) = (target("news"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (code, secret)) = invited(lines, 0);
         plug.connect().write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::Refused { .. }));
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Refused { .. }));
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        lines.wait_for_event(skip, |news| matches!(news, ReceiverEvent::DonorLost { .. }));
+        lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::DonorLost { .. })
+        });
         let mut donor = pair(plug, (&code, &secret));
         let next = donor.offer(&image);
         donor.send(&image, next, END).unwrap();
@@ -502,9 +515,9 @@ fn a_whole_deploy_is_news_in_this_order() {
         donor.order(After::TargetsChoice).unwrap();
     });
     let deployed = deployed.unwrap();
-    let news = target.lines.all_events();
+    let events = target.lines.all_events();
     assert_eq!(
-        names(&news),
+        names(&events),
         [
             "disks",
             "inviting",
@@ -529,8 +542,8 @@ fn a_whole_deploy_is_news_in_this_order() {
         ]
     );
     let path = target.dir.path().join("disk.img");
-    for news in &news {
-        match news {
+    for event in &events {
+        match event {
             ReceiverEvent::Disks { seen, choice } => {
                 assert_eq!(choice.as_deref(), Ok(&seen[0]));
                 assert_eq!(seen[0].disk.path, path);

@@ -1,4 +1,5 @@
-//! Before anything is written: the donor sees the disk and agrees, or does not, or goes away over it.
+//! Before anything is written: the donor sees the disk and agrees, or does not, or goes away over
+//! it.
 
 use crate::SessionError;
 use crate::fakes;

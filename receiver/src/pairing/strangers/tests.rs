@@ -1,4 +1,4 @@
-//! Crowds at the door, by a clock that costs nothing.
+//! Crowds of strangers, by a clock that costs nothing.
 
 use super::{ANSWER, EACH, GRACE, Refusal, SLOT_WAIT, STRANGERS, Strangers};
 use crate::donor::{Donor, Interrupter};

@@ -1,4 +1,5 @@
-//! The whole session over socket pairs, with an image file for a disk and a directory for its file systems.
+//! The whole session over socket pairs, with an image file for a disk and a directory for its file
+//! systems.
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::Disks;
