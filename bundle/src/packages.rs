@@ -101,3 +101,38 @@ impl PackagesError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PackagesError;
+    use crate::interrupt::Cancelled;
+    use crate::records::RecordsError;
+    use crate::verify::{ChunkError, VerifyError};
+    use std::io;
+
+    fn broken(source: io::Error) -> PackagesError {
+        let (what, offset) = ("a package name", 4);
+        let error = RecordsError::Read {
+            what,
+            offset,
+            source,
+        };
+        error.into()
+    }
+
+    #[test]
+    fn a_cancel_is_one_variant_whatever_was_being_received() {
+        let chunk = VerifyError::Receive {
+            name: "a.tar.xz".to_owned(),
+            chunk: 0,
+            source: ChunkError::Cancelled,
+        };
+        let end = VerifyError::End(ChunkError::Cancelled);
+        let cancelled = [chunk.into(), end.into(), broken(Cancelled::error())];
+        for error in &cancelled {
+            assert!(matches!(error, PackagesError::Cancelled), "{error:?}");
+        }
+        let lost = broken(io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(lost, PackagesError::Records(_)), "{lost:?}");
+    }
+}

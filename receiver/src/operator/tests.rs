@@ -149,3 +149,22 @@ fn without_a_person_nothing_stops() {
     drop(token.attach(Box::new(|| panic!("called"))));
     assert!(token.stop().is_none() && !token.end());
 }
+
+#[test]
+fn a_deploy_that_has_failed_stops_its_own_waiting_and_no_other() {
+    for operator in [None, Some(OperatorControl::new().unwrap())] {
+        let token = CancelToken::of(operator.as_ref());
+        let (calls, _attached) = counted(&token);
+        token.begin();
+        token.enter(Phase::Writing).unwrap();
+        let abandon = token.abandoner();
+        assert_eq!(token.stop(), None);
+        abandon();
+        assert_eq!(token.stop(), Some(Stop::Cancelled));
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert!(!token.end(), "no operator has cancelled");
+        token.begin();
+        token.enter(Phase::Inviting).unwrap();
+        assert_eq!(token.stop(), None);
+    }
+}
