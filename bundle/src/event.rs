@@ -28,8 +28,6 @@ pub enum Event {
     },
     /// We go on with less.
     Warning(String),
-    /// The deploy has failed; its error comes as soon as the packages' source stops waiting for a donor.
-    Abandoned,
 }
 
 /// Takes events; called from several threads.

@@ -10,6 +10,7 @@ use wire::manifest::{CHUNK_LISTS, Content, File, MANIFEST, SIGNATURE};
 use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
 use wire::outcome::Outcome;
 
+use crate::interrupt::Interrupter;
 use crate::packages::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
 use crate::trust::{self, ApproveError, Approved, Trust};
@@ -201,6 +202,13 @@ impl Packages for Legacy<'_> {
         }
     }
 
+    fn interrupter(&self) -> Interrupter {
+        match &self.stream {
+            Stream::Plain { records, .. } => records.interrupter(),
+            Stream::Verified(packages) => packages.interrupter(),
+        }
+    }
+
     fn offset_bytes(&self) -> u64 {
         match &self.stream {
             Stream::Plain { records, .. } => records.offset_bytes(),
@@ -269,6 +277,10 @@ impl ChunkSource for Chunks<'_> {
         Ok(IsLast(self.left == 0))
     }
 
+    fn interrupter(&self) -> Interrupter {
+        self.records.interrupter()
+    }
+
     fn end(&mut self) -> Result<(), ChunkError> {
         match self.records.next_header() {
             Ok(None) => Ok(()),
@@ -282,7 +294,7 @@ impl ChunkSource for Chunks<'_> {
 }
 
 fn wrong(what: String) -> ChunkError {
-    ChunkError {
+    ChunkError::Missing {
         what,
         outcome: Outcome::Refuse,
         source: None,
@@ -290,7 +302,10 @@ fn wrong(what: String) -> ChunkError {
 }
 
 fn broken(what: &str, error: RecordsError) -> ChunkError {
-    ChunkError {
+    if error.is_cancelled() {
+        return ChunkError::Cancelled;
+    }
+    ChunkError::Missing {
         what: what.to_owned(),
         outcome: error.outcome(),
         source: Some(Box::new(error)),

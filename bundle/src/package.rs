@@ -83,6 +83,9 @@ pub enum PackageError {
         #[source]
         source: io::Error,
     },
+    /// This end has cancelled the deploy.
+    #[error("the deploy was cancelled")]
+    Cancelled,
     /// Nobody who decodes it.
     #[error("starting the decoder of package {package}")]
     Worker {
@@ -100,7 +103,9 @@ impl PackageError {
     pub fn outcome(&self) -> Outcome {
         match self {
             PackageError::Unpack { source, .. } => source.outcome(),
-            PackageError::Leftover { .. } | PackageError::NotAsStated { .. } => Outcome::Refuse,
+            PackageError::Leftover { .. }
+            | PackageError::NotAsStated { .. }
+            | PackageError::Cancelled => Outcome::Refuse,
             PackageError::Thread { .. } | PackageError::Worker { .. } => Outcome::Fatal,
         }
     }
@@ -212,7 +217,6 @@ impl<'a> Intake<'a> {
             cap: limits.output_cap,
             limits: unpack_limits,
             unpacked: &self.unpacked,
-            observer: self.observer,
         };
         let pump = Pump {
             packages,
@@ -225,10 +229,11 @@ impl<'a> Intake<'a> {
             package: package.clone(),
             source,
         })?;
-        let found = result.map_err(|source| PackageError::Unpack {
-            package: package.clone(),
-            source,
-        })?;
+        let found = match result {
+            Ok(found) => found,
+            Err(Ended::Cancelled) => return Err(PackageError::Cancelled),
+            Err(Ended::Failed(source)) => return Err(PackageError::Unpack { package, source }),
+        };
         if !is_whole {
             return Err(PackageError::Leftover { package });
         }
@@ -242,7 +247,18 @@ struct Passage<'a> {
     cap: u64,
     limits: UnpackLimits,
     unpacked: &'a AtomicU64,
-    observer: &'a dyn Observer,
+}
+
+/// Why a package did not pass.
+enum Ended {
+    Failed(UnpackError),
+    Cancelled,
+}
+
+impl From<UnpackError> for Ended {
+    fn from(error: UnpackError) -> Self {
+        Ended::Failed(error)
+    }
 }
 
 /// The stream broke off: after so many bytes of the package, for this reason.
@@ -255,7 +271,7 @@ impl Passage<'_> {
         mut pump: Pump<'_>,
         head: &[u8],
         worker: Worker,
-    ) -> io::Result<(Result<Unpacked, UnpackError>, bool)> {
+    ) -> io::Result<(Result<Unpacked, Ended>, bool)> {
         let Worker {
             input,
             output,
@@ -263,6 +279,7 @@ impl Passage<'_> {
             ..
         } = worker;
         let broken = Broken::default();
+        let abandon_source = pump.packages.interrupter();
         let (result, is_whole) = thread::scope(|scope| -> io::Result<_> {
             let pumping = thread::Builder::new().name("stream".to_owned());
             let pumping = pumping.spawn_scoped(scope, || pump.run(head, input, &broken))?;
@@ -271,19 +288,20 @@ impl Passage<'_> {
             let result = match result {
                 // Before the pump is stopped: what it says after that is no reason.
                 Err(error) => {
-                    let error = blamed_on_stream(error, &broken);
+                    let ended = blamed_on_stream(error, &broken);
                     process.kill(); // or the pump might wait for somebody to take its bytes
-                    self.observer.event(Event::Abandoned); // or for bytes that nobody wants
-                    Err(error)
+                    abandon_source(); // or for bytes that nobody wants
+                    Err(ended)
                 }
-                result => result,
+                Ok(found) => Ok(found),
             };
             // A pump that panicked has not sent everything.
             Ok((result, pumping.join().unwrap_or(false)))
         })?;
         // A package that ended where the stream broke may look whole to the worker.
         let result = match taken(&broken).filter(|_| result.is_ok()) {
-            Some(broken) => Err(unread(broken)),
+            Some((_, PackagesError::Cancelled)) => Err(Ended::Cancelled),
+            Some(broken) => Err(unread(broken).into()),
             None => result,
         };
         Ok((blamed_on_worker(result, process), is_whole))
@@ -305,12 +323,17 @@ fn unread((offset, source): (u64, PackagesError)) -> UnpackError {
     }
 }
 
-/// What the worker says of a package that broke off is only what follows from that.
-fn blamed_on_stream(error: UnpackError, broken: &Broken) -> UnpackError {
-    if !error.is_the_workers() {
-        return error;
+/// What the worker says of a package that broke off is only what follows from that. A cancel goes
+/// before whatever else broke because of it.
+fn blamed_on_stream(error: UnpackError, broken: &Broken) -> Ended {
+    let broken = taken(broken);
+    if let Some((_, PackagesError::Cancelled)) = broken {
+        return Ended::Cancelled;
     }
-    match (taken(broken), error) {
+    if !error.is_the_workers() {
+        return error.into();
+    }
+    let blamed = match (broken, error) {
         (
             Some(broken),
             UnpackError::Input { offset, path, .. } | UnpackError::Refused { offset, path, .. },
@@ -323,22 +346,23 @@ fn blamed_on_stream(error: UnpackError, broken: &Broken) -> UnpackError {
             other => other,
         },
         (_, error) => error,
-    }
+    };
+    blamed.into()
 }
 
 /// An answer that was cut off has its reason in how the worker ended; and one that died did not end
 /// its answer.
 fn blamed_on_worker(
-    result: Result<Unpacked, UnpackError>,
+    result: Result<Unpacked, Ended>,
     process: Box<dyn Process>,
-) -> Result<Unpacked, UnpackError> {
+) -> Result<Unpacked, Ended> {
     let (offset, path, found) = match result {
         Ok(found) => (found.tar_bytes, Shown::of(&[]), Some(found)),
-        Err(UnpackError::Input {
+        Err(Ended::Failed(UnpackError::Input {
             offset,
             path,
             source,
-        }) if source.get_ref().is_none() => (offset, path, None),
+        })) if source.get_ref().is_none() => (offset, path, None),
         Err(error) => return Err(error),
     };
     let how = match (process.wait(), found) {
@@ -346,11 +370,11 @@ fn blamed_on_worker(
         (Ending::InOrder, None) => "ended in the middle of its answer".to_owned(),
         (Ending::Died(how), _) => how,
     };
-    Err(UnpackError::Input {
+    Err(Ended::Failed(UnpackError::Input {
         offset,
         path,
         source: io::Error::other(DecodeError::Died { how }),
-    })
+    }))
 }
 
 /// A package that comes to less than was stated is not the one that was counted.

@@ -8,8 +8,9 @@ use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
+use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::records::RecordsError;
-use crate::verify::VerifyError;
+use crate::verify::{ChunkError, VerifyError};
 
 /// One package, as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,12 @@ pub trait Packages: Send {
     /// The donor broke off, or what it sends is not what was announced.
     fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, PackagesError>;
 
+    /// For another thread, once unpacking has failed: a [`Packages::read_data`] that waits returns
+    /// at once, with an error that nobody reads.
+    fn interrupter(&self) -> Interrupter {
+        nothing_to_interrupt()
+    }
+
     /// Bytes received so far, all packages together.
     fn offset_bytes(&self) -> u64;
 
@@ -51,10 +58,36 @@ pub trait Packages: Send {
 pub enum PackagesError {
     /// The original stream.
     #[error(transparent)]
-    Records(#[from] RecordsError),
+    Records(RecordsError),
     /// What a manifest announces.
     #[error(transparent)]
-    Verify(#[from] VerifyError),
+    Verify(VerifyError),
+    /// This end has cancelled the deploy.
+    #[error("the deploy was cancelled")]
+    Cancelled,
+}
+
+impl From<RecordsError> for PackagesError {
+    fn from(error: RecordsError) -> Self {
+        if error.is_cancelled() {
+            PackagesError::Cancelled
+        } else {
+            PackagesError::Records(error)
+        }
+    }
+}
+
+impl From<VerifyError> for PackagesError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::End(ChunkError::Cancelled)
+            | VerifyError::Receive {
+                source: ChunkError::Cancelled,
+                ..
+            } => PackagesError::Cancelled,
+            error => PackagesError::Verify(error),
+        }
+    }
 }
 
 impl PackagesError {
@@ -64,6 +97,42 @@ impl PackagesError {
         match self {
             PackagesError::Records(error) => error.outcome(),
             PackagesError::Verify(error) => error.outcome(),
+            PackagesError::Cancelled => Outcome::Refuse,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PackagesError;
+    use crate::interrupt::Cancelled;
+    use crate::records::RecordsError;
+    use crate::verify::{ChunkError, VerifyError};
+    use std::io;
+
+    fn broken(source: io::Error) -> PackagesError {
+        let (what, offset) = ("a package name", 4);
+        let error = RecordsError::Read {
+            what,
+            offset,
+            source,
+        };
+        error.into()
+    }
+
+    #[test]
+    fn a_cancel_is_one_variant_whatever_was_being_received() {
+        let chunk = VerifyError::Receive {
+            name: "a.tar.xz".to_owned(),
+            chunk: 0,
+            source: ChunkError::Cancelled,
+        };
+        let end = VerifyError::End(ChunkError::Cancelled);
+        let cancelled = [chunk.into(), end.into(), broken(Cancelled::error())];
+        for error in &cancelled {
+            assert!(matches!(error, PackagesError::Cancelled), "{error:?}");
+        }
+        let lost = broken(io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(lost, PackagesError::Records(_)), "{lost:?}");
     }
 }

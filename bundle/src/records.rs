@@ -11,6 +11,7 @@ use thiserror::Error;
 use wire::outcome::Outcome;
 use wire::stream::{self, DATA_LEN_BYTES, NAME_LEN_BYTES, Opening, PackageName, StreamError};
 
+use crate::interrupt::{Cancelled, Interrupter, nothing_to_interrupt};
 use crate::packages::{Header, Packages, PackagesError};
 
 /// A donor's set has a handful of packages; each name that is remembered costs memory.
@@ -25,6 +26,11 @@ pub trait Source: Read + Send {
     /// has arrived after `wait`; a source that cannot do that keeps its own patience.
     fn hurry(&mut self, wait: Duration) {
         let _ = wait; // A file or a pipe ends by itself.
+    }
+
+    /// For another thread: a read that waits fails at once, and so does every later one.
+    fn interrupter(&self) -> Interrupter {
+        nothing_to_interrupt()
     }
 }
 
@@ -108,6 +114,17 @@ impl RecordsError {
             RecordsError::Read { .. } | RecordsError::Data { .. } => Outcome::Retry,
             RecordsError::Unread { .. } => Outcome::Fatal,
             _ => Outcome::Refuse,
+        }
+    }
+
+    /// Has the source ended because this end cancelled the deploy?
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            RecordsError::Read { source, .. } | RecordsError::Data { source, .. } => {
+                Cancelled::is(source)
+            }
+            _ => false,
         }
     }
 }
@@ -243,6 +260,11 @@ impl<'a> Records<'a> {
         self.offset
     }
 
+    /// Ends a read of this stream from another thread.
+    pub(crate) fn interrupter(&self) -> Interrupter {
+        self.source.interrupter()
+    }
+
     /// Names that were read so far may come again, and do not count towards [`PACKAGES_MAX`].
     pub(crate) fn forget_names(&mut self) {
         self.seen.clear();
@@ -307,6 +329,10 @@ impl Packages for Records<'_> {
 
     fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, PackagesError> {
         Ok(Records::read_data(self, buf)?)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        Records::interrupter(self)
     }
 
     fn offset_bytes(&self) -> u64 {

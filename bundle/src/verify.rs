@@ -15,6 +15,7 @@ use wire::manifest::{Content, Sha256};
 use wire::outcome::Outcome;
 use wire::stream::DATA_MAX;
 
+use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::trust::{Approved, ApprovedFile};
 
@@ -41,6 +42,13 @@ pub trait ChunkSource: Send {
         false
     }
 
+    /// Abandons this source, from another thread: the deploy has failed, so a
+    /// [`ChunkSource::chunk`] that waits returns an error at once, and so does every later one. A
+    /// source that never waits for long has nothing to interrupt.
+    fn interrupter(&self) -> Interrupter {
+        nothing_to_interrupt()
+    }
+
     /// Every chunk was taken: makes sure that nothing follows.
     ///
     /// # Errors
@@ -59,22 +67,43 @@ impl<S: ChunkSource + ?Sized> ChunkSource for &mut S {
         (**self).refused(fault)
     }
 
+    fn interrupter(&self) -> Interrupter {
+        (**self).interrupter()
+    }
+
     fn end(&mut self) -> Result<(), ChunkError> {
         (**self).end()
     }
 }
 
-/// A chunk does not come. The source knows what follows from that.
+/// A chunk does not come.
 #[derive(Debug, Error)]
-#[error("{what}")]
-pub struct ChunkError {
-    /// What was being done.
-    pub what: String,
+pub enum ChunkError {
+    /// It cannot be had. The source knows what follows from that.
+    #[error("{what}")]
+    Missing {
+        /// What was being done.
+        what: String,
+        /// What follows.
+        outcome: Outcome,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// This end wants no more: an operator has cancelled the deploy, or it has failed.
+    #[error("the deploy was cancelled")]
+    Cancelled,
+}
+
+impl ChunkError {
     /// What follows.
-    pub outcome: Outcome,
-    /// The cause.
-    #[source]
-    pub source: Option<Box<dyn Error + Send + Sync>>,
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            ChunkError::Missing { outcome, .. } => *outcome,
+            ChunkError::Cancelled => Outcome::Refuse,
+        }
+    }
 }
 
 /// An approved image does not come, or is not what was approved.
@@ -152,7 +181,7 @@ impl VerifyError {
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
-            VerifyError::Receive { source, .. } | VerifyError::End(source) => source.outcome,
+            VerifyError::Receive { source, .. } | VerifyError::End(source) => source.outcome(),
             VerifyError::Chunk { .. } | VerifyError::File { .. } => Outcome::Refuse,
             VerifyError::Unread { .. } => Outcome::Fatal,
         }
@@ -412,6 +441,10 @@ impl<S: ChunkSource> Packages for VerifiedPackages<S> {
                 return Ok(0);
             }
         }
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.source.interrupter()
     }
 
     fn offset_bytes(&self) -> u64 {

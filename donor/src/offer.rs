@@ -19,9 +19,6 @@ use wire::message::{HASH_LEN, SIGNATURE_MAX};
 use crate::source::Item;
 use crate::source::cache::Cache;
 use crate::source::file::FileItem;
-use crate::utc;
-
-pub use directory::Directory;
 
 /// What is offered.
 pub struct Offer {

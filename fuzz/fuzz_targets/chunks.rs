@@ -36,7 +36,7 @@ struct Script<'a>(&'a [u8]);
 impl ChunkSource for Script<'_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         assert!(buf.is_empty());
-        let gone = ChunkError { what: "gone".to_owned(), outcome: Outcome::Retry, source: None };
+        let gone = ChunkError::Missing { what: "gone".to_owned(), outcome: Outcome::Retry, source: None };
         let (&[action, by], rest) = self.0.split_first_chunk::<2>().ok_or(gone)?;
         self.0 = rest;
         let size = FILES[usize::from(file)].1;

@@ -13,7 +13,7 @@ use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Reinstall, Wish, choose};
 use receiver::inventory::{Found, Transport};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use uuid::Uuid;
 use wire::stage::Stage;
 use wizard::event::{Address, LogLine, Machine, Nic};
@@ -91,43 +91,54 @@ fn disk(script: &mut Script<'_>) -> Candidate {
     Candidate { disk, contents: contents(script) }
 }
 
-fn disks(script: &mut Script<'_>) -> News {
+fn disks(script: &mut Script<'_>) -> ReceiverEvent {
     let seen: Vec<Candidate> = (0..script.byte() % 5).map(|_| disk(script)).collect();
     let choice = choose(&seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
-    News::Disks { seen, choice }
+    ReceiverEvent::Disks { seen, choice }
 }
 
-fn news(script: &mut Script<'_>) -> News {
+fn news(script: &mut Script<'_>) -> ReceiverEvent {
     let peer = ([10, 9, 0, script.byte()], 40_000).into();
     match script.byte() % 15 {
         0 => disks(script),
-        1 => News::Inviting {
+        1 => ReceiverEvent::Inviting {
             code: script.text(),
             secret: (script.byte() & 1 == 0).then(|| script.text()),
             policy: script.text(),
             disk: Box::new(disk(script)),
             addresses: vec![[10, 9, 0, 5].into(); usize::from(script.byte() % 9)],
+            is_renewed: false,
         },
-        2 => News::Held { refused: (script.byte() & 1 == 0).then(|| script.text()) },
-        3 => News::Refused { peer, count: script.number(), reason: script.text() },
-        4 => News::Accepted {
+        2 => ReceiverEvent::Held { refused: (script.byte() & 1 == 0).then(|| script.text()) },
+        3 => ReceiverEvent::Refused {
+            peer,
+            count: script.number(),
+            unreported: 0,
+            reason: script.text(),
+        },
+        4 => ReceiverEvent::Accepted {
             peer,
             version: Some(script.text()),
             packages: vec![script.text(); usize::from(script.byte())],
             total_bytes: (script.byte() & 1 == 0).then(|| script.number()),
+            facts: String::new(),
         },
-        5 => News::AwaitingConsent { peer },
+        5 => ReceiverEvent::AwaitingConsent { peer },
         6 => {
             let stage = Stage::ALL[usize::from(script.byte()) % Stage::ALL.len()];
-            News::Stage { stage, facts: script.text() }
+            ReceiverEvent::Stage { stage, facts: script.text() }
         }
-        7 => News::Package { name: script.text(), claimed_len: script.number() },
-        8 => News::Progress { received_bytes: script.number(), unpacked_bytes: script.number() },
-        9 => News::DonorLost { peer, reason: script.text() },
-        10 => News::DonorBack { peer },
-        11 => News::Warning(script.text()),
-        12 => News::Failed { reason: script.text(), is_fatal: script.byte() & 1 == 0 },
-        13 => News::Installed { disk: Box::new(disk(script)), title: script.text() },
+        7 => ReceiverEvent::Package { name: script.text(), claimed_len: script.number() },
+        8 => ReceiverEvent::Progress {
+            received_bytes: script.number(),
+            unpacked_bytes: script.number(),
+            is_line_due: false,
+        },
+        9 => ReceiverEvent::DonorLost { peer, reason: script.text() },
+        10 => ReceiverEvent::DonorBack { peer },
+        11 => ReceiverEvent::Warning(script.text()),
+        12 => ReceiverEvent::Failed { reason: script.text(), is_fatal: script.byte() & 1 == 0 },
+        13 => ReceiverEvent::Installed { disk: Box::new(disk(script)), title: script.text() },
         _ => disks(script),
     }
 }

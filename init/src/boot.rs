@@ -10,18 +10,14 @@ use std::time::Duration;
 
 use bundle::package::Resources;
 use bundle::trust::Trust;
-use bundle::trust::Trust;
-use disk::sizes::Sizes;
 use disk::sizes::Sizes;
 use install::options;
 use netstack::{Config, Stack};
-use netstack::{Config, Station};
 use receiver::Policy;
 use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::gate::Wish;
-use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::operator::OperatorControl;
 use wire::chain::chain;
 use wire::message;
 use wire::names::CONFIG_DIRECTORY;
@@ -209,8 +205,8 @@ fn supervise(seconds: u16, stack: Stack, console: &'static Console) {
 }
 
 /// An operator may be present from now on.
-fn attend(console: &Console) -> io::Result<(Person, Inbox)> {
-    let (person, inbox) = (Person::new()?, Inbox::new()?);
+fn attend(console: &Console) -> io::Result<(OperatorControl, Inbox)> {
+    let (person, inbox) = (OperatorControl::new()?, Inbox::new()?);
     console.attend(person.clone(), inbox.clone());
     Ok((person, inbox))
 }

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use receiver::evidence;
-use receiver::news::News;
-use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::diagnostics;
+use receiver::operator::OperatorControl;
+use receiver::operator::event::{Line, ReceiverEvent};
+use receiver::operator::reporter::Reporter;
 use wire::stage::Stage;
 use wizard::event::MachineEvent;
 use wizard::host::Inbox;
@@ -50,7 +50,7 @@ static CONSOLE: Console = Console {
 pub struct Console {
     kmsg: OnceLock<File>,
     stages: StageLatch,
-    person: OnceLock<Person>,
+    person: OnceLock<OperatorControl>,
     inbox: OnceLock<Inbox>,
 }
 
@@ -89,7 +89,7 @@ impl Console {
     }
 
     /// An operator may be present from now on: sets where commands come from and where events go.
-    pub fn attend(&self, person: Person, inbox: Inbox) {
+    pub fn attend(&self, person: OperatorControl, inbox: Inbox) {
         // Set before: those stay.
         let _ = self.person.set(person);
         let _ = self.inbox.set(inbox);
@@ -144,8 +144,9 @@ fn cut(text: &str) -> Vec<String> {
     lines
 }
 
-impl Screen for Console {
-    fn stage(&self, stage: Stage, facts: &str) {
+impl Console {
+    /// A stage was entered: everything that waits for it is told, and every console shows it.
+    pub fn stage(&self, stage: Stage, facts: &str) {
         supervision::entered(stage);
         if stage == Stage::Leaving {
             if let Some(inbox) = self.inbox.get() {
@@ -163,26 +164,36 @@ impl Screen for Console {
     }
 
     /// It may hold the secret: straight to the terminals, past the kernel's log.
-    fn hint(&self, text: &str) {
+    pub fn hint(&self, text: &str) {
         terminals::show(text);
     }
 
-    fn warning(&self, text: &str) {
+    /// The machine goes on with less.
+    pub fn warning(&self, text: &str) {
         self.line(WARNING, &format!("smv: warning: {text}"));
     }
+}
 
-    fn news(&self, news: &News) {
-        supervision::heard(news);
-        if let Some(inbox) = self.inbox.get() {
-            if matches!(news, News::Failed { .. }) {
-                // The reason may be a device without a driver.
-                inbox.tell(MachineEvent::Missing(evidence::missing()));
+impl Reporter for Console {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            match line {
+                Line::Stage(stage, facts) => self.stage(stage, &facts),
+                Line::Warning(text) => self.warning(&text),
+                Line::Hint(text) => self.hint(&text),
             }
-            inbox.tell(MachineEvent::News(news.clone()));
+        }
+        supervision::heard(event);
+        if let Some(inbox) = self.inbox.get().filter(|_| !event.is_only_text()) {
+            if matches!(event, ReceiverEvent::Failed { .. }) {
+                // The reason may be a device without a driver.
+                inbox.tell(MachineEvent::Missing(diagnostics::missing()));
+            }
+            inbox.tell(MachineEvent::News(event.clone()));
         }
     }
 
-    fn person(&self) -> Option<&Person> {
+    fn operator(&self) -> Option<&OperatorControl> {
         self.person.get()
     }
 }

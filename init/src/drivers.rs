@@ -19,8 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use modules::{Index, IndexError, Row, Tables};
-use receiver::evidence;
-use receiver::screen::Screen;
+use receiver::diagnostics;
 use receiver::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use rustix::io::Errno;
 use rustix::system::uname;
@@ -202,7 +201,7 @@ fn attend(line: &str, console: &'static Console, served: &dyn Fn()) {
 
 /// Each line once.
 fn tell_what_is_missing(told: &mut Vec<String>, console: &Console) {
-    for line in evidence::missing() {
+    for line in diagnostics::missing() {
         if !told.contains(&line) {
             console.warning(&line);
             told.push(line);
@@ -221,12 +220,12 @@ struct Loader<'a> {
     /// Paths that need not be tried again.
     tried: Vec<&'static str>,
     loaded: u32,
-    screen: &'a dyn Screen,
+    console: &'a Console,
 }
 
 impl<'a> Loader<'a> {
     /// `None` without modules.
-    fn open(line: &'a str, screen: &'a dyn Screen) -> Result<Option<Self>, DriversError> {
+    fn open(line: &'a str, console: &'a Console) -> Result<Option<Self>, DriversError> {
         let name = uname();
         let release = name.release().to_string_lossy();
         let directory = Path::new(RELEASES).join(&*release);
@@ -260,7 +259,7 @@ impl<'a> Loader<'a> {
             line,
             tried: Vec::new(),
             loaded: 0,
-            screen,
+            console,
         }))
     }
 
@@ -311,7 +310,7 @@ impl<'a> Loader<'a> {
             }
             self.tried.push(row.path);
             if let Err(error) = self.load(row) {
-                self.screen.warning(&chain(&error).to_string());
+                self.console.warning(&chain(&error).to_string());
             }
         }
         !order.is_empty()

@@ -11,10 +11,10 @@ use disk::boot_order::{self, Found, load_option, name_of};
 use disk::state::{Slot, State};
 use receiver::disks::Disks;
 use receiver::gate::Contents;
-use receiver::screen::Screen;
 use uuid::Uuid;
 use wire::chain::chain;
 
+use crate::console::Console;
 use crate::efivars::Variables;
 use crate::mounts::EFIVARS;
 
@@ -25,24 +25,24 @@ const OTHERWISE: &str = "the firmware starts this disk only if no other entry co
 
 /// Makes `esp` the first boot option, under this title, and returns the option's name; `None`
 /// without UEFI, or, after a warning, if the firmware did not take it.
-pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
+pub fn prefer(esp: &Slot, title: &str, console: &Console) -> Option<String> {
     let variables = variables()?;
     let found = match variables.boot() {
         Ok(found) => found,
         Err(error) => {
-            screen.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&error)));
+            console.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&error)));
             return None;
         }
     };
     let kept = others(&found, esp.guid);
     let Some(steps) = boot_order::plan(&found, title, esp, &kept) else {
-        screen.warning(&format!(
+        console.warning(&format!(
             "boot variables: all 65536 numbers are in use; {OTHERWISE}"
         ));
         return None;
     };
     for fault in variables.apply(&found, &steps) {
-        screen.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&fault)));
+        console.warning(&format!("boot variables: {}; {OTHERWISE}", chain(&fault)));
     }
     let now = variables.boot().ok()?;
     boot_order::number_of(&now, esp.guid).map(name_of)
@@ -50,10 +50,10 @@ pub fn prefer(esp: &Slot, title: &str, screen: &dyn Screen) -> Option<String> {
 
 /// A BIOS starts only the first disk in its order, and the shim cannot change that order
 /// (`boot.md` 4). Says so where there is a choice.
-pub fn warn_of_order(installed: &str, screen: &dyn Screen) {
+pub fn warn_of_order(installed: &str, console: &Console) {
     let count = fixed_disks(Path::new(BLOCK));
     if variables().is_none() && count > 1 {
-        screen.warning(&format!(
+        console.warning(&format!(
             "a BIOS starts only the first of {count} disks: if that is not {installed}, choose it \
              in the BIOS setup"
         ));

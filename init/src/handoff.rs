@@ -13,7 +13,6 @@ use disk::state::Slot;
 use receiver::Deployed;
 use receiver::blockdisk::BlockDisk;
 use receiver::disks::IMAGE_SECTOR;
-use receiver::screen::Screen;
 use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
@@ -21,6 +20,7 @@ use wire::chain::chain;
 use wire::stage::Stage;
 
 use crate::cmdline::After;
+use crate::console::Console;
 use crate::departure::Departure;
 use crate::kexec::KexecError;
 use crate::watchdog::{self, Armed};
@@ -44,47 +44,47 @@ pub const PARTING_TIME: Duration = Duration::from_secs(10);
 
 /// Leaves for the installed system, or switches off. `watchdog` is how many seconds the hardware
 /// waits for that system after kexec; without it no watchdog is started.
-pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, screen: &dyn Screen) -> ! {
+pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, console: &Console) -> ! {
     let installed = &deployed.installed;
     let title = installed.entry().title.as_str();
     let option = installed
         .esp()
-        .and_then(|esp| firmware::prefer(&esp, title, screen));
+        .and_then(|esp| firmware::prefer(&esp, title, console));
     let option = option
         .map(|name| format!(" option={name}"))
         .unwrap_or_default();
-    firmware::warn_of_order(installed.disk_name(), screen);
+    firmware::warn_of_order(installed.disk_name(), console);
     let taken_over = installed.watchdogs().to_vec();
     let is_wanted = |driver: &str| taken_over.contains(&driver);
     match after {
         After::Reboot => {}
         After::PowerOff => {
-            screen.stage(Stage::Leaving, &format!("how=poweroff{option}"));
+            console.stage(Stage::Leaving, &format!("how=poweroff{option}"));
             power_off();
         }
         After::Kexec => match in_time(move || kexec::load(deployed)) {
             Ok(()) => {
-                let armed = watchdog.and_then(|seconds| arm(seconds, is_wanted, screen));
+                let armed = watchdog.and_then(|seconds| arm(seconds, is_wanted, console));
                 let armed = armed.unwrap_or_default();
-                screen.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
+                console.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
                 sync_for_a_while();
                 // It returns only when nothing is loaded, which `load` has just done.
                 let _ = reboot(RebootCommand::Kexec);
-                screen.warning("kexec did not start; rebooting instead");
+                console.warning("kexec did not start; rebooting instead");
             }
-            Err(error) => screen.warning(&format!("kexec: {}; rebooting instead", chain(&error))),
+            Err(error) => console.warning(&format!("kexec: {}; rebooting instead", chain(&error))),
         },
     }
-    let armed = watchdog.and_then(|_| arm(watchdog::REBOOT_SECONDS, is_wanted, screen));
+    let armed = watchdog.and_then(|_| arm(watchdog::REBOOT_SECONDS, is_wanted, console));
     let armed = armed.unwrap_or_default();
-    screen.stage(Stage::Leaving, &format!("how=reboot{option}{armed}"));
+    console.stage(Stage::Leaving, &format!("how=reboot{option}{armed}"));
     reboot_now();
 }
 
 /// Leaves for a system that was installed earlier: through the firmware where a boot option can be
 /// set, else by kexec. That disk may be damaged, or dead: the machine leaves even if that disk does
 /// not answer.
-pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
+pub fn back(path: &Path, esp: &Slot, console: &Console) -> ! {
     let (path, slot) = (path.to_owned(), *esp);
     let read = move || {
         let mut disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR)?;
@@ -96,7 +96,7 @@ pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
     let title = entry
         .as_ref()
         .map_or("smechvisor", |(_, entry)| entry.title.as_str());
-    let option = firmware::prefer(esp, title, screen);
+    let option = firmware::prefer(esp, title, console);
     if option.is_none() {
         let slot = *esp;
         let loaded =
@@ -108,18 +108,18 @@ pub fn back(path: &Path, esp: &Slot, screen: &dyn Screen) -> ! {
                 });
         match loaded {
             Ok(()) => {
-                screen.stage(Stage::Leaving, "how=kexec");
+                console.stage(Stage::Leaving, "how=kexec");
                 sync_for_a_while();
                 let _ = reboot(RebootCommand::Kexec); // as in `boot`
-                screen.warning("kexec did not start; rebooting instead");
+                console.warning("kexec did not start; rebooting instead");
             }
-            Err(reason) => screen.warning(&format!("kexec: {reason}; rebooting instead")),
+            Err(reason) => console.warning(&format!("kexec: {reason}; rebooting instead")),
         }
     }
     let option = option
         .map(|name| format!(" option={name}"))
         .unwrap_or_default();
-    screen.stage(Stage::Leaving, &format!("how=reboot{option}"));
+    console.stage(Stage::Leaving, &format!("how=reboot{option}"));
     reboot_now();
 }
 
@@ -159,13 +159,13 @@ enum BackError {
 }
 
 /// Starts the watchdog when there is one, and says so.
-fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool, screen: &dyn Screen) -> Option<String> {
+fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool, console: &Console) -> Option<String> {
     match watchdog::arm(seconds, is_wanted) {
         Ok(armed) => {
             armed.map(|Armed { driver, seconds }| format!(" watchdog={driver} seconds={seconds}"))
         }
         Err(error) => {
-            screen.warning(&format!("{}; leaving without a watchdog", chain(&error)));
+            console.warning(&format!("{}; leaving without a watchdog", chain(&error)));
             None
         }
     }
@@ -181,16 +181,16 @@ pub const fn after_failure(after: After) -> After {
 }
 
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
-pub fn give_up(after: After, departure: &Departure, screen: &dyn Screen) -> ! {
+pub fn give_up(after: After, departure: &Departure, console: &Console) -> ! {
     let after = after_failure(after);
     let how = if after == After::PowerOff {
         "poweroff"
     } else {
         "reboot"
     };
-    screen.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
+    console.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
     departure.linger(READING_TIME);
-    screen.stage(Stage::Leaving, &format!("how={how}"));
+    console.stage(Stage::Leaving, &format!("how={how}"));
     if after == After::PowerOff {
         power_off();
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use netstack::{Config, NetstackError, NetworkFact, Stack, Stream};
 use receiver::donor::{Donor, Interrupted, Interrupter, Network};
-use receiver::screen::Screen;
 use wire::code::Code;
 use wire::stage::Stage;
 

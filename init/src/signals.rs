@@ -4,7 +4,6 @@ use std::io;
 use std::thread;
 
 use receiver::children;
-use receiver::screen::Screen;
 use rustix::system::{RebootCommand, reboot};
 use sys::signals::{Signal, Signals};
 use wire::chain::chain;

@@ -13,9 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use receiver::news::News;
-use receiver::screen::Screen;
-use receiver::screen::chain;
+use receiver::operator::event::ReceiverEvent;
 use rustix::time::{ClockId, clock_gettime};
 use wire::chain::chain;
 use wire::stage::Stage;
@@ -88,9 +86,9 @@ pub fn entered(stage: Stage) {
 }
 
 /// Takes note of what happened.
-pub fn heard(news: &News) {
+pub fn heard(event: &ReceiverEvent) {
     if let Some(pulse) = &mut state().pulse {
-        pulse.news(news, now());
+        pulse.event(event, now());
     }
 }
 

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use install::carry::{self, Luggage};
 use receiver::children;
-use receiver::screen::Screen;
 use sys::signals::unblock_in;
 use wifi::known::{self, Known};
 use wifi::{Failure, Handle, Join, Place, Report, Security, State, Told};

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use netstack::{NetworkFact, Stack};
-use receiver::person::Person;
+use receiver::operator::OperatorControl;
 use rustix::process::setpriority_process;
 use wire::stage::Stage;
 use wizard::event::{Machine, MachineEvent};
@@ -48,7 +48,7 @@ pub struct Setting {
     /// Where facts come from.
     pub inbox: Inbox,
     /// What the receiver listens to.
-    pub person: Person,
+    pub person: OperatorControl,
     /// The network, to change its addresses.
     pub stack: Stack,
     /// What it tells of itself.
@@ -68,7 +68,7 @@ pub struct Setting {
 struct Kit {
     console: &'static Console,
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
     stack: Stack,
     wifi: Option<Wifi>,
     ui: Ui,

@@ -62,9 +62,12 @@ impl DeployError {
 /// The step that failed.
 #[derive(Debug, Error)]
 pub enum StepError {
+    /// This end has cancelled the deploy: its source gave nothing more.
+    #[error("the deploy was cancelled")]
+    Cancelled,
     /// The stream between packages.
     #[error("receiving packages")]
-    Packages(#[from] PackagesError),
+    Packages(#[source] PackagesError),
     /// The first package, before anything was written.
     #[error("looking at {package}")]
     FirstPackage {
@@ -102,7 +105,7 @@ pub enum StepError {
     Volumes(#[from] VolumesError),
     /// A package.
     #[error("installing a package")]
-    Package(#[from] PackageError),
+    Package(#[source] PackageError),
     /// What the system boots from.
     #[error("making the system bootable")]
     BootFiles(#[from] BootFilesError),
@@ -117,12 +120,30 @@ pub enum StepError {
     Commit(#[from] CommitError),
 }
 
+impl From<PackagesError> for StepError {
+    fn from(error: PackagesError) -> Self {
+        match error {
+            PackagesError::Cancelled => StepError::Cancelled,
+            error => StepError::Packages(error),
+        }
+    }
+}
+
+impl From<PackageError> for StepError {
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Cancelled => StepError::Cancelled,
+            error => StepError::Package(error),
+        }
+    }
+}
+
 impl StepError {
     fn outcome(&self) -> Outcome {
         match self {
             StepError::Packages(error) => error.outcome(),
             StepError::FirstPackage { source, .. } => source.outcome(),
-            StepError::TooLarge { .. } => Outcome::Refuse,
+            StepError::TooLarge { .. } | StepError::Cancelled => Outcome::Refuse,
             StepError::Layout(error) => error.outcome(),
             StepError::Random(_) | StepError::Worker(_) => Outcome::Fatal,
             StepError::Disk(error) => error.outcome(),

@@ -17,16 +17,14 @@ use bundle::trust::{self, ApproveError, Trust, TrustError};
 use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::human::size;
-use wire::manifest::Unpacked;
 use wire::manifest::{MANIFEST, SIGNATURE, Unpacked};
 use wire::stream::DATA_MAX;
 
 use crate::hash;
-use crate::offer::{self, Directory, OfferError, Title};
 use crate::packages::{self, Package};
 use crate::utc;
 use directory::Directory;
-use listing::{ListingError, MANIFEST, SIGNATURE, Title};
+use listing::{ListingError, Title};
 
 /// Memory for a decoder: what `xz -9` needs, several times.
 const DECODE_BYTES: u64 = 512 << 20;

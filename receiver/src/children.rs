@@ -175,9 +175,9 @@ mod tests {
                 scope.spawn(|| run(&mut shell("exec sleep 600"), Duration::from_millis(500)));
             let began = Instant::now();
             while !hangs.is_finished() {
-                let turn = Instant::now();
+                let begun = Instant::now();
                 reap_orphans();
-                assert!(turn.elapsed() < Duration::from_millis(400));
+                assert!(begun.elapsed() < Duration::from_millis(400));
                 std::thread::sleep(Duration::from_millis(5));
             }
             let error = hangs.join().unwrap().unwrap_err();

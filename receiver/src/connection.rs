@@ -1,16 +1,18 @@
-//! One donor's connection while it is being judged: its first bytes can be looked at, its reads have a deadline, and whoever
-//! drops it resets it. A person at the machine can end its reads.
+//! One donor's connection: its first bytes can be looked at, its reads have a deadline, and
+//! dropping it resets it. A person at the machine can end its reads, and so can a deploy that has
+//! failed.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bundle::interrupt::{Cancelled, Interrupter};
 use wire::code::Code;
 use wire::stream::{NAME_LEN_BYTES, STALL_SECONDS};
 
 use crate::donor::{Donor, Interrupted, Network};
-use crate::person::{Attached, Turn};
-use crate::session::SessionError;
+use crate::error::SessionError;
+use crate::operator::{Attached, CancelToken};
 
 /// A donor that is reset unless [`Connection::close`] says otherwise.
 pub struct Connection {
@@ -21,27 +23,27 @@ pub struct Connection {
     opening: Vec<u8>,
     /// Until when a read may wait, whoever trickles bytes in between.
     deadline: Option<Instant>,
-    turn: Turn,
+    token: CancelToken,
     /// Ends a read that waits.
     _interrupter: Attached,
 }
 
 impl Connection {
     /// Takes a donor into custody.
-    pub(crate) fn new(donor: Box<dyn Donor>, turn: &Turn) -> Self {
+    pub(crate) fn new(donor: Box<dyn Donor>, token: &CancelToken) -> Self {
         Self {
-            _interrupter: turn.attach(donor.interrupter()),
+            _interrupter: token.attach(donor.interrupter()),
             peer: donor.peer(),
             donor: Some(donor),
             opening: Vec::new(),
             deadline: None,
-            turn: turn.clone(),
+            token: token.clone(),
         }
     }
 
     /// Of a donor that has proved itself: `said` was heard of it and is still to be read.
-    pub(crate) fn continued(donor: Box<dyn Donor>, turn: &Turn, said: Vec<u8>) -> Self {
-        let mut connection = Self::new(donor, turn);
+    pub(crate) fn continued(donor: Box<dyn Donor>, token: &CancelToken, said: Vec<u8>) -> Self {
+        let mut connection = Self::new(donor, token);
         connection.opening = said;
         connection.within(None);
         connection
@@ -53,17 +55,17 @@ impl Connection {
     /// The network failed, or a person at the machine wants something else.
     pub(crate) fn accept(
         network: &mut dyn Network,
-        turn: &Turn,
+        token: &CancelToken,
         code: &Code,
         opening_len: usize,
         deadline: Option<Instant>,
     ) -> Result<Option<Self>, SessionError> {
         loop {
-            if let Some(stop) = turn.stop() {
+            if let Some(stop) = token.stop() {
                 return Err(stop.into());
             }
             match network.accept(code, opening_len, deadline) {
-                Ok(donor) => return Ok(Some(Self::new(donor, turn))),
+                Ok(donor) => return Ok(Some(Self::new(donor, token))),
                 // What was said may have been meant for something that is over.
                 Err(error) if Interrupted::is(&error) => {}
                 Err(error) if deadline.is_some() && error.kind() == ErrorKind::TimedOut => {
@@ -89,7 +91,8 @@ impl Connection {
         Ok(donor.writer())
     }
 
-    /// From now on all reads together must be done within this time; `None`: each may wait as long as a stall.
+    /// From now on all reads together must be done within this time; `None`: each may wait as long
+    /// as a stall.
     pub fn within(&mut self, time: Option<Duration>) {
         self.deadline = time.map(|time| Instant::now() + time);
         if let (None, Some(donor)) = (self.deadline, &mut self.donor) {
@@ -134,14 +137,13 @@ impl Read for Connection {
             donor.hurry(left);
         }
         // The interrupter was called before it was attached.
-        if self.turn.stop().is_some() {
-            return Err(ErrorKind::ConnectionAborted.into());
+        if self.token.stop().is_some() {
+            return Err(Cancelled::error());
         }
-        let read = donor.read(buf);
-        if read.is_err() {
-            let _ = self.turn.stop(); // it takes note of what the error came from, if a person was it
+        match donor.read(buf) {
+            Err(_) if self.token.stop().is_some() => Err(Cancelled::error()),
+            read => read,
         }
-        read
     }
 }
 
@@ -150,6 +152,10 @@ impl bundle::records::Source for Connection {
         if let Some(donor) = &mut self.donor {
             donor.hurry(wait);
         }
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.token.abandoner()
     }
 }
 

@@ -1,18 +1,18 @@
-//! The network seam of the receiver: PID 1 brings smoltcp over packet sockets, `receive-deploy` the kernel's sockets.
+//! The network seam of the receiver: PID 1 brings smoltcp over packet sockets, `receive-deploy` the
+//! kernel's sockets.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use bundle::interrupt::Interrupter;
 use bundle::records::Source;
 use thiserror::Error;
 use wire::code::Code;
 
-/// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes nothing.
+/// How long a write may wait for room before it fails with `TimedOut`: for a donor that takes
+/// nothing.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Ends what another thread waits for. It returns at once, may be called as often as one likes, and keeps nothing open.
-pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
 /// Waiting for a donor was ended by an [`Interrupter`].
 #[derive(Clone, Copy, Debug, Error)]
@@ -20,7 +20,8 @@ pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 pub struct Interrupted;
 
 impl Interrupted {
-    /// As [`Network::accept`] fails with it. Not `ErrorKind::Interrupted`, which means that the call is to be repeated.
+    /// As [`Network::accept`] fails with it. Not `ErrorKind::Interrupted`, which means that the
+    /// call is to be repeated.
     #[must_use]
     pub fn error() -> io::Error {
         io::Error::other(Self)
@@ -40,23 +41,27 @@ pub trait Donor: Read + Send {
     /// Where it came from.
     fn peer(&self) -> SocketAddr;
 
-    /// From now on a read that waits longer than `wait` fails with `TimedOut`, but no read waits longer than the stall time.
-    /// It may be called again with another time: a handshake has less than the stream behind it.
+    /// From now on a read that waits longer than `wait` fails with `TimedOut`, but no read waits
+    /// longer than the stall time. It may be called again with another time: a handshake has less
+    /// than the stream behind it.
     ///
-    /// A source that cannot do that leaves it, and a donor that neither closes nor sends is noticed after the stall time.
+    /// A source that cannot do that leaves it, and a donor that neither closes nor sends is noticed
+    /// after the stall time.
     fn hurry(&mut self, _wait: Duration) {}
 
-    /// The way back, for any thread, while another one reads. What is written goes into a bounded buffer; a write waits for
-    /// room, at most [`WRITE_PATIENCE`] (`TimedOut`). Once the donor is gone, or [`Donor::succeed`] or [`Donor::fail`] was
-    /// called, writes fail with `BrokenPipe` or `ConnectionReset`. All handles write to one stream; dropping one closes nothing.
+    /// The way back, for any thread, while another one reads. What is written goes into a bounded
+    /// buffer; a write waits for room, at most [`WRITE_PATIENCE`] (`TimedOut`). Once the donor is
+    /// gone, or [`Donor::succeed`] or [`Donor::fail`] was called, writes fail with `BrokenPipe` or
+    /// `ConnectionReset`. All handles write to one stream; dropping one closes nothing.
     fn writer(&self) -> Box<dyn Write + Send>;
 
-    /// For another thread, to end reading: a read that waits fails at once, and so does every later one, whatever has arrived. Writers
-    /// and the ways to close are as before.
+    /// For another thread, to end reading: a read that waits fails at once, and so does every later
+    /// one, whatever has arrived. Writers and the ways to close are as before.
     fn interrupter(&self) -> Interrupter;
 
-    /// Sends what was written, then closes in order (FIN): under the original stream a donor may take that for success
-    /// (`protocol.md` 2). Returns when the peer has acknowledged it or a bounded time has passed.
+    /// Sends what was written, then closes in order (FIN): under the original stream a donor may
+    /// take that for success (`protocol.md` 2). Returns when the peer has acknowledged it or a
+    /// bounded time has passed.
     ///
     /// # Errors
     /// The connection was gone already.

@@ -1,5 +1,6 @@
-//! A machine for tests that have no kernel to spare: file systems that are directories, a network of socket pairs, a screen
-//! that remembers, and the smallest system that can be installed. Only with the feature `fakes`; never shipped.
+//! A machine for tests that have no kernel to spare: file systems that are directories, a network
+//! of socket pairs, a screen that remembers, and the smallest system that can be installed. Only
+//! with the feature `fakes`; never shipped.
 
 // Test code: a failure here is a failed test.
 #![allow(
@@ -30,14 +31,13 @@ use disk::volumes::{Volumes, VolumesError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::eventfd::EventFd;
 use wire::code::Code;
-use wire::stage::Stage;
 
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
 use crate::gate::{Candidate, Contents};
 use crate::inventory::{Found, Transport};
-use crate::news::News;
-use crate::person::Person;
-use crate::screen::Screen;
+use crate::operator::OperatorControl;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::Reporter;
 
 /// No event of a test takes longer; reaching it fails the test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -134,44 +134,49 @@ pub fn candidate() -> Candidate {
     }
 }
 
-/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are. The news beside them.
+/// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are; and every event.
 #[derive(Debug, Default)]
 pub struct Lines {
     lines: Mutex<Vec<String>>,
-    news: Mutex<Vec<News>>,
+    events: Mutex<Vec<ReceiverEvent>>,
     changed: Condvar,
-    news_changed: Condvar,
-    person: Option<Person>,
+    events_changed: Condvar,
+    operator: Option<OperatorControl>,
 }
 
 impl Lines {
     /// In front of which somebody may say something.
     #[must_use]
-    pub fn of(person: &Person) -> Self {
+    pub fn of(operator: &OperatorControl) -> Self {
         Self {
-            person: Some(person.clone()),
+            operator: Some(operator.clone()),
             ..Self::default()
         }
     }
 
-    /// All news so far.
+    /// All events so far.
     #[must_use]
-    pub fn all_news(&self) -> Vec<News> {
-        self.news.lock().unwrap().clone()
+    pub fn all_events(&self) -> Vec<ReceiverEvent> {
+        self.events.lock().unwrap().clone()
     }
 
-    /// Waits for the first news behind the first `skip` ones that `is_meant`; returns its index and itself.
-    pub fn wait_for_news(&self, skip: usize, is_meant: impl Fn(&News) -> bool) -> (usize, News) {
+    /// Waits for the first event behind the first `skip` ones that `is_meant`; returns its index
+    /// and itself.
+    pub fn wait_for_event(
+        &self,
+        skip: usize,
+        is_meant: impl Fn(&ReceiverEvent) -> bool,
+    ) -> (usize, ReceiverEvent) {
         let deadline = Instant::now() + PATIENCE;
-        let mut news = self.news.lock().unwrap();
+        let mut events = self.events.lock().unwrap();
         loop {
-            let found = news.iter().enumerate().skip(skip);
-            if let Some((index, found)) = { found }.find(|(_, news)| is_meant(news)) {
+            let found = events.iter().enumerate().skip(skip);
+            if let Some((index, found)) = { found }.find(|(_, event)| is_meant(event)) {
                 return (index, found.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not what was awaited: {news:#?}");
-            news = self.news_changed.wait_timeout(news, left).unwrap().0;
+            assert!(!left.is_zero(), "not what was awaited: {events:#?}");
+            events = self.events_changed.wait_timeout(events, left).unwrap().0;
         }
     }
 
@@ -186,7 +191,8 @@ impl Lines {
         self.lines.lock().unwrap().clone()
     }
 
-    /// Waits for the first line behind the first `skip` ones that contains `part`; returns its index and itself.
+    /// Waits for the first line behind the first `skip` ones that contains `part`; returns its
+    /// index and itself.
     pub fn wait_for(&self, skip: usize, part: &str) -> (usize, String) {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.lines.lock().unwrap();
@@ -202,26 +208,17 @@ impl Lines {
     }
 }
 
-impl Screen for Lines {
-    fn stage(&self, stage: Stage, facts: &str) {
-        self.push(format!("smv {stage}: {facts}"));
+impl Reporter for Lines {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            self.push(line.to_string());
+        }
+        self.events.lock().unwrap().push(event.clone());
+        self.events_changed.notify_all();
     }
 
-    fn hint(&self, text: &str) {
-        self.push(text.to_owned());
-    }
-
-    fn warning(&self, text: &str) {
-        self.push(format!("warning: {text}"));
-    }
-
-    fn news(&self, news: &News) {
-        self.news.lock().unwrap().push(news.clone());
-        self.news_changed.notify_all();
-    }
-
-    fn person(&self) -> Option<&Person> {
-        self.person.as_ref()
+    fn operator(&self) -> Option<&OperatorControl> {
+        self.operator.as_ref()
     }
 }
 
@@ -476,7 +473,8 @@ pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
     zstd::bulk::compress(&tar.into_inner().unwrap(), 1).unwrap()
 }
 
-/// The packages of the smallest system that can be installed, with `ballast` bytes that no packer makes smaller.
+/// The packages of the smallest system that can be installed, with `ballast` bytes that no packer
+/// makes smaller.
 #[must_use]
 pub fn system(ballast: usize) -> Vec<(String, Vec<u8>)> {
     let mut state = 1_u32;

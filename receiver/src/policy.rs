@@ -1,5 +1,5 @@
-//! Who may send this machine a system (`protocol.md` 3.1). Decided once, at the start; no code path leads from one policy to
-//! another.
+//! Who may send this machine a system (`protocol.md` 3.1). The start decides it once; no code path
+//! leads from one policy to another.
 
 use std::fmt;
 
@@ -31,9 +31,15 @@ impl Policy {
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
-        match self {
-            Policy::Secret | Policy::Pinned(_) => Ok(()),
-            Policy::Legacy => f.write_str(" UNAUTHENTICATED"),
-        }
+        f.write_str(mark(self.name()))
+    }
+}
+
+/// What follows a policy's name where a person reads it.
+pub(crate) fn mark(name: &str) -> &'static str {
+    if name == Policy::Legacy.name() {
+        " UNAUTHENTICATED"
+    } else {
+        ""
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-use crate::person::Person;
+use crate::operator::OperatorControl;
 
 /// The kernel's own multicast group; udev repeats the events in group 2.
 const KERNEL_GROUP: u32 = 1;
@@ -63,9 +63,13 @@ impl Announcements {
     }
 
     /// The same, for no longer than a person says nothing.
-    fn wait_or(&self, limit: Option<Duration>, person: Option<&Person>) -> io::Result<()> {
+    fn wait_or(
+        &self,
+        limit: Option<Duration>,
+        operator: Option<&OperatorControl>,
+    ) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let wakeup = person.map(|person| PollFd::new(person.wakeup(), PollFlags::IN));
+        let wakeup = operator.map(|operator| PollFd::new(operator.wakeup(), PollFlags::IN));
         let socket = PollFd::new(&self.socket, PollFlags::IN);
         let mut fds: Vec<_> = std::iter::once(socket).chain(wakeup).collect();
         match poll(&mut fds, limit.as_ref()) {
@@ -125,18 +129,18 @@ impl Uevents {
     pub fn wait_or(
         &mut self,
         limit: Option<Duration>,
-        person: Option<&Person>,
+        operator: Option<&OperatorControl>,
     ) -> io::Result<bool> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         loop {
-            if self.drain()? || person.is_some_and(Person::clear) {
+            if self.drain()? || operator.is_some_and(OperatorControl::clear) {
                 return Ok(true);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            self.all.wait_or(left, person)?;
+            self.all.wait_or(left, operator)?;
         }
     }
 

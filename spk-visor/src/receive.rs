@@ -16,7 +16,8 @@ use receiver::cage::Caged;
 use receiver::disks::Disks;
 use receiver::donor::Network;
 use receiver::gate::{Reinstall, Selector, SelectorError, Wish};
-use receiver::screen::Screen;
+use receiver::operator::event::ReceiverEvent;
+use receiver::operator::reporter::Reporter;
 use receiver::{Options, Patience, Policy, SessionError};
 use session::PinnedKeys;
 use session::keys::KeysError;
@@ -114,12 +115,15 @@ pub fn run(options: &Receive) -> Result<(), ReceiveError> {
 fn receive(
     session: &Options,
     network: &mut KernelNetwork,
-    screen: &dyn Screen,
+    reporter: &dyn Reporter,
 ) -> Result<(), ReceiveError> {
     for address in network.addresses() {
-        screen.stage(Stage::Network, &format!("addr={address}"));
+        reporter.report(&ReceiverEvent::Stage {
+            stage: Stage::Network,
+            facts: format!("addr={address}"),
+        });
     }
-    receiver::run(session, network, screen)?;
+    receiver::run(session, network, reporter)?;
     Ok(())
 }
 
@@ -209,21 +213,15 @@ fn deploy_options(sizes: Sizes) -> options::Options {
     }
 }
 
-/// Stage lines on standard error.
+/// The lines of each event on standard error.
 struct Stderr;
 
-impl Screen for Stderr {
-    fn stage(&self, stage: Stage, facts: &str) {
-        // A closed standard error must not stop a deploy half-way.
-        let _ = writeln!(io::stderr(), "smv {stage}: {facts}");
-    }
-
-    fn hint(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{text}");
-    }
-
-    fn warning(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "warning: {text}");
+impl Reporter for Stderr {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            // A closed standard error must not stop a deploy half-way.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use receiver::cards::Card;
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 
 /// One event: the state it carries holds from now on.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub enum MachineEvent {
     /// Wi-Fi cards have something to say. A card that never does has no supplicant.
     Wifi(wifi::Report),
     /// From the receiver: disks, code, donors, progress, the end.
-    News(News),
+    News(ReceiverEvent),
     /// Devices that no driver has taken, and firmware that is not there, as
-    /// `receiver::evidence::missing` tells. Replaces what was said before.
+    /// `receiver::diagnostics::missing` tells. Replaces what was said before.
     Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.
     Log(LogLine),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
 use receiver::gate::{self, Candidate, GateError, Wish};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 
 use crate::event::{LogLine, Machine, MachineEvent, Nic};
@@ -222,9 +222,9 @@ impl Model {
         }
     }
 
-    fn news(&mut self, news: News, now: Instant) {
+    fn news(&mut self, news: ReceiverEvent, now: Instant) {
         match news {
-            News::Disks { seen, choice } => {
+            ReceiverEvent::Disks { seen, choice } => {
                 self.disks = seen;
                 match self.phase {
                     Phase::Starting | Phase::Inviting if choice.is_err() => {
@@ -235,12 +235,13 @@ impl Model {
                 }
                 self.choice = Some(choice.map(|disk| *disk));
             }
-            News::Inviting {
+            ReceiverEvent::Inviting {
                 code,
                 secret,
                 policy,
                 disk,
                 addresses,
+                ..
             } => {
                 // A donor that was lost is invited with a new secret, to go on.
                 let is_resumed = self.is_deploying()
@@ -261,14 +262,15 @@ impl Model {
                     addresses,
                 });
             }
-            News::Held { refused } => {
+            ReceiverEvent::Held { refused } => {
                 self.phase = Phase::Held;
                 self.refused = refused;
             }
-            News::Refused {
+            ReceiverEvent::Refused {
                 peer,
                 count,
                 reason,
+                ..
             } => {
                 let refusal = Refusal {
                     peer,
@@ -277,11 +279,12 @@ impl Model {
                 };
                 push(&mut self.refusals, refusal, REFUSALS_MAX);
             }
-            News::Accepted {
+            ReceiverEvent::Accepted {
                 peer,
                 version,
                 packages,
                 total_bytes,
+                ..
             } => {
                 self.phase = Phase::Accepted;
                 self.is_cancelling = false;
@@ -293,13 +296,13 @@ impl Model {
                     ..Deploy::of(peer, now)
                 });
             }
-            News::Failed { reason, is_fatal } => self.failed(reason, is_fatal, now),
-            News::Installed { disk, title } => {
+            ReceiverEvent::Failed { reason, is_fatal } => self.failed(reason, is_fatal, now),
+            ReceiverEvent::Installed { disk, title } => {
                 self.phase = Phase::Installed;
                 self.is_cancelling = false;
                 self.installed = Some((*disk, title));
             }
-            News::Warning(text) => match &mut self.deploy {
+            ReceiverEvent::Warning(text) => match &mut self.deploy {
                 Some(deploy) if self.phase != Phase::Inviting => {
                     push(&mut deploy.warnings, text, WARNINGS_MAX);
                 }
@@ -310,13 +313,13 @@ impl Model {
     }
 
     /// What is only said of a deploy that runs.
-    fn deploy_news(&mut self, news: News, now: Instant) {
+    fn deploy_news(&mut self, news: ReceiverEvent, now: Instant) {
         let Some(deploy) = &mut self.deploy else {
             return;
         };
         match news {
-            News::AwaitingConsent { .. } => deploy.awaits_consent = true,
-            News::Stage { stage, .. } => {
+            ReceiverEvent::AwaitingConsent { .. } => deploy.awaits_consent = true,
+            ReceiverEvent::Stage { stage, .. } => {
                 deploy.awaits_consent = false;
                 match stage {
                     Stage::Formatting | Stage::Receiving | Stage::Finishing | Stage::Committing => {
@@ -327,23 +330,24 @@ impl Model {
                 }
                 deploy.stage = stage;
             }
-            News::Package { name, claimed_len } => {
+            ReceiverEvent::Package { name, claimed_len } => {
                 // The first of them begins it.
                 deploy.stage = Stage::Receiving;
                 self.phase = Phase::Writing;
                 deploy.package = Some((name, claimed_len, deploy.received_bytes));
                 deploy.packages_begun = deploy.packages_begun.saturating_add(1);
             }
-            News::Progress {
+            ReceiverEvent::Progress {
                 received_bytes,
                 unpacked_bytes,
+                ..
             } => {
                 deploy.received_bytes = received_bytes;
                 deploy.unpacked_bytes = unpacked_bytes;
                 deploy.rates.pass(received_bytes, now);
             }
-            News::DonorLost { reason, .. } => deploy.lost = Some(reason),
-            News::DonorBack { .. } => deploy.lost = None,
+            ReceiverEvent::DonorLost { reason, .. } => deploy.lost = Some(reason),
+            ReceiverEvent::DonorBack { .. } => deploy.lost = None,
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ratatui_core::terminal::Frame;
 use receiver::gate;
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 
 use crate::command::Command;
 use crate::event::MachineEvent;
@@ -160,7 +160,7 @@ impl Wizard {
             _ => true,
         };
         let is_news = matches!(fact, MachineEvent::News(_));
-        let is_failure = matches!(fact, MachineEvent::News(News::Failed { .. }));
+        let is_failure = matches!(fact, MachineEvent::News(ReceiverEvent::Failed { .. }));
         self.model.learn(fact, now);
         if is_news {
             self.follow(is_failure);

@@ -4,10 +4,10 @@
 
 mod scene;
 
+use receiver::operator::event::ReceiverEvent;
 use std::time::Duration;
 
 use receiver::gate::choose;
-use receiver::news::News;
 use scene::{
     Scene, accepted, blank, complete, failed, inviting, machine, nic, stage, wifi_nic, zoo,
 };
@@ -31,7 +31,7 @@ fn nothing_moves_while_nothing_happens() {
 const WAYS: usize = 9;
 const STATES: usize = 2 * 3 * WAYS;
 
-fn way(number: usize) -> Vec<News> {
+fn way(number: usize) -> Vec<ReceiverEvent> {
     match number {
         0 => vec![],
         1 => vec![inviting(&blank())],
@@ -41,7 +41,7 @@ fn way(number: usize) -> Vec<News> {
         5 => vec![accepted(), failed(false), inviting(&blank())],
         6 => vec![failed(true)],
         7 => vec![complete()],
-        _ => vec![News::Held { refused: None }],
+        _ => vec![ReceiverEvent::Held { refused: None }],
     }
 }
 
@@ -68,7 +68,7 @@ fn state(number: usize) -> Scene {
     for news in &way {
         scene.news(news.clone());
     }
-    if matches!(way.as_slice(), [News::Installed { .. }]) {
+    if matches!(way.as_slice(), [ReceiverEvent::Installed { .. }]) {
         let (how, within) = ("reboot", Duration::from_secs(10));
         scene.learn(MachineEvent::Leaving { how, within });
     }
@@ -177,14 +177,14 @@ fn anything(scene: &mut Scene, number: usize) {
         4 => scene.news(accepted()),
         5 => scene.news(stage(Stage::Receiving)),
         6 => scene.news(failed(false)),
-        7 => scene.news(News::Held { refused: None }),
-        8 => scene.news(News::Held {
+        7 => scene.news(ReceiverEvent::Held { refused: None }),
+        8 => scene.news(ReceiverEvent::Held {
             refused: Some("it is gone".to_owned()),
         }),
         9 => scene.learn(MachineEvent::NicGone("wlan0".to_owned())),
         10 => scene.learn(MachineEvent::Nic(wifi_nic("wlan0"))),
         11 => scene.pass(Duration::from_secs(70)),
-        12 => scene.news(News::DonorLost {
+        12 => scene.news(ReceiverEvent::DonorLost {
             peer: ([10, 9, 0, 1], 40_000).into(),
             reason: "connection reset".to_owned(),
         }),

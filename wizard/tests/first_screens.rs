@@ -5,7 +5,7 @@ mod scene;
 
 use disk::sizes::{Sizes, Swap};
 use receiver::gate::{Reinstall, choose};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
 use wizard::event::{Machine, MachineEvent};
 use wizard::{Command, Key, Screen};
@@ -28,11 +28,11 @@ fn help_fits() {
     scenes[4].press(Key::Char('w'));
     scenes[5].news(inviting(&disk("/dev/vda", "A1B2C3D4", BLANK)));
     scenes[6].news(scene::accepted());
-    scenes[7].news(News::Installed {
+    scenes[7].news(ReceiverEvent::Installed {
         disk: Box::new(disk("/dev/vda", "A1B2C3D4", BLANK)),
         title: "smechvisor 2026.11".to_owned(),
     });
-    scenes[8].news(News::Failed {
+    scenes[8].news(ReceiverEvent::Failed {
         reason: "no disk".to_owned(),
         is_fatal: true,
     });
@@ -389,7 +389,7 @@ fn giving_a_deploy_up_is_asked_for_and_forgotten_when_it_ends_by_itself() {
     scene.golden("ask-reboot-in-a-deploy");
     scene.keys(&[Key::Escape, Key::Escape]);
     scene.golden("ask-cancel");
-    scene.news(News::Failed {
+    scene.news(ReceiverEvent::Failed {
         reason: "receiving: connection reset".to_owned(),
         is_fatal: false,
     });

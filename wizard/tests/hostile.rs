@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use ratatui_core::text::Span;
 use receiver::gate::Candidate;
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use scene::{ASCII, BLANK, Scene, UNICODE, disk};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
@@ -100,7 +100,7 @@ fn facts(text: &str) -> Vec<MachineEvent> {
     let text = || text.to_owned();
     let peer = ([10, 9, 0, 1], 40_000).into();
     let disk = named(&text());
-    let stage = |stage| News::Stage {
+    let stage = |stage| ReceiverEvent::Stage {
         stage,
         facts: text(),
     };
@@ -116,7 +116,7 @@ fn facts(text: &str) -> Vec<MachineEvent> {
             frequency_mhz: 0,
         }],
     };
-    let news = |news: Vec<News>| news.into_iter().map(MachineEvent::News);
+    let news = |news: Vec<ReceiverEvent>| news.into_iter().map(MachineEvent::News);
     let mut facts = vec![
         MachineEvent::Machine(Machine {
             decided: vec![text()],
@@ -127,54 +127,59 @@ fn facts(text: &str) -> Vec<MachineEvent> {
         MachineEvent::Missing(vec![text(); 40]),
     ];
     facts.extend(news(vec![
-        News::Disks {
+        ReceiverEvent::Disks {
             seen: vec![disk.clone(), disk.clone()],
             choice: Ok(Box::new(disk.clone())),
         },
-        News::Inviting {
+        ReceiverEvent::Inviting {
             code: text(),
             secret: Some(text()),
             policy: text(),
             disk: Box::new(disk.clone()),
             addresses: vec![],
+            is_renewed: false,
         },
-        News::Refused {
+        ReceiverEvent::Refused {
             peer,
             count: u64::MAX,
             reason: text(),
+            unreported: 0,
         },
-        News::Accepted {
+        ReceiverEvent::Accepted {
             peer,
             version: Some(text()),
             packages: vec![text(); 1000],
             total_bytes: Some(0),
+            facts: String::new(),
         },
         stage(Stage::Receiving),
-        News::Package {
+        ReceiverEvent::Package {
             name: text(),
             claimed_len: u64::MAX,
         },
-        News::Progress {
+        ReceiverEvent::Progress {
             received_bytes: u64::MAX,
             unpacked_bytes: u64::MAX,
+            is_line_due: false,
         },
-        News::Warning(text()),
-        News::DonorLost {
+        ReceiverEvent::Warning(text()),
+        ReceiverEvent::DonorLost {
             peer,
             reason: text(),
         },
-        News::Failed {
+        ReceiverEvent::Failed {
             reason: text(),
             is_fatal: false,
         },
-        News::Accepted {
+        ReceiverEvent::Accepted {
             peer,
             version: None,
             packages: vec![],
             total_bytes: None,
+            facts: String::new(),
         },
         stage(Stage::Committing),
-        News::Installed {
+        ReceiverEvent::Installed {
             disk: Box::new(disk),
             title: text(),
         },

@@ -6,7 +6,7 @@ mod scene;
 
 use std::time::Duration;
 
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, disk, inviting, occupied};
 use wire::stage::Stage;
 use wizard::event::Machine;
@@ -21,11 +21,12 @@ fn invited() -> Scene {
     scene
 }
 
-fn refused(count: u64, reason: &str) -> News {
-    News::Refused {
+fn refused(count: u64, reason: &str) -> ReceiverEvent {
+    ReceiverEvent::Refused {
         peer: ([10, 9, 0, 77], 40_001).into(),
         count,
         reason: reason.to_owned(),
+        unreported: 0,
     }
 }
 
@@ -47,23 +48,25 @@ fn the_code_is_shown_with_all_that_a_donor_needs() {
 fn without_a_secret_there_is_another_command() {
     for (policy, name) in [("pinned", "code-pinned"), ("legacy", "code-legacy")] {
         let mut scene = invited();
-        let News::Inviting { code, disk, .. } = inviting(&disk("/dev/sda", "S1", occupied()))
+        let ReceiverEvent::Inviting { code, disk, .. } =
+            inviting(&disk("/dev/sda", "S1", occupied()))
         else {
             unreachable!()
         };
-        scene.news(News::Inviting {
+        scene.news(ReceiverEvent::Inviting {
             code,
             secret: None,
             policy: policy.to_owned(),
             disk,
             addresses: vec![],
+            is_renewed: false,
         });
         scene.golden(name);
     }
 }
 
-fn stage(stage: Stage) -> News {
-    News::Stage {
+fn stage(stage: Stage) -> ReceiverEvent {
+    ReceiverEvent::Stage {
         stage,
         facts: String::new(),
     }
@@ -76,7 +79,7 @@ fn receiving() -> Scene {
     for it in [Stage::Accepted, Stage::Planned, Stage::Formatting] {
         scene.news(stage(it));
     }
-    scene.news(News::Package {
+    scene.news(ReceiverEvent::Package {
         name: "base".to_owned(),
         claimed_len: 300_000_000,
     });
@@ -86,9 +89,10 @@ fn receiving() -> Scene {
 /// So many bytes in a second.
 fn second(scene: &mut Scene, received_bytes: u64) {
     scene.pass(Duration::from_secs(1));
-    scene.news(News::Progress {
+    scene.news(ReceiverEvent::Progress {
         received_bytes,
         unpacked_bytes: received_bytes * 3,
+        is_line_due: false,
     });
 }
 
@@ -97,7 +101,7 @@ fn a_deploy_is_followed_from_stage_to_stage() {
     let mut scene = invited();
     scene.news(scene::accepted());
     scene.golden("receiving-accepted");
-    scene.news(News::AwaitingConsent {
+    scene.news(ReceiverEvent::AwaitingConsent {
         peer: ([10, 9, 0, 1], 40_000).into(),
     });
     scene.golden("receiving-consent");
@@ -109,9 +113,11 @@ fn a_deploy_is_followed_from_stage_to_stage() {
         second(&mut scene, bytes);
     }
     scene.golden("receiving");
-    scene.news(News::Warning("no swap: the disk has 4096 MiB".to_owned()));
+    scene.news(ReceiverEvent::Warning(
+        "no swap: the disk has 4096 MiB".to_owned(),
+    ));
     scene.learn(scene::log(4, "nvme nvme0: controller is slow"));
-    scene.news(News::Package {
+    scene.news(ReceiverEvent::Package {
         name: "grub".to_owned(),
         claimed_len: 100_000_000,
     });
@@ -127,23 +133,25 @@ fn a_donor_that_is_gone_is_waited_for() {
     second(&mut scene, 20_000_000);
     let peer = ([10, 9, 0, 1], 40_000).into();
     let reason = "reading from the donor: Connection reset by peer".to_owned();
-    scene.news(News::DonorLost { peer, reason });
+    scene.news(ReceiverEvent::DonorLost { peer, reason });
     scene.pass(Duration::from_secs(30));
     scene.golden("receiving-lost");
     // Somebody guessed: the secret is another one, and the deploy goes on all the same.
-    let News::Inviting { code, disk, .. } = inviting(&disk("/dev/vda", "A1B2C3D4", BLANK)) else {
+    let ReceiverEvent::Inviting { code, disk, .. } = inviting(&disk("/dev/vda", "A1B2C3D4", BLANK))
+    else {
         unreachable!()
     };
-    scene.news(News::Inviting {
+    scene.news(ReceiverEvent::Inviting {
         code,
         secret: Some("9D4T-X2WM-7".to_owned()),
         policy: "secret".to_owned(),
         disk,
         addresses: vec![],
+        is_renewed: false,
     });
     assert_eq!(scene.wizard.screen(), Screen::Receiving);
     assert!(scene.shows("secret 9D4T-X2WM-7"));
-    scene.news(News::DonorBack { peer });
+    scene.news(ReceiverEvent::DonorBack { peer });
     assert!(!scene.shows("waited for"));
 }
 
@@ -159,7 +167,7 @@ fn cancelling_is_asked_for_once_more() {
     assert_eq!(scene.write("y"), [Command::Cancel]);
     scene.golden("receiving-cancelling");
     assert_eq!(scene.keys(&[Key::Escape, Key::Char('y')]), []);
-    scene.news(News::Failed {
+    scene.news(ReceiverEvent::Failed {
         reason: "cancelled at the machine".to_owned(),
         is_fatal: false,
     });
@@ -240,7 +248,7 @@ fn a_log_that_is_flooded_stays_where_it_was_scrolled_to_or_at_its_beginning() {
 
 fn installed(scene: &mut Scene) {
     scene.news(stage(Stage::Installed));
-    scene.news(News::Installed {
+    scene.news(ReceiverEvent::Installed {
         disk: Box::new(disk("/dev/vda", "A1B2C3D4", BLANK)),
         title: "smechvisor 2026.11".to_owned(),
     });
@@ -278,7 +286,7 @@ fn failed(scene: &mut Scene, is_fatal: bool) {
     let reason = "unpacking smechvisor-base.tar.xz: writing /usr/lib/x86_64-linux-gnu/libc.so.6: \
                   writing lba 2048 on \
                   /dev/vda: Input/output error (os error 5)";
-    scene.news(News::Failed {
+    scene.news(ReceiverEvent::Failed {
         reason: reason.to_owned(),
         is_fatal,
     });

@@ -8,7 +8,7 @@ mod scene;
 use std::time::{Duration, Instant};
 
 use receiver::gate::{Candidate, Wish, choose};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, disk, inviting, occupied, zoo};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
@@ -39,19 +39,19 @@ impl Talk {
         self.listen();
     }
 
-    fn news(&mut self, news: News) {
+    fn news(&mut self, news: ReceiverEvent) {
         self.learn(MachineEvent::News(news));
     }
 
     fn disks(&mut self, seen: &[Candidate]) {
         let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
         let seen = seen.to_vec();
-        self.news(News::Disks { seen, choice });
+        self.news(ReceiverEvent::Disks { seen, choice });
     }
 
     fn stage(&mut self, stage: Stage) {
         let facts = String::new();
-        self.news(News::Stage { stage, facts });
+        self.news(ReceiverEvent::Stage { stage, facts });
     }
 
     fn answer(&mut self, line: &str) -> Vec<Command> {
@@ -116,10 +116,11 @@ fn nobody_answers_and_everything_is_told_once() {
     let blank = disk("/dev/vda", "A1B2C3D4", BLANK);
     talk.disks(std::slice::from_ref(&blank));
     talk.news(inviting(&blank));
-    talk.news(News::Refused {
+    talk.news(ReceiverEvent::Refused {
         peer: ([10, 9, 0, 77], 40_001).into(),
         count: 1,
         reason: "pairing: wrong secret".to_owned(),
+        unreported: 0,
     });
     talk.news(scene::accepted());
     for stage in [
@@ -130,29 +131,32 @@ fn nobody_answers_and_everything_is_told_once() {
     ] {
         talk.stage(stage);
     }
-    talk.news(News::Package {
+    talk.news(ReceiverEvent::Package {
         name: "base".to_owned(),
         claimed_len: 300_000_000,
     });
     let peer = ([10, 9, 0, 1], 40_000).into();
     for second in 1..=40 {
         talk.pass(Duration::from_secs(1));
-        talk.news(News::Progress {
+        talk.news(ReceiverEvent::Progress {
             received_bytes: second * 10_000_000,
             unpacked_bytes: 0,
+            is_line_due: false,
         });
         if second == 10 {
             let reason = "reading: Connection reset by peer".to_owned();
-            talk.news(News::DonorLost { peer, reason });
+            talk.news(ReceiverEvent::DonorLost { peer, reason });
             talk.pass(Duration::from_secs(20));
-            talk.news(News::DonorBack { peer });
+            talk.news(ReceiverEvent::DonorBack { peer });
         }
     }
-    talk.news(News::Warning("no swap: the disk has 4096 MiB".to_owned()));
+    talk.news(ReceiverEvent::Warning(
+        "no swap: the disk has 4096 MiB".to_owned(),
+    ));
     for stage in [Stage::Finishing, Stage::Committing, Stage::Installed] {
         talk.stage(stage);
     }
-    talk.news(News::Installed {
+    talk.news(ReceiverEvent::Installed {
         disk: Box::new(blank),
         title: "smechvisor 2026.11".to_owned(),
     });
@@ -286,7 +290,7 @@ fn a_deploy_is_cancelled_after_a_yes() {
     talk.choose("Cancel");
     assert!(talk.said().contains("unbootable"));
     assert_eq!(talk.answer("Yes"), [Command::Cancel]);
-    talk.news(News::Failed {
+    talk.news(ReceiverEvent::Failed {
         reason: "cancelled at the machine".to_owned(),
         is_fatal: false,
     });
@@ -302,7 +306,7 @@ fn a_failure_is_told_and_left() {
     talk.news(inviting(&blank));
     talk.news(scene::accepted());
     talk.stage(Stage::Receiving);
-    talk.news(News::Failed {
+    talk.news(ReceiverEvent::Failed {
         reason: "unpacking base: \u{1b}[2J not an archive".to_owned(),
         is_fatal: false,
     });
@@ -315,7 +319,7 @@ fn a_failure_is_told_and_left() {
     assert_eq!(talk.plain.wizard().screen(), Screen::Code);
     talk.golden("failed");
     // No donor can help.
-    talk.news(News::Failed {
+    talk.news(ReceiverEvent::Failed {
         reason: "listening for disks".to_owned(),
         is_fatal: true,
     });
@@ -378,11 +382,11 @@ fn no_line_confuses_the_conversation_and_none_is_without_an_answer() {
                 0 => talk.news(inviting(&sda)),
                 1 => talk.news(scene::accepted()),
                 2 => talk.stage(Stage::Receiving),
-                3 => talk.news(News::Failed {
+                3 => talk.news(ReceiverEvent::Failed {
                     reason: "x\u{7}".repeat(round),
                     is_fatal: false,
                 }),
-                4 => talk.news(News::Held { refused: None }),
+                4 => talk.news(ReceiverEvent::Held { refused: None }),
                 _ => {}
             }
         }

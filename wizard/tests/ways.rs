@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use disk::sizes::Sizes;
 use receiver::gate::{GateError, Wish};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use scene::{
     Scene, accepted, blank, complete, disk, failed, inviting, log, nic, stage, waiting, wifi_nic,
     zoo,
@@ -20,7 +20,7 @@ use wizard::{Command, Key, Screen};
 fn nobody_touches_a_key_and_the_machine_goes_its_way() {
     let mut scene = Scene::new();
     let mut seen = vec![scene.wizard.screen()];
-    let mut tell = |news: News| {
+    let mut tell = |news: ReceiverEvent| {
         scene.news(news);
         scene.pass(Duration::from_secs(5));
         seen.push(scene.wizard.screen());
@@ -97,7 +97,7 @@ fn a_key_takes_over_once_and_the_way_back_gives_it_back() {
         // The machine is asked to stop, and may have invited before it heard.
         let screen = scene.wizard.screen();
         scene.news(inviting(&blank()));
-        scene.news(News::Held { refused: None });
+        scene.news(ReceiverEvent::Held { refused: None });
         assert_eq!(scene.wizard.screen(), screen);
         if screen == Screen::Disk {
             assert_eq!(scene.press(Key::Escape), []);
@@ -140,7 +140,7 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     // It comes to nothing: the person wanted to decide, and does.
     scene.news(failed(false));
     assert_eq!(scene.wizard.screen(), Screen::Failed);
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.press(Key::Enter), []);
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     let commands = scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
@@ -152,7 +152,7 @@ fn a_donor_that_was_faster_than_the_person_is_shown() {
     let mut scene = waiting();
     assert_eq!(scene.press(Key::Escape), [Command::Hold]);
     scene.news(accepted());
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     // It is given up.
     let mut scene = waiting();
@@ -188,7 +188,7 @@ fn a_person_walks_to_the_code() {
     };
     assert_eq!(commands, [Command::Hold, take.clone()]);
     assert_eq!(scene.wizard.screen(), Screen::Code);
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
     scene.news(inviting(&blank()));
     // Back and forth: the same is taken again.
@@ -220,7 +220,7 @@ fn what_cannot_be_taken_any_more_leads_back_to_the_disks() {
     scene.disks(&[blank()]);
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     assert_eq!(scene.wizard.screen(), Screen::Code);
-    scene.news(News::Disks {
+    scene.news(ReceiverEvent::Disks {
         seen: zoo(),
         choice: Err(GateError::NoDisk),
     });
@@ -233,7 +233,7 @@ fn a_take_that_is_refused_says_why_and_a_person_goes_on_deciding() {
     scene.disks(&[blank()]);
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     let refused = Some("planning a disk of 5 MiB".to_owned());
-    scene.news(News::Held { refused });
+    scene.news(ReceiverEvent::Held { refused });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(scene.wizard.is_held() && scene.shows("planning a disk of 5 MiB"));
     assert_eq!(scene.keys(&[Key::Escape, Key::Escape]), [Command::GoOn]);
@@ -256,7 +256,7 @@ fn other_sizes_for_the_machines_own_disk_need_its_word_again() {
     // Another one was confirmed on the kernel command line, which we do not repeat.
     let mut scene = Scene::new();
     let full = disk("/dev/vda", "A1B2C3D4", scene::occupied());
-    scene.news(News::Disks {
+    scene.news(ReceiverEvent::Disks {
         seen: vec![full.clone()],
         choice: Ok(Box::new(full.clone())),
     });
@@ -296,7 +296,7 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
     // The receiver does not repeat what it has said of the disks.
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(!scene.wizard.is_held());
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Disk);
     assert!(!scene.wizard.is_held(), "that was said of the time before");
     // A wish is not what that was said of.
@@ -305,7 +305,7 @@ fn a_machine_that_is_to_decide_and_cannot_says_so_at_once() {
         matches!(commands.as_slice(), [Command::Hold, Command::Take { .. }]),
         "{commands:?}"
     );
-    scene.news(News::Held { refused: None });
+    scene.news(ReceiverEvent::Held { refused: None });
     assert_eq!(scene.wizard.screen(), Screen::Code);
 }
 

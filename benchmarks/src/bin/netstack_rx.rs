@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use benchmarks::figure::median;
 use netstack::{Addressing, Config, Fixed, InterfaceFilter, Stack};
-use netstack::{Addressing, Config, Fixed, Port, Station};
 use rustix::time::{ClockId, clock_gettime};
 use session::{Credential, pair_donor, pair_target};
 use wire::STREAM_PORT;

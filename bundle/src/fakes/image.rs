@@ -182,7 +182,7 @@ impl ChunkSource for Feed {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         assert!(buf.is_empty());
         let Some((place, bytes, is_last)) = self.chunks.get(self.at) else {
-            return Err(ChunkError {
+            return Err(ChunkError::Missing {
                 what: "the donor is gone".to_owned(),
                 outcome: Outcome::Retry,
                 source: None,

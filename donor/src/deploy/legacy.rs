@@ -19,14 +19,12 @@ use super::Tell;
 use crate::discovery::{DiscoveryError, Listener, Watch};
 use crate::ending::Ending;
 use crate::event::{About, Step};
-use crate::offer::{CHUNK_LISTS, Directory, MANIFEST, OfferError, SIGNATURE};
-use crate::offer::{Directory, OfferError};
 use crate::options::Options;
 use crate::rate::Rate;
 use crate::socket::{self, ConnectError};
 use crate::transfer::{self, TransferError};
 use pack::manifest::directory::Directory;
-use pack::manifest::listing::{CHUNK_LISTS, ListingError, MANIFEST, SIGNATURE};
+use pack::manifest::listing::ListingError;
 use pack::packages::{Package, Packages, PackagesError};
 
 /// Why a target of the original stream is not installed.

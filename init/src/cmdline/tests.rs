@@ -3,7 +3,6 @@ use super::{
 };
 use disk::sizes::{Sizes, Swap};
 use netstack::{Addressing, Fixed, InterfaceFilter};
-use netstack::{Addressing, Fixed, Port};
 use receiver::gate::Reinstall;
 
 #[test]

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use receiver::Patience;
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 
 /// Beyond the receiver's own patience: it says what follows before anybody resets it.
@@ -102,9 +102,11 @@ impl Pulse {
     }
 
     /// Something happened.
-    pub fn news(&mut self, news: &News, now: Duration) {
-        match news {
-            News::Progress { .. } | News::Package { .. } | News::DonorBack { .. } => {
+    pub fn event(&mut self, event: &ReceiverEvent, now: Duration) {
+        match event {
+            ReceiverEvent::Progress { .. }
+            | ReceiverEvent::Package { .. }
+            | ReceiverEvent::DonorBack { .. } => {
                 self.moved = now;
                 if self.is_written {
                     self.phase = Phase::Working;
@@ -140,7 +142,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::{Pulse, Verdict};
-    use receiver::news::News;
+    use receiver::operator::event::ReceiverEvent;
     use std::time::Duration;
     use wire::stage::Stage;
 
@@ -158,10 +160,11 @@ mod tests {
         pulse
     }
 
-    fn progress() -> News {
-        News::Progress {
+    fn progress() -> ReceiverEvent {
+        ReceiverEvent::Progress {
             received_bytes: 1,
             unpacked_bytes: 1,
+            is_line_due: false,
         }
     }
 
@@ -194,11 +197,11 @@ mod tests {
         assert_eq!(pulse.look(1, at(311)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(610)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(611)), Verdict::Still);
-        pulse.news(&progress(), at(612));
+        pulse.event(&progress(), at(612));
         assert_eq!(pulse.look(1, at(911)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(912)), Verdict::Still);
         // What says nothing of this deploy keeps nothing alive.
-        pulse.news(&News::Warning("arp".to_owned()), at(913));
+        pulse.event(&ReceiverEvent::Warning("arp".to_owned()), at(913));
         pulse.stage(Stage::Network, at(913));
         assert_eq!(pulse.look(1, at(914)), Verdict::Still);
     }

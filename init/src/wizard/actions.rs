@@ -9,12 +9,10 @@ use std::thread;
 
 use disk::state::{Slot, State};
 use netstack::{NetstackError, Stack};
-use netstack::{NetstackError, Station};
 use receiver::disks::Disks;
 use receiver::gate::reinstall::name_of;
 use receiver::gate::{Candidate, Contents};
-use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::operator::OperatorControl;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -36,7 +34,7 @@ use crate::{cmdline, terminals};
 pub(super) struct MachineActions {
     pub(super) console: &'static Console,
     pub(super) inbox: Inbox,
-    pub(super) person: Person,
+    pub(super) person: OperatorControl,
     pub(super) stack: Stack,
     pub(super) wifi: Option<Wifi>,
     pub(super) departure: &'static Departure,

@@ -7,14 +7,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wire::manifest::{Content, LEN_MAX, MANIFEST, Manifest, SIGNATURE};
+use wire::manifest::{CHUNK_SIZE_DEFAULT, Content, LEN_MAX, MANIFEST, Manifest, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
-use super::OfferError;
-use super::listing::{ListingError, MANIFEST, SIGNATURE};
+use super::listing::ListingError;
 use crate::hash::{self, Hash, Hashed};
 use crate::packages::{self, Packages};
-use wire::manifest::{CHUNK_SIZE_DEFAULT, Content, LEN_MAX, Manifest};
 
 /// A directory of packages.
 #[derive(Debug)]

@@ -10,19 +10,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 use wire::manifest::{
-    Builder, Content, FILES_MAX, File, Head, Manifest, ManifestError, PRODUCT, Role, Unpacked,
+    Builder, Content, FILES_MAX, File, Head, MANIFEST, Manifest, ManifestError, PRODUCT, Role,
+    Unpacked,
 };
 
 use crate::hash::{self, Hashed};
 use crate::packages::PackagesError;
 use crate::utc;
-
-/// File of a directory that lists what it holds.
-pub const MANIFEST: &str = "MANIFEST";
-/// Its signature.
-pub const SIGNATURE: &str = "MANIFEST.minisig";
-/// Chunk lists, as a record of the original stream (`protocol.md` 4.4).
-pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
 
 /// Why packages cannot be listed, or are not what their manifest lists.
 #[derive(Debug, Error)]

@@ -9,7 +9,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use wire::manifest::{MANIFEST, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
 
-use super::listing::{ListingError, MANIFEST, SIGNATURE};
+use super::listing::ListingError;
 use super::{ManifestCommandError, replace};
 use crate::utc;
 

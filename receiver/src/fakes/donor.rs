@@ -108,7 +108,8 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Code and secret as they stand on a screen behind the first `skip` lines, and how many lines that were.
+/// Code and secret as they stand on a screen behind the first `skip` lines, and how many lines that
+/// were.
 #[must_use]
 pub fn read_screen(lines: &Lines, skip: usize) -> (Code, Secret, usize) {
     let (index, line) = lines.wait_for(skip, "  secret ");
@@ -161,7 +162,8 @@ impl FakeDonor {
         })
     }
 
-    /// Offers an image, agrees to whatever the disk is, and returns where the target wants to begin.
+    /// Offers an image, agrees to whatever the disk is, and returns where the target wants to
+    /// begin.
     ///
     /// # Panics
     /// The target does not accept.
@@ -173,7 +175,8 @@ impl FakeDonor {
         next
     }
 
-    /// Offers an image; returns where the target wants to begin, whether it asks first, and the contents of its disk.
+    /// Offers an image; returns where the target wants to begin, whether it asks first, and the
+    /// contents of its disk.
     ///
     /// # Panics
     /// The target does not accept.

@@ -1,7 +1,7 @@
 //! Port numbers for targets that do not listen all the time.
 //!
-//! The kernel gives port 0 and connections numbers of a range of its own (`ip_local_port_range`, ip(7)): one of those that a test has let
-//! go of may be somebody's when its target listens again.
+//! The kernel gives port 0 and connections numbers of a range of its own (`ip_local_port_range`,
+//! ip(7)): one of those that a test has let go of may be somebody's when its target listens again.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -12,7 +12,8 @@ const LOWEST: u16 = 10_000;
 /// Where the kernel's range begins, unless it says otherwise.
 const USUAL_END: u16 = 32_768;
 
-/// A number that nobody uses now, that the kernel gives to nobody, and that this process has not had before.
+/// A number that nobody uses now, that the kernel gives to nobody, and that this process has not
+/// had before.
 #[must_use]
 pub fn free() -> u16 {
     static TAKEN: AtomicUsize = AtomicUsize::new(0);

@@ -1,11 +1,16 @@
-//! The loop with a network of canned donors and an image file. A donor that gets as far as file systems needs a kernel: QEMU.
+//! The loop with a network of canned donors and an image file. A donor that gets as far as file
+//! systems needs a kernel: QEMU.
 
-use super::{Options, Patience, SessionError, claim, must_be, run};
+use super::run;
+use crate::attempt::{claim, must_be};
 use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
+use crate::error::SessionError;
 use crate::gate::Wish;
+use crate::operator::event::{Line, ReceiverEvent};
+use crate::operator::reporter::Reporter;
+use crate::options::{Options, Patience};
 use crate::policy::Policy;
-use crate::screen::Screen;
 use bundle::trust::Trust;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -20,14 +25,15 @@ use wire::stage::Stage;
 #[derive(Default)]
 struct Lines(Mutex<Vec<(Stage, String)>>);
 
-impl Screen for Lines {
-    fn stage(&self, stage: Stage, facts: &str) {
-        self.0.lock().unwrap().push((stage, facts.to_owned()));
+impl Reporter for Lines {
+    fn report(&self, event: &ReceiverEvent) {
+        let mut lines = self.0.lock().unwrap();
+        for line in event.lines() {
+            if let Line::Stage(stage, facts) = line {
+                lines.push((stage, facts));
+            }
+        }
     }
-
-    fn hint(&self, _: &str) {}
-
-    fn warning(&self, _: &str) {}
 }
 
 #[derive(Clone, Default)]
@@ -373,7 +379,8 @@ fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
     std::fs::remove_file(&chosen_path).unwrap();
 }
 
-/// A disk that two hosts share is written past the page cache of this one, as a loop device is through its backing file.
+/// A disk that two hosts share is written past the page cache of this one, as a loop device is
+/// through its backing file.
 #[test]
 #[ignore = "needs root"]
 fn the_second_look_sees_what_was_written_by_another_way() {

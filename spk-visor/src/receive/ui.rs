@@ -1,6 +1,6 @@
 //! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was started on.
 //!
-//! News of the receiver in, a person's words out ([`Person`]). Network and power are the running system's own.
+//! ReceiverEvent of the receiver in, a person's words out ([`OperatorControl`]). Network and power are the running system's own.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -13,14 +13,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use receiver::cards::{self, SYS_CLASS_NET};
-use receiver::news::News;
-use receiver::person::Person;
-use receiver::screen::Screen;
+use receiver::operator::OperatorControl;
+use receiver::operator::event::{Line, ReceiverEvent};
+use receiver::operator::reporter::Reporter;
 use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 use sys::signals::{Signal, Signals};
 use sys::{meminfo, routes};
-use wire::stage::Stage;
 use wizard::event::{Address, LogLine, Machine as Facts, Nic};
 use wizard::host::{Ended, Enter, Host, Inbox, Machine, Mode, TerminalId, TtyConfig};
 use wizard::terminal::raw;
@@ -46,7 +45,7 @@ const fn exit_of(signal: Signal) -> i32 {
 #[derive(Debug)]
 pub(super) struct Ui {
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
     /// Standard error shows something else than the screens: a file, a pipe.
     has_lines: bool,
     last: Mutex<String>,
@@ -65,7 +64,7 @@ impl Ui {
             .write(true)
             .custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?)
             .open(TERMINAL)?;
-        let (inbox, person) = (Inbox::new()?, Person::new()?);
+        let (inbox, person) = (Inbox::new()?, OperatorControl::new()?);
         watch_signals(inbox.clone())?;
         restore_on_panic();
         inbox.tell(MachineEvent::Machine(facts()));
@@ -127,32 +126,33 @@ impl Ui {
     }
 }
 
-impl Screen for Ui {
-    fn stage(&self, stage: Stage, facts: &str) {
-        let line = format!("smv {stage}: {facts}");
-        self.line(NOTICE, &line);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = line;
-    }
-
-    /// The screens say it themselves, out of the news.
-    fn hint(&self, text: &str) {
-        if self.has_lines {
-            let _ = writeln!(io::stderr(), "{text}"); // as above
+impl Reporter for Ui {
+    fn report(&self, event: &ReceiverEvent) {
+        for line in event.lines() {
+            match &line {
+                Line::Stage(..) => {
+                    self.line(NOTICE, &line.to_string());
+                    let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                    *last = line.to_string();
+                }
+                Line::Warning(_) => self.line(WARNING, &line.to_string()),
+                // The screens say it themselves, out of the event.
+                Line::Hint(text) if self.has_lines => {
+                    let _ = writeln!(io::stderr(), "{text}"); // as above
+                }
+                Line::Hint(_) => {}
+            }
         }
-    }
-
-    fn warning(&self, text: &str) {
-        self.line(WARNING, &format!("warning: {text}"));
-    }
-
-    fn news(&self, news: &News) {
-        if let News::Inviting { .. } = news {
+        if event.is_only_text() {
+            return;
+        }
+        if let ReceiverEvent::Inviting { .. } = event {
             tell_cards(&self.inbox); // networks come and go
         }
-        self.inbox.tell(MachineEvent::News(news.clone()));
+        self.inbox.tell(MachineEvent::News(event.clone()));
     }
 
-    fn person(&self) -> Option<&Person> {
+    fn operator(&self) -> Option<&OperatorControl> {
         Some(&self.person)
     }
 }
@@ -161,7 +161,7 @@ impl Screen for Ui {
 #[derive(Debug)]
 struct Running {
     inbox: Inbox,
-    person: Person,
+    person: OperatorControl,
 }
 
 impl Machine for Running {

@@ -17,7 +17,7 @@ use receiver::disks::Disks;
 use receiver::fakes::{Lines, PlainVolumes, TestDir, ports};
 use receiver::gate::Wish;
 use receiver::policy::Policy;
-use receiver::session::{SessionError, run_with};
+use receiver::{SessionError, run_with};
 use spk_visor::kernel_net::KernelNetwork;
 
 /// As in the product; this test is another program.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use sys::eventfd::EventFd;
 
 use super::TerminalId;
@@ -161,9 +161,10 @@ impl Inbox {
 /// An invitation takes the place of the one before, whose secret is no longer needed.
 fn remember(taken: &mut VecDeque<MachineEvent>, fact: &MachineEvent) {
     match fact {
-        MachineEvent::Log(_) | MachineEvent::News(News::Progress { .. }) => return,
-        MachineEvent::News(News::Inviting { .. }) => {
-            taken.retain(|fact| !matches!(fact, MachineEvent::News(News::Inviting { .. })));
+        MachineEvent::Log(_) | MachineEvent::News(ReceiverEvent::Progress { .. }) => return,
+        MachineEvent::News(ReceiverEvent::Inviting { .. }) => {
+            taken
+                .retain(|fact| !matches!(fact, MachineEvent::News(ReceiverEvent::Inviting { .. })));
         }
         _ => {}
     }
@@ -185,9 +186,9 @@ impl Waiting {
                 self.facts.push_back(fact);
                 return;
             }
-            MachineEvent::News(News::Progress { .. }) => {
+            MachineEvent::News(ReceiverEvent::Progress { .. }) => {
                 if let Some(last) = self.facts.back_mut()
-                    && matches!(last, MachineEvent::News(News::Progress { .. }))
+                    && matches!(last, MachineEvent::News(ReceiverEvent::Progress { .. }))
                 {
                     *last = fact;
                     return;
@@ -212,7 +213,7 @@ impl Waiting {
 mod tests {
     use super::{FACTS_MAX, Inbox, LINES_MAX};
     use crate::event::{LogLine, MachineEvent};
-    use receiver::news::News;
+    use receiver::operator::event::ReceiverEvent;
     use std::time::Duration;
 
     fn line(number: usize) -> MachineEvent {
@@ -224,9 +225,10 @@ mod tests {
     }
 
     const fn progress(received_bytes: u64) -> MachineEvent {
-        MachineEvent::News(News::Progress {
+        MachineEvent::News(ReceiverEvent::Progress {
             received_bytes,
             unpacked_bytes: 0,
+            is_line_due: false,
         })
     }
 
@@ -236,7 +238,9 @@ mod tests {
         inbox.tell(MachineEvent::NicGone("first".to_owned()));
         for number in 0..5000 {
             inbox.tell(line(number));
-            inbox.tell(MachineEvent::News(News::Warning(number.to_string())));
+            inbox.tell(MachineEvent::News(ReceiverEvent::Warning(
+                number.to_string(),
+            )));
             inbox.tell(progress(number as u64));
         }
         let waiting = inbox.take();
@@ -250,7 +254,7 @@ mod tests {
         let last = waiting.facts.back().unwrap();
         assert!(matches!(
             last,
-            MachineEvent::News(News::Progress {
+            MachineEvent::News(ReceiverEvent::Progress {
                 received_bytes: 4999,
                 ..
             })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use disk::state::State;
 use receiver::gate::{Candidate, Contents};
 use receiver::inventory::{Found, Transport};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -315,7 +315,7 @@ fn without_screens_there_are_questions_and_a_passphrase_is_not_shown() {
         ..event::Machine::default()
     }));
     let disk = blank();
-    running.inbox.tell(MachineEvent::News(News::Disks {
+    running.inbox.tell(MachineEvent::News(ReceiverEvent::Disks {
         seen: vec![disk.clone()],
         choice: Ok(Box::new(disk)),
     }));

@@ -1,24 +1,20 @@
 //! Donors are invited: how this machine is reached, and what a donor must know.
 //!
 //! Next to the code and the secret in large letters is a QR code of both for a camera, as on the
-//! console (`receiver::picture`). A terminal without half blocks shows no QR code.
+//! console (`receiver::operator::qr`). A terminal without half blocks shows no QR code.
 
 use std::time::Instant;
 
 use receiver::gate::Contents;
-use receiver::picture;
+use receiver::operator::qr;
 use wire::human;
 
+use crate::big_font;
 use crate::canvas::Canvas;
 use crate::key::Key;
-use crate::letters;
-use crate::look::{Charset, Tone};
 use crate::model::{Invitation, Model, Phase, Refusal};
-use crate::page::{Act, Hint, Page};
-use crate::pane::Pane;
 use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::theme::{Charset, Tone};
-use crate::{big_font, figures};
 
 /// Between what is read and the picture.
 const GAP: u16 = 2;
@@ -168,7 +164,7 @@ fn camera(canvas: &mut Canvas<'_>, invitation: &Invitation, height: u16) -> u16 
     let (Some(secret), Charset::Unicode) = (&invitation.secret, canvas.theme().charset) else {
         return 0;
     };
-    let Some(lines) = picture::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
+    let Some(lines) = qr::lines(&format!("SMV2:{}:{secret}", invitation.code)) else {
         return 0;
     };
     let width = lines.first().map_or(0, |line| line.chars().count());

@@ -6,7 +6,6 @@ use wire::human::{label, size};
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::figures::{label, size};
 use crate::key::Key;
 use crate::model::Model;
 use crate::screen_trait::{Act, Hint, ScreenView};

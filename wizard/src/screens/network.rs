@@ -8,8 +8,6 @@ use wire::human;
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::field::Field;
-use crate::figures;
 use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;

@@ -8,7 +8,6 @@ use wire::human::{clock, percent, size, time_left};
 use wire::stage::Stage;
 
 use crate::canvas::Canvas;
-use crate::figures::{clock, percent, size, time_left};
 use crate::key::Key;
 use crate::model::{Deploy, Model};
 use crate::screen_trait::{Act, Hint, Question, ScreenView};

@@ -8,8 +8,6 @@ use wire::human;
 
 use crate::canvas::Canvas;
 use crate::event::Nic;
-use crate::fact::Nic;
-use crate::figures;
 use crate::key::Key;
 use crate::model::{Model, Phase};
 use crate::screen_trait::{Act, Hint, ScreenView};

@@ -14,7 +14,7 @@ use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
 use receiver::gate::{Candidate, Contents, Wish, choose};
 use receiver::inventory::{Found, Transport};
-use receiver::news::News;
+use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 use wizard::event::{Address, LogLine, Machine, Nic};
 use wizard::theme::{Charset, Theme};
@@ -113,7 +113,7 @@ impl Scene {
         self.wizard.learn(fact, self.now);
     }
 
-    pub fn news(&mut self, news: News) {
+    pub fn news(&mut self, news: ReceiverEvent) {
         self.learn(MachineEvent::News(news));
     }
 
@@ -121,7 +121,7 @@ impl Scene {
     pub fn disks(&mut self, seen: &[Candidate]) {
         let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
         let seen = seen.to_vec();
-        self.news(News::Disks { seen, choice });
+        self.news(ReceiverEvent::Disks { seen, choice });
     }
 
     pub fn press(&mut self, key: Key) -> Vec<Command> {
@@ -357,23 +357,25 @@ pub fn zoo() -> Vec<Candidate> {
 }
 
 /// Donors are invited to write on this disk.
-pub fn inviting(disk: &Candidate) -> News {
-    News::Inviting {
+pub fn inviting(disk: &Candidate) -> ReceiverEvent {
+    ReceiverEvent::Inviting {
         code: "e13gts2".to_owned(),
         secret: Some("k4m-9tz-w7p".to_owned()),
         policy: "secret".to_owned(),
         disk: Box::new(disk.clone()),
         addresses: vec![[10, 9, 0, 5].into()],
+        is_renewed: false,
     }
 }
 
 /// A donor with two packages is let in.
-pub fn accepted() -> News {
-    News::Accepted {
+pub fn accepted() -> ReceiverEvent {
+    ReceiverEvent::Accepted {
         peer: ([10, 9, 0, 1], 40_000).into(),
         version: Some("2026.11".to_owned()),
         packages: vec!["base".to_owned(), "grub".to_owned()],
         total_bytes: Some(400_000_000),
+        facts: String::new(),
     }
 }
 
@@ -390,22 +392,22 @@ pub fn blank() -> Candidate {
     disk("/dev/vda", "A1B2C3D4", BLANK)
 }
 
-pub fn stage(stage: Stage) -> News {
-    News::Stage {
+pub fn stage(stage: Stage) -> ReceiverEvent {
+    ReceiverEvent::Stage {
         stage,
         facts: String::new(),
     }
 }
 
-pub fn complete() -> News {
-    News::Installed {
+pub fn complete() -> ReceiverEvent {
+    ReceiverEvent::Installed {
         disk: Box::new(blank()),
         title: "Debian GNU/Linux 13".to_owned(),
     }
 }
 
-pub fn failed(is_fatal: bool) -> News {
-    News::Failed {
+pub fn failed(is_fatal: bool) -> ReceiverEvent {
+    ReceiverEvent::Failed {
         reason: "receiving package base: connection reset".to_owned(),
         is_fatal,
     }

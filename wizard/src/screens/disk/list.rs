@@ -8,11 +8,8 @@ use wire::human;
 use super::{Verdict, against, verdict};
 use crate::canvas::Canvas;
 use crate::focus;
-use crate::look::Tone;
 use crate::model::Model;
-use crate::pane::Pane;
 use crate::theme::Tone;
-use crate::{figures, focus};
 
 /// Draws the heading and as many rows as fit, the one at `at` among them. Says how many rows that
 /// took.

@@ -1,7 +1,8 @@
 //! The donor's yes to the disk: nothing is written without it (`protocol.md` 3.3).
 //!
-//! A paired donor whose image is approved goes in, with the disk that it is shown. Out comes the same donor, which has agreed;
-//! or nobody, when its connection broke over it, and it may ask again with the same code and secret.
+//! A paired donor whose image is approved goes in, with the disk that it is shown. Out comes the
+//! same donor, which has agreed; or nobody, when its connection broke over it, and it may ask again
+//! with the same code and secret.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,15 @@ use session::channel::ChannelError;
 use thiserror::Error;
 use wire::chain::chain;
 use wire::message::{Answer, Kind, Message, Next, Text};
-use wire::stage::Stage;
 use wire::stream::STALL_SECONDS;
 
-use crate::description::Description;
-use crate::door::Paired;
-use crate::lobby::Lobby;
-use crate::news::News;
-use crate::person::Stop;
-use crate::session::{Ended, SessionError};
+use crate::attempt::Ended;
+use crate::error::SessionError;
+use crate::operator::Stop;
+use crate::operator::event::ReceiverEvent;
+use crate::pairing::Paired;
+use crate::pairing::admission::Admission;
+use crate::pairing::description::Description;
 
 /// Why a donor that was asked was closed.
 #[derive(Debug, Error)]
@@ -42,9 +43,10 @@ enum Answered {
     Stopped(Stop),
 }
 
-impl Lobby<'_> {
-    /// Shows the disk to the donor and waits until it agrees. While a person is being asked there, it says so again and
-    /// again, and `patience` is for all of that; a donor that says nothing is gone as soon as everywhere else.
+impl Admission<'_> {
+    /// Shows the disk to the donor and waits until it agrees. While a person is being asked there,
+    /// it says so again and again, and `patience` is for all of that; a donor that says nothing is
+    /// gone as soon as everywhere else.
     ///
     /// # Errors
     /// The donor does not want to, or takes too long.
@@ -57,7 +59,7 @@ impl Lobby<'_> {
         let peer = paired.peer;
         let answered = match self.ask(&mut paired, disk, patience) {
             Ok(answered) => answered,
-            Err(fault) => match self.turn.stop() {
+            Err(fault) => match self.token.stop() {
                 Some(stop) => Answered::Stopped(stop),
                 None => {
                     self.note(&paired, &fault);
@@ -96,7 +98,8 @@ impl Lobby<'_> {
             disk: disk.words(),
         })?;
         let peer = paired.peer;
-        self.screen.news(&News::AwaitingConsent { peer });
+        self.reporter
+            .report(&ReceiverEvent::AwaitingConsent { peer });
         let (mut payload, mut is_shown) = (Vec::new(), false);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -115,8 +118,9 @@ impl Lobby<'_> {
                 Message::Consent {
                     answer: Answer::Asking,
                 } => {
-                    let facts = format!("peer={} asks=person {}", paired.peer, disk.facts());
-                    self.screen.stage(Stage::Accepted, &facts);
+                    let disk = disk.facts();
+                    self.reporter
+                        .report(&ReceiverEvent::DonorAsks { peer, disk });
                     is_shown = true;
                 }
                 Message::GiveUp { text } => return Ok(Answered::GaveUp(text.to_string())),

@@ -1,4 +1,5 @@
-//! The whole session over socket pairs, with an image file for a disk and a directory for its file systems.
+//! The whole session over socket pairs, with an image file for a disk and a directory for its file
+//! systems.
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::Disks;
@@ -13,10 +14,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
+use std::time::{Duration, Instant};
 use wire::code::Code;
 use wire::message::{After, Message, Next, RejectCode};
 use wire::secret::Secret;
 
+/// Nothing is looked at now and then: what is woken is back in far less.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(3);
 pub(crate) const START: Next = Next { file: 0, chunk: 0 };
 
 /// A target with its screen, and a cable to it.
@@ -480,8 +484,10 @@ fn a_deploy_that_fails_while_its_donor_is_away_does_not_wait_for_it() {
             .send(&corrupt, START, Next { file: 0, chunk: 8 })
             .unwrap();
         drop(donor);
+        let gone = Instant::now();
         let (at, line) = lines.wait_for(skip, "smv failed: ");
         assert!(line.contains("decoding"), "{line}");
+        assert!(gone.elapsed() < AT_ONCE, "after {:?}", gone.elapsed());
         finish(plug, lines, at);
     });
     assert_installed(&target, &deployed.unwrap());

@@ -1,24 +1,25 @@
-//! A donor at the door, and what it wants to install: pairings and manifests, until one of them is worth an answer.
+//! Admission of a donor: pairings and manifests, until one of them is worth an answer.
 //!
-//! The door, the network and the screen go in; a paired donor and what somebody made of its manifest comes out. A donor that
-//! pairs and then says something else, or nothing, is closed, counted and shown like any other stranger.
+//! Listener, network and reporter go in; a paired donor and the judgement of its manifest come out.
+//! A donor that pairs and then sends something else, or nothing, is closed, counted and shown like
+//! any other stranger.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
 use bundle::trust::{ApproveError, Approved, Trust, approve};
 use session::channel::ChannelError;
 use thiserror::Error;
-use wire::message::{Kind, Message, RejectCode, Text};
-use wire::stage::Stage;
+use wire::message::{Kind, Message, Next, RejectCode, Text};
 
 use crate::connection::Connection;
 use crate::donor::Network;
-use crate::door::{Door, Paired};
-use crate::person::Turn;
-use crate::refusals::Refusals;
-use crate::screen::Screen;
-use crate::session::SessionError;
+use crate::error::SessionError;
+use crate::operator::CancelToken;
+use crate::operator::reporter::Reporter;
+use crate::pairing::refusals::Refusals;
+use crate::pairing::{Paired, PairingListener};
 
 /// Why a donor that had proved itself was closed all the same.
 #[derive(Debug, Error)]
@@ -35,45 +36,69 @@ pub(crate) enum Fault {
 }
 
 /// What is needed to be found by a donor, for as long as code and secret hold.
-pub(crate) struct Lobby<'a> {
-    pub(crate) door: Door<'a>,
+pub(crate) struct Admission<'a> {
+    pub(crate) listener: PairingListener<'a>,
     pub(crate) network: &'a mut (dyn Network + 'a),
     pub(crate) refusals: &'a mut Refusals,
-    pub(crate) screen: &'a dyn Screen,
+    pub(crate) reporter: &'a dyn Reporter,
     pub(crate) trust: &'a Trust,
-    pub(crate) turn: Turn,
+    pub(crate) token: CancelToken,
 }
 
 /// A paired donor and the judgement of its manifest.
-pub(crate) type Offer = (Paired, Result<Approved, ApproveError>);
+pub(crate) type Offer = (Paired, Judgement);
 
-impl Lobby<'_> {
-    /// Invites donors: `facts` beside code and policy on every console, and what to type on the donor.
-    /// To a resumed deploy nobody new is invited: that is no news.
-    pub(crate) fn invite(&self, facts: &str) {
-        let facts = format!("{} {facts}", self.door.facts());
-        self.screen.stage(Stage::Waiting, &facts);
-        self.door.show(self.screen);
+/// What the manifest of a donor is worth.
+pub(crate) enum Judgement {
+    /// An image that may be installed here.
+    Approved(Approved),
+    /// The donor is told why not.
+    Refused(Box<ApproveError>),
+}
+
+impl Admission<'_> {
+    /// Invites donors to the disk that is meant.
+    pub(crate) fn invite(&self) {
+        let addresses = self.network.addresses();
+        self.reporter
+            .report(&self.listener.invitation(addresses, false));
     }
 
-    /// Waits for a donor that has proved itself and says what it has; `None` when `deadline` passes first.
+    /// Invites the donor of an unfinished deploy to come back.
+    pub(crate) fn invite_back(&self, disk: &Path, next: Next) {
+        self.reporter
+            .report(&self.listener.invitation_back(disk, next));
+    }
+
+    /// Waits for a donor that has proved itself and says what it has.
     ///
     /// # Errors
     /// The network failed, or a person at the machine wants something else.
-    pub(crate) fn offer(
+    pub(crate) fn accept_offer(&mut self) -> Result<Offer, SessionError> {
+        loop {
+            if let Some(offer) = self.accept_offer_until(None)? {
+                return Ok(offer);
+            }
+        }
+    }
+
+    /// As [`Admission::accept_offer`]; `None` when `deadline` passes first.
+    pub(crate) fn accept_offer_until(
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<Offer>, SessionError> {
         loop {
-            let (network, screen) = (&mut *self.network, self.screen);
-            let paired = self.door.pair(network, self.refusals, screen, deadline)?;
+            let (network, reporter) = (&mut *self.network, self.reporter);
+            let paired = self
+                .listener
+                .pair(network, self.refusals, reporter, deadline)?;
             let Some(mut paired) = paired else {
                 return Ok(None);
             };
-            match manifest(&mut paired, self.trust) {
+            match judge(&mut paired, self.trust) {
                 Ok(judgement) => return Ok(Some((paired, judgement))),
                 Err(fault) => {
-                    if let Some(stop) = self.turn.stop() {
+                    if let Some(stop) = self.token.stop() {
                         return Err(stop.into());
                     }
                     self.note(&paired, &fault);
@@ -84,10 +109,10 @@ impl Lobby<'_> {
 
     pub(crate) fn note(&mut self, paired: &Paired, fault: &dyn Error) {
         self.refusals
-            .note(paired.peer, fault, Instant::now(), self.screen);
+            .note(paired.peer, fault, Instant::now(), self.reporter);
     }
 
-    /// Tells a paired donor why its image is not taken. What is left to do with its connection is to close it.
+    /// Tells a paired donor why its image is not taken. Its connection is left to be closed.
     pub(crate) fn reject(
         &mut self,
         paired: Paired,
@@ -104,35 +129,38 @@ impl Lobby<'_> {
     }
 }
 
-impl Drop for Lobby<'_> {
-    /// Whoever is still at the door is reset, and nobody is invited any more.
+impl Drop for Admission<'_> {
+    /// Resets the strangers and ends the invitation.
     fn drop(&mut self) {
-        self.door.close(self.network);
+        self.listener.close(self.network);
     }
 }
 
-/// Reads the donor's first message. What it took in memory is given back here; an approved image is smaller.
-fn manifest(paired: &mut Paired, trust: &Trust) -> Result<Result<Approved, ApproveError>, Fault> {
+/// Reads the donor's first message and frees its memory; an approved image is smaller.
+fn judge(paired: &mut Paired, trust: &Trust) -> Result<Judgement, Fault> {
     let mut payload = Vec::new();
     match paired.opener.next(&mut payload)? {
         Message::Manifest {
             manifest,
             signature,
             chunk_lists,
-        } => Ok(approve(manifest, signature, chunk_lists, trust)),
+        } => Ok(match approve(manifest, signature, chunk_lists, trust) {
+            Ok(image) => Judgement::Approved(image),
+            Err(error) => Judgement::Refused(Box::new(error)),
+        }),
         other => Err(Fault::Unexpected { kind: other.kind() }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Lobby;
+    use super::Admission;
     use crate::donor::{Donor, Interrupter, Network};
-    use crate::door::Door;
     use crate::fakes::{self, Lines};
-    use crate::person::Turn;
+    use crate::operator::CancelToken;
+    use crate::pairing::PairingListener;
+    use crate::pairing::refusals::Refusals;
     use crate::policy::Policy;
-    use crate::refusals::Refusals;
     use bundle::trust::Trust;
     use std::io::{self, ErrorKind, Read, Write};
     use std::net::{IpAddr, SocketAddr};
@@ -212,7 +240,7 @@ mod tests {
         }
     }
 
-    /// What follows for somebody at the door until the lobby is gone.
+    /// What happens to a stranger until the admission is dropped.
     fn endings(fails: bool) -> Vec<&'static str> {
         let log = Log::default();
         let mut network = Quiet {
@@ -220,20 +248,20 @@ mod tests {
             fails,
             log: Arc::clone(&log),
         };
-        let (lines, policy, turn) = (Lines::default(), Policy::Secret, Turn::of(None));
-        let mut lobby = Lobby {
-            door: Door::new(&policy, fakes::candidate(), &turn).unwrap(),
+        let (lines, policy, token) = (Lines::default(), Policy::Secret, CancelToken::of(None));
+        let mut admission = Admission {
+            listener: PairingListener::new(&policy, fakes::candidate(), &token).unwrap(),
             network: &mut network,
             refusals: &mut Refusals::new(Instant::now()),
-            screen: &lines,
+            reporter: &lines,
             trust: &Trust::default(),
-            turn: turn.clone(),
+            token: token.clone(),
         };
         let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(lobby.offer(Some(soon)).is_err(), fails);
+        assert_eq!(admission.accept_offer_until(Some(soon)).is_err(), fails);
         // As long as donors are invited, time being up is no reason to reset anybody.
         assert_eq!(log.lock().unwrap().is_empty(), !fails);
-        drop(lobby);
+        drop(admission);
         let endings = log.lock().unwrap();
         endings.clone()
     }

@@ -1,5 +1,5 @@
-//! One deploy from a donor that has proved itself (`protocol.md` 3 and 4): pairing, manifest, disk, chunks, and what both ends
-//! say to each other in the end.
+//! One deploy from a donor that has proved itself (`protocol.md` 3 and 4): pairing, manifest, disk,
+//! chunks, and the last messages of both ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,68 +11,65 @@ use install::deploy;
 use install::options::Options;
 use wire::chain::chain;
 use wire::message::RejectCode;
-use wire::stage::Stage;
 
+use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
 use crate::blockdisk::BlockDisk;
-use crate::consent::dismissed;
-use crate::description::Description;
-use crate::door::{Door, Paired};
+use crate::disk_watch::DiskWatch;
+use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::lobby::Lobby;
-use crate::person::Phase;
-use crate::reports::Reports;
-use crate::screen::Narrator;
-use crate::session::{
-    Attempt, Deployed, Ended, SessionError, accepted, complete, disk_facts, image_facts, must_be,
-    open_disk, stopped,
-};
-use crate::supply::Supply;
-use crate::watch::Watch;
+use crate::operator::Phase;
+use crate::operator::reporter::DeployEvents;
+use crate::options::image_facts;
+use crate::pairing::admission::{Admission, Judgement};
+use crate::pairing::consent::dismissed;
+use crate::pairing::description::Description;
+use crate::pairing::{Paired, PairingListener};
+use crate::transfer::reports::Reports;
+use crate::transfer::session_source::SessionChunkSource;
 
-/// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it. Whoever else connects
-/// meanwhile is shown and forgotten.
+/// Waits until one donor has an image that is worth an answer and agrees to the disk, and takes it.
+/// Every other connection is shown and forgotten.
 ///
 /// # Errors
 /// Why this deploy came to nothing. The donor has been told.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
-    let (screen, options) = (attempt.screen, attempt.options);
-    let turn = attempt.turn.clone();
-    let mut lobby = Lobby {
-        door: Door::new(&options.policy, chosen.clone(), &turn)?,
+    let (reporter, options) = (attempt.reporter, attempt.options);
+    let token = attempt.token.clone();
+    let mut admission = Admission {
+        listener: PairingListener::new(&options.policy, chosen.clone(), &token)?,
         network: attempt.network,
         refusals: &mut attempt.refusals,
-        screen,
+        reporter,
         trust: &options.trust,
-        turn: turn.clone(),
+        token: token.clone(),
     };
-    lobby.invite(&disk_facts(chosen));
+    admission.invite();
     loop {
-        lobby.door.tell(screen, lobby.network);
-        turn.enter(Phase::Inviting).map_err(SessionError::from)?;
-        // Without a deadline there always is one in the end.
-        let Some((paired, judgement)) = lobby.offer(None)? else {
-            continue;
-        };
+        token.enter(Phase::Inviting).map_err(SessionError::from)?;
+        let (paired, judgement) = admission.accept_offer()?;
         let peer = paired.peer;
-        if let Err(stop) = turn.enter(Phase::Talking) {
+        if let Err(stop) = token.enter(Phase::Talking) {
             return Err(rejected(
-                &mut lobby,
+                &mut admission,
                 paired,
                 RejectCode::NoDisk,
                 stop.into(),
             ));
         }
         let image = match judgement {
-            Ok(image) => image,
-            Err(source) => {
-                let source = Box::new(source);
+            Judgement::Approved(image) => image,
+            Judgement::Refused(source) => {
                 let error = SessionError::Manifest { peer, source };
-                return Err(rejected(&mut lobby, paired, RejectCode::Manifest, error));
+                return Err(rejected(
+                    &mut admission,
+                    paired,
+                    RejectCode::Manifest,
+                    error,
+                ));
             }
         };
         let facts = format!("peer={peer} {}", image_facts(&image));
-        screen.stage(Stage::Accepted, &facts);
-        screen.news(&accepted(peer, Some(&image)));
+        reporter.report(&accepted(peer, Some(&image), facts));
         let (chosen, mut disk, volumes) =
             match open_disk(&mut attempt.disks, attempt.volumes, options) {
                 Ok(opened) => opened,
@@ -84,23 +81,23 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
                         SessionError::DryRun { .. } => RejectCode::DryRun,
                         _ => RejectCode::Internal,
                     };
-                    return Err(rejected(&mut lobby, paired, code, error));
+                    return Err(rejected(&mut admission, paired, code, error));
                 }
             };
         let shown = Description::of(&chosen);
-        let agreed = lobby.consent(paired, &shown, options.patience.consent)?;
+        let agreed = admission.consent(paired, &shown, options.patience.consent)?;
         let Some(paired) = agreed else {
             // It comes again by itself, or another one does.
             drop((disk, volumes));
-            lobby.door.mean(&chosen);
-            lobby.invite(&disk_facts(&chosen));
+            admission.listener.set_disk(&chosen);
+            admission.invite();
             continue;
         };
         // A person may have thought about it for minutes.
         if let Err(error) = still_there(&mut attempt.disks, &mut disk, &chosen, peer) {
-            return Err(rejected(&mut lobby, paired, RejectCode::NoDisk, error));
+            return Err(rejected(&mut admission, paired, RejectCode::NoDisk, error));
         }
-        if let Err(stop) = turn.enter(Phase::Writing) {
+        if let Err(stop) = token.enter(Phase::Writing) {
             return Err(dismissed(paired, stop.into()));
         }
         let target = Target {
@@ -110,13 +107,13 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
             patience: options.patience.resume,
             options: attempt.disks.deploy_options(),
         };
-        return target.install(lobby, paired, image, shown);
+        return target.install(admission, paired, image, shown);
     }
 }
 
 /// The disk is what the donor has agreed to: the open one, and the one that would be chosen now.
 fn still_there(
-    disks: &mut Watch<'_>,
+    disks: &mut DiskWatch<'_>,
     open: &mut BlockDisk,
     agreed: &Candidate,
     peer: SocketAddr,
@@ -133,8 +130,13 @@ fn still_there(
 }
 
 /// A donor that was told why not.
-fn rejected(lobby: &mut Lobby<'_>, paired: Paired, code: RejectCode, error: SessionError) -> Ended {
-    let connection = lobby
+fn rejected(
+    admission: &mut Admission<'_>,
+    paired: Paired,
+    code: RejectCode,
+    error: SessionError,
+) -> Ended {
+    let connection = admission
         .reject(paired, code, &chain(&error).to_string())
         .map(Box::new);
     Ended { error, connection }
@@ -154,14 +156,14 @@ impl Target {
     /// From the donor's consent to its last order. The first byte of the disk is written in here.
     fn install(
         mut self,
-        lobby: Lobby<'_>,
+        admission: Admission<'_>,
         paired: Paired,
         image: Approved,
         disk: Description,
     ) -> Result<Deployed, Ended> {
-        let (screen, reports) = (lobby.screen, Reports::default());
+        let (reporter, reports) = (admission.reporter, Reports::default());
         let observer = Both {
-            narrator: Narrator::new(screen),
+            events: DeployEvents::new(reporter),
             reports: &reports,
         };
         if let Voucher::Sender { .. } = image.voucher() {
@@ -171,25 +173,25 @@ impl Target {
             );
             observer.event(Event::Warning(text));
         }
-        let turn = lobby.turn.clone();
-        let mut supply = Supply::new(lobby, &reports, image.clone(), disk, self.patience);
-        supply.connect(paired);
-        let mut packages = VerifiedPackages::new(&image, &mut supply);
+        let mut source =
+            SessionChunkSource::new(admission, &reports, image.clone(), disk, self.patience);
+        source.connect(paired);
+        let mut packages = VerifiedPackages::new(&image, &mut source);
         let (disk, volumes) = (&mut self.disk, self.volumes.as_mut());
         let result = deploy::deploy(&mut packages, disk, volumes, &self.options, &observer);
         drop(packages);
         match result {
             Ok(installed) => {
-                screen.news(&complete(self.chosen, &installed));
+                reporter.report(&complete(self.chosen, &installed));
                 Ok(Deployed {
                     installed,
-                    order: supply.farewell(),
+                    order: source.report_success(),
                     disk: self.disk,
                 })
             }
             Err(error) => {
-                let error = stopped(&turn, error);
-                let connection = supply.fail(&error).map(Box::new);
+                let error = SessionError::from(error);
+                let connection = source.report_failure(&error).map(Box::new);
                 Err(Ended { error, connection })
             }
         }
@@ -198,14 +200,14 @@ impl Target {
 
 /// What the deploy tells, on this machine's screen and at the donor's.
 struct Both<'a> {
-    narrator: Narrator<'a>,
+    events: DeployEvents<'a>,
     reports: &'a Reports,
 }
 
 impl Observer for Both<'_> {
     fn event(&self, event: Event) {
         self.reports.event(&event);
-        self.narrator.event(event);
+        self.events.event(event);
     }
 }
 

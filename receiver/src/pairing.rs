@@ -1,11 +1,15 @@
-//! Who may come in: code and secret on the screen, some handshakes at a time, until a donor has
-//! proved itself.
+//! Pairing: code and secret on the screen, several handshakes at a time, until a donor has proved
+//! itself.
 //!
-//! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Whoever else connects is closed,
-//! counted and shown; nothing that he sends gets further than the handshake (`protocol.md` 3.2).
+//! A network in, a sealed channel to a donor that knows the secret (or has the key) out. Every
+//! other connection is closed, counted and shown; nothing from it gets further than the handshake
+//! (`protocol.md` 3.2). [`PairingListener`] judges the connections in [`strangers`] and hands
+//! [`refusals`] on; [`admission`] reads the manifest of a paired donor, and [`consent`] shows it
+//! the disk as [`description`] words it.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Instant;
 
 use session::channel::{Opener, Sealer};
@@ -14,19 +18,26 @@ use session::trial::Terms;
 use session::{Credential, PinnedKeys};
 use wire::code::Code;
 use wire::handshake::{Info, M1_LEN};
+use wire::message::Next;
 use wire::secret::{RANDOM_LEN, Secret};
 
 use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
+use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::news::News;
-use crate::person::Turn;
-use crate::picture;
+use crate::operator::CancelToken;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, warn};
+use crate::options::draw_code;
+use crate::pairing::refusals::Refusals;
+use crate::pairing::strangers::{Refusal, Strangers};
 use crate::policy::Policy;
-use crate::refusals::Refusals;
-use crate::screen::{Screen, warn};
-use crate::session::{SessionError, draw_code};
-use crate::strangers::{Refusal, Strangers};
+
+pub(crate) mod admission;
+pub(crate) mod consent;
+pub(crate) mod description;
+pub(crate) mod refusals;
+mod strangers;
 
 /// A donor that has proved itself, and both directions of the channel to it.
 pub(crate) struct Paired {
@@ -36,11 +47,11 @@ pub(crate) struct Paired {
 }
 
 /// One code and one secret, for as long as they hold.
-pub(crate) struct Door<'a> {
+pub(crate) struct PairingListener<'a> {
     policy: &'a Policy,
     /// What a donor is invited to write to.
     disk: Candidate,
-    turn: Turn,
+    token: CancelToken,
     code: Code,
     credential: Credential,
     /// For the screen; `Credential` does not give it back.
@@ -49,18 +60,18 @@ pub(crate) struct Door<'a> {
     strangers: Strangers,
 }
 
-impl<'a> Door<'a> {
+impl<'a> PairingListener<'a> {
     /// Draws a code, and under `secret` a secret.
     pub(crate) fn new(
         policy: &'a Policy,
         disk: Candidate,
-        turn: &Turn,
+        token: &CancelToken,
     ) -> Result<Self, SessionError> {
         let (credential, secret) = credential(policy)?;
         Ok(Self {
             policy,
             disk,
-            turn: turn.clone(),
+            token: token.clone(),
             code: draw_code()?,
             credential,
             secret,
@@ -69,47 +80,37 @@ impl<'a> Door<'a> {
         })
     }
 
-    /// What a stage line says of it.
-    pub(crate) fn facts(&self) -> String {
-        format!("code={} policy={}", self.code, self.policy)
-    }
-
-    /// Another disk is meant from now on.
-    pub(crate) fn mean(&mut self, disk: &Candidate) {
+    /// Donors are invited to another disk from now on.
+    pub(crate) fn set_disk(&mut self, disk: &Candidate) {
         self.disk = disk.clone();
     }
 
-    /// The same as [`Door::show`], as news.
-    pub(crate) fn tell(&self, screen: &dyn Screen, network: &dyn Network) {
-        screen.news(&News::Inviting {
+    /// Invites donors to the disk that is meant, for eyes and never for a log.
+    pub(crate) fn invitation(&self, addresses: Vec<IpAddr>, is_renewed: bool) -> ReceiverEvent {
+        ReceiverEvent::Inviting {
             code: self.code.to_string(),
             secret: self.secret.as_ref().map(Secret::to_string),
             policy: self.policy.name().to_owned(),
             disk: Box::new(self.disk.clone()),
-            addresses: network.addresses(),
-        });
+            addresses,
+            is_renewed,
+        }
     }
 
-    /// Tells a person what to type on the donor: for eyes, never for a log.
-    pub(crate) fn show(&self, screen: &dyn Screen) {
-        let code = self.code;
-        match &self.secret {
-            Some(secret) => {
-                let picture = picture::draw(&format!("SMV2:{code}:{secret}"));
-                screen.hint(&format!(
-                    "{}  code   {code}\n  secret {secret}\n  on the donor: spk-visor deploy-system-img-copy {code}",
-                    picture.unwrap_or_default()
-                ));
-            }
-            None => screen.hint(&format!(
-                "  on the donor: spk-visor deploy-system-img-copy {code} --pinned NAME.donor"
-            )),
+    /// Invites the donor of an unfinished deploy to come back.
+    pub(crate) fn invitation_back(&self, disk: &Path, next: Next) -> ReceiverEvent {
+        ReceiverEvent::AwaitingDonor {
+            code: self.code.to_string(),
+            secret: self.secret.as_ref().map(Secret::to_string),
+            policy: self.policy.name().to_owned(),
+            disk: disk.display().to_string(),
+            next,
         }
     }
 
     /// Waits until a donor has proved itself, whatever else connects; `None` when `deadline` passes
-    /// first. Then whoever is at the door stays there, and the network goes on inviting; in every
-    /// other case it rests.
+    /// first. Then the strangers stay, and the network goes on inviting; in every other case it
+    /// rests.
     ///
     /// # Errors
     /// The network, or no random numbers for a new secret, or a person who wants something else.
@@ -117,17 +118,17 @@ impl<'a> Door<'a> {
         &mut self,
         network: &mut dyn Network,
         refusals: &mut Refusals,
-        screen: &dyn Screen,
+        reporter: &dyn Reporter,
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
-        let paired = self.await_proof(network, refusals, screen, deadline);
+        let paired = self.await_proof(network, refusals, reporter, deadline);
         if !matches!(paired, Ok(None)) {
             self.close(network);
         }
         paired
     }
 
-    /// Whoever is at the door is reset, and nobody is invited any more. In this order: once the
+    /// Resets the strangers and ends the invitation. In this order: once the
     /// network rests, each reset may be waited for, and a donor that has proved itself waits too.
     pub(crate) fn close(&mut self, network: &mut dyn Network) {
         self.strangers.clear();
@@ -138,13 +139,13 @@ impl<'a> Door<'a> {
         &mut self,
         network: &mut dyn Network,
         refusals: &mut Refusals,
-        screen: &dyn Screen,
+        reporter: &dyn Reporter,
         deadline: Option<Instant>,
     ) -> Result<Option<Paired>, SessionError> {
         let info = concat!("version=", env!("CARGO_PKG_VERSION"));
         let info = Info::parse(info.as_bytes()).unwrap_or_default();
         loop {
-            if let Some(stop) = self.turn.stop() {
+            if let Some(stop) = self.token.stop() {
                 return Err(stop.into());
             }
             let now = Instant::now();
@@ -153,15 +154,15 @@ impl<'a> Door<'a> {
                 code: &self.code,
                 info: &info,
             };
-            let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, screen);
+            let mut refuse = |(peer, why): Refusal| refusals.note(peer, &why, now, reporter);
             let (strangers, guard) = (&mut self.strangers, &mut self.guard);
-            let paired = strangers.judge(terms, guard, &self.turn, now, &mut refuse);
+            let paired = strangers.judge(terms, guard, &self.token, now, &mut refuse);
             if paired.is_some() {
                 return Ok(paired);
             }
             let due = strangers.due(terms, guard, now);
-            if self.replace_secret(screen)? {
-                self.tell(screen, network);
+            if self.replace_secret(reporter)? {
+                reporter.report(&self.invitation(network.addresses(), true));
                 continue;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -183,18 +184,17 @@ impl<'a> Door<'a> {
     }
 
     /// After too many wrong guesses; true when there is another one.
-    fn replace_secret(&mut self, screen: &dyn Screen) -> Result<bool, SessionError> {
+    fn replace_secret(&mut self, reporter: &dyn Reporter) -> Result<bool, SessionError> {
         // Keys cannot be guessed.
         if self.secret.is_none() || !self.guard.is_spent() {
             return Ok(false);
         }
         let wrong = self.guard.wrong_guesses();
         let text = format!("{wrong} wrong guesses: the secret is replaced by a new one");
-        warn(screen, &text);
+        warn(reporter, &text);
         (self.credential, self.secret) = credential(self.policy)?;
         self.guard = GuessLimit::new();
         self.strangers.clear_begun();
-        self.show(screen);
         Ok(true)
     }
 }
@@ -212,9 +212,10 @@ fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionEr
 
 #[cfg(test)]
 mod tests {
-    use super::Door;
+    use super::PairingListener;
     use crate::fakes::{self, Lines};
-    use crate::person::Turn;
+    use crate::operator::CancelToken;
+    use crate::operator::reporter::Reporter;
     use crate::policy::Policy;
     use session::PinnedKeys;
     use session::guess_limit::GUESSES_MAX;
@@ -223,17 +224,19 @@ mod tests {
     #[test]
     fn after_64_wrong_guesses_there_is_another_secret_and_the_screen_says_so() {
         let (lines, policy) = (Lines::default(), Policy::Secret);
-        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
-        let (code, old) = (door.code, door.secret.clone().unwrap());
+        let mut listener =
+            PairingListener::new(&policy, fakes::candidate(), &CancelToken::of(None)).unwrap();
+        let (code, old) = (listener.code, listener.secret.clone().unwrap());
         for guess in 1..=GUESSES_MAX {
-            door.replace_secret(&lines).unwrap();
+            listener.replace_secret(&lines).unwrap();
             assert_eq!(lines.all().len(), 0, "after {} guesses", guess - 1);
-            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
+            listener.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
-        door.replace_secret(&lines).unwrap();
-        let new = door.secret.clone().unwrap();
+        assert!(listener.replace_secret(&lines).unwrap());
+        lines.report(&listener.invitation(vec![], true));
+        let new = listener.secret.clone().unwrap();
         assert_ne!(new.as_bytes(), old.as_bytes());
-        assert_eq!((door.code, door.guard.wrong_guesses()), (code, 0));
+        assert_eq!((listener.code, listener.guard.wrong_guesses()), (code, 0));
         let shown = lines.all();
         assert!(shown[0].contains("64 wrong guesses"), "{}", shown[0]);
         assert!(
@@ -247,13 +250,18 @@ mod tests {
     fn keys_are_never_replaced_and_never_shown() {
         let (_, target) = PinnedKeys::draw().unwrap();
         let (lines, policy) = (Lines::default(), Policy::Pinned(Box::new(target)));
-        let mut door = Door::new(&policy, fakes::candidate(), &Turn::of(None)).unwrap();
+        let mut listener =
+            PairingListener::new(&policy, fakes::candidate(), &CancelToken::of(None)).unwrap();
         for _ in 0..2 * GUESSES_MAX {
-            door.guard.wrong_guess(fakes::ADDRESS, Instant::now());
+            listener.guard.wrong_guess(fakes::ADDRESS, Instant::now());
         }
-        door.replace_secret(&lines).unwrap();
+        listener.replace_secret(&lines).unwrap();
         assert_eq!(lines.all().len(), 0);
-        door.show(&lines);
-        assert!(!lines.all()[0].contains("secret"), "{:?}", lines.all());
+        lines.report(&listener.invitation(vec![], false));
+        let shown = lines.all();
+        assert!(
+            !shown.iter().any(|line| line.contains("secret")),
+            "{shown:?}"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! What the donor hears while it sends: stages, progress, warnings, and in the end success or the reason of failure
-//! (`protocol.md` 3.3).
+//! What the donor hears while it sends: stages, progress, warnings, and in the end success or the
+//! reason of failure (`protocol.md` 3.3).
 //!
-//! The deploy puts reports in and never waits. One thread for each connection takes them out and writes; a donor that takes
-//! nothing holds up that thread and nobody else. Memory is bounded: progress is one value that is overwritten, of the lines
-//! the oldest are dropped, the last word has a place of its own. What was not written when a connection broke goes to the
-//! next.
+//! The deploy puts reports in and never waits. One thread for each connection takes them out and
+//! writes; a donor that takes nothing holds up that thread and nobody else. Memory is bounded:
+//! progress is one value that is overwritten, of the lines the oldest are dropped, the last word
+//! has a place of its own. What was not written when a connection broke goes to the next.
 
 use std::collections::VecDeque;
 use std::io;
@@ -94,8 +94,6 @@ struct State {
     /// The connection over which a last word was said.
     said_over: Option<u64>,
     is_connected: bool,
-    /// The deploy has failed: no more chunks are wanted.
-    is_abandoned: bool,
 }
 
 impl State {
@@ -128,7 +126,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// Every change of the state is complete before its lock is released, so a panic elsewhere harms nothing.
+    /// Every change of the state is complete before its lock is released, so a panic elsewhere
+    /// harms nothing.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,7 +156,6 @@ impl Default for Reports {
                     connection: 0,
                     said_over: None,
                     is_connected: false,
-                    is_abandoned: false,
                 }),
                 changed: Condvar::new(),
             }),
@@ -201,12 +199,6 @@ impl Reports {
         self.progress(|now| now.next = next);
     }
 
-    /// Has the deploy failed, though its error has not come yet?
-    #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.shared.lock().is_abandoned
-    }
-
     /// A line for the person at the donor.
     pub fn line(&self, level: Level, text: &str) {
         self.shared.lock().line(level, text);
@@ -233,7 +225,6 @@ impl Reports {
                 (now.received_bytes, now.unpacked_bytes) = (*bytes, *unpacked_bytes);
             }),
             Event::Warning(text) => self.line(Level::Warning, text),
-            Event::Abandoned => self.shared.lock().is_abandoned = true,
         }
     }
 
@@ -245,9 +236,10 @@ impl Reports {
         self.shared.changed.notify_all();
     }
 
-    /// Says the last word behind everything that waits; true when it is on its way, false when nobody takes it within
-    /// `patience`. Said again over another connection, it is told again; but one that was left over from the connection before
-    /// may have been told over this one already, and a donor that has heard it listens no more.
+    /// Says the last word behind everything that waits; true when it is on its way, false when
+    /// nobody takes it within `patience`. Said again over another connection, it is told again; but
+    /// one that was left over from the connection before may have been told over this one already,
+    /// and a donor that has heard it listens no more.
     #[must_use]
     pub fn last_word(&self, word: Report, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;

@@ -1,5 +1,6 @@
-//! The end of a session: success or failure is told, the donor's order is heard, the connection is closed so that the words
-//! arrive. Whatever the donor does, or does not do, each step ends within a stated time.
+//! The end of a session: the donor learns of success or failure and gives its order, and the
+//! connection is closed so that the last message arrives. Whatever the donor does, or does not do,
+//! each step ends within a stated time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,11 +11,11 @@ use wire::chain::chain;
 use wire::message::{After, Level, Message};
 
 use crate::connection::Connection;
-use crate::evidence;
-use crate::reports::Report;
-use crate::screen::warn;
-use crate::session::SessionError;
-use crate::supply::{Fault, Supply};
+use crate::diagnostics;
+use crate::error::SessionError;
+use crate::operator::reporter::warn;
+use crate::transfer::reports::Report;
+use crate::transfer::session_source::{Fault, SessionChunkSource};
 
 /// How long the last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -24,14 +25,14 @@ const ORDER: Duration = Duration::from_secs(10);
 /// How long it waits for a donor whose connection broke before it could be told.
 const RETURN: Duration = Duration::from_secs(30);
 
-impl Supply<'_, '_> {
-    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none when there is no donor
-    /// left to give one. The machine is installed either way.
-    pub(crate) fn farewell(mut self) -> After {
+impl SessionChunkSource<'_, '_> {
+    /// Tells the donor of success, and learns what the machine does now: the donor's order, or none
+    /// when there is no donor left to give one. The machine is installed either way.
+    pub(crate) fn report_success(mut self) -> After {
         let mut deadline = Instant::now() + RETURN;
         let installed = Report::Installed(*self.approved.digest());
         loop {
-            if self.line.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
+            if self.connection.is_some() && self.reports.last_word(installed.clone(), LAST_WORD) {
                 deadline = deadline.min(Instant::now() + ORDER);
                 match self.order() {
                     Ok(after) => return after,
@@ -42,7 +43,7 @@ impl Supply<'_, '_> {
             }
             if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
                 let text = "the donor gave no order and is not waited for any longer";
-                warn(self.lobby.screen, text);
+                warn(self.admission.reporter, text);
                 return After::TargetsChoice;
             }
         }
@@ -50,7 +51,7 @@ impl Supply<'_, '_> {
 
     /// The donor's last message, and an orderly end.
     fn order(&mut self) -> Result<After, Fault> {
-        let Some((_, opener)) = &mut self.line else {
+        let Some((_, opener)) = &mut self.connection else {
             return Ok(After::TargetsChoice);
         };
         opener.get_mut().within(Some(ORDER));
@@ -61,22 +62,23 @@ impl Supply<'_, '_> {
             Err(error) if is_timeout(&error) => After::TargetsChoice,
             Err(error) => return Err(error.into()),
         };
-        if let Some((peer, opener)) = self.line.take() {
+        if let Some((peer, opener)) = self.connection.take() {
             self.close(peer, Some(opener.into_inner()));
         }
         Ok(after)
     }
 
-    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to be closed.
-    pub(crate) fn fail(mut self, error: &SessionError) -> Option<Connection> {
-        let Some((_, opener)) = self.line.take() else {
-            return self.parting;
+    /// Tells the donor why it came to nothing, with what may explain it. Its connection is left to
+    /// be closed.
+    pub(crate) fn report_failure(mut self, error: &SessionError) -> Option<Connection> {
+        let Some((_, opener)) = self.connection.take() else {
+            return self.leaving;
         };
         let reason = chain(error).to_string();
         // A person's will needs no evidence.
         if !matches!(error, SessionError::Cancelled { .. }) {
             self.reports.line(Level::Error, &reason);
-            for line in evidence::gather(self.begun) {
+            for line in diagnostics::gather(self.begun) {
                 self.reports.line(Level::Info, &line);
             }
         }
@@ -89,7 +91,7 @@ impl Supply<'_, '_> {
     pub(super) fn close(&self, peer: SocketAddr, connection: Option<Connection>) {
         if let Some(Err(error)) = connection.map(Connection::close) {
             let text = format!("closing the connection to {peer}: {}", chain(&error));
-            warn(self.lobby.screen, &text);
+            warn(self.admission.reporter, &text);
         }
     }
 }

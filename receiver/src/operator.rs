@@ -1,8 +1,12 @@
-//! What a person at the machine says, for the receiver, which works in another thread.
+//! What a person at the machine wants, for the receiver, which works in another thread.
 //!
-//! Words go in at any time and in any order, twice as well. The receiver looks at them wherever it may stop: before the first
-//! write it stops for every change of mind, after that for a cancel only, and once the disk is complete for nothing. Whoever
-//! waits then is woken: at the disks by an eventfd, at the network by hooks.
+//! Instructions come at any time and in any order, also twice. The receiver looks at them wherever
+//! it may stop: before the first write it stops for every change of mind, after that for a cancel
+//! only, and once the disk is complete for nothing. A receiver that waits is woken: at the disks by
+//! a file descriptor, at the network by hooks (`cancel_token`).
+//!
+//! The other direction is [`event`]: what happens, as values with their console lines, for a
+//! [`reporter`]. [`qr`] draws code and secret for a camera.
 
 use std::fmt;
 use std::io;
@@ -17,19 +21,25 @@ use sys::eventfd::EventFd;
 use crate::donor::Interrupter;
 use crate::gate::Wish;
 
-pub(crate) use turn::{Attached, Phase, Stop, Turn};
+pub(crate) use cancel_token::{Attached, CancelToken, Phase, Stop};
 
-mod turn;
+mod cancel_token;
+pub mod event;
+pub mod qr;
+pub mod reporter;
 
 /// Shared between the one who listens to the person and the receiver.
 #[derive(Clone)]
-pub struct Person(Arc<Shared>);
+pub struct OperatorControl {
+    shared: Arc<Shared>,
+    wakeup: EventFd,
+}
 
+#[derive(Default)]
 struct Shared {
-    said: Mutex<Said>,
+    state: Mutex<OperatorState>,
     /// Called when the receiver has to stop what it waits for.
     hooks: Mutex<Hooks>,
-    wakeup: EventFd,
 }
 
 #[derive(Default)]
@@ -39,19 +49,19 @@ struct Hooks {
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct OperatorState {
     /// The name of the installation that may be replaced.
     agreed: Option<String>,
     control: Control,
     /// How often that has changed.
     changes: u64,
     is_cancelled: bool,
-    /// What the receiver has stopped for.
-    stopped: Option<Stop>,
+    /// The deploy has failed by itself: nothing it waits for is wanted.
+    is_abandoned: bool,
     /// What the receiver is doing.
     phase: Phase,
     /// The change of control under which it does that.
-    turn: u64,
+    begun_under: u64,
 }
 
 /// Who decides about the disk.
@@ -66,33 +76,32 @@ pub(crate) enum Control {
     Taken { wish: Wish, sizes: Sizes },
 }
 
-impl Person {
+impl OperatorControl {
     /// Nothing has been said.
     ///
     /// # Errors
     /// No descriptor.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared {
-            said: Mutex::default(),
-            hooks: Mutex::default(),
+        Ok(Self {
+            shared: Arc::default(),
             wakeup: EventFd::new()?,
-        })))
+        })
     }
 
     /// The installation with this name may be replaced.
     pub fn agree(&self, name: String) {
-        self.said().agreed = Some(name);
-        self.0.wakeup.notify();
+        self.shared.lock().agreed = Some(name);
+        self.wakeup.notify();
     }
 
     /// What may be replaced, if anything.
     #[must_use]
     pub fn agreed(&self) -> Option<String> {
-        self.said().agreed.clone()
+        self.shared.lock().agreed.clone()
     }
 
-    /// A person takes over: whoever was invited is invited no more. A deploy that has begun to write goes on; should it come
-    /// to nothing, the person decides what follows.
+    /// A person takes over: donors are not invited any more. A deploy that has begun to write goes
+    /// on; should it come to nothing, the person decides what follows.
     pub fn hold(&self) {
         self.decide(Control::Held);
     }
@@ -102,43 +111,45 @@ impl Person {
         self.decide(Control::Machine);
     }
 
-    /// This disk is to be taken, with these sizes, and donors are to be invited. When it may not be taken, the machine holds.
+    /// This disk is to be taken, with these sizes, and donors are to be invited. When it may not be
+    /// taken, the machine holds.
     pub fn take(&self, wish: Wish, sizes: Sizes) {
         self.decide(Control::Taken { wish, sizes });
     }
 
-    /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other time it means nothing.
+    /// The deploy that runs is to be given up, from the moment a donor was accepted. At any other
+    /// time it means nothing.
     pub fn cancel(&self) {
         let stops = {
-            let mut said = self.said();
-            said.is_cancelled |= said.phase.has_deploy();
-            said.stop().is_some()
+            let mut state = self.shared.lock();
+            state.is_cancelled |= state.phase.has_deploy();
+            state.stop().is_some()
         };
         self.tell(stops);
     }
 
     fn decide(&self, control: Control) {
         let stops = {
-            let mut said = self.said();
-            if said.control == control {
+            let mut state = self.shared.lock();
+            if state.control == control {
                 return;
             }
-            said.control = control;
-            said.changes = said.changes.wrapping_add(1);
-            said.stop().is_some()
+            state.control = control;
+            state.changes = state.changes.wrapping_add(1);
+            state.stop().is_some()
         };
         self.tell(stops);
     }
 
     fn tell(&self, stops: bool) {
-        self.0.wakeup.notify();
+        self.wakeup.notify();
         if stops {
-            let hooks = self.hooks();
-            hooks.all.iter().for_each(|(_, hook)| hook());
+            self.shared.call_hooks();
         }
     }
 
-    /// Waits until something was said since [`Person::clear`], or `limit` has passed, or earlier.
+    /// Waits until something was said since [`OperatorControl::clear`], or `limit` has passed, or
+    /// earlier.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut fds = [PollFd::new(self.wakeup(), PollFlags::IN)];
@@ -148,14 +159,21 @@ impl Person {
         }
     }
 
-    /// Readable when something was said since [`Person::clear`].
+    /// Readable when something was said since [`OperatorControl::clear`].
     pub(crate) fn wakeup(&self) -> &EventFd {
-        &self.0.wakeup
+        &self.wakeup
     }
 
     /// Whether something was said since this was last called.
     pub(crate) fn clear(&self) -> bool {
-        self.0.wakeup.clear()
+        self.wakeup.clear()
+    }
+}
+
+impl Shared {
+    fn call_hooks(&self) {
+        let hooks = self.hooks();
+        hooks.all.iter().for_each(|(_, hook)| hook());
     }
 
     fn attach(&self, hook: Interrupter) -> u64 {
@@ -171,22 +189,22 @@ impl Person {
     }
 
     /// Every change is complete before its lock is released, so a panic elsewhere harms nothing.
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, OperatorState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hooks(&self) -> MutexGuard<'_, Hooks> {
-        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Person {
+impl fmt::Debug for OperatorControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Person").field(&*self.said()).finish()
+        f.debug_tuple("OperatorControl")
+            .field(&*self.shared.lock())
+            .finish()
     }
 }
 
-#[cfg(test)]
-mod steering;
 #[cfg(test)]
 mod tests;

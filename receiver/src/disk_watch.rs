@@ -1,34 +1,36 @@
-//! A disk that may be taken: waited for as disks come and go, asked for once more when a donor is there.
+//! A disk that may be taken: the session waits for it as disks come and go, and asks once more when
+//! a donor is there.
 
 use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
 use install::{deploy, options};
 use wire::chain::chain;
-use wire::stage::Stage;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::{Disks, IMAGE_SECTOR};
+use crate::error::SessionError;
 use crate::gate::reinstall::name_of;
 use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
-use crate::news::News;
-use crate::person::{Control, Person, Turn};
-use crate::screen::{Screen, warn};
-use crate::session::{Options, SessionError, disk_facts};
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::{Reporter, warn};
+use crate::operator::{CancelToken, Control, OperatorControl};
+use crate::options::Options;
 use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
 const PROBING: Duration = Duration::from_secs(3);
-/// When no disk is named, or only described, no block device may have come or gone for this long before one is taken ...
+/// When no disk is named, or only described, no block device may have come or gone for this long
+/// before one is taken ...
 const QUIET: Duration = Duration::from_secs(1);
 /// ... but something that never settles does not hold up a deploy for longer than this.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// The disks and their announcements.
-pub(crate) struct Watch<'a> {
+pub(crate) struct DiskWatch<'a> {
     options: &'a Options,
-    screen: &'a dyn Screen,
-    turn: Turn,
+    reporter: &'a dyn Reporter,
+    token: CancelToken,
     /// None where one disk is named by the caller: it is there or it is not.
     uevents: Option<Uevents>,
     /// The installation that a person at the machine has given up.
@@ -47,11 +49,11 @@ type Decision = (Wish, Sizes);
 /// All disks, and the one that may be taken.
 type Seen = (Vec<Candidate>, Result<Candidate, GateError>);
 
-impl<'a> Watch<'a> {
+impl<'a> DiskWatch<'a> {
     pub(crate) fn open(
         options: &'a Options,
-        screen: &'a dyn Screen,
-        turn: &Turn,
+        reporter: &'a dyn Reporter,
+        token: &CancelToken,
     ) -> Result<Self, SessionError> {
         let uevents = match options.disks {
             Disks::Machine => Some(Uevents::open().map_err(SessionError::Uevents)?),
@@ -59,8 +61,8 @@ impl<'a> Watch<'a> {
         };
         Ok(Self {
             options,
-            screen,
-            turn: turn.clone(),
+            reporter,
+            token: token.clone(),
             uevents,
             agreed: None,
             taken: None,
@@ -108,7 +110,7 @@ impl<'a> Watch<'a> {
     fn tell(&mut self, seen: Seen) -> Result<Candidate, GateError> {
         let choice = seen.1.clone();
         if self.told.as_ref() != Some(&seen) {
-            self.screen.news(&News::Disks {
+            self.reporter.report(&ReceiverEvent::Disks {
                 seen: seen.0.clone(),
                 choice: choice.clone().map(Box::new),
             });
@@ -117,14 +119,15 @@ impl<'a> Watch<'a> {
         choice
     }
 
-    /// Returns a disk that may be taken as things stand. Without one, or while a person holds the machine, nobody is invited: the
-    /// screen says why, once for each reason, and we look again whenever a disk comes or goes, or the person says something.
+    /// Returns a disk that may be taken as things stand. Without one, or while a person holds the
+    /// machine, nobody is invited: the screen says why, once for each reason, and we look again
+    /// whenever a disk comes or goes, or the person says something.
     pub(crate) fn wait_for_one(&mut self) -> Result<Candidate, SessionError> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
         loop {
-            let control = self.turn.begin();
-            self.agreed = self.screen.person().and_then(Person::agreed);
+            let control = self.token.begin();
+            self.agreed = self.reporter.operator().and_then(OperatorControl::agreed);
             self.taken = match control {
                 Control::Machine => None,
                 Control::Taken { wish, sizes } => Some((wish, sizes)),
@@ -153,9 +156,7 @@ impl<'a> Watch<'a> {
             };
             if self.taken.is_some() && self.taken != self.standing {
                 let _ = self.tell(seen); // what is wrong follows
-                self.screen
-                    .stage(Stage::Failed, &chain(&refused).to_string());
-                self.turn.hand_back();
+                self.token.hand_back();
                 self.is_held = false;
                 self.held(Some(chain(&refused).to_string()));
                 shown = None;
@@ -164,7 +165,7 @@ impl<'a> Watch<'a> {
             let SessionError::Gate(error) = refused else {
                 return Err(refused);
             };
-            let can_wait = self.uevents.is_some() || self.screen.person().is_some();
+            let can_wait = self.uevents.is_some() || self.reporter.operator().is_some();
             let left = probing_ends.saturating_duration_since(Instant::now());
             if self.uevents.is_some() && self.wait(Some(left))? {
                 continue;
@@ -175,14 +176,15 @@ impl<'a> Watch<'a> {
             }
             self.is_held = false;
             if shown.as_ref() != Some(&error) {
-                show(&error, self.screen);
+                show(&error, self.reporter);
                 shown = Some(error);
             }
             self.wait(None)?;
         }
     }
 
-    /// Whether what the person decided can be done to this disk. What the machine was told itself is found out when a donor is there.
+    /// Whether what the person decided can be done to this disk. What the machine was told itself
+    /// is found out when a donor is there.
     fn check(&self, chosen: &Candidate) -> Result<(), SessionError> {
         if let Some((_, sizes)) = &self.taken {
             let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
@@ -193,7 +195,7 @@ impl<'a> Watch<'a> {
 
     /// Says at once that a person holds the machine, if one does.
     pub(crate) fn follow(&mut self) {
-        if self.turn.begin() == Control::Held {
+        if self.token.begin() == Control::Held {
             self.held(None);
         }
     }
@@ -203,22 +205,23 @@ impl<'a> Watch<'a> {
         if std::mem::replace(&mut self.is_held, true) {
             return;
         }
-        self.screen.stage(Stage::Holding, "by=person");
-        self.screen.news(&News::Held { refused });
+        self.reporter.report(&ReceiverEvent::Held { refused });
     }
 
-    /// Waits until a disk comes or goes, or the person says something; false when `limit` has passed.
+    /// Waits until a disk comes or goes, or the person says something; false when `limit` has
+    /// passed.
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
-        let person = self.screen.person();
-        let waited = match (&mut self.uevents, person) {
-            (Some(uevents), person) => uevents.wait_or(limit, person),
-            (None, Some(person)) => person.wait(limit).map(|()| person.clear()),
+        let operator = self.reporter.operator();
+        let waited = match (&mut self.uevents, operator) {
+            (Some(uevents), operator) => uevents.wait_or(limit, operator),
+            (None, Some(operator)) => operator.wait(limit).map(|()| operator.clear()),
             (None, None) => Ok(false),
         };
         waited.map_err(SessionError::Uevents)
     }
 
-    /// The same question once a donor is there and the disks have settled: another may have come since the first answer.
+    /// The same question once a donor is there and the disks have settled: another may have come
+    /// since the first answer.
     pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
         let is_named = self.wish().disk.as_ref().is_some_and(Selector::is_name);
         if let (Some(uevents), false) = (&mut self.uevents, is_named) {
@@ -230,20 +233,15 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Why nobody is invited; and what a person can do about a disk that we have installed.
-fn show(error: &GateError, screen: &dyn Screen) {
+/// Why nobody is invited; and what a person can do about a disk that already has an installation.
+fn show(error: &GateError, reporter: &dyn Reporter) {
+    reporter.report(&ReceiverEvent::NoDisk(error.clone()));
     let GateError::Installed { candidate, .. } = error else {
-        screen.stage(Stage::Failed, &chain(error).to_string());
         return;
     };
-    let name = candidate.installation().map(name_of).unwrap_or_default();
-    let facts = disk_facts(candidate);
-    screen.stage(Stage::Holding, &format!("installation={name} {facts}"));
-    warn(screen, &chain(error).to_string());
-    if screen.person().is_some() {
-        screen.hint(&format!(
-            "  This machine is installed, and nothing is changed.\n  Type  boot      and Enter: start its system.\n  \
-             Type  {name}  and Enter: install it again; what is on the disk is lost when a donor comes."
-        ));
+    warn(reporter, &chain(error).to_string());
+    if reporter.operator().is_some() {
+        let name = candidate.installation().map(name_of).unwrap_or_default();
+        reporter.report(&ReceiverEvent::ReplaceByName { name });
     }
 }

@@ -1,13 +1,15 @@
 //! Chunks for the deploy, over as many connections as it takes (`protocol.md` 3.4).
 //!
-//! A place in the manifest in, that chunk's bytes as they were sent out. When a connection breaks, this waits at the door for
-//! a donor with the same manifest, tells it the same place, and goes on; decoder and unpacker notice nothing but a pause.
+//! A place in the manifest in, the bytes of that chunk as they were sent out. When a connection
+//! breaks, the source waits for a donor with the same manifest, tells it the same place and goes
+//! on; decoder and unpacker notice nothing but a pause.
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bundle::interrupt::Interrupter;
 use bundle::trust::Approved;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use session::channel::{ChannelError, Opener, Sealer};
@@ -15,21 +17,17 @@ use thiserror::Error;
 use wire::chain::chain;
 use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
-use wire::stage::Stage;
 
 use crate::connection::Connection;
-use crate::description::Description;
-use crate::door::Paired;
-use crate::evidence::Mark;
-use crate::lobby::Lobby;
-use crate::news::News;
-use crate::person::{Phase, Stop};
-use crate::reports::{Report, Reports, Teller};
-use crate::screen::warn;
-use crate::session::SessionError;
-
-/// How long a donor is waited for before the deploy itself is looked at again.
-const TURN: Duration = Duration::from_secs(5);
+use crate::diagnostics::Mark;
+use crate::error::SessionError;
+use crate::operator::Phase;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::warn;
+use crate::pairing::Paired;
+use crate::pairing::admission::{Admission, Judgement};
+use crate::pairing::description::Description;
+use crate::transfer::reports::{Report, Reports, Teller};
 
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
@@ -68,7 +66,8 @@ pub(super) enum Fault {
 /// Another image is to be installed instead.
 #[derive(Debug, Error)]
 #[error(
-    "donor {peer} knows the secret and offers another image, version {version:?}; the unfinished deploy is given up"
+    "donor {peer} knows the secret and offers another image, version {version:?}; \
+     the unfinished deploy is given up"
 )]
 struct Superseded {
     peer: SocketAddr,
@@ -84,8 +83,8 @@ struct GaveUp {
 }
 
 /// The donor's side of a deploy.
-pub(crate) struct Supply<'l, 'r> {
-    pub(super) lobby: Lobby<'l>,
+pub(crate) struct SessionChunkSource<'l, 'r> {
+    pub(super) admission: Admission<'l>,
     pub(super) reports: &'r Reports,
     pub(super) approved: Approved,
     /// The disk that is taken, for Accept.
@@ -95,40 +94,41 @@ pub(crate) struct Supply<'l, 'r> {
     /// Where the kernel's log ended then.
     pub(super) begun: Mark,
     /// The connection in use.
-    pub(super) line: Option<(SocketAddr, Opener<Connection>)>,
+    pub(super) connection: Option<(SocketAddr, Opener<Connection>)>,
     /// The donor of a running system: no hash says that another one sends the same bytes.
     bound_to: Option<IpAddr>,
-    /// A donor that was told that its image has to wait, or has said its last word itself.
-    pub(super) parting: Option<Connection>,
+    /// A donor that has had its last message, or has sent its own.
+    pub(super) leaving: Option<Connection>,
     wanted: Next,
     pub(super) payload: Vec<u8>,
 }
 
-impl<'l, 'r> Supply<'l, 'r> {
+impl<'l, 'r> SessionChunkSource<'l, 'r> {
     /// For an approved image, once its donor has agreed to the disk.
     pub(crate) fn new(
-        lobby: Lobby<'l>,
+        admission: Admission<'l>,
         reports: &'r Reports,
         approved: Approved,
         disk: Description,
         patience: Duration,
     ) -> Self {
         Self {
-            lobby,
+            admission,
             reports,
             approved,
             disk,
             patience,
             begun: Mark::now(),
-            line: None,
+            connection: None,
             bound_to: None,
-            parting: None,
+            leaving: None,
             wanted: Next::default(),
             payload: Vec::new(),
         }
     }
 
-    /// Tells a donor that is back where to go on. It has agreed to the disk, or another one has that knew the same.
+    /// Tells a donor that is back where to go on. It, or another donor that knew the secret, has
+    /// agreed to the disk.
     fn accept(&mut self, mut paired: Paired) {
         let said = paired.sealer.send(&Message::Accept {
             next: self.wanted,
@@ -139,13 +139,16 @@ impl<'l, 'r> Supply<'l, 'r> {
             Ok(()) => {
                 let peer = paired.peer;
                 self.connect(paired);
-                self.lobby.screen.news(&News::DonorBack { peer });
+                self.admission
+                    .reporter
+                    .report(&ReceiverEvent::DonorBack { peer });
             }
             Err(error) => self.lost(paired.peer, &Fault::from(error)),
         }
     }
 
-    /// Takes chunks from this donor, and lets the reports go its way. It may break at once, like at any time.
+    /// Takes chunks from this donor, and lets the reports go its way. It may break at once, like at
+    /// any time.
     pub(crate) fn connect(&mut self, paired: Paired) {
         let Paired {
             peer,
@@ -155,20 +158,20 @@ impl<'l, 'r> Supply<'l, 'r> {
         if self.approved.size_bytes().is_none() {
             self.bound_to.get_or_insert(peer.ip());
         }
-        self.line = Some((peer, opener));
+        self.connection = Some((peer, opener));
         if let Err(error) = self.reports.connect(Box::new(Voice(sealer))) {
             let text = format!(
                 "starting a thread for the donor's reports: {}",
                 chain(&error)
             );
-            warn(self.lobby.screen, &text); // it hears nothing; the deploy goes on
+            warn(self.admission.reporter, &text); // it hears nothing; the deploy goes on
         }
     }
 
     /// Gives a connection up.
     pub(super) fn lose(&mut self, fault: &dyn Error) {
         self.reports.disconnect();
-        if let Some((peer, opener)) = self.line.take() {
+        if let Some((peer, opener)) = self.connection.take() {
             drop(opener);
             self.lost(peer, fault);
         }
@@ -176,15 +179,16 @@ impl<'l, 'r> Supply<'l, 'r> {
 
     fn lost(&self, peer: SocketAddr, fault: &dyn Error) {
         let reason = chain(fault).to_string();
-        let text = format!("connection to {peer} lost: {reason}");
-        self.lobby.screen.warning(&text);
-        self.lobby.screen.news(&News::DonorLost { peer, reason });
-        self.reports.line(Level::Warning, &text);
+        let event = ReceiverEvent::DonorLost { peer, reason };
+        self.admission.reporter.report(&event);
+        for line in event.lines() {
+            self.reports.line(Level::Warning, line.text());
+        }
     }
 
     /// The next chunk over the connection in use.
     fn receive(&mut self, buf: &mut Vec<u8>) -> Result<IsLast, Fault> {
-        let Some((_, opener)) = &mut self.line else {
+        let Some((_, opener)) = &mut self.connection else {
             return Err(Fault::Deaf);
         };
         match opener.next(&mut self.payload)? {
@@ -210,11 +214,11 @@ impl<'l, 'r> Supply<'l, 'r> {
     /// The donor's last word.
     fn let_go(&mut self, text: String) -> ChunkError {
         self.reports.disconnect();
-        let source = self.line.take().map(|(peer, opener)| {
-            self.parting = Some(opener.into_inner());
+        let source = self.connection.take().map(|(peer, opener)| {
+            self.leaving = Some(opener.into_inner());
             Box::new(GaveUp { peer, text }).into()
         });
-        ChunkError {
+        ChunkError::Missing {
             what: "waiting for the donor".to_owned(),
             outcome: Outcome::Refuse,
             source,
@@ -222,73 +226,67 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 
     /// Waits until a donor with the same image is back; after a while for nobody any more.
-    fn return_of_the_donor(&mut self) -> Result<(), ChunkError> {
-        let gone = Instant::now();
-        // In turns: nobody can be waited for any more once the deploy itself has failed.
-        loop {
-            let left = self.patience.saturating_sub(gone.elapsed());
-            if self.rejoin(Some(Instant::now() + TURN.min(left)))? {
-                return Ok(());
-            }
-            let (what, outcome) = if self.reports.is_abandoned() {
-                let what = "waiting for the donor to come back to a deploy that has failed";
-                (what.to_owned(), Outcome::Retry)
-            } else if gone.elapsed() >= self.patience {
-                let seconds = self.patience.as_secs();
-                let what =
-                    format!("waiting for the donor to come back: nobody has within {seconds} s");
-                (what, Outcome::Refuse)
-            } else {
-                continue;
-            };
-            return Err(ChunkError {
-                what,
-                outcome,
-                source: None,
-            });
+    fn await_donor(&mut self) -> Result<(), ChunkError> {
+        if self.rejoin(Some(Instant::now() + self.patience))? {
+            return Ok(());
         }
+        let seconds = self.patience.as_secs();
+        Err(ChunkError::Missing {
+            what: format!("waiting for the donor to come back: nobody has within {seconds} s"),
+            outcome: Outcome::Refuse,
+            source: None,
+        })
     }
 
     /// Waits until a donor with the same image is back; false when `deadline` passes first.
     pub(super) fn rejoin(&mut self, deadline: Option<Instant>) -> Result<bool, ChunkError> {
         loop {
-            let offer = self.lobby.offer(deadline).map_err(|error| ChunkError {
-                what: "waiting for the donor to come back".to_owned(),
-                outcome: error.outcome(),
-                source: Some(Box::new(error)),
-            })?;
+            let offer =
+                self.admission
+                    .accept_offer_until(deadline)
+                    .map_err(|error| match error {
+                        SessionError::Cancelled { .. } | SessionError::TakenOver => {
+                            ChunkError::Cancelled
+                        }
+                        error => ChunkError::Missing {
+                            what: "waiting for the donor to come back".to_owned(),
+                            outcome: error.outcome(),
+                            source: Some(Box::new(error)),
+                        },
+                    })?;
             let Some((paired, judgement)) = offer else {
                 return Ok(false);
             };
             let bound_to = self.bound_to.filter(|ip| *ip != paired.peer.ip());
             match judgement {
-                Ok(image) if image.digest() == self.approved.digest() && bound_to.is_some() => {
+                Judgement::Approved(image)
+                    if image.digest() == self.approved.digest() && bound_to.is_some() =>
+                {
                     let other = bound_to.map(|ip| ip.to_string()).unwrap_or_default();
                     let text = format!(
-                        "this target takes the running system of {other}, and waits for that donor: nothing says that \
-                         another one sends the same bytes"
+                        "this target takes the running system of {other}, and waits for that donor: \
+                         nothing says that another one sends the same bytes"
                     );
                     self.turn_away(paired, RejectCode::Busy, &text);
                 }
-                Ok(image) if image.digest() == self.approved.digest() => {
-                    let (peer, Next { file, chunk }) = (paired.peer, self.wanted);
+                Judgement::Approved(image) if image.digest() == self.approved.digest() => {
+                    let (peer, next) = (paired.peer, self.wanted);
+                    let Next { file, chunk } = next;
                     let text =
                         format!("connection to {peer}: goes on at file={file} chunk={chunk}");
-                    self.lobby.screen.stage(
-                        Stage::Accepted,
-                        &format!("peer={peer} resume file={file} chunk={chunk}"),
-                    );
+                    let event = ReceiverEvent::Resuming { peer, next };
+                    self.admission.reporter.report(&event);
                     self.reports.line(Level::Info, &text);
                     self.accept(paired);
                     return Ok(true);
                 }
-                Ok(_) if self.is_complete() => {
+                Judgement::Approved(_) if self.is_complete() => {
                     let text = "this target has just been installed and is about to boot";
                     self.turn_away(paired, RejectCode::Busy, text);
                 }
-                Ok(image) => return Err(self.give_up(paired, &image)),
-                Err(error) => {
-                    self.turn_away(paired, RejectCode::Manifest, &chain(&error).to_string())
+                Judgement::Approved(image) => return Err(self.give_up(paired, &image)),
+                Judgement::Refused(error) => {
+                    self.turn_away(paired, RejectCode::Manifest, &chain(&*error).to_string());
                 }
             }
         }
@@ -303,17 +301,17 @@ impl<'l, 'r> Supply<'l, 'r> {
     fn turn_away(&mut self, paired: Paired, code: RejectCode, text: &str) {
         let peer = paired.peer;
         let warning = format!("refused the manifest of {peer}: {text}");
-        warn(self.lobby.screen, &warning);
-        let connection = self.lobby.reject(paired, code, text);
+        warn(self.admission.reporter, &warning);
+        let connection = self.admission.reject(paired, code, text);
         self.close(peer, connection);
     }
 
     /// Unless a person at the machine has cancelled.
-    fn go_on(&self) -> Result<(), ChunkError> {
-        self.lobby
-            .turn
-            .stop()
-            .map_or(Ok(()), |stop| Err(stopped(stop)))
+    fn not_cancelled(&self) -> Result<(), ChunkError> {
+        match self.admission.token.stop() {
+            None => Ok(()),
+            Some(_) => Err(ChunkError::Cancelled),
+        }
     }
 
     fn give_up(&mut self, paired: Paired, image: &Approved) -> ChunkError {
@@ -321,10 +319,11 @@ impl<'l, 'r> Supply<'l, 'r> {
             peer: paired.peer,
             version: image.version().to_owned(),
         };
-        let text = "this target waited for another image to be finished; that deploy is given up now, and the target \
+        let text = "this target waited for another image to be finished; \
+                    that deploy is given up now, and the target \
                     shows a new code and secret: start again with those";
-        self.parting = self.lobby.reject(paired, RejectCode::Superseded, text);
-        ChunkError {
+        self.leaving = self.admission.reject(paired, RejectCode::Superseded, text);
+        ChunkError::Missing {
             what: "waiting for the donor to come back".to_owned(),
             outcome: Outcome::Refuse,
             source: Some(Box::new(superseded)),
@@ -332,32 +331,21 @@ impl<'l, 'r> Supply<'l, 'r> {
     }
 }
 
-/// The deploy is over for a person at the machine.
-fn stopped(stop: Stop) -> ChunkError {
-    ChunkError {
-        what: "waiting for the next chunk".to_owned(),
-        outcome: Outcome::Refuse,
-        source: Some(Box::new(SessionError::from(stop))),
-    }
-}
-
-impl ChunkSource for Supply<'_, '_> {
+impl ChunkSource for SessionChunkSource<'_, '_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         self.wanted = Next { file, chunk };
         self.reports.wanted(self.wanted);
         loop {
-            if self.line.is_none() {
-                let disk = self.disk.path().display();
-                let facts = format!("disk={disk} resume file={file} chunk={chunk}");
-                self.lobby.invite(&facts);
-                self.return_of_the_donor()?;
+            if self.connection.is_none() {
+                self.admission.invite_back(self.disk.path(), self.wanted);
+                self.await_donor()?;
             }
-            self.go_on()?;
+            self.not_cancelled()?;
             match self.receive(buf) {
                 Ok(is_last) => return Ok(is_last),
                 Err(Fault::GaveUp { text }) => return Err(self.let_go(text)),
                 Err(fault) => {
-                    self.go_on()?;
+                    self.not_cancelled()?;
                     self.lose(&fault);
                 }
             }
@@ -370,8 +358,13 @@ impl ChunkSource for Supply<'_, '_> {
         true
     }
 
+    fn interrupter(&self) -> Interrupter {
+        self.admission.token.abandoner()
+    }
+
     fn end(&mut self) -> Result<(), ChunkError> {
-        self.lobby.turn.enter(Phase::Finishing).map_err(stopped)?;
+        let finishing = self.admission.token.enter(Phase::Finishing);
+        finishing.map_err(|_| ChunkError::Cancelled)?;
         let file = u16::try_from(self.approved.files().len()).unwrap_or(u16::MAX);
         self.wanted = Next { file, chunk: 0 };
         self.reports.wanted(self.wanted);

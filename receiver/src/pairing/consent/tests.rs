@@ -1,10 +1,11 @@
-//! Before anything is written: the donor sees the disk and agrees, or does not, or goes away over it.
+//! Before anything is written: the donor sees the disk and agrees, or does not, or goes away over
+//! it.
 
 use crate::SessionError;
 use crate::fakes;
 use crate::fakes::donor::{END, FakeDonor, Image, read_screen};
 use crate::fakes::{Lines, Plug};
-use crate::paired::tests::{START, Target, assert_installed, finish, image, pair};
+use crate::session::paired::tests::{START, Target, assert_installed, finish, image, pair};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;

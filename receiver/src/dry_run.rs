@@ -1,12 +1,13 @@
-//! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be read and never written.
+//! A dry run (`disk-gate.md` 5): what a deploy would do to which disk. The disk is opened to be
+//! read and never written.
 
 use disk::sizes::Sizes;
 use install::deploy;
 
 use crate::blockdisk::BlockDisk;
 use crate::disks::IMAGE_SECTOR;
+use crate::error::SessionError;
 use crate::gate::Candidate;
-use crate::session::SessionError;
 
 /// The plan for the disk that was chosen, and what would be gone after it, in one line.
 ///

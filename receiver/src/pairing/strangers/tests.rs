@@ -1,8 +1,8 @@
-//! Crowds at the door, by a clock that costs nothing.
+//! Crowds of strangers, by a clock that costs nothing.
 
-use super::{ANSWER, EACH, GRACE, Refusal, STRANGERS, Strangers, TURN};
+use super::{ANSWER, EACH, GRACE, Refusal, SLOT_WAIT, STRANGERS, Strangers};
 use crate::donor::{Donor, Interrupter};
-use crate::person::Turn;
+use crate::operator::CancelToken;
 use session::guess_limit::{GuessLimit, PACE};
 use session::trial::Terms;
 use session::{Credential, HandshakeRandom, PinnedKeys, donor};
@@ -151,9 +151,9 @@ impl Target {
         };
         let refused = &mut self.refused;
         let mut refuse = |(_, why): Refusal| refused.push(wire::chain::chain(&why).to_string());
-        let (guard, turn) = (&mut self.guard, Turn::of(None));
+        let (guard, token) = (&mut self.guard, CancelToken::of(None));
         let (strangers, now) = (&mut self.strangers, self.now);
-        let paired = strangers.judge(terms, guard, &turn, now, &mut refuse);
+        let paired = strangers.judge(terms, guard, &token, now, &mut refuse);
         let due = strangers.due(terms, guard, now);
         assert!(due.is_none_or(|due| due > now));
         paired.map(|paired| paired.peer.ip())
@@ -377,6 +377,6 @@ fn nobody_waits_for_ever() {
         held.iter()
             .all(|wire| !wire.is_reset() && wire.answer().is_empty())
     );
-    target.pass(TURN, |_| {});
+    target.pass(SLOT_WAIT, |_| {});
     assert!(held.iter().all(Wire::is_reset));
 }

@@ -1,14 +1,15 @@
-//! Connections that were closed because of what they said, or did not say: counted, and shown without flooding a console.
+//! Connections that were closed because of what they sent, or did not send: counted, and shown
+//! without flooding a console.
 //!
-//! Anybody on the network can make as many as he likes, so lines are rationed: [`BURST`] at once, then one for each
-//! [`INTERVAL`], which also says how many were left out.
+//! Anybody on the network can make any number of them, so lines are rationed: [`BURST`] at once,
+//! then one for each [`INTERVAL`], which also says how many were left out.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::news::News;
-use crate::screen::Screen;
+use crate::operator::event::ReceiverEvent;
+use crate::operator::reporter::Reporter;
 use wire::chain::chain;
 
 /// Lines that may follow each other at once: a person's own mistakes are all shown.
@@ -41,14 +42,14 @@ impl Refusals {
         }
     }
 
-    /// How many there were.
-    #[must_use]
-    pub const fn count(&self) -> u64 {
-        self.count
-    }
-
     /// Takes note of one and shows it when its turn has come.
-    pub fn note(&mut self, peer: SocketAddr, error: &dyn Error, now: Instant, screen: &dyn Screen) {
+    pub fn note(
+        &mut self,
+        peer: SocketAddr,
+        error: &dyn Error,
+        now: Instant,
+        reporter: &dyn Reporter,
+    ) {
         self.count = self.count.saturating_add(1);
         self.pay(now);
         if self.credit == 0 {
@@ -56,17 +57,13 @@ impl Refusals {
             return;
         }
         self.credit -= 1;
-        let mut line = format!("refused peer={peer} count={}", self.count);
-        if self.left_out > 0 {
-            line.push_str(&format!(" unshown={}", std::mem::take(&mut self.left_out)));
-        }
         let reason = chain(error).to_string();
         let end = reason.floor_char_boundary(REASON_MAX);
         let reason = reason.get(..end).unwrap_or_default();
-        screen.warning(&format!("{line}: {reason}"));
-        screen.news(&News::Refused {
+        reporter.report(&ReceiverEvent::Refused {
             peer,
             count: self.count,
+            unreported: std::mem::take(&mut self.left_out),
             reason: reason.to_owned(),
         });
     }
@@ -84,20 +81,20 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::{BURST, Refusals};
-    use crate::screen::Screen;
+    use crate::operator::event::ReceiverEvent;
+    use crate::operator::reporter::Reporter;
     use std::io;
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
-    use wire::stage::Stage;
 
     #[derive(Default)]
     struct Lines(Mutex<Vec<String>>);
 
-    impl Screen for Lines {
-        fn stage(&self, _: Stage, _: &str) {}
-        fn hint(&self, _: &str) {}
-        fn warning(&self, text: &str) {
-            self.0.lock().unwrap().push(text.to_owned());
+    impl Reporter for Lines {
+        fn report(&self, event: &ReceiverEvent) {
+            let lines = event.lines();
+            let mut shown = self.0.lock().unwrap();
+            shown.extend(lines.iter().map(|line| line.text().to_owned()));
         }
     }
 
@@ -111,7 +108,7 @@ mod tests {
             let now = start + Duration::from_millis(millisecond);
             refusals.note(peer, &error, now, &lines);
         }
-        assert_eq!(refusals.count(), 10_000);
+        assert_eq!(refusals.count, 10_000);
         let lines = lines.0.into_inner().unwrap();
         assert_eq!(lines.len(), BURST as usize + 9);
         assert!(lines[0].starts_with("refused peer=10.9.0.7:40000 count=1: xxx"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use disk::layout::Role;
 use disk::sizes::{Sizes, Swap};
@@ -10,30 +10,30 @@ use wire::code::Code;
 use wire::message::{After, Message, Next};
 use wire::secret::Secret;
 
-use super::Person;
 use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
 use crate::gate::{GateError, Wish};
-use crate::news::News;
-use crate::paired::tests::{START, Target, assert_installed, image, pair};
+use crate::operator::OperatorControl;
+use crate::operator::event::ReceiverEvent;
+use crate::session::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};
 use crate::{Deployed, Policy, SessionError};
 
-/// What is woken is back in far less, what is not takes at least five seconds.
-const AT_ONCE: Duration = Duration::from_secs(3);
 /// Some of the image's chunks.
 const MIDDLE: Next = Next { file: 0, chunk: 5 };
 
-fn target(name: &str) -> (Target, Person) {
-    let person = Person::new().unwrap();
+fn target(name: &str) -> (Target, OperatorControl) {
+    let operator = OperatorControl::new().unwrap();
     let mut target = Target::new(&format!("steering-{name}"));
-    target.lines = Lines::of(&person);
-    (target, person)
+    target.lines = Lines::of(&operator);
+    (target, operator)
 }
 
-/// The invitation behind the first `skip` news.
+/// The invitation behind the first `skip` events.
 fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Inviting { .. }));
-    let News::Inviting { code, secret, .. } = news else {
+    let (at, event) = lines.wait_for_event(skip, |event| {
+        matches!(event, ReceiverEvent::Inviting { .. })
+    });
+    let ReceiverEvent::Inviting { code, secret, .. } = event else {
         panic!("no invitation");
     };
     let code = Code::parse(&code).unwrap();
@@ -41,16 +41,18 @@ fn invited(lines: &Lines, skip: usize) -> (usize, (Code, Secret)) {
 }
 
 fn held(lines: &Lines, skip: usize) -> (usize, Option<String>) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Held { .. }));
-    let News::Held { refused } = news else {
+    let (at, event) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Held { .. }));
+    let ReceiverEvent::Held { refused } = event else {
         panic!("not held");
     };
     (at + 1, refused)
 }
 
 fn failed(lines: &Lines, skip: usize) -> (usize, String) {
-    let (at, news) = lines.wait_for_news(skip, |news| matches!(news, News::Failed { .. }));
-    let News::Failed { reason, is_fatal } = news else {
+    let (at, event) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Failed { .. }));
+    let ReceiverEvent::Failed { reason, is_fatal } = event else {
         panic!("not failed");
     };
     assert!(!is_fatal, "{reason}");
@@ -73,7 +75,8 @@ fn half_way(plug: &Plug, lines: &Lines, image: &Image) -> (FakeDonor, usize) {
     let mut donor = pair(plug, (&code, &secret));
     donor.offer(image);
     donor.send(image, START, MIDDLE).unwrap();
-    let (at, _) = lines.wait_for_news(skip, |news| matches!(news, News::Package { .. }));
+    let (at, _) =
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Package { .. }));
     (donor, at + 1)
 }
 
@@ -96,60 +99,66 @@ fn assert_nothing_was_refused(target: &Target) {
     assert!(!lines.iter().any(is_refusal), "{lines:#?}");
 }
 
-fn names(news: &[News]) -> Vec<&'static str> {
-    let name = |news: &News| match news {
-        News::Disks { .. } => "disks",
-        News::Inviting { .. } => "inviting",
-        News::Held { .. } => "held",
-        News::Refused { .. } => "refused",
-        News::Accepted { .. } => "accepted",
-        News::AwaitingConsent { .. } => "consent",
-        News::Stage { stage, .. } => stage.name(),
-        News::Package { .. } => "package",
-        News::Progress { .. } => "progress",
-        News::DonorLost { .. } => "lost",
-        News::DonorBack { .. } => "back",
-        News::Warning(_) => "warning",
-        News::Failed { .. } => "failed",
-        News::Installed { .. } => "complete",
+fn names(events: &[ReceiverEvent]) -> Vec<&'static str> {
+    let name = |event: &ReceiverEvent| match event {
+        ReceiverEvent::Disks { .. } => "disks",
+        ReceiverEvent::Inviting { .. } => "inviting",
+        ReceiverEvent::Held { .. } => "held",
+        ReceiverEvent::Refused { .. } => "refused",
+        ReceiverEvent::Accepted { .. } => "accepted",
+        ReceiverEvent::AwaitingConsent { .. } => "consent",
+        ReceiverEvent::Stage { stage, .. } => stage.name(),
+        ReceiverEvent::Package { .. } => "package",
+        ReceiverEvent::Progress { .. } => "progress",
+        ReceiverEvent::DonorLost { .. } => "lost",
+        ReceiverEvent::DonorBack { .. } => "back",
+        ReceiverEvent::NoDisk(_) => "no disk",
+        ReceiverEvent::ReplaceByName { .. } => "replace by name",
+        ReceiverEvent::AwaitingDonor { .. } => "awaiting",
+        ReceiverEvent::Connected { .. } => "connected",
+        ReceiverEvent::DonorAsks { .. } => "asks",
+        ReceiverEvent::Resuming { .. } => "resuming",
+        ReceiverEvent::Warning(_) => "warning",
+        ReceiverEvent::Failed { .. } => "failed",
+        ReceiverEvent::Installed { .. } => "complete",
     };
-    let mut names: Vec<_> = news.iter().map(name).collect();
+    let mut names: Vec<_> = events.iter().map(name).collect();
     names.retain(|name| *name != "progress");
     names
 }
 
 #[test]
 fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
-    let (target, person) = target("hold");
+    let (target, operator) = target("hold");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (old, _)) = invited(lines, 0);
         let begun = Instant::now();
-        person.hold();
-        person.hold();
+        operator.hold();
+        operator.hold();
         let (skip, refused) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE && refused.is_none());
         assert!(
             plug.codes.lock().unwrap().len() <= 1,
             "nobody is waited for"
         );
-        person.go_on();
-        person.go_on();
+        operator.go_on();
+        operator.go_on();
         let (_, (new, _)) = invited(lines, skip);
         assert_ne!(old, new);
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
-    let news = target.lines.all_news();
+    let events = target.lines.all_events();
     let expected = ["disks", "inviting", "held", "inviting", "accepted"];
-    assert_eq!(names(&news)[..5], expected, "a word said twice is one");
+    assert_eq!(names(&events)[..5], expected, "a word said twice is one");
     let lines = target.lines.all();
     assert!(lines.iter().any(|line| line == "smv holding: by=person"));
     assert!(!lines.iter().any(|line| line.starts_with("smv failed")));
 }
 
 #[test]
-fn a_stranger_at_the_door_does_not_delay_the_person() {
-    let (target, person) = target("door");
+fn a_waiting_stranger_does_not_delay_the_person() {
+    let (target, operator) = target("stranger");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
         let mut silent = plug.connect();
@@ -158,14 +167,14 @@ fn a_stranger_at_the_door_does_not_delay_the_person() {
             std::thread::yield_now();
         }
         let begun = Instant::now();
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE);
         assert!(
             !silent.read(&mut [0]).is_ok_and(|len| len > 0),
             "it was closed"
         );
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -174,23 +183,24 @@ fn a_stranger_at_the_door_does_not_delay_the_person() {
 
 #[test]
 fn a_donor_that_has_proved_itself_and_says_nothing_more_does_not_either() {
-    let (target, person) = target("proved");
+    let (target, operator) = target("proved");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (code, secret)) = invited(lines, 0);
         let mut donor = pair(plug, (&code, &secret));
         let begun = Instant::now();
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
         assert!(begun.elapsed() < AT_ONCE);
         assert!(donor.hear().is_err());
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
     assert_nothing_was_refused(&target);
 }
 
-/// Hold and cancel while the donor is being asked: both end it before anything is written, and it is told which.
+/// Hold and cancel while the donor is being asked: both end it before anything is written, and it
+/// is told which.
 #[test]
 fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
     for (name, is_cancel, reason) in [
@@ -205,22 +215,23 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
             "cancelled at the machine; nothing was written",
         ),
     ] {
-        let ((target, person), image) = (target(name), image());
+        let ((target, operator), image) = (target(name), image());
         let (deployed, ()) = target.serve(|plug, lines| {
             let (skip, (code, secret)) = invited(lines, 0);
             let mut donor = pair(plug, (&code, &secret));
             donor.is_shown_a_disk(&image);
-            let (skip, _) =
-                lines.wait_for_news(skip, |news| matches!(news, News::AwaitingConsent { .. }));
+            let (skip, _) = lines.wait_for_event(skip, |event| {
+                matches!(event, ReceiverEvent::AwaitingConsent { .. })
+            });
             let begun = Instant::now();
             if is_cancel {
-                person.cancel();
-                person.cancel();
+                operator.cancel();
+                operator.cancel();
                 assert_eq!(failed(lines, skip).1, reason);
             } else {
-                person.hold();
+                operator.hold();
                 held(lines, skip);
-                person.go_on();
+                operator.go_on();
             }
             assert!(begun.elapsed() < AT_ONCE);
             let Message::Failed { text } = donor.hear().unwrap() else {
@@ -243,17 +254,17 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
 
 #[test]
 fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
-    let (target, person) = target("take");
+    let (target, operator) = target("take");
     let sizes = Sizes {
         esp_bytes: 256 << 20,
         swap: Swap::None,
     };
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
-        person.hold();
+        operator.hold();
         let (skip, _) = held(lines, skip);
-        person.take(Wish::default(), sizes);
-        person.take(Wish::default(), sizes);
+        operator.take(Wish::default(), sizes);
+        operator.take(Wish::default(), sizes);
         finish(plug, lines, skip);
     });
     let deployed = deployed.unwrap();
@@ -262,24 +273,24 @@ fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
     assert!(layout.partition(Role::Swap).is_none());
     let esp = layout.partition(Role::Esp).unwrap();
     assert_eq!(layout.len_bytes(esp), 256 << 20);
-    let news = target.lines.all_news();
-    let invitations = names(&news);
+    let events = target.lines.all_events();
+    let invitations = names(&events);
     let invitations = invitations.iter().filter(|name| **name == "inviting");
     assert_eq!(invitations.count(), 2);
 }
 
 #[test]
 fn a_person_may_take_without_holding_first_and_change_his_mind() {
-    let (target, person) = target("minds");
+    let (target, operator) = target("minds");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut skip, _) = invited(lines, 0);
         for swap in [Swap::None, Swap::Exactly(64 << 20)] {
             let esp_bytes = 128 << 20;
-            person.take(Wish::default(), Sizes { esp_bytes, swap });
+            operator.take(Wish::default(), Sizes { esp_bytes, swap });
             (skip, _) = invited(lines, skip);
         }
         // The machine's own sizes again.
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     let deployed = deployed.unwrap();
@@ -291,14 +302,14 @@ fn a_person_may_take_without_holding_first_and_change_his_mind() {
 
 /// How many invitations there were.
 fn plug_codes(target: &Target) -> usize {
-    let news = target.lines.all_news();
-    let names = names(&news);
+    let events = target.lines.all_events();
+    let names = names(&events);
     names.iter().filter(|name| **name == "inviting").count()
 }
 
 #[test]
 fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
-    let (target, person) = target("refused");
+    let (target, operator) = target("refused");
     let path = target.dir.path().join("disk.img");
     let mut disk = fs::File::options().write(true).open(&path).unwrap();
     disk.write_all(b"precious").unwrap();
@@ -308,9 +319,11 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
     };
     let right = path.display().to_string();
     let (deployed, ()) = target.serve(|plug, lines| {
-        // Nobody at the machine has said anything: it waits, where there would be no waiting without a person.
-        let (skip, news) = lines.wait_for_news(0, |news| matches!(news, News::Disks { .. }));
-        let News::Disks { seen, choice } = news else {
+        // Nobody at the machine has said anything: it waits, where there would be no waiting
+        // without a person.
+        let (skip, event) =
+            lines.wait_for_event(0, |event| matches!(event, ReceiverEvent::Disks { .. }));
+        let ReceiverEvent::Disks { seen, choice } = event else {
             panic!("no disks");
         };
         assert_eq!(seen.len(), 1);
@@ -319,20 +332,20 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
             Err(GateError::NotBlank { given: None, .. })
         ));
 
-        person.take(wiped("wrong"), Sizes::USUAL);
+        operator.take(wiped("wrong"), Sizes::USUAL);
         let (skip, refused) = held(lines, skip);
         let refused = refused.unwrap();
         assert!(refused.contains("wipe=wrong does not"), "{refused}");
 
         let esp_bytes = 32 << 30;
         let swap = Swap::None;
-        person.take(wiped(&right), Sizes { esp_bytes, swap });
+        operator.take(wiped(&right), Sizes { esp_bytes, swap });
         let (skip, refused) = held(lines, skip);
         let refused = refused.unwrap();
         assert!(refused.contains("planning the layout"), "{refused}");
         assert!(plug.codes.lock().unwrap().is_empty());
 
-        person.take(wiped(&right), Sizes::USUAL);
+        operator.take(wiped(&right), Sizes::USUAL);
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -340,12 +353,12 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
 
 #[test]
 fn a_deploy_is_cancelled_at_once_and_the_next_one_begins() {
-    let ((target, person), image) = (target("cancel"), image());
+    let ((target, operator), image) = (target("cancel"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         let begun = Instant::now();
-        person.cancel();
-        person.cancel();
+        operator.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(
@@ -366,13 +379,15 @@ fn a_deploy_is_cancelled_at_once_and_the_next_one_begins() {
 
 #[test]
 fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
-    let ((target, person), image) = (target("away"), image());
+    let ((target, operator), image) = (target("away"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        let (skip, _) = lines.wait_for_news(skip, |news| matches!(news, News::DonorLost { .. }));
+        let (skip, _) = lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::DonorLost { .. })
+        });
         let begun = Instant::now();
-        person.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert!(reason.starts_with("cancelled at the machine"), "{reason}");
@@ -383,12 +398,12 @@ fn a_deploy_that_waits_for_its_donor_to_come_back_is_cancelled() {
 
 #[test]
 fn a_cancel_that_nothing_runs_for_means_nothing() {
-    let (target, person) = target("nothing");
+    let (target, operator) = target("nothing");
     let (deployed, ()) = target.serve(|plug, lines| {
-        person.cancel();
+        operator.cancel();
         let (skip, _) = invited(lines, 0);
-        person.cancel();
-        assert_eq!(skip, lines.all_news().len());
+        operator.cancel();
+        assert_eq!(skip, lines.all_events().len());
         finish(plug, lines, 0);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -396,12 +411,14 @@ fn a_cancel_that_nothing_runs_for_means_nothing() {
 
 #[test]
 fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
-    let ((target, person), image) = (target("late"), image());
+    let ((target, operator), image) = (target("late"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
         donor.send(&image, MIDDLE, END).unwrap();
-        lines.wait_for_news(skip, |news| matches!(news, News::Installed { .. }));
-        person.cancel();
+        lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::Installed { .. })
+        });
+        operator.cancel();
         // The donor is heard all the same.
         donor.last_word().unwrap().1.unwrap();
         donor.order(After::Kexec).unwrap();
@@ -411,29 +428,29 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
     let deployed: Deployed = deployed.unwrap();
     assert_eq!(deployed.order, After::Kexec);
     assert_installed(&target, &deployed);
-    let news = target.lines.all_news();
-    let Some(News::Warning(text)) = news.last() else {
-        panic!("{news:#?}");
+    let events = target.lines.all_events();
+    let Some(ReceiverEvent::Warning(text)) = events.last() else {
+        panic!("{events:#?}");
     };
     assert!(text.starts_with("cancelled too late: "), "{text}");
 }
 
 #[test]
 fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
-    let ((target, person), image) = (target("writing"), image());
+    let ((target, operator), image) = (target("writing"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = half_way(plug, lines, &image);
-        person.hold();
+        operator.hold();
         donor
             .send(&image, MIDDLE, Next { file: 0, chunk: 7 })
             .unwrap();
         // It does not end the deploy, and the deploy does not end it.
-        person.cancel();
+        operator.cancel();
         let (skip, _) = failed(lines, skip);
         let (skip, refused) = held(lines, skip);
         assert_eq!(refused, None);
         assert_eq!(plug.codes.lock().unwrap().len(), 1);
-        person.go_on();
+        operator.go_on();
         finish(plug, lines, skip);
     });
     assert_installed(&target, &deployed.unwrap());
@@ -441,16 +458,18 @@ fn a_hold_while_the_disk_is_written_waits_until_that_is_over() {
 
 #[test]
 fn an_original_stream_is_held_off_and_cancelled_too() {
-    let (mut target, person) = target("legacy");
+    let (mut target, operator) = target("legacy");
     target.options.policy = Policy::Legacy;
-    let is_waiting =
-        |news: &News| matches!(news, News::Inviting { policy, .. } if policy == "legacy");
+    let is_waiting = |event: &ReceiverEvent| match event {
+        ReceiverEvent::Inviting { policy, .. } => policy == "legacy",
+        _ => false,
+    };
     let (error, ()) = target.serve(|plug, lines| {
-        let (at, _) = lines.wait_for_news(0, is_waiting);
-        person.hold();
+        let (at, _) = lines.wait_for_event(0, is_waiting);
+        operator.hold();
         let (skip, _) = held(lines, at);
-        person.go_on();
-        let (skip, _) = lines.wait_for_news(skip, is_waiting);
+        operator.go_on();
+        let (skip, _) = lines.wait_for_event(skip, is_waiting);
         let mut donor = plug.connect();
         let package = crate::fakes::package(&[("etc/hostname", b"x")]);
         let name = b"base.tar.zst";
@@ -459,9 +478,10 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
         bytes.extend((package.len() as u64).to_be_bytes());
         bytes.extend(&package[..20]);
         donor.write_all(&bytes).unwrap();
-        let (skip, _) = lines.wait_for_news(skip, |news| matches!(news, News::Package { .. }));
+        let (skip, _) =
+            lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Package { .. }));
         let begun = Instant::now();
-        person.cancel();
+        operator.cancel();
         let (skip, reason) = failed(lines, skip);
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(
@@ -469,7 +489,7 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
             "cancelled at the machine; the disk does not boot now"
         );
         assert!(!donor.read(&mut [0]).is_ok_and(|len| len > 0));
-        lines.wait_for_news(skip, is_waiting);
+        lines.wait_for_event(skip, is_waiting);
         assert_eq!(*plug.endings.lock().unwrap(), ["rst"]);
     });
     assert!(matches!(error, Err(SessionError::Network(_))));
@@ -477,15 +497,17 @@ fn an_original_stream_is_held_off_and_cancelled_too() {
 }
 
 #[test]
-fn a_whole_deploy_is_news_in_this_order() {
+fn a_whole_deploy_reports_these_events_in_order() {
     let ((target, _), image) = (target("news"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (code, secret)) = invited(lines, 0);
         plug.connect().write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        lines.wait_for_news(skip, |news| matches!(news, News::Refused { .. }));
+        lines.wait_for_event(skip, |event| matches!(event, ReceiverEvent::Refused { .. }));
         let (donor, skip) = half_way(plug, lines, &image);
         drop(donor);
-        lines.wait_for_news(skip, |news| matches!(news, News::DonorLost { .. }));
+        lines.wait_for_event(skip, |event| {
+            matches!(event, ReceiverEvent::DonorLost { .. })
+        });
         let mut donor = pair(plug, (&code, &secret));
         let next = donor.offer(&image);
         donor.send(&image, next, END).unwrap();
@@ -493,9 +515,9 @@ fn a_whole_deploy_is_news_in_this_order() {
         donor.order(After::TargetsChoice).unwrap();
     });
     let deployed = deployed.unwrap();
-    let news = target.lines.all_news();
+    let events = target.lines.all_events();
     assert_eq!(
-        names(&news),
+        names(&events),
         [
             "disks",
             "inviting",
@@ -509,6 +531,8 @@ fn a_whole_deploy_is_news_in_this_order() {
             "formatting",
             "package",
             "lost",
+            "awaiting",
+            "resuming",
             "back",
             "package",
             "finishing",
@@ -518,13 +542,13 @@ fn a_whole_deploy_is_news_in_this_order() {
         ]
     );
     let path = target.dir.path().join("disk.img");
-    for news in &news {
-        match news {
-            News::Disks { seen, choice } => {
+    for event in &events {
+        match event {
+            ReceiverEvent::Disks { seen, choice } => {
                 assert_eq!(choice.as_deref(), Ok(&seen[0]));
                 assert_eq!(seen[0].disk.path, path);
             }
-            News::Inviting {
+            ReceiverEvent::Inviting {
                 policy,
                 addresses,
                 disk,
@@ -536,7 +560,7 @@ fn a_whole_deploy_is_news_in_this_order() {
                 );
                 assert_eq!(disk.disk.path, path);
             }
-            News::Accepted {
+            ReceiverEvent::Accepted {
                 version,
                 packages,
                 total_bytes,
@@ -550,7 +574,7 @@ fn a_whole_deploy_is_news_in_this_order() {
                 let sent: usize = image.all().map(|(_, _, bytes)| bytes.len()).sum();
                 assert_eq!(*total_bytes, Some(sent as u64));
             }
-            News::Installed { disk, title } => {
+            ReceiverEvent::Installed { disk, title } => {
                 assert_eq!((title.as_str(), &disk.disk.path), ("Test", &path));
             }
             _ => {}

@@ -1,7 +1,8 @@
-//! A QR code (ISO/IEC 18004) as text: what a camera reads off a screen instead of a person.
+//! A QR code (ISO/IEC 18004) as text: for a camera that reads a screen instead of a person.
 //!
-//! Two rows of modules are one line of half blocks, which the kernel's own fonts have (`lib/fonts/`, code page 437). A bright
-//! module is drawn and a dark one left black, on a background set to black: right on any terminal, whatever its colours.
+//! Two rows of modules are one line of half blocks, which the kernel's own fonts have
+//! (`lib/fonts/`, code page 437). A bright module is drawn and a dark one left black, on a
+//! background set to black: right on any terminal, whatever its colours.
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
@@ -13,7 +14,8 @@ const COLUMNS_MAX: i32 = 80;
 const BRIGHT: &str = "\u{1b}[0;97;40m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// Draws `text` for a terminal that shows lines; `None` when it needs more than [`COLUMNS_MAX`] columns.
+/// Draws `text` for a terminal that shows lines; `None` when it needs more than `COLUMNS_MAX`
+/// columns.
 #[must_use]
 pub fn draw(text: &str) -> Option<String> {
     let lines = lines(text)?;
@@ -33,7 +35,8 @@ pub fn lines(text: &str) -> Option<Vec<String>> {
     if end - first > COLUMNS_MAX {
         return None;
     }
-    // Outside its size the code answers "bright"; below the quiet zone's last row a half line stays black.
+    // Outside its size the code answers "bright"; below the quiet zone's last row a half line stays
+    // black.
     let is_bright = |x, y| y < end && !code.get_module(x, y);
     let mut lines = Vec::new();
     let mut y = first;

@@ -22,8 +22,8 @@ use wire::stream::Opening;
 
 use crate::connection::Connection;
 use crate::donor::Donor;
-use crate::door::Paired;
-use crate::person::Turn;
+use crate::operator::CancelToken;
+use crate::pairing::Paired;
 
 /// Handshakes that are judged at the same time (`protocol.md` 3.6).
 const SLOTS: usize = 6;
@@ -40,7 +40,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// For that when others wait for the slot.
 const GRACE: Duration = Duration::from_secs(1);
 /// For a slot: longer than the longest pause.
-const TURN: Duration = Duration::from_secs(40);
+const SLOT_WAIT: Duration = Duration::from_secs(40);
 /// Whoever has nothing to do looks again after this at the earliest.
 const NAP: Duration = Duration::from_millis(5);
 /// Read at once.
@@ -54,8 +54,9 @@ pub(crate) enum Refused {
     Opening(#[source] io::Error),
     /// An original donor.
     #[error(
-        "it speaks the original stream, which this target was not told to accept; start the donor with the secret on \
-         this screen (without --legacy), or this target with the policy legacy"
+        "it speaks the original stream, which this target was not told to accept; \
+         start the donor with the secret on this screen (without --legacy), \
+         or this target with the policy legacy"
     )]
     Legacy,
     /// No donor at all.
@@ -80,7 +81,7 @@ pub(crate) enum Refused {
     #[error("it makes room for others that connect")]
     Crowded,
     /// Nobody had time for it.
-    #[error("it has waited {} s for its turn", TURN.as_secs())]
+    #[error("it has waited {} s for its turn", SLOT_WAIT.as_secs())]
     Waited,
 }
 
@@ -155,7 +156,7 @@ impl Strangers {
         &mut self,
         terms: Terms<'_>,
         guard: &mut GuessLimit,
-        turn: &Turn,
+        token: &CancelToken,
         now: Instant,
         refuse: &mut dyn FnMut(Refusal),
     ) -> Option<Paired> {
@@ -175,7 +176,7 @@ impl Strangers {
                 Ok(None) => self.0.push(stranger),
                 Ok(Some(keys)) => {
                     guard.proved(ip);
-                    match stranger.proved(*keys, turn) {
+                    match stranger.proved(*keys, token) {
                         Ok(paired) => return Some(paired),
                         Err(error) => refuse((peer, Refused::Record(error))),
                     }
@@ -348,7 +349,7 @@ impl Stranger {
 
     fn expires(&self) -> Instant {
         match self.slot {
-            _ if self.is_complete() => self.came + TURN,
+            _ if self.is_complete() => self.came + SLOT_WAIT,
             Some(answer) => answer,
             None => self.came + ANSWER,
         }
@@ -442,10 +443,10 @@ impl Stranger {
         }
     }
 
-    fn proved(mut self, keys: Keys, turn: &Turn) -> io::Result<Paired> {
+    fn proved(mut self, keys: Keys, token: &CancelToken) -> io::Result<Paired> {
         let donor = self.donor.take().ok_or(ErrorKind::NotConnected)?;
         let record = std::mem::take(&mut self.heard);
-        let connection = Connection::continued(donor, turn, record);
+        let connection = Connection::continued(donor, token, record);
         let writer = connection.writer()?;
         let (opener, sealer) = keys.channel(connection, writer);
         Ok(Paired {
