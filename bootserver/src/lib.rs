@@ -5,15 +5,15 @@
 //!
 //! [`run`] goes through the modules in this order: [`tree`] copies the files that are served, and
 //! refuses one that holds a private key; [`interface`] is where machines are answered, with the
-//! address and the network it has or is given; [`rival`] looks for another DHCP server there;
+//! address and the network it has or is given; [`dhcp_probe`] looks for another DHCP server there;
 //! [`dnsmasq`] answers DHCP and TFTP, and its log is read as [`event`]s; [`http`] answers the
 //! machines that fetch their files that way.
 
+pub mod dhcp_probe;
 pub mod dnsmasq;
 pub mod event;
 pub mod http;
 pub mod interface;
-pub mod rival;
 pub mod tree;
 
 use std::io;
@@ -230,7 +230,7 @@ fn look_around(
         teller.tell(&Event::Warning(text));
         return Ok(());
     }
-    let found = rival::find(interface).map_err(|source| ServeError::Ask {
+    let found = dhcp_probe::find(interface).map_err(|source| ServeError::Ask {
         interface: interface.name.clone(),
         source,
     })?;

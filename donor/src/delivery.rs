@@ -8,8 +8,8 @@ mod agree;
 mod limits;
 mod line;
 mod link;
-mod memory;
 mod reach;
+mod retry_state;
 mod send;
 
 use std::fmt;
@@ -27,16 +27,16 @@ use wire::stream::RESUME_SECONDS;
 use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch, preferred};
 use crate::ending::Ending;
-use crate::event::About;
+use crate::event::TargetEvent;
 use crate::interrupt::Interrupt;
 use crate::offer::Offer;
-use crate::origin::Origin;
+use crate::peer_address::PeerAddress;
 use crate::socket::ConnectError;
 use crate::source::SourceError;
 use crate::target_disk::TargetDisk;
 
 pub use limits::Limits;
-use memory::{Broken, Memory};
+use retry_state::{Broken, RetryState};
 
 /// Why a target is not installed.
 #[derive(Debug, Error)]
@@ -322,19 +322,19 @@ pub struct Delivery<'a> {
     /// Whether we are to end.
     pub interrupt: &'a Interrupt,
     /// Told of everything.
-    pub tell: &'a (dyn Fn(About) + Sync),
+    pub tell: &'a (dyn Fn(TargetEvent) + Sync),
 }
 
 impl Delivery<'_> {
     /// Deploys, and tells how it ended.
     pub fn run(&self) {
-        let mut memory = Memory::default();
+        let mut memory = RetryState::default();
         let last = match self.deliver(&mut memory) {
-            Ok(to) => About::Installed {
+            Ok(to) => TargetEvent::Installed {
                 to,
                 took: memory.start.map(|at| at.elapsed()).unwrap_or_default(),
             },
-            Err(error) => About::Failed {
+            Err(error) => TargetEvent::Failed {
                 ending: error.ending(),
                 reason: chain(&error).to_string(),
                 left: error.left(),
@@ -344,7 +344,7 @@ impl Delivery<'_> {
         (self.tell)(last);
     }
 
-    fn deliver(&self, memory: &mut Memory) -> Result<SocketAddr, DeliveryError> {
+    fn deliver(&self, memory: &mut RetryState) -> Result<SocketAddr, DeliveryError> {
         let first = self.first(memory);
         if self.interrupt.came().is_some() {
             let left = memory.left();
@@ -373,7 +373,7 @@ impl Delivery<'_> {
             };
             memory.broke(broken, self.retry, self.limits.finishing);
             let broken = memory.broken_at.map(|at| at.elapsed());
-            (self.tell)(About::Broken {
+            (self.tell)(TargetEvent::Broken {
                 reason,
                 give_up_after: self.retry.saturating_sub(broken.unwrap_or_default()),
             });
@@ -381,11 +381,11 @@ impl Delivery<'_> {
     }
 
     /// Where the target may be.
-    fn first(&self, memory: &mut Memory) -> Result<Vec<SocketAddr>, DiscoveryError> {
+    fn first(&self, memory: &mut RetryState) -> Result<Vec<SocketAddr>, DiscoveryError> {
         memory.listened = Some(Instant::now());
         match self.finder {
             Finder::At(to) => {
-                (self.tell)(About::Addressed { to });
+                (self.tell)(TargetEvent::Addressed { to });
                 Ok(vec![to])
             }
             Finder::Beacons {
@@ -393,14 +393,14 @@ impl Delivery<'_> {
                 port,
                 timeout,
             } => {
-                (self.tell)(About::Listening);
+                (self.tell)(TargetEvent::Listening);
                 let mut addresses = watch.find(&self.code, timeout)?;
                 // A machine that knows both protocols is heard over both.
                 let spare = addresses.split_off(preferred(&addresses));
                 memory.spare = sockets(&spare, port);
                 match *addresses.as_slice() {
-                    [address] => (self.tell)(About::Found { address }),
-                    _ => (self.tell)(About::Several {
+                    [address] => (self.tell)(TargetEvent::Found { address }),
+                    _ => (self.tell)(TargetEvent::Several {
                         addresses: addresses.clone(),
                     }),
                 }
@@ -410,7 +410,7 @@ impl Delivery<'_> {
     }
 }
 
-fn sockets(addresses: &[Origin], port: u16) -> Vec<SocketAddr> {
+fn sockets(addresses: &[PeerAddress], port: u16) -> Vec<SocketAddr> {
     let with_port = addresses.iter().map(|address| address.at(port));
     with_port.collect()
 }

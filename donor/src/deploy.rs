@@ -19,7 +19,7 @@ use wire::manifest::CHUNK_SIZE_DEFAULT;
 use crate::consent::Questions;
 use crate::discovery::DiscoveryError;
 use crate::ending::Ending;
-use crate::event::{About, Event};
+use crate::event::{Event, TargetEvent};
 use crate::interrupt::Interrupt;
 use crate::keys::KeysCommandError;
 use crate::options::{Options, Trust};
@@ -66,7 +66,7 @@ pub enum DeployError {
 }
 
 /// How one target tells what happens to it; the end is told as well.
-pub type Tell<'a> = &'a (dyn Fn(About) + Sync);
+pub type Tell<'a> = &'a (dyn Fn(TargetEvent) + Sync);
 
 /// What shows a deploy and answers its questions.
 pub trait Frontend {
@@ -220,10 +220,10 @@ fn each(
     ending
 }
 
-const fn end(what: &About) -> Option<Ending> {
+const fn end(what: &TargetEvent) -> Option<Ending> {
     match what {
-        About::Installed { .. } => Some(Ending::Installed),
-        About::Failed { ending, .. } => Some(*ending),
+        TargetEvent::Installed { .. } => Some(Ending::Installed),
+        TargetEvent::Failed { ending, .. } => Some(*ending),
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use thiserror::Error;
 use wire::beacon;
 use wire::code::Code;
 
-use crate::origin::Origin;
+use crate::peer_address::PeerAddress;
 use crate::socket;
 
 pub use watch::{Watch, preferred};
@@ -33,7 +33,7 @@ pub const MACHINES_MAX: usize = 1024;
 /// Everything that was heard while listening.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    beacons: BTreeMap<(Code, Origin), u64>,
+    beacons: BTreeMap<(Code, PeerAddress), u64>,
     /// All of them, and one more than there may be.
     codes: BTreeSet<Code>,
     forgotten: u64,
@@ -41,7 +41,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    fn note(&mut self, payload: &[u8], from: Origin) {
+    fn note(&mut self, payload: &[u8], from: PeerAddress) {
         match beacon::parse(payload) {
             Err(_) => self.others = self.others.saturating_add(1),
             Ok(code) => {
@@ -144,7 +144,7 @@ pub enum DiscoveryError {
         /// The code.
         code: Code,
         /// Where it comes from.
-        addresses: Vec<Origin>,
+        addresses: Vec<PeerAddress>,
     },
 }
 
@@ -182,7 +182,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::{DiscoveryError, HEARD_MAX, Heard, Listener, MACHINES_MAX, Watch};
-    use crate::origin::Origin;
+    use crate::peer_address::PeerAddress;
     use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
     use std::time::Duration;
     use wire::code::{ALPHABET, Code};
@@ -213,7 +213,7 @@ mod tests {
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2\r\n");
         send(port, 3, b"SMECHVISOR_SHIM:e13gts2");
         let found = watch.find_one(&code(), Duration::from_secs(10)).unwrap();
-        assert_eq!(found, Origin::from(Ipv4Addr::new(127, 0, 0, 3)));
+        assert_eq!(found, PeerAddress::from(Ipv4Addr::new(127, 0, 0, 3)));
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
         for index in 0..1000u32 {
             heard.note(
                 b"SMECHVISOR_SHIM:aaaaaaa",
-                Origin::from(Ipv4Addr::from(index)),
+                PeerAddress::from(Ipv4Addr::from(index)),
             );
         }
         assert_eq!(heard.beacons.len(), HEARD_MAX);

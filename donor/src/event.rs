@@ -16,7 +16,7 @@ use wire::stage::Stage;
 
 use crate::delivery::Left;
 use crate::ending::Ending;
-use crate::origin::Origin;
+use crate::peer_address::PeerAddress;
 use crate::target_disk::TargetDisk;
 
 /// Something happened.
@@ -66,9 +66,9 @@ pub enum Event {
         /// Which.
         code: Code,
         /// What.
-        what: About,
+        what: TargetEvent,
     },
-    /// Every target has an [`About::Installed`] or [`About::Failed`].
+    /// Every target has an [`TargetEvent::Installed`] or [`TargetEvent::Failed`].
     End {
         /// How all of them together.
         ending: Ending,
@@ -81,18 +81,18 @@ pub enum Event {
 
 /// What happened to one target.
 #[derive(Clone, Debug, PartialEq)]
-pub enum About {
+pub enum TargetEvent {
     /// Its beacon is awaited.
     Listening,
     /// Its beacon was heard.
     Found {
         /// Where from.
-        address: Origin,
+        address: PeerAddress,
     },
     /// Its beacon was heard from several addresses.
     Several {
         /// All of them.
-        addresses: Vec<Origin>,
+        addresses: Vec<PeerAddress>,
     },
     /// Nobody listened for it.
     Addressed {

@@ -6,7 +6,7 @@
 //! [`deploy`] is the whole of it, as [`options`] say. [`keys`] and [`secrets`] are what both ends
 //! know; an [`offer`] is the manifest and the items that are sent, each of which comes from a
 //! [`source`]: a file, or a package that is made meanwhile. [`discovery`] hears the beacons of
-//! targets, from an [`origin`]. A [`delivery`] then serves one target: it connects a [`socket`],
+//! targets, at a [`peer_address`]. A [`delivery`] then serves one target: it connects a [`socket`],
 //! pairs, asks for [`consent`] to the [`target_disk`], sends, and follows the target through broken
 //! connections until it is installed. [`transfer`] does so in the original stream. What happens on
 //! the way is an [`event`], with a [`rate`]; the last is an [`ending`]. An [`interrupt`] ends every
@@ -22,7 +22,7 @@ pub mod interrupt;
 pub mod keys;
 pub mod offer;
 pub mod options;
-pub mod origin;
+pub mod peer_address;
 pub mod rate;
 pub mod secrets;
 pub mod socket;

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use bootserver::dnsmasq::line::{Reader, Said};
 use bootserver::http::request::{Request, part};
-use bootserver::rival::{offer, question};
+use bootserver::dhcp_probe::{offer, question};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 9, 0, 1];
 

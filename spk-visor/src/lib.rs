@@ -3,12 +3,11 @@
 //!
 //! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the texts
 //! that explain them. [`command`] runs a library and shows what it reports: a donor's events go to
-//! the [`board`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or become
+//! the [`reporter`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or become
 //! [`json`] for a script; the [`prompt`] asks the person, and [`signals`] interrupt the donor.
 //! [`receive`] is `receive-deploy`, a receiver on a running Linux, over the sockets of
 //! [`kernel_net`]. Every error and every ending becomes an [`exit::Exit`] in [`exit`] alone.
 
-pub mod board;
 pub mod cli;
 pub mod command;
 pub mod exit;
@@ -18,6 +17,7 @@ pub mod kernel_net;
 pub mod progress;
 pub mod prompt;
 pub mod receive;
+pub mod reporter;
 pub mod screen;
 pub mod signals;
 

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-use crate::board::Board;
+use crate::reporter::Reporter;
 use donor::consent::{Question, Questions};
 
 /// Longest line that is an answer, in bytes.
@@ -17,14 +17,14 @@ const LINE_MAX: u64 = 256;
 pub type Person = Option<Box<dyn Read + Send>>;
 
 /// Puts the questions to the person, one after the other.
-pub struct Clerk {
+pub struct Prompt {
     person: Person,
     is_several: bool,
     lines: Option<Receiver<String>>,
     asked: Option<Question>,
 }
 
-impl Clerk {
+impl Prompt {
     /// This person answers, if there is one.
     #[must_use]
     pub fn new(person: Person) -> Self {
@@ -48,14 +48,18 @@ impl Clerk {
     }
 
     /// Looks whether there is something to ask, or an answer; never waits.
-    pub fn turn<W: Write, E: Write>(&mut self, questions: &Questions, board: &mut Board<W, E>) {
+    pub fn turn<W: Write, E: Write>(
+        &mut self,
+        questions: &Questions,
+        reporter: &mut Reporter<W, E>,
+    ) {
         if let Some(question) = self.asked.take() {
             if !questions.is_open(&question) {
-                board.answered("(not asked any more)\n");
+                reporter.answered("(not asked any more)\n");
             } else if let Some(line) = self.line() {
                 let is_yes = self.is_yes(&question, line.trim());
                 questions.answer(&question, is_yes);
-                board.answered("");
+                reporter.answered("");
             } else {
                 self.asked = Some(question);
                 return;
@@ -69,7 +73,7 @@ impl Clerk {
                 .as_ref()
                 .is_some_and(|lines| lines.try_recv().is_ok())
             {}
-            board.ask(&self.words(&question));
+            reporter.ask(&self.words(&question));
             self.asked = Some(question);
         }
     }
@@ -128,11 +132,11 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
-    use super::Clerk;
-    use crate::board::Board;
+    use super::Prompt;
+    use crate::reporter::Reporter;
     use crate::screen::Screen;
     use donor::consent::Questions;
-    use donor::event::{About, Event};
+    use donor::event::{Event, TargetEvent};
     use donor::target_disk::TargetDisk;
     use std::io::Write as _;
     use std::time::{Duration, Instant};
@@ -157,19 +161,19 @@ mod tests {
         let person: super::Person = Some(Box::new(reader));
         let open = Questions::new(person.is_some());
         let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let mut board = Board::new(Screen::new(&mut out, None), &mut errors, false, None);
-        let mut clerk = Clerk::new(person);
+        let mut reporter = Reporter::new(Screen::new(&mut out, None), &mut errors, false, None);
+        let mut prompt = Prompt::new(person);
         if is_several {
-            clerk.expect_several();
+            prompt.expect_several();
         }
         let mut answers = Vec::new();
         for (name, typed) in questions {
             assert_eq!(open.ask(code(name), &disk("/dev/vda")), None);
-            clerk.turn(&open, &mut board);
+            prompt.turn(&open, &mut reporter);
             writeln!(writer, "{typed}").unwrap();
             let deadline = Instant::now() + Duration::from_secs(20);
             let answer = loop {
-                clerk.turn(&open, &mut board);
+                prompt.turn(&open, &mut reporter);
                 if let Some(answer) = open.ask(code(name), &disk("/dev/vda")) {
                     break answer;
                 }
@@ -178,7 +182,7 @@ mod tests {
             };
             answers.push(answer);
         }
-        drop(board);
+        drop(reporter);
         (answers, String::from_utf8(errors).unwrap())
     }
 
@@ -221,26 +225,26 @@ mod tests {
         let person: super::Person = Some(Box::new(std::io::pipe().unwrap().0));
         let open = Questions::new(person.is_some());
         let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let mut board = Board::new(Screen::new(&mut out, None), &mut errors, false, None);
+        let mut reporter = Reporter::new(Screen::new(&mut out, None), &mut errors, false, None);
         // A writer that is never dropped: nobody types anything.
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut clerk = Clerk::new(Some(Box::new(reader)));
+        let mut prompt = Prompt::new(Some(Box::new(reader)));
         let (a, b) = (code("aaaaaaa"), code("bbbbbbb"));
         open.ask(a, &disk("/dev/vda"));
-        clerk.turn(&open, &mut board);
+        prompt.turn(&open, &mut reporter);
         let told = Event::Target {
             code: b,
-            what: About::Stage(Stage::Planned),
+            what: TargetEvent::Stage(Stage::Planned),
         };
-        board.tell(&told);
+        reporter.tell(&told);
         // The disk is another one now: that is another question.
         assert_eq!(open.ask(a, &disk("/dev/vdb")), None);
-        clerk.turn(&open, &mut board);
+        prompt.turn(&open, &mut reporter);
         open.withdraw(a);
-        clerk.turn(&open, &mut board);
+        prompt.turn(&open, &mut reporter);
         assert_eq!(open.ask(b, &disk("/dev/vda")), None);
         drop(writer);
-        drop(board);
+        drop(reporter);
         let (out, errors) = (
             String::from_utf8(out).unwrap(),
             String::from_utf8(errors).unwrap(),
@@ -262,11 +266,11 @@ mod tests {
         let (reader, _) = std::io::pipe().unwrap();
         let person: super::Person = Some(Box::new(reader));
         let open = Questions::new(person.is_some());
-        let mut board = Board::new(Screen::new(Vec::new(), None), Vec::new(), false, None);
-        let mut clerk = Clerk::new(person);
+        let mut reporter = Reporter::new(Screen::new(Vec::new(), None), Vec::new(), false, None);
+        let mut prompt = Prompt::new(person);
         let deadline = Instant::now() + Duration::from_secs(20);
         while open.ask(code("aaaaaaa"), &disk("/dev/vda")) != Some(false) {
-            clerk.turn(&open, &mut board);
+            prompt.turn(&open, &mut reporter);
             assert!(Instant::now() < deadline);
         }
     }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use wire::message::{Answer, Message, Next};
 
 use super::link::{Heard, Place};
-use super::memory::Memory;
+use super::retry_state::RetryState;
 use super::{Cut, Delivery, DeliveryError};
-use crate::event::About;
+use crate::event::TargetEvent;
 use crate::options::ERASE;
 use crate::target_disk::TargetDisk;
 
@@ -24,7 +24,7 @@ impl Delivery<'_> {
     pub(super) fn agree(
         &self,
         disk: TargetDisk,
-        memory: &mut Memory,
+        memory: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
@@ -46,7 +46,7 @@ impl Delivery<'_> {
         &self,
         disk: TargetDisk,
         next: Next,
-        memory: &mut Memory,
+        memory: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
     ) -> Result<(), Cut> {
@@ -62,7 +62,7 @@ impl Delivery<'_> {
     fn settle(
         &self,
         disk: TargetDisk,
-        memory: &mut Memory,
+        memory: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
@@ -73,7 +73,7 @@ impl Delivery<'_> {
             self.ask(&disk, memory, heard, place, send)?;
             "person"
         };
-        (self.tell)(About::Agreed { by });
+        (self.tell)(TargetEvent::Agreed { by });
         memory.agree_to(disk);
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Delivery<'_> {
     fn ask(
         &self,
         disk: &TargetDisk,
-        memory: &mut Memory,
+        memory: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
@@ -101,7 +101,7 @@ impl Delivery<'_> {
             }));
         }
         if memory.asked_about.as_ref() != Some(disk) {
-            (self.tell)(About::Asking { disk: disk.clone() });
+            (self.tell)(TargetEvent::Asking { disk: disk.clone() });
             memory.asked_about = Some(disk.clone());
         }
         let mut said: Option<Instant> = None;

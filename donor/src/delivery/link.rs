@@ -16,7 +16,7 @@ use wire::stage::Stage;
 
 use super::line::{Incoming, Pulse};
 use super::{Cut, Delivery, DeliveryError, Limits};
-use crate::event::{About, Step};
+use crate::event::{Step, TargetEvent};
 use crate::interrupt::{Interrupt, LOOK};
 use crate::rate::Rate;
 use crate::target_disk::TargetDisk;
@@ -341,7 +341,7 @@ impl Telling<'_> {
                     state.acknowledged = state.sent;
                 });
             }
-            Message::Log { level, text } => tell(About::Log {
+            Message::Log { level, text } => tell(TargetEvent::Log {
                 level,
                 text: text.to_string(),
             }),
@@ -356,9 +356,9 @@ impl Telling<'_> {
                 self.acknowledge(next);
                 if self.stage != Some(stage) {
                     self.stage = Some(stage);
-                    tell(About::Stage(stage));
+                    tell(TargetEvent::Stage(stage));
                 }
-                tell(About::Progress(self.step(
+                tell(TargetEvent::Progress(self.step(
                     stage,
                     next,
                     received_bytes,

@@ -18,9 +18,9 @@ use wire::code::Code;
 
 use super::limits::Limits;
 use super::line::{Incoming, Outgoing, Pulse};
-use super::memory::{Due, Lesson, Memory};
+use super::retry_state::{Due, Lesson, RetryState};
 use super::{Delivery, DeliveryError, Finder, sockets};
-use crate::event::About;
+use crate::event::TargetEvent;
 use crate::interrupt::{Interrupt, LOOK};
 use crate::socket::{self, ConnectError};
 
@@ -75,7 +75,7 @@ impl Drop for Race {
 
 impl Delivery<'_> {
     /// The first that passes.
-    pub(super) fn reach(&self, memory: &mut Memory) -> Result<Reached, DeliveryError> {
+    pub(super) fn reach(&self, memory: &mut RetryState) -> Result<Reached, DeliveryError> {
         let race = Race::new();
         loop {
             if self.interrupt.came().is_some() {
@@ -97,7 +97,7 @@ impl Delivery<'_> {
     }
 
     /// Whether it is worth trying any longer.
-    fn go_on(&self, memory: &mut Memory) -> Result<(), DeliveryError> {
+    fn go_on(&self, memory: &mut RetryState) -> Result<(), DeliveryError> {
         if let Some(broken_at) = memory.broken_at.filter(|_| memory.good.is_some()) {
             let after = broken_at.elapsed();
             return if after < self.retry {
@@ -120,11 +120,11 @@ impl Delivery<'_> {
     }
 
     /// Starts what is due; says how long nothing else will be.
-    fn start_due(&self, memory: &mut Memory, race: &Race) -> Duration {
+    fn start_due(&self, memory: &mut RetryState, race: &Race) -> Duration {
         let now = Instant::now();
         let Due { start, next } = memory.due(now, PARALLEL);
         for to in start {
-            (self.tell)(About::Connecting {
+            (self.tell)(TargetEvent::Connecting {
                 to,
                 is_authenticated: true,
             });
@@ -159,15 +159,15 @@ impl Delivery<'_> {
         &self,
         to: SocketAddr,
         error: DeliveryError,
-        memory: &mut Memory,
+        memory: &mut RetryState,
     ) -> Result<(), DeliveryError> {
         let reason = chain(&error).to_string();
         if memory.is_choice() {
             let reason = reason.clone();
-            (self.tell)(About::Unpaired { to, reason });
+            (self.tell)(TargetEvent::Unpaired { to, reason });
         }
         if let Lesson::Busy { is_first: true } = memory.failed(to, error, self.limits.busy)? {
-            (self.tell)(About::Busy {
+            (self.tell)(TargetEvent::Busy {
                 to,
                 reason,
                 give_up_after: self.limits.busy,
@@ -177,7 +177,7 @@ impl Delivery<'_> {
     }
 
     /// Addresses that its beacons have come from since there has been no connection.
-    fn hear(&self, memory: &mut Memory) {
+    fn hear(&self, memory: &mut RetryState) {
         let Finder::Beacons { watch, port, .. } = self.finder else {
             return;
         };

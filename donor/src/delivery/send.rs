@@ -11,10 +11,10 @@ use wire::message::{Message, Next, Text};
 
 use super::line::Outgoing;
 use super::link::{Accepted, Heard, Place, listen};
-use super::memory::Memory;
 use super::reach::Reached;
+use super::retry_state::RetryState;
 use super::{Cut, Delivery, DeliveryError, Left};
-use crate::event::About;
+use crate::event::TargetEvent;
 use crate::options;
 use crate::socket::ConnectError;
 use crate::source::Item;
@@ -25,7 +25,7 @@ impl Delivery<'_> {
     pub(super) fn converse(
         &self,
         reached: Reached,
-        memory: &mut Memory,
+        memory: &mut RetryState,
     ) -> Result<(), (Next, Cut)> {
         let Reached {
             to,
@@ -35,7 +35,7 @@ impl Delivery<'_> {
             info,
             pulse,
         } = reached;
-        (self.tell)(About::Paired { to, info });
+        (self.tell)(TargetEvent::Paired { to, info });
         let heard = Heard::default();
         let place = Place {
             stream: &stream,
@@ -66,7 +66,7 @@ impl Delivery<'_> {
         mut sealer: Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &mut Memory,
+        memory: &mut RetryState,
     ) -> Result<(), Cut> {
         let result = self.send_all(&mut sealer, heard, place, memory);
         match result {
@@ -88,7 +88,7 @@ impl Delivery<'_> {
         sealer: &mut Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &Memory,
+        memory: &RetryState,
     ) -> Left {
         match memory.left() {
             Left::Finishing => {
@@ -116,7 +116,7 @@ impl Delivery<'_> {
         sealer: &mut Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &mut Memory,
+        memory: &mut RetryState,
     ) -> Result<(), Cut> {
         let mut send = |message: &Message<'_>| {
             sealer
@@ -154,13 +154,13 @@ impl Delivery<'_> {
         // It is installed whether or not it hears what to do now.
         match send(&Message::Boot { after: self.after }) {
             Ok(()) => {
-                (self.tell)(About::Leaving {
+                (self.tell)(TargetEvent::Leaving {
                     how: options::word(self.after),
                 });
                 let _ = place.stream.shutdown(Shutdown::Write);
                 heard.closed();
             }
-            Err(_) => (self.tell)(About::Note {
+            Err(_) => (self.tell)(TargetEvent::Note {
                 text: "the target is installed and was not told what to do now: it does what it was started with".to_owned(),
             }),
         }
@@ -196,7 +196,7 @@ impl Delivery<'_> {
                     None => Cut::Over(error.into()),
                 })?;
             for text in item.notes() {
-                (self.tell)(About::Note { text });
+                (self.tell)(TargetEvent::Note { text });
             }
             heard.sending(if chunk.is_last {
                 Next {
@@ -218,7 +218,7 @@ impl Delivery<'_> {
             let sent = heard.sent.fetch_add(len, Ordering::Relaxed);
             if chunk.is_last {
                 let bytes = item.len_bytes().unwrap_or_else(|| sent.saturating_add(len));
-                (self.tell)(About::Sent {
+                (self.tell)(TargetEvent::Sent {
                     package: item.name().to_owned(),
                     bytes,
                 });
@@ -247,7 +247,7 @@ impl Delivery<'_> {
         }
         let name = file.map_or("the end", |file| file.name.as_str());
         let resumes_at = (next != Next::default()).then(|| (name.to_owned(), next.chunk));
-        (self.tell)(About::Accepted { disk, resumes_at });
+        (self.tell)(TargetEvent::Accepted { disk, resumes_at });
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use wire::stream::PackageName;
 use super::Tell;
 use crate::discovery::{DiscoveryError, Listener, Watch};
 use crate::ending::Ending;
-use crate::event::{About, Step};
+use crate::event::{Step, TargetEvent};
 use crate::options::Options;
 use crate::rate::Rate;
 use crate::socket::{self, ConnectError};
@@ -107,7 +107,7 @@ fn record(name: &'static str, bytes: &[u8]) -> Result<Package, ListingError> {
 pub fn run(options: &Options, code: Code, packages: &Packages, tell: Tell<'_>) {
     match attempt(options, code, packages, tell) {
         Ok(installed) => tell(installed),
-        Err(error) => tell(About::Failed {
+        Err(error) => tell(TargetEvent::Failed {
             ending: error.ending(),
             reason: chain(&error).to_string(),
             left: None,
@@ -120,9 +120,9 @@ fn attempt(
     code: Code,
     packages: &Packages,
     tell: Tell<'_>,
-) -> Result<About, LegacyError> {
+) -> Result<TargetEvent, LegacyError> {
     let to = find(options, &code, tell)?;
-    tell(About::Connecting {
+    tell(TargetEvent::Connecting {
         to,
         is_authenticated: false,
     });
@@ -133,7 +133,7 @@ fn attempt(
     transfer::run(connection, &packages.packages, &mut |step| {
         sending.step(step);
     })?;
-    Ok(About::Installed {
+    Ok(TargetEvent::Installed {
         to,
         took: start.elapsed(),
     })
@@ -141,14 +141,14 @@ fn attempt(
 
 fn find(options: &Options, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, DiscoveryError> {
     if let Some(to) = options.to {
-        tell(About::Addressed { to });
+        tell(TargetEvent::Addressed { to });
         return Ok(to);
     }
     let listener = Listener::open(options.beacon_port, options.interface.as_deref())?;
-    tell(About::Listening);
+    tell(TargetEvent::Listening);
     let watch = Watch::start(listener, &[*code])?;
     let address = watch.find_one(code, options.timeout)?;
-    tell(About::Found { address });
+    tell(TargetEvent::Found { address });
     Ok(address.at(options.stream_port))
 }
 
@@ -190,12 +190,12 @@ impl<'a> Sending<'a> {
             transfer::Step::Waiting(elapsed) => {
                 if !self.is_waiting {
                     self.is_waiting = true;
-                    (self.tell)(About::Sent {
+                    (self.tell)(TargetEvent::Sent {
                         package: "everything".to_owned(),
                         bytes: self.now.sent,
                     });
                 }
-                (self.tell)(About::Waiting(elapsed));
+                (self.tell)(TargetEvent::Waiting(elapsed));
             }
         }
     }
@@ -208,9 +208,9 @@ impl<'a> Sending<'a> {
         self.now.received = sent;
         self.now.percent = percent(sent, self.now.total.unwrap_or(0));
         self.now.rate = self.rate.update(Instant::now(), sent);
-        (self.tell)(About::Progress(self.now.clone()));
+        (self.tell)(TargetEvent::Progress(self.now.clone()));
         if Some(package_sent) == self.now.package_total {
-            (self.tell)(About::Sent {
+            (self.tell)(TargetEvent::Sent {
                 package: self.now.package.clone(),
                 bytes: package_sent,
             });

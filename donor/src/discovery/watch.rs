@@ -20,7 +20,7 @@ use wire::code::Code;
 
 use super::{ADDRESSES_MAX, DiscoveryError, Heard, Listener, MACHINES_MAX, SECOND_LOOK};
 use crate::interrupt::{Interrupt, LOOK};
-use crate::origin::Origin;
+use crate::peer_address::PeerAddress;
 
 /// Listens in a thread of its own until it is dropped.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// When each address was heard last, of the codes that are looked for.
-    wanted: BTreeMap<Code, BTreeMap<Origin, Instant>>,
+    wanted: BTreeMap<Code, BTreeMap<PeerAddress, Instant>>,
     /// Everything, for messages.
     heard: Heard,
     failed: Option<Errno>,
@@ -94,7 +94,7 @@ impl Watch {
     ///
     /// # Errors
     /// It is not heard before `timeout`.
-    pub fn find(&self, code: &Code, timeout: Duration) -> Result<Vec<Origin>, DiscoveryError> {
+    pub fn find(&self, code: &Code, timeout: Duration) -> Result<Vec<PeerAddress>, DiscoveryError> {
         let now = Instant::now();
         let start = now.checked_sub(SECOND_LOOK).unwrap_or(now);
         if self.heard_since(code, start, now + timeout).is_empty() {
@@ -123,7 +123,7 @@ impl Watch {
     ///
     /// # Errors
     /// It is not heard before `timeout`, or from more than one address.
-    pub fn find_one(&self, code: &Code, timeout: Duration) -> Result<Origin, DiscoveryError> {
+    pub fn find_one(&self, code: &Code, timeout: Duration) -> Result<PeerAddress, DiscoveryError> {
         let mut addresses = self.find(code, timeout)?;
         addresses.truncate(preferred(&addresses));
         match *addresses.as_slice() {
@@ -138,7 +138,7 @@ impl Watch {
     /// The addresses `code` was heard from since `since`, the one heard last first; waits until
     /// `deadline` for the first one, and may return none.
     #[must_use]
-    pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<Origin> {
+    pub fn heard_since(&self, code: &Code, since: Instant, deadline: Instant) -> Vec<PeerAddress> {
         let mut state = self.shared.lock();
         loop {
             let addresses = state.last_first(code, since);
@@ -200,7 +200,7 @@ impl Shared {
 }
 
 impl State {
-    fn note(&mut self, payload: &[u8], from: Origin) {
+    fn note(&mut self, payload: &[u8], from: PeerAddress) {
         self.heard.note(payload, from);
         if let Ok(code) = beacon::parse(payload)
             && let Some(addresses) = self.wanted.get_mut(&code)
@@ -216,18 +216,18 @@ impl State {
     }
 
     /// In the order of addresses.
-    fn since(&self, code: &Code, since: Instant) -> Vec<Origin> {
+    fn since(&self, code: &Code, since: Instant) -> Vec<PeerAddress> {
         let heard = self.heard(code, since);
         heard.map(|(address, _)| address).collect()
     }
 
-    fn last_first(&self, code: &Code, since: Instant) -> Vec<Origin> {
+    fn last_first(&self, code: &Code, since: Instant) -> Vec<PeerAddress> {
         let mut heard: Vec<_> = self.heard(code, since).collect();
         heard.sort_by_key(|(_, at)| Reverse(*at));
         heard.into_iter().map(|(address, _)| address).collect()
     }
 
-    fn heard(&self, code: &Code, since: Instant) -> impl Iterator<Item = (Origin, Instant)> {
+    fn heard(&self, code: &Code, since: Instant) -> impl Iterator<Item = (PeerAddress, Instant)> {
         let addresses = self.wanted.get(code).into_iter().flatten();
         addresses
             .map(|(address, at)| (*address, *at))
@@ -237,7 +237,7 @@ impl State {
 
 /// How many of the addresses of a code are looked at first: those of IPv4, or all when there are none.
 #[must_use]
-pub fn preferred(addresses: &[Origin]) -> usize {
+pub fn preferred(addresses: &[PeerAddress]) -> usize {
     match addresses.iter().filter(|from| from.ip.is_ipv4()).count() {
         0 => addresses.len(),
         ipv4 => ipv4,
@@ -295,7 +295,7 @@ const fn is_temporary(kind: io::ErrorKind) -> bool {
 mod tests {
     use super::{ADDRESSES_MAX, State, Watch};
     use crate::discovery::{DiscoveryError, Listener};
-    use crate::origin::Origin;
+    use crate::peer_address::PeerAddress;
     use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::time::{Duration, Instant};
@@ -322,7 +322,7 @@ mod tests {
             .unwrap();
     }
 
-    fn address(host: u8) -> Origin {
+    fn address(host: u8) -> PeerAddress {
         Ipv4Addr::new(127, 0, 0, host).into()
     }
 

@@ -6,7 +6,7 @@ use wire::code::Code;
 use wire::human::{clock, size};
 use wire::message::Level;
 
-use super::{About, Event, word};
+use super::{Event, TargetEvent, word};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,27 +47,27 @@ impl fmt::Display for Event {
     }
 }
 
-impl About {
+impl TargetEvent {
     fn describe(&self, code: &Code, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            About::Listening => write!(f, "listening for {code}"),
-            About::Found { address } => write!(f, "found {code} at {address}"),
-            About::Several { addresses } => {
+            TargetEvent::Listening => write!(f, "listening for {code}"),
+            TargetEvent::Found { address } => write!(f, "found {code} at {address}"),
+            TargetEvent::Several { addresses } => {
                 write!(f, "code {code} comes from {} addresses:", addresses.len())?;
                 addresses
                     .iter()
                     .try_for_each(|address| write!(f, " {address}"))?;
                 f.write_str("; each is tried, only one can know the secret")
             }
-            About::Addressed { to } => write!(f, "not listening for {code}: --to {to}"),
-            About::Connecting {
+            TargetEvent::Addressed { to } => write!(f, "not listening for {code}: --to {to}"),
+            TargetEvent::Connecting {
                 to,
                 is_authenticated: true,
             } => write!(f, "connecting to {to}"),
-            About::Connecting { to, .. } => write!(f, "connecting to {to}, UNAUTHENTICATED"),
-            About::Paired { to, info } => write!(f, "paired with {to}: {info}"),
-            About::Unpaired { to, reason } => write!(f, "not {to}: {reason}"),
-            About::Busy {
+            TargetEvent::Connecting { to, .. } => write!(f, "connecting to {to}, UNAUTHENTICATED"),
+            TargetEvent::Paired { to, info } => write!(f, "paired with {to}: {info}"),
+            TargetEvent::Unpaired { to, reason } => write!(f, "not {to}: {reason}"),
+            TargetEvent::Busy {
                 reason,
                 give_up_after,
                 ..
@@ -75,45 +75,47 @@ impl About {
                 let left = clock(*give_up_after);
                 write!(f, "busy: {reason}; asking again for {left}")
             }
-            About::Accepted {
+            TargetEvent::Accepted {
                 disk,
                 resumes_at: None,
             } => write!(f, "accepted: {disk}"),
-            About::Accepted {
+            TargetEvent::Accepted {
                 disk,
                 resumes_at: Some((file, chunk)),
             } => write!(f, "accepted: {disk}; goes on with chunk {chunk} of {file}"),
-            About::Asking { disk } => write!(f, "asking whether to erase {disk}"),
-            About::Agreed { by } => write!(f, "agreed to erase it: {by}"),
-            About::Progress(step) => write!(
+            TargetEvent::Asking { disk } => write!(f, "asking whether to erase {disk}"),
+            TargetEvent::Agreed { by } => write!(f, "agreed to erase it: {by}"),
+            TargetEvent::Progress(step) => write!(
                 f,
                 "sent {} received {} unpacked {}",
                 size(step.sent),
                 size(step.received),
                 size(step.unpacked)
             ),
-            About::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes)),
-            About::Stage(stage) => write!(f, "target {stage}"),
+            TargetEvent::Sent { package, bytes } => write!(f, "sent {package} {}", size(*bytes)),
+            TargetEvent::Stage(stage) => write!(f, "target {stage}"),
             // A stage line of the target's console begins with `smv`.
-            About::Log {
+            TargetEvent::Log {
                 level: Level::Info,
                 text,
             } => write!(f, "target {}", text.strip_prefix("smv ").unwrap_or(text)),
-            About::Log { level, text } => write!(f, "target {}: {text}", word(*level)),
-            About::Note { text } => f.write_str(text),
-            About::Waiting(elapsed) => {
+            TargetEvent::Log { level, text } => write!(f, "target {}: {text}", word(*level)),
+            TargetEvent::Note { text } => f.write_str(text),
+            TargetEvent::Waiting(elapsed) => {
                 write!(f, "waiting for the target to finish {}", clock(*elapsed))
             }
-            About::Broken {
+            TargetEvent::Broken {
                 reason,
                 give_up_after,
             } => {
                 let left = clock(*give_up_after);
                 write!(f, "connection broken: {reason}; trying again for {left}")
             }
-            About::Installed { to, took } => write!(f, "installed on {to} in {}", clock(*took)),
-            About::Leaving { how } => write!(f, "target leaves: {how}"),
-            About::Failed { reason, .. } => f.write_str(reason),
+            TargetEvent::Installed { to, took } => {
+                write!(f, "installed on {to} in {}", clock(*took))
+            }
+            TargetEvent::Leaving { how } => write!(f, "target leaves: {how}"),
+            TargetEvent::Failed { reason, .. } => f.write_str(reason),
         }
     }
 }

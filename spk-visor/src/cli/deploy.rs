@@ -14,7 +14,7 @@ use super::package::live_option;
 use super::{Argument, Command, UsageError, next, text, unexpected, value};
 use crate::help::with_exit_codes;
 use donor::options::{LISTEN_TIMEOUT, Options, Trust, word};
-use donor::origin;
+use donor::peer_address;
 use pack::live;
 
 /// As it is typed.
@@ -226,7 +226,7 @@ fn read_code(typed: &OsStr) -> Result<Code, UsageError> {
 }
 
 fn read_address(text: &str) -> Result<SocketAddr, UsageError> {
-    origin::socket_address(text, STREAM_PORT).map_err(|_| UsageError::Value {
+    peer_address::socket_address(text, STREAM_PORT).map_err(|_| UsageError::Value {
         option: "--to",
         text: text.to_owned(),
         wanted: "ADDR, ADDR:PORT or [ADDR]:PORT; an address is made of numbers, like 192.0.2.7, 2001:db8::7 or fe80::7%eth0 with the \

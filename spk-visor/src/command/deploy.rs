@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::board::Board;
 use crate::cli::Deploy;
 use crate::exit::Exit;
-use crate::prompt::{Clerk, Person};
+use crate::prompt::{Person, Prompt};
+use crate::reporter::Reporter;
 use crate::screen::Screen;
 use crate::signals;
 use donor::consent::Questions;
@@ -46,20 +46,20 @@ pub fn run(options: &Deploy) -> Exit {
         Ok(log) => (log, None),
         Err(error) => (None, Some(error)),
     };
-    let mut board = Board::new(screen, io::stderr(), options.is_json, log);
+    let mut reporter = Reporter::new(screen, io::stderr(), options.is_json, log);
     if let Some(error) = error {
-        return board.fail(&error, Exit::from(&error));
+        return reporter.fail(&error, Exit::from(&error));
     }
     let interrupt = match signals::interrupt().map_err(DeployCommandError::Signals) {
         Ok(interrupt) => interrupt,
-        Err(error) => return board.fail(&error, Exit::from(&error)),
+        Err(error) => return reporter.fail(&error, Exit::from(&error)),
     };
     let person: Person = if io::stdin().is_terminal() {
         Some(Box::new(io::stdin()))
     } else {
         None
     };
-    run_on(&options.donor, person, &interrupt, &mut board)
+    run_on(&options.donor, person, &interrupt, &mut reporter)
 }
 
 fn open_log(options: &Deploy) -> Result<Option<File>, DeployCommandError> {
@@ -78,45 +78,45 @@ pub fn run_on<W: Write, E: Write>(
     options: &Options,
     person: Person,
     interrupt: &Interrupt,
-    board: &mut Board<W, E>,
+    reporter: &mut Reporter<W, E>,
 ) -> Exit {
-    let clerk = Clerk::new(person);
-    let mut console = Console { board, clerk };
+    let prompt = Prompt::new(person);
+    let mut console = Console { reporter, prompt };
     match deploy::run(options, interrupt, &mut console) {
         Ok(ending) => ending.into(),
         Err(error) => {
             let error = DeployCommandError::from(error);
-            console.board.fail(&error, Exit::from(&error))
+            console.reporter.fail(&error, Exit::from(&error))
         }
     }
 }
 
-/// A board, and the person in front of it.
+/// A reporter, and the person in front of it.
 struct Console<'b, W: Write, E: Write> {
-    board: &'b mut Board<W, E>,
-    clerk: Clerk,
+    reporter: &'b mut Reporter<W, E>,
+    prompt: Prompt,
 }
 
 impl<W: Write, E: Write> Frontend for Console<'_, W, E> {
     fn expect_several(&mut self) {
-        self.board.expect_several();
-        self.clerk.expect_several();
+        self.reporter.expect_several();
+        self.prompt.expect_several();
     }
 
     fn tell(&mut self, event: &Event) {
-        self.board.tell(event);
+        self.reporter.tell(event);
     }
 
     fn tick(&mut self) {
-        self.board.tick();
+        self.reporter.tick();
     }
 
     fn attend(&mut self, questions: &Questions) {
-        self.clerk.turn(questions, self.board);
+        self.prompt.turn(questions, self.reporter);
     }
 
     fn has_person(&self) -> bool {
-        self.clerk.has_person()
+        self.prompt.has_person()
     }
 
     fn confirm(&mut self, machines: usize, may_erase: bool) -> bool {

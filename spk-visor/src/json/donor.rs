@@ -8,7 +8,7 @@ use wire::code::Code;
 
 use super::Object;
 use crate::exit::Exit;
-use donor::event::{About, Event, Step, word};
+use donor::event::{Event, Step, TargetEvent, word};
 use donor::target_disk::TargetDisk;
 
 /// One line for a script.
@@ -89,25 +89,27 @@ const fn name(event: &Event) -> &'static str {
     }
 }
 
-fn target_fields(what: &About, object: &mut Object) {
+fn target_fields(what: &TargetEvent, object: &mut Object) {
     match what {
-        About::Listening => object,
-        About::Found { address } => object.text("address", &address.to_string()),
-        About::Several { addresses } => {
+        TargetEvent::Listening => object,
+        TargetEvent::Found { address } => object.text("address", &address.to_string()),
+        TargetEvent::Several { addresses } => {
             object.texts("addresses", addresses.iter().map(ToString::to_string))
         }
-        About::Addressed { to } => object.text("address", &to.to_string()),
-        About::Connecting {
+        TargetEvent::Addressed { to } => object.text("address", &to.to_string()),
+        TargetEvent::Connecting {
             to,
             is_authenticated,
         } => object
             .text("address", &to.to_string())
             .flag("authenticated", *is_authenticated),
-        About::Paired { to, info } => object.text("address", &to.to_string()).text("info", info),
-        About::Unpaired { to, reason } => object
+        TargetEvent::Paired { to, info } => {
+            object.text("address", &to.to_string()).text("info", info)
+        }
+        TargetEvent::Unpaired { to, reason } => object
             .text("address", &to.to_string())
             .text("reason", reason),
-        About::Busy {
+        TargetEvent::Busy {
             to,
             reason,
             give_up_after,
@@ -115,7 +117,7 @@ fn target_fields(what: &About, object: &mut Object) {
             .text("address", &to.to_string())
             .text("reason", reason)
             .decimal("give_up_seconds", give_up_after.as_secs_f64()),
-        About::Accepted { disk, resumes_at } => {
+        TargetEvent::Accepted { disk, resumes_at } => {
             disk_fields(disk, object).flag("resumed", resumes_at.is_some());
             match resumes_at {
                 None => object,
@@ -124,25 +126,27 @@ fn target_fields(what: &About, object: &mut Object) {
                     .number("chunk", u64::from(*chunk)),
             }
         }
-        About::Asking { disk } => disk_fields(disk, object),
-        About::Agreed { by } => object.text("by", by),
-        About::Progress(step) => step_fields(step, object),
-        About::Sent { package, bytes } => object.text("package", package).number("bytes", *bytes),
-        About::Stage(stage) => object.text("stage", stage.name()),
-        About::Log { level, text } => object.text("level", word(*level)).text("text", text),
-        About::Note { text } => object.text("text", text),
-        About::Waiting(elapsed) => object.decimal("waiting_seconds", elapsed.as_secs_f64()),
-        About::Broken {
+        TargetEvent::Asking { disk } => disk_fields(disk, object),
+        TargetEvent::Agreed { by } => object.text("by", by),
+        TargetEvent::Progress(step) => step_fields(step, object),
+        TargetEvent::Sent { package, bytes } => {
+            object.text("package", package).number("bytes", *bytes)
+        }
+        TargetEvent::Stage(stage) => object.text("stage", stage.name()),
+        TargetEvent::Log { level, text } => object.text("level", word(*level)).text("text", text),
+        TargetEvent::Note { text } => object.text("text", text),
+        TargetEvent::Waiting(elapsed) => object.decimal("waiting_seconds", elapsed.as_secs_f64()),
+        TargetEvent::Broken {
             reason,
             give_up_after,
         } => object
             .text("reason", reason)
             .decimal("give_up_seconds", give_up_after.as_secs_f64()),
-        About::Installed { to, took } => object
+        TargetEvent::Installed { to, took } => object
             .text("address", &to.to_string())
             .decimal("took_seconds", took.as_secs_f64()),
-        About::Leaving { how } => object.text("how", how),
-        About::Failed {
+        TargetEvent::Leaving { how } => object.text("how", how),
+        TargetEvent::Failed {
             ending,
             reason,
             left,
@@ -160,29 +164,29 @@ fn target_fields(what: &About, object: &mut Object) {
     };
 }
 
-const fn target_name(what: &About) -> &'static str {
+const fn target_name(what: &TargetEvent) -> &'static str {
     match what {
-        About::Listening => "listening",
-        About::Found { .. } => "found",
-        About::Several { .. } => "several",
-        About::Addressed { .. } => "addressed",
-        About::Connecting { .. } => "connecting",
-        About::Paired { .. } => "paired",
-        About::Unpaired { .. } => "unpaired",
-        About::Busy { .. } => "busy",
-        About::Accepted { .. } => "accepted",
-        About::Asking { .. } => "asking",
-        About::Agreed { .. } => "agreed",
-        About::Progress(_) => "progress",
-        About::Sent { .. } => "sent",
-        About::Stage(_) => "stage",
-        About::Log { .. } => "log",
-        About::Note { .. } => "note",
-        About::Waiting(_) => "waiting",
-        About::Broken { .. } => "broken",
-        About::Installed { .. } => "installed",
-        About::Leaving { .. } => "leaving",
-        About::Failed { .. } => "failed",
+        TargetEvent::Listening => "listening",
+        TargetEvent::Found { .. } => "found",
+        TargetEvent::Several { .. } => "several",
+        TargetEvent::Addressed { .. } => "addressed",
+        TargetEvent::Connecting { .. } => "connecting",
+        TargetEvent::Paired { .. } => "paired",
+        TargetEvent::Unpaired { .. } => "unpaired",
+        TargetEvent::Busy { .. } => "busy",
+        TargetEvent::Accepted { .. } => "accepted",
+        TargetEvent::Asking { .. } => "asking",
+        TargetEvent::Agreed { .. } => "agreed",
+        TargetEvent::Progress(_) => "progress",
+        TargetEvent::Sent { .. } => "sent",
+        TargetEvent::Stage(_) => "stage",
+        TargetEvent::Log { .. } => "log",
+        TargetEvent::Note { .. } => "note",
+        TargetEvent::Waiting(_) => "waiting",
+        TargetEvent::Broken { .. } => "broken",
+        TargetEvent::Installed { .. } => "installed",
+        TargetEvent::Leaving { .. } => "leaving",
+        TargetEvent::Failed { .. } => "failed",
     }
 }
 
@@ -225,12 +229,12 @@ mod tests {
     use crate::json::Object;
     use donor::delivery::Left;
     use donor::ending::Ending;
-    use donor::event::{About, Event, Step};
+    use donor::event::{Event, Step, TargetEvent};
     use donor::target_disk::TargetDisk;
     use std::time::Duration;
     use wire::message::{Disk, Level, Text};
 
-    fn about(what: About) -> Event {
+    fn about(what: TargetEvent) -> Event {
         Event::Target {
             code: "e13gts2".parse().unwrap(),
             what,
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_event_has_name_time_target_and_its_own_fields() {
-        let event = about(About::Log {
+        let event = about(TargetEvent::Log {
             level: Level::Warning,
             text: "no \"swap\"".into(),
         });
@@ -257,7 +261,7 @@ mod tests {
                 total,
                 ..Step::default()
             };
-            json(&about(About::Progress(step)), Duration::ZERO)
+            json(&about(TargetEvent::Progress(step)), Duration::ZERO)
         };
         assert!(!step(None).contains("total"));
         assert!(step(Some(7)).contains(r#""total":7,"#));
@@ -265,7 +269,7 @@ mod tests {
 
     #[test]
     fn failures_carry_their_exit_code() {
-        let event = about(About::Failed {
+        let event = about(TargetEvent::Failed {
             ending: Ending::Refused,
             reason: "disk full".into(),
             left: None,
@@ -295,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_deploy_says_what_it_leaves() {
-        let event = about(About::Failed {
+        let event = about(TargetEvent::Failed {
             ending: Ending::Interrupted,
             reason: "interrupted".into(),
             left: Some(Left::Unfinished { is_told: true }),

@@ -2,7 +2,7 @@
 
 use super::KernelNetwork;
 use donor::discovery::{Listener, Watch};
-use donor::origin::Origin;
+use donor::peer_address::PeerAddress;
 use donor::socket;
 use receiver::donor::{Donor, Interrupted, Network};
 use receiver::fakes::ports;
@@ -47,7 +47,7 @@ fn watch() -> (Watch, u16) {
 fn connect(watch: &Watch, to: SocketAddr) -> TcpStream {
     assert_eq!(
         watch.find_one(&code(), Duration::from_secs(10)).unwrap(),
-        Origin::from(Ipv4Addr::LOCALHOST)
+        PeerAddress::from(Ipv4Addr::LOCALHOST)
     );
     socket::connect(to, None).unwrap()
 }

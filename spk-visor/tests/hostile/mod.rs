@@ -21,9 +21,9 @@ use receiver::fakes::{PATIENCE, TestDir};
 use session::channel::{Opener, Sealer};
 use session::{Credential, HandshakeRandom};
 use sha2::{Digest, Sha256};
-use spk_visor::board::Board;
 use spk_visor::command::deploy::run_on;
 use spk_visor::exit::Exit;
+use spk_visor::reporter::Reporter;
 use spk_visor::screen::Screen;
 use wire::code::Code;
 use wire::handshake::Info;
@@ -330,9 +330,9 @@ impl Ended {
 pub fn deploy(options: &Options) -> Ended {
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    let mut board = Board::new(Screen::new(&mut out, None), &mut errors, true, None);
-    let exit = run_on(options, None, &Interrupt::default(), &mut board);
-    drop(board);
+    let mut reporter = Reporter::new(Screen::new(&mut out, None), &mut errors, true, None);
+    let exit = run_on(options, None, &Interrupt::default(), &mut reporter);
+    drop(reporter);
     Ended {
         exit,
         out: String::from_utf8(out).unwrap(),

@@ -2,9 +2,9 @@
 
 use super::fake::{Act, FakeTarget, Taken};
 use super::run_on;
-use crate::board::Board;
 use crate::exit::Exit;
 use crate::prompt::Person;
+use crate::reporter::Reporter;
 use crate::screen::Screen;
 use donor::delivery::Limits;
 use donor::interrupt::Interrupt;
@@ -122,12 +122,12 @@ impl Donor {
     fn deploy(&self) -> Ended {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         let screen = Screen::new(&mut out, None);
-        let mut board = Board::new(screen, &mut errors, self.is_json, None);
+        let mut reporter = Reporter::new(screen, &mut errors, self.is_json, None);
         let person: Person = match self.typed {
             Some(text) => Some(Box::new(Typing::new(text))),
             None => None,
         };
-        let exit = run_on(&self.options, person, &self.interrupt, &mut board);
+        let exit = run_on(&self.options, person, &self.interrupt, &mut reporter);
         Ended {
             exit,
             out: String::from_utf8(out).unwrap(),

@@ -18,14 +18,14 @@ use crate::exit::Exit;
 use crate::json;
 use crate::progress::Progress;
 use crate::screen::Screen;
-use donor::event::{About, Event, Step};
+use donor::event::{Event, Step, TargetEvent};
 use pack::utc;
 
 /// Between two `progress` objects of one target: what a script shows a person, a person can read.
 const JSON_PROGRESS: Duration = Duration::from_millis(500);
 
 /// Where events go.
-pub struct Board<W: Write, E: Write> {
+pub struct Reporter<W: Write, E: Write> {
     screen: Screen<W>,
     errors: E,
     is_json: bool,
@@ -50,7 +50,7 @@ struct Row {
     json_at: Option<Instant>,
 }
 
-impl<W: Write, E: Write> Board<W, E> {
+impl<W: Write, E: Write> Reporter<W, E> {
     /// Lines to `screen`, failures to `errors`.
     pub fn new(screen: Screen<W>, errors: E, is_json: bool, log: Option<File>) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl<W: Write, E: Write> Board<W, E> {
         let now = Instant::now();
         if let Event::Target {
             code,
-            what: About::Progress(step),
+            what: TargetEvent::Progress(step),
         } = event
         {
             let row = self.rows.entry(*code).or_default();
@@ -157,7 +157,7 @@ impl<W: Write, E: Write> Board<W, E> {
         // Standard error is for people whatever standard output is for.
         if let Event::Target {
             code,
-            what: About::Failed { reason, .. },
+            what: TargetEvent::Failed { reason, .. },
         } = event
         {
             self.complain_of(code, reason);
@@ -170,7 +170,7 @@ impl<W: Write, E: Write> Board<W, E> {
             if !matches!(
                 event,
                 Event::Target {
-                    what: About::Progress(_),
+                    what: TargetEvent::Progress(_),
                     ..
                 }
             ) {
@@ -190,14 +190,14 @@ impl<W: Write, E: Write> Board<W, E> {
         }
     }
 
-    fn tell_of(&mut self, code: &Code, what: &About, event: &Event) {
+    fn tell_of(&mut self, code: &Code, what: &TargetEvent, event: &Event) {
         let row = self.rows.entry(*code).or_default();
         match what {
-            About::Progress(step) => {
+            TargetEvent::Progress(step) => {
                 row.open(step);
                 self.tick();
             }
-            About::Waiting(_) => {
+            TargetEvent::Waiting(_) => {
                 if row.words.is_none() {
                     self.screen.hurry();
                 }
@@ -206,17 +206,20 @@ impl<W: Write, E: Write> Board<W, E> {
                 self.tick();
             }
             // A terminal has the line that is drawn over.
-            About::Sent { .. } if self.screen.is_terminal() => {}
-            About::Stage(stage) if row.said == Some(*stage) || self.screen.is_terminal() => {}
-            About::Failed { reason, .. } => {
+            TargetEvent::Sent { .. } if self.screen.is_terminal() => {}
+            TargetEvent::Stage(stage) if row.said == Some(*stage) || self.screen.is_terminal() => {}
+            TargetEvent::Failed { reason, .. } => {
                 row.is_open = false;
                 self.complain_of(code, reason);
             }
             _ => {
-                if matches!(what, About::Installed { .. } | About::Broken { .. }) {
+                if matches!(
+                    what,
+                    TargetEvent::Installed { .. } | TargetEvent::Broken { .. }
+                ) {
                     row.is_open = false;
                 }
-                if let About::Log { text, .. } = what {
+                if let TargetEvent::Log { text, .. } = what {
                     row.said = Stage::of_line(text).map(|(stage, _)| stage).or(row.said);
                 }
                 let text = if self.is_several {
@@ -279,10 +282,10 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use super::Board;
+    use super::Reporter;
     use crate::screen::{Screen, Terminal};
     use donor::ending::Ending;
-    use donor::event::{About, Event, Step};
+    use donor::event::{Event, Step, TargetEvent};
     use std::fs;
     use wire::code::Code;
     use wire::message::Level;
@@ -293,7 +296,7 @@ mod tests {
         rows: 24,
     });
 
-    /// What a board shows of these events: on the screen, and of failures.
+    /// What a reporter shows of these events: on the screen, and of failures.
     fn shown(
         terminal: Option<Terminal>,
         is_json: bool,
@@ -301,19 +304,20 @@ mod tests {
         events: &[Event],
     ) -> (String, String) {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let mut board = Board::new(Screen::new(&mut out, terminal), &mut errors, is_json, None);
+        let mut reporter =
+            Reporter::new(Screen::new(&mut out, terminal), &mut errors, is_json, None);
         if is_several {
-            board.expect_several();
+            reporter.expect_several();
         }
         for event in events {
-            board.tell(event);
+            reporter.tell(event);
         }
-        drop(board);
+        drop(reporter);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(out), text(errors))
     }
 
-    fn about(code: &str, what: About) -> Event {
+    fn about(code: &str, what: TargetEvent) -> Event {
         let code: Code = code.parse().unwrap();
         Event::Target { code, what }
     }
@@ -328,14 +332,14 @@ mod tests {
             percent,
             ..Step::default()
         };
-        about(code, About::Progress(step))
+        about(code, TargetEvent::Progress(step))
     }
 
     fn failed(code: &str) -> Event {
         let (ending, reason, left) = (Ending::Refused, "disk full".to_owned(), None);
         about(
             code,
-            About::Failed {
+            TargetEvent::Failed {
                 ending,
                 reason,
                 left,
@@ -345,19 +349,19 @@ mod tests {
 
     #[test]
     fn a_terminal_has_one_line_for_each_target() {
-        let stage = about("aaaaaaa", About::Stage(Stage::Receiving));
+        let stage = about("aaaaaaa", TargetEvent::Stage(Stage::Receiving));
         let events = [progress("aaaaaaa", 25), stage, progress("bbbbbbb", 50)];
         let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let mut board = Board::new(Screen::new(&mut out, TERMINAL), &mut errors, false, None);
-        board.expect_several();
+        let mut reporter = Reporter::new(Screen::new(&mut out, TERMINAL), &mut errors, false, None);
+        reporter.expect_several();
         for event in &events {
-            board.screen.hurry();
-            board.tell(event);
+            reporter.screen.hurry();
+            reporter.tell(event);
         }
-        board.tell(&failed("aaaaaaa"));
-        board.screen.hurry();
-        board.tick();
-        drop(board);
+        reporter.tell(&failed("aaaaaaa"));
+        reporter.screen.hurry();
+        reporter.tick();
+        drop(reporter);
         let out = String::from_utf8(out).unwrap();
         let drawn: Vec<&str> = out.split("\r\x1b[J").collect();
         assert!(drawn[1].starts_with("aaaaaaa a.tar.xz  25% ["), "{out:?}");
@@ -378,10 +382,10 @@ mod tests {
 
     #[test]
     fn a_person_reads_each_stage_once_in_the_words_of_the_target() {
-        let stage = about("aaaaaaa", About::Stage(Stage::Planned));
+        let stage = about("aaaaaaa", TargetEvent::Stage(Stage::Planned));
         let (level, text) = (Level::Info, "smv planned: disk=/dev/vda".to_owned());
-        let line = about("aaaaaaa", About::Log { level, text });
-        let bare = about("aaaaaaa", About::Stage(Stage::Finishing));
+        let line = about("aaaaaaa", TargetEvent::Log { level, text });
+        let bare = about("aaaaaaa", TargetEvent::Stage(Stage::Finishing));
         let (out, _) = shown(None, false, false, &[line, stage, bare]);
         assert_eq!(out, "target planned: disk=/dev/vda\ntarget finishing\n");
     }
@@ -397,7 +401,7 @@ mod tests {
     #[test]
     fn a_script_gets_progress_twice_a_second_and_every_other_event() {
         let many = vec![progress("aaaaaaa", 25); 100];
-        let stage = about("aaaaaaa", About::Stage(Stage::Finishing));
+        let stage = about("aaaaaaa", TargetEvent::Stage(Stage::Finishing));
         let events = [many, vec![stage, failed("aaaaaaa")]].concat();
         let (out, errors) = shown(None, true, false, &events);
         assert_eq!(out.lines().count(), 3, "{out}");
@@ -406,15 +410,16 @@ mod tests {
 
     #[test]
     fn the_log_keeps_everything_with_its_time() {
-        let path = std::env::temp_dir().join(format!("spk-visor-board-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("spk-visor-reporter-{}", std::process::id()));
         let log = fs::File::create(&path).unwrap();
-        let mut board = Board::new(Screen::new(Vec::new(), None), Vec::new(), true, Some(log));
+        let mut reporter =
+            Reporter::new(Screen::new(Vec::new(), None), Vec::new(), true, Some(log));
         for event in [
             progress("aaaaaaa", 25),
             progress("aaaaaaa", 26),
             failed("aaaaaaa"),
         ] {
-            board.tell(&event);
+            reporter.tell(&event);
         }
         let text = fs::read_to_string(&path).unwrap();
         fs::remove_file(path).unwrap();

@@ -63,7 +63,7 @@ impl Candidate {
 
 /// What the tries so far have taught.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct RetryState {
     /// In the order in which they are tried.
     candidates: Vec<Candidate>,
     /// Where it was heard too, by the protocol that is not tried first.
@@ -175,7 +175,7 @@ fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(0.75 + random as f64 / 2048.0)
 }
 
-impl Memory {
+impl RetryState {
     /// Tries these too, unless they are known; one after the other.
     pub(super) fn try_at(&mut self, addresses: &[SocketAddr]) {
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
@@ -376,7 +376,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::{ADDRESSES_MAX, Broken, DROPPED_MAX, Memory};
+    use super::{ADDRESSES_MAX, Broken, DROPPED_MAX, RetryState};
     use crate::delivery::DeliveryError;
     use std::net::SocketAddr;
     use std::thread;
@@ -397,7 +397,7 @@ mod tests {
     }
 
     /// A connection that lived so long breaks; since when none works.
-    fn broke(memory: &mut Memory, next: Next, lived: Duration) -> Instant {
+    fn broke(memory: &mut RetryState, next: Next, lived: Duration) -> Instant {
         // Later than the one before.
         thread::sleep(Duration::from_millis(2));
         let broken = Broken {
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_outlived_the_retries_begins_their_time_anew() {
-        let (mut memory, end) = (Memory::default(), Next { file: 2, chunk: 0 });
+        let (mut memory, end) = (RetryState::default(), Next { file: 2, chunk: 0 });
         let first = broke(&mut memory, end, FINISHING);
         let short = broke(&mut memory, end, RETRY - Duration::from_millis(1));
         assert_eq!(short, first, "it brought nothing and broke soon");
@@ -429,7 +429,7 @@ mod tests {
     }
     #[test]
     fn what_waits_for_room_wakes_nobody() {
-        let mut memory = Memory::default();
+        let mut memory = RetryState::default();
         memory.try_at(&[at(1), at(2), at(3)]);
         let later = Instant::now() + Duration::from_secs(60);
         let due = memory.due(later, 2);
@@ -440,7 +440,7 @@ mod tests {
     }
     #[test]
     fn a_flood_of_senders_is_bounded_and_the_last_one_heard_goes_first() {
-        let mut memory = Memory::default();
+        let mut memory = RetryState::default();
         let later = Instant::now() + Duration::from_secs(3600);
         for look in 1..50 {
             let newest = look * 256;
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn where_the_target_was_goes_before_what_is_heard() {
-        let mut memory = Memory::default();
+        let mut memory = RetryState::default();
         memory.try_at(&[at(1)]);
         memory.passed(at(1));
         broke(&mut memory, Next::default(), Duration::ZERO);

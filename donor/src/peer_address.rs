@@ -12,14 +12,14 @@ use thiserror::Error;
 
 /// IPv4 sorts before IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
+pub struct PeerAddress {
     /// The address.
     pub ip: IpAddr,
     /// The kernel's number of the interface where `ip` is link-local IPv6 (RFC 4007 11), 0 otherwise.
     scope: u32,
 }
 
-impl Origin {
+impl PeerAddress {
     /// Where to connect to.
     #[must_use]
     pub fn at(self, port: u16) -> SocketAddr {
@@ -30,7 +30,7 @@ impl Origin {
     }
 }
 
-impl From<SocketAddr> for Origin {
+impl From<SocketAddr> for PeerAddress {
     fn from(address: SocketAddr) -> Self {
         let scope = match address {
             SocketAddr::V6(address) if address.ip().is_unicast_link_local() => address.scope_id(),
@@ -41,14 +41,14 @@ impl From<SocketAddr> for Origin {
     }
 }
 
-impl From<Ipv4Addr> for Origin {
+impl From<Ipv4Addr> for PeerAddress {
     fn from(ip: Ipv4Addr) -> Self {
         let (ip, scope) = (ip.into(), 0);
         Self { ip, scope }
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.ip)?;
         match self.scope {
@@ -65,26 +65,26 @@ impl fmt::Display for Origin {
 /// No such address, or no such interface.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("reading an address")]
-pub struct OriginError;
+pub struct PeerAddressError;
 
-impl FromStr for Origin {
-    type Err = OriginError;
+impl FromStr for PeerAddress {
+    type Err = PeerAddressError;
 
-    fn from_str(text: &str) -> Result<Self, OriginError> {
+    fn from_str(text: &str) -> Result<Self, PeerAddressError> {
         let (ip, zone) = match text.split_once('%') {
             Some((ip, zone)) => (ip, Some(zone)),
             None => (text, None),
         };
-        let ip: IpAddr = ip.parse().map_err(|_| OriginError)?;
+        let ip: IpAddr = ip.parse().map_err(|_| PeerAddressError)?;
         let is_scoped = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
         let scope = match zone {
             None => 0,
-            Some(_) if !is_scoped => return Err(OriginError),
+            Some(_) if !is_scoped => return Err(PeerAddressError),
             Some(zone) => zone
                 .parse()
                 .ok()
                 .or_else(|| number_of(zone))
-                .ok_or(OriginError)?,
+                .ok_or(PeerAddressError)?,
         };
         Ok(Self { ip, scope })
     }
@@ -94,19 +94,19 @@ impl FromStr for Origin {
 ///
 /// # Errors
 /// It is none of them.
-pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, OriginError> {
-    if let Ok(origin) = text.parse::<Origin>() {
+pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, PeerAddressError> {
+    if let Ok(origin) = text.parse::<PeerAddress>() {
         return Ok(origin.at(default_port));
     }
-    let (address, port) = text.rsplit_once(':').ok_or(OriginError)?;
-    let port = port.parse().map_err(|_| OriginError)?;
+    let (address, port) = text.rsplit_once(':').ok_or(PeerAddressError)?;
+    let port = port.parse().map_err(|_| PeerAddressError)?;
     let inner = address
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    let origin: Origin = inner.unwrap_or(address).parse()?;
+    let origin: PeerAddress = inner.unwrap_or(address).parse()?;
     // Without brackets the last part of an IPv6 address would be taken for a port.
     if origin.ip.is_ipv4() == inner.is_some() {
-        return Err(OriginError);
+        return Err(PeerAddressError);
     }
     Ok(origin.at(port))
 }
@@ -132,18 +132,19 @@ fn number_of(name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, socket_address};
+    use super::{PeerAddress, socket_address};
 
     #[test]
     fn an_address_of_a_link_keeps_its_interface_and_no_other_does() {
-        let local: Origin = "fe80::1%lo".parse().unwrap();
+        let local: PeerAddress = "fe80::1%lo".parse().unwrap();
         assert_eq!(local.to_string(), "fe80::1%lo");
         assert_eq!(local.at(9192).to_string(), "[fe80::1%1]:9192");
-        assert_eq!(Origin::from(local.at(7)), local);
-        let gone: Origin = "fe80::1%4000000000".parse().unwrap();
+        assert_eq!(PeerAddress::from(local.at(7)), local);
+        let gone: PeerAddress = "fe80::1%4000000000".parse().unwrap();
         assert_eq!(gone.to_string(), "fe80::1%4000000000");
         assert_eq!(
-            Origin::from("[fd00::1%7]:80".parse::<std::net::SocketAddr>().unwrap()).to_string(),
+            PeerAddress::from("[fd00::1%7]:80".parse::<std::net::SocketAddr>().unwrap())
+                .to_string(),
             "fd00::1"
         );
         for text in [
@@ -155,7 +156,7 @@ mod tests {
             "",
             "here",
         ] {
-            assert!(text.parse::<Origin>().is_err(), "{text}");
+            assert!(text.parse::<PeerAddress>().is_err(), "{text}");
         }
     }
 
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_heard_over_ipv4_comes_first() {
-        let mut origins: Vec<Origin> = ["fe80::1%lo", "10.0.0.2", "fd00::1", "10.0.0.1"]
+        let mut origins: Vec<PeerAddress> = ["fe80::1%lo", "10.0.0.2", "fd00::1", "10.0.0.1"]
             .iter()
             .map(|text| text.parse().unwrap())
             .collect();
