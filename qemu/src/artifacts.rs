@@ -56,10 +56,11 @@ pub struct Wanted {
 
 impl Artifacts {
     /// Makes what is not there yet; says on standard error what it is doing and how long it took.
+    /// `maker` is a mkinitramfs that was built already.
     ///
     /// # Errors
     /// A part could not be made; its own words came before.
-    pub fn make(wanted: Wanted, work: &Path) -> Result<Self> {
+    pub fn make(wanted: Wanted, work: &Path, maker: Option<PathBuf>) -> Result<Self> {
         let top = top();
         let steps = Steps {
             count: 4
@@ -100,7 +101,11 @@ impl Artifacts {
         ]);
         steps.run("init and spk-visor, static", cargo.current_dir(&top))?;
         let programs = target_dir(&top).join(TARGET).join("release");
-        let initramfs = Initramfs::make(&steps, &top, programs.join("init"), work)?;
+        let maker = match maker {
+            Some(maker) => maker,
+            None => built_maker(&top)?,
+        };
+        let initramfs = Initramfs::make(&steps, &top, maker, programs.join("init"), work)?;
         let demo = steps.path(
             "the demo system's packages",
             script(&top, "systems/build").arg("demo"),
@@ -231,6 +236,14 @@ impl Steps {
     }
 }
 
+/// The program that packs images. It is as quick without optimisation: what compresses is C.
+fn built_maker(top: &Path) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--locked", "--quiet", "-p", "mkinitramfs"]);
+    stdout(cargo.current_dir(top))?;
+    Ok(target_dir(top).join("debug/mkinitramfs"))
+}
+
 /// An image and its parts.
 struct Initramfs {
     image: PathBuf,
@@ -240,17 +253,14 @@ struct Initramfs {
 }
 
 impl Initramfs {
-    fn make(steps: &Steps, top: &Path, init: PathBuf, work: &Path) -> Result<Self> {
+    fn make(steps: &Steps, top: &Path, maker: PathBuf, init: PathBuf, work: &Path) -> Result<Self> {
         let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
         let made = Self {
             image: work.join("initramfs"),
-            maker: target_dir(top).join("debug/mkinitramfs"),
+            maker,
             init,
             mke2fs: PathBuf::from(mke2fs.trim()),
         };
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--locked", "--quiet", "-p", "mkinitramfs"]);
-        stdout(cargo.current_dir(top))?;
         let mut maker = Command::new(&made.maker);
         maker.args(["image", "--init"]).arg(&made.init);
         maker.arg("--mke2fs").arg(&made.mke2fs);

@@ -67,7 +67,8 @@ struct Request {
     paths: Paths,
 }
 
-/// For the children, and for whoever has made it all before: where it is.
+/// For the children, and for callers that have made it all before, or mkinitramfs alone: where it
+/// is.
 #[derive(Clone, Debug, Default)]
 struct Paths {
     kernel: Option<PathBuf>,
@@ -145,6 +146,7 @@ impl Request {
                     distribution: true,
                 },
                 &work()?,
+                None,
             )
             .map(|_| true),
             "measure" => self.measure(),
@@ -309,7 +311,7 @@ impl Request {
         if self.paths.kernel.is_some() {
             return self.paths.clone().artifacts();
         }
-        Artifacts::make(wanted, work)
+        Artifacts::make(wanted, work, self.paths.mkinitramfs.clone())
     }
 
     fn accel(&self, artifacts: &Artifacts, work: &std::path::Path) -> Result<Accel> {
