@@ -27,7 +27,7 @@ usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose 
        qemu make [--slow]                                   only make what scenarios need
 
   --slow        also what takes long (live, ten-deploys, small-memory, wifi-wpa3); a whole name is enough too
-  --jobs N      scenarios at the same time (default: half the processors, at least 2)
+  --jobs N      scenarios at the same time (default: half the processors and one, at least 3)
   --rounds N    how often each way to boot is measured (default: 3)
   --accel A     kvm or tcg, without trying what works
 
@@ -219,7 +219,8 @@ impl Request {
         let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
         let half = std::thread::available_parallelism().map_or(1, |count| count.get() / 2);
-        let jobs = self.jobs.unwrap_or(half.max(2));
+        // One machine more than keeps the processors busy: some only wait.
+        let jobs = self.jobs.unwrap_or((half + 1).max(3));
         eprintln!(
             "qemu: {} scenarios, {jobs} at a time, {}",
             chosen.len(),
