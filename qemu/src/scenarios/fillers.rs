@@ -49,11 +49,12 @@ pub(super) fn with_files(
         std::fs::write(&path, data).doing("writing", path.display())?;
     }
     make(to).doing("filling", to.display())?;
-    let package = to.join("zz-filler.tar.xz");
+    // The systems come as xz; and this one is ready at once.
+    let package = to.join("zz-filler.tar.zst");
     run(Command::new("tar")
         .args(["--owner=0", "--group=0", "-C"])
         .arg(to)
-        .args(["-I", "xz -0 -T2", "--remove-files", "-cf"])
+        .args(["-I", "zstd -1", "--remove-files", "-cf"])
         .arg(&package)
         .args(names))?;
     to.canonicalize().doing("resolving", to.display())
