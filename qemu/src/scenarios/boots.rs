@@ -5,54 +5,61 @@ use std::time::Duration;
 
 use wire::stage::Stage;
 
+use crate::donor::Order;
 use crate::error::{HarnessError, Result};
-use crate::lab::{DISK_MIB, Lab, STEP};
+use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Firmware, Machine};
 use crate::running::Running;
 
 use super::{DEMO_LOGIN, LOGIN};
 
-pub(super) fn uefi_reboot(lab: &mut Lab) -> Result<()> {
-    let (_, mut target) = blank_to_login(lab, Firmware::Uefi, "reboot")?;
-    login_and_look(&mut target)
-}
-
-pub(super) fn bios_reboot(lab: &mut Lab) -> Result<()> {
-    blank_to_login(lab, Firmware::Bios, "reboot").map(drop)
-}
-
 pub(super) fn uefi_kexec(lab: &mut Lab) -> Result<()> {
-    blank_to_login(lab, Firmware::Uefi, "kexec").map(drop)
+    let (machine, mut target) = blank(lab, Firmware::Uefi, "smv.after=kexec")?;
+    lab.deploy_demo(&mut target)?;
+    must_leave_by(&mut target, "kexec")?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    lab.health(&machine, STEP).map(drop)
 }
 
+/// By kexec because the donor orders it, whatever the command line says; then by itself.
 pub(super) fn bios_kexec(lab: &mut Lab) -> Result<()> {
-    let (_, mut target) = blank_to_login(lab, Firmware::Bios, "kexec")?;
+    let (machine, mut target) = blank(lab, Firmware::Bios, "smv.after=poweroff")?;
+    let shown = await_shown(&mut target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo).and(&["--after", "kexec"]);
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    must_leave_by(&mut target, "kexec")?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    lab.health(&machine, STEP)?;
     target.reset()?;
     target.console.await_text(DEMO_LOGIN, LOGIN).map(drop)
 }
 
-/// CD, code, donor, commit, `after`, login prompt, daemon.
-fn blank_to_login(lab: &mut Lab, firmware: Firmware, after: &str) -> Result<(Machine, Running)> {
+/// A machine with a blank disk and a CD.
+fn blank(lab: &mut Lab, firmware: Firmware, more: &str) -> Result<(Machine, Running)> {
     let disk = lab.disk("disk", DISK_MIB)?;
-    let medium = lab.cd(&format!("smv.after={after}"))?;
+    let medium = lab.cd(more)?;
     let machine = lab.machine(firmware, vec![disk], medium)?;
-    let mut target = lab.start(&machine)?;
-    lab.deploy_demo(&mut target)?;
-    let facts = target.console.await_stage(Stage::Leaving, STEP)?;
-    if !facts.contains(&format!("how={after}")) {
-        return Err(HarnessError::unexpected(
-            "the way the target leaves",
-            format!("how={after}"),
-            facts,
-        ));
-    }
-    target.console.await_text(DEMO_LOGIN, LOGIN)?;
-    lab.health(&machine, STEP)?;
+    let target = lab.start(&machine)?;
     Ok((machine, target))
 }
 
+/// The target says how it leaves; what it says.
+pub(super) fn must_leave_by(target: &mut Running, how: &str) -> Result<String> {
+    let facts = target.console.await_stage(Stage::Leaving, STEP)?;
+    if facts.contains(&format!("how={how}")) {
+        return Ok(facts);
+    }
+    Err(HarnessError::unexpected(
+        "the way the target leaves",
+        format!("how={how}"),
+        facts,
+    ))
+}
+
 /// What only a shell can tell: everything in fstab is mounted, swap is on, the identity is the machine's own.
-fn login_and_look(target: &mut Running) -> Result<()> {
+pub(super) fn login_and_look(target: &mut Running) -> Result<()> {
     target.console.send("root")?;
     target.console.await_text("# ", STEP)?;
     let checks = [

@@ -15,7 +15,9 @@ use crate::machine::{Firmware, Machine, Medium, NetBoot, Prefers};
 use crate::running::Running;
 use crate::variables::Variables;
 
+use super::boots::login_and_look;
 use super::fillers::with_files;
+use super::netboot::must_have_served_ipxe;
 use super::{DEMO_LOGIN, LOGIN, another_machine, image};
 
 /// In the path that our boot options start, as firmware keeps it: two bytes for each character.
@@ -39,14 +41,17 @@ pub(super) fn boot_order(lab: &mut Lab) -> Result<()> {
     lab.deploy_shown(&mut target, &shown, &packages)?;
     let option = left_with_option(&mut target)?;
     must_start(&mut target, &option)?;
+    lab.health(&machine, STEP)?;
+    login_and_look(&mut target)?;
     must_have_in_front(&before, &target.variables()?, &option)?;
     // BootNext counts once; from here on the order does.
     target.reset()?;
     must_start(&mut target, &option)
 }
 
-/// A BIOS that boots over the network whenever it can, and a server that always answers: the command line it serves would install
-/// for ever.
+/// A BIOS whose card's ROM is iPXE, and that boots over the network whenever it can: script, kernel and
+/// initramfs by TFTP from a server that always answers. The command line it serves would install for
+/// ever.
 pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     let tree = lab.boot_tree("smv.after=reboot smv.wipe=V-disk", &[])?;
     let mut server = lab.boot_server(&tree, &[])?;
@@ -58,6 +63,7 @@ pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     };
     let mut target = lab.start(&machine)?;
     let shown = await_shown(&mut target)?;
+    must_have_served_ipxe(&mut server, &machine)?;
     let packages = lab.artifacts.demo.clone();
     lab.deploy_shown(&mut target, &shown, &packages)?;
     target.console.await_stage(Stage::Leaving, STEP)?;
@@ -66,7 +72,8 @@ pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     server.end()
 }
 
-/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes back with the same command line.
+/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes back
+/// with the same command line. A person boots the disk again.
 pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
     let machine = machine(lab, Prefers::Medium, "smv.after=reboot smv.wipe=V-disk")?;
     let mut target = lab.start(&machine)?;
@@ -75,7 +82,7 @@ pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
     must_start(&mut target, &option)?;
     let table = image(&machine).table()?;
     target.reset()?;
-    let name = must_hold(&mut target)?;
+    must_hold(&mut target)?;
     // Neither a word for nothing nor the time that passes changes anything.
     target.console.send("00000000")?;
     target.console.send("boot")?;
@@ -88,21 +95,7 @@ pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
             again,
         ));
     }
-    target.reset()?;
-    must_hold(&mut target)?;
-    target.console.send(&name)?;
-    redeploy(lab, &mut target, &["--after", "poweroff"])?;
-    target.await_power_off(STEP)?;
-    let variables = Variables::read(&machine.file("vars.fd"))?;
-    must_have_one_option(&variables)?;
-    if image(&machine).table()? == table {
-        return Err(HarnessError::unexpected(
-            "the disk",
-            "a new installation",
-            "the old one",
-        ));
-    }
-    image(&machine).must_be_complete()
+    must_have_one_option(&target.variables()?).map(drop)
 }
 
 /// A disk of DISK_MIB whose MBR had its partitions where ours will be: members of RAIDs, LVM, ZFS,
@@ -170,7 +163,7 @@ pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
     let disks: Vec<PathBuf> = disks.collect();
     disks.iter().try_for_each(|disk| full_of_members(disk))?;
     let mut target = lab.start(&machine)?;
-    redeploy(lab, &mut target, &[])?;
+    redeploy(lab, &mut target)?;
     target.await_power_off(STEP)?;
     disks.iter().try_for_each(|disk| full_swap(disk))?;
     let mut target = lab.start(&machine)?;
@@ -183,7 +176,7 @@ pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
     let medium = lab.kernel(&format!("{fixed} smv.reinstall={name}"));
     let machine = Machine { medium, ..machine };
     let mut target = lab.start(&machine)?;
-    redeploy(lab, &mut target, &[])?;
+    redeploy(lab, &mut target)?;
     target.await_power_off(STEP)?;
     if image(&machine).table()? == table {
         return Err(HarnessError::unexpected(
@@ -201,7 +194,10 @@ pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
             other,
         ));
     }
-    image(&machine).must_be_complete()
+    image(&machine).must_be_complete()?;
+    // The name that is on the screen says the same as on the command line.
+    target.console.send(&other)?;
+    await_shown(&mut target).map(drop)
 }
 
 /// A machine that is installed at each start, as somebody wants it. The firmware obeys BootNext once, then the CD comes first again.
@@ -249,12 +245,12 @@ pub(super) fn ten_deploys(lab: &mut Lab) -> Result<()> {
 /// the watchdog over.
 pub(super) fn watchdog(lab: &mut Lab) -> Result<()> {
     let hanging = packages(lab, "hanging", hangs_after_kexec)?;
-    let words = "smv.after=kexec smv.watchdog=10 smv.stall=20";
-    let machine = machine(lab, Prefers::Disks, words)?;
-    super::disks::hangs(lab, &machine)?;
+    let hung = another_machine(lab, "hung", DISK_MIB, "smv.stall=20")?;
+    super::disks::hangs(lab, &hung)?;
+    let words = "smv.after=kexec smv.watchdog=10";
     let machine = Machine {
         has_watchdog: true,
-        ..machine
+        ..machine(lab, Prefers::Disks, words)?
     };
     let mut target = lab.start(&machine)?;
     lab.deploy(&mut target, &hanging)?;
@@ -373,11 +369,9 @@ fn must_hold(target: &mut Running) -> Result<String> {
 }
 
 /// A deploy of the demo onto a disk that is not blank.
-fn redeploy(lab: &mut Lab, target: &mut Running, more: &[&str]) -> Result<()> {
+fn redeploy(lab: &mut Lab, target: &mut Running) -> Result<()> {
     let shown = await_shown(target)?;
-    let order = Order::new(&shown, &lab.artifacts.demo)
-        .and(&["--yes"])
-        .and(more);
+    let order = Order::new(&shown, &lab.artifacts.demo).and(&["--yes"]);
     let mut donor = lab.donor(&order)?;
     target.console.await_stage(Stage::Installed, DEPLOY)?;
     donor.must_succeed(STEP)

@@ -173,7 +173,7 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
 }
 
 pub(super) fn sizes(lab: &mut Lab) -> Result<()> {
-    let disk = lab.disk("disk", DISK_MIB)?;
+    let disk = lab.disk("disk", DISK_MIB)?.on(Bus::Ahci);
     let more = format!("smv.after=poweroff smv.swap={DISK_MIB}M");
     let (machine, mut target) = start(lab, vec![disk], &more)?;
     let shown = await_shown(&mut target)?;

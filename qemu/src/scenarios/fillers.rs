@@ -11,6 +11,8 @@ use crate::stranger::{self, Noise};
 
 /// More than all buffers between donor and disk hold, so that a donor killed early has not sent everything.
 const FILLER_MIB: usize = 48;
+/// A disk with room for an ESP and for as much root again.
+pub(super) const SMALL_MIB: u64 = 1024;
 
 /// The packages of `from` and one more, last by name, that does not compress.
 pub(crate) fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
@@ -21,9 +23,10 @@ pub(crate) fn with_filler(from: &Path, to: &Path) -> Result<PathBuf> {
     with_one_more(from, to, |mut file| file.write_all(&bytes))
 }
 
-/// The same, of nothing but zeros.
+/// The same, of nothing but zeros: little on the wire, and unpacked more than the root of a disk of
+/// [`SMALL_MIB`].
 pub(super) fn with_zeros(from: &Path, to: &Path) -> Result<PathBuf> {
-    with_one_more(from, to, |file| file.set_len(1 << 30))
+    with_one_more(from, to, |file| file.set_len(640 << 20))
 }
 
 fn with_one_more(

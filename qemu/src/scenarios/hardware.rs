@@ -8,25 +8,9 @@ use super::{deploy_and_power_off, image, must_boot_from_disk};
 
 const POWEROFF: &str = "smv.after=poweroff";
 
-pub(super) fn nvme(lab: &mut Lab) -> Result<()> {
-    on_bus(lab, Bus::Nvme)
-}
-
-pub(super) fn ahci(lab: &mut Lab) -> Result<()> {
-    on_bus(lab, Bus::Ahci)
-}
-
-fn on_bus(lab: &mut Lab, bus: Bus) -> Result<()> {
-    let disk = lab.disk("disk", DISK_MIB)?.on(bus);
-    let medium = lab.kernel(POWEROFF);
-    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
-    deploy_and_power_off(lab, &machine)?;
-    must_boot_from_disk(lab, &machine).map(drop)
-}
-
-/// No BIOS boots from such disks, so UEFI it is.
+/// No BIOS boots from such disks, so UEFI it is; and where they are sold, they are NVMe disks.
 pub(super) fn sectors_4096(lab: &mut Lab) -> Result<()> {
-    let disk = lab.disk("disk", DISK_MIB)?.sectors(4096);
+    let disk = lab.disk("disk", DISK_MIB)?.on(Bus::Nvme).sectors(4096);
     let medium = lab.kernel(POWEROFF);
     let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
     deploy_and_power_off(lab, &machine)?;

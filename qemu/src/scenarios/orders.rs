@@ -1,6 +1,6 @@
 //! What a donor orders besides packages: what follows the deploy, and deploys of several machines at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wire::stage::Stage;
@@ -9,38 +9,20 @@ use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::exit::Exit;
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::policy::Credential;
+use crate::policy::{Credential, Shown};
+use crate::running::Running;
 
-use super::fillers::with_zeros;
-use super::{DEMO_LOGIN, LOGIN, another_machine, image};
+use super::fillers::{SMALL_MIB, with_zeros};
+use super::{another_machine, image};
 
-/// The donor's word counts, not the command line's.
-pub(super) fn after(lab: &mut Lab) -> Result<()> {
-    for (after, otherwise) in [("kexec", "poweroff"), ("poweroff", "reboot")] {
-        let machine = another_machine(lab, after, DISK_MIB, &format!("smv.after={otherwise}"))?;
-        let mut target = lab.start(&machine)?;
-        let shown = await_shown(&mut target)?;
-        let order = Order::new(&shown, &lab.artifacts.demo).and(&["--after", after]);
-        let mut donor = lab.donor(&order)?;
-        target.console.await_stage(Stage::Installed, DEPLOY)?;
-        donor.must_succeed(STEP)?;
-        if after == "kexec" {
-            target.console.await_text(DEMO_LOGIN, LOGIN)?;
-        } else {
-            target.await_power_off(STEP)?;
-        }
-        drop(target);
-        image(&machine).must_have_tables()?;
-    }
-    Ok(())
-}
-
-/// Three machines, one of them with a disk too small for what is sent.
+/// Two machines at once, one of them with a disk too small for what is sent. It fails alone, and takes
+/// a smaller system from the next donor. What follows a deploy is the donor's word, not the command
+/// line's.
 pub(super) fn several(lab: &mut Lab) -> Result<()> {
     let packages = with_zeros(&lab.artifacts.demo, Path::new("packages"))?;
     let mut machines = Vec::new();
-    for (name, disk_mib) in [("one", DISK_MIB), ("small", 1024), ("two", DISK_MIB)] {
-        machines.push(another_machine(lab, name, disk_mib, "smv.after=poweroff")?);
+    for (name, disk_mib) in [("small", SMALL_MIB), ("large", DISK_MIB)] {
+        machines.push(another_machine(lab, name, disk_mib, "smv.after=reboot")?);
     }
     let mut targets = Vec::new();
     for machine in &machines {
@@ -50,34 +32,59 @@ pub(super) fn several(lab: &mut Lab) -> Result<()> {
     for target in &mut targets {
         screens.push(await_shown(target)?);
     }
+    let mut donor = lab.donor(&to_all(&screens, packages))?;
+    donor.must_exit(Exit::Partly, DEPLOY)?;
+    let said = donor.said();
+    for (machine, (target, shown)) in machines.iter().zip(targets.iter_mut().zip(&screens)) {
+        if machine.name == "small" {
+            must_have_ended(&said, &shown.code, "failed")?;
+            must_have_named_the_package(&said, target)?;
+            image(machine).must_be_interrupted()?;
+            deploy_to_small(lab, target)?;
+        } else {
+            must_have_ended(&said, &shown.code, "installed")?;
+        }
+        target.await_power_off(STEP)?;
+        image(machine).must_be_complete()?;
+    }
+    Ok(())
+}
+
+/// One order for all of these machines, whose events are read.
+fn to_all(screens: &[Shown], packages: PathBuf) -> Order {
     let secrets = screens.iter().map(|shown| {
         let secret = shown.secret.clone().unwrap_or_default();
         (shown.code.clone(), secret)
     });
-    let order = Order {
+    Order {
         codes: screens.iter().map(|shown| shown.code.clone()).collect(),
         credential: Credential::Secrets(secrets.collect()),
         packages,
-        more: vec!["--json".to_owned()],
-    };
-    let mut donor = lab.donor(&order)?;
-    donor.must_exit(Exit::Partly, DEPLOY)?;
-    let said = donor.said();
-    for (machine, (target, shown)) in machines.iter().zip(targets.iter_mut().zip(&screens)) {
-        let is_small = machine.name == "small";
-        must_have_ended(
-            &said,
-            &shown.code,
-            if is_small { "failed" } else { "installed" },
-        )?;
-        if is_small {
-            image(machine).must_be_interrupted()?;
-        } else {
-            target.await_power_off(STEP)?;
-            image(machine).must_be_complete()?;
-        }
+        more: ["--json", "--after", "poweroff"].map(str::to_owned).into(),
     }
-    Ok(())
+}
+
+/// At both ends.
+fn must_have_named_the_package(said: &str, target: &mut Running) -> Result<()> {
+    const PACKAGE: &str = "zz-filler";
+    let (_, facts) = target.console.await_stage_of(&[Stage::Failed], STEP)?;
+    let failures = said
+        .lines()
+        .filter(|line| line.contains("\"failed\""))
+        .collect::<Vec<_>>();
+    if facts.contains(PACKAGE) && failures.iter().any(|line| line.contains(PACKAGE)) {
+        return Ok(());
+    }
+    let found = format!("{facts}; {failures:?}");
+    Err(HarnessError::unexpected("the reason", PACKAGE, found))
+}
+
+fn deploy_to_small(lab: &mut Lab, target: &mut Running) -> Result<()> {
+    let shown = await_shown(target)?;
+    let order = Order::new(&shown, &lab.artifacts.demo).and(&["--after", "poweroff"]);
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)
 }
 
 /// The last event of this target that is an end.

@@ -11,7 +11,7 @@ use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::exit::Exit;
 use crate::lab::{DEPLOY, Lab, STEP, await_shown};
-use crate::policy::{Credential, Policy, Shown};
+use crate::policy::{Credential, Shown};
 use crate::stranger::hear_beacon;
 
 use super::{image, waiting};
@@ -21,6 +21,8 @@ const BEFORE_PROOF_BYTES: usize = 78 + 48;
 /// Always, whoever else connects: `protocol.md` 3.7.
 const PAIRED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Who cannot prove himself, and a donor that speaks another policy, on one machine. Then the honest
+/// donor comes with the same secret, and an impostor announces the machine's code.
 pub(super) fn wrong_secret(lab: &mut Lab) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
     let shown = await_shown(&mut target)?;
@@ -34,12 +36,34 @@ pub(super) fn wrong_secret(lab: &mut Lab) -> Result<()> {
     lab.donor(&guessed)?.must_exit(Exit::Pairing, STEP)?;
     target.console.await_text("10.9.0.1", STEP)?;
     image(&machine).must_be_untouched()?;
+    lab.donor(&order.clone().with(Credential::Legacy))?
+        .must_fail(STEP)?;
+    target.console.await_text("the original stream", STEP)?;
+    image(&machine).must_be_untouched()?;
 
-    // The same secret, still on the screen.
-    let packages = lab.artifacts.demo.clone();
-    lab.deploy_shown(&mut target, &shown, &packages)?;
+    // Heard first and more often than the target itself.
+    let impostor = Impostor::start(lab.network().another_address()?, &shown.code)?;
+    let mut donor = lab.donor(&order)?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    learned_nothing(&impostor.stop())?;
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+/// Of every donor that asked the impostor it heard what comes before proof, and no more.
+fn learned_nothing(heard: &[usize]) -> Result<()> {
+    match heard.iter().max() {
+        Some(&most) if most <= BEFORE_PROOF_BYTES => {
+            println!("wrong-secret: the impostor was asked {} times", heard.len());
+            Ok(())
+        }
+        most => Err(HarnessError::unexpected(
+            "what the impostor heard",
+            format!("1 to {BEFORE_PROOF_BYTES} bytes"),
+            format!("{most:?}"),
+        )),
+    }
 }
 
 /// What was shown, with another last character.
@@ -48,33 +72,6 @@ fn mistyped(shown: &Shown) -> String {
     let last = secret.pop();
     secret.push(if last == Some('7') { '8' } else { '7' });
     secret
-}
-
-pub(super) fn policies_apart(lab: &mut Lab) -> Result<()> {
-    let (machine, mut target) = waiting(lab)?;
-    let shown = await_shown(&mut target)?;
-    let order = Order::new(&shown, &lab.artifacts.demo);
-    let mut donor = lab.donor(&order.clone().with(Credential::Legacy))?;
-    donor.must_fail(STEP)?;
-    target.console.await_text("the original stream", STEP)?;
-    image(&machine).must_be_untouched()?;
-    let packages = lab.artifacts.demo.clone();
-    lab.deploy_shown(&mut target, &shown, &packages)?;
-    target.await_power_off(STEP)?;
-    drop(target);
-
-    lab.policy = Policy::Legacy;
-    let (machine, mut target) = super::another_waiting(lab, "legacy")?;
-    let shown = await_shown(&mut target)?;
-    let secret = Credential::Secret(Secret::draw([0x5a; 5]).to_string());
-    let order = Order::new(&shown, &packages).with(secret);
-    let mut donor = lab.donor(&order)?;
-    let refused = "begins an authenticated session";
-    target.console.await_text(refused, STEP)?;
-    // It would ask again for two minutes, as a target may be busy.
-    donor.interrupt()?;
-    donor.must_fail(STEP)?;
-    image(&machine).must_be_untouched()
 }
 
 pub(super) fn pinned(lab: &mut Lab) -> Result<()> {
@@ -93,34 +90,6 @@ pub(super) fn pinned(lab: &mut Lab) -> Result<()> {
     let mut donor = lab.donor(&ours)?;
     target.console.await_stage(Stage::Installed, DEPLOY)?;
     donor.must_succeed(STEP)?;
-    target.await_power_off(STEP)?;
-    image(&machine).must_be_complete()
-}
-
-pub(super) fn spoofed(lab: &mut Lab) -> Result<()> {
-    let (machine, mut target) = waiting(lab)?;
-    let shown = await_shown(&mut target)?;
-    // Heard first and more often than the target itself.
-    let impostor = Impostor::start(lab.network().another_address()?, &shown.code)?;
-    let order = Order::new(&shown, &lab.artifacts.demo);
-    let mut donor = lab.donor(&order)?;
-    target.console.await_stage(Stage::Installed, DEPLOY)?;
-    donor.must_succeed(STEP)?;
-    let heard = impostor.stop();
-    match heard.iter().max() {
-        Some(&most) if most <= BEFORE_PROOF_BYTES => {}
-        most => {
-            return Err(HarnessError::unexpected(
-                "what the impostor heard",
-                format!("1 to {BEFORE_PROOF_BYTES} bytes"),
-                format!("{most:?}"),
-            ));
-        }
-    }
-    println!(
-        "spoofed-beacons: the impostor was asked {} times",
-        heard.len()
-    );
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
 }

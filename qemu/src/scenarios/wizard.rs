@@ -234,34 +234,6 @@ fn disturb(person: &mut Person<'_>) -> Result<()> {
     person.sees(DISK).map(drop)
 }
 
-/// A machine that we have installed holds; a person boots it.
-pub(super) fn boots_the_installed(lab: &mut Lab) -> Result<()> {
-    let machine = another_machine(lab, "disk", DISK_MIB, "smv.after=poweroff")?;
-    let mut target = lab.start(&machine)?;
-    lab.deploy_demo(&mut target)?;
-    target.await_power_off(STEP)?;
-    let table = image(&machine).table()?;
-    let mut target = lab.start(&machine)?;
-    let mut person = Person {
-        seat: Seat::Monitor,
-        target: &mut target,
-    };
-    person.sees("Enter boots it, or replaces it.")?;
-    person.presses(&[Key::Enter])?;
-    person.sees("Boot the installed system")?;
-    person.presses(&[Key::Enter])?;
-    target.console.await_stage(Stage::Leaving, STEP)?;
-    target.console.await_text(DEMO_LOGIN, LOGIN)?;
-    match image(&machine).table()? == table {
-        true => Ok(()),
-        false => Err(HarnessError::unexpected(
-            "the disk",
-            "the same installation",
-            "a new one",
-        )),
-    }
-}
-
 /// Under UEFI the screen is a frame buffer, which Linux draws characters on.
 pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
     let machine = Machine {
@@ -309,7 +281,8 @@ fn leaves_when_done(person: &mut Person<'_>, donor: &mut Donor) -> Result<()> {
     person.presses(&[Key::Enter])
 }
 
-/// Nobody touches anything: the screen follows, the serial line carries lines only, and the machine leaves as soon as it can.
+/// Nobody touches anything: the screen follows, the serial line carries lines only, and the machine
+/// leaves as soon as it can. When it is started again it holds, and a person boots it.
 pub(super) fn nobody(lab: &mut Lab) -> Result<()> {
     let large = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
     let machine = another_machine(lab, "disk", DISK_MIB, "smv.after=poweroff")?;
@@ -337,5 +310,29 @@ pub(super) fn nobody(lab: &mut Lab) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    boots_the_installed(lab, &machine)
+}
+
+/// A machine that we have installed holds; a person boots it.
+fn boots_the_installed(lab: &Lab, machine: &Machine) -> Result<()> {
+    let table = image(machine).table()?;
+    let mut target = lab.start(machine)?;
+    let mut person = Person {
+        seat: Seat::Monitor,
+        target: &mut target,
+    };
+    person.sees("Enter boots it, or replaces it.")?;
+    person.presses(&[Key::Enter])?;
+    person.sees("Boot the installed system")?;
+    person.presses(&[Key::Enter])?;
+    target.console.await_stage(Stage::Leaving, STEP)?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    match image(machine).table()? == table {
+        true => Ok(()),
+        false => Err(HarnessError::unexpected(
+            "the disk",
+            "the same installation",
+            "a new one",
+        )),
+    }
 }
