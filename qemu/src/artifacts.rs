@@ -46,12 +46,30 @@ pub struct Artifacts {
 pub struct Wanted {
     /// The kernel for real machines.
     pub metal: bool,
-    /// Debian 12.
-    pub debian: bool,
+    /// Debian 12, packed like this.
+    pub debian: Option<Format>,
     /// A gigabyte unpacked.
     pub big: bool,
     /// Debian's own kernel.
     pub distribution: bool,
+}
+
+/// How the packages of a system are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// What is deployed usually.
+    Xz,
+    /// Several times as fast to unpack, which an emulated machine does slowly.
+    Zst,
+}
+
+impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Format::Xz => "xz",
+            Format::Zst => "zst",
+        }
+    }
 }
 
 impl Artifacts {
@@ -65,7 +83,7 @@ impl Artifacts {
         let steps = Steps {
             count: 4
                 + 2 * u32::from(wanted.metal)
-                + u32::from(wanted.debian)
+                + u32::from(wanted.debian.is_some())
                 + u32::from(wanted.big)
                 + 2 * u32::from(wanted.distribution),
             done: std::cell::Cell::new(0),
@@ -110,10 +128,10 @@ impl Artifacts {
             "the demo system's packages",
             script(&top, "systems/build").arg("demo"),
         )?;
-        let debian = wanted.debian.then(|| {
+        let debian = wanted.debian.map(|format| {
             steps.path(
                 "Debian 12 (minutes the first time)",
-                script(&top, "systems/build").arg("debian"),
+                script(&top, "systems/build").args(["debian", "--format", format.name()]),
             )
         });
         let big = wanted.big.then(|| {

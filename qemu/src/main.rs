@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lexopt::prelude::{Long, Value, ValueExt};
 use qemu::accel::Accel;
-use qemu::artifacts::{Artifacts, Wanted, target_dir, top};
+use qemu::artifacts::{Artifacts, Format, Wanted, target_dir, top};
 use qemu::demo::{self, Show};
 use qemu::error::{Doing, HarnessError, Result};
 use qemu::lab::Lab;
@@ -141,7 +141,7 @@ impl Request {
             "make" => Artifacts::make(
                 Wanted {
                     metal: true,
-                    debian: true,
+                    debian: Some(Format::Zst),
                     big: self.slow,
                     distribution: true,
                 },
@@ -212,7 +212,7 @@ impl Request {
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
         let wanted = Wanted {
             metal: needs(Needs::Metal),
-            debian: needs(Needs::Debian),
+            debian: needs(Needs::Debian).then_some(Format::Zst),
             big: needs(Needs::Big),
             distribution: needs(Needs::Distribution),
         };
@@ -246,7 +246,7 @@ impl Request {
     fn demo(&self) -> Result<bool> {
         let work = work()?;
         let wanted = Wanted {
-            debian: self.debian_system,
+            debian: self.debian_system.then_some(Format::Xz),
             ..Wanted::default()
         };
         let artifacts = self.artifacts(wanted, &work)?;
@@ -284,7 +284,7 @@ impl Request {
         let what = self.words.first().map(String::as_str).unwrap_or_default();
         let wanted = Wanted {
             metal: what == "memory",
-            debian: what == "memory",
+            debian: (what == "memory").then_some(Format::Xz),
             ..Wanted::default()
         };
         let work = work()?;
