@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use wire::stage::Stage;
 
-use crate::accel::Accel;
+use crate::actors::donor::Order;
 use crate::artifacts::Artifacts;
-use crate::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::accel::Accel;
 use crate::machine::{Firmware, Machine};
 use crate::network::Dhcp;
 

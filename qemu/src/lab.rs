@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use wire::stage::Stage;
 
-use crate::accel::Accel;
+use crate::actors::donor::{Donor, Order};
+use crate::actors::policy::{Policy, Shown, secret_in};
+use crate::actors::stranger::{RawDonor, hear_beacon};
 use crate::artifacts::Artifacts;
-use crate::boot_server::BootServer;
-use crate::donor::{Donor, Order};
 use crate::error::{Doing, HarnessError, Result};
-use crate::image::Image;
+use crate::machine::accel::Accel;
+use crate::machine::running::Running;
 use crate::machine::{DiskSpec, Firmware, Machine, Medium, NicModel, Prefers, QEMU};
+use crate::media::image::Image;
+use crate::network::boot_server::BootServer;
 use crate::network::{Dhcp, Network};
-use crate::policy::{Policy, Shown, secret_in};
 use crate::process::run;
-use crate::running::Running;
-use crate::stranger::{RawDonor, hear_beacon};
 
 /// From the reset to the code on the screen, through firmware and boot loader, on a slow and busy host.
 pub const BOOT: Duration = Duration::from_secs(240);

@@ -1,12 +1,17 @@
-//! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments that follow.
+//! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments
+//! that follow. Started, it is a [`running::Running`].
 
+pub mod accel;
 mod disk;
 mod nic;
+pub mod qmp;
+pub mod running;
+pub mod variables;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::accel::Accel;
+use crate::machine::accel::Accel;
 
 pub use disk::{Bus, DiskSpec};
 pub use nic::{Nic, NicModel};

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::prelude::{Long, Value, ValueExt};
-use qemu::accel::Accel;
 use qemu::artifacts::{Artifacts, Format, Wanted, target_dir, top};
 use qemu::demo::{self, Show};
 use qemu::error::{Doing, HarnessError, Result};
 use qemu::lab::Lab;
 use qemu::machine::Firmware;
+use qemu::machine::accel::Accel;
 use qemu::measure;
 use qemu::pictures;
 use qemu::runner::{Run, fresh_dir, isolated};

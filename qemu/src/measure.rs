@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use wire::stage::Stage;
 
-use crate::accel::Accel;
+use crate::actors::donor::Order;
+use crate::actors::policy::Policy;
+use crate::actors::stranger::hear_beacon;
 use crate::artifacts::Artifacts;
-use crate::boot_server::BootServer;
-use crate::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::accel::Accel;
 use crate::machine::{Firmware, Machine, Medium, NetBoot, Prefers};
 use crate::network::Dhcp;
-use crate::policy::Policy;
+use crate::network::boot_server::BootServer;
 use crate::process::run;
 use crate::runner::{fresh_dir, isolated};
 use crate::scenarios::esp_with;
-use crate::stranger::hear_beacon;
 
 /// A way to boot.
 struct Way {

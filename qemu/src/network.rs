@@ -1,6 +1,10 @@
 //! The scenario's own network: a bridge in a network namespace of its own, a tap for each card, a real dnsmasq.
 //! Nothing of it is seen from outside, so scenarios run side by side, and a broadcast is a real broadcast.
 
+pub mod access_point;
+pub mod boot_server;
+pub mod trunk;
+
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Doing, HarnessError, Result};
 use crate::machine::{Nic, NicModel};
+use crate::network::trunk::Trunk;
 use crate::process::{Process, run};
-use crate::trunk::Trunk;
 
 /// The bridge that everything is plugged into.
 pub const BRIDGE: &str = "br0";

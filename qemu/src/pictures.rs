@@ -3,19 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::accel::Accel;
+use crate::actors::donor::Order;
+use crate::actors::keys::Key;
+use crate::actors::person::Person;
+use crate::actors::seat::Seat;
 use crate::artifacts::Artifacts;
-use crate::donor::Order;
 use crate::error::{HarnessError, Result};
-use crate::keys::Key;
+use crate::eyes::rendering::{Font, picture};
 use crate::lab::{DEPLOY, DISK_MIB, Lab};
+use crate::machine::accel::Accel;
+use crate::machine::running::Running;
 use crate::machine::{Bus, DiskSpec, Firmware};
 use crate::network::Dhcp;
-use crate::person::Person;
-use crate::rendering::{Font, picture};
-use crate::running::Running;
 use crate::scenarios::{somebodys, with_filler};
-use crate::seat::Seat;
 
 /// Walks through, and leaves the pictures in the current directory.
 ///

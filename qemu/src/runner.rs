@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use wire::chain::chain;
 
-use crate::accel::Accel;
 use crate::artifacts::Artifacts;
 use crate::error::{Doing, Result};
+use crate::eyes::transcript;
+use crate::machine::accel::Accel;
 use crate::process::Process;
 use crate::scenarios::Scenario;
-use crate::transcript;
 
 /// No scenario takes this long; one that does hangs in something that has no deadline.
 const LIMIT: Duration = Duration::from_secs(25 * 60);

@@ -27,13 +27,13 @@ mod wizard;
 
 use std::time::Duration;
 
+use crate::actors::policy::Policy;
 use crate::error::{HarnessError, Result};
-use crate::image::Image;
 use crate::lab::{BOOT, DISK_MIB, Lab, STEP};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine, Medium};
+use crate::media::image::Image;
 use crate::network::Dhcp;
-use crate::policy::Policy;
-use crate::running::Running;
 
 pub use all::ALL;
 pub(crate) use disks::somebodys;

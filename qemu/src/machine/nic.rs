@@ -1,7 +1,7 @@
 //! A machine's network cards, and the QEMU arguments that follow.
 
 use super::Line;
-use crate::trunk::Trunk;
+use crate::network::trunk::Trunk;
 
 /// The network cards there are drivers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

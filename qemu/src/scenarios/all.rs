@@ -4,10 +4,10 @@ use super::{
     Needs, Scenario, boots, comeback, disks, distribution, donors, file, gate, hardware, live,
     media, metal, netboot, networks, orders, pairing, plain, power, resume, signed, wifi, wizard,
 };
+use crate::actors::policy::Policy;
 use crate::error::Result;
 use crate::lab::Lab;
 use crate::network::Dhcp;
-use crate::policy::Policy;
 
 /// All of them; the long ones first, so that those at a time end together.
 pub static ALL: &[Scenario] = &[

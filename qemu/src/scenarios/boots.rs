@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
 use crate::error::{HarnessError, Result};
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine};
-use crate::running::Running;
 
 use super::{DEMO_LOGIN, LOGIN};
 

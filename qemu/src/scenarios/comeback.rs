@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
+use crate::machine::variables::Variables;
 use crate::machine::{Firmware, Machine, Medium, NetBoot, Prefers};
-use crate::running::Running;
-use crate::variables::Variables;
 
 use super::boots::login_and_look;
 use super::fillers::with_files;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::exit::Exit;
 use crate::error::{Doing, HarnessError, Result};
-use crate::exit::Exit;
-use crate::image::{FirstSector, Image};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown, shown};
+use crate::machine::running::Running;
 use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
-use crate::running::Running;
+use crate::media::image::{FirstSector, Image};
 
 use super::{deploy_and_power_off, image, must_boot_from_disk, with_filler};
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::stranger;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::{Bus, Firmware, NicModel};
-use crate::stranger;
 
 use super::image;
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use wire::secret::Secret;
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::policy::{Credential, Shown};
+use crate::actors::stranger::{self, RawDonor};
 use crate::error::{HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::Firmware;
-use crate::policy::{Credential, Shown};
-use crate::running::Running;
-use crate::stranger::{self, RawDonor};
+use crate::machine::running::Running;
 
 use super::boots::must_leave_by;
 use super::fillers::with_filler;

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::policy::{Shown, secret_in};
+use crate::actors::stranger::hear_beacon;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::{Firmware, Medium};
-use crate::policy::{Shown, secret_in};
 use crate::process::Process;
-use crate::stranger::hear_beacon;
 
 use super::{image, must_boot_from_disk};
 

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::actors::stranger::{self, Noise};
 use crate::error::{Doing, Result};
 use crate::process::run;
-use crate::stranger::{self, Noise};
 
 /// More than all buffers between donor and disk hold, so that a donor killed early has not sent everything.
 const FILLER_MIB: usize = 48;

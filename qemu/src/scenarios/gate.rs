@@ -8,12 +8,12 @@ use std::time::SystemTime;
 
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
 use crate::machine::{DiskSpec, Firmware, Machine};
 use crate::process::run;
-use crate::running::Running;
 
 use super::disks::refused;
 

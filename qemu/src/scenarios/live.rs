@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use wire::stage::Stage;
 
+use crate::actors::stranger;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine};
 use crate::process::run;
-use crate::running::Running;
-use crate::stranger;
 
 use super::image;
 
@@ -47,7 +47,7 @@ pub(super) fn live(lab: &mut Lab) -> Result<()> {
     let said = must_do(&mut first, &command, COPY)?;
     println!(
         "live: the original said {}",
-        crate::transcript::tail(&said, 30)
+        crate::eyes::transcript::tail(&said, 30)
     );
     second.console.await_stage(Stage::Installed, STEP)?;
     first.quit()?;

@@ -7,11 +7,11 @@ use std::process::Command;
 use wire::stage::Stage;
 
 use crate::error::{Doing, Result};
-use crate::image::Image;
 use crate::lab::{BOOT, DISK_MIB, Lab, PLAIN, STEP};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine, Medium, Prefers};
+use crate::media::image::Image;
 use crate::process::run;
-use crate::running::Running;
 
 use super::image;
 

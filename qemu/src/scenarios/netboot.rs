@@ -6,12 +6,12 @@ use std::path::Path;
 
 use wire::stage::Stage;
 
-use crate::boot_server::BootServer;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DISK_MIB, Lab, STEP};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine, Medium, NetBoot};
 use crate::network::ROUTER_ADDRESS;
-use crate::running::Running;
+use crate::network::boot_server::BootServer;
 
 const POWEROFF: &str = "smv.after=poweroff";
 

@@ -6,17 +6,17 @@ use std::process::Command;
 use wire::secret::Secret;
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::exit::Exit;
+use crate::actors::policy::{Credential, Shown};
+use crate::actors::stranger::{RawDonor, hear_beacon_from};
 use crate::error::{HarnessError, Result};
-use crate::exit::Exit;
+use crate::eyes::transcript;
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine, Medium, NicModel};
 use crate::network::{BRIDGE, DONOR_ADDRESS, SECOND_ADDRESS, SECOND_BRIDGE};
-use crate::policy::{Credential, Shown};
 use crate::process::run;
-use crate::running::Running;
-use crate::stranger::{RawDonor, hear_beacon_from};
-use crate::transcript;
 
 use super::{deploy_and_power_off, image};
 

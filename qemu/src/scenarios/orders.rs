@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::exit::Exit;
+use crate::actors::policy::{Credential, Shown};
 use crate::error::{HarnessError, Result};
-use crate::exit::Exit;
 use crate::lab::{DEPLOY, DISK_MIB, Lab, STEP, await_shown};
-use crate::policy::{Credential, Shown};
-use crate::running::Running;
+use crate::machine::running::Running;
 
 use super::fillers::{SMALL_MIB, with_zeros};
 use super::{another_machine, image};
@@ -99,7 +99,7 @@ fn must_have_ended(said: &str, code: &str, end: &str) -> Result<()> {
     if found.as_deref() == Some(end) {
         return Ok(());
     }
-    let tail = crate::transcript::tail(said, 10);
+    let tail = crate::eyes::transcript::tail(said, 10);
     Err(HarnessError::unexpected(
         code,
         end,

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use wire::secret::Secret;
 use wire::stage::Stage;
 
-use crate::attack::{Crowd, Impostor};
-use crate::donor::Order;
+use crate::actors::attack::{Crowd, Impostor};
+use crate::actors::donor::Order;
+use crate::actors::exit::Exit;
+use crate::actors::policy::{Credential, Shown};
+use crate::actors::stranger::hear_beacon;
 use crate::error::{HarnessError, Result};
-use crate::exit::Exit;
 use crate::lab::{DEPLOY, Lab, STEP, await_shown};
-use crate::policy::{Credential, Shown};
-use crate::stranger::hear_beacon;
 
 use super::{image, waiting};
 

@@ -1,13 +1,13 @@
 //! A machine that asks: lines typed on its serial line in, lines back, as a screen reader has them. Nothing is looked at that stands
 //! only on a screen.
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::policy::{Shown, is_secret};
 use crate::error::{HarnessError, Result};
+use crate::eyes::screen::ScreenText;
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::Firmware;
-use crate::policy::{Shown, is_secret};
-use crate::running::Running;
-use crate::screen::ScreenText;
+use crate::machine::running::Running;
 
 use super::disks::somebodys;
 use super::wizard::must_have_swap;

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::actors::stranger::Noise;
 use crate::error::{HarnessError, Result};
-use crate::image::{FirstSector, Image};
 use crate::lab::{DISK_MIB, Lab, STEP};
 use crate::machine::{DiskSpec, Firmware, Machine};
+use crate::media::image::{FirstSector, Image};
+use crate::media::replay::Replay;
+use crate::media::writelog::{self, Entry};
 use crate::process::run;
-use crate::replay::Replay;
-use crate::stranger::Noise;
-use crate::writelog::{self, Entry};
 
 use super::must_boot_from_disk;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use wire::stage::Stage;
 
-use crate::donor::{Donor, Order};
+use crate::actors::donor::{Donor, Order};
+use crate::actors::stranger;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{DEPLOY, Lab, STEP, await_shown};
-use crate::stranger;
 
 use super::fillers::with_filler;
 use super::{image, waiting};
@@ -95,7 +95,7 @@ pub(super) fn must_have_resumed(
         Some((package, event.get("chunk")?.as_u64()?))
     });
     let Some((package, chunk)) = point else {
-        let said = crate::transcript::tail(&said, 10);
+        let said = crate::eyes::transcript::tail(&said, 10);
         return Err(HarnessError::unexpected("the donor", "resumed", said));
     };
     let kept = bytes_before(packages, &package)? + chunk * CHUNK_BYTES;

@@ -7,16 +7,16 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 use wire::stage::Stage;
 
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::exit::Exit;
+use crate::actors::policy::{Credential, Policy};
+use crate::actors::stranger;
 use crate::error::{Doing, HarnessError, Result};
-use crate::exit::Exit;
-use crate::image::FirstSector;
 use crate::lab::{DEPLOY, Lab, STEP, await_shown};
 use crate::machine::Machine;
-use crate::policy::{Credential, Policy};
+use crate::machine::running::Running;
+use crate::media::image::FirstSector;
 use crate::process::run;
-use crate::running::Running;
-use crate::stranger;
 
 use super::{another_waiting, image, waiting};
 

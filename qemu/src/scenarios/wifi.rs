@@ -5,13 +5,13 @@ use std::path::Path;
 
 use wire::stage::Stage;
 
-use crate::access_point::{self, AccessPoint, MODULES, RDINIT};
-use crate::donor::Order;
+use crate::actors::donor::Order;
+use crate::actors::policy::Shown;
 use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine};
-use crate::policy::Shown;
-use crate::running::Running;
+use crate::network::access_point::{self, AccessPoint, MODULES, RDINIT};
 
 use super::fillers::with_filler;
 use super::networks::await_network;

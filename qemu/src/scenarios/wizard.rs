@@ -5,17 +5,17 @@ use std::path::Path;
 
 use wire::stage::Stage;
 
-use crate::donor::{Donor, Order};
+use crate::actors::donor::{Donor, Order};
+use crate::actors::exit::Exit;
+use crate::actors::keys::Key;
+use crate::actors::person::Person;
+use crate::actors::policy::Shown;
+use crate::actors::seat::Seat;
 use crate::error::{HarnessError, Result};
-use crate::exit::Exit;
-use crate::image::Image;
-use crate::keys::Key;
+use crate::eyes::rendering::UNKNOWN;
 use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP};
 use crate::machine::{Firmware, Machine};
-use crate::person::Person;
-use crate::policy::Shown;
-use crate::rendering::UNKNOWN;
-use crate::seat::Seat;
+use crate::media::image::Image;
 
 use super::disks::somebodys;
 use super::fillers::with_filler;

@@ -2,13 +2,13 @@
 
 use wire::code::Code;
 
+use crate::actors::keys::Key;
+use crate::actors::policy::{Shown, is_secret};
+use crate::actors::seat::Seat;
 use crate::error::Result;
-use crate::keys::Key;
+use crate::eyes::screen::ScreenText;
 use crate::lab::STEP;
-use crate::policy::{Shown, is_secret};
-use crate::running::Running;
-use crate::screen::ScreenText;
-use crate::seat::Seat;
+use crate::machine::running::Running;
 
 /// On the screen that shows the code.
 const WAITING: &str = "Waiting for a donor";
@@ -86,7 +86,7 @@ fn shown(screen: &ScreenText) -> Option<Shown> {
 #[cfg(test)]
 mod tests {
     use super::shown;
-    use crate::screen::ScreenText;
+    use crate::eyes::screen::ScreenText;
 
     #[test]
     fn code_and_secret_are_found_wherever_they_stand() {

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use vt100::{Callbacks, Parser, Screen};
 
-use crate::screen::ScreenText;
+use crate::eyes::screen::ScreenText;
 
 /// A terminal of 80 by 24 that understands UTF-8, or of any other size.
 pub struct Terminal {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketType};
 use wire::{BEACON_PORT, STREAM_PORT};
 
+use crate::actors::stranger::AGAIN;
 use crate::error::{Doing, HarnessError, Result};
-use crate::stranger::AGAIN;
 
 /// Announces a target's code from another address and answers whoever connects with an M2 of its own (`protocol.md` 3.2).
 #[derive(Debug)]

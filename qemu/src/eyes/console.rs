@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use wire::stage::Stage;
 
 use crate::error::{Doing, HarnessError, Result};
-use crate::screen::ScreenText;
-use crate::terminal::Terminal;
-use crate::transcript::{self, Printer};
+use crate::eyes::screen::ScreenText;
+use crate::eyes::terminal::Terminal;
+use crate::eyes::transcript::{self, Printer};
 
 /// Lines of the console that an error shows.
 const TAIL_LINES: usize = 25;

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::actors::stranger::Noise;
 use crate::error::{Doing, Result};
-use crate::stranger::Noise;
-use crate::writelog::{Entry, SECTOR_BYTES};
+use crate::media::writelog::{Entry, SECTOR_BYTES};
 
 /// Longer writes are kept or lost in pieces of this size, shorter ones sector by sector.
 const PIECE_SECTORS: u64 = 64;

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::accel::Accel;
-use crate::console::Console;
 use crate::error::{Doing, HarnessError, Result};
+use crate::eyes::console::Console;
+use crate::eyes::rendering::{self, Font};
+use crate::eyes::screen::ScreenText;
+use crate::eyes::vga;
+use crate::machine::accel::Accel;
+use crate::machine::qmp::Qmp;
+use crate::machine::variables::Variables;
 use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
-use crate::qmp::Qmp;
-use crate::rendering::{self, Font};
-use crate::screen::ScreenText;
-use crate::variables::Variables;
-use crate::vga;
 
 /// From starting QEMU to its sockets being there.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -293,7 +293,7 @@ impl Running {
                 return Err(HarnessError::Deadline {
                     what,
                     patience,
-                    tail: crate::transcript::tail(&heard, 10),
+                    tail: crate::eyes::transcript::tail(&heard, 10),
                 });
             }
             // A plain file cannot be awaited; the process can, and its end cuts this short.

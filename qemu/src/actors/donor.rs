@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::actors::exit::Exit;
+use crate::actors::policy::{Credential, Shown};
 use crate::error::{Doing, HarnessError, Result};
-use crate::exit::Exit;
-use crate::policy::{Credential, Shown};
+use crate::eyes::transcript::{self, Printer};
 use crate::process::{Process, readable};
-use crate::transcript::{self, Printer};
 
 /// What a donor is asked to do.
 #[derive(Clone, Debug)]

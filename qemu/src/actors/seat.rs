@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::actors::keys::Key;
 use crate::error::{HarnessError, Result};
-use crate::keys::Key;
-use crate::running::Running;
-use crate::screen::ScreenText;
+use crate::eyes::screen::ScreenText;
+use crate::machine::running::Running;
 
 /// How often the card's memory is looked at: nothing tells when it has changed.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -16,7 +16,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 pub enum Seat {
     /// Screen and keyboard of the machine itself: in the VGA card's text mode, or on a frame buffer ([`Running::read_frame_buffer`]).
     Monitor,
-    /// A terminal on the serial line, which must have been switched on ([`crate::console::Console::switch_on`]).
+    /// A terminal on the serial line, which must have been switched on ([`crate::eyes::console::Console::switch_on`]).
     Serial,
 }
 

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use vt100::{Color, Screen};
 
-use crate::png::{Picture, Rgb};
-use crate::screen::ScreenText;
-use crate::vga;
+use crate::eyes::png::{Picture, Rgb};
+use crate::eyes::screen::ScreenText;
+use crate::eyes::vga;
 
 /// Of a character, as the card sends it to the monitor: the ninth column is blank, but for line drawings.
 const CELL: (usize, usize) = (9, 16);
@@ -246,8 +246,8 @@ mod tests {
         CELL, FRAME_COLUMNS, Font, GLYPH_LEN, PALETTE, PLANES, SHAPE_OF_A, SHAPE_OF_B, UNKNOWN,
         picture, text,
     };
-    use crate::png::Picture;
-    use crate::terminal::Terminal;
+    use crate::eyes::png::Picture;
+    use crate::eyes::terminal::Terminal;
 
     /// A font whose characters are left columns, but for full blocks.
     fn font() -> Font {

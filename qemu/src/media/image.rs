@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{Doing, HarnessError, Result};
-use crate::gpt::{self, Copy, Entry};
+use crate::media::gpt::{self, Copy, Entry};
 use crate::process::{outcome, run};
 
 /// What the first sector says (`disk-layout.md`). Only one of the three is ever booted by firmware, BIOS or UEFI.

@@ -3,7 +3,7 @@
 //! The font is the one of the card's ROM, code page 437. Linux scrolls by moving the start of the picture within the
 //! memory (`drivers/video/console/vgacon.c`), so the card has to be asked where it is.
 
-use crate::screen::ScreenText;
+use crate::eyes::screen::ScreenText;
 
 /// Where the memory is, and how long (IBM VGA: graphics register 6, memory map 3).
 pub const MEMORY: (u64, usize) = (0xB_8000, 0x8000);

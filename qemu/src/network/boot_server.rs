@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::error::{HarnessError, Result};
+use crate::eyes::transcript;
 use crate::network::BRIDGE;
 use crate::process::{Process, readable};
-use crate::transcript;
 
 /// From its start to its first answer: it looks for other DHCP servers for some seconds.
 const START: Duration = Duration::from_secs(60);

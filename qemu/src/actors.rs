@@ -1,0 +1,11 @@
+//! Who takes part beside the machine: the donor and what it proves itself with, strangers and
+//! attackers, and the person in front of the machine.
+
+pub mod attack;
+pub mod donor;
+pub mod exit;
+pub mod keys;
+pub mod person;
+pub mod policy;
+pub mod seat;
+pub mod stranger;
