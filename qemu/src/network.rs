@@ -104,13 +104,6 @@ impl Network {
         self.plug(model, SECOND_BRIDGE, true)
     }
 
-    /// Whether dnsmasq is still there, when it should be.
-    #[must_use]
-    pub fn is_healthy(&mut self) -> bool {
-        let mut servers = self.dnsmasq.iter_mut().chain(&mut self.second);
-        servers.all(Process::is_running)
-    }
-
     /// One more address of the host on the bridge, for somebody who is not the donor.
     ///
     /// # Errors
