@@ -1,5 +1,5 @@
-//! What the scenarios run with: the kernel, the initramfs, the donor, package directories. Each is made by its own
-//! part of the tree, which also decides whether there is anything to do.
+//! What the scenarios run with: the kernel, the initramfs, the donor, package directories. Each is
+//! made by its own part of the tree, which also decides whether there is anything to do.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +17,8 @@ pub struct Artifacts {
     pub kernel: PathBuf,
     /// bzImage of the profile metal, when it was asked for.
     pub metal: Option<PathBuf>,
-    /// A QEMU that has newer cards than the installed one need have, when that kernel was asked for.
+    /// A QEMU that has newer cards than the installed one need have, when that kernel was asked
+    /// for.
     pub newer_qemu: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,

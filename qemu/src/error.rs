@@ -1,5 +1,5 @@
-//! What can go wrong in the harness: one enum, because every caller does the same with it — print the chain and
-//! end the scenario.
+//! What can go wrong in the harness: one enum, because every caller does the same with it — print
+//! the chain and end the scenario.
 
 use std::io;
 use std::process::ExitStatus;

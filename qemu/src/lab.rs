@@ -1,5 +1,5 @@
-//! What a scenario works with: its network, its disks, its machines, its donors. One lab per process, in a directory
-//! and a network namespace of its own.
+//! What a scenario works with: its network, its disks, its machines, its donors. One lab per
+//! process, in a directory and a network namespace of its own.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -22,7 +22,8 @@ use crate::network::boot_server::BootServer;
 use crate::network::{Dhcp, Network};
 use crate::process::run;
 
-/// From the reset to the code on the screen, through firmware and boot loader, on a slow and busy host.
+/// From the reset to the code on the screen, through firmware and boot loader, on a slow and busy
+/// host.
 pub const BOOT: Duration = Duration::from_secs(240);
 /// From the donor's connection to the commit.
 pub const DEPLOY: Duration = Duration::from_secs(600);
@@ -33,9 +34,9 @@ pub const DISK_MIB: u64 = 6 * 1024;
 /// See [`DISK_MIB`].
 pub const MEMORY_MIB: u32 = 512;
 
-/// What every shim of the tests is started with, beside its consoles. A busy host gives an emulated timer no tick in the
-/// moment in which the kernel looks for one, and it panics (arch/x86/kernel/apic/io_apic.c, check_timer). On KVM it leaves that
-/// out by itself.
+/// What every shim of the tests is started with, beside its consoles. A busy host gives an emulated
+/// timer no tick in the moment in which the kernel looks for one, and it panics
+/// (arch/x86/kernel/apic/io_apic.c, check_timer). On KVM it leaves that out by itself.
 pub const PLAIN: &str = "printk.devkmsg=on no_timer_check";
 
 /// Everything of one scenario.
@@ -56,7 +57,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Sets up the network in the namespace of this process; files are made in the current directory.
+    /// Sets up the network in the namespace of this process; files are made in the current
+    /// directory.
     ///
     /// # Errors
     /// Not alone in the namespace, or a tool of the host is missing.
@@ -88,7 +90,8 @@ impl Lab {
         Ok(DiskSpec::new(path, &format!("SMV-{name}")))
     }
 
-    /// Makes an initramfs with more baked in (`mkinitramfs image --help`); machines are booted with it from now on.
+    /// Makes an initramfs with more baked in (`mkinitramfs image --help`); machines are booted with
+    /// it from now on.
     ///
     /// # Errors
     /// mkinitramfs refused it.
@@ -169,7 +172,8 @@ impl Lab {
         Ok(Medium::Cd(self.iso(&self.cmdline(more), Some(0))?))
     }
 
-    /// The product's image for CDs and sticks, with exactly these words; `timeout` is how many seconds its menu waits.
+    /// The product's image for CDs and sticks, with exactly these words; `timeout` is how many
+    /// seconds its menu waits.
     ///
     /// # Errors
     /// mkinitramfs, or a tool that it needs, is missing or failed.

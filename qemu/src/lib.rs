@@ -4,11 +4,11 @@
 //! blank machine became a running one, or was left in a state that no firmware boots. A host tool;
 //! nothing of it enters an image.
 //!
-//! The [`runner`] starts each of the [`scenarios`] in name spaces of its own, two or three at a time. A
-//! scenario gets a [`lab`]: a [`network`], and in it a [`machine`], which is a value until it runs.
-//! [`actors`] speak to it, [`eyes`] read its consoles and screens, and in the end [`media`] says what is
-//! on its disk. [`demo`], [`measure`] and [`pictures`] do the same for people, `./bench` and the
-//! documentation.
+//! The [`runner`] starts each of the [`scenarios`] in name spaces of its own, two or three at a
+//! time. A scenario gets a [`lab`]: a [`network`], and in it a [`machine`], which is a value until
+//! it runs. [`actors`] speak to it, [`eyes`] read its consoles and screens, and in the end
+//! [`media`] says what is on its disk. [`demo`], [`measure`] and [`pictures`] do the same for
+//! people, `./bench` and the documentation.
 
 pub mod actors;
 pub mod artifacts;

@@ -1,5 +1,5 @@
-//! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU arguments
-//! that follow. Started, it is a [`running::Running`].
+//! A machine as a value: firmware, memory, disks, network cards, boot medium; and the QEMU
+//! arguments that follow. Started, it is a [`running::Running`].
 
 pub mod accel;
 mod disk;
@@ -39,7 +39,8 @@ impl fmt::Display for Firmware {
 pub enum Medium {
     /// Nothing: the disk or a firmware that gives up.
     None,
-    /// QEMU puts kernel and initramfs into memory; the firmware hardly matters then, and a reset comes back here.
+    /// QEMU puts kernel and initramfs into memory; the firmware hardly matters then, and a reset
+    /// comes back here.
     Kernel {
         /// bzImage.
         kernel: PathBuf,
@@ -48,12 +49,14 @@ pub enum Medium {
         /// The kernel command line.
         cmdline: String,
     },
-    /// A CD behind the disk in the boot order: a blank disk falls through to it, an installed one does not.
+    /// A CD behind the disk in the boot order: a blank disk falls through to it, an installed one
+    /// does not.
     Cd(PathBuf),
-    /// A USB stick, which can be written. A BIOS tries only the first of all hard disks, and a stick is one: it has to prefer the
-    /// medium.
+    /// A USB stick, which can be written. A BIOS tries only the first of all hard disks, and a
+    /// stick is one: it has to prefer the medium.
     UsbStick(PathBuf),
-    /// The first network card, by its own ROM (BIOS) or the firmware's driver (UEFI), behind the disk like a CD.
+    /// The first network card, by its own ROM (BIOS) or the firmware's driver (UEFI), behind the
+    /// disk like a CD.
     Network(NetBoot),
 }
 
@@ -116,8 +119,9 @@ impl Machine {
         PathBuf::from(format!("{}.{suffix}", self.name))
     }
 
-    /// QEMU's arguments. Paths are relative to the scenario's directory: socket paths are limited to 107 bytes.
-    /// The machine starts stopped (`-S`), so that links can be set before its first instruction.
+    /// QEMU's arguments. Paths are relative to the scenario's directory: socket paths are limited
+    /// to 107 bytes. The machine starts stopped (`-S`), so that links can be set before its first
+    /// instruction.
     #[must_use]
     pub fn arguments(&self, accel: Accel) -> Vec<String> {
         let mut line = Line::default();
@@ -150,8 +154,8 @@ impl Machine {
         line.0
     }
 
-    /// What makes the firmware boot from the card with this number, or keeps it from it. OVMF has drivers of its own and no
-    /// use for a ROM.
+    /// What makes the firmware boot from the card with this number, or keeps it from it. OVMF has
+    /// drivers of its own and no use for a ROM.
     fn boots_from(&self, number: usize) -> String {
         match (&self.medium, self.firmware) {
             (Medium::Network(_), Firmware::Bios) if number == 0 => self.order(self.disks.len()),
@@ -162,7 +166,8 @@ impl Machine {
         }
     }
 
-    /// The place of the disk with this number in the boot order, and behind the last disk, that of the medium.
+    /// The place of the disk with this number in the boot order, and behind the last disk, that of
+    /// the medium.
     fn order(&self, number: usize) -> String {
         let place = match self.prefers {
             Prefers::Disks => number + 1,

@@ -1,5 +1,6 @@
-//! `qemu test` runs scenarios, `qemu demo` shows one, `qemu measure` takes times, `qemu pictures` takes pictures; all make first what they need. `qemu
-//! scenario`, `qemu show`, `qemu picturing` and `qemu measuring` are what they start in name spaces of its own; nobody else needs them.
+//! `qemu test` runs scenarios, `qemu demo` shows one, `qemu measure` takes times, `qemu pictures`
+//! takes pictures; all make first what they need. `qemu scenario`, `qemu show`, `qemu picturing`
+//! and `qemu measuring` are what they start in name spaces of its own; nobody else needs them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,18 +21,19 @@ use qemu::scenarios::{self, Needs, Scenario};
 use wire::chain::chain;
 
 const HELP: &str = "\
-usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios whose name contains a FILTER
+usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios with a FILTER in the name
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
        qemu measure ways|screens|memory [--rounds N]        what ./bench asks for
-       qemu pictures                                        those of the documentation, into target/qemu/pictures
+       qemu pictures                                        the documentation's, into target/qemu
        qemu make [--slow]                                   only make what scenarios need
 
-  --slow        also what takes long (live, ten-deploys, small-memory, wifi-wpa3); a whole name is enough too
+  --slow        also what takes long or repeats others; a whole name is enough too
   --jobs N      scenarios at the same time (default: half the processors and one, at least 3)
   --rounds N    how often each way to boot is measured (default: 3)
   --accel A     kvm or tcg, without trying what works
 
-Each scenario keeps its logs under target/qemu/NAME. Exit status: 0 all passed, 1 not, 2 wrong arguments.
+Each scenario keeps its logs under target/qemu/NAME. Exit status: 0 all passed, 1 not,
+2 wrong arguments.
 ";
 
 fn main() -> ExitCode {

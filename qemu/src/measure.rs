@@ -1,5 +1,6 @@
-//! What `./bench` asks machines in QEMU for: how long each way to boot takes from power-on to the beacon, with and without the wizard; and the
-//! smallest memory that receives a system. One line of `key=value` for each measurement on standard output.
+//! What `./bench` asks machines in QEMU for: how long each way to boot takes from power-on to the
+//! beacon, with and without the wizard; and the smallest memory that receives a system. One line of
+//! `key=value` for each measurement on standard output.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -106,7 +107,8 @@ pub fn ways(rounds: u32, artifacts: &Artifacts, accel: Accel, work: &Path) -> Re
     Ok(())
 }
 
-/// With the wizard and without it, `rounds` times; whichever went first goes second in the next round.
+/// With the wizard and without it, `rounds` times; whichever went first goes second in the next
+/// round.
 ///
 /// # Errors
 /// A machine could not be started, or was never heard.

@@ -1,5 +1,5 @@
-//! What is on a disk: its image as a deploy left it, its partition table, and every state that a power
-//! cut could have left it in.
+//! What is on a disk: its image as a deploy left it, its partition table, and every state that a
+//! power cut could have left it in.
 
 pub mod gpt;
 pub mod image;

@@ -1,5 +1,6 @@
-//! The scenario's own network: a bridge in a network namespace of its own, a tap for each card, a real dnsmasq.
-//! Nothing of it is seen from outside, so scenarios run side by side, and a broadcast is a real broadcast.
+//! The scenario's own network: a bridge in a network namespace of its own, a tap for each card, a
+//! real dnsmasq. Nothing of it is seen from outside, so scenarios run side by side, and a broadcast
+//! is a real broadcast.
 
 pub mod access_point;
 pub mod boot_server;
@@ -35,7 +36,8 @@ const ENTRY: Duration = Duration::from_secs(10);
 pub enum Dhcp {
     /// dnsmasq hands out 10.9.0.10 to 10.9.0.99.
     On,
-    /// Nobody answers: machines fall back to link-local addresses (RFC 3927), and the donor has one too.
+    /// Nobody answers: machines fall back to link-local addresses (RFC 3927), and the donor has one
+    /// too.
     Off,
     /// Nobody has IPv4: dnsmasq announces fd09::/64 as a router, and the donor is fd09::1 in it.
     Ipv6Only,
@@ -135,8 +137,8 @@ impl Network {
         ip(&format!("addr del {address}/24 dev {BRIDGE}"))
     }
 
-    /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `mkinitramfs pxe` in which an operator has put his
-    /// values in place of the words.
+    /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `mkinitramfs pxe` in
+    /// which an operator has put his values in place of the words.
     ///
     /// # Errors
     /// The files cannot be written, or dnsmasq is not there.
@@ -236,7 +238,8 @@ fn dnsmasq(bridge: &str, what: &[&str]) -> Result<Process> {
     Process::spawn("dnsmasq", &mut command, Path::new(log))
 }
 
-/// The same server behind a cable, as a process of its own network namespace: nothing of it but packets is seen here.
+/// The same server behind a cable, as a process of its own network namespace: nothing of it but
+/// packets is seen here.
 fn router() -> Result<Process> {
     const END: &str = "eth0";
     // It begins when its end of the cable is there.

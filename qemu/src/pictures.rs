@@ -1,5 +1,6 @@
-//! The pictures of the documentation: a person walks a machine through the wizard, and each screen that is shown there is kept. Those
-//! of the machine's own screen are QEMU's, those of the serial line are drawn from what a terminal shows.
+//! The pictures of the documentation: a person walks a machine through the wizard, and each screen
+//! that is shown there is kept. Those of the machine's own screen are QEMU's, those of the serial
+//! line are drawn from what a terminal shows.
 
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,8 @@ pub fn run(artifacts: Artifacts, accel: Accel) -> Result<()> {
     keep(&mut person, "done")
 }
 
-/// Waits until so many percent have arrived of everything together, whose bar is above that of the package.
+/// Waits until so many percent have arrived of everything together, whose bar is above that of the
+/// package.
 fn await_share(target: &mut Running, percent: u32) -> Result<()> {
     let what = format!("{percent} % of all packages");
     Seat::Serial.await_screen(target, &what, DEPLOY, |screen| {

@@ -1,4 +1,5 @@
-//! Processes of the harness: each is ended by its own id when its value is dropped, and awaited with a deadline.
+//! Processes of the harness: each is ended by its own id when its value is dropped, and awaited
+//! with a deadline.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +21,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; both its outputs go to the file `log` unless the caller has redirected them before.
+    /// Starts `command`; both its outputs go to the file `log` unless the caller has redirected
+    /// them before.
     ///
     /// # Errors
     /// The program is not there, or the log cannot be made.

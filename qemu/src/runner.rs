@@ -1,4 +1,5 @@
-//! Runs scenarios side by side, each as a child of this process in name spaces of its own, and sums up.
+//! Runs scenarios side by side, each as a child of this process in name spaces of its own, and sums
+//! up.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -119,9 +120,10 @@ pub fn fresh_dir(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).doing("making", dir.display())
 }
 
-/// This program again, as the first process of new network, process and mount name spaces (and, without root, a user
-/// name space). The kernel ends everything in them when that process ends, and `setpriv` and `--kill-child` end it when we do,
-/// by whatever signal: nothing is left running, nothing has to be looked for.
+/// This program again, as the first process of new network, process and mount name spaces (and,
+/// without root, a user name space). The kernel ends everything in them when that process ends, and
+/// `setpriv` and `--kill-child` end it when we do, by whatever signal: nothing is left running,
+/// nothing has to be looked for.
 ///
 /// # Errors
 /// We do not know our own path.

@@ -1,5 +1,5 @@
-//! The scenarios: each a story of one machine, told in stages. A scenario runs in a process, a directory and a network
-//! of its own.
+//! The scenarios: each a story of one machine, told in stages. A scenario runs in a process, a
+//! directory and a network of its own.
 
 mod all;
 mod boots;
@@ -64,7 +64,8 @@ pub struct Scenario {
 pub enum Needs {
     /// Only the demo's packages.
     Demo,
-    /// The demo's packages, and root: loop devices belong to the whole machine, a user name space gets none.
+    /// The demo's packages, and root: loop devices belong to the whole machine, a user name space
+    /// gets none.
     Root,
     /// The demo's packages, and the kernel for real machines.
     Metal,
@@ -131,7 +132,8 @@ fn another_waiting(lab: &mut Lab, name: &str) -> Result<(Machine, Running)> {
     Ok((machine, target))
 }
 
-/// A machine with a name, a disk and a network card of its own, which boots the shim with these words.
+/// A machine with a name, a disk and a network card of its own, which boots the shim with these
+/// words.
 fn another_machine(lab: &mut Lab, name: &str, disk_mib: u64, more: &str) -> Result<Machine> {
     let disk = lab.disk(name, disk_mib)?;
     let medium = lab.kernel(more);

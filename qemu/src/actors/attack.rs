@@ -1,4 +1,5 @@
-//! Attacks on a pairing that last until they are stopped: an impostor that poses as the target, and a crowd at its door.
+//! Attacks on a pairing that last until they are stopped: an impostor that poses as the target, and
+//! a crowd at its door.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -14,7 +15,8 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use crate::actors::stranger::AGAIN;
 use crate::error::{Doing, HarnessError, Result};
 
-/// Announces a target's code from another address and answers whoever connects with an M2 of its own (`protocol.md` 3.2).
+/// Announces a target's code from another address and answers whoever connects with an M2 of its
+/// own (`protocol.md` 3.2).
 #[derive(Debug)]
 pub struct Impostor {
     running: Running<usize>,
@@ -91,7 +93,8 @@ fn connect(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-/// Connections with nothing good to say, as many at a time as there are threads, until it is stopped.
+/// Connections with nothing good to say, as many at a time as there are threads, until it is
+/// stopped.
 #[derive(Debug)]
 pub struct Crowd {
     running: Running<()>,

@@ -60,8 +60,8 @@ pub struct Donor {
 }
 
 impl Donor {
-    /// Starts the real donor. What it prints goes to `log`, or live to standard output behind a prefix. The secret goes
-    /// into a file beside the log.
+    /// Starts the real donor. What it prints goes to `log`, or live to standard output behind a
+    /// prefix. The secret goes into a file beside the log.
     ///
     /// # Errors
     /// The program is not there.

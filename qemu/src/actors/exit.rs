@@ -1,4 +1,5 @@
-//! Exit codes of the donor, as its help promises them; written here once more, so that a change is noticed.
+//! Exit codes of the donor, as its help promises them; written here once more, so that a change is
+//! noticed.
 
 /// How `spk-visor` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,7 +33,8 @@ pub enum Key {
     AltF(u8),
 }
 
-/// Characters that are not named like their key, on a keyboard of the United States: the key, and whether with Shift.
+/// Characters that are not named like their key, on a keyboard of the United States: the key, and
+/// whether with Shift.
 const NAMED: [(char, &str, bool); 16] = [
     (' ', "spc", false),
     ('-', "minus", false),
@@ -54,7 +55,8 @@ const NAMED: [(char, &str, bool); 16] = [
 ];
 
 impl Key {
-    /// QEMU's names of the keys that are down together (`qapi/ui.json`, `QKeyCode`); none for a character that no key is known for.
+    /// QEMU's names of the keys that are down together (`qapi/ui.json`, `QKeyCode`); none for a
+    /// character that no key is known for.
     #[must_use]
     pub fn codes(self) -> Vec<String> {
         let one = |name: &str| vec![name.to_owned()];
@@ -86,8 +88,8 @@ impl Key {
         }
     }
 
-    /// What a terminal sends: xterm's sequences, which a VT220 would understand (`ctlseqs`, PC-Style Function Keys). What stays within
-    /// a terminal sends nothing.
+    /// What a terminal sends: xterm's sequences, which a VT220 would understand (`ctlseqs`,
+    /// PC-Style Function Keys). What stays within a terminal sends nothing.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
         let text = match self {

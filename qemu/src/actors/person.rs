@@ -1,4 +1,5 @@
-//! Somebody at a machine, as scenarios tell of it: looks for a text, presses keys, takes the code down.
+//! Somebody at a machine, as scenarios tell of it: looks for a text, presses keys, takes the code
+//! down.
 
 use wire::code::Code;
 

@@ -1,4 +1,5 @@
-//! How the target and the donor of a scenario know each other, and what each of them is told for it (`protocol.md` 3.1).
+//! How the target and the donor of a scenario know each other, and what each of them is told for it
+//! (`protocol.md` 3.1).
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

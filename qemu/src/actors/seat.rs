@@ -1,5 +1,5 @@
-//! Where a person sits: at the machine's own screen and keyboard, or at a terminal on its serial line. Keys in, what the screen
-//! shows out; a scenario is the same for both.
+//! Where a person sits: at the machine's own screen and keyboard, or at a terminal on its serial
+//! line. Keys in, what the screen shows out; a scenario is the same for both.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,11 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// One of a machine's two places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seat {
-    /// Screen and keyboard of the machine itself: in the VGA card's text mode, or on a frame buffer ([`Running::read_frame_buffer`]).
+    /// Screen and keyboard of the machine itself: in the VGA card's text mode, or on a frame buffer
+    /// ([`Running::read_frame_buffer`]).
     Monitor,
-    /// A terminal on the serial line, which must have been switched on ([`crate::eyes::console::Console::switch_on`]).
+    /// A terminal on the serial line, which must have been switched on
+    /// ([`crate::eyes::console::Console::switch_on`]).
     Serial,
 }
 

@@ -1,4 +1,5 @@
-//! Peers that are no donors: raw bytes that no honest donor would send, and port scans; and what everybody can hear.
+//! Peers that are no donors: raw bytes that no honest donor would send, and port scans; and what
+//! everybody can hear.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -14,7 +15,8 @@ pub(crate) const SEND_PATIENCE: Duration = Duration::from_secs(120);
 /// Between two attempts to connect.
 pub(crate) const AGAIN: Duration = Duration::from_millis(200);
 
-/// Waits for a beacon and returns its code and who sent it. Heard on a socket made just now, it is no older than that.
+/// Waits for a beacon and returns its code and who sent it. Heard on a socket made just now, it is
+/// no older than that.
 ///
 /// # Errors
 /// None came in time, or the port is taken.
@@ -60,15 +62,16 @@ pub fn hear_beacon_from(
     }
 }
 
-/// A sender of raw bytes, as `protocol.md` 2 writes them; emitted here once more, so that the product's own
-/// emitter is not what its parser is tested with.
+/// A sender of raw bytes, as `protocol.md` 2 writes them; emitted here once more, so that the
+/// product's own emitter is not what its parser is tested with.
 #[derive(Debug)]
 pub struct RawDonor {
     stream: TcpStream,
 }
 
 impl RawDonor {
-    /// Connects to a target. Between two donors a target listens to nobody for a moment: refusals are tried again.
+    /// Connects to a target. Between two donors a target listens to nobody for a moment: refusals
+    /// are tried again.
     ///
     /// # Errors
     /// It refuses for longer than that.
@@ -113,7 +116,8 @@ impl RawDonor {
         self.send(data)
     }
 
-    /// Closes in order (FIN) and waits for the target's answer: whether it too closed in order, which means success.
+    /// Closes in order (FIN) and waits for the target's answer: whether it too closed in order,
+    /// which means success.
     #[must_use]
     pub fn finish(mut self) -> bool {
         // A reset that came before the shutdown shows in the read.
@@ -150,8 +154,8 @@ pub fn package_names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Knocks on both ports as scanners and lost devices do: datagrams of many sizes, connections closed at once, reset,
-/// and filled with what belongs to other protocols.
+/// Knocks on both ports as scanners and lost devices do: datagrams of many sizes, connections
+/// closed at once, reset, and filled with what belongs to other protocols.
 ///
 /// # Errors
 /// The host has no sockets left.

@@ -1,5 +1,6 @@
-//! A machine's serial console: everything it prints is kept in a file, and what a scenario waits for is found in it
-//! in order. Every wait has a deadline; a wait that fails shows the end of the console.
+//! A machine's serial console: everything it prints is kept in a file, and what a scenario waits
+//! for is found in it in order. Every wait has a deadline; a wait that fails shows the end of the
+//! console.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -38,7 +39,8 @@ impl Shared {
     }
 }
 
-/// The console of one running machine. What was matched once is behind it: waits look only at what came after.
+/// The console of one running machine. What was matched once is behind it: waits look only at what
+/// came after.
 #[derive(Debug)]
 pub struct Console {
     shared: Arc<Shared>,
@@ -91,7 +93,8 @@ impl Console {
         }
     }
 
-    /// Waits until the target announces one of `stages`, and returns which, and the facts behind it.
+    /// Waits until the target announces one of `stages`, and returns which, and the facts behind
+    /// it.
     ///
     /// # Errors
     /// It did not in time, or its kernel died.
@@ -162,8 +165,9 @@ impl Console {
         self.position
     }
 
-    /// Waits until `find` finds something in what was printed since `from`, read or not; consumes nothing. For what
-    /// may stand before or behind a stage line: programs write past the kernel's log.
+    /// Waits until `find` finds something in what was printed since `from`, read or not; consumes
+    /// nothing. For what may stand before or behind a stage line: programs write past the kernel's
+    /// log.
     ///
     /// # Errors
     /// It did not in time.
@@ -209,7 +213,8 @@ impl Console {
             .doing("typing on", "the console")
     }
 
-    /// Puts a terminal of that size in front of the line. It shows what comes from now on, and answers what programs ask a terminal.
+    /// Puts a terminal of that size in front of the line. It shows what comes from now on, and
+    /// answers what programs ask a terminal.
     pub fn switch_on(&mut self, columns: u16, lines: u16) {
         self.shared.lock().terminal = Some(Terminal::new(columns, lines));
     }
@@ -220,7 +225,8 @@ impl Console {
         self.shared.lock().terminal.as_ref().map(Terminal::screen)
     }
 
-    /// Waits until `find` finds something on the terminal's screen; consumes nothing of what was printed.
+    /// Waits until `find` finds something on the terminal's screen; consumes nothing of what was
+    /// printed.
     ///
     /// # Errors
     /// It did not in time: with the screen.
@@ -259,8 +265,8 @@ impl Console {
         }
     }
 
-    /// Runs a shell command at a prompt and returns what it printed and its exit status. The end is recognised by a
-    /// mark that the typed line itself does not contain.
+    /// Runs a shell command at a prompt and returns what it printed and its exit status. The end is
+    /// recognised by a mark that the typed line itself does not contain.
     ///
     /// # Errors
     /// The command did not end in time.

@@ -28,7 +28,8 @@ impl Picture {
         }
     }
 
-    /// Paints one pixel; outside the picture, none. Of more than 256 colours the last ones look like the first.
+    /// Paints one pixel; outside the picture, none. Of more than 256 colours the last ones look
+    /// like the first.
     pub fn paint(&mut self, x: usize, y: usize, colour: Rgb) {
         let place = self.palette.iter().position(|known| *known == colour);
         let place = place.unwrap_or_else(|| {

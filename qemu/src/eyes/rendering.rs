@@ -1,6 +1,7 @@
-//! A terminal's screen as a picture: its cells in, the pixels that a VGA card would make of them out; and the other way round for a
-//! frame buffer, on which Linux draws characters itself. Fonts are read from where they are: that of the card from its memory, so that
-//! both kinds of screen look alike in one text, and that of Linux from the machine's.
+//! A terminal's screen as a picture: its cells in, the pixels that a VGA card would make of them
+//! out; and the other way round for a frame buffer, on which Linux draws characters itself. Fonts
+//! are read from where they are: that of the card from its memory, so that both kinds of screen
+//! look alike in one text, and that of Linux from the machine's.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,8 @@ use crate::eyes::png::{Picture, Rgb};
 use crate::eyes::screen::ScreenText;
 use crate::eyes::vga;
 
-/// Of a character, as the card sends it to the monitor: the ninth column is blank, but for line drawings.
+/// Of a character, as the card sends it to the monitor: the ninth column is blank, but for line
+/// drawings.
 const CELL: (usize, usize) = (9, 16);
 /// Memory that the card keeps for each character of a font, in the plane for fonts.
 const GLYPH_LEN: usize = 32;
@@ -47,8 +49,8 @@ impl Font {
         }
     }
 
-    /// Linux's own (`lib/fonts/font_8x16.c`), somewhere in the machine's memory: a row is a byte, and nothing is between two characters.
-    /// None, if it is not there.
+    /// Linux's own (`lib/fonts/font_8x16.c`), somewhere in the machine's memory: a row is a byte,
+    /// and nothing is between two characters. None, if it is not there.
     #[must_use]
     pub fn of_linux(memory: &[u8]) -> Option<Self> {
         let places = memory.chunks_exact(CELL.1);
@@ -63,7 +65,8 @@ impl Font {
         })
     }
 
-    /// The character for each shape, a byte for a row. Of characters that look alike it is the one in ASCII.
+    /// The character for each shape, a byte for a row. Of characters that look alike it is the one
+    /// in ASCII.
     fn shapes(&self) -> HashMap<Vec<u8>, char> {
         let glyphs = self.rows.chunks(GLYPH_LEN);
         let shapes = glyphs.zip(vga::characters()).map(|(rows, char)| {
@@ -96,7 +99,8 @@ const FRAME_COLUMNS: usize = 8;
 /// Stands for a shape that the font has not.
 pub const UNKNOWN: char = '\u{fffd}';
 
-/// What a person reads on a frame buffer: the characters that have these shapes. None, if it is no picture (PPM) of eight bits a colour.
+/// What a person reads on a frame buffer: the characters that have these shapes. None, if it is no
+/// picture (PPM) of eight bits a colour.
 #[must_use]
 pub fn text(ppm: &[u8], font: &Font) -> Option<ScreenText> {
     let (width, height, pixels) = pixels(ppm)?;
@@ -120,8 +124,8 @@ pub fn text(ppm: &[u8], font: &Font) -> Option<ScreenText> {
     Some(ScreenText::new((0..height / CELL.1).map(cells)))
 }
 
-/// A character and the colour behind it. Of one colour is a blank, or a full block: where the character before had something else
-/// behind it, and on its own unless it is dark.
+/// A character and the colour behind it. Of one colour is a blank, or a full block: where the
+/// character before had something else behind it, and on its own unless it is dark.
 fn read(pixels: &[u8], shapes: &HashMap<Vec<u8>, char>, before: Option<Rgb>) -> (char, Rgb) {
     let pixels: Vec<Rgb> = pixels.as_chunks().0.to_vec();
     let brightness = |rgb: &Rgb| rgb.iter().map(|part| u32::from(*part)).sum::<u32>();
@@ -277,7 +281,8 @@ mod tests {
         assert_eq!(picture(&terminal.screen(), &font()), expected);
     }
 
-    /// A picture of one line with characters of [`font`], each with its own colour and the one behind it.
+    /// A picture of one line with characters of [`font`], each with its own colour and the one
+    /// behind it.
     fn frame(line: &[(char, u8, u8)]) -> Vec<u8> {
         let width = line.len() * FRAME_COLUMNS;
         let mut ppm = format!("P6\n{width} {}\n255\n", CELL.1).into_bytes();

@@ -1,4 +1,5 @@
-//! What stands on a screen, as text: lines in, and whether a scenario finds there what it awaits, out.
+//! What stands on a screen, as text: lines in, and whether a scenario finds there what it awaits,
+//! out.
 
 use std::fmt;
 

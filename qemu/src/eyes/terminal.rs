@@ -1,4 +1,5 @@
-//! The terminal in front of a serial line: bytes in, what it shows out, and what a terminal answers when it is asked.
+//! The terminal in front of a serial line: bytes in, what it shows out, and what a terminal answers
+//! when it is asked.
 
 use std::fmt;
 use std::num::NonZeroU16;

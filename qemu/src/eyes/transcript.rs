@@ -44,8 +44,9 @@ pub fn tail(text: &str, count: usize) -> String {
     })
 }
 
-/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot loaders, stages, what the
-/// screen shows to a person (code, secret, and both as a picture), and the installed system's own words. The several hundred lines of two kernels are left to the log.
+/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot
+/// loaders, stages, what the screen shows to a person (code, secret, and both as a picture), and
+/// the installed system's own words. The several hundred lines of two kernels are left to the log.
 #[must_use]
 pub fn tells(line: &str) -> bool {
     const WORDS: [&str; 13] = [
@@ -85,8 +86,8 @@ impl Printer {
         }
     }
 
-    /// More of the stream; whole lines are printed at once. A lone carriage return ends a line too: that is how
-    /// progress bars are drawn.
+    /// More of the stream; whole lines are printed at once. A lone carriage return ends a line too:
+    /// that is how progress bars are drawn.
     pub fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {

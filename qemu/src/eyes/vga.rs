@@ -1,7 +1,8 @@
 //! A VGA card in text mode: two bytes of its memory for each character in, what a person reads out.
 //!
-//! The font is the one of the card's ROM, code page 437. Linux scrolls by moving the start of the picture within the
-//! memory (`drivers/video/console/vgacon.c`), so the card has to be asked where it is.
+//! The font is the one of the card's ROM, code page 437. Linux scrolls by moving the start of the
+//! picture within the memory (`drivers/video/console/vgacon.c`), so the card has to be asked where
+//! it is.
 
 use crate::eyes::screen::ScreenText;
 
@@ -28,7 +29,8 @@ const FONT: &str = concat!(
     "αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■ ",
 );
 
-/// The picture that begins with the character number `start` of `memory`. What lies beyond the memory's end is blank.
+/// The picture that begins with the character number `start` of `memory`. What lies beyond the
+/// memory's end is blank.
 #[must_use]
 pub fn text(memory: &[u8], start: usize) -> ScreenText {
     let font: Vec<char> = characters().collect();

@@ -1,5 +1,6 @@
-//! KVM or TCG. A `/dev/kvm` that opens proves nothing: on some hosts a guest hangs in its first instruction, on others
-//! it dies at the first vector instruction. So the kernel itself must come to its end under KVM first.
+//! KVM or TCG. A `/dev/kvm` that opens proves nothing: on some hosts a guest hangs in its first
+//! instruction, on others it dies at the first vector instruction. So the kernel itself must come
+//! to its end under KVM first.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,8 @@ pub enum Accel {
 
 /// Under a KVM that works the probe takes about a second.
 const PROBE_PATIENCE: Duration = Duration::from_secs(8);
-/// Without a root file system every kernel ends with these words, after all its drivers have started.
+/// Without a root file system every kernel ends with these words, after all its drivers have
+/// started.
 const PROBE_END: &str = "Unable to mount root fs";
 
 impl Accel {
@@ -29,7 +31,8 @@ impl Accel {
     pub const fn arguments(self) -> &'static [&'static str] {
         match self {
             Accel::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            // TCG's plainest 64-bit CPU: richer ones cost time at every page walk and bring nothing here.
+            // TCG's plainest 64-bit CPU: richer ones cost time at every page walk and bring nothing
+            // here.
             Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
         }
     }

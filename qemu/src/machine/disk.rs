@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::Line;
 
-/// Of a disk that has to have one. Its first four bits say what the rest is made of (NAA 5: by its maker).
+/// Of a disk that has to have one. Its first four bits say what the rest is made of (NAA 5: by its
+/// maker).
 const SAS_ADDRESS: u64 = 0x5000_c500_15ea_71ac;
 
 /// How a disk is attached; Linux calls them `vda`, `nvme0n1`, `sda`.
@@ -97,7 +98,8 @@ impl DiskSpec {
     }
 
     pub(super) fn arguments(&self, number: usize, order: String, line: &mut Line) {
-        // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made from the log.
+        // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made
+        // from the log.
         let raw = if self.write_log.is_some() {
             format!("raw{number}")
         } else {

@@ -58,7 +58,8 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// `boots` is what the firmware is told of this card; one on USB has no ROM and is told nothing.
+    /// `boots` is what the firmware is told of this card; one on USB has no ROM and is told
+    /// nothing.
     pub(super) fn arguments(&self, number: usize, boots: &str, line: &mut Line) {
         let cable = if self.trunk.is_some() { "tap" } else { "net" };
         line.pair(

@@ -1,4 +1,5 @@
-//! A client for QMP, QEMU's control socket: one JSON object per line (QEMU's docs/interop/qmp-spec).
+//! A client for QMP, QEMU's control socket: one JSON object per line (QEMU's
+//! docs/interop/qmp-spec).
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;

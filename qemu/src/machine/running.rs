@@ -34,8 +34,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `machine`. Its sockets and logs are made in the current directory. `live` copies its console to
-    /// standard output behind that prefix.
+    /// Starts `machine`. Its sockets and logs are made in the current directory. `live` copies its
+    /// console to standard output behind that prefix.
     ///
     /// # Errors
     /// QEMU is not there or refused an argument: its words are in the error.
@@ -113,7 +113,8 @@ impl Running {
             .map(drop)
     }
 
-    /// Presses keys together at the graphical console, by QEMU's names for them. Those before are let go first: QEMU has a queue.
+    /// Presses keys together at the graphical console, by QEMU's names for them. Those before are
+    /// let go first: QEMU has a queue.
     ///
     /// # Errors
     /// QEMU knows no such key.
@@ -165,8 +166,8 @@ impl Running {
         text.ok_or_else(|| HarnessError::unexpected(name, "a picture", "something else"))
     }
 
-    /// What the VGA card shows in its text mode. The machine stands still meanwhile: the card's registers are read through an
-    /// index that the guest's driver uses too.
+    /// What the VGA card shows in its text mode. The machine stands still meanwhile: the card's
+    /// registers are read through an index that the guest's driver uses too.
     ///
     /// # Errors
     /// QEMU is gone, or answered something else.

@@ -1,8 +1,9 @@
-//! The variable store of an OVMF, read from its flash file: what the firmware will find at its next start, seen by nobody's code
-//! but this.
+//! The variable store of an OVMF, read from its flash file: what the firmware will find at its next
+//! start, seen by nobody's code but this.
 //!
-//! A firmware volume (UEFI PI 1.8, volume 3, 3.2.1), behind its header the store with EDK2's authenticated variables
-//! (`MdeModulePkg/Include/Guid/VariableFormat.h`), one behind the other on multiples of four.
+//! A firmware volume (UEFI PI 1.8, volume 3, 3.2.1), behind its header the store with EDK2's
+//! authenticated variables (`MdeModulePkg/Include/Guid/VariableFormat.h`), one behind the other on
+//! multiples of four.
 
 use std::collections::BTreeMap;
 use std::path::Path;

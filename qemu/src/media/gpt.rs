@@ -1,5 +1,5 @@
-//! Reads a GUID partition table the way firmware does, from an image file (UEFI 2.10 5.3). Written apart from
-//! the code that makes the tables, so that one mistake is not made twice.
+//! Reads a GUID partition table the way firmware does, from an image file (UEFI 2.10 5.3). Written
+//! apart from the code that makes the tables, so that one mistake is not made twice.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

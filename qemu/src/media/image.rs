@@ -9,7 +9,8 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::media::gpt::{self, Copy, Entry};
 use crate::process::{outcome, run};
 
-/// What the first sector says (`disk-layout.md`). Only one of the three is ever booted by firmware, BIOS or UEFI.
+/// What the first sector says (`disk-layout.md`). Only one of the three is ever booted by firmware,
+/// BIOS or UEFI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstSector {
     /// All zero: nothing was ever written, or it was wiped.

@@ -1,5 +1,5 @@
-//! Rebuilds from a write log what a power cut would have left on the disk: everything up to a flush, and of what came
-//! after it any part, down to single sectors, in any choice.
+//! Rebuilds from a write log what a power cut would have left on the disk: everything up to a
+//! flush, and of what came after it any part, down to single sectors, in any choice.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -84,9 +84,9 @@ impl Replay {
         Ok(())
     }
 
-    /// Applies a random part of `pending`; with `odds` of 256 each piece survives. Disks reorder, so the pieces that
-    /// survive need not be the first ones. Writing through (FUA) is
-    /// not relied on: such a write may be lost here like any other.
+    /// Applies a random part of `pending`; with `odds` of 256 each piece survives. Disks reorder,
+    /// so the pieces that survive need not be the first ones. Writing through (FUA) is not relied
+    /// on: such a write may be lost here like any other.
     ///
     /// # Errors
     /// The host's disk.

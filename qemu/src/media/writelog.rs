@@ -1,5 +1,6 @@
-//! The log QEMU's `blklogwrites` driver keeps of a disk: every write, every flush, in order, with the data. The
-//! format is that of Linux's dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst; the sizes in
+//! The log QEMU's `blklogwrites` driver keeps of a disk: every write, every flush, in order, with
+//! the data. The format is that of Linux's dm-log-writes
+//! (Documentation/admin-guide/device-mapper/log-writes.rst; the sizes in
 //! drivers/md/dm-log-writes.c), little-endian throughout.
 
 use std::fs::File;

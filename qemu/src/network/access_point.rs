@@ -1,5 +1,5 @@
-//! The outer world of a guest with two radios (`qemu/access-point/init`): what its access point is and does. The orders go over the
-//! scenario's bridge, past the shim.
+//! The outer world of a guest with two radios (`qemu/access-point/init`): what its access point is
+//! and does. The orders go over the scenario's bridge, past the shim.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

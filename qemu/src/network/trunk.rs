@@ -1,8 +1,9 @@
-//! A switch port that carries a VLAN with its tag, for hosts whose kernel makes none: between a machine's card and the scenario's
-//! bridge each frame gets a tag on its way in and loses it on its way out.
+//! A switch port that carries a VLAN with its tag, for hosts whose kernel makes none: between a
+//! machine's card and the scenario's bridge each frame gets a tag on its way in and loses it on its
+//! way out.
 //!
-//! In and out: Ethernet frames as datagrams, which is how QEMU's `dgram` speaks over Unix sockets. What the machine sends
-//! without the tag, or with another one, is counted and goes nowhere.
+//! In and out: Ethernet frames as datagrams, which is how QEMU's `dgram` speaks over Unix sockets.
+//! What the machine sends without the tag, or with another one, is counted and goes nowhere.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ const FRAME_BYTES: usize = 1 << 17;
 const TAG_AT: usize = 12;
 const TAGGED: [u8; 2] = [0x81, 0x00];
 
-/// The sockets between a card and the bridge, by the names of QEMU's ends; ours have names of their own.
+/// The sockets between a card and the bridge, by the names of QEMU's ends; ours have names of their
+/// own.
 #[derive(Clone, Debug)]
 pub struct Trunk {
     name: String,

@@ -39,7 +39,8 @@ pub static ALL: &[Scenario] = &[
         is_slow: true,
         ..scenario(
             "wifi-wpa3",
-            "WPA3 is the only network; a wrong passphrase is told; the access point is lost in mid-stream and comes back: the deploy goes on where it was",
+            "WPA3 is the only network; a wrong passphrase is told; the access point is \
+             lost in mid-stream and comes back: the deploy goes on where it was",
             Needs::Distribution,
             wifi::wpa3,
         )
@@ -60,7 +61,8 @@ pub static ALL: &[Scenario] = &[
     },
     scenario(
         "watchdog",
-        "a disk that hangs in mid-deploy, a kernel that hangs after kexec: both are reset; a good one takes the watchdog over",
+        "a disk that hangs in mid-deploy, a kernel that hangs after kexec: both are \
+         reset; a good one takes the watchdog over",
         Needs::Demo,
         comeback::watchdog,
     ),
@@ -78,7 +80,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "wifi-wpa2",
-        "WPA2 with a hidden name; a wrong passphrase is told, and the right one joined without a person",
+        "WPA2 with a hidden name; a wrong passphrase is told, and the right one joined \
+         without a person",
         Needs::Distribution,
         wifi::wpa2,
     ),
@@ -92,26 +95,30 @@ pub static ALL: &[Scenario] = &[
         dhcp: Dhcp::Later,
         ..scenario(
             "network-first",
-            "a BIOS whose ROM is iPXE receives a system by serve-boot; it always boots over the network, and does not install twice",
+            "a BIOS whose ROM is iPXE receives a system by serve-boot; it always boots \
+             over the network, and does not install twice",
             Needs::Root,
             comeback::network_first,
         )
     },
     scenario(
         "wizard-vt",
-        "keys and screen: another disk after a wrong word, other sizes, an address; a deploy cancelled, a second one done",
+        "keys and screen: another disk after a wrong word, other sizes, an address; a \
+         deploy cancelled, a second one done",
         Needs::Demo,
         wizard::at_the_monitor,
     ),
     scenario(
         "medium-first",
-        "firmware that insists on the CD: booted from the disk once, then nothing is installed, and a person boots the disk",
+        "firmware that insists on the CD: booted from the disk once, then nothing is \
+         installed, and a person boots the disk",
         Needs::Demo,
         comeback::medium_first,
     ),
     scenario(
         "boot-order",
-        "UEFI, by reboot, to the login prompt and the daemon; the firmware's own order is kept, with the installed disk in front; a reset comes back to it",
+        "UEFI, by reboot, to the login prompt and the daemon; the firmware's own order is \
+         kept, with the installed disk in front; a reset comes back to it",
         Needs::Demo,
         comeback::boot_order,
     ),
@@ -123,7 +130,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "several-targets",
-        "of two machines at once, the one with a small disk fails alone, and takes a smaller system; the donor's order counts, whatever the command line says",
+        "of two machines at once, the one with a small disk fails alone, and takes a \
+         smaller system; the donor's order counts, whatever the command line says",
         Needs::Demo,
         orders::several,
     ),
@@ -159,7 +167,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "chosen-address",
-        "a static address on one of two cards, by hardware address and by name, once another machine gives it up; packets of 9000 and of 600 bytes",
+        "a static address on one of two cards, by hardware address and by name, once \
+         another machine gives it up; packets of 9000 and of 600 bytes",
         Needs::Demo,
         networks::chosen_address,
     ),
@@ -180,13 +189,15 @@ pub static ALL: &[Scenario] = &[
     },
     scenario(
         "reinstalled-once",
-        "a disk that was full of RAIDs is installed once; the word for one installation does not replace the next; a person boots what there is, or replaces it",
+        "a disk that was full of RAIDs is installed once; the word for one installation \
+         does not replace the next; a person boots what there is, or replaces it",
         Needs::Demo,
         comeback::reinstalled_once,
     ),
     scenario(
         "wizard-unattended",
-        "nobody touches anything: the screen follows, the serial line carries lines, nothing waits; started again, the machine holds, and a person boots it",
+        "nobody touches anything: the screen follows, the serial line carries lines, \
+         nothing waits; started again, the machine holds, and a person boots it",
         Needs::Demo,
         wizard::nobody,
     ),
@@ -198,7 +209,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "two-networks",
-        "two network cards in two networks: announced in both, deployed by a donor in the second and by one in the first",
+        "two network cards in two networks: announced in both, deployed by a donor in the \
+         second and by one in the first",
         Needs::Demo,
         networks::two_networks,
     ),
@@ -210,7 +222,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "wizard-cancelled",
-        "screens on a serial line at once, as large as its terminal; a deploy is cancelled there, a second one succeeds",
+        "screens on a serial line at once, as large as its terminal; a deploy is \
+         cancelled there, a second one succeeds",
         Needs::Demo,
         wizard::cancelled_at_the_serial_line,
     ),
@@ -237,7 +250,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "wizard-plain",
-        "a whole deploy in numbered questions and lines, with a mistake at every step; no escape sequence is sent",
+        "a whole deploy in numbered questions and lines, with a mistake at every step; no \
+         escape sequence is sent",
         Needs::Demo,
         plain::deploy,
     ),
@@ -245,7 +259,8 @@ pub static ALL: &[Scenario] = &[
         Policy::Legacy,
         scenario(
             "misbehaving-donors",
-            "another policy, garbage, port scans, damage in the second package, a stream that just ends: refused; an honest donor succeeds",
+            "another policy, garbage, port scans, damage in the second package, a stream \
+             that just ends: refused; an honest donor succeeds",
             Needs::Demo,
             donors::misbehaving,
         ),
@@ -312,7 +327,8 @@ pub static ALL: &[Scenario] = &[
     ),
     scenario(
         "wrong-secret",
-        "a wrong secret, a wrong policy and an impostor's beacons change nothing; the right secret still counts",
+        "a wrong secret, a wrong policy and an impostor's beacons change nothing; the \
+         right secret still counts",
         Needs::Demo,
         pairing::wrong_secret,
     ),

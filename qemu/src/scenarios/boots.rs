@@ -1,5 +1,5 @@
-//! From a blank machine to the installed system, in one run of QEMU: the firmware falls through to the CD, and after the
-//! deploy it finds the disk by itself.
+//! From a blank machine to the installed system, in one run of QEMU: the firmware falls through to
+//! the CD, and after the deploy it finds the disk by itself.
 
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ pub(super) fn must_leave_by(target: &mut Running, how: &str) -> Result<String> {
     ))
 }
 
-/// What only a shell can tell: everything in fstab is mounted, swap is on, the identity is the machine's own.
+/// What only a shell can tell: everything in fstab is mounted, swap is on, the identity is the
+/// machine's own.
 pub(super) fn login_and_look(target: &mut Running) -> Result<()> {
     target.console.send("root")?;
     target.console.await_text("# ", STEP)?;

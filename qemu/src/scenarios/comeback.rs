@@ -1,5 +1,5 @@
-//! The machine comes back from the disk that was installed, whatever its firmware prefers; and nothing is installed twice
-//! unless somebody says so.
+//! The machine comes back from the disk that was installed, whatever its firmware prefers; and
+//! nothing is installed twice unless somebody says so.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,9 +49,9 @@ pub(super) fn boot_order(lab: &mut Lab) -> Result<()> {
     must_start(&mut target, &option)
 }
 
-/// A BIOS whose card's ROM is iPXE, and that boots over the network whenever it can: script, kernel and
-/// initramfs by TFTP from a server that always answers. The command line it serves would install for
-/// ever.
+/// A BIOS whose card's ROM is iPXE, and that boots over the network whenever it can: script, kernel
+/// and initramfs by TFTP from a server that always answers. The command line it serves would
+/// install for ever.
 pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     let tree = lab.boot_tree("smv.after=reboot smv.wipe=V-disk", &[])?;
     let mut server = lab.boot_server(&tree, &[])?;
@@ -72,8 +72,8 @@ pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     server.end()
 }
 
-/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes back
-/// with the same command line. A person boots the disk again.
+/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes
+/// back with the same command line. A person boots the disk again.
 pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
     let machine = machine(lab, Prefers::Medium, "smv.after=reboot smv.wipe=V-disk")?;
     let mut target = lab.start(&machine)?;
@@ -200,7 +200,8 @@ pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
     await_shown(&mut target).map(drop)
 }
 
-/// A machine that is installed at each start, as somebody wants it. The firmware obeys BootNext once, then the CD comes first again.
+/// A machine that is installed at each start, as somebody wants it. The firmware obeys BootNext
+/// once, then the CD comes first again.
 pub(super) fn ten_deploys(lab: &mut Lab) -> Result<()> {
     let more = "smv.after=reboot smv.reinstall=always smv.wipe=V-disk";
     let machine = machine(lab, Prefers::Medium, more)?;
@@ -283,7 +284,8 @@ pub(super) fn watchdog(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// The demo with another kernel, newer by its name, whose list of modules says that it has the watchdog's driver.
+/// The demo with another kernel, newer by its name, whose list of modules says that it has the
+/// watchdog's driver.
 fn packages(
     lab: &Lab,
     name: &str,
@@ -304,9 +306,10 @@ fn packages(
     with_files(&lab.artifacts.demo, Path::new(name), &["boot", "lib"], make)
 }
 
-/// A kernel that never gets beyond its first instructions when kexec has started it, and is as it was for everybody else
-/// (`Documentation/arch/x86/boot.rst`): its 64-bit entry, 0x200 behind the real-mode part, asks in the unused bytes before it which loader it was,
-/// and jumps in a circle when that was kexec.
+/// A kernel that never gets beyond its first instructions when kexec has started it, and is as it
+/// was for everybody else (`Documentation/arch/x86/boot.rst`): its 64-bit entry, 0x200 behind the
+/// real-mode part, asks in the unused bytes before it which loader it was, and jumps in a circle
+/// when that was kexec.
 fn hangs_after_kexec(mut kernel: Vec<u8>) -> Vec<u8> {
     const CLD_CLI: [u8; 2] = [0xFC, 0xFA];
     const JUMP_BACK: [u8; 2] = [0xEB, 0xEE];

@@ -147,7 +147,8 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
             "other bytes in its first 2 MiB",
         ));
     }
-    // The end of the serial number, SMV-disk: whoever started the machine agrees. So must the donor.
+    // The end of the serial number, SMV-disk: whoever started the machine agrees. So must the
+    // donor.
     let medium = lab.kernel("smv.after=poweroff smv.wipe=V-disk");
     let machine = Machine { medium, ..machine };
     let mut target = lab.start(&machine)?;

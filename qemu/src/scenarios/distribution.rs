@@ -1,4 +1,5 @@
-//! A distribution's kernel: neither network nor disk is there unless PID 1 loads their drivers (`modules.md` 2).
+//! A distribution's kernel: neither network nor disk is there unless PID 1 loads their drivers
+//! (`modules.md` 2).
 
 use std::path::Path;
 
@@ -46,7 +47,8 @@ pub(super) fn modules(lab: &mut Lab) -> Result<()> {
     target.console.await_stage(Stage::Failed, DEPLOY)?;
     donor.must_fail_saying(UNKNOWN, STEP)?;
     lab.deploy_demo(&mut target)?;
-    // The kernel has asked for the file system of the firmware's variables by name, or there would be no boot option.
+    // The kernel has asked for the file system of the firmware's variables by name, or there would
+    // be no boot option.
     let facts = target.console.await_stage(Stage::Leaving, STEP)?;
     if !facts.contains("option=") {
         return Err(HarnessError::unexpected(

@@ -33,7 +33,8 @@ pub(super) fn killed(lab: &mut Lab) -> Result<()> {
     await_shown(&mut target)?;
     image(&machine).must_be_interrupted()?;
 
-    // The disk is first in the boot order: that the CD starts again shows that the firmware passed it by.
+    // The disk is first in the boot order: that the CD starts again shows that the firmware passed
+    // it by.
     target.reset()?;
     target.console.await_stage(Stage::Starting, BOOT)?;
     lab.deploy_demo(&mut target)?;
@@ -59,8 +60,8 @@ pub(super) fn cable_pulled(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// Everything that can go wrong before a deploy, on one machine: each ends in a refusal, and the donor
-/// behind them succeeds.
+/// Everything that can go wrong before a deploy, on one machine: each ends in a refusal, and the
+/// donor behind them succeeds.
 pub(super) fn misbehaving(lab: &mut Lab) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
     let shown = await_shown(&mut target)?;
@@ -69,7 +70,8 @@ pub(super) fn misbehaving(lab: &mut Lab) -> Result<()> {
     stranger::pester(address)?;
     stranger::pester(address)?;
     image(&machine).must_be_untouched()?;
-    // Each wrong opening ends in a new code; the intruders' failures stand in front of the last one.
+    // Each wrong opening ends in a new code; the intruders' failures stand in front of the last
+    // one.
     let (code, _) = stranger::hear_beacon(STEP)?;
     target.console.await_text(&format!("code={code}"), STEP)?;
     for misbehave in [corrupt_xz, no_terminator] {
@@ -124,7 +126,8 @@ fn is_refused(
     misbehave: fn(&mut RawDonor, Packages) -> Result<()>,
 ) -> Result<()> {
     let mut donor = lab.raw_donor()?;
-    // A reset in the middle of sending is what a refusal looks like from here, and is told only once.
+    // A reset in the middle of sending is what a refusal looks like from here, and is told only
+    // once.
     let all = misbehave(&mut donor, stranger::packages(&lab.artifacts.demo)?);
     if all.is_ok() && donor.finish() {
         return Err(HarnessError::unexpected(

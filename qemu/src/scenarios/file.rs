@@ -1,4 +1,5 @@
-//! A disk image filled on a running Linux by `receive-deploy`, and booted afterwards under both firmwares.
+//! A disk image filled on a running Linux by `receive-deploy`, and booted afterwards under both
+//! firmwares.
 
 use std::path::Path;
 use std::process::Command;

@@ -9,7 +9,8 @@ use crate::actors::stranger::{self, Noise};
 use crate::error::{Doing, Result};
 use crate::process::run;
 
-/// More than all buffers between donor and disk hold, so that a donor killed early has not sent everything.
+/// More than all buffers between donor and disk hold, so that a donor killed early has not sent
+/// everything.
 const FILLER_MIB: usize = 48;
 /// A disk with room for an ESP and for as much root again.
 pub(super) const SMALL_MIB: u64 = 1024;
@@ -39,7 +40,8 @@ fn with_one_more(
     })
 }
 
-/// The packages of `from` and one more, last by name, with these files or directories that `make` puts into its directory.
+/// The packages of `from` and one more, last by name, with these files or directories that `make`
+/// puts into its directory.
 pub(super) fn with_files(
     from: &Path,
     to: &Path,

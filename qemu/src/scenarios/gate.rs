@@ -1,4 +1,5 @@
-//! Disks that take more than a few characters to be wiped, and those that are never offered (`disk-gate.md` 2 to 5).
+//! Disks that take more than a few characters to be wiped, and those that are never offered
+//! (`disk-gate.md` 2 to 5).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -54,7 +55,8 @@ const MEMBERS: [Member; 8] = [
     ),
 ];
 
-/// The end of every serial number: what would do for any other disk does for none of these, the whole number for one.
+/// The end of every serial number: what would do for any other disk does for none of these, the
+/// whole number for one.
 pub(super) fn protected(lab: &mut Lab) -> Result<()> {
     let mut disks = Vec::new();
     for (name, _, pieces) in MEMBERS {
@@ -83,7 +85,8 @@ pub(super) fn protected(lab: &mut Lab) -> Result<()> {
     must_be_the_same(&before, &machine.disks)
 }
 
-/// Screen and donor learn what would be done; a second donor is as welcome as the first, and nothing is written.
+/// Screen and donor learn what would be done; a second donor is as welcome as the first, and
+/// nothing is written.
 pub(super) fn dry_run(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
     write(&disk, &[(0, b"XFSB")])?;

@@ -1,4 +1,5 @@
-//! A running Debian packages itself and sends itself to a blank machine: the same system, and not the same machine.
+//! A running Debian packages itself and sends itself to a blank machine: the same system, and not
+//! the same machine.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::process::run;
 
 use super::image;
 
-/// Reading, packing and sending half a gigabyte, unpacking it: on two emulated machines that share two processors.
+/// Reading, packing and sending half a gigabyte, unpacking it: on two emulated machines that share
+/// two processors.
 const COPY: Duration = Duration::from_secs(15 * 60);
 /// Systemd's own boot, to the last unit; and reading every file of every package.
 const SLOW_STEP: Duration = Duration::from_secs(300);

@@ -1,4 +1,5 @@
-//! What the shim comes on, beside CDs, from which most other scenarios start: sticks with their menu, and one program for UEFI.
+//! What the shim comes on, beside CDs, from which most other scenarios start: sticks with their
+//! menu, and one program for UEFI.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -15,12 +16,13 @@ use crate::process::run;
 
 use super::image;
 
-/// How long the menu waits: a busy host has to press a key in that time, and a quiet one waits for it once.
+/// How long the menu waits: a busy host has to press a key in that time, and a quiet one waits for
+/// it once.
 const MENU_SECONDS: u32 = 8;
 /// Smaller ones are not sold any more.
 const STICK_BYTES: u64 = 1 << 30;
-/// The menu's last entry, the question for options, and an entry that is there only when something is remembered
-/// (`boot-iso.md` 3).
+/// The menu's last entry, the question for options, and an entry that is there only when something
+/// is remembered (`boot-iso.md` 3).
 const LAST_ENTRY: &str = "Switch off";
 const QUESTION: &str = "Such as:";
 const FORGET: &str = "Forget the options: ";
@@ -94,7 +96,8 @@ pub(super) fn uki(lab: &mut Lab) -> Result<()> {
     super::deploy_and_power_off(lab, &machine)
 }
 
-/// A disk with one partition, an EFI system partition, which holds one program; made by other people's tools.
+/// A disk with one partition, an EFI system partition, which holds one program; made by other
+/// people's tools.
 pub(crate) fn esp_with(disk: &Path, program: &Path) -> Result<()> {
     const START_MIB: u64 = 1;
 

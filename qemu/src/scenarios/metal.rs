@@ -1,5 +1,5 @@
-//! The kernel for real machines. Each row is a whole deploy through the one card and onto the one disk that the machine
-//! has, so nothing but their drivers can have carried it.
+//! The kernel for real machines. Each row is a whole deploy through the one card and onto the one
+//! disk that the machine has, so nothing but their drivers can have carried it.
 
 use wire::stage::Stage;
 

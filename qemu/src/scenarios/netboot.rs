@@ -1,4 +1,5 @@
-//! Machines with nothing but a network card that has a cable: the firmware asks who can boot it, and `serve-boot` answers.
+//! Machines with nothing but a network card that has a cable: the firmware asks who can boot it,
+//! and `serve-boot` answers.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,7 +34,8 @@ pub(super) fn must_have_served_ipxe(server: &mut BootServer, machine: &Machine) 
     Ok(())
 }
 
-/// OVMF fetches GRUB by TFTP, GRUB the rest. The directory comes out the same when it is made again.
+/// OVMF fetches GRUB by TFTP, GRUB the rest. The directory comes out the same when it is made
+/// again.
 pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
     let tree = lab.boot_tree(POWEROFF, &[])?;
     let before = contents(&tree)?;
@@ -82,8 +84,8 @@ pub(super) fn http(lab: &mut Lab) -> Result<()> {
     server.end()
 }
 
-/// Another DHCP server gives the addresses, and does not know what to boot: a BIOS and UEFI get that from the proxy. Without
-/// `--proxy` nothing starts beside that server.
+/// Another DHCP server gives the addresses, and does not know what to boot: a BIOS and UEFI get
+/// that from the proxy. Without `--proxy` nothing starts beside that server.
 pub(super) fn proxy(lab: &mut Lab) -> Result<()> {
     let tree = lab.boot_tree(POWEROFF, &[])?;
     lab.boot_server(&tree, &[])?
@@ -106,8 +108,8 @@ pub(super) fn proxy(lab: &mut Lab) -> Result<()> {
     server.end()
 }
 
-/// A BIOS whose ROM is not iPXE, as far as a server can tell: the tree's own configuration in a dnsmasq that an operator runs,
-/// without the line that knows iPXE, sends GRUB.
+/// A BIOS whose ROM is not iPXE, as far as a server can tell: the tree's own configuration in a
+/// dnsmasq that an operator runs, without the line that knows iPXE, sends GRUB.
 pub(super) fn bios_grub(lab: &mut Lab) -> Result<()> {
     let tree = lab.boot_tree(POWEROFF, &[])?;
     let config = std::fs::read_to_string(tree.join("dnsmasq.conf")).unwrap_or_default();

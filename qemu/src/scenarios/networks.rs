@@ -1,4 +1,5 @@
-//! Networks that are not one cable with a DHCP server: a VLAN, IPv6 alone, an address that a person chose.
+//! Networks that are not one cable with a DHCP server: a VLAN, IPv6 alone, an address that a person
+//! chose.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
@@ -49,8 +50,8 @@ pub(super) fn vlan(lab: &mut Lab) -> Result<()> {
     }
 }
 
-/// No IPv4 anywhere, and a cable that comes late. An address in the network that a router announces is connected to, and the machine is
-/// found by its beacon.
+/// No IPv4 anywhere, and a cable that comes late. An address in the network that a router announces
+/// is connected to, and the machine is found by its beacon.
 pub(super) fn ipv6_only(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
     let medium = lab.kernel("smv.after=poweroff");
@@ -74,7 +75,8 @@ pub(super) fn ipv6_only(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// Two cards, each in a network of its own: the code is announced in both, and a donor in either deploys.
+/// Two cards, each in a network of its own: the code is announced in both, and a donor in either
+/// deploys.
 pub(super) fn two_networks(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("first", DISK_MIB)?;
     let medium = lab.kernel("smv.after=poweroff");
@@ -120,8 +122,8 @@ fn is_neighbour(one: IpAddr, own: Ipv4Addr) -> bool {
     matches!(one, IpAddr::V4(one) if one.octets()[..3] == own.octets()[..3])
 }
 
-/// Two cards with a cable: the address is for the second one, which is named in either way, and packets are large or small. At first
-/// another machine has it.
+/// Two cards with a cable: the address is for the second one, which is named in either way, and
+/// packets are large or small. At first another machine has it.
 pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
     let mut machine = lab.machine(Firmware::Bios, vec![disk], Medium::None)?;
@@ -156,8 +158,8 @@ pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// The DHCP server gives away what another machine has: it is told, and gives another address. It is a machine of its own, or its
-/// answers to that address would not leave the host.
+/// The DHCP server gives away what another machine has: it is told, and gives another address. It
+/// is a machine of its own, or its answers to that address would not leave the host.
 pub(super) fn taken_lease(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
     let medium = lab.kernel("smv.after=poweroff");

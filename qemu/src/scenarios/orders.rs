@@ -1,4 +1,5 @@
-//! What a donor orders besides packages: what follows the deploy, and deploys of several machines at once.
+//! What a donor orders besides packages: what follows the deploy, and deploys of several machines
+//! at once.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,9 @@ use crate::machine::running::Running;
 use super::fillers::{SMALL_MIB, with_zeros};
 use super::{another_machine, image};
 
-/// Two machines at once, one of them with a disk too small for what is sent. It fails alone, and takes
-/// a smaller system from the next donor. What follows a deploy is the donor's word, not the command
-/// line's.
+/// Two machines at once, one of them with a disk too small for what is sent. It fails alone, and
+/// takes a smaller system from the next donor. What follows a deploy is the donor's word, not the
+/// command line's.
 pub(super) fn several(lab: &mut Lab) -> Result<()> {
     let packages = with_zeros(&lab.artifacts.demo, Path::new("packages"))?;
     let mut machines = Vec::new();

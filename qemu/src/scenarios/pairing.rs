@@ -1,5 +1,5 @@
-//! Who may pair with whom: secrets right and wrong, policies that do not fit, keys, impostors and crowds. Whoever cannot
-//! prove himself changes nothing, and the honest donor still gets through.
+//! Who may pair with whom: secrets right and wrong, policies that do not fit, keys, impostors and
+//! crowds. Whoever cannot prove himself changes nothing, and the honest donor still gets through.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ const BEFORE_PROOF_BYTES: usize = 78 + 48;
 /// Always, whoever else connects: `protocol.md` 3.7.
 const PAIRED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Who cannot prove himself, and a donor that speaks another policy, on one machine. Then the honest
-/// donor comes with the same secret, and an impostor announces the machine's code.
+/// Who cannot prove himself, and a donor that speaks another policy, on one machine. Then the
+/// honest donor comes with the same secret, and an impostor announces the machine's code.
 pub(super) fn wrong_secret(lab: &mut Lab) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
     let shown = await_shown(&mut target)?;

@@ -1,5 +1,5 @@
-//! A machine that asks: lines typed on its serial line in, lines back, as a screen reader has them. Nothing is looked at that stands
-//! only on a screen.
+//! A machine that asks: lines typed on its serial line in, lines back, as a screen reader has them.
+//! Nothing is looked at that stands only on a screen.
 
 use crate::actors::donor::Order;
 use crate::actors::policy::{Shown, is_secret};

@@ -1,5 +1,5 @@
-//! A deploy is recorded write by write; then the disk is rebuilt as a power cut at any moment would have left it. Each of
-//! these disks must hold nothing that firmware boots, or the complete system.
+//! A deploy is recorded write by write; then the disk is rebuilt as a power cut at any moment would
+//! have left it. Each of these disks must hold nothing that firmware boots, or the complete system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +15,11 @@ use crate::process::run;
 
 use super::must_boot_from_disk;
 
-/// Random subsets of unflushed writes for each step between two flushes. Steps with few writes get few.
+/// Random subsets of unflushed writes for each step between two flushes. Steps with few writes get
+/// few.
 const CUTS_PER_STEP: usize = 12;
-/// Complete disks that are looked at with e2fsck and fsck.fat; of the others only tables and kernel are.
+/// Complete disks that are looked at with e2fsck and fsck.fat; of the others only tables and kernel
+/// are.
 const THOROUGH: usize = 4;
 /// How likely a piece survives, of 256: rarely, evenly, mostly.
 const ODDS: [u64; 3] = [32, 128, 224];

@@ -15,8 +15,8 @@ use super::{image, waiting};
 
 /// The default size of a chunk (`protocol.md` 4.2).
 const CHUNK_BYTES: u64 = 1 << 20;
-/// What may be on its way when a connection breaks: Linux's largest send buffer (tcp_wmem, tcp(7)), the target's
-/// window, and the chunk that it is reading.
+/// What may be on its way when a connection breaks: Linux's largest send buffer (tcp_wmem, tcp(7)),
+/// the target's window, and the chunk that it is reading.
 const IN_FLIGHT_BYTES: u64 = (4 << 20) + (4 << 20) + CHUNK_BYTES;
 /// More than has been sent before: the decoder works by then.
 const ENOUGH_BYTES: u64 = 16 << 20;
@@ -47,7 +47,8 @@ pub(super) fn cable_pulled(lab: &mut Lab) -> Result<()> {
     let mut donor = lab.donor(&order)?;
     await_enough(&mut donor)?;
     target.set_link(0, false)?;
-    // Nothing arrives and nobody says goodbye: only time tells. Both ends must notice by themselves.
+    // Nothing arrives and nobody says goodbye: only time tells. Both ends must notice by
+    // themselves.
     target
         .console
         .await_stage(Stage::Waiting, Duration::from_secs(150))?;

@@ -1,5 +1,6 @@
-//! A shim that trusts one key: whoever sends, and however, only what that key signed is installed, and nothing older than the
-//! floor. What was changed after signing gets no further than the chunk it is in.
+//! A shim that trusts one key: whoever sends, and however, only what that key signed is installed,
+//! and nothing older than the floor. What was changed after signing gets no further than the chunk
+//! it is in.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -123,7 +124,8 @@ fn over_the_original_stream(lab: &mut Lab, release: &Release) -> Result<()> {
 struct Sent(Vec<(String, Vec<u8>)>);
 
 impl Sent {
-    /// The packages of a directory, behind the three records of its manifest where it has one (`protocol.md` 4.4).
+    /// The packages of a directory, behind the three records of its manifest where it has one
+    /// (`protocol.md` 4.4).
     fn of(dir: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = dir.join(name);
@@ -164,7 +166,8 @@ fn refused(
 ) -> Result<()> {
     await_shown(target)?;
     let mut donor = lab.raw_donor()?;
-    // A reset in the middle of sending is what a refusal looks like from here, and is told only once.
+    // A reset in the middle of sending is what a refusal looks like from here, and is told only
+    // once.
     let all = sent
         .0
         .iter()

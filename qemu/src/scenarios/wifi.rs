@@ -1,5 +1,6 @@
-//! A machine whose only network is wireless: Debian's kernel, a radio of its own, and an access point that is Debian's hostapd.
-//! The shim is PID 1 of name spaces inside the guest (`qemu/access-point/init`); the donor is on the cable behind the access point.
+//! A machine whose only network is wireless: Debian's kernel, a radio of its own, and an access
+//! point that is Debian's hostapd. The shim is PID 1 of name spaces inside the guest
+//! (`qemu/access-point/init`); the donor is on the cable behind the access point.
 
 use std::path::Path;
 
@@ -21,7 +22,8 @@ use super::{image, resume};
 const SSID: &str = "Lab of spk-visor";
 const PASSPHRASE: &str = "correct horse battery";
 
-/// An access point that keeps its name to itself and has, at first, another passphrase than the image knows.
+/// An access point that keeps its name to itself and has, at first, another passphrase than the
+/// image knows.
 pub(super) fn wpa2(lab: &mut Lab) -> Result<()> {
     let point = AccessPoint {
         ssid: SSID,
@@ -36,8 +38,8 @@ pub(super) fn wpa2(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// One that takes WPA3 only, and has another passphrase at first too, falls silent in mid-stream and comes back: the deploy goes on
-/// where it was.
+/// One that takes WPA3 only, and has another passphrase at first too, falls silent in mid-stream
+/// and comes back: the deploy goes on where it was.
 pub(super) fn wpa3(lab: &mut Lab) -> Result<()> {
     let point = AccessPoint {
         ssid: SSID,

@@ -1,5 +1,6 @@
-//! A person at the machine: keys at its keyboard or characters on its serial line, and what its screens show. The disk in the end, and
-//! the donor's word, say whether the machine did what the person saw.
+//! A person at the machine: keys at its keyboard or characters on its serial line, and what its
+//! screens show. The disk in the end, and the donor's word, say whether the machine did what the
+//! person saw.
 
 use std::path::Path;
 
@@ -31,7 +32,8 @@ const APPLY: &str = "Apply, and see what comes of it";
 /// Of the network that machines are in; nobody hands it out.
 const CHOSEN: &str = "10.9.0.177";
 
-/// The machine could decide by itself; a person decides otherwise, at its own screen, cancels the first deploy, and has a second one.
+/// The machine could decide by itself; a person decides otherwise, at its own screen, cancels the
+/// first deploy, and has a second one.
 pub(super) fn at_the_monitor(lab: &mut Lab) -> Result<()> {
     let large = with_filler(&lab.artifacts.demo, Path::new("packages"))?;
     let disks = vec![
@@ -73,7 +75,8 @@ pub(super) fn at_the_monitor(lab: &mut Lab) -> Result<()> {
     Image::new(spare.unwrap_or_default(), 512).must_be_untouched()
 }
 
-/// From the code back to the disks, there the one that is not blank, after a wrong word; a smaller swap, an address.
+/// From the code back to the disks, there the one that is not blank, after a wrong word; a smaller
+/// swap, an address.
 fn walk_back_and_choose(person: &mut Person<'_>) -> Result<()> {
     for screen in [NETWORK, PLAN, DISK] {
         person.presses(&[Key::Escape])?;
@@ -112,7 +115,8 @@ fn walk_back_and_choose(person: &mut Person<'_>) -> Result<()> {
     person.presses(&[Key::Enter])
 }
 
-/// A deploy that a person gives up in the middle of its stream: the first time the question is answered with no.
+/// A deploy that a person gives up in the middle of its stream: the first time the question is
+/// answered with no.
 fn cancelled_by(
     person: &mut Person<'_>,
     lab: &mut Lab,
@@ -140,7 +144,8 @@ fn must_have_been_told(mut donor: Donor) -> Result<()> {
     donor.must_fail_saying("cancelled at the machine", STEP)
 }
 
-/// Screens on a serial line at once, as large as its terminal; a deploy is cancelled there, and another one goes through.
+/// Screens on a serial line at once, as large as its terminal; a deploy is cancelled there, and
+/// another one goes through.
 pub(super) fn cancelled_at_the_serial_line(lab: &mut Lab) -> Result<()> {
     const COLUMNS: u16 = 132;
     const LINES: u16 = 50;
@@ -189,7 +194,8 @@ pub(super) fn must_have_swap(machine: &Machine, mib: u64) -> Result<()> {
     ))
 }
 
-/// Lines until somebody presses Enter; then a whole deploy at a terminal, in spite of what comes over a bad line.
+/// Lines until somebody presses Enter; then a whole deploy at a terminal, in spite of what comes
+/// over a bad line.
 pub(super) fn at_the_serial_line(lab: &mut Lab) -> Result<()> {
     let disk = somebodys(lab.disk("disk", DISK_MIB)?)?;
     let medium = lab.kernel("smv.after=poweroff");
@@ -222,7 +228,8 @@ pub(super) fn at_the_serial_line(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// Bytes that no terminal sends, halves of sequences, and more than anybody can type. No key is among them that decides anything.
+/// Bytes that no terminal sends, halves of sequences, and more than anybody can type. No key is
+/// among them that decides anything.
 fn disturb(person: &mut Person<'_>) -> Result<()> {
     let console = &mut person.target.console;
     console.send_bytes(&[0; 64])?;
@@ -272,7 +279,8 @@ pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// Once the deploy is over a key stops the countdown, before anything else is waited for, and another one lets the machine leave.
+/// Once the deploy is over a key stops the countdown, before anything else is waited for, and
+/// another one lets the machine leave.
 fn leaves_when_done(person: &mut Person<'_>, donor: &mut Donor) -> Result<()> {
     person.seat.await_text(person.target, DONE, DEPLOY)?;
     person.presses(&[Key::Char(' ')])?;
