@@ -27,6 +27,8 @@ const DISK: &str = "[Disk]";
 const PLAN: &str = "[Plan]";
 const NETWORK: &str = "[Network]";
 const DONE: &str = "[Done]";
+/// On the last of them, once nothing is left to do.
+const COUNTDOWN: &str = "switches itself off in";
 /// Where an address that was typed can be one.
 const APPLY: &str = "Apply, and see what comes of it";
 /// Of the network that machines are in; nobody hands it out.
@@ -65,6 +67,7 @@ pub(super) fn at_the_monitor(lab: &mut Lab) -> Result<()> {
     donor.must_succeed(DEPLOY)?;
     // Somebody is there, so it does not leave at once; a key makes it stay, another one leave.
     person.sees(DONE)?;
+    person.sees(COUNTDOWN)?;
     person.presses(&[Key::Char(' ')])?;
     person.sees("until Enter is pressed")?;
     person.presses(&[Key::Enter])?;
@@ -283,6 +286,8 @@ pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
 /// another one lets the machine leave.
 fn leaves_when_done(person: &mut Person<'_>, donor: &mut Donor) -> Result<()> {
     person.seat.await_text(person.target, DONE, DEPLOY)?;
+    // Until the donor has said goodbye it stays in any case, and says that with the same words.
+    person.sees(COUNTDOWN)?;
     person.presses(&[Key::Char(' ')])?;
     person.sees("until Enter is pressed")?;
     donor.must_succeed(STEP)?;
