@@ -360,6 +360,8 @@ fn send(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
 fn send_sealed(to: Ipv4Addr, bytes: u64) -> Outcome<()> {
     const CHUNK: usize = 1 << 20;
     let stream = connect(to)?;
+    // As `spk-visor deploy` does.
+    stream.set_nodelay(true)?;
     let (_opener, mut sealer, _) =
         pair_donor(stream.try_clone()?, &stream, &credential()?, &code()?)?;
     let chunk = vec![0x5a; CHUNK];
