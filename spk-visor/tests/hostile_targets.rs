@@ -50,10 +50,17 @@ fn withhold_m4(mut stream: TcpStream) -> Option<String> {
 
 /// One impostor at the lower address, which is looked at first, and one target.
 fn beside(name: &str, impostor: Act) {
-    let dir = files(name);
     let (port, beacons) = (ports::free(), ports::free());
     let _impostor = Target::start(2, port, move |_, stream| impostor(stream)).beacon(beacons);
     let target = Target::start(3, port, |_, stream| honest(stream)).beacon(beacons);
+    let out = paired_in_time(name, port, beacons);
+    assert_eq!(target.connections(), 1, "{out}");
+}
+
+/// Deploys to the honest one of those that beacon here: it is paired with within 10 s. Gives what
+/// the donor said.
+fn paired_in_time(name: &str, port: u16, beacons: u16) -> String {
+    let dir = files(name);
     let deploy = deploy(&Options {
         beacon_port: beacons,
         stream_port: port,
@@ -62,8 +69,8 @@ fn beside(name: &str, impostor: Act) {
     assert_eq!(deploy.exit, Exit::Installed, "{}", deploy.out);
     let seconds = deploy.seconds_to("paired");
     assert!(seconds < 10.0, "paired after {seconds} s: {}", deploy.out);
-    println!("beside {name}: paired after {seconds} s");
-    assert_eq!(target.connections(), 1, "{}", deploy.out);
+    println!("{name}: paired after {seconds} s");
+    deploy.out
 }
 
 #[test]
@@ -83,20 +90,12 @@ fn an_honest_target_is_paired_with_beside_an_impostor() {
 
 #[test]
 fn an_honest_target_is_paired_with_beside_twelve_that_say_nothing() {
-    let dir = files("beside-twelve");
     let (port, beacons) = (ports::free(), ports::free());
     for host in 10..22 {
         Target::start(host, port, |_, stream| hold(stream)).beacon(beacons);
     }
     let _target = Target::start(23, port, |_, stream| honest(stream)).beacon(beacons);
-    let deploy = deploy(&Options {
-        beacon_port: beacons,
-        stream_port: port,
-        ..options(&dir)
-    });
-    assert_eq!(deploy.exit, Exit::Installed, "{}", deploy.out);
-    let seconds = deploy.seconds_to("paired");
-    assert!(seconds < 10.0, "paired after {seconds} s: {}", deploy.out);
+    paired_in_time("beside-twelve", port, beacons);
 }
 
 /// A donor that waits for nothing much longer than it takes.
