@@ -4,25 +4,28 @@
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod faults;
 mod world;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bundle::trust::Trust;
+use faults::{Fault, Mishap, Place, Proxy, Way};
 use receiver::fakes::PATIENCE;
 use receiver::policy::Policy;
 use rustix::process::{Pid, Signal, kill_process};
 use world::World;
 
-fn donor(world: &World, skip: usize) -> Child {
+fn donor(world: &World, skip: usize, to: SocketAddr) -> Child {
     let file = world.dir.path().join("secret");
     fs::write(&file, world.secret(skip)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_spk-visor"))
         .args(["deploy-system-img-copy", &world.code(skip), "--to"])
-        .arg(world.address.to_string())
+        .arg(to.to_string())
         .arg("--packages")
         .arg(world.dir.path().join("packages"))
         .arg("--secret-file")
@@ -70,7 +73,14 @@ fn said(donor: Child) -> (bool, String) {
 fn a_worker_is_shut_in_and_its_death_ends_one_deploy_with_a_reason() {
     let world = World::start("cage", Policy::Secret, Trust::default());
     world.packages(40_000_000);
-    let failing = donor(&world, 0);
+    // The rest of the package waits for good: the worker cannot be done before it is killed.
+    let withheld = Fault {
+        way: Way::ToTarget,
+        place: Place::Byte(8 << 20),
+        mishap: Mishap::HoldUntil(u64::MAX),
+    };
+    let proxy = Proxy::start(world.address, vec![Some(withheld)]);
+    let failing = donor(&world, 0, proxy.address());
     let id = until("a worker that is shut in", || {
         let id = worker()?;
         let status = status(id);
@@ -96,7 +106,7 @@ fn a_worker_is_shut_in_and_its_death_ends_one_deploy_with_a_reason() {
     let mut bad = good.clone();
     bad.truncate(good.len() - 5);
     fs::write(&largest, bad).unwrap();
-    let (succeeded, text) = said(donor(&world, at));
+    let (succeeded, text) = said(donor(&world, at, world.address));
     assert!(!succeeded, "{text}");
     let (at, line) = world.lines.wait_for(at + 1, "smv failed: ");
     let reason = format!(
@@ -110,7 +120,7 @@ fn a_worker_is_shut_in_and_its_death_ends_one_deploy_with_a_reason() {
 
     // And the same target takes the next one.
     fs::write(&largest, good).unwrap();
-    let (succeeded, text) = said(donor(&world, at));
+    let (succeeded, text) = said(donor(&world, at, world.address));
     assert!(succeeded, "{text} {:#?}", world.screen());
     let root = world.root();
     let (_dir, _, result) = world.end();
