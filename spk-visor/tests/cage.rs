@@ -2,7 +2,7 @@
 //! and of nothing else.
 
 // The lint knows test functions only; this whole file is a test.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod faults;
 mod world;
