@@ -78,7 +78,7 @@ struct Wire {
     next: Instant,
     /// The machine's last question to a DHCP server.
     question: Vec<u8>,
-    ports: u16,
+    connections: u16,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -229,8 +229,8 @@ impl Wire {
             }
             choice => self.bytes(usize::from(choice % 11) * 4),
         };
-        self.interfaces += 1;
-        let connection = Connection { port: 40_000 + self.interfaces, first, ..Connection::default() };
+        self.connections += 1;
+        let connection = Connection { port: 40_000 + self.connections, first, ..Connection::default() };
         let window = self.word();
         let frame = self.raw_segment(connection.port, [first, 0], (SYN, window), &options, &[]);
         if shared.connections.len() == CONNECTIONS {
@@ -424,7 +424,7 @@ fuzz_target!(|bytes: &[u8]| {
         vlan: config.vlan,
         next: Instant::ZERO,
         question: Vec::new(),
-        ports: 0,
+        connections: 0,
         shared: Arc::clone(&shared),
     };
     let interfaces = SimInterfaces::new(Link::default(), vec![Box::new(wire)]);
