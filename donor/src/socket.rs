@@ -101,7 +101,7 @@ pub fn reset(stream: TcpStream) {
 /// answers those with RST, which can arrive after the FIN.
 ///
 /// # Errors
-/// The RST, or silence for [`LAST_ACK`].
+/// The RST, or silence for `LAST_ACK`.
 pub fn await_last_ack(stream: &TcpStream) -> io::Result<()> {
     // poll(2) reports POLLHUP from the moment both ends have closed, so there is no event to wait for; getpeername(2)
     // fails with ENOTCONN once the kernel has let go of the connection, one round trip later.
