@@ -1,11 +1,12 @@
 //! A package's bytes in, its plain tar out: xz or zstd, told apart by magic and never by name.
 //!
-//! What is read to its end here was whole: every check verified, no byte left over, not more than the cap. Memory is
-//! bounded before the first byte is decoded; blocks of an xz file are decoded in parallel as far as that memory goes.
+//! What is read to its end here was whole: every check verified, no byte left over, not more than
+//! the cap. Memory is bounded before the first byte is decoded; blocks of an xz file are decoded in
+//! parallel as far as that memory goes.
 //!
-//! Concatenated xz streams and stream padding are accepted as xz(1) accepts them: `pixz` and `cat a.xz b.xz` make such
-//! files. Several zstd frames and skippable frames likewise (`pzstd` begins with one). Anything else behind the last
-//! stream refuses the package.
+//! Concatenated xz streams and stream padding are accepted as xz(1) accepts them: `pixz` and
+//! `cat a.xz b.xz` make such files. Several zstd frames and skippable frames likewise (`pzstd`
+//! begins with one). Anything else behind the last stream refuses the package.
 
 mod xz;
 mod zst;
@@ -21,25 +22,30 @@ use zst::Zst;
 
 /// Bytes asked of the input at a time.
 const INPUT_BYTES: usize = 128 << 10;
-/// The start of a package that is kept: an xz stream header (12) and the largest block header (1024), from which the
-/// memory a refused package would have needed is told (xz file format 1.2, 2.1.1 and 3.1).
+/// The start of a package that is kept: an xz stream header (12) and the largest block header
+/// (1024), from which the memory a refused package would have needed is told (xz file format 1.2,
+/// 2.1.1 and 3.1).
 const HEAD_BYTES: usize = 12 + 1024;
 
 /// What a decoder may use and give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Memory for dictionaries, windows and blocks in flight. A package that cannot be decoded within it is refused.
+    /// Memory for dictionaries, windows and blocks in flight. A package that cannot be decoded
+    /// within it is refused.
     pub memory_bytes: u64,
-    /// Threads for an xz file of several blocks; fewer are used where memory is short. 1 is a plain decoder.
+    /// Threads for an xz file of several blocks; fewer are used where memory is short. 1 is a plain
+    /// decoder.
     pub threads: u32,
-    /// Bytes of output after which the package is refused. Only this stops a bomb: 2 GiB of zeros are 312 kB of xz.
+    /// Bytes of output after which the package is refused. Only this stops a bomb: 2 GiB of zeros
+    /// are 312 kB of xz.
     pub output_cap: u64,
 }
 
 /// Where a decoder reads from.
 pub trait Input: Read + Send {
-    /// Whether a read would return at once. While it says no, the decoder hands out everything that the bytes it has got
-    /// amount to before it waits for more; while it says yes, it reads ahead and keeps all threads busy.
+    /// Whether a read would return at once. While it says no, the decoder hands out everything that
+    /// the bytes it has got amount to before it waits for more; while it says yes, it reads ahead
+    /// and keeps all threads busy.
     fn ready(&self) -> bool {
         true
     }
@@ -55,8 +61,8 @@ impl Input for &[u8] {}
 impl Input for std::fs::File {}
 impl Input for Box<dyn Read + Send + '_> {}
 
-/// Why a package cannot be decoded. Offsets are bytes of the package as it is sent; where several threads work, the fault
-/// lies at the offset or before it.
+/// Why a package cannot be decoded. Offsets are bytes of the package as it is sent; where several
+/// threads work, the fault lies at the offset or before it.
 #[derive(Debug, Error)]
 pub enum DecodeError {
     /// The stage before this one failed.
@@ -138,7 +144,8 @@ pub enum DecodeError {
         /// What follows from it.
         outcome: Outcome,
     },
-    /// The worker ended without an answer: what it was given to decode made it misbehave, or the machine is out of memory.
+    /// The worker ended without an answer: what it was given to decode made it misbehave, or the
+    /// machine is out of memory.
     #[error("the decoder {how}")]
     Died {
         /// How it ended.
@@ -147,8 +154,8 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// A package that does not decode is refused; a machine without memory is the machine's problem. Where nothing more came,
-    /// the stage before knows.
+    /// A package that does not decode is refused; a machine without memory is the machine's
+    /// problem. Where nothing more came, the stage before knows.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -279,7 +286,8 @@ enum Engine {
     Zst(Zst),
 }
 
-/// Reads as the plain tar of a package. Errors are [`DecodeError`]s inside `io::Error`; after one, every read fails.
+/// Reads as the plain tar of a package. Errors are [`DecodeError`]s inside `io::Error`; after one,
+/// every read fails.
 pub struct Decoder<R> {
     source: Source<R>,
     engine: Engine,
@@ -305,7 +313,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Tells by the first bytes of a package, [`Format::HEAD_BYTES`] of them where there are as many. No decoder looks at them.
+    /// Tells by the first bytes of a package, [`Format::HEAD_BYTES`] of them where there are as
+    /// many. No decoder looks at them.
     ///
     /// # Errors
     /// They are neither's.

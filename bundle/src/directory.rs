@@ -1,9 +1,10 @@
 //! Small files beneath a directory handle, read and written as the installed system will see them.
 //!
-//! The trees here were unpacked from packages nobody has vouched for. Every path is resolved by the kernel with openat2(2)
-//! `RESOLVE_IN_ROOT`: a symbolic link to `/etc` means the tree's own `/etc`, and nothing leaves the tree. What is written
-//! is a new file in place of whatever stood there, so a link planted at its name is replaced, never followed. What is
-//! read is a regular file: a FIFO would block, and opening a device may do something.
+//! The trees here were unpacked from packages nobody has vouched for. Every path is resolved by the
+//! kernel with openat2(2) `RESOLVE_IN_ROOT`: a symbolic link to `/etc` means the tree's own `/etc`,
+//! and nothing leaves the tree. What is written is a new file in place of whatever stood there, so
+//! a link planted at its name is replaced, never followed. What is read is a regular file: a FIFO
+//! would block, and opening a device may do something.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -225,7 +226,8 @@ impl<'a> Directory<'a> {
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     }
 
-    /// Names in a directory, sorted; those that are not UTF-8 are left out. No such directory: none.
+    /// Names in a directory, sorted; those that are not UTF-8 are left out. No such directory:
+    /// none.
     ///
     /// # Errors
     /// Reading the directory failed.

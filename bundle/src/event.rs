@@ -1,4 +1,5 @@
-//! What a deploy tells while it runs. `install` does not log: it hands out values, its caller speaks.
+//! What a deploy tells while it runs. `install` does not log: it hands out values, its caller
+//! speaks.
 
 use wire::stage::Stage;
 
@@ -19,7 +20,8 @@ pub enum Event {
         /// Its length on the wire, as the donor claims it.
         claimed_len: u64,
     },
-    /// Bytes received since the deploy began, all packages together. Sent at most a few times a second.
+    /// Bytes received since the deploy began, all packages together. Sent at most a few times a
+    /// second.
     Received {
         /// On the wire.
         bytes: u64,

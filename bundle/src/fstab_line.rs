@@ -1,7 +1,7 @@
 //! Lines of a tree's `/etc/fstab`: which of them name a disk of the machine that the tree is from.
 //!
-//! In: a line. Out: its fields, and whether another machine would wait for what it names. Fields are
-//! those of fstab(5).
+//! In: a line. Out: its fields, and whether another machine would wait for what it names. Fields
+//! are those of fstab(5).
 
 /// In front of a line that means nothing on this machine.
 pub const MARK: &[u8] = b"# not on this machine: ";

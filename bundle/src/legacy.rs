@@ -1,9 +1,11 @@
-//! The original stream, where a trusted key wants a manifest on it (`protocol.md` 4.4): MANIFEST, MANIFEST.minisig and
-//! MANIFEST.chunks as its first packages, then the files in the manifest's order.
+//! The original stream, where a trusted key wants a manifest on it (`protocol.md` 4.4): MANIFEST,
+//! MANIFEST.minisig and MANIFEST.chunks as its first packages, then the files in the manifest's
+//! order.
 //!
-//! The stream's own framing stays as it is; the target cuts the files into chunks itself. A manifest that comes is honoured whether
-//! or not there is a key. When [`open`] has returned, everything before the first file was read and approved, or there is neither a
-//! manifest nor a key.
+//! The stream's own framing stays as it is; the target cuts the files into chunks itself. A
+//! manifest that comes is honoured whether or not there is a key. When [`open`] has returned,
+//! everything before the first file was read and approved, or there is neither a manifest nor a
+//! key.
 
 use thiserror::Error;
 use wire::manifest::{CHUNK_LISTS, Content, File, MANIFEST, SIGNATURE};
@@ -67,7 +69,8 @@ impl LegacyError {
     }
 }
 
-/// A stream that may be installed: its packages, each checked where a manifest says what it has to be.
+/// A stream that may be installed: its packages, each checked where a manifest says what it has to
+/// be.
 pub struct Legacy<'a> {
     stream: Stream<'a>,
     approved: Option<Approved>,
@@ -94,7 +97,8 @@ impl Legacy<'_> {
 /// Reads the beginning of a stream, up to its first file.
 ///
 /// # Errors
-/// There is a key and no manifest that it has signed; the manifest is not taken; the stream is broken or malformed.
+/// There is a key and no manifest that it has signed; the manifest is not taken; the stream is
+/// broken or malformed.
 pub fn open<'a>(source: &'a mut dyn Source, trust: &Trust) -> Result<Legacy<'a>, LegacyError> {
     let mut records = Records::open(source)?;
     let first = records.next_header()?.ok_or(RecordsError::NoPackages)?;

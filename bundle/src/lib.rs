@@ -3,11 +3,11 @@
 //!
 //! A manifest becomes [`trust::Approved`], and with it [`verify`] turns what [`records`] carry into
 //! verified chunks; [`legacy`] does so for streams without a manifest. Either is [`packages`] to
-//! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it, read
-//! by [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears
-//! meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`directory`] reads
-//! such a tree without leaving it; [`kernel`] finds in it what boots, [`host_keys`] what makes its
-//! SSH host keys, and [`fstab_line`] what names another machine's disks.
+//! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it,
+//! read by [`unpack`], whose other half writes below one directory. [`event`] is what a caller
+//! hears meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`directory`]
+//! reads such a tree without leaving it; [`kernel`] finds in it what boots, [`host_keys`] what
+//! makes its SSH host keys, and [`fstab_line`] what names another machine's disks.
 
 pub mod trust;
 

@@ -153,8 +153,8 @@ pub struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Shares `resources.memory_bytes` out: a quarter for the paths of a package, two pipes, the rest
-    /// for the decoder.
+    /// Shares `resources.memory_bytes` out: a quarter for the paths of a package, two pipes, the
+    /// rest for the decoder.
     #[must_use]
     pub fn new(
         root: BorrowedFd<'a>,

@@ -1,7 +1,9 @@
-//! Packages, one after the other, wherever they come from: the seam between what was received and what is installed.
+//! Packages, one after the other, wherever they come from: the seam between what was received and
+//! what is installed.
 //!
 //! [`Records`](crate::records::Records) is the original stream, where a donor is believed;
-//! [`VerifiedPackages`](crate::verify::VerifiedPackages) gives out nothing that a manifest does not vouch for.
+//! [`VerifiedPackages`](crate::verify::VerifiedPackages) gives out nothing that a manifest does not
+//! vouch for.
 
 use thiserror::Error;
 use wire::manifest::Unpacked;
@@ -25,8 +27,8 @@ pub struct Header {
 
 /// Packages in the order in which they are installed.
 pub trait Packages: Send {
-    /// The next package's header; its data must then be read to the end by [`Packages::read_data`]. `None`: there are no
-    /// more, and everything that belongs to them has come.
+    /// The next package's header; its data must then be read to the end by [`Packages::read_data`].
+    /// `None`: there are no more, and everything that belongs to them has come.
     ///
     /// # Errors
     /// The donor broke off, or speaks wrongly.

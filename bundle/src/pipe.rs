@@ -1,9 +1,11 @@
-//! A pipe between two stages: bytes in at one end, the same bytes out at the other, a bounded number in between.
+//! A pipe between two stages: bytes in at one end, the same bytes out at the other, a bounded
+//! number in between.
 //!
-//! An end that goes away is never taken for the end of the data. A [`Writer`] that is dropped without
-//! [`Writer::finish`] breaks the pipe, and the reader gets an error, not end of file: half a package must not look like
-//! a whole one. A reader that goes away breaks it for the writer. Either end can say why ([`Writer::fail`],
-//! [`Reader::fail`]); the other gets that error once, and `BrokenPipe` from then on.
+//! An end that goes away is never taken for the end of the data. A [`Writer`] that is dropped
+//! without [`Writer::finish`] breaks the pipe, and the reader gets an error, not end of file: half
+//! a package must not look like a whole one. A reader that goes away breaks it for the writer.
+//! Either end can say why ([`Writer::fail`], [`Reader::fail`]); the other gets that error once, and
+//! `BrokenPipe` from then on.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -63,8 +65,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// A thread that panicked while it held the lock left a consistent state: every change is one assignment or one
-    /// extension of the buffer.
+    /// A thread that panicked while it held the lock left a consistent state: every change is one
+    /// assignment or one extension of the buffer.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,7 +105,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Breaks the pipe: what is in it is thrown away and the reader's next read fails with `reason`.
+    /// Breaks the pipe: what is in it is thrown away and the reader's next read fails with
+    /// `reason`.
     pub fn fail(self, reason: io::Error) {
         let mut state = self.shared.lock();
         state.buffer.clear();
@@ -187,7 +190,8 @@ impl Read for Reader {
         let mut state = self.shared.lock();
         loop {
             if !state.buffer.is_empty() {
-                // A deque's reader gives its first contiguous part; the second comes with the next call.
+                // A deque's reader gives its first contiguous part; the second comes with the next
+                // call.
                 let given = state.buffer.read(into)?;
                 self.shared.changed.notify_all();
                 return Ok(given);

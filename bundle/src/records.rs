@@ -1,7 +1,9 @@
-//! The original package stream as records: a donor's bytes in, one package after the other out (`protocol.md` 2).
+//! The original package stream as records: a donor's bytes in, one package after the other out
+//! (`protocol.md` 2).
 //!
-//! Names and lengths are what the donor claims; they are within the limits of `wire::stream` before anybody sees them.
-//! When [`Records::next_header`] has answered `None`, the stream had its terminator and nothing behind it.
+//! Names and lengths are what the donor claims; they are within the limits of `wire::stream` before
+//! anybody sees them. When [`Records::next_header`] has answered `None`, the stream had its
+//! terminator and nothing behind it.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
@@ -16,14 +18,15 @@ use crate::packages::{Header, Packages, PackagesError};
 
 /// A donor's set has a handful of packages; each name that is remembered costs memory.
 pub const PACKAGES_MAX: usize = 1024;
-/// How long a byte behind the terminator is waited for. A donor that closes its side is not waited for at all; an
-/// original one may keep it open until we close ours.
+/// How long a byte behind the terminator is waited for. A donor that closes its side is not waited
+/// for at all; an original one may keep it open until we close ours.
 const TRAILING_WAIT: Duration = Duration::from_millis(500);
 
 /// Where the packages come from.
 pub trait Source: Read + Send {
-    /// Everything that had to come has come. From now on a read should fail with [`ErrorKind::TimedOut`] when nothing
-    /// has arrived after `wait`; a source that cannot do that keeps its own patience.
+    /// Everything that had to come has come. From now on a read should fail with
+    /// [`ErrorKind::TimedOut`] when nothing has arrived after `wait`; a source that cannot do that
+    /// keeps its own patience.
     fn hurry(&mut self, wait: Duration) {
         let _ = wait; // A file or a pipe ends by itself.
     }
@@ -171,11 +174,12 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The next package's header; its data must then be read to the end by [`Records::read_data`]. `None`: the stream is
-    /// complete.
+    /// The next package's header; its data must then be read to the end by [`Records::read_data`].
+    /// `None`: the stream is complete.
     ///
     /// # Errors
-    /// A header outside the limits, a repeated name, a broken connection, something behind the terminator.
+    /// A header outside the limits, a repeated name, a broken connection, something behind the
+    /// terminator.
     pub fn next_header(&mut self) -> Result<Option<Header>, RecordsError> {
         if let Some(current) = self.current.take().filter(|current| current.left > 0) {
             return Err(RecordsError::Unread {

@@ -1,10 +1,11 @@
-//! Whose images are taken: a manifest's bytes, signature and chunk lists in, an [`Approved`] image out or why not
-//! (`protocol.md` 4.3).
+//! Whose images are taken: a manifest's bytes, signature and chunk lists in, an [`Approved`] image
+//! out or why not (`protocol.md` 4.3).
 //!
-//! The order is the point. The signature is verified over the exact bytes before one of them is parsed; role, product, chunk
-//! lists and counter are checked before anybody learns what the files are called. [`approve`] is the only place that makes an
-//! [`Approved`], so whoever holds one need not ask again. Without a trusted key nothing is claimed to be verified:
-//! [`Approved::voucher`] says so, and the screens repeat it.
+//! The order is the point. The signature is verified over the exact bytes before one of them is
+//! parsed; role, product, chunk lists and counter are checked before anybody learns what the files
+//! are called. [`approve`] is the only place that makes an [`Approved`], so whoever holds one need
+//! not ask again. Without a trusted key nothing is claimed to be verified: [`Approved::voucher`]
+//! says so, and the screens repeat it.
 
 mod signature;
 
@@ -33,7 +34,8 @@ struct Key {
     key: PublicKey,
 }
 
-/// Whom this machine believes. The default believes nobody in particular: then whoever is paired with it may install anything.
+/// Whom this machine believes. The default believes nobody in particular: then whoever is paired
+/// with it may install anything.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     keys: Vec<Key>,
@@ -41,11 +43,12 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Reads trusted keys: minisign public keys in base64, one on a line. Blank lines and minisign's comment lines may
-    /// stand between them, so that files of public keys can be joined.
+    /// Reads trusted keys: minisign public keys in base64, one on a line. Blank lines and
+    /// minisign's comment lines may stand between them, so that files of public keys can be joined.
     ///
     /// # Errors
-    /// A line that is no key, too many keys, or none at all: a list that is there and empty must not mean that anybody is believed.
+    /// A line that is no key, too many keys, or none at all: a list that is there and empty must
+    /// not mean that anybody is believed.
     pub fn parse(keys: &str) -> Result<Self, TrustError> {
         let mut trust = Self::default();
         for (line, text) in (1_usize..).zip(keys.lines()) {
@@ -149,7 +152,8 @@ pub enum TrustError {
 pub enum Voucher {
     /// This trusted key, a minisign public key in base64.
     Key(String),
-    /// Nobody but whoever sent it. The signature, if there is one, was not looked at: there is no key to trust.
+    /// Nobody but whoever sent it. The signature, if there is one, was not looked at: there is no
+    /// key to trust.
     Sender {
         /// Was there one?
         has_signature: bool,
@@ -340,8 +344,8 @@ impl ApproveError {
     }
 }
 
-/// Decides whether an image may be installed, from the exact bytes of its manifest, its signature (the whole `.minisig` file;
-/// empty when it is unsigned) and its chunk lists.
+/// Decides whether an image may be installed, from the exact bytes of its manifest, its signature
+/// (the whole `.minisig` file; empty when it is unsigned) and its chunk lists.
 ///
 /// # Errors
 /// The first reason against it.

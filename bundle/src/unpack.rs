@@ -1,22 +1,28 @@
-//! Plain tar in, a tree of files beneath one directory handle out: the policy for packages of an operating system.
+//! Plain tar in, a tree of files beneath one directory handle out: the policy for packages of an
+//! operating system.
 //!
-//! Everything a real system needs is kept: numeric owner, mode with setuid, time, extended attributes, hard links, symbolic
-//! links, devices, FIFOs, and holes in files. Nothing is ever made outside the directory. What is refused, and why, is [`Refusal`]; a
-//! refused package leaves a half-written tree behind, which the caller must not use.
+//! Everything a real system needs is kept: numeric owner, mode with setuid, time, extended
+//! attributes, hard links, symbolic links, devices, FIFOs, and holes in files. Nothing is ever made
+//! outside the directory. What is refused, and why, is [`Refusal`]; a refused package leaves a
+//! half-written tree behind, which the caller must not use.
 //!
-//! How paths are followed. The directory an entry goes into is resolved by the kernel, once for each change of directory,
-//! with openat2(2) `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV`: `lib/modules/…` of a second package goes
-//! through the `lib -> usr/lib` of the first one, and an absolute or `..` target cannot leave, it means what it will mean to
-//! the installed system. `RESOLVE_BENEATH` would refuse the absolute targets that real systems contain (`/var/run -> /run`).
-//! A package that goes through a symbolic link it has made itself, under whatever name, is refused: no honest archiver
-//! writes that, and every traversal attack does. The last component is never followed: it is created anew, after unlinking what was there.
+//! How paths are followed. The directory an entry goes into is resolved by the kernel, once for
+//! each change of directory, with openat2(2)
+//! `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV`: `lib/modules/…` of a second package
+//! goes through the `lib -> usr/lib` of the first one, and an absolute or `..` target cannot leave,
+//! it means what it will mean to the installed system. `RESOLVE_BENEATH` would refuse the absolute
+//! targets that real systems contain (`/var/run -> /run`). A package that goes through a symbolic
+//! link it has made itself, under whatever name, is refused: no honest archiver writes that, and
+//! every traversal attack does. The last component is never followed: it is created anew, after
+//! unlinking what was there.
 //!
-//! A directory where an earlier package has a symbolic link to a directory keeps the link, as dpkg(1) does; where an earlier
-//! package has anything else but a directory, it is replaced. A directory is never replaced by something else.
+//! A directory where an earlier package has a symbolic link to a directory keeps the link, as
+//! dpkg(1) does; where an earlier package has anything else but a directory, it is replaced. A
+//! directory is never replaced by something else.
 //!
-//! Times and default ACLs of directories are set when the walk leaves them: a file gets the ACL that
-//! its entry says, never one that it would inherit (acl(5)). A directory that is entered again gets
-//! back what it had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all
+//! Times and default ACLs of directories are set when the walk leaves them: a file gets the ACL
+//! that its entry says, never one that it would inherit (acl(5)). A directory that is entered again
+//! gets back what it had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all
 //! directories is kept.
 
 mod blocks;
@@ -51,13 +57,15 @@ use tree::Tree;
 /// Bounds on one package beyond those on its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnpackLimits {
-    /// Entries after which the package is refused. Each costs up to [`BYTES_PER_ENTRY`] of memory until its end.
+    /// Entries after which the package is refused. Each costs up to [`BYTES_PER_ENTRY`] of memory
+    /// until its end.
     pub entries: u64,
     /// Whose the files become.
     pub owners: Owners,
 }
 
-/// Memory for one remembered path at the worst moment: 17 bytes in a table that doubles at 7/8 full, once more for links.
+/// Memory for one remembered path at the worst moment: 17 bytes in a table that doubles at 7/8
+/// full, once more for links.
 pub const BYTES_PER_ENTRY: u64 = 128;
 /// No package may have more entries, however much memory there is.
 pub const ENTRIES_MAX: u64 = 4_000_000;
@@ -185,7 +193,8 @@ impl UnpackError {
         )
     }
 
-    /// A package that is damaged, malicious or too large is refused; a file system that fails is the machine's problem.
+    /// A package that is damaged, malicious or too large is refused; a file system that fails is
+    /// the machine's problem.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -200,8 +209,8 @@ impl UnpackError {
     }
 }
 
-/// Errors an archive can provoke on a healthy file system: names, links and attributes that do not go together with what is
-/// there, or that this file system does not have.
+/// Errors an archive can provoke on a healthy file system: names, links and attributes that do not
+/// go together with what is there, or that this file system does not have.
 fn is_archives_fault(errno: Errno) -> bool {
     matches!(
         errno,
@@ -365,7 +374,8 @@ impl Sink for Nowhere {
 
 /// Unpacks a whole tar beneath `root`. `progress` grows by the bytes of tar read.
 ///
-/// The mode of what is made does not depend on the umask. Nothing is flushed: the caller unmounts or syncs.
+/// The mode of what is made does not depend on the umask. Nothing is flushed: the caller unmounts
+/// or syncs.
 ///
 /// # Errors
 /// Everything up to the refused entry has been made.
@@ -378,8 +388,8 @@ pub fn unpack(
     walk_into(&mut Blocks::new(tar, progress), root, limits)
 }
 
-/// Unpacks what a worker made of a tar ([`frames::relay`]), as [`unpack`] does. No more of it than `cap` bytes of tar is
-/// believed.
+/// Unpacks what a worker made of a tar ([`frames::relay`]), as [`unpack`] does. No more of it than
+/// `cap` bytes of tar is believed.
 ///
 /// # Errors
 /// As [`unpack`]; and the answer is not one.
@@ -393,7 +403,8 @@ pub fn unpack_frames(
     walk_into(&mut Frames::new(answer, cap, progress), root, limits)
 }
 
-/// Reads a whole tar under the same policy and makes nothing: what [`unpack`] would refuse for its own sake is refused.
+/// Reads a whole tar under the same policy and makes nothing: what [`unpack`] would refuse for its
+/// own sake is refused.
 ///
 /// # Errors
 /// As [`unpack`], without those of a file system.

@@ -1,10 +1,12 @@
-//! Chunks of an approved image in, verified bytes of one package after the other out (`protocol.md` 4.2).
+//! Chunks of an approved image in, verified bytes of one package after the other out
+//! (`protocol.md` 4.2).
 //!
-//! A chunk is checked as a whole, by length, flag and hash, before one byte of it is given on, and a file's last chunk only after the
-//! hash of the whole file was right. [`Verified`] is built here and nowhere else. What is in memory is one chunk.
+//! A chunk is checked as a whole, by length, flag and hash, before one byte of it is given on, and
+//! a file's last chunk only after the hash of the whole file was right. [`Verified`] is built here
+//! and nowhere else. What is in memory is one chunk.
 //!
-//! Files that are made while they are sent have no hashes: whoever sends them vouches for them, and [`crate::trust`] has
-//! let that pass.
+//! Files that are made while they are sent have no hashes: whoever sends them vouches for them, and
+//! [`crate::trust`] has let that pass.
 
 use std::error::Error;
 use std::fmt;
@@ -26,17 +28,20 @@ const TRIES_MAX: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IsLast(pub bool);
 
-/// Where unverified chunks come from: a session that may be paired again while it waits, or records of an original stream.
+/// Where unverified chunks come from: a session that may be paired again while it waits, or records
+/// of an original stream.
 pub trait ChunkSource: Send {
-    /// Puts this chunk's bytes, as they were sent, into the empty `buf`. Asked for in order, each once unless
-    /// [`ChunkSource::refused`] wants it again; returns when it is there, however often the connection breaks on the way.
+    /// Puts this chunk's bytes, as they were sent, into the empty `buf`. Asked for in order, each
+    /// once unless [`ChunkSource::refused`] wants it again; returns when it is there, however often
+    /// the connection breaks on the way.
     ///
     /// # Errors
     /// It will not come.
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError>;
 
-    /// The chunk it gave last is not the one that the manifest names. True when it will be asked for again, of somebody else or
-    /// after a new connection; a source that cannot do that says no, and the deploy fails.
+    /// The chunk it gave last is not the one that the manifest names. True when it will be asked
+    /// for again, of somebody else or after a new connection; a source that cannot do that says no,
+    /// and the deploy fails.
     fn refused(&mut self, fault: &VerifyError) -> bool {
         let _ = fault;
         false
@@ -177,7 +182,8 @@ pub enum ChunkFault {
 }
 
 impl VerifyError {
-    /// The source knows what follows when nothing comes; a donor that sends something else is refused.
+    /// The source knows what follows when nothing comes; a donor that sends something else is
+    /// refused.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -371,7 +377,8 @@ impl<'a> Wanted<'a> {
                         expected: u64::from(most),
                     });
                 }
-                // The maker may notice the end only after the last full chunk; a file of no bytes is none.
+                // The maker may notice the end only after the last full chunk; a file of no bytes
+                // is none.
                 if found == 0 && (!said_last || before == 0) {
                     return Err(ChunkFault::Empty);
                 }

@@ -273,7 +273,8 @@ fn dictionary_beyond_the_memory_is_refused_with_both_sizes_and_decoded_elsewhere
         "xz -9 -T2 -c",
         "zstd -q --ultra -22 --long=27 -c",
     ] {
-        // The window of a zstd frame is no larger than what is packed, unless that is not known: as here, from a pipe.
+        // The window of a zstd frame is no larger than what is packed, unless that is not known: as
+        // here, from a pipe.
         let package = packed(packer, &corpus(200_000, 9));
         for limits in [
             SMALL,
@@ -303,7 +304,8 @@ fn dictionary_beyond_the_memory_is_refused_with_both_sizes_and_decoded_elsewhere
 
 #[test]
 fn blocks_too_large_for_two_threads_are_decoded_by_one() {
-    // Each block alone needs its 8 MiB dictionary; two at once, with 4 MiB of output each, do not fit.
+    // Each block alone needs its 8 MiB dictionary; two at once, with 4 MiB of output each, do not
+    // fit.
     let content = corpus(18 << 20, 11);
     let package = packed(
         "xz -T2 -0 --lzma2=preset=0,dict=8MiB --block-size=4194304 -c",

@@ -1,8 +1,10 @@
-//! xz through liblzma: one stream after another, padding between them, blocks in parallel where memory allows.
+//! xz through liblzma: one stream after another, padding between them, blocks in parallel where
+//! memory allows.
 //!
-//! liblzma's threaded decoder falls back to one thread for a block that would not fit `memlimit_threading`, and refuses
-//! one that would not fit `memlimit_stop`; both are set to the same number here. It waits for its threads only when it is
-//! called without input, which is how [`Input::ready`] decides between reading ahead and handing out.
+//! liblzma's threaded decoder falls back to one thread for a block that would not fit
+//! `memlimit_threading`, and refuses one that would not fit `memlimit_stop`; both are set to the
+//! same number here. It waits for its threads only when it is called without input, which is how
+//! [`Input::ready`] decides between reading ahead and handing out.
 
 use liblzma::stream::{Action, Error, MtStreamBuilder, Status, Stream};
 
@@ -14,7 +16,8 @@ pub const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 enum Phase {
     /// Inside a stream.
     Stream,
-    /// Behind a stream: padding, another stream, or the end. `zeros` is the length of the padding so far.
+    /// Behind a stream: padding, another stream, or the end. `zeros` is the length of the padding
+    /// so far.
     Between { zeros: u64 },
 }
 
@@ -145,7 +148,8 @@ impl Xz {
                 } else {
                     0
                 };
-                // A later block than the first was refused: all that is known is that it needs more than there is.
+                // A later block than the first was refused: all that is known is that it needs more
+                // than there is.
                 let needed_bytes = told.max(limit_bytes.saturating_add(1));
                 DecodeError::Memory {
                     offset,
@@ -187,8 +191,8 @@ fn make_stream(limits: &DecodeLimits) -> Result<Stream, DecodeError> {
     made.map_err(|_| DecodeError::Setup { decoder: "xz" })
 }
 
-/// What the first block asks for, found by asking: a plain decoder refuses every limit below its need once it has seen the
-/// block header. 0 when it cannot be told.
+/// What the first block asks for, found by asking: a plain decoder refuses every limit below its
+/// need once it has seen the block header. 0 when it cannot be told.
 fn memory_of_first_block(head: &[u8]) -> u64 {
     let Ok(mut stream) = Stream::new_stream_decoder(1, 0) else {
         return 0;

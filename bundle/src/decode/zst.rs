@@ -1,10 +1,12 @@
-//! zstd through libzstd: frame after frame, skippable ones skipped, every content checksum verified.
+//! zstd through libzstd: frame after frame, skippable ones skipped, every content checksum
+//! verified.
 
 use zstd::zstd_safe::{DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
 
 use super::{DecodeError, DecodeLimits, Input, Source, Step};
 
-/// Beside the window: the input and output blocks and the tables (RFC 8878 3.1.1.2.4: a block is at most 128 KiB).
+/// Beside the window: the input and output blocks and the tables (RFC 8878 3.1.1.2.4: a block is at
+/// most 128 KiB).
 const BESIDE_WINDOW_BYTES: u64 = 1 << 20;
 /// libzstd's own bounds of the window's logarithm on 64-bit machines.
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=31;
@@ -135,7 +137,8 @@ impl Zst {
     }
 }
 
-/// The window of the first frame and what is needed beside it, from its header (RFC 8878 3.1.1.1). 0 when it is not there.
+/// The window of the first frame and what is needed beside it, from its header (RFC 8878 3.1.1.1).
+/// 0 when it is not there.
 fn memory_of_first_frame(head: &[u8]) -> u64 {
     let window = match (head.get(4), head.get(5)) {
         // Single_Segment_flag: the window is the content, whose size follows the dictionary id.

@@ -1,5 +1,5 @@
-//! Images for tests: files with the manifest and chunk lists that belong to them, a key that signs, and a source that sends
-//! the chunks, changed where a test wants it.
+//! Images for tests: files with the manifest and chunk lists that belong to them, a key that signs,
+//! and a source that sends the chunks, changed where a test wants it.
 
 use std::io::Cursor;
 

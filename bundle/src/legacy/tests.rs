@@ -231,7 +231,8 @@ fn live_file_has_the_length_of_its_record_here() {
             content: Content::Live,
         }],
     );
-    // There is no record of no bytes, so its chunk lists cannot be sent: live files do not go over this stream.
+    // There is no record of no bytes, so its chunk lists cannot be sent: live files do not go over
+    // this stream.
     let bytes = image.stream(&[(MANIFEST, &image.manifest), (CHUNK_LISTS, &[0; 32])]);
     assert!(matches!(
         read(&bytes, &Trust::default()),

@@ -130,7 +130,8 @@ fn any_one_of_several_trusted_keys_is_enough_and_a_stranger_is_not() {
     ));
 }
 
-/// A signature is judged before a byte of the text is parsed: garbage is not told apart from a stranger's manifest.
+/// A signature is judged before a byte of the text is parsed: garbage is not told apart from a
+/// stranger's manifest.
 #[test]
 fn text_is_parsed_only_after_its_signature() {
     let signer = Signer::new();

@@ -1,4 +1,5 @@
-//! A tar as blocks of 512 bytes and the contents between them; knows where it is and which entry that belongs to.
+//! A tar as blocks of 512 bytes and the contents between them; knows where it is and which entry
+//! that belongs to.
 
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,8 +8,8 @@ use super::{Content, Entries, Entry, Place, Refusal, UnpackError, member};
 
 /// The unit of a tar (pax(1), ustar Interchange Format).
 pub const BLOCK_BYTES: usize = 512;
-/// Bytes asked of the input at a time, and written to a file at a time: large enough that system calls cost nothing
-/// beside the copying, small enough for a 64 MiB machine.
+/// Bytes asked of the input at a time, and written to a file at a time: large enough that system
+/// calls cost nothing beside the copying, small enough for a 64 MiB machine.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Reads a tar forwards.

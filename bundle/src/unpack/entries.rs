@@ -74,7 +74,8 @@ pub trait Content {
 
 /// Where entries come from: a tar, or what a worker made of one.
 pub trait Entries: Content {
-    /// The next entry; its contents follow. Nothing after the last one, when all was as it should be.
+    /// The next entry; its contents follow. Nothing after the last one, when all was as it should
+    /// be.
     fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError>;
     /// Passes over contents that nobody took.
     fn skip_rest(&mut self) -> Result<(), UnpackError>;

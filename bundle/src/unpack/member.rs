@@ -1,7 +1,9 @@
-//! Headers in, entries out: a header with its extensions becomes one [`Entry`] that means the same to every reader.
+//! Headers in, entries out: a header with its extensions becomes one [`Entry`] that means the same
+//! to every reader.
 //!
-//! ustar, PAX and GNU formats are read. Where two readers could disagree about what an archive says (an extension given
-//! twice, PAX and GNU extensions together, a size said twice), it is refused: that is how archives are smuggled.
+//! ustar, PAX and GNU formats are read. Where two readers could disagree about what an archive says
+//! (an extension given twice, PAX and GNU extensions together, a size said twice), it is refused:
+//! that is how archives are smuggled.
 
 use std::io::Read;
 
@@ -318,7 +320,8 @@ impl<'a> Raw<'a> {
             ))
         };
         match self.kind() {
-            // NUL is what tar wrote before POSIX; '7' (contiguous) is nothing Linux knows, and nobody writes it.
+            // NUL is what tar wrote before POSIX; '7' (contiguous) is nothing Linux knows, and
+            // nobody writes it.
             b'0' | 0 => Ok(Kind::File { len }),
             b'1' => {
                 let target = link
@@ -342,7 +345,8 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A sparse file `a/b` goes by `a/GNUSparseFile.NUMBER/b` for readers that know nothing of holes, so that both mean one file.
+/// A sparse file `a/b` goes by `a/GNUSparseFile.NUMBER/b` for readers that know nothing of holes,
+/// so that both mean one file.
 fn expect_stand_in(stand_in: &[u8], path: &[u8]) -> Result<(), Refusal> {
     let components = |path| {
         let all = <[u8]>::split(path, |byte| *byte == b'/');
@@ -387,8 +391,9 @@ fn field(raw: &[u8], most: u64, what: &'static str) -> Result<u64, Refusal> {
         .ok_or(Refusal::Number(what))
 }
 
-/// Octal digits between blanks, ended by NUL or blank; or, with the first bit set, two's complement in base 256 (GNU). A
-/// field of nothing but NULs and blanks is 0, as ids and device numbers often are.
+/// Octal digits between blanks, ended by NUL or blank; or, with the first bit set, two's complement
+/// in base 256 (GNU). A field of nothing but NULs and blanks is 0, as ids and device numbers often
+/// are.
 fn number(raw: &[u8]) -> Option<i128> {
     let (first, rest) = raw.split_first()?;
     if first & 0x80 != 0 {

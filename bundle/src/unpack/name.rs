@@ -1,4 +1,5 @@
-//! Paths as an archive spells them in, paths relative to the root out: no `..`, no NUL, nothing the kernel would refuse.
+//! Paths as an archive spells them in, paths relative to the root out: no `..`, no NUL, nothing the
+//! kernel would refuse.
 
 use thiserror::Error;
 

@@ -1,17 +1,18 @@
 //! Extended headers of pax(1): records in, the few meanings that an entry can take from them out.
 //!
-//! A record is `length keyword=value\n`, its length counting itself. Keywords whose loss would not change the system are
-//! passed over; every other unknown one refuses the package.
+//! A record is `length keyword=value\n`, its length counting itself. Keywords whose loss would not
+//! change the system are passed over; every other unknown one refuses the package.
 
 use super::Refusal;
 use super::Shown;
 
-/// Longest extended header: the largest extended attribute Linux takes (XATTR_SIZE_MAX) four times over.
+/// Longest extended header: the largest extended attribute Linux takes (XATTR_SIZE_MAX) four times
+/// over.
 pub const HEADER_BYTES_MAX: u64 = 256 << 10;
 /// Longest name of an extended attribute (XATTR_NAME_MAX).
 pub(super) const XATTR_NAME_MAX: usize = 255;
-/// Most extended attributes of one entry: ext4 keeps them in one block of 4 KiB, where 256 empty ones of one letter each do
-/// not fit. Each new one is compared with all before it.
+/// Most extended attributes of one entry: ext4 keeps them in one block of 4 KiB, where 256 empty
+/// ones of one letter each do not fit. Each new one is compared with all before it.
 pub(super) const XATTRS_MAX: usize = 256;
 /// Information that belongs to the archive's origin and not to the installed system.
 const PASSED_OVER: [&[u8]; 10] = [
@@ -83,7 +84,8 @@ impl Extended {
                     let time = time(value).ok_or(Refusal::Number("time"))?;
                     extended.mtime.replace(time).is_some()
                 }
-                // POSIX names one value; BINARY is what GNU tar and libarchive write for names that are not UTF-8.
+                // POSIX names one value; BINARY is what GNU tar and libarchive write for names that
+                // are not UTF-8.
                 b"hdrcharset" if matches!(value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => false,
                 b"GNU.sparse.major" => sparse.major.replace(value).is_some(),
                 b"GNU.sparse.minor" => sparse.minor.replace(value).is_some(),
@@ -92,7 +94,8 @@ impl Extended {
                 _ if key.starts_with(b"GNU.sparse.") => return Err(Refusal::Sparse),
                 _ => match key.strip_prefix(b"SCHILY.xattr.") {
                     Some(name) => extended.add_xattr(name, value)?,
-                    // libarchive writes every attribute twice, under both names; one alone would be lost.
+                    // libarchive writes every attribute twice, under both names; one alone would be
+                    // lost.
                     None if key.starts_with(b"LIBARCHIVE.xattr.") || PASSED_OVER.contains(&key) => {
                         passed.push(key);
                         false
@@ -156,7 +159,8 @@ impl SparseRecords<'_> {
     }
 }
 
-/// A global header may carry a comment (git-archive(1) writes the commit there) and nothing that changes entries.
+/// A global header may carry a comment (git-archive(1) writes the commit there) and nothing that
+/// changes entries.
 ///
 /// # Errors
 /// The keyword that is not a comment, or a malformed record.

@@ -1,7 +1,8 @@
-//! The paths of one package, remembered as keyed 128-bit hashes: a fixed cost for each, whatever its length.
+//! The paths of one package, remembered as keyed 128-bit hashes: a fixed cost for each, whatever
+//! its length.
 //!
-//! The keys are drawn anew for each package, so nobody can prepare two paths that collide; four million paths collide by
-//! chance with a probability below 10^-25.
+//! The keys are drawn anew for each package, so nobody can prepare two paths that collide; four
+//! million paths collide by chance with a probability below 10^-25.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -16,8 +17,8 @@ pub struct Seen {
     paths: HashSet<u128>,
     /// Those of `paths` that are symbolic links, under every name that this package gives them.
     links: HashSet<u128>,
-    /// The directory of the last admitted path: the way to it need not be looked at again, as nothing on it can have
-    /// become a link since without occurring twice.
+    /// The directory of the last admitted path: the way to it need not be looked at again, as
+    /// nothing on it can have become a link since without occurring twice.
     way: Vec<u8>,
 }
 
@@ -38,8 +39,8 @@ impl Seen {
         }
     }
 
-    /// Remembers a path, unless this package had it before or has made the way to it a symbolic link. Another name of a
-    /// symbolic link is one too.
+    /// Remembers a path, unless this package had it before or has made the way to it a symbolic
+    /// link. Another name of a symbolic link is one too.
     pub fn admit(&mut self, path: &Name, kind: &Kind) -> Result<(), Refusal> {
         let parent = path.parent();
         if parent != self.way {

@@ -1,8 +1,9 @@
-//! Checked entries in, files beneath one directory handle out, in as few system calls as each needs.
+//! Checked entries in, files beneath one directory handle out, in as few system calls as each
+//! needs.
 //!
-//! The directories on the way to the current one are kept open: entries of one directory need no path lookup, and a
-//! directory that is left gets its time and its default ACL back. See the module above for how paths
-//! are followed.
+//! The directories on the way to the current one are kept open: entries of one directory need no
+//! path lookup, and a directory that is left gets its time and its default ACL back. See the module
+//! above for how paths are followed.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -359,7 +360,8 @@ impl<'r> Tree<'r> {
         Ok(())
     }
 
-    /// True when a directory of this name is there now; false when a link to one is, which stays as it is.
+    /// True when a directory of this name is there now; false when a link to one is, which stays as
+    /// it is.
     fn make_directory(&self, path: &[u8], name: &[u8]) -> Placed<bool> {
         let here = self.here();
         match mkdirat(here, name, Mode::RWXU) {
@@ -418,7 +420,8 @@ impl<'r> Tree<'r> {
         self.full(futimens(&fd, &times(entry.mtime)), "setting the time of")
     }
 
-    /// The target is looked up like any entry: its way resolved beneath the root, itself not followed.
+    /// The target is looked up like any entry: its way resolved beneath the root, itself not
+    /// followed.
     fn hard_link(&self, path: &Name, target: &Name) -> Placed {
         let (here, name) = (self.here(), path.last());
         let from = os(

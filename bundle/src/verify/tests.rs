@@ -73,7 +73,8 @@ fn headers_say_what_the_manifest_says() {
     ));
 }
 
-/// One bit of each chunk, at its beginning, in its middle and at its end: exactly what came before the chunk gets through.
+/// One bit of each chunk, at its beginning, in its middle and at its end: exactly what came before
+/// the chunk gets through.
 #[test]
 fn nothing_of_or_after_a_changed_chunk_gets_through() {
     let image = Image::new(&[

@@ -1,4 +1,5 @@
-//! A tree with every kind of entry, packed by GNU tar in each of its formats, unpacked by it and by us: the same.
+//! A tree with every kind of entry, packed by GNU tar in each of its formats, unpacked by it and by
+//! us: the same.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -39,7 +40,8 @@ fn untar(archive: &[u8], into: &Path, options: &[&str]) {
     assert!(child.wait().expect("tar ends").success());
 }
 
-/// Every kind of file, odd names, modes and times; devices and other people's files as only root makes them.
+/// Every kind of file, odd names, modes and times; devices and other people's files as only root
+/// makes them.
 fn make_tree(top: &Path, longest_name: usize, as_root: bool) {
     let long = "n".repeat(longest_name);
     let deep = top

@@ -1,10 +1,12 @@
-//! Archives that must be refused, each with the reason and the entry it must name; the tables stand in `malicious/`, by kind.
+//! Archives that must be refused, each with the reason and the entry it must name; the tables stand
+//! in `malicious/`, by kind.
 //!
-//! Every one is unpacked for real, beside a tree that must stay as it is. What is hostile but not refused, because real
-//! systems contain the like, is in [`inside`]: it must stay beneath the root.
+//! Every one is unpacked for real, beside a tree that must stay as it is. What is hostile but not
+//! refused, because real systems contain the like, is in [`inside`]: it must stay beneath the root.
 
-/// Rows of a table: `what: [parts of the archive] => the entry that the refusal names, part of the reason;`. Packages that
-/// were unpacked before stand in braces in front: `what: { parts } [parts] => …`.
+/// Rows of a table:
+/// `what: [parts of the archive] => the entry that the refusal names, part of the reason;`.
+/// Packages that were unpacked before stand in braces in front: `what: { parts } [parts] => …`.
 macro_rules! refused {
     ($($what:literal: $({ $($before:expr),* })* [$($part:expr),* $(,)?] => $names:literal, $reason:literal;)*) => {
         vec![$($crate::unpack::tests::malicious::Case {

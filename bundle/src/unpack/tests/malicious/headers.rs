@@ -103,7 +103,8 @@ fn checksums() -> Vec<Case> {
         "checksum of a header changed in its first half": [file("a"), { let mut head = file("b"); head[10] = 1; head }] => "\"b\"", "checksum";
         "a block that is not zero, where the end is meant": [file("a"), { let mut block = vec![0; 512]; block[511] = 1; block }] => "\"\"", "checksum";
     };
-    // The sum alone does not see bytes that change places; what it lets through is looked at like any header.
+    // The sum alone does not see bytes that change places; what it lets through is looked at like
+    // any header.
     cases.extend(refused! {
         "bytes of name and mode exchanged": [swapped] => "\"0\"", "mode";
         "a cpio archive": [b"070701".iter().copied().chain([b'0'; 506]).collect::<Vec<u8>>()] => "070701000", "checksum";

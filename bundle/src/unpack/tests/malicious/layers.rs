@@ -9,7 +9,8 @@ fn fifo(name: &str) -> Vec<u8> {
 
 pub fn cases() -> Vec<Case> {
     refused! {
-        // The link of an earlier package is followed as the installed system will follow it: `..` of the root is the root.
+        // The link of an earlier package is followed as the installed system will follow it: `..`
+        // of the root is the root.
         "a link out of the root": { symlink("l", "../outside") } [file("l/canary")] => "l/canary", "File exists";
         "a link far out of the root": { symlink("l", "../../../../../../tmp") } [file("l/smv-escape")] => "l/smv-escape", "File exists";
         "an absolute link": { symlink("l", "/tmp") } [file("l/smv-escape")] => "l/smv-escape", "File exists";

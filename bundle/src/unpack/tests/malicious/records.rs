@@ -1,4 +1,5 @@
-//! Extended headers of pax: records that are none, keywords twice, keywords that change what nobody asked for.
+//! Extended headers of pax: records that are none, keywords twice, keywords that change what nobody
+//! asked for.
 
 use super::Case;
 use crate::fakes::archive::{Head, file, pax, pax_global, record, symlink};

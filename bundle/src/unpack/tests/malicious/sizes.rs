@@ -1,7 +1,8 @@
 //! Lies about sizes, by which one reader is made to see entries where another sees contents.
 //!
-//! CVE-2025-62518 and CVE-2026-33055 (the header's size believed, the extended one not, or the reverse), CVE-2026-53655,
-//! GHSA-3cv2-h65g-fgmm and GHSA-fp55-jw48-c537 (an extended size applied to the long-name header behind it).
+//! CVE-2025-62518 and CVE-2026-33055 (the header's size believed, the extended one not, or the
+//! reverse), CVE-2026-53655, GHSA-3cv2-h65g-fgmm and GHSA-fp55-jw48-c537 (an extended size applied
+//! to the long-name header behind it).
 
 use super::Case;
 use crate::fakes::archive::{

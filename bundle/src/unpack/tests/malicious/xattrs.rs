@@ -19,7 +19,8 @@ pub fn cases() -> Vec<Case> {
     let many: Vec<_> = (0..257)
         .map(|number| record(&format!("SCHILY.xattr.user.{number}"), ""))
         .collect();
-    // As many as one extended header holds: looking for repetitions among them took a second before there was a limit.
+    // As many as one extended header holds: looking for repetitions among them took a second before
+    // there was a limit.
     let flood: Vec<_> = (0..9000)
         .map(|number| record(&format!("SCHILY.xattr.u{number}"), ""))
         .collect();
