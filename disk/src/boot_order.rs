@@ -1,8 +1,10 @@
-//! What has to change in the firmware's variables for a machine to come back from the disk that was installed (UEFI 2.10 3.1).
+//! What has to change in the firmware's variables for a machine to come back from the disk that was
+//! installed (UEFI 2.10 3.1).
 //!
-//! The variables as they are in, the steps in their order out: an entry for the disk, first in the boot order and next to be
-//! booted. Entries of others stay where they are. One of ours is replaced when its disk is gone: each deploy draws new
-//! partition identities, so that the entry of an earlier one leads nowhere.
+//! The variables as they are in, the steps in their order out: an entry for the disk, first in the
+//! boot order and next to be booted. Entries of others stay where they are. One of ours is replaced
+//! when its disk is gone: each deploy draws new partition identities, so that the entry of an
+//! earlier one leads nowhere.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +45,8 @@ pub fn number_of(found: &Found, partition: Uuid) -> Option<u16> {
     options.find_map(|(number, option)| is_it(option).then_some(*number))
 }
 
-/// Plans an entry `title` for `esp`, first and next. `kept` are the EFI system partitions of other disks of this machine that
-/// we have installed: their entries are not stale.
+/// Plans an entry `title` for `esp`, first and next. `kept` are the EFI system partitions of other
+/// disks of this machine that we have installed: their entries are not stale.
 ///
 /// `None` when all 65536 numbers are in use.
 #[must_use]
@@ -105,8 +107,8 @@ pub fn order_bytes(order: &[u16]) -> Vec<u8> {
         .collect()
 }
 
-/// The number in a variable's name: `Boot`, then four hexadecimal digits in upper case (UEFI 2.10 3.1.3). Lower case is read
-/// as well: some firmware writes it.
+/// The number in a variable's name: `Boot`, then four hexadecimal digits in upper case (UEFI 2.10
+/// 3.1.3). Lower case is read as well: some firmware writes it.
 #[must_use]
 pub fn number_in(name: &str) -> Option<u16> {
     let digits = name

@@ -1,7 +1,9 @@
-//! The disk seam: size, sector size, read, write, zero, flush. Nothing else is known of a disk here.
+//! The disk seam: size, sector size, read, write, zero, flush. Nothing else is known of a disk
+//! here.
 //!
-//! What was written is on the medium only after the next successful [`Disk::flush`]; until then a power cut may
-//! lose any part of it, in any order. One sector is written whole or not at all (`disk-layout.md`).
+//! What was written is on the medium only after the next successful [`Disk::flush`]; until then a
+//! power cut may lose any part of it, in any order. One sector is written whole or not at all
+//! (`disk-layout.md`).
 
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -64,7 +66,8 @@ impl DiskError {
     }
 }
 
-/// A whole disk. Offsets are bytes from its start and multiples of the sector size, lengths likewise.
+/// A whole disk. Offsets are bytes from its start and multiples of the sector size, lengths
+/// likewise.
 pub trait Disk {
     /// The disk's name, as a person knows it: `/dev/vda`.
     fn name(&self) -> &str;

@@ -1,7 +1,8 @@
-//! The boot entry: a Boot Loader Specification file of type 1, written for boot loaders and read back for kexec.
+//! The boot entry: a Boot Loader Specification file of type 1, written for boot loaders and read
+//! back for kexec.
 //!
-//! Made from a layout and the options a package asks for; the text is one `key value` line per field. Values come from
-//! untrusted packages, so nothing that could begin another line gets in.
+//! Made from a layout and the options a package asks for; the text is one `key value` line per
+//! field. Values come from untrusted packages, so nothing that could begin another line gets in.
 
 use std::fmt;
 
@@ -77,8 +78,8 @@ impl EntryError {
 }
 
 impl BootEntry {
-    /// The entry of an installed system: its root by PARTUUID, which the kernel finds without an initial ramdisk, and what
-    /// the packages ask for in `/etc/kernel/cmdline`.
+    /// The entry of an installed system: its root by PARTUUID, which the kernel finds without an
+    /// initial ramdisk, and what the packages ask for in `/etc/kernel/cmdline`.
     ///
     /// # Errors
     /// `extra_options` are longer than the kernel takes or hold a byte that no option has.
@@ -100,8 +101,8 @@ impl BootEntry {
         Ok(entry)
     }
 
-    /// Reads an entry. Unknown keys are left to other readers; of repeated keys the last one counts, but `options`
-    /// lines are joined (Boot Loader Specification, Type #1).
+    /// Reads an entry. Unknown keys are left to other readers; of repeated keys the last one
+    /// counts, but `options` lines are joined (Boot Loader Specification, Type #1).
     ///
     /// # Errors
     /// No `linux` line, or a value that [`BootEntry::new`] would not make.

@@ -1,8 +1,9 @@
 //! The EFI System Partition: a FAT32 made and filled on a slice of the disk; and read, where a
 //! system was installed earlier.
 //!
-//! FAT32 whatever the size: UEFI 2.10 13.3.1.1 asks for it on fixed disks. Its few files are written here too, not through a
-//! mount: a receiver then needs no vfat driver (containers and small kernels have none), and the power-cut tests see the real thing.
+//! FAT32 whatever the size: UEFI 2.10 13.3.1.1 asks for it on fixed disks. Its few files are
+//! written here too, not through a mount: a receiver then needs no vfat driver (containers and
+//! small kernels have none), and the power-cut tests see the real thing.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
@@ -41,7 +42,8 @@ pub struct EspError {
 }
 
 impl EspError {
-    /// The machine's problem: whether the packages' files fit is asked before ([`Esp::free_bytes`]).
+    /// The machine's problem: whether the packages' files fit is asked before
+    /// ([`Esp::free_bytes`]).
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         Outcome::Fatal
@@ -85,7 +87,8 @@ pub fn format(disk: &mut dyn Disk, layout: &Layout) -> Result<(), EspError> {
         let mut slice = Slice::new(disk, layout, partition);
         fatfs::format_volume(&mut slice, options)?;
         slice.seek(SeekFrom::Start(0))?;
-        // The formatter leaves the count of free clusters unknown; counting them writes it on unmount.
+        // The formatter leaves the count of free clusters unknown; counting them writes it on
+        // unmount.
         let volume = FileSystem::new(&mut slice, FsOptions::new())?;
         volume.stats()?;
         volume.unmount()?;
@@ -99,7 +102,8 @@ fn planned(layout: &Layout) -> io::Result<&Partition> {
     layout.partition(Role::Esp).ok_or_else(none)
 }
 
-/// Lends the ESP that [`format`] made. What `work` wrote is on the disk when this returns, and durable after the disk's next flush.
+/// Lends the ESP that [`format`] made. What `work` wrote is on the disk when this returns, and
+/// durable after the disk's next flush.
 ///
 /// # Errors
 /// The disk failed, what is there is no FAT, or whatever `work` says.
@@ -184,7 +188,8 @@ impl Esp<'_, '_> {
         Ok(())
     }
 
-    /// Makes a file, or makes it anew. Its directory must exist. The second error of the result is `content`'s own.
+    /// Makes a file, or makes it anew. Its directory must exist. The second error of the result is
+    /// `content`'s own.
     ///
     /// # Errors
     /// The disk failed or is full.

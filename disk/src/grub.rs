@@ -1,10 +1,13 @@
-//! GRUB's BIOS images made ready for one disk: what `grub-bios-setup` does, without a mounted system.
+//! GRUB's BIOS images made ready for one disk: what `grub-bios-setup` does, without a mounted
+//! system.
 //!
-//! boot.img is the 440 bytes of code in LBA 0: it loads the first sector of core.img and jumps to it. That sector
-//! (diskboot.img) carries a list of where the rest lies. Both addresses are patched in here; the images come from an
-//! untrusted package, so every field is looked at before it is relied on.
+//! boot.img is the 440 bytes of code in LBA 0: it loads the first sector of core.img and jumps to
+//! it. That sector (diskboot.img) carries a list of where the rest lies. Both addresses are patched
+//! in here; the images come from an untrusted package, so every field is looked at before it is
+//! relied on.
 //!
-//! Only for 512-byte sectors: a BIOS counts in 512 bytes and boots no 4Kn disk (`disk-layout.md` 4).
+//! Only for 512-byte sectors: a BIOS counts in 512 bytes and boots no 4Kn disk
+//! (`disk-layout.md` 4).
 
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -18,17 +21,18 @@ const KERNEL_ADDRESS: (usize, [u8; 2]) = (0x5A, [0x00, 0x80]);
 const KERNEL_SECTOR: usize = 0x5C;
 /// boot.img: the drive to load from; FF is the drive that the BIOS booted.
 const BOOT_DRIVE: usize = 0x64;
-/// boot.img: a short jump over the drive check. Some BIOSes hand over drive 0 when booting from a hard disk; with two
-/// nops here GRUB corrects that.
+/// boot.img: a short jump over the drive check. Some BIOSes hand over drive 0 when booting from a
+/// hard disk; with two nops here GRUB corrects that.
 const DRIVE_CHECK: usize = 0x66;
 const JMP_SHORT: u8 = 0xEB;
 const NOP: u8 = 0x90;
-/// From here to the boot signature a boot sector belongs to the partition table: NT disk signature and four entries.
+/// From here to the boot signature a boot sector belongs to the partition table: NT disk signature
+/// and four entries.
 const TABLE: core::ops::Range<usize> = 0x1B8..0x1FE;
 const BOOT_SIGNATURE: (usize, [u8; 2]) = (0x1FE, [0x55, 0xAA]);
 
-/// core.img's first sector ends in a block list that grows downwards: u64 LBA, u16 sectors, u16 segment. A length of zero
-/// ends it.
+/// core.img's first sector ends in a block list that grows downwards: u64 LBA, u16 sectors, u16
+/// segment. A length of zero ends it.
 const BLOCK_LIST: usize = 0x1F4;
 const BLOCK_LEN: usize = 12;
 /// Segment behind the first sector: 0x8200 / 16.
@@ -97,7 +101,8 @@ pub struct BiosBoot {
 }
 
 impl BiosBoot {
-    /// Patches `boot_img` and `core_img` for a core.img at `core_lba`, in a partition of `room` sectors of 512 bytes.
+    /// Patches `boot_img` and `core_img` for a core.img at `core_lba`, in a partition of `room`
+    /// sectors of 512 bytes.
     ///
     /// # Errors
     /// The images are not GRUB's for i386-pc, or do not fit.

@@ -1,7 +1,9 @@
-//! The plan of a disk as a value: where each partition lies and what it is called. Nothing is written here.
+//! The plan of a disk as a value: where each partition lies and what it is called. Nothing is
+//! written here.
 //!
-//! A disk's size goes in, with a source of fresh identities; out comes a [`Layout`] whose partitions do not overlap,
-//! lie between the two tables and, but for the BIOS boot partition, start and end on a whole MiB (`disk-layout.md` 1).
+//! A disk's size goes in, with a source of fresh identities; out comes a [`Layout`] whose
+//! partitions do not overlap, lie between the two tables and, but for the BIOS boot partition,
+//! start and end on a whole MiB (`disk-layout.md` 1).
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -12,7 +14,8 @@ use crate::sizes::{self, Sizes, Swap};
 
 /// One MiB: the unit of alignment.
 pub const MIB: u64 = 1024 * 1024;
-/// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several kernels.
+/// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several
+/// kernels.
 pub const ESP_BYTES: u64 = 512 * MIB;
 /// Swap where the disk has room for it.
 pub const SWAP_BYTES: u64 = 2048 * MIB;
@@ -22,7 +25,8 @@ pub const SWAP_MIN_BYTES: u64 = 64 * MIB;
 pub const ROOT_BEFORE_SWAP_BYTES: u64 = 2048 * MIB;
 /// A root partition smaller than this holds no system: the disk is refused.
 pub const ROOT_MIN_BYTES: u64 = 256 * MIB;
-/// Bytes of one table's entry array: 128 entries of 128 bytes (UEFI 2.10 5.3.1 asks for 16 KiB at least).
+/// Bytes of one table's entry array: 128 entries of 128 bytes (UEFI 2.10 5.3.1 asks for 16 KiB at
+/// least).
 pub const ENTRIES_BYTES: u64 = 128 * 128;
 /// The smallest disk that can be planned.
 pub const DISK_MIN_BYTES: u64 = MIB + ESP_BYTES + ROOT_MIN_BYTES + MIB;
@@ -98,7 +102,8 @@ pub struct Partition {
     pub sectors: u64,
     /// The partition's own identity in the table (PARTUUID).
     pub guid: Uuid,
-    /// Identity of what is inside: ext4 and swap UUID; for FAT the first four bytes are the volume serial number.
+    /// Identity of what is inside: ext4 and swap UUID; for FAT the first four bytes are the volume
+    /// serial number.
     pub content_id: Uuid,
 }
 
@@ -117,13 +122,14 @@ pub struct Layout {
     pub swap_wanted_bytes: u64,
 }
 
-/// Plans a disk of `disk_bytes` with partitions of these sizes. `fresh_id` is called for every identity and must not repeat itself.
+/// Plans a disk of `disk_bytes` with partitions of these sizes. `fresh_id` is called for every
+/// identity and must not repeat itself.
 ///
 /// Numbers do not depend on the size: 1 ESP, 2 swap (missing on a small disk), 3 root, 4 BIOS boot.
 ///
 /// # Errors
-/// The disk is too small for these sizes, as it is for any below [`DISK_MIN_BYTES`] with the usual ones; or the ESP is for
-/// its sectors.
+/// The disk is too small for these sizes, as it is for any below [`DISK_MIN_BYTES`] with the usual
+/// ones; or the ESP is for its sectors.
 pub fn plan(
     disk_bytes: u64,
     sector: SectorSize,
@@ -197,7 +203,8 @@ pub fn plan(
     })
 }
 
-/// Swap for the space behind the ESP: what the root partition can spare, nothing when that is hardly anything.
+/// Swap for the space behind the ESP: what the root partition can spare, nothing when that is
+/// hardly anything.
 const fn usual_swap_bytes(behind_esp: u64) -> u64 {
     let spare = behind_esp.saturating_sub(ROOT_BEFORE_SWAP_BYTES);
     if spare < SWAP_MIN_BYTES {
@@ -230,7 +237,8 @@ impl Layout {
         partition.sectors.saturating_mul(self.sector.bytes())
     }
 
-    /// By how much swap is smaller than it would be on a larger disk; 0 on most, and when its size was said.
+    /// By how much swap is smaller than it would be on a larger disk; 0 on most, and when its size
+    /// was said.
     #[must_use]
     pub fn swap_missing_bytes(&self) -> u64 {
         let swap = self

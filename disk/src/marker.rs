@@ -1,7 +1,9 @@
-//! The sector that says "a deploy began here and did not end": LBA 0 from the first write of a deploy to its last.
+//! The sector that says "a deploy began here and did not end": LBA 0 from the first write of a
+//! deploy to its last.
 //!
-//! It carries neither the BIOS boot signature 55AA nor a protective MBR, so no firmware boots the disk while it stands
-//! (`disk-layout.md` 3). It is ASCII, for the person who looks at the disk with `head -c 512`.
+//! It carries neither the BIOS boot signature 55AA nor a protective MBR, so no firmware boots the
+//! disk while it stands (`disk-layout.md` 3). It is ASCII, for the person who looks at the disk
+//! with `head -c 512`.
 
 use sha2::{Digest, Sha256};
 

@@ -1,15 +1,18 @@
-//! GRUB's configuration, made from a boot entry: one file on the ESP that GRUB reads under BIOS and under UEFI.
+//! GRUB's configuration, made from a boot entry: one file on the ESP that GRUB reads under BIOS and
+//! under UEFI.
 //!
-//! GRUB's script is a language; the title and the options come from untrusted packages. Every word goes into single quotes, in
-//! which GRUB knows no special character at all, and a value with a single quote of its own is refused.
+//! GRUB's script is a language; the title and the options come from untrusted packages. Every word
+//! goes into single quotes, in which GRUB knows no special character at all, and a value with a
+//! single quote of its own is refused.
 
 use thiserror::Error;
 use wire::outcome::Outcome;
 
 use crate::entry::BootEntry;
 
-/// A value that GRUB would hand on changed: in single quotes it has no escape, and its `linux` command puts a backslash
-/// before quotes and backslashes (GRUB manual, "Quoting"; `grub-core/lib/cmdline.c`).
+/// A value that GRUB would hand on changed: in single quotes it has no escape, and its `linux`
+/// command puts a backslash before quotes and backslashes (GRUB manual, "Quoting";
+/// `grub-core/lib/cmdline.c`).
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("the {key} of the boot entry has {} at byte {at}, which GRUB cannot pass on", byte.escape_ascii())]
 pub struct MenuError {
@@ -60,8 +63,8 @@ pub fn grub_cfg(entry: &BootEntry) -> Result<String, MenuError> {
     ))
 }
 
-/// Splits a command line as the kernel does (`lib/cmdline.c`, `next_arg`): blanks between double quotes belong to the
-/// word. The quotes go: GRUB puts them back around a word with blanks.
+/// Splits a command line as the kernel does (`lib/cmdline.c`, `next_arg`): blanks between double
+/// quotes belong to the word. The quotes go: GRUB puts them back around a word with blanks.
 fn words(options: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

@@ -1,4 +1,5 @@
-//! Sizes as people write them: `512M`, `480GB`, and not `1.5T`. Digits, and a unit that dd(1) and numfmt(1) know as well.
+//! Sizes as people write them: `512M`, `480GB`, and not `1.5T`. Digits, and a unit that dd(1) and
+//! numfmt(1) know as well.
 
 /// Units and their bytes. `G` and `GiB` are 1024³, `GB` is 1000³ as on the label of a disk.
 const UNITS: [(&str, u64); 13] = [

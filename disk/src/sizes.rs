@@ -1,6 +1,8 @@
-//! What the person in charge wants of the partitions (`disk-layout.md` 2): words in, sizes in whole MiB out.
+//! What the person in charge wants of the partitions (`disk-layout.md` 2): words in, sizes in whole
+//! MiB out.
 //!
-//! A size is within what its file system can have; whether it fits the disk is [`crate::layout::plan`]'s business.
+//! A size is within what its file system can have; whether it fits the disk is
+//! [`crate::layout::plan`]'s business.
 
 use crate::disk::SectorSize;
 use crate::layout::{ESP_BYTES, MIB};
@@ -10,7 +12,8 @@ use crate::size;
 const ESP_MIN_BYTES: u64 = 64 * MIB;
 /// Still 512-byte sectors in 32 bits, with room to spare.
 const ESP_MAX_BYTES: u64 = 32 * 1024 * MIB;
-/// FAT32 has at least 65525 clusters (UEFI 2.10 13.3.1.1 leaves that to the FAT specification); the tables themselves take some.
+/// FAT32 has at least 65525 clusters (UEFI 2.10 13.3.1.1 leaves that to the FAT specification); the
+/// tables themselves take some.
 const CLUSTERS_MIN: u64 = 67_000;
 /// What a cluster is made as, if there are enough of them then.
 const CLUSTER_BYTES: u64 = 4096;

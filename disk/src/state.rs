@@ -1,8 +1,9 @@
-//! What is on a disk, as far as it decides whether a deploy may begin without asking: the gate's question (`disk-gate.md` 3).
+//! What is on a disk, as far as it decides whether a deploy may begin without asking: the gate's
+//! question (`disk-gate.md` 3).
 //!
-//! Read are the ends of the disk and of each of its partitions, where every table and nearly every file system signs itself.
-//! Nothing is mounted or written. A disk that is not surely blank or surely ours is occupied, whether or not its contents have
-//! a known name.
+//! Read are the ends of the disk and of each of its partitions, where every table and nearly every
+//! file system signs itself. Nothing is mounted or written. A disk that is not surely blank or
+//! surely ours is occupied, whether or not its contents have a known name.
 
 use std::fmt;
 
@@ -42,23 +43,26 @@ pub enum State {
         root: Slot,
         /// For a person: what stands in partitions that somebody has added.
         besides: Option<String>,
-        /// The part of that which is not what it seems to be, as in `Occupied`. What our own partitions hold never is
-        /// (`disk-layout.md` 7).
+        /// The part of that which is not what it seems to be, as in `Occupied`. What our own
+        /// partitions hold never is (`disk-layout.md` 7).
         protected: Option<String>,
     },
     /// Anything else.
     Occupied {
         /// For a person: `GPT partition table, ext2/3/4`.
         what: String,
-        /// The part of it that is not what it seems to be: a member of something larger, or encrypted. Nobody learns by looking
-        /// at this one disk what would be lost with it (`disk-gate.md` 3).
+        /// The part of it that is not what it seems to be: a member of something larger, or
+        /// encrypted. Nobody learns by looking at this one disk what would be lost with it
+        /// (`disk-gate.md` 3).
         protected: Option<String>,
-        /// It is labelled as a medium that a Deploy Shim boots from, perhaps the one that runs (`disk-gate.md` 4).
+        /// It is labelled as a medium that a Deploy Shim boots from, perhaps the one that runs
+        /// (`disk-gate.md` 4).
         is_shim_medium: bool,
     },
 }
 
-/// A partition as the table on the disk has it, which is how boot variables of the firmware name it too.
+/// A partition as the table on the disk has it, which is how boot variables of the firmware name it
+/// too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// From 1.
@@ -96,7 +100,8 @@ impl fmt::Display for State {
     }
 }
 
-/// Looks at a disk. How much is read depends on the number of partitions alone, of which there are at most 128.
+/// Looks at a disk. How much is read depends on the number of partitions alone, of which there are
+/// at most 128.
 ///
 /// # Errors
 /// Something could not be read.
@@ -125,8 +130,8 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     let disk_guid = gpt.as_ref().map(|gpt| gpt.disk_guid);
     let mut entries = gpt.map(|gpt| gpt.entries).unwrap_or_default();
     if partitions::is_mbr(&whole) {
-        // Beside a GPT that it does not protect stands one of another time, and nobody knows which of the two is meant. Hybrids
-        // have the same partitions in both.
+        // Beside a GPT that it does not protect stands one of another time, and nobody knows which
+        // of the two is meant. Hybrids have the same partitions in both.
         let mut others = partitions::mbr(disk, &whole)?;
         others.retain(|other| entries.iter().all(|entry| entry.start != other.start));
         if !has_gpt || !others.is_empty() {
@@ -235,8 +240,8 @@ fn names(findings: &[Finding]) -> String {
     names.join(", ")
 }
 
-/// A table that was erased takes nothing with it but itself: what it described begins at 1 MiB on nearly every disk that was
-/// partitioned in this century, behind a first MiB of zeros.
+/// A table that was erased takes nothing with it but itself: what it described begins at 1 MiB on
+/// nearly every disk that was partitioned in this century, behind a first MiB of zeros.
 fn lost(disk: &mut dyn Disk) -> Result<Vec<Finding>, DiskError> {
     match disk.size_bytes().checked_sub(MIB) {
         Some(rest) if rest > 0 => Ok(signatures::look(&Area::part(disk, MIB, rest)?)),
@@ -295,7 +300,8 @@ impl Told<'_> {
     }
 }
 
-/// `LVM, LUKS in partition 2`: of the disk as a whole, of these volumes, and of partitions that were not looked at.
+/// `LVM, LUKS in partition 2`: of the disk as a whole, of these volumes, and of partitions that
+/// were not looked at.
 fn protected<'v, 'e: 'v>(
     findings: &[Finding],
     volumes: impl Iterator<Item = &'v Volume<'e>>,

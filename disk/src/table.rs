@@ -1,8 +1,9 @@
 //! The GUID partition table of a layout, as bytes in the order in which they may be written.
 //!
-//! A [`Layout`] goes in; three pieces come out: backup table, primary table, protective MBR. The `gpt` crate makes them in
-//! a memory image of the disk's two ends. Its own writer is not used: it renumbers partitions when a number is missing
-//! (a disk without swap), and it writes the primary header before anything has been flushed.
+//! A [`Layout`] goes in; three pieces come out: backup table, primary table, protective MBR. The
+//! `gpt` crate makes them in a memory image of the disk's two ends. Its own writer is not used: it
+//! renumbers partitions when a number is missing (a disk without swap), and it writes the primary
+//! header before anything has been flushed.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -167,7 +168,8 @@ pub(crate) fn role_of(kind: Uuid, name: &str) -> Option<Role> {
         })
 }
 
-/// One entry of type EE over the whole disk, or as much of it as 32 bits of sectors can say (UEFI 2.10 5.2.3).
+/// One entry of type EE over the whole disk, or as much of it as 32 bits of sectors can say (UEFI
+/// 2.10 5.2.3).
 fn protective_mbr(layout: &Layout) -> Vec<u8> {
     let sectors = u32::try_from(layout.disk_sectors.saturating_sub(1)).unwrap_or(u32::MAX);
     let mut bytes = ProtectiveMBR::with_lb_size(sectors).to_bytes().to_vec();
@@ -178,7 +180,8 @@ fn protective_mbr(layout: &Layout) -> Vec<u8> {
     bytes
 }
 
-/// The first and the last MiB of a disk in memory, with the position and the size of the whole disk.
+/// The first and the last MiB of a disk in memory, with the position and the size of the whole
+/// disk.
 #[derive(Debug)]
 struct Ends {
     disk_bytes: u64,

@@ -1,5 +1,5 @@
-//! The file system seam: what needs a kernel. In production BLKPG, mke2fs and mount; in host tests a plain
-//! directory.
+//! The file system seam: what needs a kernel. In production BLKPG, mke2fs and mount; in host tests
+//! a plain directory.
 
 use std::error::Error as StdError;
 use std::os::fd::OwnedFd;
@@ -31,18 +31,19 @@ impl VolumesError {
     }
 }
 
-/// Lends the planned root file system as a directory; it is made here, by the real mke2fs. ESP and swap need no kernel and are
-/// written through [`Disk`], also while the root is mounted.
+/// Lends the planned root file system as a directory; it is made here, by the real mke2fs. ESP and
+/// swap need no kernel and are written through [`Disk`], also while the root is mounted.
 pub trait Volumes {
-    /// Makes the partitions known (no table is on the disk yet), makes the root file system and mounts
-    /// it; returns its directory, the future `/`.
+    /// Makes the partitions known (no table is on the disk yet), makes the root file system and
+    /// mounts it; returns its directory, the future `/`.
     ///
     /// # Errors
     /// Whatever the kernel or mke2fs said; nothing stays mounted then.
     fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError>;
 
-    /// Unmounts it and returns when everything in it, and everything written to `disk`, is on the medium. Also called after a failed deploy; must
-    /// leave nothing mounted, and no partition known to the kernel.
+    /// Unmounts it and returns when everything in it, and everything written to `disk`, is on the
+    /// medium. Also called after a failed deploy; must leave nothing mounted, and no partition
+    /// known to the kernel.
     ///
     /// # Errors
     /// The disk must then not be committed.

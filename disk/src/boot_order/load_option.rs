@@ -1,5 +1,5 @@
-//! A boot option as firmware keeps it: `EFI_LOAD_OPTION` (UEFI 2.10 3.1.3) with a device path (10.3). Bytes in, meaning out, and
-//! back. Integers are little-endian, text is UCS-2.
+//! A boot option as firmware keeps it: `EFI_LOAD_OPTION` (UEFI 2.10 3.1.3) with a device path
+//! (10.3). Bytes in, meaning out, and back. Integers are little-endian, text is UCS-2.
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -32,8 +32,8 @@ const GPT_BY_GUID: [u8; 2] = [2, 2];
 /// Number, first block, blocks, GUID, table, kind of identity.
 const HARD_DRIVE_BYTES: usize = 4 + 8 + 8 + 16 + 2;
 
-/// A file on a partition: the short form of a device path, which does not say how the disk is attached (10.3.5.1). Firmware
-/// looks for the partition on every disk.
+/// A file on a partition: the short form of a device path, which does not say how the disk is
+/// attached (10.3.5.1). Firmware looks for the partition on every disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The partition, in blocks of its disk.
@@ -132,7 +132,8 @@ impl<'a> RawOption<'a> {
         })
     }
 
-    /// The first path, when it is a file on a partition of a GPT: number, blocks and GUID, and the path in UCS-2 as it stands.
+    /// The first path, when it is a file on a partition of a GPT: number, blocks and GUID, and the
+    /// path in UCS-2 as it stands.
     #[must_use]
     pub fn file(&self) -> Option<(Slot, &'a [u8])> {
         let (drive, rest) = take_node(self.paths, HARD_DRIVE)?;
@@ -163,8 +164,8 @@ fn take_node(path: &[u8], kind: (u8, u8)) -> Option<(&[u8], &[u8])> {
     ((found, sub_kind) == kind).then(|| rest.split_at_checked(len))?
 }
 
-/// The partition that this boot option starts our program from; `None` when somebody else made it. The description does not
-/// count: people and firmware change it.
+/// The partition that this boot option starts our program from; `None` when somebody else made it.
+/// The description does not count: people and firmware change it.
 #[must_use]
 pub fn ours(option: &[u8]) -> Option<Uuid> {
     let (slot, path) = RawOption::parse(option)?.file()?;

@@ -110,7 +110,8 @@ fn every_truncation_is_nobodys() {
     }
 }
 
-/// Attributes, description and place do not make it another's; the partition, the path and the shape do.
+/// Attributes, description and place do not make it another's; the partition, the path and the
+/// shape do.
 #[test]
 fn every_changed_byte_is_noticed_where_it_counts() {
     let path_at = OURS.len() - 4 - 60;

@@ -1,8 +1,9 @@
 //! Puts `.` and `..` where they belong: first and second in every directory.
 //!
-//! fatfs 0.3.6 gives these two a long name like any other entry, so each stands behind a slot it must not have. Linux and EDK2 read
-//! such directories, fsck.vfat calls them damaged (Microsoft FAT specification 1.03, "FAT Directory Structure": the first two
-//! entries). Its successor, fixed, was never released. A volume that needs nothing is only read.
+//! fatfs 0.3.6 gives these two a long name like any other entry, so each stands behind a slot it
+//! must not have. Linux and EDK2 read such directories, fsck.vfat calls them damaged (Microsoft FAT
+//! specification 1.03, "FAT Directory Structure": the first two entries). Its successor, fixed, was
+//! never released. A volume that needs nothing is only read.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -21,7 +22,8 @@ struct Geometry {
     root_cluster: u64,
 }
 
-/// Mends every directory of a FAT32 volume. A directory is looked at as far as its first cluster: 128 slots.
+/// Mends every directory of a FAT32 volume. A directory is looked at as far as its first cluster:
+/// 128 slots.
 ///
 /// # Errors
 /// Reading or writing failed.

@@ -1,10 +1,12 @@
 //! One partition as a seekable stream, with a few chunks of it in memory.
 //!
-//! The FAT code reads and writes in pieces of a cluster or less and goes back and forth between the tables, a directory and
-//! the data: each of these finds its chunk still here. A chunk that has to make room is written to the disk.
+//! The FAT code reads and writes in pieces of a cluster or less and goes back and forth between the
+//! tables, a directory and the data: each of these finds its chunk still here. A chunk that has to
+//! make room is written to the disk.
 //!
-//! The first failure of the disk is the last thing that happens here: everything after it fails too. fatfs closes files in its
-//! destructors, which have nobody to tell of an error, and a later success would hide it.
+//! The first failure of the disk is the last thing that happens here: everything after it fails
+//! too. fatfs closes files in its destructors, which have nobody to tell of an error, and a later
+//! success would hide it.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
@@ -130,7 +132,8 @@ impl Write for Slice<'_> {
         Ok(len)
     }
 
-    /// Called after every file, so that what was written there can be believed; durable after the disk's own flush.
+    /// Called after every file, so that what was written there can be believed; durable after the
+    /// disk's own flush.
     fn flush(&mut self) -> io::Result<()> {
         self.write_back()
     }

@@ -1,5 +1,6 @@
-//! A piece of a disk, a partition or the whole, of which the two ends and two more places are in memory: nearly everything
-//! that ever signed itself did it there. How much is read does not depend on what is found.
+//! A piece of a disk, a partition or the whole, of which the two ends and two more places are in
+//! memory: nearly everything that ever signed itself did it there. How much is read does not depend
+//! on what is found.
 
 use crate::disk::{Disk, DiskError};
 use crate::layout::MIB;
@@ -103,8 +104,8 @@ fn first_used(bytes: &[u8]) -> Option<u64> {
     Some(start.saturating_add(within) as u64)
 }
 
-/// Bytes from anywhere on the disk: whole sectors are read, and what was not asked for is left out. Fewer come where the disk
-/// ends first.
+/// Bytes from anywhere on the disk: whole sectors are read, and what was not asked for is left out.
+/// Fewer come where the disk ends first.
 pub(super) fn read_bytes(
     disk: &mut dyn Disk,
     offset: u64,

@@ -2,7 +2,8 @@
 //!
 //! The table and what was read of disk and partitions come in. The installed system owns its
 //! partitions: what it writes into them, a page of swap or a block of a file, may look like
-//! anything and decides nothing here. Partitions that somebody has added are looked at like those of any other disk.
+//! anything and decides nothing here. Partitions that somebody has added are looked at like those
+//! of any other disk.
 
 use uuid::Uuid;
 
@@ -13,7 +14,8 @@ use crate::installation::{self, Installation};
 use crate::layout::Role;
 use crate::table;
 
-/// The installation on a disk with these partitions, if there is one; so many more were not looked at.
+/// The installation on a disk with these partitions, if there is one; so many more were not looked
+/// at.
 pub(super) fn of(
     sector: SectorSize,
     whole: &Area,

@@ -1,5 +1,6 @@
-//! The tables of partitions that others have left: read, not trusted. What an entry claims to be beyond the disk is cut off,
-//! a chain of logical partitions is followed so far and no further, and no checksum decides whether data may be destroyed.
+//! The tables of partitions that others have left: read, not trusted. What an entry claims to be
+//! beyond the disk is cut off, a chain of logical partitions is followed so far and no further, and
+//! no checksum decides whether data may be destroyed.
 
 use uuid::{Uuid, uuid};
 
@@ -9,7 +10,8 @@ use crate::disk::{Disk, DiskError};
 
 /// So many are looked at; a table with more is told of all the same.
 pub(super) const LOOKED_AT: usize = 128;
-/// Entries of a GPT that are read: eight times as many as every tool makes room for, and more than Linux has numbers for.
+/// Entries of a GPT that are read: eight times as many as every tool makes room for, and more than
+/// Linux has numbers for.
 const ENTRIES_MAX: u32 = 1024;
 /// UEFI 2.10 5.3.2: bytes of a GPT header that say where the entries are.
 const HEADER_BYTES: usize = 92;
@@ -51,7 +53,8 @@ pub(super) struct GptEntry {
     pub(super) name: String,
 }
 
-/// Types that stand for a part of something larger. Ceph's are those of `ceph-disk`, whose volumes have no signature of their own.
+/// Types that stand for a part of something larger. Ceph's are those of `ceph-disk`, whose volumes
+/// have no signature of their own.
 pub(super) const GPT_TYPES: &[(Uuid, &str)] = &[
     (uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928"), "LVM"),
     (uuid!("a19d880f-05fc-4d3b-a006-743f0f84911e"), "md RAID"),
@@ -211,8 +214,8 @@ fn mbr_entries(sector: &[u8]) -> Option<[MbrEntry; 4]> {
     Some(entries)
 }
 
-/// Is there a table at all? The boot sector of a FAT or an NTFS ends in 55AA too, but where a table has its entries there is
-/// text, code or nothing.
+/// Is there a table at all? The boot sector of a FAT or an NTFS ends in 55AA too, but where a table
+/// has its entries there is text, code or nothing.
 pub(super) fn is_mbr(whole: &Area) -> bool {
     mbr_entries(whole.head()).is_some_and(|entries| {
         entries.iter().all(|entry| matches!(entry.flag, 0 | 0x80))
@@ -244,8 +247,8 @@ pub(super) fn mbr(disk: &mut dyn Disk, whole: &Area) -> Result<Vec<Entry>, DiskE
     Ok(found)
 }
 
-/// A chain of sectors: the first entry of each is a partition, counted from that sector; the second leads to the next link,
-/// counted from the first.
+/// A chain of sectors: the first entry of each is a partition, counted from that sector; the second
+/// leads to the next link, counted from the first.
 fn logical(
     disk: &mut dyn Disk,
     first: u64,

@@ -1,8 +1,9 @@
 //! Whose bytes are these: one row for each place where a format signs itself (`disk-gate.md` 3).
 //!
-//! No library: libblkid is a quarter of a MiB of C that would be linked into PID 1 to compare a few bytes, and it trusts what it
-//! reads more than a gate has to (checksums, versions): bytes that look like a RAID's are a RAID's here. It judges
-//! these rows in the tests, as an independent peer, together with the tools that make the formats.
+//! No library: libblkid is a quarter of a MiB of C that would be linked into PID 1 to compare a few
+//! bytes, and it trusts what it reads more than a gate has to (checksums, versions): bytes that
+//! look like a RAID's are a RAID's here. It judges these rows in the tests, as an independent peer,
+//! together with the tools that make the formats.
 
 use super::area::Area;
 
@@ -288,8 +289,8 @@ impl Signature {
     }
 }
 
-/// md 0.90: the last whole 64 KiB block before the last, in the byte order of its machine; md 1.0: 8 KiB before the end, on a
-/// 4 KiB boundary.
+/// md 0.90: the last whole 64 KiB block before the last, in the byte order of its machine; md 1.0:
+/// 8 KiB before the end, on a 4 KiB boundary.
 fn md_at_end(len_bytes: u64) -> impl Iterator<Item = (u64, &'static [u8])> {
     let old = (len_bytes & !0xFFFF).checked_sub(0x10000);
     let new = (len_bytes & !0xFFF).checked_sub(0x2000);
@@ -298,8 +299,9 @@ fn md_at_end(len_bytes: u64) -> impl Iterator<Item = (u64, &'static [u8])> {
     found.filter_map(|(at, magic)| Some((at?, magic)))
 }
 
-/// Two labels of 256 KiB at either end. In the second half of each stands a ring of uberblocks, every KiB or more apart, in the
-/// byte order of their machine. One of them is enough: more than one pool has come back from a single label.
+/// Two labels of 256 KiB at either end. In the second half of each stands a ring of uberblocks,
+/// every KiB or more apart, in the byte order of their machine. One of them is enough: more than
+/// one pool has come back from a single label.
 fn zfs(len_bytes: u64) -> impl Iterator<Item = (u64, &'static [u8])> {
     const LABEL: u64 = 256 * 1024;
     const RING: u64 = 128 * 1024;

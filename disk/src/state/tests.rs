@@ -116,7 +116,8 @@ fn known_signatures_have_names() {
         "the backup alone counts"
     );
     assert_eq!(what(&[(SIZE - 4096, b"EFI PART")]), "GPT partition table");
-    // A type without a place is no partition, and a first sector that ends in 55AA may be boot code alone.
+    // A type without a place is no partition, and a first sector that ends in 55AA may be boot code
+    // alone.
     assert_eq!(
         what(&[(510, b"\x55\xAA"), (450, b"\x83")]),
         "unknown data at byte 450"
@@ -225,7 +226,8 @@ fn the_medium_of_a_shim_is_known_by_its_label() {
     assert!(!without_cd.2, "no CD");
 }
 
-/// Sixteen MiB of a disk are the most that its ends and its marks can be: a disk that ends within one of them is no exception.
+/// Sixteen MiB of a disk are the most that its ends and its marks can be: a disk that ends within
+/// one of them is no exception.
 #[test]
 fn a_disk_of_any_size_is_looked_at() {
     for size in (0..=9).map(|sectors| sectors * 512).chain([

@@ -93,7 +93,8 @@ const KINDS: [(Role, &str); 4] = [
     (Role::BiosBoot, "21686148-6449-6E6F-744E-656564454649"),
 ];
 
-/// sfdisk of util-linux 2.38 takes no sector size for a file, so a second implementation reads this one.
+/// sfdisk of util-linux 2.38 takes no sector size for a file, so a second implementation reads this
+/// one.
 #[test]
 fn a_table_of_4096_byte_sectors_is_read_back_from_either_end() {
     for (backup, primary) in [(true, true), (true, false), (false, true)] {

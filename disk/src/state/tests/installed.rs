@@ -9,7 +9,8 @@ use crate::state::signatures;
 use crate::{esp, table};
 use uuid::Uuid;
 
-/// What a commit writes, and what tells the file systems apart. The whole of a deploy is compared in `deploy/tests`.
+/// What a commit writes, and what tells the file systems apart. The whole of a deploy is compared
+/// in `deploy/tests`.
 fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     let (mut disk, layout) = earlier_disk(sector, size_mib);
     let installation = Installation::of(&layout).unwrap();
@@ -124,7 +125,8 @@ fn other_names_and_more_partitions_leave_it_an_installation() {
     );
 }
 
-/// More than this disk may be lost with a partition that somebody has added; what our own partitions hold never says so.
+/// More than this disk may be lost with a partition that somebody has added; what our own
+/// partitions hold never says so.
 #[test]
 fn what_is_protected_beside_an_installation_is_named() {
     let (intact, layout) = disk(SectorSize::B512, 6144);

@@ -243,7 +243,8 @@ fn a_table_of_lies_costs_a_bounded_number_of_reads() {
     assert!(disk.1 < 200 * MIB, "{} bytes", disk.1);
 }
 
-/// Every byte of a table, changed in every bit: no panic, no end that does not come, and never a disk that may be taken.
+/// Every byte of a table, changed in every bit: no panic, no end that does not come, and never a
+/// disk that may be taken.
 #[test]
 fn a_damaged_table_is_still_somebodys() {
     let intact = partitioned("label: gpt\nsize=8M\nsize=8M\n");

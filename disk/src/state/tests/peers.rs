@@ -270,7 +270,8 @@ fn one(offset: u64, bytes: &[u8]) -> Pieces {
     vec![(offset, bytes.to_vec())]
 }
 
-/// Formats whose tools make nothing in a file, or are not to be had: made by hand, and libblkid has to agree.
+/// Formats whose tools make nothing in a file, or are not to be had: made by hand, and libblkid has
+/// to agree.
 #[test]
 fn members_made_by_hand_are_named_as_libblkid_names_them() {
     const LABEL: u64 = 256 * 1024;
