@@ -1,7 +1,8 @@
-//! From an unpacked root to an ESP that boots: kernel, initial ramdisk, GRUB, its menu, and the boot entry.
+//! From an unpacked root to an ESP that boots: kernel, initial ramdisk, GRUB, its menu, and the
+//! boot entry.
 //!
-//! When this has returned, the ESP's content is complete; what remains for a BIOS is [`BootFiles::bios`], which the commit
-//! writes outside every file system.
+//! When this has returned, the ESP's content is complete; what remains for a BIOS is
+//! [`BootFiles::bios`], which the commit writes outside every file system.
 
 use std::fs::File;
 use std::io;

@@ -1,9 +1,10 @@
-//! The Wi-Fi network that this machine was installed over, for the system that was installed: without it a machine without a
-//! cable would be out of reach after its first boot.
+//! The Wi-Fi network that this machine was installed over, for the system that was installed:
+//! without it a machine without a cable would be out of reach after its first boot.
 //!
-//! It is written for whichever program of the system looks after Wi-Fi, into files of mode 0600, new ones: NetworkManager, iwd,
-//! or wpa_supplicant under systemd-networkd or ifupdown. The last two go by the card's name, which is another one there than
-//! here; a `.link` file (systemd.link(5)) gives the card a name by its address.
+//! It is written for whichever program of the system looks after Wi-Fi, into files of mode 0600,
+//! new ones: NetworkManager, iwd, or wpa_supplicant under systemd-networkd or ifupdown. The last
+//! two go by the card's name, which is another one there than here; a `.link` file
+//! (systemd.link(5)) gives the card a name by its address.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -66,7 +67,8 @@ impl Luggage {
     }
 }
 
-/// Tells the system in `root`; the name of what was told, or none when there is nothing that we know.
+/// Tells the system in `root`; the name of what was told, or none when there is nothing that we
+/// know.
 ///
 /// # Errors
 /// The file system failed, or a directory stands where a file should be.
@@ -168,8 +170,8 @@ fn iwd(root: Directory<'_>, wifi: &Wifi, has_networkd: bool) -> Result<(), Direc
     enable(root, "iwd.service", "iwd.service")
 }
 
-/// "The SSID appears verbatim if it contains only alphanumeric characters, spaces, underscores or minus signs. Otherwise it is
-/// encoded as an equal sign followed by the lower-case hex encoding."
+/// "The SSID appears verbatim if it contains only alphanumeric characters, spaces, underscores or
+/// minus signs. Otherwise it is encoded as an equal sign followed by the lower-case hex encoding."
 fn iwd_name(ssid: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" _-".contains(byte);
     match str::from_utf8(ssid) {

@@ -3,8 +3,8 @@
 //! [`begin`] takes the old system away: marker first, then everything that its contents may be
 //! known by. [`commit`] brings the new one: tables, core image and the sector it is known by first,
 //! LBA 0 last. LBA 0 is one sector, written whole or not at all, and no firmware boots the disk
-//! before
-//! it holds the protective MBR. So whatever happens in between, there is nothing to boot (`disk-layout.md` 3).
+//! before it holds the protective MBR. So whatever happens in between, there is nothing to boot
+//! (`disk-layout.md` 3).
 
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -19,7 +19,8 @@ use disk::marker::{self, Former, Phase};
 use disk::state::Slot;
 use disk::table::{self, TableError};
 
-/// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by value.
+/// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by
+/// value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Installed {
     layout: Layout,

@@ -1,9 +1,10 @@
-//! One deploy, from a donor's packages to an installed disk: the order of the steps and nothing else.
+//! One deploy, from a donor's packages to an installed disk: the order of the steps and nothing
+//! else.
 //!
-//! Before anything is written, the first package's header and magic were seen, what the packages say they unpack to fits,
-//! the disk was planned, and a decoder was started to see that the machine has one.
-//! After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned. Whatever fails in between leaves
-//! nothing mounted and the marker in place (`disk-layout.md` 3).
+//! Before anything is written, the first package's header and magic were seen, what the packages
+//! say they unpack to fits, the disk was planned, and a decoder was started to see that the machine
+//! has one. After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned.
+//! Whatever fails in between leaves nothing mounted and the marker in place (`disk-layout.md` 3).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -161,7 +162,8 @@ impl StepError {
 /// Installs `packages` onto `disk`.
 ///
 /// # Errors
-/// [`DeployError::wrote`] tells whether the old contents are gone. Nothing stays mounted either way.
+/// [`DeployError::wrote`] tells whether the old contents are gone. Nothing stays mounted either
+/// way.
 pub fn deploy(
     packages: &mut dyn Packages,
     disk: &mut dyn Disk,
@@ -192,7 +194,8 @@ pub fn deploy(
         .map_err(error(true))
 }
 
-/// What a deploy would make of `disk`, for somebody who wants to know before: the facts of [`Stage::Planned`]. Nothing is written.
+/// What a deploy would make of `disk`, for somebody who wants to know before: the facts of
+/// [`Stage::Planned`]. Nothing is written.
 ///
 /// # Errors
 /// There is no plan for this disk.

@@ -1,11 +1,11 @@
-//! What makes one machine different from the next: a package's identity is taken away, so that the installed system makes
-//! its own.
+//! What makes one machine different from the next: a package's identity is taken away, so that the
+//! installed system makes its own.
 //!
-//! - `/etc/machine-id` becomes an empty file. systemd fills it at boot and, unlike with a missing file or the word
-//!   `uninitialized`, does not take that boot for the first one (machine-id(5), "First Boot Semantics"): it would reset
-//!   every unit to its preset and ask for a root password on the console.
-//!   Nothing else fills it, and D-Bus does not start with an empty one: without systemd an identity
-//!   is drawn here.
+//! - `/etc/machine-id` becomes an empty file. systemd fills it at boot and, unlike with a missing
+//!   file or the word `uninitialized`, does not take that boot for the first one (machine-id(5),
+//!   "First Boot Semantics"): it would reset every unit to its preset and ask for a root password
+//!   on the console. Nothing else fills it, and D-Bus does not start with an empty one: without
+//!   systemd an identity is drawn here.
 //! - SSH host keys are removed, and a first-boot job of the system's init makes new ones
 //!   ([`host_keys`]).
 //! - The random seed is drawn from the kernel of the machine that deploys.
@@ -16,7 +16,8 @@ use wire::outcome::Outcome;
 use bundle::directory::{Directory, DirectoryError};
 use bundle::host_keys::{self, HostKeys, Init};
 
-/// `linux/include/linux/random.h` mixes what it gets; systemd-random-seed(8) itself saves 512 bytes.
+/// `linux/include/linux/random.h` mixes what it gets; systemd-random-seed(8) itself saves 512
+/// bytes.
 const SEED_BYTES: usize = 512;
 const SEED: &str = "var/lib/systemd/random-seed";
 /// The identity could not be reset.

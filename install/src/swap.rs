@@ -1,7 +1,8 @@
 //! The header of a swap area, as `mkswap` writes it and `swapon` wants it.
 //!
-//! Version 1 of the format (Linux `include/linux/swap.h`, `union swap_header`), little-endian, for pages of 4096 bytes: the
-//! only page size of x86-64. Nothing but the first page is written; what was in the others does not matter.
+//! Version 1 of the format (Linux `include/linux/swap.h`, `union swap_header`), little-endian, for
+//! pages of 4096 bytes: the only page size of x86-64. Nothing but the first page is written; what
+//! was in the others does not matter.
 
 use disk::disk::{Disk, DiskError};
 use disk::layout::{Layout, Partition};

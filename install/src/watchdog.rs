@@ -1,5 +1,6 @@
-//! Which hardware watchdogs an installed system takes over from whoever started it: its kernel has the driver, and nothing keeps
-//! that from being loaded. A watchdog that nobody takes over would reset a healthy system.
+//! Which hardware watchdogs an installed system takes over from whoever started it: its kernel has
+//! the driver, and nothing keeps that from being loaded. A watchdog that nobody takes over would
+//! reset a healthy system.
 
 use bundle::directory::{Directory, DirectoryError};
 use bundle::module_list::{self, has};
@@ -35,7 +36,8 @@ pub fn taken_over(root: Directory<'_>, release: &str) -> Result<Vec<&'static str
     Ok(drivers().filter(is_taken).collect())
 }
 
-/// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another command.
+/// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another
+/// command.
 fn refused(root: Directory<'_>) -> Result<Vec<&'static str>, DirectoryError> {
     let mut refused = Vec::new();
     for directory in CONFIGURATION {

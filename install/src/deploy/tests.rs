@@ -1,4 +1,5 @@
-//! The property we sell: after a cut at any moment of a deploy the disk is untouched, recognised as interrupted, or complete.
+//! The property we sell: after a cut at any moment of a deploy the disk is untouched, recognised as
+//! interrupted, or complete.
 
 mod fakes;
 mod power_cuts;

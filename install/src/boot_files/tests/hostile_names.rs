@@ -1,8 +1,10 @@
-//! Names that are one name to FAT, and links where boot files are looked for: what reaches the EFI System Partition.
+//! Names that are one name to FAT, and links where boot files are looked for: what reaches the EFI
+//! System Partition.
 //!
-//! FAT knows no case, makes up short names (`VMLINU~1`) and takes no `:`. No name of a package gets there: the paths on
-//! the ESP are constants, their contents come from a kernel and from GRUB's images found in the root. So names that
-//! collide are not refused (Linux's own headers have some), and the ESP looks the same whatever stands around.
+//! FAT knows no case, makes up short names (`VMLINU~1`) and takes no `:`. No name of a package gets
+//! there: the paths on the ESP are constants, their contents come from a kernel and from GRUB's
+//! images found in the root. So names that collide are not refused (Linux's own headers have some),
+//! and the ESP looks the same whatever stands around.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! A disk that writes down what was done to it, file systems that are plain directories, and streams to deploy.
+//! A disk that writes down what was done to it, file systems that are plain directories, and
+//! streams to deploy.
 
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::fakes::grub_images;

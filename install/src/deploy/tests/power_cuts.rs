@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use wire::outcome::Outcome;
 
 const SIZE: u64 = 1 << 30;
-/// Subsets of the unflushed sectors for each cut: of eight, so many are kept. None, all, then mixtures.
+/// Subsets of the unflushed sectors for each cut: of eight, so many are kept. None, all, then
+/// mixtures.
 const KEEP_OF_8: [u32; 6] = [0, 8, 1, 4, 7, 4];
 
 const ZEROS: [u8; 4096] = [0; 4096];
@@ -33,7 +34,8 @@ fn record(before: MemoryDisk) -> Recording {
     }
 }
 
-/// Would firmware boot it? A BIOS wants 55AA; UEFI ignores a GPT without a protective MBR, which needs 55AA too.
+/// Would firmware boot it? A BIOS wants 55AA; UEFI ignores a GPT without a protective MBR, which
+/// needs 55AA too.
 fn boots(disk: &MemoryDisk) -> bool {
     disk.get(510, 2) == [0x55, 0xAA]
 }
@@ -54,8 +56,8 @@ fn judge(disk: &MemoryDisk, recording: &Recording) -> Result<(), String> {
     }
 }
 
-/// The property for every cut of `log`; `Err` names the first cut that breaks it. A cut stands behind each operation;
-/// inside a write it is one of the subsets of that write's sectors.
+/// The property for every cut of `log`; `Err` names the first cut that breaks it. A cut stands
+/// behind each operation; inside a write it is one of the subsets of that write's sectors.
 fn check(log: &[Op], recording: &Recording, seed: u32) -> Result<u32, String> {
     let sector = recording.before.sector().bytes();
     let mut durable = recording.before.clone();

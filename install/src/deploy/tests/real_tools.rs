@@ -1,7 +1,8 @@
-//! A deploy whose root file system is made by the real mke2fs, without mounting; the real tools read all of the result.
+//! A deploy whose root file system is made by the real mke2fs, without mounting; the real tools
+//! read all of the result.
 //!
-//! With `SMV_TEST_PACKAGES` (a directory) and `SMV_TEST_IMAGE` (a path) it deploys those packages and keeps the image, to
-//! be booted by hand.
+//! With `SMV_TEST_PACKAGES` (a directory) and `SMV_TEST_IMAGE` (a path) it deploys those packages
+//! and keeps the image, to be booted by hand.
 
 use super::fakes::{Recorder, base_package, grub_package, old_disk, stream};
 use super::used_disk::must_hold_only;

@@ -1,4 +1,5 @@
-//! Streams that are refused: before the first write where that is possible, and never with a disk that boots.
+//! Streams that are refused: before the first write where that is possible, and never with a disk
+//! that boots.
 
 use super::fakes::{
     PlainVolumes, Recorder, base_package, grub_package, old_disk, package, stream, whole_stream,

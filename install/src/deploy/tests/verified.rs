@@ -1,5 +1,5 @@
-//! Whole deploys of images with a manifest: what is sent must be what was approved, or the disk does not boot and nothing of or behind
-//! the first wrong chunk has reached the decoder.
+//! Whole deploys of images with a manifest: what is sent must be what was approved, or the disk
+//! does not boot and nothing of or behind the first wrong chunk has reached the decoder.
 
 use super::OPTIONS;
 use super::fakes::{PlainVolumes, Recorder, base_package, grub_package, old_disk, package};
