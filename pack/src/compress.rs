@@ -1,8 +1,9 @@
-//! Plain tar in, a package out: xz in blocks, or zstd, on several threads. The number of threads never changes the bytes.
+//! Plain tar in, a package out: xz in blocks, or zstd, on several threads. The number of threads
+//! never changes the bytes.
 //!
-//! For the receiver's sake: an xz block is 8 MiB, its size stands in its header, so a receiver with cores to spare decodes
-//! blocks in parallel; the dictionary is 8 MiB, so one with 64 MiB of memory decodes them one after the other.
-//! zstd's window is 4 MiB, below that of any receiver.
+//! For the receiver's sake: an xz block is 8 MiB, its size stands in its header, so a receiver with
+//! cores to spare decodes blocks in parallel; the dictionary is 8 MiB, so one with 64 MiB of memory
+//! decodes them one after the other. zstd's window is 4 MiB, below that of any receiver.
 
 use std::io::{self, Write};
 use std::sync::Arc;

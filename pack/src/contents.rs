@@ -1,8 +1,10 @@
-//! An open regular file in, its contents out, with a length that is true: a running system writes while it is read.
+//! An open regular file in, its contents out, with a length that is true: a running system writes
+//! while it is read.
 //!
-//! A small file is read whole before anything is said about its length, and again when it changed meanwhile. A large one has the
-//! length that it had when it was opened: what it grows by is left, what it shrinks by is zeros, and the caller is told. Of a file
-//! with holes ([`super::holes`]) the segments between them are sent.
+//! A small file is read whole before anything is said about its length, and again when it changed
+//! meanwhile. A large one has the length that it had when it was opened: what it grows by is left,
+//! what it shrinks by is zeros, and the caller is told. Of a file with holes ([`super::holes`]) the
+//! segments between them are sent.
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;

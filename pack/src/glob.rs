@@ -1,10 +1,13 @@
-//! Patterns of paths in, which of them a path matches out: step by step, as a walk goes down a tree.
+//! Patterns of paths in, which of them a path matches out: step by step, as a walk goes down a
+//! tree.
 //!
-//! A pattern is components between slashes. `*`, `?` and `[a-z]` match within a component, `**` matches any number of them, `\`
-//! takes the next byte as it is. A pattern with a leading `/` begins at the root of the tree; any other one may begin anywhere.
-//! What matches a directory is meant for everything beneath it too: the walk does not go there.
+//! A pattern is components between slashes. `*`, `?` and `[a-z]` match within a component, `**`
+//! matches any number of them, `\` takes the next byte as it is. A pattern with a leading `/`
+//! begins at the root of the tree; any other one may begin anywhere. What matches a directory is
+//! meant for everything beneath it too: the walk does not go there.
 //!
-//! All patterns are followed at once, and in a deep directory only the few that have matched so far cost anything.
+//! All patterns are followed at once, and in a deep directory only the few that have matched so far
+//! cost anything.
 
 use thiserror::Error;
 
@@ -80,7 +83,8 @@ impl Patterns {
         States(states.map(|pattern| State { pattern, at: 0 }).collect())
     }
 
-    /// From a directory to `name` in it: what has matched then, and the numbers of the patterns that are complete, in no order.
+    /// From a directory to `name` in it: what has matched then, and the numbers of the patterns
+    /// that are complete, in no order.
     #[must_use]
     pub fn step(&self, states: &States, name: &[u8]) -> (States, Vec<usize>) {
         let (mut next, mut complete) = (Vec::new(), Vec::new());
@@ -117,7 +121,8 @@ impl Patterns {
         (States(next), complete)
     }
 
-    /// The patterns that match everything in a directory, but not the directory: those ending in `/**` or `/*`.
+    /// The patterns that match everything in a directory, but not the directory: those ending in
+    /// `/**` or `/*`.
     pub fn swallowing<'a>(&'a self, states: &'a States) -> impl Iterator<Item = usize> + 'a {
         let whole = |state: &&State| {
             let rest = self
@@ -154,7 +159,8 @@ fn has_open_bracket(name: &[u8]) -> bool {
     }
 }
 
-/// What stands between `[` and `]`, and what follows. A `]` directly behind the `[` or `[!` belongs to the class.
+/// What stands between `[` and `]`, and what follows. A `]` directly behind the `[` or `[!` belongs
+/// to the class.
 fn class(inside: &[u8]) -> Option<(&[u8], &[u8])> {
     let first = usize::from(matches!(inside.first(), Some(b'!' | b'^'))).saturating_add(1);
     let end = inside.iter().skip(first).position(|byte| *byte == b']')?;
@@ -183,7 +189,8 @@ fn is_in_class(class: &[u8], byte: u8) -> bool {
     }
 }
 
-/// Whether one component matches. Only the last `*` is ever taken back, so time is at most the product of both lengths.
+/// Whether one component matches. Only the last `*` is ever taken back, so time is at most the
+/// product of both lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
     let mut star: Option<(&[u8], &[u8])> = None;

@@ -1,8 +1,9 @@
-//! The package `bootloader-grub` from the GRUB of this machine: for nodes that were not deployed by us and have no images of
-//! their own yet.
+//! The package `bootloader-grub` from the GRUB of this machine: for nodes that were not deployed by
+//! us and have no images of their own yet.
 //!
-//! As `systems/grub/make` does it, with the same modules: `grub-mkimage` puts everything GRUB needs into one image for UEFI and
-//! one for BIOS, so the target's ESP holds no modules. The images go where `install` looks for them.
+//! As `systems/grub/make` does it, with the same modules: `grub-mkimage` puts everything GRUB needs
+//! into one image for UEFI and one for BIOS, so the target's ESP holds no modules. The images go
+//! where `install` looks for them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -175,7 +176,8 @@ fn package_of(parts: &Path, format: Format) -> Result<Package, GrubError> {
     Ok(Package { bytes, platforms })
 }
 
-/// One image with all its modules. It is written to a file in memory: GRUB's tool syncs what it writes, and a pipe cannot be.
+/// One image with all its modules. It is written to a file in memory: GRUB's tool syncs what it
+/// writes, and a pipe cannot be.
 fn image(parts: &Path, platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
     let [first, second] = PROGRAMS;
     let failed = |program: &'static str, source: io::Error| match source.kind() {

@@ -1,6 +1,7 @@
 //! SHA-256 of files and of their chunks, both in one reading.
 //!
-//! In: an open file. Out: its hash and one for each chunk; memory is two chunks whatever its length.
+//! In: an open file. Out: its hash and one for each chunk; memory is two chunks whatever its
+//! length.
 
 use std::fmt::Write;
 use std::io::{self, Read};
@@ -43,8 +44,8 @@ pub struct Hashed {
 
 /// Reads to the end; `step` is told of the bytes of every chunk.
 ///
-/// Every byte is hashed twice, for the file and for its chunk; the two go to two processors, which halves the wait on those
-/// that have no instruction for it.
+/// Every byte is hashed twice, for the file and for its chunk; the two go to two processors, which
+/// halves the wait on those that have no instruction for it.
 ///
 /// # Errors
 /// Those of reading, and the byte they came at.

@@ -3,8 +3,8 @@
 //! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as
 //! long as nobody copied it by way of a web server or another file system. So the archives in it
 //! are looked into: those of zstd and xz, wherever they begin, because an initramfs may be several
-//! in a row and `deploy-shim.efi` has one in a section of its own. The boot server asks this of all that it
-//! publishes, and a package of what [`is_image`].
+//! in a row and `deploy-shim.efi` has one in a section of its own. The boot server asks this of all
+//! that it publishes, and a package of what [`is_image`].
 
 use std::io::Read;
 
@@ -25,16 +25,16 @@ const XZ_MEMORY_MAX_BYTES: u64 = 256 << 20;
 const ATTEMPT_BYTES: u64 = 64 << 10;
 const CHUNK: usize = 1 << 20;
 
-/// Whether a file begins like one that `mkinitramfs` writes: an initramfs, a kernel or a program for
-/// UEFI, a CD.
+/// Whether a file begins like one that `mkinitramfs` writes: an initramfs, a kernel or a program
+/// for UEFI, a CD.
 #[must_use]
 pub fn is_image(head: &[u8]) -> bool {
     let is_cd = head.get(CD_AT..).is_some_and(|head| head.starts_with(CD));
     is_cd || IMAGES.iter().any(|magic| head.starts_with(magic))
 }
 
-/// Whether a private key is in the file, or in the first `unpacked_max_bytes` of the archives in it.
-/// What cannot be unpacked has nothing to find.
+/// Whether a private key is in the file, or in the first `unpacked_max_bytes` of the archives in
+/// it. What cannot be unpacked has nothing to find.
 #[must_use]
 pub fn holds_key(file: &[u8], unpacked_max_bytes: u64) -> bool {
     let archives = (0..file.len()).filter_map(|at| {

@@ -9,10 +9,10 @@
 //! `bundle::unpack` takes; the same tree gives the same bytes. [`walk`] visits every entry once:
 //! [`rules`] decide by path and contents what is left out, with [`glob`] for the patterns,
 //! [`mounts`] and [`links`] for what lies or is linked elsewhere, and [`key_search`] for keys that
-//! are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`] read what is kept, [`rewrite`]
-//! changes a copy's fstab, [`tar`] writes it, [`compress`] makes it small, and [`report`] says what
-//! became of the rest. [`create`] puts that into a file by way of [`output`], [`live`] into a
-//! stream; [`system`] and [`mod@grub`] see to it that the copy boots.
+//! are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`] read what is kept,
+//! [`rewrite`] changes a copy's fstab, [`tar`] writes it, [`compress`] makes it small, and
+//! [`report`] says what became of the rest. [`create`] puts that into a file by way of [`output`],
+//! [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots.
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
 //! which lists, signs and checks them.

@@ -1,8 +1,9 @@
-//! Files with several names: the first name that was packed stands for the file, the others become hard links to it.
+//! Files with several names: the first name that was packed stands for the file, the others become
+//! hard links to it.
 //!
-//! The only thing in a package's making that grows with the tree. A file is forgotten when its last name has come; what stays
-//! are those with names outside of the package. [`BYTES_MAX`] bounds it, about a million such files; beyond that a further
-//! name is packed as a file of its own.
+//! The only thing in a package's making that grows with the tree. A file is forgotten when its last
+//! name has come; what stays are those with names outside of the package. [`BYTES_MAX`] bounds it,
+//! about a million such files; beyond that a further name is packed as a file of its own.
 
 use std::collections::HashMap;
 

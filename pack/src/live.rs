@@ -25,7 +25,8 @@ use crate::packages::BASE;
 const LOOK: Duration = Duration::from_millis(200);
 /// Between the packer and the sender, in bytes.
 const PIPE_BYTES: usize = 1 << 20;
-/// The link is what is waited for: at this format one processor packs faster than 1 Gbit/s takes it.
+/// The link is what is waited for: at this format one processor packs faster than 1 Gbit/s takes
+/// it.
 const FORMAT: Format = Format::QuickZst;
 
 /// What is packed while it is sent, and how.
@@ -174,7 +175,8 @@ impl Read for Packing {
     }
 }
 
-/// Packs everything into the pipe. When it fails the pipe breaks, so that the beginning is never taken for the whole.
+/// Packs everything into the pipe. When it fails the pipe breaks, so that the beginning is never
+/// taken for the whole.
 fn run(start: Start, out: Writer) -> Result<(), PackageError> {
     let Start {
         job,

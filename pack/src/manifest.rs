@@ -1,7 +1,8 @@
 //! `manifest`: what a directory of packages holds, written down, signed and checked.
 //!
-//! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature beside it; or whether both are what
-//! a target would take. Files are replaced whole: whoever reads one sees the old or the new.
+//! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature
+//! beside it; or whether both are what a target would take. Files are replaced whole: whoever reads
+//! one sees the old or the new.
 
 pub mod directory;
 pub mod listing;

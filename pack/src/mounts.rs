@@ -6,7 +6,8 @@ use std::fs;
 use super::node::Facts;
 use super::rules::Why;
 
-/// File systems whose files live in memory or come from the kernel (filesystems(5), /proc/filesystems `nodev`).
+/// File systems whose files live in memory or come from the kernel (filesystems(5),
+/// /proc/filesystems `nodev`).
 const PSEUDO: [&str; 26] = [
     "autofs",
     "binfmt_misc",

@@ -1,6 +1,7 @@
-//! Names in an open directory in, open files and what the kernel says about them out. No name is ever followed, and what is said
-//! about a file is said by the open file itself: whoever swaps names under our feet gets the right owner and mode of the wrong
-//! file into the package at most, and only of one that lies in the same file system beneath the same directory.
+//! Names in an open directory in, open files and what the kernel says about them out. No name is
+//! ever followed, and what is said about a file is said by the open file itself: whoever swaps
+//! names under our feet gets the right owner and mode of the wrong file into the package at most,
+//! and only of one that lies in the same file system beneath the same directory.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -12,10 +13,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Longest value of an extended attribute and longest list of names (XATTR_SIZE_MAX, XATTR_LIST_MAX).
+/// Longest value of an extended attribute and longest list of names (XATTR_SIZE_MAX,
+/// XATTR_LIST_MAX).
 const XATTR_MAX: usize = 64 << 10;
 
-/// What is asked of the kernel: all of stat(2), and which mount it is, by which a bind mount is told (Linux 5.8).
+/// What is asked of the kernel: all of stat(2), and which mount it is, by which a bind mount is
+/// told (Linux 5.8).
 fn wanted() -> StatxFlags {
     StatxFlags::BASIC_STATS | StatxFlags::MNT_ID
 }
@@ -95,8 +98,9 @@ impl Facts {
         }
     }
 
-    /// Whether both lie in one file system, reached through one mount. A bind mount is another mount of the same file system; a
-    /// subvolume of btrfs is another file system in the same mount.
+    /// Whether both lie in one file system, reached through one mount. A bind mount is another
+    /// mount of the same file system; a subvolume of btrfs is another file system in the same
+    /// mount.
     #[must_use]
     pub fn is_beside(&self, other: &Facts) -> bool {
         self.id.0 == other.id.0 && self.mount == other.mount
@@ -135,8 +139,8 @@ pub fn open_root(path: &std::path::Path) -> rustix::io::Result<OwnedFd> {
     openat(CWD, path, flags, Mode::empty())
 }
 
-/// Opens a directory or a regular file for reading, without touching its access time where that is allowed. A FIFO that somebody
-/// has put there in the meantime does not block.
+/// Opens a directory or a regular file for reading, without touching its access time where that is
+/// allowed. A FIFO that somebody has put there in the meantime does not block.
 ///
 /// # Errors
 /// The kernel's; `LOOP` for a symbolic link.
@@ -160,7 +164,8 @@ pub fn link_target(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<CStri
     readlinkat(dir, name, Vec::new())
 }
 
-/// The names in a directory, sorted by their bytes: one allocation for all of them, five bytes beside each.
+/// The names in a directory, sorted by their bytes: one allocation for all of them, five bytes
+/// beside each.
 #[derive(Debug, Default)]
 pub struct Names {
     bytes: Vec<u8>,
@@ -222,7 +227,8 @@ pub type Xattr = (Vec<u8>, Vec<u8>);
 pub enum Owner<'a> {
     /// An open file's.
     Open(BorrowedFd<'a>),
-    /// Those of something that is not opened. No call before Linux 6.13 takes a directory handle here (listxattrat(2)).
+    /// Those of something that is not opened. No call before Linux 6.13 takes a directory handle
+    /// here (listxattrat(2)).
     Named(BorrowedFd<'a>, &'a [u8]),
 }
 
@@ -253,7 +259,8 @@ impl Owner<'_> {
 /// All extended attributes, sorted by name. `room` is kept from call to call.
 ///
 /// # Errors
-/// The kernel's. A file system without attributes has none, and what is gone has none; neither is an error.
+/// The kernel's. A file system without attributes has none, and what is gone has none; neither is
+/// an error.
 pub fn xattrs(owner: Owner<'_>, room: &mut Vec<u8>) -> rustix::io::Result<Vec<Xattr>> {
     room.clear();
     room.reserve(XATTR_MAX);
@@ -273,7 +280,8 @@ pub fn xattrs(owner: Owner<'_>, room: &mut Vec<u8>) -> rustix::io::Result<Vec<Xa
         room.reserve(XATTR_MAX);
         match owner.get(&name, room) {
             Ok(_) => found.push((name, room.clone())),
-            // Taken away since it was listed; or listed and unreadable by design (overlayfs, some security modules).
+            // Taken away since it was listed; or listed and unreadable by design (overlayfs, some
+            // security modules).
             Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error),
         }

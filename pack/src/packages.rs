@@ -1,7 +1,8 @@
 //! The packages of a directory, opened and measured, in the order in which they are sent.
 //!
-//! In: a directory. Out: open files with valid names and lengths, `smechvisor-base` first; what was passed over, with the
-//! reason. A file is opened once: its length is that of the open file, whatever happens to its name later.
+//! In: a directory. Out: open files with valid names and lengths, `smechvisor-base` first; what was
+//! passed over, with the reason. A file is opened once: its length is that of the open file,
+//! whatever happens to its name later.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -184,7 +185,8 @@ fn open_one(path: &Path, name: &OsString) -> Result<Option<Package>, PackagesErr
         path: path.to_owned(),
         source,
     };
-    // NONBLOCK: a FIFO with a package's name must not hang us before we see what it is. Files do not care.
+    // NONBLOCK: a FIFO with a package's name must not hang us before we see what it is. Files do
+    // not care.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
     let file = File::from(fd);

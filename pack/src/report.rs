@@ -1,7 +1,9 @@
-//! What a package lacks, and what is to be known about what it has: told line by line to a file, and in short to a person.
+//! What a package lacks, and what is to be known about what it has: told line by line to a file,
+//! and in short to a person.
 //!
-//! In: paths with reasons, in the order of the walk. Out: all of them, in that order, in the report's file; for each reason its
-//! count and the first few in memory, whatever the number of files.
+//! In: paths with reasons, in the order of the walk. Out: all of them, in that order, in the
+//! report's file; for each reason its count and the first few in memory, whatever the number of
+//! files.
 
 use std::collections::BTreeMap;
 use std::fmt;

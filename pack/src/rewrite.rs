@@ -1,8 +1,9 @@
-//! Three files that name disks of this machine, and what they say in the package: lines that would keep the copy from booting
-//! become comments. Everything else stays byte for byte.
+//! Three files that name disks of this machine, and what they say in the package: lines that would
+//! keep the copy from booting become comments. Everything else stays byte for byte.
 //!
-//! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its own (`disk-layout.md` 6). What is
-//! left over are other partitions, which the copy does not have: systemd would wait for them and then stop at a prompt.
+//! The target replaces the lines for `/`, `/boot/efi` and swap partitions of `/etc/fstab` by its
+//! own (`disk-layout.md` 6). What is left over are other partitions, which the copy does not have:
+//! systemd would wait for them and then stop at a prompt.
 
 use bundle::fstab_line::{self, MARK};
 
@@ -39,7 +40,8 @@ fn by_lines(old: &[u8], is_foreign: impl Fn(&[&[u8]]) -> bool) -> Vec<u8> {
     new
 }
 
-/// A line of fstab(5) for a partition or swap file that the copy will not have. The target replaces swap partitions itself.
+/// A line of fstab(5) for a partition or swap file that the copy will not have. The target replaces
+/// swap partitions itself.
 fn is_foreign_mount(fields: &[&[u8]]) -> bool {
     let is_swap_file = |device: &[u8]| device.starts_with(b"/") && !fstab_line::is_disk(device);
     match fields {
@@ -48,7 +50,8 @@ fn is_foreign_mount(fields: &[&[u8]]) -> bool {
     }
 }
 
-/// Kernel options (kernel-command-line(7)) without those that name the root, other disks, or this machine.
+/// Kernel options (kernel-command-line(7)) without those that name the root, other disks, or this
+/// machine.
 fn command_line(old: &[u8]) -> Vec<u8> {
     const WHOLE: [&[u8]; 3] = [b"ro", b"rw", b"rootwait"];
     const BEGINNINGS: [&[u8]; 14] = [

@@ -1,10 +1,11 @@
 //! What a package leaves out of a tree by itself, and why: the table, and the verdict on each path.
 //!
-//! Three kinds of things do not belong into the copy of a machine: what another machine would only throw away (caches, logs,
-//! temporary files), what is no file at all (pseudo file systems), and what makes the machine this one and no other. The
-//! last is the dangerous kind: two machines with one key, one lease or one membership disturb each other or open for whoever
-//! has the other one. A fourth kind does not make the machine: secrets of people and services, which [`secrets`] knows by
-//! more than their paths.
+//! Three kinds of things do not belong into the copy of a machine: what another machine would only
+//! throw away (caches, logs, temporary files), what is no file at all (pseudo file systems), and
+//! what makes the machine this one and no other. The last is the dangerous kind: two machines with
+//! one key, one lease or one membership disturb each other or open for whoever has the other one. A
+//! fourth kind does not make the machine: secrets of people and services, which [`secrets`] knows
+//! by more than their paths.
 
 pub mod contents;
 pub mod people;
@@ -129,7 +130,8 @@ pub struct Matched<'r> {
 }
 
 impl Rules {
-    /// What `keep` matches is packed whatever else is said; then what `exclude` matches is left out; then the table.
+    /// What `keep` matches is packed whatever else is said; then what `exclude` matches is left
+    /// out; then the table.
     ///
     /// # Errors
     /// The first pattern that is none.

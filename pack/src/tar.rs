@@ -1,7 +1,9 @@
-//! One file's facts in, its tar header out: ustar, with a PAX header in front of it where ustar's fields are too small.
+//! One file's facts in, its tar header out: ustar, with a PAX header in front of it where ustar's
+//! fields are too small.
 //!
-//! The same facts give the same bytes. Nothing says who packed it or when: no names of users, no access or change times, and
-//! the names of PAX headers come from the paths. Contents follow the header, padded by [`padding`].
+//! The same facts give the same bytes. Nothing says who packed it or when: no names of users, no
+//! access or change times, and the names of PAX headers come from the paths. Contents follow the
+//! header, padded by [`padding`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -12,7 +12,8 @@ pub fn now() -> Duration {
         .unwrap_or_default()
 }
 
-/// The time that a result made now shall bear: what SOURCE_DATE_EPOCH says (reproducible-builds.org), else now.
+/// The time that a result made now shall bear: what SOURCE_DATE_EPOCH says
+/// (reproducible-builds.org), else now.
 #[must_use]
 pub fn source_date() -> Duration {
     let told = std::env::var("SOURCE_DATE_EPOCH").ok();
@@ -20,7 +21,8 @@ pub fn source_date() -> Duration {
         .map_or_else(now, Duration::from_secs)
 }
 
-/// The second that `since_1970` lies in, as text. Leap seconds do not exist in this count (`time(7)`).
+/// The second that `since_1970` lies in, as text. Leap seconds do not exist in this count
+/// (`time(7)`).
 #[must_use]
 pub fn format(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
@@ -30,8 +32,8 @@ pub fn format(since_1970: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day. Counted in years that begin in March, so that the leap day is the last one: 400 of them have
-/// 146 097 days, and the months from March on have 153 days in each five.
+/// Year, month and day. Counted in years that begin in March, so that the leap day is the last one:
+/// 400 of them have 146 097 days, and the months from March on have 153 days in each five.
 fn date(days_since_1970: u64) -> (u64, u64, u64) {
     const FROM_0000_03_01: u64 = 719_468;
     const ERA: u64 = 146_097;

@@ -1,8 +1,9 @@
 //! A tree in, a plain tar out, one directory at a time.
 //!
-//! Directories come before what is in them, names in the order of their bytes. What is open at a time are the directories on
-//! the way to the current one ([`DEPTH_MAX`] at most) with their names; beside these only the table of hard links grows
-//! ([`super::links`]). A path that cannot be read stops everything: a copy that lacks a file nobody knows of is none.
+//! Directories come before what is in them, names in the order of their bytes. What is open at a
+//! time are the directories on the way to the current one ([`DEPTH_MAX`] at most) with their names;
+//! beside these only the table of hard links grows ([`super::links`]). A path that cannot be read
+//! stops everything: a copy that lacks a file nobody knows of is none.
 
 mod regular;
 mod withheld;
@@ -25,7 +26,8 @@ use super::rules::{Matched, Rules, Verdict, Why};
 use super::tar::{self, Kind, Member};
 use super::{PackageError, system, xattrs};
 
-/// Most components of a path, its most bytes, and most entries: what the target's `bundle::unpack` takes.
+/// Most components of a path, its most bytes, and most entries: what the target's `bundle::unpack`
+/// takes.
 pub const DEPTH_MAX: usize = 64;
 const PATH_MAX: usize = 4095;
 const ENTRIES_MAX: u64 = bundle::unpack::ENTRIES_MAX;
@@ -35,7 +37,8 @@ const NO_TIME: (i64, u32) = (0, 0);
 /// like any other.
 const LOST_FOUND: &[u8] = b"lost+found";
 
-/// A file that must not be packed although it lies in the tree: a directory by its number, and a name in it.
+/// A file that must not be packed although it lies in the tree: a directory by its number, and a
+/// name in it.
 pub type Own = ((u64, u64), Vec<u8>);
 
 /// What to pack.
@@ -210,7 +213,8 @@ impl<W: Write> Packer<'_, W> {
                 self.leave(Why::Vanished, "it was gone when its turn came");
                 return Ok(());
             }
-            // Root is refused by FUSE alone, when another user has mounted it; a server that is gone, by its mount.
+            // Root is refused by FUSE alone, when another user has mounted it; a server that is
+            // gone, by its mount.
             Err(Errno::ACCESS | Errno::NOTCONN | Errno::STALE)
                 if rustix::process::geteuid().is_root() =>
             {
@@ -338,8 +342,8 @@ impl<W: Write> Packer<'_, W> {
         self.header(&path, Kind::Directory, facts, xattrs)
     }
 
-    /// The directory on which something else is mounted. Its owner and mode are those of what is mounted: `/tmp` stays what it
-    /// is. Its time is not, it would be that of the boot.
+    /// The directory on which something else is mounted. Its owner and mode are those of what is
+    /// mounted: `/tmp` stays what it is. Its time is not, it would be that of the boot.
     fn mount_point(&mut self, facts: &Facts, emptied: Option<Matched<'_>>) -> Done {
         let facts = Facts {
             mtime: NO_TIME,

@@ -1,12 +1,15 @@
-//! Extended attributes of a file in, those that the target can hold out; the others with the reason.
+//! Extended attributes of a file in, those that the target can hold out; the others with the
+//! reason.
 
 use super::node::Xattr;
 
-/// ext4 keeps a file's attributes in one block of 4 KiB: its header, then for each attribute 16 bytes, its name and its value,
-/// both rounded up to four (ext4(5); linux/Documentation/filesystems/ext4/attributes.rst).
+/// ext4 keeps a file's attributes in one block of 4 KiB: its header, then for each attribute 16
+/// bytes, its name and its value, both rounded up to four (ext4(5);
+/// linux/Documentation/filesystems/ext4/attributes.rst).
 const ROOM_BYTES: usize = 4096 - 32 - 4;
 const ENTRY_BYTES: usize = 16;
-/// Name spaces that ext4 has. `system` is the kernel's own; of it only ACLs are attributes of a file.
+/// Name spaces that ext4 has. `system` is the kernel's own; of it only ACLs are attributes of a
+/// file.
 const KEPT: [&[u8]; 3] = [b"user.", b"security.", b"trusted."];
 const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default"];
 /// Signed with a key of this machine (evm-hmac): wrong on every other one.
@@ -15,8 +18,8 @@ const EVM: &[u8] = b"security.evm";
 /// An attribute's name, and why it is left out.
 pub type Lost = (Vec<u8>, &'static str);
 
-/// Which attributes are packed. `found` is sorted by name, so that `security` and `system` come before `trusted` and `user`
-/// when there is no room for all.
+/// Which attributes are packed. `found` is sorted by name, so that `security` and `system` come
+/// before `trusted` and `user` when there is no room for all.
 #[must_use]
 pub fn choose(found: Vec<Xattr>) -> (Vec<Xattr>, Vec<Lost>) {
     let (mut kept, mut lost) = (Vec::new(), Vec::new());

@@ -1,7 +1,8 @@
 //! A directory of packages, opened: all of them, or those its own manifest lists.
 //!
-//! In: a path. Out: open files in the order of sending, and the manifest's and signature's bytes where there are some. What the
-//! manifest says about a file is compared with the file before anybody is connected.
+//! In: a path. Out: open files in the order of sending, and the manifest's and signature's bytes
+//! where there are some. What the manifest says about a file is compared with the file before
+//! anybody is connected.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -69,7 +70,8 @@ impl Directory {
     /// Reads every file once.
     ///
     /// # Errors
-    /// A file cannot be read, has changed its length meanwhile, or is not the one its manifest lists.
+    /// A file cannot be read, has changed its length meanwhile, or is not the one its manifest
+    /// lists.
     pub fn hash(&self, step: &mut dyn FnMut(u64)) -> Result<Vec<Hashed>, ListingError> {
         let mut all = Vec::new();
         for (index, package) in self.packages.packages.iter().enumerate() {

@@ -13,7 +13,8 @@ use super::listing::ListingError;
 use super::{ManifestCommandError, replace};
 use crate::utc;
 
-/// What minisign writes above a signature; a target takes no other comment there (`protocol.md` 4.3).
+/// What minisign writes above a signature; a target takes no other comment there
+/// (`protocol.md` 4.3).
 const UNTRUSTED: &str = "signature from minisign secret key";
 /// Longest key file and password file.
 const FILE_MAX: u64 = 4096;
@@ -87,8 +88,9 @@ fn secret_key(path: &Path, password: Option<&Path>) -> Result<SecretKey, Manifes
         .map_err(failed)
 }
 
-/// A key without a password. Stock minisign writes no checksum into such a key (`minisign -GW`), which the crate takes for
-/// damage; a damaged key is noticed all the same, when the public key that is in it as well does not verify the signature.
+/// A key without a password. Stock minisign writes no checksum into such a key (`minisign -GW`),
+/// which the crate takes for damage; a damaged key is noticed all the same, when the public key
+/// that is in it as well does not verify the signature.
 fn unlocked(text: &str) -> Option<SecretKey> {
     /// `sig_alg (2) kdf_alg (2)`; zero: no password.
     const KDF: std::ops::Range<usize> = 2..4;

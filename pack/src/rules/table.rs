@@ -1,5 +1,6 @@
-//! The table of what is left out of every package, and why. Gathered from what distributions, cloud images and the services'
-//! own manuals say must not be cloned; a line that is missing here is an `--exclude` there, a line too many a `--keep`.
+//! The table of what is left out of every package, and why. Gathered from what distributions, cloud
+//! images and the services' own manuals say must not be cloned; a line that is missing here is an
+//! `--exclude` there, a line too many a `--keep`.
 
 use super::Verdict::{self, Keep, Leave, LeaveFiles, LeaveIf, Mention};
 use super::Why;

@@ -33,7 +33,8 @@ impl<W: Write> Packer<'_, W> {
             result => self.read("opening", result)?,
         };
         let facts = self.read("looking at", node::look_at(fd.as_fd()))?;
-        // Somebody has put something else into its place: another file is as good, anything else is not what was looked at.
+        // Somebody has put something else into its place: another file is as good, anything else is
+        // not what was looked at.
         if facts.kind != FileType::RegularFile || !facts.is_beside(&looked) {
             self.leave(Why::Vanished, "it was replaced when its turn came");
             return Ok(());

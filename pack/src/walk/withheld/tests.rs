@@ -1,5 +1,5 @@
-//! A node as they are found, with the secrets of people and services that lie around on it, and what
-//! is packed of it.
+//! A node as they are found, with the secrets of people and services that lie around on it, and
+//! what is packed of it.
 
 use std::collections::BTreeSet;
 use std::fs;
