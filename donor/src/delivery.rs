@@ -1,8 +1,8 @@
-//! One target of an authenticated session (`protocol.md` 3): found, paired with, sent to, and followed through broken connections
-//! until it is installed.
+//! One target of an authenticated session (`protocol.md` 3): found, paired with, sent to, and
+//! followed through broken connections until it is installed.
 //!
-//! In: an offer and what both ends know. Out: what happens, told; the last is `Installed` or `Failed`. A manifest goes only
-//! to who has proved itself, on each connection anew.
+//! In: an offer and what both ends know. Out: what happens, told; the last is `Installed` or
+//! `Failed`. A manifest goes only to who has proved itself, on each connection anew.
 
 mod agree;
 mod limits;

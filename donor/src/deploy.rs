@@ -170,7 +170,8 @@ fn list(found: &Packages, front: &mut dyn Frontend) {
     }
 }
 
-/// Serves every target in a thread of its own, and shows what they tell until the last one has ended.
+/// Serves every target in a thread of its own, and shows what they tell until the last one has
+/// ended.
 fn each(
     codes: &[Code],
     front: &mut dyn Frontend,

@@ -1,6 +1,7 @@
 //! Finding the machine that shows a code (`protocol.md` 1).
 //!
-//! In: datagrams from anybody. Out: where the code comes from; or an error that tells what was heard instead.
+//! In: datagrams from anybody. Out: where the code comes from; or an error that tells what was
+//! heard instead.
 
 mod watch;
 
@@ -19,8 +20,8 @@ use crate::socket;
 
 pub use watch::{Watch, preferred};
 
-/// How long we go on listening once the code was heard: a second machine with the same code sends within one beacon
-/// interval, and half of one more covers a late beacon.
+/// How long we go on listening once the code was heard: a second machine with the same code sends
+/// within one beacon interval, and half of one more covers a late beacon.
 const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon::INTERVAL_MS / 2);
 /// Remembered senders, for messages; whoever floods the port does not get our memory.
 const HEARD_MAX: usize = 64;

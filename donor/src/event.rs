@@ -169,7 +169,8 @@ pub enum TargetEvent {
         /// The line.
         text: String,
     },
-    /// Everything is sent; it has been finishing for so long. Told of targets that do not tell themselves.
+    /// Everything is sent; it has been finishing for so long. Told of targets that do not tell
+    /// themselves.
     Waiting(Duration),
     /// The connection is gone, and is being made again.
     Broken {

@@ -1,7 +1,7 @@
 //! The wish that a donor ends, and whether there are targets that have to be told first.
 //!
-//! In: a call of the program that takes signals. Out: a fact that every wait of a donor looks at several
-//! times a second.
+//! In: a call of the program that takes signals. Out: a fact that every wait of a donor looks at
+//! several times a second.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,7 @@
 //! `keys`: pinned keys for donors and targets, made and shown.
 //!
-//! In: a name or a file. Out: two files that only their owner may read; or public keys on standard output.
+//! In: a name or a file. Out: two files that only their owner may read; or public keys on standard
+//! output.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -1,7 +1,8 @@
 //! What every target is offered: a manifest, and the items it announces in the same order.
 //!
-//! In: a directory of packages, with a signed manifest or without one, or items that are made while they are sent. Out: an
-//! [`Offer`]. Each file is read once here, and whatever is sent later is compared with what was read.
+//! In: a directory of packages, with a signed manifest or without one, or items that are made while
+//! they are sent. Out: an [`Offer`]. Each file is read once here, and whatever is sent later is
+//! compared with what was read.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -67,8 +68,8 @@ pub struct Made {
 
 /// Of a manifest that is made for one deploy and vouched for by the pairing.
 ///
-/// The same files must give the same bytes: a donor that was killed and started again goes on with the same manifest or not at
-/// all. So its time is that of the newest file.
+/// The same files must give the same bytes: a donor that was killed and started again goes on with
+/// the same manifest or not at all. So its time is that of the newest file.
 fn title_of_files(packages: &Packages) -> Title {
     let newest = packages.packages.iter().filter_map(|package| {
         let modified = package.file.metadata().ok()?.modified().ok()?;
@@ -82,8 +83,9 @@ fn title_of_files(packages: &Packages) -> Title {
     }
 }
 
-/// Of what is made while it is sent, and differs each time: no other donor may go on with it, nor this one when it is started
-/// again. The standard library's random numbers are good enough to tell one deploy from another.
+/// Of what is made while it is sent, and differs each time: no other donor may go on with it, nor
+/// this one when it is started again. The standard library's random numbers are good enough to tell
+/// one deploy from another.
 fn title_of_live() -> Title {
     let random = RandomState::new().build_hasher().finish();
     Title {
@@ -145,7 +147,8 @@ pub fn prepare(
     })
 }
 
-/// Alone, a target asks for a chunk once. Several keep about a quarter of a second of a fast link between the first and the last.
+/// Alone, a target asks for a chunk once. Several keep about a quarter of a second of a fast link
+/// between the first and the last.
 const fn cache_chunks(targets: usize) -> usize {
     if targets > 1 { 32 } else { 1 }
 }

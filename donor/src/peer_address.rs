@@ -1,6 +1,8 @@
-//! Where a datagram came from: an address, and for one that counts on its link only the interface it was heard on.
+//! Where a datagram came from: an address, and for one that counts on its link only the interface
+//! it was heard on.
 //!
-//! In: what the kernel says, or what a person types (`fe80::1%eth0`). Out: where to connect to, and the same text again.
+//! In: what the kernel says, or what a person types (`fe80::1%eth0`). Out: where to connect to, and
+//! the same text again.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -15,7 +17,8 @@ use thiserror::Error;
 pub struct PeerAddress {
     /// The address.
     pub ip: IpAddr,
-    /// The kernel's number of the interface where `ip` is link-local IPv6 (RFC 4007 11), 0 otherwise.
+    /// The kernel's number of the interface where `ip` is link-local IPv6 (RFC 4007 11), 0
+    /// otherwise.
     scope: u32,
 }
 

@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-/// The rate is that of about the last five seconds: a stall shows soon, a hiccup does not make the time left jump.
+/// The rate is that of about the last five seconds: a stall shows soon, a hiccup does not make the
+/// time left jump.
 const RATE_WINDOW_SECONDS: f64 = 5.0;
 
 /// Bytes per second of about the last five seconds.

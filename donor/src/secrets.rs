@@ -1,7 +1,7 @@
 //! The secrets that a person carries from the targets' screens to here.
 //!
-//! In: codes, and a file, standard input or a terminal. Out: one secret for each code. A typing error is told here, by the
-//! secret's check character, and costs no guess at the target.
+//! In: codes, and a file, standard input or a terminal. Out: one secret for each code. A typing
+//! error is told here, by the secret's check character, and costs no guess at the target.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
@@ -61,7 +61,8 @@ pub enum SecretsError {
     },
 }
 
-/// The secret of each code, from `file` (`-`: standard input), or from standard input, which may be a person.
+/// The secret of each code, from `file` (`-`: standard input), or from standard input, which may be
+/// a person.
 ///
 /// # Errors
 /// See [`SecretsError`].
@@ -80,8 +81,8 @@ pub fn gather(codes: &[Code], file: Option<&Path>) -> Result<Vec<Secret>, Secret
     }
 }
 
-/// Asks a person. What is typed is shown: it stands on the target's screen as well, and is worth nothing once the deploy has
-/// ended; typing blind would cost more than it saves.
+/// Asks a person. What is typed is shown: it stands on the target's screen as well, and is worth
+/// nothing once the deploy has ended; typing blind would cost more than it saves.
 fn ask(
     codes: &[Code],
     input: &mut dyn BufRead,
@@ -151,8 +152,8 @@ fn read(codes: &[Code], from: &Path, input: impl Read) -> Result<Vec<Secret>, Se
         .collect()
 }
 
-/// Whose line it is, and what of it is the secret. A single target's line may leave out the code; then the whole line is the
-/// secret, which may have blanks in it.
+/// Whose line it is, and what of it is the secret. A single target's line may leave out the code;
+/// then the whole line is the secret, which may have blanks in it.
 fn target_of<'a>(codes: &[Code], line: &'a str) -> Option<(usize, &'a str)> {
     let named = line
         .split_once(char::is_whitespace)

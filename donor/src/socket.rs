@@ -1,6 +1,7 @@
 //! Sockets of the kernel with the options both ends need.
 //!
-//! In: addresses and an interface. Out: sockets that notice a dead peer, and a close that says success (FIN) or failure (RST).
+//! In: addresses and an interface. Out: sockets that notice a dead peer, and a close that says
+//! success (FIN) or failure (RST).
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -12,16 +13,18 @@ use thiserror::Error;
 
 /// A connection is given up when its first packet is not answered for this long.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that acknowledges nothing, or takes nothing, for this long is dead. Long enough for a target whose disk writes out
-/// what it has cached; TCP_USER_TIMEOUT counts a closed window as well (`tcp(7)`, RFC 5482).
+/// A peer that acknowledges nothing, or takes nothing, for this long is dead. Long enough for a
+/// target whose disk writes out what it has cached; TCP_USER_TIMEOUT counts a closed window as well
+/// (`tcp(7)`, RFC 5482).
 pub const PEER_PATIENCE: Duration = Duration::from_secs(120);
-/// Silence after which a peer is asked whether it is still there, and the time between two such questions.
+/// Silence after which a peer is asked whether it is still there, and the time between two such
+/// questions.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How long the last bytes may take to be acknowledged after the peer has closed.
 const LAST_ACK: Duration = Duration::from_secs(10);
 
-/// Sockets that hear broadcasts to `port`, and what is sent to all nodes of a link over IPv6, beside other programs that do.
-/// A machine without IPv6 has one socket.
+/// Sockets that hear broadcasts to `port`, and what is sent to all nodes of a link over IPv6,
+/// beside other programs that do. A machine without IPv6 has one socket.
 ///
 /// # Errors
 /// No such interface, or somebody has the port for himself.
@@ -35,7 +38,8 @@ pub fn listen_for_datagrams(port: u16, interface: Option<&str>) -> io::Result<Ve
         if any.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        // A datagram that is announced may turn out to be damaged, and nobody waits for the next one here.
+        // A datagram that is announced may turn out to be damaged, and nobody waits for the next
+        // one here.
         socket.set_nonblocking(true)?;
         socket.bind(&any.into())?;
         Ok(UdpSocket::from(socket))
@@ -97,14 +101,15 @@ pub fn reset(stream: TcpStream) {
 
 /// After both ends have closed: waits until the peer has acknowledged our last byte.
 ///
-/// A FIN alone does not say that. A target may have closed while our packages were still on their way; its kernel
-/// answers those with RST, which can arrive after the FIN.
+/// A FIN alone does not say that. A target may have closed while our packages were still on their
+/// way; its kernel answers those with RST, which can arrive after the FIN.
 ///
 /// # Errors
 /// The RST, or silence for `LAST_ACK`.
 pub fn await_last_ack(stream: &TcpStream) -> io::Result<()> {
-    // poll(2) reports POLLHUP from the moment both ends have closed, so there is no event to wait for; getpeername(2)
-    // fails with ENOTCONN once the kernel has let go of the connection, one round trip later.
+    // poll(2) reports POLLHUP from the moment both ends have closed, so there is no event to wait
+    // for; getpeername(2) fails with ENOTCONN once the kernel has let go of the connection, one
+    // round trip later.
     const LOOK_AGAIN: Duration = Duration::from_millis(5);
     let deadline = Instant::now() + LAST_ACK;
     loop {

@@ -1,7 +1,8 @@
-//! What is sent, wherever it comes from: files that were hashed before, or a stream that is being made.
+//! What is sent, wherever it comes from: files that were hashed before, or a stream that is being
+//! made.
 //!
-//! In: positions, in order, from each target's sender. Out: chunks. A chunk that comes from here is the one the manifest speaks
-//! of, or there is an error that names the file.
+//! In: positions, in order, from each target's sender. Out: chunks. A chunk that comes from here is
+//! the one the manifest speaks of, or there is an error that names the file.
 
 pub mod cache;
 pub mod file;
@@ -41,7 +42,8 @@ pub trait Item: Send + Sync {
         let _ = next; // a file has all of them still
     }
 
-    /// How many chunks may be sent before the first of them is acknowledged; `None` when it does not matter.
+    /// How many chunks may be sent before the first of them is acknowledged; `None` when it does
+    /// not matter.
     fn window(&self) -> Option<u32> {
         None
     }

@@ -1,4 +1,5 @@
-//! The disk that a target is about to take, as the target describes it (`protocol.md` 3.3), kept beyond the message it came in.
+//! The disk that a target is about to take, as the target describes it (`protocol.md` 3.3), kept
+//! beyond the message it came in.
 
 use std::fmt;
 
@@ -6,7 +7,8 @@ use wire::message::Disk;
 
 const MIB: u64 = 1 << 20;
 
-/// In the target's words, which can do no harm to a terminal any more; what it does not know is empty.
+/// In the target's words, which can do no harm to a terminal any more; what it does not know is
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetDisk {
     /// In bytes.

@@ -1,7 +1,8 @@
 //! The original stream as a donor speaks it (`protocol.md` 2): packages in, a target's verdict out.
 //!
-//! In: open packages and a connected socket. Out: `Ok` only when the target took every byte and closed in order after the
-//! terminator. On every error of our own the connection is reset, so that a target can never take half for the whole.
+//! In: open packages and a connected socket. Out: `Ok` only when the target took every byte and
+//! closed in order after the terminator. On every error of our own the connection is reset, so that
+//! a target can never take half for the whole.
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
@@ -20,8 +21,8 @@ use crate::ending::Ending;
 use crate::socket::{self, PEER_PATIENCE};
 use pack::packages::Package;
 
-/// Most bytes given to one `sendfile(2)`: the socket takes what fits its buffer, so this only bounds the time between
-/// two reports on a very fast link.
+/// Most bytes given to one `sendfile(2)`: the socket takes what fits its buffer, so this only
+/// bounds the time between two reports on a very fast link.
 const CHUNK: usize = 8 << 20;
 /// How often a silent wait is reported.
 const TICK: Duration = Duration::from_millis(500);
@@ -31,7 +32,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub enum Step<'a> {
     /// This package begins.
     Package(&'a Package),
-    /// So many of its bytes are on their way; also told while nothing moves, so that a clock can go on.
+    /// So many of its bytes are on their way; also told while nothing moves, so that a clock can go
+    /// on.
     Sent(u64),
     /// Everything is sent; the target has been finishing for this long.
     Waiting(Duration),
@@ -231,8 +233,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// Waits until the socket takes bytes. The target has nothing to say before the end, so whatever can be read is the end
-    /// of the connection, or a mistake.
+    /// Waits until the socket takes bytes. The target has nothing to say before the end, so
+    /// whatever can be read is the end of the connection, or a mistake.
     fn await_room(&self, tick: &mut dyn FnMut()) -> Result<(), TransferError> {
         let start = Instant::now();
         while start.elapsed() < self.patience {
@@ -270,9 +272,10 @@ impl Transfer {
         }
     }
 
-    /// Linux tells of a reset once. A sendfile(2) that had sent something before it met the reset returns what it sent, and
-    /// the error is gone: the next read looks like a FIN. But a FIN closes one direction and a reset both, and
-    /// while we have not closed ours, only a reset makes poll(2) say `POLLHUP`.
+    /// Linux tells of a reset once. A sendfile(2) that had sent something before it met the reset
+    /// returns what it sent, and the error is gone: the next read looks like a FIN. But a FIN
+    /// closes one direction and a reset both, and while we have not closed ours, only a reset makes
+    /// poll(2) say `POLLHUP`.
     fn is_reset_already(&self) -> bool {
         let hung_up = wait_for(&self.connection, PollFlags::empty(), Duration::ZERO);
         matches!(hung_up, Ok(Some(flags)) if flags.contains(PollFlags::HUP))

@@ -1,7 +1,8 @@
 //! Our yes to the target's disk (`protocol.md` 3.3), or its refusal.
 //!
-//! The target's description of its disk goes in; what comes out is Consent, said when the disk is blank, when `--yes` was given, or
-//! when a person agrees. Asked once: a connection that breaks over the question does not repeat it.
+//! The target's description of its disk goes in; what comes out is Consent, said when the disk is
+//! blank, when `--yes` was given, or when a person agrees. Asked once: a connection that breaks
+//! over the question does not repeat it.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use crate::event::TargetEvent;
 use crate::options::ERASE;
 use crate::target_disk::TargetDisk;
 
-/// How often the target hears that a person is still being asked; it takes a donor that says nothing for 30 s for gone.
+/// How often the target hears that a person is still being asked; it takes a donor that says
+/// nothing for 30 s for gone.
 const ASKING: Duration = Duration::from_secs(5);
 /// How often the answer is looked for.
 const LOOK: Duration = Duration::from_millis(100);

@@ -287,7 +287,8 @@ pub(super) fn listen(
             Ok(message) => {
                 place.pulse.beat();
                 if telling.message(&message) {
-                    // Whatever is being sent is of no use any more; a sender that waits for room must not wait for ever.
+                    // Whatever is being sent is of no use any more; a sender that waits for room
+                    // must not wait for ever.
                     let _ = place.stream.shutdown(Shutdown::Write);
                 }
             }
@@ -420,7 +421,8 @@ impl Telling<'_> {
     }
 }
 
-/// How much of the whole job is done. Receiving is most of it; what comes then takes seconds, but it is not nothing.
+/// How much of the whole job is done. Receiving is most of it; what comes then takes seconds, but
+/// it is not nothing.
 fn share(stage: Stage, received: u64, total: Option<u64>) -> u8 {
     match stage {
         Stage::Finishing => 96,

@@ -1,4 +1,5 @@
-//! One connection to a target: handshake, manifest, chunks from where the target wants them, the end.
+//! One connection to a target: handshake, manifest, chunks from where the target wants them, the
+//! end.
 
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,5 @@
-//! One target of the original stream (`protocol.md` 2): found, sent to, and believed when it closes in order.
+//! One target of the original stream (`protocol.md` 2): found, sent to, and believed when it closes
+//! in order.
 //!
 //! In: open packages and a code. Out: what happens, told; the last is `Installed` or `Failed`.
 
@@ -52,8 +53,8 @@ impl LegacyError {
     }
 }
 
-/// What is sent: the packages, and before them the directory's own manifest with all that is needed to check it
-/// (`protocol.md` 4.4). Without one it is the packages alone, as old targets know it.
+/// What is sent: the packages, and before them the directory's own manifest with all that is needed
+/// to check it (`protocol.md` 4.4). Without one it is the packages alone, as old targets know it.
 ///
 /// # Errors
 /// A file is not the one that the manifest lists, or there is no memory for the records.

@@ -31,7 +31,8 @@ pub fn deploy(
     interrupt: &Interrupt,
     front: &mut dyn Frontend,
 ) -> Result<Ending, DeployError> {
-    // Beacons are heard from now on: who is there already is found at once when the packages have been read.
+    // Beacons are heard from now on: who is there already is found at once when the packages have
+    // been read.
     let watch = watch(options)?.map(|watch| watch.until(interrupt));
     let codes = codes(options, watch.as_ref(), front)?;
     let credentials = credentials(options, &codes)?;

@@ -1,8 +1,8 @@
-//! Beacons, heard for as long as a deploy runs: several targets are looked for at once, and one whose connection broke may come
-//! back under another address.
+//! Beacons, heard for as long as a deploy runs: several targets are looked for at once, and one
+//! whose connection broke may come back under another address.
 //!
-//! In: datagrams. Out: which addresses a code came from since when. A flood of other beacons takes no room from those that are
-//! looked for.
+//! In: datagrams. Out: which addresses a code came from since when. A flood of other beacons takes
+//! no room from those that are looked for.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -89,8 +89,8 @@ impl Watch {
         deadline.saturating_duration_since(Instant::now())
     }
 
-    /// The addresses `code` comes from, IPv4 first: once the first was heard, others have until the next beacon. What was heard just
-    /// before counts too.
+    /// The addresses `code` comes from, IPv4 first: once the first was heard, others have until the
+    /// next beacon. What was heard just before counts too.
     ///
     /// # Errors
     /// It is not heard before `timeout`.
@@ -119,7 +119,8 @@ impl Watch {
         }
     }
 
-    /// The one address `code` comes from. A machine with both protocols is heard twice, so IPv6 counts only where IPv4 was not heard.
+    /// The one address `code` comes from. A machine with both protocols is heard twice, so IPv6
+    /// counts only where IPv4 was not heard.
     ///
     /// # Errors
     /// It is not heard before `timeout`, or from more than one address.
@@ -235,7 +236,8 @@ impl State {
     }
 }
 
-/// How many of the addresses of a code are looked at first: those of IPv4, or all when there are none.
+/// How many of the addresses of a code are looked at first: those of IPv4, or all when there are
+/// none.
 #[must_use]
 pub fn preferred(addresses: &[PeerAddress]) -> usize {
     match addresses.iter().filter(|from| from.ip.is_ipv4()).count() {

@@ -1,7 +1,8 @@
 //! Chunks that several targets are about to send, so that each is read and checked once.
 //!
-//! In: keys, and how to load what is missing. Out: chunks. At most `capacity` are kept, the one unused for longest goes first;
-//! two who want the same chunk wait for one loading. Targets that drift further apart than the capacity read for themselves.
+//! In: keys, and how to load what is missing. Out: chunks. At most `capacity` are kept, the one
+//! unused for longest goes first; two who want the same chunk wait for one loading. Targets that
+//! drift further apart than the capacity read for themselves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -112,7 +113,8 @@ impl Cache {
         }
     }
 
-    /// A thread that panicked while it held the lock left the map whole: every change of it is one call.
+    /// A thread that panicked while it held the lock left the map whole: every change of it is one
+    /// call.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! A package that is made while it is sent, and stored nowhere.
 //!
-//! In: a stream of its bytes. Out: chunks, in order. What the target has not acknowledged is kept in memory, so that a broken
-//! connection can go on; the sender stops at [`WINDOW`] such chunks, which bounds it.
+//! In: a stream of its bytes. Out: chunks, in order. What the target has not acknowledged is kept
+//! in memory, so that a broken connection can go on; the sender stops at [`WINDOW`] such chunks,
+//! which bounds it.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -14,14 +15,16 @@ use wire::stream::PackageName;
 
 use super::{Chunk, Item, SourceError};
 
-/// Chunks that may be on their way: 32 MiB fill the longest pipe a deploy will meet (1 Gbit/s for a quarter of a second).
+/// Chunks that may be on their way: 32 MiB fill the longest pipe a deploy will meet (1 Gbit/s for a
+/// quarter of a second).
 pub const WINDOW: u32 = 32;
 
 /// A package that is being made.
 pub struct Live {
     name: PackageName,
     chunk_bytes: u32,
-    /// What the target has said it has. Apart from the rest: who acknowledges must not wait for who reads.
+    /// What the target has said it has. Apart from the rest: who acknowledges must not wait for who
+    /// reads.
     acknowledged: AtomicU32,
     state: Mutex<State>,
     notes: Mutex<Receiver<String>>,
@@ -32,13 +35,15 @@ struct State {
     /// The chunk `first` and those behind it.
     kept: VecDeque<Arc<Vec<u8>>>,
     first: u32,
-    /// Chunks that were asked for. One behind them is wanted by a target that another stream was sent to.
+    /// Chunks that were asked for. One behind them is wanted by a target that another stream was
+    /// sent to.
     asked: u32,
     is_ended: bool,
 }
 
 impl Live {
-    /// What `stream` brings, under `name`; `notes` are lines for the person, whenever there are some.
+    /// What `stream` brings, under `name`; `notes` are lines for the person, whenever there are
+    /// some.
     #[must_use]
     pub fn new(
         name: PackageName,

@@ -159,8 +159,8 @@ fn an_orderly_close_in_the_middle_is_no_success() {
 
 #[test]
 fn a_target_that_closes_while_bytes_are_under_way_is_no_success() {
-    // The target's window is small and shut, the rest waits in the donor's socket: the donor believes it has sent all,
-    // and the FIN alone would look like success.
+    // The target's window is small and shut, the rest waits in the donor's socket: the donor
+    // believes it has sent all, and the FIN alone would look like success.
     let donor = Files::new("unread", &[("a.tar.xz", 200_000)]);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket2::SockRef::from(&listener)
