@@ -1,8 +1,8 @@
-//! Is there a DHCP server already? Two of them that know nothing of each other give one network two sets of addresses, so
-//! we ask before we are one.
+//! Is there a DHCP server already? Two of them that know nothing of each other give one network two
+//! sets of addresses, so we ask before we are one.
 //!
-//! In: an interface. Out: the server that offers an address, if any does within [`PATIENCE`]. The offer is not taken, so no
-//! address is used up.
+//! In: an interface. Out: the server that offers an address, if any does within [`PATIENCE`]. The
+//! offer is not taken, so no address is used up.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::interface::Interface;
 
-/// A server may look for itself whether an address is free before it offers it (RFC 2131 3.1.2); dnsmasq takes up to three
-/// seconds for that.
+/// A server may look for itself whether an address is free before it offers it (RFC 2131 3.1.2);
+/// dnsmasq takes up to three seconds for that.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 /// Asked again, in case the first got lost.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -78,7 +78,8 @@ fn transaction() -> u32 {
     clock.map_or(0, |time| time.subsec_nanos()) ^ std::process::id().rotate_left(16)
 }
 
-/// DHCPDISCOVER that wants its answer by broadcast (RFC 2131 4.1): we are not whom the offered address is for.
+/// DHCPDISCOVER that wants its answer by broadcast (RFC 2131 4.1): we are not whom the offered
+/// address is for.
 #[must_use]
 pub fn question(mac: [u8; 6], transaction_id: u32) -> Vec<u8> {
     let repr = DhcpRepr {

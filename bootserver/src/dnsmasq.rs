@@ -1,7 +1,8 @@
 //! The DHCP and TFTP server: dnsmasq, which every distribution has and many networks run already.
 //!
-//! In: an interface, a tree. Out: a process that is nobody from its first instruction on, with no way to become anybody else,
-//! and that ends when we do, by whatever signal; and its log, as events.
+//! In: an interface, a tree. Out: a process that is nobody from its first instruction on, with no
+//! way to become anybody else, and that ends when we do, by whatever signal; and its log, as
+//! events.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -25,8 +26,8 @@ pub mod line;
 
 const OWN: &str = include_str!("dnsmasq.conf");
 const PROXY: &str = include_str!("dnsmasq-proxy.conf");
-/// What a DHCP server needs: ports below 1024, entries in the ARP table for machines without an address, raw sockets to see
-/// whether an address is free.
+/// What a DHCP server needs: ports below 1024, entries in the ARP table for machines without an
+/// address, raw sockets to see whether an address is free.
 const CAPABILITIES: &str = "-all,+net_bind_service,+net_admin,+net_raw";
 /// `nobody` and its group, on every Linux.
 const NOBODY: &str = "65534";
@@ -64,8 +65,9 @@ pub enum DnsmasqError {
 /// Which addresses are given out; `None` leaves that to another server.
 pub type Range = Option<(Ipv4Addr, Ipv4Addr)>;
 
-/// The options about files. They go to a process of their own: with `bind-interfaces`, which lets a DHCP server live beside
-/// others of this machine, dnsmasq answers TFTP on whatever interface a packet for our address came in by.
+/// The options about files. They go to a process of their own: with `bind-interfaces`, which lets a
+/// DHCP server live beside others of this machine, dnsmasq answers TFTP on whatever interface a
+/// packet for our address came in by.
 const TFTP: [&str; 2] = ["enable-tftp=", "tftp-root="];
 
 /// The configuration, filled in: for addresses and what to boot, and for files.

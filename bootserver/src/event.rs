@@ -1,7 +1,8 @@
 //! What a boot server reports while it runs: one value for a person's line and a script's JSON
 //! object (`boot-network.md` 5).
 //!
-//! In: facts from dnsmasq's log and from the HTTP server. What a machine chose itself (the name of a file) is escaped in both.
+//! In: facts from dnsmasq's log and from the HTTP server. What a machine chose itself (the name of
+//! a file) is escaped in both.
 
 use std::fmt;
 use std::net::Ipv4Addr;

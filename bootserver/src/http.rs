@@ -1,9 +1,9 @@
 //! The files over HTTP/1.1 (RFC 9110, RFC 9112), for firmware that boots from a URL and for iPXE.
 //!
-//! In: connections of anybody on the interface. Out: whole files or ranges of them, under the names of the tree and no others:
-//! no directory is ever walked. A connection gets one answer, and everything about it is bounded: the length of the question,
-//! the time it takes, the rate at which the answer is taken, and how many there are at once, of one
-//! address and in all.
+//! In: connections of anybody on the interface. Out: whole files or ranges of them, under the names
+//! of the tree and no others: no directory is ever walked. A connection gets one answer, and
+//! everything about it is bounded: the length of the question, the time it takes, the rate at which
+//! the answer is taken, and how many there are at once, of one address and in all.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -30,7 +30,8 @@ const HEAD_MAX: usize = 8 * 1024;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// What the kernel holds of an answer counts as taken: it must not be most of a file.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
-/// After our end: what the client still has to say is thrown away for so long, so that our last bytes reach it.
+/// After our end: what the client still has to say is thrown away for so long, so that our last
+/// bytes reach it.
 const GOODBYE: Duration = Duration::from_secs(2);
 const BLOCK: usize = 64 * 1024;
 
@@ -196,7 +197,8 @@ fn reply(pace: &mut Pace<'_>, request: &Request, tree: &Tree) -> io::Result<Opti
     Ok(Some(status))
 }
 
-/// In time, or not at all: a client that takes a byte now and then must not keep its place for ever.
+/// In time, or not at all: a client that takes a byte now and then must not keep its place for
+/// ever.
 fn copy(file: &mut impl Read, pace: &mut Pace<'_>) -> io::Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
@@ -217,8 +219,8 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Closing while something is unread would turn our FIN into RST, and the client would lose what is on its way
-/// (RFC 2525 2.17).
+/// Closing while something is unread would turn our FIN into RST, and the client would lose what is
+/// on its way (RFC 2525 2.17).
 fn goodbye(mut stream: &TcpStream) {
     // A client that is gone needs no goodbye.
     let _ = stream.shutdown(Shutdown::Write);

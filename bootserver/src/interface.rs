@@ -1,6 +1,8 @@
-//! The one interface on which machines are answered: its network, our address in it, and which addresses are given out.
+//! The one interface on which machines are answered: its network, our address in it, and which
+//! addresses are given out.
 //!
-//! In: its name, and an address where it has none. Out: numbers; an address that was set here is taken away again.
+//! In: its name, and an address where it has none. Out: numbers; an address that was set here is
+//! taken away again.
 
 use std::fmt;
 use std::io;
@@ -55,8 +57,8 @@ impl Subnet {
         Ipv4Addr::from(self.mask())
     }
 
-    /// Whether machines could have these addresses: in the network, in order, and neither ours nor one of the two that
-    /// mean the network itself.
+    /// Whether machines could have these addresses: in the network, in order, and neither ours nor
+    /// one of the two that mean the network itself.
     #[must_use]
     pub fn can_give(self, (first, last): (Ipv4Addr, Ipv4Addr)) -> bool {
         let lowest = u32::from(self.network()) + 1;
@@ -65,7 +67,8 @@ impl Subnet {
         lowest <= first && first <= last && last <= highest && !(first..=last).contains(&own)
     }
 
-    /// The addresses to give out when nobody has said which: the end of the longer of the two runs beside our own.
+    /// The addresses to give out when nobody has said which: the end of the longer of the two runs
+    /// beside our own.
     #[must_use]
     pub fn range(self) -> (Ipv4Addr, Ipv4Addr) {
         let network = u32::from(self.network());
@@ -272,7 +275,8 @@ fn subnet(name: &str) -> io::Result<Option<Subnet>> {
     let Some(network) = routes::of(name)? else {
         return Ok(None);
     };
-    // Connecting a datagram socket sends nothing; it tells which address the kernel would send from.
+    // Connecting a datagram socket sends nothing; it tells which address the kernel would send
+    // from.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     SockRef::from(&socket).bind_device(Some(name.as_bytes()))?;
     socket.set_broadcast(true)?;
@@ -286,7 +290,8 @@ fn subnet(name: &str) -> io::Result<Option<Subnet>> {
     })
 }
 
-/// The interfaces there are. Not from sysfs, which tells of the network namespace it was mounted in.
+/// The interfaces there are. Not from sysfs, which tells of the network namespace it was mounted
+/// in.
 fn links() -> io::Result<Vec<Link>> {
     let mut monitor = LinkMonitor::open()?;
     wait_for(&monitor, PollFlags::IN, ANSWER)?;

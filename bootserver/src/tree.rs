@@ -34,8 +34,8 @@ const PER_MACHINE: &str = "grub.cfg-";
 const PER_MACHINE_MAX: usize = 36;
 /// Enough for every kernel with every firmware; a directory with more is not one of ours.
 const MAX_BYTES: u64 = 1 << 30;
-/// What the archives in a file are looked at, unpacked: more than any kernel with all its modules and
-/// firmware.
+/// What the archives in a file are looked at, unpacked: more than any kernel with all its modules
+/// and firmware.
 const UNPACKED_MAX_BYTES: u64 = 2 << 30;
 
 /// Finds a private key in a file, or in the first so many bytes of the archives in it.

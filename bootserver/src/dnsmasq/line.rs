@@ -1,6 +1,8 @@
-//! One line of dnsmasq's log in (version 2.80 or later, `--log-dhcp`), what a person should know of it out.
+//! One line of dnsmasq's log in (version 2.80 or later, `--log-dhcp`), what a person should know of
+//! it out.
 //!
-//! The words are dnsmasq's, what stands between them may be a machine's: a line that is not as expected says nothing.
+//! The words are dnsmasq's, what stands between them may be a machine's: a line that is not as
+//! expected says nothing.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -24,7 +26,8 @@ pub enum Said {
     Event(Event),
 }
 
-/// Reads line after line: who asks stands in the lines before the one that says what is done about it.
+/// Reads line after line: who asks stands in the lines before the one that says what is done about
+/// it.
 #[derive(Debug)]
 pub struct Reader {
     /// Of every file that is served.
@@ -77,7 +80,8 @@ impl Reader {
             let rest = text.strip_prefix("file ")?;
             self.file_and_address(rest, " not found for ")?
         };
-        // GRUB looks for menus of single machines and for lists of modules that its image holds already.
+        // GRUB looks for menus of single machines and for lists of modules that its image holds
+        // already.
         let is_optional = file.starts_with("grub.cfg-") || file.ends_with(".lst");
         (!is_optional).then_some(Event::Missing { address, file, way })
     }
@@ -137,7 +141,8 @@ impl Reader {
     }
 }
 
-/// `PXEClient:Arch:00007:UNDI:003000` (PXE 2.1, 2.4.1), or the same of HTTP boot. An operating system says something else.
+/// `PXEClient:Arch:00007:UNDI:003000` (PXE 2.1, 2.4.1), or the same of HTTP boot. An operating
+/// system says something else.
 fn client(class: &str) -> Option<Client> {
     let mut parts = class.split(':');
     if !matches!(parts.next()?, "PXEClient" | "HTTPClient") {

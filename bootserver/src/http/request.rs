@@ -1,4 +1,5 @@
-//! A question of HTTP in, the name of a file and a range of its bytes out, or what to answer instead.
+//! A question of HTTP in, the name of a file and a range of its bytes out, or what to answer
+//! instead.
 
 /// A question with more headers is none.
 const HEADERS_MAX: usize = 64;
@@ -32,7 +33,8 @@ impl Status {
         }
     }
 
-    /// Everything before the content. `length` is that of the content, or nothing when there is none.
+    /// Everything before the content. `length` is that of the content, or nothing when there is
+    /// none.
     #[must_use]
     pub fn head(self, length: &str, more: &str) -> String {
         let length = if length.is_empty() { "0" } else { length };
@@ -57,7 +59,8 @@ pub struct Request {
     pub is_head: bool,
     /// Of a file, if there is one of that name.
     pub name: String,
-    /// First byte and, perhaps, the last; without the first, so many from the end (RFC 9110 14.1.2).
+    /// First byte and, perhaps, the last; without the first, so many from the end
+    /// (RFC 9110 14.1.2).
     pub range: Option<Range>,
 }
 
@@ -104,8 +107,8 @@ impl Request {
     }
 }
 
-/// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`. Anything else, several ranges among it, may be passed over, and the
-/// whole file is the answer (RFC 9110 14.2).
+/// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`. Anything else, several ranges among it,
+/// may be passed over, and the whole file is the answer (RFC 9110 14.2).
 fn range(text: &str) -> Option<Range> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| {
@@ -124,7 +127,8 @@ fn range(text: &str) -> Option<Range> {
     }
 }
 
-/// The bytes of a file of that length which a range means: first, and how many. `None` when it means none.
+/// The bytes of a file of that length which a range means: first, and how many. `None` when it
+/// means none.
 #[must_use]
 pub fn part((first, last): Range, len: u64) -> Option<(u64, u64)> {
     let (first, end) = match (first, last) {
