@@ -1,5 +1,5 @@
-//! Arguments in, one [`Command`] out, or which argument is wrong. Each command has its options and its help text in a file
-//! of its own.
+//! Arguments in, one [`Command`] out, or which argument is wrong. Each command has its options and
+//! its help text in a file of its own.
 
 pub mod deploy;
 pub mod keys;

@@ -291,7 +291,8 @@ impl Donor for KernelDonor {
     fn succeed(self: Box<Self>) -> io::Result<()> {
         let mut stream = self.stream.as_ref();
         stream.shutdown(Shutdown::Write)?;
-        // Closing while something is unread would turn our FIN into RST (RFC 2525 2.17); the donor's FIN ends this.
+        // Closing while something is unread would turn our FIN into RST (RFC 2525 2.17); the
+        // donor's FIN ends this.
         let deadline = Instant::now() + GOODBYE;
         while let Some(left) = deadline
             .checked_duration_since(Instant::now())
@@ -306,7 +307,8 @@ impl Donor for KernelDonor {
                 Err(error) => return Err(error),
             }
         }
-        // A donor that keeps its side open has our FIN all the same, or it is gone and nobody can tell.
+        // A donor that keeps its side open has our FIN all the same, or it is gone and nobody can
+        // tell.
         Ok(())
     }
 
@@ -315,15 +317,17 @@ impl Donor for KernelDonor {
     }
 }
 
-/// Resets the connection at once, even while a writer holds the socket; the writer's next write fails.
+/// Resets the connection at once, even while a writer holds the socket; the writer's next write
+/// fails.
 fn reset(stream: &TcpStream) {
-    // Both only fail on a connection that is gone already. Where a kernel will not disconnect (Linux 6.6 while somebody sleeps in
-    // a call on the socket), closing it resets.
+    // Both only fail on a connection that is gone already. Where a kernel will not disconnect
+    // (Linux 6.6 while somebody sleeps in a call on the socket), closing it resets.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     let _ = rustix::net::connect_unspec(stream);
 }
 
-/// What goes back to a donor. It holds the socket only while it writes, so the end of the donor is the end of the connection.
+/// What goes back to a donor. It holds the socket only while it writes, so the end of the donor is
+/// the end of the connection.
 #[derive(Debug)]
 struct KernelWriter {
     stream: Weak<TcpStream>,
@@ -331,7 +335,8 @@ struct KernelWriter {
 
 impl Write for KernelWriter {
     /// # Errors
-    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the donor is done with. What `send(2)` says.
+    /// `TimedOut`: no room for [`WRITE_PATIENCE`]. `BrokenPipe`: the donor is done with. What
+    /// `send(2)` says.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stream = self.stream.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
         // Asleep in poll(2) and not in send(2): see `reset`.

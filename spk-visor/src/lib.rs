@@ -1,11 +1,11 @@
 //! The command line of the product: arguments in, lines and an exit code out. What a command does
 //! stands in the crates `donor`, `pack`, `bootserver` and `receiver`.
 //!
-//! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the texts
-//! that explain them. [`command`] runs a library and shows what it reports: a donor's events go to
-//! the [`reporter`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or become
-//! [`json`] for a script; the [`prompt`] asks the person, and [`signals`] interrupt the donor.
-//! [`receive`] is `receive-deploy`, a receiver on a running Linux, over the sockets of
+//! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the
+//! texts that explain them. [`command`] runs a library and shows what it reports: a donor's events
+//! go to the [`reporter`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or
+//! become [`json`] for a script; the [`prompt`] asks the person, and [`signals`] interrupt the
+//! donor. [`receive`] is `receive-deploy`, a receiver on a running Linux, over the sockets of
 //! [`kernel_net`]. Every error and every ending becomes an [`exit::Exit`] in [`exit`] alone.
 
 pub mod cli;

@@ -1,4 +1,5 @@
-//! The command `spk-visor`: arguments in, an exit code out. Everything else is in the library, so that tests reach it.
+//! The command `spk-visor`: arguments in, an exit code out. Everything else is in the library, so
+//! that tests reach it.
 
 use std::process::ExitCode;
 

@@ -15,8 +15,8 @@ pub struct Progress {
     pub done: u64,
     /// Bytes of all packages; `None` when nobody knows yet.
     pub total: Option<u64>,
-    /// Share of the whole job, 0 to 100. Bytes are not all of it: a disk still has to be made bootable when the last one has
-    /// arrived.
+    /// Share of the whole job, 0 to 100. Bytes are not all of it: a disk still has to be made
+    /// bootable when the last one has arrived.
     pub percent: u8,
     /// Bytes in a second.
     pub rate: f64,
@@ -29,7 +29,8 @@ impl Progress {
         Duration::try_from_secs_f64(left_bytes / self.rate).ok()
     }
 
-    /// One line of at most `width` characters: what is going on, bar and share of the job, bytes, rate, time left.
+    /// One line of at most `width` characters: what is going on, bar and share of the job, bytes,
+    /// rate, time left.
     #[must_use]
     pub fn line(&self, width: usize) -> String {
         let (done, rate) = (size(self.done), size(self.rate as u64));

@@ -104,7 +104,8 @@ impl Prompt {
         }
     }
 
-    /// Lines come from a thread of their own, which ends with the process: nothing ends a read from a terminal.
+    /// Lines come from a thread of their own, which ends with the process: nothing ends a read from
+    /// a terminal.
     fn listen(&mut self) {
         let Some(person) = self.person.take() else {
             return;

@@ -127,8 +127,8 @@ fn receive(
     Ok(())
 }
 
-/// A path, or what is said of one of this machine's disks. Without an equals sign it is a path: a file whose name is misspelt shall
-/// not be waited for as a disk that may come.
+/// A path, or what is said of one of this machine's disks. Without an equals sign it is a path: a
+/// file whose name is misspelt shall not be waited for as a disk that may come.
 fn wish(disk: &str, wipe: Option<&str>) -> Result<(Disks, Wish), ReceiveError> {
     let path = Path::new(disk);
     if disk.contains('=') && !path.exists() {
@@ -143,7 +143,8 @@ fn wish(disk: &str, wipe: Option<&str>) -> Result<(Disks, Wish), ReceiveError> {
     Ok((Disks::One(path.to_owned()), by_hand(None, wipe)))
 }
 
-/// Somebody types each of these commands: a system that we have installed is like any other contents.
+/// Somebody types each of these commands: a system that we have installed is like any other
+/// contents.
 fn by_hand(disk: Option<Selector>, wipe: Option<String>) -> Wish {
     Wish {
         disk,
@@ -196,8 +197,8 @@ fn trust(asked: &[OsString], floor: Option<u64>) -> Result<Trust, ReceiveError> 
     })
 }
 
-/// A running Linux has other work to do: half a GiB lets four cores decode an archive made with `xz -9`, whatever the
-/// machine has.
+/// A running Linux has other work to do: half a GiB lets four cores decode an archive made with
+/// `xz -9`, whatever the machine has.
 fn deploy_options(sizes: Sizes) -> options::Options {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     options::Options {

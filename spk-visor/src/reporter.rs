@@ -1,7 +1,8 @@
 //! A deploy as its person, its script and its log see it.
 //!
-//! In: events of all targets, one after the other. Out: lines for people or one JSON object each on standard output, failures on
-//! standard error, everything in the log. Whatever cannot be written does not stop a deploy.
+//! In: events of all targets, one after the other. Out: lines for people or one JSON object each on
+//! standard output, failures on standard error, everything in the log. Whatever cannot be written
+//! does not stop a deploy.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -45,7 +46,8 @@ struct Row {
     /// Stands in place of the progress.
     words: Option<String>,
     is_open: bool,
-    /// The stage of the last console line that the target sent: it comes before the bare stage, and says more.
+    /// The stage of the last console line that the target sent: it comes before the bare stage, and
+    /// says more.
     said: Option<Stage>,
     json_at: Option<Instant>,
 }

@@ -1,7 +1,8 @@
-//! Where a donor's lines go: a terminal, on which the lines of what is going on are drawn over, or a file or pipe.
+//! Where a donor's lines go: a terminal, on which the lines of what is going on are drawn over, or
+//! a file or pipe.
 //!
-//! In: lines that stay, and lines that are true now. Out: on a terminal the latter stand below everything else, one for each
-//! target; elsewhere they are written now and then.
+//! In: lines that stay, and lines that are true now. Out: on a terminal the latter stand below
+//! everything else, one for each target; elsewhere they are written now and then.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -52,7 +53,8 @@ impl<W: Write> Screen<W> {
         let _ = self.out.flush();
     }
 
-    /// Lines that are true now. They come when their time has come; `text` is told how wide a line may be.
+    /// Lines that are true now. They come when their time has come; `text` is told how wide a line
+    /// may be.
     pub fn show(&mut self, now: Instant, text: impl FnOnce(usize) -> Vec<String>) {
         let pause = if self.terminal.is_some() {
             REDRAW
@@ -72,7 +74,8 @@ impl<W: Write> Screen<W> {
                     self.say(&line);
                 }
             }
-            // One column stays free: writing into the last one moves some terminals to the next line.
+            // One column stays free: writing into the last one moves some terminals to the next
+            // line.
             Some(terminal) => self.draw(&text(terminal.columns.saturating_sub(1)), terminal.rows),
         }
     }

@@ -30,7 +30,8 @@ fn read_all(stream: &mut TcpStream) -> (Vec<u8>, io::Result<()>) {
     (bytes, result)
 }
 
-/// A handshake as to its lengths, then records of 17, 300 and 65535 bytes; with the place where each message ends.
+/// A handshake as to its lengths, then records of 17, 300 and 65535 bytes; with the place where
+/// each message ends.
 fn stream(way: Way) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = match way {
         Way::ToTarget => vec![1; 78],

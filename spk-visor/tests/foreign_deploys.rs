@@ -1,5 +1,6 @@
-//! Whole deploys by donors in Python that share no code with the product: our receiver from its first beacon to the installed
-//! disk, over the session and over the original stream; and what it makes of donors that do something wrong.
+//! Whole deploys by donors in Python that share no code with the product: our receiver from its
+//! first beacon to the installed disk, over the session and over the original stream; and what it
+//! makes of donors that do something wrong.
 //!
 //! Python 3 is needed: without it these tests fail, they are not skipped.
 

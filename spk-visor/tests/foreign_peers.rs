@@ -1,4 +1,5 @@
-//! Both directions against peers in Python that were written from `protocol.md` and share no code with the product.
+//! Both directions against peers in Python that were written from `protocol.md` and share no code
+//! with the product.
 //!
 //! Python 3 is needed: without it these tests fail, they are not skipped.
 

@@ -1,7 +1,9 @@
-//! The session against peers in Python that were written from `protocol.md` 3 alone and share no code with the product: SPAKE2,
-//! Noise, records and messages, each end of ours against the other end of theirs.
+//! The session against peers in Python that were written from `protocol.md` 3 alone and share no
+//! code with the product: SPAKE2, Noise, records and messages, each end of ours against the other
+//! end of theirs.
 //!
-//! Python 3 is needed, and nothing but its standard library: without it these tests fail, they are not skipped.
+//! Python 3 is needed, and nothing but its standard library: without it these tests fail, they are
+//! not skipped.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -48,7 +50,8 @@ fn pinned(is_ours_donor: bool) -> (Credential, String) {
     (Credential::Pinned(ours), words)
 }
 
-/// Our donor pairs with a Python target and offers a manifest of no use, to see that words come through both ways.
+/// Our donor pairs with a Python target and offers a manifest of no use, to see that words come
+/// through both ways.
 fn our_donor(credential: &Credential, policy: &str) -> (Result<(), PairingError>, String) {
     let mut target = Peer::start("smv2.py", &["target", "e13gts2", policy, "once"]);
     let port: u16 = target.line().parse().unwrap();

@@ -1,5 +1,5 @@
-//! The product's donor program against a target in Python that shares no code with it: whole deploys over the session, and a
-//! manifest over the original stream.
+//! The product's donor program against a target in Python that shares no code with it: whole
+//! deploys over the session, and a manifest over the original stream.
 //!
 //! Python 3 is needed: without it these tests fail, they are not skipped.
 
@@ -120,7 +120,8 @@ fn our_donor_takes_a_foreign_targets_disk_only_after_a_yes() {
     assert!(said.contains("agreed to erase it: --yes\n"), "{said}");
 }
 
-/// The donor in front of a person, who types the secret and then this; its exit code and what the terminal showed.
+/// The donor in front of a person, who types the secret and then this; its exit code and what the
+/// terminal showed.
 fn person(dir: &TestDir, port: &str, answer: &str) -> (Option<i32>, String) {
     let output = Command::new("python3")
         .arg(concat!(

@@ -1,7 +1,9 @@
-//! Deploys through a network that fails: the product's donor, a proxy that breaks connections at exact places, the product's
-//! receiver. Every deploy ends with an installed system, or with a donor that says why it stopped and a target that can go on.
+//! Deploys through a network that fails: the product's donor, a proxy that breaks connections at
+//! exact places, the product's receiver. Every deploy ends with an installed system, or with a
+//! donor that says why it stopped and a target that can go on.
 //!
-//! What is sent twice is measured: behind each cut the part of a chunk that had not come whole, and what was in flight.
+//! What is sent twice is measured: behind each cut the part of a chunk that had not come whole, and
+//! what was in flight.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(
@@ -33,7 +35,8 @@ fn fault(way: Way, place: Place, mishap: Mishap) -> Option<Fault> {
     Some(Fault { way, place, mishap })
 }
 
-/// Packages and a manifest with small chunks, so that a small system has many; its length and that of the chunk lists.
+/// Packages and a manifest with small chunks, so that a small system has many; its length and that
+/// of the chunk lists.
 fn image(world: &World, ballast: usize) -> Image {
     let packages = world.packages(ballast);
     let head = Head {
@@ -84,7 +87,8 @@ struct Image {
     bytes: usize,
 }
 
-/// Bytes of a message of the channel with so many bytes of payload, records and all (`protocol.md` 3.3).
+/// Bytes of a message of the channel with so many bytes of payload, records and all
+/// (`protocol.md` 3.3).
 const fn on_the_wire(payload: usize) -> usize {
     let len = 5 + payload;
     len + len.div_ceil(65_519) * 18
@@ -96,7 +100,8 @@ impl Image {
         (78 + 48 + on_the_wire(4 + self.manifest + 2 + self.chunks * 32)) as u64
     }
 
-    /// Consent, all chunks, and Boot. Chunks are full but for the last one of each of the two files.
+    /// Consent, all chunks, and Boot. Chunks are full but for the last one of each of the two
+    /// files.
     fn body(&self) -> u64 {
         let records = 18 * (2 * self.chunks - 2);
         (self.bytes + 12 * self.chunks + records + 2 * on_the_wire(1)) as u64
@@ -157,7 +162,8 @@ impl Donor {
     }
 }
 
-/// Runs donors, one after the other, until the target is installed; a donor that stops has said why. Returns how many it took.
+/// Runs donors, one after the other, until the target is installed; a donor that stops has said
+/// why. Returns how many it took.
 fn deploy(world: World, proxy: &Proxy, ballast: usize) -> usize {
     told_deploy(world, proxy, ballast).0
 }
@@ -240,7 +246,8 @@ fn cut_in_the_middle_of_every_message_of_the_handshake() {
 
 #[test]
 fn one_bit_of_each_message_of_the_handshake() {
-    // Suite, nonce, proof; policy, info. Three of them look like wrong guesses to the target; a fourth would cost a pause.
+    // Suite, nonce, proof; policy, info. Three of them look like wrong guesses to the target; a
+    // fourth would cost a pause.
     let places = [
         (Way::ToTarget, 5),
         (Way::ToTarget, 20),
@@ -259,7 +266,8 @@ fn one_bit_of_each_message_of_the_handshake() {
     all_met(&proxy, faults.len());
 }
 
-/// Cuts behind message after message of one way, each in a deploy of its own, until a deploy has no more of them.
+/// Cuts behind message after message of one way, each in a deploy of its own, until a deploy has no
+/// more of them.
 fn behind_every_record(way: Way, name: &str) -> u64 {
     for count in 3.. {
         let world = World::start(name, Policy::Secret, Trust::default());
@@ -301,7 +309,8 @@ fn beginnings(events: &str) -> Vec<u64> {
     accepted.map(chunk).collect()
 }
 
-/// A deploy whose every connection breaks, each at another place of a chunk. Counts what is sent more than once.
+/// A deploy whose every connection breaks, each at another place of a chunk. Counts what is sent
+/// more than once.
 fn resent(name: &str, ballast: usize, mishaps: &[Mishap], cuts: usize) {
     let world = World::start(name, Policy::Secret, Trust::default());
     let image = image(&world, ballast);
@@ -331,8 +340,9 @@ fn resent(name: &str, ballast: usize, mishaps: &[Mishap], cuts: usize) {
         })
         .collect();
     let sum: u64 = twice.iter().sum();
-    // Nothing is in flight behind a cut: the proxy waits until what it has forwarded has arrived. Behind a flipped bit the
-    // donor goes on until it hears of it, and how far it comes is the kernels' affair.
+    // Nothing is in flight behind a cut: the proxy waits until what it has forwarded has arrived.
+    // Behind a flipped bit the donor goes on until it hears of it, and how far it comes is the
+    // kernels' affair.
     let is_cut = |cut: &usize| !matches!(mishaps[cut % mishaps.len()], Mishap::Flip);
     let most = (0..cuts)
         .filter(is_cut)
@@ -377,7 +387,8 @@ fn acknowledgements_that_come_late_change_nothing() {
     assert!(passed[0].fault_met);
 }
 
-/// A stall ends when the target gives up, which it does after 30 seconds; the donor then hears of it and comes back.
+/// A stall ends when the target gives up, which it does after 30 seconds; the donor then hears of
+/// it and comes back.
 #[test]
 fn a_stall_costs_its_time_and_nothing_else() {
     let world = World::start("faults-stall", Policy::Secret, Trust::default());
@@ -402,7 +413,8 @@ fn a_donor_that_was_killed_is_started_again() {
     );
     let mut donor = Donor::start(&world, &proxy);
     donor.wait_for("\"accepted\"");
-    // Four chunks have gone through before the stall; the target says so on its screen when the donor is gone.
+    // Four chunks have gone through before the stall; the target says so on its screen when the
+    // donor is gone.
     proxy.wait_for_fault();
     donor.kill();
     let (_, waiting) = world.lines.wait_for(0, "resume file=");

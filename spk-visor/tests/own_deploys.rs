@@ -1,4 +1,5 @@
-//! The product against itself, over the kernel's own sockets: our donor as a program, our receiver with an image file for a disk.
+//! The product against itself, over the kernel's own sockets: our donor as a program, our receiver
+//! with an image file for a disk.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

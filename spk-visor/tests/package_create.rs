@@ -1,4 +1,5 @@
-//! A tree with all kinds of entries becomes a package, and the package the same tree, by the code that installs it.
+//! A tree with all kinds of entries becomes a package, and the package the same tree, by the code
+//! that installs it.
 //!
 //! Runs as root; what only root can make is left out of the tree otherwise.
 

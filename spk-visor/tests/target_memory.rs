@@ -1,5 +1,5 @@
-//! What a donor and strangers can make a target keep, measured on a process of its own: connections that say anything, the
-//! longest manifest there may be, and a whole deploy.
+//! What a donor and strangers can make a target keep, measured on a process of its own: connections
+//! that say anything, the longest manifest there may be, and a whole deploy.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -24,8 +24,8 @@ use wire::secret::Secret;
 use world::World;
 
 const CHILD: &str = "SMV_TARGET_MEMORY_TEST";
-/// The longest manifest with its chunk lists (`protocol.md` 3.6), the records of both directions, and this test's own copy of
-/// the chunk lists: measured 5.5 MB.
+/// The longest manifest with its chunk lists (`protocol.md` 3.6), the records of both directions,
+/// and this test's own copy of the chunk lists: measured 5.5 MB.
 const MANIFEST_BYTES: usize = 8 << 20;
 /// Two chunks, pipes, the decoder's window and stacks, of an image of 96 MiB: measured 8.4 MB.
 const DEPLOY_BYTES: usize = 16 << 20;
@@ -37,7 +37,8 @@ fn neither_strangers_nor_a_donor_fill_a_target() {
     if env::var_os(CHILD).is_some() {
         return measure();
     }
-    // As musl's allocator does it in the real thing: what is large goes back to the system when it is freed.
+    // As musl's allocator does it in the real thing: what is large goes back to the system when it
+    // is freed.
     let status = Command::new(env::current_exe().unwrap())
         .env(CHILD, "1")
         .env("MALLOC_MMAP_THRESHOLD_", "131072")

@@ -1,5 +1,5 @@
-//! `receive-deploy --ui` as a person sees it: the program, a terminal of the kernel's, and the bytes that a screen would act upon. The
-//! program runs in a network of its own, where nobody is.
+//! `receive-deploy --ui` as a person sees it: the program, a terminal of the kernel's, and the
+//! bytes that a screen would act upon. The program runs in a network of its own, where nobody is.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
-/// Stands where a shell stands between a terminal and a program, and stays until somebody has opened the gate `$0` and closed it
-/// again. When the first process of a session ends, the kernel hangs up its terminal and forgets what was not read yet.
+/// Stands where a shell stands between a terminal and a program, and stays until somebody has
+/// opened the gate `$0` and closed it again. When the first process of a session ends, the kernel
+/// hangs up its terminal and forgets what was not read yet.
 const SHELL: &str = r#""$@"; status=$?; cat <"$0"; exit $status"#;
 
 /// For what takes a moment, on a machine with other things to do.
@@ -125,7 +126,8 @@ impl Started {
         self.line.write_all(keys).unwrap();
     }
 
-    /// Takes a picture to its end: nothing more for as long as the program may wait for the rest of a key.
+    /// Takes a picture to its end: nothing more for as long as the program may wait for the rest of
+    /// a key.
     fn settle(&mut self) {
         let pause = Timespec::try_from(Duration::from_millis(400)).unwrap();
         while poll(&mut [PollFd::new(&self.line, PollFlags::IN)], Some(&pause)).unwrap() > 0 {

@@ -157,7 +157,8 @@ impl Openings {
                 // Not one that fails already.
                 Ok((stream, _)) => drop(self.add(stream)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                // It was gone before we looked (`accept(2)` lists more such errors than std has names for).
+                // It was gone before we looked (`accept(2)` lists more such errors than std has
+                // names for).
                 Err(error) if is_of_the_connection(&error) => {}
                 // Others of this machine may have taken it, and give it back.
                 Err(error) if is_want_of_room(&error) => {
@@ -173,7 +174,8 @@ impl Openings {
     fn add(&mut self, stream: TcpStream) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         self.last_number = self.last_number.wrapping_add(1).max(LISTENER + 1);
-        // By edges: one that has said part of its opening is looked at again when more of it comes, not all the time.
+        // By edges: one that has said part of its opening is looked at again when more of it comes,
+        // not all the time.
         epoll::add(
             &self.epoll,
             &stream,

@@ -280,7 +280,8 @@ fn fifty_slow_connections_at_once_keep_no_donor_out() {
         let (peer, wait) = honest.join().unwrap();
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(accepted.peer(), peer);
-        // As long as a donor asks again (`delivery.rs`); fifty busy threads leave little of a small machine.
+        // As long as a donor asks again (`delivery.rs`); fifty busy threads leave little of a small
+        // machine.
         assert!(wait < Duration::from_secs(20), "{wait:?}");
         accepted.fail();
     });

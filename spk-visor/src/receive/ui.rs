@@ -1,6 +1,8 @@
-//! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was started on.
+//! `receive-deploy --ui`: the wizard of the Deploy Shim, on the terminal that the command was
+//! started on.
 //!
-//! ReceiverEvent of the receiver in, a person's words out ([`OperatorControl`]). Network and power are the running system's own.
+//! ReceiverEvent of the receiver in, a person's words out ([`OperatorControl`]). Network and power
+//! are the running system's own.
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
@@ -53,7 +55,8 @@ pub(super) struct Ui {
 }
 
 impl Ui {
-    /// Takes the terminal. It is given back by [`Ui::end`], and also when this program ends by Ctrl-C, a signal or a bug.
+    /// Takes the terminal. It is given back by [`Ui::end`], and also when this program ends by
+    /// Ctrl-C, a signal or a bug.
     ///
     /// # Errors
     /// There is no terminal, no thread or no descriptor.
@@ -98,7 +101,8 @@ impl Ui {
         })
     }
 
-    /// Leaves the terminal as it was: when a person says so after a deploy, at once when there was none.
+    /// Leaves the terminal as it was: when a person says so after a deploy, at once when there was
+    /// none.
     pub(super) fn end(self, is_installed: bool) {
         if !is_installed {
             self.inbox.close();
@@ -172,7 +176,8 @@ impl Machine for Running {
             Command::Take { wish, sizes } => self.person.take(wish, sizes),
             Command::Cancel => self.person.cancel(),
             Command::Leave => self.inbox.close(),
-            // There is no countdown here, and the rest is not offered on a machine that is not ours.
+            // There is no countdown here, and the rest is not offered on a machine that is not
+            // ours.
             Command::Stay
             | Command::Network(_)
             | Command::WifiScan(_)
@@ -233,7 +238,8 @@ fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-/// A window of another size is drawn anew; whoever ends this program leaves a terminal that can be used.
+/// A window of another size is drawn anew; whoever ends this program leaves a terminal that can be
+/// used.
 fn watch_signals(inbox: Inbox) -> io::Result<()> {
     let wanted = [Signal::Terminate, Signal::HangUp, Signal::WindowSize];
     let mut signals = Signals::block(&wanted)?;

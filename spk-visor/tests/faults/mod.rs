@@ -1,8 +1,9 @@
-//! A TCP proxy between a donor and a target that does one thing wrong, at a place named in bytes or in messages.
+//! A TCP proxy between a donor and a target that does one thing wrong, at a place named in bytes or
+//! in messages.
 //!
-//! In: where the target is, and a fault for each connection to come. Out: an address for the donor, and how many bytes went
-//! each way. It never sleeps and never guesses: everything before the place has been forwarded when the fault happens, nothing
-//! behind it has.
+//! In: where the target is, and a fault for each connection to come. Out: an address for the donor,
+//! and how many bytes went each way. It never sleeps and never guesses: everything before the place
+//! has been forwarded when the fault happens, nothing behind it has.
 
 // Each test takes what it needs of this.
 #![allow(dead_code)]
@@ -28,8 +29,9 @@ pub enum Way {
 pub enum Place {
     /// After so many bytes.
     Byte(u64),
-    /// After so many whole messages of the handshake and records of the channel, counted together from the beginning
-    /// (`protocol.md` 3.2, 3.3): 1 is after M1 or M2, 2 after M3 or M4, 3 after the first record.
+    /// After so many whole messages of the handshake and records of the channel, counted together
+    /// from the beginning (`protocol.md` 3.2, 3.3): 1 is after M1 or M2, 2 after M3 or M4, 3 after
+    /// the first record.
     Message(u64),
 }
 
@@ -42,7 +44,8 @@ pub enum Mishap {
     Close,
     /// The end that is being sent to gets an orderly end; the other way goes on.
     HalfClose,
-    /// Nothing passes any more, in neither way, whatever is sent, until one end gives up; then the other is reset.
+    /// Nothing passes any more, in neither way, whatever is sent, until one end gives up; then the
+    /// other is reset.
     Stall,
     /// The next byte loses its lowest bit, or gains one.
     Flip,
@@ -72,7 +75,8 @@ struct Table {
 }
 
 impl Proxy {
-    /// The first connection suffers the first fault, and so on; those behind the last one suffer none.
+    /// The first connection suffers the first fault, and so on; those behind the last one suffer
+    /// none.
     pub fn start(target: SocketAddr, faults: Vec<Option<Fault>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -82,7 +86,8 @@ impl Proxy {
             let mut faults = faults.into_iter();
             for donor in listener.incoming() {
                 let donor = donor.unwrap();
-                // A target that is not listening now: the donor sees a reset, as it would without a proxy. No fault is used up.
+                // A target that is not listening now: the donor sees a reset, as it would without a
+                // proxy. No fault is used up.
                 let Ok(target) = TcpStream::connect(target) else {
                     pump::reset(donor);
                     continue;

@@ -29,7 +29,8 @@ pub fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Bytes in a socket's send queue, as the kernel tells in its table of connections (proc_pid_net(5)).
+/// Bytes in a socket's send queue, as the kernel tells in its table of connections
+/// (proc_pid_net(5)).
 fn unacknowledged(stream: &TcpStream) -> io::Result<u64> {
     let hex = |address: SocketAddr| match address {
         SocketAddr::V4(v4) => format!(
@@ -322,7 +323,8 @@ impl Link {
         for end in [&self.donor, &self.target] {
             while unacknowledged(end)? > 0 {
                 let mut fds = [PollFd::new(end, PollFlags::empty())];
-                // The kernel tells nobody when its queue is empty; one millisecond, or the end of that end.
+                // The kernel tells nobody when its queue is empty; one millisecond, or the end of
+                // that end.
                 let tick = Timespec {
                     tv_sec: 0,
                     tv_nsec: 1_000_000,
@@ -347,7 +349,8 @@ impl Link {
         Ok(())
     }
 
-    /// Until one end gives up. What is sent meanwhile is thrown away: behind a full buffer an end could not be heard to end.
+    /// Until one end gives up. What is sent meanwhile is thrown away: behind a full buffer an end
+    /// could not be heard to end.
     fn stall(&mut self) -> io::Error {
         let mut scrap = [0; BUFFER];
         loop {

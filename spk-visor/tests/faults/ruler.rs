@@ -1,4 +1,5 @@
-//! Finds where messages of the handshake and records of the channel end (`protocol.md` 3.2, 3.3), without any key.
+//! Finds where messages of the handshake and records of the channel end (`protocol.md` 3.2, 3.3),
+//! without any key.
 
 use super::Way;
 

@@ -1,5 +1,5 @@
-//! A target on this host: the product's receiver on a thread, with sockets of the kernel, an image file for a disk and a directory
-//! for a root. What its screen would show is here to be read.
+//! A target on this host: the product's receiver on a thread, with sockets of the kernel, an image
+//! file for a disk and a directory for a root. What its screen would show is here to be read.
 
 // Each test takes what it needs of this.
 #![allow(dead_code)]
@@ -102,7 +102,8 @@ impl World {
         lines
     }
 
-    /// Files of the smallest system that can be installed, in a directory of their own: names and paths.
+    /// Files of the smallest system that can be installed, in a directory of their own: names and
+    /// paths.
     pub fn packages(&self, ballast: usize) -> Vec<(String, PathBuf)> {
         let dir = self.dir.path().join("packages");
         fs::create_dir_all(&dir).unwrap();

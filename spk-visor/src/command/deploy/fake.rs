@@ -1,5 +1,5 @@
-//! A target for tests: the real target's end of a session over loopback, and no disk behind it. It checks what it is sent as strictly
-//! as the real one, and fails where a test says.
+//! A target for tests: the real target's end of a session over loopback, and no disk behind it. It
+//! checks what it is sent as strictly as the real one, and fails where a test says.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -30,7 +30,8 @@ pub enum Act {
     Install,
     /// The same with a disk that is not blank.
     InstallOverOld,
-    /// Its disk is not blank; it resets the connection when it has heard so often that a person is being asked.
+    /// Its disk is not blank; it resets the connection when it has heard so often that a person is
+    /// being asked.
     CutWhileAsked(usize),
     /// Resets the connection in the middle of the handshake.
     CutBeforeProof,
@@ -38,7 +39,8 @@ pub enum Act {
     CutBeforeAccept,
     /// Resets it after so many chunks of it.
     CutAfter(usize),
-    /// Does this while the donor waits to be accepted; takes what comes then, and resets the connection.
+    /// Does this while the donor waits to be accepted; takes what comes then, and resets the
+    /// connection.
     AfterManifest(Box<dyn FnOnce() + Send>),
     /// Takes everything and closes without a word.
     CutBeforeInstalled,
@@ -91,7 +93,8 @@ impl FakeTarget {
     pub fn start(host: u8, port: u16, code: Code, credential: Credential, acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), port)).unwrap();
         let at = listener.local_addr().unwrap();
-        // As long as the longest pause of a donor and more: one that does not come fails its test, and keeps nobody waiting.
+        // As long as the longest pause of a donor and more: one that does not come fails its test,
+        // and keeps nobody waiting.
         let patience = SockRef::from(&listener).set_read_timeout(Some(PATIENCE));
         patience.unwrap();
         let thread = thread::spawn(move || {
