@@ -1,9 +1,10 @@
-//! Packages side by side: every decoder that could have been chosen, then unpacking against GNU tar. One run, so that the
-//! ratios hold on any machine.
+//! Packages side by side: every decoder that could have been chosen, then unpacking against GNU
+//! tar. One run, so that the ratios hold on any machine.
 //!
-//! `decode PACKAGE.tar.xz… [--into DIR]` decodes each package with each decoder, each in a process of its own so that peak
-//! memory can be told, and with `--into` unpacks the first one there (an ext4 mounted on a loop device tells most), by us
-//! and by `tar -x`, alternately. `--alone DECODER PACKAGE` and `--alone unpack PLAIN.tar DIR` are one stage with nothing beside.
+//! `decode PACKAGE.tar.xz… [--into DIR]` decodes each package with each decoder, each in a process
+//! of its own so that peak memory can be told, and with `--into` unpacks the first one there (an
+//! ext4 mounted on a loop device tells most), by us and by `tar -x`, alternately.
+//! `--alone DECODER PACKAGE` and `--alone unpack PLAIN.tar DIR` are one stage with nothing beside.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -72,7 +73,8 @@ struct Run {
     peak_mib: f64,
 }
 
-/// In turn, so that a busy neighbour disturbs all alike; medians. The slow ones run once, they are far off anyway.
+/// In turn, so that a busy neighbour disturbs all alike; medians. The slow ones run once, they are
+/// far off anyway.
 fn compare_decoders(package: &str) -> Outcome<()> {
     let is_zst = package.ends_with(".zst");
     let decoders = if is_zst {
@@ -192,7 +194,8 @@ fn peak_kib() -> Outcome<u64> {
 /// A name, and what to time with a path of its own.
 type Way<'a> = (&'a str, &'a dyn Fn(&Path) -> Outcome<()>);
 
-/// Plain tar from a file, then the whole way from the package, ours and GNU tar's in turn; the best of each.
+/// Plain tar from a file, then the whole way from the package, ours and GNU tar's in turn; the best
+/// of each.
 fn compare_unpacking(package: &Path, into: &Path) -> Outcome<()> {
     let plain = into.with_extension("plain.tar");
     io::copy(

@@ -1,5 +1,5 @@
-//! init as it is, but for the wizard: the same boot with nothing in the wizard's place, so that the linker leaves the screens, the
-//! terminals and the drawing out. Only its size is looked at.
+//! init as it is, but for the wizard: the same boot with nothing in the wizard's place, so that the
+//! linker leaves the screens, the terminals and the drawing out. Only its size is looked at.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Receive throughput of `netstack` against the kernel's own TCP: same sender, same veth pair, alternating.
+//! Receive throughput of `netstack` against the kernel's own TCP: same sender, same veth pair,
+//! alternating.
 //!
 //! `netstack_rx` (as root) makes two network namespaces and a veth pair, measures with 64 KiB
 //! frames (TSO), with 1500-byte frames that the receiving port merges (GRO, as the driver of nearly
@@ -115,7 +116,8 @@ impl Wire {
 
     fn start(&self, namespace: &str, arguments: &[&str]) -> Outcome<Child> {
         let own = std::env::current_exe()?;
-        // Others may be at work on the machine: both ends go before them, in both measurements alike.
+        // Others may be at work on the machine: both ends go before them, in both measurements
+        // alike.
         let child = Command::new("nice")
             .args(["-n", "-20", "ip", "netns", "exec", namespace])
             .arg(own)

@@ -4,7 +4,8 @@ use std::io::{Write, stdout};
 use std::thread::park;
 
 fn main() {
-    // The kernel has opened /dev/console for us. Nobody reads the reason if it could not; the other side gives up waiting.
+    // The kernel has opened /dev/console for us. Nobody reads the reason if it could not; the other
+    // side gives up waiting.
     let _ = writeln!(stdout(), "nothing: started");
     loop {
         park();
