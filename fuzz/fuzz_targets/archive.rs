@@ -1,7 +1,9 @@
-//! Any package: no panic, no more output than the cap, and the same answer whether bytes come at once or one at a time.
+//! Any package: no panic, no more output than the cap, and the same answer whether bytes come at
+//! once or one at a time.
 //!
-//! The first byte chooses: a compressed package through the decoder and the archive policy, or a plain tar through the
-//! policy alone. A tar's checksums are put right first, or no change would ever get past them. Nothing is written.
+//! The first byte chooses: a compressed package through the decoder and the archive policy, or a
+//! plain tar through the policy alone. A tar's checksums are put right first, or no change would
+//! ever get past them. Nothing is written.
 #![no_main]
 
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! Any boot variables: no panic; what is not ours is neither changed nor moved, and a second plan finds nothing left to do.
+//! Any boot variables: no panic; what is not ours is neither changed nor moved, and a second plan
+//! finds nothing left to do.
 #![no_main]
 
 use disk::boot_order::load_option::{RawOption, ours};
@@ -53,7 +54,8 @@ fuzz_target!(|bytes: &[u8]| {
         let is_foreign = |number: &u16| found.options.get(number).is_none_or(|option| ours(option).is_none());
         order.iter().copied().filter(is_foreign).collect()
     };
-    // A number that led nowhere and is ours now is the only one that may have changed sides; such a number is never taken.
+    // A number that led nowhere and is ours now is the only one that may have changed sides; such a
+    // number is never taken.
     assert_eq!(foreign(&found, &found.order), foreign(&after, &after.order));
     assert_eq!(plan(&after, "fuzz", &ESP, &[]), Some(vec![Step::Next(number)]));
 });

@@ -1,5 +1,6 @@
-//! What strangers send to `serve-boot`: an HTTP question, the answer of a DHCP server, a line of dnsmasq's log with their words
-//! in it. No panic, a range lies within its file, and a name comes out as it went in.
+//! What strangers send to `serve-boot`: an HTTP question, the answer of a DHCP server, a line of
+//! dnsmasq's log with their words in it. No panic, a range lies within its file, and a name comes
+//! out as it went in.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +29,8 @@ fn http(bytes: &[u8]) {
     }
 }
 
-/// The number of the question and the hardware address are put right, or no answer would ever be ours.
+/// The number of the question and the hardware address are put right, or no answer would ever be
+/// ours.
 fn dhcp(bytes: &[u8]) {
     let asked = question(MAC, 7);
     let mut answer = bytes.to_vec();

@@ -1,8 +1,9 @@
-//! Any chunk lists, any order and content of chunks, any stream behind a signed manifest: no panic, and what comes out is the beginning
-//! of the signed files; it ends in order only when it was all of them.
+//! Any chunk lists, any order and content of chunks, any stream behind a signed manifest: no panic,
+//! and what comes out is the beginning of the signed files; it ends in order only when it was all
+//! of them.
 //!
-//! The first byte chooses: chunk lists (as they are, or changes to the true ones), what a session sends for each chunk, or
-//! records of an original stream.
+//! The first byte chooses: chunk lists (as they are, or changes to the true ones), what a session
+//! sends for each chunk, or records of an original stream.
 #![no_main]
 
 use bundle::legacy;
@@ -90,7 +91,8 @@ fn record(stream: &mut Vec<u8>, name: &str, data: &[u8]) {
     stream.extend_from_slice(data);
 }
 
-/// The true stream with changes: three bytes of place, one of value; the last one cuts it when its value is 0.
+/// The true stream with changes: three bytes of place, one of value; the last one cuts it when its
+/// value is 0.
 fn stream(changes: &[u8]) {
     let mut bytes = Vec::new();
     record(&mut bytes, manifest::MANIFEST, MANIFEST);

@@ -1,4 +1,5 @@
-//! Any kernel command line: no panic; words that are not ours change nothing, and the order of ours changes nothing.
+//! Any kernel command line: no panic; words that are not ours change nothing, and the order of ours
+//! changes nothing.
 #![no_main]
 
 use init::cmdline::{after_if_readable, parse};
@@ -15,7 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
         if !line.contains('"') {
             let mut words: Vec<&str> = line.split_ascii_whitespace().collect();
             words.reverse();
-            // Unicode or vertical white space inside a word keeps the two splits apart; that is not the point here.
+            // Unicode or vertical white space inside a word keeps the two splits apart; that is not
+            // the point here.
             if line.is_ascii() && !line.contains('\u{b}') {
                 assert_eq!(parse(&words.join(" ")).as_ref(), Ok(settings));
             }

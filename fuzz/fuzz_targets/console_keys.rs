@@ -1,4 +1,5 @@
-//! Anything typed on a console: no panic, the same keys wherever it is cut, and nothing is kept that a pause does not end.
+//! Anything typed on a console: no panic, the same keys wherever it is cut, and nothing is kept
+//! that a pause does not end.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,9 @@
-//! Any disk: looking at it never panics, reads whole sectors of the disk and a bounded number of them, and never calls a disk
-//! free that has a byte in its first or last MiB, unless a deploy of ours has signed it.
+//! Any disk: looking at it never panics, reads whole sectors of the disk and a bounded number of
+//! them, and never calls a disk free that has a byte in its first or last MiB, unless a deploy of
+//! ours has signed it.
 //!
-//! The first byte chooses sectors and size, pieces follow: where (four bytes; the highest bit counts from the end), how long
-//! (one byte), and what.
+//! The first byte chooses sectors and size, pieces follow: where (four bytes; the highest bit
+//! counts from the end), how long (one byte), and what.
 #![no_main]
 
 use disk::disk::{Disk, DiskError, SectorSize};

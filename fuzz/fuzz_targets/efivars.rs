@@ -1,8 +1,10 @@
-//! A directory of firmware variables with any names and contents: no panic, a plan for it is carried out, and every variable that
-//! is not ours has the bytes it had. What the plan is worth is `boot_option`'s to judge: a file here keeps its tail when less is
-//! written, which a variable does not.
+//! A directory of firmware variables with any names and contents: no panic, a plan for it is
+//! carried out, and every variable that is not ours has the bytes it had. What the plan is worth is
+//! `boot_option`'s to judge: a file here keeps its tail when less is written, which a variable does
+//! not.
 //!
-//! Pieces with their length in front: the content of `BootOrder`, then a name and a content in turn.
+//! Pieces with their length in front: the content of `BootOrder`, then a name and a content in
+//! turn.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -53,7 +55,8 @@ fn piece<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(piece)
 }
 
-/// `Boot0000` to `Boot000F` for a short piece, else the piece itself, when it is the name of a file.
+/// `Boot0000` to `Boot000F` for a short piece, else the piece itself, when it is the name of a
+/// file.
 fn name(piece: &[u8]) -> Option<OsString> {
     if let [number] = piece {
         return Some(format!("Boot{:04X}-{GLOBAL}", number % 16).into());

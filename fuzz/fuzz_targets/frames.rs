@@ -1,4 +1,5 @@
-//! Any frames on the wire of a waiting machine: no panic, no standstill, and nobody is taken for a donor without a connection.
+//! Any frames on the wire of a waiting machine: no panic, no standstill, and nobody is taken for a
+//! donor without a connection.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -28,7 +29,8 @@ impl Peer for Wire {
     }
 }
 
-/// Each frame begins with its length in one byte; its first two addresses are filled in, so that it is for us.
+/// Each frame begins with its length in one byte; its first two addresses are filled in, so that it
+/// is for us.
 fn frames(mut bytes: &[u8]) -> VecDeque<Vec<u8>> {
     const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 0x10, 2, 0, 0, 0, 0, 0x20];
     let mut frames = VecDeque::new();

@@ -1,7 +1,9 @@
-//! The handshake with the fuzzer in the middle, and alone at either end: no panic, and nobody is paired without both proofs.
+//! The handshake with the fuzzer in the middle, and alone at either end: no panic, and nobody is
+//! paired without both proofs.
 //!
-//! The first byte chooses the policy (bit 0) and what is done with the rest: M1 and M2 as they are read, all of it to a target, all of it
-//! to a donor, or changes to a conversation between two honest ends. There a change is `message (2 bits) place (6 bits + 1 byte) value`.
+//! The first byte chooses the policy (bit 0) and what is done with the rest: M1 and M2 as they are
+//! read, all of it to a target, all of it to a donor, or changes to a conversation between two
+//! honest ends. There a change is `message (2 bits) place (6 bits + 1 byte) value`.
 #![no_main]
 
 use std::io::sink;

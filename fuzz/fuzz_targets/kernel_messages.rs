@@ -1,7 +1,8 @@
-//! What the kernel says on its sockets: announcements of devices, whose text can be a device's own, and changes of network
-//! interfaces. No panic, and reading comes to its end.
+//! What the kernel says on its sockets: announcements of devices, whose text can be a device's own,
+//! and changes of network interfaces. No panic, and reading comes to its end.
 //!
-//! The first byte chooses: an announcement, datagrams as they are, or a change whose header is put right.
+//! The first byte chooses: an announcement, datagrams as they are, or a change whose header is put
+//! right.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Any key file of the policy `pinned`, and any public key on a command line: no panic, a file that is taken is written and
-//! read back as the same keys, and is one end's only.
+//! Any key file of the policy `pinned`, and any public key on a command line: no panic, a file that
+//! is taken is written and read back as the same keys, and is one end's only.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Any manifest: no panic, every limit holds in what is taken, and it is written back as the same bytes: there is one way to write it.
+//! Any manifest: no panic, every limit holds in what is taken, and it is written back as the same
+//! bytes: there is one way to write it.
 #![no_main]
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
-//! Any bytes inside a sealed channel: no panic, limits hold before anybody makes room, and every message that is taken is written back
-//! as the same bytes. What a peer calls text cannot command a terminal.
+//! Any bytes inside a sealed channel: no panic, limits hold before anybody makes room, and every
+//! message that is taken is written back as the same bytes. What a peer calls text cannot command a
+//! terminal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,8 @@
-//! Any signature file, and any list of trusted keys: no panic, and of all signatures of one manifest the one that its key made is accepted.
+//! Any signature file, and any list of trusted keys: no panic, and of all signatures of one
+//! manifest the one that its key made is accepted.
 //!
-//! The first byte chooses: a signature as it is, a change to the true one (where, to what), or a list of keys.
+//! The first byte chooses: a signature as it is, a change to the true one (where, to what), or a
+//! list of keys.
 #![no_main]
 
 use bundle::trust::{Trust, Voucher, approve};

@@ -1,4 +1,5 @@
-//! Any tables of modules and any name asked for: no panic, an order without a module twice, what a module needs before it.
+//! Any tables of modules and any name asked for: no panic, an order without a module twice, what a
+//! module needs before it.
 //!
 //! Three tables and the name, each ended by a NUL.
 #![no_main]

@@ -1,5 +1,5 @@
-//! Any stream of headers: no panic, limits hold, and every header that is taken is written back as the same bytes.
-//! Package data is skipped, so that the fuzzer's bytes go into headers.
+//! Any stream of headers: no panic, limits hold, and every header that is taken is written back as
+//! the same bytes. Package data is skipped, so that the fuzzer's bytes go into headers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

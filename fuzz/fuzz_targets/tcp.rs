@@ -1,9 +1,11 @@
-//! Donors that speak TCP to a waiting machine, well and badly: no panic and no standstill, what is read is what was sent, in
-//! order and no more of it, what comes back is what was written, and no frame is answered by a flood.
+//! Donors that speak TCP to a waiting machine, well and badly: no panic and no standstill, what is
+//! read is what was sent, in order and no more of it, what comes back is what was written, and no
+//! frame is answered by a flood.
 //!
-//! The first byte chooses where the addresses come from and the network's tag; operations follow, one byte and its arguments
-//! each. Connections hold together over all of them: sequence numbers, windows and addresses are the true ones unless the
-//! operation is to lie about them. Data is a function of its place, so an overlap never says two things.
+//! The first byte chooses where the addresses come from and the network's tag; operations follow,
+//! one byte and its arguments each. Connections hold together over all of them: sequence numbers,
+//! windows and addresses are the true ones unless the operation is to lie about them. Data is a
+//! function of its place, so an overlap never says two things.
 #![no_main]
 
 use std::io::{Read, Write};
@@ -240,7 +242,8 @@ impl Wire {
         frame
     }
 
-    /// An answer to the machine's last question: its number and hardware address are right, the rest is the script's.
+    /// An answer to the machine's last question: its number and hardware address are right, the
+    /// rest is the script's.
     fn lease(&mut self) -> Option<Vec<u8>> {
         let question = self.question.get(..240)?.to_vec();
         let (kind, own) = (self.byte(), self.own);
@@ -333,7 +336,8 @@ impl Wire {
             }
             8 => self.strange(),
             9 => self.lease()?,
-            // Lost on its way, or damaged, which is the same: under `cfg(fuzzing)` smoltcp looks at no checksum.
+            // Lost on its way, or damaged, which is the same: under `cfg(fuzzing)` smoltcp looks at
+            // no checksum.
             _ => {
                 let (at, len) = (self.chosen(shared)?, usize::from(self.word() % 4096));
                 let connection = &mut shared.connections[at];

@@ -1,7 +1,9 @@
-//! Any tar unpacked into a real file system: no panic, and nothing outside the directory is made, changed or removed, through
-//! whatever links, names and kinds of entries. What is taken is what was counted.
+//! Any tar unpacked into a real file system: no panic, and nothing outside the directory is made,
+//! changed or removed, through whatever links, names and kinds of entries. What is taken is what
+//! was counted.
 //!
-//! Its checksums are put right first. Two packages when the first byte is odd: the second meets what the first has left.
+//! Its checksums are put right first. Two packages when the first byte is odd: the second meets
+//! what the first has left.
 #![no_main]
 
 use std::fs::{self, File};

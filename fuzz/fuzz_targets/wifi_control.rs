@@ -1,8 +1,9 @@
-//! Any datagrams from a supplicant between any wishes of a person: no panic, one command at a time, none that says two things,
-//! a list that is bounded and sorted, and no report without news. The same bytes as the file of a known network.
+//! Any datagrams from a supplicant between any wishes of a person: no panic, one command at a time,
+//! none that says two things, a list that is bounded and sorted, and no report without news. The
+//! same bytes as the file of a known network.
 //!
-//! Pieces ended by a NUL: `s`, `l`, `t` and `d` alone are a scan, leaving, time that passes and a supplicant that dies; what begins
-//! with `j` joins the network of that name; all others are heard.
+//! Pieces ended by a NUL: `s`, `l`, `t` and `d` alone are a scan, leaving, time that passes and a
+//! supplicant that dies; what begins with `j` joins the network of that name; all others are heard.
 #![no_main]
 
 use std::time::{Duration, Instant};

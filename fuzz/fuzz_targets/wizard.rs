@@ -1,5 +1,6 @@
-//! A person who presses any keys while anything happens to the machine, on a terminal of any size: no panic, every picture is
-//! as large as its terminal and commands none, and nothing is wiped that nobody confirmed.
+//! A person who presses any keys while anything happens to the machine, on a terminal of any size:
+//! no panic, every picture is as large as its terminal and commands none, and nothing is wiped that
+//! nobody confirmed.
 //!
 //! One byte says what happens, its arguments follow; a text has its length in front.
 #![no_main]
