@@ -64,13 +64,13 @@ impl Input for Box<dyn Read + Send + '_> {}
 /// Why a package cannot be decoded. Offsets are bytes of the package as it is sent; where several
 /// threads work, the fault lies at the offset or before it.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DecodeError {
     /// The stage before this one failed.
     #[error("reading the package at byte {offset}")]
     Input {
         /// Bytes read before.
         offset: u64,
-        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -85,7 +85,7 @@ pub enum DecodeError {
         "decoding the package at byte {offset}: it needs {needed_bytes} bytes of memory, {limit_bytes} are allowed"
     )]
     Memory {
-        /// Where.
+        /// In bytes of the compressed package.
         offset: u64,
         /// What the package asks for.
         needed_bytes: u64,
@@ -95,7 +95,7 @@ pub enum DecodeError {
     /// Damaged: a wrong check, an impossible code, a lying index.
     #[error("decoding the package at byte {offset}: {what}")]
     Corrupt {
-        /// Where.
+        /// In bytes of the compressed package.
         offset: u64,
         /// What is wrong.
         what: &'static str,
@@ -117,7 +117,7 @@ pub enum DecodeError {
     /// More output than declared or allowed.
     #[error("decoding the package at byte {offset}: it unpacks to more than {cap_bytes} bytes")]
     TooLarge {
-        /// Where.
+        /// In bytes of the compressed package.
         offset: u64,
         /// [`DecodeLimits::output_cap`].
         cap_bytes: u64,
@@ -125,9 +125,9 @@ pub enum DecodeError {
     /// An option of the format that this decoder does not have.
     #[error("decoding the package at byte {offset}: {what}")]
     Unsupported {
-        /// Where.
+        /// In bytes of the compressed package.
         offset: u64,
-        /// Which.
+        /// The format's feature, as a phrase: `an xz check that is not supported`.
         what: &'static str,
     },
     /// The machine has no memory or no threads left, or the decoder was misused.

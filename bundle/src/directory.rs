@@ -17,6 +17,7 @@ use wire::outcome::Outcome;
 /// A file operation that failed: what was being done, to which path of the tree.
 #[derive(Debug, Error)]
 #[error("{action} {path} {place}")]
+#[allow(missing_docs)] // the fields name themselves
 pub struct DirectoryError {
     /// `reading`, `writing`.
     pub action: &'static str,
@@ -24,7 +25,6 @@ pub struct DirectoryError {
     pub path: String,
     /// `in the installed root`.
     pub place: &'static str,
-    /// The cause.
     #[source]
     pub source: io::Error,
 }

@@ -5,17 +5,16 @@ use wire::stage::Stage;
 
 /// Something a person or a test wants to know now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum Event {
     /// A stage is entered; `facts` are `key=value` pairs for the console line.
     Stage {
-        /// Which.
         stage: Stage,
         /// What belongs to it.
         facts: String,
     },
     /// A package begins; the first of them begins [`Stage::Receiving`].
     Package {
-        /// Its name.
         name: String,
         /// Its length on the wire, as the donor claims it.
         claimed_len: u64,

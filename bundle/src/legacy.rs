@@ -20,6 +20,7 @@ use crate::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages};
 
 /// A stream is not taken.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum LegacyError {
     /// It broke or is malformed.
     #[error(transparent)]
@@ -43,7 +44,6 @@ pub enum LegacyError {
     /// One of the three is longer than it may be.
     #[error("{name} of {claimed_len} bytes; {max} is the most")]
     TooLong {
-        /// Which.
         name: &'static str,
         /// What the donor claims.
         claimed_len: u64,

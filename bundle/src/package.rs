@@ -46,26 +46,21 @@ pub struct Resources {
 
 /// A package was not installed.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PackageError {
     /// Anything from the network to the file system; the chain below says what.
     #[error("package {package}")]
     Unpack {
-        /// Its name.
         package: String,
-        /// The cause.
         #[source]
         source: UnpackError,
     },
     /// Its tar ended before its data.
     #[error("package {package}: data follows the end of the archive")]
-    Leftover {
-        /// Its name.
-        package: String,
-    },
+    Leftover { package: String },
     /// Its manifest counted something else.
     #[error("package {package} unpacks to {found} {what}; its manifest says {stated}")]
     NotAsStated {
-        /// Its name.
         package: String,
         /// Bytes or entries.
         what: &'static str,
@@ -77,9 +72,7 @@ pub enum PackageError {
     /// No thread.
     #[error("starting a thread for package {package}")]
     Thread {
-        /// Its name.
         package: String,
-        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -89,9 +82,7 @@ pub enum PackageError {
     /// Nobody who decodes it.
     #[error("starting the decoder of package {package}")]
     Worker {
-        /// Its name.
         package: String,
-        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -16,8 +16,8 @@ use crate::verify::{ChunkError, VerifyError};
 
 /// One package, as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct Header {
-    /// Its name.
     pub name: PackageName,
     /// Its length in bytes; `None` when it is made while it is sent.
     pub claimed_len: Option<u64>,

@@ -42,6 +42,7 @@ impl Source for std::fs::File {}
 
 /// The stream is refused, or broke.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum RecordsError {
     /// The connection failed or ended too early.
     #[error("reading {what} at byte {offset} of the stream")]
@@ -50,20 +51,17 @@ pub enum RecordsError {
         what: &'static str,
         /// Bytes of the whole stream before it.
         offset: u64,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The donor left in the middle of a package's data.
     #[error("receiving {name}: byte {received} of {claimed_len}")]
     Data {
-        /// Which package.
         name: String,
         /// Bytes of its data so far.
         received: u64,
         /// What was announced.
         claimed_len: u64,
-        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -72,7 +70,6 @@ pub enum RecordsError {
     Header {
         /// Where it begins.
         offset: u64,
-        /// The cause.
         #[source]
         source: StreamError,
     },
@@ -85,7 +82,6 @@ pub enum RecordsError {
     /// The same package twice.
     #[error("package {name} is sent a second time, at byte {offset} of the stream")]
     Repeated {
-        /// Which.
         name: String,
         /// Where its second header begins.
         offset: u64,
@@ -96,13 +92,12 @@ pub enum RecordsError {
     /// Something behind the terminator.
     #[error("byte {offset} of the stream follows its terminator")]
     Trailing {
-        /// Where.
+        /// In bytes of the whole stream.
         offset: u64,
     },
     /// The caller left bytes of a package behind: what follows would be read as a header.
     #[error("{left} bytes of {name} were not read")]
     Unread {
-        /// Which package.
         name: String,
         /// How many.
         left: u64,

@@ -120,13 +120,13 @@ fn public_key(base64: &str) -> Result<PublicKey, minisign_verify::Error> {
 
 /// What this machine was told about trust cannot be used.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum TrustError {
     /// A line is no public key.
     #[error("reading the trusted key in line {line}")]
     Key {
         /// From 1.
         line: usize,
-        /// Why not.
         #[source]
         source: minisign_verify::Error,
     },
@@ -263,6 +263,7 @@ impl Approved {
 
 /// An image is not taken.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ApproveError {
     /// Longer than any may be.
     #[error("the {part} has {len_bytes} bytes; {max} is the most")]
@@ -302,16 +303,10 @@ pub enum ApproveError {
     },
     /// A file of unknown contents, where a signature says what the contents are.
     #[error("{name} is made while it is sent, so no signature can vouch for it")]
-    Live {
-        /// Which file.
-        name: String,
-    },
+    Live { name: String },
     /// A signed manifest says what its files unpack to.
     #[error("the signed manifest does not say what {name} unpacks to")]
-    Uncounted {
-        /// Which file.
-        name: String,
-    },
+    Uncounted { name: String },
     /// More or fewer hashes than chunks.
     #[error("chunk lists of {len_bytes} bytes for {chunks} chunks of {HASH_LEN} each")]
     ListLength {
@@ -322,10 +317,7 @@ pub enum ApproveError {
     },
     /// Not the list that the manifest is about.
     #[error("the chunk list of {name} is not the one that the manifest names")]
-    ListHash {
-        /// Which file.
-        name: String,
-    },
+    ListHash { name: String },
     /// Older than this machine takes.
     #[error("the image has counter {found}; this machine takes none below {floor}")]
     BelowFloor {

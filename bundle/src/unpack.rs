@@ -124,6 +124,7 @@ impl fmt::Display for Shown {
 
 /// Why a package was not unpacked. Offsets are bytes of the plain tar.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum UnpackError {
     /// The stage before this one failed: the network, or the decoder.
     #[error("reading {path} at tar byte {offset}")]
@@ -132,7 +133,6 @@ pub enum UnpackError {
         offset: u64,
         /// The entry that was being read.
         path: Shown,
-        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -143,7 +143,6 @@ pub enum UnpackError {
         offset: u64,
         /// The entry.
         path: Shown,
-        /// The cause.
         #[source]
         reason: Refusal,
     },
@@ -174,7 +173,6 @@ pub enum UnpackError {
         path: Shown,
         /// In the -ing form: `writing`.
         action: &'static str,
-        /// The cause.
         #[source]
         source: Errno,
     },

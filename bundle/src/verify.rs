@@ -83,6 +83,7 @@ impl<S: ChunkSource + ?Sized> ChunkSource for &mut S {
 
 /// A chunk does not come.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ChunkError {
     /// It cannot be had. The source knows what follows from that.
     #[error("{what}")]
@@ -91,7 +92,6 @@ pub enum ChunkError {
         what: String,
         /// What follows.
         outcome: Outcome,
-        /// The cause.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
@@ -113,22 +113,20 @@ impl ChunkError {
 
 /// An approved image does not come, or is not what was approved.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum VerifyError {
     /// A chunk does not come.
     #[error("receiving {name}, chunk {chunk}")]
     Receive {
-        /// Which file.
         name: String,
         /// Which chunk, from 0.
         chunk: u32,
-        /// Why not.
         #[source]
         source: ChunkError,
     },
     /// It came and is not the one.
     #[error("verifying {name}, chunk {chunk}")]
     Chunk {
-        /// Which file.
         name: String,
         /// Which chunk, from 0.
         chunk: u32,
@@ -138,19 +136,13 @@ pub enum VerifyError {
     },
     /// All chunks were right, the file is not: its manifest contradicts itself.
     #[error("{name} has not the SHA-256 that the manifest names, though each of its chunks has")]
-    File {
-        /// Which file.
-        name: String,
-    },
+    File { name: String },
     /// The end of everything.
     #[error("ending the transfer")]
     End(#[source] ChunkError),
     /// The caller left bytes of a package behind.
     #[error("{name} was not read to its end")]
-    Unread {
-        /// Which file.
-        name: String,
-    },
+    Unread { name: String },
 }
 
 /// What is wrong with a chunk.

@@ -22,7 +22,7 @@ pub enum SignatureError {
     /// Not text.
     #[error("the signature is not text, at byte {at}")]
     NotText {
-        /// Where.
+        /// Offset in bytes of the first one that is not UTF-8.
         at: usize,
     },
     /// Not four lines.
