@@ -44,6 +44,7 @@ impl SectorSize {
 /// A disk operation that failed: what was being done, to what, and where.
 #[derive(Debug, Error)]
 #[error("{action} {len} bytes at byte {offset} of {disk}")]
+#[allow(missing_docs)] // the fields name themselves
 pub struct DiskError {
     /// `reading`, `writing`, `clearing` or `flushing`.
     pub action: &'static str,
@@ -53,7 +54,6 @@ pub struct DiskError {
     pub offset: u64,
     /// Bytes asked for; 0 for a flush.
     pub len: usize,
-    /// The cause.
     #[source]
     pub source: std::io::Error,
 }

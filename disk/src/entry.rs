@@ -36,6 +36,7 @@ pub struct BootEntry {
 
 /// No entry can be made of this, or this is none.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum EntryError {
     /// A control character, or one that is not ASCII.
     #[error("the {key} of the boot entry has '{}' at byte {at}", byte.escape_ascii())]
@@ -63,10 +64,7 @@ pub enum EntryError {
     },
     /// A line that must be there.
     #[error("the boot entry has no {key} line")]
-    Missing {
-        /// Which.
-        key: &'static str,
-    },
+    Missing { key: &'static str },
 }
 
 impl EntryError {

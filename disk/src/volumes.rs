@@ -13,12 +13,12 @@ use crate::layout::Layout;
 /// Making, mounting or unmounting failed: what was being done, to what.
 #[derive(Debug, Error)]
 #[error("{action} {object}")]
+#[allow(missing_docs)] // the fields name themselves
 pub struct VolumesError {
     /// In the -ing form: `making ext4 on`, `mounting`, `unmounting`.
     pub action: &'static str,
     /// Device or mount point.
     pub object: String,
-    /// The cause.
     #[source]
     pub source: Box<dyn StdError + Send + Sync>,
 }
