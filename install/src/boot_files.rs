@@ -39,6 +39,7 @@ const DEFAULT_TITLE: &str = "smechvisor";
 
 /// The system cannot be made bootable.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum BootFilesError {
     /// The packages brought no system that boots.
     #[error("the packages lack {}", missing.join(" and "))]
@@ -79,7 +80,6 @@ pub enum BootFilesError {
     Copy {
         /// Relative to the root.
         path: String,
-        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -69,22 +69,19 @@ impl Installed {
 
 /// The last step failed; the disk is not bootable unless the very last flush was all that failed.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum CommitError {
     /// The disk.
     #[error("making {disk} bootable")]
     Disk {
-        /// Which.
         disk: String,
-        /// The cause.
         #[source]
         source: DiskError,
     },
     /// The partition table.
     #[error("making the partition table of {disk}")]
     Table {
-        /// Which.
         disk: String,
-        /// The cause.
         #[source]
         source: TableError,
     },

@@ -62,6 +62,7 @@ impl DeployError {
 
 /// The step that failed.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum StepError {
     /// This end has cancelled the deploy: its source gave nothing more.
     #[error("the deploy was cancelled")]
@@ -72,7 +73,6 @@ pub enum StepError {
     /// The first package, before anything was written.
     #[error("looking at {package}")]
     FirstPackage {
-        /// Its name.
         package: String,
         /// Why it is none.
         #[source]
