@@ -39,6 +39,7 @@ const CORE_MAX: usize = 1_048_576 - 34 * 512;
 
 /// Why there are no images.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum GrubError {
     /// GRUB, or one of its platforms, is not installed.
     #[error(
@@ -53,7 +54,6 @@ pub enum GrubError {
     /// The program does not run.
     #[error("running {program}")]
     Run {
-        /// Which.
         program: &'static str,
         /// The kernel's reason.
         source: io::Error,
@@ -61,7 +61,6 @@ pub enum GrubError {
     /// It ran and failed.
     #[error("{program} failed: {text}")]
     Failed {
-        /// Which.
         program: &'static str,
         /// What it said.
         text: String,
@@ -69,7 +68,6 @@ pub enum GrubError {
     /// A part cannot be read.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,

@@ -85,11 +85,11 @@ impl Default for Tree {
 
 /// Why there is no package.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PackageError {
     /// The tree is not there.
     #[error("opening the tree {}", path.display())]
     Root {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -115,7 +115,7 @@ pub enum PackageError {
     Tree {
         /// In the -ing form.
         action: &'static str,
-        /// What.
+        /// From the tree's top, such as `/etc/shadow`; control characters are escaped.
         path: String,
         /// The kernel's reason.
         source: Errno,
@@ -134,21 +134,16 @@ pub enum PackageError {
     /// The package's file.
     #[error("writing {}", path.display())]
     Output {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
     },
     /// Another command writes the same package.
     #[error("{} is being written by another command", path.display())]
-    Busy {
-        /// Which.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
     /// The report's file.
     #[error("writing the report {}", path.display())]
     Report {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,

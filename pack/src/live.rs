@@ -42,8 +42,8 @@ pub struct Options {
 pub type IsInterrupted = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A package that is made while it is read.
+#[allow(missing_docs)] // the fields name themselves
 pub struct Made {
-    /// Its name.
     pub name: PackageName,
     /// Its bytes.
     pub stream: Box<dyn Read + Send>,

@@ -66,6 +66,7 @@ pub enum ManifestCommand {
 
 /// Why there is no manifest, no signature or no trust in it.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ManifestCommandError {
     /// The packages, or a manifest that does not fit them.
     #[error(transparent)]
@@ -73,7 +74,6 @@ pub enum ManifestCommandError {
     /// A package that no target could decode.
     #[error("package {}", path.display())]
     Decode {
-        /// Which.
         path: PathBuf,
         /// Where and why.
         source: DecodeError,
@@ -81,7 +81,6 @@ pub enum ManifestCommandError {
     /// A package that no target would unpack.
     #[error("package {}", path.display())]
     Unpack {
-        /// Which.
         path: PathBuf,
         /// Which entry and why.
         source: UnpackError,
@@ -89,7 +88,6 @@ pub enum ManifestCommandError {
     /// A file cannot be written.
     #[error("writing {}", path.display())]
     Write {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -97,17 +95,13 @@ pub enum ManifestCommandError {
     /// A file cannot be read.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
     },
     /// There is no manifest.
     #[error("there is no {}", path.display())]
-    Missing {
-        /// Where.
-        path: PathBuf,
-    },
+    Missing { path: PathBuf },
     /// The secret key, or its password.
     #[error("signing with {}", path.display())]
     Sign {
@@ -121,17 +115,11 @@ pub enum ManifestCommandError {
     Trust {
         /// The file, or the key itself.
         from: String,
-        /// Why not.
         source: TrustError,
     },
     /// A target with this key would not take it.
     #[error("{}", path.display())]
-    Approve {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: ApproveError,
-    },
+    Approve { path: PathBuf, source: ApproveError },
     /// Standard output is gone.
     #[error("printing")]
     Print(#[source] io::Error),

@@ -52,11 +52,11 @@ impl Packages {
 
 /// Why the packages cannot be sent.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PackagesError {
     /// The directory cannot be listed.
     #[error("listing packages in {}", path.display())]
     List {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -64,7 +64,6 @@ pub enum PackagesError {
     /// Nothing in it is a package.
     #[error("no package in {}: {seen} entries, none is a *.tar.xz or *.tar.zst file", path.display())]
     Empty {
-        /// Which.
         path: PathBuf,
         /// What else there is.
         seen: usize,
@@ -72,7 +71,6 @@ pub enum PackagesError {
     /// It cannot be opened.
     #[error("opening package {}", path.display())]
     Open {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -80,7 +78,6 @@ pub enum PackagesError {
     /// The wire has no such name.
     #[error("naming package {}", path.display())]
     Name {
-        /// Which.
         path: PathBuf,
         /// What is wrong with it.
         source: StreamError,
@@ -88,7 +85,6 @@ pub enum PackagesError {
     /// The wire has no such length.
     #[error("package {} has {len_bytes} bytes; 1 to {DATA_MAX} can be sent", path.display())]
     Length {
-        /// Which.
         path: PathBuf,
         /// Its length.
         len_bytes: u64,

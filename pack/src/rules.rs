@@ -113,10 +113,10 @@ pub struct Rules {
 
 /// A pattern that was asked for is none.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct WrongPattern {
     /// As typed.
     pub pattern: String,
-    /// Why.
     pub source: PatternError,
 }
 

@@ -20,6 +20,7 @@ use crate::utc;
 
 /// Why packages cannot be listed, or are not what their manifest lists.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ListingError {
     /// No packages, or unfit ones.
     #[error(transparent)]
@@ -27,7 +28,6 @@ pub enum ListingError {
     /// A file beside the packages cannot be read.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -35,7 +35,6 @@ pub enum ListingError {
     /// It is larger than such a file may be.
     #[error("{} has more than {max} bytes", path.display())]
     Large {
-        /// Which.
         path: PathBuf,
         /// The limit.
         max: usize,
@@ -43,23 +42,16 @@ pub enum ListingError {
     /// It lists nothing we understand.
     #[error("using {}", path.display())]
     Manifest {
-        /// Which.
         path: PathBuf,
         /// The line and its fault.
         source: ManifestError,
     },
     /// It announces what is not stored.
     #[error("{} announces {name} as live, and a directory cannot hold that", path.display())]
-    Live {
-        /// Which.
-        path: PathBuf,
-        /// The file.
-        name: String,
-    },
+    Live { path: PathBuf, name: String },
     /// A package is not the one that was listed.
     #[error("package {} is not the one in {MANIFEST}: {what}", path.display())]
     Differs {
-        /// Which.
         path: PathBuf,
         /// In what.
         what: String,
