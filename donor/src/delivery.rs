@@ -40,6 +40,7 @@ use retry_state::{Broken, RetryState};
 
 /// Why a target is not installed.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DeliveryError {
     /// It is not found.
     #[error(transparent)]
@@ -50,7 +51,6 @@ pub enum DeliveryError {
     /// Whoever is there does not pass.
     #[error("pairing with {to}{}", advice(source))]
     Pairing {
-        /// Where.
         to: SocketAddr,
         /// What went wrong.
         source: PairingError,
@@ -62,7 +62,6 @@ pub enum DeliveryError {
         advice_on_silence(*step)
     )]
     Mute {
-        /// Who.
         to: SocketAddr,
         /// What was awaited.
         step: Step,
@@ -86,15 +85,13 @@ pub enum DeliveryError {
     /// It breaks the protocol.
     #[error("the target {what}")]
     Protocol {
-        /// How.
+        /// What it did, as the predicate of `the target …`.
         what: String,
     },
     /// It sealed something that is no message of a target.
     #[error("hearing from {to}")]
     Nonsense {
-        /// Who.
         to: SocketAddr,
-        /// What.
         source: ChannelError,
     },
     /// Nobody wants its disk erased.
@@ -113,17 +110,14 @@ pub enum DeliveryError {
     /// The connection broke.
     #[error("the connection to {to} broke")]
     Broken {
-        /// Which.
         to: SocketAddr,
-        /// How.
         source: ChannelError,
     },
     /// It says nothing, though its kernel may still answer.
     #[error("{to} has said nothing for {} s while {awaited} was awaited", after.as_secs())]
     Silent {
-        /// Who.
         to: SocketAddr,
-        /// What.
+        /// The message or event, as a phrase: `the end of the deploy`.
         awaited: &'static str,
         /// How long.
         after: Duration,

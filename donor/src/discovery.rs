@@ -95,13 +95,12 @@ impl fmt::Display for Heard {
 
 /// Why the target is not found.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DiscoveryError {
     /// The port cannot be listened on.
     #[error("listening on UDP port {port}{}", interface.as_ref().map(|name| format!(" of interface {name}")).unwrap_or_default())]
     Listen {
-        /// Which.
         port: u16,
-        /// Where.
         interface: Option<String>,
         /// The kernel's reason.
         source: io::Error,

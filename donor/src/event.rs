@@ -21,17 +21,12 @@ use crate::target_disk::TargetDisk;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum Event {
     /// A file of the directory is not sent.
-    Ignored {
-        /// The file.
-        name: String,
-        /// Why.
-        reason: String,
-    },
+    Ignored { name: String, reason: String },
     /// This will be sent.
     Package {
-        /// The file.
         name: String,
         /// Its length; `None` while it is being made.
         bytes: Option<u64>,
@@ -62,12 +57,7 @@ pub enum Event {
         codes: Vec<Code>,
     },
     /// About one target.
-    Target {
-        /// Which.
-        code: Code,
-        /// What.
-        what: TargetEvent,
-    },
+    Target { code: Code, what: TargetEvent },
     /// Every target has an [`TargetEvent::Installed`] or [`TargetEvent::Failed`].
     End {
         /// How all of them together.
@@ -81,6 +71,7 @@ pub enum Event {
 
 /// What happened to one target.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum TargetEvent {
     /// Its beacon is awaited.
     Listening,
@@ -108,21 +99,14 @@ pub enum TargetEvent {
     },
     /// Both ends have proved that they know the same.
     Paired {
-        /// With whom.
         to: SocketAddr,
         /// What it says about itself.
         info: String,
     },
     /// One address is not the target, or not to be had.
-    Unpaired {
-        /// Which.
-        to: SocketAddr,
-        /// Why.
-        reason: String,
-    },
+    Unpaired { to: SocketAddr, reason: String },
     /// It refuses every connection for now.
     Busy {
-        /// Where.
         to: SocketAddr,
         /// The first refusal.
         reason: String,
@@ -137,10 +121,7 @@ pub enum TargetEvent {
         resumes_at: Option<(String, u32)>,
     },
     /// A person is asked whether this disk, which is not blank, may be taken.
-    Asking {
-        /// Which.
-        disk: TargetDisk,
-    },
+    Asking { disk: TargetDisk },
     /// It may.
     Agreed {
         /// Who said so: `person`, `--yes`.
@@ -150,7 +131,6 @@ pub enum TargetEvent {
     Progress(Step),
     /// A package is on its way to the last byte.
     Sent {
-        /// Which.
         package: String,
         /// Its length.
         bytes: u64,
@@ -174,14 +154,12 @@ pub enum TargetEvent {
     Waiting(Duration),
     /// The connection is gone, and is being made again.
     Broken {
-        /// Why.
         reason: String,
         /// Until then.
         give_up_after: Duration,
     },
     /// Its disk is complete.
     Installed {
-        /// Who.
         to: SocketAddr,
         /// Since the first connection.
         took: Duration,

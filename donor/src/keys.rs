@@ -30,6 +30,7 @@ pub enum KeysCommand {
 
 /// Why there are no keys.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum KeysCommandError {
     /// No random numbers.
     #[error(transparent)]
@@ -37,7 +38,6 @@ pub enum KeysCommandError {
     /// The file cannot be made; one that is there already is never written over.
     #[error("writing the keys {}", path.display())]
     Write {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -45,7 +45,6 @@ pub enum KeysCommandError {
     /// The file cannot be read.
     #[error("reading the keys {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -53,7 +52,6 @@ pub enum KeysCommandError {
     /// It is no key file.
     #[error("using the keys {}", path.display())]
     Parse {
-        /// Which.
         path: PathBuf,
         /// What is wrong.
         source: KeysError,

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 /// IPv4 sorts before IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct PeerAddress {
-    /// The address.
     pub ip: IpAddr,
     /// The kernel's number of the interface where `ip` is link-local IPv6 (RFC 4007 11), 0
     /// otherwise.

@@ -63,8 +63,8 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 /// A target does not answer.
 #[derive(Debug, Error)]
 #[error("connecting to {to}{}", if source.kind() == io::ErrorKind::ConnectionRefused { " (is another donor connected already?)" } else { "" })]
+#[allow(missing_docs)] // the fields name themselves
 pub struct ConnectError {
-    /// Where.
     pub to: SocketAddr,
     /// The kernel's reason.
     pub source: io::Error,

@@ -56,13 +56,13 @@ pub trait Item: Send + Sync {
 
 /// Why a chunk cannot be had.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum SourceError {
     /// The disk.
     #[error("reading package {} at byte {at}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Where.
+        /// In bytes of the package's file.
         at: u64,
         /// The kernel's reason.
         source: io::Error,
@@ -72,15 +72,13 @@ pub enum SourceError {
         "package {} has changed since it was hashed: bytes {at} and following are not what the manifest says", path.display()
     )]
     Changed {
-        /// Which.
         path: PathBuf,
-        /// Where.
+        /// In bytes of the package's file: where the changed chunk begins.
         at: u64,
     },
     /// What makes the stream failed.
     #[error("making package {name}")]
     Stream {
-        /// Which.
         name: String,
         /// In its words.
         source: io::Error,
@@ -88,7 +86,6 @@ pub enum SourceError {
     /// The target wants what was let go: it has said before that it has it.
     #[error("package {name} is not stored: chunk {chunk} cannot be sent again")]
     Gone {
-        /// Which.
         name: String,
         /// What is wanted.
         chunk: u32,

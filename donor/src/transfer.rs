@@ -41,11 +41,11 @@ pub enum Step<'a> {
 
 /// Why a transfer failed.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum TransferError {
     /// The file changed its length.
     #[error("package {} had {before} bytes when it was opened and has {now} now", path.display())]
     Changed {
-        /// Which.
         path: PathBuf,
         /// What was promised to the target.
         before: u64,
@@ -55,7 +55,6 @@ pub enum TransferError {
     /// The file cannot be read.
     #[error("reading package {} at byte {at}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// How far we came.
         at: u64,
@@ -64,12 +63,7 @@ pub enum TransferError {
     },
     /// The wire has no such header.
     #[error("announcing package {}", path.display())]
-    Header {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: StreamError,
-    },
+    Header { path: PathBuf, source: StreamError },
     /// The connection is no more.
     #[error("sending {what}")]
     Send {
