@@ -40,11 +40,11 @@ const END_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no server.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DnsmasqError {
     /// The configuration.
     #[error("writing {}", path.display())]
     Config {
-        /// Which file.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
@@ -55,7 +55,6 @@ pub enum DnsmasqError {
     /// It has ended by itself.
     #[error("dnsmasq ended ({status}): {said}")]
     Ended {
-        /// How.
         status: ExitStatus,
         /// Its last words.
         said: String,

@@ -54,6 +54,7 @@ impl fmt::Display for Way {
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum Event {
     /// From now on machines are answered.
     Serving {
@@ -70,41 +71,34 @@ pub enum Event {
     Asked {
         /// Its hardware address.
         mac: String,
-        /// Who asks.
         client: Client,
     },
     /// A machine has been given an address.
     Addressed {
         /// Its hardware address.
         mac: String,
-        /// The address.
+        /// The one that it was given.
         address: Ipv4Addr,
     },
     /// A whole file has been sent.
     Sent {
-        /// To whom.
+        /// The machine's.
         address: Ipv4Addr,
-        /// The file.
         file: String,
-        /// How.
         way: Way,
     },
     /// A file was asked for that is not served.
     Missing {
-        /// By whom.
+        /// The machine's.
         address: Ipv4Addr,
-        /// The file.
         file: String,
-        /// How.
         way: Way,
     },
     /// A transfer broke off.
     Broken {
-        /// To whom.
+        /// The machine's.
         address: Ipv4Addr,
-        /// The file.
         file: String,
-        /// How.
         way: Way,
     },
     /// Asked to end.

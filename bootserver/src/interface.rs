@@ -109,6 +109,7 @@ impl FromStr for Subnet {
 
 /// Why there is no such interface for us.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum InterfaceError {
     /// No name, or a name that nothing has.
     #[error("no interface {name:?}; this machine has {there}")]
@@ -122,28 +123,18 @@ pub enum InterfaceError {
     #[error(
         "the interface {name:?} has a name with more than letters, digits and \"._-\" in it; rename it (ip link set … name …)"
     )]
-    Odd {
-        /// Its name.
-        name: String,
-    },
+    Odd { name: String },
     /// It leads nowhere.
     #[error("{name} is this machine's own loop: nobody else is there to boot")]
-    Loop {
-        /// Its name.
-        name: String,
-    },
+    Loop { name: String },
     /// Nobody could reach us there.
     #[error(
         "{name} has no IPv4 address; with --address 192.168.77.1/24 it gets that one for as long as this runs"
     )]
-    NoAddress {
-        /// Its name.
-        name: String,
-    },
+    NoAddress { name: String },
     /// It has one already.
     #[error("{name} has the address {has} already; leave --address out")]
     HasAddress {
-        /// Its name.
         name: String,
         /// That address.
         has: Subnet,
@@ -151,7 +142,6 @@ pub enum InterfaceError {
     /// The kernel does not tell.
     #[error("asking for the addresses of {name}")]
     Ask {
-        /// Its name.
         name: String,
         /// The kernel's reason.
         source: io::Error,
@@ -170,8 +160,8 @@ pub enum InterfaceError {
 
 /// An interface with an address.
 #[derive(Debug)]
+#[allow(missing_docs)] // the fields name themselves
 pub struct Interface {
-    /// Its name.
     pub name: String,
     /// Our address there, and the network.
     pub subnet: Subnet,

@@ -53,6 +53,7 @@ pub struct Options {
 
 /// Why nobody is served, or no longer.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ServeError {
     /// Ports below 1024, and an interface's own broadcasts.
     #[error("serve-boot needs root: DHCP, TFTP and HTTP have ports below 1024")]
@@ -76,7 +77,6 @@ pub enum ServeError {
     /// The question for other servers.
     #[error("asking on {interface} whether there is a DHCP server already")]
     Ask {
-        /// Where.
         interface: String,
         /// The kernel's reason.
         source: io::Error,
@@ -85,12 +85,7 @@ pub enum ServeError {
     #[error(
         "{server} is a DHCP server on {interface} already: with two, machines get addresses of either; with --proxy only what to boot is said here"
     )]
-    Rival {
-        /// Where.
-        interface: String,
-        /// Its address.
-        server: Ipv4Addr,
-    },
+    Rival { interface: String, server: Ipv4Addr },
     /// The HTTP server.
     #[error("listening for HTTP on {address}, port {}", http::PORT)]
     Http {

@@ -65,45 +65,35 @@ const PLACE: &str = "/run";
 
 /// Why there is nothing to serve.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum TreeError {
     /// A file is not there, or cannot be read.
     #[error("reading {} (mkinitramfs pxe makes it)", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
     },
     /// What it leads to may be anything.
     #[error("{} is a symbolic link; put the file itself there", path.display())]
-    Link {
-        /// Which.
-        path: PathBuf,
-    },
+    Link { path: PathBuf },
     /// Its mode says that it is not for everybody.
     #[error(
         "not everybody on this machine may read {}, and everybody on the network could fetch it \
          (a private key or a passphrase is in it?); if that is meant, give it the mode 0644",
         path.display()
     )]
-    Secret {
-        /// Which.
-        path: PathBuf,
-    },
+    Secret { path: PathBuf },
     /// Its contents do.
     #[error(
         "{} holds a private key (mkinitramfs image --pinned), and everybody on the network could \
          fetch it; if that is meant, say --publish-pinned",
         path.display()
     )]
-    Pinned {
-        /// Which.
-        path: PathBuf,
-    },
+    Pinned { path: PathBuf },
     /// More than such a tree can be.
     #[error("{} holds more than {limit} {what}; so much is not served", path.display())]
     Large {
-        /// The directory.
         path: PathBuf,
         /// Of what.
         what: &'static str,
@@ -113,7 +103,6 @@ pub enum TreeError {
     /// The copy.
     #[error("writing {}", path.display())]
     Write {
-        /// Which.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
