@@ -63,6 +63,7 @@ impl fmt::Display for Sealed {
 
 /// Which argument is wrong.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum UsageError {
     /// No command at all.
     #[error("no command given; see spk-visor help")]
@@ -92,7 +93,6 @@ pub enum UsageError {
     Code {
         /// As typed.
         text: String,
-        /// Why.
         source: CodeError,
     },
     /// Options that exclude each other, or one that means nothing without another.

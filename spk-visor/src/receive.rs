@@ -37,22 +37,19 @@ static WORKERS: Caged = Caged::where_possible();
 
 /// Why this machine could not be deployed onto.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum ReceiveError {
     /// A file of keys.
     #[error("reading {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// It has no pinned keys in it, or not this end's.
     #[error("reading the keys in {}", path.display())]
     Keys {
-        /// Which file.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: KeysError,
     },
@@ -61,7 +58,6 @@ pub enum ReceiveError {
     Trust {
         /// As typed.
         text: OsString,
-        /// The cause.
         #[source]
         source: TrustError,
     },

@@ -22,11 +22,11 @@ use donor::options::Options;
 
 /// Why a deploy does not begin.
 #[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum DeployCommandError {
     /// The log cannot be kept.
     #[error("keeping the log in {}", path.display())]
     Log {
-        /// Where.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
