@@ -23,7 +23,7 @@ use zst::Zst;
 /// Bytes asked of the input at a time.
 const INPUT_BYTES: usize = 128 << 10;
 /// The start of a package that is kept: an xz stream header (12) and the largest block header
-/// (1024), from which the memory a refused package would have needed is told (xz file format 1.2,
+/// (1024), from which the memory that a refused package needs is computed (xz file format 1.2,
 /// 2.1.1 and 3.1).
 const HEAD_BYTES: usize = 12 + 1024;
 

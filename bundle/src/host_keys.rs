@@ -83,7 +83,7 @@ const SERVERS: [&str; 4] = [
 const KEYGEN: &str = "usr/bin/ssh-keygen";
 const INIT: &str = "sbin/init";
 const INITTAB: &str = "etc/inittab";
-/// An inittab longer than this is none.
+/// A longer inittab is an error.
 const INITTAB_MAX: u64 = 64 * 1024;
 
 /// An init system that can be given a first-boot job.

@@ -80,7 +80,7 @@ enum Stream<'a> {
     /// The donor is believed.
     Plain {
         records: Records<'a>,
-        /// The first header, which was read to see that it is none of ours.
+        /// The first header, which was read to see that it is no reserved name.
         first: Option<Header>,
     },
     Verified(VerifiedPackages<Chunks<'a>>),

@@ -3,9 +3,9 @@
 //!
 //! The order is the point. The signature is verified over the exact bytes before one of them is
 //! parsed; role, product, chunk lists and counter are checked before anybody learns what the files
-//! are called. [`approve`] is the only place that makes an [`Approved`], so whoever holds one need
-//! not ask again. Without a trusted key nothing is claimed to be verified: [`Approved::voucher`]
-//! says so, and the screens repeat it.
+//! are called. [`approve`] is the only place that makes an [`Approved`], so a caller that holds
+//! one need not check again. Without a trusted key nothing is claimed to be verified:
+//! [`Approved::voucher`] says so, and the screens repeat it.
 
 mod signature;
 
@@ -34,8 +34,8 @@ struct Key {
     key: PublicKey,
 }
 
-/// Whom this machine believes. The default believes nobody in particular: then whoever is paired
-/// with it may install anything.
+/// The keys that this machine trusts. By default there are none: then any paired donor may install
+/// anything.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     keys: Vec<Key>,
@@ -83,7 +83,7 @@ impl Trust {
     /// Reads the number for [`Trust::with_floor`] from its file.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not a number.
     pub fn parse_floor(text: &str) -> Result<u64, TrustError> {
         text.trim().parse().map_err(|source| TrustError::Floor {
             found: text.trim().escape_debug().take(40).collect(),
@@ -118,7 +118,7 @@ fn public_key(base64: &str) -> Result<PublicKey, minisign_verify::Error> {
     }
 }
 
-/// What this machine was told about trust cannot be used.
+/// The trust settings of this machine cannot be used.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum TrustError {
@@ -141,7 +141,7 @@ pub enum TrustError {
     Floor {
         /// What stands there.
         found: String,
-        /// Why it is none.
+        /// The number's fault.
         #[source]
         source: std::num::ParseIntError,
     },
@@ -152,8 +152,8 @@ pub enum TrustError {
 pub enum Voucher {
     /// This trusted key, a minisign public key in base64.
     Key(String),
-    /// Nobody but whoever sent it. The signature, if there is one, was not looked at: there is no
-    /// key to trust.
+    /// Only the paired donor. The signature, if there is one, was not looked at: there is no key
+    /// to trust.
     Sender {
         /// Was there one?
         has_signature: bool,
@@ -329,7 +329,7 @@ pub enum ApproveError {
 }
 
 impl ApproveError {
-    /// Whoever sent it is refused; nothing has happened to a disk.
+    /// The donor is refused; no disk was written.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         Outcome::Refuse

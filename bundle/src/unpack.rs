@@ -13,7 +13,7 @@
 //! it means what it will mean to the installed system. `RESOLVE_BENEATH` would refuse the absolute
 //! targets that real systems contain (`/var/run -> /run`). A package that goes through a symbolic
 //! link it has made itself, under whatever name, is refused: no honest archiver writes that, and
-//! every traversal attack does. The last component is never followed: it is created anew, after
+//! every traversal attack does. The last component is never followed: it is created after
 //! unlinking what was there.
 //!
 //! A directory where an earlier package has a symbolic link to a directory keeps the link, as
@@ -272,7 +272,7 @@ pub enum Refusal {
     /// A sparse file of another format than [`sparse`] reads.
     #[error("it is a sparse entry, but not of version 1.0; pack it with tar --format=pax --sparse")]
     Sparse,
-    /// A sparse file's map is none, or does not fit it.
+    /// A sparse file's map is malformed, or does not fit the file.
     #[error("it is a sparse entry whose map does not fit it")]
     SparseMap,
     /// A sparse file's two names are not those of one file.
@@ -304,7 +304,7 @@ pub enum Refusal {
     /// The same keyword twice.
     #[error("its extended header has {0} twice")]
     PaxRepeated(Shown),
-    /// More extended attributes than a file system of ours could hold.
+    /// More extended attributes than the installed file system could hold.
     #[error("its extended header has more than {0} extended attributes")]
     TooManyAttributes(usize),
     /// A keyword whose loss would change the system.

@@ -5,7 +5,7 @@
 //! a file's last chunk only after the hash of the whole file was right. [`Verified`] is built here
 //! and nowhere else. What is in memory is one chunk.
 //!
-//! Files that are made while they are sent have no hashes: whoever sends them vouches for them, and
+//! Files that are made while they are sent have no hashes: the paired donor vouches for them, and
 //! [`crate::trust`] has let that pass.
 
 use std::error::Error;
@@ -21,7 +21,7 @@ use crate::interrupt::{Interrupter, nothing_to_interrupt};
 use crate::packages::{Header, Packages, PackagesError};
 use crate::trust::{Approved, ApprovedFile};
 
-/// A chunk that was wrong so often is not asked for again, whoever sends it.
+/// A chunk that was wrong so often is not asked for again, from any donor.
 const TRIES_MAX: u32 = 3;
 
 /// Does the sender say that this was the last chunk of its file?
@@ -369,8 +369,8 @@ impl<'a> Wanted<'a> {
                         expected: u64::from(most),
                     });
                 }
-                // The maker may notice the end only after the last full chunk; a file of no bytes
-                // is none.
+                // The maker may notice the end only after the last full chunk; an empty file is
+                // refused.
                 if found == 0 && (!said_last || before == 0) {
                     return Err(ChunkFault::Empty);
                 }

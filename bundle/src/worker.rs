@@ -1,5 +1,5 @@
-//! The seam to whoever decodes packages and reads their archives: compressed bytes go into a pipe,
-//! frames of entries come out of another one, and at the end it tells how it ended.
+//! The seam to the worker that decodes packages and reads their archives: compressed bytes go into
+//! a pipe, frames of entries come out of another one, and at the end it tells how it ended.
 //!
 //! What is in the packages is read by libraries in C. So it happens beside this process, in one
 //! that its maker has shut in (`receiver::cage`); nothing here knows how.

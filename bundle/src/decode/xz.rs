@@ -192,7 +192,7 @@ fn make_stream(limits: &DecodeLimits) -> Result<Stream, DecodeError> {
 }
 
 /// What the first block asks for, found by asking: a plain decoder refuses every limit below its
-/// need once it has seen the block header. 0 when it cannot be told.
+/// need once it has seen the block header. 0 when that is unknown.
 fn memory_of_first_block(head: &[u8]) -> u64 {
     let Ok(mut stream) = Stream::new_stream_decoder(1, 0) else {
         return 0;

@@ -38,7 +38,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// What a package unpacks to; 1 byte and 1 entry for what is none.
+/// What a package unpacks to; 1 byte and 1 entry if it is not a package.
 pub fn count(package: &[u8]) -> Unpacked {
     let limits = DecodeLimits {
         memory_bytes: 64 << 20,

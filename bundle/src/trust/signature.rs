@@ -2,8 +2,8 @@
 //!
 //! minisign's format leaves room that the signature does not cover: its first line, line ends, what
 //! follows the fourth line. Here a signature file is four lines that end in LF, and the first is
-//! one of the two that the tools write when they are told nothing else. So no byte of it can be
-//! changed without being noticed, and one signature has one form.
+//! one of the two that the tools write by default. So no byte of it can be changed without being
+//! noticed, and one signature has one form.
 
 use minisign_verify::{Error, PublicKey, Signature};
 use thiserror::Error;

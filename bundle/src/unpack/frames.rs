@@ -1,8 +1,8 @@
 //! What a worker made of a package in, its entries out: the side that believes nothing.
 //!
-//! The worker reads bytes of strangers with libraries in C; whoever takes it over writes this
-//! stream. So it says no more than an archive could: each field is checked as if it came from one,
-//! and the policy of [`super`] stands behind it.
+//! The worker reads bytes of strangers with libraries in C; an attacker who takes it over writes
+//! this stream. So it says no more than an archive could: each field is checked as if it came from
+//! one, and the policy of [`super`] stands behind it.
 //!
 //! The stream, numbers little-endian. An answer ends with its first `END` or `FAULT`; after it
 //! nothing follows.

@@ -1,7 +1,7 @@
 //! The paths of one package, remembered as keyed 128-bit hashes: a fixed cost for each, whatever
 //! its length.
 //!
-//! The keys are drawn anew for each package, so nobody can prepare two paths that collide; four
+//! Fresh keys are drawn for each package, so nobody can prepare two paths that collide; four
 //! million paths collide by chance with a probability below 10^-25.
 
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! Headers: types that nobody needs, formats that are none, and checksums.
+//! Headers: types that nobody needs, unknown formats, and checksums.
 
 use super::Case;
 use crate::fakes::archive::{Head, file};

@@ -1,4 +1,4 @@
-//! Extended headers of pax: records that are none, keywords twice, keywords that change what nobody
+//! Extended headers of pax: malformed records, keywords twice, keywords that change what nobody
 //! asked for.
 
 use super::Case;

@@ -1,4 +1,4 @@
-//! Extended attributes: names that are none, too much of them, and where the kernel takes none.
+//! Extended attributes: malformed names, too much of them, and where the kernel takes none.
 
 use super::Case;
 use crate::fakes::archive::{Head, dir, file, pax, record, symlink};
