@@ -2,9 +2,9 @@
 //! installed (UEFI 2.10 3.1).
 //!
 //! The variables as they are in, the steps in their order out: an entry for the disk, first in the
-//! boot order and next to be booted. Entries of others stay where they are. One of ours is replaced
-//! when its disk is gone: each deploy draws new partition identities, so that the entry of an
-//! earlier one leads nowhere.
+//! boot order and next to be booted. Entries of others stay where they are. An entry that a deploy
+//! made is replaced when its disk is gone: each deploy draws new partition identities, so that the
+//! entry of an earlier one leads nowhere.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,10 @@ pub struct Found {
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Removes an option of ours that leads nowhere. First of all: it makes room for the new one.
+    /// Removes an option that a deploy made and that leads nowhere. First of all: it makes room
+    /// for the new one.
     Remove(u16),
-    /// Writes an option, in place of one of ours or under a number that nobody uses.
+    /// Writes an option, in place of one that a deploy made or under an unused number.
     Write(u16, Vec<u8>),
     /// Sets `BootNext`: firmware that puts its own order back at every start obeys this one once.
     Next(u16),
@@ -37,7 +38,7 @@ pub enum Step {
     Order(Vec<u16>),
 }
 
-/// The number of a boot option for the partition, when there is one of ours.
+/// The number of a boot option for the partition, when a deploy made one.
 #[must_use]
 pub fn number_of(found: &Found, partition: Uuid) -> Option<u16> {
     let mut options = found.options.iter();

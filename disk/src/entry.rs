@@ -34,7 +34,7 @@ pub struct BootEntry {
     pub options: String,
 }
 
-/// No entry can be made of this, or this is none.
+/// No entry can be made of this, or this is not an entry.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum EntryError {

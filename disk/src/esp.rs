@@ -188,7 +188,7 @@ impl Esp<'_, '_> {
         Ok(())
     }
 
-    /// Makes a file, or makes it anew. Its directory must exist. The second error of the result is
+    /// Makes a file, or replaces it. Its directory must exist. The second error of the result is
     /// `content`'s own.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ mod tests {
                     .unwrap();
                 esp.write("EFI/smechvisor/grub.cfg", &mut &b"set timeout=3"[..])?
                     .unwrap();
-                // Made anew, and shorter.
+                // Replaced by a shorter one.
                 esp.write("EFI/smechvisor/grub.cfg", &mut &b"set"[..])
             })
             .unwrap()

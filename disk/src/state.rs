@@ -31,8 +31,8 @@ const TOLD: usize = 8;
 pub enum State {
     /// First and last MiB are all zero.
     Blank,
-    /// A deploy of ours began and did not end; nothing that signs itself was put at the ends of the
-    /// disk since.
+    /// A deploy began and did not end; nothing that signs itself was put at the ends of the disk
+    /// since.
     Interrupted,
     /// A system that we have installed, whatever it has done since with its own partitions. In use
     /// perhaps; somebody has to say that it may go.
@@ -76,7 +76,7 @@ pub struct Slot {
 }
 
 impl State {
-    /// May a deploy begin without being told to wipe?
+    /// May a deploy begin without the operator's consent to wipe?
     #[must_use]
     pub const fn is_free(&self) -> bool {
         matches!(self, State::Blank | State::Interrupted)
@@ -258,7 +258,7 @@ fn is_shim_medium(area: &Area) -> bool {
             .is_some_and(|label| label.trim_ascii_end() == SHIM_LABEL.as_bytes())
 }
 
-/// What a person is told of an occupied disk.
+/// The description of an occupied disk for a person.
 struct Told<'a> {
     findings: &'a [Finding],
     /// They stand where the first partition began.

@@ -111,7 +111,7 @@ pub struct RawOption<'a> {
 }
 
 impl<'a> RawOption<'a> {
-    /// Takes the content of a `Boot####` variable apart; `None` when it is none.
+    /// Takes the content of a `Boot####` variable apart; `None` when it is malformed.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;

@@ -12,7 +12,7 @@ const SLOT: usize = 32;
 const LONG_NAME: u8 = 0x0F;
 const DIRECTORY: u8 = 0x10;
 const DELETED: u8 = 0xE5;
-/// Ours are two deep; a volume that says more is not one of ours.
+/// Our directories are two deep; a volume with deeper ones was not made here.
 const DEPTH_MAX: u32 = 8;
 
 /// What is needed of the boot sector.

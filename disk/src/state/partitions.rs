@@ -8,7 +8,7 @@ use super::area::{Area, read_bytes};
 use super::signatures::Finding;
 use crate::disk::{Disk, DiskError};
 
-/// So many are looked at; a table with more is told of all the same.
+/// The most partitions that are looked at; a table with more is reported all the same.
 pub(super) const LOOKED_AT: usize = 128;
 /// Entries of a GPT that are read: eight times as many as every tool makes room for, and more than
 /// Linux has numbers for.

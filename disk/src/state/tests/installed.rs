@@ -1,4 +1,4 @@
-//! A disk that a deploy of ours has left is known; one that looks like it is not taken for it.
+//! A disk that a deploy has left is known; one that looks like it is not taken for it.
 
 use super::super::{Slot, State, read};
 use crate::disk::SectorSize;
