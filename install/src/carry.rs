@@ -67,8 +67,8 @@ impl Luggage {
     }
 }
 
-/// Tells the system in `root`; the name of what was told, or none when there is nothing that we
-/// know.
+/// Configures the system in `root`; returns the name of the program that was configured, or `None`
+/// when the system has none that we know.
 ///
 /// # Errors
 /// The file system failed, or a directory stands where a file should be.
@@ -159,7 +159,7 @@ fn iwd(root: Directory<'_>, wifi: &Wifi, has_networkd: bool) -> Result<(), Direc
     };
     let name = format!("{}.{kind}", iwd_name(&wifi.ssid));
     secret(root, "var/lib/iwd", &name, &text)?;
-    // It joins networks; addresses are another's task, or its own when it is told so.
+    // It joins networks; addresses are another's task, or its own when configured so.
     if has_networkd {
         networkd(root)?;
     } else if root.open("etc/iwd/main.conf")?.is_none() {

@@ -19,8 +19,8 @@ use disk::marker::{self, Former, Phase};
 use disk::state::Slot;
 use disk::table::{self, TableError};
 
-/// Proof of a complete, flushed, bootable disk. It cannot be copied: whoever boots it takes it by
-/// value.
+/// Proof of a complete, flushed, bootable disk. It cannot be copied: the code that boots it takes
+/// it by value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Installed {
     layout: Layout,

@@ -36,7 +36,7 @@ use disk::sizes::Sizes;
 use disk::state;
 use disk::volumes::{Volumes, VolumesError};
 
-/// An fstab longer than this is none.
+/// A longer fstab is an error.
 const FSTAB_MAX: u64 = 1024 * 1024;
 
 /// A deploy failed.
@@ -74,7 +74,7 @@ pub enum StepError {
     #[error("looking at {package}")]
     FirstPackage {
         package: String,
-        /// Why it is none.
+        /// Why it cannot be decoded.
         #[source]
         source: DecodeError,
     },
@@ -413,7 +413,8 @@ impl Deploy<'_> {
         Ok((boot, packages.offset_bytes()))
     }
 
-    /// A system that cannot be told is installed nevertheless: its owner has other ways to it.
+    /// A system that cannot be configured is installed nevertheless: its owner has other ways to
+    /// it.
     fn carry(&self, root: Directory<'_>) {
         let Some(wifi) = self.options.luggage.and_then(Luggage::look) else {
             return;

@@ -1,6 +1,6 @@
-//! Which hardware watchdogs an installed system takes over from whoever started it: its kernel has
-//! the driver, and nothing keeps that from being loaded. A watchdog that nobody takes over would
-//! reset a healthy system.
+//! Which hardware watchdogs an installed system takes over from the shim that started it: its
+//! kernel has the driver, and nothing keeps that from being loaded. A watchdog that nobody takes
+//! over would reset a healthy system.
 
 use bundle::directory::{Directory, DirectoryError};
 use bundle::module_list::{self, has};
@@ -14,7 +14,7 @@ fn drivers() -> impl Iterator<Item = &'static str> {
 }
 
 const CONFIGURATION_MAX: u64 = 64 * 1024;
-/// Where modprobe(8) is told what not to load.
+/// Where modprobe(8) reads which modules not to load.
 const CONFIGURATION: [&str; 3] = ["etc/modprobe.d", "lib/modprobe.d", "usr/lib/modprobe.d"];
 
 /// Drivers of [`WATCHDOG_TIMERS`] that the kernel `release` of this root will have.

@@ -16,7 +16,7 @@ fn wifi() -> Wifi {
     }
 }
 
-/// A system with these files, told; what it was told by, and the tree.
+/// Configures a system with these files; the program that was configured, and the tree.
 fn told(files: &[(&str, &str)], wifi: &Wifi) -> (Option<&'static str>, TempDir) {
     let dir = TempDir::new().unwrap();
     for (path, content) in files {
