@@ -3,8 +3,8 @@
 //!
 //! A small file is read whole before anything is said about its length, and again when it changed
 //! meanwhile. A large one has the length that it had when it was opened: what it grows by is left,
-//! what it shrinks by is zeros, and the caller is told. Of a file with holes ([`super::holes`]) the
-//! segments between them are sent.
+//! what it shrinks by is zeros, and the caller learns of it. Of a file with holes
+//! ([`super::holes`]) the segments between them are sent.
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
@@ -141,7 +141,7 @@ impl From<Errno> for SendError {
     }
 }
 
-/// Sends exactly the bytes of `segments`. `went` is told the bytes of each step.
+/// Sends exactly the bytes of `segments`. `went` receives the number of bytes of each step.
 ///
 /// # Errors
 /// See [`SendError`].

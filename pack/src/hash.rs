@@ -42,7 +42,7 @@ pub struct Hashed {
     pub len_bytes: u64,
 }
 
-/// Reads to the end; `step` is told of the bytes of every chunk.
+/// Reads to the end; `step` receives the number of bytes of every chunk.
 ///
 /// Every byte is hashed twice, for the file and for its chunk; the two go to two processors, which
 /// halves the wait on those that have no instruction for it.

@@ -94,7 +94,7 @@ pub enum PackageError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// A pattern is none.
+    /// A pattern is malformed.
     #[error("reading the pattern {pattern:?}")]
     Pattern {
         /// As typed.

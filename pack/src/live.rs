@@ -192,7 +192,7 @@ fn run(start: Start, out: Writer) -> Result<(), PackageError> {
     let encoder = plain
         .into_inner()
         .map_err(|error| PackageError::Write(error.into_error()))?;
-    // Before the end: whoever has read it asks for these.
+    // Before the end: the reader of the end asks for these lines.
     for line in report.to_string().lines() {
         let _ = lines.send(line.to_owned());
     }

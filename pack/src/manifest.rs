@@ -1,8 +1,8 @@
 //! `manifest`: what a directory of packages holds, written down, signed and checked.
 //!
 //! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature
-//! beside it; or whether both are what a target would take. Files are replaced whole: whoever reads
-//! one sees the old or the new.
+//! beside it; or whether both are what a target would take. Files are replaced whole: a reader
+//! sees the old one or the new one.
 
 pub mod directory;
 pub mod listing;
@@ -178,7 +178,7 @@ fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
         files.push(listing::line(package.name.clone(), &hashed, Some(unpacked)));
     }
     let manifest = listing::write(&title, &files)?;
-    // The old signature is none of the new manifest's.
+    // The old signature does not belong to the new manifest.
     let signature = dir.join(SIGNATURE);
     match fs::remove_file(&signature) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {

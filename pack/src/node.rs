@@ -1,5 +1,5 @@
 //! Names in an open directory in, open files and what the kernel says about them out. No name is
-//! ever followed, and what is said about a file is said by the open file itself: whoever swaps
+//! ever followed, and the facts about a file come from the open file itself: an attacker who swaps
 //! names under our feet gets the right owner and mode of the wrong file into the package at most,
 //! and only of one that lies in the same file system beneath the same directory.
 
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 const XATTR_MAX: usize = 64 << 10;
 
 /// What is asked of the kernel: all of stat(2), and which mount it is, by which a bind mount is
-/// told (Linux 5.8).
+/// recognised (Linux 5.8).
 fn wanted() -> StatxFlags {
     StatxFlags::BASIC_STATS | StatxFlags::MNT_ID
 }

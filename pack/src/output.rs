@@ -174,7 +174,7 @@ impl Drop for Output {
     }
 }
 
-/// What is written into another user's file, or into one with a second name somewhere, is his too.
+/// Data written into another user's file, or into one with a second name, is not ours alone.
 fn require_own(file: BorrowedFd<'_>) -> io::Result<()> {
     let facts = look_at(file)?;
     let what = if facts.kind != FileType::RegularFile {

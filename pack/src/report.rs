@@ -1,5 +1,5 @@
-//! What a package lacks, and what is to be known about what it has: told line by line to a file,
-//! and in short to a person.
+//! What a package lacks, and what a person should know about its contents: line by line in a file,
+//! and in short on the terminal.
 //!
 //! In: paths with reasons, in the order of the walk. Out: all of them, in that order, in the
 //! report's file; for each reason its count and the first few in memory, whatever the number of
@@ -89,7 +89,7 @@ pub struct Report {
     whole: Option<Box<dyn Write + Send>>,
     /// The first line that could not be written to the report's file.
     failed: Option<io::Error>,
-    /// Told each line at once that a person should see at once.
+    /// Receives each line that a person should see at once.
     tell: Box<dyn FnMut(&str) + Send>,
 }
 

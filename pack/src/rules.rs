@@ -3,9 +3,9 @@
 //! Three kinds of things do not belong into the copy of a machine: what another machine would only
 //! throw away (caches, logs, temporary files), what is no file at all (pseudo file systems), and
 //! what makes the machine this one and no other. The last is the dangerous kind: two machines with
-//! one key, one lease or one membership disturb each other or open for whoever has the other one. A
-//! fourth kind does not make the machine: secrets of people and services, which [`secrets`] knows
-//! by more than their paths.
+//! one key, one lease or one membership disturb each other, or each opens to the owner of the
+//! other one. A fourth kind does not make the machine: secrets of people and services, which
+//! [`secrets`] knows by more than their paths.
 
 pub mod contents;
 pub mod people;
@@ -111,7 +111,7 @@ pub struct Rules {
     rules: Vec<Rule>,
 }
 
-/// A pattern that was asked for is none.
+/// The text of a pattern is malformed.
 #[derive(Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields name themselves
 pub struct WrongPattern {
@@ -134,7 +134,7 @@ impl Rules {
     /// out; then the table.
     ///
     /// # Errors
-    /// The first pattern that is none.
+    /// The first malformed pattern.
     pub fn new(keep: &[String], exclude: &[String]) -> Result<Self, WrongPattern> {
         let mut rules = Rules {
             patterns: Patterns::default(),

@@ -27,10 +27,10 @@ pub fn grub(job: &Job) -> Platforms {
     })
 }
 
-/// The copy needs a kernel; where `/boot` is not packed, the way to have it packed is told.
+/// The copy needs a kernel; where `/boot` is not packed, the error says how to have it packed.
 ///
 /// # Errors
-/// There is none, or not the ramdisk that it needs.
+/// The tree has no kernel, or not the ramdisk that it needs.
 pub fn expect_kernel(job: &Job) -> Result<(), PackageError> {
     if is_boot_left_out(job) {
         return Err(PackageError::NoKernel {

@@ -3,7 +3,7 @@
 //! Directories come before what is in them, names in the order of their bytes. What is open at a
 //! time are the directories on the way to the current one ([`DEPTH_MAX`] at most) with their names;
 //! beside these only the table of hard links grows ([`super::links`]). A path that cannot be read
-//! stops everything: a copy that lacks a file nobody knows of is none.
+//! stops everything: a copy that silently lacks a file is no copy.
 
 mod regular;
 mod withheld;
@@ -66,7 +66,7 @@ pub struct Seen<'a> {
     pub path: &'a [u8],
 }
 
-/// Told often; must be quick.
+/// Called often; must be quick.
 pub type Watch<'a> = &'a mut dyn FnMut(&Seen<'_>);
 
 /// Packs the tree into `out`.

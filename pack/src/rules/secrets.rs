@@ -39,7 +39,7 @@ pub enum Ruling {
 #[derive(Clone, Debug)]
 struct Row {
     what: &'static str,
-    /// One of these must be in the file; none are needed where there are none.
+    /// One of these must be in the file; an empty list needs no word.
     words: &'static [&'static str],
 }
 
@@ -57,7 +57,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// # Errors
-    /// A pattern of the tables is none: a test shows that all are.
+    /// A pattern of the tables is malformed: a test shows that none is.
     pub fn new(policy: Policy) -> Result<Self, PatternError> {
         let mut secrets = Secrets {
             policy,

@@ -18,7 +18,7 @@ use crate::rules::{Matched, Verdict, Why};
 /// So much of a large file is looked at. A key file is never as long; one with a key at its
 /// beginning may be.
 const HEAD_BYTES: usize = 1 << 20;
-/// Longer files are no images of ours, and would need this much memory.
+/// Longer files are not images with keys, and would need this much memory.
 const IMAGE_MAX_BYTES: u64 = 128 << 20;
 /// What is looked at of an image, unpacked: twice a distribution's ramdisk with all its firmware.
 const UNPACKED_MAX_BYTES: u64 = 1 << 30;
@@ -83,7 +83,7 @@ impl<W: Write> Packer<'_, W> {
         Ok(self.withholds_image(&whole, facts))
     }
 
-    /// True when an image is left out because a key of ours is in it.
+    /// True when an image is left out because it holds a private key of spk-visor.
     fn withholds_image(&mut self, bytes: &[u8], facts: &Facts) -> bool {
         let is_held = self.is_suspect(bytes, facts) && holds_key(bytes, UNPACKED_MAX_BYTES);
         if is_held {
@@ -92,9 +92,9 @@ impl<W: Write> Packer<'_, W> {
         is_held
     }
 
-    /// Whether a file may be an image with a key of ours. Those that everybody may read and a
-    /// distribution has brought are none: to unpack each of a kernel's thousands of modules would
-    /// take longer than to pack them.
+    /// Whether a file may be an image with a private key of spk-visor. Files that everybody may
+    /// read and a distribution has brought are not: to unpack each of a kernel's thousands of
+    /// modules would take longer than to pack them.
     fn is_suspect(&self, head: &[u8], facts: &Facts) -> bool {
         let is_module = || {
             let dirs = [&b"lib/modules/"[..], b"lib/firmware/"];
