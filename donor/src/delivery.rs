@@ -1,8 +1,8 @@
 //! One target of an authenticated session (`protocol.md` 3): found, paired with, sent to, and
 //! followed through broken connections until it is installed.
 //!
-//! In: an offer and what both ends know. Out: what happens, told; the last is `Installed` or
-//! `Failed`. A manifest goes only to who has proved itself, on each connection anew.
+//! In: an offer and what both ends know. Out: events; the last is `Installed` or `Failed`. A
+//! manifest goes only to a target that has proved its identity on this connection.
 
 mod agree;
 mod limits;
@@ -48,7 +48,7 @@ pub enum DeliveryError {
     /// It does not answer.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// Whoever is there does not pass.
+    /// The peer does not prove its identity.
     #[error("pairing with {to}{}", advice(source))]
     Pairing {
         to: SocketAddr,
@@ -166,7 +166,7 @@ impl Left {
         }
     }
 
-    /// Whether the target was told.
+    /// Whether the target was notified.
     #[must_use]
     pub const fn is_told(self) -> bool {
         match self {
@@ -226,7 +226,7 @@ fn advice(error: &PairingError) -> &'static str {
 }
 
 impl DeliveryError {
-    /// Whether the target waits for us and has to be told that we do not come.
+    /// Whether the target waits for us and has to be notified that we do not come.
     const fn is_ours(&self) -> bool {
         matches!(self, Self::Declined { .. } | Self::Source(_))
     }
@@ -315,7 +315,7 @@ pub struct Delivery<'a> {
     pub limits: Limits,
     /// Whether we are to end.
     pub interrupt: &'a Interrupt,
-    /// Told of everything.
+    /// Receives every event.
     pub tell: &'a (dyn Fn(TargetEvent) + Sync),
 }
 

@@ -31,9 +31,9 @@ use pack::manifest::listing::ListingError;
 use pack::packages::Packages;
 use pack::{PackageError, live};
 
-/// How often what is going on is drawn when nothing is told.
+/// How often progress is drawn when there are no events.
 const TICK: Duration = Duration::from_millis(200);
-/// How often reading the packages is told of.
+/// How often the reading of packages is reported.
 const HASHING: Duration = Duration::from_millis(500);
 
 /// Why nothing was deployed.
@@ -65,7 +65,7 @@ pub enum DeployError {
     Discovery(#[from] DiscoveryError),
 }
 
-/// How one target tells what happens to it; the end is told as well.
+/// Receives the events of one target, its end included.
 pub type Tell<'a> = &'a (dyn Fn(TargetEvent) + Sync);
 
 /// What shows a deploy and answers its questions.

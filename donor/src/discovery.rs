@@ -23,7 +23,7 @@ pub use watch::{Watch, preferred};
 /// How long we go on listening once the code was heard: a second machine with the same code sends
 /// within one beacon interval, and half of one more covers a late beacon.
 const SECOND_LOOK: Duration = Duration::from_millis(beacon::INTERVAL_MS + beacon::INTERVAL_MS / 2);
-/// Remembered senders, for messages; whoever floods the port does not get our memory.
+/// Remembered senders, for messages; a sender that floods the port cannot exhaust our memory.
 const HEARD_MAX: usize = 64;
 /// Remembered addresses of each code that is looked for. One more takes the place of the one that
 /// was silent for longest.

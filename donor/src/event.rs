@@ -49,7 +49,7 @@ pub enum Event {
     },
     /// Every beacon is taken for a target's.
     Listening,
-    /// Somebody wants this donor to end: targets are being told.
+    /// This donor was asked to end: targets are being notified.
     Interrupted,
     /// These were heard.
     Heard {
@@ -149,8 +149,8 @@ pub enum TargetEvent {
         /// The line.
         text: String,
     },
-    /// Everything is sent; it has been finishing for so long. Told of targets that do not tell
-    /// themselves.
+    /// Everything is sent; it has been finishing for so long. Reported for targets that send no
+    /// progress themselves.
     Waiting(Duration),
     /// The connection is gone, and is being made again.
     Broken {

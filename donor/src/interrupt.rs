@@ -1,4 +1,4 @@
-//! The wish that a donor ends, and whether there are targets that have to be told first.
+//! The request that a donor end, and whether there are targets to notify first.
 //!
 //! In: a call of the program that takes signals. Out: a fact that every wait of a donor looks at
 //! several times a second.
@@ -23,12 +23,12 @@ struct Shared {
 }
 
 impl Interrupt {
-    /// From now on there are targets that have to be told first.
+    /// From now on there are targets to notify first.
     pub fn tell_targets_first(&self) {
         self.shared.has_targets.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there are targets that have to be told first.
+    /// Whether there are targets to notify first.
     #[must_use]
     pub fn has_targets(&self) -> bool {
         self.shared.has_targets.load(Ordering::Relaxed)

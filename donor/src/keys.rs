@@ -115,7 +115,7 @@ fn write(path: &Path, keys: &PinnedKeys) -> Result<(), KeysCommandError> {
 /// Reads a key file of either end.
 ///
 /// # Errors
-/// It cannot be read, or is none.
+/// It cannot be read, or is not a key file.
 pub fn read(path: &Path) -> Result<PinnedKeys, KeysCommandError> {
     let mut text = String::new();
     File::open(path)

@@ -96,7 +96,7 @@ impl FromStr for PeerAddress {
 /// Reads `ADDR`, `ADDR:PORT` and `[ADDR]:PORT`.
 ///
 /// # Errors
-/// It is none of them.
+/// It has none of these forms.
 pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, PeerAddressError> {
     if let Ok(origin) = text.parse::<PeerAddress>() {
         return Ok(origin.at(default_port));

@@ -1,7 +1,7 @@
 //! The secrets that a person carries from the targets' screens to here.
 //!
 //! In: codes, and a file, standard input or a terminal. Out: one secret for each code. A typing
-//! error is told here, by the secret's check character, and costs no guess at the target.
+//! error is found here, by the secret's check character, and costs no guess at the target.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};

@@ -32,8 +32,8 @@ const TICK: Duration = Duration::from_millis(500);
 pub enum Step<'a> {
     /// This package begins.
     Package(&'a Package),
-    /// So many of its bytes are on their way; also told while nothing moves, so that a clock can go
-    /// on.
+    /// So many of its bytes are on their way; also reported while nothing moves, so that a clock
+    /// can go on.
     Sent(u64),
     /// Everything is sent; the target has been finishing for this long.
     Waiting(Duration),

@@ -77,7 +77,7 @@ pub(super) struct RetryState {
     pub(super) start: Option<Instant>,
     /// Since when there has been no connection that works.
     pub(super) broken_at: Option<Instant>,
-    /// How long connections have lived that began that time anew and brought no chunk.
+    /// How long connections have lived that restarted that time and brought no chunk.
     excused: Duration,
     pause: Duration,
     /// The furthest chunk a target has wanted.
@@ -262,8 +262,8 @@ impl RetryState {
         }
     }
 
-    /// A connection ended. If its target wanted more than ever before, whatever breaks from now on
-    /// breaks anew; a connection that never lets a chunk through is given up like one that cannot
+    /// A connection ended. If its target wanted more than ever before, the next break counts as
+    /// the first one; a connection that never lets a chunk through is given up like one that cannot
     /// be made. But one that lived for longer than `retry` has worked: its target was finishing, or
     /// its person was being asked. Such connections altogether count for no more than `finishing`,
     /// or a target that never gets further would be followed for ever.

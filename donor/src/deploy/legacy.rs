@@ -1,7 +1,7 @@
 //! One target of the original stream (`protocol.md` 2): found, sent to, and believed when it closes
 //! in order.
 //!
-//! In: open packages and a code. Out: what happens, told; the last is `Installed` or `Failed`.
+//! In: open packages and a code. Out: events; the last is `Installed` or `Failed`.
 
 use std::fs::File;
 use std::io::Write;

@@ -207,7 +207,7 @@ impl State {
             && let Some(addresses) = self.wanted.get_mut(&code)
         {
             addresses.insert(from, Instant::now());
-            // Whoever floods the port for a moment drives nobody out who is heard once a second.
+            // A short flood of the port drives out no sender that is heard once a second.
             if addresses.len() > ADDRESSES_MAX
                 && let Some((&oldest, _)) = addresses.iter().min_by_key(|(_, at)| **at)
             {

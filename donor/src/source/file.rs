@@ -38,7 +38,7 @@ impl FileItem {
             path: self.package.path.clone(),
             at,
         };
-        // A chunk nobody has hashed is none of this file's.
+        // A chunk without a hash does not belong to this file.
         let expected = usize::try_from(index)
             .ok()
             .and_then(|index| self.hashed.chunks.get(index))

@@ -43,7 +43,7 @@ fn pattern(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// A connection, and a target that does what it is told with the other end.
+/// A connection, and a target that runs `behave` on the other end.
 fn target<T: Send + 'static>(
     behave: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (TcpStream, thread::JoinHandle<T>) {
