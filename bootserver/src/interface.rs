@@ -149,7 +149,7 @@ pub enum InterfaceError {
     /// `ip` did not do it.
     #[error("running ip {words}{}", said.as_deref().map_or_else(String::new, |text| format!(": {text}")))]
     Ip {
-        /// What it was told.
+        /// Its arguments.
         words: String,
         /// What it said.
         said: Option<String>,

@@ -2,10 +2,10 @@
 //! out.
 //!
 //! A copy, because the TFTP server is nobody and may not be able to enter the directory, and
-//! because a directory that is made anew while machines boot from it must not give one of them half
-//! of each. Only names of ours are taken: whoever points at the wrong directory publishes nothing.
-//! Links are not followed, and what not everybody on this machine may read is not published: both
-//! are asked of the open file that is copied.
+//! because a directory that is rebuilt while machines boot from it must not give one of them half
+//! of each. Only the names that `mkinitramfs pxe` makes are taken: a wrong directory publishes
+//! nothing. Links are not followed, and what not everybody on this machine may read is not
+//! published: both are asked of the open file that is copied.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -32,7 +32,8 @@ const PER_MACHINE: &str = "grub.cfg-";
 /// A name of that kind has the firmware's UUID, the card's hardware address or its address in
 /// hexadecimal behind it.
 const PER_MACHINE_MAX: usize = 36;
-/// Enough for every kernel with every firmware; a directory with more is not one of ours.
+/// Enough for every kernel with every firmware; a directory with more was not made by
+/// `mkinitramfs pxe`.
 const MAX_BYTES: u64 = 1 << 30;
 /// What the archives in a file are looked at, unpacked: more than any kernel with all its modules
 /// and firmware.
@@ -180,7 +181,7 @@ impl Tree {
 }
 
 impl Tree {
-    /// Removes the copy now, whoever else still has the value; dropping it does the same.
+    /// Removes the copy now, even if others still hold the value; dropping it does the same.
     pub fn remove(&self) {
         // What cannot be removed lies in memory and is gone with the next boot.
         let _ = fs::remove_dir_all(&self.root);

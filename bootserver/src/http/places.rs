@@ -36,7 +36,7 @@ impl Places {
     /// Takes one.
     ///
     /// # Errors
-    /// There is none.
+    /// No place is free.
     pub fn take(&self, address: IpAddr) -> Result<Place, Full> {
         self.with(|taken| {
             let own = taken.get(&address).copied().unwrap_or(0);

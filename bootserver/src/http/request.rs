@@ -1,7 +1,7 @@
 //! A question of HTTP in, the name of a file and a range of its bytes out, or what to answer
 //! instead.
 
-/// A question with more headers is none.
+/// A request with more headers is refused.
 const HEADERS_MAX: usize = 64;
 
 /// Answers that there are (RFC 9110 15).
