@@ -88,7 +88,7 @@ pub enum UsageError {
         /// What it needs.
         what: &'static str,
     },
-    /// The code is none.
+    /// The code is malformed.
     #[error("reading the code {text:?}")]
     Code {
         /// As typed.

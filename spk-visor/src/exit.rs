@@ -182,7 +182,7 @@ impl From<&ServeError> for Exit {
     }
 }
 
-/// A dry run that a donor was told about has done what was asked for.
+/// A dry run that was reported to a donor has done what was asked for.
 impl From<&ReceiveError> for Exit {
     fn from(error: &ReceiveError) -> Self {
         match error {

@@ -1,8 +1,8 @@
 //! One JSON object on one line (RFC 8259), written field by field.
 //!
-//! In: names of ours and values of any kind. Out: text that every JSON reader takes: strings are
-//! escaped, so a peer's words cannot end the string or the line; numbers that JSON has not
-//! (infinite, none) become `null`.
+//! In: names from this program and values of any kind. Out: text that every JSON reader takes:
+//! strings are escaped, so a peer's words cannot end the string or the line; numbers that JSON has
+//! not (infinite, none) become `null`.
 
 pub mod boot;
 pub mod donor;

@@ -168,7 +168,7 @@ impl Network for KernelNetwork {
         admitted
     }
 
-    /// While a donor is served the kernel itself resets whoever else connects.
+    /// While a donor is served the kernel itself resets every other connection.
     fn rest(&mut self) {
         self.openings = None;
     }

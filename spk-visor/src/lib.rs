@@ -70,7 +70,7 @@ fn obey(command: Command) -> Exit {
     }
 }
 
-/// A closed pipe behind us (`spk-visor help | head`) is no failure of ours.
+/// A closed pipe behind us (`spk-visor help | head`) is no failure of this program.
 fn print(text: &str) -> Exit {
     let _ = io::stdout().write_all(text.as_bytes());
     Exit::Installed

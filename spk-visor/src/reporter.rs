@@ -35,7 +35,7 @@ pub struct Reporter<W: Write, E: Write> {
     /// Each line of a person names its target.
     is_several: bool,
     rows: BTreeMap<Code, Row>,
-    /// What a person will be told when the question on the screen is answered.
+    /// Events to show once the question on the screen is answered.
     held: Option<Vec<Event>>,
 }
 
@@ -186,7 +186,7 @@ impl<W: Write, E: Write> Reporter<W, E> {
                     .show(Instant::now(), |_| vec![event.to_string()]);
             }
             Event::Target { code, what } => self.tell_of(code, what, event),
-            // One target's end has been told already.
+            // One target's end has been shown already.
             Event::End { .. } if !self.is_several => {}
             _ => self.screen.say(&event.to_string()),
         }

@@ -53,8 +53,8 @@ impl<W: Write> Screen<W> {
         let _ = self.out.flush();
     }
 
-    /// Lines that are true now. They come when their time has come; `text` is told how wide a line
-    /// may be.
+    /// Lines that are true now. They come when their time has come; `text` receives the width that
+    /// a line may have.
     pub fn show(&mut self, now: Instant, text: impl FnOnce(usize) -> Vec<String>) {
         let pause = if self.terminal.is_some() {
             REDRAW

@@ -75,7 +75,7 @@ fn a_reset_comes_after_exactly_so_many_bytes() {
         let (_proxy, mut donor, mut target) =
             connect(at(Way::ToTarget, Place::Byte(cut), Mishap::Reset));
         let writer = std::thread::spawn(move || {
-            // Whichever call comes first after the reset is told of it, and only that one.
+            // The first call after the reset reports it, and only that one.
             let written = donor.write_all(&bytes_of(Way::ToTarget));
             let told = written.and_then(|()| donor.read(&mut [0]));
             told.unwrap_err().kind()

@@ -1,6 +1,6 @@
 //! The session against peers in Python that were written from `protocol.md` 3 alone and share no
-//! code with the product: SPAKE2, Noise, records and messages, each end of ours against the other
-//! end of theirs.
+//! code with the product: SPAKE2, Noise, records and messages, each of our ends against the other
+//! one of theirs.
 //!
 //! Python 3 is needed, and nothing but its standard library: without it these tests fail, they are
 //! not skipped.
@@ -33,7 +33,7 @@ fn secret() -> Credential {
     Credential::Secret(Secret::parse(SECRET).unwrap())
 }
 
-/// Keys of an end of ours, and the words for Python's end.
+/// Keys of our end, and the words for Python's end.
 fn pinned(is_ours_donor: bool) -> (Credential, String) {
     let (donor, target) = PinnedKeys::draw().unwrap();
     let (ours, theirs) = if is_ours_donor {

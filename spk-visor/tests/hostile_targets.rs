@@ -1,6 +1,6 @@
 //! Targets that pose, stall, lie and break, against the product's donor: every deploy ends in
 //! bounded time, after a bounded number of connections and with the right exit code, and a target
-//! that knows the secret is paired with within 10 s whoever beacons beside it.
+//! that knows the secret is paired with within 10 s whatever else sends beacons.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(

@@ -21,8 +21,8 @@ use pack::live;
 pub const COMMAND: &str = "deploy-system-img-copy";
 /// Likewise, for people.
 pub const SHORT: &str = "deploy";
-/// How long `--all` listens: a beacon comes every second, so whoever is there has been heard five
-/// times.
+/// How long `--all` listens: a beacon comes every second, so every waiting target has been heard
+/// five times.
 pub const ALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time anybody may ask for: a day.
 const MAX_SECONDS: u64 = 86_400;

@@ -59,7 +59,7 @@ pub enum Policy {
     Legacy,
 }
 
-/// What `receive-deploy` was told.
+/// The arguments of `receive-deploy`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Receive {
     /// A block device, a file, or what is said of a disk.

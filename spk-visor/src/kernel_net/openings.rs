@@ -1,10 +1,10 @@
 //! Connections to a listening socket until they have said their opening, and word of what happens
 //! at them afterwards.
 //!
-//! In: a listening socket, time. Out: connections that delivered their opening, nothing of it read;
-//! whoever does not is reset. What strangers can take meanwhile is [`HALF_OPEN`] sockets without an
-//! opening and at most twice as many with one that nobody has asked for yet, with the receive
-//! buffers that the kernel gives to unread ones. The others stay in the kernel's queue.
+//! In: a listening socket, time. Out: connections that delivered their opening, nothing of it
+//! read; a connection that does not is reset. Meanwhile strangers can take [`HALF_OPEN`] sockets
+//! without an opening and at most twice as many with one that nobody has asked for yet, with the
+//! receive buffers that the kernel gives to unread ones. The others stay in the kernel's queue.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -133,7 +133,7 @@ impl Openings {
             if has_stirred {
                 return Ok(Event::Stirred);
             }
-            // Whoever keeps us busy does not keep the next beacon from being sent.
+            // A peer that keeps us busy does not keep the next beacon from being sent.
             if self.said.is_empty() && Instant::now() >= until {
                 return Ok(Event::Late);
             }
@@ -244,8 +244,8 @@ impl Openings {
 }
 
 impl Drop for Openings {
-    /// Whoever was not handed over. Those that the kernel has not handed to us yet it resets itself
-    /// when the socket closes.
+    /// Resets the connections that were not handed over. Those that the kernel has not handed to
+    /// us yet it resets itself when the socket closes.
     fn drop(&mut self) {
         let half_open = self.half_open.iter().map(|half_open| &half_open.stream);
         for stream in half_open.chain(&self.said) {

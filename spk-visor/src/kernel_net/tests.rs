@@ -237,7 +237,7 @@ fn an_opening_that_ends_early_is_handed_over_and_one_without_a_byte_is_not() {
     assert_eq!(bytes, b"SMV2");
 }
 
-/// As a donor does: whoever is crowded out comes again. The first that is answered.
+/// As a donor does: a connection that is crowded out is made again. The first that is answered.
 fn connect_until_answered(to: SocketAddr) -> TcpStream {
     loop {
         let Ok(mut stream) = TcpStream::connect(to) else {

@@ -29,7 +29,7 @@ use wizard::{Command, MachineEvent, Wizard};
 
 use crate::kernel_net::own_address;
 
-/// The terminal of whoever typed the command, wherever its output goes.
+/// The terminal on which the command was typed, wherever its output goes.
 const TERMINAL: &str = "/dev/tty";
 /// The kernel's log has these levels (syslog(3)).
 const WARNING: u8 = 4;
@@ -238,8 +238,8 @@ fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-/// A window of another size is drawn anew; whoever ends this program leaves a terminal that can be
-/// used.
+/// A window of another size is drawn again; a signal that ends this program leaves the terminal
+/// usable.
 fn watch_signals(inbox: Inbox) -> io::Result<()> {
     let wanted = [Signal::Terminate, Signal::HangUp, Signal::WindowSize];
     let mut signals = Signals::block(&wanted)?;

@@ -63,7 +63,7 @@ struct Lane {
     behind: Vec<u8>,
     /// The sender has ended.
     is_over: bool,
-    /// The receiver has been told so.
+    /// That end was passed on to the receiver.
     is_closed: bool,
 }
 

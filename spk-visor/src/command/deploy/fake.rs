@@ -69,7 +69,7 @@ pub struct Taken {
     pub paired: usize,
     /// How many did not.
     pub unpaired: usize,
-    /// What it was told in the end.
+    /// The last order it received.
     pub after: Option<After>,
     /// Whether it has heard a yes to its disk.
     pub is_agreed: bool,
@@ -167,7 +167,7 @@ fn connection(
     }
 }
 
-/// Answers with a proof that is none.
+/// Answers with a wrong proof.
 fn pose(stream: &TcpStream, code: &Code, credential: &Credential, taken: &mut Taken) {
     let mut stream = stream;
     let mut m1 = [0; 78];

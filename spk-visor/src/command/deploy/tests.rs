@@ -340,7 +340,7 @@ fn a_target_with_another_secret_afterwards_is_not_tried_for_ever() {
         FakeTarget::start(1, at.port(), code("e13gts2"), secret(2), acts).finish()
     });
     let ended = donor.deploy();
-    // Whoever is there now may be somebody else, and the target may come back.
+    // The peer there may be another one now, and the target may come back.
     assert_eq!(ended.exit, Exit::Transfer, "{}", ended.out);
     let taken = second.join().unwrap();
     assert_eq!((taken.unpaired, taken.manifest.len()), (3, 0));
