@@ -2,8 +2,8 @@
 //! tar. One run, so that the ratios hold on any machine.
 //!
 //! `decode PACKAGE.tar.xz… [--into DIR]` decodes each package with each decoder, each in a process
-//! of its own so that peak memory can be told, and with `--into` unpacks the first one there (an
-//! ext4 mounted on a loop device tells most), by us and by `tar -x`, alternately.
+//! of its own so that peak memory can be measured, and with `--into` unpacks the first one there
+//! (an ext4 mounted on a loop device tells most), by us and by `tar -x`, alternately.
 //! `--alone DECODER PACKAGE` and `--alone unpack PLAIN.tar DIR` are one stage with nothing beside.
 
 use std::error::Error;

@@ -88,7 +88,7 @@ impl Wire {
         Ok(wire)
     }
 
-    /// The sender cuts its frames itself, one by one; a veth port merges none unless it is told to.
+    /// The sender cuts its frames itself, one by one; a veth port merges none by default.
     fn small_frames(&self) -> Outcome<()> {
         offload(&self.sender, "tx0", &["tso", "off", "gso", "off"])
     }

@@ -5,7 +5,7 @@ use crate::line::{LineError, median_of, with_key};
 use crate::table::{Goal, Row};
 
 /// `run=NAME us=MICROSECONDS`, one line a run: `pipeline` is the peers', `xz`, `zst` and
-/// `one-block` ours, `decode`, `unpack` and `one-block-decode` single stages of ours.
+/// `one-block` ours, `decode`, `unpack` and `one-block-decode` single stages of our pipeline.
 ///
 /// # Errors
 ///
