@@ -69,7 +69,7 @@ impl Connection {
     }
 }
 
-/// Who sends, and what he knows.
+/// The sending end, and what it knows.
 struct Wire {
     script: Vec<u8>,
     at: usize,
@@ -410,7 +410,7 @@ fn receive(stack: &Stack<SimInterfaces>, shared: &Mutex<Shared>) {
         assert!(received <= connection.furthest, "more than was sent");
         assert!(!ended || connection.end == Some(received), "an end that was not said");
     }
-    // Whoever does not go along is reset; either way it ends.
+    // A peer that does not cooperate is reset; either way it ends.
     let _ = donor.finish();
 }
 

@@ -197,7 +197,8 @@ fn draw(wizard: &Wizard, script: &mut Script<'_>) {
     }
 }
 
-/// Nothing but a blank disk is taken without a word that confirms it, or one for systems of ours.
+/// Nothing but a blank disk is taken without a word that confirms it, or one for installed
+/// systems.
 fn judge(command: &Command, wizard: &Wizard) {
     if let Command::Take { wish, .. } = command {
         let taken = choose(&wizard.model().disks, wish);
