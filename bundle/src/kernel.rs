@@ -60,7 +60,7 @@ pub enum Ramdisk {
 /// A kernel that does not boot.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "the kernel {image} has ext4 or its disk drivers in modules, and its initial ramdisk is missing: there is none of {}",
+    "the kernel {image} has ext4 or its disk drivers in modules, and its initial ramdisk is missing: looked for {}",
     looked_for.join(", ")
 )]
 pub struct NoRamdisk {
