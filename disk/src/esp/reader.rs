@@ -268,7 +268,7 @@ impl Shape {
     /// In the partition.
     fn place_of(&self, cluster: u32) -> io::Result<u64> {
         if !(FIRST_CLUSTER..self.clusters_end).contains(&cluster) {
-            return Err(bad(&format!("cluster {cluster}, which is none")));
+            return Err(bad(&format!("cluster {cluster}, which does not exist")));
         }
         Ok(self.data + u64::from(cluster - FIRST_CLUSTER) * self.cluster)
     }

@@ -153,7 +153,7 @@ fn tables_without_end_clusters_that_are_none_and_rings_are_errors() {
         .unwrap();
     made.put(shape.data + at as u64 * 32 + 26, &1_u16.to_le_bytes());
     let error = made.read(LONG).unwrap_err();
-    assert!(error.contains("cluster 1, which is none"), "{error}");
+    assert!(error.contains("cluster 1, which does not exist"), "{error}");
 
     let mut made = Made::new(SectorSize::B512);
     // A root that leads to itself, with no entry that ends it.
