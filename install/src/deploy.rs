@@ -426,7 +426,7 @@ impl Deploy<'_> {
                     .to_owned(),
             ),
             Err(error) => self.warn(format!(
-                "the installed system was not told the Wi-Fi network: {error}: {}",
+                "the installed system did not get the Wi-Fi network: {error}: {}",
                 error.source
             )),
         }
