@@ -74,7 +74,7 @@ pub const TABLE: &[(Verdict, &str)] = &[
         LeaveIf(
             &["macaddress", "hwaddress", "wireguard"],
             Why::Identity,
-            "written by cloud-init for this machine's network card; written anew on the copy",
+            "written by cloud-init for this machine's network card; written again on the copy",
         ),
         "etc/netplan/50-cloud-init.yaml etc/netplan/90-*.yaml etc/network/interfaces.d/50-cloud-init*",
     ),
