@@ -32,7 +32,7 @@ use interface::{Interface, InterfaceError, Subnet};
 use tree::{HoldsKey, KeySearch, Tree, TreeError};
 
 /// What everybody should have read once.
-const CAVEAT: &str = "nothing protects what boots this way: whoever is on this network can answer instead of us (docs/boot-network.md 6)";
+const CAVEAT: &str = "nothing protects what boots this way: anybody on this network can answer instead of us (docs/boot-network.md 6)";
 
 /// Where to serve, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
