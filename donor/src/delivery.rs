@@ -181,18 +181,21 @@ impl fmt::Display for Left {
         let minutes = RESUME_SECONDS / 60;
         match self {
             Self::Untouched { is_told: true } => f.write_str(
-                "nothing was written to the target's disk; it was told, and waits with a new code and secret",
+                "nothing was written to the target's disk; the target was notified, and waits with \
+                 a new code and secret",
             ),
-            Self::Untouched { is_told: false } => f.write_str(
-                "nothing was written to the target's disk; it waits for a donor",
-            ),
+            Self::Untouched { is_told: false } => {
+                f.write_str("nothing was written to the target's disk; it waits for a donor")
+            }
             Self::Unfinished { is_told: true } => f.write_str(
-                "the target's disk was written and does not boot; it was told, and waits with a new code and secret",
+                "the target's disk was written and does not boot; the target was notified, and \
+                 waits with a new code and secret",
             ),
             Self::Unfinished { is_told: false } => write!(
                 f,
-                "the target's disk was written and does not boot; it could not be told, and waits up to {minutes} minutes for a donor \
-                 with the same code and secret",
+                "the target's disk was written and does not boot; the target could not be \
+                 notified, and waits up to {minutes} minutes for a donor with the same code and \
+                 secret",
             ),
             Self::Finishing => f.write_str(
                 "the target has everything and finishes by itself; its screen says how that ends",

@@ -37,7 +37,7 @@ fn signal(interrupt: &Interrupt) {
     let what = if !interrupt.has_targets() {
         "interrupted"
     } else if !interrupt.raise() {
-        "interrupted again: targets that were not told wait for a donor"
+        "interrupted again: targets that were not notified wait for a donor"
     } else {
         return;
     };

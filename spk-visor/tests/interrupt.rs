@@ -122,7 +122,8 @@ fn a_target_that_waits_for_chunks_is_told_and_the_person_reads_what_is_left() {
         let (code, said, took) = donor.end();
         assert_eq!(code, Some(12), "{said}");
         assert!(said.contains("interrupted: telling the targets"), "{said}");
-        let left = "the target's disk was written and does not boot; it was told, and waits with a new code and secret";
+        let left = "the target's disk was written and does not boot; the target was notified, and \
+                    waits with a new code and secret";
         assert!(said.contains(left), "{said}");
         assert!(took < SOON, "{took:?}");
         target.wait_for("the donor was interrupted");
@@ -144,7 +145,8 @@ fn a_target_that_is_away_cannot_be_told() {
     donor.signal(Signal::TERM);
     let (code, said, took) = donor.end();
     assert_eq!(code, Some(12), "{said}");
-    let left = "it could not be told, and waits up to 30 minutes for a donor with the same code and secret";
+    let left = "the target could not be notified, and waits up to 30 minutes for a donor \
+                with the same code and secret";
     assert!(said.contains(left), "{said}");
     assert!(took < SOON, "{took:?}");
 }
@@ -182,8 +184,8 @@ fn whole_in_silence(stream: &TcpStream) -> Option<Session> {
 }
 
 /// What the person reads where only our kernel is known to have had the last chunks.
-const NOT_KNOWN: &str =
-    "it could not be told, and waits up to 30 minutes for a donor with the same code and secret";
+const NOT_KNOWN: &str = "the target could not be notified, and waits up to 30 minutes for a donor \
+                with the same code and secret";
 
 #[test]
 fn a_connection_that_broke_before_the_last_acknowledgement_leaves_no_finishing_target() {

@@ -162,7 +162,10 @@ impl Delivery<'_> {
                 heard.closed();
             }
             Err(_) => (self.tell)(TargetEvent::Note {
-                text: "the target is installed and was not told what to do now: it does what it was started with".to_owned(),
+                text:
+                    "the target is installed; the order to leave did not reach it, so it follows \
+                           its own setting"
+                        .to_owned(),
             }),
         }
         Ok(())

@@ -43,8 +43,8 @@ Who is trusted, one of:
                        standard input when that is no terminal; FILE may be -. For several CODEs the file has a line
                        CODE SECRET for each. The secret is never an argument: arguments can be seen by everybody
   --pinned KEYFILE     the donor's half of `spk-visor keys new`, for machines that carry the other half
-  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever is on the network may
-                       pose as the target or read along. The target must have been told smv.policy=legacy. One CODE
+  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Anybody on the network may
+                       pose as the target or read along. The target must run with smv.policy=legacy. One CODE
 None of them is ever tried in place of another.
 
   --all                with --pinned: every machine that is heard within 5 seconds (or --timeout); more than 1024 are refused
@@ -62,7 +62,7 @@ None of them is ever tried in place of another.
   --interface IF       listen and connect on this network interface only
   --timeout SECONDS    listen for the codes at most this long (default 60)
   --retry SECONDS      make a broken connection again for at most this long (default 600)
-  --after WHAT         kexec, reboot or poweroff when installed; the default is what the target was told
+  --after WHAT         kexec, reboot or poweroff when installed; the default is the target's own setting
   --json               print one JSON object for each event instead of lines for people (docs/donor-events.md)
   --log FILE           keep every event in FILE, with the time
   --help               this text

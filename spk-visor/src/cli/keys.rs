@@ -21,8 +21,9 @@ readable by their owner only:
   NAME.donor           for the donor: deploy-system-img-copy --pinned NAME.donor
   NAME.shim            for the targets: mkinitramfs image --pinned NAME.shim, or receive-deploy --pinned NAME.shim
 
-Whoever has NAME.donor may deploy onto every machine that carries NAME.shim; whoever has NAME.shim, from an initramfs for
-example, may pose as such a machine. `show` prints the public keys in a file, and whose they are.
+Anybody with NAME.donor may deploy onto every machine that carries NAME.shim; anybody with
+NAME.shim, from an initramfs for example, may pose as such a machine. `show` prints the public keys
+in a file, and whose they are.
 
 ";
 

@@ -23,9 +23,9 @@ Usage: spk-visor package create NAME [OPTIONS]
 
 Makes the package NAME of a running Linux, to be deployed onto other machines. NAME is smechvisor-base for a system
 with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
-leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files; what
-is left out, and why, is told at the end, and so is what makes the copy's SSH host keys. A file that cannot be read
-stops everything, and so does a kernel that lacks its ramdisk.
+leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files. A
+summary at the end says what was left out, and why, and what makes the copy's SSH host keys. A file
+that cannot be read stops everything, and so does a kernel that lacks its ramdisk.
 
 Secrets of people and services (private keys, Wi-Fi passphrases, tokens, passwords, histories of
 shells) are known by their contents or paths, left out, counted and named. A key of spk-visor or

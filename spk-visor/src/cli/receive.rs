@@ -27,7 +27,7 @@ commit, or after a deploy that failed (--once, --again); the machine goes on.
   --wipe WORD          needed when the disk is not blank: the last six characters of its serial number; all of it when
                        the disk belongs to a RAID, LVM, ZFS or the like, or is encrypted; its path when it has none
   --dry-run            show what would be done, tell it to every donor, and write nothing. With --once it ends when a
-                       donor was told (exit code 0)
+                       donor has received it (exit code 0)
   --esp SIZE           of the EFI system partition (default 512M)
   --swap SIZE|none     of the swap partition (default 2G, less or none on a small disk)
   --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
@@ -41,8 +41,8 @@ commit, or after a deploy that failed (--once, --again); the machine goes on.
                        terminal
   --ui                 the screens of the Deploy Shim, on the terminal this is started on: what would be done, the code with
                        its picture, what arrives; another disk than --disk names is not offered. Ctrl-C ends it
-  --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Whoever
-                       is on the network may send
+  --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Anybody
+                       on the network may send
   --help               this text
 
 ";

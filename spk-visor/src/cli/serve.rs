@@ -32,8 +32,9 @@ interface and no other, until Ctrl-C. Needs root. A line tells each time who ask
 
 Without --proxy it looks for another DHCP server first, and does not start beside one.
 
-Nothing protects what is sent this way: whoever is on the network can answer instead, with a shim of his own, and then no
-secret and no key helps. On a network with strangers sign deploy-shim.efi for Secure Boot, or start from a stick.
+Nothing protects what is sent this way: anybody on the network can answer instead, with a forged
+shim, and then no secret and no key helps. On a network with strangers sign deploy-shim.efi for
+Secure Boot, or start from a stick.
 
 ";
 
