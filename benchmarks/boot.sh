@@ -1,20 +1,23 @@
-# Part of ./bench: what our init adds to the time a kernel needs anyway, what each way to boot takes, and in how much
-# memory. Sourced, not run.
+# Part of ./bench: what our init adds to the time a kernel needs anyway, what each way to boot
+# takes, and in how much memory. Sourced, not run.
 #
-# About the first: one machine in QEMU, one kernel, one command line; the initramfs differs in /init alone. The clock is the host's, between
-# two lines on the serial port: the first the kernel writes at all, and the first of the init.
+# About the first: one machine in QEMU, one kernel, one command line; the initramfs differs in /init
+# alone. The clock is the host's, between two lines on the serial port: the first the kernel writes
+# at all, and the first of the init.
 
 boot_rounds=5
 boot_deadline_seconds=180
 
-# boot INITRAMFS TEXT: one boot; the microseconds from the first line to the first with TEXT in `took`.
+# boot INITRAMFS TEXT: one boot; the microseconds from the first line to the first with TEXT in
+# `took`.
 boot() {
     local line first='' qemu began=$SECONDS
     took=''
     truncate -s 4G "$scratch/boot-disk"
     rm -f "$scratch/serial"
     mkfifo "$scratch/serial"
-    # A static address and a network of QEMU's own that leads nowhere: neither a DHCP server nor its absence is counted.
+    # A static address and a network of QEMU's own that leads nowhere: neither a DHCP server nor its
+    # absence is counted.
     qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -machine q35 -smp 2 -m 512M "${accel[@]}" \
         -device virtio-rng-pci \
         -drive "file=$scratch/boot-disk,format=raw,if=none,id=disk" -device virtio-blk-pci,drive=disk \
@@ -57,8 +60,9 @@ bench_boot() {
     rows boot <<<"$text"
 }
 
-# Machines, networks and media are those of the scenarios; a clock runs from QEMU's first instruction to the first beacon
-# that arrives on the donor's side of the network. DHCP is in it, on both sides of every ratio.
+# Machines, networks and media are those of the scenarios; a clock runs from QEMU's first
+# instruction to the first beacon that arrives on the donor's side of the network. DHCP is in it, on
+# both sides of every ratio.
 bench_ways() {
     say "ways: power on to the beacon, $rounds rounds"
     measured ways measure ways --rounds "$rounds" --accel tcg

@@ -1,15 +1,17 @@
-# Part of ./bench: a whole deploy against the shell pipeline that people use today. Sourced, not run.
+# Part of ./bench: a whole deploy against the shell pipeline that people use today. Sourced, not
+# run.
 #
-# Both sides send over the loopback of a network namespace of their own, and write into an image file on the same file
-# system. Both clocks stop when everything is on that file: unmounted, synced. Ours includes what the pipeline's user has
-# done before: partitions, file systems, boot loader.
+# Both sides send over the loopback of a network namespace of their own, and write into an image
+# file on the same file system. Both clocks stop when everything is on that file: unmounted, synced.
+# Ours includes what the pipeline's user has done before: partitions, file systems, boot loader.
 
 port=9192
 disk_bytes=$((6 << 30))
 # For one event; a deploy itself takes as long as it takes.
 deadline_seconds=30
 
-# inside PART: runs ./bench PART in namespaces of its own, which take mounts and loop devices along when they end.
+# inside PART: runs ./bench PART in namespaces of its own, which take mounts and loop devices along
+# when they end.
 inside() {
     command -v nc >/dev/null || fail "deploy needs OpenBSD's nc (netcat-openbsd)"
     say "$1: network and mounts of its own"
@@ -19,7 +21,8 @@ inside() {
 bench_deploy() { inside deploy; }
 bench_memory() { inside memory; }
 
-# until_true COMMAND...: an event nobody can be woken for (a listening socket of another program), looked for often.
+# until_true COMMAND...: an event nobody can be woken for (a listening socket of another program),
+# looked for often.
 until_true() {
     local end=$((SECONDS + deadline_seconds))
     until "$@"; do
@@ -53,8 +56,8 @@ unmount() { umount "$scratch/mnt" && sync "$scratch/disk"; }
 # high_water PID: the kernel's own high-water mark, proc(5), in KiB; nothing when it has ended.
 high_water() { awk '/^VmHWM:/ { print $2 }' "/proc/$1/status" 2>/dev/null; }
 
-# peak_of PID: the high-water marks of the process and of the largest decoder that it started, together, in KiB in `peak`: a mark never
-# falls, the last one read is the peak.
+# peak_of PID: the high-water marks of the process and of the largest decoder that it started,
+# together, in KiB in `peak`: a mark never falls, the last one read is the peak.
 peak_of() {
     local kib own=0 decoder=0 child
     while kib=$(high_water "$1") && [ -n "$kib" ]; do
@@ -68,8 +71,8 @@ peak_of() {
     peak=$((own + decoder))
 }
 
-# ours PACKAGES [WATCH]: one deploy; its microseconds in `took`. WATCH is called with the receiver's process id; it takes processor
-# time from the deploy, so never in a round that is timed.
+# ours PACKAGES [WATCH]: one deploy; its microseconds in `took`. WATCH is called with the receiver's
+# process id; it takes processor time from the deploy, so never in a round that is timed.
 ours() {
     local began receiver donor
     fresh_image
@@ -94,7 +97,8 @@ ours() {
 theirs() {
     local began receiver
     fresh_mount
-    # tar is the judge: it may stop at the archive's end and let xz find nobody to give the padding to.
+    # tar is the judge: it may stop at the archive's end and let xz find nobody to give the padding
+    # to.
     (set +o pipefail; nc -l 127.0.0.1 $port | xz -T0 -dc | tar -xp --numeric-owner --xattrs --xattrs-include='*' -C "$scratch/mnt") </dev/null &
     receiver=$!
     running[$receiver]=1
@@ -106,7 +110,7 @@ theirs() {
     took=$(($(now) - began))
 }
 
-# One stage of ours with nothing beside it.
+# One stage of our pipeline with nothing beside it.
 decode_alone() {
     local began
     began=$(now)
@@ -122,7 +126,8 @@ unpack_alone() {
     took=$(($(now) - began))
 }
 
-# repacked PACKAGES NAME EXTENSION COMMAND...: the same trees, compressed by COMMAND and cached beside the systems. Prints the directory.
+# repacked PACKAGES NAME EXTENSION COMMAND...: the same trees, compressed by COMMAND and cached
+# beside the systems. Prints the directory.
 repacked() {
     local from=$1 dir extension=$3 package
     dir=$cache/benchmarks/$(basename "$1")-$2

@@ -1,8 +1,9 @@
 # Part of ./bench: what the wizard costs. Sourced, not run.
 #
-# Time: machines in QEMU that differ in one word of the kernel command line. Bytes: a second init, linked from the same library, whose
-# `main` hands in no wizard, so that the linker leaves it out: there is no recorded number to compare with. Processor: the kernel's own
-# account of the thread that draws, on a terminal that is larger than most, while a deploy runs as fast as it can.
+# Time: machines in QEMU that differ in one word of the kernel command line. Bytes: a second init,
+# linked from the same library, whose `main` hands in no wizard, so that the linker leaves it out:
+# there is no recorded number to compare with. Processor: the kernel's own account of the thread
+# that draws, on a terminal that is larger than most, while a deploy runs as fast as it can.
 
 bench_wizard() {
     say "wizard: power on to the beacon, $rounds rounds"
@@ -16,7 +17,8 @@ screens() {
     stat -c 'init=without bytes=%s' "$programs/init_without_wizard"
 }
 
-# ticks_of PID: what the thread that draws has used of a processor until the disk is complete, proc_pid_stat(5), in `ticks`.
+# ticks_of PID: what the thread that draws has used of a processor until the disk is complete,
+# proc_pid_stat(5), in `ticks`.
 ticks_of() {
     local task fields
     until grep -q '^smv installed: ' "$scratch/receiver" || [ ! -d "/proc/$1" ]; do
@@ -30,7 +32,8 @@ ticks_of() {
     done
 }
 
-# on_a_terminal COMMAND...: runs it on a pseudo terminal of 132 by 50 until it ends; its process id in `shown`.
+# on_a_terminal COMMAND...: runs it on a pseudo terminal of 132 by 50 until it ends; its process id
+# in `shown`.
 on_a_terminal() {
     local words
     printf -v words '%q ' "$@"
