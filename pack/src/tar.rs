@@ -283,7 +283,8 @@ fn pax_time((seconds, nanoseconds): (i64, u32)) -> Option<String> {
 
 /// `length keyword=value\n`, the length counting itself (pax(1), "pax Extended Header").
 fn record(into: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    let rest = key.len().saturating_add(value.len()).saturating_add(3); // blank, equals sign, newline
+    // A blank, an equals sign and a newline.
+    let rest = key.len().saturating_add(value.len()).saturating_add(3);
     let mut len = rest;
     loop {
         let counted = rest.saturating_add(len.to_string().len());

@@ -777,6 +777,7 @@ fn other_file_systems_are_named_and_packed_when_asked_for() {
     assert_eq!(copy.0.join("boot").metadata().unwrap().mode(), 0o040_750);
     assert_eq!(fs::read(copy.0.join("mnt/x")).unwrap(), b"x");
     for mounted in ["boot", "tmp", "mnt"] {
-        let _ = Command::new("umount").arg(tree.0.join(mounted)).status(); // The namespace ends with this process.
+        // The namespace ends with this process.
+        let _ = Command::new("umount").arg(tree.0.join(mounted)).status();
     }
 }

@@ -120,7 +120,8 @@ impl Ui {
 
     fn line(&self, level: u8, text: &str) {
         if self.has_lines {
-            let _ = writeln!(io::stderr(), "{text}"); // a closed standard error must not stop a deploy half-way
+            // A closed standard error must not stop a deploy half-way.
+            let _ = writeln!(io::stderr(), "{text}");
         }
         self.inbox.tell(MachineEvent::Log(LogLine {
             level,

@@ -198,7 +198,8 @@ def donate(channel, files, bad):
         for index, chunk in enumerate(chunks):
             if (file, index) >= first:
                 if (file, index) == place and deed == "--stop":
-                    # With unread reports a close would be a reset, which takes chunks along that are still on their way.
+                    # With unread reports a close would be a reset, which takes chunks along that
+                    # are still on their way.
                     channel.peer.shutdown(socket.SHUT_WR)
                     with contextlib.suppress(ConnectionResetError):
                         while channel.peer.recv(65536):
