@@ -40,7 +40,7 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// Threads for decoding; 1 to decode in one.
     pub threads: u32,
-    /// Who decodes the packages and reads their archives.
+    /// Starts the workers that decode the packages and read their archives.
     pub workers: &'static dyn Workers,
 }
 

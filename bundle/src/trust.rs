@@ -147,7 +147,7 @@ pub enum TrustError {
     },
 }
 
-/// Who vouches for an image.
+/// The party that vouches for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Voucher {
     /// This trusted key, a minisign public key in base64.
@@ -216,7 +216,7 @@ impl Approved {
         self.0.counter
     }
 
-    /// Who vouches for it.
+    /// The party that vouches for it.
     #[must_use]
     pub fn voucher(&self) -> &Voucher {
         &self.0.voucher

@@ -60,7 +60,7 @@ pub struct UnpackLimits {
     /// Entries after which the package is refused. Each costs up to [`BYTES_PER_ENTRY`] of memory
     /// until its end.
     pub entries: u64,
-    /// Whose the files become.
+    /// The owners that the files get.
     pub owners: Owners,
 }
 
@@ -82,7 +82,7 @@ impl UnpackLimits {
     }
 }
 
-/// Whose the files become.
+/// The owners that the files get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {
     /// The package's numeric user and group ids; needs root.
