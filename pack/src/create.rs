@@ -45,7 +45,7 @@ pub struct SoFar<'a> {
     pub packed_bytes: u64,
 }
 
-/// Who watches a package being made.
+/// An observer of a package being made.
 pub trait Watch {
     /// A line about the package; it stays.
     fn say(&mut self, line: &str);

@@ -42,7 +42,7 @@ pub struct Facts {
     pub mtime: (i64, u32),
     /// Likewise; it changes with every change of contents or metadata.
     pub ctime: (i64, u32),
-    /// File system and number in it: who has the same is the same file.
+    /// File system and inode number: equal ones mean the same file.
     pub id: (u64, u64),
     /// Which mount it was reached through; `None` before Linux 5.8.
     pub mount: Option<u64>,
@@ -222,7 +222,7 @@ fn span(bytes: &[u8], (start, len): (u32, u8)) -> &[u8] {
 /// An extended attribute: name and value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
 
-/// Whose attributes.
+/// The owner of the attributes.
 #[derive(Clone, Copy)]
 pub enum Owner<'a> {
     /// An open file's.

@@ -92,9 +92,9 @@ pub enum PackagesError {
     /// Two files are one package.
     #[error("{} and {} are the same package; remove one", first.display(), second.display())]
     Twice {
-        /// One.
+        /// The one that would be sent first.
         first: PathBuf,
-        /// The other.
+        /// The one that would be sent later.
         second: PathBuf,
     },
 }

@@ -29,7 +29,7 @@ const PEM_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 /// A WireGuard key is 32 bytes, in base 64.
 const WIREGUARD_LEN: usize = 44;
 
-/// Whose a secret is.
+/// The owner of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A key of spk-visor or minisign: not packed, whatever was asked for.
