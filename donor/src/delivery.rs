@@ -97,7 +97,7 @@ pub enum DeliveryError {
     /// Nobody wants its disk erased.
     #[error("{why}: {} {disk} is not blank", code)]
     Declined {
-        /// Who did not say yes.
+        /// The refusal, as a phrase: `the person here did not say yes`.
         why: &'static str,
         /// Which target.
         code: Code,

@@ -53,7 +53,7 @@ pub enum Event {
     Interrupted,
     /// These were heard.
     Heard {
-        /// Whose beacons.
+        /// The codes in their beacons.
         codes: Vec<Code>,
     },
     /// About one target.
@@ -124,7 +124,7 @@ pub enum TargetEvent {
     Asking { disk: TargetDisk },
     /// It may.
     Agreed {
-        /// Who said so: `person`, `--yes`.
+        /// The origin of the consent: `person`, `--yes`.
         by: &'static str,
     },
     /// How far it is.
@@ -175,7 +175,7 @@ pub enum TargetEvent {
         ending: Ending,
         /// The chain of reasons.
         reason: String,
-        /// What somebody who ended this donor leaves there.
+        /// The state of the target when this donor was interrupted.
         left: Option<Left>,
     },
 }

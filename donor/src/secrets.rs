@@ -152,8 +152,8 @@ fn read(codes: &[Code], from: &Path, input: impl Read) -> Result<Vec<Secret>, Se
         .collect()
 }
 
-/// Whose line it is, and what of it is the secret. A single target's line may leave out the code;
-/// then the whole line is the secret, which may have blanks in it.
+/// The target that a line is for, and the secret in it. A single target's line may leave out the
+/// code; then the whole line is the secret, which may have blanks in it.
 fn target_of<'a>(codes: &[Code], line: &'a str) -> Option<(usize, &'a str)> {
     let named = line
         .split_once(char::is_whitespace)

@@ -71,7 +71,7 @@ pub(super) struct RetryState {
     /// Beacons are of interest since then.
     pub(super) listened: Option<Instant>,
     unproven: u32,
-    /// Who has passed, last.
+    /// The last address that passed.
     pub(super) good: Option<SocketAddr>,
     /// The first connection that passed.
     pub(super) start: Option<Instant>,
