@@ -120,7 +120,7 @@ fn answer(stream: &TcpStream, peer: IpAddr, tree: &Tree, patience: Patience) -> 
     let request = match Request::parse(&head) {
         Ok(request) => request,
         Err(status) => {
-            // Who asks nonsense may be gone already.
+            // The sender of a malformed request may be gone already.
             let _ = pace.send(status.head("", "").as_bytes());
             return None;
         }

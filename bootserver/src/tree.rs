@@ -96,7 +96,7 @@ pub enum TreeError {
     #[error("{} holds more than {limit} {what}; so much is not served", path.display())]
     Large {
         path: PathBuf,
-        /// Of what.
+        /// `bytes` or `files`.
         what: &'static str,
         /// The limit.
         limit: u64,

@@ -22,7 +22,7 @@ pub enum Said {
     Nothing,
     /// This server answers from now on.
     Ready,
-    /// This.
+    /// An event to show.
     Event(Event),
 }
 

@@ -1,4 +1,4 @@
-//! Who is answered at the same time: so many connections in all, and few of one address.
+//! Limits of connections at one time: so many in all, and few of one address.
 //!
 //! One machine needs one or two connections. A stranger with one address cannot take the places of
 //! a whole rack.
