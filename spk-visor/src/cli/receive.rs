@@ -47,13 +47,13 @@ commit, or after a deploy that failed (--once, --again); the machine goes on.
 
 ";
 
-/// Whom to take a system from.
+/// The donors that a system is taken from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Who knows the secret that is shown.
+    /// Those that know the secret on the screen.
     #[default]
     Secret,
-    /// Who has the key that belongs to this file.
+    /// The one with the private key that belongs to this file.
     Pinned(PathBuf),
     /// Anybody.
     Legacy,
