@@ -2,7 +2,7 @@
 //! a pipe, frames of entries come out of another one, and at the end it tells how it ended.
 //!
 //! What is in the packages is read by libraries in C. So it happens beside this process, in one
-//! that its maker has shut in (`receiver::cage`); nothing here knows how.
+//! that its maker has shut in (`machine::cage`); nothing here knows how.
 
 #[cfg(any(test, feature = "fakes"))]
 pub mod threads;

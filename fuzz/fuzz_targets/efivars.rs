@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use init::efivars::Variables;
+use machine::efivars::Variables;
 use disk::boot_order::load_option::ours;
 use disk::boot_order::plan;
 use disk::state::Slot;

@@ -12,11 +12,12 @@ use bundle::package::Resources;
 use bundle::trust::Trust;
 use disk::sizes::Sizes;
 use install::options;
+use machine::cage::Caged;
+use machine::disks::Disks;
+use machine::gate::Wish;
+use machine::mounts;
 use netstack::{Config, Stack};
 use receiver::Policy;
-use receiver::cage::Caged;
-use receiver::disks::Disks;
-use receiver::gate::Wish;
 use receiver::operator::OperatorControl;
 use wire::chain::chain;
 use wire::message;
@@ -31,9 +32,7 @@ use crate::departure::Departure;
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{
-    baked_config, dispensable, drivers, handoff, mounts, signals, supervision, terminals, wifi,
-};
+use crate::{baked_config, dispensable, drivers, handoff, signals, supervision, terminals, wifi};
 
 /// The shim's own kernels have both walls, and any other must (`modules.md`).
 static WORKERS: Caged = Caged::demanding();

@@ -8,8 +8,8 @@ mod network;
 mod watchdog;
 
 use disk::sizes::{self, Sizes};
+use machine::gate::{Reinstall, Selector, SelectorError};
 use netstack::Addressing;
-use receiver::gate::{Reinstall, Selector, SelectorError};
 use thiserror::Error;
 use wire::outcome::Outcome;
 

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use receiver::diagnostics;
+use machine::diagnostics;
 use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use machine::diagnostics;
+use machine::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use modules::{Index, IndexError, Row, Tables};
-use receiver::diagnostics;
-use receiver::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use rustix::io::Errno;
 use rustix::system::uname;
 use thiserror::Error;

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use disk::boot_order::{self, Found, load_option, name_of};
 use disk::state::{Slot, State};
-use receiver::disks::Disks;
-use receiver::gate::Contents;
+use machine::disks::Disks;
+use machine::efivars::Variables;
+use machine::gate::Contents;
+use machine::mounts::EFIVARS;
 use uuid::Uuid;
 use wire::chain::chain;
 
 use crate::console::Console;
-use crate::efivars::Variables;
-use crate::mounts::EFIVARS;
 
 /// The machine's disks.
 const BLOCK: &str = "/sys/block";

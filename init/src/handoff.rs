@@ -10,9 +10,10 @@ use disk::disk::DiskError;
 use disk::entry::{self, BootEntry, EntryError};
 use disk::esp::{EspError, EspReader};
 use disk::state::Slot;
+use machine::blockdisk::BlockDisk;
+use machine::disks::IMAGE_SECTOR;
+use machine::watchdog::{self, Armed};
 use receiver::Deployed;
-use receiver::blockdisk::BlockDisk;
-use receiver::disks::IMAGE_SECTOR;
 use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
@@ -23,7 +24,6 @@ use crate::cmdline::After;
 use crate::console::Console;
 use crate::departure::Departure;
 use crate::kexec::KexecError;
-use crate::watchdog::{self, Armed};
 use crate::{firmware, kexec, supervision};
 
 /// How long a failure stays readable before the machine starts over.

@@ -3,9 +3,9 @@
 //!
 //! The flow, in the order in which [`boot`] walks it:
 //!
-//! 1. [`mounts`] makes the file systems of the kernel available; [`console`] opens the kernel's log
-//!    and the [`terminals`]; [`signals`] reaps orphans and answers Ctrl-Alt-Del; [`dispensable`]
-//!    keeps the deploy alive when the screens fail.
+//! 1. [`machine::mounts`] makes the file systems of the kernel available; [`console`] opens the
+//!    kernel's log and the [`terminals`]; [`signals`] reaps orphans and answers Ctrl-Alt-Del;
+//!    [`dispensable`] keeps the deploy alive when the screens fail.
 //! 2. [`cmdline`] reads the settings from the kernel command line, [`memory`] plans the decoder's
 //!    share, [`drivers`] loads what the devices need.
 //! 3. [`baked_config`] adds what the image itself demands: pinned keys, trusted keys, the floor.
@@ -14,8 +14,8 @@
 //! 5. `receiver` deploys. The console enters each stage in the [`stage_latch`], on which the other
 //!    threads wait.
 //! 6. [`departure`] gives the operator time to read, and [`handoff`] boots what was installed:
-//!    [`firmware`] sets the boot option through [`efivars`], [`watchdog`] guards the way,
-//!    [`kexec`] or a reboot ends it.
+//!    [`firmware`] sets the boot option through [`machine::efivars`], [`machine::watchdog`] guards
+//!    the way, [`kexec`] or a reboot ends it.
 
 pub mod baked_config;
 pub mod boot;
@@ -24,19 +24,16 @@ pub mod console;
 pub mod departure;
 pub mod dispensable;
 pub mod drivers;
-pub mod efivars;
 pub mod firmware;
 pub mod handoff;
 pub mod kexec;
 pub mod memory;
-pub mod mounts;
 pub mod network;
 pub mod signals;
 pub mod stage_latch;
 pub mod supervision;
 pub mod terminals;
-pub mod watchdog;
 pub mod wifi;
 pub mod wizard;
 
-pub use receiver::cage;
+pub use machine::cage;

@@ -3,7 +3,7 @@
 use std::io;
 use std::thread;
 
-use receiver::children;
+use machine::children;
 use rustix::system::{RebootCommand, reboot};
 use sys::signals::{Signal, Signals};
 use wire::chain::chain;

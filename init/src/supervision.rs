@@ -18,7 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wire::chain::chain;
 use wire::stage::Stage;
 
-use crate::watchdog::Fed;
+use machine::watchdog::Fed;
 use pulse::{Pulse, Verdict};
 
 pub mod pulse;

@@ -11,7 +11,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use install::carry::{self, Luggage};
-use receiver::children;
+use machine::children;
 use sys::signals::unblock_in;
 use wifi::known::{self, Known};
 use wifi::{Failure, Handle, Join, Place, Report, Security, State, Told};

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
 use install::{deploy, options};
+use machine::blockdisk::BlockDisk;
+use machine::disks::{Disks, IMAGE_SECTOR};
+use machine::gate::reinstall::name_of;
+use machine::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
+use machine::uevents::Uevents;
 use wire::chain::chain;
 
-use crate::blockdisk::BlockDisk;
-use crate::disks::{Disks, IMAGE_SECTOR};
 use crate::error::SessionError;
-use crate::gate::reinstall::name_of;
-use crate::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{Reporter, warn};
 use crate::operator::{CancelToken, Control, OperatorControl};
 use crate::options::Options;
-use crate::uevents::Uevents;
 
 /// While drivers are still probing, a missing disk is no news. After this, the screen says so.
 const PROBING: Duration = Duration::from_secs(3);
@@ -213,7 +213,9 @@ impl<'a> DiskWatch<'a> {
     fn wait(&mut self, limit: Option<Duration>) -> Result<bool, SessionError> {
         let operator = self.reporter.operator();
         let waited = match (&mut self.uevents, operator) {
-            (Some(uevents), operator) => uevents.wait_or(limit, operator),
+            (Some(uevents), operator) => {
+                uevents.wait_or(limit, operator.map(OperatorControl::wakeup))
+            }
             (None, Some(operator)) => operator.wait(limit).map(|()| operator.clear()),
             (None, None) => Ok(false),
         };

@@ -3,11 +3,11 @@
 
 use disk::sizes::Sizes;
 use install::deploy;
+use machine::blockdisk::BlockDisk;
+use machine::disks::IMAGE_SECTOR;
+use machine::gate::Candidate;
 
-use crate::blockdisk::BlockDisk;
-use crate::disks::IMAGE_SECTOR;
 use crate::error::SessionError;
-use crate::gate::Candidate;
 
 /// The plan for the disk that was chosen, and what would be gone after it, in one line.
 ///

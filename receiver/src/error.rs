@@ -10,11 +10,11 @@ use bundle::trust::ApproveError;
 use disk::disk::DiskError;
 use disk::volumes::VolumesError;
 use install::deploy::{DeployError, StepError};
+use machine::disks::DisksError;
+use machine::gate::GateError;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::disks::DisksError;
-use crate::gate::GateError;
 use crate::operator::Stop;
 
 /// What no other donor can help with, or what ended one attempt.

@@ -28,13 +28,13 @@ use disk::disk::Disk;
 use disk::layout::Layout;
 use disk::state::State;
 use disk::volumes::{Volumes, VolumesError};
+use machine::gate::{Candidate, Contents};
+use machine::inventory::{Found, Transport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::eventfd::EventFd;
 use wire::code::Code;
 
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
-use crate::gate::{Candidate, Contents};
-use crate::inventory::{Found, Transport};
 use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::Reporter;

@@ -7,33 +7,23 @@
 //! 1. `session` is the loop ([`run`]): it attempts one deploy after the other until one succeeds.
 //!    [`Options`] are what its caller decided, `attempt` is what each attempt needs and comes to,
 //!    [`SessionError`] says why one ended.
-//! 2. `disk_watch` waits for a disk that may be taken. [`disks`] lists them from the [`inventory`],
-//!    [`gate`] judges them, [`uevents`] announces changes; a `dry_run` ends with the plan.
+//! 2. `disk_watch` waits for a disk that may be taken. [`machine::disks`] looks at them,
+//!    [`machine::gate`] judges them, [`machine::uevents`] announces changes; a `dry_run` ends with
+//!    the plan.
 //! 3. `pairing` invites donors with a code and, under the policy `secret`, a secret. The [`donor`]
 //!    seam brings connections; several strangers are judged at a time, the first that proves itself
 //!    is admitted with its manifest, shown the disk and asked for its consent.
 //! 4. `transfer` gives the deploy one chunk after the other, over as many connections as it takes,
-//!    and tells the donor how far the deploy is and how it ended. `install` writes the disk, through
-//!    [`blockdisk`], [`slice`](mod@slice) and [`volumes`]; [`cage`] is the process that decodes.
+//!    and tells the donor how far the deploy is and how it ended. `install` writes the disk, which
+//!    [`machine::blockdisk`] opens and [`machine::volumes`] mounts.
 //! 5. [`operator`] stands beside all of it: events for whatever shows them, and the instructions of
 //!    a person at the machine.
 
-pub mod blockdisk;
-pub mod cage;
-pub mod cards;
-pub mod children;
-pub mod diagnostics;
-pub mod disks;
 pub mod donor;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
-pub mod gate;
-pub mod inventory;
 pub mod operator;
 pub mod policy;
-pub mod slice;
-pub mod uevents;
-pub mod volumes;
 
 mod attempt;
 mod connection;
@@ -44,7 +34,6 @@ mod options;
 mod pairing;
 mod session;
 mod transfer;
-mod writeout;
 
 pub use attempt::{Deployed, OpenVolumes};
 pub use error::SessionError;

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use disk::sizes::Sizes;
+use machine::gate::Wish;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use sys::eventfd::EventFd;
 
 use crate::donor::Interrupter;
-use crate::gate::Wish;
 
 pub(crate) use cancel_token::{Attached, CancelToken, Phase, Stop};
 

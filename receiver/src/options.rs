@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bundle::trust::{Approved, Trust};
 use install::options;
+use machine::disks::Disks;
+use machine::gate::{Candidate, Wish};
 use wire::code::{CODE_LEN, Code};
 use wire::stream::RESUME_SECONDS;
 
-use crate::disks::Disks;
 use crate::error::SessionError;
-use crate::gate::{Candidate, Wish};
 use crate::policy::Policy;
 
 /// What the person in charge decided.

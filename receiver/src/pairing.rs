@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
 
+use machine::gate::Candidate;
 use session::channel::{Opener, Sealer};
 use session::guess_limit::GuessLimit;
 use session::trial::Terms;
@@ -24,7 +25,6 @@ use wire::secret::{RANDOM_LEN, Secret};
 use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
 use crate::error::SessionError;
-use crate::gate::Candidate;
 use crate::operator::CancelToken;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{Reporter, warn};

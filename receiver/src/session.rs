@@ -7,12 +7,13 @@
 use std::time::Instant;
 
 use disk::volumes::{Volumes, VolumesError};
+use machine::blockdisk::BlockDisk;
+use machine::volumes::KernelVolumes;
 use wire::chain::chain;
 use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::attempt::{Attempt, Deployed, OpenVolumes};
-use crate::blockdisk::BlockDisk;
 use crate::disk_watch::DiskWatch;
 use crate::donor::Network;
 use crate::dry_run;
@@ -23,7 +24,6 @@ use crate::operator::reporter::{Reporter, warn};
 use crate::options::Options;
 use crate::pairing::refusals::Refusals;
 use crate::policy::Policy;
-use crate::volumes::KernelVolumes;
 
 mod legacy;
 pub(crate) mod paired;

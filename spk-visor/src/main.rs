@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = receiver::cage::run_if_asked(std::env::args_os()) {
+    if let Some(code) = machine::cage::run_if_asked(std::env::args_os()) {
         return code;
     }
     spk_visor::run(std::env::args_os().skip(1))

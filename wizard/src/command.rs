@@ -1,7 +1,7 @@
 //! What the wizard asks the machine to do.
 
 use disk::sizes::Sizes;
-use receiver::gate::Wish;
+use machine::gate::Wish;
 
 /// One command. Its result comes back as events.
 #[derive(Clone, Debug, PartialEq, Eq)]

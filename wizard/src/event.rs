@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use receiver::cards::Card;
+use machine::cards::Card;
 use receiver::operator::event::ReceiverEvent;
 
 /// One event: the state it carries holds from now on.
@@ -20,7 +20,7 @@ pub enum MachineEvent {
     /// From the receiver: disks, code, donors, progress, the end.
     News(ReceiverEvent),
     /// Devices that no driver has taken, and firmware that is not there, as
-    /// `receiver::diagnostics::missing` tells. Replaces what was said before.
+    /// `machine::diagnostics::missing` tells. Replaces what was said before.
     Missing(Vec<String>),
     /// A line of the log, ours or the kernel's.
     Log(LogLine),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
-use receiver::gate::{self, Candidate, GateError, Wish};
+use machine::gate::{self, Candidate, GateError, Wish};
 use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use disk::sizes::{self, Sizes, Swap};
-use receiver::gate;
+use machine::gate;
 use wifi::{Join, Ssid, is_passphrase};
 
 use crate::canvas;

@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use machine::gate;
 use ratatui_core::terminal::Frame;
-use receiver::gate;
 use receiver::operator::event::ReceiverEvent;
 
 use crate::command::Command;

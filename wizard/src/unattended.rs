@@ -2,7 +2,7 @@
 //! (`boot.md` 2).
 
 use disk::sizes::{Sizes, Swap};
-use receiver::gate::{Candidate, Reinstall, Selector};
+use machine::gate::{Candidate, Reinstall, Selector};
 
 use crate::model::Model;
 
@@ -81,8 +81,8 @@ mod tests {
     use crate::model::Model;
     use disk::sizes::{Sizes, Swap};
     use disk::state::State;
-    use receiver::gate::{Candidate, Contents, Reinstall, Selector, Wish};
-    use receiver::inventory::{Found, Transport};
+    use machine::gate::{Candidate, Contents, Reinstall, Selector, Wish};
+    use machine::inventory::{Found, Transport};
 
     fn model(serial: Option<&str>) -> Model {
         let disk = Found {

@@ -7,7 +7,7 @@ mod scene;
 use receiver::operator::event::ReceiverEvent;
 use std::time::Duration;
 
-use receiver::gate::choose;
+use machine::gate::choose;
 use scene::{
     Scene, accepted, blank, complete, failed, inviting, machine, nic, stage, wifi_nic, zoo,
 };

@@ -4,7 +4,7 @@
 mod scene;
 
 use disk::sizes::{Sizes, Swap};
-use receiver::gate::{Reinstall, choose};
+use machine::gate::{Reinstall, choose};
 use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
 use wizard::event::{Machine, MachineEvent};

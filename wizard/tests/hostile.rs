@@ -8,8 +8,8 @@ mod scene;
 
 use std::path::PathBuf;
 
+use machine::gate::Candidate;
 use ratatui_core::text::Span;
-use receiver::gate::Candidate;
 use receiver::operator::event::ReceiverEvent;
 use scene::{ASCII, BLANK, Scene, UNICODE, disk};
 use wifi::{Failure, Network, Report, Security, Ssid, State};

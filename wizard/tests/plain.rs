@@ -7,7 +7,7 @@ mod scene;
 
 use std::time::{Duration, Instant};
 
-use receiver::gate::{Candidate, Wish, choose};
+use machine::gate::{Candidate, Wish, choose};
 use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, disk, inviting, occupied, zoo};
 use wifi::{Failure, Network, Report, Security, Ssid, State};

@@ -6,7 +6,7 @@ mod scene;
 use std::time::Duration;
 
 use disk::sizes::Sizes;
-use receiver::gate::{GateError, Wish};
+use machine::gate::{GateError, Wish};
 use receiver::operator::event::ReceiverEvent;
 use scene::{
     Scene, accepted, blank, complete, disk, failed, inviting, log, nic, stage, waiting, wifi_nic,
@@ -179,7 +179,7 @@ fn a_person_walks_to_the_code() {
     let commands = scene.keys(&[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     let wish = Wish {
         disk: Some("/dev/vda".parse().unwrap()),
-        reinstall: receiver::gate::Reinstall::ByHand,
+        reinstall: machine::gate::Reinstall::ByHand,
         ..Wish::default()
     };
     let take = Command::Take {

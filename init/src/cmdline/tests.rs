@@ -2,8 +2,8 @@ use super::{
     After, CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words,
 };
 use disk::sizes::{Sizes, Swap};
+use machine::gate::Reinstall;
 use netstack::{Addressing, Fixed, InterfaceFilter};
-use receiver::gate::Reinstall;
 
 #[test]
 fn other_words_are_the_kernels_business() {

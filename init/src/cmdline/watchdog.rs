@@ -1,8 +1,9 @@
 //! `smv.watchdog=`: how long the hardware waits for the installed system after kexec; `smv.stall=`:
 //! how long a deploy may stall. Both take the same values.
 
+use machine::watchdog::KEXEC_SECONDS;
+
 use crate::supervision::STALL_SECONDS;
-use crate::watchdog::KEXEC_SECONDS;
 
 pub(super) const EXPECTED: &str = "off or a number of seconds from 10 to 3600";
 

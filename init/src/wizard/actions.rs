@@ -8,10 +8,10 @@ use std::process;
 use std::thread;
 
 use disk::state::{Slot, State};
+use machine::disks::Disks;
+use machine::gate::reinstall::name_of;
+use machine::gate::{Candidate, Contents};
 use netstack::{NetstackError, Stack};
-use receiver::disks::Disks;
-use receiver::gate::reinstall::name_of;
-use receiver::gate::{Candidate, Contents};
 use receiver::operator::OperatorControl;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;

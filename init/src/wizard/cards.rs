@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
+use machine::cards::{self, SYS_CLASS_NET};
 use netstack::{AddressSource, NetworkFact};
-use receiver::cards::{self, SYS_CLASS_NET};
 use wizard::event::{Address, MachineEvent, Nic};
 use wizard::host::Inbox;
 

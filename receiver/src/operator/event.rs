@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use wire::message::Next;
 use wire::stage::Stage;
 
-use crate::gate::{Candidate, GateError};
+use machine::gate::{Candidate, GateError};
 
 pub use lines::Line;
 

@@ -1,6 +1,6 @@
 use super::{Attached, CancelToken, Control, OperatorControl, Phase, Stop};
-use crate::gate::Wish;
 use disk::sizes::Sizes;
+use machine::gate::Wish;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

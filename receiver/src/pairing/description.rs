@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wire::message::{Disk, Text};
 
-use crate::gate::Candidate;
+use machine::gate::Candidate;
 
 /// Everything that tells this disk from another one, and what would be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]

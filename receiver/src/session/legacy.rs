@@ -6,13 +6,13 @@ use wire::chain::chain;
 
 use bundle::legacy;
 use install::deploy;
+use machine::gate::Candidate;
 use wire::message::After;
 use wire::stream::{NAME_LEN_BYTES, Opening};
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
 use crate::connection::Connection;
 use crate::error::SessionError;
-use crate::gate::Candidate;
 use crate::operator::event::ReceiverEvent;
 use crate::operator::reporter::{DeployEvents, warn};
 use crate::operator::{CancelToken, Phase};

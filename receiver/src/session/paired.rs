@@ -9,14 +9,14 @@ use bundle::trust::{Approved, Voucher};
 use bundle::verify::VerifiedPackages;
 use install::deploy;
 use install::options::Options;
+use machine::blockdisk::BlockDisk;
+use machine::gate::Candidate;
 use wire::chain::chain;
 use wire::message::RejectCode;
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, must_be, open_disk};
-use crate::blockdisk::BlockDisk;
 use crate::disk_watch::DiskWatch;
 use crate::error::SessionError;
-use crate::gate::Candidate;
 use crate::operator::Phase;
 use crate::operator::reporter::DeployEvents;
 use crate::options::image_facts;

@@ -3,15 +3,15 @@
 
 use super::run;
 use crate::attempt::{claim, must_be};
-use crate::disks::Disks;
 use crate::donor::{Donor, Interrupter, Network};
 use crate::error::SessionError;
-use crate::gate::Wish;
 use crate::operator::event::{Line, ReceiverEvent};
 use crate::operator::reporter::Reporter;
 use crate::options::{Options, Patience};
 use crate::policy::Policy;
 use bundle::trust::Trust;
+use machine::disks::Disks;
+use machine::gate::Wish;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::net::{IpAddr, SocketAddr};

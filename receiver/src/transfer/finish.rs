@@ -6,12 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use machine::diagnostics;
 use session::channel::ChannelError;
 use wire::chain::chain;
 use wire::message::{After, Level, Message};
 
 use crate::connection::Connection;
-use crate::diagnostics;
 use crate::error::SessionError;
 use crate::operator::reporter::warn;
 use crate::transfer::reports::Report;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bundle::interrupt::Interrupter;
 use bundle::trust::Approved;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
+use machine::diagnostics::Mark;
 use session::channel::{ChannelError, Opener, Sealer};
 use thiserror::Error;
 use wire::chain::chain;
@@ -19,7 +20,6 @@ use wire::message::{Kind, Level, Message, Next, RejectCode};
 use wire::outcome::Outcome;
 
 use crate::connection::Connection;
-use crate::diagnostics::Mark;
 use crate::error::SessionError;
 use crate::operator::Phase;
 use crate::operator::event::ReceiverEvent;

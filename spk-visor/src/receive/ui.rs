@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use receiver::cards::{self, SYS_CLASS_NET};
+use machine::cards::{self, SYS_CLASS_NET};
 use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;

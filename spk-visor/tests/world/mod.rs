@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use bundle::trust::Trust;
-use receiver::blockdisk::BlockDisk;
-use receiver::cage::Caged;
-use receiver::disks::Disks;
+use machine::blockdisk::BlockDisk;
+use machine::cage::Caged;
+use machine::disks::Disks;
+use machine::gate::Wish;
 use receiver::fakes::{Lines, PlainVolumes, TestDir, ports};
-use receiver::gate::Wish;
 use receiver::policy::Policy;
 use receiver::{SessionError, run_with};
 use spk_visor::kernel_net::KernelNetwork;

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use disk::state::State;
-use receiver::gate::{Candidate, Contents};
-use receiver::inventory::{Found, Transport};
+use machine::gate::{Candidate, Contents};
+use machine::inventory::{Found, Transport};
 use receiver::operator::event::ReceiverEvent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;

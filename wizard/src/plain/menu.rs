@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use receiver::gate::Candidate;
+use machine::gate::Candidate;
 use wifi::{Security, Ssid};
 
 use crate::command::Command;

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use receiver::gate::Contents;
+use machine::gate::Contents;
 use receiver::operator::qr;
 use wire::human;
 

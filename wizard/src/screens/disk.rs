@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use receiver::gate::reinstall::name_of;
-use receiver::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
+use machine::gate::reinstall::name_of;
+use machine::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
 
 use crate::canvas::Canvas;
 use crate::command::Command;

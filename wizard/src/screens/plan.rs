@@ -6,7 +6,7 @@ use std::time::Instant;
 use disk::disk::SectorSize;
 use disk::layout::{self, Layout, LayoutError, Role};
 use disk::sizes::{self, Sizes, Swap};
-use receiver::gate::Candidate;
+use machine::gate::Candidate;
 use wire::human;
 
 use crate::canvas::Canvas;

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use disk::state::{Slot, State};
+use machine::gate::{Candidate, Contents, Wish, choose};
+use machine::inventory::{Found, Transport};
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
-use receiver::gate::{Candidate, Contents, Wish, choose};
-use receiver::inventory::{Found, Transport};
 use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 use wizard::event::{Address, LogLine, Machine, Nic};

@@ -3,12 +3,12 @@
 use std::fmt;
 use wire::chain::chain;
 
+use machine::gate::GateError;
+use machine::gate::reinstall::name_of;
 use wire::message::Next;
 use wire::stage::Stage;
 
 use super::ReceiverEvent;
-use crate::gate::GateError;
-use crate::gate::reinstall::name_of;
 use crate::operator::qr;
 use crate::options::disk_facts;
 use crate::policy::{self, Policy};
@@ -185,8 +185,8 @@ fn donor_command(code: &str, secret: Option<&str>, policy: &str) -> Line {
 mod tests {
     use super::Line;
     use crate::fakes;
-    use crate::gate::GateError;
     use crate::operator::event::ReceiverEvent;
+    use machine::gate::GateError;
     use wire::message::Next;
 
     fn text(event: &ReceiverEvent) -> String {

@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use disk::layout::Role;
 use disk::sizes::{Sizes, Swap};
+use machine::gate::{GateError, Wish};
 use wire::code::Code;
 use wire::message::{After, Message, Next};
 use wire::secret::Secret;
 
 use crate::fakes::donor::{END, FakeDonor, Image};
 use crate::fakes::{ADDRESS, Lines, Plug};
-use crate::gate::{GateError, Wish};
 use crate::operator::OperatorControl;
 use crate::operator::event::ReceiverEvent;
 use crate::session::paired::tests::{AT_ONCE, START, Target, assert_installed, image, pair};

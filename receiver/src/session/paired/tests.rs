@@ -1,14 +1,14 @@
 //! The whole session over socket pairs, with an image file for a disk and a directory for its file
 //! systems.
 
-use crate::blockdisk::BlockDisk;
-use crate::disks::Disks;
 use crate::fakes::donor::{END, FakeDonor, Image, read_screen};
 use crate::fakes::{self, Lines, PlainVolumes, Plug, TestDir};
-use crate::gate::Wish;
 use crate::{Deployed, Options, Patience, Policy, SessionError, run_with};
 use bundle::trust::Trust;
 use disk::volumes::{Volumes, VolumesError};
+use machine::blockdisk::BlockDisk;
+use machine::disks::Disks;
+use machine::gate::Wish;
 use session::{Credential, PairingError, PinnedKeys};
 use std::fs;
 use std::io::{Read, Write};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use receiver::gate::{Candidate, GateError};
+use machine::gate::{Candidate, GateError};
 use wire::human;
 
 use super::{Verdict, against, verdict};

@@ -1,4 +1,4 @@
-//! The file systems of the shim: rows with reasons.
+//! The kernel's own file systems for a PID 1: rows with reasons.
 
 use std::fs;
 use std::path::Path;
@@ -120,7 +120,8 @@ pub fn mount_all() -> Result<(), Vec<MountsError>> {
     }
 }
 
-/// Mounts the firmware's variables, if there are any. After [`crate::drivers::offer_help`].
+/// Mounts the firmware's variables, if there are any. Drivers must be at hand by
+/// then: the kernel may ask for one that is a module.
 pub fn mount_firmware() {
     let _ = mount_row(&FIRMWARE); // optional: it never fails
 }

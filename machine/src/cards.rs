@@ -64,13 +64,12 @@ fn text(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{Card, look};
-    use crate::fakes::TestDir;
     use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]
     fn a_card_is_what_has_a_device() {
-        let dir = TestDir::new("cards");
+        let dir = tempfile::tempdir().unwrap();
         let class = dir.path();
         for (name, files) in [
             (

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-use crate::operator::OperatorControl;
+use sys::eventfd::EventFd;
 
 /// The kernel's own multicast group; udev repeats the events in group 2.
 const KERNEL_GROUP: u32 = 1;
@@ -62,14 +62,10 @@ impl Announcements {
         self.wait_or(limit, None)
     }
 
-    /// The same, for no longer than a person says nothing.
-    fn wait_or(
-        &self,
-        limit: Option<Duration>,
-        operator: Option<&OperatorControl>,
-    ) -> io::Result<()> {
+    /// The same, or until `wakeup` is readable.
+    fn wait_or(&self, limit: Option<Duration>, wakeup: Option<&EventFd>) -> io::Result<()> {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let wakeup = operator.map(|operator| PollFd::new(operator.wakeup(), PollFlags::IN));
+        let wakeup = wakeup.map(|wakeup| PollFd::new(wakeup, PollFlags::IN));
         let socket = PollFd::new(&self.socket, PollFlags::IN);
         let mut fds: Vec<_> = std::iter::once(socket).chain(wakeup).collect();
         match poll(&mut fds, limit.as_ref()) {
@@ -122,25 +118,26 @@ impl Uevents {
         })
     }
 
-    /// Waits until a block device comes, goes or changes, or a person says something; `false` when `limit` has passed without.
+    /// Waits until a block device comes, goes or changes, or `wakeup` is notified, which is taken
+    /// back; `false` when `limit` has passed without.
     ///
     /// # Errors
     /// The socket failed.
     pub fn wait_or(
         &mut self,
         limit: Option<Duration>,
-        operator: Option<&OperatorControl>,
+        wakeup: Option<&EventFd>,
     ) -> io::Result<bool> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         loop {
-            if self.drain()? || operator.is_some_and(OperatorControl::clear) {
+            if self.drain()? || wakeup.is_some_and(EventFd::clear) {
                 return Ok(true);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            self.all.wait_or(left, operator)?;
+            self.all.wait_or(left, wakeup)?;
         }
     }
 

@@ -1,0 +1,33 @@
+//! This Linux: what every PID 1 and host program of the product needs of a running kernel. Values
+//! and files of the kernel in, values and changed disks out; nobody here speaks to a person, to a
+//! donor or to a console.
+//!
+//! The flow through the modules, from the kernel's start to a written disk and away from it:
+//!
+//! 1. [`mounts`] makes the kernel's own file systems available. [`children`] runs programs and
+//!    reaps orphans, [`uevents`] hears which devices come and go.
+//! 2. [`inventory`] lists the disks, [`disks`] adds what is on each, [`gate`] says which one may be
+//!    taken; [`cards`] lists the network cards.
+//! 3. [`blockdisk`] opens a disk. [`slice`](mod@slice) makes a planned partition a block device,
+//!    [`volumes`] makes and mounts the root file system in it, and `writeout` writes early what
+//!    arrives there.
+//! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
+//! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
+//!    [`diagnostics`] says what it knows about why a deploy has failed.
+
+pub mod blockdisk;
+pub mod cage;
+pub mod cards;
+pub mod children;
+pub mod diagnostics;
+pub mod disks;
+pub mod efivars;
+pub mod gate;
+pub mod inventory;
+pub mod mounts;
+pub mod slice;
+pub mod uevents;
+pub mod volumes;
+pub mod watchdog;
+
+mod writeout;
