@@ -94,7 +94,7 @@ fn disk(script: &mut Script<'_>) -> Candidate {
 
 fn disks(script: &mut Script<'_>) -> ReceiverEvent {
     let seen: Vec<Candidate> = (0..script.byte() % 5).map(|_| disk(script)).collect();
-    let choice = choose(&seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
+    let choice = choose(&seen, &Wish::default()).map(|cleared| Box::new(cleared.into_candidate()));
     ReceiverEvent::Disks { seen, choice }
 }
 
@@ -202,9 +202,9 @@ fn draw(wizard: &Wizard, script: &mut Script<'_>) {
 fn judge(command: &Command, wizard: &Wizard) {
     if let Command::Take { wish, .. } = command {
         let taken = choose(&wizard.model().disks, wish);
-        if let Ok(disk) = taken {
+        if let Ok(cleared) = taken {
             let is_confirmed = wish.wipe.is_some() || wish.reinstall != Reinstall::default();
-            assert!(is_confirmed || matches!(disk.contents, Contents::Holds(State::Blank)), "{wish:?}");
+            assert!(is_confirmed || matches!(cleared.candidate().contents, Contents::Holds(State::Blank)), "{wish:?}");
         }
     }
 }

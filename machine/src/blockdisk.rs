@@ -22,6 +22,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::gate::Cleared;
+
 /// How long the lock is waited for: udev holds it while it looks at a disk.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -124,18 +126,24 @@ pub struct BlockDisk {
 }
 
 impl BlockDisk {
-    /// Opens the disk to write it. A block device is claimed; an image file has sectors of `image_sector`.
+    /// Opens a disk that the gate has cleared, to write it. A block device is claimed; an image
+    /// file has sectors of `image_sector`.
+    ///
+    /// The path may lead elsewhere by now: the caller compares what is
+    /// [`behind`](crate::disks::behind) the open disk with what was cleared before it writes.
     ///
     /// # Errors
-    /// It is in use, is neither a block device nor a file, or has sectors of a size no format here knows.
-    pub fn open(path: &Path, image_sector: SectorSize) -> Result<Self, DiskError> {
+    /// It is in use, is neither a block device nor a file, or has sectors of a size no format here
+    /// knows.
+    pub fn open_to_write(cleared: &Cleared, image_sector: SectorSize) -> Result<Self, DiskError> {
+        let path = &cleared.candidate().disk.path;
         Self::open_as(path, image_sector, OFlags::RDWR)
     }
 
     /// Opens the disk to look at it: not claimed, and every write fails.
     ///
     /// # Errors
-    /// As for [`BlockDisk::open`], except for being in use.
+    /// As for [`BlockDisk::open_to_write`], except for being in use.
     pub fn open_to_read(path: &Path, image_sector: SectorSize) -> Result<Self, DiskError> {
         Self::open_as(path, image_sector, OFlags::RDONLY)
     }
@@ -355,10 +363,11 @@ impl Disk for BlockDisk {
 #[cfg(test)]
 mod tests {
     use super::{BlockDisk, Kind, lock, must_be};
-    use disk::disk::{Disk, SectorSize};
+    use disk::disk::{Disk, DiskError, SectorSize};
+    use rustix::fs::OFlags;
     use std::fs::File;
     use std::os::unix::fs::MetadataExt;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::time::Duration;
 
     fn image(name: &str, len: u64) -> PathBuf {
@@ -368,11 +377,16 @@ mod tests {
         path
     }
 
+    /// To write, without asking the gate.
+    fn open(path: &Path, sector: SectorSize) -> Result<BlockDisk, DiskError> {
+        BlockDisk::open_as(path, sector, OFlags::RDWR)
+    }
+
     #[test]
     fn an_image_file_is_a_disk_of_whole_sectors() {
         let path = image("whole", 1_000_000);
         for (sector, size) in [(SectorSize::B512, 999_936), (SectorSize::B4096, 999_424)] {
-            let mut disk = BlockDisk::open(&path, sector).unwrap();
+            let mut disk = open(&path, sector).unwrap();
             assert_eq!(
                 (disk.kind(), disk.size_bytes(), disk.sector_size()),
                 (Kind::Image, size, sector)
@@ -389,7 +403,7 @@ mod tests {
     #[test]
     fn nothing_outside_the_disk_is_read_or_written() {
         let path = image("outside", 8192);
-        let mut disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        let mut disk = open(&path, SectorSize::B512).unwrap();
         for offset in [8192, 7681, u64::MAX, u64::MAX - 511] {
             let error = disk.write_at(offset, &[1; 512]).unwrap_err();
             assert_eq!((error.offset, error.action), (offset, "writing"));
@@ -409,14 +423,14 @@ mod tests {
 
     #[test]
     fn a_directory_is_no_disk() {
-        let error = BlockDisk::open(&std::env::temp_dir(), SectorSize::B512).unwrap_err();
+        let error = open(&std::env::temp_dir(), SectorSize::B512).unwrap_err();
         assert_eq!(error.action, "opening");
     }
 
     #[test]
     fn a_range_of_an_image_is_cleared_and_takes_no_room() {
         let path = image("clear", 8 << 20);
-        let mut disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        let mut disk = open(&path, SectorSize::B512).unwrap();
         disk.write_at(0, &vec![7; 8 << 20]).unwrap();
         disk.zero_at(512, 4 << 20).unwrap();
         disk.flush().unwrap();
@@ -436,7 +450,7 @@ mod tests {
     fn a_disk_that_is_written_is_locked_until_it_is_closed() {
         let path = image("lock", 8192);
         let other = File::open(&path).unwrap();
-        let disk = BlockDisk::open(&path, SectorSize::B512).unwrap();
+        let disk = open(&path, SectorSize::B512).unwrap();
         let again = disk.try_clone().unwrap();
         drop(disk);
         let error = lock(&other, Duration::ZERO).unwrap_err();

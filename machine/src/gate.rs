@@ -1,7 +1,9 @@
-//! The disk gate (`disk-gate.md`): which disk a deploy may take, and why no other. A pure function of what was seen and what was
-//! asked for.
+//! The disk gate (`disk-gate.md`): which disk a deploy may take, and why no other. A pure function
+//! of what was seen and what was asked for. What may be taken comes out as [`Cleared`], without
+//! which no disk is opened for writing.
 //!
-//! Nothing that holds data is taken by default; a person confirms a wipe by typing part of the very disk's serial number.
+//! Nothing that holds data is taken by default; a person confirms a wipe by typing part of the very
+//! disk's serial number.
 
 use std::fmt;
 use std::path::Path;
@@ -13,10 +15,12 @@ use wire::outcome::Outcome;
 
 use crate::inventory::{Found, Transport, wwn};
 
+pub use cleared::Cleared;
 pub use reinstall::Reinstall;
 use reinstall::name_of;
 pub use selector::{Selector, SelectorError};
 
+mod cleared;
 pub mod reinstall;
 mod selector;
 
@@ -320,15 +324,16 @@ impl GateError {
     }
 }
 
-/// Chooses the disk to take.
+/// Chooses the disk to take, and clears it.
 ///
 /// # Errors
 /// None may be taken; the error lists everything that was seen.
-pub fn choose<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candidate, GateError> {
-    match &wish.disk {
+pub fn choose(candidates: &[Candidate], wish: &Wish) -> Result<Cleared, GateError> {
+    let chosen = match &wish.disk {
         Some(selector) => meant(candidates, selector, wish),
         None => only_free(candidates, wish),
-    }
+    };
+    chosen.map(Cleared::new)
 }
 
 /// Somebody said which: exactly one disk is like that.

@@ -9,7 +9,7 @@ use install::commit::Installed;
 use install::deploy;
 use machine::blockdisk::BlockDisk;
 use machine::disks::{self, IMAGE_SECTOR};
-use machine::gate::Candidate;
+use machine::gate::{Candidate, Cleared};
 use machine::inventory::SYS_DEV_BLOCK;
 use wire::message::After;
 
@@ -71,10 +71,10 @@ pub(crate) fn open_disk(
     disks: &mut DiskWatch<'_>,
     volumes: &OpenVolumes<'_>,
     options: &Options,
-) -> Result<(Candidate, BlockDisk, Box<dyn Volumes>), SessionError> {
+) -> Result<(Cleared, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     if options.dry_run {
-        let plan = dry_run::plan(&chosen, disks.deploy_options().sizes)?;
+        let plan = dry_run::plan(chosen.candidate(), disks.deploy_options().sizes)?;
         return Err(SessionError::DryRun { plan });
     }
     let disk = claim(&chosen)?;
@@ -86,15 +86,16 @@ pub(crate) fn open_disk(
 
 /// Opens the chosen disk for us alone. What the gate has judged was found by its path, and the path
 /// may lead elsewhere by now: only the disk that was judged is given out.
-pub(crate) fn claim(chosen: &Candidate) -> Result<BlockDisk, SessionError> {
-    let mut disk = BlockDisk::open(&chosen.disk.path, IMAGE_SECTOR)?;
+pub(crate) fn claim(chosen: &Cleared) -> Result<BlockDisk, SessionError> {
+    let mut disk = BlockDisk::open_to_write(chosen, IMAGE_SECTOR)?;
     must_be(chosen, &mut disk)?;
     Ok(disk)
 }
 
 /// Is an open disk the one that was chosen, with the same contents, as the disk itself has them
 /// now?
-pub(crate) fn must_be(chosen: &Candidate, disk: &mut BlockDisk) -> Result<(), SessionError> {
+pub(crate) fn must_be(chosen: &Cleared, disk: &mut BlockDisk) -> Result<(), SessionError> {
+    let chosen = chosen.candidate();
     let failed = |source| SessionError::Identity {
         path: chosen.disk.path.clone(),
         source,

@@ -8,7 +8,7 @@ use install::{deploy, options};
 use machine::blockdisk::BlockDisk;
 use machine::disks::{Disks, IMAGE_SECTOR};
 use machine::gate::reinstall::name_of;
-use machine::gate::{self, Candidate, GateError, Reinstall, Selector, Wish};
+use machine::gate::{self, Candidate, Cleared, GateError, Reinstall, Selector, Wish};
 use machine::uevents::Uevents;
 use wire::chain::chain;
 
@@ -47,7 +47,7 @@ pub(crate) struct DiskWatch<'a> {
 
 type Decision = (Wish, Sizes);
 /// All disks, and the one that may be taken.
-type Seen = (Vec<Candidate>, Result<Candidate, GateError>);
+type Seen = (Vec<Candidate>, Result<Cleared, GateError>);
 
 impl<'a> DiskWatch<'a> {
     pub(crate) fn open(
@@ -87,7 +87,7 @@ impl<'a> DiskWatch<'a> {
     }
 
     /// The disk that may be taken as things stand.
-    pub(crate) fn choose(&mut self) -> Result<Candidate, SessionError> {
+    pub(crate) fn choose(&mut self) -> Result<Cleared, SessionError> {
         let seen = self.look()?;
         Ok(self.tell(seen)?)
     }
@@ -102,17 +102,17 @@ impl<'a> DiskWatch<'a> {
         if let Some(name) = &self.agreed {
             wish.reinstall = Reinstall::Only(name.clone());
         }
-        let choice = gate::choose(&candidates, &wish).cloned();
+        let choice = gate::choose(&candidates, &wish);
         Ok((candidates, choice))
     }
 
     /// Says what was seen, unless it was said before.
-    fn tell(&mut self, seen: Seen) -> Result<Candidate, GateError> {
+    fn tell(&mut self, seen: Seen) -> Result<Cleared, GateError> {
         let choice = seen.1.clone();
         if self.told.as_ref() != Some(&seen) {
             self.reporter.report(&ReceiverEvent::Disks {
                 seen: seen.0.clone(),
-                choice: choice.clone().map(Box::new),
+                choice: choice.clone().map(Cleared::into_candidate).map(Box::new),
             });
             self.told = Some(seen);
         }
@@ -122,7 +122,7 @@ impl<'a> DiskWatch<'a> {
     /// Returns a disk that may be taken as things stand. Without one, or while a person holds the
     /// machine, nobody is invited: the screen says why, once for each reason, and we look again
     /// whenever a disk comes or goes, or the person says something.
-    pub(crate) fn wait_for_one(&mut self) -> Result<Candidate, SessionError> {
+    pub(crate) fn wait_for_one(&mut self) -> Result<Cleared, SessionError> {
         let probing_ends = Instant::now() + PROBING;
         let mut shown = None;
         loop {
@@ -144,7 +144,7 @@ impl<'a> DiskWatch<'a> {
             };
             let seen = self.look()?;
             let refused = match (&seen.1, &self.taken) {
-                (Ok(chosen), taken) => match self.check(chosen) {
+                (Ok(chosen), taken) => match self.check(chosen.candidate()) {
                     Ok(()) => {
                         self.standing.clone_from(taken);
                         self.is_held = false;
@@ -224,7 +224,7 @@ impl<'a> DiskWatch<'a> {
 
     /// The same question once a donor is there and the disks have settled: another may have come
     /// since the first answer.
-    pub(crate) fn choose_finally(&mut self) -> Result<Candidate, SessionError> {
+    pub(crate) fn choose_finally(&mut self) -> Result<Cleared, SessionError> {
         let is_named = self.wish().disk.as_ref().is_some_and(Selector::is_name);
         if let (Some(uevents), false) = (&mut self.uevents, is_named) {
             uevents

@@ -77,13 +77,13 @@ pub fn run_with(
         let chosen = attempt.disks.wait_for_one().map_err(shown)?;
         if options.dry_run {
             let sizes = attempt.disks.deploy_options().sizes;
-            let facts = dry_run::plan(&chosen, sizes).map_err(shown)?;
+            let facts = dry_run::plan(chosen.candidate(), sizes).map_err(shown)?;
             let stage = Stage::Planned;
             reporter.report(&ReceiverEvent::Stage { stage, facts });
         }
         let result = match &options.policy {
-            Policy::Legacy => legacy::deploy(&mut attempt, &chosen),
-            Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, &chosen),
+            Policy::Legacy => legacy::deploy(&mut attempt, chosen.candidate()),
+            Policy::Secret | Policy::Pinned(_) => paired::deploy(&mut attempt, chosen.candidate()),
         };
         let is_cancelled = token.end();
         let error = match result {

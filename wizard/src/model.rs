@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use disk::sizes::Sizes;
-use machine::gate::{self, Candidate, GateError, Wish};
+use machine::gate::{self, Candidate, Cleared, GateError, Wish};
 use receiver::operator::event::ReceiverEvent;
 use wire::stage::Stage;
 
@@ -410,10 +410,10 @@ impl Model {
     ///
     /// # Errors
     /// What the gate says.
-    pub fn disk(&self) -> Result<&Candidate, GateError> {
+    pub fn disk(&self) -> Result<Candidate, GateError> {
         match (&self.choices.wish, &self.choice) {
-            (Some(wish), _) => gate::choose(&self.disks, wish),
-            (None, Some(Ok(disk))) => Ok(disk),
+            (Some(wish), _) => gate::choose(&self.disks, wish).map(Cleared::into_candidate),
+            (None, Some(Ok(disk))) => Ok(disk.clone()),
             (None, Some(Err(error))) => Err(error.clone()),
             (None, None) => Err(GateError::NoDisk),
         }

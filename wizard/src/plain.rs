@@ -260,7 +260,7 @@ impl Plain {
     fn plan(&mut self) -> Vec<Command> {
         let (sizes, model) = (self.sizes(), self.wizard.model_mut());
         let table = match model.disk() {
-            Ok(disk) => plan::layout(disk, sizes).map(|_| ()),
+            Ok(disk) => plan::layout(&disk, sizes).map(|_| ()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = table {

@@ -380,7 +380,7 @@ impl Wizard {
             (Some(wish), _) => Some(wish.clone()),
             // Other sizes on the disk that the machine chose. Where it holds something, the same
             // person has to say that it may go.
-            (None, Ok(disk)) if choices.sizes.is_some() => Some(screens::disk::wish(disk, None)),
+            (None, Ok(disk)) if choices.sizes.is_some() => Some(screens::disk::wish(&disk, None)),
             (None, _) => None,
         };
         let is_good = match &wish {

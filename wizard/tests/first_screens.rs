@@ -137,7 +137,7 @@ fn a_disk_that_holds_something_wants_the_end_of_its_serial_number() {
     assert_eq!(wish.reinstall, Reinstall::ByHand);
     let disks = zoo();
     let chosen = choose(&disks, &wish).unwrap();
-    assert_eq!(chosen.disk.path.to_str(), Some("/dev/sda"));
+    assert_eq!(chosen.candidate().disk.path.to_str(), Some("/dev/sda"));
 }
 
 #[test]

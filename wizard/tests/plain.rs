@@ -44,7 +44,8 @@ impl Talk {
     }
 
     fn disks(&mut self, seen: &[Candidate]) {
-        let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
+        let choice =
+            choose(seen, &Wish::default()).map(|cleared| Box::new(cleared.into_candidate()));
         let seen = seen.to_vec();
         self.news(ReceiverEvent::Disks { seen, choice });
     }

@@ -41,7 +41,7 @@ fn wish(disk: &str, wipe: &str) -> Wish {
 }
 
 fn path(candidates: &[Candidate], wish: &Wish) -> Result<String, GateError> {
-    choose(candidates, wish).map(|candidate| candidate.disk.path.display().to_string())
+    choose(candidates, wish).map(|cleared| cleared.candidate().disk.path.display().to_string())
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
         &attempt.disks.deploy_options(),
         &observer,
     )?;
-    reporter.report(&complete(chosen, &installed));
+    reporter.report(&complete(chosen.into_candidate(), &installed));
     Ok(Deployed {
         installed,
         disk,

@@ -10,7 +10,7 @@ use bundle::verify::VerifiedPackages;
 use install::deploy;
 use install::options::Options;
 use machine::blockdisk::BlockDisk;
-use machine::gate::Candidate;
+use machine::gate::{Candidate, Cleared};
 use wire::chain::chain;
 use wire::message::RejectCode;
 
@@ -84,12 +84,12 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
                     return Err(rejected(&mut admission, paired, code, error));
                 }
             };
-        let shown = Description::of(&chosen);
+        let shown = Description::of(chosen.candidate());
         let agreed = admission.consent(paired, &shown, options.patience.consent)?;
         let Some(paired) = agreed else {
             // It comes again by itself, or another one does.
             drop((disk, volumes));
-            admission.listener.set_disk(&chosen);
+            admission.listener.set_disk(chosen.candidate());
             admission.invite();
             continue;
         };
@@ -115,7 +115,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
 fn still_there(
     disks: &mut DiskWatch<'_>,
     open: &mut BlockDisk,
-    agreed: &Candidate,
+    agreed: &Cleared,
     peer: SocketAddr,
 ) -> Result<(), SessionError> {
     let now = disks.choose()?;
@@ -124,8 +124,8 @@ fn still_there(
     }
     Err(SessionError::Changed {
         peer,
-        agreed: agreed.to_string(),
-        now: now.to_string(),
+        agreed: agreed.candidate().to_string(),
+        now: now.candidate().to_string(),
     })
 }
 
@@ -144,7 +144,7 @@ fn rejected(
 
 /// The machine's side of one deploy.
 struct Target {
-    chosen: Candidate,
+    chosen: Cleared,
     disk: BlockDisk,
     volumes: Box<dyn disk::volumes::Volumes>,
     /// With a donor whose connection breaks.
@@ -182,7 +182,7 @@ impl Target {
         drop(packages);
         match result {
             Ok(installed) => {
-                reporter.report(&complete(self.chosen, &installed));
+                reporter.report(&complete(self.chosen.into_candidate(), &installed));
                 Ok(Deployed {
                     installed,
                     order: source.report_success(),

@@ -11,7 +11,7 @@ use crate::options::{Options, Patience};
 use crate::policy::Policy;
 use bundle::trust::Trust;
 use machine::disks::Disks;
-use machine::gate::Wish;
+use machine::gate::{Cleared, Selector, Wish, choose};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -330,6 +330,17 @@ fn a_donor_of_the_session_is_told_apart_under_legacy() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// What is there now, with every word that it takes.
+fn cleared(path: &Path) -> Cleared {
+    let seen = Disks::One(path.to_owned()).look().unwrap();
+    let wish = Wish {
+        disk: Some(Selector::of_path(&seen[0].disk.path)),
+        wipe: Some(seen[0].confirmation()),
+        ..Wish::default()
+    };
+    choose(&seen, &wish).unwrap()
+}
+
 /// Between the look at a disk and its opening somebody may plug: the same path, another disk.
 #[test]
 fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
@@ -342,10 +353,7 @@ fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
         path
     };
     let chosen_path = image("chosen", 8 << 20, b"somebody's");
-    let look = || {
-        let disks = Disks::One(chosen_path.clone());
-        disks.look().unwrap().remove(0)
-    };
+    let look = || cleared(&chosen_path);
     let chosen = look();
     // Nothing has happened, twice: what was opened is closed again.
     for _ in 0..2 {
@@ -362,8 +370,8 @@ fn another_disk_behind_the_path_of_the_chosen_one_is_refused() {
             "{error:?}"
         );
         let text = error.to_string();
-        let now = look().to_string();
-        assert!(text.contains(&chosen.to_string()), "{text}");
+        let now = look().candidate().to_string();
+        assert!(text.contains(&chosen.candidate().to_string()), "{text}");
         assert!(text.ends_with(&format!("now {now}")), "{text}");
         assert!(std::fs::read(&chosen_path).unwrap() == before, "untouched");
     }
@@ -390,8 +398,7 @@ fn the_second_look_sees_what_was_written_by_another_way() {
     let Ok(device) = sys::loopdev::LoopDevice::attach(&backing, 0, len, 512) else {
         return; // a kernel without loop devices
     };
-    let chosen = Disks::One(device.path().to_owned());
-    let chosen = chosen.look().unwrap().remove(0);
+    let chosen = cleared(device.path());
     let mut open = claim(&chosen).unwrap();
     must_be(&chosen, &mut open).unwrap();
     backing.write_all_at(b"XFSB", 0).unwrap();

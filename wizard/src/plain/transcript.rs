@@ -132,7 +132,7 @@ fn planned(model: &Model, sizes: Sizes) -> Vec<Line> {
         "This will be on {path}, {}:",
         label(disk.disk.size_bytes)
     ))];
-    match plan::layout(disk, sizes) {
+    match plan::layout(&disk, sizes) {
         Err(error) => lines.push(Line::of(error)),
         Ok(layout) => lines.extend(layout.partitions.iter().map(|partition| {
             let what = match partition.role {

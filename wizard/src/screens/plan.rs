@@ -115,7 +115,7 @@ impl Plan {
     }
 
     fn next(&self, model: &mut Model) -> Vec<Act> {
-        let is_good = model.disk().is_ok_and(|disk| self.layout(disk).is_ok());
+        let is_good = model.disk().is_ok_and(|disk| self.layout(&disk).is_ok());
         let (true, Some(sizes)) = (is_good, self.sizes()) else {
             return Vec::new();
         };
@@ -146,7 +146,7 @@ impl ScreenView for Plan {
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
-        let is_good = model.disk().is_ok_and(|disk| self.layout(disk).is_ok());
+        let is_good = model.disk().is_ok_and(|disk| self.layout(&disk).is_ok());
         let mut keys = vec![("Up/Down", "select"), ("Esc", "back")];
         if is_good || self.focus != Focus::Next {
             keys.insert(1, ("Enter", "next"));
@@ -212,7 +212,7 @@ impl ScreenView for Plan {
             ],
         );
         let (width, height) = (canvas.width(), canvas.height());
-        let layout = self.layout(disk);
+        let layout = self.layout(&disk);
         let is_good = layout.is_ok();
         match layout {
             Ok(layout) => table(&mut canvas.part(0, 2, width, 6), &layout, &path),

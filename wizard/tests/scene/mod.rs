@@ -119,7 +119,8 @@ impl Scene {
 
     /// The disks as they are seen, and the choice among them without a word.
     pub fn disks(&mut self, seen: &[Candidate]) {
-        let choice = choose(seen, &Wish::default()).map(|disk| Box::new(disk.clone()));
+        let choice =
+            choose(seen, &Wish::default()).map(|cleared| Box::new(cleared.into_candidate()));
         let seen = seen.to_vec();
         self.news(ReceiverEvent::Disks { seen, choice });
     }
