@@ -47,7 +47,7 @@ impl StageLatch {
     }
 
     /// Returns when no commit runs: the one moment in which a polite reboot waits. After
-    /// [`COMMIT_LIMIT`] the caller goes on all the same; either the marker or the complete system
+    /// `COMMIT_LIMIT` the caller goes on all the same; either the marker or the complete system
     /// is on the disk (`disk-layout.md` 3).
     pub fn wait_for_commit(&self) {
         self.wait_while(COMMIT_LIMIT, |stage| stage == Some(Stage::Committing));

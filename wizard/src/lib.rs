@@ -10,7 +10,7 @@
 //! 3. [`state`] is the state machine: [`Wizard`] learns events into the [`model`] (with
 //!    [`history`] and [`rates`]) and passes keys to the screen that is shown. `overlay` shows
 //!    help, log and questions above it.
-//! 4. [`screens`] has one file per screen. Each implements [`screen_trait::ScreenView`], draws on a
+//! 4. [`screens`] has one file per screen. Each implements [`view::ScreenView`], draws on a
 //!    [`canvas`] in the tones of a [`theme`], and uses [`input_line`], [`focus`] and [`big_font`].
 //! 5. Keys lead to [`command`]s, which the host hands to the machine. [`unattended`] writes the
 //!    same decisions as words for the kernel command line.
@@ -30,12 +30,12 @@ pub mod model;
 mod overlay;
 pub mod plain;
 pub mod rates;
-pub mod screen_trait;
 pub mod screens;
 pub mod state;
 pub mod terminal;
 pub mod theme;
 pub mod unattended;
+pub mod view;
 
 pub use command::Command;
 pub use event::MachineEvent;

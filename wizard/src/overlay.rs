@@ -6,9 +6,9 @@ use ratatui_core::terminal::Frame;
 use crate::canvas::Canvas;
 use crate::key::Key;
 use crate::model::{Model, Phase};
-use crate::screen_trait::{Hint, Question, ScreenView};
 use crate::state::Screen;
 use crate::theme::{Theme, Tone};
+use crate::view::{Hint, Question, ScreenView};
 
 /// Something over the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]

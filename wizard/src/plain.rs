@@ -18,11 +18,11 @@ use crate::command::Command;
 use crate::event::MachineEvent;
 use crate::model::Model;
 use crate::overlay;
-use crate::screen_trait::Act;
 use crate::screens::disk::{Verdict, asked, verdict, wish};
 use crate::screens::{logs, plan, wifi as networks};
 use crate::state::{Screen, Wizard};
 use crate::theme::Charset;
+use crate::view::Act;
 
 use menu::{Choice, Step, What};
 use transcript::Line;

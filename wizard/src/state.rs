@@ -16,12 +16,12 @@ use crate::event::MachineEvent;
 use crate::key::Key;
 use crate::model::{Model, Phase};
 use crate::overlay::{self, Overlay};
-use crate::screen_trait::{Act, Question, ScreenView};
 use crate::screens::{
     self, code::Code, disk::Disk, done::Done, failed::Failed, logs::Logs, network::Network,
     plan::Plan, receiving::Receiving, welcome::Welcome, wifi::Wifi,
 };
 use crate::theme::Theme;
+use crate::view::{Act, Question, ScreenView};
 
 /// A failure is shown so long before donors' screen comes back by itself.
 const FAILURE_SHOWN: Duration = Duration::from_secs(60);

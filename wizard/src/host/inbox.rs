@@ -68,7 +68,7 @@ impl Inbox {
         self.wake();
     }
 
-    /// The terminal that was borrowed ([`super::Machine::borrow`]) is free again.
+    /// The terminal that was borrowed (`super::Machine::borrow`) is free again.
     pub fn give_back(&self, terminal: TerminalId) {
         self.waiting().returned.push(terminal);
         self.wake();

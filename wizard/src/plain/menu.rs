@@ -8,10 +8,10 @@ use wifi::{Security, Ssid};
 
 use crate::command::Command;
 use crate::model::{Model, Phase};
-use crate::screen_trait::{Act, Question};
 use crate::screens::disk::{Verdict, verdict};
 use crate::screens::wifi::{network, security, strength};
 use crate::state::Screen;
+use crate::view::{Act, Question};
 
 /// Something that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]

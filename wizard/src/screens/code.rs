@@ -13,8 +13,8 @@ use crate::big_font;
 use crate::canvas::Canvas;
 use crate::key::Key;
 use crate::model::{Invitation, Model, Phase, Refusal};
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::theme::{Charset, Tone};
+use crate::view::{Act, Hint, ScreenView};
 
 /// Between what is read and the picture.
 const GAP: u16 = 2;

@@ -8,9 +8,9 @@ use crate::canvas::Canvas;
 use crate::command::Command;
 use crate::key::Key;
 use crate::model::Model;
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::theme::Tone;
 use crate::unattended;
+use crate::view::{Act, Hint, ScreenView};
 
 use super::code::field;
 

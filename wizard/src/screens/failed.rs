@@ -8,9 +8,9 @@ use crate::canvas::Canvas;
 use crate::command::Command;
 use crate::key::Key;
 use crate::model::{Failure, Model, Phase};
-use crate::screen_trait::{Act, Hint, Question, ScreenView};
 use crate::state::Screen;
 use crate::theme::Tone;
+use crate::view::{Act, Hint, Question, ScreenView};
 
 /// Lines that the reason may take; all of it is in the log.
 const REASON_ROWS: u16 = 6;

@@ -7,8 +7,8 @@ use crate::canvas::Canvas;
 use crate::event::LogLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::theme::Tone;
+use crate::view::{Act, Hint, ScreenView};
 
 /// Lines that page up and down move by, whatever the terminal shows: each has its own size.
 const PAGE: isize = 15;

@@ -12,11 +12,11 @@ use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::screens::plan::pointed;
 use crate::screens::welcome;
 use crate::state::Screen;
 use crate::theme::Tone;
+use crate::view::{Act, Hint, ScreenView};
 
 const DHCP: &str = "dhcp";
 /// Two addresses of IPv6, and their prefixes.

@@ -14,9 +14,9 @@ use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::state::Screen;
 use crate::theme::Tone;
+use crate::view::{Act, Hint, ScreenView};
 
 /// Stands for [`Swap::Usual`], which is not a size.
 const USUAL: &str = "usual";

@@ -10,8 +10,8 @@ use wire::stage::Stage;
 use crate::canvas::Canvas;
 use crate::key::Key;
 use crate::model::{Deploy, Model};
-use crate::screen_trait::{Act, Hint, Question, ScreenView};
 use crate::theme::Tone;
+use crate::view::{Act, Hint, Question, ScreenView};
 
 /// The way to an installed system, and what is said of it here.
 const STAGES: [(Stage, &str); 7] = [

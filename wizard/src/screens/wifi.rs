@@ -13,8 +13,8 @@ use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::screen_trait::{Act, Hint, ScreenView};
 use crate::theme::Tone;
+use crate::view::{Act, Hint, ScreenView};
 
 /// A name has so many bytes at most; in characters it has no more.
 const NAME_MAX: usize = wifi::SSID_MAX;
