@@ -21,8 +21,6 @@ pub enum Exit {
     Installed,
     /// The arguments make no sense.
     Usage,
-    /// The code was not heard, or heard from several machines.
-    NotFound,
     /// No connection to the target.
     Connection,
     /// The connection broke, or the target went silent, while packages were sent.
@@ -43,6 +41,8 @@ pub enum Exit {
     Declined,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// The code was not heard, or heard from several machines.
+    NotFound,
 }
 
 impl Exit {
@@ -50,7 +50,6 @@ impl Exit {
     pub const ALL: [Exit; 13] = [
         Exit::Installed,
         Exit::Usage,
-        Exit::NotFound,
         Exit::Connection,
         Exit::Transfer,
         Exit::Target,
@@ -61,6 +60,7 @@ impl Exit {
         Exit::Partly,
         Exit::Declined,
         Exit::Interrupted,
+        Exit::NotFound,
     ];
 
     /// The number a shell sees.
@@ -68,8 +68,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Exit::Installed => 0,
-            Exit::Usage => 1,
-            Exit::NotFound => 2,
+            Exit::Usage => 2,
             Exit::Connection => 3,
             Exit::Transfer => 4,
             Exit::Target => 5,
@@ -80,6 +79,7 @@ impl Exit {
             Exit::Partly => 10,
             Exit::Declined => 11,
             Exit::Interrupted => 12,
+            Exit::NotFound => 13,
         }
     }
 

@@ -47,13 +47,13 @@ fn information_is_success_on_standard_output() {
 }
 
 #[test]
-fn wrong_arguments_are_1() {
-    fails(&[], 1, "no command");
-    fails(&["deploy-system-img-copy"], 1, "CODE");
+fn wrong_arguments_are_2() {
+    fails(&[], 2, "no command");
+    fails(&["deploy-system-img-copy"], 2, "CODE");
 }
 
 #[test]
-fn a_code_nobody_sends_is_2_and_says_what_to_check() {
+fn a_code_nobody_sends_is_13_and_says_what_to_check() {
     let dir = packages("silent");
     let dir_text = dir.to_str().unwrap();
     let mut args = vec![
@@ -64,10 +64,10 @@ fn a_code_nobody_sends_is_2_and_says_what_to_check() {
         dir_text,
     ];
     args.extend(["--timeout", "1", "--interface", "lo"]);
-    fails(&args, 2, "code qqqqqqq was not heard within 1 s; heard");
+    fails(&args, 13, "code qqqqqqq was not heard within 1 s; heard");
     let no_interface = args.len() - 1;
     args[no_interface] = "nosuchif0";
-    fails(&args, 2, "nosuchif0");
+    fails(&args, 13, "nosuchif0");
     fs::remove_dir_all(dir).unwrap();
 }
 
@@ -104,7 +104,7 @@ fn packages_that_cannot_be_sent_are_6_before_anybody_waits() {
 }
 
 #[test]
-fn a_secret_that_is_not_there_is_1_before_anybody_is_looked_for() {
+fn a_secret_that_is_not_there_is_2_before_anybody_is_looked_for() {
     let dir = packages("secretless");
     let mut args = vec![
         "deploy-system-img-copy",
@@ -112,12 +112,12 @@ fn a_secret_that_is_not_there_is_1_before_anybody_is_looked_for() {
         "--packages",
         dir.to_str().unwrap(),
     ];
-    fails(&args, 1, "standard input has no secret for e13gts2");
+    fails(&args, 2, "standard input has no secret for e13gts2");
     args.extend(["--secret-file", "/nonexistent"]);
-    fails(&args, 1, "reading the secret from /nonexistent");
+    fails(&args, 2, "reading the secret from /nonexistent");
     let keys = args.len() - 2;
     args[keys] = "--pinned";
-    fails(&args, 1, "reading the keys /nonexistent");
+    fails(&args, 2, "reading the keys /nonexistent");
     fs::remove_dir_all(dir).unwrap();
 }
 

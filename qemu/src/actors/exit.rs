@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The arguments, or a secret that nobody can have shown.
-    Usage = 1,
+    Usage = 2,
     /// The target refused what was sent, or failed to install it.
     Target = 5,
     /// The packages cannot be sent.

@@ -276,7 +276,7 @@ mod tests {
         });
         let expected = r#"{"event":"failed","seconds":0.000,"target":"e13gts2","exit":5,"reason":"disk full"}"#;
         assert_eq!(json(&event, Duration::ZERO), expected);
-        let expected = r#"{"event":"failed","seconds":0.000,"exit":1,"reason":"no keys"}"#;
+        let expected = r#"{"event":"failed","seconds":0.000,"exit":2,"reason":"no keys"}"#;
         assert_eq!(failed(Exit::Usage, "no keys", Duration::ZERO), expected);
     }
 
