@@ -9,25 +9,25 @@ spk-visor - puts an operating system onto a bare machine over the network
 
 Usage: spk-visor COMMAND [OPTIONS]
 
-  deploy-system-img-copy CODE   send the packages of this machine to the machine that shows CODE
-                                (short name: deploy)
+  deploy-system-img-copy CODE   send the packages of this machine to the machine
+                                that shows CODE (short name: deploy)
   receive-deploy                be such a machine, on a running Linux
-  serve-boot                    let machines boot the Deploy Shim from this one, over the network
+  serve-boot                    let machines boot the Deploy Shim from this one,
+                                over the network
   package create NAME           make a package of this running Linux
   manifest                      list, sign and check packages
-  keys                          keys for machines that are deployed without a person at them
-  entire-system-upgrade         not in this version
+  keys                          keys for machines that are deployed without a
+                                person at them
   help, about, version          this text; what it is; which one
-  system-install, userland-install
-                                refused: the node is sealed
 
 spk-visor COMMAND --help says more about one command.
 ";
 
 const ABOUT: &str = "\
-spk-visor sends an operating system, as packages, to a machine that has none. The machine boots the Deploy Shim,
-shows a code and waits; a donor sends; the machine installs and boots what it received. An interrupted deploy
-never leaves a disk that boots half a system.
+spk-visor sends an operating system, as packages, to a machine that has none.
+The machine boots the Deploy Shim, shows a code and waits; a donor sends; the
+machine installs and boots what it received. An interrupted deploy never leaves
+a disk that boots half a system.
 
 Licence: MIT OR Apache-2.0, as you like.
 ";
@@ -35,12 +35,14 @@ Licence: MIT OR Apache-2.0, as you like.
 const UPGRADE: &str = "\
 Usage: spk-visor entire-system-upgrade
 
-Not in this version. To replace a system, boot the Deploy Shim and deploy onto the machine again.
+Not in this version. To replace a system, boot the Deploy Shim and deploy onto
+the machine again.
 
 ";
 
 const SEALED: &str = "\
-Refused always: the node is sealed, nothing is installed into a running system. Use entire-system-upgrade.
+Refused always: the node is sealed, nothing is installed into a running system.
+Use entire-system-upgrade.
 
 ";
 

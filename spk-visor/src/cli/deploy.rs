@@ -33,49 +33,72 @@ Usage: spk-visor deploy-system-img-copy CODE... [OPTIONS]
 
 `deploy` is a short name of this command.
 
-Listens for the machines that show CODE, pairs with each and sends every package. A connection that breaks is made
-again and goes on where it was.
+Listens for the machines that show CODE, pairs with each and sends every
+package. A connection that breaks is made again and goes on where it was.
 
-  CODE                 the seven characters on a screen; several are deployed at the same time
+  CODE                 the seven characters on a screen; several are deployed at
+                       the same time
 
 Who is trusted, one of:
-  --secret-file FILE   the secret on the screen below the code; the default is to ask for it, or to read it from
-                       standard input when that is no terminal; FILE may be -. For several CODEs the file has a line
-                       CODE SECRET for each. The secret is never an argument: arguments can be seen by everybody
-  --pinned KEYFILE     the donor's half of `spk-visor keys new`, for machines that carry the other half
-  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR ENCRYPTED. Anybody on the network may
-                       pose as the target or read along. The target must run with smv.policy=legacy. One CODE
+  --secret-file FILE   the secret on the screen below the code; the default is
+                       to ask for it, or to read it from standard input when
+                       that is no terminal; FILE may be -. For several CODEs the
+                       file has a line CODE SECRET for each. The secret is never
+                       an argument: arguments can be seen by everybody
+  --pinned KEYFILE     the donor's half of `spk-visor keys new`, for machines
+                       that carry the other half
+  --legacy             speak the original stream: NEITHER AUTHENTICATED NOR
+                       ENCRYPTED. Anybody on the network may pose as the target
+                       or read along. The target must run with
+                       smv.policy=legacy. One CODE
 None of them is ever tried in place of another.
 
-  --all                with --pinned: every machine that is heard within 5 seconds (or --timeout); more than 1024 are refused
-  --yes                do not ask: before a disk of a CODE that is not blank is erased; with --all, before the machines that
-                       were heard are deployed, which erases no disk that is not blank
-  --erase              with --all: do not ask before disks that are not blank are erased, on whatever machine was heard
-                       Without these, and without a terminal to ask on, the answer is no
-  --packages DIR       send *.tar.xz and *.tar.zst of DIR (default /var/lib/spk-visor/packages); smechvisor-base first,
-                       the others by name; or what DIR/MANIFEST lists, with its signature DIR/MANIFEST.minisig
-  --live               make the system's package of this running Linux while it is sent, and store nothing; with --packages
-                       the packages of DIR follow it. One CODE. What is packed is said as for `spk-visor package create`:
-                       --root DIR, --exclude GLOB, --keep GLOB, --include-mount DIR, --threads N,
-                       --secrets leave|keep (default: private keys, tokens and passwords stay here)
-  --to ADDR[:PORT]     do not listen for the code, connect there (default port 9192). One CODE. IPv6: ADDR, ADDR%IF or [ADDR]:PORT
+  --all                with --pinned: every machine that is heard within 5
+                       seconds (or --timeout); more than 1024 are refused
+  --yes                do not ask: before a disk of a CODE that is not blank is
+                       erased; with --all, before the machines that were heard
+                       are deployed, which erases no disk that is not blank
+  --erase              with --all: do not ask before disks that are not blank
+                       are erased, on whatever machine was heard
+                       Without these, and without a terminal to ask on, the
+                       answer is no
+  --packages DIR       send *.tar.xz and *.tar.zst of DIR (default
+                       /var/lib/spk-visor/packages); smechvisor-base first, the
+                       others by name; or what DIR/MANIFEST lists, with its
+                       signature DIR/MANIFEST.minisig
+  --live               make the system's package of this running Linux while it
+                       is sent, and store nothing; with --packages the packages
+                       of DIR follow it. One CODE. What is packed is said as for
+                       `spk-visor package create`: --root DIR, --exclude GLOB,
+                       --keep GLOB, --include-mount DIR, --threads N, --secrets
+                       leave|keep (default: private keys, tokens and passwords
+                       stay here)
+  --to ADDR[:PORT]     do not listen for the code, connect there (default port
+                       9192). One CODE. IPv6: ADDR, ADDR%IF or [ADDR]:PORT
   --interface IF       listen and connect on this network interface only
   --timeout SECONDS    listen for the codes at most this long (default 60)
-  --retry SECONDS      make a broken connection again for at most this long (default 600)
-  --after WHAT         kexec, reboot or poweroff when installed; the default is the target's own setting
-  --json               print one JSON object for each event instead of lines for people (docs/donor-events.md)
+  --retry SECONDS      make a broken connection again for at most this long
+                       (default 600)
+  --after WHAT         kexec, reboot or poweroff when installed; the default is
+                       the target's own setting
+  --json               print one JSON object for each event instead of lines for
+                       people (docs/donor-events.md)
   --log FILE           keep every event in FILE, with the time
   --help               this text
 
-A target has installed everything when this command says so. A handshake has 10 seconds in all, and addresses that show
-the same CODE are tried beside one another. A target that refuses connections is asked again for 120 seconds. One that
-owes an answer or an acknowledgement and says nothing for 120 seconds (1800 once it has everything) counts as a broken
-connection. The time of --retry begins again only when the target has taken more than before, or when a connection breaks
-that has lasted longer than this time. With several targets the exit code is 0 when all of them are installed, that of a
-target when all ended alike, and 10 otherwise; the last lines say how each of them ended.
+A target has installed everything when this command says so. A handshake has 10
+seconds in all, and addresses that show the same CODE are tried beside one
+another. A target that refuses connections is asked again for 120 seconds. One
+that owes an answer or an acknowledgement and says nothing for 120 seconds (1800
+once it has everything) counts as a broken connection. The time of --retry
+begins again only when the target has taken more than before, or when a
+connection breaks that has lasted longer than this time. With several targets
+the exit code is 0 when all of them are installed, that of a target when all
+ended alike, and 10 otherwise; the last lines say how each of them ended.
 
-The first Ctrl-C (or SIGTERM) tells each target that nobody comes any more and says what that leaves on its disk; a
-second one ends at once. A donor that was killed, or whose terminal is gone, is waited for by its targets for 30 minutes.
+The first Ctrl-C (or SIGTERM) tells each target that nobody comes any more and
+says what that leaves on its disk; a second one ends at once. A donor that was
+killed, or whose terminal is gone, is waited for by its targets for 30 minutes.
 
 ";
 

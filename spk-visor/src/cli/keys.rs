@@ -15,15 +15,16 @@ const HELP: &str = "\
 Usage: spk-visor keys new NAME
        spk-visor keys show FILE
 
-Keys for machines that are deployed without a person at them (policy `pinned`). `new` makes two files that belong together,
-readable by their owner only:
+Keys for machines that are deployed without a person at them (policy `pinned`).
+`new` makes two files that belong together, readable by their owner only:
 
   NAME.donor           for the donor: deploy-system-img-copy --pinned NAME.donor
-  NAME.shim            for the targets: mkinitramfs image --pinned NAME.shim, or receive-deploy --pinned NAME.shim
+  NAME.shim            for the targets: mkinitramfs image --pinned NAME.shim, or
+                       receive-deploy --pinned NAME.shim
 
-Anybody with NAME.donor may deploy onto every machine that carries NAME.shim; anybody with
-NAME.shim, from an initramfs for example, may pose as such a machine. `show` prints the public keys
-in a file, and whose they are.
+Anybody with NAME.donor may deploy onto every machine that carries NAME.shim;
+anybody with NAME.shim, from an initramfs for example, may pose as such a
+machine. `show` prints the public keys in a file, and whose they are.
 
 ";
 

@@ -16,21 +16,26 @@ Usage: spk-visor manifest create DIR [--version V] [--counter N] [--keyset K]
        spk-visor manifest sign DIR --key FILE [--password-file FILE]
        spk-visor manifest verify DIR --trust FILE [--floor N]
 
-DIR/MANIFEST lists the packages of DIR with their hashes; DIR/MANIFEST.minisig is its signature. A donor sends both, and
-a machine that was given the public key (mkinitramfs image --trust, receive-deploy --trust) takes nothing else.
+DIR/MANIFEST lists the packages of DIR with their hashes; DIR/MANIFEST.minisig
+is its signature. A donor sends both, and a machine that was given the public
+key (mkinitramfs image --trust, receive-deploy --trust) takes nothing else.
 
-create reads every package, unpacks it to nowhere and so checks it, and writes MANIFEST
+create reads every package, unpacks it to nowhere and so checks it, and writes
+MANIFEST
   --version V          for people (default: the date, like 2026.11.20)
-  --counter N          must not go down from one release to the next: machines may refuse lower ones (default: seconds
-                       since 1970)
+  --counter N          must not go down from one release to the next: machines
+                       may refuse lower ones (default: seconds since 1970)
   --keyset K           generation of the signing keys (default 1)
-  SOURCE_DATE_EPOCH in the environment is taken for the time; then the same packages give the same manifest
+  SOURCE_DATE_EPOCH in the environment is taken for the time; then the same
+  packages give the same manifest
 
 sign signs MANIFEST. `minisign -Sm DIR/MANIFEST` does the same
-  --key FILE           a minisign secret key; its password is asked for on the terminal
+  --key FILE           a minisign secret key; its password is asked for on the
+                       terminal
   --password-file FILE ...or read from the first line of FILE
 
-verify compares every package with MANIFEST, as a target does. `minisign -Vm DIR/MANIFEST` checks the signature alone
+verify compares every package with MANIFEST, as a target does. `minisign -Vm
+DIR/MANIFEST` checks the signature alone
   --trust FILE         minisign public keys, or one key itself
   --floor N            refuse a lower counter
 

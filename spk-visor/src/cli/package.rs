@@ -21,36 +21,49 @@ const HELP: &str = "\
 Usage: spk-visor package create NAME [OPTIONS]
        spk-visor package grub [-o DIR] [--format xz|zst]
 
-Makes the package NAME of a running Linux, to be deployed onto other machines. NAME is smechvisor-base for a system
-with its kernel. The copy is another machine: what makes this one itself (machine-id, SSH host keys, random seeds,
-leases, keys of overlay networks, memberships...) is left out, as are caches, logs, temporary and pseudo files. A
-summary at the end says what was left out, and why, and what makes the copy's SSH host keys. A file
-that cannot be read stops everything, and so does a kernel that lacks its ramdisk.
+Makes the package NAME of a running Linux, to be deployed onto other machines.
+NAME is smechvisor-base for a system with its kernel. The copy is another
+machine: what makes this one itself (machine-id, SSH host keys, random seeds,
+leases, keys of overlay networks, memberships...) is left out, as are caches,
+logs, temporary and pseudo files. A summary at the end says what was left out,
+and why, and what makes the copy's SSH host keys. A file that cannot be read
+stops everything, and so does a kernel that lacks its ramdisk.
 
-Secrets of people and services (private keys, Wi-Fi passphrases, tokens, passwords, histories of
-shells) are known by their contents or paths, left out, counted and named. A key of spk-visor or
-minisign that is found is left out whatever is asked for. Boot images are searched for pinned keys;
-other archives and databases are not looked into (docs/secrets.md). The package is as secret as
+Secrets of people and services (private keys, Wi-Fi passphrases, tokens,
+passwords, histories of shells) are known by their contents or paths, left out,
+counted and named. A key of spk-visor or minisign that is found is left out
+whatever is asked for. Boot images are searched for pinned keys; other archives
+and databases are not looked into (docs/secrets.md). The package is as secret as
 /etc/shadow: that is in it, or nobody could log in.
 
   --root DIR           pack this tree (default /)
-  --exclude GLOB       leave out what matches, with everything in it; may be repeated. A leading / is the top of the
-                       tree, otherwise it matches anywhere; * and ? stay within a name, ** does not
-  --keep GLOB          pack what matches though it would be left out, secrets too; may be repeated
-  --secrets WORD       leave (default) or keep: what becomes of secrets of people and services
-  --include-mount DIR  pack the file system that is mounted on DIR of the tree too; may be repeated. Without it only
-                       the tree's own file system is packed, and the others are named
-  -o, --output DIR     put the package here (default /var/lib/spk-visor/packages)
-  --format xz|zst      small (default), or several times faster and a fifth larger
-  --threads N          compress with so many threads (default: all processors); the package is the same
-  --report FILE        tell everything that is left out, changed or to be looked at, line by line
+  --exclude GLOB       leave out what matches, with everything in it; may be
+                       repeated. A leading / is the top of the tree, otherwise
+                       it matches anywhere; * and ? stay within a name, ** does
+                       not
+  --keep GLOB          pack what matches though it would be left out, secrets
+                       too; may be repeated
+  --secrets WORD       leave (default) or keep: what becomes of secrets of
+                       people and services
+  --include-mount DIR  pack the file system that is mounted on DIR of the tree
+                       too; may be repeated. Without it only the tree's own file
+                       system is packed, and the others are named
+  -o, --output DIR     put the package here (default
+                       /var/lib/spk-visor/packages)
+  --format xz|zst      small (default), or several times faster and a fifth
+                       larger
+  --threads N          compress with so many threads (default: all processors);
+                       the package is the same
+  --report FILE        tell everything that is left out, changed or to be looked
+                       at, line by line
   --help               this text
 
 The same tree gives the same package, byte for byte.
 
-`package grub` makes the package bootloader-grub of the GRUB that is installed here (Debian: grub-efi-amd64-bin,
-grub-pc-bin; with one of them what it makes boots under UEFI or a BIOS only, and it says so). A system that was
-deployed has it in it already.
+`package grub` makes the package bootloader-grub of the GRUB that is installed
+here (Debian: grub-efi-amd64-bin, grub-pc-bin; with one of them what it makes
+boots under UEFI or a BIOS only, and it says so). A system that was deployed has
+it in it already.
 
 ";
 

@@ -19,30 +19,43 @@ const SWAP_WANTED: &str = "size from 1M to 8T, like 8G, nor is it none";
 const HELP: &str = "\
 Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
 
-Shows a code and a secret, waits for a donor that knows both and installs what it sends onto the disk. Ends after the
-commit, or after a deploy that failed (--once, --again); the machine goes on.
+Shows a code and a secret, waits for a donor that knows both and installs what
+it sends onto the disk. Ends after the commit, or after a deploy that failed
+(--once, --again); the machine goes on.
 
-  --disk DEV|FILE      the disk to take, or a file that is treated as one. What is on it is lost. Or KEY=VALUE,... that
-                       only one disk fits: serial, wwn, vendor, model, transport, size (docs/disk-gate.md 1)
-  --wipe WORD          needed when the disk is not blank: the last six characters of its serial number; all of it when
-                       the disk belongs to a RAID, LVM, ZFS or the like, or is encrypted; its path when it has none
-  --dry-run            show what would be done, tell it to every donor, and write nothing. With --once it ends when a
-                       donor has received it (exit code 0)
+  --disk DEV|FILE      the disk to take, or a file that is treated as one. What
+                       is on it is lost. Or KEY=VALUE,... that only one disk
+                       fits: serial, wwn, vendor, model, transport, size
+                       (docs/disk-gate.md 1)
+  --wipe WORD          needed when the disk is not blank: the last six
+                       characters of its serial number; all of it when the disk
+                       belongs to a RAID, LVM, ZFS or the like, or is encrypted;
+                       its path when it has none
+  --dry-run            show what would be done, tell it to every donor, and
+                       write nothing. With --once it ends when a donor has
+                       received it (exit code 0)
   --esp SIZE           of the EFI system partition (default 512M)
-  --swap SIZE|none     of the swap partition (default 2G, less or none on a small disk)
-  --pinned FILE        instead of a secret: take systems from the donor whose key is in FILE only (the NAME.shim that
-                       spk-visor keys new has written)
-  --trust KEY          take systems only whose manifest is signed with this minisign key: a file, or the base64 of a
-                       public key. May be given several times; each of the keys will do
+  --swap SIZE|none     of the swap partition (default 2G, less or none on a
+                       small disk)
+  --pinned FILE        instead of a secret: take systems from the donor whose
+                       key is in FILE only (the NAME.shim that spk-visor keys
+                       new has written)
+  --trust KEY          take systems only whose manifest is signed with this
+                       minisign key: a file, or the base64 of a public key. May
+                       be given several times; each of the keys will do
   --floor N            refuse a manifest whose counter is below N
-  --once               end with the first deploy that fails (exit code 8). The default when standard error is no terminal:
-                       nobody would read the next code there
-  --again              after a deploy that failed, wait for the next one, with a new code and secret. The default on a
-                       terminal
-  --ui                 the screens of the Deploy Shim, on the terminal this is started on: what would be done, the code with
-                       its picture, what arrives; another disk than --disk names is not offered. Ctrl-C ends it
-  --legacy             instead of a secret: accept the original stream, NEITHER AUTHENTICATED NOR ENCRYPTED. Anybody
-                       on the network may send
+  --once               end with the first deploy that fails (exit code 8). The
+                       default when standard error is no terminal: nobody would
+                       read the next code there
+  --again              after a deploy that failed, wait for the next one, with a
+                       new code and secret. The default on a terminal
+  --ui                 the screens of the Deploy Shim, on the terminal this is
+                       started on: what would be done, the code with its
+                       picture, what arrives; another disk than --disk names is
+                       not offered. Ctrl-C ends it
+  --legacy             instead of a secret: accept the original stream, NEITHER
+                       AUTHENTICATED NOR ENCRYPTED. Anybody on the network may
+                       send
   --help               this text
 
 ";

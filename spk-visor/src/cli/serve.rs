@@ -17,24 +17,33 @@ pub const DIRECTORY: &str = "/var/lib/spk-visor/boot";
 const HELP: &str = "\
 Usage: spk-visor serve-boot --interface IF [OPTIONS]
 
-Lets machines boot the Deploy Shim from this one: DHCP and TFTP (by dnsmasq, which has to be installed) and HTTP, on one
-interface and no other, until Ctrl-C. Needs root. A line tells each time who asks and what it gets.
+Lets machines boot the Deploy Shim from this one: DHCP and TFTP (by dnsmasq,
+which has to be installed) and HTTP, on one interface and no other, until
+Ctrl-C. Needs root. A line tells each time who asks and what it gets.
 
-  --interface IF       where to answer. A cable from there to the other machine is enough
-  --dir DIR            what `mkinitramfs pxe` made (default: /var/lib/spk-visor/boot)
-  --address ADDR/LEN   when IF has no address: give it this one for as long as this runs
-  --range FIRST,LAST   the addresses to give out (default: up to a hundred of the interface's network)
-  --proxy              there is a DHCP server already: leave addresses to it, and only say what to boot
-  --publish-pinned     serve an image that holds a private key (mkinitramfs image --pinned):
-                       everybody on the network can fetch it, and then pose as a target
-  --json               one JSON object for each event instead of lines for people
+  --interface IF       where to answer. A cable from there to the other machine
+                       is enough
+  --dir DIR            what `mkinitramfs pxe` made (default:
+                       /var/lib/spk-visor/boot)
+  --address ADDR/LEN   when IF has no address: give it this one for as long as
+                       this runs
+  --range FIRST,LAST   the addresses to give out (default: up to a hundred of
+                       the interface's network)
+  --proxy              there is a DHCP server already: leave addresses to it,
+                       and only say what to boot
+  --publish-pinned     serve an image that holds a private key (mkinitramfs
+                       image --pinned): everybody on the network can fetch it,
+                       and then pose as a target
+  --json               one JSON object for each event instead of lines for
+                       people
   --help               this text
 
-Without --proxy it looks for another DHCP server first, and does not start beside one.
+Without --proxy it looks for another DHCP server first, and does not start
+beside one.
 
-Nothing protects what is sent this way: anybody on the network can answer instead, with a forged
-shim, and then no secret and no key helps. On a network with strangers sign deploy-shim.efi for
-Secure Boot, or start from a stick.
+Nothing protects what is sent this way: anybody on the network can answer
+instead, with a forged shim, and then no secret and no key helps. On a network
+with strangers sign deploy-shim.efi for Secure Boot, or start from a stick.
 
 ";
 
