@@ -1,5 +1,6 @@
-//! Arguments in, one [`Command`] out, or which argument is wrong. Each command has its options and
-//! its help text in a file of its own.
+//! Arguments in, one [`Command`] out, or which argument is wrong. Each command has its options
+//! and its help text in a file of its own. [`grammar`] is all that clap knows of them; the
+//! `read` of a command's file decides what is missing and which options exclude each other.
 
 pub mod deploy;
 pub mod keys;
@@ -10,10 +11,12 @@ pub mod serve;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 
-use lexopt::{Arg, Parser, ValueExt};
+use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, ArgMatches};
 use thiserror::Error;
-use wire::code::CodeError;
 
 pub use self::deploy::Deploy;
 pub use self::receive::Receive;
@@ -55,8 +58,14 @@ pub enum Sealed {
 impl fmt::Display for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Sealed::Install => "the node is sealed: nothing is installed into a running system; use entire-system-upgrade",
-            Sealed::Upgrade => "entire-system-upgrade is not in this version; boot the Deploy Shim and deploy again",
+            Sealed::Install => {
+                "the node is sealed: nothing is installed into a running system; use \
+                 entire-system-upgrade"
+            }
+            Sealed::Upgrade => {
+                "entire-system-upgrade is not in this version; boot the Deploy Shim and deploy \
+                 again"
+            }
         })
     }
 }
@@ -68,17 +77,13 @@ pub enum UsageError {
     /// No command at all.
     #[error("no command given; see spk-visor help")]
     NoCommand,
-    /// An unknown one.
-    #[error("unknown command {0:?}; see spk-visor help")]
-    UnknownCommand(OsString),
-    /// An option or value that does not belong.
-    #[error("reading the arguments of {command}; see spk-visor {command} --help")]
+    /// One that [`grammar`] does not know, or whose value is not what it must be.
+    #[error("{}; see spk-visor {help}", one_line(.error))]
     Arguments {
-        /// Of which command.
-        command: &'static str,
-        #[source]
+        /// How to ask for the help of the command.
+        help: String,
         /// Which argument.
-        source: lexopt::Error,
+        error: clap::Error,
     },
     /// Something needed is not there.
     #[error("{command} needs {what}; see spk-visor {command} --help")]
@@ -88,13 +93,6 @@ pub enum UsageError {
         /// What it needs.
         what: &'static str,
     },
-    /// The code is malformed.
-    #[error("reading the code {text:?}")]
-    Code {
-        /// As typed.
-        text: String,
-        source: CodeError,
-    },
     /// Options that exclude each other, or one that means nothing without another.
     #[error("{what}; see spk-visor {command} --help")]
     Together {
@@ -103,16 +101,6 @@ pub enum UsageError {
         /// Which options, and why not.
         what: &'static str,
     },
-    /// The value of an option is not what it must be.
-    #[error("{option} {text:?} is no {wanted}")]
-    Value {
-        /// With its dashes.
-        option: &'static str,
-        /// As typed.
-        text: String,
-        /// What it must be.
-        wanted: &'static str,
-    },
 }
 
 /// Reads the arguments after the program's name.
@@ -120,99 +108,167 @@ pub enum UsageError {
 /// # Errors
 /// The first one that makes no sense.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
-    let mut parser = Parser::from_args(args);
-    let word = match next(&mut parser, "help")? {
-        None => return Err(UsageError::NoCommand),
-        Some(Argument::Help) => OsString::from("help"),
-        Some(Argument::Option(name)) if name == "version" => OsString::from(name),
-        Some(Argument::Option(name)) => {
-            return Err(UsageError::UnknownCommand(format!("--{name}").into()));
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut matches = match grammar().try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        // For clap, a text that was asked for is an error that goes to standard output.
+        Err(text) if !text.use_stderr() => return Ok(Command::Print(text.to_string())),
+        Err(error) => {
+            let help = help_of(&args);
+            return Err(UsageError::Arguments { help, error });
         }
-        Some(Argument::Value(word)) => word,
     };
-    match word.to_str() {
-        Some("help") => print_only(&mut parser, "help", help::overview()),
-        Some("about") => print_only(&mut parser, "about", help::about()),
-        Some("version") => print_only(&mut parser, "version", help::version()),
-        Some(deploy::COMMAND | deploy::SHORT) => deploy::parse(&mut parser),
-        Some(receive::COMMAND) => receive::parse(&mut parser),
-        Some(serve::COMMAND) => serve::parse(&mut parser),
-        Some(keys::COMMAND) => keys::parse(&mut parser),
-        Some(manifest::COMMAND) => manifest::parse(&mut parser),
-        Some(package::COMMAND) => package::parse(&mut parser),
-        Some("system-install" | "userland-install") => {
-            Ok(refused(&mut parser, Sealed::Install, help::sealed()))
-        }
-        Some("entire-system-upgrade") => Ok(refused(&mut parser, Sealed::Upgrade, help::upgrade())),
-        _ => Err(UsageError::UnknownCommand(word)),
+    let (word, mut matches) = matches.remove_subcommand().ok_or(UsageError::NoCommand)?;
+    let matches = &mut matches;
+    match word.as_str() {
+        deploy::COMMAND => deploy::read(matches).map(Command::Deploy),
+        receive::COMMAND => receive::read(matches).map(Command::Receive),
+        serve::COMMAND => serve::read(matches).map(Command::Serve),
+        package::COMMAND => package::read(matches).map(Command::Package),
+        manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
+        keys::COMMAND => keys::read(matches).map(Command::Keys),
+        UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
+        ABOUT => Ok(Command::Print(help::about())),
+        VERSION => Ok(Command::Print(help::version())),
+        HELP => Ok(Command::Print(help::overview())),
+        _ => Ok(refused(matches, Sealed::Install, help::sealed)),
     }
 }
 
-/// An argument that no longer borrows the parser.
-enum Argument {
-    Help,
-    Option(String),
-    Value(OsString),
+const UPGRADE: &str = "entire-system-upgrade";
+const ABOUT: &str = "about";
+const VERSION: &str = "version";
+const HELP: &str = "help";
+
+/// Every command with every option that it takes.
+#[must_use]
+pub fn grammar() -> clap::Command {
+    let version = Arg::new(VERSION).long(VERSION).action(ArgAction::Version);
+    let said = |word: &'static str, text: String| clap::Command::new(word).override_help(text);
+    clap::Command::new("spk-visor")
+        .no_binary_name(true)
+        .disable_help_subcommand(true)
+        .disable_version_flag(true)
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_help(help::overview())
+        .arg(version)
+        .subcommands([
+            deploy::grammar(),
+            receive::grammar(),
+            serve::grammar(),
+            package::grammar(),
+            manifest::grammar(),
+            keys::grammar(),
+            said(HELP, help::overview()),
+            said(ABOUT, help::about()),
+            said(VERSION, help::version()),
+            said(UPGRADE, help::upgrade()).arg(anything()),
+            said("system-install", help::sealed()).arg(anything()),
+            said("userland-install", help::sealed()).arg(anything()),
+        ])
 }
 
-fn next(parser: &mut Parser, command: &'static str) -> Result<Option<Argument>, UsageError> {
-    Ok(
-        match parser
-            .next()
-            .map_err(|source| UsageError::Arguments { command, source })?
-        {
-            None => None,
-            Some(Arg::Short('h') | Arg::Long("help")) => Some(Argument::Help),
-            Some(Arg::Short(letter)) => Some(Argument::Option(letter.to_string())),
-            Some(Arg::Long(name)) => Some(Argument::Option(name.to_owned())),
-            Some(Arg::Value(value)) => Some(Argument::Value(value)),
-        },
-    )
+/// An option without a value.
+fn switch(name: &'static str) -> Arg {
+    let switch = Arg::new(name).long(name).action(ArgAction::SetTrue);
+    switch.overrides_with(name)
 }
 
-fn print_only(
-    parser: &mut Parser,
-    command: &'static str,
-    text: String,
-) -> Result<Command, UsageError> {
-    match next(parser, command)? {
-        None | Some(Argument::Help) => Ok(Command::Print(text)),
-        Some(other) => Err(unexpected(command, other)),
-    }
+/// An option with a value, which may begin with a hyphen. Of several the last one counts.
+fn option(name: &'static str, value: &'static str) -> Arg {
+    once(name, value).overrides_with(name)
+}
+
+/// Likewise, but it cannot be given twice.
+fn once(name: &'static str, value: &'static str) -> Arg {
+    let option = Arg::new(name).long(name).value_name(value);
+    option.allow_hyphen_values(true)
+}
+
+/// Likewise, but each of several counts.
+fn repeated(name: &'static str, value: &'static str) -> Arg {
+    once(name, value).action(ArgAction::Append)
+}
+
+/// A value without an option before it.
+fn operand(value: &'static str) -> Arg {
+    Arg::new(value).value_name(value)
+}
+
+/// The arguments of a command that is refused.
+fn anything() -> Arg {
+    let operand = operand("ANYTHING").allow_hyphen_values(true).num_args(0..);
+    operand.value_parser(os())
+}
+
+/// Bytes, not only UTF-8; for paths.
+fn os() -> ValueParser {
+    ValueParser::os_string()
+}
+
+/// One of these words, each of which means something.
+fn words<T, const N: usize>(words: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let known = PossibleValuesParser::new(words.map(|(word, _)| word));
+    known.try_map(move |typed| {
+        let found = words.iter().find(|(word, _)| *word == typed);
+        found
+            .map(|(_, meaning)| *meaning)
+            .ok_or("not one of the words")
+    })
+}
+
+fn path(matches: &mut ArgMatches, name: &str) -> Option<PathBuf> {
+    matches.remove_one::<OsString>(name).map(PathBuf::from)
+}
+
+fn all<T>(matches: &mut ArgMatches, name: &str) -> Vec<T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    matches.remove_many(name).into_iter().flatten().collect()
 }
 
 /// Whatever the arguments are, they do not help; only `--help` explains.
-fn refused(parser: &mut Parser, sealed: Sealed, text: String) -> Command {
-    while let Ok(Some(argument)) = next(parser, "this command") {
-        if matches!(argument, Argument::Help) {
-            return Command::Print(text);
-        }
+fn refused(matches: &mut ArgMatches, sealed: Sealed, text: fn() -> String) -> Command {
+    let words: Vec<OsString> = all(matches, "ANYTHING");
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        return Command::Print(text());
     }
     Command::Refused(sealed)
 }
 
-fn value(parser: &mut Parser, command: &'static str) -> Result<OsString, UsageError> {
-    parser
-        .value()
-        .map_err(|source| UsageError::Arguments { command, source })
+/// The help that is about these arguments.
+fn help_of(args: &[OsString]) -> String {
+    let word = args.first().and_then(|word| word.to_str());
+    match word.filter(|word| grammar().find_subcommand(word).is_some()) {
+        Some(word) => format!("{word} --help"),
+        None => HELP.to_owned(),
+    }
 }
 
-fn text(parser: &mut Parser, command: &'static str) -> Result<String, UsageError> {
-    value(parser, command)?
-        .string()
-        .map_err(|source| UsageError::Arguments { command, source })
-}
-
-fn unexpected(command: &'static str, argument: Argument) -> UsageError {
-    let source = match argument {
-        Argument::Help => lexopt::Error::UnexpectedOption("--help".into()),
-        Argument::Option(name) if name.chars().count() == 1 => {
-            lexopt::Error::UnexpectedOption(format!("-{name}"))
-        }
-        Argument::Option(name) => lexopt::Error::UnexpectedOption(format!("--{name}")),
-        Argument::Value(value) => lexopt::Error::UnexpectedArgument(value),
-    };
-    UsageError::Arguments { command, source }
+/// What clap says in a paragraph, and what may have been meant.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    let mut line = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
+    let suggestions = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    for kind in suggestions {
+        let meant = match error.get(kind) {
+            Some(ContextValue::String(meant)) => meant.clone(),
+            Some(ContextValue::Strings(meant)) => meant.join(" or "),
+            _ => continue,
+        };
+        line = format!("{line} (did you mean {meant}?)");
+    }
+    line
 }
 
 #[cfg(test)]

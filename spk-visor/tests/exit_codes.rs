@@ -50,6 +50,9 @@ fn information_is_success_on_standard_output() {
 fn wrong_arguments_are_2() {
     fails(&[], 2, "no command");
     fails(&["deploy-system-img-copy"], 2, "CODE");
+    fails(&["depoly"], 2, "or deploy?");
+    fails(&["deploy", "--lagacy"], 2, "did you mean --legacy?");
+    fails(&["keys"], 2, "new NAME or show FILE");
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! `deploy-system-img-copy`: its options, defaults and help text.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lexopt::Parser;
+use clap::{ArgAction, ArgMatches, Command};
 use wire::STREAM_PORT;
 use wire::code::Code;
 use wire::message::After;
 
-use super::package::live_option;
-use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use super::package::{read_tree, tree_options};
+use super::{UsageError, all, operand, option, os, path, switch, words};
 use crate::help::with_exit_codes;
 use donor::options::{LISTEN_TIMEOUT, Options, Trust, word};
 use donor::peer_address;
@@ -114,7 +113,6 @@ pub struct Deploy {
 }
 
 /// What was said about trust and targets, before it is known to make sense.
-#[derive(Default)]
 struct Said {
     secret_file: Option<PathBuf>,
     pinned: Option<PathBuf>,
@@ -122,59 +120,70 @@ struct Said {
     is_all: bool,
     timeout: Option<Duration>,
     packages: Option<PathBuf>,
-    is_live: bool,
-    live: live::Options,
-    /// The first of the options that mean something with --live only.
-    live_option: bool,
+    /// With --live.
+    live: Option<live::Options>,
+    /// An option was given that means something with --live only.
+    is_live_option: bool,
 }
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let mut deploy = Deploy::default();
-    let mut said = Said::default();
-    while let Some(argument) = next(parser, COMMAND)? {
-        match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(value) => {
-                let code = read_code(&value)?;
-                if deploy.donor.codes.contains(&code) {
-                    return Err(together("a CODE is given twice"));
-                }
-                deploy.donor.codes.push(code);
-            }
-            Argument::Option(name) => option(parser, name, &mut deploy, &mut said)?,
-        }
-    }
-    deploy.donor = settle(deploy.donor, said)?;
-    Ok(Command::Deploy(deploy))
+pub(super) fn grammar() -> Command {
+    let after = [After::Kexec, After::Reboot, After::Poweroff].map(|after| (word(after), after));
+    let codes = operand("CODE").action(ArgAction::Append).num_args(1..);
+    let help = with_exit_codes(HELP);
+    let deploy = Command::new(COMMAND).alias(SHORT).override_help(help);
+    deploy.args(tree_options()).args([
+        codes.value_parser(Code::parse),
+        option("secret-file", "FILE").value_parser(os()),
+        option("pinned", "KEYFILE").value_parser(os()),
+        switch("legacy"),
+        switch("all"),
+        switch("yes"),
+        switch("erase"),
+        option("packages", "DIR").value_parser(os()),
+        switch("live"),
+        option("to", "ADDR[:PORT]").value_parser(read_address),
+        option("interface", "IF"),
+        option("timeout", "SECONDS").value_parser(read_seconds),
+        option("retry", "SECONDS").value_parser(read_seconds),
+        option("after", "WHAT").value_parser(words(after)),
+        switch("json"),
+        option("log", "FILE").value_parser(os()),
+    ])
 }
 
-fn option(
-    parser: &mut Parser,
-    name: String,
-    deploy: &mut Deploy,
-    said: &mut Said,
-) -> Result<(), UsageError> {
-    let options = &mut deploy.donor;
-    match name.as_str() {
-        "secret-file" => said.secret_file = Some(value(parser, COMMAND)?.into()),
-        "pinned" => said.pinned = Some(value(parser, COMMAND)?.into()),
-        "legacy" => said.is_legacy = true,
-        "all" => said.is_all = true,
-        "yes" => options.is_sure = true,
-        "erase" => options.may_erase = true,
-        "packages" => said.packages = Some(value(parser, COMMAND)?.into()),
-        "live" => said.is_live = true,
-        "to" => options.to = Some(read_address(&text(parser, COMMAND)?)?),
-        "interface" => options.interface = Some(text(parser, COMMAND)?),
-        "timeout" => said.timeout = Some(read_seconds("--timeout", &text(parser, COMMAND)?)?),
-        "retry" => options.retry = read_seconds("--retry", &text(parser, COMMAND)?)?,
-        "after" => options.after = read_after(&text(parser, COMMAND)?)?,
-        "json" => deploy.is_json = true,
-        "log" => deploy.log = Some(value(parser, COMMAND)?.into()),
-        _ if live_option(&mut said.live, &name, parser)? => said.live_option = true,
-        _ => return Err(unexpected(COMMAND, Argument::Option(name))),
-    }
-    Ok(())
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Deploy, UsageError> {
+    let usual = Options::default();
+    let options = Options {
+        codes: all(matches, "CODE"),
+        is_sure: matches.get_flag("yes"),
+        may_erase: matches.get_flag("erase"),
+        to: matches.remove_one("to"),
+        interface: matches.remove_one("interface"),
+        retry: matches.remove_one("retry").unwrap_or(usual.retry),
+        after: matches.remove_one("after").unwrap_or(usual.after),
+        ..usual
+    };
+    let is_given = |option: &clap::Arg| matches.contains_id(option.get_id().as_str());
+    let is_live_option = tree_options().iter().any(is_given);
+    let live = live::Options {
+        tree: read_tree(matches),
+        threads: matches.remove_one("threads"),
+    };
+    let said = Said {
+        secret_file: path(matches, "secret-file"),
+        pinned: path(matches, "pinned"),
+        is_legacy: matches.get_flag("legacy"),
+        is_all: matches.get_flag("all"),
+        timeout: matches.remove_one("timeout"),
+        packages: path(matches, "packages"),
+        live: matches.get_flag("live").then_some(live),
+        is_live_option,
+    };
+    Ok(Deploy {
+        donor: settle(options, said)?,
+        is_json: matches.get_flag("json"),
+        log: path(matches, "log"),
+    })
 }
 
 const fn together(what: &'static str) -> UsageError {
@@ -186,6 +195,10 @@ const fn together(what: &'static str) -> UsageError {
 
 /// Whether it makes sense as a whole.
 fn settle(mut options: Options, said: Said) -> Result<Options, UsageError> {
+    let mut codes = options.codes.iter().enumerate();
+    if codes.any(|(at, code)| options.codes.iter().take(at).any(|earlier| earlier == code)) {
+        return Err(together("a CODE is given twice"));
+    }
     options.trust = match (said.secret_file, said.pinned, said.is_legacy) {
         (file, None, false) => Trust::Secret(file),
         (None, Some(key), false) => Trust::Pinned(key),
@@ -224,13 +237,13 @@ fn settle(mut options: Options, said: Said) -> Result<Options, UsageError> {
     if options.trust == Trust::Legacy && options.after != After::TargetsChoice {
         return Err(together("--after cannot be said in the original stream"));
     }
-    if said.is_live {
+    if let Some(live) = said.live {
         if options.codes.len() != 1 || options.trust == Trust::Legacy {
             return Err(together("--live takes one CODE, and never --legacy"));
         }
-        options.live = Some(said.live);
+        options.live = Some(live);
         options.packages = said.packages;
-    } else if said.live_option {
+    } else if said.is_live_option {
         return Err(together("what is packed can be said with --live only"));
     } else if let Some(packages) = said.packages {
         options.packages = Some(packages);
@@ -244,41 +257,16 @@ fn settle(mut options: Options, said: Said) -> Result<Options, UsageError> {
     Ok(options)
 }
 
-fn read_code(typed: &OsStr) -> Result<Code, UsageError> {
-    let text = typed.to_string_lossy().into_owned();
-    Code::parse(&text).map_err(|source| UsageError::Code { text, source })
-}
-
-fn read_address(text: &str) -> Result<SocketAddr, UsageError> {
-    peer_address::socket_address(text, STREAM_PORT).map_err(|_| UsageError::Value {
-        option: "--to",
-        text: text.to_owned(),
-        wanted: "ADDR, ADDR:PORT or [ADDR]:PORT; an address is made of numbers, like 192.0.2.7, 2001:db8::7 or fe80::7%eth0 with the \
-                 interface it is on",
+fn read_address(text: &str) -> Result<SocketAddr, &'static str> {
+    peer_address::socket_address(text, STREAM_PORT).map_err(|_| {
+        "expected ADDR, ADDR:PORT or [ADDR]:PORT; an address is made of numbers, like 192.0.2.7, \
+         2001:db8::7 or fe80::7%eth0 with the interface it is on"
     })
 }
 
-fn read_seconds(option: &'static str, text: &str) -> Result<Duration, UsageError> {
-    let seconds = text
-        .parse()
-        .ok()
-        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| UsageError::Value {
-            option,
-            text: text.to_owned(),
-            wanted: "number of seconds from 1 to 86400",
-        })
-}
-
-fn read_after(text: &str) -> Result<After, UsageError> {
-    [After::Kexec, After::Reboot, After::Poweroff]
-        .into_iter()
-        .find(|after| word(*after) == text)
-        .ok_or_else(|| UsageError::Value {
-            option: "--after",
-            text: text.to_owned(),
-            wanted: "kexec, reboot or poweroff",
-        })
+fn read_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok();
+    let possible = seconds.filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
+    let seconds = possible.map(Duration::from_secs);
+    seconds.ok_or("expected a number of seconds from 1 to 86400")
 }

@@ -1,10 +1,8 @@
 //! `keys`: its options and help text.
 
-use std::path::PathBuf;
+use clap::{ArgMatches, Command};
 
-use lexopt::Parser;
-
-use super::{Argument, Command, UsageError, next, unexpected};
+use super::{UsageError, operand, os, path};
 use crate::help::with_exit_codes;
 use donor::keys::KeysCommand;
 
@@ -28,28 +26,27 @@ machine. `show` prints the public keys in a file, and whose they are.
 
 ";
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut word, mut path) = (None, None);
-    while let Some(argument) = next(parser, COMMAND)? {
-        match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(value) if word.is_none() => word = Some(value),
-            Argument::Value(value) if path.is_none() => path = Some(PathBuf::from(value)),
-            other => return Err(unexpected(COMMAND, other)),
-        }
-    }
+pub(super) fn grammar() -> Command {
+    let word = |word, value| {
+        let word = Command::new(word).override_help(with_exit_codes(HELP));
+        word.arg(operand(value).value_parser(os()))
+    };
+    let help = with_exit_codes(HELP);
+    let keys = Command::new(COMMAND).override_help(help);
+    keys.subcommands([word("new", "NAME"), word("show", "FILE")])
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Result<KeysCommand, UsageError> {
     let missing = |what| UsageError::Missing {
         command: COMMAND,
         what,
     };
-    let word = word.ok_or(missing("new NAME or show FILE"))?;
-    match word.to_str() {
-        Some("new") => Ok(Command::Keys(KeysCommand::New {
-            name: path.ok_or(missing("a NAME behind new"))?,
-        })),
-        Some("show") => Ok(Command::Keys(KeysCommand::Show {
-            file: path.ok_or(missing("a FILE behind show"))?,
-        })),
-        _ => Err(unexpected(COMMAND, Argument::Value(word))),
+    let word = matches.remove_subcommand();
+    let (word, mut matches) = word.ok_or(missing("new NAME or show FILE"))?;
+    if word == "new" {
+        let name = path(&mut matches, "NAME").ok_or(missing("a NAME behind new"))?;
+        return Ok(KeysCommand::New { name });
     }
+    let file = path(&mut matches, "FILE").ok_or(missing("a FILE behind show"))?;
+    Ok(KeysCommand::Show { file })
 }

@@ -1,10 +1,8 @@
 //! `manifest`: its options and help text.
 
-use std::path::PathBuf;
+use clap::{ArgMatches, Command};
 
-use lexopt::Parser;
-
-use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use super::{UsageError, operand, option, os, path};
 use crate::help::with_exit_codes;
 use pack::manifest::ManifestCommand;
 
@@ -41,58 +39,52 @@ DIR/MANIFEST` checks the signature alone
 
 ";
 
-#[derive(Default)]
-struct Said {
-    version: Option<String>,
-    counter: Option<u64>,
-    keyset: Option<u32>,
-    key: Option<PathBuf>,
-    password: Option<PathBuf>,
-    trust: Option<String>,
-    floor: Option<u64>,
+pub(super) fn grammar() -> Command {
+    let word = |word| {
+        let word = Command::new(word).override_help(with_exit_codes(HELP));
+        word.arg(operand("DIR").value_parser(os()))
+    };
+    let help = with_exit_codes(HELP);
+    Command::new(COMMAND).override_help(help).subcommands([
+        word("create").args([
+            option("version", "V"),
+            option("counter", "N").value_parser(read_number),
+            option("keyset", "K").value_parser(read_keyset),
+        ]),
+        word("sign").args([
+            option("key", "FILE").value_parser(os()),
+            option("password-file", "FILE").value_parser(os()),
+        ]),
+        word("verify").args([
+            option("trust", "FILE"),
+            option("floor", "N").value_parser(read_number),
+        ]),
+    ])
 }
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut word, mut dir) = (None, None);
-    let mut said = Said::default();
-    while let Some(argument) = next(parser, COMMAND)? {
-        match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(value) if word.is_none() => word = Some(value),
-            Argument::Value(value) if dir.is_none() => dir = Some(PathBuf::from(value)),
-            Argument::Option(name) => {
-                option(
-                    parser,
-                    word.as_ref().and_then(|word| word.to_str()),
-                    name,
-                    &mut said,
-                )?;
-            }
-            other => return Err(unexpected(COMMAND, other)),
-        }
-    }
-    let word = word.ok_or(missing("create, sign or verify"))?;
-    let dir = dir.ok_or(missing("the DIR with the packages"));
-    let manifest = match word.to_str() {
-        Some("create") => ManifestCommand::Create {
-            dir: dir?,
-            version: said.version,
-            counter: said.counter,
-            keyset: said.keyset.unwrap_or(1),
+pub(super) fn read(matches: &mut ArgMatches) -> Result<ManifestCommand, UsageError> {
+    let word = matches.remove_subcommand();
+    let (word, mut matches) = word.ok_or(missing("create, sign or verify"))?;
+    let matches = &mut matches;
+    let dir = path(matches, "DIR").ok_or(missing("the DIR with the packages"))?;
+    Ok(match word.as_str() {
+        "create" => ManifestCommand::Create {
+            dir,
+            version: matches.remove_one("version"),
+            counter: matches.remove_one("counter"),
+            keyset: matches.remove_one("keyset").unwrap_or(1),
         },
-        Some("sign") => ManifestCommand::Sign {
-            dir: dir?,
-            key: said.key.ok_or(missing("--key FILE"))?,
-            password: said.password,
+        "sign" => ManifestCommand::Sign {
+            dir,
+            key: path(matches, "key").ok_or(missing("--key FILE"))?,
+            password: path(matches, "password-file"),
         },
-        Some("verify") => ManifestCommand::Verify {
-            dir: dir?,
-            trust: said.trust.ok_or(missing("--trust FILE"))?,
-            floor: said.floor,
+        _ => ManifestCommand::Verify {
+            dir,
+            trust: matches.remove_one("trust").ok_or(missing("--trust FILE"))?,
+            floor: matches.remove_one("floor"),
         },
-        _ => return Err(unexpected(COMMAND, Argument::Value(word))),
-    };
-    Ok(Command::Manifest(manifest))
+    })
 }
 
 const fn missing(what: &'static str) -> UsageError {
@@ -102,38 +94,10 @@ const fn missing(what: &'static str) -> UsageError {
     }
 }
 
-/// An option belongs to the word before it.
-fn option(
-    parser: &mut Parser,
-    word: Option<&str>,
-    name: String,
-    said: &mut Said,
-) -> Result<(), UsageError> {
-    match (word, name.as_str()) {
-        (Some("create"), "version") => said.version = Some(text(parser, COMMAND)?),
-        (Some("create"), "counter") => said.counter = Some(number(parser, "--counter")?),
-        (Some("create"), "keyset") => {
-            let keyset = number(parser, "--keyset")?;
-            said.keyset = Some(u32::try_from(keyset).map_err(|_| UsageError::Value {
-                option: "--keyset",
-                text: keyset.to_string(),
-                wanted: "number below 2^32",
-            })?);
-        }
-        (Some("sign"), "key") => said.key = Some(value(parser, COMMAND)?.into()),
-        (Some("sign"), "password-file") => said.password = Some(value(parser, COMMAND)?.into()),
-        (Some("verify"), "trust") => said.trust = Some(text(parser, COMMAND)?),
-        (Some("verify"), "floor") => said.floor = Some(number(parser, "--floor")?),
-        _ => return Err(unexpected(COMMAND, Argument::Option(name))),
-    }
-    Ok(())
+fn read_number(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "expected a number below 2^64")
 }
 
-fn number(parser: &mut Parser, option: &'static str) -> Result<u64, UsageError> {
-    let text = text(parser, COMMAND)?;
-    text.parse().map_err(|_| UsageError::Value {
-        option,
-        text,
-        wanted: "number",
-    })
+fn read_keyset(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected a number below 2^32")
 }

@@ -1,16 +1,17 @@
 //! `package`: its options and help text, and those that `--live` shares with it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use lexopt::Parser;
+use clap::{Arg, ArgMatches, Command};
 use wire::stream::PackageName;
 
-use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use super::{UsageError, all, operand, option, os, path, repeated, words};
 use crate::help::with_exit_codes;
 use donor::options::PACKAGES_DIR;
 use pack::compress::Format;
 use pack::rules::secrets::Policy;
-use pack::{Tree, create, live};
+use pack::{Tree, create};
 
 /// As it is typed.
 pub const COMMAND: &str = "package";
@@ -81,140 +82,85 @@ pub enum Package {
     },
 }
 
-/// Reads an option that says what is packed, when `name` is one.
-fn tree_option(
-    tree: &mut Tree,
-    name: &str,
-    parser: &mut Parser,
-    command: &'static str,
-) -> Result<bool, UsageError> {
-    match name {
-        "root" => tree.root = value(parser, command)?.into(),
-        "exclude" => tree.exclude.push(text(parser, command)?),
-        "keep" => tree.keep.push(text(parser, command)?),
-        "secrets" => tree.secrets = read_policy(&text(parser, command)?)?,
-        "include-mount" => tree.include_mounts.push(value(parser, command)?.into()),
-        _ => return Ok(false),
-    }
-    Ok(true)
+/// What is packed, for `package create` and `--live`.
+pub(super) fn tree_options() -> [Arg; 6] {
+    let policies = [("leave", Policy::Leave), ("keep", Policy::Keep)];
+    [
+        option("root", "DIR").value_parser(os()),
+        repeated("exclude", "GLOB"),
+        repeated("keep", "GLOB"),
+        option("secrets", "WORD").value_parser(words(policies)),
+        repeated("include-mount", "DIR").value_parser(os()),
+        option("threads", "N").value_parser(read_threads),
+    ]
 }
 
-/// Reads an option of `--live`, when `name` is one.
-///
-/// # Errors
-/// Its value is missing or not what it must be.
-pub fn live_option(
-    live: &mut live::Options,
-    name: &str,
-    parser: &mut Parser,
-) -> Result<bool, UsageError> {
-    if name == "threads" {
-        live.threads = Some(read_threads(&text(parser, super::deploy::COMMAND)?)?);
-        return Ok(true);
+/// The tree of [`tree_options`].
+pub(super) fn read_tree(matches: &mut ArgMatches) -> Tree {
+    let usual = Tree::default();
+    let include_mounts: Vec<OsString> = all(matches, "include-mount");
+    Tree {
+        root: path(matches, "root").unwrap_or(usual.root),
+        exclude: all(matches, "exclude"),
+        keep: all(matches, "keep"),
+        secrets: matches.remove_one("secrets").unwrap_or(usual.secrets),
+        include_mounts: include_mounts.into_iter().map(PathBuf::from).collect(),
     }
-    tree_option(&mut live.tree, name, parser, super::deploy::COMMAND)
 }
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut word, mut name) = (None, None);
-    let mut tree = Tree::default();
-    let mut out = PathBuf::from(PACKAGES_DIR);
-    let (mut format, mut threads, mut report) = (Format::Xz, None, None);
-    while let Some(argument) = next(parser, COMMAND)? {
-        let is_create = word == Some(Word::Create);
-        match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Value(value) if word.is_none() && value == "create" => {
-                word = Some(Word::Create);
-            }
-            Argument::Value(value) if word.is_none() && value == "grub" => word = Some(Word::Grub),
-            Argument::Value(value) if is_create && name.is_none() => {
-                name = Some(read_name(&value.to_string_lossy())?);
-            }
-            Argument::Option(option) => match option.as_str() {
-                "o" | "output" => out = value(parser, COMMAND)?.into(),
-                "format" => format = read_format(&text(parser, COMMAND)?)?,
-                "threads" if is_create => threads = Some(read_threads(&text(parser, COMMAND)?)?),
-                "report" if is_create => report = Some(value(parser, COMMAND)?.into()),
-                _ if is_create && tree_option(&mut tree, &option, parser, COMMAND)? => {}
-                _ => return Err(unexpected(COMMAND, Argument::Option(option))),
-            },
-            other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
-        }
-    }
+/// The options that all words of `package` take stand before the word or behind it.
+pub(super) fn grammar() -> Command {
+    let word = |word| Command::new(word).override_help(with_exit_codes(HELP));
+    let formats = [("xz", Format::Xz), ("zst", Format::Zst)];
+    let output = option("output", "DIR").short('o').value_parser(os());
+    let format = option("format", "xz|zst").value_parser(words(formats));
+    let create = word("create")
+        .args(tree_options())
+        .arg(option("report", "FILE").value_parser(os()))
+        .arg(operand("NAME").value_parser(read_name));
+    word(COMMAND)
+        .args([output.global(true), format.global(true)])
+        .subcommands([create, word("grub")])
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Package, UsageError> {
     let missing = |what| UsageError::Missing {
         command: COMMAND,
         what,
     };
-    let package = match word.ok_or(missing("a command of its own: create or grub"))? {
-        Word::Grub => Package::Grub { out, format },
-        Word::Create => Package::Create(create::Options {
-            name: name.ok_or(missing("the NAME of the package"))?,
-            tree,
-            out,
-            format,
-            threads,
-            report,
-        }),
-    };
-    Ok(Command::Package(package))
-}
-
-/// The commands of `package`. Their options come behind them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Create,
-    Grub,
+    let word = matches.remove_subcommand();
+    let (word, mut matches) = word.ok_or(missing("a command of its own: create or grub"))?;
+    let matches = &mut matches;
+    let out = path(matches, "output").unwrap_or_else(|| PACKAGES_DIR.into());
+    let format = matches.remove_one("format").unwrap_or(Format::Xz);
+    if word == "grub" {
+        return Ok(Package::Grub { out, format });
+    }
+    let name = matches.remove_one("NAME");
+    Ok(Package::Create(create::Options {
+        name: name.ok_or(missing("the NAME of the package"))?,
+        tree: read_tree(matches),
+        out,
+        format,
+        threads: matches.remove_one("threads"),
+        report: path(matches, "report"),
+    }))
 }
 
 /// With or without its suffix, which the format decides.
-fn read_name(typed: &str) -> Result<String, UsageError> {
-    let wrong = || UsageError::Value {
-        option: "NAME",
-        text: typed.to_owned(),
-        wanted: "name of a package: letters, digits and ._+-, at most 240, the first a letter or a digit",
-    };
-    let name = PackageName::parse(typed.as_bytes()).map_err(|_| wrong())?;
+fn read_name(typed: &str) -> Result<String, &'static str> {
+    let wrong = "expected the name of a package: letters, digits and ._+-, at most 240, the first \
+                 a letter or a digit";
+    let name = PackageName::parse(typed.as_bytes()).map_err(|_| wrong)?;
     let name = name.package();
-    if name.len() > 240 {
-        return Err(wrong());
-    }
-    Ok(name.to_owned())
+    let is_short = name.len() <= 240;
+    is_short.then(|| name.to_owned()).ok_or(wrong)
 }
 
-fn read_format(text: &str) -> Result<Format, UsageError> {
-    match text {
-        "xz" => Ok(Format::Xz),
-        "zst" => Ok(Format::Zst),
-        _ => Err(UsageError::Value {
-            option: "--format",
-            text: text.to_owned(),
-            wanted: "format of packages; there are xz and zst",
-        }),
-    }
-}
-
-fn read_policy(text: &str) -> Result<Policy, UsageError> {
-    match text {
-        "leave" => Ok(Policy::Leave),
-        "keep" => Ok(Policy::Keep),
-        _ => Err(UsageError::Value {
-            option: "--secrets",
-            text: text.to_owned(),
-            wanted: "word for what becomes of secrets: leave or keep",
-        }),
-    }
-}
-
-fn read_threads(text: &str) -> Result<u32, UsageError> {
+fn read_threads(text: &str) -> Result<u32, &'static str> {
     let threads = text.parse().ok();
-    threads
-        .filter(|threads| (1..=THREADS_MAX).contains(threads))
-        .ok_or_else(|| UsageError::Value {
-            option: "--threads",
-            text: text.to_owned(),
-            wanted: "number of threads from 1 to 256",
-        })
+    let possible = threads.filter(|threads| (1..=THREADS_MAX).contains(threads));
+    possible.ok_or("expected a number of threads from 1 to 256")
 }
 
 #[cfg(test)]
@@ -231,7 +177,8 @@ mod tests {
 
     #[test]
     fn every_option_of_create_is_read() {
-        let line = "package create base.tar.xz --root /r --exclude /a --exclude *.b --keep c --include-mount /boot \
+        let line = "package create base.tar.xz --root /r --exclude /a --exclude *.b --keep c \
+            --include-mount /boot \
             --secrets keep -o /out --format zst --threads 3 --report /rep";
         let expected = create::Options {
             name: "base".into(),
@@ -272,14 +219,14 @@ mod tests {
             ("package", "create"),
             ("package create", "NAME"),
             ("package make x", "make"),
-            ("package grub x", "\"x\""),
+            ("package grub x", "'x'"),
             ("package grub --root /", "--root"),
             ("package create -x", "-x"),
             ("package create a/b", "a/b"),
-            ("package create a b", "\"b\""),
+            ("package create a b", "'b'"),
             ("package create a --format gz", "gz"),
-            ("package create a --threads 0", "\"0\""),
-            ("package create a --secrets all", "leave or keep"),
+            ("package create a --threads 0", "'0'"),
+            ("package create a --secrets all", "leave, keep"),
         ] {
             let text = wire::chain::chain(&read(line).expect_err(line)).to_string();
             assert!(text.contains(word), "{line}: {text}");

@@ -3,18 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use disk::sizes::{self, Sizes};
-use lexopt::Parser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use disk::sizes::{self, Sizes, Swap};
 
-use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use super::{UsageError, all, once, option, os, path, repeated, switch};
 use crate::help::with_exit_codes;
 
 /// As it is typed.
 pub const COMMAND: &str = "receive-deploy";
-
-/// What a size is not when it is wrong.
-const ESP_WANTED: &str = "size from 64M to 32G, like 1G";
-const SWAP_WANTED: &str = "size from 1M to 8T, like 8G, nor is it none";
 
 const HELP: &str = "\
 Usage: spk-visor receive-deploy --disk DEV|FILE [OPTIONS]
@@ -95,103 +91,69 @@ pub struct Receive {
     pub ui: bool,
 }
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut disk, mut policy, mut wipe) = (None, None, None);
-    let (mut trust, mut floor) = (Vec::new(), None);
-    let (mut dry_run, mut ui, mut sizes) = (false, false, Sizes::USUAL);
-    let mut is_once = None;
-    while let Some(argument) = next(parser, COMMAND)? {
-        let choice = match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Option(name) => match name.as_str() {
-                "disk" => {
-                    disk = Some(text(parser, COMMAND)?);
-                    continue;
-                }
-                "wipe" => {
-                    wipe = Some(text(parser, COMMAND)?);
-                    continue;
-                }
-                "dry-run" => {
-                    dry_run = true;
-                    continue;
-                }
-                "ui" => {
-                    ui = true;
-                    continue;
-                }
-                "once" | "again" => {
-                    is_once = Some(name == "once");
-                    continue;
-                }
-                "esp" => {
-                    sizes.esp_bytes = read_size("--esp", parser, sizes::esp, ESP_WANTED)?;
-                    continue;
-                }
-                "swap" => {
-                    sizes.swap = read_size("--swap", parser, sizes::swap, SWAP_WANTED)?;
-                    continue;
-                }
-                "trust" => {
-                    trust.push(value(parser, COMMAND)?);
-                    continue;
-                }
-                "floor" => {
-                    floor = Some(read_floor(&text(parser, COMMAND)?)?);
-                    continue;
-                }
-                "legacy" => Policy::Legacy,
-                "pinned" => Policy::Pinned(value(parser, COMMAND)?.into()),
-                _ => return Err(unexpected(COMMAND, Argument::Option(name))),
-            },
-            other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
-        };
-        if policy.replace(choice).is_some() {
-            return Err(UsageError::Missing {
-                command: COMMAND,
-                what: "one of --legacy and --pinned, not both, and once",
-            });
-        }
-    }
-    let disk = disk.ok_or(UsageError::Missing {
-        command: COMMAND,
-        what: "--disk DEV|FILE",
-    })?;
-    Ok(Command::Receive(Receive {
-        disk,
-        policy: policy.unwrap_or_default(),
-        trust,
-        floor,
-        wipe,
-        dry_run,
-        sizes,
-        is_once,
-        ui,
-    }))
+pub(super) fn grammar() -> Command {
+    let either = ["once", "again"];
+    let help = with_exit_codes(HELP);
+    Command::new(COMMAND).override_help(help).args([
+        option("disk", "DEV|FILE"),
+        option("wipe", "WORD"),
+        switch("dry-run"),
+        option("esp", "SIZE").value_parser(read_esp),
+        option("swap", "SIZE|none").value_parser(read_swap),
+        once("pinned", "FILE").value_parser(os()),
+        repeated("trust", "KEY").value_parser(os()),
+        option("floor", "N").value_parser(read_floor),
+        switch("once").overrides_with_all(either),
+        switch("again").overrides_with_all(either),
+        switch("ui"),
+        Arg::new("legacy")
+            .long("legacy")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("pinned"),
+    ])
 }
 
-fn read_size<T>(
-    option: &'static str,
-    parser: &mut Parser,
-    read: fn(&str) -> Option<T>,
-    expected: &'static str,
-) -> Result<T, UsageError> {
-    let text = text(parser, COMMAND)?;
-    read(&text).ok_or(UsageError::Value {
-        option,
-        text,
-        wanted: expected,
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Receive, UsageError> {
+    let policy = match path(matches, "pinned") {
+        Some(file) => Policy::Pinned(file),
+        None if matches.get_flag("legacy") => Policy::Legacy,
+        None => Policy::Secret,
+    };
+    let disk = matches.remove_one("disk");
+    let esp_bytes = matches.remove_one("esp");
+    let swap = matches.remove_one("swap");
+    let (once, again) = (matches.get_flag("once"), matches.get_flag("again"));
+    Ok(Receive {
+        disk: disk.ok_or(UsageError::Missing {
+            command: COMMAND,
+            what: "--disk DEV|FILE",
+        })?,
+        policy,
+        trust: all(matches, "trust"),
+        floor: matches.remove_one("floor"),
+        wipe: matches.remove_one("wipe"),
+        dry_run: matches.get_flag("dry-run"),
+        sizes: Sizes {
+            esp_bytes: esp_bytes.unwrap_or(Sizes::USUAL.esp_bytes),
+            swap: swap.unwrap_or(Sizes::USUAL.swap),
+        },
+        is_once: (once || again).then_some(once),
+        ui: matches.get_flag("ui"),
     })
 }
 
-fn read_floor(text: &str) -> Result<u64, UsageError> {
+fn read_esp(text: &str) -> Result<u64, &'static str> {
+    sizes::esp(text).ok_or("expected a size from 64M to 32G, like 1G")
+}
+
+fn read_swap(text: &str) -> Result<Swap, &'static str> {
+    sizes::swap(text).ok_or("expected a size from 1M to 8T, like 8G, or none")
+}
+
+fn read_floor(text: &str) -> Result<u64, &'static str> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()); // `parse` would take a plus sign
     let number = is_plain.then(|| text.parse().ok()).flatten();
-    number.ok_or_else(|| UsageError::Value {
-        option: "--floor",
-        text: text.to_owned(),
-        wanted: "number from 0 to 18446744073709551615",
-    })
+    number.ok_or("expected a number from 0 to 18446744073709551615")
 }
 
 #[cfg(test)]
@@ -239,7 +201,8 @@ mod tests {
             ui: true,
             ..plain()
         };
-        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub --wipe ABC123 --trust RWQ --floor 417 --dry-run --esp 1G --swap none --ui";
+        let line = "receive-deploy --disk /dev/vdb --pinned /k/a.shim --trust /k/one.pub \
+                    --wipe ABC123 --trust RWQ --floor 417 --dry-run --esp 1G --swap none --ui";
         assert_eq!(read(line).unwrap(), Command::Receive(expected));
         let legacy = Receive {
             policy: Policy::Legacy,

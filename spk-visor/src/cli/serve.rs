@@ -1,13 +1,13 @@
 //! `serve-boot`: its options and help text.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 
-use lexopt::Parser;
+use clap::{ArgMatches, Command};
 
-use super::{Argument, Command, UsageError, next, text, unexpected, value};
+use super::{UsageError, option, os, path, switch};
 use crate::help::with_exit_codes;
 use bootserver::Options;
+use bootserver::interface::Subnet;
 
 /// As it is typed.
 pub const COMMAND: &str = "serve-boot";
@@ -56,65 +56,55 @@ pub struct Serve {
     pub is_json: bool,
 }
 
-pub(super) fn parse(parser: &mut Parser) -> Result<Command, UsageError> {
-    let (mut interface, mut address, mut range) = (None, None, None);
-    let mut directory = PathBuf::from(DIRECTORY);
-    let (mut is_proxy, mut is_json, mut is_key_published) = (false, false, false);
-    while let Some(argument) = next(parser, COMMAND)? {
-        match argument {
-            Argument::Help => return Ok(Command::Print(with_exit_codes(HELP))),
-            Argument::Option(name) => match name.as_str() {
-                "interface" => interface = Some(text(parser, COMMAND)?),
-                "dir" => directory = value(parser, COMMAND)?.into(),
-                "address" => {
-                    let text = text(parser, COMMAND)?;
-                    let subnet = text.parse();
-                    address = Some(subnet.map_err(|()| UsageError::Value {
-                        option: "--address",
-                        text,
-                        wanted: "address of a machine with its network, like 192.168.77.1/24",
-                    })?);
-                }
-                "range" => range = Some(read_range(text(parser, COMMAND)?)?),
-                "proxy" => is_proxy = true,
-                "publish-pinned" => is_key_published = true,
-                "json" => is_json = true,
-                _ => return Err(unexpected(COMMAND, Argument::Option(name))),
-            },
-            other @ Argument::Value(_) => return Err(unexpected(COMMAND, other)),
-        }
-    }
+pub(super) fn grammar() -> Command {
+    let help = with_exit_codes(HELP);
+    Command::new(COMMAND).override_help(help).args([
+        option("interface", "IF"),
+        option("dir", "DIR").value_parser(os()),
+        option("address", "ADDR/LEN").value_parser(read_subnet),
+        option("range", "FIRST,LAST").value_parser(read_range),
+        switch("proxy"),
+        switch("publish-pinned"),
+        switch("json"),
+    ])
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Serve, UsageError> {
+    let range = matches.remove_one("range");
+    let is_proxy = matches.get_flag("proxy");
     if is_proxy && range.is_some() {
         return Err(UsageError::Together {
             command: COMMAND,
             what: "--proxy leaves addresses to another server, --range gives them out",
         });
     }
-    let interface = interface.ok_or(UsageError::Missing {
-        command: COMMAND,
-        what: "--interface IF",
-    })?;
+    let interface = matches.remove_one("interface");
     let server = Options {
-        interface,
-        directory,
-        address,
+        interface: interface.ok_or(UsageError::Missing {
+            command: COMMAND,
+            what: "--interface IF",
+        })?,
+        directory: path(matches, "dir").unwrap_or_else(|| DIRECTORY.into()),
+        address: matches.remove_one("address"),
         range,
         is_proxy,
-        is_key_published,
+        is_key_published: matches.get_flag("publish-pinned"),
     };
-    Ok(Command::Serve(Serve { server, is_json }))
+    let is_json = matches.get_flag("json");
+    Ok(Serve { server, is_json })
 }
 
-fn read_range(text: String) -> Result<(Ipv4Addr, Ipv4Addr), UsageError> {
+fn read_subnet(text: &str) -> Result<Subnet, &'static str> {
+    let wanted = "expected the address of a machine with its network, like 192.168.77.1/24";
+    text.parse().map_err(|()| wanted)
+}
+
+fn read_range(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), &'static str> {
     let range = text.split_once(',').and_then(|(first, last)| {
         let (first, last) = (first.parse().ok()?, last.parse().ok()?);
         (first <= last).then_some((first, last))
     });
-    range.ok_or(UsageError::Value {
-        option: "--range",
-        text,
-        wanted: "pair of addresses in order, like 192.168.77.100,192.168.77.199",
-    })
+    range.ok_or("expected two addresses in order, like 192.168.77.100,192.168.77.199")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which arguments mean what, and which are refused.
 
+use super::package::Package;
 use super::{Command, Deploy, Sealed, UsageError, parse};
 use donor::delivery::Limits;
 use donor::keys::KeysCommand;
@@ -63,7 +64,8 @@ fn a_plain_deploy_has_the_documented_defaults() {
 
 #[test]
 fn every_option_of_deploy_is_read() {
-    let line = "--packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 --retry 7 --after kexec --json --log /l \
+    let line = "--packages=/p --to 10.9.0.15 --interface eth0 --timeout 5 --retry 7 \
+                --after kexec --json --log /l \
                 --secret-file - e13gts2";
     let donor = Options {
         codes: vec![code("e13gts2")],
@@ -234,8 +236,8 @@ fn wrong_arguments_are_named() {
         ("deploy-system-img-copy e13gts2 --legacy=yes", "legacy"),
         ("deploy-system-img-copy e13gts2 --to", "--to"),
         ("deploy-system-img-copy e13gts2 --to here", "here"),
-        ("deploy-system-img-copy e13gts2 --timeout 0", "\"0\""),
-        ("deploy-system-img-copy e13gts2 --timeout -1", "\"-1\""),
+        ("deploy-system-img-copy e13gts2 --timeout 0", "'0'"),
+        ("deploy-system-img-copy e13gts2 --timeout -1", "'-1'"),
         (
             "deploy-system-img-copy e13gts2 --timeout 99999999999999999999",
             "86400",
@@ -279,4 +281,94 @@ fn keys_and_manifests_are_read() {
             "{line}: {error}"
         );
     }
+}
+
+#[test]
+fn what_may_have_been_meant_is_suggested() {
+    for (line, words) in [
+        (
+            "recieve-deploy --disk d",
+            "unrecognized subcommand 'recieve-deploy' (did you mean receive-deploy?); \
+             see spk-visor help",
+        ),
+        (
+            "deploy e13gts2 --pakages /p",
+            "unexpected argument '--pakages' found (did you mean --packages?); \
+             see spk-visor deploy --help",
+        ),
+        (
+            "keys shew f",
+            "unrecognized subcommand 'shew' (did you mean new or show?); see spk-visor keys --help",
+        ),
+        (
+            "deploy e13gts2 --after rebot",
+            "invalid value 'rebot' for '--after <WHAT>' [possible values: kexec, reboot, poweroff] \
+             (did you mean reboot?); see spk-visor deploy --help",
+        ),
+    ] {
+        assert_eq!(read(line).expect_err(line).to_string(), words);
+    }
+}
+
+#[test]
+fn what_was_expected_is_said() {
+    for (line, words) in [
+        (
+            "deploy e13gts2 --timeout 0",
+            "invalid value '0' for '--timeout <SECONDS>': expected a number of seconds from 1 to \
+             86400; see spk-visor deploy --help",
+        ),
+        (
+            "deploy e13gts2 --to",
+            "a value is required for '--to <ADDR[:PORT]>' but none was supplied; \
+             see spk-visor deploy --help",
+        ),
+        (
+            "receive-deploy --disk d --swap 0",
+            "invalid value '0' for '--swap <SIZE|none>': expected a size from 1M to 8T, like 8G, \
+             or none; see spk-visor receive-deploy --help",
+        ),
+        (
+            "package create a/b",
+            "invalid value 'a/b' for '[NAME]': expected the name of a package: letters, digits and \
+             ._+-, at most 240, the first a letter or a digit; see spk-visor package --help",
+        ),
+        (
+            "receive-deploy --disk d --legacy --pinned k",
+            "the argument '--legacy' cannot be used with '--pinned <FILE>'; \
+             see spk-visor receive-deploy --help",
+        ),
+    ] {
+        assert_eq!(read(line).expect_err(line).to_string(), words);
+    }
+}
+
+#[test]
+fn values_begin_with_anything_and_the_last_one_counts() {
+    let options = deploy("--packages --yes e13gts2 --json --packages=/b --json --log= --timeout 7");
+    assert_eq!(options.packages, Some("/b".into()));
+    assert_eq!((options.codes.len(), options.is_sure), (1, false));
+    assert_eq!(
+        whole_deploy("e13gts2 --log --json").log,
+        Some("--json".into())
+    );
+    assert_eq!(whole_deploy("e13gts2 --log=").log, Some("".into()));
+    assert_eq!(deploy("--packages -- e13gts2").packages, Some("--".into()));
+    assert_eq!(deploy("--to ::1 -- e13gts2").codes, [code("e13gts2")]);
+    assert_eq!(deploy("e13gts2 --yes e13gts3").codes.len(), 2);
+    for line in [
+        "-o/out --format xz create x",
+        "create x -o /in -o=/out",
+        "-o /in create -o /out x",
+    ] {
+        let Ok(Command::Package(Package::Create(create))) = read(&format!("package {line}")) else {
+            panic!("{line}");
+        };
+        assert_eq!(create.out.to_str(), Some("/out"), "{line}");
+    }
+    assert!(matches!(
+        read("system-install vim --help"),
+        Ok(Command::Print(_))
+    ));
+    assert!(read("package help").is_err() && read("deploy e13gts2 -V").is_err());
 }
