@@ -1,0 +1,118 @@
+//! The help texts: as the files of `golden/help/` have them (`UPDATE_GOLDEN=1` draws those again),
+//! and with the options that the parser takes, no more and no fewer.
+
+// The lint knows test functions only; this whole file is a test.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use spk_visor::cli::{Command, grammar, parse};
+
+/// As wide as the terminals that machines have before anything is installed on them.
+const COLUMNS: usize = 80;
+
+fn help(words: &[&str]) -> String {
+    let args = words.iter().chain(&["--help"]).map(Into::into);
+    match parse(args) {
+        Ok(Command::Print(text)) => text,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+/// Every option of a command and of the words behind it, as it is typed.
+fn options(command: &clap::Command) -> BTreeSet<String> {
+    let inner = command.get_subcommands().flat_map(options);
+    let arguments = command.get_arguments();
+    let typed = arguments.flat_map(|option| {
+        let short = option.get_short().map(|letter| format!("-{letter}"));
+        let long = option.get_long().map(|name| format!("--{name}"));
+        [short, long]
+    });
+    typed.flatten().chain(inner).collect()
+}
+
+/// Every `-o` and `--option` of a text.
+fn named(text: &str) -> BTreeSet<String> {
+    let is_end = |letter: char| !letter.is_ascii_lowercase() && letter != '-';
+    let words = text.split(is_end).filter(|word| word.starts_with('-'));
+    let words = words.map(|word| word.trim_end_matches('-'));
+    let options = words.filter(|word| word.starts_with("--") || word.len() == 2);
+    options.map(str::to_owned).collect()
+}
+
+/// Those of them that have a line of their own.
+fn listed(text: &str) -> BTreeSet<String> {
+    let entries = text.lines().filter_map(|line| line.strip_prefix("  "));
+    let entries = entries.filter(|entry| entry.starts_with('-'));
+    let heads = entries.map(|entry| entry.split_once("  ").map_or(entry, |(head, _)| head));
+    heads.flat_map(named).collect()
+}
+
+#[test]
+fn every_help_text_is_the_one_on_file() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help");
+    let is_update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut expected = BTreeSet::new();
+    for command in grammar().get_subcommands() {
+        let name = command.get_name();
+        let text = help(&[name]);
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(COLUMNS), "{name}: {longest:?} columns");
+        let file = golden.join(format!("{name}.txt"));
+        if is_update {
+            fs::create_dir_all(&golden).unwrap();
+            fs::write(&file, &text).unwrap();
+        }
+        let on_file = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text, on_file, "{name}: UPDATE_GOLDEN=1 draws it again");
+        for word in command.get_subcommands() {
+            assert_eq!(text, help(&[name, word.get_name()]));
+        }
+        expected.insert(file);
+    }
+    let found = fs::read_dir(&golden)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    assert_eq!(found.collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn help_and_parser_have_the_same_options() {
+    let known = options(&grammar());
+    for command in grammar().get_subcommands() {
+        let (name, text) = (command.get_name(), help(&[command.get_name()]));
+        let (taken, named, listed) = (options(command), named(&text), listed(&text));
+        let hidden: Vec<_> = taken.difference(&named).collect();
+        assert!(hidden.is_empty(), "{name} --help lacks {hidden:?}");
+        let refused: Vec<_> = listed
+            .difference(&taken)
+            .filter(|option| *option != "--help")
+            .collect();
+        assert!(refused.is_empty(), "{name} does not take {refused:?}");
+        // Prose may name an option of another command.
+        let unknown: Vec<_> = named
+            .difference(&known)
+            .filter(|option| *option != "--help")
+            .collect();
+        assert!(unknown.is_empty(), "{name}: no command takes {unknown:?}");
+    }
+}
+
+#[test]
+fn the_overview_lists_what_can_be_done() {
+    let text = help(&[]);
+    assert_eq!(text, help(&["help"]));
+    for command in grammar().get_subcommands() {
+        let name = command.get_name();
+        let is_refused = matches!(parse([name.into()]), Ok(Command::Refused(_)));
+        let is_listed = text.split([' ', ',', '\n']).any(|word| word == name);
+        assert_eq!(is_listed, !is_refused, "{name}");
+    }
+}
+
+#[test]
+fn the_grammar_holds() {
+    grammar().debug_assert();
+}
