@@ -81,6 +81,8 @@ fn a_worker_is_shut_in_and_its_death_ends_one_deploy_with_a_reason() {
     };
     let proxy = Proxy::start(world.address, vec![Some(withheld)]);
     let failing = donor(&world, 0, proxy.address());
+    // The worker that is tried before the disk is touched has ended by then.
+    world.lines.wait_for(0, "smv receiving: ");
     let id = until("a worker that is shut in", || {
         let id = worker()?;
         let status = status(id);
