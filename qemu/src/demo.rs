@@ -134,6 +134,7 @@ fn blank_machine(show: Show, lab: &mut Lab) -> Result<Machine> {
         } else {
             machine.memory_mib
         },
+        patches_itself: show.debian,
         ..machine
     })
 }

@@ -259,6 +259,7 @@ impl Lab {
             medium,
             prefers: Prefers::default(),
             has_watchdog: false,
+            patches_itself: false,
             qemu: QEMU.into(),
         })
     }

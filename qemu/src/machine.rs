@@ -100,6 +100,9 @@ pub struct Machine {
     pub prefers: Prefers,
     /// Whether there is a hardware watchdog (Intel 6300ESB), which resets the machine.
     pub has_watchdog: bool,
+    /// Whether its kernel patches its own code while it runs (static keys): Debian's does, ours are
+    /// built without `JUMP_LABEL`.
+    pub patches_itself: bool,
     /// The QEMU that imitates it.
     pub qemu: PathBuf,
 }
@@ -137,7 +140,7 @@ impl Machine {
         line.pair("-machine", "q35".to_owned());
         line.add(&["-smp", "2", "-rtc", "base=utc", "-device", "virtio-rng-pci"]);
         line.pair("-m", format!("{}M", self.memory_mib));
-        line.add(accel.arguments());
+        line.add(accel.arguments(self.patches_itself));
         self.channels(&mut line);
         self.firmware(&mut line);
         self.usb(&mut line);
@@ -308,6 +311,7 @@ mod tests {
             medium,
             prefers: Prefers::default(),
             has_watchdog: false,
+            patches_itself: false,
             qemu: QEMU.into(),
         }
     }

@@ -26,14 +26,17 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(8);
 const PROBE_END: &str = "Unable to mount root fs";
 
 impl Accel {
-    /// QEMU's arguments.
+    /// QEMU's arguments for a kernel that patches its own code while it runs, or for one that does
+    /// not.
     #[must_use]
-    pub const fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Accel::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            // TCG's plainest 64-bit CPU: richer ones cost time at every page walk and bring nothing
-            // here.
-            Accel::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
+    pub const fn arguments(self, patches_itself: bool) -> &'static [&'static str] {
+        // TCG's plainest 64-bit CPU: richer ones cost time at every page walk and bring nothing
+        // here. With a thread for each processor, one of them may still run the translation of a
+        // breakpoint that another one has replaced already: `Oops: int3` as the kernel starts.
+        match (self, patches_itself) {
+            (Accel::Kvm, _) => &["-accel", "kvm", "-cpu", "host"],
+            (Accel::Tcg, false) => &["-accel", "tcg,thread=multi", "-cpu", "qemu64"],
+            (Accel::Tcg, true) => &["-accel", "tcg,thread=single", "-cpu", "qemu64"],
         }
     }
 
@@ -98,7 +101,7 @@ fn probe_command(accel: Accel, kernel: &Path) -> Command {
         "2",
     ]);
     command
-        .args(accel.arguments())
+        .args(accel.arguments(false))
         .args(["-serial", "stdio", "-no-reboot"]);
     command
         .arg("-kernel")

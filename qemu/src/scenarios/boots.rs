@@ -84,6 +84,7 @@ pub(super) fn debian(lab: &mut Lab) -> Result<()> {
     let medium = lab.cd("smv.after=reboot")?;
     let mut machine = lab.machine(Firmware::Uefi, vec![disk], medium)?;
     machine.memory_mib = 1024;
+    machine.patches_itself = true;
     let mut target = lab.start(&machine)?;
     lab.deploy(&mut target, &packages)?;
     target.console.await_stage(Stage::Leaving, STEP)?;

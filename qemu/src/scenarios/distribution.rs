@@ -30,6 +30,7 @@ pub(super) fn modules(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?.on(Bus::Nvme);
     let medium = lab.kernel("smv.after=poweroff");
     let mut machine = lab.machine(Firmware::Uefi, vec![disk], medium)?;
+    machine.patches_itself = true;
     machine.nics = vec![
         lab.network().nic(NicModel::E1000, true)?,
         lab.network().nic(NicModel::E1000e, true)?,

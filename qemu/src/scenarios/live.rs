@@ -93,6 +93,7 @@ fn machine(lab: &mut Lab, name: &str) -> Result<Machine> {
     Ok(Machine {
         name: name.to_owned(),
         memory_mib: 1024,
+        patches_itself: true,
         ..machine
     })
 }

@@ -105,7 +105,8 @@ fn boot(lab: &mut Lab, point: &AccessPoint<'_>) -> Result<(Machine, Running)> {
     lab.append(&access_point::pack()?)?;
     let disk = lab.disk("disk", DISK_MIB)?;
     let medium = lab.kernel(&format!("smv.after=poweroff {RDINIT}"));
-    let machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    let mut machine = lab.machine(Firmware::Bios, vec![disk], medium)?;
+    machine.patches_itself = true;
     let target = lab.start(&machine)?;
     point.raise(BOOT)?;
     access_point::start_shim()?;
