@@ -254,7 +254,11 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().take_while(|line| !line.is_empty());
     let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    let mut line = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let mut line = match line.strip_prefix("unrecognized subcommand") {
+        Some(word) => format!("unrecognized command{word}"),
+        None => line.to_owned(),
+    };
     let suggestions = [
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,

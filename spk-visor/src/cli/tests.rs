@@ -288,7 +288,7 @@ fn what_may_have_been_meant_is_suggested() {
     for (line, words) in [
         (
             "recieve-deploy --disk d",
-            "unrecognized subcommand 'recieve-deploy' (did you mean receive-deploy?); \
+            "unrecognized command 'recieve-deploy' (did you mean receive-deploy?); \
              see spk-visor help",
         ),
         (
@@ -298,7 +298,7 @@ fn what_may_have_been_meant_is_suggested() {
         ),
         (
             "keys shew f",
-            "unrecognized subcommand 'shew' (did you mean new or show?); see spk-visor keys --help",
+            "unrecognized command 'shew' (did you mean new or show?); see spk-visor keys --help",
         ),
         (
             "deploy e13gts2 --after rebot",
