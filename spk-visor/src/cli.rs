@@ -130,7 +130,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
         ABOUT => Ok(Command::Print(help::about())),
         VERSION => Ok(Command::Print(help::version())),
-        HELP => Ok(Command::Print(help::overview())),
+        HELP => {
+            let words: Vec<OsString> = all(matches, "COMMAND");
+            parse(words.into_iter().chain(["--help".into()]))
+        }
         _ => Ok(refused(matches, Sealed::Install, help::sealed)),
     }
 }
@@ -145,6 +148,7 @@ const HELP: &str = "help";
 pub fn grammar() -> clap::Command {
     let version = Arg::new(VERSION).long(VERSION).action(ArgAction::Version);
     let said = |word: &'static str, text: String| clap::Command::new(word).override_help(text);
+    let commands = operand("COMMAND").value_parser(os()).num_args(0..);
     clap::Command::new("spk-visor")
         .no_binary_name(true)
         .disable_help_subcommand(true)
@@ -159,7 +163,7 @@ pub fn grammar() -> clap::Command {
             package::grammar(),
             manifest::grammar(),
             keys::grammar(),
-            said(HELP, help::overview()),
+            said(HELP, help::overview()).arg(commands),
             said(ABOUT, help::about()),
             said(VERSION, help::version()),
             said(UPGRADE, help::upgrade()).arg(anything()),

@@ -20,7 +20,7 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 person at them
   help, about, version          this text; what it is; which one
 
-spk-visor COMMAND --help says more about one command.
+spk-visor COMMAND --help and spk-visor help COMMAND say more about one command.
 ";
 
 const ABOUT: &str = "\

@@ -116,3 +116,22 @@ fn the_overview_lists_what_can_be_done() {
 fn the_grammar_holds() {
     grammar().debug_assert();
 }
+
+#[test]
+fn help_explains_a_command() {
+    for words in [
+        &["help", "package"][..],
+        &["help", "package", "create"],
+        &["package", "-h"],
+    ] {
+        let Ok(Command::Print(text)) = parse(words.iter().map(Into::into)) else {
+            panic!("{words:?}");
+        };
+        assert_eq!(text, help(&["package"]));
+    }
+    let error = parse(["help", "pakage"].map(Into::into)).unwrap_err();
+    assert!(
+        error.to_string().contains("'pakage' (did you mean package"),
+        "{error}"
+    );
+}
