@@ -2,6 +2,7 @@
 //! and its help text in a file of its own. [`grammar`] is all that clap knows of them; the
 //! `read` of a command's file decides what is missing and which options exclude each other.
 
+pub mod completions;
 pub mod deploy;
 pub mod keys;
 pub mod manifest;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches};
+use clap_complete::Shell;
 use thiserror::Error;
 
 pub use self::deploy::Deploy;
@@ -42,6 +44,8 @@ pub enum Command {
     Keys(KeysCommand),
     /// `manifest`.
     Manifest(ManifestCommand),
+    /// `completions`.
+    Completions(Shell),
     /// A command that exists to be refused.
     Refused(Sealed),
 }
@@ -127,6 +131,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         package::COMMAND => package::read(matches).map(Command::Package),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
+        completions::COMMAND => completions::read(matches).map(Command::Completions),
         UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
         ABOUT => Ok(Command::Print(help::about())),
         VERSION => Ok(Command::Print(help::version())),
@@ -146,10 +151,19 @@ const HELP: &str = "help";
 /// Every command with every option that it takes.
 #[must_use]
 pub fn grammar() -> clap::Command {
+    offered().subcommands([
+        said(UPGRADE, help::upgrade()).arg(anything()),
+        said("system-install", help::sealed()).arg(anything()),
+        said("userland-install", help::sealed()).arg(anything()),
+    ])
+}
+
+/// Likewise, without those that are refused.
+#[must_use]
+pub fn offered() -> clap::Command {
     let version = Arg::new(VERSION).long(VERSION).action(ArgAction::Version);
-    let said = |word: &'static str, text: String| clap::Command::new(word).override_help(text);
     let commands = operand("COMMAND").value_parser(os()).num_args(0..);
-    clap::Command::new("spk-visor")
+    clap::Command::new(help::NAME)
         .no_binary_name(true)
         .disable_help_subcommand(true)
         .disable_version_flag(true)
@@ -163,13 +177,16 @@ pub fn grammar() -> clap::Command {
             package::grammar(),
             manifest::grammar(),
             keys::grammar(),
+            completions::grammar(),
             said(HELP, help::overview()).arg(commands),
             said(ABOUT, help::about()),
             said(VERSION, help::version()),
-            said(UPGRADE, help::upgrade()).arg(anything()),
-            said("system-install", help::sealed()).arg(anything()),
-            said("userland-install", help::sealed()).arg(anything()),
         ])
+}
+
+/// A command with this help text.
+fn said(word: &'static str, text: String) -> clap::Command {
+    clap::Command::new(word).override_help(text)
 }
 
 /// An option without a value.

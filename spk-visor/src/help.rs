@@ -1,8 +1,13 @@
 //! What `help`, `about`, `version` and `--help` print.
 
+pub mod prose;
+
 use std::fmt::Write;
 
 use crate::exit::Exit;
+
+/// Of the program.
+pub const NAME: &str = "spk-visor";
 
 const HELP: &str = "\
 spk-visor - puts an operating system onto a bare machine over the network
@@ -18,7 +23,9 @@ Usage: spk-visor COMMAND [OPTIONS]
   manifest                      list, sign and check packages
   keys                          keys for machines that are deployed without a
                                 person at them
-  help, about, version          this text; what it is; which one
+  completions SHELL             print what completes commands and options in
+                                bash, zsh or fish
+  help, about, version          how to use it; what it is; which version
 
 spk-visor COMMAND --help and spk-visor help COMMAND say more about one command.
 ";
@@ -50,6 +57,20 @@ Use entire-system-upgrade.
 #[must_use]
 pub fn overview() -> String {
     with_exit_codes(&format!("{HELP}\n"))
+}
+
+/// What [`overview`] says about a command.
+#[must_use]
+pub fn summary(command: &str) -> String {
+    let entries = prose::entries(HELP);
+    let Some(entry) = entries.iter().find(|entry| entry.is_about(command)) else {
+        return String::new();
+    };
+    // Several commands in one entry have their meanings in the same order.
+    let several = entry.head.split(", ").zip(entry.meaning.split("; "));
+    let mut own = several.filter(|(word, _)| *word == command);
+    let own = own.next().map(|(_, meaning)| meaning);
+    own.unwrap_or(&entry.meaning).to_owned()
 }
 
 /// `spk-visor about`.

@@ -2,7 +2,7 @@
 //! stands in the crates `donor`, `pack`, `bootserver` and `receiver`.
 //!
 //! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the
-//! texts that explain them. [`command`] runs a library and shows what it reports: a donor's events
+//! texts that explain them; the [`completions`] of shells are made of these two. [`command`] runs a library and shows what it reports: a donor's events
 //! go to the [`reporter`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or
 //! become [`json`] for a script; the [`prompt`] asks the person, and [`signals`] interrupt the
 //! donor. [`receive`] is `receive-deploy`, a receiver on a running Linux, over the sockets of
@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod completions;
 pub mod exit;
 pub mod help;
 pub mod json;
@@ -66,6 +67,7 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
+        Command::Completions(shell) => print(&completions::script(shell)),
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }
 }

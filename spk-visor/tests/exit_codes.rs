@@ -53,6 +53,7 @@ fn wrong_arguments_are_2() {
     fails(&["depoly"], 2, "or deploy?");
     fails(&["deploy", "--lagacy"], 2, "did you mean --legacy?");
     fails(&["keys"], 2, "new NAME or show FILE");
+    fails(&["completions", "tcsh"], 2, "bash, zsh, fish");
 }
 
 #[test]

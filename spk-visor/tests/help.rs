@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use clap_complete::Shell;
 use spk_visor::cli::{Command, grammar, parse};
 
 /// As wide as the terminals that machines have before anything is installed on them.
@@ -115,6 +116,72 @@ fn the_overview_lists_what_can_be_done() {
 #[test]
 fn the_grammar_holds() {
     grammar().debug_assert();
+}
+
+/// The commands that are not refused, each with everything that it takes.
+fn offered() -> Vec<(clap::Command, BTreeSet<String>)> {
+    let offered = spk_visor::cli::offered();
+    let commands = offered.get_subcommands().cloned();
+    commands
+        .map(|command| (command.clone(), options(&command)))
+        .collect()
+}
+
+/// What a script has about one command; for zsh all of it, which has no marks to tell by.
+fn about(shell: Shell, script: &str, command: &str) -> String {
+    let state = format!("\n        {}", bash_state(command));
+    let (itself, behind) = (format!("{state})"), format!("{state}__"));
+    let parts: Vec<_> = match shell {
+        Shell::Bash => script
+            .split("\n            ;;")
+            .filter(|arm| arm.contains(&itself) || arm.contains(&behind))
+            .collect(),
+        Shell::Fish => script
+            .lines()
+            .filter(|line| line.contains(&format!("using_subcommand {command}")))
+            .collect(),
+        _ => vec![script],
+    };
+    parts.join("\n")
+}
+
+fn bash_state(command: &str) -> String {
+    format!("spk_visor__subcmd__{}", command.replace('-', "__subcmd__"))
+}
+
+#[test]
+fn every_option_is_completed() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let script = spk_visor::completions::script(shell);
+        for (command, taken) in offered() {
+            let name = command.get_name();
+            assert!(script.contains(name), "{shell}: {name}");
+            let about = about(shell, &script, name);
+            let is_end = |letter: char| !letter.is_ascii_alphanumeric() && letter != '-';
+            let words: BTreeSet<_> = about.split(is_end).collect();
+            for option in taken {
+                let bare = option.trim_start_matches('-');
+                let word = if shell == Shell::Fish { bare } else { &option };
+                assert!(words.contains(word), "{shell}: {name} {option}");
+            }
+        }
+        assert!(!script.contains("system-install"), "{shell}");
+        // The words of the help texts, also by reference from one to another.
+        let described = script.matches("pack this tree (default /)").count();
+        assert!(shell == Shell::Bash || described >= 2, "{shell}");
+    }
+}
+
+#[test]
+fn bash_finds_what_stands_behind_a_command() {
+    let script = spk_visor::completions::script(Shell::Bash);
+    let states = script.split("cmd=\"").skip(1);
+    let states: BTreeSet<_> = states.map(|text| text.split('"').next().unwrap()).collect();
+    assert!(states.len() > 10, "{states:?}");
+    for state in states.into_iter().filter(|state| !state.is_empty()) {
+        assert!(script.contains(&format!("\n        {state})\n")), "{state}");
+    }
+    assert!(script.trim_end().ends_with("-o default spk-visor\nfi"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ None of them is ever tried in place of another.
                        erased; with --all, before the machines that were heard
                        are deployed, which erases no disk that is not blank
   --erase              with --all: do not ask before disks that are not blank
-                       are erased, on whatever machine was heard
+                       are erased, on whatever machine was heard.
                        Without these, and without a terminal to ask on, the
                        answer is no
   --packages DIR       send *.tar.xz and *.tar.zst of DIR (default
@@ -130,7 +130,9 @@ pub(super) fn grammar() -> Command {
     let after = [After::Kexec, After::Reboot, After::Poweroff].map(|after| (word(after), after));
     let codes = operand("CODE").action(ArgAction::Append).num_args(1..);
     let help = with_exit_codes(HELP);
-    let deploy = Command::new(COMMAND).alias(SHORT).override_help(help);
+    let deploy = Command::new(COMMAND)
+        .visible_alias(SHORT)
+        .override_help(help);
     deploy.args(tree_options()).args([
         codes.value_parser(Code::parse),
         option("secret-file", "FILE").value_parser(os()),
