@@ -5,6 +5,7 @@
 pub mod completions;
 pub mod deploy;
 pub mod keys;
+pub mod man;
 pub mod manifest;
 pub mod package;
 pub mod receive;
@@ -46,6 +47,8 @@ pub enum Command {
     Manifest(ManifestCommand),
     /// `completions`.
     Completions(Shell),
+    /// `man`: into this directory.
+    Man(PathBuf),
     /// A command that exists to be refused.
     Refused(Sealed),
 }
@@ -132,6 +135,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
+        man::COMMAND => man::read(matches).map(Command::Man),
         UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
         ABOUT => Ok(Command::Print(help::about())),
         VERSION => Ok(Command::Print(help::version())),
@@ -178,6 +182,7 @@ pub fn offered() -> clap::Command {
             manifest::grammar(),
             keys::grammar(),
             completions::grammar(),
+            man::grammar(),
             said(HELP, help::overview()).arg(commands),
             said(ABOUT, help::about()),
             said(VERSION, help::version()),

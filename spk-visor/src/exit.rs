@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use receiver::SessionError;
 
 use crate::command::deploy::DeployCommandError;
+use crate::command::man::ManCommandError;
 use crate::receive::ReceiveError;
 use bootserver::ServeError;
 use bootserver::interface::InterfaceError;
@@ -156,6 +157,12 @@ impl From<&PackageError> for Exit {
 
 impl From<&KeysCommandError> for Exit {
     fn from(_: &KeysCommandError) -> Self {
+        Exit::Usage
+    }
+}
+
+impl From<&ManCommandError> for Exit {
+    fn from(_: &ManCommandError) -> Self {
         Exit::Usage
     }
 }

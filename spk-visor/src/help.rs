@@ -25,6 +25,7 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 person at them
   completions SHELL             print what completes commands and options in
                                 bash, zsh or fish
+  man DIR                       write the manual pages to DIR
   help, about, version          how to use it; what it is; which version
 
 spk-visor COMMAND --help and spk-visor help COMMAND say more about one command.

@@ -2,7 +2,8 @@
 //! stands in the crates `donor`, `pack`, `bootserver` and `receiver`.
 //!
 //! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the
-//! texts that explain them; the [`completions`] of shells are made of these two. [`command`] runs a library and shows what it reports: a donor's events
+//! texts that explain them; the pages of the [`manual`] and the [`completions`] of shells are made
+//! of these two. [`command`] runs a library and shows what it reports: a donor's events
 //! go to the [`reporter`], whose [`screen`] is a terminal with a line of [`progress`] or a file, or
 //! become [`json`] for a script; the [`prompt`] asks the person, and [`signals`] interrupt the
 //! donor. [`receive`] is `receive-deploy`, a receiver on a running Linux, over the sockets of
@@ -15,6 +16,7 @@ pub mod exit;
 pub mod help;
 pub mod json;
 pub mod kernel_net;
+pub mod manual;
 pub mod progress;
 pub mod prompt;
 pub mod receive;
@@ -68,6 +70,10 @@ fn obey(command: Command) -> Exit {
             Err(error) => fail(&error, Exit::from(&error)),
         },
         Command::Completions(shell) => print(&completions::script(shell)),
+        Command::Man(dir) => match command::man::run(&dir) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, Exit::from(&error)),
+        },
         Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }
 }

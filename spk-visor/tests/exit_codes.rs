@@ -54,6 +54,8 @@ fn wrong_arguments_are_2() {
     fails(&["deploy", "--lagacy"], 2, "did you mean --legacy?");
     fails(&["keys"], 2, "new NAME or show FILE");
     fails(&["completions", "tcsh"], 2, "bash, zsh, fish");
+    fails(&["man"], 2, "the DIR for the pages");
+    fails(&["man", "/dev/null/man1"], 2, "writing /dev/null/man1: ");
 }
 
 #[test]

@@ -127,6 +127,30 @@ fn offered() -> Vec<(clap::Command, BTreeSet<String>)> {
         .collect()
 }
 
+#[test]
+fn every_option_is_in_its_manual_page() {
+    let pages = spk_visor::manual::pages();
+    let page = |name: &str| pages.iter().find(|page| page.name == name);
+    assert!(pages.iter().all(|page| page.roff.is_ascii()));
+    for (command, taken) in offered() {
+        let name = command.get_name();
+        let overview = &page("spk-visor").unwrap().roff;
+        assert!(overview.contains(&name.replace('-', "\\-")));
+        let Some(page) = page(&format!("spk-visor-{name}")) else {
+            assert!(taken.is_empty(), "{name} has no page");
+            continue;
+        };
+        let named = named(&page.roff.replace("\\-", "-").replace("\\f", " \\"));
+        let missing: Vec<_> = taken.difference(&named).collect();
+        assert!(missing.is_empty(), "{}.1 lacks {missing:?}", page.name);
+        let summary = spk_visor::help::summary(name);
+        assert!(!summary.is_empty(), "{name}");
+        let sections = page.roff.lines().filter(|line| line.starts_with(".SH "));
+        assert!(sections.count() >= 5, "{name}");
+    }
+    assert!(page("spk-visor-deploy").is_some() && page("spk-visor-system-install").is_none());
+}
+
 /// What a script has about one command; for zsh all of it, which has no marks to tell by.
 fn about(shell: Shell, script: &str, command: &str) -> String {
     let state = format!("\n        {}", bash_state(command));
