@@ -314,7 +314,11 @@ impl Request {
         if self.paths.kernel.is_some() {
             return self.paths.clone().artifacts();
         }
-        Artifacts::make(wanted, work, self.paths.mkinitramfs.clone())
+        let mkinitramfs = self.paths.mkinitramfs.as_ref();
+        // Scenarios run in directories of their own.
+        let mkinitramfs =
+            mkinitramfs.map(|path| path.canonicalize().doing("looking for", path.display()));
+        Artifacts::make(wanted, work, mkinitramfs.transpose()?)
     }
 
     fn accel(&self, artifacts: &Artifacts, work: &std::path::Path) -> Result<Accel> {
