@@ -306,8 +306,8 @@ pub struct Delivery<'a> {
     pub interface: Option<&'a str>,
     /// How long to make a broken connection again.
     pub retry: Duration,
-    /// What it does when installed.
-    pub after: After,
+    /// What it does when installed; `None`: what its command line says.
+    pub after: Option<After>,
     /// Its disk may be erased without asking anybody,
     pub is_sure: bool,
     /// because of this option.

@@ -46,8 +46,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long to make a broken connection again.
     pub retry: Duration,
-    /// What an installed target does.
-    pub after: After,
+    /// What an installed target does; `None`: what its command line says.
+    pub after: Option<After>,
     /// Where beacons arrive.
     pub beacon_port: u16,
     /// Where targets listen.
@@ -77,7 +77,7 @@ impl Default for Options {
             interface: None,
             timeout: LISTEN_TIMEOUT,
             retry: RETRY,
-            after: After::TargetsChoice,
+            after: None,
             beacon_port: BEACON_PORT,
             stream_port: STREAM_PORT,
             limits: Limits::default(),
@@ -94,15 +94,4 @@ pub enum Trust {
     Pinned(PathBuf),
     /// Not at all. The person knows.
     Legacy,
-}
-
-/// The word for an order, for people and scripts.
-#[must_use]
-pub const fn word(after: After) -> &'static str {
-    match after {
-        After::TargetsChoice => "as it was told",
-        After::Kexec => "kexec",
-        After::Reboot => "reboot",
-        After::Poweroff => "poweroff",
-    }
 }

@@ -20,13 +20,12 @@ use netstack::{Config, Stack};
 use receiver::Policy;
 use receiver::operator::OperatorControl;
 use wire::chain::chain;
-use wire::message;
 use wire::names::CONFIG_DIRECTORY;
 use wire::stage::Stage;
 use wizard::event::Machine;
 use wizard::host::Inbox;
 
-use crate::cmdline::{self, After, Settings};
+use crate::cmdline::{self, Settings};
 use crate::console::{self, Console};
 use crate::departure::Departure;
 use crate::memory::Memory;
@@ -157,7 +156,7 @@ fn install(
     match receiver::run(&options, &mut network, console) {
         Ok(deployed) => {
             supervision::end();
-            let after = ordered(deployed.order, after);
+            let after = deployed.order.unwrap_or(after);
             if inbox.is_some_and(|inbox| inbox.is_touched()) {
                 console.leaving(after, handoff::PARTING_TIME);
                 DEPARTURE.linger(handoff::PARTING_TIME);
@@ -208,16 +207,6 @@ fn attend(console: &Console) -> io::Result<(OperatorControl, Inbox)> {
     let (person, inbox) = (OperatorControl::new()?, Inbox::new()?);
     console.attend(person.clone(), inbox.clone());
     Ok((person, inbox))
-}
-
-/// The donor's order, or what the command line says when it gave none.
-const fn ordered(order: message::After, own: After) -> After {
-    match order {
-        message::After::TargetsChoice => own,
-        message::After::Kexec => After::Kexec,
-        message::After::Reboot => After::Reboot,
-        message::After::Poweroff => After::PowerOff,
-    }
 }
 
 fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {

@@ -11,6 +11,7 @@ use disk::sizes::{self, Sizes};
 use machine::gate::{Reinstall, Selector, SelectorError};
 use netstack::Addressing;
 use thiserror::Error;
+use wire::message::After;
 use wire::outcome::Outcome;
 
 pub use watchdog::Watchdog;
@@ -30,18 +31,6 @@ pub enum Policy {
     Pinned,
     /// Anybody who can reach this machine: the original stream, unauthenticated (`protocol.md` 2).
     Legacy,
-}
-
-/// What follows a deploy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum After {
-    /// Through the firmware into the disk.
-    #[default]
-    Reboot,
-    /// Straight into the installed kernel.
-    Kexec,
-    /// Off, for a machine that is deployed here and used elsewhere.
-    PowerOff,
 }
 
 /// What a person at the machine sees (`boot.md` 8).
@@ -193,7 +182,7 @@ pub fn addressing(value: &str) -> Result<Addressing, &'static str> {
 pub fn after_if_readable(line: &str) -> After {
     words(line)
         .filter(|(key, _)| *key == "smv.after")
-        .find_map(|(_, value)| after(value))
+        .find_map(|(_, value)| After::parse(value))
         .unwrap_or_default()
 }
 
@@ -220,7 +209,8 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
             settings.donor_key = Some(visible(value).ok_or_else(|| expect("a public key"))?);
         }
         "smv.after" => {
-            settings.after = after(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
+            settings.after =
+                After::parse(value).ok_or_else(|| expect("reboot, kexec or poweroff"))?
         }
         "smv.ui" => {
             settings.ui = ui(value).ok_or_else(|| expect("auto, wizard, plain or none"))?;
@@ -281,15 +271,6 @@ fn ui(value: &str) -> Option<Ui> {
         "wizard" => Some(Ui::Wizard),
         "plain" => Some(Ui::Plain),
         "none" => Some(Ui::None),
-        _ => None,
-    }
-}
-
-fn after(value: &str) -> Option<After> {
-    match value {
-        "reboot" => Some(After::Reboot),
-        "kexec" => Some(After::Kexec),
-        "poweroff" => Some(After::PowerOff),
         _ => None,
     }
 }

@@ -15,11 +15,11 @@ use machine::diagnostics;
 use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;
+use wire::message::After;
 use wire::stage::Stage;
 use wizard::event::MachineEvent;
 use wizard::host::Inbox;
 
-use crate::cmdline::After;
 use crate::stage_latch::StageLatch;
 use crate::{supervision, terminals};
 
@@ -97,12 +97,8 @@ impl Console {
 
     /// The machine leaves by itself after this time, unless a person says otherwise.
     pub fn leaving(&self, after: After, within: Duration) {
-        let how = match after {
-            After::Reboot => "reboot",
-            After::Kexec => "kexec",
-            After::PowerOff => "poweroff",
-        };
         if let Some(inbox) = self.inbox.get() {
+            let how = after.word();
             inbox.tell(MachineEvent::Leaving { how, within });
         }
     }

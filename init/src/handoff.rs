@@ -18,9 +18,9 @@ use rustix::fs::sync;
 use rustix::system::{RebootCommand, reboot};
 use thiserror::Error;
 use wire::chain::chain;
+use wire::message::After;
 use wire::stage::Stage;
 
-use crate::cmdline::After;
 use crate::console::Console;
 use crate::departure::Departure;
 use crate::kexec::KexecError;
@@ -58,15 +58,15 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, console: &C
     let is_wanted = |driver: &str| taken_over.contains(&driver);
     match after {
         After::Reboot => {}
-        After::PowerOff => {
-            console.stage(Stage::Leaving, &format!("how=poweroff{option}"));
+        After::Poweroff => {
+            console.stage(Stage::Leaving, &format!("how={after}{option}"));
             power_off();
         }
         After::Kexec => match in_time(move || kexec::load(deployed)) {
             Ok(()) => {
                 let armed = watchdog.and_then(|seconds| arm(seconds, is_wanted, console));
                 let armed = armed.unwrap_or_default();
-                console.stage(Stage::Leaving, &format!("how=kexec{option}{armed}"));
+                console.stage(Stage::Leaving, &format!("how={after}{option}{armed}"));
                 sync_for_a_while();
                 // It returns only when nothing is loaded, which `load` has just done.
                 let _ = reboot(RebootCommand::Kexec);
@@ -175,7 +175,7 @@ fn arm(seconds: u16, is_wanted: impl Fn(&str) -> bool, console: &Console) -> Opt
 #[must_use]
 pub const fn after_failure(after: After) -> After {
     match after {
-        After::PowerOff => After::PowerOff,
+        After::Poweroff => After::Poweroff,
         After::Reboot | After::Kexec => After::Reboot,
     }
 }
@@ -183,15 +183,10 @@ pub const fn after_failure(after: After) -> After {
 /// After something that no donor can help with: the screen stays readable for [`READING_TIME`].
 pub fn give_up(after: After, departure: &Departure, console: &Console) -> ! {
     let after = after_failure(after);
-    let how = if after == After::PowerOff {
-        "poweroff"
-    } else {
-        "reboot"
-    };
-    console.warning(&format!("{how} in {} seconds", READING_TIME.as_secs()));
+    console.warning(&format!("{after} in {} seconds", READING_TIME.as_secs()));
     departure.linger(READING_TIME);
-    console.stage(Stage::Leaving, &format!("how={how}"));
-    if after == After::PowerOff {
+    console.stage(Stage::Leaving, &format!("how={after}"));
+    if after == After::Poweroff {
         power_off();
     }
     reboot_now();

@@ -31,8 +31,8 @@ pub struct Deployed {
     pub installed: Installed,
     /// To read its ESP, for kexec.
     pub disk: BlockDisk,
-    /// What the donor wants to follow.
-    pub order: After,
+    /// What the donor wants to follow; `None`: what its command line says.
+    pub order: Option<After>,
 }
 
 /// Makes the file systems of an opened disk: the one thing in here that needs a kernel.

@@ -125,7 +125,7 @@ fn both_ends_pair_and_speak() {
                 assert_eq!(said, info());
                 sealer
                     .send(&Message::Boot {
-                        after: After::Reboot,
+                        after: Some(After::Reboot),
                     })
                     .unwrap();
                 let mut payload = Vec::new();
@@ -136,7 +136,7 @@ fn both_ends_pair_and_speak() {
                 let (mut opener, mut sealer) = at_target(&stream, &stream, &both.1).unwrap();
                 let mut payload = Vec::new();
                 let boot = Message::Boot {
-                    after: After::Reboot,
+                    after: Some(After::Reboot),
                 };
                 assert_eq!(opener.next(&mut payload).unwrap(), boot);
                 let text = Text::new("no");

@@ -18,7 +18,7 @@ use session::keys::PinnedKeys;
 use session::{Credential, PairingError, pair_donor, pair_target};
 use wire::code::Code;
 use wire::handshake::Info;
-use wire::message::{After, Message};
+use wire::message::Message;
 use wire::secret::Secret;
 
 const SECRET: &str = "9D4T-X2WM-7";
@@ -59,7 +59,7 @@ fn our_donor(credential: &Credential, policy: &str) -> (Result<(), PairingError>
     let result = pair_donor(&stream, &stream, credential, &code());
     let result = result.map(|(_, mut sealer, info)| {
         assert_eq!(info.as_str(), "peer=python");
-        let after = After::TargetsChoice;
+        let after = None;
         sealer.send(&Message::Boot { after }).unwrap();
     });
     drop(stream);

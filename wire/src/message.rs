@@ -13,6 +13,8 @@ mod kind;
 mod parse;
 mod text;
 
+use core::fmt;
+
 use crate::stage::Stage;
 
 pub use disk::{CONTENTS_MAX, Disk, MODEL_MAX, PATH_MAX, SERIAL_MAX, TRANSPORT_MAX};
@@ -110,28 +112,52 @@ impl Level {
     pub const ALL: [Level; 3] = [Level::Error, Level::Warning, Level::Info];
 }
 
-/// What a target does when it is installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a machine does after a deploy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum After {
-    /// What its own command line says.
-    TargetsChoice = 0,
-    /// Starts the new kernel at once.
+    /// Straight into the installed kernel.
     Kexec = 1,
-    /// Through the firmware.
+    /// Through the firmware into the disk.
+    #[default]
     Reboot = 2,
-    /// Off.
+    /// Off, for a machine that is deployed here and used elsewhere.
     Poweroff = 3,
 }
 
 impl After {
     /// Every choice.
-    pub const ALL: [After; 4] = [
-        After::TargetsChoice,
-        After::Kexec,
-        After::Reboot,
-        After::Poweroff,
-    ];
+    pub const ALL: [After; 3] = [After::Kexec, After::Reboot, After::Poweroff];
+
+    /// The word on command lines, on the console (`how=`) and in events.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            After::Kexec => "kexec",
+            After::Reboot => "reboot",
+            After::Poweroff => "poweroff",
+        }
+    }
+
+    /// Reads [`After::word`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|after| after.word() == word)
+    }
+
+    /// As an order on the wire; 0 leaves the choice to the target's own command line.
+    const fn order(after: Option<Self>) -> u8 {
+        match after {
+            None => 0,
+            Some(after) => after as u8,
+        }
+    }
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// What the donor says of the disk it was shown.
@@ -216,8 +242,8 @@ pub enum Message<'a> {
     },
     /// The donor's last word.
     Boot {
-        /// What the target does now.
-        after: After,
+        /// What the target does now; `None`: what its command line says.
+        after: Option<After>,
     },
     /// About the disk in [`Message::Accept`].
     Consent {

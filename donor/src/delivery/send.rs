@@ -8,7 +8,7 @@ use std::thread;
 use session::channel::Sealer;
 use wire::chain::chain;
 use wire::manifest::Content;
-use wire::message::{Message, Next, Text};
+use wire::message::{After, Message, Next, Text};
 
 use super::line::Outgoing;
 use super::link::{Accepted, Heard, Place, listen};
@@ -16,7 +16,6 @@ use super::reach::Reached;
 use super::retry_state::RetryState;
 use super::{Cut, Delivery, DeliveryError, Left};
 use crate::event::TargetEvent;
-use crate::options;
 use crate::socket::ConnectError;
 use crate::source::Item;
 use crate::target_disk::TargetDisk;
@@ -156,7 +155,7 @@ impl Delivery<'_> {
         match send(&Message::Boot { after: self.after }) {
             Ok(()) => {
                 (self.tell)(TargetEvent::Leaving {
-                    how: options::word(self.after),
+                    how: self.after.map_or("as it was told", After::word),
                 });
                 let _ = place.stream.shutdown(Shutdown::Write);
                 heard.closed();

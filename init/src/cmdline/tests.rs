@@ -1,9 +1,8 @@
-use super::{
-    After, CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words,
-};
+use super::{CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words};
 use disk::sizes::{Sizes, Swap};
 use machine::gate::Reinstall;
 use netstack::{Addressing, Fixed, InterfaceFilter};
+use wire::message::After;
 
 #[test]
 fn other_words_are_the_kernels_business() {
@@ -242,7 +241,7 @@ fn ipv6_wants_packets_of_a_certain_size() {
 fn what_follows_is_found_even_on_a_line_with_an_error() {
     assert_eq!(
         after_if_readable("smv.typo=1 smv.after=poweroff"),
-        After::PowerOff
+        After::Poweroff
     );
     assert_eq!(after_if_readable("smv.after=typo"), After::Reboot);
 }

@@ -263,7 +263,7 @@ impl FakeDonor {
     ///
     /// # Errors
     /// The connection is gone.
-    pub fn order(&mut self, after: After) -> Result<(), ChannelError> {
+    pub fn order(&mut self, after: Option<After>) -> Result<(), ChannelError> {
         self.say(&Message::Boot { after })
     }
 }

@@ -7,7 +7,6 @@ use wire::chain::chain;
 use bundle::legacy;
 use install::deploy;
 use machine::gate::Candidate;
-use wire::message::After;
 use wire::stream::{NAME_LEN_BYTES, Opening};
 
 use crate::attempt::{Attempt, Deployed, Ended, accepted, complete, open_disk};
@@ -77,7 +76,7 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     Ok(Deployed {
         installed,
         disk,
-        order: After::TargetsChoice,
+        order: None,
     })
 }
 

@@ -28,7 +28,7 @@ const RETURN: Duration = Duration::from_secs(30);
 impl SessionChunkSource<'_, '_> {
     /// Tells the donor of success, and learns what the machine does now: the donor's order, or none
     /// when there is no donor left to give one. The machine is installed either way.
-    pub(crate) fn report_success(mut self) -> After {
+    pub(crate) fn report_success(mut self) -> Option<After> {
         let mut deadline = Instant::now() + RETURN;
         let installed = Report::Installed(*self.approved.digest());
         loop {
@@ -44,22 +44,22 @@ impl SessionChunkSource<'_, '_> {
             if Instant::now() >= deadline || !matches!(self.rejoin(Some(deadline)), Ok(true)) {
                 let text = "the donor gave no order and is not waited for any longer";
                 warn(self.admission.reporter, text);
-                return After::TargetsChoice;
+                return None;
             }
         }
     }
 
     /// The donor's last message, and an orderly end.
-    fn order(&mut self) -> Result<After, Fault> {
+    fn order(&mut self) -> Result<Option<After>, Fault> {
         let Some((_, opener)) = &mut self.connection else {
-            return Ok(After::TargetsChoice);
+            return Ok(None);
         };
         opener.get_mut().within(Some(ORDER));
         let after = match opener.next(&mut self.payload) {
             Ok(Message::Boot { after }) => after,
             Ok(other) => return Err(Fault::Unexpected { kind: other.kind() }),
             // It has heard of success and is in no hurry.
-            Err(error) if is_timeout(&error) => After::TargetsChoice,
+            Err(error) if is_timeout(&error) => None,
             Err(error) => return Err(error.into()),
         };
         if let Some((peer, opener)) = self.connection.take() {

@@ -129,7 +129,7 @@ fn noise_bytes(len: usize) -> Vec<u8> {
 
 fn boot() -> Message<'static> {
     Message::Boot {
-        after: After::Reboot,
+        after: Some(After::Reboot),
     }
 }
 

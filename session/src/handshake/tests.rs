@@ -128,7 +128,7 @@ fn both_ends_pair_when_they_know_the_same() {
         assert_eq!(donor.info(), &info());
         let mut wire = Vec::new();
         let boot = Message::Boot {
-            after: After::Kexec,
+            after: Some(After::Kexec),
         };
         let (_, mut sealer) = donor.channel(&[][..], &mut wire);
         sealer.send(&boot).unwrap();
@@ -468,7 +468,7 @@ fn check_golden(golden: &BTreeMap<&str, Vec<u8>>, ours: &Credential, theirs: &Cr
     let donor = await_m4.take(&m4).unwrap();
 
     let boot = Message::Boot {
-        after: After::Kexec,
+        after: Some(After::Kexec),
     };
     let reject = Message::Reject {
         code: RejectCode::NoDisk,

@@ -12,7 +12,7 @@ use wire::message::After;
 use super::package::{read_tree, tree_options};
 use super::{UsageError, all, operand, option, os, path, switch, words};
 use crate::help::with_exit_codes;
-use donor::options::{LISTEN_TIMEOUT, Options, Trust, word};
+use donor::options::{LISTEN_TIMEOUT, Options, Trust};
 use donor::peer_address;
 use pack::live;
 
@@ -127,7 +127,7 @@ struct Said {
 }
 
 pub(super) fn grammar() -> Command {
-    let after = [After::Kexec, After::Reboot, After::Poweroff].map(|after| (word(after), after));
+    let after = After::ALL.map(|after| (after.word(), after));
     let codes = operand("CODE").action(ArgAction::Append).num_args(1..);
     let help = with_exit_codes(HELP);
     let deploy = Command::new(COMMAND)
@@ -236,7 +236,7 @@ fn settle(mut options: Options, said: Said) -> Result<Options, UsageError> {
             "a link-local address needs the interface it is on: --to fe80::…%IF, or --interface",
         ));
     }
-    if options.trust == Trust::Legacy && options.after != After::TargetsChoice {
+    if options.trust == Trust::Legacy && options.after.is_some() {
         return Err(together("--after cannot be said in the original stream"));
     }
     if let Some(live) = said.live {

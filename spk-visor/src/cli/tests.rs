@@ -49,7 +49,7 @@ fn a_plain_deploy_has_the_documented_defaults() {
         interface: None,
         timeout: Duration::from_secs(60),
         retry: Duration::from_secs(600),
-        after: After::TargetsChoice,
+        after: None,
         beacon_port: 9191,
         stream_port: 9192,
         limits: Limits::default(),
@@ -75,7 +75,7 @@ fn every_option_of_deploy_is_read() {
         interface: Some("eth0".into()),
         timeout: Duration::from_secs(5),
         retry: Duration::from_secs(7),
-        after: After::Kexec,
+        after: Some(After::Kexec),
         ..Options::default()
     };
     let expected = Deploy {

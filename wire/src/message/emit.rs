@@ -1,9 +1,9 @@
 //! A message as bytes: its own fields in a small buffer, the caller's bytes where they are.
 
 use super::{
-    ACCEPT_FIELDS, ASKS, BLANK, CHUNK_LISTS_MAX, CHUNK_MAX, CONTENTS_MAX, Disk, HEADER_LEN, Kind,
-    LAST, LINE_MAX, MANIFEST_MAX, MODEL_MAX, Message, MessageError, Next, PATH_MAX, PROGRESS_LEN,
-    REASON_MAX, SERIAL_MAX, SIGNATURE_MAX, TRANSPORT_MAX, check_manifest, within,
+    ACCEPT_FIELDS, ASKS, After, BLANK, CHUNK_LISTS_MAX, CHUNK_MAX, CONTENTS_MAX, Disk, HEADER_LEN,
+    Kind, LAST, LINE_MAX, MANIFEST_MAX, MODEL_MAX, Message, MessageError, Next, PATH_MAX,
+    PROGRESS_LEN, REASON_MAX, SERIAL_MAX, SIGNATURE_MAX, TRANSPORT_MAX, check_manifest, within,
 };
 use heapless::Vec;
 
@@ -100,7 +100,7 @@ pub(super) fn emit<'a>(message: &Message<'a>) -> Result<Emitted<'a>, MessageErro
         }
         Message::Failed { text } => emitted.body = text.head(REASON_MAX).as_bytes(),
         Message::Installed { manifest_sha256 } => fields.put(&manifest_sha256),
-        Message::Boot { after } => fields.put(&[after as u8]),
+        Message::Boot { after } => fields.put(&[After::order(after)]),
         Message::Consent { answer } => fields.put(&[answer as u8]),
         Message::GiveUp { text } => emitted.body = text.head(REASON_MAX).as_bytes(),
     }

@@ -7,6 +7,12 @@ use super::{
 };
 use crate::stage::Stage;
 
+/// What a donor may order; without an order the target chooses.
+const ORDERS: [Option<After>; 4] = {
+    let [kexec, reboot, poweroff] = After::ALL;
+    [None, Some(kexec), Some(reboot), Some(poweroff)]
+};
+
 pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Message<'_>, MessageError> {
     let mut fields = Fields {
         kind,
@@ -38,7 +44,7 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Message<'_>, MessageEr
             manifest_sha256: fields.array("digest")?,
         },
         Kind::Boot => Message::Boot {
-            after: fields.one_of("order", After::ALL, |after| after as u8)?,
+            after: fields.one_of("order", ORDERS, After::order)?,
         },
         Kind::Consent => Message::Consent {
             answer: fields.one_of("answer", Answer::ALL, |answer| answer as u8)?,

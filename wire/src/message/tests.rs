@@ -67,7 +67,7 @@ fn golden_messages() -> [Message<'static>; 11] {
             manifest_sha256: *DIGEST,
         },
         Message::Boot {
-            after: After::Reboot,
+            after: Some(After::Reboot),
         },
         Message::Consent {
             answer: Answer::Yes,

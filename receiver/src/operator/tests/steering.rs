@@ -66,7 +66,7 @@ fn finish(plug: &Plug, lines: &Lines, skip: usize) {
     let next = donor.offer(&image);
     donor.send(&image, next, END).unwrap();
     donor.last_word().unwrap().1.unwrap();
-    donor.order(After::TargetsChoice).unwrap();
+    donor.order(None).unwrap();
 }
 
 /// A donor that has sent the first chunks and no more for now.
@@ -421,12 +421,12 @@ fn a_cancel_behind_the_commit_is_too_late_and_says_so() {
         operator.cancel();
         // The donor is heard all the same.
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::Kexec).unwrap();
+        donor.order(Some(After::Kexec)).unwrap();
         assert!(donor.hear().is_err());
         assert_eq!(*plug.endings.lock().unwrap(), ["fin"]);
     });
     let deployed: Deployed = deployed.unwrap();
-    assert_eq!(deployed.order, After::Kexec);
+    assert_eq!(deployed.order, Some(After::Kexec));
     assert_installed(&target, &deployed);
     let events = target.lines.all_events();
     let Some(ReceiverEvent::Warning(text)) = events.last() else {
@@ -512,7 +512,7 @@ fn a_whole_deploy_reports_these_events_in_order() {
         let next = donor.offer(&image);
         donor.send(&image, next, END).unwrap();
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::TargetsChoice).unwrap();
+        donor.order(None).unwrap();
     });
     let deployed = deployed.unwrap();
     let events = target.lines.all_events();

@@ -61,7 +61,7 @@ fn a_used_disk_is_shown_and_kept_until_the_donor_agrees() {
         donor.agree(Answer::Yes).unwrap();
         donor.send(&image, START, END).unwrap();
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::Reboot).unwrap();
+        donor.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
     let asked = target.lines.all();
@@ -111,7 +111,7 @@ fn a_donor_that_goes_away_over_the_question_may_ask_again_with_the_same_secret()
         assert_eq!(donor.offer(&other), START);
         donor.send(&other, START, END).unwrap();
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::Reboot).unwrap();
+        donor.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
 }
@@ -200,7 +200,7 @@ fn a_resumed_deploy_asks_nobody() {
         assert_eq!((next, asks), (third, false));
         donor.send(&image, third, END).unwrap();
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::Reboot).unwrap();
+        donor.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
 }

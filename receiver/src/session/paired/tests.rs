@@ -131,13 +131,13 @@ fn a_donor_with_the_right_secret_installs_and_its_order_is_followed() {
         donor.send(&image, START, END).unwrap();
         let (log, word) = donor.last_word().unwrap();
         assert!(word.is_ok(), "{word:?}");
-        donor.order(After::Kexec).unwrap();
+        donor.order(Some(After::Kexec)).unwrap();
         assert!(donor.hear().is_err(), "the target hangs up");
         assert_eq!(*plug.endings.lock().unwrap(), ["fin"]);
         log
     });
     let deployed = deployed.unwrap();
-    assert_eq!(deployed.order, After::Kexec);
+    assert_eq!(deployed.order, Some(After::Kexec));
     assert_installed(&target, &deployed);
     for line in [
         "unsigned",
@@ -166,7 +166,7 @@ pub(crate) fn finish(plug: &Plug, lines: &Lines, skip: usize) {
     let next = donor.offer(&image);
     donor.send(&image, next, END).unwrap();
     donor.last_word().unwrap().1.unwrap();
-    donor.order(After::TargetsChoice).unwrap();
+    donor.order(None).unwrap();
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn after_every_cut_the_donor_goes_on_where_the_target_was() {
                 let (log, word) = donor.last_word().unwrap();
                 heard.extend(log);
                 word.unwrap();
-                donor.order(After::Poweroff).unwrap();
+                donor.order(Some(After::Poweroff)).unwrap();
                 break;
             }
             if index % 2 == 0 {
@@ -290,7 +290,7 @@ fn after_every_cut_the_donor_goes_on_where_the_target_was() {
     });
     let deployed = deployed.unwrap();
     assert_installed(&target, &deployed);
-    assert_eq!(deployed.order, After::Poweroff);
+    assert_eq!(deployed.order, Some(After::Poweroff));
     assert!(places.len() > 15);
     assert!(log.iter().any(|line| line.contains("lost: ")), "{log:#?}");
 }
@@ -324,7 +324,7 @@ fn a_chunk_that_is_not_the_one_in_the_manifest_is_asked_for_again() {
         assert_eq!(last.offer(&image), third);
         last.send(&image, third, END).unwrap();
         last.last_word().unwrap().1.unwrap();
-        last.order(After::Reboot).unwrap();
+        last.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
     let lines = target.lines.all();
@@ -399,7 +399,7 @@ fn a_running_system_is_taken_from_one_donor_only() {
         assert_eq!(back.offer(&image), place);
         back.send(&image, place, END).unwrap();
         back.last_word().unwrap().1.unwrap();
-        back.order(After::Reboot).unwrap();
+        back.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
 }
@@ -424,11 +424,11 @@ fn a_donor_that_was_cut_off_after_its_last_chunk_comes_back_to_hear_of_success()
         let mut again = pair(plug, (&code, &secret));
         assert_eq!(again.offer(&image), Next { file: 2, chunk: 0 });
         again.last_word().unwrap().1.unwrap();
-        again.order(After::Kexec).unwrap();
+        again.order(Some(After::Kexec)).unwrap();
     });
     let deployed = deployed.unwrap();
     assert_installed(&target, &deployed);
-    assert_eq!(deployed.order, After::Kexec);
+    assert_eq!(deployed.order, Some(After::Kexec));
 }
 
 #[test]
@@ -443,7 +443,7 @@ fn without_a_donor_an_installed_machine_makes_its_own_choice() {
     });
     let deployed = deployed.unwrap();
     assert_installed(&target, &deployed);
-    assert_eq!(deployed.order, After::TargetsChoice);
+    assert_eq!(deployed.order, None);
 }
 
 #[test]
@@ -584,7 +584,7 @@ fn pinned_keys_let_their_donor_in_and_nobody_else() {
         donor.offer(&image);
         donor.send(&image, START, END).unwrap();
         donor.last_word().unwrap().1.unwrap();
-        donor.order(After::Reboot).unwrap();
+        donor.order(Some(After::Reboot)).unwrap();
     });
     assert_installed(&target, &deployed.unwrap());
     assert!(

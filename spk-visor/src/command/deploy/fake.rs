@@ -312,7 +312,7 @@ fn end(
         .unwrap();
     let mut payload = Vec::new();
     if let Ok(Message::Boot { after }) = opener.next(&mut payload) {
-        taken.after = Some(after);
+        taken.after = after;
     }
     true
 }

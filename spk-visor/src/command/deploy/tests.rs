@@ -166,7 +166,7 @@ fn assert_whole(taken: &Taken, files: &[(&str, usize)]) {
 #[test]
 fn the_right_secret_installs_every_byte_and_says_what_comes_then() {
     let mut donor = Donor::new("right", FILES, &[("e13gts2", 1)]);
-    donor.options.after = After::Kexec;
+    donor.options.after = Some(After::Kexec);
     let (ended, taken) = one(&mut donor, secret(1), vec![Act::Install]);
     assert_eq!(ended.exit, Exit::Installed, "{}{}", ended.out, ended.errors);
     assert_whole(&taken, FILES);
