@@ -9,7 +9,8 @@
 use uuid::Uuid;
 
 use crate::disk::SectorSize;
-use crate::layout::{Layout, MIB, Role};
+use crate::layout::{Layout, Role};
+use crate::sizes::MIB;
 
 /// From the start of the disk, whatever its sectors: the last 4096 bytes in front of the first
 /// partition.

@@ -10,13 +10,8 @@ use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::SectorSize;
-use crate::sizes::{self, Sizes, Swap};
+use crate::sizes::{self, ESP_BYTES, MIB, Sizes, Swap};
 
-/// One MiB: the unit of alignment.
-pub const MIB: u64 = 1024 * 1024;
-/// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several
-/// kernels.
-pub const ESP_BYTES: u64 = 512 * MIB;
 /// Swap where the disk has room for it.
 pub const SWAP_BYTES: u64 = 2048 * MIB;
 /// Less swap than this helps nobody: it is left out.

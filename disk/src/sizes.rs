@@ -5,9 +5,13 @@
 //! [`crate::layout::plan`]'s business.
 
 use crate::disk::SectorSize;
-use crate::layout::{ESP_BYTES, MIB};
 use crate::size;
 
+/// One MiB: the unit of alignment.
+pub const MIB: u64 = 1024 * 1024;
+/// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several
+/// kernels.
+pub const ESP_BYTES: u64 = 512 * MIB;
 /// A kernel, its ramdisk and GRUB, twice while they are replaced: less is of no use.
 const ESP_MIN_BYTES: u64 = 64 * MIB;
 /// Still 512-byte sectors in 32 bits, with room to spare.
@@ -106,9 +110,9 @@ pub fn cluster_bytes(esp_bytes: u64, sector: SectorSize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::MIB;
     use super::{Sizes, Swap, cluster_bytes, esp, esp_min_bytes, swap};
     use crate::disk::SectorSize;
-    use crate::layout::MIB;
 
     #[test]
     fn sizes_are_rounded_up_to_whole_mib_and_bounded() {

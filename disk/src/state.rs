@@ -11,8 +11,8 @@ use uuid::Uuid;
 use wire::names::SHIM_LABEL;
 
 use crate::disk::{Disk, DiskError};
-use crate::layout::MIB;
 use crate::marker::{self, Former, Phase};
+use crate::sizes::MIB;
 
 use area::Area;
 use partitions::Entry;

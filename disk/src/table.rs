@@ -16,7 +16,8 @@ use uuid::Uuid;
 use wire::outcome::Outcome;
 
 use crate::disk::SectorSize;
-use crate::layout::{ENTRIES_BYTES, Layout, MIB, Partition, Role};
+use crate::layout::{ENTRIES_BYTES, Layout, Partition, Role};
+use crate::sizes::MIB;
 
 /// Bytes and the place where they belong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@
 use std::ops::Range;
 
 use disk::disk::{Disk, DiskError};
-use disk::layout::{Layout, MIB};
+use disk::layout::Layout;
+use disk::sizes::MIB;
 
 /// From the start of each partition. The last known signature there is LUKS2's second header, at 4
 /// MiB at most (cryptsetup's `luks2_disk_metadata.c`); that header is as long again.
@@ -80,7 +81,8 @@ fn spans_of(start: u64, len_bytes: u64) -> impl Iterator<Item = Range<u64>> {
 mod tests {
     use super::{MAX_BYTES, spans};
     use disk::disk::SectorSize;
-    use disk::layout::{Layout, MIB, plan};
+    use disk::layout::{Layout, plan};
+    use disk::sizes::MIB;
     use disk::sizes::Sizes;
     use disk::state::signatures;
     use uuid::Uuid;

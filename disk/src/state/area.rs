@@ -3,7 +3,7 @@
 //! on what is found.
 
 use crate::disk::{Disk, DiskError};
-use crate::layout::MIB;
+use crate::sizes::MIB;
 
 /// Of a partition: both labels of ZFS that stand there are whole.
 const HEAD_BYTES: u64 = 512 * 1024;

@@ -1,8 +1,8 @@
 use super::{SHIM_LABEL, State, former, read};
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
-use crate::layout::MIB;
 use crate::marker::{self, Former, Phase};
+use crate::sizes::MIB;
 
 mod installed;
 mod partitions;

@@ -1,7 +1,8 @@
 use super::build;
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
-use crate::layout::{Layout, MIB, Role, plan};
+use crate::layout::{Layout, Role, plan};
+use crate::sizes::MIB;
 use std::process::Command;
 use tempfile::TempDir;
 use uuid::Uuid;

@@ -159,7 +159,7 @@ impl ScreenView for Plan {
         if self.given.is_some() {
             return;
         }
-        let esp_mib = Sizes::USUAL.esp_bytes / layout::MIB;
+        let esp_mib = Sizes::USUAL.esp_bytes / sizes::MIB;
         self.esp.set(&format!("{esp_mib}M"));
         self.swap.set(USUAL);
         for (field, said) in [

@@ -5,7 +5,7 @@ use super::super::{State, read};
 use super::{disk_with, occupied};
 use crate::disk::{Disk, DiskError, SectorSize};
 use crate::fakes::memory_disk::MemoryDisk;
-use crate::layout::MIB;
+use crate::sizes::MIB;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;

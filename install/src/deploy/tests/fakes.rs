@@ -4,7 +4,8 @@
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::fakes::grub_images;
 use disk::fakes::memory_disk::MemoryDisk;
-use disk::layout::{self, Layout, MIB, Role};
+use disk::layout::{self, Layout, Role};
+use disk::sizes::MIB;
 use disk::sizes::Sizes;
 use disk::state::signatures;
 use disk::volumes::{Volumes, VolumesError};
