@@ -107,9 +107,6 @@ pub struct Machine {
     pub qemu: PathBuf,
 }
 
-/// The one that is installed.
-pub const QEMU: &str = "qemu-system-x86_64";
-
 /// Read-only code half of the firmware, and the template of the variable store.
 pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 /// See [`OVMF_CODE`].
@@ -292,6 +289,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use super::accel::QEMU;
     use super::*;
 
     fn machine(disks: Vec<DiskSpec>, medium: Medium) -> Machine {

@@ -7,8 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::error::{HarnessError, Result};
-use crate::machine::QEMU;
 use crate::process::Process;
+
+/// The one that is installed.
+pub const QEMU: &str = "qemu-system-x86_64";
 
 /// How guests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
