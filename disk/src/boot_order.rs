@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::state::Slot;
+use crate::contents::Slot;
 use load_option::{LoadOption, Target};
 
 pub mod load_option;

@@ -239,11 +239,11 @@ impl Esp<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::{EspReader, format, volume_id_text, with};
+    use crate::contents::Slot;
     use crate::disk::SectorSize;
     use crate::fakes::memory_disk::MemoryDisk;
     use crate::layout::{Role, plan};
     use crate::sizes::{Sizes, Swap};
-    use crate::state::Slot;
     use std::process::Command;
     use tempfile::TempDir;
     use uuid::Uuid;

@@ -2,9 +2,9 @@
 //!
 //! [`disk::Disk`] is the seam: sectors to read and write. [`sizes`] and a disk's size become a
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and
-//! [`esp`] reads and writes the one that firmware reads. What is on a disk already is a [`state`]:
-//! an unfinished deploy by its [`marker`], a finished one by its [`installation`] record. What
-//! starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
+//! [`esp`] reads and writes the one that firmware reads. What is on a disk already are its
+//! [`contents`]: an unfinished deploy by its [`marker`], a finished one by its [`installation`]
+//! record. What starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
 //! [`boot_order`].
 
 pub mod disk;
@@ -17,9 +17,9 @@ pub mod table;
 pub mod esp;
 pub mod volumes;
 
+pub mod contents;
 pub mod installation;
 pub mod marker;
-pub mod state;
 
 pub mod boot_order;
 pub mod entry;

@@ -4,7 +4,7 @@
 
 use disk::boot_order::load_option::{RawOption, ours};
 use disk::boot_order::{Found, Step, number_of, parse_order, plan};
-use disk::state::Slot;
+use disk::contents::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@
 #![no_main]
 
 use disk::disk::{Disk, DiskError, SectorSize};
-use disk::state;
+use disk::contents;
 use libfuzzer_sys::fuzz_target;
 
 const MIB: u64 = 1 << 20;
@@ -90,9 +90,9 @@ impl Disk for Pieces {
 
 fuzz_target!(|image: &[u8]| {
     let Some(mut disk) = Pieces::new(image) else { return };
-    let state = state::read(&mut disk).unwrap();
-    let _ = state.to_string();
-    if state.is_free() {
+    let contents = contents::read(&mut disk).unwrap();
+    let _ = contents.to_string();
+    if contents.is_free() {
         let len = disk.size_bytes.min(MIB);
         let mut ends = vec![0; 2 * len as usize];
         let (first, last) = ends.split_at_mut(len as usize);

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use machine::efivars::Variables;
 use disk::boot_order::load_option::ours;
 use disk::boot_order::plan;
-use disk::state::Slot;
+use disk::contents::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@
 
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::esp::EspReader;
-use disk::state::Slot;
+use disk::contents::Slot;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use disk::state::{Slot, State};
+use disk::contents::{DiskContents, Slot};
 use libfuzzer_sys::fuzz_target;
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
@@ -69,10 +69,10 @@ fn key(byte: u8, script: &mut Script<'_>) -> Key {
 fn contents(script: &mut Script<'_>) -> Contents {
     let slot = |number| Slot { number, first_lba: 2048, sectors: 2048, guid: Uuid::from_u128(u128::from(number)) };
     Contents::Holds(match script.byte() % 4 {
-        0 => State::Blank,
-        1 => State::Occupied { what: script.text(), protected: None, is_shim_medium: false },
-        2 => State::Occupied { what: script.text(), protected: Some(script.text()), is_shim_medium: script.byte() & 1 == 0 },
-        _ => State::Installed { esp: slot(1), root: slot(3), besides: None, protected: None },
+        0 => DiskContents::Blank,
+        1 => DiskContents::Occupied { what: script.text(), protected: None, is_shim_medium: false },
+        2 => DiskContents::Occupied { what: script.text(), protected: Some(script.text()), is_shim_medium: script.byte() & 1 == 0 },
+        _ => DiskContents::Installed { esp: slot(1), root: slot(3), besides: None, protected: None },
     })
 }
 
@@ -204,7 +204,7 @@ fn judge(command: &Command, wizard: &Wizard) {
         let taken = choose(&wizard.model().disks, wish);
         if let Ok(cleared) = taken {
             let is_confirmed = wish.wipe.is_some() || wish.reinstall != Reinstall::default();
-            assert!(is_confirmed || matches!(cleared.candidate().contents, Contents::Holds(State::Blank)), "{wish:?}");
+            assert!(is_confirmed || matches!(cleared.candidate().contents, Contents::Holds(DiskContents::Blank)), "{wish:?}");
         }
     }
 }

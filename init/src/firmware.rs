@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use disk::boot_order::{self, Found, load_option, name_of};
-use disk::state::{Slot, State};
+use disk::contents::{DiskContents, Slot};
 use machine::disks::Disks;
 use machine::efivars::Variables;
 use machine::gate::Contents;
@@ -93,7 +93,7 @@ fn others(found: &Found, ours: Uuid) -> Vec<Uuid> {
     }
     let disks = Disks::Machine.look().unwrap_or_default(); // then they count as gone
     let esps = disks.iter().filter_map(|disk| match &disk.contents {
-        Contents::Holds(State::Installed { esp, .. }) => Some(esp.guid),
+        Contents::Holds(DiskContents::Installed { esp, .. }) => Some(esp.guid),
         _ => None,
     });
     esps.filter(|esp| *esp != ours).collect()

@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use disk::contents::Slot;
 use disk::disk::DiskError;
 use disk::entry::{self, BootEntry, EntryError};
 use disk::esp::{EspError, EspReader};
-use disk::state::Slot;
 use machine::blockdisk::BlockDisk;
 use machine::disks::IMAGE_SECTOR;
 use machine::watchdog::{self, Armed};

@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use disk::contents::Slot;
 use disk::disk::Disk;
 use disk::entry::BootEntry;
 use disk::esp::{EspError, EspReader};
-use disk::state::Slot;
 use receiver::Deployed;
 use rustix::fs::MemfdFlags;
 use thiserror::Error;

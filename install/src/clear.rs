@@ -80,11 +80,11 @@ fn spans_of(start: u64, len_bytes: u64) -> impl Iterator<Item = Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::{MAX_BYTES, spans};
+    use disk::contents::signatures;
     use disk::disk::SectorSize;
     use disk::layout::{Layout, plan};
     use disk::sizes::MIB;
     use disk::sizes::Sizes;
-    use disk::state::signatures;
     use uuid::Uuid;
 
     fn layout(disk_bytes: u64, sector: SectorSize) -> Layout {

@@ -11,12 +11,12 @@ use wire::outcome::Outcome;
 
 use crate::boot_files::BootFiles;
 use crate::clear;
+use disk::contents::Slot;
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::entry::BootEntry;
 use disk::installation::{self, Installation};
 use disk::layout::{Layout, Role};
 use disk::marker::{self, Former, Phase};
-use disk::state::Slot;
 use disk::table::{self, TableError};
 
 /// Proof of a complete, flushed, bootable disk. It cannot be copied: the code that boots it takes

@@ -28,13 +28,13 @@ use bundle::host_keys::HostKeys;
 use bundle::package::{self, Intake, PackageError};
 use bundle::packages::{Header, Packages, PackagesError};
 use bundle::records::RecordsError;
+use disk::contents;
 use disk::disk::{Disk, DiskError};
 use disk::esp::{self, EspError};
 use disk::layout::{self, Layout, LayoutError, Role};
 use disk::marker::Former;
 use disk::sizes::MIB;
 use disk::sizes::Sizes;
-use disk::state;
 use disk::volumes::{Volumes, VolumesError};
 
 /// A longer fstab is an error.
@@ -182,7 +182,7 @@ pub fn deploy(
         }
     };
     let (first, layout) = prepare(packages, disk, options, observer).map_err(error(false))?;
-    let former = state::former(disk).map_err(|source| error(false)(source.into()))?;
+    let former = contents::former(disk).map_err(|source| error(false)(source.into()))?;
     let deploy = Deploy {
         disk,
         volumes,

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::contents::{self, DiskContents};
 use disk::disk::{Disk, DiskError, SectorSize};
-use disk::state::{self, State};
 use thiserror::Error;
 use wire::chain::chain;
 use wire::outcome::Outcome;
@@ -118,18 +118,18 @@ pub fn behind(disk: &mut BlockDisk, sys_dev_block: &Path) -> io::Result<Candidat
     };
     Ok(Candidate {
         disk: found,
-        contents: held(state::read(disk)),
+        contents: held(contents::read(disk)),
     })
 }
 
 fn contents(path: &Path) -> Contents {
     let disk = BlockDisk::open_to_read(path, IMAGE_SECTOR);
-    held(disk.and_then(|mut disk| state::read(&mut disk)))
+    held(disk.and_then(|mut disk| contents::read(&mut disk)))
 }
 
-fn held(read: Result<State, DiskError>) -> Contents {
+fn held(read: Result<DiskContents, DiskError>) -> Contents {
     match read {
-        Ok(state) => Contents::Holds(state),
+        Ok(contents) => Contents::Holds(contents),
         Err(error) => Contents::Unreadable(chain(&error).to_string()),
     }
 }
@@ -138,7 +138,7 @@ fn held(read: Result<State, DiskError>) -> Contents {
 mod tests {
     use super::Disks;
     use crate::gate::Contents;
-    use disk::state::State;
+    use disk::contents::DiskContents;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 
@@ -150,14 +150,14 @@ mod tests {
         let seen = Disks::One(path.clone()).look().unwrap();
         assert_eq!(
             (seen[0].contents.clone(), seen[0].disk.size_bytes),
-            (Contents::Holds(State::Blank), 4 << 20)
+            (Contents::Holds(DiskContents::Blank), 4 << 20)
         );
         assert_eq!(seen[0].confirmation(), path.display().to_string());
         file.write_all_at(&[1], 1000).unwrap();
         let seen = Disks::One(path.clone()).look().unwrap();
         assert!(matches!(
             seen[0].contents,
-            Contents::Holds(State::Occupied { .. })
+            Contents::Holds(DiskContents::Occupied { .. })
         ));
         std::fs::remove_file(path).unwrap();
     }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::path::Path;
 
-use disk::state::State;
+use disk::contents::DiskContents;
 use thiserror::Error;
 use uuid::Uuid;
 use wire::outcome::Outcome;
@@ -32,7 +32,7 @@ const CONFIRM_LEN: usize = 6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// It was looked at.
-    Holds(State),
+    Holds(DiskContents),
     /// It could not be read; the kernel's reason.
     Unreadable(String),
 }
@@ -41,14 +41,14 @@ impl Contents {
     /// Blank, or left by our own interrupted deploy (`disk-layout.md`): nothing of value.
     #[must_use]
     pub const fn is_free(&self) -> bool {
-        matches!(self, Contents::Holds(state) if state.is_free())
+        matches!(self, Contents::Holds(contents) if contents.is_free())
     }
 }
 
 impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Contents::Holds(state) => state.fmt(f),
+            Contents::Holds(contents) => contents.fmt(f),
             Contents::Unreadable(reason) => write!(f, "unreadable: {reason}"),
         }
     }
@@ -87,7 +87,8 @@ impl Candidate {
     pub fn protected(&self) -> Option<&str> {
         match &self.contents {
             Contents::Holds(
-                State::Occupied { protected, .. } | State::Installed { protected, .. },
+                DiskContents::Occupied { protected, .. }
+                | DiskContents::Installed { protected, .. },
             ) => protected.as_deref(),
             Contents::Holds(_) | Contents::Unreadable(_) => None,
         }
@@ -98,7 +99,7 @@ impl Candidate {
     pub const fn is_shim_medium(&self) -> bool {
         matches!(
             self.contents,
-            Contents::Holds(State::Occupied {
+            Contents::Holds(DiskContents::Occupied {
                 is_shim_medium: true,
                 ..
             })
@@ -121,7 +122,7 @@ impl Candidate {
     #[must_use]
     pub const fn installation(&self) -> Option<Uuid> {
         match &self.contents {
-            Contents::Holds(State::Installed { root, .. }) => Some(root.guid),
+            Contents::Holds(DiskContents::Installed { root, .. }) => Some(root.guid),
             Contents::Holds(_) | Contents::Unreadable(_) => None,
         }
     }

@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use disk::contents::DiskContents;
 use disk::disk::Disk;
 use disk::layout::Layout;
-use disk::state::State;
 use disk::volumes::{Volumes, VolumesError};
 use machine::gate::{Candidate, Contents};
 use machine::inventory::{Found, Transport};
@@ -130,7 +130,7 @@ pub fn candidate() -> Candidate {
     };
     Candidate {
         disk,
-        contents: Contents::Holds(State::Blank),
+        contents: Contents::Holds(DiskContents::Blank),
     }
 }
 

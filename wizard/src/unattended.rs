@@ -79,8 +79,8 @@ fn mib(bytes: u64) -> String {
 mod tests {
     use super::{wifi, words};
     use crate::model::Model;
+    use disk::contents::DiskContents;
     use disk::sizes::{Sizes, Swap};
-    use disk::state::State;
     use machine::gate::{Candidate, Contents, Reinstall, Selector, Wish};
     use machine::inventory::{Found, Transport};
 
@@ -97,7 +97,7 @@ mod tests {
             model: None,
             wwn: None,
         };
-        let contents = Contents::Holds(State::Blank);
+        let contents = Contents::Holds(DiskContents::Blank);
         let mut model = Model {
             installed: Some((Candidate { disk, contents }, "smechvisor".to_owned())),
             ..Model::default()

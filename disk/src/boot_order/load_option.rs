@@ -11,7 +11,7 @@
 
 use uuid::Uuid;
 
-use crate::state::Slot;
+use crate::contents::Slot;
 
 /// The program that our entries start, as firmware writes a path.
 pub const PATH: &str = "\\EFI\\smechvisor\\grubx64.efi";

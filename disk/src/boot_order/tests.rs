@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::load_option::{LoadOption, PATH, RawOption, Target, ours};
 use super::{Found, Step, name_of, number_in, number_of, order_bytes, parse_order, plan};
-use crate::state::Slot;
+use crate::contents::Slot;
 
 const OURS: &[u8] = include_bytes!("../../tests/golden/boot.ours");
 const OVMF: &str = include_str!("../../tests/golden/boot.ovmf");

@@ -10,8 +10,8 @@
 use std::io::{self, ErrorKind, Write};
 
 use super::EspError;
+use crate::contents::Slot;
 use crate::disk::{Disk, SectorSize};
-use crate::state::Slot;
 
 /// A directory entry (6).
 const ENTRY: usize = 32;

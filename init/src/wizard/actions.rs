@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process;
 use std::thread;
 
-use disk::state::{Slot, State};
+use disk::contents::{DiskContents, Slot};
 use machine::disks::Disks;
 use machine::gate::reinstall::name_of;
 use machine::gate::{Candidate, Contents};
@@ -213,7 +213,7 @@ impl MachineActions {
 fn installations() -> Vec<(String, Candidate, Slot)> {
     let disks = Disks::Machine.look().unwrap_or_default(); // then there is nothing to answer with
     let installed = disks.into_iter().filter_map(|disk| match &disk.contents {
-        Contents::Holds(State::Installed { esp, root, .. }) => {
+        Contents::Holds(DiskContents::Installed { esp, root, .. }) => {
             let (name, esp) = (name_of(root.guid), *esp);
             Some((name, disk, esp))
         }

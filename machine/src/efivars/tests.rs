@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use disk::boot_order::{Found, Step, plan};
-use disk::state::Slot;
+use disk::contents::Slot;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use uuid::Uuid;
 use wire::chain::chain;

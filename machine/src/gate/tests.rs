@@ -1,14 +1,14 @@
 use super::{Candidate, Contents, GateError, Reinstall, Wish, choose};
 use crate::inventory::{Found, Transport};
-use disk::state::{Slot, State};
+use disk::contents::{DiskContents, Slot};
 use std::path::PathBuf;
 use uuid::Uuid;
 
-const BLANK: Contents = Contents::Holds(State::Blank);
-const INTERRUPTED: Contents = Contents::Holds(State::Interrupted);
+const BLANK: Contents = Contents::Holds(DiskContents::Blank);
+const INTERRUPTED: Contents = Contents::Holds(DiskContents::Interrupted);
 
 fn occupied() -> Contents {
-    Contents::Holds(State::Occupied {
+    Contents::Holds(DiskContents::Occupied {
         what: "GPT partition table".to_owned(),
         protected: None,
         is_shim_medium: false,
@@ -216,7 +216,7 @@ fn a_confirmation_of_an_odd_serial_does_not_panic() {
 }
 
 fn protected() -> Contents {
-    Contents::Holds(State::Occupied {
+    Contents::Holds(DiskContents::Occupied {
         what: "GPT partition table (1: LVM)".to_owned(),
         protected: Some("LVM in partition 1".to_owned()),
         is_shim_medium: false,
@@ -321,7 +321,7 @@ fn the_medium_of_a_shim_is_offered_to_nobody() {
         disk(
             "/dev/sda",
             serial,
-            Contents::Holds(State::Occupied {
+            Contents::Holds(DiskContents::Occupied {
                 what: "ISO 9660".to_owned(),
                 protected: None,
                 is_shim_medium: true,
@@ -359,13 +359,13 @@ fn installed(path: &str, serial: &str, root: u128) -> Candidate {
         sectors: 2048,
         guid: Uuid::from_u128(guid),
     };
-    let state = State::Installed {
+    let contents = DiskContents::Installed {
         esp: slot(1),
         root: slot(root),
         besides: None,
         protected: None,
     };
-    disk(path, serial, Contents::Holds(state))
+    disk(path, serial, Contents::Holds(contents))
 }
 
 const ROOT: u128 = 0x4f1c_2a9e << 96;
@@ -422,7 +422,7 @@ fn by_hand_it_is_like_any_other_contents() {
 #[test]
 fn what_is_protected_beside_it_takes_the_whole_serial_number() {
     let mut only = installed("/dev/vda", "WD-12345678", ROOT);
-    if let Contents::Holds(State::Installed { protected, .. }) = &mut only.contents {
+    if let Contents::Holds(DiskContents::Installed { protected, .. }) = &mut only.contents {
         *protected = Some("LVM in partition 5".to_owned());
     }
     assert_eq!(only.confirmation(), "WD-12345678");

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use disk::state::State;
+use disk::contents::DiskContents;
 use machine::gate::{Candidate, Contents};
 use machine::inventory::{Found, Transport};
 use receiver::operator::event::ReceiverEvent;
@@ -367,7 +367,7 @@ fn blank() -> Candidate {
         model: None,
         wwn: None,
     };
-    let contents = Contents::Holds(State::Blank);
+    let contents = Contents::Holds(DiskContents::Blank);
     Candidate { disk, contents }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use disk::state::{Slot, State};
+use disk::contents::{DiskContents, Slot};
 use machine::gate::{Candidate, Contents, Wish, choose};
 use machine::inventory::{Found, Transport};
 use ratatui_core::backend::TestBackend;
@@ -281,10 +281,10 @@ pub fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
     Candidate { disk, contents }
 }
 
-pub const BLANK: Contents = Contents::Holds(State::Blank);
+pub const BLANK: Contents = Contents::Holds(DiskContents::Blank);
 
 pub fn occupied() -> Contents {
-    Contents::Holds(State::Occupied {
+    Contents::Holds(DiskContents::Occupied {
         what: "GPT partition table, ext2/3/4".to_owned(),
         protected: None,
         is_shim_medium: false,
@@ -292,7 +292,7 @@ pub fn occupied() -> Contents {
 }
 
 pub fn protected() -> Contents {
-    Contents::Holds(State::Occupied {
+    Contents::Holds(DiskContents::Occupied {
         what: "GPT partition table, LVM2 member".to_owned(),
         protected: Some("LVM2 member".to_owned()),
         is_shim_medium: false,
@@ -307,7 +307,7 @@ pub fn installed() -> Contents {
         sectors: 2048,
         guid: uuid::Uuid::from_u128(guid),
     };
-    Contents::Holds(State::Installed {
+    Contents::Holds(DiskContents::Installed {
         esp: slot(1, 1),
         root: slot(3, 0x4f1c_2a9e << 96),
         besides: None,
@@ -320,7 +320,7 @@ pub fn zoo() -> Vec<Candidate> {
     let mut stick = disk(
         "/dev/sdd",
         "0123456789AB",
-        Contents::Holds(State::Occupied {
+        Contents::Holds(DiskContents::Occupied {
             what: "ISO 9660".to_owned(),
             protected: None,
             is_shim_medium: true,

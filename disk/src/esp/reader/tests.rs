@@ -1,10 +1,10 @@
 use super::{EspReader, Shape};
+use crate::contents::Slot;
 use crate::disk::{Disk, SectorSize};
 use crate::esp::{format, with};
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::layout::{Layout, Partition, Role, plan};
 use crate::sizes::{Sizes, Swap};
-use crate::state::Slot;
 use uuid::Uuid;
 
 const MOST: u64 = 1 << 20;

@@ -1,13 +1,13 @@
 //! A disk that writes down what was done to it, file systems that are plain directories, and
 //! streams to deploy.
 
+use disk::contents::signatures;
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::fakes::grub_images;
 use disk::fakes::memory_disk::MemoryDisk;
 use disk::layout::{self, Layout, Role};
 use disk::sizes::MIB;
 use disk::sizes::Sizes;
-use disk::state::signatures;
 use disk::volumes::{Volumes, VolumesError};
 use std::fs;
 use std::io;
@@ -186,9 +186,9 @@ pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 pub fn base_package() -> Vec<u8> {
     // Not compressible, so that the kernel spans several writes.
-    let mut state = 1_u32;
+    let mut contents = 1_u32;
     let kernel: Vec<u8> = (0..50_000)
-        .map(|_| (next(&mut state) >> 24) as u8)
+        .map(|_| (next(&mut contents) >> 24) as u8)
         .collect();
     package(&[
         ("boot/vmlinuz-6.12", &kernel),
@@ -284,9 +284,9 @@ pub fn old_disk(size_bytes: u64, sector: SectorSize) -> MemoryDisk {
 }
 
 /// Xorshift: small, seeded, good enough to choose sectors.
-pub fn next(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
+pub fn next(contents: &mut u32) -> u32 {
+    *contents ^= *contents << 13;
+    *contents ^= *contents >> 17;
+    *contents ^= *contents << 5;
+    *contents
 }

@@ -2,11 +2,11 @@
 
 use super::fakes::{CONTENT_OFFSET, Op, Recorder, next, old_disk, whole_stream};
 use super::run;
+use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
 use disk::esp;
 use disk::fakes::memory_disk::MemoryDisk;
 use disk::layout::Role;
-use disk::state::{self, State};
 use tempfile::TempDir;
 use wire::outcome::Outcome;
 
@@ -48,8 +48,8 @@ fn judge(disk: &MemoryDisk, recording: &Recording) -> Result<(), String> {
     if boots(disk) {
         return Err("boots, and is neither the old system nor the complete new one".to_owned());
     }
-    match state::read(&mut disk.clone()).unwrap() {
-        State::Interrupted => Ok(()),
+    match contents::read(&mut disk.clone()).unwrap() {
+        DiskContents::Interrupted => Ok(()),
         other => Err(format!(
             "does not boot, and a retry would be refused: {other}"
         )),
@@ -164,10 +164,10 @@ fn the_committed_disk_holds_a_valid_table_the_boot_code_and_all_content() {
     assert_eq!(file(&installed.entry().linux).len(), 50_000);
     let entry = String::from_utf8(file("loader/entries/smechvisor.conf")).unwrap();
     assert!(entry.contains("title Test"), "{entry}");
-    let state = state::read(&mut disk.disk).unwrap();
+    let contents = contents::read(&mut disk.disk).unwrap();
     assert!(
-        matches!(state, State::Installed { .. }),
-        "no deploy takes it without asking: {state:?}"
+        matches!(contents, DiskContents::Installed { .. }),
+        "no deploy takes it without asking: {contents:?}"
     );
 }
 
@@ -187,8 +187,8 @@ fn an_operation_that_fails_never_leads_to_a_disk_that_boots() {
         } else if number + 1 < count {
             assert!(!boots(&disk.disk), "operation {number} of {count}");
             assert_eq!(
-                state::read(&mut disk.disk).unwrap(),
-                State::Interrupted,
+                contents::read(&mut disk.disk).unwrap(),
+                DiskContents::Interrupted,
                 "operation {number}"
             );
         }

@@ -12,9 +12,9 @@ use bundle::event::Event;
 use bundle::package::Resources;
 use bundle::records::Records;
 use bundle::worker::{Worker, Workers};
+use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
 use disk::fakes::memory_disk::MemoryDisk;
-use disk::state::{self, State};
 use std::io;
 use tempfile::TempDir;
 use wire::chain::chain;
@@ -27,8 +27,8 @@ fn refused(stream: &[u8]) -> (DeployError, Recorder) {
     assert_eq!(error.wrote, !disk.log.is_empty(), "{}", chain(&error));
     if error.wrote {
         assert_eq!(
-            state::read(&mut disk.disk).unwrap(),
-            State::Interrupted,
+            contents::read(&mut disk.disk).unwrap(),
+            DiskContents::Interrupted,
             "{}",
             chain(&error)
         );

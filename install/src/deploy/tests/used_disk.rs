@@ -5,13 +5,13 @@
 use super::fakes::{Recorder, planned, rounds, sign, whole_stream};
 use super::real_tools::tool;
 use super::{OPTIONS, Options, run_with};
+use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
 use disk::fakes::memory_disk::MemoryDisk;
 use disk::installation;
 use disk::layout::{Layout, Role};
 use disk::sizes::MIB;
 use disk::sizes::{Sizes, Swap};
-use disk::state::{self, State};
 use std::collections::BTreeSet;
 use std::process::Command;
 use tempfile::TempDir;
@@ -71,8 +71,11 @@ fn nothing_of_a_used_disk_is_left_at_the_ends_of_any_partition() {
         // The root of this test is no file system: there nothing at all may be found.
         let expected = [(Role::Esp, "vfat"), (Role::Swap, "swap"), (Role::Root, "")];
         must_hold_only(&disk, &layout, &expected);
-        let state = state::read(&mut disk.clone()).unwrap();
-        assert!(matches!(state, State::Installed { .. }), "{round}: {state}");
+        let contents = contents::read(&mut disk.clone()).unwrap();
+        assert!(
+            matches!(contents, DiskContents::Installed { .. }),
+            "{round}: {contents}"
+        );
     }
 }
 
@@ -81,16 +84,19 @@ fn nothing_of_a_used_disk_is_left_at_the_ends_of_any_partition() {
 #[test]
 fn nothing_in_our_partitions_makes_an_installation_anything_else() {
     let (intact, layout) = deploy(MemoryDisk::new(SIZE, SectorSize::B512));
-    let expected = state::read(&mut intact.clone()).unwrap();
-    assert!(matches!(expected, State::Installed { .. }), "{expected}");
+    let expected = contents::read(&mut intact.clone()).unwrap();
+    assert!(
+        matches!(expected, DiskContents::Installed { .. }),
+        "{expected}"
+    );
     let root = layout.len_bytes(layout.partition(Role::Root).unwrap());
     for round in 0..rounds(root).len() {
         let mut disk = intact.clone();
         sign(&mut disk, &layout, round);
-        assert_eq!(state::read(&mut disk).unwrap(), expected, "{round}");
+        assert_eq!(contents::read(&mut disk).unwrap(), expected, "{round}");
     }
     // As signatures of the whole disk, where they lie in a partition.
-    for (_, at, magic) in state::signatures::known(SIZE) {
+    for (_, at, magic) in contents::signatures::known(SIZE) {
         let is_inside = |role| {
             let partition = layout.partition(role).unwrap();
             let start = layout.offset_bytes(partition);
@@ -99,7 +105,7 @@ fn nothing_in_our_partitions_makes_an_installation_anything_else() {
         if is_inside(Role::Esp) || is_inside(Role::Root) {
             let mut disk = intact.clone();
             disk.put(at, magic);
-            assert_eq!(state::read(&mut disk).unwrap(), expected, "{at}");
+            assert_eq!(contents::read(&mut disk).unwrap(), expected, "{at}");
         }
     }
     // All of it at random.
@@ -113,7 +119,7 @@ fn nothing_in_our_partitions_makes_an_installation_anything_else() {
             disk.put(start + at, &noise.collect::<Vec<u8>>());
         }
     }
-    assert_eq!(state::read(&mut disk).unwrap(), expected);
+    assert_eq!(contents::read(&mut disk).unwrap(), expected);
 }
 
 /// The sector belongs to the table beside it.
@@ -148,7 +154,10 @@ fn a_disk_that_was_partitioned_since_is_no_installation() {
         }
         let sector = disk.get(installation::OFFSET_BYTES, 20);
         assert_eq!(sector, b"SMECHVISOR INSTALLED", "it is there still");
-        let state = state::read(&mut disk).unwrap();
-        assert!(matches!(state, State::Occupied { .. }), "{args:?}: {state}");
+        let contents = contents::read(&mut disk).unwrap();
+        assert!(
+            matches!(contents, DiskContents::Occupied { .. }),
+            "{args:?}: {contents}"
+        );
     }
 }

@@ -12,8 +12,8 @@ use bundle::fakes::image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, 
 use bundle::packages::{Header, Packages, PackagesError};
 use bundle::trust::{Approved, Trust, approve};
 use bundle::verify::VerifiedPackages;
+use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
-use disk::state::{self, State};
 use std::sync::Mutex;
 use tempfile::TempDir;
 use wire::chain::chain;
@@ -128,8 +128,8 @@ fn one_wrong_bit_in_any_chunk_never_reaches_the_decoder() {
         if number == 0 {
             assert!(!error.wrote && run.disk.log.is_empty(), "untouched");
         } else {
-            let state = state::read(&mut run.disk.disk).unwrap();
-            assert_eq!(state, State::Interrupted);
+            let contents = contents::read(&mut run.disk.disk).unwrap();
+            assert_eq!(contents, DiskContents::Interrupted);
         }
         before += len;
     }
@@ -217,8 +217,8 @@ fn packages_unpack_to_what_their_manifest_counts_or_the_deploy_fails() {
             chain(&error)
         );
         assert_eq!(error.outcome(), Outcome::Refuse);
-        let state = state::read(&mut run.disk.disk).unwrap();
-        assert_eq!(state, State::Interrupted);
+        let contents = contents::read(&mut run.disk.disk).unwrap();
+        assert_eq!(contents, DiskContents::Interrupted);
     }
 }
 

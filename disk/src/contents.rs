@@ -28,7 +28,7 @@ const TOLD: usize = 8;
 
 /// What a disk holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum DiskContents {
     /// First and last MiB are all zero.
     Blank,
     /// A deploy began and did not end; nothing that signs itself was put at the ends of the disk
@@ -75,27 +75,27 @@ pub struct Slot {
     pub guid: Uuid,
 }
 
-impl State {
+impl DiskContents {
     /// May a deploy begin without the operator's consent to wipe?
     #[must_use]
     pub const fn is_free(&self) -> bool {
-        matches!(self, State::Blank | State::Interrupted)
+        matches!(self, DiskContents::Blank | DiskContents::Interrupted)
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for DiskContents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            State::Blank => f.write_str("blank"),
-            State::Interrupted => f.write_str("left by an interrupted deploy"),
-            State::Installed { besides, .. } => {
+            DiskContents::Blank => f.write_str("blank"),
+            DiskContents::Interrupted => f.write_str("left by an interrupted deploy"),
+            DiskContents::Installed { besides, .. } => {
                 f.write_str("a system installed by spk-visor")?;
                 let Some(besides) = besides else {
                     return Ok(());
                 };
                 write!(f, ", and {besides} beside it")
             }
-            State::Occupied { what, .. } => f.write_str(what),
+            DiskContents::Occupied { what, .. } => f.write_str(what),
         }
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for State {
 ///
 /// # Errors
 /// Something could not be read.
-pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
+pub fn read(disk: &mut dyn Disk) -> Result<DiskContents, DiskError> {
     let mut whole = Area::ends(disk)?;
     // Behind a marker stand the former contents' own signatures until they are cleared, and after
     // that the GPTs of our own commit that was cut off. Any other came later, from somebody else.
@@ -118,7 +118,7 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
         None => false,
     };
     if is_ours {
-        return Ok(State::Interrupted);
+        return Ok(DiskContents::Interrupted);
     }
     whole.read_between(disk)?;
     let mut findings = signatures::look(&whole);
@@ -152,7 +152,7 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
     }
     let first_used = whole.first_used();
     if findings.is_empty() && first_used.is_none() {
-        return Ok(State::Blank);
+        return Ok(DiskContents::Blank);
     }
     let skipped = entries.len().saturating_sub(volumes.len());
     if let Some(installed) = installed::of(disk.sector_size(), &whole, disk_guid, &volumes, skipped)
@@ -166,7 +166,7 @@ pub fn read(disk: &mut dyn Disk) -> Result<State, DiskError> {
         skipped,
         first_used: first_used.unwrap_or(0),
     };
-    Ok(State::Occupied {
+    Ok(DiskContents::Occupied {
         what: told.what(),
         protected: told.protected(),
         is_shim_medium: is_shim_medium(&whole)

@@ -8,7 +8,7 @@
 use uuid::Uuid;
 
 use super::area::Area;
-use super::{Slot, State, TOLD, Volume, is_gpt, partitions, protected, signatures};
+use super::{DiskContents, Slot, TOLD, Volume, is_gpt, partitions, protected, signatures};
 use crate::disk::SectorSize;
 use crate::installation::{self, Installation};
 use crate::layout::Role;
@@ -22,7 +22,7 @@ pub(super) fn of(
     disk_guid: Option<Uuid>,
     volumes: &[Volume<'_>],
     skipped: usize,
-) -> Option<State> {
+) -> Option<DiskContents> {
     let is_bootable =
         partitions::is_protective(whole) && whole.stands_at(sector.bytes(), b"EFI PART");
     // A table of another kind has other partitions in mind.
@@ -54,7 +54,7 @@ fn known_by_its_sector(
     disk_guid: Uuid,
     volumes: &[Volume<'_>],
     skipped: usize,
-) -> Option<State> {
+) -> Option<DiskContents> {
     let sector = whole.get(installation::OFFSET_BYTES, installation::LEN_BYTES)?;
     let installation = Installation::parse(sector)?;
     if installation.disk != disk_guid {
@@ -70,7 +70,7 @@ fn known_by_its_sector(
     };
     let others = || volumes.iter().filter(is_other);
     let told: Vec<String> = others().take(TOLD).map(Volume::numbered).collect();
-    Some(State::Installed {
+    Some(DiskContents::Installed {
         esp,
         root,
         besides: (!told.is_empty()).then(|| told.join(", ")),
@@ -80,7 +80,7 @@ fn known_by_its_sector(
 
 /// Earlier versions wrote no such sector: exactly our partitions, by number, type and name, with
 /// the file systems that we made among whatever else signs itself there. Swap is not asked.
-fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<State> {
+fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<DiskContents> {
     let (mut esp, mut root, mut gap) = (None, None, None);
     for volume in volumes {
         let slot = volume.slot()?;
@@ -99,7 +99,7 @@ fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<State> {
         }
     }
     gap?;
-    Some(State::Installed {
+    Some(DiskContents::Installed {
         esp: esp?,
         root: root?,
         besides: None,

@@ -1,12 +1,12 @@
 //! A disk that a deploy has left is known; one that looks like it is not taken for it.
 
-use super::super::{Slot, State, read};
+use super::super::{DiskContents, Slot, read};
+use crate::contents::signatures;
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::installation::{self, Installation};
 use crate::layout::{Layout, Role, plan};
 use crate::sizes::MIB;
-use crate::state::signatures;
 use crate::{esp, table};
 use uuid::Uuid;
 
@@ -48,8 +48,8 @@ fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     (disk, layout)
 }
 
-fn installed(layout: &Layout) -> State {
-    State::Installed {
+fn installed(layout: &Layout) -> DiskContents {
+    DiskContents::Installed {
         esp: slot(layout, Role::Esp),
         root: slot(layout, Role::Root),
         besides: None,
@@ -102,8 +102,11 @@ fn what_takes_the_place_of_the_table_makes_it_somebody_elses() {
         // version.
         let esp = layout.offset_bytes(layout.partition(Role::Esp).unwrap());
         disk.put(esp + 82, b"gone    ");
-        let state = read(&mut disk).unwrap();
-        assert!(matches!(state, State::Occupied { .. }), "{case}: {state:?}");
+        let contents = read(&mut disk).unwrap();
+        assert!(
+            matches!(contents, DiskContents::Occupied { .. }),
+            "{case}: {contents:?}"
+        );
     }
 }
 
@@ -146,7 +149,7 @@ fn what_is_protected_beside_an_installation_is_named() {
         (disk, start * 512)
     };
     let protected = |mut disk: MemoryDisk| match read(&mut disk).unwrap() {
-        State::Installed { protected, .. } => protected,
+        DiskContents::Installed { protected, .. } => protected,
         other => panic!("{other:?}"),
     };
     const LINUX: Uuid = uuid::uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
@@ -200,13 +203,19 @@ fn of_an_earlier_version_exactly_our_partitions_are_known_whatever_is_in_swap() 
     for (case, offset, bytes) in cases {
         let mut disk = intact.clone();
         disk.put(offset, bytes);
-        let state = read(&mut disk).unwrap();
-        assert!(matches!(state, State::Occupied { .. }), "{case}: {state:?}");
+        let contents = read(&mut disk).unwrap();
+        assert!(
+            matches!(contents, DiskContents::Occupied { .. }),
+            "{case}: {contents:?}"
+        );
     }
     // A partition more.
     let mut disk = intact.clone();
     let mut entry = disk.get(ENTRIES, 128);
     entry[56..].fill(0);
     disk.put(ENTRIES + 4 * 128, &entry);
-    assert!(matches!(read(&mut disk).unwrap(), State::Occupied { .. }));
+    assert!(matches!(
+        read(&mut disk).unwrap(),
+        DiskContents::Occupied { .. }
+    ));
 }

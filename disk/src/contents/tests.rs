@@ -1,4 +1,4 @@
-use super::{SHIM_LABEL, State, former, read};
+use super::{DiskContents, SHIM_LABEL, former, read};
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::marker::{self, Former, Phase};
@@ -25,7 +25,7 @@ fn what(pieces: &[(u64, &[u8])]) -> String {
 /// What it holds, what of that is protected, and whether it is a shim's medium.
 fn occupied(disk: &mut MemoryDisk) -> (String, Option<String>, bool) {
     match read(disk).unwrap() {
-        State::Occupied {
+        DiskContents::Occupied {
             what,
             protected,
             is_shim_medium,
@@ -36,10 +36,10 @@ fn occupied(disk: &mut MemoryDisk) -> (String, Option<String>, bool) {
 
 #[test]
 fn a_disk_of_zeros_is_blank_and_one_byte_at_either_end_is_not() {
-    assert_eq!(read(&mut disk_with(&[])).unwrap(), State::Blank);
+    assert_eq!(read(&mut disk_with(&[])).unwrap(), DiskContents::Blank);
     assert_eq!(
         read(&mut disk_with(&[(4 << 20, b"x")])).unwrap(),
-        State::Blank,
+        DiskContents::Blank,
         "the middle is not looked at"
     );
     for offset in [0, 511, (1 << 20) - 1, SIZE - (1 << 20), SIZE - 1] {
@@ -60,19 +60,19 @@ fn a_marker_is_an_interrupted_deploy() {
     for marker in [&earlier, &writing] {
         assert_eq!(
             read(&mut disk_with(&[(0, marker), gpt])).unwrap(),
-            State::Interrupted
+            DiskContents::Interrupted
         );
         assert!(read(&mut disk_with(&[(0, marker)])).unwrap().is_free());
     }
     assert_eq!(
         read(&mut disk_with(&[(0, &earlier), MD])).unwrap(),
-        State::Interrupted,
+        DiskContents::Interrupted,
         "the old contents' own, by a version that did not write down what was there"
     );
     let vmfs: (u64, &[u8]) = (2 << 20, b"\x5E\xF1\xAB\x2F");
     assert_eq!(
         read(&mut disk_with(&[(0, &writing), vmfs])).unwrap(),
-        State::Interrupted,
+        DiskContents::Interrupted,
         "the old contents' own, where an earlier version had not come to yet"
     );
     assert_eq!(
@@ -94,7 +94,7 @@ fn what_was_put_behind_a_marker_that_was_wiping_is_somebody_elses() {
     let is_interrupted = |pieces: &[(u64, &[u8])]| {
         let marker: [(u64, &[u8]); 1] = [(0, &wiping)];
         let mut disk = disk_with(&[&marker, pieces].concat());
-        read(&mut disk).unwrap() == State::Interrupted
+        read(&mut disk).unwrap() == DiskContents::Interrupted
     };
     assert!(is_interrupted(&old) && is_interrupted(&old[1..]) && is_interrupted(&[]));
     let another: [(u64, &[u8]); 3] = [
@@ -239,7 +239,7 @@ fn a_disk_of_any_size_is_looked_at() {
         3 * MIB,
     ]) {
         let mut disk = MemoryDisk::new(size, SectorSize::B512);
-        assert_eq!(read(&mut disk).unwrap(), State::Blank, "{size}");
+        assert_eq!(read(&mut disk).unwrap(), DiskContents::Blank, "{size}");
         if size > 0 {
             disk.put(size - 1, &[1]);
             let at = size - 1;

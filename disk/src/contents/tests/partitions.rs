@@ -1,7 +1,7 @@
 //! What stands in partitions, by tables that others have written, well and badly.
 
 use super::super::partitions::GPT_TYPES;
-use super::super::{State, read};
+use super::super::{DiskContents, read};
 use super::{disk_with, occupied};
 use crate::disk::{Disk, DiskError, SectorSize};
 use crate::fakes::memory_disk::MemoryDisk;
@@ -232,7 +232,7 @@ fn a_table_of_lies_costs_a_bounded_number_of_reads() {
         disk.put(1024 + number * 128, &entry);
     }
     let mut disk = Counting(disk, 0);
-    let State::Occupied {
+    let DiskContents::Occupied {
         what, protected, ..
     } = read(&mut disk).unwrap()
     else {

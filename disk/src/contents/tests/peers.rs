@@ -1,6 +1,6 @@
 //! The tools that make formats, and libblkid as an independent judge of the bytes we compare with.
 
-use super::super::{State, read};
+use super::super::{DiskContents, read};
 use crate::disk::{Disk, DiskError, SectorSize};
 use std::fs::File;
 use std::io::Write;
@@ -80,7 +80,7 @@ impl Workshop {
         assert!(child.wait().unwrap().success(), "{program}");
     }
 
-    fn state(&self) -> State {
+    fn contents(&self) -> DiskContents {
         read(&mut ImageFile::open(&self.image)).unwrap()
     }
 
@@ -101,11 +101,11 @@ impl Workshop {
             file.write_all_at(bytes, *offset).unwrap();
         }
         assert_eq!(self.blkid(), theirs, "{name}: the peer");
-        let State::Occupied {
+        let DiskContents::Occupied {
             what, protected, ..
-        } = self.state()
+        } = self.contents()
         else {
-            panic!("{name}: {:?}", self.state());
+            panic!("{name}: {:?}", self.contents());
         };
         assert_eq!((what.as_str(), protected.as_deref()), (name, protected_as));
     }
@@ -136,11 +136,11 @@ fn formats_made_by_their_own_tools_are_named_as_libblkid_names_them() {
     ];
     for (program, args, name, theirs) in tools {
         workshop.made(&format!("/sbin/{program}"), args, b"secret");
-        let State::Occupied {
+        let DiskContents::Occupied {
             what, protected, ..
-        } = workshop.state()
+        } = workshop.contents()
         else {
-            panic!("{program}: {:?}", workshop.state());
+            panic!("{program}: {:?}", workshop.contents());
         };
         assert_eq!((what.as_str(), workshop.blkid().as_str()), (name, theirs));
         assert_eq!(protected.is_some(), name == "LUKS", "{program}");
@@ -151,7 +151,7 @@ fn formats_made_by_their_own_tools_are_named_as_libblkid_names_them() {
     image.write_all_at(&[0; 4096], 0).unwrap();
     assert_eq!(
         (
-            workshop.state().to_string().as_str(),
+            workshop.contents().to_string().as_str(),
             workshop.blkid().as_str()
         ),
         ("LUKS", "crypto_LUKS")
@@ -168,8 +168,8 @@ fn a_disk_that_was_wiped_with_the_tool_for_it_is_blank() {
         .arg(&workshop.image)
         .status();
     assert!(wiped.unwrap().success());
-    let State::Occupied { what, .. } = workshop.state() else {
-        panic!("{:?}", workshop.state());
+    let DiskContents::Occupied { what, .. } = workshop.contents() else {
+        panic!("{:?}", workshop.contents());
     };
     assert!(
         what.starts_with("unknown data"),
@@ -177,7 +177,7 @@ fn a_disk_that_was_wiped_with_the_tool_for_it_is_blank() {
     );
     let file = File::options().write(true).open(&workshop.image).unwrap();
     file.write_all_at(&vec![0; 1 << 20], 0).unwrap();
-    assert_eq!(workshop.state(), State::Blank);
+    assert_eq!(workshop.contents(), DiskContents::Blank);
 }
 
 type Pieces = Vec<(u64, Vec<u8>)>;
