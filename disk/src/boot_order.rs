@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::contents::Slot;
+use crate::contents::PartitionRef;
 use load_option::{LoadOption, Target};
 
 pub mod load_option;
@@ -51,7 +51,7 @@ pub fn number_of(found: &Found, partition: Uuid) -> Option<u16> {
 ///
 /// `None` when all 65536 numbers are in use.
 #[must_use]
-pub fn plan(found: &Found, title: &str, esp: &Slot, kept: &[Uuid]) -> Option<Vec<Step>> {
+pub fn plan(found: &Found, title: &str, esp: &PartitionRef, kept: &[Uuid]) -> Option<Vec<Step>> {
     let stale: Vec<u16> = found
         .options
         .iter()

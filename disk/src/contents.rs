@@ -38,9 +38,9 @@ pub enum DiskContents {
     /// perhaps; somebody has to say that it may go.
     Installed {
         /// What firmware boots from.
-        esp: Slot,
+        esp: PartitionRef,
         /// Where the system is.
-        root: Slot,
+        root: PartitionRef,
         /// For a person: what stands in partitions that somebody has added.
         besides: Option<String>,
         /// The part of that which is not what it seems to be, as in `Occupied`. What our own
@@ -64,7 +64,7 @@ pub enum DiskContents {
 /// A partition as the table on the disk has it, which is how boot variables of the firmware name it
 /// too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct PartitionRef {
     /// From 1.
     pub number: u32,
     /// In logical sectors.

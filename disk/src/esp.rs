@@ -239,7 +239,7 @@ impl Esp<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::{EspReader, format, volume_id_text, with};
-    use crate::contents::Slot;
+    use crate::contents::PartitionRef;
     use crate::disk::SectorSize;
     use crate::fakes::memory_disk::MemoryDisk;
     use crate::layout::{Role, plan};
@@ -291,14 +291,14 @@ mod tests {
             };
             assert_eq!(read(&mut disk, "EFI/BOOT/BOOTX64.EFI"), long);
             assert_eq!(read(&mut disk, "efi/SMECHVISOR/grub.cfg"), b"set");
-            let slot = Slot {
+            let partition = PartitionRef {
                 number: esp.number,
                 first_lba: esp.first_lba,
                 sectors: esp.sectors,
                 guid: esp.guid,
             };
             let mut again = Vec::new();
-            let mut reader = EspReader::open(&mut disk, &slot).unwrap();
+            let mut reader = EspReader::open(&mut disk, &partition).unwrap();
             reader
                 .read("EFI/BOOT/BOOTX64.EFI", &mut again, 1 << 20)
                 .unwrap();

@@ -4,11 +4,11 @@
 
 use disk::boot_order::load_option::{RawOption, ours};
 use disk::boot_order::{Found, Step, number_of, parse_order, plan};
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
-const ESP: Slot = Slot {
+const ESP: PartitionRef = PartitionRef {
     number: 1,
     first_lba: 2048,
     sectors: 1_048_576,
@@ -30,8 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
     let order = pieces.next().unwrap_or_default();
     let mut found = Found { order: parse_order(&order), ..Found::default() };
     for (number, option) in (0..0x100).step_by(3).zip(pieces) {
-        if let Some((slot, _)) = RawOption::parse(&option).and_then(|raw| raw.file()) {
-            assert!(ours(&option).is_none_or(|partition| partition == slot.guid));
+        if let Some((partition, _)) = RawOption::parse(&option).and_then(|raw| raw.file()) {
+            assert!(ours(&option).is_none_or(|guid| guid == partition.guid));
         }
         found.options.insert(number, option);
     }

@@ -16,12 +16,12 @@ use std::path::PathBuf;
 use machine::efivars::Variables;
 use disk::boot_order::load_option::ours;
 use disk::boot_order::plan;
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-const ESP: Slot = Slot { number: 1, first_lba: 2048, sectors: 1_048_576, guid: Uuid::from_u128(0x0102_0304 << 96) };
+const ESP: PartitionRef = PartitionRef { number: 1, first_lba: 2048, sectors: 1_048_576, guid: Uuid::from_u128(0x0102_0304 << 96) };
 
 /// In memory where there is such a file system, and gone when dropped.
 struct Directory(PathBuf);

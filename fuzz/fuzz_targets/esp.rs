@@ -7,7 +7,7 @@
 
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::esp::EspReader;
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
@@ -62,13 +62,13 @@ fuzz_target!(|data: &[u8]| {
     let Some((choice, bytes)) = data.split_first() else { return };
     let sector = if choice & 1 == 0 { SectorSize::B512 } else { SectorSize::B4096 };
     let mut disk = Image { bytes, sector, read_bytes: 0 };
-    let slot = Slot {
+    let partition = PartitionRef {
         number: 1,
         first_lba: 0,
         sectors: SIZE_BYTES / sector.bytes(),
         guid: Uuid::nil(),
     };
-    let Ok(mut reader) = EspReader::open(&mut disk, &slot) else { return };
+    let Ok(mut reader) = EspReader::open(&mut disk, &partition) else { return };
     for path in ["loader/entries/smechvisor.conf", "/smechvisor/vmlinuz"] {
         let mut content = Vec::new();
         if let Ok(len) = reader.read(path, &mut content, MOST) {

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use disk::contents::{DiskContents, Slot};
+use disk::contents::{DiskContents, PartitionRef};
 use libfuzzer_sys::fuzz_target;
 use ratatui_core::backend::TestBackend;
 use ratatui_core::terminal::Terminal;
@@ -67,12 +67,12 @@ fn key(byte: u8, script: &mut Script<'_>) -> Key {
 }
 
 fn contents(script: &mut Script<'_>) -> Contents {
-    let slot = |number| Slot { number, first_lba: 2048, sectors: 2048, guid: Uuid::from_u128(u128::from(number)) };
+    let partition = |number| PartitionRef { number, first_lba: 2048, sectors: 2048, guid: Uuid::from_u128(u128::from(number)) };
     Contents::Holds(match script.byte() % 4 {
         0 => DiskContents::Blank,
         1 => DiskContents::Occupied { what: script.text(), protected: None, is_shim_medium: false },
         2 => DiskContents::Occupied { what: script.text(), protected: Some(script.text()), is_shim_medium: script.byte() & 1 == 0 },
-        _ => DiskContents::Installed { esp: slot(1), root: slot(3), besides: None, protected: None },
+        _ => DiskContents::Installed { esp: partition(1), root: partition(3), besides: None, protected: None },
     })
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use disk::boot_order::{self, Found, load_option, name_of};
-use disk::contents::{DiskContents, Slot};
+use disk::contents::{DiskContents, PartitionRef};
 use machine::disks::Disks;
 use machine::efivars::Variables;
 use machine::gate::Contents;
@@ -25,7 +25,7 @@ const OTHERWISE: &str = "the firmware starts this disk only if no other entry co
 
 /// Makes `esp` the first boot option, under this title, and returns the option's name; `None`
 /// without UEFI, or, after a warning, if the firmware did not take it.
-pub fn prefer(esp: &Slot, title: &str, console: &Console) -> Option<String> {
+pub fn prefer(esp: &PartitionRef, title: &str, console: &Console) -> Option<String> {
     let variables = variables()?;
     let found = match variables.boot() {
         Ok(found) => found,

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use disk::disk::DiskError;
 use disk::entry::{self, BootEntry, EntryError};
 use disk::esp::{EspError, EspReader};
@@ -84,11 +84,11 @@ pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, console: &C
 /// Leaves for a system that was installed earlier: through the firmware where a boot option can be
 /// set, else by kexec. That disk may be damaged, or dead: the machine leaves even if that disk does
 /// not answer.
-pub fn back(path: &Path, esp: &Slot, console: &Console) -> ! {
-    let (path, slot) = (path.to_owned(), *esp);
+pub fn back(path: &Path, esp: &PartitionRef, console: &Console) -> ! {
+    let (path, partition) = (path.to_owned(), *esp);
     let read = move || {
         let mut disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR)?;
-        let entry = entry_of(&mut disk, &slot)?;
+        let entry = entry_of(&mut disk, &partition)?;
         Ok((disk, entry))
     };
     let late = BackError::Late { limit: ENTRY_TIME };
@@ -98,12 +98,12 @@ pub fn back(path: &Path, esp: &Slot, console: &Console) -> ! {
         .map_or("smechvisor", |(_, entry)| entry.title.as_str());
     let option = firmware::prefer(esp, title, console);
     if option.is_none() {
-        let slot = *esp;
+        let partition = *esp;
         let loaded =
             entry
                 .map_err(|error| chain(&error).to_string())
                 .and_then(|(mut disk, entry)| {
-                    in_time(move || kexec::load_installed(&mut disk, &slot, &entry))
+                    in_time(move || kexec::load_installed(&mut disk, &partition, &entry))
                         .map_err(|error| chain(&error).to_string())
                 });
         match loaded {
@@ -132,7 +132,7 @@ fn in_time(
 }
 
 /// What the disk boots by itself.
-fn entry_of(disk: &mut BlockDisk, esp: &Slot) -> Result<BootEntry, BackError> {
+fn entry_of(disk: &mut BlockDisk, esp: &PartitionRef) -> Result<BootEntry, BackError> {
     let mut text = Vec::new();
     EspReader::open(disk, esp)?.read(entry::PATH, &mut text, ENTRY_BYTES)?;
     Ok(BootEntry::parse(&String::from_utf8_lossy(&text))?)

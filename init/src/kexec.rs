@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use disk::disk::Disk;
 use disk::entry::BootEntry;
 use disk::esp::{EspError, EspReader};
@@ -179,7 +179,7 @@ pub fn load(deployed: Deployed) -> Result<(), KexecError> {
 /// As [`load`].
 pub fn load_installed(
     disk: &mut dyn Disk,
-    esp: &Slot,
+    esp: &PartitionRef,
     entry: &BootEntry,
 ) -> Result<(), KexecError> {
     Machine::look().check()?;

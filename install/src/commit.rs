@@ -11,7 +11,7 @@ use wire::outcome::Outcome;
 
 use crate::boot_files::BootFiles;
 use crate::clear;
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::entry::BootEntry;
 use disk::installation::{self, Installation};
@@ -44,9 +44,9 @@ impl Installed {
 
     /// What firmware boots from, as its boot variables name it.
     #[must_use]
-    pub fn esp(&self) -> Option<Slot> {
+    pub fn esp(&self) -> Option<PartitionRef> {
         let partition = self.layout.partition(Role::Esp)?;
-        Some(Slot {
+        Some(PartitionRef {
             number: partition.number,
             first_lba: partition.first_lba,
             sectors: partition.sectors,

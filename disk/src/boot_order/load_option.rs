@@ -11,7 +11,7 @@
 
 use uuid::Uuid;
 
-use crate::contents::Slot;
+use crate::contents::PartitionRef;
 
 /// The program that our entries start, as firmware writes a path.
 pub const PATH: &str = "\\EFI\\smechvisor\\grubx64.efi";
@@ -37,7 +37,7 @@ const HARD_DRIVE_BYTES: usize = 4 + 8 + 8 + 16 + 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The partition, in blocks of its disk.
-    pub partition: Slot,
+    pub partition: PartitionRef,
     /// From the root of the partition, with backslashes.
     pub path: &'a str,
 }
@@ -55,7 +55,7 @@ impl LoadOption<'_> {
     /// The content of a `Boot####` variable.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Slot {
+        let PartitionRef {
             number,
             first_lba,
             sectors,
@@ -135,7 +135,7 @@ impl<'a> RawOption<'a> {
     /// The first path, when it is a file on a partition of a GPT: number, blocks and GUID, and the
     /// path in UCS-2 as it stands.
     #[must_use]
-    pub fn file(&self) -> Option<(Slot, &'a [u8])> {
+    pub fn file(&self) -> Option<(PartitionRef, &'a [u8])> {
         let (drive, rest) = take_node(self.paths, HARD_DRIVE)?;
         let (file, rest) = take_node(rest, FILE_PATH)?;
         if !rest.starts_with(&END) {
@@ -146,13 +146,13 @@ impl<'a> RawOption<'a> {
         let (first_lba, rest) = rest.split_first_chunk()?;
         let (sectors, rest) = rest.split_first_chunk()?;
         let (guid, kinds) = rest.split_first_chunk()?;
-        let slot = Slot {
+        let partition = PartitionRef {
             number: u32::from_le_bytes(*number),
             first_lba: u64::from_le_bytes(*first_lba),
             sectors: u64::from_le_bytes(*sectors),
             guid: Uuid::from_bytes_le(*guid),
         };
-        (kinds == GPT_BY_GUID).then_some((slot, file))
+        (kinds == GPT_BY_GUID).then_some((partition, file))
     }
 }
 
@@ -168,12 +168,12 @@ fn take_node(path: &[u8], kind: (u8, u8)) -> Option<(&[u8], &[u8])> {
 /// The description does not count: people and firmware change it.
 #[must_use]
 pub fn ours(option: &[u8]) -> Option<Uuid> {
-    let (slot, path) = RawOption::parse(option)?.file()?;
+    let (partition, path) = RawOption::parse(option)?.file()?;
     let ours = ucs2(PATH);
     // FAT does not tell upper from lower case, and firmware rewrites paths. Some leave the end out.
     let is_ours = ours
         .get(..path.len())
         .is_some_and(|ours| path.eq_ignore_ascii_case(ours))
         && ours.len().saturating_sub(path.len()) <= 2;
-    is_ours.then_some(slot.guid)
+    is_ours.then_some(partition.guid)
 }

@@ -4,19 +4,19 @@ use uuid::Uuid;
 
 use super::load_option::{LoadOption, PATH, RawOption, Target, ours};
 use super::{Found, Step, name_of, number_in, number_of, order_bytes, parse_order, plan};
-use crate::contents::Slot;
+use crate::contents::PartitionRef;
 
 const OURS: &[u8] = include_bytes!("../../tests/golden/boot.ours");
 const OVMF: &str = include_str!("../../tests/golden/boot.ovmf");
 const TITLE: &str = "Debian GNU/Linux 12";
-const ESP: Slot = Slot {
+const ESP: PartitionRef = PartitionRef {
     number: 1,
     first_lba: 2048,
     sectors: 1_048_576,
     guid: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
 };
 
-fn option(esp: Slot, path: &str) -> Vec<u8> {
+fn option(esp: PartitionRef, path: &str) -> Vec<u8> {
     let target = Target {
         partition: esp,
         path,
@@ -28,8 +28,8 @@ fn option(esp: Slot, path: &str) -> Vec<u8> {
     .to_bytes()
 }
 
-fn esp(guid: u128) -> Slot {
-    Slot {
+fn esp(guid: u128) -> PartitionRef {
+    PartitionRef {
         guid: Uuid::from_u128(guid),
         ..ESP
     }

@@ -8,7 +8,7 @@
 use uuid::Uuid;
 
 use super::area::Area;
-use super::{DiskContents, Slot, TOLD, Volume, is_gpt, partitions, protected, signatures};
+use super::{DiskContents, PartitionRef, TOLD, Volume, is_gpt, partitions, protected, signatures};
 use crate::disk::SectorSize;
 use crate::installation::{self, Installation};
 use crate::layout::Role;
@@ -60,13 +60,13 @@ fn known_by_its_sector(
     if installation.disk != disk_guid {
         return None;
     }
-    let slot = |guid| {
-        let mut slots = volumes.iter().filter_map(Volume::slot);
-        slots.find(|slot| slot.guid == guid)
+    let partition = |guid| {
+        let mut partitions = volumes.iter().filter_map(Volume::partition);
+        partitions.find(|partition| partition.guid == guid)
     };
-    let (esp, root) = (slot(installation.esp)?, slot(installation.root)?);
+    let (esp, root) = (partition(installation.esp)?, partition(installation.root)?);
     let is_other = |volume: &&Volume<'_>| {
-        volume.role().is_none() && ![Some(esp), Some(root)].contains(&volume.slot())
+        volume.role().is_none() && ![Some(esp), Some(root)].contains(&volume.partition())
     };
     let others = || volumes.iter().filter(is_other);
     let told: Vec<String> = others().take(TOLD).map(Volume::numbered).collect();
@@ -83,7 +83,7 @@ fn known_by_its_sector(
 fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<DiskContents> {
     let (mut esp, mut root, mut gap) = (None, None, None);
     for volume in volumes {
-        let slot = volume.slot()?;
+        let partition = volume.partition()?;
         let (number, expected, place) = match volume.role()? {
             Role::Esp => (1, Some(signatures::FAT), Some(&mut esp)),
             Role::Swap => (2, None, None),
@@ -91,11 +91,11 @@ fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<DiskContents> {
             Role::BiosBoot => (4, None, Some(&mut gap)),
         };
         let holds = |name| volume.findings.iter().any(|finding| finding.name == name);
-        if slot.number != number || !expected.is_none_or(holds) {
+        if partition.number != number || !expected.is_none_or(holds) {
             return None;
         }
         if let Some(place) = place {
-            *place = Some(slot);
+            *place = Some(partition);
         }
     }
     gap?;
@@ -114,9 +114,9 @@ impl Volume<'_> {
         table::role_of(gpt.kind, &gpt.name)
     }
 
-    fn slot(&self) -> Option<Slot> {
+    fn partition(&self) -> Option<PartitionRef> {
         let gpt = self.entry.gpt.as_ref()?;
-        Some(Slot {
+        Some(PartitionRef {
             number: self.entry.number,
             first_lba: gpt.first_lba,
             sectors: gpt.sectors,

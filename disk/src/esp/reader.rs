@@ -10,7 +10,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use super::EspError;
-use crate::contents::Slot;
+use crate::contents::PartitionRef;
 use crate::disk::{Disk, SectorSize};
 
 /// A directory entry (6).
@@ -63,11 +63,11 @@ struct Found {
 }
 
 impl<'d> EspReader<'d> {
-    /// The partition in this slot of the disk's own table.
+    /// The partition that the disk's own table has there.
     ///
     /// # Errors
     /// The disk failed, or what is there is no FAT32.
-    pub fn open(disk: &'d mut dyn Disk, esp: &Slot) -> Result<Self, EspError> {
+    pub fn open(disk: &'d mut dyn Disk, esp: &PartitionRef) -> Result<Self, EspError> {
         let sector = disk.sector_size().bytes();
         let (start, len) = (
             esp.first_lba.checked_mul(sector),

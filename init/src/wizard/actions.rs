@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process;
 use std::thread;
 
-use disk::contents::{DiskContents, Slot};
+use disk::contents::{DiskContents, PartitionRef};
 use machine::disks::Disks;
 use machine::gate::reinstall::name_of;
 use machine::gate::{Candidate, Contents};
@@ -210,7 +210,7 @@ impl MachineActions {
 }
 
 /// Name, disk and ESP of every system that we have installed.
-fn installations() -> Vec<(String, Candidate, Slot)> {
+fn installations() -> Vec<(String, Candidate, PartitionRef)> {
     let disks = Disks::Machine.look().unwrap_or_default(); // then there is nothing to answer with
     let installed = disks.into_iter().filter_map(|disk| match &disk.contents {
         Contents::Holds(DiskContents::Installed { esp, root, .. }) => {

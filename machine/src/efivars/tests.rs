@@ -3,14 +3,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use disk::boot_order::{Found, Step, plan};
-use disk::contents::Slot;
+use disk::contents::PartitionRef;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use uuid::Uuid;
 use wire::chain::chain;
 
 use super::{GLOBAL, Variables};
 
-const ESP: Slot = Slot {
+const ESP: PartitionRef = PartitionRef {
     number: 1,
     first_lba: 2048,
     sectors: 1_048_576,
@@ -38,7 +38,7 @@ impl Nvram {
         self.0.join(format!("{name}-{GLOBAL}"))
     }
 
-    fn deploy(&self, esp: Slot) -> Vec<String> {
+    fn deploy(&self, esp: PartitionRef) -> Vec<String> {
         let variables = Variables::new(&self.0);
         let found = variables.boot().unwrap();
         let steps = plan(&found, "Debian GNU/Linux 12", &esp, &[]).unwrap();
@@ -104,7 +104,7 @@ fn ten_deploys_leave_one_option_and_strangers_alone() {
     let nvram = Nvram::new("ten", &[("Boot0000", FOREIGN), ("BootOrder", &[0, 0])]);
     for round in 1..=10 {
         assert_eq!(
-            nvram.deploy(Slot {
+            nvram.deploy(PartitionRef {
                 guid: Uuid::from_u128(round),
                 ..ESP
             }),

@@ -1,6 +1,6 @@
 use super::{Candidate, Contents, GateError, Reinstall, Wish, choose};
 use crate::inventory::{Found, Transport};
-use disk::contents::{DiskContents, Slot};
+use disk::contents::{DiskContents, PartitionRef};
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -353,15 +353,15 @@ fn the_medium_of_a_shim_is_offered_to_nobody() {
 }
 
 fn installed(path: &str, serial: &str, root: u128) -> Candidate {
-    let slot = |guid| Slot {
+    let partition = |guid| PartitionRef {
         number: 1,
         first_lba: 2048,
         sectors: 2048,
         guid: Uuid::from_u128(guid),
     };
     let contents = DiskContents::Installed {
-        esp: slot(1),
-        root: slot(root),
+        esp: partition(1),
+        root: partition(root),
         besides: None,
         protected: None,
     };

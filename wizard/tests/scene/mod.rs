@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use disk::contents::{DiskContents, Slot};
+use disk::contents::{DiskContents, PartitionRef};
 use machine::gate::{Candidate, Contents, Wish, choose};
 use machine::inventory::{Found, Transport};
 use ratatui_core::backend::TestBackend;
@@ -301,15 +301,15 @@ pub fn protected() -> Contents {
 
 /// Its name is `4f1c2a9e`.
 pub fn installed() -> Contents {
-    let slot = |number, guid| Slot {
+    let partition = |number, guid| PartitionRef {
         number,
         first_lba: 2048,
         sectors: 2048,
         guid: uuid::Uuid::from_u128(guid),
     };
     Contents::Holds(DiskContents::Installed {
-        esp: slot(1, 1),
-        root: slot(3, 0x4f1c_2a9e << 96),
+        esp: partition(1, 1),
+        root: partition(3, 0x4f1c_2a9e << 96),
         besides: None,
         protected: None,
     })

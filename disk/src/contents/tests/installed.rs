@@ -1,6 +1,6 @@
 //! A disk that a deploy has left is known; one that looks like it is not taken for it.
 
-use super::super::{DiskContents, Slot, read};
+use super::super::{DiskContents, PartitionRef, read};
 use crate::contents::signatures;
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
@@ -50,16 +50,16 @@ fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
 
 fn installed(layout: &Layout) -> DiskContents {
     DiskContents::Installed {
-        esp: slot(layout, Role::Esp),
-        root: slot(layout, Role::Root),
+        esp: partition(layout, Role::Esp),
+        root: partition(layout, Role::Root),
         besides: None,
         protected: None,
     }
 }
 
-fn slot(layout: &Layout, role: Role) -> Slot {
+fn partition(layout: &Layout, role: Role) -> PartitionRef {
     let partition = layout.partition(role).unwrap();
-    Slot {
+    PartitionRef {
         number: partition.number,
         first_lba: partition.first_lba,
         sectors: partition.sectors,

@@ -1,5 +1,5 @@
 use super::{EspReader, Shape};
-use crate::contents::Slot;
+use crate::contents::PartitionRef;
 use crate::disk::{Disk, SectorSize};
 use crate::esp::{format, with};
 use crate::fakes::memory_disk::MemoryDisk;
@@ -48,9 +48,9 @@ impl Made {
         self.layout.partition(Role::Esp).unwrap()
     }
 
-    fn slot(&self) -> Slot {
+    fn partition(&self) -> PartitionRef {
         let esp = self.esp();
-        Slot {
+        PartitionRef {
             number: esp.number,
             first_lba: esp.first_lba,
             sectors: esp.sectors,
@@ -59,8 +59,8 @@ impl Made {
     }
 
     fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
-        let (slot, mut content) = (self.slot(), Vec::new());
-        let read = EspReader::open(&mut self.disk, &slot)
+        let (partition, mut content) = (self.partition(), Vec::new());
+        let read = EspReader::open(&mut self.disk, &partition)
             .and_then(|mut reader| reader.read(path, &mut content, MOST));
         read.map_err(|error| format!("{error}: {}", error.source))?;
         Ok(content)
@@ -116,8 +116,8 @@ fn what_was_written_is_read_whatever_the_sectors() {
 #[test]
 fn a_file_longer_than_wanted_is_refused_before_its_first_byte() {
     let mut made = Made::new(SectorSize::B512);
-    let (slot, mut content) = (made.slot(), Vec::new());
-    let mut reader = EspReader::open(&mut made.disk, &slot).unwrap();
+    let (partition, mut content) = (made.partition(), Vec::new());
+    let mut reader = EspReader::open(&mut made.disk, &partition).unwrap();
     let error = reader
         .read("smechvisor/vmlinuz", &mut content, 300_000)
         .unwrap_err();
@@ -199,15 +199,18 @@ fn no_byte_of_the_boot_sector_or_of_a_directory_does_any_harm() {
 fn a_partition_shorter_than_its_file_system_or_than_a_sector_is_an_error() {
     let mut made = Made::new(SectorSize::B512);
     for sectors in [0, 1, 100, made.esp().sectors - 1] {
-        let slot = Slot {
+        let partition = PartitionRef {
             sectors,
-            ..made.slot()
+            ..made.partition()
         };
-        assert!(EspReader::open(&mut made.disk, &slot).is_err(), "{sectors}");
+        assert!(
+            EspReader::open(&mut made.disk, &partition).is_err(),
+            "{sectors}"
+        );
     }
-    let slot = Slot {
+    let partition = PartitionRef {
         first_lba: u64::MAX,
-        ..made.slot()
+        ..made.partition()
     };
-    assert!(EspReader::open(&mut made.disk, &slot).is_err());
+    assert!(EspReader::open(&mut made.disk, &partition).is_err());
 }
