@@ -16,7 +16,7 @@ use crate::layout::{Layout, Partition, Role};
 use crate::sizes;
 use slice::Slice;
 
-mod dots;
+mod dot_entries;
 mod reader;
 mod slice;
 
@@ -116,7 +116,7 @@ pub fn with<T, E: From<EspError>>(
     let partition = planned(layout).map_err(|source| whole("opening", &disk_name, source))?;
     let mut slice = Slice::new(disk, layout, partition);
     let answer = lend(&mut slice, &disk_name, work)?;
-    dots::mend(&mut slice)
+    dot_entries::mend(&mut slice)
         .and_then(|()| slice.write_back())
         .map_err(|source| whole("closing", &disk_name, source))?;
     Ok(answer)
