@@ -221,7 +221,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
         unpacked_max_bytes: None,
         sizes,
         firmware: Some(firmware()),
-        luggage: Some(&wifi::LUGGAGE),
+        wifi_handover: Some(&wifi::WIFI_HANDOVER),
     }
 }
 

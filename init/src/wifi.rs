@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use install::carry::{self, Luggage};
+use install::wifi_handover::{self, WifiHandover};
 use machine::children;
 use sys::signals::unblock_in;
 use wifi::known::{self, Known};
@@ -30,7 +30,7 @@ const DIRECTORY: &str = "/run/wifi";
 const CARDS: &str = "/sys/class/net";
 
 /// The network that was joined last, for the installed system.
-pub static LUGGAGE: Luggage = Luggage::new();
+pub static WIFI_HANDOVER: WifiHandover = WifiHandover::new();
 
 /// A handle for the wizard's commands.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Wifi {
     /// Leave the network, and do not carry it anywhere.
     pub fn leave(&self, interface: &str) {
         remember(&self.wishes, interface, None);
-        LUGGAGE.pack(None);
+        WIFI_HANDOVER.set(None);
         self.handle.leave(interface);
     }
 }
@@ -144,8 +144,8 @@ impl Teller {
                 if let Some(line) = line(&report.state) {
                     self.line(&report.interface, &line);
                 }
-                if let Some(wifi) = self.luggage(&report) {
-                    LUGGAGE.pack(Some(wifi));
+                if let Some(wifi) = self.to_hand_over(&report) {
+                    WIFI_HANDOVER.set(Some(wifi));
                 }
                 if let Some(inbox) = &self.inbox {
                     inbox.tell(MachineEvent::Wifi(report));
@@ -177,7 +177,7 @@ impl Teller {
     }
 
     /// Of a card that has joined.
-    fn luggage(&self, report: &Report) -> Option<carry::Wifi> {
+    fn to_hand_over(&self, report: &Report) -> Option<wifi_handover::Wifi> {
         let State::Joined(ssid) = &report.state else {
             return None;
         };
@@ -195,7 +195,7 @@ impl Teller {
             .filter(|join| join.ssid == *ssid)?;
         let seen = report.networks.iter().find(|network| network.ssid == *ssid);
         let mac = fs::read_to_string(format!("{CARDS}/{}/address", report.interface));
-        Some(carry::Wifi {
+        Some(wifi_handover::Wifi {
             ssid: ssid.as_bytes().to_vec(),
             passphrase: join.passphrase,
             is_hidden: join.is_hidden,

@@ -15,12 +15,12 @@ use wire::outcome::Outcome;
 use wire::stage::Stage;
 
 use crate::boot_files::{self, BootFiles, BootFilesError};
-use crate::carry::{self, Luggage};
 use crate::commit::{self, CommitError, Installed};
 use crate::fstab;
 use crate::identity::{self, IdentityError};
 use crate::options::Options;
 use crate::swap;
+use crate::wifi_handover::{self, WifiHandover};
 use bundle::decode::{DecodeError, Format};
 use bundle::directory::{Directory, DirectoryError};
 use bundle::event::{Event, Observer};
@@ -403,7 +403,7 @@ impl Deploy<'_> {
         if let HostKeys::Nobody(_) = host_keys {
             self.warn(host_keys.to_string());
         }
-        self.carry(root);
+        self.hand_over_wifi(root);
         let foreign = write_fstab(root, layout).map_err(StepError::Fstab)?;
         if !foreign.is_empty() {
             self.warn(format!(
@@ -416,11 +416,11 @@ impl Deploy<'_> {
 
     /// A system that cannot be configured is installed nevertheless: its owner has other ways to
     /// it.
-    fn carry(&self, root: Directory<'_>) {
-        let Some(wifi) = self.options.luggage.and_then(Luggage::look) else {
+    fn hand_over_wifi(&self, root: Directory<'_>) {
+        let Some(wifi) = self.options.wifi_handover.and_then(WifiHandover::get) else {
             return;
         };
-        match carry::put(root, &wifi) {
+        match wifi_handover::put(root, &wifi) {
             Ok(Some(how)) => self.stage(Stage::Finishing, format!("wifi={how}")),
             Ok(None) => self.warn(
                 "the installed system has nothing that this version can tell a Wi-Fi network"

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::carry::Luggage;
+use crate::wifi_handover::WifiHandover;
 use bundle::package::Resources;
 use disk::sizes::Sizes;
 
@@ -36,5 +36,5 @@ pub struct Options {
     /// What will start the disk; `None` when it may be any machine's.
     pub firmware: Option<Firmware>,
     /// What the installed system needs to know of this machine's network.
-    pub luggage: Option<&'static Luggage>,
+    pub wifi_handover: Option<&'static WifiHandover>,
 }

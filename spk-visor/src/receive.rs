@@ -206,7 +206,7 @@ fn deploy_options(sizes: Sizes) -> options::Options {
         unpacked_max_bytes: None,
         sizes,
         firmware: None,
-        luggage: None,
+        wifi_handover: None,
     }
 }
 

@@ -25,7 +25,7 @@ const OPTIONS: Options = Options {
     unpacked_max_bytes: None,
     sizes: disk::sizes::Sizes::USUAL,
     firmware: None,
-    luggage: None,
+    wifi_handover: None,
 };
 
 /// One deploy of `stream` onto `disk`; nothing may stay mounted.

@@ -132,7 +132,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             unpacked_max_bytes: None,
             sizes: disk::sizes::Sizes::USUAL,
             firmware: None,
-            luggage: None,
+            wifi_handover: None,
         },
         policy: Policy::Legacy,
         trust: Trust::default(),

@@ -54,7 +54,7 @@ impl World {
                 unpacked_max_bytes: None,
                 sizes: disk::sizes::Sizes::USUAL,
                 firmware: None,
-                luggage: None,
+                wifi_handover: None,
             },
             policy,
             trust,

@@ -3,10 +3,10 @@
 
 use super::OPTIONS;
 use super::fakes::{PlainVolumes, Recorder, base_package, grub_package, old_disk, package};
-use crate::carry::{Luggage, Wifi};
 use crate::commit::Installed;
 use crate::deploy::{DeployError, deploy};
 use crate::options::Options;
+use crate::wifi_handover::{Wifi, WifiHandover};
 use bundle::event::Event;
 use bundle::fakes::image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noise};
 use bundle::packages::{Header, Packages, PackagesError};
@@ -263,8 +263,8 @@ fn a_first_chunk_that_is_no_package_costs_nothing() {
 
 #[test]
 fn a_network_goes_along_or_is_warned_of() {
-    static LUGGAGE: Luggage = Luggage::new();
-    LUGGAGE.pack(Some(Wifi {
+    static WIFI_HANDOVER: WifiHandover = WifiHandover::new();
+    WIFI_HANDOVER.set(Some(Wifi {
         ssid: b"Workshop".to_vec(),
         passphrase: Some("do not show".to_owned()),
         is_hidden: false,
@@ -272,7 +272,7 @@ fn a_network_goes_along_or_is_warned_of() {
         mac: None,
     }));
     let options = Options {
-        luggage: Some(&LUGGAGE),
+        wifi_handover: Some(&WIFI_HANDOVER),
         ..OPTIONS
     };
     let manager = package(&[("usr/sbin/NetworkManager", b"x")]);

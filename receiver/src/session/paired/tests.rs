@@ -45,7 +45,7 @@ impl Target {
                 unpacked_max_bytes: None,
                 sizes: disk::sizes::Sizes::USUAL,
                 firmware: None,
-                luggage: None,
+                wifi_handover: None,
             },
             policy: Policy::Secret,
             trust: Trust::default(),

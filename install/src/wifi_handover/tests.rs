@@ -1,4 +1,4 @@
-use super::{Luggage, Wifi, iwd_name, put};
+use super::{Wifi, WifiHandover, iwd_name, put};
 use bundle::directory::Directory;
 use std::fs;
 use std::os::fd::AsFd;
@@ -226,12 +226,12 @@ fn links_planted_by_a_package_lead_nowhere() {
 }
 
 #[test]
-fn luggage_can_be_packed_late_and_shows_no_passphrase() {
-    let luggage = Luggage::new();
-    assert_eq!(luggage.look(), None);
-    luggage.pack(Some(wifi()));
-    assert_eq!(luggage.look(), Some(wifi()));
-    assert!(!format!("{luggage:?}").contains("slash"));
-    luggage.pack(None);
-    assert_eq!(luggage.look(), None);
+fn a_handover_can_be_set_late_and_shows_no_passphrase() {
+    let handover = WifiHandover::new();
+    assert_eq!(handover.get(), None);
+    handover.set(Some(wifi()));
+    assert_eq!(handover.get(), Some(wifi()));
+    assert!(!format!("{handover:?}").contains("slash"));
+    handover.set(None);
+    assert_eq!(handover.get(), None);
 }

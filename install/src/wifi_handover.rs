@@ -41,11 +41,11 @@ impl std::fmt::Debug for Wifi {
     }
 }
 
-/// What is to be carried, as things are: it may be packed after a deploy has begun.
+/// What is handed over, as things are: it may be set after a deploy has begun.
 #[derive(Debug, Default)]
-pub struct Luggage(Mutex<Option<Wifi>>);
+pub struct WifiHandover(Mutex<Option<Wifi>>);
 
-impl Luggage {
+impl WifiHandover {
     /// Nothing.
     #[must_use]
     pub const fn new() -> Self {
@@ -53,13 +53,13 @@ impl Luggage {
     }
 
     /// This, or nothing any more.
-    pub fn pack(&self, wifi: Option<Wifi>) {
+    pub fn set(&self, wifi: Option<Wifi>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wifi; // replaced as a whole
     }
 
-    /// What is in it.
+    /// What was set last.
     #[must_use]
-    pub fn look(&self) -> Option<Wifi> {
+    pub fn get(&self) -> Option<Wifi> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
