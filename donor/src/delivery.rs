@@ -325,11 +325,11 @@ pub struct Delivery<'a> {
 impl Delivery<'_> {
     /// Deploys, and tells how it ended.
     pub fn run(&self) {
-        let mut memory = RetryState::default();
-        let last = match self.deliver(&mut memory) {
+        let mut retry = RetryState::default();
+        let last = match self.deliver(&mut retry) {
             Ok(to) => TargetEvent::Installed {
                 to,
-                took: memory.start.map(|at| at.elapsed()).unwrap_or_default(),
+                took: retry.start.map(|at| at.elapsed()).unwrap_or_default(),
             },
             Err(error) => TargetEvent::Failed {
                 ending: error.ending(),
@@ -341,23 +341,23 @@ impl Delivery<'_> {
         (self.tell)(last);
     }
 
-    fn deliver(&self, memory: &mut RetryState) -> Result<SocketAddr, DeliveryError> {
-        let first = self.first(memory);
+    fn deliver(&self, retry: &mut RetryState) -> Result<SocketAddr, DeliveryError> {
+        let first = self.first(retry);
         if self.interrupt.came().is_some() {
-            let left = memory.left();
+            let left = retry.left();
             return Err(DeliveryError::Interrupted { left });
         }
-        memory.try_at(&first?);
+        retry.try_at(&first?);
         loop {
-            let reached = self.reach(memory)?;
+            let reached = self.reach(retry)?;
             let to = reached.to;
             let start = Instant::now();
-            let (next, error) = match self.converse(reached, memory) {
+            let (next, error) = match self.converse(reached, retry) {
                 Ok(()) => return Ok(to),
                 Err((_, Cut::Over(error))) => return Err(error),
                 Err((next, Cut::Broken(error))) => (next, error),
                 Err((_, Cut::Interrupted)) => {
-                    let left = memory.left();
+                    let left = retry.left();
                     return Err(DeliveryError::Interrupted { left });
                 }
             };
@@ -368,8 +368,8 @@ impl Delivery<'_> {
                 error,
                 lived: start.elapsed(),
             };
-            memory.broke(broken, self.retry, self.limits.finishing);
-            let broken = memory.broken_at.map(|at| at.elapsed());
+            retry.broke(broken, self.retry, self.limits.finishing);
+            let broken = retry.broken_at.map(|at| at.elapsed());
             (self.tell)(TargetEvent::Broken {
                 reason,
                 give_up_after: self.retry.saturating_sub(broken.unwrap_or_default()),
@@ -378,8 +378,8 @@ impl Delivery<'_> {
     }
 
     /// Where the target may be.
-    fn first(&self, memory: &mut RetryState) -> Result<Vec<SocketAddr>, DiscoveryError> {
-        memory.listened = Some(Instant::now());
+    fn first(&self, retry: &mut RetryState) -> Result<Vec<SocketAddr>, DiscoveryError> {
+        retry.listened = Some(Instant::now());
         match self.finder {
             Finder::At(to) => {
                 (self.tell)(TargetEvent::Addressed { to });
@@ -394,7 +394,7 @@ impl Delivery<'_> {
                 let mut addresses = watch.find(&self.code, timeout)?;
                 // A machine that knows both protocols is heard over both.
                 let spare = addresses.split_off(preferred(&addresses));
-                memory.spare = sockets(&spare, port);
+                retry.spare = sockets(&spare, port);
                 match *addresses.as_slice() {
                     [address] => (self.tell)(TargetEvent::Found { address }),
                     _ => (self.tell)(TargetEvent::Several {

@@ -26,15 +26,15 @@ impl Delivery<'_> {
     pub(super) fn agree(
         &self,
         disk: TargetDisk,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
     ) -> Result<(), Cut> {
-        if !disk.is_blank && memory.agreed.as_ref() != Some(&disk) {
-            self.settle(disk, memory, heard, place, send)?;
+        if !disk.is_blank && retry.agreed.as_ref() != Some(&disk) {
+            self.settle(disk, retry, heard, place, send)?;
         }
-        memory.has_begun = true;
+        retry.has_begun = true;
         send(&Message::Consent {
             answer: Answer::Yes,
         })
@@ -48,15 +48,15 @@ impl Delivery<'_> {
         &self,
         disk: TargetDisk,
         next: Next,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
     ) -> Result<(), Cut> {
-        let is_known = memory.has_begun || memory.agreed.as_ref() == Some(&disk);
+        let is_known = retry.has_begun || retry.agreed.as_ref() == Some(&disk);
         if !disk.is_blank && !is_known && next == Next::default() {
-            self.settle(disk, memory, heard, place, &mut |_| Ok(()))?;
+            self.settle(disk, retry, heard, place, &mut |_| Ok(()))?;
         }
-        memory.has_begun = true;
+        retry.has_begun = true;
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl Delivery<'_> {
     fn settle(
         &self,
         disk: TargetDisk,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
@@ -72,11 +72,11 @@ impl Delivery<'_> {
         let by = if self.is_sure {
             self.sure_word
         } else {
-            self.ask(&disk, memory, heard, place, send)?;
+            self.ask(&disk, retry, heard, place, send)?;
             "person"
         };
         (self.tell)(TargetEvent::Agreed { by });
-        memory.agree_to(disk);
+        retry.agree_to(disk);
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Delivery<'_> {
     fn ask(
         &self,
         disk: &TargetDisk,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
         heard: &Heard,
         place: &Place<'_>,
         send: &mut impl FnMut(&Message<'_>) -> Result<(), Cut>,
@@ -102,9 +102,9 @@ impl Delivery<'_> {
                 _ => "nobody is here to say yes, and --yes was not given",
             }));
         }
-        if memory.asked_about.as_ref() != Some(disk) {
+        if retry.asked_about.as_ref() != Some(disk) {
             (self.tell)(TargetEvent::Asking { disk: disk.clone() });
-            memory.asked_about = Some(disk.clone());
+            retry.asked_about = Some(disk.clone());
         }
         let mut said: Option<Instant> = None;
         loop {

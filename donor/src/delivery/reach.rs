@@ -75,54 +75,54 @@ impl Drop for Race {
 
 impl Delivery<'_> {
     /// The first that passes.
-    pub(super) fn reach(&self, memory: &mut RetryState) -> Result<Reached, DeliveryError> {
+    pub(super) fn reach(&self, retry: &mut RetryState) -> Result<Reached, DeliveryError> {
         let race = Race::new();
         loop {
             if self.interrupt.came().is_some() {
-                let left = memory.left();
+                let left = retry.left();
                 return Err(DeliveryError::Interrupted { left });
             }
-            self.go_on(memory)?;
-            let wait = self.start_due(memory, &race);
+            self.go_on(retry)?;
+            let wait = self.start_due(retry, &race);
             match race.results.recv_timeout(wait) {
                 Ok((to, Ok(reached))) => {
-                    memory.passed(to);
+                    retry.passed(to);
                     return Ok(reached);
                 }
-                Ok((to, Err(error))) => self.failed(to, error, memory)?,
+                Ok((to, Err(error))) => self.failed(to, error, retry)?,
                 Err(_) => {} // time has passed
             }
-            self.hear(memory);
+            self.hear(retry);
         }
     }
 
     /// Whether it is worth trying any longer.
-    fn go_on(&self, memory: &mut RetryState) -> Result<(), DeliveryError> {
-        if let Some(broken_at) = memory.broken_at.filter(|_| memory.good.is_some()) {
+    fn go_on(&self, retry: &mut RetryState) -> Result<(), DeliveryError> {
+        if let Some(broken_at) = retry.broken_at.filter(|_| retry.good.is_some()) {
             let after = broken_at.elapsed();
             return if after < self.retry {
                 Ok(())
             } else {
-                let source = Box::new(memory.last.take().unwrap_or_else(nowhere));
+                let source = Box::new(retry.last.take().unwrap_or_else(nowhere));
                 Err(DeliveryError::GaveUp { after, source })
             };
         }
-        if !memory.is_hopeless() {
+        if !retry.is_hopeless() {
             return Ok(());
         }
         // Nobody there has looked at what we know: the other protocol may get through.
-        if matches!(memory.last, Some(DeliveryError::Connect(_))) && !memory.spare.is_empty() {
-            let spare = std::mem::take(&mut memory.spare);
-            memory.try_at(&spare);
+        if matches!(retry.last, Some(DeliveryError::Connect(_))) && !retry.spare.is_empty() {
+            let spare = std::mem::take(&mut retry.spare);
+            retry.try_at(&spare);
             return Ok(());
         }
-        Err(memory.last.take().unwrap_or_else(nowhere))
+        Err(retry.last.take().unwrap_or_else(nowhere))
     }
 
     /// Starts what is due; says how long nothing else will be.
-    fn start_due(&self, memory: &mut RetryState, race: &Race) -> Duration {
+    fn start_due(&self, retry: &mut RetryState, race: &Race) -> Duration {
         let now = Instant::now();
-        let Due { start, next } = memory.due(now, PARALLEL);
+        let Due { start, next } = retry.due(now, PARALLEL);
         for to in start {
             (self.tell)(TargetEvent::Connecting {
                 to,
@@ -159,14 +159,14 @@ impl Delivery<'_> {
         &self,
         to: SocketAddr,
         error: DeliveryError,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
     ) -> Result<(), DeliveryError> {
         let reason = chain(&error).to_string();
-        if memory.is_choice() {
+        if retry.is_choice() {
             let reason = reason.clone();
             (self.tell)(TargetEvent::Unpaired { to, reason });
         }
-        if let Lesson::Busy { is_first: true } = memory.failed(to, error, self.limits.busy)? {
+        if let Lesson::Busy { is_first: true } = retry.failed(to, error, self.limits.busy)? {
             (self.tell)(TargetEvent::Busy {
                 to,
                 reason,
@@ -177,15 +177,15 @@ impl Delivery<'_> {
     }
 
     /// Addresses that its beacons have come from since there has been no connection.
-    fn hear(&self, memory: &mut RetryState) {
+    fn hear(&self, retry: &mut RetryState) {
         let Finder::Beacons { watch, port, .. } = self.finder else {
             return;
         };
         let now = Instant::now();
-        let since = memory.listened.unwrap_or(now);
+        let since = retry.listened.unwrap_or(now);
         let mut heard = sockets(&watch.heard_since(&self.code, since, now), port);
-        heard.retain(|to| !memory.spare.contains(to));
-        memory.heard_at(&heard);
+        heard.retain(|to| !retry.spare.contains(to));
+        retry.heard_at(&heard);
     }
 }
 

@@ -397,7 +397,7 @@ mod tests {
     }
 
     /// A connection that lived so long breaks; since when none works.
-    fn broke(memory: &mut RetryState, next: Next, lived: Duration) -> Instant {
+    fn broke(retry: &mut RetryState, next: Next, lived: Duration) -> Instant {
         // Later than the one before.
         thread::sleep(Duration::from_millis(2));
         let broken = Broken {
@@ -406,71 +406,71 @@ mod tests {
             error: error(),
             lived,
         };
-        memory.broke(broken, RETRY, FINISHING);
-        memory.broken_at.unwrap()
+        retry.broke(broken, RETRY, FINISHING);
+        retry.broken_at.unwrap()
     }
 
     #[test]
     fn a_connection_that_outlived_the_retries_begins_their_time_anew() {
-        let (mut memory, end) = (RetryState::default(), Next { file: 2, chunk: 0 });
-        let first = broke(&mut memory, end, FINISHING);
-        let short = broke(&mut memory, end, RETRY - Duration::from_millis(1));
+        let (mut retry, end) = (RetryState::default(), Next { file: 2, chunk: 0 });
+        let first = broke(&mut retry, end, FINISHING);
+        let short = broke(&mut retry, end, RETRY - Duration::from_millis(1));
         assert_eq!(short, first, "it brought nothing and broke soon");
-        let long = broke(&mut memory, end, RETRY);
+        let long = broke(&mut retry, end, RETRY);
         assert!(long > first);
-        let longest = broke(&mut memory, end, FINISHING);
+        let longest = broke(&mut retry, end, FINISHING);
         assert!(longest > long);
-        let again = broke(&mut memory, end, FINISHING);
+        let again = broke(&mut retry, end, FINISHING);
         assert_eq!(again, longest, "enough of it");
         let further = Next { file: 3, chunk: 0 };
-        let news = broke(&mut memory, further, Duration::ZERO);
+        let news = broke(&mut retry, further, Duration::ZERO);
         assert!(news > again);
-        assert!(broke(&mut memory, further, RETRY) > news);
+        assert!(broke(&mut retry, further, RETRY) > news);
     }
     #[test]
     fn what_waits_for_room_wakes_nobody() {
-        let mut memory = RetryState::default();
-        memory.try_at(&[at(1), at(2), at(3)]);
+        let mut retry = RetryState::default();
+        retry.try_at(&[at(1), at(2), at(3)]);
         let later = Instant::now() + Duration::from_secs(60);
-        let due = memory.due(later, 2);
+        let due = retry.due(later, 2);
         assert_eq!(due.start, [at(1), at(2)]);
         assert_eq!(due.next, None, "the third one is due, and has no room");
-        let _ = memory.failed(at(1), error(), RETRY).unwrap();
-        assert_eq!(memory.due(later, 2).start, [at(3)]);
+        let _ = retry.failed(at(1), error(), RETRY).unwrap();
+        assert_eq!(retry.due(later, 2).start, [at(3)]);
     }
     #[test]
     fn a_flood_of_senders_is_bounded_and_the_last_one_heard_goes_first() {
-        let mut memory = RetryState::default();
+        let mut retry = RetryState::default();
         let later = Instant::now() + Duration::from_secs(3600);
         for look in 1..50 {
             let newest = look * 256;
             let heard: Vec<_> = (newest..newest + 256).rev().map(at).collect();
-            memory.heard_at(&heard);
+            retry.heard_at(&heard);
             // A place is free now and then: some were somebody else, others are still being tried.
-            let start = memory.due(later, 32).start;
+            let start = retry.due(later, 32).start;
             assert_eq!(start.first(), heard.first());
             for to in start.into_iter().skip(1) {
-                let _ = memory.failed(to, error(), RETRY).unwrap();
+                let _ = retry.failed(to, error(), RETRY).unwrap();
             }
             if look % 20 == 0 {
-                let running = memory.candidates.iter_mut();
+                let running = retry.candidates.iter_mut();
                 running.for_each(|known| known.is_running = false);
             }
         }
         let most = ADDRESSES_MAX + DROPPED_MAX + 32;
-        let len = memory.candidates.len();
+        let len = retry.candidates.len();
         assert!((ADDRESSES_MAX..=most).contains(&len), "{len}");
     }
 
     #[test]
     fn where_the_target_was_goes_before_what_is_heard() {
-        let mut memory = RetryState::default();
-        memory.try_at(&[at(1)]);
-        memory.passed(at(1));
-        broke(&mut memory, Next::default(), Duration::ZERO);
+        let mut retry = RetryState::default();
+        retry.try_at(&[at(1)]);
+        retry.passed(at(1));
+        broke(&mut retry, Next::default(), Duration::ZERO);
         let heard: Vec<_> = (2..258).map(at).collect();
-        memory.heard_at(&heard);
+        retry.heard_at(&heard);
         let later = Instant::now() + Duration::from_secs(60);
-        assert_eq!(memory.due(later, 2).start, [at(1), at(2)]);
+        assert_eq!(retry.due(later, 2).start, [at(1), at(2)]);
     }
 }

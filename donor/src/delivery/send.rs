@@ -25,7 +25,7 @@ impl Delivery<'_> {
     pub(super) fn converse(
         &self,
         reached: Reached,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
     ) -> Result<(), (Next, Cut)> {
         let Reached {
             to,
@@ -50,14 +50,14 @@ impl Delivery<'_> {
                 .spawn_scoped(scope, || listen(self, place, opener, &heard));
             let result = match reader {
                 Err(source) => Err(Cut::Broken(ConnectError { to, source }.into())),
-                Ok(_) => self.send_or_say_why(sealer, &heard, &place, memory),
+                Ok(_) => self.send_or_say_why(sealer, &heard, &place, retry),
             };
             // The reader ends with the connection, if it has not ended before it.
             let _ = stream.shutdown(Shutdown::Both);
             result
         });
         // What only our kernel had is lost with the connection.
-        memory.is_sent &= heard.is_drained();
+        retry.is_sent &= heard.is_drained();
         result.map_err(|cut| (heard.furthest(), cut))
     }
 
@@ -66,16 +66,16 @@ impl Delivery<'_> {
         mut sealer: Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
     ) -> Result<(), Cut> {
-        let result = self.send_all(&mut sealer, heard, place, memory);
+        let result = self.send_all(&mut sealer, heard, place, retry);
         match result {
             Err(Cut::Over(error)) if error.is_ours() => {
                 give_up(&mut sealer, heard, place, &chain(&error).to_string());
                 Err(Cut::Over(error))
             }
             Err(Cut::Interrupted) => {
-                let left = self.leave(&mut sealer, heard, place, memory);
+                let left = self.leave(&mut sealer, heard, place, retry);
                 Err(Cut::Over(DeliveryError::Interrupted { left }))
             }
             result => result,
@@ -88,9 +88,9 @@ impl Delivery<'_> {
         sealer: &mut Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &RetryState,
+        retry: &RetryState,
     ) -> Left {
-        match memory.left() {
+        match retry.left() {
             Left::Finishing => {
                 // It takes what is on its way, and GiveUp would come too late. What it does not
                 // say that it has may be lost with this connection.
@@ -116,7 +116,7 @@ impl Delivery<'_> {
         sealer: &mut Sealer<Outgoing>,
         heard: &Heard,
         place: &Place<'_>,
-        memory: &mut RetryState,
+        retry: &mut RetryState,
     ) -> Result<(), Cut> {
         let mut send = |message: &Message<'_>| {
             sealer
@@ -131,11 +131,11 @@ impl Delivery<'_> {
         })?;
         let Accepted { next, asks, disk } = heard.accepted(place)?;
         self.accepted(next, disk.clone())?;
-        memory.is_sent = false;
+        retry.is_sent = false;
         if asks {
-            self.agree(disk, memory, heard, place, &mut send)?;
+            self.agree(disk, retry, heard, place, &mut send)?;
         } else {
-            self.join(disk, next, memory, heard, place)?;
+            self.join(disk, next, retry, heard, place)?;
         }
         heard.sent.store(self.bytes_before(next), Ordering::Relaxed);
         let items = (0u16..).zip(&self.offer.items);
@@ -143,7 +143,7 @@ impl Delivery<'_> {
             let chunk = if file == next.file { next.chunk } else { 0 };
             self.send_item(item.as_ref(), Next { file, chunk }, heard, place, &mut send)?;
         }
-        memory.is_sent = true;
+        retry.is_sent = true;
         heard.has_all(place)?;
         let digest = heard.installed(place)?;
         if digest != self.offer.digest {

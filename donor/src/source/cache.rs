@@ -22,7 +22,7 @@ pub struct Cache {
 
 #[derive(Debug, Default)]
 struct State {
-    slots: BTreeMap<Key, Slot>,
+    entries: BTreeMap<Key, Entry>,
     /// Counts uses, to tell which is the oldest.
     clock: u64,
     /// Buffers of chunks that went: the next load needs no new megabyte from the kernel.
@@ -30,7 +30,7 @@ struct State {
 }
 
 #[derive(Debug)]
-enum Slot {
+enum Entry {
     /// Somebody reads it.
     Loading,
     Ready {
@@ -67,7 +67,7 @@ impl Cache {
         let mut state = self.lock();
         let result = match result {
             Err(error) => {
-                state.slots.remove(&key);
+                state.entries.remove(&key);
                 state.spare.push(buffer);
                 Err(error)
             }
@@ -78,7 +78,9 @@ impl Cache {
                 };
                 let used = state.tick();
                 let kept = chunk.clone();
-                state.slots.insert(key, Slot::Ready { chunk: kept, used });
+                state
+                    .entries
+                    .insert(key, Entry::Ready { chunk: kept, used });
                 state.shrink(self.capacity);
                 Ok(chunk)
             }
@@ -92,19 +94,19 @@ impl Cache {
         let mut state = self.lock();
         loop {
             let now = state.tick();
-            match state.slots.get_mut(&key) {
-                Some(Slot::Ready { chunk, used }) => {
+            match state.entries.get_mut(&key) {
+                Some(Entry::Ready { chunk, used }) => {
                     *used = now;
                     return Reserved::Found(chunk.clone());
                 }
-                Some(Slot::Loading) => {
+                Some(Entry::Loading) => {
                     state = self
                         .loaded
                         .wait(state)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
                 None => {
-                    state.slots.insert(key, Slot::Loading);
+                    state.entries.insert(key, Entry::Loading);
                     let mut buffer = state.spare.pop().unwrap_or_default();
                     buffer.clear();
                     return Reserved::Load(buffer);
@@ -133,18 +135,18 @@ impl State {
 
     /// Lets the oldest chunks go. One that is still being sent is freed by its sender.
     fn shrink(&mut self, capacity: usize) {
-        let ready = |slot: &Slot| matches!(slot, Slot::Ready { .. });
-        while self.slots.values().filter(|slot| ready(slot)).count() > capacity {
+        let ready = |entry: &Entry| matches!(entry, Entry::Ready { .. });
+        while self.entries.values().filter(|entry| ready(entry)).count() > capacity {
             let oldest = self
-                .slots
+                .entries
                 .iter()
-                .filter_map(|(key, slot)| match slot {
-                    Slot::Ready { used, .. } => Some((*used, *key)),
-                    Slot::Loading => None,
+                .filter_map(|(key, entry)| match entry {
+                    Entry::Ready { used, .. } => Some((*used, *key)),
+                    Entry::Loading => None,
                 })
                 .min();
             let Some((_, key)) = oldest else { return };
-            if let Some(Slot::Ready { chunk, .. }) = self.slots.remove(&key)
+            if let Some(Entry::Ready { chunk, .. }) = self.entries.remove(&key)
                 && let Ok(buffer) = Arc::try_unwrap(chunk.bytes)
                 && self.spare.len() < 2
             {
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(loads.load(Ordering::SeqCst), 3, "0 was used and stays");
         bytes(&cache, 1, &loads);
         assert_eq!(loads.load(Ordering::SeqCst), 4, "1 went");
-        assert_eq!(cache.lock().slots.len(), 2);
+        assert_eq!(cache.lock().entries.len(), 2);
         assert!(cache.lock().spare.len() <= 2);
     }
 
