@@ -4,9 +4,9 @@ use ratatui_core::layout::Position;
 use ratatui_core::terminal::Frame;
 
 use crate::canvas::Canvas;
-use crate::state::Screen;
 use crate::key::Key;
 use crate::model::{Model, Phase};
+use crate::state::Screen;
 use crate::theme::{Theme, Tone};
 use crate::view::{Hint, Question, ScreenView};
 

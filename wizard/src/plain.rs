@@ -15,12 +15,12 @@ use wifi::{Join, Ssid, is_passphrase};
 
 use crate::canvas;
 use crate::command::Command;
-use crate::state::{Screen, Wizard};
 use crate::event::MachineEvent;
 use crate::model::Model;
 use crate::overlay;
 use crate::screens::disk::{Verdict, asked, verdict, wish};
 use crate::screens::{logs, plan, wifi as networks};
+use crate::state::{Screen, Wizard};
 use crate::theme::Charset;
 use crate::view::Act;
 

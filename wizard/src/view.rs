@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::state::Screen;
 use crate::key::Key;
 use crate::model::Model;
+use crate::state::Screen;
 
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 //!
 //! In: connections that have said an opening, what their peers say after it, and time. Out: the
 //! first donor that has proved itself; who was closed, and why. Nothing in here waits. A handshake
-//! that is judged has one of [`SLOTS`]; no address has more than [`SLOTS_EACH`] of them or [`EACH`]
-//! connections, so one address never fills either. Who has to pause after wrong guesses is held
-//! without a slot. When more addresses come than there are slots, the one that has been waited for
-//! longest makes room, once it had [`GRACE`] for its answer.
+//! that is judged has one of [`PLACES`]; no address has more than [`PLACES_EACH`] of them or
+//! [`EACH`] connections, so one address never fills either. A peer that has to pause after wrong
+//! guesses is held without a place. When more addresses come than there are places, the one that
+//! has been waited for longest makes room, once it had [`GRACE`] for its answer.
 
 use std::cmp::Reverse;
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,10 +26,10 @@ use crate::operator::CancelToken;
 use crate::pairing::Paired;
 
 /// Handshakes that are judged at the same time (`protocol.md` 3.6).
-const SLOTS: usize = 6;
+const PLACES: usize = 6;
 /// Of one address.
-const SLOTS_EACH: usize = 2;
-/// Connections whose peers have said an opening, those that wait for a slot among them
+const PLACES_EACH: usize = 2;
+/// Connections whose peers have said an opening, those that wait for a place among them
 /// (`protocol.md` 3.6). On a small machine each may cost a window:
 /// `netstack::Config::window_bytes`.
 const STRANGERS: usize = 8;
@@ -37,9 +37,9 @@ const STRANGERS: usize = 8;
 const EACH: usize = 3;
 /// For M3, and then for the first record (`protocol.md` 3.6).
 const ANSWER: Duration = Duration::from_secs(5);
-/// For that when others wait for the slot.
+/// For that when others wait for the place.
 const GRACE: Duration = Duration::from_secs(1);
-/// For a slot: longer than the longest pause.
+/// For a place: longer than the longest pause.
 const SLOT_WAIT: Duration = Duration::from_secs(40);
 /// Whoever has nothing to do looks again after this at the earliest.
 const NAP: Duration = Duration::from_millis(5);
@@ -98,8 +98,8 @@ struct Stranger {
     /// Nothing more will be heard.
     end: Option<io::Error>,
     trial: Trial,
-    /// Until when it has to answer; none: it has no slot.
-    slot: Option<Instant>,
+    /// Until when it has to answer; none: it has no place.
+    place: Option<Instant>,
     came: Instant,
     /// When it was last answered, or came.
     since: Instant,
@@ -133,7 +133,7 @@ impl Strangers {
             heard: Vec::new(),
             end: None,
             trial: Trial::new(),
-            slot: None,
+            place: None,
             came: now,
             since: now,
         });
@@ -147,7 +147,7 @@ impl Strangers {
 
     /// Resets those whose handshake has begun: what they have to prove is not what it was.
     pub(crate) fn clear_begun(&mut self) {
-        self.0.retain(|stranger| stranger.slot.is_none());
+        self.0.retain(|stranger| stranger.place.is_none());
     }
 
     /// Judges what has come. The first that has proved itself, if one has; who was closed meanwhile
@@ -199,10 +199,10 @@ impl Strangers {
         guard: &GuessLimit,
         now: Instant,
     ) -> Option<Instant> {
-        let has_queue = self.0.iter().any(|stranger| stranger.slot.is_none());
+        let has_queue = self.0.iter().any(|stranger| stranger.place.is_none());
         let times = self.0.iter().flat_map(|stranger| {
             let ip = stranger.ip();
-            let pause = match (stranger.slot, stranger.awaits_proof()) {
+            let pause = match (stranger.place, stranger.awaits_proof()) {
                 (None, _) => guard.wait(ip, now),
                 (Some(_), true) => guard.pause(ip, now).max(pace(terms, guard, now)),
                 (Some(_), false) => Duration::ZERO,
@@ -219,10 +219,10 @@ impl Strangers {
         self.0.iter().filter(|other| other.ip() == ip).count()
     }
 
-    /// How many slots.
+    /// How many places.
     fn slots_of(&self, ip: IpAddr) -> usize {
-        let slots = self.0.iter().filter(|other| other.slot.is_some());
-        slots.filter(|other| other.ip() == ip).count()
+        let places = self.0.iter().filter(|other| other.place.is_some());
+        places.filter(|other| other.ip() == ip).count()
     }
 
     fn faulty(&mut self, now: Instant) -> Vec<(Stranger, Refused)> {
@@ -238,7 +238,7 @@ impl Strangers {
         faulty
     }
 
-    /// Gives slots to those that wait, each address in its turn.
+    /// Gives places to those that wait, each address in its turn.
     fn fill_slots(
         &mut self,
         guard: &mut GuessLimit,
@@ -247,8 +247,8 @@ impl Strangers {
     ) {
         while let Some(at) = self.next_in_queue(guard, now) {
             // One whose proof waits for the guard keeps nobody from beginning.
-            let taken = |other: &&Stranger| other.slot.is_some() && !other.awaits_proof();
-            if self.0.iter().filter(taken).count() >= SLOTS {
+            let taken = |other: &&Stranger| other.place.is_some() && !other.awaits_proof();
+            if self.0.iter().filter(taken).count() >= PLACES {
                 let is_new = self
                     .0
                     .get(at)
@@ -260,7 +260,7 @@ impl Strangers {
                 continue;
             }
             if let Some(next) = self.0.get_mut(at) {
-                next.slot = Some(now + ANSWER);
+                next.place = Some(now + ANSWER);
                 next.since = now;
                 guard.begin(next.peer.ip(), now);
             }
@@ -272,11 +272,11 @@ impl Strangers {
             let ip = stranger.ip();
             // One that may have to pause after its next guess does not make several at a time.
             let most = if guard.wrong_guesses_of(ip) < FREE_GUESSES {
-                SLOTS_EACH
+                PLACES_EACH
             } else {
                 1
             };
-            stranger.slot.is_none()
+            stranger.place.is_none()
                 && stranger.is_complete()
                 && guard.wait(ip, now).is_zero()
                 && self.slots_of(ip) < most
@@ -288,7 +288,7 @@ impl Strangers {
         Some(at)
     }
 
-    /// Whose slot another address may have.
+    /// Whose place another address may have.
     fn yielding(&self, now: Instant) -> Option<usize> {
         let late = self.0.iter().enumerate().filter(|(_, stranger)| {
             let yields_at = stranger.yields_at();
@@ -304,7 +304,7 @@ impl Strangers {
     fn next_to_judge(&self, terms: Terms<'_>, guard: &GuessLimit, now: Instant) -> Option<usize> {
         let is_closed = !pace(terms, guard, now).is_zero() || is_spent(terms, guard);
         let ready = self.0.iter().enumerate().filter(|(_, stranger)| {
-            let is_ready = stranger.slot.is_some() && stranger.is_complete();
+            let is_ready = stranger.place.is_some() && stranger.is_complete();
             let must_wait = is_closed || !guard.pause(stranger.ip(), now).is_zero();
             is_ready && !(stranger.awaits_proof() && must_wait)
         });
@@ -343,12 +343,12 @@ impl Stranger {
 
     /// When it makes room for another: it is waited for, and has had time.
     fn yields_at(&self) -> Option<Instant> {
-        let is_awaited = self.slot.is_some() && !self.is_complete();
+        let is_awaited = self.place.is_some() && !self.is_complete();
         is_awaited.then(|| self.since + GRACE)
     }
 
     fn expires(&self) -> Instant {
-        match self.slot {
+        match self.place {
             _ if self.is_complete() => self.came + SLOT_WAIT,
             Some(answer) => answer,
             None => self.came + ANSWER,
@@ -421,7 +421,7 @@ impl Stranger {
                 self.answer(step, &answer)?;
                 self.since = now;
                 if self.trial.awaits().is_none() {
-                    self.slot = Some(now + ANSWER);
+                    self.place = Some(now + ANSWER);
                 }
                 Ok(None)
             }

@@ -7,10 +7,10 @@ use machine::gate::Candidate;
 use wifi::{Security, Ssid};
 
 use crate::command::Command;
-use crate::state::Screen;
 use crate::model::{Model, Phase};
 use crate::screens::disk::{Verdict, verdict};
 use crate::screens::wifi::{network, security, strength};
+use crate::state::Screen;
 use crate::view::{Act, Question};
 
 /// Something that can be answered.

@@ -5,9 +5,9 @@ use ::disk::layout::Role;
 use ::disk::sizes::Sizes;
 use wire::human::{clock, label, percent, size};
 
-use crate::state::Screen;
 use crate::model::{Deploy, Invitation, Model, Phase};
 use crate::screens::{code, disk, done, failed, plan, receiving, welcome, wifi};
+use crate::state::Screen;
 
 /// Without a total, progress is shown every so many bytes.
 const STEP_BYTES: u64 = 100 << 20;

@@ -11,11 +11,11 @@ use machine::gate::{Candidate, GateError, Reinstall, Selector, Wish, choose};
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::state::Screen;
 use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
+use crate::state::Screen;
 use crate::theme::Tone;
 use crate::view::{Act, Hint, ScreenView};
 

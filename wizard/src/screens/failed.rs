@@ -6,9 +6,9 @@ use wire::stage::Stage;
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::state::Screen;
 use crate::key::Key;
 use crate::model::{Failure, Model, Phase};
+use crate::state::Screen;
 use crate::theme::Tone;
 use crate::view::{Act, Hint, Question, ScreenView};
 

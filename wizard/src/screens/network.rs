@@ -8,13 +8,13 @@ use wire::human;
 
 use crate::canvas::Canvas;
 use crate::command::Command;
-use crate::state::Screen;
 use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
 use crate::screens::plan::pointed;
 use crate::screens::welcome;
+use crate::state::Screen;
 use crate::theme::Tone;
 use crate::view::{Act, Hint, ScreenView};
 

@@ -10,11 +10,11 @@ use machine::gate::Candidate;
 use wire::human;
 
 use crate::canvas::Canvas;
-use crate::state::Screen;
 use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
+use crate::state::Screen;
 use crate::theme::Tone;
 use crate::view::{Act, Hint, ScreenView};
 

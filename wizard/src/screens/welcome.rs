@@ -7,10 +7,10 @@ use wifi::State;
 use wire::human;
 
 use crate::canvas::Canvas;
-use crate::state::Screen;
 use crate::event::Nic;
 use crate::key::Key;
 use crate::model::{Model, Phase};
+use crate::state::Screen;
 use crate::theme::Tone;
 use crate::view::{Act, Hint, ScreenView};
 

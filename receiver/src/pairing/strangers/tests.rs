@@ -237,7 +237,7 @@ fn one_address_that_sends_true_m1s_keeps_nobody_else_waiting() {
 }
 
 #[test]
-fn more_addresses_than_slots_delay_a_donor_by_the_grace() {
+fn more_addresses_than_places_delay_a_donor_by_the_grace() {
     let mut target = Target::new();
     let begun = target.now;
     let crowd = |target: &mut Target| {
