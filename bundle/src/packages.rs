@@ -5,14 +5,14 @@
 //! [`VerifiedPackages`](crate::verify::VerifiedPackages) gives out nothing that a manifest does not
 //! vouch for.
 
-use thiserror::Error;
+use std::error::Error;
+use std::fmt;
+
 use wire::manifest::Unpacked;
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
 use crate::interrupt::{Interrupter, nothing_to_interrupt};
-use crate::records::RecordsError;
-use crate::verify::{ChunkError, VerifyError};
 
 /// One package, as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,49 +56,44 @@ pub trait Packages: Send {
 }
 
 /// Packages do not come.
-#[derive(Debug, Error)]
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields name themselves
 pub enum PackagesError {
-    /// The original stream.
-    #[error(transparent)]
-    Records(RecordsError),
-    /// What a manifest announces.
-    #[error(transparent)]
-    Verify(VerifyError),
+    /// They cannot be had. Their source says why, and knows what follows from that.
+    Failed {
+        source: Box<dyn Error + Send + Sync>,
+        /// What follows.
+        outcome: Outcome,
+    },
     /// This end has cancelled the deploy.
-    #[error("the deploy was cancelled")]
     Cancelled,
 }
 
-impl From<RecordsError> for PackagesError {
-    fn from(error: RecordsError) -> Self {
-        if error.is_cancelled() {
-            PackagesError::Cancelled
-        } else {
-            PackagesError::Records(error)
+/// The source's own error speaks for itself: nothing stands before it in a chain.
+impl fmt::Display for PackagesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PackagesError::Failed { source, .. } => source.fmt(f),
+            PackagesError::Cancelled => f.write_str("the deploy was cancelled"),
         }
     }
 }
 
-impl From<VerifyError> for PackagesError {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::End(ChunkError::Cancelled)
-            | VerifyError::Receive {
-                source: ChunkError::Cancelled,
-                ..
-            } => PackagesError::Cancelled,
-            error => PackagesError::Verify(error),
+impl Error for PackagesError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            PackagesError::Failed { source, .. } => source.source(),
+            PackagesError::Cancelled => None,
         }
     }
 }
 
 impl PackagesError {
-    /// As its cause.
+    /// What follows.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub const fn outcome(&self) -> Outcome {
         match self {
-            PackagesError::Records(error) => error.outcome(),
-            PackagesError::Verify(error) => error.outcome(),
+            PackagesError::Failed { outcome, .. } => *outcome,
             PackagesError::Cancelled => Outcome::Refuse,
         }
     }
@@ -135,6 +130,6 @@ mod tests {
             assert!(matches!(error, PackagesError::Cancelled), "{error:?}");
         }
         let lost = broken(io::ErrorKind::ConnectionReset.into());
-        assert!(matches!(lost, PackagesError::Records(_)), "{lost:?}");
+        assert!(matches!(lost, PackagesError::Failed { .. }), "{lost:?}");
     }
 }

@@ -127,6 +127,18 @@ impl RecordsError {
     }
 }
 
+impl From<RecordsError> for PackagesError {
+    fn from(error: RecordsError) -> Self {
+        if error.is_cancelled() {
+            return PackagesError::Cancelled;
+        }
+        PackagesError::Failed {
+            outcome: error.outcome(),
+            source: Box::new(error),
+        }
+    }
+}
+
 /// A stream, between two records or in one.
 pub struct Records<'a> {
     source: &'a mut dyn Source,

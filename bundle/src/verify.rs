@@ -186,6 +186,22 @@ impl VerifyError {
     }
 }
 
+impl From<VerifyError> for PackagesError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::End(ChunkError::Cancelled)
+            | VerifyError::Receive {
+                source: ChunkError::Cancelled,
+                ..
+            } => PackagesError::Cancelled,
+            error => PackagesError::Failed {
+                outcome: error.outcome(),
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
 /// Bytes that the manifest vouches for, or, in a live file, their sender.
 #[derive(Default)]
 pub struct Verified(Vec<u8>);
