@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
-use crate::packages::PackagesError;
+use crate::package_stream::PackagesError;
 use xz::Xz;
 use zst::Zst;
 

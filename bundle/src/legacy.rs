@@ -13,7 +13,7 @@ use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
 use wire::outcome::Outcome;
 
 use crate::interrupt::Interrupter;
-use crate::packages::{Header, Packages, PackagesError};
+use crate::package_stream::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
 use crate::trust::{self, ApproveError, Approved, Trust};
 use crate::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages};

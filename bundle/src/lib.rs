@@ -2,12 +2,13 @@
 //! tree is for.
 //!
 //! A manifest becomes [`trust::Approved`], and with it [`verify`] turns what [`records`] carry into
-//! verified chunks; [`legacy`] does so for streams without a manifest. Either is [`packages`] to
-//! [`package`], which feeds each to a [`worker`]: there [`decode`] makes a plain archive of it,
-//! read by [`unpack`], whose other half writes below one directory. [`event`] is what a caller
-//! hears meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`directory`]
-//! reads such a tree without leaving it; [`kernel`] finds in it what boots, [`host_keys`] what
-//! makes its SSH host keys, and [`fstab_line`] what names another machine's disks.
+//! verified chunks; [`legacy`] does so for streams without a manifest. Either is a
+//! [`package_stream`] to [`unpack_pipeline`], which feeds each package to a [`worker`]: there
+//! [`decode`] makes a plain archive of it, read by [`unpack`], whose other half writes below one
+//! directory. [`event`] is what a caller hears meanwhile, and with [`interrupt`] a failure ends
+//! what waits for the stream. [`directory`] reads such a tree without leaving it; [`kernel`] finds
+//! in it what boots, [`host_keys`] what makes its SSH host keys, and [`fstab_line`] what names
+//! another machine's disks.
 
 pub mod trust;
 
@@ -16,8 +17,8 @@ pub mod records;
 pub mod legacy;
 pub mod verify;
 
-pub mod package;
-pub mod packages;
+pub mod package_stream;
+pub mod unpack_pipeline;
 
 pub mod decode;
 pub mod pipe;

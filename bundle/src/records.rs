@@ -14,7 +14,7 @@ use wire::outcome::Outcome;
 use wire::stream::{self, DATA_LEN_BYTES, NAME_LEN_BYTES, Opening, PackageName, StreamError};
 
 use crate::interrupt::{Cancelled, Interrupter, nothing_to_interrupt};
-use crate::packages::{Header, Packages, PackagesError};
+use crate::package_stream::{Header, Packages, PackagesError};
 
 /// A donor's set has a handful of packages; each name that is remembered costs memory.
 pub const PACKAGES_MAX: usize = 1024;

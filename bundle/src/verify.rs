@@ -18,7 +18,7 @@ use wire::outcome::Outcome;
 use wire::stream::DATA_MAX;
 
 use crate::interrupt::{Interrupter, nothing_to_interrupt};
-use crate::packages::{Header, Packages, PackagesError};
+use crate::package_stream::{Header, Packages, PackagesError};
 use crate::trust::{Approved, ApprovedFile};
 
 /// A chunk that was wrong so often is not asked for again, from any donor.

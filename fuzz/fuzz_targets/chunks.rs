@@ -7,7 +7,7 @@
 #![no_main]
 
 use bundle::legacy;
-use bundle::packages::{Packages, PackagesError};
+use bundle::package_stream::{Packages, PackagesError};
 use bundle::trust::{Approved, Trust, approve};
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages, VerifyError};
 use libfuzzer_sys::fuzz_target;

@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bundle::package::Resources;
 use bundle::trust::Trust;
+use bundle::unpack_pipeline::Resources;
 use disk::sizes::Sizes;
 use install::options;
 use machine::cage::Caged;

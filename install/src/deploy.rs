@@ -25,9 +25,9 @@ use bundle::decode::{DecodeError, Format};
 use bundle::directory::{Directory, DirectoryError};
 use bundle::event::{Event, Observer};
 use bundle::host_keys::HostKeys;
-use bundle::package::{self, Intake, PackageError};
-use bundle::packages::{Header, Packages, PackagesError};
+use bundle::package_stream::{Header, Packages, PackagesError};
 use bundle::records::RecordsError;
+use bundle::unpack_pipeline::{self, PackageError, UnpackPipeline};
 use disk::contents;
 use disk::disk::{Disk, DiskError};
 use disk::esp::{self, EspError};
@@ -249,7 +249,9 @@ fn prepare(
     {
         return Err(StepError::TooLarge { claimed, cap });
     }
-    if let Some(warning) = package::try_worker(&options.resources).map_err(StepError::Worker)? {
+    if let Some(warning) =
+        unpack_pipeline::try_worker(&options.resources).map_err(StepError::Worker)?
+    {
         observer.event(Event::Warning(warning));
     }
     observer.event(Event::Stage {
@@ -380,10 +382,10 @@ impl Deploy<'_> {
         layout: &Layout,
     ) -> Result<(BootFiles, u64), StepError> {
         let cap = unpacked_cap(self.options, layout);
-        let mut intake = Intake::new(root, &self.options.resources, cap, self.observer);
-        intake.receive(packages, &first.header, &first.head)?;
+        let mut pipeline = UnpackPipeline::new(root, &self.options.resources, cap, self.observer);
+        pipeline.receive(packages, &first.header, &first.head)?;
         while let Some(header) = packages.next_header()? {
-            intake.receive(packages, &header, &[])?;
+            pipeline.receive(packages, &header, &[])?;
         }
 
         self.stage(

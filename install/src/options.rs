@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::wifi_handover::WifiHandover;
-use bundle::package::Resources;
+use bundle::unpack_pipeline::Resources;
 use disk::sizes::Sizes;
 
 /// What starts a disk.

@@ -198,7 +198,7 @@ fn trust(asked: &[OsString], floor: Option<u64>) -> Result<Trust, ReceiveError> 
 fn deploy_options(sizes: Sizes) -> options::Options {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     options::Options {
-        resources: bundle::package::Resources {
+        resources: bundle::unpack_pipeline::Resources {
             memory_bytes: 512 << 20,
             threads: u32::try_from(threads).unwrap_or(1),
             workers: &WORKERS,

@@ -2,7 +2,7 @@
 
 use super::{CHUNK_LISTS, LegacyError, MANIFEST, SIGNATURE, open};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, manifest, noise};
-use crate::packages::Packages;
+use crate::package_stream::Packages;
 use crate::records::RecordsError;
 use crate::trust::{ApproveError, Trust, Voucher};
 use wire::chain::chain;
@@ -42,7 +42,7 @@ fn read(bytes: &[u8], trust: &Trust) -> Result<Read, LegacyError> {
                     .extend_from_slice(&buf[..len]);
             }
         }
-        Ok::<_, crate::packages::PackagesError>(())
+        Ok::<_, crate::package_stream::PackagesError>(())
     })();
     read.failed = result
         .err()

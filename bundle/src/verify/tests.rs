@@ -2,7 +2,7 @@
 
 use super::{ChunkFault, ChunkSource, VerifiedPackages, VerifyError};
 use crate::fakes::image::{CHUNK, Feed, HEAD, Image, describe, manifest, noise};
-use crate::packages::{Packages, PackagesError};
+use crate::package_stream::{Packages, PackagesError};
 use crate::trust::{Approved, Trust, approve};
 use wire::manifest::{CHUNK_SIZE_MIN, Content, File};
 use wire::outcome::Outcome;

@@ -11,13 +11,13 @@ mod verified;
 use super::{DeployError, Options, deploy};
 use crate::commit::Installed;
 use bundle::event::Event;
-use bundle::packages::PackagesError;
+use bundle::package_stream::PackagesError;
 use bundle::records::Records;
 use fakes::{PlainVolumes, Recorder};
 use tempfile::TempDir;
 
 const OPTIONS: Options = Options {
-    resources: bundle::package::Resources {
+    resources: bundle::unpack_pipeline::Resources {
         memory_bytes: 64 << 20,
         threads: 1,
         workers: &bundle::worker::threads::Threads,

@@ -124,7 +124,7 @@ fn options(image: &Path, wipe: Option<&str>) -> Options {
             ..Wish::default()
         },
         deploy: install::options::Options {
-            resources: bundle::package::Resources {
+            resources: bundle::unpack_pipeline::Resources {
                 memory_bytes: 64 << 20,
                 threads: 1,
                 workers: &bundle::worker::threads::Threads,

@@ -46,7 +46,7 @@ impl World {
                 ..Wish::default()
             },
             deploy: install::options::Options {
-                resources: bundle::package::Resources {
+                resources: bundle::unpack_pipeline::Resources {
                     memory_bytes: 64 << 20,
                     threads: 1,
                     workers: &WORKERS,

@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::wifi_handover::{Wifi, WifiHandover};
 use bundle::event::Event;
 use bundle::fakes::image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noise};
-use bundle::packages::{Header, Packages, PackagesError};
+use bundle::package_stream::{Header, Packages, PackagesError};
 use bundle::trust::{Approved, Trust, approve};
 use bundle::verify::VerifiedPackages;
 use disk::contents::{self, DiskContents};

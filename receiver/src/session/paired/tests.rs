@@ -37,7 +37,7 @@ impl Target {
             disks: Disks::One(dir.image()),
             wish: Wish::default(),
             deploy: install::options::Options {
-                resources: bundle::package::Resources {
+                resources: bundle::unpack_pipeline::Resources {
                     memory_bytes: 64 << 20,
                     threads: 1,
                     workers: &bundle::worker::threads::Threads,

@@ -22,7 +22,7 @@ use wire::outcome::Outcome;
 
 use crate::decode::{DecodeError, DecodeLimits};
 use crate::event::{Event, Observer};
-use crate::packages::{Header, Packages, PackagesError};
+use crate::package_stream::{Header, Packages, PackagesError};
 use crate::unpack::{self, Shown, UnpackError, UnpackLimits, Unpacked};
 use crate::worker::{Ending, Process, Worker, Workers};
 
@@ -129,7 +129,7 @@ const fn names_bytes(resources: &Resources) -> u64 {
 }
 
 /// Takes packages into one root, one after the other.
-pub struct Intake<'a> {
+pub struct UnpackPipeline<'a> {
     root: BorrowedFd<'a>,
     decode_bytes: u64,
     threads: u32,
@@ -143,7 +143,7 @@ pub struct Intake<'a> {
     reported: Instant,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> UnpackPipeline<'a> {
     /// Shares `resources.memory_bytes` out: a quarter for the paths of a package, two pipes, the
     /// rest for the decoder.
     #[must_use]
