@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use machine::uevents::field;
+use sys::uevents::field;
 use sys::netdev::{LinkChange, take_change};
 
 const KEYS: [&str; 4] = ["ACTION=", "MODALIAS=", "SUBSYSTEM=", "DEVPATH="];

@@ -19,10 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use machine::diagnostics;
-use machine::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use modules::{Index, IndexError, Row, Tables};
 use rustix::io::Errno;
 use rustix::system::uname;
+use sys::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 use thiserror::Error;
 use wire::chain::chain;
 use wire::outcome::Outcome;

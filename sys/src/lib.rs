@@ -2,13 +2,14 @@
 //! `unsafe`.
 //!
 //! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and
-//! the kernel's own error. Two modules hold more: [`cage`], because the order of its calls is what
-//! makes it safe, and [`eventfd`], which needs no `unsafe` and is here so that there is one.
+//! the kernel's own error. Three modules hold more: [`cage`], because the order of its calls is what
+//! makes it safe, and [`eventfd`] and [`uevents`], which need no `unsafe` and are here so that there
+//! is one of each.
 //!
 //! In the order in which a shim uses them:
 //!
 //! 1. The machine: [`modules`] loads drivers; [`watchdog`], [`vt`], [`signals`], [`children`] and
-//!    [`eventfd`] are PID 1's surroundings.
+//!    [`eventfd`] are PID 1's surroundings; [`uevents`] announce devices.
 //! 2. The network: [`netdev`] finds interfaces and brings them up, [`packet`] opens a socket on
 //!    one, [`packet_queue`] reads frames from it.
 //! 3. The decoder's sandbox: [`cage`], made of [`landlock`] and [`seccomp`].
@@ -21,6 +22,7 @@ pub mod children;
 pub mod eventfd;
 pub mod modules;
 pub mod signals;
+pub mod uevents;
 pub mod vt;
 pub mod watchdog;
 

@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
-use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use sys::eventfd::EventFd;
+use sys::uevents::{self, Announcements, Heard, MESSAGE_MAX};
 
 use crate::card::Card;
 use crate::cards;
@@ -27,8 +26,6 @@ use crate::known::Known;
 use crate::report::{Join, Report};
 use crate::supplicant::{Spawn, Supplicant};
 
-/// As `Documentation/ABI/stable/sysfs-uevent` has it: the kernel's own words, before any udev.
-const KERNEL_GROUP: u32 = 1;
 /// It has a socket after milliseconds; a card that loads its firmware first takes seconds.
 const START_MAX: Duration = Duration::from_secs(20);
 /// Between two tries, and what it grows to.
@@ -127,7 +124,7 @@ pub fn start(place: Place, tell: impl FnMut(Told) + Send + 'static) -> Result<Ha
     make_directory(&place)?;
     let listening = |errno: Errno| WifiError::Listening(errno.into());
     let wakeup = EventFd::new().map_err(listening)?;
-    let announcements = announcements().map_err(listening)?;
+    let announcements = Announcements::open().map_err(WifiError::Listening)?;
     let sockets = sockets(&place).map_err(listening)?;
     let (orders, ordered) = mpsc::channel();
     let radio = Radio {
@@ -161,18 +158,6 @@ fn make_directory(place: &Place) -> Result<(), WifiError> {
     })
 }
 
-fn announcements() -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        flags,
-        Some(KOBJECT_UEVENT),
-    )?;
-    bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
-    Ok(socket)
-}
-
 /// Rings when a supplicant has made its socket.
 fn sockets(place: &Place) -> Result<OwnedFd, Errno> {
     let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
@@ -198,7 +183,7 @@ struct Radio<T> {
     tell: T,
     ordered: Receiver<Order>,
     wakeup: EventFd,
-    announcements: OwnedFd,
+    announcements: Announcements,
     sockets: OwnedFd,
 }
 
@@ -422,21 +407,16 @@ fn drain(fd: &OwnedFd) {
 }
 
 /// Reads announcements; true when network cards came or went, or something was lost.
-fn hears_of_cards(socket: &OwnedFd) -> bool {
-    let mut buffer = [0; DATAGRAM_MAX];
+fn hears_of_cards(announcements: &Announcements) -> bool {
+    let mut buffer = [0; MESSAGE_MAX];
     let mut has_news = false;
     loop {
-        match recv(socket, &mut buffer[..], RecvFlags::empty()) {
-            Ok((len, _)) => {
-                let mut fields = buffer
-                    .get(..len)
-                    .unwrap_or_default()
-                    .split(|byte| *byte == 0);
-                has_news |= fields.any(|field| field == b"SUBSYSTEM=net");
+        match announcements.read(&mut buffer) {
+            Ok(Heard::Message(message)) => {
+                has_news |= uevents::field(message, "SUBSYSTEM=") == Some(b"net");
             }
-            Err(Errno::NOBUFS) => has_news = true,
-            Err(Errno::INTR) => {}
-            Err(_) => return has_news,
+            Ok(Heard::Lost) => has_news = true,
+            Ok(Heard::Nothing) | Err(_) => return has_news,
         }
     }
 }
