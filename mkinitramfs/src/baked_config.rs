@@ -4,9 +4,8 @@
 //! Everything is checked here, where an operator can correct it: the machine that boots the image
 //! may have none. Meanings: `protocol.md` 3.1 (pinned keys) and 4.3 (trusted keys, floor).
 
-use minisign_verify::{Error, PublicKey};
+use bundle::trust::{Trust, TrustError};
 use session::keys::{KeysError, PinnedKeys};
-use wire::manifest::PUBLIC_KEY_BEGINS;
 use wire::message::End;
 use wire::names::{CONFIG_DIRECTORY, FLOOR_FILE, PINNED_FILE, TRUST_FILE};
 
@@ -28,7 +27,7 @@ pub struct BakedConfig {
 pub enum BakedConfigError {
     /// Not UTF-8, or not minisign's.
     #[error("expected a minisign public key")]
-    Trust(#[source] Option<Error>),
+    Trust(#[source] Option<TrustError>),
     /// What minisign would never accept a signature of.
     #[error("expected the public key (.pub), got the secret one")]
     SecretKey,
@@ -44,37 +43,28 @@ pub enum BakedConfigError {
 }
 
 impl BakedConfig {
-    /// Trusts what this key signed; each call adds a key. `text` is a `.pub` file or its base 64
-    /// alone.
+    /// Trusts what these keys signed; each call adds to them. `text` is a `.pub` file, several of
+    /// them joined, or the base 64 of a key alone: what the machine takes too.
     ///
     /// # Errors
     /// It is no public key, or one that is there already.
     pub fn trust(&mut self, text: &[u8]) -> Result<(), BakedConfigError> {
         let text = std::str::from_utf8(text).map_err(|_| BakedConfigError::Trust(None))?;
-        let base64 = text
-            .lines()
-            .map(str::trim)
-            .find(|line| !line.is_empty() && !line.starts_with("untrusted comment:"))
-            .unwrap_or_default();
         // A secret key begins with the same two letters and is longer.
         if text.contains("secret key") {
             return Err(BakedConfigError::SecretKey);
         }
-        PublicKey::from_base64(base64).map_err(|error| BakedConfigError::Trust(Some(error)))?;
-        if !base64.starts_with(PUBLIC_KEY_BEGINS) {
-            return Err(BakedConfigError::Trust(Some(Error::UnsupportedAlgorithm)));
+        let trust = Trust::parse(text).map_err(|error| BakedConfigError::Trust(Some(error)))?;
+        for key in trust.keys() {
+            if self.trust.iter().any(|other| other == key) {
+                return Err(BakedConfigError::KeyTwice(key.to_owned()));
+            }
+            self.trust.push(key.to_owned());
         }
-        if self.trust.iter().any(|other| other == base64) {
-            return Err(BakedConfigError::KeyTwice(base64.to_owned()));
-        }
-        self.trust.push(base64.to_owned());
-        Ok(())
-    }
-
-    /// Whether this is a key itself and not the name of a file with one.
-    #[must_use]
-    pub fn is_public_key(text: &str) -> bool {
-        PublicKey::from_base64(text).is_ok()
+        // All together, as the machine reads them: it takes only so many.
+        let all = Trust::parse(&self.trust.join("\n"));
+        all.map(drop)
+            .map_err(|error| BakedConfigError::Trust(Some(error)))
     }
 
     /// Refuses manifests whose counter is lower.
@@ -136,8 +126,9 @@ impl BakedConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::{BakedConfig, BakedConfigError, KeysError, PinnedKeys};
+    use super::{BakedConfig, BakedConfigError, KeysError, PinnedKeys, TrustError};
     use crate::tree::{Node, Tree};
+    use bundle::trust::KEYS_MAX;
 
     /// Of `minisign -G`; their secret halves are gone.
     const KEY: &str = "RWST4ncUvHi+bb3oUyAVlzt65URkTmXF9PXtORnHGDylLAgCJ8JiRWKG";
@@ -174,6 +165,26 @@ mod tests {
             ("etc/smv/trust".to_owned(), format!("{KEY}\n{OTHER}\n")),
         ];
         assert_eq!(texts(&config), expected);
+    }
+
+    #[test]
+    fn files_of_keys_can_be_joined_up_to_what_the_machine_takes() {
+        let mut config = BakedConfig::default();
+        config
+            .trust(format!("{KEY}\n{OTHER}\n").as_bytes())
+            .unwrap();
+        let trusted = ("etc/smv/trust".to_owned(), format!("{KEY}\n{OTHER}\n"));
+        assert_eq!(texts(&config), [trusted]);
+
+        // Base 64 of the last bytes of a key, which are any.
+        let key = |number: usize| format!("{}{number:02}", &KEY[..KEY.len() - 2]);
+        let mut many = BakedConfig::default();
+        for number in 10..10 + KEYS_MAX {
+            many.trust(key(number).as_bytes()).unwrap();
+        }
+        let error = many.trust(KEY.as_bytes()).unwrap_err();
+        let too_many = BakedConfigError::Trust(Some(TrustError::TooMany));
+        assert_eq!(format!("{error:?}"), format!("{too_many:?}"));
     }
 
     #[test]

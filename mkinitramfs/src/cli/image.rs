@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bundle::trust::Trust;
 use lexopt::{Parser, ValueExt};
 
 use super::carried::{self, Carried, CarriedError};
@@ -209,7 +210,7 @@ fn baked_config(image: &Image) -> Result<BakedConfig, ImageError> {
             what: format!("--trust {}", key.display()),
             source,
         };
-        match key.to_str().filter(|text| BakedConfig::is_public_key(text)) {
+        match key.to_str().filter(|text| Trust::parse(text).is_ok()) {
             Some(base64) => config.trust(base64.as_bytes()).map_err(failed)?,
             None => config.trust(&read_key(Path::new(key))?).map_err(failed)?,
         }
