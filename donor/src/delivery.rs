@@ -12,7 +12,6 @@ mod reach;
 mod retry_state;
 mod send;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -22,13 +21,13 @@ use thiserror::Error;
 use wire::chain::chain;
 use wire::code::Code;
 use wire::message::{After, RejectCode};
-use wire::stream::RESUME_SECONDS;
 
 use crate::consent::Questions;
 use crate::discovery::{DiscoveryError, Watch, preferred};
 use crate::ending::Ending;
 use crate::event::TargetEvent;
 use crate::interrupt::Interrupt;
+use crate::left::Left;
 use crate::offer::Offer;
 use crate::peer_address::PeerAddress;
 use crate::socket::ConnectError;
@@ -136,72 +135,6 @@ pub enum DeliveryError {
         /// The last failure.
         source: Box<DeliveryError>,
     },
-}
-
-/// What a donor that was asked to end leaves behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// Not one byte of its disk.
-    Untouched {
-        /// Whether the target knows that nobody comes.
-        is_told: bool,
-    },
-    /// A disk that does not boot.
-    Unfinished {
-        /// Whether the target knows that nobody comes.
-        is_told: bool,
-    },
-    /// A target that has everything and needs us no more.
-    Finishing,
-}
-
-impl Left {
-    /// For a script: what is to be found on the disk.
-    #[must_use]
-    pub const fn disk(self) -> &'static str {
-        match self {
-            Self::Untouched { .. } => "untouched",
-            Self::Unfinished { .. } => "unfinished",
-            Self::Finishing => "finishing",
-        }
-    }
-
-    /// Whether the target was notified.
-    #[must_use]
-    pub const fn is_told(self) -> bool {
-        match self {
-            Self::Untouched { is_told } | Self::Unfinished { is_told } => is_told,
-            Self::Finishing => false,
-        }
-    }
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minutes = RESUME_SECONDS / 60;
-        match self {
-            Self::Untouched { is_told: true } => f.write_str(
-                "nothing was written to the target's disk; the target was notified, and waits with \
-                 a new code and secret",
-            ),
-            Self::Untouched { is_told: false } => {
-                f.write_str("nothing was written to the target's disk; it waits for a donor")
-            }
-            Self::Unfinished { is_told: true } => f.write_str(
-                "the target's disk was written and does not boot; the target was notified, and \
-                 waits with a new code and secret",
-            ),
-            Self::Unfinished { is_told: false } => write!(
-                f,
-                "the target's disk was written and does not boot; the target could not be \
-                 notified, and waits up to {minutes} minutes for a donor with the same code and \
-                 secret",
-            ),
-            Self::Finishing => f.write_str(
-                "the target has everything and finishes by itself; its screen says how that ends",
-            ),
-        }
-    }
 }
 
 /// Why a target may be silent in the handshake, for a person. It holds an address that has guessed

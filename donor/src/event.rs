@@ -14,8 +14,8 @@ use wire::code::Code;
 use wire::message::Level;
 use wire::stage::Stage;
 
-use crate::delivery::Left;
 use crate::ending::Ending;
+use crate::left::Left;
 use crate::peer_address::PeerAddress;
 use crate::target_disk::TargetDisk;
 

@@ -10,7 +10,7 @@
 //! pairs, asks for [`consent`] to the [`target_disk`], sends, and follows the target through broken
 //! connections until it is installed. [`transfer`] does so in the original stream. What happens on
 //! the way is an [`event`], with a [`rate`]; the last is an [`ending`]. An [`interrupt`] ends every
-//! wait.
+//! wait, and says what is [`left`].
 
 pub mod consent;
 pub mod delivery;
@@ -20,6 +20,7 @@ pub mod ending;
 pub mod event;
 pub mod interrupt;
 pub mod keys;
+pub mod left;
 pub mod offer;
 pub mod options;
 pub mod peer_address;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use session::{HandshakeError, PairingError, Step};
 use wire::message::Next;
 
-use super::{DeliveryError, Left};
+use super::DeliveryError;
 use crate::discovery::ADDRESSES_MAX;
+use crate::left::Left;
 use crate::socket::ConnectError;
 use crate::target_disk::TargetDisk;
 

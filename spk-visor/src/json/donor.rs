@@ -227,9 +227,9 @@ mod tests {
     use super::{disk_fields, event as json, failed};
     use crate::exit::Exit;
     use crate::json::Object;
-    use donor::delivery::Left;
     use donor::ending::Ending;
     use donor::event::{Event, Step, TargetEvent};
+    use donor::left::Left;
     use donor::target_disk::TargetDisk;
     use std::time::Duration;
     use wire::message::{Disk, Level, Text};
