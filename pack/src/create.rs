@@ -11,9 +11,10 @@ use std::time::Instant;
 use wire::human::size;
 
 use super::compress::{Counting, Encoder, Format, default_threads};
+use super::job::Job;
 use super::output::{self, Output};
 use super::report::{Report, Total};
-use super::walk::{self, Job, Seen};
+use super::walk::{self, Seen};
 use super::{PackageError, Tree, grub, job, node, system};
 use crate::packages::BASE;
 

@@ -6,13 +6,13 @@
 //! ```
 //!
 //! Of a running Linux a package holds its system without what makes it that machine, in a form that
-//! `bundle::unpack` takes; the same tree gives the same bytes. [`walk`] visits every entry once:
-//! [`rules`] decide by path and contents what is left out, with [`glob`] for the patterns,
-//! [`mounts`] and [`links`] for what lies or is linked elsewhere, and [`key_search`] for keys that
-//! are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`] read what is kept,
-//! [`rewrite`] changes a copy's fstab, [`tar`] writes it, [`compress`] makes it small, and
-//! [`report`] says what became of the rest. [`create`] puts that into a file by way of [`output`],
-//! [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots.
+//! `bundle::unpack` takes; the same tree gives the same bytes. A [`job`] says what of it, and
+//! [`walk`] visits every entry once: [`rules`] decide by path and contents what is left out, with
+//! [`glob`] for the patterns, [`mounts`] and [`links`] for what lies or is linked elsewhere, and
+//! [`key_search`] for keys that are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`]
+//! read what is kept, [`rewrite`] changes a copy's fstab, [`tar`] writes it, [`compress`] makes it
+//! small, and [`report`] says what became of the rest. [`create`] puts that into a file by way of
+//! [`output`], [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots.
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
 //! which lists, signs and checks them.
@@ -24,6 +24,7 @@ pub mod glob;
 pub mod grub;
 pub mod hash;
 pub mod holes;
+pub mod job;
 pub mod key_search;
 pub mod links;
 pub mod live;
@@ -52,9 +53,9 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use glob::PatternError;
+use job::Job;
 use rules::Rules;
 use rules::secrets::{Policy, Secrets};
-use walk::Job;
 
 /// What a tree is and what of it is packed.
 #[derive(Clone, Debug, PartialEq, Eq)]

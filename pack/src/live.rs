@@ -16,8 +16,9 @@ use wire::chain::chain;
 use wire::stream::PackageName;
 
 use super::compress::{Encoder, Format, default_threads};
+use super::job::Job;
 use super::report::Report;
-use super::walk::{self, Job};
+use super::walk;
 use super::{PackageError, Tree, grub, job, system};
 use crate::packages::BASE;
 

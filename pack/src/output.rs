@@ -20,8 +20,8 @@ use rustix::fs::{
 use thiserror::Error;
 
 use super::PackageError;
+use super::job::Own;
 use super::node::{Facts, look_at, open_root};
-use super::walk::Own;
 
 /// Password hashes and private keys are inside.
 const MODE: Mode = Mode::from_raw_mode(0o600);

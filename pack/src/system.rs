@@ -8,7 +8,7 @@ use bundle::kernel::{self, Kernel, Ramdisk};
 use rustix::fs::fstatvfs;
 
 use super::grub::{self, Platforms};
-use super::walk::Job;
+use super::job::Job;
 use super::{PackageError, node};
 
 /// The tree, looked at as the target looks at its root; but its file systems may be several.

@@ -9,7 +9,7 @@ mod regular;
 mod withheld;
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use bundle::host_keys::{self, HostKeys};
 use bundle::kernel;
@@ -17,12 +17,13 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::glob::States;
+use super::job::{Job, Own};
 use super::links::Links;
 use super::mounts::Mounts;
 use super::node::{self, Facts, Names, Owner, Xattr};
 use super::report::{Remark, Report, Total, shown};
 use super::rules::secrets::Secrets;
-use super::rules::{Matched, Rules, Verdict, Why};
+use super::rules::{Matched, Verdict, Why};
 use super::tar::{self, Kind, Member};
 use super::{PackageError, system, xattrs};
 
@@ -36,24 +37,6 @@ const NO_TIME: (i64, u32) = (0, 0);
 /// What mke2fs(8) and others make at the top of a file system for fsck(8); elsewhere it is a name
 /// like any other.
 const LOST_FOUND: &[u8] = b"lost+found";
-
-/// A file that must not be packed although it lies in the tree: a directory by its number, and a
-/// name in it.
-pub type Own = ((u64, u64), Vec<u8>);
-
-/// What to pack.
-pub struct Job {
-    /// The tree.
-    pub root: OwnedFd,
-    /// What of it.
-    pub rules: Rules,
-    /// Which files are secrets, and what becomes of them.
-    pub secrets: Secrets,
-    /// Other file systems that belong to it: where they are mounted, relative to the root.
-    pub mounts: Vec<Vec<u8>>,
-    /// What this packing writes itself.
-    pub own: Vec<Own>,
-}
 
 /// How far a packing is.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,24 @@
+//! What to pack, as [`super::walk`] and [`super::system`] are asked for it.
+
+use std::os::fd::OwnedFd;
+
+use super::rules::Rules;
+use super::rules::secrets::Secrets;
+
+/// A file that must not be packed although it lies in the tree: a directory by its number, and a
+/// name in it.
+pub type Own = ((u64, u64), Vec<u8>);
+
+/// What to pack.
+pub struct Job {
+    /// The tree.
+    pub root: OwnedFd,
+    /// What of it.
+    pub rules: Rules,
+    /// Which files are secrets, and what becomes of them.
+    pub secrets: Secrets,
+    /// Other file systems that belong to it: where they are mounted, relative to the root.
+    pub mounts: Vec<Vec<u8>>,
+    /// What this packing writes itself.
+    pub own: Vec<Own>,
+}
