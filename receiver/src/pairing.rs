@@ -7,13 +7,11 @@
 //! [`refusals`] on; [`admission`] reads the manifest of a paired donor, and [`consent`] shows it
 //! the disk as [`description`] words it.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
 use machine::gate::Candidate;
-use session::channel::{Opener, Sealer};
 use session::guess_limit::GuessLimit;
 use session::trial::Terms;
 use session::{Credential, PinnedKeys};
@@ -22,7 +20,6 @@ use wire::handshake::{Info, M1_LEN};
 use wire::message::Next;
 use wire::secret::{RANDOM_LEN, Secret};
 
-use crate::connection::Connection;
 use crate::donor::{Interrupted, Network};
 use crate::error::SessionError;
 use crate::operator::CancelToken;
@@ -36,15 +33,11 @@ use crate::policy::Policy;
 pub(crate) mod admission;
 pub(crate) mod consent;
 pub(crate) mod description;
+mod paired;
 pub(crate) mod refusals;
 mod strangers;
 
-/// A donor that has proved itself, and both directions of the channel to it.
-pub(crate) struct Paired {
-    pub(crate) peer: SocketAddr,
-    pub(crate) opener: Opener<Connection>,
-    pub(crate) sealer: Sealer<Box<dyn Write + Send>>,
-}
+pub(crate) use paired::Paired;
 
 /// One code and one secret, for as long as they hold.
 pub(crate) struct PairingListener<'a> {

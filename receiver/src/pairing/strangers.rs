@@ -23,7 +23,7 @@ use wire::stream::Opening;
 use crate::connection::Connection;
 use crate::donor::Donor;
 use crate::operator::CancelToken;
-use crate::pairing::Paired;
+use crate::pairing::paired::Paired;
 
 /// Handshakes that are judged at the same time (`protocol.md` 3.6).
 const PLACES: usize = 6;
