@@ -1,10 +1,11 @@
 //! `install`'s disk on a real one: a block device, or an image file that stands for one.
 //!
-//! A block device is *claimed* (opened with `O_EXCL`, `open(2)`): a disk of which anything is mounted or otherwise in use
-//! is refused by the kernel. The claim also forbids mounting its partitions, so it is lent away
-//! while they are mounted. Besides, what is written is *locked* (`flock(2)`) all the time: on a
-//! running system udev leaves a locked disk and its partitions alone, and so starts no RAID and no
-//! volume group out of what it finds there (systemd, "Locking Block Device Access").
+//! A block device is *claimed* (opened with `O_EXCL`, `open(2)`): a disk of which anything is
+//! mounted or otherwise in use is refused by the kernel. The claim also forbids mounting its
+//! partitions, so it is lent away while they are mounted. Besides, what is written is *locked*
+//! (`flock(2)`) all the time: on a running system udev leaves a locked disk and its partitions
+//! alone, and so starts no RAID and no volume group out of what it finds there (systemd, "Locking
+//! Block Device Access").
 
 use std::fs::File;
 use std::io;
@@ -240,8 +241,9 @@ impl BlockDisk {
         self.file.try_clone()
     }
 
-    /// Makes the next read come from the disk itself: another machine may share it, and as long as it is open the kernel answers
-    /// from its page cache. An image file has one page cache for everybody.
+    /// Makes the next read come from the disk itself: another machine may share it, and as long as
+    /// it is open the kernel answers from its page cache. An image file has one page cache for
+    /// everybody.
     ///
     /// # Errors
     /// The kernel's.
@@ -352,7 +354,8 @@ impl Disk for BlockDisk {
         }
     }
 
-    /// `fsync(2)` of a block device writes what is dirty in its page cache and then has the device empty its own cache.
+    /// `fsync(2)` of a block device writes what is dirty in its page cache and then has the device
+    /// empty its own cache.
     fn flush(&mut self) -> Result<(), DiskError> {
         self.file
             .sync_all()

@@ -1,4 +1,5 @@
-//! The network cards of this machine as sysfs describes them, for people's eyes: nothing is decided by it.
+//! The network cards of this machine as sysfs describes them, for people's eyes: nothing is decided
+//! by it.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,8 @@ pub struct Card {
     pub driver: Option<String>,
     /// It is a Wi-Fi card.
     pub is_wifi: bool,
-    /// A cable with something at its other end, or a joined network (`IFLA_CARRIER`, RFC 2863's operational state).
+    /// A cable with something at its other end, or a joined network (`IFLA_CARRIER`, RFC 2863's
+    /// operational state).
     pub has_link: bool,
     /// In Mbit/s; drivers of virtual cards do not say.
     pub speed_mbit: Option<u32>,

@@ -1,8 +1,9 @@
-//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network cards and disk controllers
-//! that no driver has taken, firmware files that drivers asked for in vain.
+//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network
+//! cards and disk controllers that no driver has taken, firmware files that drivers asked for in
+//! vain.
 //!
-//! `/dev/kmsg` and sysfs in, a bounded number of lines out. Nothing here fails: what cannot be read is left out, because the
-//! reason of the failure itself is told elsewhere.
+//! `/dev/kmsg` and sysfs in, a bounded number of lines out. Nothing here fails: what cannot be read
+//! is left out, because the reason of the failure itself is told elsewhere.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -27,7 +28,8 @@ const LINE_MAX: usize = 400;
 const NAMES_MAX: usize = 16;
 /// No record with its dictionary is longer (`PRINTK_MESSAGE_MAX` in `kernel/printk/internal.h`).
 const RECORD_BYTES: usize = 8192;
-/// What nothing can be deployed without: the bus, the attribute that tells, how it begins, what it is then.
+/// What nothing can be deployed without: the bus, the attribute that tells, how it begins, what it
+/// is then.
 const NEEDED: [(&str, &str, &str, &str); 5] = [
     // PCI Code and ID Assignment 1.1, 1.2 and 1.3: base classes "mass storage" and "network".
     ("pci", "class", "0x02", "network"),
@@ -37,11 +39,12 @@ const NEEDED: [(&str, &str, &str, &str); 5] = [
     ("virtio", "device", "0x0002", "storage"),
     ("virtio", "device", "0x0008", "storage"),
 ];
-/// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and what Debian's says.
+/// What the kernel says of a file that is not there (`drivers/base/firmware_loader/main.c`), and
+/// what Debian's says.
 const FIRMWARE_MARKS: [&str; 2] = ["Direct firmware load for ", "firmware: failed to load "];
 
-/// A position in the kernel's log. A time would not do: NTP corrects `CLOCK_MONOTONIC`, but not the clock of the records, and after
-/// weeks the two are minutes apart.
+/// A position in the kernel's log. A time would not do: NTP corrects `CLOCK_MONOTONIC`, but not the
+/// clock of the records, and after weeks the two are minutes apart.
 #[derive(Debug)]
 pub struct Mark(Option<File>);
 
@@ -103,8 +106,8 @@ fn open(path: &Path) -> Option<File> {
     options.read(true).custom_flags(flags).open(path).ok()
 }
 
-/// The kernel's own records; what programs wrote there is left out, and of the last ones what is no more than news: on a machine
-/// that does other work, somebody mounts something all the time.
+/// The kernel's own records; what programs wrote there is left out, and of the last ones what is no
+/// more than news: on a machine that does other work, somebody mounts something all the time.
 #[derive(Debug, Default)]
 struct KernelLog {
     last: VecDeque<String>,

@@ -1,4 +1,5 @@
-//! The disks a deploy may choose from, looked at but not touched: inventory and contents together, for the gate.
+//! The disks a deploy may choose from, looked at but not touched: inventory and contents together,
+//! for the gate.
 
 use std::fs;
 use std::io;
@@ -74,7 +75,8 @@ impl Disks {
     }
 }
 
-/// A named disk, under the name the kernel has for it; image files and devices that are no whole disks have no serial number.
+/// A named disk, under the name the kernel has for it; image files and devices that are no whole
+/// disks have no serial number.
 fn one(path: &Path) -> io::Result<Found> {
     let path = fs::canonicalize(path)?;
     let listed = inventory::read(Path::new(SYS_BLOCK)).unwrap_or_default(); // an image file needs no sysfs

@@ -64,8 +64,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// What a person types to have this disk wiped: the end of its serial number, or all of it where contents are protected. A disk
-    /// without one is confirmed by its name in the whole world, and one without either by its path.
+    /// What a person types to have this disk wiped: the end of its serial number, or all of it
+    /// where contents are protected. A disk without one is confirmed by its name in the whole
+    /// world, and one without either by its path.
     #[must_use]
     pub fn confirmation(&self) -> String {
         let Some(identity) = self.identity() else {
@@ -401,7 +402,8 @@ fn not_confirmed(candidate: &Candidate, wish: &Wish) -> GateError {
     }
 }
 
-/// Nothing is named: exactly one fixed, writable disk that is blank, or that a `wipe` names by the end of its serial number.
+/// Nothing is named: exactly one fixed, writable disk that is blank, or that a `wipe` names by the
+/// end of its serial number.
 fn only_free<'a>(candidates: &'a [Candidate], wish: &Wish) -> Result<&'a Candidate, GateError> {
     let fixed: Vec<&Candidate> = candidates
         .iter()

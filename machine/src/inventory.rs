@@ -1,7 +1,9 @@
-//! The disks of this machine: what sysfs says of each, as values. No disk is opened here, and nothing is written.
+//! The disks of this machine: what sysfs says of each, as values. No disk is opened here, and
+//! nothing is written.
 //!
-//! Whole disks with a device behind them only: loop, ram, zram, dm and md have none; optical drives, floppies, flash without
-//! a translation layer, the hidden paths of an NVMe multipath disk and the boot areas of an eMMC are no place for a system.
+//! Whole disks with a device behind them only: loop, ram, zram, dm and md have none; optical
+//! drives, floppies, flash without a translation layer, the hidden paths of an NVMe multipath disk
+//! and the boot areas of an eMMC are no place for a system.
 
 use std::fmt;
 use std::fs;
@@ -17,7 +19,8 @@ pub const SYS_BLOCK: &str = "/sys/block";
 /// Where the kernel lists block devices by their numbers.
 pub const SYS_DEV_BLOCK: &str = "/sys/dev/block";
 
-/// sysfs counts sizes in 512 bytes, whatever the logical sector is (`Documentation/ABI/stable/sysfs-block`).
+/// sysfs counts sizes in 512 bytes, whatever the logical sector is
+/// (`Documentation/ABI/stable/sysfs-block`).
 const SYSFS_SECTOR: u64 = 512;
 
 /// Drivers whose disks are none, by the kernel's names for them.
@@ -82,8 +85,8 @@ impl Transport {
         }
     }
 
-    /// From the disk's name and from the chain of devices that it hangs on. A SCSI disk's own name tells nothing of the
-    /// controller in between.
+    /// From the disk's name and from the chain of devices that it hangs on. A SCSI disk's own name
+    /// tells nothing of the controller in between.
     fn of(name: &str, device: &Path) -> Self {
         let prefixes = [
             ("vd", Transport::Virtio),
@@ -140,8 +143,9 @@ pub struct Found {
     pub sector_bytes: u64,
     /// How it is attached.
     pub transport: Transport,
-    /// It may be gone tomorrow, or belong to somebody who passes by: the kernel expects the medium to be taken out, or it
-    /// hangs on USB (many a USB disk denies that it is removable), or it is an SD card.
+    /// It may be gone tomorrow, or belong to somebody who passes by: the kernel expects the medium
+    /// to be taken out, or it hangs on USB (many a USB disk denies that it is removable), or it is
+    /// an SD card.
     pub is_removable: bool,
     /// Nothing can be written.
     pub is_read_only: bool,
@@ -172,7 +176,8 @@ impl InventoryError {
     }
 }
 
-/// Reads the disks listed in `sys_block`, sorted by path. A disk that vanishes while it is looked at is left out.
+/// Reads the disks listed in `sys_block`, sorted by path. A disk that vanishes while it is looked
+/// at is left out.
 ///
 /// # Errors
 /// `sys_block` cannot be listed.
@@ -240,8 +245,9 @@ fn one(dir: &Path, name: &str) -> Option<Found> {
     })
 }
 
-/// The name proper of an identifier, however it is written: `naa.5000…` and `eui.0025…` in sysfs, `0x5000…` on labels,
-/// `wwn-0x5000…` in links that udev makes. `None` for what the kernel has put together from other names (`t10.`, `nvme.`).
+/// The name proper of an identifier, however it is written: `naa.5000…` and `eui.0025…` in sysfs,
+/// `0x5000…` on labels, `wwn-0x5000…` in links that udev makes. `None` for what the kernel has put
+/// together from other names (`t10.`, `nvme.`).
 pub(crate) fn wwn(raw: &str) -> Option<String> {
     let lower = raw.to_ascii_lowercase();
     let text = lower.strip_prefix("wwn-").unwrap_or(&lower);
@@ -257,7 +263,8 @@ pub(crate) fn wwn(raw: &str) -> Option<String> {
     is_name.then(|| name.to_owned())
 }
 
-/// virtio-blk has it beside the disk, NVMe and MMC beside the device, SCSI and ATA in the unit serial number page (SPC-4 7.8.15).
+/// virtio-blk has it beside the disk, NVMe and MMC beside the device, SCSI and ATA in the unit
+/// serial number page (SPC-4 7.8.15).
 fn serial(dir: &Path) -> Option<String> {
     attribute(dir, "serial")
         .or_else(|| attribute(dir, "device/serial"))
@@ -268,7 +275,8 @@ fn serial(dir: &Path) -> Option<String> {
         })
 }
 
-/// Linux asks few disks on USB for that page; the device on the bus has a number of its own (USB 2.0 9.6.1).
+/// Linux asks few disks on USB for that page; the device on the bus has a number of its own (USB
+/// 2.0 9.6.1).
 fn usb_serial(device: &Path) -> Option<String> {
     let on_bus = device.ancestors().find(|dir| dir.join("idVendor").exists());
     on_bus.and_then(|dir| attribute(dir, "serial"))
@@ -279,7 +287,8 @@ fn attribute(dir: &Path, name: &str) -> Option<String> {
     printable(&String::from_utf8_lossy(&bytes))
 }
 
-/// Firmware writes what it likes into its names: only visible ASCII reaches a console or a comparison.
+/// Firmware writes what it likes into its names: only visible ASCII reaches a console or a
+/// comparison.
 fn printable(raw: &str) -> Option<String> {
     let text: String = raw
         .chars()

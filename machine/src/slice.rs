@@ -1,4 +1,5 @@
-//! A partition as a block device while no table describes it yet: a BLKPG partition of a disk, a loop device over an image.
+//! A partition as a block device while no table describes it yet: a BLKPG partition of a disk, a
+//! loop device over an image.
 //!
 //! Dropping a slice takes it back from the kernel, so an error anywhere leaves none behind.
 
@@ -31,14 +32,15 @@ pub struct KernelPartition {
 
 impl Drop for KernelPartition {
     fn drop(&mut self) {
-        // In an orderly deploy `finish` has seen that nobody uses it; after a failure there is nobody to tell, and the next
-        // deploy's `forget_partitions` reports it.
+        // In an orderly deploy `finish` has seen that nobody uses it; after a failure there is
+        // nobody to tell, and the next deploy's `forget_partitions` reports it.
         let _ = sys::block::delete_partition(&self.disk, self.number);
     }
 }
 
 impl Slice {
-    /// Makes `partition` a block device. devtmpfs creates the node before the kernel's call returns.
+    /// Makes `partition` a block device. devtmpfs creates the node before the kernel's call
+    /// returns.
     ///
     /// # Errors
     /// The kernel's: the range is taken, no loop device is free.
@@ -69,7 +71,8 @@ impl Slice {
         }
     }
 
-    /// Takes the partition back after use. What was written through it is on the medium when this returns.
+    /// Takes the partition back after use. What was written through it is on the medium when this
+    /// returns.
     ///
     /// # Errors
     /// `EBUSY`: it is still mounted, or open somewhere. Or writing back failed.
@@ -92,7 +95,8 @@ impl Slice {
     }
 }
 
-/// Makes the kernel forget the partitions of whatever table the disk had: they would overlap ours, and they are gone.
+/// Makes the kernel forget the partitions of whatever table the disk had: they would overlap ours,
+/// and they are gone.
 ///
 /// # Errors
 /// `EBUSY`: one is in use.
@@ -112,7 +116,8 @@ pub fn forget_partitions(disk: &BlockDisk) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel's name for a partition: a `p` goes between when the disk's name ends in a digit (`disk_name()` in `block/`).
+/// The kernel's name for a partition: a `p` goes between when the disk's name ends in a digit
+/// (`disk_name()` in `block/`).
 fn node(disk: &Path, number: u32) -> PathBuf {
     let disk = disk.display().to_string();
     let between = if disk.ends_with(|last: char| last.is_ascii_digit()) {

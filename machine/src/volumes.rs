@@ -1,12 +1,16 @@
-//! `install`'s file systems on a real kernel: partitions by [`Slice`], ext4 by mke2fs, mounts without a mount point.
+//! `install`'s file systems on a real kernel: partitions by [`Slice`], ext4 by mke2fs, mounts
+//! without a mount point.
 //!
-//! A mount here is a descriptor (`fsopen`, `fsmount`: `Documentation/filesystems/mount_api.rst`) and is attached to no
-//! directory: nobody else sees it, and it ends with the descriptor, even under SIGKILL.
+//! A mount here is a descriptor (`fsopen`, `fsmount`: `Documentation/filesystems/mount_api.rst`)
+//! and is attached to no directory: nobody else sees it, and it ends with the descriptor, even
+//! under SIGKILL.
 //!
-//! A disk and its partitions have page caches of their own. ESP and swap are only ever written through the disk, the root only
-//! through its partition. What the disk's cache holds of the root's place is older than what the partition wrote there; it is dropped
-//! ([`sys::block::forget_cache`]) before the commit, because a write of less than a page next to it would put the stale rest of
-//! the page back. An image file has one page cache: a loop device reads and writes through the file.
+//! A disk and its partitions have page caches of their own. ESP and swap are only ever written
+//! through the disk, the root only through its partition. What the disk's cache holds of the root's
+//! place is older than what the partition wrote there; it is dropped ([`sys::block::forget_cache`])
+//! before the commit, because a write of less than a page next to it would put the stale rest of
+//! the page back. An image file has one page cache: a loop device reads and writes through the
+//! file.
 
 use std::error::Error as StdError;
 use std::io::{self, Read};
@@ -35,23 +39,27 @@ const MKE2FS: &str = "/sbin/mke2fs";
 /// What it writes is some tens of MiB, whatever the size of the disk.
 const MKE2FS_TIME: Duration = Duration::from_secs(600);
 
-/// Besides, it discards the whole partition, 2 GiB at a time: a thin volume of an array takes 1 to 3 s for each.
-/// Against a disk that hangs there is the kernel's own limit on a request, and the watchdog (`boot.md` 9).
+/// Besides, it discards the whole partition, 2 GiB at a time: a thin volume of an array takes 1 to
+/// 3 s for each. Against a disk that hangs there is the kernel's own limit on a request, and the
+/// watchdog (`boot.md` 9).
 const MKE2FS_TIME_PER_GIB: Duration = Duration::from_secs(2);
 
-/// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer mke2fs makes by default or a
-/// configuration file says: the deployed system checks this file system with tools of its own age.
+/// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer
+/// mke2fs makes by default or a configuration file says: the deployed system checks this file
+/// system with tools of its own age.
 const EXT4_FEATURES: &str = "none,sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr,\
 has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize";
 
-/// Inode tables are left to the installed system, which zeroes them in the background of its first boot: they are 1.6 % of the
-/// disk, and their block groups are marked uninitialised under a checksum, so nothing reads them before. The journal is zeroed
-/// now: it is small, and old transactions found in it after a crash would be replayed. Discarding stays on: it tells an SSD that the
-/// old contents are gone, and makes the zeroing cheap.
+/// Inode tables are left to the installed system, which zeroes them in the background of its first
+/// boot: they are 1.6 % of the disk, and their block groups are marked uninitialised under a
+/// checksum, so nothing reads them before. The journal is zeroed now: it is small, and old
+/// transactions found in it after a crash would be replayed. Discarding stays on: it tells an SSD
+/// that the old contents are gone, and makes the zeroing cheap.
 const EXT4_EXTENDED: &str = "lazy_itable_init=1,lazy_journal_init=0";
 
-/// ext4 during a deploy. `noinit_itable`: the background zeroing must not compete with it. `barrier=0`: a disk cut off now is
-/// marked incomplete and made anew; the flush that counts comes after unmounting.
+/// ext4 during a deploy. `noinit_itable`: the background zeroing must not compete with it.
+/// `barrier=0`: a disk cut off now is marked incomplete and made anew; the flush that counts comes
+/// after unmounting.
 const EXT4_OPTIONS: [(&str, Option<&str>); 2] = [("barrier", Some("0")), ("noinit_itable", None)];
 
 /// Makes, mounts and unmounts the file systems of one disk.
@@ -180,7 +188,8 @@ fn mke2fs_time(len_bytes: u64) -> Duration {
     MKE2FS_TIME.saturating_add(MKE2FS_TIME_PER_GIB.saturating_mul(gib))
 }
 
-/// Makes the root file system. Blocks are 4096 bytes whatever the size: mke2fs would choose 1024 below 512 MiB.
+/// Makes the root file system. Blocks are 4096 bytes whatever the size: mke2fs would choose 1024
+/// below 512 MiB.
 fn make_ext4(device: &Path, plan: &Partition, len_bytes: u64) -> Result<(), VolumesError> {
     let failed = |source| error("making ext4 on", device, source);
     let mut command = Command::new(MKE2FS);

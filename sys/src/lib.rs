@@ -2,9 +2,9 @@
 //! `unsafe`.
 //!
 //! Nothing here decides anything: a function is one call of the kernel, with owned descriptors and
-//! the kernel's own error. Three modules hold more: [`cage`], because the order of its calls is what
-//! makes it safe, and [`eventfd`] and [`uevents`], which need no `unsafe` and are here so that there
-//! is one of each.
+//! the kernel's own error. Three modules hold more: [`cage`], because the order of its calls is
+//! what makes it safe, and [`eventfd`] and [`uevents`], which need no `unsafe` and are here so that
+//! there is one of each.
 //!
 //! In the order in which a shim uses them:
 //!

@@ -1,7 +1,8 @@
 //! The links on which this machine has an IPv6 address of the link, as the kernel lists them.
 //!
-//! In: the text of `/proc/net/if_inet6`: address, number of the interface, length of the prefix, scope, flags, all hexadecimal, and the
-//! interface's name. Out: one [`LocalLink`] for each interface.
+//! In: the text of `/proc/net/if_inet6`: address, number of the interface, length of the prefix,
+//! scope, flags, all hexadecimal, and the interface's name. Out: one [`LocalLink`] for each
+//! interface.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -9,7 +10,8 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 const PROC_NET_IF_INET6: &str = "/proc/net/if_inet6";
 /// linux/ipv6.h: IFA_LINK.
 const SCOPE_LINK: u32 = 0x20;
-/// linux/if_addr.h: IFA_F_DADFAILED, IFA_F_TENTATIVE: another machine has it, or that is being found out.
+/// linux/if_addr.h: IFA_F_DADFAILED, IFA_F_TENTATIVE: another machine has it, or that is being
+/// found out.
 const NOT_OURS: u32 = 0x08 | 0x40;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 

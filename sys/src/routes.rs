@@ -1,7 +1,7 @@
 //! The networks this machine is directly on, as the kernel's routing table lists them.
 //!
-//! In: the text of `/proc/net/route` (`Documentation/networking/proc_net_tcp.rst` explains its kin; `route(8)` prints
-//! it). Out: one [`Network`] for each IPv4 network that has a broadcast address.
+//! In: the text of `/proc/net/route` (`Documentation/networking/proc_net_tcp.rst` explains its kin;
+//! `route(8)` prints it). Out: one [`Network`] for each IPv4 network that has a broadcast address.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -40,7 +40,8 @@ pub fn of(interface: &str) -> io::Result<Option<Network>> {
     Ok(networks.find(|network| network.interface == interface))
 }
 
-/// Lines that are no direct route to a whole network are passed over: the heading, default routes, routes to one host.
+/// Lines that are no direct route to a whole network are passed over: the heading, default routes,
+/// routes to one host.
 fn parse(text: &str) -> Vec<Network> {
     let mut networks: Vec<Network> = text.lines().filter_map(network).collect();
     networks.sort_by_key(|network| network.broadcast);
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn direct_networks_are_found_and_nothing_else() {
-        // Interface, destination, gateway, flags, three counters, mask: the bytes of addresses as on a little-endian machine.
+        // Interface, destination, gateway, flags, three counters, mask: the bytes of addresses as
+        // on a little-endian machine.
         let line =
             |interface: &str, destination: [u8; 4], gateway: [u8; 4], flags: u32, mask: [u8; 4]| {
                 let hex = |bytes| format!("{:08X}", u32::from_ne_bytes(bytes));

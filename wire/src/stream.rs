@@ -29,7 +29,8 @@ pub const SESSION_MAGIC: [u8; 4] = *b"SMV2";
 /// A peer that moves no byte for this long is given up, in seconds. Both ends use it while packages
 /// are sent.
 pub const STALL_SECONDS: u64 = 30;
-/// A target whose donor is gone waits this long for it to come back, in seconds (`protocol.md` 3.6).
+/// A target whose donor is gone waits this long for it to come back, in seconds
+/// (`protocol.md` 3.6).
 pub const RESUME_SECONDS: u64 = 1800;
 
 /// What the first four bytes of a connection announce.

@@ -1,8 +1,9 @@
 //! Whether a system that we have installed may be replaced (`boot.md` 7).
 //!
-//! A machine whose firmware goes on preferring the network comes back to the shim with the command line that installed it. If the
-//! same words were enough a second time, it would be installed for ever. So the word names the installation that may go: each one
-//! draws its own identity, and with it the word expires.
+//! A machine whose firmware goes on preferring the network comes back to the shim with the command
+//! line that installed it. If the same words were enough a second time, it would be installed for
+//! ever. So the word names the installation that may go: each one draws its own identity, and with
+//! it the word expires.
 
 use uuid::Uuid;
 
@@ -19,7 +20,8 @@ pub enum Reinstall {
     ByHand,
     /// The installation with this name may go.
     Only(String),
-    /// Every one, with the word for any other contents: a machine for tests, which is installed at each start.
+    /// Every one, with the word for any other contents: a machine for tests, which is installed at
+    /// each start.
     Always,
 }
 
@@ -34,7 +36,8 @@ impl Reinstall {
         }
     }
 
-    /// May the installation with this root partition go? `is_wipe_right`: the word for other contents was given.
+    /// May the installation with this root partition go? `is_wipe_right`: the word for other
+    /// contents was given.
     #[must_use]
     pub fn allows(&self, root: Uuid, is_wipe_right: bool) -> bool {
         match self {

@@ -1,7 +1,8 @@
 //! Which disk somebody means: the value of `smv.disk=` and of `--disk` (`disk-gate.md` 1).
 //!
-//! Text in; a [`Selector`] out that a disk matches or does not. A term that is unknown, repeated or has a bad value is an error that
-//! names it: a description that was half understood would fit more disks than were meant.
+//! Text in; a [`Selector`] out that a disk matches or does not. A term that is unknown, repeated or
+//! has a bad value is an error that names it: a description that was half understood would fit more
+//! disks than were meant.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -174,7 +175,8 @@ impl FromStr for Selector {
     }
 }
 
-/// `KEY=VALUE[,KEY=VALUE...]`. There is no way to write a comma into a value: a pattern has `?` for it.
+/// `KEY=VALUE[,KEY=VALUE...]`. There is no way to write a comma into a value: a pattern has `?` for
+/// it.
 fn described(text: &str) -> Result<Vec<Term>, SelectorError> {
     let mut terms: Vec<Term> = Vec::new();
     for part in text.split(',') {
@@ -241,7 +243,8 @@ fn sizes(value: &str) -> Option<RangeInclusive<u64>> {
     (!range.is_empty() && value != "-").then_some(range)
 }
 
-/// Shell patterns with `*` and `?`, without regard to case. A star that turns out to have taken too little takes one more.
+/// Shell patterns with `*` and `?`, without regard to case. A star that turns out to have taken too
+/// little takes one more.
 fn fits(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.as_bytes(), text.as_bytes());
     let mut star: Option<(&[u8], &[u8])> = None;

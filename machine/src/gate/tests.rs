@@ -328,7 +328,8 @@ fn the_medium_of_a_shim_is_offered_to_nobody() {
             }),
         )
     };
-    // Not even the confirmation to wipe it makes it a disk that somebody who named none can have meant.
+    // Not even the confirmation to wipe it makes it a disk that somebody who named none can have
+    // meant.
     for wipe in ["", "STICK1"] {
         let seen = [medium("STICK1"), disk("/dev/vda", "FIXED1", BLANK)];
         assert_eq!(path(&seen, &wish("", wipe)).unwrap(), "/dev/vda");
