@@ -178,7 +178,7 @@ impl Answer {
 /// One message; see [`Kind`] for who says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Unchecked: only `install::trust` may believe it.
+    /// Unchecked: only `bundle::trust` may believe it.
     Manifest {
         /// Its exact bytes.
         manifest: &'a [u8],
