@@ -1,6 +1,7 @@
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use disk::boot_order::{Found, Step, plan};
 use disk::contents::PartitionRef;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use wire::chain::chain;
 
 use super::{GLOBAL, Variables};
+use crate::children::awaited::Awaited;
 
 const ESP: PartitionRef = PartitionRef {
     number: 1,
@@ -83,11 +85,16 @@ fn efibootmgr_reads_what_we_wrote() {
     .unwrap();
     assert_eq!(nvram.deploy(ESP), [""; 0]);
     let mut command = Command::new("efibootmgr");
-    let output = command
+    command
         .arg("-v")
         .env("EFIVARFS_PATH", format!("{}/", nvram.0.display()))
-        .output();
-    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+        .stdout(Stdio::piped());
+    // Other tests of this program reap every child that nobody awaits.
+    let mut running = Awaited::start(&mut command).unwrap();
+    let mut said = String::new();
+    let output = running.child().stdout.as_mut().unwrap();
+    output.read_to_string(&mut said).unwrap();
+    assert!(running.wait().unwrap().success(), "{said}");
     for line in [
         "BootNext: 0001",
         "BootOrder: 0001,0007,0000",
