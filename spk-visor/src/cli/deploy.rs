@@ -162,7 +162,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Deploy, UsageError> {
         to: matches.remove_one("to"),
         interface: matches.remove_one("interface"),
         retry: matches.remove_one("retry").unwrap_or(usual.retry),
-        after: matches.remove_one("after").unwrap_or(usual.after),
+        after: matches.remove_one("after").or(usual.after),
         ..usual
     };
     let is_given = |option: &clap::Arg| matches.contains_id(option.get_id().as_str());
