@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use benchmarks::report::rows;
 use benchmarks::table::{HEADING, columns};
+use wire::chain::chain;
 
 const USAGE: &str = "usage: report PART|heading|table";
 
@@ -16,13 +17,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = format!("report: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            eprintln!("{text}");
+            eprintln!("report: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
