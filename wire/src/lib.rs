@@ -22,6 +22,7 @@ pub mod secret;
 pub mod handshake;
 pub mod stream;
 
+mod digits;
 pub mod human;
 pub mod manifest;
 pub mod message;

@@ -2,7 +2,8 @@
 //! [`Manifest::parse`](super::Manifest::parse) or it was built from values outside the limits:
 //! the signer parses it first.
 
-use super::{Content, FIRST_LINE, File, Head, Sha256};
+use super::{Content, FIRST_LINE, File, Head};
+use crate::digits::Hex;
 use core::fmt::{self, Write};
 
 /// Writes a manifest: head, files in their order, end.
@@ -71,14 +72,5 @@ impl<W: Write> Builder<W> {
     pub fn end(mut self) -> Result<W, fmt::Error> {
         writeln!(self.out, "end {}", self.files)?;
         Ok(self.out)
-    }
-}
-
-/// A digest in small hexadecimal digits.
-struct Hex<'a>(&'a Sha256);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

@@ -4,7 +4,7 @@ use super::{
     CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, Content, Fault, File, ManifestError, Role, Sha256, Shown,
     Unpacked, WORD_MAX,
 };
-use crate::message::HASH_LEN;
+use crate::digits::{decimal, digest};
 use crate::stream::{DATA_MAX, PackageName};
 
 /// The lines that are left.
@@ -234,38 +234,6 @@ impl<'a> Line<'a> {
             .filter(|size| size.is_power_of_two())
             .filter(|size| (CHUNK_SIZE_MIN..=CHUNK_SIZE_MAX).contains(size))
             .ok_or_else(|| self.fault(Fault::ChunkSize(claimed)))
-    }
-}
-
-/// A number without sign and leading zeros.
-fn decimal(word: &[u8]) -> Option<u64> {
-    match word {
-        [b'0'] => Some(0),
-        [b'1'..=b'9', ..] => word.iter().try_fold(0_u64, |sum, byte| {
-            let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-            sum.checked_mul(10)?.checked_add(u64::from(digit))
-        }),
-        _ => None,
-    }
-}
-
-fn digest(word: &[u8]) -> Option<Sha256> {
-    let mut digest = [0; HASH_LEN];
-    let (pairs, rest) = word.as_chunks::<2>();
-    if pairs.len() != HASH_LEN || !rest.is_empty() {
-        return None;
-    }
-    for (to, [high, low]) in digest.iter_mut().zip(pairs) {
-        *to = (nibble(*high)? << 4) | nibble(*low)?;
-    }
-    Some(digest)
-}
-
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }
 
