@@ -10,7 +10,8 @@
 //! 2. A donor connects and pairs ([`handshake`]), or speaks the original package [`stream`].
 //! 3. Behind the handshake both exchange [`message`]s: the disk, the [`manifest`], chunks, the
 //!    result.
-//! 4. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
+//! 4. What an image leaves at the end of its slot is a [`label`].
+//! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
 
@@ -24,6 +25,7 @@ pub mod stream;
 
 mod digits;
 pub mod human;
+pub mod label;
 pub mod manifest;
 pub mod message;
 
