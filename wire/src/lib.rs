@@ -10,7 +10,8 @@
 //! 2. A donor connects and pairs ([`handshake`]), or speaks the original package [`stream`].
 //! 3. Behind the handshake both exchange [`message`]s: the disk, the [`manifest`], chunks, the
 //!    result.
-//! 4. What an image leaves at the end of its slot is a [`label`].
+//! 4. A [`slot`] describes the root of the system that was written into it, a [`label`] says what
+//!    an image has left at the end of its slot.
 //! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
@@ -24,10 +25,13 @@ pub mod handshake;
 pub mod stream;
 
 mod digits;
+pub mod field;
 pub mod human;
 pub mod label;
 pub mod manifest;
 pub mod message;
+
+pub mod slot;
 
 pub mod names;
 pub mod outcome;

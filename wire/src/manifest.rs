@@ -17,6 +17,7 @@ use heapless::Vec;
 pub use build::Builder;
 pub use fault::{Fault, ManifestError, Shown};
 use line::Line;
+pub(crate) use line::good_word;
 
 /// The manifest as a file of a directory of packages, and as a package of the original stream
 /// (`protocol.md` 4.4).

@@ -20,7 +20,7 @@ impl Shown {
     /// A digest fits; a console line stays readable.
     const MAX: usize = 64;
 
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut head = [0; Self::MAX];
         for (to, from) in head.iter_mut().zip(bytes) {
             *to = *from;

@@ -129,12 +129,7 @@ impl<'a> Line<'a> {
     pub(super) fn only_word(&mut self) -> Result<&'a str, ManifestError> {
         let word = self.word("value")?;
         self.ends()?;
-        let is_good = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
-        if !(1..=WORD_MAX).contains(&word.len()) || !word.iter().all(is_good) {
-            return Err(self.fault(Fault::Word(Shown::of(word))));
-        }
-        // ASCII by the test above.
-        Ok(core::str::from_utf8(word).unwrap_or_default())
+        good_word(word).ok_or_else(|| self.fault(Fault::Word(Shown::of(word))))
     }
 
     pub(super) fn only_number(&mut self, max: u64) -> Result<u64, ManifestError> {
@@ -235,6 +230,15 @@ impl<'a> Line<'a> {
             .filter(|size| (CHUNK_SIZE_MIN..=CHUNK_SIZE_MAX).contains(size))
             .ok_or_else(|| self.fault(Fault::ChunkSize(claimed)))
     }
+}
+
+/// 1 to [`WORD_MAX`] of `[A-Za-z0-9._+-]`.
+pub(crate) fn good_word(word: &[u8]) -> Option<&str> {
+    let is_good = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
+    if !(1..=WORD_MAX).contains(&word.len()) || !word.iter().all(is_good) {
+        return None;
+    }
+    core::str::from_utf8(word).ok()
 }
 
 fn is_time(word: &[u8]) -> bool {
