@@ -11,7 +11,7 @@
 //! 3. Behind the handshake both exchange [`message`]s: the disk, the [`manifest`], chunks, the
 //!    result.
 //! 4. A [`slot`] describes the root of the system that was written into it, a [`label`] says what
-//!    an image has left at the end of its slot.
+//!    an image has left at the end of its slot, and the boot [`record`] which slot boots.
 //! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
@@ -31,6 +31,7 @@ pub mod label;
 pub mod manifest;
 pub mod message;
 
+pub mod record;
 pub mod slot;
 
 pub mod names;
