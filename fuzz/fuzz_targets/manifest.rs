@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use wire::manifest::{Builder, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, Content, FILES_MAX, LEN_MAX, Manifest};
+use wire::manifest::{Builder, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, Content, FILES_MAX, LEN_MAX, Manifest, is_image};
 use wire::message::CHUNKS_MAX;
 use wire::stream::DATA_MAX;
 
@@ -29,6 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Content::Hashed { size_bytes, .. } = file.content {
             assert!((1..=DATA_MAX).contains(&size_bytes));
         }
+        assert!(!is_image(&file.name) || (manifest.file_count() == 1 && !manifest.is_live()));
         assert_eq!(file.chunks().is_none(), file.content == Content::Live);
         chunks += u64::from(file.chunks().unwrap_or(0));
     }

@@ -40,6 +40,8 @@ pub const CHUNK_SIZE_DEFAULT: u32 = CHUNK_SIZE_MAX;
 pub const WORD_MAX: usize = 64;
 /// First line.
 pub const FIRST_LINE: &str = "smechvisor-manifest 1";
+/// A file whose name ends so is an image; every other one is an archive.
+pub const IMAGE_SUFFIX: &str = ".img";
 /// What this system is called in manifests.
 pub const PRODUCT: &str = "smv-x86_64";
 /// Every public key of minisign in base64 begins with this, the algorithm `Ed`. The library also
@@ -127,6 +129,17 @@ pub struct Unpacked {
     pub entries: u32,
 }
 
+impl Unpacked {
+    /// What an image of `size_bytes` comes to: itself.
+    #[must_use]
+    pub const fn of_image(size_bytes: u64) -> Self {
+        Self {
+            size_bytes,
+            entries: 1,
+        }
+    }
+}
+
 /// One file, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
@@ -136,6 +149,13 @@ pub struct File {
     pub chunk_size: u32,
     /// What is known of its bytes.
     pub content: Content,
+}
+
+/// Is the file of this name an image, which is written to a slot as it is (`protocol.md` 4.1)? Else
+/// it is an archive, which is unpacked.
+#[must_use]
+pub fn is_image(name: &PackageName) -> bool {
+    name.as_str().ends_with(IMAGE_SUFFIX)
 }
 
 /// What is known of a file's bytes before they come.
@@ -318,10 +338,12 @@ struct Files<'a> {
     names: Vec<&'a str, FILES_MAX>,
     chunks: u32,
     is_live: bool,
+    has_image: bool,
 }
 
 impl<'a> Files<'a> {
     fn take(&mut self, line: &Line<'a>, file: &File) -> Result<(), ManifestError> {
+        self.take_image(file).map_err(|fault| line.fault(fault))?;
         let package = line
             .name()
             .get(..file.name.package().len())
@@ -340,6 +362,26 @@ impl<'a> Files<'a> {
             return Err(line.fault(Fault::TooManyChunks));
         }
         Ok(())
+    }
+
+    /// An image is alone in its manifest, is not made while it is sent, and unpacks to itself.
+    fn take_image(&mut self, file: &File) -> Result<(), Fault> {
+        let is_image = is_image(&file.name);
+        if self.has_image || (is_image && !self.names.is_empty()) {
+            return Err(Fault::ImageAndOthers);
+        }
+        self.has_image = is_image;
+        match file.content {
+            Content::Live if is_image => Err(Fault::LiveImage),
+            Content::Hashed {
+                size_bytes,
+                unpacked: Some(unpacked),
+                ..
+            } if is_image && unpacked != Unpacked::of_image(size_bytes) => {
+                Err(Fault::ImageUnpacked { size_bytes })
+            }
+            Content::Live | Content::Hashed { .. } => Ok(()),
+        }
     }
 
     fn count(&self) -> u16 {

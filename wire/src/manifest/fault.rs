@@ -148,6 +148,18 @@ pub enum Fault {
     /// More than [`FILES_MAX`].
     #[error("more than {FILES_MAX} files")]
     TooManyFiles,
+    /// An image is all that its manifest has.
+    #[error("an image and another file; an image is the only file of its manifest")]
+    ImageAndOthers,
+    /// An image that nobody has.
+    #[error("an image cannot be made while it is sent")]
+    LiveImage,
+    /// An image is written as it is.
+    #[error("an image of {size_bytes} bytes unpacks to {size_bytes} bytes in 1 entry")]
+    ImageUnpacked {
+        /// Its size.
+        size_bytes: u64,
+    },
     /// More than [`CHUNKS_MAX`].
     #[error("more than {CHUNKS_MAX} chunks up to here")]
     TooManyChunks,

@@ -3,7 +3,7 @@
 
 use super::{
     Builder, CHUNK_SIZE_MAX, Content, FILES_MAX, Fault, File, Head, LEN_MAX, Manifest,
-    ManifestError, Role, Unpacked,
+    ManifestError, Role, Unpacked, is_image,
 };
 use crate::chain::chain;
 use crate::message::CHUNKS_MAX;
@@ -295,5 +295,68 @@ fn every_role_has_its_own_name() {
     for role in Role::ALL {
         let text = GOLDEN.replace("role os", &format!("role {role}"));
         assert_eq!(parse(&text).unwrap().head().role, role);
+    }
+}
+
+fn image(name: &str, content: Content) -> File {
+    File {
+        name: PackageName::parse(name.as_bytes()).unwrap(),
+        chunk_size: CHUNK_SIZE_MAX,
+        content,
+    }
+}
+
+fn hashed(size_bytes: u64, unpacked: Option<Unpacked>) -> Content {
+    Content::Hashed {
+        sha256: [7; 32],
+        size_bytes,
+        unpacked,
+        chunk_list_sha256: [9; 32],
+    }
+}
+
+#[test]
+fn a_name_that_ends_in_img_is_an_image_and_no_other() {
+    for (name, expected) in [
+        ("smechvisor-system.img", true),
+        ("a.tar.xz.img", true),
+        ("a.img.tar.xz", false),
+        ("a.IMG", false),
+        ("img", false),
+        ("aimg", false),
+    ] {
+        let name = PackageName::parse(name.as_bytes()).unwrap();
+        assert_eq!(is_image(&name), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_image_is_alone_whole_and_unpacks_to_itself() {
+    let name = "smechvisor-system.img";
+    let fault = |files: Vec<File>| {
+        let text = of_files(files.into_iter());
+        parse(&text).map(|_| ()).map_err(|error| error.fault)
+    };
+    let of = |unpacked| fault([image(name, hashed(4096, unpacked))].into());
+    assert_eq!(of(Some(Unpacked::of_image(4096))), Ok(()));
+    assert_eq!(of(None), Ok(()), "nobody counted");
+    for (size_bytes, entries) in [(4095, 1), (4097, 1), (4096, 0), (4096, 2)] {
+        let unpacked = Unpacked {
+            size_bytes,
+            entries,
+        };
+        let expected = Fault::ImageUnpacked { size_bytes: 4096 };
+        assert_eq!(of(Some(unpacked)), Err(expected));
+    }
+    let live = image(name, Content::Live);
+    assert_eq!(fault([live].into()), Err(Fault::LiveImage));
+    let one = || image(name, hashed(4096, None));
+    for files in [
+        [one(), file(0, 1)],
+        [file(0, 1), one()],
+        [one(), image("b.img", hashed(1, None))],
+        [one(), image("running", Content::Live)],
+    ] {
+        assert_eq!(fault(files.into()), Err(Fault::ImageAndOthers));
     }
 }
