@@ -18,7 +18,7 @@ use bundle::trust::{self, ApproveError, Trust, TrustError};
 use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::human::size;
-use wire::manifest::{MANIFEST, SIGNATURE, Unpacked};
+use wire::manifest::{MANIFEST, SIGNATURE, Unpacked, is_image};
 use wire::stream::DATA_MAX;
 
 use crate::hash;
@@ -160,7 +160,10 @@ fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
     let found = packages::open(dir).map_err(ListingError::from)?;
     let (mut files, mut text) = (Vec::new(), String::new());
     for package in &found.packages {
-        let unpacked = count(package)?;
+        let unpacked = match is_image(&package.name) {
+            true => Unpacked::of_image(package.len_bytes),
+            false => count(package)?,
+        };
         let read = |(_, source)| ManifestCommandError::Read {
             path: package.path.clone(),
             source,

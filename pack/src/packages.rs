@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
+use wire::manifest::{IMAGE_SUFFIX, is_image};
 use wire::stream::{DATA_MAX, PackageName, StreamError};
 
 /// The package that carries kernel and root: everything else is unpacked over it.
@@ -62,7 +63,7 @@ pub enum PackagesError {
         source: io::Error,
     },
     /// Nothing in it is a package.
-    #[error("no package in {}: {seen} entries, none is a *.tar.xz or *.tar.zst file", path.display())]
+    #[error("no package in {}: {seen} entries, none is a *.tar.xz, *.tar.zst or *.img file", path.display())]
     Empty {
         path: PathBuf,
         /// What else there is.
@@ -89,6 +90,13 @@ pub enum PackagesError {
         /// Its length.
         len_bytes: u64,
     },
+    /// An image is a whole system.
+    #[error("{} is an image and {} is another package; an image is sent alone", image.display(), other.display())]
+    ImageAndOthers {
+        image: PathBuf,
+        /// The first of the others.
+        other: PathBuf,
+    },
     /// Two files are one package.
     #[error("{} and {} are the same package; remove one", first.display(), second.display())]
     Twice {
@@ -109,7 +117,7 @@ pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
     let names = list(dir)?;
     for name in &names {
         if !has_suffix(name) {
-            ignored.push((name.clone(), "no .tar.xz or .tar.zst"));
+            ignored.push((name.clone(), "no .tar.xz, .tar.zst or .img"));
         } else if let Some(package) = open_one(&dir.join(name), name)? {
             packages.push(package);
         } else {
@@ -123,6 +131,7 @@ pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
         });
     }
     refuse_twice(&packages)?;
+    refuse_image_and_others(&packages)?;
     packages.sort_by(|a, b| order(a).cmp(&order(b)));
     Ok(Packages { packages, ignored })
 }
@@ -172,7 +181,9 @@ fn list(dir: &Path) -> Result<Vec<OsString>, PackagesError> {
 fn has_suffix(name: &OsString) -> bool {
     let name = name.as_bytes();
     // A hidden file is an unfinished download or an editor's, whatever its suffix is.
-    !name.starts_with(b".") && (name.ends_with(b".tar.xz") || name.ends_with(b".tar.zst"))
+    let suffixes = [".tar.xz", ".tar.zst", IMAGE_SUFFIX];
+    let has = |suffix: &str| name.ends_with(suffix.as_bytes());
+    !name.starts_with(b".") && suffixes.into_iter().any(has)
 }
 
 /// `None` for what is not a regular file.
@@ -222,6 +233,20 @@ fn refuse_twice(packages: &[Package]) -> Result<(), PackagesError> {
         }
     }
     Ok(())
+}
+
+fn refuse_image_and_others(packages: &[Package]) -> Result<(), PackagesError> {
+    let image = packages.iter().position(|one| is_image(&one.name));
+    let Some((at, image)) = image.and_then(|at| Some((at, packages.get(at)?))) else {
+        return Ok(());
+    };
+    let other = packages.iter().enumerate().find(|(other, _)| *other != at);
+    other.map_or(Ok(()), |(_, other)| {
+        Err(PackagesError::ImageAndOthers {
+            image: image.path.clone(),
+            other: other.path.clone(),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -303,7 +328,7 @@ mod tests {
             .iter()
             .map(|(name, why)| (name.to_str().unwrap(), *why))
             .collect();
-        let no_suffix = "no .tar.xz or .tar.zst";
+        let no_suffix = "no .tar.xz, .tar.zst or .img";
         let expected = [
             (".c.tar.xz", no_suffix),
             ("README", no_suffix),
@@ -339,6 +364,19 @@ mod tests {
             text.contains("/x.tar.xz and ") && text.contains("/x.tar.zst are the same package"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_image_is_sent_alone() {
+        let dir = Dir::new("image", &[("system.img", "1"), ("README", "2")]);
+        let found = open(&dir.0).unwrap();
+        assert_eq!(found.packages[0].name.as_str(), "system.img");
+        for other in ["a.tar.xz", "other.img"] {
+            fs::write(dir.0.join(other), "3").unwrap();
+            let text = refused(&dir.0);
+            assert!(text.contains("an image is sent alone"), "{text}");
+            fs::remove_file(dir.0.join(other)).unwrap();
+        }
     }
 
     #[test]

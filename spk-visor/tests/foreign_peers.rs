@@ -81,7 +81,7 @@ fn our_donor_installs_a_foreign_target() {
                     daemon.tar.zst 1 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d\n";
     assert_eq!(target.finish(), expected);
     for line in [
-        "ignoring README: no .tar.xz or .tar.zst",
+        "ignoring README: no .tar.xz, .tar.zst or .img",
         "UNAUTHENTICATED",
         "waiting for the target to finish 00:0",
     ] {

@@ -271,6 +271,23 @@ fn what_is_not_as_signed_is_refused() {
     );
 }
 
+/// An image is no archive: nothing is unpacked to count it.
+#[test]
+fn an_image_is_listed_signed_and_verified() {
+    let dir = Dir::new("image");
+    for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
+        fs::remove_file(dir.file(package)).unwrap();
+    }
+    fs::write(dir.file("smechvisor-system.img"), [7; 5000]).unwrap();
+    create(&dir, 7);
+    let manifest = fs::read_to_string(dir.file(MANIFEST)).unwrap();
+    assert!(manifest.contains(" 5000 5000 1 1048576 "), "{manifest}");
+    let (secret, public) = plain_key(&dir);
+    sign(&dir, &secret, None).unwrap();
+    let printed = verify(&dir, text(&public), None).unwrap();
+    assert!(printed.contains("1 packages as listed"), "{printed}");
+}
+
 #[test]
 fn a_package_no_target_would_take_is_not_listed() {
     let dir = Dir::new("broken");

@@ -61,10 +61,10 @@ None of them is ever tried in place of another.
                        are erased, on whatever machine was heard.
                        Without these, and without a terminal to ask on, the
                        answer is no
-  --packages DIR       send *.tar.xz and *.tar.zst of DIR (default
-                       /var/lib/spk-visor/packages); smechvisor-base first, the
-                       others by name; or what DIR/MANIFEST lists, with its
-                       signature DIR/MANIFEST.minisig
+  --packages DIR       send *.tar.xz and *.tar.zst of DIR, or its one *.img
+                       (default /var/lib/spk-visor/packages); smechvisor-base
+                       first, the others by name; or what DIR/MANIFEST lists,
+                       with its signature DIR/MANIFEST.minisig
   --live               make the system's package of this running Linux while it
                        is sent, and store nothing; with --packages the packages
                        of DIR follow it. One CODE. What is packed is said as for
