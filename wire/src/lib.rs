@@ -27,10 +27,10 @@ pub mod stream;
 mod digits;
 pub mod field;
 pub mod human;
-pub mod label;
 pub mod manifest;
 pub mod message;
 
+pub mod label;
 pub mod record;
 pub mod slot;
 
