@@ -147,7 +147,7 @@ impl Layout {
         let is_usual = FILE_ALIGNMENTS.contains(&file_alignment);
         if !is_usual || !file_alignment.is_power_of_two() || !section_alignment.is_power_of_two() {
             return Err(UkiError::NotPe(
-                "its alignment is none that the format knows",
+                "its alignment is not one that the format knows",
             ));
         }
         let sections = headers.sections(stub, offset)?;

@@ -17,7 +17,7 @@ pub struct Tables<'a> {
 
 /// A line that no depmod writes.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("{table} line {line} is none of depmod's")]
+#[error("{table} line {line} is not in depmod's format")]
 pub struct IndexError {
     /// The file: `modules.dep`, `modules.alias` or `modules.softdep`.
     pub table: &'static str,

@@ -432,7 +432,7 @@ fn frame(
 
 fn push(frame: &mut Frame, bytes: &[u8]) {
     let is_room = frame.extend_from_slice(bytes).is_ok();
-    debug_assert!(is_room, "a frame of ours is too long");
+    debug_assert!(is_room, "an outgoing frame is too long");
 }
 
 /// Gives an IPv6 frame that was made up a checksum that fits its protocol, so that it gets further.

@@ -74,7 +74,7 @@ pub enum SessionError {
     },
     /// A donor of the wrong kind.
     #[error(
-        "donor {peer} begins an authenticated session, this target was told to accept the original \
+        "donor {peer} begins an authenticated session, this target is set to accept the original \
          stream only; start the donor with --legacy, or this target without the policy legacy"
     )]
     NotLegacy {

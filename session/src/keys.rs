@@ -5,7 +5,7 @@
 //! image.
 //!
 //! ```text
-//! # spk-visor: keys of the donor's end. Private: whoever has this file is this donor.
+//! # spk-visor: keys of the donor's end. Private: the holder of this file is this donor.
 //! smechvisor-keys 1
 //! end donor
 //! private 0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20
@@ -234,7 +234,7 @@ impl PinnedKeys {
         let mut text = Zeroizing::new(String::with_capacity(FILE_MAX));
         text.push_str("# spk-visor: keys of the ");
         text.push_str(end);
-        text.push_str("'s end. Private: whoever has this file is this ");
+        text.push_str("'s end. Private: the holder of this file is this ");
         text.push_str(end);
         text.push_str(".\n");
         text.push_str(TITLE);

@@ -63,7 +63,7 @@ pub enum PairingError {
     /// The target closed after this donor's proof: it did not believe it.
     #[error("the target closed the connection when it had seen our proof: {}", match policy {
         Policy::Secret => "the secret is not the one on its screen",
-        Policy::Pinned => "its keys are not the counterpart of ours",
+        Policy::Pinned => "its keys do not match the keys of this end",
     })]
     NotBelieved {
         /// What was to be proved.

@@ -120,7 +120,7 @@ pub enum HelloError {
         found: u8,
     },
     /// A byte that no code has.
-    #[error("the peer asks for the code '{}', which is none", found.escape_ascii())]
+    #[error("the peer asks for '{}', which is no code", found.escape_ascii())]
     Code {
         /// Claimed.
         found: [u8; CODE_LEN],

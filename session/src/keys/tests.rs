@@ -3,7 +3,7 @@ use wire::message::End;
 
 /// Made with another library (`cryptography` for Python).
 const FILE: &str = "\
-# spk-visor: keys of the donor's end. Private: whoever has this file is this donor.
+# spk-visor: keys of the donor's end. Private: the holder of this file is this donor.
 smechvisor-keys 1
 end donor
 private 0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20
