@@ -26,7 +26,7 @@ pub enum LineError {
     /// A word is no number.
     #[error("expected a number, got {text:?} in the line {line:?}")]
     NoNumber {
-        /// What is there.
+        /// The text at that place.
         text: String,
         /// The whole line.
         line: String,
@@ -70,7 +70,7 @@ impl<'a> Line<'a> {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// The text is no number.
     pub fn parsed(self, text: &str) -> Result<f64, LineError> {
         text.parse().map_err(|_cause| LineError::NoNumber {
             text: text.to_owned(),

@@ -25,16 +25,16 @@ pub enum ReportError {
     /// The text lacks a figure.
     #[error("{part}")]
     Line {
-        /// Which part.
+        /// The part of the report.
         part: String,
-        /// What is missing.
+        /// The line that is missing.
         source: LineError,
     },
 }
 
 type Reader = fn(&str) -> Result<Vec<Row>, LineError>;
 
-/// What the scripts ask for, and who reads it.
+/// The tables that the scripts ask for, and the function that reads each.
 const READERS: &[(&str, Reader)] = &[
     ("netstack", programs::netstack),
     ("session", programs::session),

@@ -1,4 +1,4 @@
-//! What the cage of the decoder costs: `cage PACKAGE [ROUNDS]` decodes a package and reads its
+//! The cost of the decoder's cage: `cage PACKAGE [ROUNDS]` decodes a package and reads its
 //! archive to nowhere, in turn by threads of this process with pipes in memory between them, and by
 //! the worker that the product starts. Medians of seconds.
 

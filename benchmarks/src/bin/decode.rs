@@ -65,7 +65,7 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// What one decoder did with one package.
+/// One run of one decoder over one package.
 struct Run {
     decoder: &'static str,
     seconds: Vec<f64>,

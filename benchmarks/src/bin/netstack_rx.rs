@@ -29,7 +29,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const SENDER: &str = "10.77.0.1";
 const KERNEL: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
-/// What a reader asks for at once, and a sender gives at once.
+/// The size of one read and of one write.
 const CHUNK_BYTES: usize = 256 << 10;
 const ROUNDS: usize = 3;
 

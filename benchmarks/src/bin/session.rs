@@ -1,5 +1,5 @@
-//! What authentication and sealing cost: processor time of a pairing at each end, and how fast one
-//! processor seals and opens a stream.
+//! The cost of authentication and sealing: processor time of a pairing at each end, and how fast
+//! one processor seals and opens a stream.
 //!
 //! Nothing goes over a network here: both ends are in this process, one after the other, so that
 //! each figure is one end's alone.

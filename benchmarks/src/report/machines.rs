@@ -8,7 +8,7 @@ use crate::table::{Goal, Row};
 const BARE: &str = "kernel-bios";
 /// 512 MB in MiB: the smallest of the peers' own figures that are stated at all (FOG's).
 const PEERS_MIB: f64 = 488.0;
-/// What the screens may add to init.
+/// The budget of the screens in init.
 const WIZARD_BYTES: f64 = 600_000.0;
 
 /// `boot=ours us=1360000` and `boot=nothing us=…`, one line a boot: from the kernel's first line

@@ -1,4 +1,4 @@
-//! What `netstack_rx`, `session`, `decode` and `cage` print.
+//! Reads the output of `netstack_rx`, `session`, `decode` and `cage`.
 
 use crate::figure::quotient;
 use crate::line::{Line, LineError, with_key};

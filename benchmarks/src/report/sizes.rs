@@ -5,7 +5,7 @@ use crate::line::{LineError, figures, with_key};
 use crate::table::{Goal, Row};
 
 const MIB: f64 = 1_048_576.0;
-/// What init may have: 2 MiB, and 600 kB for its screens.
+/// The budget of init: 2 MiB, and 600 kB for its screens.
 const INIT_BYTES: f64 = 2.0 * MIB + 600_000.0;
 
 /// `size=NAME bytes=N`, the files of one thing summed: `kernel-vm`, `kernel-metal`, `initramfs`,
