@@ -155,7 +155,7 @@ impl Dnsmasq {
     /// How it ended, once it has.
     ///
     /// # Errors
-    /// What `waitpid(2)` says.
+    /// Asks `waitpid(2)`, without waiting, whether dnsmasq has ended.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
@@ -183,7 +183,7 @@ impl Drop for Dnsmasq {
     }
 }
 
-/// What it says.
+/// The lines that dnsmasq logs.
 #[derive(Debug)]
 pub struct Log {
     output: Option<ChildStderr>,

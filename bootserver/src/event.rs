@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// What asks for a place to boot from, as far as it says so.
+/// The firmware or boot loader that asks, as far as it identifies itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// The network ROM of a BIOS.

@@ -151,7 +151,7 @@ pub enum InterfaceError {
     Ip {
         /// Its arguments.
         words: String,
-        /// What it said.
+        /// The reason that it gave.
         said: Option<String>,
         /// Why it did not run.
         source: Option<io::Error>,
@@ -167,7 +167,7 @@ pub struct Interface {
     pub subnet: Subnet,
     /// Its hardware address.
     pub mac: [u8; 6],
-    /// What was set here.
+    /// The address that we have added.
     added: Option<Added>,
 }
 

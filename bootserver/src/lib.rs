@@ -31,7 +31,7 @@ use event::Event;
 use interface::{Interface, InterfaceError, Subnet};
 use tree::{HoldsKey, KeySearch, Tree, TreeError};
 
-/// What everybody should have read once.
+/// The warning that comes first.
 const CAVEAT: &str = "nothing protects what boots this way: anybody on this network can answer instead of us (docs/boot-network.md 6)";
 
 /// Where to serve, and what.

@@ -16,7 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// What `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
+/// The files that `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
 pub const FILES: [&str; 7] = [
     "boot.ipxe",
     "grub-bios.0",
@@ -75,7 +75,7 @@ pub enum TreeError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// What it leads to may be anything.
+    /// A link can lead to any file.
     #[error("{} is a symbolic link; put the file itself there", path.display())]
     Link { path: PathBuf },
     /// Its mode says that it is not for everybody.
@@ -183,7 +183,7 @@ impl Tree {
 impl Tree {
     /// Removes the copy now, even if others still hold the value; dropping it does the same.
     pub fn remove(&self) {
-        // What cannot be removed lies in memory and is gone with the next boot.
+        // A file that cannot be removed lies in memory and is gone with the next boot.
         let _ = fs::remove_dir_all(&self.root);
     }
 }

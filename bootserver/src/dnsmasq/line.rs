@@ -15,7 +15,7 @@ const SAME: Duration = Duration::from_secs(30);
 /// Machines that are remembered.
 const MACHINES_MAX: usize = 1024;
 
-/// What a line says.
+/// The meaning of a line of dnsmasq's log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
     /// Nothing for a person.

@@ -68,7 +68,7 @@ impl Request {
     /// Reads everything up to the empty line.
     ///
     /// # Errors
-    /// What is to be answered instead.
+    /// The status to answer with instead.
     pub fn parse(head: &[u8]) -> Result<Self, Status> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
