@@ -27,7 +27,7 @@ const INPUT_BYTES: usize = 128 << 10;
 /// 2.1.1 and 3.1).
 const HEAD_BYTES: usize = 12 + 1024;
 
-/// What a decoder may use and give.
+/// The memory of a decoder and the length of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Memory for dictionaries, windows and blocks in flight. A package that cannot be decoded
@@ -87,7 +87,7 @@ pub enum DecodeError {
     Memory {
         /// In bytes of the compressed package.
         offset: u64,
-        /// What the package asks for.
+        /// The memory that the package asks for.
         needed_bytes: u64,
         /// [`DecodeLimits::memory_bytes`].
         limit_bytes: u64,
@@ -97,7 +97,7 @@ pub enum DecodeError {
     Corrupt {
         /// In bytes of the compressed package.
         offset: u64,
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
     },
     /// The package ends too early.
@@ -141,7 +141,7 @@ pub enum DecodeError {
     Reported {
         /// The whole chain.
         text: String,
-        /// What follows from it.
+        /// Whether to retry, refuse or stop.
         outcome: Outcome,
     },
     /// The worker ended without an answer: what it was given to decode made it misbehave, or the
@@ -271,7 +271,7 @@ impl<R: Input> Source<R> {
     }
 }
 
-/// What one step of a decoder did.
+/// The result of one step of a decoder.
 enum Step {
     /// This many bytes are in the buffer, at least one.
     Output(usize),

@@ -30,7 +30,7 @@ pub struct DirectoryError {
 }
 
 impl DirectoryError {
-    /// What an archive can provoke refuses its package; the rest is the machine's problem.
+    /// An error that an archive can provoke refuses its package; all others are the machine's.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match Errno::from_io_error(&self.source) {
@@ -51,7 +51,7 @@ impl DirectoryError {
     }
 }
 
-/// Which file.
+/// The device and inode number of a file.
 pub type Identity = (u64, u64);
 
 /// How paths are resolved: inside the tree, whatever its links say.

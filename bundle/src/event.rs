@@ -1,4 +1,4 @@
-//! What a deploy tells while it runs. `install` does not log: it hands out values, its caller
+//! The events of a running deploy. `install` does not log: it hands out values, its caller
 //! speaks.
 
 use wire::stage::Stage;
@@ -10,7 +10,7 @@ pub enum Event {
     /// A stage is entered; `facts` are `key=value` pairs for the console line.
     Stage {
         stage: Stage,
-        /// What belongs to it.
+        /// The facts behind the stage.
         facts: String,
     },
     /// A package begins; the first of them begins [`Stage::Receiving`].

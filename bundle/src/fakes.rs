@@ -1,4 +1,5 @@
-//! What tests make bundles of: archives byte by byte, and images with their manifest and signature.
+//! Ingredients of test bundles: archives byte by byte, and images with their manifest and
+//! signature.
 
 // Only tests see this.
 #![allow(

@@ -21,7 +21,7 @@ pub fn nothing_to_interrupt() -> Interrupter {
 pub struct Cancelled;
 
 impl Cancelled {
-    /// What a read fails with.
+    /// The error of an interrupted read.
     #[must_use]
     pub fn error() -> io::Error {
         io::Error::other(Self)

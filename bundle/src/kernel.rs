@@ -35,7 +35,7 @@ pub const MODULES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
 /// machine by itself.
 const DISKS: [&str; 5] = ["virtio_blk", "nvme", "sd_mod", "mmc_block", "xen-blkfront"];
 
-/// Which files to boot.
+/// The kernel to boot, and its initial ramdisk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// As `uname -r` will say, and its modules' directory is called.
@@ -51,9 +51,9 @@ pub struct Kernel {
 pub enum Ramdisk {
     /// Relative to the root.
     Found(String),
-    /// There is none, and the kernel has what it needs built in.
+    /// The system has no ramdisk, and the kernel has all it needs built in.
     NotNeeded,
-    /// There is none, and the kernel has its drivers in modules: it would find no root.
+    /// The system has no ramdisk, and the kernel's drivers are modules: it would find no root.
     Missing(NoRamdisk),
 }
 
@@ -119,7 +119,7 @@ pub struct Spotted {
     is_in_boot: bool,
     /// Of the kernels among the modules.
     releases: Vec<String>,
-    /// What may be one, of any kernel.
+    /// Candidates for the ramdisk of any kernel.
     ramdisks: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ impl Spotted {
 
 struct Image {
     path: String,
-    /// What stands behind `vmlinuz-`, or the release.
+    /// The name behind `vmlinuz-`, or the release.
     name: String,
     release: String,
 }

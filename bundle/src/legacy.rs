@@ -36,7 +36,7 @@ pub enum LegacyError {
     /// Something is missing between manifest and files.
     #[error("{found} where {wanted} belongs")]
     Order {
-        /// What belongs there.
+        /// The bytes that belong there.
         wanted: &'static str,
         /// What stands there; empty at the end of the stream.
         found: String,
@@ -45,7 +45,7 @@ pub enum LegacyError {
     #[error("{name} of {claimed_len} bytes; {max} is the most")]
     TooLong {
         name: &'static str,
-        /// What the donor claims.
+        /// The length that the donor claims.
         claimed_len: u64,
         /// The limit.
         max: usize,

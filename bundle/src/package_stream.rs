@@ -21,7 +21,7 @@ pub struct Header {
     pub name: PackageName,
     /// Its length in bytes; `None` when it is made while it is sent.
     pub claimed_len: Option<u64>,
-    /// What its tar must come to, exactly; `None` when nobody said.
+    /// The exact length of its tar; `None` when the donor announced none.
     pub unpacked: Option<Unpacked>,
 }
 
@@ -49,7 +49,7 @@ pub trait Packages: Send {
     /// Bytes received so far, all packages together.
     fn offset_bytes(&self) -> u64;
 
-    /// What all packages unpack to, if that was announced.
+    /// The unpacked size of all packages, if it was announced.
     fn claimed_unpacked_bytes(&self) -> Option<u64> {
         None
     }
@@ -62,7 +62,7 @@ pub enum PackagesError {
     /// They cannot be had. Their source says why, and knows what follows from that.
     Failed {
         source: Box<dyn Error + Send + Sync>,
-        /// What follows.
+        /// Whether to retry, refuse or stop.
         outcome: Outcome,
     },
     /// This end has cancelled the deploy.
@@ -89,7 +89,7 @@ impl Error for PackagesError {
 }
 
 impl PackagesError {
-    /// What follows.
+    /// Whether to retry, refuse or stop.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {

@@ -47,7 +47,7 @@ pub enum RecordsError {
     /// The connection failed or ended too early.
     #[error("reading {what} at byte {offset} of the stream")]
     Read {
-        /// What was being read.
+        /// The part that was being read.
         what: &'static str,
         /// Bytes of the whole stream before it.
         offset: u64,
@@ -60,7 +60,7 @@ pub enum RecordsError {
         name: String,
         /// Bytes of its data so far.
         received: u64,
-        /// What was announced.
+        /// The length that was announced.
         claimed_len: u64,
         #[source]
         source: io::Error,

@@ -139,7 +139,7 @@ pub enum TrustError {
     /// The floor is no number.
     #[error("reading the lowest counter, {found:?}")]
     Floor {
-        /// What stands there.
+        /// The text at that place.
         found: String,
         /// The number's fault.
         #[source]
@@ -237,7 +237,7 @@ impl Approved {
             })
     }
 
-    /// What all files unpack to, if every one says so.
+    /// The unpacked size of all files, if the manifest gives it for each.
     #[must_use]
     pub fn unpacked_bytes(&self) -> Option<u64> {
         self.files()
@@ -292,13 +292,13 @@ pub enum ApproveError {
     /// Not for a bare machine.
     #[error("the image is of role {found}; a bare machine takes {}", Role::Os)]
     Role {
-        /// What it is.
+        /// The role in the manifest.
         found: Role,
     },
     /// Not for this kind of machine.
     #[error("the image is for {found}; this machine is {PRODUCT}")]
     Product {
-        /// What it is for.
+        /// The product in the manifest.
         found: String,
     },
     /// A file of unknown contents, where a signature says what the contents are.
@@ -312,7 +312,7 @@ pub enum ApproveError {
     ListLength {
         /// Their length.
         len_bytes: usize,
-        /// What the manifest has.
+        /// The number of chunks in the manifest.
         chunks: u32,
     },
     /// Not the list that the manifest is about.

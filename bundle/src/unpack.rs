@@ -91,7 +91,7 @@ pub enum Owners {
     Caller,
 }
 
-/// What a package was, after all of it was unpacked.
+/// The totals of a package that was unpacked whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unpacked {
     /// Entries, of every kind.
@@ -230,7 +230,7 @@ fn is_archives_fault(errno: Errno) -> bool {
     )
 }
 
-/// What an archive may not contain.
+/// The reasons to refuse an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// Its path is not one.

@@ -28,12 +28,12 @@ use crate::worker::{Ending, Process, Worker, Workers};
 
 /// Read at once from the stream.
 const CHUNK: usize = 128 * 1024;
-/// What a pipe to and from a worker holds at most.
+/// The capacity of a pipe to or from a worker.
 const PIPE_BYTES: u64 = 1024 * 1024;
 /// Between two [`Event::Received`].
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// What unpacking may use of the machine.
+/// The resources that unpacking may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Resources {
     /// Memory for decoding and unpacking, all threads together.
@@ -103,7 +103,7 @@ impl PackageError {
 }
 
 /// Starts a worker and ends it: whether this machine has one that may be trusted with a package.
-/// What a person should know of it comes back.
+/// Returns a warning for the operator, if there is one.
 ///
 /// # Errors
 /// It has none.
@@ -116,7 +116,7 @@ pub fn try_worker(resources: &Resources) -> io::Result<Option<String>> {
     Ok(worker?.warning)
 }
 
-/// What is left of `resources.memory_bytes` beside the paths of a package and two pipes.
+/// The rest of `resources.memory_bytes` beside the paths of a package and two pipes.
 const fn decode_bytes(resources: &Resources) -> u64 {
     let memory = resources.memory_bytes;
     memory
@@ -256,7 +256,7 @@ impl From<UnpackError> for Ended {
 type Broken = Mutex<Option<(u64, PackagesError)>>;
 
 impl Passage<'_> {
-    /// What the package came to, and whether the worker took all of it.
+    /// The totals of the package, and whether the worker took all of it.
     fn run(
         self,
         mut pump: Pump<'_>,

@@ -88,9 +88,9 @@ pub enum ChunkError {
     /// It cannot be had. The source knows what follows from that.
     #[error("{what}")]
     Missing {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// What follows.
+        /// Whether to retry, refuse or stop.
         outcome: Outcome,
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
@@ -101,7 +101,7 @@ pub enum ChunkError {
 }
 
 impl ChunkError {
-    /// What follows.
+    /// Whether to retry, refuse or stop.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -119,7 +119,7 @@ pub enum VerifyError {
     #[error("receiving {name}, chunk {chunk}")]
     Receive {
         name: String,
-        /// Which chunk, from 0.
+        /// The chunk's number, from 0.
         chunk: u32,
         #[source]
         source: ChunkError,
@@ -128,9 +128,9 @@ pub enum VerifyError {
     #[error("verifying {name}, chunk {chunk}")]
     Chunk {
         name: String,
-        /// Which chunk, from 0.
+        /// The chunk's number, from 0.
         chunk: u32,
-        /// What is wrong.
+        /// The fault.
         #[source]
         fault: ChunkFault,
     },
@@ -145,7 +145,7 @@ pub enum VerifyError {
     Unread { name: String },
 }
 
-/// What is wrong with a chunk.
+/// The faults of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ChunkFault {
     /// Its length.
@@ -162,7 +162,7 @@ pub enum ChunkFault {
     /// The flag.
     #[error("it is {}the last one of its file, its sender says otherwise", if *.expected { "" } else { "not " })]
     Last {
-        /// What the manifest says.
+        /// The value in the manifest.
         expected: bool,
     },
     /// Its bytes.
@@ -327,7 +327,7 @@ impl Current {
     }
 }
 
-/// What a chunk has to be.
+/// The expected content of a chunk.
 enum Wanted<'a> {
     Hashed {
         len: u64,

@@ -1,8 +1,8 @@
 //! The seam to the worker that decodes packages and reads their archives: compressed bytes go into
 //! a pipe, frames of entries come out of another one, and at the end it tells how it ended.
 //!
-//! What is in the packages is read by libraries in C. So it happens beside this process, in one
-//! that its maker has shut in (`machine::cage`); nothing here knows how.
+//! The contents of packages are read by libraries in C. So that happens in a process beside this
+//! one, which its maker has shut in (`machine::cage`); nothing here knows how.
 
 #[cfg(any(test, feature = "fakes"))]
 pub mod threads;
@@ -33,7 +33,7 @@ pub struct Worker {
     pub input: File,
     /// Gives the answer ([`frames`]).
     pub output: File,
-    /// What it is beside its pipes.
+    /// The thread or process, beside its pipes.
     pub process: Box<dyn Process>,
     /// Something that a person should know of it.
     pub warning: Option<String>,
@@ -56,7 +56,7 @@ pub enum Ending {
     Died(String),
 }
 
-/// What a worker does: the package from `input`, the answer to `output`.
+/// The work of a worker: the package from `input`, the answer to `output`.
 ///
 /// # Errors
 /// Nobody takes the answer.

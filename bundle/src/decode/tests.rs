@@ -9,7 +9,7 @@ use super::{DecodeError, DecodeLimits, Input, decode};
 use crate::pipe::pipe;
 
 const MIB: u64 = 1 << 20;
-/// What a 64 MiB machine spends.
+/// The limits on a machine with 64 MiB.
 const SMALL: DecodeLimits = DecodeLimits {
     memory_bytes: 20 * MIB,
     threads: 2,

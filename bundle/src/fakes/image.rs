@@ -172,7 +172,7 @@ type SentChunk = ((u16, u32), Vec<u8>, bool);
 pub struct Feed {
     pub chunks: Vec<SentChunk>,
     pub at: usize,
-    /// What was wrong with them.
+    /// The faults that it found.
     pub refused: Vec<String>,
     /// After a refusal everything comes again from there, out of these.
     pub second_try: Option<Vec<SentChunk>>,

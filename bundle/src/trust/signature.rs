@@ -42,7 +42,7 @@ pub enum SignatureError {
     Wrong(#[source] Error),
 }
 
-/// Which of the keys has signed exactly these bytes.
+/// The key, of those given, that has signed exactly these bytes.
 pub(super) fn verify<'k, Name>(
     bytes: &[u8],
     signature: &[u8],

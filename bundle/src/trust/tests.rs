@@ -1,4 +1,4 @@
-//! What stock tools sign is accepted; of every other thing, nothing.
+//! Signatures by stock tools are accepted; every other signature is refused.
 
 use super::{ApproveError, SignatureError, Trust, TrustError, Voucher, approve};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, count, describe, manifest, noise};

@@ -1,4 +1,4 @@
-//! What entries come from, whichever it is, and how a fault tells which entry it belongs to.
+//! The source of entries, local or a worker, and the entry that a fault belongs to.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::member::Entry;
 use super::{PlaceError, Refusal, Shown, UnpackError};
 
-/// Which entry is at hand: where it begins, and its path as far as it is known.
+/// The current entry: its offset, and its path as far as it is known.
 #[derive(Debug, Default)]
 pub struct Place {
     pub offset: u64,

@@ -1,4 +1,4 @@
-//! What a worker made of a package in, its entries out: the side that believes nothing.
+//! Reads the frames of an untrusted worker: bytes in, checked entries out.
 //!
 //! The worker reads bytes of strangers with libraries in C; an attacker who takes it over writes
 //! this stream. So it says no more than an archive could: each field is checked as if it came from
@@ -45,7 +45,7 @@ const FAULT: u8 = 4;
 const ENTRY_FIELDS: usize = 61;
 /// The same of an attribute, up to its name.
 const XATTR_FIELDS: usize = 6;
-/// What a sparse file has in front of its segments, and each of them.
+/// The lengths of the header of a sparse file's segments, and of each segment.
 const MAP_FIELDS: usize = 12;
 const SEGMENT_FIELDS: usize = 16;
 /// The same of a `FAULT`, up to the path.

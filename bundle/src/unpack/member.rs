@@ -23,7 +23,7 @@ pub(super) const MINOR_MAX: u32 = 0xf_ffff;
 /// Bytes of the checksum field, which count as spaces in it.
 const CHECKSUM_FIELD: std::ops::Range<usize> = 148..156;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     Directory,
@@ -169,7 +169,7 @@ fn extension_bytes<R: Read>(
 
 /// A header whose checksum and format are right and whose fields are still allegations.
 struct Raw<'a> {
-    /// What all formats share.
+    /// The fields that all formats share.
     fields: &'a OldHeader,
     dev_major: &'a [u8],
     dev_minor: &'a [u8],

@@ -10,7 +10,7 @@ pub const PATH_BYTES_MAX: usize = 4095;
 /// Most components; also the most directories open at once.
 pub const DEPTH_MAX: usize = 64;
 
-/// What is wrong with a path.
+/// The faults of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NameFault {
     /// No bytes at all.

@@ -44,7 +44,7 @@ pub struct Xattr {
     pub value: Vec<u8>,
 }
 
-/// What the extended header of one entry says.
+/// The extended header of one entry.
 #[derive(Debug, Default)]
 pub struct Extended {
     pub path: Option<Vec<u8>>,
@@ -57,7 +57,7 @@ pub struct Extended {
     pub sparse: Option<Sparse>,
 }
 
-/// What is said of a sparse file (`super::sparse`).
+/// The map of a sparse file (`super::sparse`).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sparse {
     pub name: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What is unpacked, what is refused, and that neither leaves the root.
+//! Archives that are unpacked or refused; neither leaves the root.
 
 mod gnu;
 mod kept;
@@ -84,7 +84,7 @@ impl Fenced {
     }
 }
 
-/// What a walk tells of one file.
+/// One file, as a walk over the tree finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     mode: u32,

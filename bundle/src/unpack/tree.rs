@@ -35,7 +35,7 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// What a directory gives to everything that is made in it (acl(5)): an ACL that the package does
+/// The ACL that a directory gives to everything made in it (acl(5)): an ACL that the package does
 /// not know of.
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 /// The longest value of an extended attribute (XATTR_SIZE_MAX).
@@ -43,7 +43,7 @@ const XATTR_MAX: usize = 64 << 10;
 /// Directories that a package takes for granted.
 const IMPLIED_MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// What a full file system has left.
+/// The space that is left in a full file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Space {
     pub total_bytes: u64,

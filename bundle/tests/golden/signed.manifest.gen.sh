@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes signed.manifest and everything beside it with coreutils, Python and minisign(1). The key is drawn anew each time and thrown away.
+# Writes signed.manifest and everything beside it with coreutils, Python and minisign(1). The key is new each time and thrown away.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)

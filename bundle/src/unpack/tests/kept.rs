@@ -1,4 +1,4 @@
-//! What an operating system needs is there afterwards, also across packages.
+//! Everything that an operating system needs is unpacked, also across packages.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink as make_symlink};

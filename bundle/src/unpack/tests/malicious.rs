@@ -51,7 +51,7 @@ use super::{Fenced, OneByte, limits};
 
 /// Issue and advisory texts promise at least so many.
 const CASES_MIN: usize = 200;
-/// What the absolute names in the tables would have made.
+/// The files that the absolute names in the tables would have made.
 const ESCAPES: [&str; 3] = ["/smv-escape", "/tmp/smv-escape", "/etc/smv-escape"];
 
 /// An archive that must be refused.
@@ -115,7 +115,7 @@ fn assert_nothing_escaped(what: &str) {
     }
 }
 
-/// What is wrong with how a case is refused.
+/// The difference between the expected refusal of a case and the actual one.
 fn fault(case: &Case, error: &UnpackError) -> Option<String> {
     let (entry, told) = (entry(error), chain(error).to_string());
     let would_write_to_the_terminal = !entry.chars().all(|c| c == '…' || matches!(c, ' '..='~'));

@@ -74,7 +74,7 @@ fn formats() -> Vec<Case> {
 
 fn checksums() -> Vec<Case> {
     let high = Head::new(b'0', b"b\xff\xff").bytes();
-    // What old tars on machines with signed characters wrote.
+    // As old tars wrote it on machines with signed characters.
     let signed = sum(&high, b' ', |byte| i64::from(byte.cast_signed()));
     let mut high_signed = high.clone();
     high_signed[148..156].copy_from_slice(format!("{signed:06o}\0 ").as_bytes());

@@ -37,9 +37,9 @@ pub fn cases() -> Vec<Case> {
         "attribute of a bare name": [attribute("user", "1"), file("a")] => "\"a\"", "setting an extended attribute";
         "attribute of a bare name space": [attribute("user.", "1"), file("a")] => "\"a\"", "setting an extended attribute";
         "attribute of 64 KiB and one byte": [attribute("user.a", vec![b'v'; 65_537]), file("a")] => "\"a\"", "setting an extended attribute";
-        "capability that is none": [attribute("security.capability", "all"), file("a")] => "\"a\"", "setting an extended attribute";
+        "malformed capability": [attribute("security.capability", "all"), file("a")] => "\"a\"", "setting an extended attribute";
         "default access list of a file": [attribute("system.posix_acl_default", ACL), file("a")] => "\"a\"", "setting an extended attribute";
-        "access list that is none": [attribute("system.posix_acl_access", "u::rwx"), file("a")] => "\"a\"", "setting an extended attribute";
+        "malformed access list": [attribute("system.posix_acl_access", "u::rwx"), file("a")] => "\"a\"", "setting an extended attribute";
         "attribute of a user on a symlink": [attribute("user.a", "1"), symlink("l", "../canary")] => "\"l\"", "setting an extended attribute";
         "attribute of a user on a fifo": [attribute("user.a", "1"), Head::new(b'6', "f").bytes()] => "\"f\"", "setting an extended attribute";
         "attribute of no name space on a directory": [attribute("a", "1"), dir("d")] => "\"d\"", "setting an extended attribute";
