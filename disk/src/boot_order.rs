@@ -1,4 +1,4 @@
-//! What has to change in the firmware's variables for a machine to come back from the disk that was
+//! The changes to the firmware's variables that make a machine come back from the disk that was
 //! installed (UEFI 2.10 3.1).
 //!
 //! The variables as they are in, the steps in their order out: an entry for the disk, first in the

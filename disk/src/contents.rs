@@ -1,5 +1,5 @@
-//! What is on a disk, as far as it decides whether a deploy may begin without asking: the gate's
-//! question (`disk-gate.md` 3).
+//! The contents of a disk, as far as they decide whether a deploy may begin without asking: the
+//! gate's question (`disk-gate.md` 3).
 //!
 //! Read are the ends of the disk and of each of its partitions, where every table and nearly every
 //! file system signs itself. Nothing is mounted or written. A disk that is not surely blank or
@@ -26,7 +26,7 @@ pub mod signatures;
 /// A person reads about so many partitions; the others are counted.
 const TOLD: usize = 8;
 
-/// What a disk holds.
+/// The contents of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskContents {
     /// First and last MiB are all zero.
@@ -37,7 +37,7 @@ pub enum DiskContents {
     /// A system that we have installed, whatever it has done since with its own partitions. In use
     /// perhaps; somebody has to say that it may go.
     Installed {
-        /// What firmware boots from.
+        /// The EFI system partition.
         esp: PartitionRef,
         /// Where the system is.
         root: PartitionRef,
@@ -174,7 +174,7 @@ pub fn read(disk: &mut dyn Disk) -> Result<DiskContents, DiskError> {
     })
 }
 
-/// What a deploy that begins now finds at the ends of the disk, for its marker.
+/// The signatures at the ends of the disk when a deploy begins, for its marker.
 ///
 /// # Errors
 /// Something could not be read.

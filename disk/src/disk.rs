@@ -1,7 +1,7 @@
 //! The disk seam: size, sector size, read, write, zero, flush. Nothing else is known of a disk
 //! here.
 //!
-//! What was written is on the medium only after the next successful [`Disk::flush`]; until then a
+//! Written bytes are on the medium only after the next successful [`Disk::flush`]; until then a
 //! power cut may lose any part of it, in any order. One sector is written whole or not at all
 //! (`disk-layout.md`).
 

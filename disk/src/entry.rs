@@ -21,7 +21,7 @@ pub const LOADER_CONF: &str = "default smechvisor.conf\ntimeout 3\n";
 /// The kernel's own limit for a command line on x86 (COMMAND_LINE_SIZE), less its terminator.
 pub const OPTIONS_MAX: usize = 2047;
 
-/// What to boot.
+/// The kernel, ramdisk and options to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootEntry {
     /// For the menu.
@@ -41,11 +41,11 @@ pub enum EntryError {
     /// A control character, or one that is not ASCII.
     #[error("the {key} of the boot entry has '{}' at byte {at}", byte.escape_ascii())]
     Byte {
-        /// Which line.
+        /// The key of the line.
         key: &'static str,
         /// Position, from 0.
         at: usize,
-        /// What stands there.
+        /// The byte at that place.
         byte: u8,
     },
     /// The kernel would cut it off.
@@ -57,9 +57,9 @@ pub enum EntryError {
     /// A path on the ESP is absolute and stays there.
     #[error("the {key} of the boot entry is '{path}', not an absolute path without '..'")]
     Path {
-        /// Which line.
+        /// The key of the line.
         key: &'static str,
-        /// What it says.
+        /// The path on that line.
         path: String,
     },
     /// A line that must be there.

@@ -167,7 +167,7 @@ impl Esp<'_, '_> {
         Ok(u64::from(stats.free_clusters()).saturating_mul(u64::from(stats.cluster_size())))
     }
 
-    /// What a file of this length takes of [`Esp::free_bytes`].
+    /// The bytes of [`Esp::free_bytes`] that a file of this length takes.
     #[must_use]
     pub fn taken_bytes(&self, len_bytes: u64) -> u64 {
         let cluster = u64::from(self.volume.cluster_size()).max(1);

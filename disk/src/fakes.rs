@@ -1,4 +1,4 @@
-//! What tests have in place of a disk and of what GRUB makes.
+//! Stand-ins for a disk and for GRUB's images.
 
 // Only tests see this.
 #![allow(

@@ -46,7 +46,7 @@ pub enum GrubError {
     /// boot.img is one sector.
     #[error("boot.img has {len} bytes; it must have {BIOS_SECTOR}")]
     BootSize {
-        /// What it has.
+        /// Its length in bytes.
         len: usize,
     },
     /// A field of boot.img is not what GRUB's has there.
@@ -54,23 +54,23 @@ pub enum GrubError {
     BootMagic {
         /// Of the field.
         offset: usize,
-        /// What stands there.
+        /// The bytes at that place.
         found: Vec<u8>,
-        /// What should.
+        /// The expected bytes.
         what: &'static str,
     },
     /// core.img is too short to be one, or does not fit into low memory.
     #[error("core.img has {len} bytes; it must have {} to {CORE_MAX}", BIOS_SECTOR + 1)]
     CoreSize {
-        /// What it has.
+        /// Its length in bytes.
         len: usize,
     },
     /// core.img is longer than the partition meant for it.
     #[error("core.img takes {sectors} sectors; the BIOS boot partition has {room}")]
     NoRoom {
-        /// What it takes.
+        /// The sectors that it takes.
         sectors: u64,
-        /// What there is.
+        /// The sectors that there are.
         room: u64,
     },
     /// No block list where diskboot.img has one.

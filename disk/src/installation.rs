@@ -34,7 +34,7 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// What a layout will be.
+    /// The installation that a layout will be.
     #[must_use]
     pub fn of(layout: &Layout) -> Option<Self> {
         Some(Self {

@@ -33,22 +33,22 @@ pub enum LayoutError {
     #[error("planning a disk of {} MiB ({disk_bytes} bytes): at least {} MiB ({needed_bytes} bytes) are needed, {} MiB of \
         them for the ESP{}", disk_bytes / MIB, needed_bytes / MIB, esp_bytes / MIB, and_swap(*swap_bytes))]
     TooSmall {
-        /// What the disk has.
+        /// The size of the disk.
         disk_bytes: u64,
-        /// What the smallest plan takes.
+        /// The size that the smallest plan takes.
         needed_bytes: u64,
-        /// What of it the ESP takes.
+        /// The share of the ESP in it.
         esp_bytes: u64,
-        /// What of it swap takes.
+        /// The share of swap in it.
         swap_bytes: u64,
     },
     /// FAT32 does not get smaller.
     #[error("planning an ESP of {} MiB on a disk with sectors of {sector_bytes} bytes: FAT32 needs at least {} MiB there",
         esp_bytes / MIB, min_bytes / MIB)]
     SmallEsp {
-        /// What was asked for.
+        /// The size that was asked for.
         esp_bytes: u64,
-        /// What would do.
+        /// The smallest size that would do.
         min_bytes: u64,
         /// Of the disk.
         sector_bytes: u64,
@@ -89,7 +89,7 @@ pub enum Role {
 pub struct Partition {
     /// Number in the table, from 1: the N of `/dev/vdaN`.
     pub number: u32,
-    /// What it is for.
+    /// The purpose of the partition.
     pub role: Role,
     /// First LBA, in sectors of [`Layout::sector`].
     pub first_lba: u64,
@@ -113,7 +113,7 @@ pub struct Layout {
     pub disk_guid: Uuid,
     /// In the order of their numbers.
     pub partitions: Vec<Partition>,
-    /// What swap would have on a large disk.
+    /// The size of swap on a large disk.
     pub swap_wanted_bytes: u64,
 }
 

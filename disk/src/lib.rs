@@ -1,4 +1,4 @@
-//! What a disk is and says, as values; no device is opened here.
+//! The structures on a disk as values; no device is opened here.
 //!
 //! [`disk::Disk`] is the seam: sectors to read and write. [`sizes`] and a disk's size become a
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and

@@ -30,12 +30,12 @@ pub enum Phase {
     Writing,
 }
 
-/// What signed itself at the ends of the disk when a deploy began.
+/// The signatures at the ends of the disk when a deploy began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Former {
     /// More than the marker has room for, or a marker of an earlier version: nobody can say.
     Unknown,
-    /// What [`fingerprint`] made of each, none of them twice.
+    /// The [`fingerprint`] of each, none of them twice.
     Known(Vec<u32>),
 }
 
@@ -57,7 +57,7 @@ pub fn fingerprint(offset: u64, bytes: &[u8]) -> u32 {
 }
 
 impl Former {
-    /// What is to be written into a marker.
+    /// The fingerprints as a marker holds them.
     #[must_use]
     pub fn of(fingerprints: impl IntoIterator<Item = u32>) -> Self {
         let mut known: Vec<u32> = fingerprints.into_iter().collect();

@@ -20,7 +20,7 @@ pub struct MenuError {
     pub key: &'static str,
     /// Position, from 0.
     pub at: usize,
-    /// Which character.
+    /// The character.
     pub byte: u8,
 }
 

@@ -1,4 +1,4 @@
-//! What the person in charge wants of the partitions (`disk-layout.md` 2): words in, sizes in whole
+//! The partition sizes that the operator asks for (`disk-layout.md` 2): words in, sizes in whole
 //! MiB out.
 //!
 //! A size is within what its file system can have; whether it fits the disk is
@@ -25,9 +25,9 @@ const SWAP_MIN_BYTES: u64 = MIB;
 /// The header counts pages of 4096 bytes in 32 bits.
 const SWAP_MAX_BYTES: u64 = 8 << 40;
 
-/// What `esp=` takes.
+/// The expected form of `esp=`.
 pub const ESP_EXPECTED: &str = "a size from 64M to 32G, like 1G (K, M, G, T; KB, MB, GB, TB)";
-/// What `swap=` takes.
+/// The expected form of `swap=`.
 pub const SWAP_EXPECTED: &str =
     "none, or a size from 1M to 8T, like 8G (K, M, G, T; KB, MB, GB, TB)";
 

@@ -49,7 +49,7 @@ pub enum TableError {
         which: &'static str,
         /// Size of the disk.
         disk_sectors: u64,
-        /// What the `gpt` crate said.
+        /// The error of the `gpt` crate.
         #[source]
         source: HeaderError,
     },
@@ -58,7 +58,7 @@ pub enum TableError {
     Entry {
         /// Of which partition.
         number: u32,
-        /// What the `gpt` crate said.
+        /// The error of the `gpt` crate.
         #[source]
         source: io::Error,
     },

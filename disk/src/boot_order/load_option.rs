@@ -47,7 +47,7 @@ pub struct Target<'a> {
 pub struct LoadOption<'a> {
     /// For the firmware's menu.
     pub description: &'a str,
-    /// What it starts.
+    /// The file or device that it starts.
     pub target: Target<'a>,
 }
 

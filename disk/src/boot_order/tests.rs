@@ -35,7 +35,7 @@ fn esp(guid: u128) -> PartitionRef {
     }
 }
 
-/// What an OVMF made for itself.
+/// The variables that an OVMF makes for itself.
 fn ovmf() -> Found {
     let mut found = Found::default();
     for line in OVMF.lines() {
@@ -56,7 +56,7 @@ fn ovmf() -> Found {
     found
 }
 
-/// What the steps make of the variables.
+/// The variables after the steps.
 fn apply(mut found: Found, steps: &[Step]) -> (Found, Option<u16>) {
     let mut next = None;
     for step in steps {
@@ -168,7 +168,7 @@ fn a_new_entry_comes_first_and_the_others_keep_their_order() {
             .all(|(number, option)| after.options[number] == *option)
     );
     assert_eq!(number_of(&after, ESP.guid), Some(8));
-    // What is right already is not written again: flash wears out.
+    // A variable that is right already is not written again: flash wears out.
     assert_eq!(plan(&after, TITLE, &ESP, &[]), Some(vec![Step::Next(8)]));
 }
 

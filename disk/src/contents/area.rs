@@ -72,7 +72,7 @@ impl Area {
         self.windows.first().map_or(&[], |(_, bytes)| bytes)
     }
 
-    /// What was read at `offset`, or nothing.
+    /// The bytes that were read at `offset`; `None` outside the area.
     pub(super) fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
         self.windows.iter().find_map(|(start, bytes)| {
             let from = usize::try_from(offset.checked_sub(*start)?).ok()?;

@@ -108,7 +108,7 @@ fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<DiskContents> {
 }
 
 impl Volume<'_> {
-    /// What it is for, if a deploy has made its entry and nobody has changed it.
+    /// The role of the partition, if its entry is as a deploy made it.
     fn role(&self) -> Option<Role> {
         let gpt = self.entry.gpt.as_ref()?;
         table::role_of(gpt.kind, &gpt.name)

@@ -29,9 +29,9 @@ pub(super) struct Entry {
     /// In bytes from the start of the disk, and on it.
     pub(super) start: u64,
     pub(super) len_bytes: u64,
-    /// What only a GPT tells.
+    /// The fields that only a GPT has.
     pub(super) gpt: Option<GptEntry>,
-    /// What the entry's type says it is part of, whether or not anything inside does.
+    /// The system that the entry's type names, whether or not the contents agree.
     pub(super) declared: Option<&'static str>,
 }
 
@@ -96,7 +96,7 @@ const PROTECTIVE: u8 = 0xEE;
 const EXTENDED: [u8; 3] = [0x05, 0x0F, 0x85];
 
 impl Entry {
-    /// What its type says, as a finding.
+    /// The finding that follows from its type.
     pub(super) fn declared(&self) -> Option<Finding> {
         self.declared.map(Finding::protected)
     }
@@ -294,7 +294,7 @@ fn mbr_entry(number: u32, base: u64, entry: MbrEntry, end: u64) -> Option<Entry>
     })
 }
 
-/// What of a partition lies on the disk.
+/// The part of a partition that lies on the disk.
 fn on_disk(start: u64, len_bytes: u64, end: u64) -> Option<(u64, u64)> {
     let room = end.checked_sub(start).filter(|room| *room > 0)?;
     Some((start, len_bytes.min(room)))

@@ -1,4 +1,4 @@
-//! Whose bytes are these: one row for each place where a format signs itself (`disk-gate.md` 3).
+//! The table of signatures: one row for each place where a format signs itself (`disk-gate.md` 3).
 //!
 //! No library: libblkid is a quarter of a MiB of C that would be linked into PID 1 to compare a few
 //! bytes, and it trusts what it reads more than a gate has to (checksums, versions): bytes that
@@ -7,18 +7,18 @@
 
 use super::area::Area;
 
-/// What a format is to the rest of the world.
+/// The relation of a format to other disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Describes partitions.
     Table,
-    /// What one sees is what there is.
+    /// The disk alone holds everything.
     Plain,
     /// A member of something larger, or closed to everybody without its key.
     Protected,
 }
 
-/// What was found.
+/// One match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) name: &'static str,

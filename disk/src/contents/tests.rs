@@ -22,7 +22,7 @@ fn what(pieces: &[(u64, &[u8])]) -> String {
     occupied(&mut disk_with(pieces)).0
 }
 
-/// What it holds, what of that is protected, and whether it is a shim's medium.
+/// Its contents, the protected ones among them, and whether it is a shim's medium.
 fn occupied(disk: &mut MemoryDisk) -> (String, Option<String>, bool) {
     match read(disk).unwrap() {
         DiskContents::Occupied {

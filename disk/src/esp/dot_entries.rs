@@ -15,7 +15,7 @@ const DELETED: u8 = 0xE5;
 /// Our directories are two deep; a volume with deeper ones was not made here.
 const DEPTH_MAX: u32 = 8;
 
-/// What is needed of the boot sector.
+/// The fields of the boot sector that are needed here.
 struct Geometry {
     data_start: u64,
     cluster_bytes: u64,

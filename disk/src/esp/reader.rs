@@ -24,7 +24,7 @@ const TABLE_MASK: u32 = 0x0FFF_FFFF;
 /// From here on it is the end of a chain (4).
 const END: u32 = 0x0FFF_FFF8;
 const FIRST_CLUSTER: u32 = 2;
-/// What an entry is (6).
+/// Attributes of a directory entry (6).
 const VOLUME_LABEL: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
 /// A piece of a long name (7).
@@ -43,7 +43,7 @@ pub struct EspReader<'d> {
     table: (u64, Vec<u8>),
 }
 
-/// What the boot sector says, checked: every place below is inside the partition. In bytes.
+/// The layout by the boot sector, checked: every place lies inside the partition. In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
     table: u64,
@@ -54,7 +54,7 @@ struct Shape {
     root: u32,
 }
 
-/// What an entry leads to.
+/// The file or directory that an entry leads to.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     is_directory: bool,

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use crate::disk::{Disk, DiskError};
 use crate::layout::{Layout, Partition};
 
-/// What is read from or written to the disk at once.
+/// The size of one read from or write to the disk.
 const CHUNK: u64 = 64 * 1024;
 /// Both tables, the sector that counts free clusters, a directory, the data; and some to spare.
 const CHUNKS: usize = 8;
@@ -25,7 +25,7 @@ pub(super) struct Slice<'a> {
     position: u64,
     /// The most recently used is the last.
     chunks: Vec<Chunk>,
-    /// What the disk said when it failed.
+    /// The text of the disk's error.
     fault: Option<String>,
 }
 

@@ -19,7 +19,7 @@ fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     (disk, layout)
 }
 
-/// What a commit of an earlier version wrote.
+/// A disk as an earlier version committed it.
 fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     let mut next = 0_u128;
     let mut fresh_id = || {
@@ -110,7 +110,7 @@ fn what_takes_the_place_of_the_table_makes_it_somebody_elses() {
     }
 }
 
-/// What an administrator may do with the partitions of the installed system.
+/// Changes that an administrator may make to the partitions of the installed system.
 #[test]
 fn other_names_and_more_partitions_leave_it_an_installation() {
     let (intact, layout) = disk(SectorSize::B512, 6144);

@@ -1,4 +1,4 @@
-//! What stands in partitions, by tables that others have written, well and badly.
+//! Contents of partitions, by tables that other tools have written, well and badly.
 
 use super::super::partitions::GPT_TYPES;
 use super::super::{DiskContents, read};

@@ -65,7 +65,7 @@ impl Workshop {
         file
     }
 
-    /// What a tool has made of a blank image. `input` is typed.
+    /// A blank image after a tool has run on it with `input` on its standard input.
     fn made(&self, program: &str, args: &[&str], input: &[u8]) {
         self.blank();
         let mut command = Command::new(program);
@@ -158,7 +158,7 @@ fn formats_made_by_their_own_tools_are_named_as_libblkid_names_them() {
     );
 }
 
-/// What wipefs(8) leaves of a disk counts as what it is: nothing.
+/// A disk after wipefs(8) counts as blank.
 #[test]
 fn a_disk_that_was_wiped_with_the_tool_for_it_is_blank() {
     let workshop = Workshop::new();
