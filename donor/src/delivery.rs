@@ -51,7 +51,7 @@ pub enum DeliveryError {
     #[error("pairing with {to}{}", advice(source))]
     Pairing {
         to: SocketAddr,
-        /// What went wrong.
+        /// The error of the pairing.
         source: PairingError,
     },
     /// It does not say what it has to say, or not fast enough.
@@ -62,7 +62,7 @@ pub enum DeliveryError {
     )]
     Mute {
         to: SocketAddr,
-        /// What was awaited.
+        /// The message that was awaited.
         step: Step,
         /// How long.
         after: Duration,
@@ -98,7 +98,7 @@ pub enum DeliveryError {
     Declined {
         /// The refusal, as a phrase: `the person here did not say yes`.
         why: &'static str,
-        /// Which target.
+        /// The code of the target.
         code: Code,
         /// Its disk.
         disk: Box<TargetDisk>,
@@ -124,7 +124,7 @@ pub enum DeliveryError {
     /// A person, or a program, ended this donor.
     #[error("interrupted: {left}")]
     Interrupted {
-        /// What that leaves.
+        /// The state that the target is left in.
         left: Left,
     },
     /// It broke, and could not be made again.
@@ -146,7 +146,7 @@ const fn advice_on_silence(step: Step) -> &'static str {
     }
 }
 
-/// What may be behind it, for a person.
+/// The probable cause, for a person.
 fn advice(error: &PairingError) -> &'static str {
     match error {
         PairingError::Closed { .. } => {
@@ -167,7 +167,7 @@ impl DeliveryError {
         matches!(self, Self::Declined { .. } | Self::Source(_))
     }
 
-    /// What it leaves, when somebody ended this donor.
+    /// The state that it is left in, when this donor was asked to end.
     #[must_use]
     pub const fn left(&self) -> Option<Left> {
         match self {
@@ -216,7 +216,7 @@ pub enum Finder<'a> {
     At(SocketAddr),
     /// Where its beacons come from.
     Beacons {
-        /// What is heard.
+        /// The beacons that are heard.
         watch: &'a Watch,
         /// Where targets listen.
         port: u16,
@@ -229,9 +229,9 @@ pub enum Finder<'a> {
 pub struct Delivery<'a> {
     /// On its screen.
     pub code: Code,
-    /// What we know and it has to know.
+    /// The credential that both ends know.
     pub credential: &'a Credential,
-    /// What is sent.
+    /// The image to send.
     pub offer: &'a Offer,
     /// Where it is.
     pub finder: Finder<'a>,
@@ -239,7 +239,7 @@ pub struct Delivery<'a> {
     pub interface: Option<&'a str>,
     /// How long to make a broken connection again.
     pub retry: Duration,
-    /// What it does when installed; `None`: what its command line says.
+    /// Its action after the install; `None`: as its command line says.
     pub after: Option<After>,
     /// Its disk may be erased without asking anybody,
     pub is_sure: bool,

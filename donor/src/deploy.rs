@@ -68,7 +68,7 @@ pub enum DeployError {
 /// Receives the events of one target, its end included.
 pub type Tell<'a> = &'a (dyn Fn(TargetEvent) + Sync);
 
-/// What shows a deploy and answers its questions.
+/// Shows a deploy and answers its questions.
 pub trait Frontend {
     /// From now on there may be several targets.
     fn expect_several(&mut self);
@@ -92,7 +92,7 @@ pub trait Frontend {
 /// Deploys. `front` is asked before a disk that is not blank is erased, `interrupt` ends it.
 ///
 /// # Errors
-/// What stops it before there are targets.
+/// An error that stops the deploy before there are targets.
 pub fn run(
     options: &Options,
     interrupt: &Interrupt,

@@ -115,7 +115,7 @@ pub enum DiscoveryError {
         code: Code,
         /// How long we listened.
         timeout: Duration,
-        /// What there was instead.
+        /// The beacons that were heard instead.
         heard: Heard,
     },
     /// Nobody is there.
@@ -123,7 +123,7 @@ pub enum DiscoveryError {
     NobodyHeard {
         /// How long we listened.
         timeout: Duration,
-        /// What there was instead.
+        /// The beacons that were heard instead.
         heard: Heard,
     },
     /// Some of them would be left out.
@@ -172,7 +172,7 @@ impl Listener {
     /// The port listened on.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The local port of the socket.
     pub fn port(&self) -> io::Result<u16> {
         let first = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;
         Ok(first.local_addr()?.port())

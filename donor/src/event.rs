@@ -1,7 +1,7 @@
-//! What a deploy reports while it runs: one value for a person's line, a script's JSON object and
+//! The events of a running deploy: one value for a person's line, a script's JSON object and
 //! the log (`docs/donor-events.md`).
 //!
-//! In: facts from the threads that serve targets; whatever a target said has gone through
+//! In: facts from the threads that serve targets; all text of a target has gone through
 //! `wire::message::Text` and can neither move a terminal's cursor nor begin a line of its own. Out:
 //! values, and each as a line of text.
 
@@ -38,7 +38,7 @@ pub enum Event {
         /// Bytes there are.
         total: u64,
     },
-    /// What every target will be offered.
+    /// The image that every target will be offered.
     Manifest {
         /// SHA-256 of its bytes, in hexadecimal.
         sha256: String,
@@ -69,7 +69,7 @@ pub enum Event {
     },
 }
 
-/// What happened to one target.
+/// The events of one target.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum TargetEvent {
@@ -100,7 +100,7 @@ pub enum TargetEvent {
     /// Both ends have proved that they know the same.
     Paired {
         to: SocketAddr,
-        /// What it says about itself.
+        /// The target's description of itself.
         info: String,
     },
     /// One address is not the target, or not to be had.

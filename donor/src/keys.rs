@@ -13,7 +13,7 @@ use session::keys::{FILE_MAX, KeysError, PinnedKeys};
 use thiserror::Error;
 use wire::message::End;
 
-/// What to do with keys.
+/// The operation on a key file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeysCommand {
     /// Make a pair.
@@ -53,7 +53,7 @@ pub enum KeysCommandError {
     #[error("using the keys {}", path.display())]
     Parse {
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         source: KeysError,
     },
     /// Standard output is gone.

@@ -1,11 +1,11 @@
-//! What a donor that was asked to end leaves behind it: for a person a sentence, for a script a
+//! The state of a target when its donor was asked to end: for a person a sentence, for a script a
 //! word.
 
 use std::fmt;
 
 use wire::stream::RESUME_SECONDS;
 
-/// What a donor that was asked to end leaves behind it.
+/// The state of a target when its donor was asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Not one byte of its disk.

@@ -1,4 +1,4 @@
-//! What every target is offered: a manifest, and the items it announces in the same order.
+//! The offer to every target: a manifest, and the items it announces in the same order.
 //!
 //! In: a directory of packages, with a signed manifest or without one, or items that are made while
 //! they are sent. Out: an [`Offer`]. Each file is read once here, and whatever is sent later is
@@ -21,7 +21,7 @@ use crate::source::Item;
 use crate::source::cache::Cache;
 use crate::source::file::FileItem;
 
-/// What is offered.
+/// A manifest and its items.
 pub struct Offer {
     /// The manifest's exact bytes.
     pub manifest: Vec<u8>,
@@ -33,9 +33,9 @@ pub struct Offer {
     pub digest: Hash,
     /// For people.
     pub version: String,
-    /// What the manifest says of each item.
+    /// The manifest's line about each item.
     pub files: Vec<File>,
-    /// What is sent.
+    /// The bytes to send, in the same order.
     pub items: Vec<Box<dyn Item>>,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for Offer {
     }
 }
 
-/// What is sent by itself, before the files of a directory.
+/// An item that is sent before the files of a directory.
 pub struct Made {
     /// As it is announced.
     pub file: File,

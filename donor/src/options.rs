@@ -1,4 +1,4 @@
-//! What a deploy is asked to do.
+//! The options of a deploy.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use crate::delivery::Limits;
 use pack::live;
 
-/// What lets `--all` erase disks that are not blank.
+/// The option that lets `--all` erase disks that are not blank.
 pub const ERASE: &str = "--erase";
-/// What lets the machines that were named be erased.
+/// The option that lets the named machines be erased.
 pub const YES: &str = "--yes";
 /// Where a donor looks for packages.
 pub const PACKAGES_DIR: &str = "/var/lib/spk-visor/packages";
@@ -22,7 +22,7 @@ pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a broken connection is made again.
 pub const RETRY: Duration = Duration::from_secs(600);
 
-/// What to deploy, and onto which machines.
+/// The image to deploy, and the targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// On the targets' screens; empty for all.
@@ -36,7 +36,7 @@ pub struct Options {
     pub may_erase: bool,
     /// Where the packages are; `None` where everything is made while it is sent.
     pub packages: Option<PathBuf>,
-    /// What is made while it is sent.
+    /// A package that is made while it is sent.
     pub live: Option<live::Options>,
     /// Connect here instead of listening.
     pub to: Option<SocketAddr>,
@@ -46,7 +46,7 @@ pub struct Options {
     pub timeout: Duration,
     /// How long to make a broken connection again.
     pub retry: Duration,
-    /// What an installed target does; `None`: what its command line says.
+    /// The action of an installed target; `None`: as its command line says.
     pub after: Option<After>,
     /// Where beacons arrive.
     pub beacon_port: u16,

@@ -34,7 +34,7 @@ pub enum SecretsError {
         from: PathBuf,
         /// From 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         source: SecretError,
     },
     /// A line names no target of this deploy.
@@ -50,13 +50,13 @@ pub enum SecretsError {
     Missing {
         /// A file, or standard input.
         from: PathBuf,
-        /// Which target.
+        /// The code of the target.
         code: Code,
     },
     /// A person mistyped too often, or ended the input.
     #[error("no secret for {code} was typed")]
     NotTyped {
-        /// Which target.
+        /// The code of the target.
         code: Code,
     },
 }

@@ -1,4 +1,4 @@
-//! What is sent, wherever it comes from: files that were hashed before, or a stream that is being
+//! The sources of the bytes to send: files that were hashed before, or a stream that is being
 //! made.
 //!
 //! In: positions, in order, from each target's sender. Out: chunks. A chunk that comes from here is
@@ -76,7 +76,7 @@ pub enum SourceError {
         /// In bytes of the package's file: where the changed chunk begins.
         at: u64,
     },
-    /// What makes the stream failed.
+    /// The producer of the stream has failed.
     #[error("making package {name}")]
     Stream {
         name: String,
@@ -87,7 +87,7 @@ pub enum SourceError {
     #[error("package {name} is not stored: chunk {chunk} cannot be sent again")]
     Gone {
         name: String,
-        /// What is wanted.
+        /// The chunk that is wanted.
         chunk: u32,
     },
 }

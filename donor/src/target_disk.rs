@@ -23,7 +23,7 @@ pub struct TargetDisk {
     pub model: String,
     /// How it is attached.
     pub transport: String,
-    /// What is on it.
+    /// Its contents.
     pub contents: String,
 }
 

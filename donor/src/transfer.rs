@@ -27,7 +27,7 @@ const CHUNK: usize = 8 << 20;
 /// How often a silent wait is reported.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What a transfer tells while it runs.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'a> {
     /// This package begins.
@@ -47,9 +47,9 @@ pub enum TransferError {
     #[error("package {} had {before} bytes when it was opened and has {now} now", path.display())]
     Changed {
         path: PathBuf,
-        /// What was promised to the target.
+        /// The length that was promised to the target.
         before: u64,
-        /// What there is.
+        /// The length now.
         now: u64,
     },
     /// The file cannot be read.
@@ -81,7 +81,7 @@ pub enum TransferError {
     /// RST: it refused or failed. Its screen says why; this stream has no words for it.
     #[error("the target gave up while {during}; its screen says why")]
     Refused {
-        /// What we were doing.
+        /// The operation.
         during: String,
         /// The kernel's word for it.
         source: io::Error,
@@ -89,13 +89,13 @@ pub enum TransferError {
     /// FIN before it had everything.
     #[error("the target closed the connection while {during}, before it had everything")]
     ClosedEarly {
-        /// What we were doing.
+        /// The operation.
         during: String,
     },
     /// It said something, which nobody does on this stream.
     #[error("the target answered while {during}; no target of the original stream does")]
     Answered {
-        /// What we were doing.
+        /// The operation.
         during: String,
     },
     /// Silence, or an error, after everything was sent.
@@ -140,7 +140,7 @@ pub fn run(
 
 struct Transfer {
     connection: TcpStream,
-    /// What an error happened to: `sending NAME`.
+    /// The operation that an error belongs to: `sending NAME`.
     doing: String,
     patience: Duration,
 }
@@ -252,7 +252,7 @@ impl Transfer {
         })
     }
 
-    /// What it means that the socket became readable too early.
+    /// The meaning of a socket that becomes readable too early.
     fn interrupted(&self) -> TransferError {
         let during = self.doing.clone();
         match (&self.connection).read(&mut [0]) {

@@ -45,7 +45,7 @@ impl Pulse {
     }
 }
 
-/// What comes from a target.
+/// The messages from a target.
 pub(super) struct Incoming {
     pub(super) stream: Arc<TcpStream>,
     /// All reads together must be done by then.
@@ -78,7 +78,7 @@ impl Read for Incoming {
     }
 }
 
-/// What goes to a target.
+/// The messages to a target.
 pub(super) struct Outgoing {
     stream: Arc<TcpStream>,
     pulse: Arc<Pulse>,

@@ -1,4 +1,4 @@
-//! What a target says while it is sent to: one thread reads, the sender looks at what it has noted.
+//! The messages of a target during a transfer: one thread reads, the sender sees its notes.
 //!
 //! In: messages. Out: events, and the few facts that the sender waits for.
 
@@ -24,7 +24,7 @@ use crate::target_disk::TargetDisk;
 /// How long a target that has said its last word may take to close.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// What the reader has heard.
+/// The notes of the reader.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     state: Mutex<State>,
@@ -48,13 +48,13 @@ struct State {
     is_offered: bool,
     has_accepted: bool,
     accepted: Option<Accepted>,
-    /// What the target may want at most: everything before it has left.
+    /// The limit of the target's requests: everything before it has been sent.
     sent: Next,
     acknowledged: Next,
     installed: Option<Sha256>,
     rejected: Option<(RejectCode, String)>,
     failed: Option<String>,
-    /// What it said that it must not say, or not yet.
+    /// A message that is not allowed, or not yet.
     violated: Option<String>,
     closed: Option<ChannelError>,
 }
@@ -73,7 +73,7 @@ impl State {
         self.acknowledged >= self.sent
     }
 
-    /// What is wrong about this message here and now (`protocol.md` 3.3), if something is. `end`:
+    /// The rule that this message breaks here and now (`protocol.md` 3.3), if any. `end`:
     /// behind the last file.
     fn violation(&self, message: &Message<'_>, end: Next) -> Option<String> {
         let fault = match *message {

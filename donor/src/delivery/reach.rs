@@ -33,7 +33,7 @@ pub(super) struct Reached {
     pub(super) stream: Arc<TcpStream>,
     pub(super) opener: Opener<Incoming>,
     pub(super) sealer: Sealer<Outgoing>,
-    /// What it says of itself.
+    /// The target's description of itself.
     pub(super) info: String,
     pub(super) pulse: Arc<Pulse>,
 }

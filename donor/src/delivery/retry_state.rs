@@ -1,4 +1,4 @@
-//! What the tries to reach a target have taught: who was there, who only posed, where to try next,
+//! The lessons of the attempts to reach a target: who was there, who only posed, where to try next,
 //! and when.
 
 use std::collections::hash_map::RandomState;
@@ -62,7 +62,7 @@ impl Candidate {
     }
 }
 
-/// What the tries so far have taught.
+/// The lessons of the attempts so far.
 #[derive(Default)]
 pub(super) struct RetryState {
     /// In the order in which they are tried.
@@ -95,7 +95,7 @@ pub(super) struct RetryState {
     pub(super) is_sent: bool,
 }
 
-/// What is to be tried.
+/// The next attempt.
 pub(super) struct Due {
     /// At once.
     pub(super) start: Vec<SocketAddr>,
@@ -113,7 +113,7 @@ pub(super) struct Broken {
     pub(super) lived: Duration,
 }
 
-/// What comes of one failure.
+/// The consequence of one failure.
 pub(super) enum Lesson {
     /// It refuses everybody; it is asked again, the first time that is news.
     Busy { is_first: bool },
@@ -293,7 +293,7 @@ impl RetryState {
         self.broken_at.get_or_insert(now);
         self.listened = Some(now);
         self.last = Some(error);
-        // What was not to be reached before may be where the target is now.
+        // The target may be at an address that could not be reached before.
         self.candidates
             .retain(|known| known.to == to || known.strikes >= STRIKES);
         let due = now + jitter(self.pause);

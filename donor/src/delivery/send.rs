@@ -57,7 +57,7 @@ impl Delivery<'_> {
             let _ = stream.shutdown(Shutdown::Both);
             result
         });
-        // What only our kernel had is lost with the connection.
+        // Bytes that only our kernel had are lost with the connection.
         retry.is_sent &= heard.is_drained();
         result.map_err(|cut| (heard.furthest(), cut))
     }
@@ -232,7 +232,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// What the target wants exists.
+    /// Checks that the chunk which the target wants exists.
     fn accepted(&self, next: Next, disk: TargetDisk) -> Result<(), Cut> {
         let files = &self.offer.files;
         let file = files.get(usize::from(next.file));

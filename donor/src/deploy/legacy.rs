@@ -153,7 +153,7 @@ fn find(options: &Options, code: &Code, tell: Tell<'_>) -> Result<SocketAddr, Di
     Ok(address.at(options.stream_port))
 }
 
-/// What there is to tell between two steps.
+/// The state of a transfer between two steps.
 struct Sending<'a> {
     tell: Tell<'a>,
     now: Step,

@@ -23,7 +23,7 @@ use pack::manifest::directory::Directory;
 /// Deploys what is made live and what `directory` holds.
 ///
 /// # Errors
-/// What stops it before there are targets.
+/// An error that stops the deploy before there are targets.
 pub fn deploy(
     options: &Options,
     directory: Option<Directory>,
@@ -124,7 +124,7 @@ fn codes(
     }
 }
 
-/// What is to be proved to each target.
+/// The credential for each target.
 fn credentials(options: &Options, codes: &[Code]) -> Result<Vec<Credential>, DeployError> {
     match &options.trust {
         Trust::Secret(file) => {

@@ -23,8 +23,8 @@ pub const WINDOW: u32 = 32;
 pub struct Live {
     name: PackageName,
     chunk_bytes: u32,
-    /// What the target has said it has. Apart from the rest: who acknowledges must not wait for who
-    /// reads.
+    /// The chunks that the target has acknowledged. Apart from the rest: an acknowledgement must
+    /// not wait for a reader.
     acknowledged: AtomicU32,
     state: Mutex<State>,
     notes: Mutex<Receiver<String>>,
