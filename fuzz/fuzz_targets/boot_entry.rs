@@ -1,4 +1,4 @@
-//! What an installed system's own files say about booting it: the entry on the ESP, `os-release`,
+//! The boot files of an installed system: the entry on the ESP, `os-release`,
 //! `fstab`, and the options for the kernel. No panic; an entry that is taken stays the same through
 //! both boot loaders' formats, no text becomes a second line or word of GRUB's, and rewriting twice
 //! changes nothing.

@@ -1,4 +1,4 @@
-//! What strangers send to `serve-boot`: an HTTP question, the answer of a DHCP server, a line of
+//! Untrusted input of `serve-boot`: an HTTP question, the answer of a DHCP server, a line of
 //! dnsmasq's log with their words in it. No panic, a range lies within its file, and a name comes
 //! out as it went in.
 #![no_main]

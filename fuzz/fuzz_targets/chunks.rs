@@ -19,7 +19,7 @@ const MANIFEST: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifes
 const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.minisig");
 const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
-/// What the manifest is about: so many letters a.
+/// The files of the manifest: so many letters a.
 const FILES: [(&str, usize); 2] = [("smechvisor-base.tar.xz", 131_073), ("bootloader-grub.tar.xz", 65_536)];
 const CHUNK: usize = 65_536;
 

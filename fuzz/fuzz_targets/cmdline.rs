@@ -1,4 +1,4 @@
-//! Any kernel command line: no panic; words that are not ours change nothing, and the order of ours
+//! Any kernel command line: no panic; foreign words change nothing, and the order of `smv.` words
 //! changes nothing.
 #![no_main]
 

@@ -28,7 +28,7 @@ fn code() -> Code {
     Code::parse("e13gts2").expect("a code")
 }
 
-/// What is read is written as the same bytes.
+/// Parsed bytes are emitted as the same bytes.
 fn hellos(bytes: &[u8]) {
     if let Some(m1) = bytes.first_chunk::<M1_LEN>()
         && let Ok(read) = M1::parse(m1)

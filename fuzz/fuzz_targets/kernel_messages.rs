@@ -1,4 +1,4 @@
-//! What the kernel says on its sockets: announcements of devices, whose text can be a device's own,
+//! Messages of the kernel's sockets: announcements of devices, whose text can be a device's own,
 //! and changes of network interfaces. No panic, and reading comes to its end.
 //!
 //! The first byte chooses: an announcement, datagrams as they are, or a change whose header is put

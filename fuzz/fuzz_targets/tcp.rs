@@ -26,7 +26,7 @@ const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 1, 2];
 const EVERYBODY: [u8; 6] = [0xff; 6];
 const BROADCAST: Ipv4Addr = Ipv4Addr::BROADCAST;
 const CONNECTIONS: usize = 6;
-/// What the machine says to a donor.
+/// The length of the machine's answer to a donor.
 const ANSWER_LEN: usize = 5000;
 /// Of an IPv4 packet without options: its own header and TCP's.
 const HEADERS: usize = 40;
@@ -277,7 +277,7 @@ impl Wire {
         frame
     }
 
-    /// Which connection, if there is one.
+    /// The connection that the input selects, if there is one.
     fn chosen(&mut self, shared: &Shared) -> Option<usize> {
         let byte = usize::from(self.byte());
         (!shared.connections.is_empty()).then(|| byte % shared.connections.len())
