@@ -109,7 +109,7 @@ fn install(
     };
     let options = receiver_options(&settings, memory, policy, trust);
     let config = Config {
-        // What the machine has, not what the network may take.
+        // All memory of the machine, not only the network's share.
         memory_bytes: memory.total_bytes,
         addressing: settings.ip,
         vlan: settings.vlan,
@@ -225,7 +225,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
     }
 }
 
-/// What has started this machine, and will start its disk.
+/// The firmware that has started this machine, and will start its disk.
 fn firmware() -> options::Firmware {
     match Path::new("/sys/firmware/efi").exists() {
         true => options::Firmware::Uefi,

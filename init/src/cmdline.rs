@@ -22,18 +22,18 @@ const MTU: &str = "smv.mtu";
 /// The file system of the root partition.
 const ROOT: &str = "ext4";
 
-/// Who may send a system (`protocol.md` 3.1).
+/// The donors that may send a system (`protocol.md` 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Who knows the secret on this screen.
+    /// A donor that knows the secret on this screen.
     Secret,
-    /// Who has the private key that belongs to the public one in this image.
+    /// A donor with the private key that belongs to the public one in this image.
     Pinned,
     /// Anybody who can reach this machine: the original stream, unauthenticated (`protocol.md` 2).
     Legacy,
 }
 
-/// What a person at the machine sees (`boot.md` 8).
+/// The screens that an operator sees (`boot.md` 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ui {
     /// Screens on the monitor; lines on serial consoles, until an operator presses Enter there.
@@ -105,7 +105,7 @@ pub enum CmdlineError {
         key: String,
         /// As written, without its quotes.
         value: String,
-        /// What it takes.
+        /// The expected form.
         expected: &'static str,
     },
     /// The text does not identify a disk.
@@ -171,12 +171,12 @@ pub fn ours(line: &str) -> impl Iterator<Item = String> {
 /// Whether a value of `smv.ip=` can be followed.
 ///
 /// # Errors
-/// What is expected instead.
+/// The expected form.
 pub fn addressing(value: &str) -> Result<Addressing, &'static str> {
     network::ip(value)
 }
 
-/// What to do in the end when the line as a whole cannot be followed: `smv.after` if that much is
+/// The final action when the line as a whole cannot be followed: `smv.after` if that much is
 /// readable.
 #[must_use]
 pub fn after_if_readable(line: &str) -> After {

@@ -76,7 +76,7 @@ pub fn last_words(text: &str) {
     CONSOLE.line(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
 }
 
-/// What a panic has to say that ends one thread.
+/// Prints the last words of a panic that ends one thread.
 pub fn bug(text: &str) {
     CONSOLE.line(ERROR, &format!("smv: warning: {text}"));
 }
@@ -141,7 +141,7 @@ fn cut(text: &str) -> Vec<String> {
 }
 
 impl Console {
-    /// A stage was entered: everything that waits for it is told, and every console shows it.
+    /// Announces a stage: wakes every waiter for it and shows it on every console.
     pub fn stage(&self, stage: Stage, facts: &str) {
         supervision::entered(stage);
         if stage == Stage::Leaving {

@@ -36,7 +36,7 @@ const BUSES: &str = "/sys/bus";
 /// The program that the kernel starts when it wants a module
 /// (`Documentation/admin-guide/sysctl/kernel.rst`).
 const HELPER: (&str, &str) = ("/proc/sys/kernel/modprobe", "/init\n");
-/// What the kernel calls it with, before the name (`kernel/module/kmod.c`).
+/// The arguments that the kernel puts before the name (`kernel/module/kmod.c`).
 const HELPER_OPTION: &str = "-q";
 /// The boot goes on after this, though a driver is still busy with its device.
 const FIRST_WALK_MAX: Duration = Duration::from_secs(20);
@@ -54,9 +54,9 @@ pub enum DriversError {
     /// The image was made for another kernel.
     #[error("{RELEASES} has modules for {found}, but the kernel is {running}")]
     Release {
-        /// What the image carries.
+        /// The release of the modules in the image.
         found: String,
-        /// What was booted.
+        /// The release of the booted kernel.
         running: String,
     },
     /// A table is there and cannot be read.
@@ -77,7 +77,7 @@ pub enum DriversError {
 }
 
 impl DriversError {
-    /// What needs the driver says what it misses.
+    /// The code that needs the driver reports what is missing.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         Outcome::Retry
@@ -334,7 +334,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What the kernel command line says to a module: `name.option=value`, as modprobe(8) does it.
+/// A module's options on the kernel command line: `name.option=value`, as modprobe(8) does it.
 fn options(line: &str, name: &str) -> CString {
     let words = line.split_ascii_whitespace().filter_map(|word| {
         let (module, option) = word.split_once('.')?;

@@ -20,7 +20,7 @@ use crate::console::Console;
 
 /// The machine's disks.
 const BLOCK: &str = "/sys/block";
-/// What is the case when a variable could not be set.
+/// The state of the firmware after a variable could not be set.
 const OTHERWISE: &str = "the firmware starts this disk only if no other entry comes first";
 
 /// Makes `esp` the first boot option, under this title, and returns the option's name; `None`

@@ -131,7 +131,7 @@ fn in_time(
     within(FILES_TIME, "kexec", load).unwrap_or(Err(late))
 }
 
-/// What the disk boots by itself.
+/// The boot entry of the disk.
 fn entry_of(disk: &mut BlockDisk, esp: &PartitionRef) -> Result<BootEntry, BackError> {
     let mut text = Vec::new();
     EspReader::open(disk, esp)?.read(entry::PATH, &mut text, ENTRY_BYTES)?;

@@ -63,13 +63,13 @@ pub enum KexecError {
         vendor: String,
         /// From the firmware.
         product: String,
-        /// What happened there.
+        /// The fault.
         reason: &'static str,
     },
     /// The ESP.
     #[error(transparent)]
     Esp(#[from] EspError),
-    /// What was installed has none.
+    /// The installed system has no ESP.
     #[error("the installed disk has no ESP")]
     NoEsp,
     /// It cannot be read in a reasonable time.
@@ -102,7 +102,7 @@ impl KexecError {
     }
 }
 
-/// What decides whether it makes sense to try.
+/// The facts that decide whether kexec makes sense.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Machine {
     is_supported: bool,
@@ -116,7 +116,7 @@ struct Machine {
 
 impl Machine {
     fn look() -> Self {
-        // What cannot be read does not speak against it; the load itself has the last word.
+        // An unreadable fact does not speak against it; the load itself has the last word.
         let read = |path: &str| {
             fs::read_to_string(path)
                 .unwrap_or_default()

@@ -16,12 +16,12 @@ use sys::meminfo;
 
 const MIB: u64 = 1 << 20;
 
-/// What the machine has, in bytes.
+/// The machine's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// All that the kernel manages.
     pub total_bytes: u64,
-    /// What can be had without swapping.
+    /// The memory that is available without swapping.
     pub available_bytes: u64,
 }
 

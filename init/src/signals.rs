@@ -1,4 +1,4 @@
-//! What PID 1 owes the kernel: it reaps orphans and answers Ctrl-Alt-Del.
+//! The duties of PID 1: it reaps orphans and answers Ctrl-Alt-Del.
 
 use std::io;
 use std::thread;

@@ -35,7 +35,7 @@ const SCREENS_VT: std::ops::RangeInclusive<u8> = 2..=3;
 /// The console that means whichever virtual terminal is shown.
 const SHOWN_VT: &str = "/dev/tty0";
 
-/// What has become of the consoles.
+/// The consoles that are in use.
 struct Taken {
     /// Terminals that only the screens may write to.
     occupied: Vec<PathBuf>,

@@ -106,7 +106,7 @@ pub fn start(inbox: Option<Inbox>, console: &'static Console) -> Option<Wifi> {
     }
 }
 
-/// What the image knows; none when it knows nothing.
+/// The networks in the image; `None` without any.
 fn know(path: &Path) -> Result<Option<Known>, Box<dyn std::error::Error>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -205,7 +205,7 @@ impl Teller {
     }
 }
 
-/// What is said of a state; the name, which strangers choose, comes last.
+/// The text for a state; the name, which strangers choose, comes last.
 fn line(state: &State) -> Option<String> {
     Some(match state {
         State::Idle | State::Scanning => return None,

@@ -41,17 +41,17 @@ const FAR_ENOUGH: [Stage; 3] = [Stage::Waiting, Stage::Holding, Stage::Failed];
 /// As in nice(1).
 const NICE: i32 = 10;
 
-/// What the boot hands over to it.
+/// The values that the boot hands over to the wizard.
 pub struct Setting {
     /// Where lines go.
     pub console: &'static Console,
     /// Where facts come from.
     pub inbox: Inbox,
-    /// What the receiver listens to.
+    /// The operator's instructions, which the receiver reads.
     pub person: OperatorControl,
     /// The network, to change its addresses.
     pub stack: Stack,
-    /// What it tells of itself.
+    /// The reports of the network stack.
     pub network: Receiver<NetworkFact>,
     /// Its Wi-Fi cards, where the image can use them.
     pub wifi: Option<Wifi>,
@@ -59,11 +59,11 @@ pub struct Setting {
     pub ui: Ui,
     /// Where a person's word about leaving goes.
     pub departure: &'static Departure,
-    /// What this machine is.
+    /// The description of this machine.
     pub machine: Machine,
 }
 
-/// What the screens need to begin, and to begin again.
+/// The state that the screens begin with, and begin again with.
 #[derive(Clone)]
 struct Kit {
     console: &'static Console,
@@ -77,8 +77,8 @@ struct Kit {
     left: u8,
 }
 
-/// What the screens need to start again after a bug has ended them. All events are delivered again;
-/// if one of them triggers the bug, the screens stay away and lines are shown.
+/// The state that the screens need to start again after a bug has ended them. All events are
+/// delivered again; if one of them triggers the bug, the screens stay away and lines are shown.
 static AGAIN: Mutex<Option<Kit>> = Mutex::new(None);
 /// In all.
 const BEGINNINGS: u8 = 3;

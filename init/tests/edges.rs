@@ -1,4 +1,4 @@
-//! Who depends on whom: the table of `HACKING.md`, compared with what cargo resolves.
+//! The dependencies between crates: the table of `HACKING.md`, compared with what cargo resolves.
 //!
 //! Host tools must never enter the image, and a stage of the data flow must not learn about its
 //! neighbours' neighbours. The table says neither more nor less than what is true.
@@ -76,7 +76,7 @@ fn edges_in_tree(tree: &str, top: &Path) -> Edges {
     edges
 }
 
-/// What cargo resolves for every crate of the workspace, without the dependencies of tests.
+/// The dependencies of every crate of the workspace by cargo, without those of tests.
 fn resolved() -> Edges {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--workspace"])

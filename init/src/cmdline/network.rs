@@ -33,7 +33,7 @@ pub(super) fn mtu(value: &str) -> Option<u16> {
 }
 
 /// # Errors
-/// What was expected.
+/// The expected form.
 pub(super) fn ip(value: &str) -> Result<Addressing, &'static str> {
     let mut ip = Addressing::default();
     let mut is_dhcp = false;

@@ -7,7 +7,7 @@ use crate::supervision::STALL_SECONDS;
 
 pub(super) const EXPECTED: &str = "off or a number of seconds from 10 to 3600";
 
-/// What is left to the watchdog.
+/// The duties of the watchdog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watchdog {
     /// The usual time.

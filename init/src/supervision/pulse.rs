@@ -16,10 +16,10 @@ use wire::stage::Stage;
 /// Beyond the receiver's own patience: it says what follows before anybody resets it.
 const SLACK: Duration = Duration::from_secs(120);
 
-/// What the deploy does.
+/// The state of the deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// There is none.
+    /// No deploy runs.
     Idle,
     /// A person has to answer, until then at most.
     Waiting { until: Duration },
@@ -27,7 +27,7 @@ enum Phase {
     Working,
 }
 
-/// What follows for the watchdog.
+/// The consequence for the watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing is supervised.
@@ -38,7 +38,7 @@ pub enum Verdict {
     Still,
 }
 
-/// What is known of the deploy. Times are since any fixed moment.
+/// The facts about the deploy. Times are since any fixed moment.
 #[derive(Debug)]
 pub struct Pulse {
     /// How long nothing may move while the disk is being written.
@@ -200,7 +200,7 @@ mod tests {
         pulse.event(&progress(), at(612));
         assert_eq!(pulse.look(1, at(911)), Verdict::Alive);
         assert_eq!(pulse.look(1, at(912)), Verdict::Still);
-        // What says nothing of this deploy keeps nothing alive.
+        // An event that is not about this deploy does not feed the watchdog.
         pulse.event(&ReceiverEvent::Warning("arp".to_owned()), at(913));
         pulse.stage(Stage::Network, at(913));
         assert_eq!(pulse.look(1, at(914)), Verdict::Still);

@@ -222,7 +222,7 @@ fn installations() -> Vec<(String, Candidate, PartitionRef)> {
     installed.collect()
 }
 
-/// What a line says, to a machine with these installations.
+/// The meaning of a line on a machine with these installations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     /// Start the one with this number.

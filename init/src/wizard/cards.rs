@@ -11,7 +11,7 @@ use netstack::{AddressSource, NetworkFact};
 use wizard::event::{Address, MachineEvent, Nic};
 use wizard::host::Inbox;
 
-/// What the network stack has said of a card.
+/// The network stack's last reports about a card.
 #[derive(Debug, Default)]
 struct Known {
     addresses: Vec<Address>,

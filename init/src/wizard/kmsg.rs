@@ -49,7 +49,7 @@ fn inbox_line(record: &str, inbox: &Inbox) {
     }
 }
 
-/// What stands behind the first line are properties (`SUBSYSTEM=…`), nothing to read.
+/// The lines behind the first are properties (`SUBSYSTEM=…`), not text.
 fn line(record: &str) -> Option<LogLine> {
     let (head, rest) = record.split_once(';')?;
     let text = rest.lines().next()?;
