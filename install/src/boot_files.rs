@@ -44,7 +44,7 @@ pub enum BootFilesError {
     /// The packages brought no system that boots.
     #[error("the packages lack {}", missing.join(" and "))]
     Missing {
-        /// What, with the paths where it was looked for.
+        /// The missing files, with the paths where each was looked for.
         missing: Vec<&'static str>,
     },
     /// The kernel would find no root.
@@ -60,7 +60,7 @@ pub enum BootFilesError {
         has: Firmware,
         /// By which the disk is started.
         needed: Firmware,
-        /// What would be needed.
+        /// The missing part.
         lacking: &'static str,
     },
     /// The boot entry.
@@ -115,10 +115,10 @@ impl BootFilesError {
     }
 }
 
-/// What was made.
+/// The files that were made.
 #[derive(Debug)]
 pub struct BootFiles {
-    /// What to boot.
+    /// The entry to boot.
     pub entry: BootEntry,
     /// For LBA 0 and the BIOS boot partition; none on a disk no BIOS can boot.
     pub bios: Option<BiosBoot>,

@@ -1,4 +1,4 @@
-//! What is cleared of a disk before anything is made on it: every place where the former contents
+//! Clears a disk before anything is made on it: every place where the former contents
 //! may have signed themselves, and where somebody would look for a signature once the new
 //! partitions are there (`disk-layout.md` 3).
 //!

@@ -30,19 +30,19 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// What the disk looks like.
+    /// The layout of the disk.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What to boot from it.
+    /// The entry that boots it.
     #[must_use]
     pub const fn entry(&self) -> &BootEntry {
         &self.entry
     }
 
-    /// What firmware boots from, as its boot variables name it.
+    /// The EFI system partition, as the firmware's boot variables name it.
     #[must_use]
     pub fn esp(&self) -> Option<PartitionRef> {
         let partition = self.layout.partition(Role::Esp)?;
@@ -60,7 +60,7 @@ impl Installed {
         &self.watchdogs
     }
 
-    /// Which disk, as [`Disk::name`] called it.
+    /// The disk, as [`Disk::name`] called it.
     #[must_use]
     pub fn disk_name(&self) -> &str {
         &self.disk_name

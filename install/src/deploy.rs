@@ -44,17 +44,17 @@ const FSTAB_MAX: u64 = 1024 * 1024;
 #[derive(Debug, Error)]
 #[error("deploying to {disk}{}", if *wrote { ", which does not boot now" } else { ", where nothing was written" })]
 pub struct DeployError {
-    /// Which disk.
+    /// The disk.
     pub disk: String,
     /// Are the old contents gone?
     pub wrote: bool,
-    /// What failed.
+    /// The step that failed.
     #[source]
     pub step: Box<StepError>,
 }
 
 impl DeployError {
-    /// What follows from it.
+    /// Whether to retry, refuse or stop.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.step.outcome()
@@ -82,9 +82,9 @@ pub enum StepError {
     /// More than fits, by its own account.
     #[error("the packages say that they unpack to {claimed} bytes; {cap} is the most here")]
     TooLarge {
-        /// What they say.
+        /// The size that the packages claim.
         claimed: u64,
-        /// What the root partition, or its owner, allows.
+        /// The limit of the root partition, or of the operator.
         cap: u64,
     },
     /// Nobody who decodes packages, before anything was written.
@@ -108,7 +108,7 @@ pub enum StepError {
     /// A package.
     #[error("installing a package")]
     Package(#[source] PackageError),
-    /// What the system boots from.
+    /// The boot files of the system.
     #[error("making the system bootable")]
     BootFiles(#[from] BootFilesError),
     /// Its identity.
@@ -271,7 +271,7 @@ fn unpacked_cap(options: &Options, layout: &Layout) -> u64 {
     options.unpacked_max_bytes.unwrap_or(root_bytes)
 }
 
-/// What a small disk costs.
+/// A warning about the swap of a small disk.
 fn swap_warning(disk: &str, layout: &Layout) -> Option<String> {
     let missing = layout.swap_missing_bytes() / MIB;
     let usual = layout::SWAP_BYTES / MIB;

@@ -1,4 +1,4 @@
-//! What makes one machine different from the next: a package's identity is taken away, so that the
+//! The identity of a machine: a package's identity is taken away, so that the
 //! installed system makes its own.
 //!
 //! - `/etc/machine-id` becomes an empty file. systemd fills it at boot and, unlike with a missing

@@ -1,4 +1,4 @@
-//! What the machine grants a deploy; its caller knows the machine.
+//! The resources and options of a deploy; its caller knows the machine.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::wifi_handover::WifiHandover;
 use bundle::unpack_pipeline::Resources;
 use disk::sizes::Sizes;
 
-/// What starts a disk.
+/// The firmware that starts a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
     /// UEFI.
@@ -24,17 +24,17 @@ impl fmt::Display for Firmware {
     }
 }
 
-/// What a deploy may use.
+/// The resources and options of a deploy.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// For the packages.
     pub resources: Resources,
     /// Bytes of tar after which the packages are refused; `None` is the size of the root partition.
     pub unpacked_max_bytes: Option<u64>,
-    /// What was said of the partitions.
+    /// The sizes of the partitions.
     pub sizes: Sizes,
-    /// What will start the disk; `None` when it may be any machine's.
+    /// The firmware that will start the disk; `None` when it may be any machine's.
     pub firmware: Option<Firmware>,
-    /// What the installed system needs to know of this machine's network.
+    /// The settings of this machine's network for the installed system.
     pub wifi_handover: Option<&'static WifiHandover>,
 }

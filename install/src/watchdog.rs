@@ -1,4 +1,4 @@
-//! Which hardware watchdogs an installed system takes over from the shim that started it: its
+//! The hardware watchdogs that an installed system takes over from the shim that started it: its
 //! kernel has the driver, and nothing keeps that from being loaded. A watchdog that nobody takes
 //! over would reset a healthy system.
 
@@ -36,8 +36,8 @@ pub fn taken_over(root: Directory<'_>, release: &str) -> Result<Vec<&'static str
     Ok(drivers().filter(is_taken).collect())
 }
 
-/// What modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with another
-/// command.
+/// Modules that modprobe.d(5) keeps from being loaded: `blacklist NAME`, or `install NAME` with
+/// another command.
 fn refused(root: Directory<'_>) -> Result<Vec<&'static str>, DirectoryError> {
     let mut refused = Vec::new();
     for directory in CONFIGURATION {
@@ -105,7 +105,7 @@ mod tests {
                 .replace("iTCO", "other")
                 .replace("blacklist i6", "# blacklist i6");
             assert_eq!(found(&[dep, (file, &other)]), ["iTCO_wdt"], "{other}");
-            // What is built in cannot be kept away.
+            // A built-in driver cannot be kept away.
             let built_in = (
                 "lib/modules/6.12.1/modules.builtin",
                 "drivers/watchdog/iTCO_wdt.ko",

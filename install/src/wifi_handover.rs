@@ -13,7 +13,7 @@ use bundle::directory::{Directory, DirectoryError};
 
 /// For configuration that others have written.
 const TEXT_MAX: u64 = 64 * 1024;
-/// What the card is called where its name matters.
+/// The name of the card where its name matters.
 const CARD: &str = "wifi0";
 const WANTS: &str = "etc/systemd/system/multi-user.target.wants";
 
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Wifi {
     }
 }
 
-/// What is handed over, as things are: it may be set after a deploy has begun.
+/// The current values to hand over: they may be set after a deploy has begun.
 #[derive(Debug, Default)]
 pub struct WifiHandover(Mutex<Option<Wifi>>);
 
@@ -57,7 +57,7 @@ impl WifiHandover {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wifi; // replaced as a whole
     }
 
-    /// What was set last.
+    /// The values that were set last.
     #[must_use]
     pub fn get(&self) -> Option<Wifi> {
         self.0

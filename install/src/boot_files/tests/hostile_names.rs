@@ -32,7 +32,7 @@ fn holding(path: &str, content: &[u8]) -> Vec<u8> {
     Head::new(b'0', path).with(content)
 }
 
-/// What every system needs to boot.
+/// The files that every system needs to boot.
 fn honest() -> Vec<u8> {
     [
         holding("boot/vmlinuz-6.1", KERNEL),
@@ -183,7 +183,7 @@ fn around() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             behind(&[dir("boot/vmlinuz-6.2."), file("boot/vmlinuz")]),
         ),
         (
-            "kernels that are none",
+            "files that are no kernels",
             behind(&[
                 dir("boot/vmlinuz-9.1"),
                 Head::new(b'6', "boot/vmlinuz-9.2").bytes(),
@@ -195,7 +195,7 @@ fn around() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             ]),
         ),
         (
-            "initial ramdisks that are none",
+            "files that are no initial ramdisks",
             behind(&[
                 symlink("boot/initrd.img-6.1", "../../outside/canary"),
                 Head::new(b'6', "boot/initramfs-6.1.img").bytes(),

@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// What was done to a disk, in order.
+/// An operation on a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     Write(u64, Vec<u8>),

@@ -121,7 +121,7 @@ fn after_every_cut_the_disk_is_untouched_interrupted_or_complete() {
     }
 }
 
-/// What "complete" means, asked of the disk by others.
+/// Checks by independent tools that the disk is complete.
 #[test]
 fn the_committed_disk_holds_a_valid_table_the_boot_code_and_all_content() {
     let mut disk = Recorder::new(old_disk(SIZE, SectorSize::B512));

@@ -79,7 +79,7 @@ fn nothing_of_a_used_disk_is_left_at_the_ends_of_any_partition() {
     }
 }
 
-/// What the installed system writes is its own: a full swap, a hibernated one, any block of any
+/// The installed system may write anything: a full swap, a hibernated one, any block of any
 /// file.
 #[test]
 fn nothing_in_our_partitions_makes_an_installation_anything_else() {

@@ -153,7 +153,7 @@ fn a_source_that_gives_up_says_what_follows() {
     }
 }
 
-/// What a manifest counts for the second of three packages.
+/// The second of three packages, as a manifest describes it.
 fn counted(change: impl Fn(Unpacked) -> Unpacked) -> (Image, Approved) {
     let mut image = image();
     let described: Vec<_> = image
