@@ -29,7 +29,7 @@ use crate::gate::Cleared;
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// What stands behind a disk.
+/// The kind of object behind a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A block device of the kernel.
@@ -194,7 +194,7 @@ impl BlockDisk {
         &self.path
     }
 
-    /// What stands behind it.
+    /// The kind of object behind it.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind

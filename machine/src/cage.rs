@@ -31,8 +31,8 @@ const PIPE_BYTES: usize = 1 << 20;
 /// Beside what the decoder has for itself: the buffers at both ends, the longest header of an
 /// archive, the program's own.
 const BESIDE_BYTES: u64 = 8 << 20;
-/// What each of its threads takes: the C library's own choice for a stack (8 MiB in glibc, 128 KiB
-/// in musl), and a guard.
+/// The stack of each of its threads: the C library's own choice for a stack (8 MiB in glibc, 128
+/// KiB in musl), and a guard.
 const THREAD_BYTES: u64 = if cfg!(target_env = "musl") {
     256 << 10
 } else {
@@ -81,7 +81,7 @@ impl Caged {
         Caged { program, ..self }
     }
 
-    /// What there is to say of a worker with these walls.
+    /// The warnings about a worker with these walls.
     fn judge(&self, walls: Walls) -> io::Result<Option<String>> {
         let missing = match (walls.no_files, walls.only_computing) {
             (true, true) => return Ok(None),

@@ -1,9 +1,9 @@
-//! What a machine can tell about itself when a deploy has failed: the kernel's last words, network
+//! The diagnosis of a machine after a failed deploy: the kernel's last words, network
 //! cards and disk controllers that no driver has taken, firmware files that drivers asked for in
 //! vain.
 //!
 //! `/dev/kmsg` and sysfs in, a bounded number of lines out. Nothing here fails: what cannot be read
-//! is left out, because the reason of the failure itself is told elsewhere.
+//! is left out, because the reason of the failure itself is reported elsewhere.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -28,7 +28,7 @@ const LINE_MAX: usize = 400;
 const NAMES_MAX: usize = 16;
 /// No record with its dictionary is longer (`PRINTK_MESSAGE_MAX` in `kernel/printk/internal.h`).
 const RECORD_BYTES: usize = 8192;
-/// What nothing can be deployed without: the bus, the attribute that tells, how it begins, what it
+/// The devices that a deploy needs: the bus, the attribute that tells, how it begins, what it
 /// is then.
 const NEEDED: [(&str, &str, &str, &str); 5] = [
     // PCI Code and ID Assignment 1.1, 1.2 and 1.3: base classes "mass storage" and "network".
@@ -150,7 +150,7 @@ impl KernelLog {
     }
 }
 
-/// What the kernel has told.
+/// The messages of the kernel.
 struct Told {
     level: u32,
     text: String,

@@ -36,7 +36,7 @@ pub enum DisksError {
     /// The one that was named.
     #[error("looking at {}", path.display())]
     One {
-        /// Which.
+        /// The path that was opened.
         path: PathBuf,
         /// The cause.
         #[source]
@@ -87,7 +87,7 @@ fn one(path: &Path) -> io::Result<Found> {
     unlisted(&disk)
 }
 
-/// What an image file tells of itself, or a device that is no whole disk.
+/// The facts about an image file, or about a device that is no whole disk.
 fn unlisted(disk: &BlockDisk) -> io::Result<Found> {
     let file = disk.try_clone_file()?;
     Ok(Found {
@@ -104,8 +104,9 @@ fn unlisted(disk: &BlockDisk) -> io::Result<Found> {
     })
 }
 
-/// What an open disk is and what it holds, asked of the descriptor that it will be written through:
-/// whatever its path leads to by now. `sys_dev_block` is [`inventory::SYS_DEV_BLOCK`] but in tests.
+/// The identity and contents of an open disk, asked of the descriptor that it will be written
+/// through: whatever its path leads to by now. `sys_dev_block` is [`inventory::SYS_DEV_BLOCK`] but
+/// in tests.
 ///
 /// # Errors
 /// The kernel's.

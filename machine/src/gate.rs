@@ -28,7 +28,7 @@ const GIB: u64 = 1 << 30;
 /// A confirmation repeats this many characters of the serial number's end.
 const CONFIRM_LEN: usize = 6;
 
-/// What is on a disk, or why that cannot be said.
+/// The contents of a disk, or the reason why they are unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// It was looked at.
@@ -64,7 +64,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// What a person types to have this disk wiped: the end of its serial number, or all of it
+    /// The text to type to have this disk wiped: the end of its serial number, or all of it
     /// where contents are protected. A disk without one is confirmed by its name in the whole
     /// world, and one without either by its path.
     #[must_use]
@@ -189,14 +189,14 @@ impl fmt::Display for Candidate {
     }
 }
 
-/// What the person in charge asked for.
+/// The operator's choice of a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// The disk to take.
     pub disk: Option<Selector>,
     /// Confirmation that what is on it may go: see [`Candidate::confirmation`].
     pub wipe: Option<String>,
-    /// Whether a system of ours may go.
+    /// Whether an installed system may be replaced.
     pub reinstall: Reinstall,
 }
 
@@ -219,7 +219,7 @@ impl fmt::Display for Seen {
 /// Why no disk is taken.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum GateError {
-    /// There is none at all.
+    /// The machine has no disk.
     #[error("choosing a disk: no disk was found")]
     NoDisk,
     /// None may be taken without a word.
@@ -228,7 +228,7 @@ pub enum GateError {
          wipe=; seen:{seen}"
     )]
     NoneFree {
-        /// What there is.
+        /// The disks of the machine.
         seen: Seen,
     },
     /// Several would do.
@@ -236,25 +236,25 @@ pub enum GateError {
     Ambiguous {
         /// How many would do.
         count: usize,
-        /// What there is.
+        /// The disks of the machine.
         seen: Seen,
     },
     /// The one that is meant is not there, or not there yet.
     #[error("choosing disk {wanted}: not found; seen:{seen}")]
     NotFound {
-        /// What was asked for.
+        /// The selector.
         wanted: Selector,
-        /// What there is.
+        /// The disks of the machine.
         seen: Seen,
     },
     /// More than one disk is like that, two with one serial number included.
     #[error("choosing disk {wanted}: {count} disks are like that; say more of it; seen:{seen}")]
     Several {
-        /// What was asked for.
+        /// The selector.
         wanted: Selector,
         /// How many.
         count: usize,
-        /// What there is.
+        /// The disks of the machine.
         seen: Seen,
     },
     /// It fits a description, but nobody means such a disk without saying so.
@@ -263,21 +263,21 @@ pub enum GateError {
         if candidate.is_shim_medium() { "" } else { ", or by its transport" }
     )]
     NotNamed {
-        /// What was asked for.
+        /// The selector.
         wanted: Selector,
-        /// What fits.
+        /// The disk that matches.
         candidate: Box<Candidate>,
     },
     /// It cannot be written.
     #[error("choosing disk {candidate}: it is read-only")]
     ReadOnly {
-        /// Which.
+        /// The disk.
         candidate: Box<Candidate>,
     },
     /// It cannot be read, so nothing may be said about what is on it.
     #[error("choosing disk {candidate}: it cannot be read")]
     Unreadable {
-        /// Which.
+        /// The disk.
         candidate: Box<Candidate>,
     },
     /// It holds a system that we have installed, and nobody said that this one may go.
@@ -291,7 +291,7 @@ pub enum GateError {
         }
     )]
     Installed {
-        /// Which.
+        /// The disk.
         candidate: Box<Candidate>,
         /// Its root partition.
         root: Uuid,
@@ -311,7 +311,7 @@ pub enum GateError {
         given.as_ref().map(|given| format!(", wipe={given} does not")).unwrap_or_default()
     )]
     NotBlank {
-        /// Which.
+        /// The disk.
         candidate: Box<Candidate>,
         /// The word that was given.
         given: Option<String>,

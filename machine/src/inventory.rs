@@ -23,7 +23,7 @@ pub const SYS_DEV_BLOCK: &str = "/sys/dev/block";
 /// (`Documentation/ABI/stable/sysfs-block`).
 const SYSFS_SECTOR: u64 = 512;
 
-/// Drivers whose disks are none, by the kernel's names for them.
+/// Drivers whose block devices are not disks, by the kernel's names for them.
 const NO_DISKS: [&str; 10] = [
     "sr", "fd", "mtd", "loop", "ram", "zram", "dm-", "md", "nbd", "ubiblock",
 ];
@@ -151,7 +151,7 @@ pub struct Found {
     pub is_read_only: bool,
     /// The maker's serial number, or the one given to a virtual disk.
     pub serial: Option<String>,
-    /// Who made it, where that is told apart from the model.
+    /// The vendor, where sysfs gives it apart from the model.
     pub vendor: Option<String>,
     /// The maker's name for it.
     pub model: Option<String>,

@@ -41,7 +41,7 @@ const ROWS: [Row; 6] = [
         options: c"",
         is_optional: false,
     },
-    // Which disks and interfaces there are.
+    // sysfs, for disks and interfaces.
     Row {
         kind: "sysfs",
         target: "/sys",

@@ -36,7 +36,7 @@ use crate::writeout::WriteOut;
 /// The real mke2fs of e2fsprogs, carried in the image.
 const MKE2FS: &str = "/sbin/mke2fs";
 
-/// What it writes is some tens of MiB, whatever the size of the disk.
+/// It writes some tens of MiB, whatever the size of the disk.
 const MKE2FS_TIME: Duration = Duration::from_secs(600);
 
 /// Besides, it discards the whole partition, 2 GiB at a time: a thin volume of an array takes 1 to
@@ -44,9 +44,9 @@ const MKE2FS_TIME: Duration = Duration::from_secs(600);
 /// watchdog (`boot.md` 9).
 const MKE2FS_TIME_PER_GIB: Duration = Duration::from_secs(2);
 
-/// What every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever a newer
-/// mke2fs makes by default or a configuration file says: the deployed system checks this file
-/// system with tools of its own age.
+/// The features that every ext4 driver and e2fsck since e2fsprogs 1.43 (2016) understands, whatever
+/// a newer mke2fs makes by default or a configuration file says: the deployed system checks this
+/// file system with tools of its own age.
 const EXT4_FEATURES: &str = "none,sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr,\
 has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize";
 
@@ -58,7 +58,7 @@ has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize";
 const EXT4_EXTENDED: &str = "lazy_itable_init=1,lazy_journal_init=0";
 
 /// ext4 during a deploy. `noinit_itable`: the background zeroing must not compete with it.
-/// `barrier=0`: a disk cut off now is marked incomplete and made anew; the flush that counts comes
+/// `barrier=0`: a disk cut off now is marked incomplete and made again; the flush that counts comes
 /// after unmounting.
 const EXT4_OPTIONS: [(&str, Option<&str>); 2] = [("barrier", Some("0")), ("noinit_itable", None)];
 
@@ -155,7 +155,7 @@ impl Volumes for KernelVolumes {
     }
 
     fn unmount(&mut self, disk: &mut dyn Disk, root: OwnedFd) -> Result<(), VolumesError> {
-        let written = syncfs(&root); // tells of writes that failed in the background, whoever began them
+        let written = syncfs(&root); // also reports background writes that failed, of any process
         drop(root);
         let Some(Live {
             writing,

@@ -31,7 +31,7 @@ pub const KEXEC_SECONDS: u16 = 180;
 /// A timer that cannot wait as long as this would reset machines that are well.
 const LEAST_SECONDS: u16 = 60;
 
-/// What the one in software calls itself (`drivers/watchdog/softdog.c`).
+/// The name of the software watchdog (`drivers/watchdog/softdog.c`).
 const SOFTWARE: &str = "Software Watchdog";
 /// How long one waits for its food during a deploy: a machine that is busy is not dead.
 const FED_SECONDS: u16 = 60;
@@ -94,7 +94,7 @@ impl WatchdogError {
 pub struct Armed {
     /// Its driver.
     pub driver: &'static str,
-    /// What is left of the machine's patience.
+    /// The rest of the timeout.
     pub seconds: u64,
 }
 
@@ -114,7 +114,7 @@ struct Started {
 struct Feedable {
     device: PathBuf,
     identity: String,
-    /// What it is asked for: one that is asked for more than it can do says no (`EINVAL`).
+    /// The timeout to ask for: a driver refuses more than it supports (`EINVAL`).
     seconds: u16,
 }
 

@@ -36,7 +36,7 @@ impl WriteOut {
         let (stop, stopped) = channel();
         let thread = Builder::new().name("write-out".into()).spawn(move || {
             while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                // Whoever flushes last hears of what failed here.
+                // The last flush returns the error.
                 let _ = syncfs(&directory);
             }
         })?;

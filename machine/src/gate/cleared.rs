@@ -1,4 +1,4 @@
-//! What the gate gives out: a disk that may be taken, and the only key to open it for writing.
+//! A disk that the gate has cleared: the only key to open it for writing.
 
 use super::Candidate;
 

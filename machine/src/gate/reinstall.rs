@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// Characters of an installation's name.
 const NAME_LEN: usize = 8;
 
-/// What was said about replacing a system of ours.
+/// The operator's decision about replacing an installed system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Reinstall {
     /// Nothing: it stays.

@@ -1,4 +1,4 @@
-//! Which disk somebody means: the value of `smv.disk=` and of `--disk` (`disk-gate.md` 1).
+//! The selection of a disk: the value of `smv.disk=` and of `--disk` (`disk-gate.md` 1).
 //!
 //! Text in; a [`Selector`] out that a disk matches or does not. A term that is unknown, repeated or
 //! has a bad value is an error that names it: a description that was half understood would fit more
@@ -28,7 +28,7 @@ enum Term {
     Size(RangeInclusive<u64>),
 }
 
-/// What is said of the disk; all of it has to be true.
+/// The conditions that the disk has to match, all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     text: String,
@@ -53,7 +53,7 @@ pub enum SelectorError {
     Unknown {
         /// As written.
         text: String,
-        /// Which.
+        /// The key.
         key: String,
     },
     /// The same key twice.
@@ -61,7 +61,7 @@ pub enum SelectorError {
     Repeated {
         /// As written.
         text: String,
-        /// Which.
+        /// The key.
         key: String,
     },
     /// A value that the key does not take.
@@ -71,9 +71,9 @@ pub enum SelectorError {
         text: String,
         /// Of which key.
         key: String,
-        /// Which.
+        /// The value.
         value: String,
-        /// What it takes.
+        /// The expected form.
         expected: &'static str,
     },
 }

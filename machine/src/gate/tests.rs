@@ -461,7 +461,7 @@ fn a_blank_disk_beside_it_is_not_taken_unless_it_is_named() {
     assert_eq!(path(&seen, &wish("SERIAL-B", "")).unwrap(), "/dev/vdb");
     // Another disk's word does not make it the one.
     assert!(choose(&seen, &wish("", "RIAL-B")).is_err());
-    // A stick with a system of ours says nothing about this machine.
+    // An installed system on a stick says nothing about this machine.
     let mut stick = seen.clone();
     stick[0].disk.is_removable = true;
     assert_eq!(path(&stick, &wish("", "")).unwrap(), "/dev/vdb");
