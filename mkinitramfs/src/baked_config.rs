@@ -28,7 +28,7 @@ pub enum BakedConfigError {
     /// Not UTF-8, or not minisign's.
     #[error("expected a minisign public key")]
     Trust(#[source] Option<TrustError>),
-    /// What minisign would never accept a signature of.
+    /// A key whose signatures minisign would never accept.
     #[error("expected the public key (.pub), got the secret one")]
     SecretKey,
     /// One key is enough; twice means that another one was meant.

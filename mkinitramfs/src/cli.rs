@@ -34,7 +34,7 @@ The same input gives the same bytes. See `mkinitramfs COMMAND --help` for the op
 Exit status: 0 written, 1 a file could not be read, used or written, 2 usage error.
 ";
 
-/// What to do.
+/// The commands.
 enum Command {
     /// Print this.
     Help(&'static str),

@@ -25,7 +25,7 @@ use crate::tree::{Node, Tree};
 /// Where PID 1 looks, and everybody else.
 const MODULES_PATH: &str = "lib/modules";
 
-/// What the shim itself asks a kernel for, whatever the machine is: without these nothing can be
+/// The modules that the shim needs on any machine: without these nothing can be
 /// deployed.
 const NEEDED: [&str; 2] = [
     // Every frame goes through packet sockets.
@@ -34,7 +34,7 @@ const NEEDED: [&str; 2] = [
     "ext4",
 ];
 
-/// What it takes where it can be had: boot variables, and randomness in a virtual machine.
+/// Modules that it uses where they exist: boot variables, and randomness in a virtual machine.
 const WELCOME: [&str; 2] = ["efivarfs", "virtio_rng"];
 
 /// A driver, and another that it asks the kernel for by name, which no table tells.
@@ -71,12 +71,12 @@ const USUAL: [&str; 26] = [
     "kernel/drivers/watchdog",
 ];
 
-/// Which modules.
+/// The choice of modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// Names, patterns of names, and directories (what has a `/`).
     pub words: Vec<String>,
-    /// What the devices of one machine call themselves.
+    /// The modaliases of one machine's devices.
     pub modaliases: Option<Vec<String>>,
     /// Those for wireless cards too.
     pub is_wireless: bool,
@@ -93,12 +93,12 @@ pub struct Directory {
     builtin_modinfo: Vec<u8>,
 }
 
-/// What goes into the image.
+/// The modules and firmware for the image.
 #[derive(Debug, Default)]
 pub struct Drivers {
     /// Names of the modules, without what comes along.
     pub count: usize,
-    /// What they, and what is built in, may ask for.
+    /// Firmware that they, and built-in drivers, may ask for.
     pub firmware: BTreeSet<String>,
 }
 
@@ -304,7 +304,7 @@ impl Directory {
     }
 }
 
-/// What the devices of this machine call themselves.
+/// The modaliases of this machine's devices.
 #[must_use]
 pub fn modaliases_of_host(buses: &Path) -> Vec<String> {
     let entries = |directory: PathBuf| {

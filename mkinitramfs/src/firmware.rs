@@ -29,7 +29,7 @@ pub enum FirmwareError {
     Tree(#[from] TreeError),
 }
 
-/// What was found and what was not.
+/// The firmware files that were found, and those that were not.
 #[derive(Debug, Default)]
 pub struct Firmware {
     /// The files.

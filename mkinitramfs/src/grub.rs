@@ -10,14 +10,14 @@ use crate::tool::{Tool, ToolError};
 /// Where Debian keeps GRUB's parts.
 const PARTS: &str = "/usr/lib/grub";
 
-/// What kind of image, as `grub-mkimage -O` calls it.
+/// The format of an image, as `grub-mkimage -O` calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
     /// A program for 64-bit UEFI.
     Efi,
-    /// What a BIOS starts from a CD (El Torito), and GRUB's boot sector from a disk.
+    /// The image that a BIOS starts from a CD (El Torito), and GRUB's boot sector from a disk.
     BiosCd,
-    /// What a BIOS fetches over the network.
+    /// The image that a BIOS fetches over the network.
     BiosPxe,
 }
 
@@ -56,7 +56,7 @@ pub enum GrubError {
     Output(#[from] OutputError),
 }
 
-/// What goes into an image.
+/// The contents of an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe<'a> {
     /// For which firmware.

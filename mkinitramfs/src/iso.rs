@@ -41,7 +41,7 @@ pub enum IsoError {
     /// The FAT volume or the image.
     #[error("making {what}")]
     Tool {
-        /// Which of the two.
+        /// Kernel or initramfs.
         what: &'static str,
         source: ToolError,
     },

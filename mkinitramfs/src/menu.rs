@@ -6,15 +6,16 @@
 
 use crate::shim::Shim;
 
-/// What the menu uses, on every platform.
+/// The modules of the menu, on every platform.
 pub const MODULES: &str = "normal configfile linux echo read regexp test true sleep loadenv serial \
     terminal terminfo reboot halt minicmd ls cat";
-/// What it uses under UEFI. Without a video module GRUB hands the kernel no screen there.
+/// The modules of the menu under UEFI. Without a video module GRUB hands the kernel no screen
+/// there.
 pub const EFI_MODULES: &str = "efi_gop efi_uga efifwsetup";
 
 /// Where the menu is on the medium, for GRUB's `prefix`.
 pub const DIRECTORY: &str = "/boot/grub";
-/// What the menu is read from.
+/// The file that holds the menu.
 pub const MENU: &str = "boot/grub/grub.cfg";
 /// GRUB's environment block on the EFI system partition of a stick, which keeps typed options.
 /// `grub-editenv` would open it and truncate it; GRUB writes it in place.
@@ -35,7 +36,7 @@ pub fn empty_env_block() -> Vec<u8> {
     block
 }
 
-/// What an image of GRUB runs first, in the plain syntax it knows then: finds the medium that has
+/// The first script of a GRUB image, in the plain syntax it knows then: finds the medium that has
 /// the kernel at `kernel`. The device it was started from is looked at first.
 #[must_use]
 pub fn finder(kernel: &str) -> String {

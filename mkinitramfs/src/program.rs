@@ -32,7 +32,7 @@ pub enum ProgramError {
 /// Checks that a program is a static one for x86-64.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of the program.
 pub fn check(bytes: &[u8]) -> Result<(), ProgramError> {
     if !bytes.starts_with(MAGIC) {
         return Err(ProgramError::NotElf);
@@ -69,7 +69,7 @@ fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Prog
 pub(crate) mod tests {
     use super::*;
 
-    /// What the initramfs can run.
+    /// A program that the initramfs can run.
     pub(crate) fn program() -> Vec<u8> {
         elf(MACHINE_X86_64, 1)
     }

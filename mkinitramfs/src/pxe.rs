@@ -19,14 +19,14 @@ const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs";
 const UKI: &str = "deploy-shim.efi";
 
-/// What loads the rest: TFTP, over the card as the firmware drives it.
+/// The modules that load the rest: TFTP, over the card as the firmware drives it.
 const NETWORK_MODULES: &str = "net tftp";
 const BIOS_MODULES: &str = "pxe";
 const EFI_MODULES: &str = "efinet";
 /// TFTP on the server that the firmware was given.
 const PREFIX: &str = "(tftp)/";
 
-/// What the shell of iPXE takes for its own when it stands in a line (ipxe.org/scripting).
+/// The characters that iPXE's shell interprets in a line (ipxe.org/scripting).
 const IPXE_SPECIAL: [&str; 3] = ["${", " && ", " || "];
 
 const DNSMASQ: &str = include_str!("../../bootserver/src/dnsmasq.conf");
@@ -56,7 +56,7 @@ pub type File = (&'static str, Vec<u8>);
 /// How machines shall boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// What they boot.
+    /// The image that they boot.
     pub shim: &'a Shim,
     /// systemd-boot's stub.
     pub stub: &'a [u8],
@@ -116,7 +116,7 @@ fn grub_config(server: Ipv4Addr) -> String {
     format!("set root=tftp,{server}\nset prefix=(tftp,{server})/\n")
 }
 
-/// What iPXE runs: names without a server are looked for where the script came from. iPXE gives
+/// The script of iPXE: names without a server are looked for where the script came from. iPXE gives
 /// every UEFI program its own name and the words behind it as load options (`efi_image_exec()`),
 /// and systemd's stub takes those in place of the command line that is in the program: without the
 /// words here, none would reach the kernel.

@@ -59,7 +59,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now cannot be removed by us.
+        // A second attempt to remove it would fail as well.
         let _ = remove_dir_all(&self.path);
     }
 }

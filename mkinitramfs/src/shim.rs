@@ -10,7 +10,7 @@ const BOOT_FLAG: [u8; 2] = [0x55, 0xAA];
 const HEADER_MAGIC_OFFSET: usize = 0x202;
 const HEADER_MAGIC: [u8; 4] = *b"HdrS";
 const VERSION_TEXT_OFFSET: usize = 0x20E;
-/// What the offset in the header counts from.
+/// The origin of the offset in the header.
 const VERSION_TEXT_BASE: usize = 0x200;
 const LOAD_FLAGS_OFFSET: usize = 0x236;
 /// XLF_KERNEL_64.
@@ -40,7 +40,7 @@ const INITRAMFS_MAGICS: [&[u8]; 8] = [
     b"\x5D\0\0",
 ];
 
-/// What a boot loader starts.
+/// The kernel, initramfs and command line that a boot loader starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shim {
     kernel: Vec<u8>,
@@ -81,7 +81,7 @@ pub enum ShimError {
     )]
     CommandLineLong {
         len: usize,
-        /// What the kernel takes.
+        /// The longest that the kernel takes.
         max: u32,
     },
 }

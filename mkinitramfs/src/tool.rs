@@ -16,14 +16,14 @@ pub enum ToolError {
     #[error("{program} is not installed (Debian: {package})")]
     Missing {
         program: &'static str,
-        /// Who has it.
+        /// The Debian package with the tool.
         package: &'static str,
     },
     /// A file that a package brings is not there.
     #[error("{} is missing (Debian: {package})", path.display())]
     Part {
         path: PathBuf,
-        /// Who has it.
+        /// The Debian package with the tool.
         package: &'static str,
     },
     /// The program does not run.
@@ -36,7 +36,7 @@ pub enum ToolError {
     #[error("{program} failed: {text}")]
     Failed {
         program: &'static str,
-        /// What it said.
+        /// The tool's standard error.
         text: String,
     },
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Longest path the kernel unpacks (PATH_MAX, without its terminator).
 const PATH_MAX_BYTES: usize = 4095;
 
-/// What lies at a path.
+/// The object at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A directory with mode 0755.

@@ -42,9 +42,9 @@ pub enum UkiError {
     /// The sections' headers lie in front of the first section.
     #[error("the stub has room for {room} more sections, {wanted} are needed")]
     Full {
-        /// What there is.
+        /// The bytes that there are.
         room: usize,
-        /// What it takes.
+        /// The bytes that it takes.
         wanted: usize,
     },
     /// Addresses have 32 bits.
@@ -104,7 +104,7 @@ pub fn assemble(shim: &Shim, stub: &[u8]) -> Result<Vec<u8>, UkiError> {
     Ok(program)
 }
 
-/// What systemd-boot shows for it, and what `bootctl` lists.
+/// The title in the menu of systemd-boot and in the list of `bootctl`.
 fn os_release() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -113,7 +113,7 @@ fn os_release() -> String {
     )
 }
 
-/// What has to be known of the stub.
+/// The values that are read from the stub.
 struct Layout {
     headers_offset: usize,
     table_end: usize,

@@ -9,12 +9,12 @@ use crate::tree::{Node, Tree, TreeError};
 
 /// Where PID 1 looks for it.
 pub const SUPPLICANT_PATH: &str = "sbin/wpa_supplicant";
-/// What the kernel asks for as it asks for firmware: the database, then its signature.
+/// Files that the kernel asks for as it asks for firmware: the database, then its signature.
 pub const REGULATORY: [&str; 2] = ["regulatory.db", "regulatory.db.p7s"];
 /// The first bytes of the database (`net/wireless/reg.c`: `REGDB_MAGIC`).
 const REGULATORY_MAGIC: &[u8] = b"RGDB";
 
-/// What Wi-Fi needs besides modules and firmware.
+/// The files that Wi-Fi needs besides modules and firmware.
 #[derive(Debug)]
 pub struct Wifi {
     supplicant: Vec<u8>,
@@ -56,7 +56,7 @@ impl Wifi {
     /// Joins this network unattended. The file is checked here, where an operator can correct it.
     ///
     /// # Errors
-    /// It is none.
+    /// It is no such file.
     pub fn know(&mut self, text: Vec<u8>) -> Result<(), WifiError> {
         known::parse(&text)?;
         self.network = Some(text);

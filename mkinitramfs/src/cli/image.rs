@@ -20,7 +20,7 @@ use crate::{initramfs, program, tree};
 /// The command's name.
 pub const COMMAND: &str = "image";
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs image --init FILE --mke2fs FILE [--trust PUBKEY]... [--floor N] [--pinned FILE]
@@ -99,7 +99,7 @@ pub enum ImageError {
     /// The modules.
     #[error(transparent)]
     Carried(#[from] CarriedError),
-    /// What joins wireless networks.
+    /// The Wi-Fi parts of the image.
     #[error(transparent)]
     Wifi(#[from] PartsError),
     /// Two files have the same path.

@@ -13,7 +13,7 @@ use crate::output::{OutputError, replace};
 /// The command's name.
 pub const COMMAND: &str = "iso";
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs iso --kernel FILE --initramfs FILE [--cmdline WORDS] [--timeout SECONDS] -o OUT

@@ -15,10 +15,10 @@ use crate::pxe::{self, PxeError, Wish};
 
 /// The command's name.
 pub const COMMAND: &str = "pxe";
-/// What holds the initramfs, and is for its owner only when that is.
+/// Files with the initramfs in them; as secret as it is.
 const WITH_INITRAMFS: [&str; 2] = ["initramfs", "deploy-shim.efi"];
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs pxe --kernel FILE --initramfs FILE [--cmdline WORDS] [--server ADDR]

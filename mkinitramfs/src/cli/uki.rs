@@ -14,7 +14,7 @@ use crate::uki::{self, UkiError};
 /// The command's name.
 pub const COMMAND: &str = "uki";
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs uki --kernel FILE --initramfs FILE [--cmdline WORDS] [--stub FILE] -o OUT.efi

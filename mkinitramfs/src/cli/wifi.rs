@@ -33,7 +33,7 @@ macro_rules! wifi_help {
 }
 pub(super) use wifi_help;
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub const HELP: &str = concat!(
     "\
 usage: mkinitramfs wifi --kernel FILE --modules DIR [--module WORD]... [--hostonly]
@@ -65,7 +65,7 @@ pub struct Given {
     network: Option<PathBuf>,
 }
 
-/// What is carried besides the modules.
+/// The parts that the image carries besides modules.
 #[derive(Debug)]
 pub struct Parts {
     supplicant: PathBuf,
@@ -160,7 +160,7 @@ impl Given {
     }
 }
 
-/// What a kernel without modules lacks.
+/// The message for a kernel without its modules.
 const NO_MODULES: &str = "--modules DIR and --kernel FILE are missing: Wi-Fi needs a \
     kernel with drivers for wireless cards, which the kernels of kernel-config/build lack \
     (mkinitramfs/debian-kernel fetches one)";
@@ -168,7 +168,7 @@ const NO_MODULES: &str = "--modules DIR and --kernel FILE are missing: Wi-Fi nee
 /// The modules without which there is no card.
 ///
 /// # Errors
-/// There are none.
+/// The kernel has no wireless drivers.
 pub(super) fn needed_modules<T>(carried: Option<T>) -> Result<T, lexopt::Error> {
     carried.ok_or_else(|| NO_MODULES.into())
 }

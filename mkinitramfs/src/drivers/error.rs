@@ -34,7 +34,7 @@ pub enum DriversError {
     /// A kernel the shim cannot work with.
     #[error("the kernel of {} has {name} neither built in nor as a module", directory.display())]
     Lacking {
-        /// What it misses.
+        /// The missing option or module.
         name: &'static str,
         /// Where it was looked for.
         directory: PathBuf,
@@ -53,9 +53,9 @@ pub enum DriversError {
     #[error("{} is for kernel {module}, and --kernel is {kernel}", path.display())]
     Release {
         path: PathBuf,
-        /// What it was built for.
+        /// The kernel that the module was built for.
         module: String,
-        /// What will run.
+        /// The kernel that will run.
         kernel: String,
     },
     /// Two modules of one name.

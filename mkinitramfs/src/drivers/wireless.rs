@@ -6,7 +6,7 @@ use modules::{Index, Row, is_same_name};
 
 use super::{folded, is_beneath};
 
-/// What every driver of a wireless card is built upon.
+/// The module that every driver of a wireless card depends on.
 pub(super) const BASE: &str = "cfg80211";
 /// Where their drivers are.
 const PLACE: &str = "kernel/drivers/net/wireless";
@@ -20,7 +20,7 @@ const COMPANIONS: [(&str, &str); 15] = [
     ("mac80211", "gcm"),
     ("mac80211", "cmac"),
     ("gcm", "ghash_generic"),
-    // What old cards without mac80211 have instead.
+    // The modules of old cards without mac80211.
     ("lib80211", "lib80211_crypt_ccmp"),
     ("lib80211", "lib80211_crypt_tkip"),
     ("lib80211_crypt_tkip", "michael_mic"),
@@ -57,7 +57,7 @@ pub(super) fn take<'a>(
     for name in wanted {
         chosen.extend(index.order(name).into_iter().map(|row| (row.path, row)));
     }
-    // What comes along may ask for more.
+    // Dependencies may ask for more.
     let mut before = usize::MAX;
     while chosen.len() != before {
         before = chosen.len();

@@ -121,7 +121,7 @@ fn beside_an_image_lies_what_it_lacks_and_tables_of_both() {
 fn a_card_that_is_chosen_comes_alone() {
     let dir = wireless_kernel("wireless-chosen");
     let (tree, _) = put_wireless(&dir, &words(&["mac80211_hwsim", "tg3"])).unwrap();
-    // The image has the modules that it was told, and these are what they ask for.
+    // The image has the chosen modules, and these are the files that they ask for.
     assert_eq!(carried(&tree), ["ccm", "cmac", "gcm", "ghash-generic"]);
     let (tree, _) = put_wireless(&dir, &words(&["tg3"])).unwrap();
     assert!(carried(&tree).contains(&"ath9k"), "{tree:?}");
