@@ -32,7 +32,7 @@ pub struct Row<'a> {
     pub name: &'a str,
     /// Beneath the directory of the release, with `.ko` and what it is packed with.
     pub path: &'a str,
-    /// What must be loaded before, directly or not.
+    /// Modules that must be loaded before, directly or not.
     needs: &'a str,
 }
 
@@ -58,7 +58,7 @@ pub struct Index<'a> {
     softdep: &'a str,
 }
 
-/// What a walk over dependencies still has to do.
+/// One step of a walk over dependencies.
 enum Task {
     /// Everything before it, then itself, then what follows it.
     Visit(usize),
@@ -127,8 +127,8 @@ impl<'a> Index<'a> {
             .position(|row| is_same_name(row.name, name))
     }
 
-    /// What is meant by a module's name, a device's modalias, or another name that the kernel asks
-    /// for: positions in the table.
+    /// The modules behind a module's name, a device's modalias, or another name that the kernel
+    /// asks for: positions in the table.
     fn resolve(&self, wanted: &str) -> Vec<usize> {
         if let Some(position) = self.position(wanted) {
             return vec![position];
@@ -141,7 +141,7 @@ impl<'a> Index<'a> {
             .collect()
     }
 
-    /// What is to be loaded for a module's name, a device's modalias, or another name that the
+    /// The modules to load for a module's name, a device's modalias, or another name that the
     /// kernel asks for, in this order; nothing when no module answers.
     #[must_use]
     pub fn order(&self, wanted: &str) -> Vec<Row<'a>> {
@@ -156,7 +156,7 @@ impl<'a> Index<'a> {
             match task {
                 Task::Emit(position) => order.extend(self.rows.get(position)),
                 Task::Visit(position) => {
-                    // A module that softly wants what wants it: whoever came first goes on.
+                    // A module that softly wants what wants it: the first to come goes on.
                     let Some(seen) = seen.get_mut(position).filter(|seen| !**seen) else {
                         continue;
                     };
@@ -187,7 +187,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// What modules.softdep wants on one side of a module.
+    /// The modules that modules.softdep wants on one side of a module.
     fn soft(&self, row: &Row<'_>, side: &str, tasks: &mut Vec<Task>) {
         for (_, text) in lines(self.softdep) {
             let Some((module, words)) = softdep(text) else {

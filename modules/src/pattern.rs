@@ -33,7 +33,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// What is left of the pattern when its first element takes `byte`.
+/// The rest of the pattern when its first element takes `byte`.
 fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
     match pattern {
         [b'?', rest @ ..] => Some(rest),
