@@ -85,7 +85,7 @@ impl Claim {
         }
     }
 
-    /// What is due now, if anything; ask until there is nothing.
+    /// The next packet that is due now; ask until there is none.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Arp> {
         if let State::Probing { sent: PROBES, at } = self.state
             && at <= now

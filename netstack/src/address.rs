@@ -1,4 +1,4 @@
-//! Which IPv4 address an interface has: leased (RFC 2131), link-local while no server answers, or
+//! The IPv4 address of an interface: leased (RFC 2131), link-local while no server answers, or
 //! chosen by a person; and what becomes of it when another machine has it too.
 //!
 //! RFC 5227 2.1.1 asks for an address for five to seven seconds before it is used. Nobody can see
@@ -154,7 +154,7 @@ impl Addresses {
         }
     }
 
-    /// What there is to send now, if anything; ask until there is nothing.
+    /// The next packet to send now; ask until there is none.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Arp> {
         match self {
             Self::None => None,
@@ -182,7 +182,7 @@ impl Addresses {
         }
     }
 
-    /// What a server is to be told of such an address, once.
+    /// The DHCPDECLINE for such an address, once.
     pub(crate) const fn take_decline(&mut self) -> Option<Decline> {
         match self {
             Self::Automatic(automatic) => automatic.take_decline(),

@@ -43,7 +43,7 @@ pub struct Fixed<A> {
     pub gateway: Option<A>,
 }
 
-/// Which interfaces are meant.
+/// A choice of interfaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum InterfaceFilter {
     /// All that have a link.

@@ -19,11 +19,11 @@ const MESSAGE: DhcpOption<'static> = DhcpOption {
 };
 const HOP_LIMIT: u8 = 64;
 
-/// What is to be told.
+/// A DHCPDECLINE to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decline {
     pub(crate) mac: EthernetAddress,
-    /// Which was leased.
+    /// The address that was leased.
     pub(crate) address: Ipv4Address,
     /// The identifier of the server that did.
     pub(crate) server: Ipv4Address,

@@ -21,7 +21,7 @@ use crate::interfaces::Interfaces;
 /// what arrives meanwhile; a sender begins to retransmit after 200 ms.
 const ABSENCE: StdDuration = StdDuration::from_millis(50);
 
-/// What the mutex guards.
+/// The state behind the mutex.
 struct Shared<I: Interfaces> {
     engine: Engine<I::Device>,
     /// A thread sleeps in `wait` and will pump when it wakes.
@@ -44,7 +44,7 @@ pub(crate) struct Driver<I: Interfaces> {
     interrupted: AtomicU64,
 }
 
-/// What to interrupt.
+/// The callers to interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// Waiting for a donor.
@@ -160,9 +160,9 @@ impl<I: Interfaces> Driver<I> {
                 return Err(Late);
             }
             if shared.is_pumped {
-                // What was just asked of the engine (a beacon, a FIN) may be due long before the
-                // sleeper's deadline; on a quiet network it would sleep until the lease has to be
-                // renewed. Once is enough: from then on it notifies us after each pump.
+                // A packet that the engine was just asked for (a beacon, a FIN) may be due long
+                // before the sleeper's deadline; on a quiet network it would sleep until the lease
+                // has to be renewed. Once is enough: from then on it notifies us after each pump.
                 if !has_woken {
                     has_woken = true;
                     self.interfaces.wake();
@@ -178,7 +178,7 @@ impl<I: Interfaces> Driver<I> {
                 self.notify_waiting(&shared);
                 return Ok(found);
             }
-            // What this caller does not look for may be what another one waits for.
+            // Another caller may wait for an event that this one does not look for.
             self.notify_waiting(&shared);
             if !has_more {
                 shared = self.sleep(shared, now, until);

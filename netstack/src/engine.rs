@@ -23,7 +23,7 @@ use crate::nic::{NewNic, Nic, Readdressed};
 /// at a time, so that strangers at five addresses crowd out one another and not a sixth.
 pub(crate) const UNASKED: usize = 6;
 
-/// What the stack is doing.
+/// The phase of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Only guests are served; every new connection is reset.
@@ -57,7 +57,7 @@ pub(crate) struct Arrived {
     pub(crate) peer: SocketAddr,
 }
 
-/// What there is of the donor's bytes.
+/// The donor's bytes that have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// So many were copied.
@@ -72,7 +72,7 @@ pub(crate) enum Received {
     Readdressed(Readdressed),
 }
 
-/// What became of bytes for the donor.
+/// The fate of bytes for the donor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// So many will be sent, and sent again until they are acknowledged.

@@ -1,4 +1,4 @@
-//! What a person at the console wants to know of the network; the caller speaks it.
+//! Facts about the network for a person at the console; the caller prints them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -63,7 +63,7 @@ pub enum NetworkFact {
     Unusable {
         /// `eth0`.
         interface: String,
-        /// What the kernel said.
+        /// The kernel's error.
         reason: String,
     },
     /// The interface can be reached under this address.
@@ -123,9 +123,9 @@ pub enum NetworkFact {
     MtuRefused {
         /// `eth0`.
         interface: String,
-        /// What the configuration wants.
+        /// The MTU of the configuration.
         wanted: u16,
-        /// What the interface has instead.
+        /// The MTU that the interface keeps.
         kept: usize,
     },
 }

@@ -31,11 +31,11 @@ pub trait Interfaces: Wait + Send + Sync + 'static {
     /// address.
     fn listen_for(&self, own: Ipv6Addr);
 
-    /// What changed since the last call, without waiting.
+    /// The changes since the last call, without waiting.
     fn changes(&self) -> Vec<InterfaceChange<Self::Device>>;
 }
 
-/// What happened to an interface. The interface's number names it for as long as the machine runs.
+/// A change of an interface. The interface's number names it for as long as the machine runs.
 #[derive(Debug)]
 pub enum InterfaceChange<D> {
     /// An interface can be used from now on; it has a link.

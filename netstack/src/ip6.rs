@@ -165,7 +165,7 @@ impl Ip6 {
         self.conflict.take()
     }
 
-    /// What is due now, if anything; ask until there is nothing.
+    /// The next packet that is due now; ask until there is none.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Frame> {
         self.entries
             .retain(|entry| entry.valid_until.is_none_or(|until| until > now));

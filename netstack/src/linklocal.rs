@@ -54,7 +54,7 @@ impl LinkLocal {
         self.claim.as_ref().and_then(Claim::deadline)
     }
 
-    /// What is due now, if anything; ask until there is nothing.
+    /// The next packet that is due now; ask until there is none.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Arp> {
         self.claim.as_mut()?.poll(now)
     }

@@ -34,7 +34,7 @@ const SOCKETS: usize = 40;
 const LISTENING: usize = 2;
 /// A SYN whose handshake does not go on.
 const HANDSHAKE: Duration = Duration::from_secs(3);
-/// What a target says is short. A writer that is faster than its donor waits.
+/// A target's messages are short. A writer that is faster than its donor waits.
 const SEND_BYTES: usize = 16 << 10;
 
 /// What a socket was doing when it was last looked at.
@@ -42,7 +42,7 @@ const SEND_BYTES: usize = 16 << 10;
 struct Seen {
     state: State,
     since: Instant,
-    /// Which came first, among those that came in one batch of frames.
+    /// The order of arrival within one batch of frames.
     order: u64,
 }
 
@@ -281,7 +281,7 @@ fn socket(window_bytes: usize) -> tcp::Socket<'static> {
     let mut socket = tcp::Socket::new(received, tcp::SocketBuffer::new(vec![0; SEND_BYTES]));
     // We acknowledge once for each batch of frames, so there is nothing to put off.
     socket.set_ack_delay(None);
-    // What is written is a whole message, and a donor waits for it.
+    // Each write is a whole message, and a donor waits for it.
     socket.set_nagle_enabled(false);
     socket
 }

@@ -39,7 +39,7 @@ const OPTION_SOURCE_ADDRESS: u8 = 1;
 const OPTION_TARGET_ADDRESS: u8 = 2;
 const OPTION_PREFIX: u8 = 3;
 
-/// What a router says (RFC 4861 4.2).
+/// A Router Advertisement (RFC 4861 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advertisement {
     pub(crate) router: Ipv6Address,
@@ -151,7 +151,7 @@ fn sum(source: &Ipv6Address, destination: &Ipv6Address, payload: &[u8]) -> u16 {
     ])
 }
 
-/// What a frame says about addresses, routers or groups; `None` for every other.
+/// The content of an ND or MLD frame; `None` for every other.
 pub(crate) fn parse(frame: &[u8]) -> Option<Ndp> {
     let packet = Packet::parse(frame)?;
     if packet.next_header == NEXT_HOP_BY_HOP {
@@ -246,8 +246,8 @@ fn address_at(bytes: &[u8], at: usize) -> Option<Ipv6Address> {
     Some(Ipv6Address::from(octets))
 }
 
-/// What smoltcp gets to see of IPv6: TCP to one of our addresses, and who asks or tells hardware
-/// addresses to reach us. Nothing here uses extension headers, fragments or echo, and smoltcp
+/// The IPv6 frames that smoltcp gets to see: TCP to one of our addresses, and neighbour
+/// discovery to reach us. Nothing here uses extension headers, fragments or echo, and smoltcp
 /// takes packets for `::1` off the wire.
 pub(crate) fn is_for_stack(frame: &[u8], ours: &[Ipv6Address]) -> bool {
     let Some(packet) = Packet::parse(frame) else {
@@ -318,7 +318,7 @@ pub(crate) fn report(
 ) -> Frame {
     /// Next header ICMPv6, 8 bytes; router alert for MLD (RFC 2711 2.1), padding.
     const HOP_BY_HOP: [u8; 8] = [NEXT_ICMPV6, 0, 5, 2, 0, 0, 1, 0];
-    /// From now on everything that is sent to the group, whoever sends it.
+    /// From now on all packets to the group, from any source.
     const CHANGE_TO_EXCLUDE: u8 = 4;
     let mut message = Frame::new();
     push(

@@ -28,7 +28,7 @@ use crate::snoop::{Heard, NeighbourSnoop};
 
 mod addressing;
 
-/// What is taken in before the first answer: it is acknowledged at once, and soon enough that the
+/// The bytes taken in before the first answer: it is acknowledged at once, and soon enough that the
 /// sender goes on while we copy. With whole windows taken in at once, sender and receiver only ever
 /// worked in turns.
 const BATCH_BYTES: usize = 256 << 10;
@@ -77,7 +77,7 @@ pub(crate) struct Readdressed {
     to: Ipv4Address,
 }
 
-/// What an interface is made of.
+/// The parts of an interface.
 pub(crate) struct NewNic<D> {
     pub(crate) index: u32,
     pub(crate) name: String,
@@ -147,7 +147,7 @@ impl<D: Device> Nic<D> {
         self.address().map(IpAddr::V4).into_iter().chain(ipv6)
     }
 
-    /// What is wrong with an interface that has appeared.
+    /// The fault of an interface that has appeared.
     pub(crate) fn complaints(&self, config: &Config) -> impl Iterator<Item = NetworkFact> {
         let is_meant = self.ip6.is_some() || !matches!(self.addresses, Addresses::None);
         let not_meant = (!is_meant).then(|| NetworkFact::NotMeant {

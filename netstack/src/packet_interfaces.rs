@@ -92,7 +92,7 @@ impl PacketInterfaces {
         f(&mut self.watch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What a change of an interface means to the stack, if anything.
+    /// The consequence of an interface's change for the stack, if any.
     fn translate(
         &self,
         watch: &mut Watch,

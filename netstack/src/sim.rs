@@ -20,7 +20,7 @@ pub use crate::ndp::reseal;
 pub use dhcp::DhcpServer;
 pub use peer::{Crowd, CrowdLog, Donor, DonorLog, Ended, Family, Host, Peer, Prober};
 
-/// What a segment does to frames. Chances are in thousandths.
+/// The impairments of a segment. Chances are in thousandths.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     /// Frames that vanish.

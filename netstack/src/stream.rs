@@ -211,7 +211,7 @@ impl<I: Interfaces> Interrupter<I> {
     }
 }
 
-/// What goes back to the donor. It goes through a buffer of 16 KiB; all writers of a connection
+/// The writing half, to the donor. It goes through a buffer of 16 KiB; all writers of a connection
 /// share it.
 pub struct StreamWriter<I: Interfaces = PacketInterfaces> {
     driver: Arc<Driver<I>>,

@@ -1,5 +1,5 @@
-//! What strangers can make a waiting target keep: the bound that `netstack::Config` states,
-//! measured on a process of its own.
+//! The memory that strangers can make a waiting target keep: the bound that `netstack::Config`
+//! states, measured on a process of its own.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used)]

@@ -16,7 +16,7 @@ use crate::fact::AddressSource;
 /// Two machines that have given way to each other come back one after the other.
 const JITTER: Duration = Duration::from_secs(5);
 
-/// What a person chose, and whose it is.
+/// The address that an operator chose, and the state of its check.
 #[derive(Debug)]
 pub(crate) struct Static {
     mac: EthernetAddress,

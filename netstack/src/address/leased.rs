@@ -51,7 +51,7 @@ struct Rest {
     until: Instant,
 }
 
-/// What a server has given us.
+/// The lease of a server.
 #[derive(Debug)]
 struct Lease {
     assigned: Assigned,
@@ -246,7 +246,7 @@ impl Automatic {
     }
 }
 
-/// What a server offered, as far as it makes sense.
+/// The valid part of a server's offer.
 fn assigned(config: &dhcpv4::Config<'_>) -> Option<Assigned> {
     if !is_host(config.address.address()) {
         log::debug!("network: lease refused address={}", config.address);

@@ -19,7 +19,7 @@ pub trait Peer: Send {
     -> Option<Instant>;
 }
 
-/// What a host is good for.
+/// The behaviour of a host.
 pub(super) trait Role: Send {
     /// When it wants to act again.
     fn act(
@@ -135,14 +135,14 @@ pub enum Ended {
     Reset,
 }
 
-/// What a donor saw.
+/// The log of a donor.
 #[derive(Clone, Debug, Default)]
 pub struct DonorLog {
     /// When, from where, what.
     pub beacons: Vec<(Instant, IpEndpoint, Vec<u8>)>,
     /// How its connection ended.
     pub ended: Option<Ended>,
-    /// What the target said, on its last connection.
+    /// The bytes of the target on its last connection.
     pub received: Vec<u8>,
     /// How often it connected.
     pub connections: u16,
@@ -373,7 +373,7 @@ pub struct Crowd {
     begins: Instant,
     /// Between two words, and between a reset and the next attempt.
     pause: Duration,
-    /// What each says at a time.
+    /// The bytes that each sends at a time.
     word: Vec<u8>,
     log: Arc<Mutex<CrowdLog>>,
     local_port: u16,
@@ -385,7 +385,7 @@ struct Member {
     acts: Instant,
 }
 
-/// What became of a crowd.
+/// The log of a crowd.
 #[derive(Clone, Debug, Default)]
 pub struct CrowdLog {
     /// How long each connection lasted that was reset.
@@ -465,7 +465,7 @@ impl Role for Crowd {
                     self.local_port,
                 );
             } else if socket.can_send() {
-                // What finds no room is said the next time.
+                // Bytes that find no room are sent the next time.
                 let _ = socket.send_slice(&self.word);
             }
         }

@@ -73,7 +73,7 @@ impl Peer for Owner {
     }
 }
 
-/// What became of IPv4 addresses, and when.
+/// The history of IPv4 addresses, with times.
 fn history(facts: &Facts) -> Vec<(Instant, &'static str, IpAddr)> {
     let facts = facts.lock().unwrap();
     let told = facts.iter().filter_map(|(at, fact)| match fact {

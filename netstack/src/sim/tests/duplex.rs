@@ -186,7 +186,7 @@ fn another_lease_ends_the_connection_and_the_donor_finds_us_again() {
         }
         assert!(stack.now() < Instant::from_secs(3600 * 24));
         if stack.now() > Instant::from_secs(200) {
-            // What is left of the old connection, at once.
+            // The rest of the old connection, at once.
             break stream.read_to_end(&mut received).unwrap_err();
         }
     };

@@ -90,7 +90,7 @@ fn guests_that_nobody_asks_for_make_room_for_an_honest_one() {
         assert_eq!((log.connections, log.ended), (1, None));
     }
     let mut guests = Vec::new();
-    // What comes while they are asked for comes behind those that were there.
+    // Arrivals in the meantime come behind those that were there.
     while guests.len() <= UNASKED
         && let Some(guest) = admit()
     {

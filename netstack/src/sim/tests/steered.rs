@@ -130,7 +130,7 @@ fn a_sleeping_reader_is_interrupted() {
 /// Where an address came from and for how long, or that it was lost.
 type Fate = Option<(AddressSource, Option<StdDuration>)>;
 
-/// What happened to IPv4 addresses.
+/// The history of IPv4 addresses.
 fn history(facts: &super::Facts) -> Vec<(IpAddr, Fate)> {
     let facts = facts.lock().unwrap();
     let history = facts.iter().filter_map(|(_, fact)| match fact {
