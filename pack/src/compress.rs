@@ -141,7 +141,7 @@ impl<W> Counting<W> {
         Counting { out, bytes }
     }
 
-    /// What is behind it.
+    /// The writer behind it.
     pub fn into_inner(self) -> W {
         self.out
     }

@@ -30,19 +30,19 @@ const SWAP_MIN: u64 = 10 * 4096;
 pub enum Small {
     /// It did not change while it was read for the last time.
     Whole {
-        /// What it was then.
+        /// The file's facts then.
         facts: Facts,
         /// How often it was read.
         tries: u32,
     },
     /// It changed each time.
     Restless {
-        /// What it was before the last time.
+        /// The file's facts the time before.
         facts: Facts,
     },
     /// It has grown and is large now.
     Grown {
-        /// What it is.
+        /// The file's facts now.
         facts: Facts,
     },
 }
@@ -117,7 +117,7 @@ pub fn is_swap(file: BorrowedFd<'_>, facts: &Facts) -> rustix::io::Result<bool> 
         && matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE" | b"S1SUSPEND\0"))
 }
 
-/// What became of a large file.
+/// The outcome of packing a large file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Zeros that were sent because the file had become shorter than announced.

@@ -18,12 +18,12 @@ use super::walk::{self, Seen};
 use super::{PackageError, Tree, grub, job, node, system};
 use crate::packages::BASE;
 
-/// What is packed, how, and where the package goes.
+/// The tree, the way to pack it, and the place of the package.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// A package's name (`wire::stream::PackageName`), without `.tar.xz`.
     pub name: String,
-    /// What is packed.
+    /// The tree to pack.
     pub tree: Tree,
     /// Where the package goes.
     pub out: PathBuf,
@@ -38,7 +38,7 @@ pub struct Options {
 /// How far the packing is.
 #[derive(Debug)]
 pub struct SoFar<'a> {
-    /// What was packed of the tree.
+    /// The report about the tree.
     pub seen: &'a Seen<'a>,
     /// About as many bytes of contents are in the tree, where its file system says so.
     pub about_bytes: Option<u64>,
@@ -163,7 +163,7 @@ fn compressed(
     Ok((total, file.into_inner()))
 }
 
-/// What a target will miss.
+/// Warns of parts that a target will miss.
 fn advise(options: &Options, total: &Total, watch: &mut dyn Watch) {
     if options.name != BASE {
         return;

@@ -45,7 +45,7 @@ struct State {
     at: usize,
 }
 
-/// What has matched on the way to a directory.
+/// The matches on the way to a directory.
 #[derive(Clone, Debug, Default)]
 pub struct States(Vec<State>);
 
@@ -159,8 +159,8 @@ fn has_open_bracket(name: &[u8]) -> bool {
     }
 }
 
-/// What stands between `[` and `]`, and what follows. A `]` directly behind the `[` or `[!` belongs
-/// to the class.
+/// The set between `[` and `]`, and the rest of the pattern. A `]` directly behind the `[` or `[!`
+/// belongs to the class.
 fn class(inside: &[u8]) -> Option<(&[u8], &[u8])> {
     let first = usize::from(matches!(inside.first(), Some(b'!' | b'^'))).saturating_add(1);
     let end = inside.iter().skip(first).position(|byte| *byte == b']')?;
@@ -220,7 +220,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// What is left of a pattern after a byte that it matches.
+/// The rest of a pattern after a byte that it matches.
 fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
     match pattern {
         [b'?', rest @ ..] => Some(rest),

@@ -29,7 +29,7 @@ const PROGRAMS: [&str; 2] = ["grub-mkimage", "grub2-mkimage"];
 const EFI_PART: &str = "x86_64-efi/kernel.img";
 const BIOS_PARTS: [&str; 2] = ["i386-pc/kernel.img", "i386-pc/boot.img"];
 const DEBIANS: &str = "grub-efi-amd64-bin for UEFI, grub-pc-bin for a BIOS";
-/// What the generated grub.cfg may use.
+/// The modules that the generated grub.cfg may use.
 const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile search search_fs_uuid search_label serial terminal \
     terminfo loadenv test true reboot halt minicmd ls cat sleep";
 const EFI: &str = "efi_gop efi_uga all_video efifwsetup";
@@ -46,9 +46,9 @@ pub enum GrubError {
         "GRUB of this machine lacks {}; install it (Debian: {package}), or give a package {NAME} with --packages DIR", path.display()
     )]
     Missing {
-        /// What was looked for.
+        /// The path that was looked for.
         path: PathBuf,
-        /// Which package has it.
+        /// The Debian package that has it.
         package: &'static str,
     },
     /// The program does not run.
@@ -62,7 +62,7 @@ pub enum GrubError {
     #[error("{program} failed: {text}")]
     Failed {
         program: &'static str,
-        /// What it said.
+        /// The tool's standard error.
         text: String,
     },
     /// A part cannot be read.
@@ -83,7 +83,7 @@ pub enum GrubError {
     Pack(#[source] io::Error),
 }
 
-/// What GRUB's images start a system under.
+/// The platforms that GRUB's images start a system on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Platforms {
     /// UEFI.
@@ -109,7 +109,7 @@ impl Platforms {
         self.uefi || self.bios
     }
 
-    /// What it means that there is one alone.
+    /// The warning about a platform without the other.
     #[must_use]
     pub const fn warning(self) -> Option<&'static str> {
         match (self.uefi, self.bios) {
@@ -130,7 +130,7 @@ impl Platforms {
 pub struct Package {
     /// The package's bytes.
     pub bytes: Vec<u8>,
-    /// What it is for.
+    /// The platforms that it starts on.
     pub platforms: Platforms,
 }
 

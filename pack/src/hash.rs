@@ -29,7 +29,7 @@ pub fn hex(hash: &Hash) -> String {
     text
 }
 
-/// What a reading has found.
+/// The result of a reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hashed {
     /// Of all bytes.

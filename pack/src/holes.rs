@@ -14,7 +14,7 @@ use super::node::Facts;
 const HOLE_MIN: u64 = 16 << 10;
 
 /// Where the data of a file are, when it has holes worth keeping; `None` when it is packed whole.
-/// What is written into a hole from now on is not in the package, as is what a file grows by.
+/// Bytes written into a hole from now on are not in the package; nor are bytes appended to a file.
 ///
 /// # Errors
 /// The kernel's. A file system that knows no holes has none.

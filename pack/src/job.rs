@@ -1,4 +1,4 @@
-//! What to pack, as [`super::walk`] and [`super::system`] are asked for it.
+//! The work of a packing, as [`super::walk`] and [`super::system`] are asked for it.
 
 use std::os::fd::OwnedFd;
 
@@ -9,16 +9,16 @@ use super::rules::secrets::Secrets;
 /// name in it.
 pub type Own = ((u64, u64), Vec<u8>);
 
-/// What to pack.
+/// The tree to pack and its rules.
 pub struct Job {
     /// The tree.
     pub root: OwnedFd,
-    /// What of it.
+    /// The rules for its paths.
     pub rules: Rules,
-    /// Which files are secrets, and what becomes of them.
+    /// The files that are secrets, and their treatment.
     pub secrets: Secrets,
     /// Other file systems that belong to it: where they are mounted, relative to the root.
     pub mounts: Vec<Vec<u8>>,
-    /// What this packing writes itself.
+    /// The files that this packing writes itself.
     pub own: Vec<Own>,
 }

@@ -21,7 +21,7 @@ const CD: &[u8] = b"CD001";
 const CD_AT: usize = 0x8001;
 /// As kernels are packed: xz needs as much memory as its dictionary is long.
 const XZ_MEMORY_MAX_BYTES: u64 = 256 << 20;
-/// What the attempt to unpack something costs, however little comes out of it.
+/// The cost of an attempt to unpack something, however little comes out of it.
 const ATTEMPT_BYTES: u64 = 64 << 10;
 const CHUNK: usize = 1 << 20;
 

@@ -57,7 +57,7 @@ use job::Job;
 use rules::Rules;
 use rules::secrets::{Policy, Secrets};
 
-/// What a tree is and what of it is packed.
+/// A tree, and the part of it to pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     /// Its top.
@@ -68,7 +68,7 @@ pub struct Tree {
     pub keep: Vec<String>,
     /// Other file systems that belong to it.
     pub include_mounts: Vec<PathBuf>,
-    /// What becomes of secrets of people and services.
+    /// The treatment of secrets of people and services.
     pub secrets: Policy,
 }
 
@@ -100,10 +100,10 @@ pub enum PackageError {
     Pattern {
         /// As typed.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault.
         source: PatternError,
     },
-    /// What `--include-mount` names is not there.
+    /// The path of `--include-mount` does not exist.
     #[error("opening {} in the tree, named by --include-mount", path.display())]
     Mount {
         /// As typed.
@@ -161,7 +161,7 @@ pub enum PackageError {
     /// The copy would not boot.
     #[error("the tree has no kernel (boot/vmlinuz-*), the copy would not boot; {hint}")]
     NoKernel {
-        /// What to do.
+        /// The remedy.
         hint: &'static str,
     },
     /// The copy would not boot.
@@ -169,7 +169,7 @@ pub enum PackageError {
     Grub(#[from] grub::GrubError),
 }
 
-/// What to do about it, for the most frequent reason.
+/// The remedy for the most frequent reason.
 fn hint(error: Errno) -> &'static str {
     match error {
         Errno::ACCESS | Errno::PERM if !rustix::process::geteuid().is_root() => {
@@ -211,7 +211,7 @@ fn job(tree: &Tree) -> Result<Job, PackageError> {
     })
 }
 
-/// Which files are secrets, with those that the tree's own tables name.
+/// The files that are secrets, with those that the tree's own tables name.
 fn secrets(tree: &Tree, root: &OwnedFd) -> Result<Secrets, PackageError> {
     let mut secrets = Secrets::new(tree.secrets).map_err(|source| PackageError::Pattern {
         pattern: String::new(),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// Most memory the table may take, in bytes.
 pub const BYTES_MAX: usize = 192 << 20;
-/// What an entry costs beside its path: key, value, and the table's spare room.
+/// The memory of an entry beside its path: key, value, and the table's spare room.
 const ENTRY_BYTES: usize = 96;
 
 #[derive(Debug)]

@@ -30,10 +30,10 @@ const PIPE_BYTES: usize = 1 << 20;
 /// it.
 const FORMAT: Format = Format::QuickZst;
 
-/// What is packed while it is sent, and how.
+/// The tree that is packed while it is sent, and the way to pack it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// What is packed.
+    /// The tree to pack.
     pub tree: Tree,
     /// On how many threads; `None` is all processors.
     pub threads: Option<u32>,
@@ -109,7 +109,7 @@ fn name(package: &str) -> Result<PackageName, PackageError> {
         .map_err(|error| PackageError::Write(io::Error::other(error)))
 }
 
-/// What a packing needs.
+/// The parts that a packing needs.
 struct Start {
     job: Job,
     threads: u32,

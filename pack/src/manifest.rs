@@ -30,7 +30,7 @@ use listing::{ListingError, Title};
 /// Memory for a decoder: what `xz -9` needs, several times.
 const DECODE_BYTES: u64 = 512 << 20;
 
-/// What to do with the manifest of a directory.
+/// The operation on the manifest of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestCommand {
     /// Write it.
@@ -41,7 +41,7 @@ pub enum ManifestCommand {
         version: Option<String>,
         /// Goes up.
         counter: Option<u64>,
-        /// Which generation of keys.
+        /// The generation of keys.
         keyset: u32,
     },
     /// Sign it.
@@ -82,7 +82,7 @@ pub enum ManifestCommandError {
     #[error("package {}", path.display())]
     Unpack {
         path: PathBuf,
-        /// Which entry and why.
+        /// The entry and its fault.
         source: UnpackError,
     },
     /// A file cannot be written.
@@ -107,7 +107,7 @@ pub enum ManifestCommandError {
     Sign {
         /// Where the key is.
         path: PathBuf,
-        /// What minisign says.
+        /// The error of minisign.
         source: minisign::PError,
     },
     /// No public keys.
@@ -144,7 +144,7 @@ pub fn run(command: &ManifestCommand, out: &mut dyn Write) -> Result<(), Manifes
         .map_err(ManifestCommandError::Print)
 }
 
-/// What was not said is taken from the clock: a later release is a higher one.
+/// Values that were not given are taken from the clock: a later release is a higher one.
 fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
     let now = utc::source_date();
     let date = utc::format(now).chars().take(10).collect::<String>();

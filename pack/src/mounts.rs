@@ -1,4 +1,4 @@
-//! What is mounted where, for a report: a mount's number in, what it is and how to include it out.
+//! The mounts of the host, for a report: a mount's number in, what it is and how to include it out.
 
 use std::collections::HashMap;
 use std::fs;

@@ -17,13 +17,13 @@ use rustix::io::Errno;
 /// XATTR_LIST_MAX).
 const XATTR_MAX: usize = 64 << 10;
 
-/// What is asked of the kernel: all of stat(2), and which mount it is, by which a bind mount is
-/// recognised (Linux 5.8).
+/// The fields that are asked of the kernel: all of stat(2), and which mount it is, by which a bind
+/// mount is recognised (Linux 5.8).
 fn wanted() -> StatxFlags {
     StatxFlags::BASIC_STATS | StatxFlags::MNT_ID
 }
 
-/// What the kernel says about a file.
+/// The kernel's facts about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Regular file, directory, link...
@@ -36,7 +36,7 @@ pub struct Facts {
     pub gid: u32,
     /// Length, in bytes.
     pub len_bytes: u64,
-    /// What it takes on the disk, in bytes.
+    /// The space that it takes on the disk, in bytes.
     pub stored_bytes: u64,
     /// Seconds since 1970 and nanoseconds.
     pub mtime: (i64, u32),
@@ -44,13 +44,13 @@ pub struct Facts {
     pub ctime: (i64, u32),
     /// File system and inode number: equal ones mean the same file.
     pub id: (u64, u64),
-    /// Which mount it was reached through; `None` before Linux 5.8.
+    /// The mount that it was reached through; `None` before Linux 5.8.
     pub mount: Option<u64>,
     /// Names it has.
     pub links: u32,
     /// Of a device node: major and minor.
     pub device: (u32, u32),
-    /// What chattr(1) has set of it.
+    /// Its flags as chattr(1) sets them.
     pub flags: Flags,
     /// It is the top of a file system, as far as the kernel says so (Linux 5.8).
     pub is_mount_root: bool,
@@ -113,7 +113,7 @@ impl Facts {
     }
 }
 
-/// What a name stands for now. Automounters are not woken.
+/// The file that a name stands for now. Automounters are not woken.
 ///
 /// # Errors
 /// The kernel's.
@@ -122,7 +122,7 @@ pub fn look(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Facts> {
     statx(dir, name, flags, wanted()).map(|stat| Facts::of(&stat))
 }
 
-/// What an open file is now.
+/// The facts of an open file now.
 ///
 /// # Errors
 /// The kernel's.
@@ -201,7 +201,7 @@ impl Names {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()

@@ -88,7 +88,7 @@ impl Output {
         }
     }
 
-    /// What of it a packing of the tree must pass over.
+    /// The files of it that a packing of the tree must pass over.
     #[must_use]
     pub fn own(&self) -> Vec<Own> {
         let names = [&self.part, &self.name];

@@ -32,7 +32,7 @@ pub struct Package {
     pub len_bytes: u64,
 }
 
-/// What a directory holds.
+/// The packages of a directory.
 #[derive(Debug)]
 pub struct Packages {
     /// In the order of sending.
@@ -66,7 +66,7 @@ pub enum PackagesError {
     #[error("no package in {}: {seen} entries, none is a *.tar.xz, *.tar.zst or *.img file", path.display())]
     Empty {
         path: PathBuf,
-        /// What else there is.
+        /// The other files that there are.
         seen: usize,
     },
     /// It cannot be opened.
@@ -80,7 +80,7 @@ pub enum PackagesError {
     #[error("naming package {}", path.display())]
     Name {
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: StreamError,
     },
     /// The wire has no such length.
@@ -110,7 +110,7 @@ pub enum PackagesError {
 /// Opens every package of `dir`.
 ///
 /// # Errors
-/// The first file that has a package's suffix and cannot be sent; or there is none at all.
+/// The first file that has a package's suffix and cannot be sent; or an empty directory.
 pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
     let mut packages = Vec::new();
     let mut ignored = Vec::new();

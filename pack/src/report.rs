@@ -1,5 +1,5 @@
-//! What a package lacks, and what a person should know about its contents: line by line in a file,
-//! and in short on the terminal.
+//! The report on a package, on omissions and on contents that need attention: line by line in a
+//! file, and in short on the terminal.
 //!
 //! In: paths with reasons, in the order of the walk. Out: all of them, in that order, in the
 //! report's file; for each reason its count and the first few in memory, whatever the number of
@@ -19,7 +19,7 @@ const EXAMPLES: usize = 3;
 /// Remarks of one kind that it tells in full.
 const REMARKS: usize = 20;
 
-/// What is said about a file that is in the package.
+/// A note about a file that is in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Remark {
     /// It changed while it was read.
@@ -48,7 +48,7 @@ impl Remark {
     }
 }
 
-/// What became of a secret of a person or a service.
+/// The treatment of a secret of a person or a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The file is not in the package.
@@ -74,7 +74,7 @@ struct Remarks {
     lines: Vec<String>,
 }
 
-/// What was left out for one reason.
+/// The omissions for one reason.
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
@@ -260,7 +260,7 @@ impl fmt::Display for Secrets {
     }
 }
 
-/// What was packed.
+/// The totals of the package.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
     /// Entries of the archive.

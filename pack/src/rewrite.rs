@@ -7,7 +7,7 @@
 
 use bundle::fstab_line::{self, MARK};
 
-/// What `path` contains in the package, when that is something else than `old`.
+/// The contents of `path` in the package, when they differ from `old`.
 #[must_use]
 pub fn rewrite(path: &[u8], old: &[u8]) -> Option<(Vec<u8>, &'static str)> {
     let (new, what) = match path {

@@ -1,4 +1,4 @@
-//! What a package leaves out of a tree by itself, and why: the table, and the verdict on each path.
+//! The default omissions of a package, with reasons: the table, and the verdict on each path.
 //!
 //! Three kinds of things do not belong into the copy of a machine: what another machine would only
 //! throw away (caches, logs, temporary files), what is no file at all (pseudo file systems), and
@@ -33,7 +33,7 @@ pub enum Why {
     Hardware,
     /// It can be made again.
     Cache,
-    /// What happened here did not happen there.
+    /// Events of this machine, which did not happen on the copy.
     Log,
     /// Gone at the next boot, or meant to be.
     Temporary,
@@ -78,7 +78,7 @@ impl Why {
     }
 }
 
-/// What is done with a path.
+/// The verdict on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is packed.
@@ -123,14 +123,14 @@ pub struct WrongPattern {
 /// A rule that matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched<'r> {
-    /// What it says.
+    /// The verdict.
     pub verdict: Verdict,
     /// Its pattern.
     pub pattern: &'r str,
 }
 
 impl Rules {
-    /// What `keep` matches is packed whatever else is said; then what `exclude` matches is left
+    /// A path that `keep` matches is always packed; then a path that `exclude` matches is left
     /// out; then the table.
     ///
     /// # Errors

@@ -15,12 +15,12 @@ use super::node::Xattr;
 
 /// The unit of a tar.
 pub const BLOCK_BYTES: usize = 512;
-/// What fits the fields of ustar: name and link name, seven and eleven octal digits.
+/// The limits of the fields of ustar: name and link name, seven and eleven octal digits.
 const NAME_MAX: usize = 100;
 const ID_MAX: u32 = 0o777_7777;
 const SIZE_MAX: u64 = 0o777_7777_7777;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind<'a> {
     /// `path` ends in a slash.
@@ -54,7 +54,7 @@ pub enum Kind<'a> {
 pub struct Member<'a> {
     /// Relative to the root.
     pub path: &'a [u8],
-    /// What it is.
+    /// The kind of the entry.
     pub kind: Kind<'a>,
     /// Permissions, set-id and sticky bits.
     pub mode: u32,
@@ -88,7 +88,7 @@ impl Member<'_> {
         }
     }
 
-    /// What stands in the archive behind the header.
+    /// The bytes in the archive behind the header.
     fn len(&self) -> u64 {
         match self.kind {
             Kind::File { len } => len,

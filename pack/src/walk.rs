@@ -34,8 +34,8 @@ const PATH_MAX: usize = 4095;
 const ENTRIES_MAX: u64 = bundle::unpack::ENTRIES_MAX;
 /// A directory whose files come and go has no time worth keeping.
 const NO_TIME: (i64, u32) = (0, 0);
-/// What mke2fs(8) and others make at the top of a file system for fsck(8); elsewhere it is a name
-/// like any other.
+/// The directory that mke2fs(8) and others make at the top of a file system for fsck(8); elsewhere
+/// it is a name like any other.
 const LOST_FOUND: &[u8] = b"lost+found";
 
 /// How far a packing is.
@@ -55,7 +55,8 @@ pub type Watch<'a> = &'a mut dyn FnMut(&Seen<'_>);
 /// Packs the tree into `out`.
 ///
 /// # Errors
-/// What cannot be read, or written; `out` then has the beginning of an archive without its end.
+/// A file that cannot be read, or output that cannot be written; `out` then has the beginning of an
+/// archive without its end.
 pub fn pack<W: Write>(
     job: &Job,
     out: W,
@@ -128,7 +129,7 @@ impl<W: Write> Packer<'_, W> {
         })
     }
 
-    /// What makes the copy's SSH host keys, or that nothing does.
+    /// The service that makes the copy's SSH host keys, if any.
     fn host_keys(&mut self) -> Done {
         let tree = system::tree(self.job);
         match host_keys::look(tree)? {
@@ -346,7 +347,7 @@ impl<W: Write> Packer<'_, W> {
         Ok(())
     }
 
-    /// What has no contents to be opened.
+    /// An entry without contents to be opened.
     fn unopened(&mut self, level: &Level<'_>, name: &[u8], facts: &Facts, kind: Kind<'_>) -> Done {
         if self.is_linked(facts)? {
             return Ok(());

@@ -18,7 +18,7 @@ const EVM: &[u8] = b"security.evm";
 /// An attribute's name, and why it is left out.
 pub type Lost = (Vec<u8>, &'static str);
 
-/// Which attributes are packed. `found` is sorted by name, so that `security` and `system` come
+/// The attributes to pack. `found` is sorted by name, so that `security` and `system` come
 /// before `trusted` and `user` when there is no room for all.
 #[must_use]
 pub fn choose(found: Vec<Xattr>) -> (Vec<Xattr>, Vec<Lost>) {

@@ -31,7 +31,7 @@ pub struct Listed {
     pub manifest: Vec<u8>,
     /// The whole signature file; empty when there is none.
     pub signature: Vec<u8>,
-    /// What it says about each file.
+    /// Its lines about the files.
     said: Vec<Said>,
 }
 

@@ -1,5 +1,5 @@
-//! What a directory of packages lists: the lines of a manifest, the manifest's bytes, and the names
-//! of the files beside the packages.
+//! The listing of a directory of packages: the lines of a manifest, the manifest's bytes, and the
+//! names of the files beside the packages.
 //!
 //! In: what was read of each package. Out: a manifest that a target can parse.
 
@@ -68,7 +68,7 @@ pub struct Title {
     pub version: String,
     /// Goes up with each release.
     pub counter: u64,
-    /// Which generation of keys.
+    /// The generation of keys.
     pub keyset: u32,
     /// Since 1970.
     pub created: Duration,

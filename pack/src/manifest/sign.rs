@@ -13,7 +13,7 @@ use super::listing::ListingError;
 use super::{ManifestCommandError, replace};
 use crate::utc;
 
-/// What minisign writes above a signature; a target takes no other comment there
+/// The comment that minisign writes above a signature; a target takes no other comment there
 /// (`protocol.md` 4.3).
 const UNTRUSTED: &str = "signature from minisign secret key";
 /// Longest key file and password file.

@@ -1,4 +1,4 @@
-//! What a file contains in, whether that is a secret out, and whose.
+//! The contents of a file in; out: whether they are a secret, and its owner.
 //!
 //! Two kinds. The holder of a key of spk-visor or minisign is the donor of a fleet, or signs its
 //! releases: one that is found is not packed, whatever was asked for. Any other private key, token
@@ -38,7 +38,7 @@ pub enum Found {
     Secret(&'static str),
 }
 
-/// What the beginning of a file, or all of it, gives away. `is_public` says that others have the
+/// The secret in the beginning of a file, or in all of it. `is_public` says that others have the
 /// file already ([`is_published`]).
 #[must_use]
 pub fn judge(bytes: &[u8], is_public: bool) -> Option<Found> {
@@ -73,7 +73,7 @@ pub fn judge(bytes: &[u8], is_public: bool) -> Option<Found> {
     None
 }
 
-/// What a distribution or a package manager brought, and everybody may read: test keys and examples
+/// Files of a distribution or a package manager that everybody may read: test keys and examples
 /// are no secrets. `path` has no leading slash; it may be that of a root of its own in a directory.
 #[must_use]
 pub fn is_published(path: &[u8], mode: u32) -> bool {

@@ -6,7 +6,7 @@
 //! files that also configure the network or the disks lose only the lines that [`super::redact`]
 //! knows.
 
-/// What is in them, and patterns as in the table of paths.
+/// Their meaning, and patterns as in the table of paths.
 pub const PEOPLE: &[(&str, &str)] = &[
     (
         "a private key of SSH",

@@ -5,10 +5,10 @@
 //! where there is none. Left out as a whole, `/etc/network/interfaces` would take the wired network
 //! with the passphrase of the wireless one.
 
-/// What stands in place of a secret: long enough for WPA (8 to 63 characters), and opens nothing.
+/// The replacement of a secret: long enough for WPA (8 to 63 characters), and opens nothing.
 pub const GONE: &[u8] = b"not-in-the-package";
 
-/// What may stand between a key and its value.
+/// The separators between a key and its value.
 const BETWEEN: &[u8] = b" \t:=";
 
 /// A directory or a file, and the keys in it whose values are secrets.
@@ -103,7 +103,7 @@ fn flow(line: &[u8], keys: &[&[u8]], new: &mut Vec<u8>) {
     }
 }
 
-/// What stands behind a value of YAML: from the comma, the brace, or the end of the line.
+/// The rest of a line behind a value of YAML: from the comma, the brace, or the end of the line.
 fn behind_value(text: &[u8]) -> &[u8] {
     let text = text.trim_ascii_start();
     let quote = text.first().filter(|byte| matches!(byte, b'"' | b'\''));

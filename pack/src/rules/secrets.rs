@@ -12,7 +12,7 @@ use super::people::{PEOPLE, PEOPLE_IF};
 use super::redact::redact;
 use crate::glob::{PatternError, Patterns, States};
 
-/// What becomes of secrets of people and services.
+/// The treatment of secrets of people and services.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// A copy is not their place.
@@ -22,7 +22,7 @@ pub enum Policy {
     Keep,
 }
 
-/// What becomes of a file.
+/// The treatment of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
     /// No secret is in it.
@@ -35,7 +35,7 @@ pub enum Ruling {
     LeaveKey(&'static str),
 }
 
-/// What a path says.
+/// A row of the table of paths.
 #[derive(Clone, Debug)]
 struct Row {
     what: &'static str,

@@ -20,7 +20,8 @@ use crate::rules::{Matched, Verdict, Why};
 const HEAD_BYTES: usize = 1 << 20;
 /// Longer files are not images with keys, and would need this much memory.
 const IMAGE_MAX_BYTES: u64 = 128 << 20;
-/// What is looked at of an image, unpacked: twice a distribution's ramdisk with all its firmware.
+/// The part of an unpacked image that is searched: twice a distribution's ramdisk with all its
+/// firmware.
 const UNPACKED_MAX_BYTES: u64 = 1 << 30;
 
 impl<W: Write> Packer<'_, W> {
@@ -103,7 +104,7 @@ impl<W: Write> Packer<'_, W> {
         is_image(head) && !is_published(&self.path, facts.mode) && !is_module()
     }
 
-    /// What a file contains in the package, when single lines of it are secrets.
+    /// The contents of a file in the package, when single lines of it are secrets.
     pub(super) fn redacted(
         &mut self,
         bytes: &[u8],
