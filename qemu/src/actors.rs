@@ -1,5 +1,5 @@
-//! Who takes part beside the machine: the donor and what it proves itself with, strangers and
-//! attackers, and the person in front of the machine.
+//! The parties of a scenario beside the machine: the donor and what it proves itself with,
+//! strangers and attackers, and the person in front of the machine.
 
 pub mod attack;
 pub mod donor;

@@ -1,4 +1,4 @@
-//! What the scenarios run with: the kernel, the initramfs, the donor, package directories. Each is
+//! The inputs of the scenarios: the kernel, the initramfs, the donor, package directories. Each is
 //! made by its own part of the tree, which also decides whether there is anything to do.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct Artifacts {
     pub newer_qemu: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
-    /// What packs it, and what goes in: for scenarios that bake in more.
+    /// The program that packs it, and its contents: for scenarios that bake in more.
     pub mkinitramfs: PathBuf,
     /// PID 1.
     pub init: PathBuf,
@@ -42,7 +42,7 @@ pub struct Artifacts {
     pub supplicant: Option<PathBuf>,
 }
 
-/// Which systems are needed besides the demo.
+/// The systems that are needed besides the demo.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     /// The kernel for real machines.
@@ -58,7 +58,7 @@ pub struct Wanted {
 /// How the packages of a system are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// What is deployed usually.
+    /// The usual compression.
     Xz,
     /// Several times as fast to unpack, which an emulated machine does slowly.
     Zst,

@@ -13,7 +13,7 @@ use crate::machine::accel::Accel;
 use crate::machine::{Firmware, Machine};
 use crate::network::Dhcp;
 
-/// What to show.
+/// The parts of the demo to show.
 #[derive(Clone, Copy, Debug)]
 pub struct Show {
     /// BIOS or UEFI.

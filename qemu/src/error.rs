@@ -1,4 +1,4 @@
-//! What can go wrong in the harness: one enum, because every caller does the same with it — print
+//! The errors of the harness: one enum, because every caller does the same with it — print
 //! the chain and end the scenario.
 
 use std::io;
@@ -28,7 +28,7 @@ pub enum HarnessError {
     /// Something awaited did not come.
     #[error("{what} did not come within {} s{tail}", patience.as_secs())]
     Deadline {
-        /// What was awaited.
+        /// The awaited text.
         what: String,
         /// For how long.
         patience: Duration,
@@ -38,7 +38,7 @@ pub enum HarnessError {
     /// The machine's console ended while something was awaited there.
     #[error("the console closed while {what} was awaited{tail}")]
     ConsoleClosed {
-        /// What was awaited.
+        /// The awaited text.
         what: String,
         /// The end of the console.
         tail: String,
@@ -48,7 +48,7 @@ pub enum HarnessError {
     TargetFailed {
         /// The stage awaited.
         awaited: Stage,
-        /// What the target said instead.
+        /// The target's reason.
         facts: String,
         /// The end of the console.
         tail: String,
@@ -60,10 +60,10 @@ pub enum HarnessError {
         program: String,
         /// How it ended.
         status: ExitStatus,
-        /// What it printed on standard error.
+        /// Its standard error.
         output: String,
     },
-    /// QEMU refused a QMP command, or answered something that is none.
+    /// QEMU refused a QMP command, or its answer is malformed.
     #[error("qmp {command}: {answer}")]
     Qmp {
         /// The command.
@@ -74,7 +74,7 @@ pub enum HarnessError {
     /// A file that should be there, made by an earlier step, is not.
     #[error("{what} is missing: {hint}")]
     Missing {
-        /// What.
+        /// The operation.
         what: String,
         /// How to get it.
         hint: String,
@@ -82,11 +82,11 @@ pub enum HarnessError {
     /// A check did not hold.
     #[error("{object}: expected {expected}, found {found}")]
     Unexpected {
-        /// What was looked at.
+        /// The object of the comparison.
         object: String,
-        /// What should have been.
+        /// The expected value.
         expected: String,
-        /// What was.
+        /// The actual value.
         found: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a scenario reads: a machine's serial console and the terminal in front of it, its graphical
+//! The outputs of a machine: its serial console and the terminal in front of it, its graphical
 //! screen by the memory of the card or by the shapes of its characters, and pictures of them.
 
 pub mod console;

@@ -1,4 +1,4 @@
-//! What a scenario works with: its network, its disks, its machines, its donors. One lab per
+//! The equipment of a scenario: its network, its disks, its machines, its donors. One lab per
 //! process, in a directory and a network namespace of its own.
 
 use std::io::{Read, Write};
@@ -34,7 +34,7 @@ pub const DISK_MIB: u64 = 6 * 1024;
 /// See [`DISK_MIB`].
 pub const MEMORY_MIB: u32 = 512;
 
-/// What every shim of the tests is started with, beside its consoles. A busy host gives an emulated
+/// The command line of every shim under test, beside its consoles. A busy host gives an emulated
 /// timer no tick in the moment in which the kernel looks for one, and it panics
 /// (arch/x86/kernel/apic/io_apic.c, check_timer). On KVM it leaves that out by itself.
 pub const PLAIN: &str = "printk.devkmsg=on no_timer_check";
@@ -48,7 +48,7 @@ pub struct Lab {
     pub accel: Accel,
     /// Show consoles and donors while they speak.
     pub live: bool,
-    /// What machines are booted with from now on.
+    /// The policy of the machines that are booted from now on.
     pub policy: Policy,
     initramfs: PathBuf,
     network: Network,
@@ -326,7 +326,7 @@ impl Lab {
         RawDonor::connect(hear_beacon(STEP)?.1)
     }
 
-    /// What every shim of the tests is started with.
+    /// The command line of every shim under test.
     fn cmdline(&self, more: &str) -> String {
         let policy = self.policy.cmdline();
         let words = ["console=tty0 console=ttyS0,115200", PLAIN, policy, more];
@@ -374,7 +374,7 @@ pub fn await_shown(target: &mut Running) -> Result<Shown> {
     shown(target, before, &facts)
 }
 
-/// What the screen shows that said `facts` when it began to wait, and nothing later than `before`.
+/// The screen that said `facts` when it began to wait, and nothing later than `before`.
 ///
 /// # Errors
 /// No code, or no secret in time.

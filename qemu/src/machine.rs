@@ -16,7 +16,7 @@ use crate::machine::accel::Accel;
 pub use disk::{Bus, DiskSpec};
 pub use nic::{Nic, NicModel};
 
-/// What runs first.
+/// The firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
     /// SeaBIOS, QEMU's own.
@@ -34,7 +34,7 @@ impl fmt::Display for Firmware {
     }
 }
 
-/// What the machine boots when its disk holds nothing.
+/// The medium that the machine boots when its disk holds nothing.
 #[derive(Clone, Debug)]
 pub enum Medium {
     /// Nothing: the disk or a firmware that gives up.
@@ -69,15 +69,15 @@ pub enum NetBoot {
     Http,
 }
 
-/// What the firmware looks at first.
+/// The firmware's first choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Prefers {
     /// The disks, then the medium.
     #[default]
     Disks,
-    /// The medium, at every start anew: OVMF puts its boot order back when QEMU has an opinion.
+    /// The medium, at every start: OVMF puts its boot order back when QEMU has an opinion.
     Medium,
-    /// What its boot variables say; at the first start, what it finds first.
+    /// The order in its boot variables; at the first start, the first that it finds.
     Variables,
 }
 
@@ -94,9 +94,9 @@ pub struct Machine {
     pub disks: Vec<DiskSpec>,
     /// Network cards.
     pub nics: Vec<Nic>,
-    /// What stands in for a blank disk.
+    /// The medium to boot without a system on the disk.
     pub medium: Medium,
-    /// Which of them comes first.
+    /// The device that comes first.
     pub prefers: Prefers,
     /// Whether there is a hardware watchdog (Intel 6300ESB), which resets the machine.
     pub has_watchdog: bool,
@@ -154,8 +154,8 @@ impl Machine {
         line.0
     }
 
-    /// What makes the firmware boot from the card with this number, or keeps it from it. OVMF has
-    /// drivers of its own and no use for a ROM.
+    /// The option that makes the firmware boot from the card with this number, or keeps it from it.
+    /// OVMF has drivers of its own and no use for a ROM.
     fn boots_from(&self, number: usize) -> String {
         match (&self.medium, self.firmware) {
             (Medium::Network(_), Firmware::Bios) if number == 0 => self.order(self.disks.len()),

@@ -309,7 +309,7 @@ impl Request {
         Ok(true)
     }
 
-    /// What is given by path is taken, otherwise everything is made.
+    /// Parts that are given by path are taken, the others are made.
     fn artifacts(&self, wanted: Wanted, work: &std::path::Path) -> Result<Artifacts> {
         if self.paths.kernel.is_some() {
             return self.paths.clone().artifacts();

@@ -1,6 +1,6 @@
-//! What `./bench` asks machines in QEMU for: how long each way to boot takes from power-on to the
-//! beacon, with and without the wizard; and the smallest memory that receives a system. One line of
-//! `key=value` for each measurement on standard output.
+//! Measurements of `./bench` with machines in QEMU: how long each way to boot takes from power-on
+//! to the beacon, with and without the wizard; and the smallest memory that receives a system. One
+//! line of `key=value` for each measurement on standard output.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,11 +28,11 @@ struct Way {
     from: From,
 }
 
-/// What a machine boots from.
+/// The source that a machine boots from.
 enum From {
     /// Something that it has.
     Own(fn(&mut Lab) -> Result<Medium>),
-    /// What `serve-boot` gives it. Needs root.
+    /// The network, from `serve-boot`. Needs root.
     Served(NetBoot),
 }
 
@@ -152,7 +152,7 @@ fn child(what: &str, artifacts: &Artifacts, accel: Accel, work: &Path) -> Result
 /// In the child: takes the measurement, and prints it.
 ///
 /// # Errors
-/// There is none of that name, or it failed.
+/// No measurement has that name, or it failed.
 pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
     if let Some(profile) = what.strip_prefix("memory-") {
         return smallest_memory(profile, artifacts, accel);

@@ -1,4 +1,4 @@
-//! What is on a disk: its image as a deploy left it, its partition table, and every state that a
+//! The state of a disk: its image as a deploy left it, its partition table, and every state that a
 //! power cut could have left it in.
 
 pub mod gpt;

@@ -225,7 +225,7 @@ impl Network {
     }
 }
 
-/// What the scenario's DHCP server has given to whom.
+/// The leases of the scenario's DHCP server.
 const LEASES: &str = "leases";
 
 fn dnsmasq(bridge: &str, what: &[&str]) -> Result<Process> {

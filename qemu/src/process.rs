@@ -124,7 +124,7 @@ impl Drop for Process {
     }
 }
 
-/// Which of `handles` can be read; returns when the first can, or after `patience` with none.
+/// The handles that can be read; returns when the first can, or after `patience` with none.
 ///
 /// # Errors
 /// poll(2) failed.

@@ -19,7 +19,7 @@ use crate::scenarios::Scenario;
 /// No scenario takes this long; one that does hangs in something that has no deadline.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 
-/// What the scenarios share.
+/// The state that the scenarios share.
 #[derive(Debug)]
 pub struct Run {
     /// The product.
@@ -157,7 +157,7 @@ fn discard_images(dir: &Path) {
             .extension()
             .is_some_and(|extension| ["img", "iso", "fd"].iter().any(|image| extension == *image));
         if is_image {
-            // What cannot be removed is removed by the next run.
+            // The next run removes what is left.
             let _ = std::fs::remove_file(&path);
         }
     }

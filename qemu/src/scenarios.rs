@@ -45,13 +45,13 @@ pub(crate) use media::esp_with;
 pub struct Scenario {
     /// On the command line and in the results.
     pub name: &'static str,
-    /// What is true when it passes.
+    /// The statement that it proves.
     pub about: &'static str,
     /// Whether a DHCP server answers.
     pub dhcp: Dhcp,
     /// How its machines and donors know each other, unless it says otherwise.
     pub policy: Policy,
-    /// Which system it deploys besides the demo.
+    /// The system that it deploys besides the demo.
     pub needs: Needs,
     /// Whether it runs only when asked for.
     pub is_slow: bool,
@@ -59,7 +59,7 @@ pub struct Scenario {
     pub run: fn(&mut Lab) -> Result<()>,
 }
 
-/// What must have been made before.
+/// The artifacts that must have been made before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Only the demo's packages.
@@ -80,7 +80,7 @@ pub enum Needs {
 /// The scenario with this name.
 ///
 /// # Errors
-/// There is none.
+/// No scenario matches.
 pub fn find(name: &str) -> Result<&'static Scenario> {
     ALL.iter()
         .find(|scenario| scenario.name == name)

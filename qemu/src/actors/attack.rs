@@ -15,7 +15,7 @@ use wire::{BEACON_PORT, STREAM_PORT};
 use crate::actors::stranger::AGAIN;
 use crate::error::{Doing, HarnessError, Result};
 
-/// Announces a target's code from another address and answers whoever connects with an M2 of its
+/// Announces a target's code from another address and answers every connection with an M2 of its
 /// own (`protocol.md` 3.2).
 #[derive(Debug)]
 pub struct Impostor {
@@ -204,7 +204,7 @@ impl<T: Send + 'static> Running<T> {
     fn stop(mut self) -> Vec<T> {
         self.is_over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A thread that panicked has told what it had to tell.
+            // A thread that panicked has printed its message.
             let _ = thread.join();
         }
         self.told.try_iter().collect()

@@ -11,21 +11,21 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::eyes::transcript::{self, Printer};
 use crate::process::{Process, readable};
 
-/// What a donor is asked to do.
+/// The deploy that a donor makes.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// On the targets' screens.
     pub codes: Vec<String>,
     /// How it proves itself.
     pub credential: Credential,
-    /// What it sends.
+    /// The directory that it sends.
     pub packages: PathBuf,
     /// More words for its command line.
     pub more: Vec<String>,
 }
 
 impl Order {
-    /// What a person in front of that screen would ask for.
+    /// The codes that a person in front of that screen would ask for.
     #[must_use]
     pub fn new(shown: &Shown, packages: &Path) -> Self {
         Self {
@@ -143,7 +143,7 @@ impl Donor {
         }
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     #[must_use]
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -208,7 +208,7 @@ impl Donor {
     }
 }
 
-/// What the target's own console shows already.
+/// Whether the target's own console shows the line as well.
 fn is_heard_twice(line: &str) -> bool {
     line.starts_with("target info: smv ")
 }

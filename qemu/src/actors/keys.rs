@@ -1,4 +1,4 @@
-//! Keys: what a person presses in; what QEMU's keyboard, or a serial line, is told, out.
+//! Keys that a person presses in; commands for QEMU's keyboard, or bytes for a serial line, out.
 
 /// A key that a person presses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Key {
         }
     }
 
-    /// What a terminal sends: xterm's sequences, which a VT220 would understand (`ctlseqs`,
+    /// The bytes of a terminal: xterm's sequences, which a VT220 would understand (`ctlseqs`,
     /// PC-Style Function Keys). What stays within a terminal sends nothing.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {

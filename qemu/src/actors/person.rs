@@ -17,7 +17,7 @@ const WAITING: &str = "Waiting for a donor";
 /// Somebody at one of the machine's two places.
 #[derive(Debug)]
 pub struct Person<'a> {
-    /// Which.
+    /// The keyboard and screen.
     pub seat: Seat,
     /// The machine.
     pub target: &'a mut Running,

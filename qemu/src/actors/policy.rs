@@ -1,4 +1,4 @@
-//! How the target and the donor of a scenario know each other, and what each of them is told for it
+//! The trust policy of a scenario: how target and donor know each other, and the options of each
 //! (`protocol.md` 3.1).
 
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::error::{Doing, Result};
 /// The policy of a scenario's targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// What nobody has to ask for.
+    /// The default.
     Secret,
     /// Keys in the image.
     Pinned,
@@ -20,7 +20,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// What the target's kernel command line says.
+    /// The words of the target's kernel command line.
     #[must_use]
     pub const fn cmdline(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Policy {
     }
 }
 
-/// What a waiting target shows to a person in front of it.
+/// The code and the secret on a waiting target's screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// Its name.
@@ -40,7 +40,7 @@ pub struct Shown {
     pub secret: Option<String>,
 }
 
-/// What a donor is given to prove itself.
+/// The credential that a donor is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// As it stands on a screen, or not.
@@ -54,7 +54,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// What a person in front of `shown` would take to the donor.
+    /// The credential that a person in front of `shown` would take to the donor.
     #[must_use]
     pub fn of(shown: &Shown) -> Self {
         match &shown.secret {

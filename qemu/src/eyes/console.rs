@@ -49,7 +49,7 @@ pub struct Console {
     position: usize,
 }
 
-/// What a wait makes of the unread part of the console.
+/// The result of a wait over the unread part of the console.
 enum Look<T> {
     /// Nothing yet; the first `usize` bytes need not be looked at again.
     Nothing(usize),
@@ -219,7 +219,7 @@ impl Console {
         self.shared.lock().terminal = Some(Terminal::new(columns, lines));
     }
 
-    /// What the terminal shows with its colours.
+    /// The screen of the terminal, with its colours.
     #[must_use]
     pub fn terminal_screen(&self) -> Option<vt100::Screen> {
         self.shared.lock().terminal.as_ref().map(Terminal::screen)

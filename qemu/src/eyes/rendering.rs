@@ -26,7 +26,7 @@ const SHAPE_OF_A: [u8; CELL.1] = 0x1038_6CC6_C6FE_C6C6_C6C6_0000_0000_u128.to_be
 /// See [`SHAPE_OF_A`].
 const SHAPE_OF_B: [u8; CELL.1] = 0xFC66_6666_7C66_6666_66FC_0000_0000_u128.to_be_bytes();
 
-/// What characters look like, of code page 437.
+/// The shapes of the characters of code page 437.
 #[derive(Clone, Debug)]
 pub struct Font {
     rows: Vec<u8>,
@@ -99,7 +99,7 @@ const FRAME_COLUMNS: usize = 8;
 /// Stands for a shape that the font has not.
 pub const UNKNOWN: char = '\u{fffd}';
 
-/// What a person reads on a frame buffer: the characters that have these shapes. None, if it is no
+/// The text on a frame buffer: the characters that have these shapes. None, if it is no
 /// picture (PPM) of eight bits a colour.
 #[must_use]
 pub fn text(ppm: &[u8], font: &Font) -> Option<ScreenText> {
@@ -170,7 +170,7 @@ fn pixels(ppm: &[u8]) -> Option<(usize, usize, &[u8])> {
     is_ours.then_some((size.0, size.1, lines.next()?))
 }
 
-/// What a person sees.
+/// The picture of a screen.
 #[must_use]
 pub fn picture(screen: &Screen, font: &Font) -> Picture {
     let (lines, columns) = screen.size();

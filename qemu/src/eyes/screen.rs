@@ -1,4 +1,4 @@
-//! What stands on a screen, as text: lines in, and whether a scenario finds there what it awaits,
+//! The text on a screen: lines in, and whether a scenario finds there what it awaits,
 //! out.
 
 use std::fmt;

@@ -13,7 +13,7 @@ pub struct Terminal {
     parser: Parser<Answers>,
 }
 
-/// What goes back into the line.
+/// The answers that go back into the line.
 #[derive(Debug, Default)]
 struct Answers {
     bytes: Vec<u8>,
@@ -62,20 +62,20 @@ impl Terminal {
         }
     }
 
-    /// What came over the line; returns what goes back.
+    /// Takes bytes from the line; returns the answers.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.parser.process(bytes);
         std::mem::take(&mut self.parser.callbacks_mut().bytes)
     }
 
-    /// What it shows.
+    /// The text on its screen.
     #[must_use]
     pub fn text(&self) -> ScreenText {
         let (_, columns) = self.parser.screen().size();
         ScreenText::new(self.parser.screen().rows(0, columns.get()))
     }
 
-    /// What it shows, with colours.
+    /// Its screen, with colours.
     #[must_use]
     pub fn screen(&self) -> Screen {
         self.parser.screen().clone()

@@ -44,7 +44,7 @@ pub fn tail(text: &str, count: usize) -> String {
     })
 }
 
-/// What a machine's console says to somebody who watches a deploy: the firmware's choice, boot
+/// The lines of a console that matter to somebody who watches a deploy: the firmware's choice, boot
 /// loaders, stages, what the screen shows to a person (code, secret, and both as a picture), and
 /// the installed system's own words. The several hundred lines of two kernels are left to the log.
 #[must_use]

@@ -17,7 +17,7 @@ pub const CRTC: u16 = 0x3D4;
 /// The CRT controller's registers that hold the first character's place, upper byte first.
 pub const START: [u8; 2] = [0x0C, 0x0D];
 
-/// What the font of code page 437 shows, 32 in a line.
+/// The characters of code page 437, 32 in a line.
 const FONT: &str = concat!(
     " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼",
     " !\"#$%&'()*+,-./0123456789:;<=>?",
@@ -44,7 +44,7 @@ pub fn text(memory: &[u8], start: usize) -> ScreenText {
     }))
 }
 
-/// What the font shows, in the order of its codes.
+/// The font's characters, in the order of its codes.
 pub fn characters() -> impl Iterator<Item = char> {
     FONT.chars()
 }

@@ -58,7 +58,7 @@ pub struct DiskSpec {
     pub serial: String,
     /// Record every write and flush in this file (QEMU's `blklogwrites`).
     pub write_log: Option<PathBuf>,
-    /// Its switch is on: the guest is told, and cannot write.
+    /// Write-protected: the guest knows, and cannot write.
     pub is_write_protected: bool,
 }
 

@@ -45,7 +45,7 @@ impl NicModel {
 /// A network card behind a tap of its own.
 #[derive(Clone, Debug)]
 pub struct Nic {
-    /// Which card.
+    /// The card.
     pub model: NicModel,
     /// The tap it is plugged into.
     pub tap: String,
@@ -53,12 +53,12 @@ pub struct Nic {
     pub mac: String,
     /// Whether the cable is in when the machine starts.
     pub cabled: bool,
-    /// What is between the card and the tap, if not a plain cable.
+    /// The impairment between the card and the tap, if any.
     pub trunk: Option<Trunk>,
 }
 
 impl Nic {
-    /// `boots` is what the firmware is told of this card; one on USB has no ROM and is told
+    /// `boots` is the firmware's option for this card; one on USB has no ROM and is told
     /// nothing.
     pub(super) fn arguments(&self, number: usize, boots: &str, line: &mut Line) {
         let cable = if self.trunk.is_some() { "tap" } else { "net" };

@@ -25,7 +25,7 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// Ended (by process id) when dropped.
 #[derive(Debug)]
 pub struct Running {
-    /// What it prints and reads.
+    /// Its serial console.
     pub console: Console,
     qmp: Qmp,
     process: Process,
@@ -149,7 +149,7 @@ impl Running {
         Ok(())
     }
 
-    /// What stands on the machine's screen.
+    /// The text on the machine's screen.
     ///
     /// # Errors
     /// QEMU is gone, or answered something else.
@@ -166,7 +166,7 @@ impl Running {
         text.ok_or_else(|| HarnessError::unexpected(name, "a picture", "something else"))
     }
 
-    /// What the VGA card shows in its text mode. The machine stands still meanwhile: the card's
+    /// The text of the VGA card in its text mode. The machine stands still meanwhile: the card's
     /// registers are read through an index that the guest's driver uses too.
     ///
     /// # Errors

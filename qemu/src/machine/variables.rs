@@ -29,7 +29,7 @@ impl Variables {
     /// Reads a flash file.
     ///
     /// # Errors
-    /// It is none.
+    /// The file has no variables.
     pub fn read(flash: &Path) -> Result<Self> {
         let bytes = std::fs::read(flash).doing("reading", flash.display())?;
         parse(&bytes).ok_or_else(|| {

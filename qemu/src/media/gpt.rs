@@ -18,7 +18,7 @@ pub struct Entry {
     pub len: u64,
 }
 
-/// Which of the two copies.
+/// The primary copy or the backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copy {
     /// At LBA 1.

@@ -9,8 +9,8 @@ use crate::error::{Doing, HarnessError, Result};
 use crate::media::gpt::{self, Copy, Entry};
 use crate::process::{outcome, run};
 
-/// What the first sector says (`disk-layout.md`). Only one of the three is ever booted by firmware,
-/// BIOS or UEFI.
+/// The state that the first sector declares (`disk-layout.md`). Only one of the three is ever
+/// booted by firmware, BIOS or UEFI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstSector {
     /// All zero: nothing was ever written, or it was wiped.
@@ -142,7 +142,7 @@ impl Image {
     /// The primary table, with the identities in it: no two deploys make the same.
     ///
     /// # Errors
-    /// There is none.
+    /// The disk has no such partition.
     pub fn table(&self) -> Result<Vec<u8>> {
         gpt::read(&self.path, self.sector_bytes, Copy::Primary)?;
         let file = File::open(&self.path).doing("opening", self.path.display())?;

@@ -22,7 +22,7 @@ pub struct Replay {
     next: usize,
 }
 
-/// What a cut had overwritten, for [`Replay::undo`].
+/// The bytes that a cut had overwritten, for [`Replay::undo`].
 #[derive(Debug, Default)]
 pub struct Undo(Vec<(u64, Vec<u8>)>);
 

@@ -13,7 +13,7 @@ use crate::error::{Doing, HarnessError, Result};
 pub const SECTOR_BYTES: u64 = 512;
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
-/// A log with more entries than this is not one of ours.
+/// A log with more entries than this is refused.
 const ENTRIES_MAX: u64 = 10_000_000;
 
 const FLUSH: u64 = 1;

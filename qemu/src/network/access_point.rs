@@ -26,12 +26,12 @@ pub const MODULES: [&str; 5] = [
 /// How long one order takes, on a busy host.
 const ORDER: Duration = Duration::from_secs(60);
 
-/// What the access point is.
+/// The settings of the access point.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessPoint<'a> {
     /// Its name.
     pub ssid: &'a str,
-    /// Who knows it gets in.
+    /// The passphrase of the network.
     pub passphrase: &'a str,
     /// WPA3 only, with protected management frames; else WPA2 only.
     pub is_wpa3: bool,

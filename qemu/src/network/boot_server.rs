@@ -42,7 +42,7 @@ impl BootServer {
         self.await_event("serving", "", START)
     }
 
-    /// Waits until it has told an event of that name, with these words in it.
+    /// Waits until it has reported an event of that name, with these words in it.
     ///
     /// # Errors
     /// It did not in time, or it has ended.

@@ -3,7 +3,7 @@
 //! way out.
 //!
 //! In and out: Ethernet frames as datagrams, which is how QEMU's `dgram` speaks over Unix sockets.
-//! What the machine sends without the tag, or with another one, is counted and goes nowhere.
+//! Frames of the machine without the tag, or with another one, are counted and dropped.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};

@@ -58,7 +58,7 @@ pub(super) fn must_leave_by(target: &mut Running, how: &str) -> Result<String> {
     ))
 }
 
-/// What only a shell can tell: everything in fstab is mounted, swap is on, the identity is the
+/// Checks that need a shell: everything in fstab is mounted, swap is on, the identity is the
 /// machine's own.
 pub(super) fn login_and_look(target: &mut Running) -> Result<()> {
     target.console.send("root")?;

@@ -72,7 +72,7 @@ pub(super) fn network_first(lab: &mut Lab) -> Result<()> {
     server.end()
 }
 
-/// Firmware that insists on the CD: it boots the disk once, because it was told to, and then comes
+/// Firmware that insists on the CD: it boots the disk once, as BootNext asks, and then comes
 /// back with the same command line. A person boots the disk again.
 pub(super) fn medium_first(lab: &mut Lab) -> Result<()> {
     let machine = machine(lab, Prefers::Medium, "smv.after=reboot smv.wipe=V-disk")?;
@@ -132,7 +132,7 @@ fn full_of_members(disk: &Path) -> Result<()> {
     write(disk, &pieces)
 }
 
-/// What a system may write into its own swap and into the last block of its root.
+/// Data that a system may write into its own swap and into the last block of its root.
 fn full_swap(disk: &Path) -> Result<()> {
     let [_, (swap, _), (root, len)] = PARTITIONS;
     write(
@@ -156,7 +156,7 @@ fn write(disk: &Path, pieces: &[(u64, Vec<u8>)]) -> Result<()> {
 /// A command line that is served for ever, on a machine whose firmware cannot be told anything, and
 /// whose disk was used before.
 pub(super) fn reinstalled_once(lab: &mut Lab) -> Result<()> {
-    // What was on the disk takes the whole of its serial number.
+    // The contents of the disk take the whole of its serial number.
     let fixed = "smv.after=poweroff smv.wipe=SMV-disk";
     let machine = another_machine(lab, "disk", DISK_MIB, fixed)?;
     let disks = machine.disks.iter().map(|disk| disk.image.clone());

@@ -111,7 +111,7 @@ pub(super) fn hangs(lab: &mut Lab, machine: &Machine) -> Result<()> {
     }
     target.hold_writes(0, false)?;
     image(machine).must_be_interrupted()?;
-    // What was interrupted counts as blank.
+    // An interrupted install counts as blank.
     await_shown(&mut target).map(drop)
 }
 
@@ -147,7 +147,7 @@ pub(super) fn used(lab: &mut Lab) -> Result<()> {
             "other bytes in its first 2 MiB",
         ));
     }
-    // The end of the serial number, SMV-disk: whoever started the machine agrees. So must the
+    // The end of the serial number, SMV-disk: the kernel command line agrees. So must the
     // donor.
     let medium = lab.kernel("smv.after=poweroff smv.wipe=V-disk");
     let machine = Machine { medium, ..machine };

@@ -1,5 +1,5 @@
-//! Donors that die, lie or are none. What they leave behind must not boot, and the next donor must
-//! succeed.
+//! Donors that die or lie, and peers that are no donors. The disks they leave behind must not boot,
+//! and the next donor must succeed.
 
 use std::path::Path;
 
@@ -126,7 +126,7 @@ fn is_refused(
     misbehave: fn(&mut RawDonor, Packages) -> Result<()>,
 ) -> Result<()> {
     let mut donor = lab.raw_donor()?;
-    // A reset in the middle of sending is what a refusal looks like from here, and is told only
+    // From here a refusal looks like a reset in the middle of sending, and is reported only
     // once.
     let all = misbehave(&mut donor, stranger::packages(&lab.artifacts.demo)?);
     if all.is_ok() && donor.finish() {

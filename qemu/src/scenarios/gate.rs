@@ -111,7 +111,7 @@ pub(super) fn dry_run(lab: &mut Lab) -> Result<()> {
     must_be_the_same(&before, &machine.disks)
 }
 
-/// The product's own image on a disk that nothing else sets apart: the bus is none for sticks.
+/// The product's own image on a disk that nothing else sets apart: its bus does not carry sticks.
 pub(super) fn shim_medium(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("medium", 1)?;
     let parts = &lab.artifacts;

@@ -115,12 +115,12 @@ fn must_do(machine: &mut Running, command: &str, patience: Duration) -> Result<S
     Err(HarnessError::unexpected(command, "exit status 0", found))
 }
 
-/// What tells machines apart, and what tells systems apart.
+/// The identities of machines, and those of systems.
 struct Portrait {
     machine_id: String,
     host_keys: String,
     packages: String,
-    /// What `dpkg --verify` finds changed.
+    /// The files that `dpkg --verify` finds changed.
     changed: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What the shim comes on, beside CDs, from which most other scenarios start: sticks with their
+//! The media of the shim beside CDs, from which most other scenarios start: sticks with their
 //! menu, and one program for UEFI.
 
 use std::fs::OpenOptions;

@@ -58,7 +58,7 @@ pub(super) fn desktops(lab: &mut Lab) -> Result<()> {
 fn deploy(lab: &mut Lab, number: usize, row: &Row) -> Result<()> {
     let name = format!("target-{number}");
     println!("{name}: {:?}, {:?}, {}", row.card, row.bus, row.firmware);
-    // What can be pulled out has to be named.
+    // A removable disk has to be named.
     let named = match row.bus {
         Bus::Usb => "transport=usb".to_owned(),
         _ => format!("SMV-{name}"),
@@ -75,7 +75,7 @@ fn deploy(lab: &mut Lab, number: usize, row: &Row) -> Result<()> {
     }
     let mut target = lab.start(&machine)?;
     let before = target.console.position();
-    // A disk on USB may come after the screen has said that there is none.
+    // A disk on USB may come after the screen has reported no disk.
     let (_, facts) = target.console.await_stage_of(&[Stage::Waiting], BOOT)?;
     let shown = shown(&mut target, before, &facts)?;
     let packages = lab.artifacts.demo.clone();

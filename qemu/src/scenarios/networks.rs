@@ -24,7 +24,7 @@ use super::{deploy_and_power_off, image};
 const VLAN: u16 = 5;
 /// In the network that the router announces, by the hardware address of the first card.
 const SLAAC: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0x5054, 0xff, 0xfe09, 1);
-/// What dnsmasq gives to the first card of a scenario.
+/// The address that dnsmasq gives to the first card of a scenario.
 const LEASED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 10);
 /// Nobody hands it out.
 const CHOSEN: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 177);
@@ -158,7 +158,7 @@ pub(super) fn chosen_address(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// The DHCP server gives away what another machine has: it is told, and gives another address. It
+/// The DHCP server leases another machine's address: the shim declines it and gets another one. It
 /// is a machine of its own, or its answers to that address would not leave the host.
 pub(super) fn taken_lease(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("disk", DISK_MIB)?;
@@ -217,7 +217,7 @@ fn await_warning(target: &mut Running, words: &[&str]) -> Result<()> {
     })
 }
 
-/// What the screen shows, once the second card has the address and announces packets of that size.
+/// The screen once the second card has the address and announces packets of that size.
 fn await_chosen(target: &mut Running, mtu: u32) -> Result<Shown> {
     let shown = await_shown(target)?;
     await_network(target, &["if=eth0", "unused"])?;

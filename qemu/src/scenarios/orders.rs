@@ -1,4 +1,4 @@
-//! What a donor orders besides packages: what follows the deploy, and deploys of several machines
+//! A donor's orders besides packages: what follows the deploy, and deploys of several machines
 //! at once.
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Who may pair with whom: secrets right and wrong, policies that do not fit, keys, impostors and
-//! crowds. Whoever cannot prove himself changes nothing, and the honest donor still gets through.
+//! Pairing: secrets right and wrong, policies that do not fit, keys, impostors and
+//! crowds. A peer without the secret changes nothing, and the honest donor still gets through.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ use super::{image, waiting};
 
 /// M1 and M3 of `protocol.md` 3.2: all that somebody who cannot prove himself may see of a donor.
 const BEFORE_PROOF_BYTES: usize = 78 + 48;
-/// Always, whoever else connects: `protocol.md` 3.7.
+/// Always, no matter who else connects: `protocol.md` 3.7.
 const PAIRED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Who cannot prove himself, and a donor that speaks another policy, on one machine. Then the
+/// A donor without the secret, and one that speaks another policy, on one machine. Then the
 /// honest donor comes with the same secret, and an impostor announces the machine's code.
 pub(super) fn wrong_secret(lab: &mut Lab) -> Result<()> {
     let (machine, mut target) = waiting(lab)?;
@@ -66,7 +66,7 @@ fn learned_nothing(heard: &[usize]) -> Result<()> {
     }
 }
 
-/// What was shown, with another last character.
+/// The secret on the screen, with another last character.
 fn mistyped(shown: &Shown) -> String {
     let mut secret = shown.secret.clone().unwrap_or_default();
     let last = secret.pop();

@@ -15,8 +15,8 @@ use super::{image, waiting};
 
 /// The default size of a chunk (`protocol.md` 4.2).
 const CHUNK_BYTES: u64 = 1 << 20;
-/// What may be on its way when a connection breaks: Linux's largest send buffer (tcp_wmem, tcp(7)),
-/// the target's window, and the chunk that it is reading.
+/// The bytes that may be on their way when a connection breaks: Linux's largest send buffer
+/// (tcp_wmem, tcp(7)), the target's window, and the chunk that it is reading.
 const IN_FLIGHT_BYTES: u64 = (4 << 20) + (4 << 20) + CHUNK_BYTES;
 /// More than has been sent before: the decoder works by then.
 const ENOUGH_BYTES: u64 = 16 << 20;

@@ -1,4 +1,4 @@
-//! A shim that trusts one key: whoever sends, and however, only what that key signed is installed,
+//! A shim that trusts one key: from any donor it installs only packages that this key has signed,
 //! and nothing older than the floor. What was changed after signing gets no further than the chunk
 //! it is in.
 
@@ -166,7 +166,7 @@ fn refused(
 ) -> Result<()> {
     await_shown(target)?;
     let mut donor = lab.raw_donor()?;
-    // A reset in the middle of sending is what a refusal looks like from here, and is told only
+    // From here a refusal looks like a reset in the middle of sending, and is reported only
     // once.
     let all = sent
         .0

@@ -18,7 +18,7 @@ use super::fillers::with_filler;
 use super::networks::await_network;
 use super::{image, resume};
 
-/// What the image knows.
+/// The network that the image knows.
 const SSID: &str = "Lab of spk-visor";
 const PASSPHRASE: &str = "correct horse battery";
 
@@ -64,7 +64,7 @@ pub(super) fn wpa3(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// A shim that has been told its passphrase is wrong, and has joined when it was not any more.
+/// A shim that has reported a wrong passphrase, and has joined after the access point took it.
 fn join(lab: &mut Lab, right: &AccessPoint<'_>) -> Result<(Machine, Running, Shown)> {
     let wrong = AccessPoint {
         passphrase: "incorrect horse",
