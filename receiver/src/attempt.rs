@@ -24,14 +24,14 @@ use crate::operator::reporter::Reporter;
 use crate::options::Options;
 use crate::pairing::refusals::Refusals;
 
-/// A deployed disk, still at hand for whoever boots from it.
+/// A deployed disk, still at hand for a boot from it.
 #[derive(Debug)]
 pub struct Deployed {
     /// The proof.
     pub installed: Installed,
     /// To read its ESP, for kexec.
     pub disk: BlockDisk,
-    /// What the donor wants to follow; `None`: what its command line says.
+    /// The action that the donor wants to follow; `None`: as the command line says.
     pub order: Option<After>,
 }
 
@@ -41,7 +41,7 @@ pub type OpenVolumes<'a> = dyn Fn(&BlockDisk) -> Result<Box<dyn Volumes>, Volume
 /// An attempt that came to nothing.
 pub(crate) struct Ended {
     pub(crate) error: SessionError,
-    /// The donor that was told, with its words still on the way.
+    /// The donor that has been sent the success, with its answer still on the way.
     pub(crate) connection: Option<Box<Connection>>,
 }
 
@@ -54,7 +54,7 @@ impl From<SessionError> for Ended {
     }
 }
 
-/// What every attempt needs.
+/// The parts that every attempt needs.
 pub(crate) struct Attempt<'a> {
     pub(crate) options: &'a Options,
     pub(crate) disks: DiskWatch<'a>,
@@ -66,7 +66,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 /// The disk to take, now that a donor is there: another may have come since the invitation named
-/// one. In a dry run there is none.
+/// one. A dry run needs none.
 pub(crate) fn open_disk(
     disks: &mut DiskWatch<'_>,
     volumes: &OpenVolumes<'_>,

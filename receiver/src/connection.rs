@@ -21,7 +21,7 @@ pub struct Connection {
     peer: SocketAddr,
     /// Looked at and still to be read.
     opening: Vec<u8>,
-    /// Until when a read may wait, whoever trickles bytes in between.
+    /// The deadline of a read, even if bytes trickle in.
     deadline: Option<Instant>,
     token: CancelToken,
     /// Ends a read that waits.
@@ -66,7 +66,7 @@ impl Connection {
             }
             match network.accept(code, opening_len, deadline) {
                 Ok(donor) => return Ok(Some(Self::new(donor, token))),
-                // What was said may have been meant for something that is over.
+                // The instruction may have been meant for something that is over.
                 Err(error) if Interrupted::is(&error) => {}
                 Err(error) if deadline.is_some() && error.kind() == ErrorKind::TimedOut => {
                     return Ok(None);

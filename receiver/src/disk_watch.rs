@@ -35,13 +35,13 @@ pub(crate) struct DiskWatch<'a> {
     uevents: Option<Uevents>,
     /// The installation that a person at the machine has given up.
     agreed: Option<String>,
-    /// What a person at the machine has decided in place of the options.
+    /// The operator's decision in place of the options.
     taken: Option<Decision>,
     /// The last of these that could be followed.
     standing: Option<Decision>,
     /// The screen says that a person holds the machine.
     is_held: bool,
-    /// What was last said of the disks.
+    /// The last report about the disks.
     told: Option<Seen>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> DiskWatch<'a> {
     fn look(&self) -> Result<Seen, SessionError> {
         let candidates = self.options.disks.look()?;
         let mut wish = self.wish().clone();
-        // Whoever names the only disk that is looked at means that one.
+        // A donor that names a disk means the only one that is looked at.
         if let (Disks::One(_), [only]) = (&self.options.disks, candidates.as_slice()) {
             wish.disk = Some(Selector::of_path(&only.disk.path));
         }
@@ -183,8 +183,8 @@ impl<'a> DiskWatch<'a> {
         }
     }
 
-    /// Whether what the person decided can be done to this disk. What the machine was told itself
-    /// is found out when a donor is there.
+    /// Whether the operator's decision can be carried out on this disk. The machine's own options
+    /// are checked when a donor is there.
     fn check(&self, chosen: &Candidate) -> Result<(), SessionError> {
         if let Some((_, sizes)) = &self.taken {
             let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;

@@ -86,9 +86,9 @@ pub const OPENING_PATIENCE: Duration = Duration::from_secs(5);
 pub trait Network: Send {
     /// Broadcasts the beacon for `code` and listens from now on, until [`Network::rest`], and waits
     /// for a connection that has delivered `opening_len` bytes, or fewer and closed its side; they
-    /// are still to be read. A connection that closes without a byte is none. `None`: `until` has
-    /// come, or something has happened at a connection that was handed over before, or may have.
-    /// The beacon is sent once a second, however often this is called.
+    /// are still to be read. A connection that closes without a byte does not count. `None`:
+    /// `until` has come, or something has happened at a connection that was handed over before, or
+    /// may have. The beacon is sent once a second, however often this is called.
     ///
     /// [`HALF_OPEN`] connections at most may be without an opening at a time: when one more comes
     /// the oldest is reset, of the address that has most of them, and so is each that has none
@@ -106,12 +106,12 @@ pub trait Network: Send {
         until: Option<Instant>,
     ) -> io::Result<Option<Box<dyn Donor>>>;
 
-    /// Nobody is invited any more: whoever has no opening is reset, and so is whoever connects from
+    /// Ends the invitation: connections without an opening are reset, and so are new ones from
     /// now on. Those that were handed over stay.
     fn rest(&mut self);
 
-    /// Waits for one donor; it is the only one, and everybody else is reset from then on. Whoever
-    /// is undecided at `deadline` is forgotten; without one this waits for ever.
+    /// Waits for one donor; it is the only one, and all other connections are reset from then on.
+    /// One that is undecided at `deadline` is forgotten; without one this waits for ever.
     ///
     /// # Errors
     /// `TimedOut`: the deadline has passed. Otherwise as [`Network::admit`].

@@ -17,7 +17,7 @@ use wire::outcome::Outcome;
 
 use crate::operator::Stop;
 
-/// What no other donor can help with, or what ended one attempt.
+/// An error that no other donor can help with, or that ended one attempt.
 #[derive(Debug, Error)]
 pub enum SessionError {
     /// The disks cannot be looked at.
@@ -38,10 +38,10 @@ pub enum SessionError {
     /// The chosen disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Which disk was opened cannot be said.
+    /// The identity of the opened disk is unknown.
     #[error("asking the kernel which disk {} is", path.display())]
     Identity {
-        /// What was opened.
+        /// The path that was opened.
         path: PathBuf,
         /// The cause.
         #[source]
@@ -52,21 +52,21 @@ pub enum SessionError {
         "opening disk {chosen}: it is not that one any more, nothing was written; now {opened}"
     )]
     Exchanged {
-        /// What was judged.
+        /// The disk that was judged.
         chosen: String,
-        /// What was opened.
+        /// The disk that was opened.
         opened: String,
     },
     /// Its file systems.
     #[error(transparent)]
     Volumes(#[from] VolumesError),
-    /// What the donor begins with.
+    /// The first bytes of the donor.
     #[error("receiving packages")]
     Stream(#[from] LegacyError),
-    /// What the donor has.
+    /// The manifest of the donor.
     #[error("looking at the manifest of {peer}")]
     Manifest {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
         /// Why it is not taken.
         #[source]
@@ -78,13 +78,13 @@ pub enum SessionError {
          stream only; start the donor with --legacy, or this target without the policy legacy"
     )]
     NotLegacy {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
     },
     /// It left before it had said anything.
     #[error("waiting for the first bytes of {peer}")]
     Opening {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
         /// The cause.
         #[source]
@@ -93,7 +93,7 @@ pub enum SessionError {
     /// The donor does not want to, or cannot.
     #[error("donor {peer} gives up: {text}")]
     GaveUp {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
         /// Its reason.
         text: String,
@@ -101,7 +101,7 @@ pub enum SessionError {
     /// Nobody there has said yes.
     #[error("donor {peer} has not agreed to this disk within {} s", patience.as_secs())]
     NoConsent {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
         /// How long it was waited for.
         patience: Duration,
@@ -109,11 +109,11 @@ pub enum SessionError {
     /// The disk is not what the donor has agreed to.
     #[error("donor {peer} has agreed to {agreed}; that disk has changed meanwhile: now {now}")]
     Changed {
-        /// Which donor.
+        /// The donor.
         peer: SocketAddr,
-        /// What it was shown.
+        /// The disk that it was shown.
         agreed: String,
-        /// What there is.
+        /// The disk that is there now.
         now: String,
     },
     /// The deploy itself.
@@ -140,7 +140,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// What follows.
+    /// Whether to retry, refuse or stop.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {

@@ -222,7 +222,7 @@ impl Reporter for Lines {
     }
 }
 
-/// What lies between the two sides of a network.
+/// The link between the two sides of a network.
 #[derive(Debug, Default)]
 struct Cable {
     state: Mutex<CableState>,
@@ -456,7 +456,7 @@ impl Donor for PairDonor {
     }
 }
 
-/// A package of these files, packed as `.tar.zst`, owned by whoever runs the test.
+/// A package of these files, packed as `.tar.zst`, owned by the user of the test.
 #[must_use]
 pub fn package(files: &[(&str, &[u8])]) -> Vec<u8> {
     let owner = fs::metadata(std::env::current_exe().unwrap()).unwrap();
@@ -503,7 +503,7 @@ pub fn system(ballast: usize) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
-/// What GRUB's `boot.S` lays out, and nothing else.
+/// The layout of GRUB's `boot.S`, and nothing else.
 fn boot_img() -> Vec<u8> {
     let mut image = vec![0xF4; 512];
     image[0x5A..0x5C].copy_from_slice(&[0x00, 0x80]);

@@ -16,7 +16,7 @@
 //! 4. `transfer` gives the deploy one chunk after the other, over as many connections as it takes,
 //!    and tells the donor how far the deploy is and how it ended. `install` writes the disk, which
 //!    [`machine::blockdisk`] opens and [`machine::volumes`] mounts.
-//! 5. [`operator`] stands beside all of it: events for whatever shows them, and the instructions of
+//! 5. [`operator`] stands beside all of it: events for the screens, and the instructions of
 //!    a person at the machine.
 
 pub mod donor;

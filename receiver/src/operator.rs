@@ -1,4 +1,4 @@
-//! What a person at the machine wants, for the receiver, which works in another thread.
+//! The operator's instructions for the receiver, which works in another thread.
 //!
 //! Instructions come at any time and in any order, also twice. The receiver looks at them wherever
 //! it may stop: before the first write it stops for every change of mind, after that for a cancel
@@ -58,16 +58,16 @@ struct OperatorState {
     is_cancelled: bool,
     /// The deploy has failed by itself: nothing it waits for is wanted.
     is_abandoned: bool,
-    /// What the receiver is doing.
+    /// The phase of the receiver.
     phase: Phase,
     /// The change of control under which it does that.
     begun_under: u64,
 }
 
-/// Who decides about the disk.
+/// The party that decides about the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// Nobody at the machine: it does what it was told when it started.
+    /// No operator: the machine follows the options of its start.
     #[default]
     Machine,
     /// A person, who has not decided yet.
@@ -94,7 +94,7 @@ impl OperatorControl {
         self.wakeup.notify();
     }
 
-    /// What may be replaced, if anything.
+    /// The contents that may be replaced, if any.
     #[must_use]
     pub fn agreed(&self) -> Option<String> {
         self.shared.lock().agreed.clone()
@@ -106,7 +106,7 @@ impl OperatorControl {
         self.decide(Control::Held);
     }
 
-    /// The machine goes on by itself, as it was told when it started.
+    /// The machine goes on by itself, by the options of its start.
     pub fn go_on(&self) {
         self.decide(Control::Machine);
     }

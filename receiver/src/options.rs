@@ -1,4 +1,4 @@
-//! What the caller decided before the session began: disks, policy, trust and patience. And the
+//! The caller's options for a session: disks, policy, trust and timeouts. And the
 //! words of a disk and an image on a stage line.
 
 use std::time::Duration;
@@ -13,18 +13,18 @@ use wire::stream::RESUME_SECONDS;
 use crate::error::SessionError;
 use crate::policy::Policy;
 
-/// What the person in charge decided.
+/// The options of the operator.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to look for disks.
     pub disks: Disks,
-    /// Which of them, and whether it may be wiped.
+    /// The choice of the disk, and whether it may be wiped.
     pub wish: Wish,
     /// Memory and threads.
     pub deploy: options::Options,
-    /// Who may send a system.
+    /// The donors that may send a system.
     pub policy: Policy,
-    /// Whose signature it must have, and how old it may be.
+    /// The keys that must have signed it, and the lowest release.
     pub trust: Trust,
     /// How long people are waited for.
     pub patience: Patience,
@@ -60,13 +60,13 @@ pub(crate) fn draw_code() -> Result<Code, SessionError> {
     Ok(Code::draw(random))
 }
 
-/// What a line about waiting says of the disk.
+/// The disk, in a line about waiting.
 pub(crate) fn disk_facts(chosen: &Candidate) -> String {
     let contents = chosen.contents.to_string();
     format!("disk={} contents={contents:?}", chosen.disk.path.display())
 }
 
-/// What a stage line says of an image.
+/// The image, in a stage line.
 pub(crate) fn image_facts(image: &Approved) -> String {
     let bytes = image.size_bytes();
     let bytes = bytes.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string());

@@ -42,7 +42,7 @@ pub(crate) use paired::Paired;
 /// One code and one secret, for as long as they hold.
 pub(crate) struct PairingListener<'a> {
     policy: &'a Policy,
-    /// What a donor is invited to write to.
+    /// The disk that a donor is invited to write to.
     disk: Candidate,
     token: CancelToken,
     code: Code,
@@ -169,7 +169,7 @@ impl<'a> PairingListener<'a> {
                     }
                 }
                 Ok(None) => {}
-                // What was said may have been meant for something that is over.
+                // The instruction may have been meant for something that is over.
                 Err(error) if Interrupted::is(&error) => {}
                 Err(error) => return Err(SessionError::Network(error)),
             }
@@ -192,7 +192,7 @@ impl<'a> PairingListener<'a> {
     }
 }
 
-/// What a donor has to prove; under `secret` also what the screen shows.
+/// The credential that a donor has to prove; under `secret` also the text for the screen.
 fn credential(policy: &Policy) -> Result<(Credential, Option<Secret>), SessionError> {
     if let Policy::Pinned(keys) = policy {
         return Ok((Credential::Pinned(PinnedKeys::clone(keys)), None));

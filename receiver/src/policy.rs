@@ -1,5 +1,5 @@
-//! Who may send this machine a system (`protocol.md` 3.1). The start decides it once; no code path
-//! leads from one policy to another.
+//! The donors that may send this machine a system (`protocol.md` 3.1). The start decides it once;
+//! no code path leads from one policy to another.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use session::PinnedKeys;
 /// The three policies.
 #[derive(Clone, Debug)]
 pub enum Policy {
-    /// Who knows the secret on the screen.
+    /// A donor that knows the secret on the screen.
     Secret,
-    /// Who has the private key of the donor whose public key is here.
+    /// A donor with the private key of this public key.
     Pinned(Box<PinnedKeys>),
     /// Anybody: the original stream (`protocol.md` 2).
     Legacy,
@@ -35,7 +35,7 @@ impl fmt::Display for Policy {
     }
 }
 
-/// What follows a policy's name where a person reads it.
+/// The explanation behind a policy's name on a screen.
 pub(crate) fn mark(name: &str) -> &'static str {
     if name == Policy::Legacy.name() {
         " UNAUTHENTICATED"

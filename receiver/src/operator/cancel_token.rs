@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Control, OperatorControl, OperatorState, Shared};
 use crate::donor::Interrupter;
 
-/// What the receiver is doing, as far as a person may stop it.
+/// The phase of the receiver, as far as a person may stop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing that could be stopped.
@@ -41,7 +41,7 @@ pub(crate) enum Stop {
 }
 
 impl OperatorState {
-    /// What stops the attempt that runs, if anything does.
+    /// The reason that stops the running attempt, if any.
     pub(super) const fn stop(&self) -> Option<Stop> {
         let has_changed = self.begun_under != self.changes;
         match self.phase {
@@ -116,7 +116,8 @@ impl CancelToken {
         std::mem::take(&mut state.is_cancelled)
     }
 
-    /// What was decided cannot be done: the person decides again, unless that has happened already.
+    /// The decision cannot be carried out: the person decides again, unless that has happened
+    /// already.
     pub(crate) fn hand_back(&self) {
         let mut state = self.0.lock();
         if state.begun_under == state.changes {

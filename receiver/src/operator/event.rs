@@ -1,4 +1,4 @@
-//! What happens in a session, as values: the one channel from the receiver to whatever shows it.
+//! The events of a session, as values: the one channel from the receiver to its screens.
 //!
 //! A screen reads the values; a console prints [`ReceiverEvent::lines`], the text of the event.
 
@@ -27,15 +27,15 @@ pub enum ReceiverEvent {
     NoDisk(GateError),
     /// Somebody at the machine may let the installation of this name be replaced.
     ReplaceByName {
-        /// What has to be typed.
+        /// The text to type.
         name: String,
     },
     /// Donors are invited. Reported again when the secret is replaced.
     Inviting {
-        /// What the beacon says.
+        /// The code in the beacon.
         code: String,
-        /// What a donor must know; `None` under the policies `pinned` and `legacy`. For eyes, never
-        /// for a log.
+        /// The secret of the donor; `None` under the policies `pinned` and `legacy`. For eyes,
+        /// never for a log.
         secret: Option<String>,
         /// `secret`, `pinned` or `legacy`.
         policy: String,
@@ -49,9 +49,9 @@ pub enum ReceiverEvent {
     /// The donor of an unfinished deploy is invited to come back. For eyes, as
     /// [`ReceiverEvent::Inviting`].
     AwaitingDonor {
-        /// What the beacon says.
+        /// The code in the beacon.
         code: String,
-        /// What a donor must know; `None` under the policy `pinned`.
+        /// The secret of the donor; `None` under the policy `pinned`.
         secret: Option<String>,
         /// `secret` or `pinned`.
         policy: String,

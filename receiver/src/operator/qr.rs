@@ -27,7 +27,7 @@ pub fn draw(text: &str) -> Option<String> {
     )
 }
 
-/// The lines of it, for whoever sets the colours: what is drawn is bright.
+/// Its lines without colours: the marks are the bright modules.
 #[must_use]
 pub fn lines(text: &str) -> Option<Vec<String>> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;

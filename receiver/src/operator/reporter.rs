@@ -32,7 +32,7 @@ pub(crate) fn warn(reporter: &dyn Reporter, text: &str) {
     reporter.report(&ReceiverEvent::Warning(text.to_owned()));
 }
 
-/// What `install` tells of one deploy, as events of the receiver.
+/// The events of `install` during one deploy, as events of the receiver.
 pub(crate) struct DeployEvents<'a> {
     reporter: &'a dyn Reporter,
     last: Mutex<Last>,

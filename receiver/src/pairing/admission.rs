@@ -30,12 +30,12 @@ pub(crate) enum Fault {
     /// A message before its time.
     #[error("it sent {kind} where a manifest belongs")]
     Unexpected {
-        /// Which.
+        /// The type of the message.
         kind: Kind,
     },
 }
 
-/// What is needed to be found by a donor, for as long as code and secret hold.
+/// The parts by which a donor finds this target, for as long as code and secret hold.
 pub(crate) struct Admission<'a> {
     pub(crate) listener: PairingListener<'a>,
     pub(crate) network: &'a mut (dyn Network + 'a),
@@ -48,11 +48,11 @@ pub(crate) struct Admission<'a> {
 /// A paired donor and the judgement of its manifest.
 pub(crate) type Offer = (Paired, Judgement);
 
-/// What the manifest of a donor is worth.
+/// The verdict on the manifest of a donor.
 pub(crate) enum Judgement {
     /// An image that may be installed here.
     Approved(Approved),
-    /// The donor is told why not.
+    /// The donor has been sent the reason.
     Refused(Box<ApproveError>),
 }
 
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// What happens to a stranger until the admission is dropped.
+    /// The handling of strangers until the admission is dropped.
     fn endings(fails: bool) -> Vec<&'static str> {
         let log = Log::default();
         let mut network = Quiet {

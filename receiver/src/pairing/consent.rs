@@ -29,12 +29,12 @@ enum Fault {
     /// A message before its time.
     #[error("it sent {kind} where its consent belongs")]
     Unexpected {
-        /// Which.
+        /// The type of the message.
         kind: Kind,
     },
 }
 
-/// What came of it.
+/// The outcome of the question.
 enum Answered {
     Yes,
     GaveUp(String),
@@ -130,7 +130,7 @@ impl Admission<'_> {
     }
 }
 
-/// A donor that was shown the disk, and is told why it is not to be.
+/// A donor that was shown the disk, and is sent the reason of the refusal.
 pub(crate) fn dismissed(mut paired: Paired, error: SessionError) -> Ended {
     let text = chain(&error).to_string();
     let text = Text::new(&text);

@@ -55,7 +55,7 @@ impl Description {
         Path::new(&self.path)
     }
 
-    /// What a line about it says.
+    /// The text of a line about it.
     pub(crate) fn facts(&self) -> String {
         format!("disk={} contents={:?}", self.path, self.contents)
     }

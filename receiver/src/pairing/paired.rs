@@ -1,4 +1,4 @@
-//! What pairing ends with.
+//! The result of pairing.
 
 use std::io::Write;
 use std::net::SocketAddr;

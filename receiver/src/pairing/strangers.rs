@@ -41,7 +41,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(1);
 /// For a place: longer than the longest pause.
 const SLOT_WAIT: Duration = Duration::from_secs(40);
-/// Whoever has nothing to do looks again after this at the earliest.
+/// The shortest interval between two looks at an idle listener.
 const NAP: Duration = Duration::from_millis(5);
 /// Read at once.
 const PART: usize = 4096;
@@ -62,7 +62,7 @@ pub(crate) enum Refused {
     /// No donor at all.
     #[error("it begins with neither protocol: {}", first.escape_ascii())]
     Unknown {
-        /// What it began with.
+        /// Its first bytes.
         first: [u8; 4],
     },
     /// The handshake failed.
@@ -71,7 +71,7 @@ pub(crate) enum Refused {
     /// It went on before it was its turn.
     #[error("pairing: it sent more than {step} of the handshake")]
     Early {
-        /// What was awaited.
+        /// The message that was awaited.
         step: Step,
     },
     /// After the handshake.
@@ -85,7 +85,7 @@ pub(crate) enum Refused {
     Waited,
 }
 
-/// Who was closed, and why.
+/// A closed connection and the reason.
 pub(crate) type Refusal = (SocketAddr, Refused);
 
 /// One connection.
@@ -110,7 +110,7 @@ struct Stranger {
 pub(crate) struct Strangers(Vec<Stranger>);
 
 impl Strangers {
-    /// Takes a connection in. Whoever makes room for it is closed.
+    /// Takes a connection in; the one that makes room for it is closed.
     pub(crate) fn add(&mut self, donor: Box<dyn Donor>, now: Instant) -> Option<Refusal> {
         let peer = donor.peer();
         let of_this = self.of(peer.ip());
@@ -288,7 +288,7 @@ impl Strangers {
         Some(at)
     }
 
-    /// Whose place another address may have.
+    /// The connection that yields its place to another address.
     fn yielding(&self, now: Instant) -> Option<usize> {
         let late = self.0.iter().enumerate().filter(|(_, stranger)| {
             let yields_at = stranger.yields_at();

@@ -31,7 +31,7 @@ use crate::transfer::session_source::SessionChunkSource;
 /// Every other connection is shown and forgotten.
 ///
 /// # Errors
-/// Why this deploy came to nothing. The donor has been told.
+/// Why this deploy came to nothing. The donor has been sent the reason.
 pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<Deployed, Ended> {
     let (reporter, options) = (attempt.reporter, attempt.options);
     let token = attempt.token.clone();
@@ -129,7 +129,7 @@ fn still_there(
     })
 }
 
-/// A donor that was told why not.
+/// A donor that was sent the reason.
 fn rejected(
     admission: &mut Admission<'_>,
     paired: Paired,
@@ -198,7 +198,7 @@ impl Target {
     }
 }
 
-/// What the deploy tells, on this machine's screen and at the donor's.
+/// The events of the deploy, on this machine's screen and at the donor's.
 struct Both<'a> {
     events: DeployEvents<'a>,
     reports: &'a Reports,

@@ -291,7 +291,7 @@ fn once_means_that_the_first_deploy_that_fails_is_the_last() {
     assert!(matches!(error, SessionError::Network(_)), "{error}");
     assert_eq!(network.codes.len(), 3);
     options.is_once = true;
-    // Who says nothing has not had a turn.
+    // A silent stranger has used up no guess.
     let (error, network, lines) = attempt_with(&options, vec![Vec::new(), no_package()]);
     assert!(matches!(error, SessionError::Stream(_)), "{error}");
     assert_eq!(network.codes.len(), 2);
@@ -330,7 +330,7 @@ fn a_donor_of_the_session_is_told_apart_under_legacy() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// What is there now, with every word that it takes.
+/// The operator's view now, with every condition that a disk takes.
 fn cleared(path: &Path) -> Cleared {
     let seen = Disks::One(path.to_owned()).look().unwrap();
     let wish = Wish {

@@ -19,8 +19,8 @@ use crate::transfer::session_source::{Fault, SessionChunkSource};
 
 /// How long the last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(10);
-/// How long an installed machine waits for the order of a donor that was told, or for that donor to
-/// come back (`protocol.md` 3.3).
+/// How long an installed machine waits for the order of a donor that has the success, or for that
+/// donor to come back (`protocol.md` 3.3).
 const ORDER: Duration = Duration::from_secs(10);
 /// How long it waits for a donor whose connection broke before it could be told.
 const RETURN: Duration = Duration::from_secs(30);

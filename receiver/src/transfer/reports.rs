@@ -1,4 +1,4 @@
-//! What the donor hears while it sends: stages, progress, warnings, and in the end success or the
+//! The reports to a sending donor: stages, progress, warnings, and in the end success or the
 //! reason of failure (`protocol.md` 3.3).
 //!
 //! The deploy puts reports in and never waits. One thread for each connection takes them out and
@@ -22,7 +22,7 @@ const LINES_MAX: usize = 128;
 /// Where the deploy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The stage.
     pub stage: Stage,
     /// The chunk that is wanted next; everything before it was verified and is being unpacked.
     pub next: Next,
@@ -164,10 +164,10 @@ impl Default for Reports {
 }
 
 impl Reports {
-    /// From now on reports go this way; where the deploy stands is told at once.
+    /// From now on reports go this way; the current stage is sent at once.
     ///
     /// # Errors
-    /// No thread could be started; nothing is told then.
+    /// No thread could be started; nothing is reported then.
     pub fn connect(&self, teller: Box<dyn Teller>) -> io::Result<()> {
         let connection = {
             let mut state = self.shared.lock();
@@ -205,7 +205,7 @@ impl Reports {
         self.shared.changed.notify_all();
     }
 
-    /// What the deploy tells.
+    /// The events of the deploy.
     pub fn event(&self, event: &Event) {
         match event {
             Event::Stage { stage, facts } => {
@@ -237,9 +237,9 @@ impl Reports {
     }
 
     /// Says the last word behind everything that waits; true when it is on its way, false when
-    /// nobody takes it within `patience`. Said again over another connection, it is told again; but
-    /// one that was left over from the connection before may have been told over this one already,
-    /// and a donor that has heard it listens no more.
+    /// nobody takes it within `patience`. Reported again over another connection, it is sent again;
+    /// but one that was left over from the connection before may have been sent over this one
+    /// already, and a donor that has heard it listens no more.
     #[must_use]
     pub fn last_word(&self, word: Report, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;

@@ -32,16 +32,16 @@ use crate::transfer::reports::{Report, Reports, Teller};
 /// Why a connection is given up; the donor may come back on another.
 #[derive(Debug, Error)]
 pub(super) enum Fault {
-    /// It broke, or a record or message is none.
+    /// The connection broke, or a record or message is malformed.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// There is none, or it takes nothing.
+    /// No connection, or it takes nothing.
     #[error("the donor does not listen")]
     Deaf,
     /// A message before its time.
     #[error("the donor sent {kind}, which does not belong here")]
     Unexpected {
-        /// Which.
+        /// The type of the message.
         kind: Kind,
     },
     /// It will send no more.

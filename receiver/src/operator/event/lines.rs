@@ -20,7 +20,7 @@ pub enum Line {
     Stage(Stage, String),
     /// The session goes on with less.
     Warning(String),
-    /// What a person can do now, in one or several lines. It may hold the secret: it goes before
+    /// A hint for the operator, in one or several lines. It may hold the secret: it goes before
     /// eyes and into no log.
     Hint(String),
 }
@@ -50,7 +50,7 @@ impl Line {
 }
 
 impl ReceiverEvent {
-    /// What a console shows of this event, in order: nothing where another event says it too.
+    /// The console's lines for this event, in order: nothing where another event says it too.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         use ReceiverEvent as Event;
@@ -111,7 +111,7 @@ impl ReceiverEvent {
         vec![line]
     }
 
-    /// What to type on the donor; before it, when the stage is entered, who is waited for.
+    /// The donor's command line; before it, when the stage is entered, the donors that may come.
     fn invitation(&self, is_stage: bool) -> Vec<Line> {
         let (code, secret, policy, facts) = match self {
             ReceiverEvent::Inviting {
@@ -165,7 +165,7 @@ fn replace_by_name(name: &str) -> Line {
     ))
 }
 
-/// What to type on the donor; the code and the secret also as a picture for a camera.
+/// The donor's command line; the code and the secret also as a picture for a camera.
 fn donor_command(code: &str, secret: Option<&str>, policy: &str) -> Line {
     let command = format!("  on the donor: spk-visor deploy-system-img-copy {code}");
     Line::Hint(match secret {

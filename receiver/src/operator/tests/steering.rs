@@ -200,7 +200,7 @@ fn a_donor_that_has_proved_itself_and_says_nothing_more_does_not_either() {
 }
 
 /// Hold and cancel while the donor is being asked: both end it before anything is written, and it
-/// is told which.
+/// hears which.
 #[test]
 fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
     for (name, is_cancel, reason) in [

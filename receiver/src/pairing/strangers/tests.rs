@@ -88,7 +88,7 @@ impl Wire {
 /// A target with its clock.
 struct Target {
     credential: Credential,
-    /// What its donor has.
+    /// The credential of its donor.
     counterpart: Credential,
     strangers: Strangers,
     guard: GuessLimit,
@@ -128,7 +128,7 @@ impl Target {
         wire
     }
 
-    /// A true M1, as whoever heard the beacon can send it.
+    /// A true M1, as anybody who heard the beacon can send it.
     fn hello(&mut self, last: u8) -> Wire {
         let wire = self.connect(last);
         let (_, m1) = donor::begin(
@@ -159,7 +159,7 @@ impl Target {
         paired.map(|paired| paired.peer.ip())
     }
 
-    /// Lets time pass, and whoever else does something do it, every 10 ms.
+    /// Lets time pass, with work for the other parties every 10 ms.
     fn pass(&mut self, time: Duration, mut others: impl FnMut(&mut Self)) {
         let end = self.now + time;
         while self.now < end {
@@ -325,7 +325,7 @@ fn with_keys_nobody_is_taken_for_the_donor_before_a_record_and_is_waited_for_5_s
         target.refused
     );
 
-    // What it cannot have sealed is a wrong guess.
+    // A record that it cannot have sealed is a wrong guess.
     let (await_m2, m1) = donor::begin(&ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
     let wire = target.connect(66);
     wire.say(&m1);

@@ -20,7 +20,7 @@ impl Teller for Listening {
     }
 }
 
-/// Takes one report each time it is told to; then, or when it is forgotten, it breaks.
+/// Takes one report at each order; then, or when it is forgotten, it breaks.
 struct Stuck {
     entered: SyncSender<Report>,
     go_on: Receiver<()>,
@@ -162,7 +162,7 @@ fn after_a_break_the_next_connection_hears_where_the_deploy_stands() {
     let nobody_waits = Duration::ZERO;
     assert!(
         reports.last_word(Report::Installed([1; 32]), nobody_waits),
-        "it was told over this connection already"
+        "it was sent over this connection already"
     );
 }
 
