@@ -42,7 +42,7 @@ pub enum ChannelError {
     Io {
         /// Reading or writing.
         doing: &'static str,
-        /// What the reader or the writer returned.
+        /// The error of the reader or the writer.
         source: io::Error,
     },
     /// The peer closed between two messages.
@@ -96,8 +96,8 @@ pub enum ChannelError {
 }
 
 impl ChannelError {
-    /// What anybody on the network can bring about is worth another try; what the peer itself
-    /// sealed is not.
+    /// A fault that anybody on the network can cause is worth another try; a fault that the peer
+    /// itself sealed is not.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {

@@ -35,7 +35,7 @@ pub const REFILL: Duration = Duration::from_millis(125);
 /// count of all is not.
 const ADDRESSES_MAX: usize = 64;
 
-/// What is known of one address.
+/// The account of one address.
 #[derive(Clone, Copy, Debug)]
 struct Account {
     address: IpAddr,

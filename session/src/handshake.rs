@@ -1,4 +1,4 @@
-//! What both state machines share: their errors, and what is left when both ends have proved
+//! The common part of both state machines: their errors, and the result once both ends have proved
 //! themselves.
 
 use std::io::{Read, Write};
@@ -23,21 +23,21 @@ pub enum HandshakeError {
     Hello {
         /// `M1` or `M2`.
         message: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         source: HelloError,
     },
     /// The donor looks for another machine.
     #[error("the donor looks for {wanted}, and this is {own}")]
     OtherCode {
-        /// What it asked for.
+        /// The code that the donor asked for.
         wanted: Code,
-        /// What is on the screen.
+        /// The code on the screen.
         own: Code,
     },
     /// M2 names another suite than M1.
     #[error("the target answers with suite {}, which was not asked for", suite.number())]
     OtherSuite {
-        /// What it answered with.
+        /// The suite in the answer.
         suite: Suite,
     },
     /// The target demands something that this donor was not given. Neither end falls back.
@@ -45,7 +45,7 @@ pub enum HandshakeError {
     TargetPolicy {
         /// The target's, which M2 alleges.
         theirs: Policy,
-        /// What this end knows something for.
+        /// The policy that this end has a credential for.
         own: Policy,
     },
     /// The peer's key exchange is that of the other policy.
@@ -61,19 +61,19 @@ pub enum HandshakeError {
     /// M3 does not verify: a wrong guess.
     #[error("the donor does not prove that it knows the {}", known(*policy))]
     DonorUnproven {
-        /// What was to be proved.
+        /// The policy, and so the credential.
         policy: Policy,
     },
     /// M4 does not verify: somebody poses as the target.
     #[error("the target does not prove that it knows the {}", known(*policy))]
     TargetUnproven {
-        /// What was to be proved.
+        /// The policy, and so the credential.
         policy: Policy,
     },
     /// This end was given the key file of the other.
     #[error("pairing with keys")]
     Keys {
-        /// Whose they are.
+        /// The keys.
         #[from]
         source: KeysError,
     },
@@ -87,7 +87,7 @@ pub enum HandshakeError {
     /// The cryptography refuses to work with what this program gave it.
     #[error("setting up the cryptography of a handshake")]
     Setup {
-        /// What it says.
+        /// The error of `snow`.
         source: snow::Error,
     },
     /// `spake2` took more random numbers than it was given.
@@ -98,7 +98,7 @@ pub enum HandshakeError {
     ChannelKeys,
 }
 
-/// What a proof is about.
+/// The credential of a policy, in words.
 const fn known(policy: Policy) -> &'static str {
     match policy {
         Policy::Secret => "secret",
@@ -161,7 +161,7 @@ impl Paired {
         })
     }
 
-    /// What the target says of itself: with a donor proven to be what the target said.
+    /// The target's description of itself; at a donor, proven to be the target's own words.
     #[must_use]
     pub const fn info(&self) -> &Info {
         &self.info

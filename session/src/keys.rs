@@ -59,7 +59,7 @@ pub enum KeysError {
     Line {
         /// From 1; one more than there are when the file ends too early.
         line: usize,
-        /// What should stand there.
+        /// The expected text.
         wanted: &'static str,
     },
     /// Not 64 hexadecimal digits.
@@ -83,9 +83,9 @@ pub enum KeysError {
     /// The donor was given the target's file, or the reverse.
     #[error("this key file is for the {}, and the {}'s is needed", name(*found), name(*wanted))]
     OtherEnd {
-        /// Whose it is.
+        /// The end that they belong to.
         found: End,
-        /// Whose is needed.
+        /// The end whose keys are needed.
         wanted: End,
     },
     /// No random numbers to make keys of.
@@ -247,7 +247,7 @@ impl PinnedKeys {
         text
     }
 
-    /// Whose they are.
+    /// The end that they belong to.
     #[must_use]
     pub const fn end(&self) -> End {
         self.end
@@ -303,7 +303,7 @@ pub fn holds_private_key(bytes: &[u8]) -> bool {
     false
 }
 
-/// What stands behind the first [`TITLE`]. Boyer, Moore and Horspool's search: it looks at one byte
+/// The text behind the first [`TITLE`]. Boyer, Moore and Horspool's search: it looks at one byte
 /// in ten, for packing a system has all of its files searched.
 fn behind_title(bytes: &[u8]) -> Option<&[u8]> {
     let title = TITLE.as_bytes();
@@ -320,7 +320,7 @@ fn behind_title(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What the next line that says something begins with; nothing when it is still the same line.
+/// The start of the next line with content; empty if it is still the same line.
 fn next_line(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {

@@ -40,7 +40,7 @@ pub use randomness::{HandshakeRandom, RandomError};
 use wire::handshake::Policy;
 use wire::secret::Secret;
 
-/// What one end knows, and demands that the other knows too. It decides the policy; nothing that a
+/// The credential that one end has, and demands of the other. It decides the policy; nothing that a
 /// peer sends can change it.
 #[derive(Clone, Debug)]
 pub enum Credential {

@@ -28,7 +28,7 @@ const fn pinned_pattern(suite: Suite) -> &'static str {
     }
 }
 
-/// What the ends agree on before Noise begins: the digest of M1 and M2, and with it all that they
+/// The prologue of Noise: the digest of M1 and M2, and with it all that they
 /// say.
 fn prologue(th: &[u8; DIGEST_LEN]) -> Vec<u8> {
     [&b"smv2"[..], th].concat()

@@ -16,7 +16,7 @@ use crate::handshake::HandshakeError;
 use crate::randomness::HandshakeRandom;
 use crate::{Credential, donor, target};
 
-/// What a target says of itself; its own word, now that it has proved itself.
+/// The target's description of itself; authentic, now that it has proved itself.
 pub type TargetInfo = Info;
 
 /// A message of the handshake.
@@ -51,13 +51,13 @@ pub enum PairingError {
         doing: &'static str,
         /// The message that was being read or written.
         step: Step,
-        /// What the reader or the writer returned.
+        /// The error of the reader or the writer.
         source: io::Error,
     },
     /// The peer closed before it was its turn to prove anything.
     #[error("the peer closed the connection instead of sending {step} of the handshake")]
     Closed {
-        /// What was awaited.
+        /// The message that was awaited.
         step: Step,
     },
     /// The target closed after this donor's proof: it did not believe it.
@@ -66,7 +66,7 @@ pub enum PairingError {
         Policy::Pinned => "its keys do not match the keys of this end",
     })]
     NotBelieved {
-        /// What was to be proved.
+        /// The policy, and so the credential.
         policy: Policy,
     },
 }

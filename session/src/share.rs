@@ -22,7 +22,7 @@ const DONOR: &[u8] = b"smv2 donor";
 const TARGET: &[u8] = b"smv2 target:";
 const PSK: &[u8] = b"smv2 noise psk";
 
-/// What an end keeps between its own hello and the other's.
+/// The state of an end between its own hello and the other's.
 pub(crate) enum Share {
     /// Policy `secret`.
     Secret(Box<Spake2<Ed25519Group>>),

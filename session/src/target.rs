@@ -97,7 +97,7 @@ impl AwaitM1<'_> {
 
 impl AwaitM3 {
     /// Takes M3. M4 is to be sent. With a secret the donor has proved itself; with keys it has when
-    /// its first record opens: Noise KK's first message can also be made by whoever has this
+    /// its first record opens: Noise KK's first message can also be made by anybody who has this
     /// target's private key (Noise 7.7, source level 1).
     ///
     /// # Errors

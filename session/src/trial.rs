@@ -17,14 +17,14 @@ use crate::target::{self, AwaitM3};
 /// Of a record: the length in front of it.
 const RECORD_LENGTH_LEN: usize = 2;
 
-/// What every stranger is judged by.
+/// The terms that every stranger is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// What has to be proved.
+    /// The credential to prove.
     pub credential: &'a Credential,
     /// Of this target.
     pub code: &'a Code,
-    /// What it says of itself.
+    /// The target's description of itself.
     pub info: &'a Info,
 }
 
@@ -41,7 +41,7 @@ enum State {
     Over,
 }
 
-/// What a step came to.
+/// The result of a step.
 pub enum Verdict {
     /// This is to be sent, and the peer has to go on.
     Answer(Vec<u8>),
@@ -58,7 +58,7 @@ impl Trial {
         Self::default()
     }
 
-    /// What the peer has to send next; none: its first record.
+    /// The message that the peer has to send next; `None`: its first record.
     #[must_use]
     pub const fn awaits(&self) -> Option<Step> {
         match self.0 {

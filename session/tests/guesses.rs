@@ -147,6 +147,6 @@ fn a_hundred_thousand_wrong_guesses_and_an_honest_donor_still_pairs() {
     }
     screen.honest_donor();
     assert_eq!(screen.secrets_shown, GUESSES.div_ceil(GUESSES_MAX));
-    // What the pauses are for: all this took an attacker more than a month.
+    // The purpose of the pauses: all this took an attacker more than a month.
     assert!(screen.now - begun > Duration::from_secs(30 * 86_400));
 }

@@ -99,7 +99,8 @@ impl<R: Read> Read for Cut<R> {
     }
 }
 
-/// What each end reads in one good pairing: at the donor M2 and M4, at the target M1 and M3.
+/// The messages that each end reads in one good pairing: at the donor M2 and M4, at the target M1
+/// and M3.
 fn recorded(both: &(Credential, Credential)) -> (Vec<u8>, Vec<u8>) {
     over(
         |stream| {
@@ -285,7 +286,7 @@ impl Dice {
     }
 }
 
-/// What somebody could send who has seen other pairings with the same credential: whole messages of
+/// Messages of an attacker who has seen other pairings with the same credential: whole messages of
 /// theirs in any order, pieces, changed bits, own inventions.
 fn anything(dice: &mut Dice, seen: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();

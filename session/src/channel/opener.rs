@@ -18,7 +18,7 @@ pub struct Opener<R> {
     number: u64,
     /// A record that more than one message has a part of.
     aside: Vec<u8>,
-    /// What of its plaintext no message has taken yet.
+    /// The part of its plaintext that no message has taken yet.
     left: Range<usize>,
     is_over: bool,
 }
@@ -160,7 +160,7 @@ impl<R: Read> Opener<R> {
         Ok(())
     }
 
-    /// What is read from.
+    /// The reader behind it.
     pub const fn get_mut(&mut self) -> &mut R {
         &mut self.read
     }

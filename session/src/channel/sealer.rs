@@ -124,7 +124,7 @@ impl<W: Write> Sealer<W> {
         len.checked_add(LENGTH_LEN)
     }
 
-    /// What is written to.
+    /// The writer behind it.
     pub const fn get_mut(&mut self) -> &mut W {
         &mut self.write
     }

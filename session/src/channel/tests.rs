@@ -17,7 +17,7 @@ use crate::record_key::RecordKey;
 /// Bytes that a record adds to its plaintext.
 const OVERHEAD: usize = 18;
 
-/// What one end of a channel knows.
+/// The keys of one end of a channel.
 #[derive(Clone, Copy)]
 struct Keys {
     own: End,
@@ -75,7 +75,7 @@ fn keys() -> (Keys, Keys) {
     (keys(End::Donor, donor), keys(End::Target, target))
 }
 
-/// What one end sends.
+/// The bytes that one end sends.
 fn sent(keys: &Keys, own: End, messages: &[Message<'_>]) -> Vec<u8> {
     let mut sealer = Sealer::new(Vec::new(), keys.of(own), own);
     for message in messages {
@@ -289,7 +289,7 @@ fn pieces_of_any_length_come_out_joined() {
 #[test]
 fn where_records_end_means_nothing() {
     let (donor, target) = keys();
-    // What goes over the wire when it is not sealed.
+    // The bytes of a plain message.
     let bytes = noise_bytes(500);
     let mut plain = Vec::new();
     for message in [

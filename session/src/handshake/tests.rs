@@ -23,7 +23,7 @@ fn secret(text: &str) -> Credential {
     Credential::Secret(Secret::parse(text).unwrap())
 }
 
-/// What both ends know, under each policy: donor, target.
+/// The credentials of both ends under each policy: donor, target.
 fn credentials(policy: Policy) -> (Credential, Credential) {
     match policy {
         Policy::Secret => (secret("9D4T-X2WM-7"), secret("9d4tx2wm7")),
@@ -376,7 +376,7 @@ fn an_old_conversation_replayed_proves_nothing() {
     }
 }
 
-/// Who sits between both ends runs a whole handshake with each of them, knowing everything but the
+/// A machine in the middle runs a whole handshake with each of them, knowing everything but the
 /// secret.
 #[test]
 fn whoever_sits_between_and_guesses_pairs_with_neither() {
@@ -385,7 +385,7 @@ fn whoever_sits_between_and_guesses_pairs_with_neither() {
         let guess = secret(guess);
         let with_target = converse(&(guess.clone(), both.1.clone()), honest);
         assert!(with_target.target_error().is_wrong_guess());
-        // The donor sends M3 first; whoever poses as its target has to answer without being able to
+        // The donor sends M3 first; an impostor of its target has to answer without being able to
         // read it.
         let (await_m2, m1) =
             donor::begin(&both.0, &code(), HandshakeRandom::fresh().unwrap()).unwrap();

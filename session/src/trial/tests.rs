@@ -124,7 +124,8 @@ impl Dh for Forged {
         self.inner.privkey()
     }
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        // What the donor would make of the target's public key, the target makes of the donor's.
+        // The shared key that the donor would compute, the target computes from the donor's public
+        // key.
         let public = self.keys.as_ref().map_or(public, |keys| keys);
         self.inner.dh(public, out)
     }
