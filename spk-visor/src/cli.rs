@@ -28,7 +28,7 @@ use crate::help;
 use donor::keys::KeysCommand;
 use pack::manifest::ManifestCommand;
 
-/// What to do.
+/// The commands.
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// Print this.
@@ -77,7 +77,7 @@ impl fmt::Display for Sealed {
     }
 }
 
-/// Which argument is wrong.
+/// An error in the arguments.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum UsageError {
@@ -89,23 +89,23 @@ pub enum UsageError {
     Arguments {
         /// How to ask for the help of the command.
         help: String,
-        /// Which argument.
+        /// The error of the parser.
         error: clap::Error,
     },
     /// Something needed is not there.
     #[error("{command} needs {what}; see spk-visor {command} --help")]
     Missing {
-        /// Which command.
+        /// The command.
         command: &'static str,
-        /// What it needs.
+        /// The missing argument.
         what: &'static str,
     },
     /// Options that exclude each other, or one that means nothing without another.
     #[error("{what}; see spk-visor {command} --help")]
     Together {
-        /// Which command.
+        /// The command.
         command: &'static str,
-        /// Which options, and why not.
+        /// The options, and the reason.
         what: &'static str,
     },
 }
@@ -275,7 +275,7 @@ fn help_of(args: &[OsString]) -> String {
     }
 }
 
-/// What clap says in a paragraph, and what may have been meant.
+/// The first paragraph of clap's message, and its suggestion.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().take_while(|line| !line.is_empty());

@@ -1,4 +1,4 @@
-//! What `help`, `about`, `version` and `--help` print.
+//! The texts of `help`, `about`, `version` and `--help`.
 
 pub mod prose;
 
@@ -60,7 +60,7 @@ pub fn overview() -> String {
     with_exit_codes(&format!("{HELP}\n"))
 }
 
-/// What [`overview`] says about a command.
+/// The line of [`overview`] about a command.
 #[must_use]
 pub fn summary(command: &str) -> String {
     let entries = prose::entries(HELP);

@@ -231,7 +231,7 @@ impl KernelDonor {
     }
 }
 
-/// What an IPv4 peer is called on a socket for both protocols (RFC 4291 2.5.5.2).
+/// The address of an IPv4 peer on a socket for both protocols (RFC 4291 2.5.5.2).
 fn ipv4_inside(peer: SocketAddr) -> Option<SocketAddr> {
     match peer.ip() {
         IpAddr::V6(ip) => Some((ip.to_ipv4_mapped()?, peer.port()).into()),
@@ -326,8 +326,8 @@ fn reset(stream: &TcpStream) {
     let _ = rustix::net::connect_unspec(stream);
 }
 
-/// What goes back to a donor. It holds the socket only while it writes, so the end of the donor is
-/// the end of the connection.
+/// The writing half, to a donor. It holds the socket only while it writes, so the end of the donor
+/// is the end of the connection.
 #[derive(Debug)]
 struct KernelWriter {
     stream: Weak<TcpStream>,

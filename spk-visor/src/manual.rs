@@ -46,7 +46,7 @@ pub fn pages() -> Vec<Page> {
 const USAGE: &str = "Usage: ";
 const EXIT_CODES: &str = "Exit codes:";
 
-/// What the program is, and its commands.
+/// The page of the program and its commands.
 fn overview(others: &[String]) -> Page {
     let (overview, about) = (help::overview(), help::about());
     let (title, commands) = overview.split_once("\n\n").unwrap_or_default();
@@ -80,7 +80,7 @@ fn write_text(roff: &mut String, text: &str, heading: &str) {
     let usage = usage.iter().map(|line| typed(line.trim()));
     let usage = usage.collect::<Vec<_>>().join("\n.br\n");
     let has_entry = |items: &Vec<Item>| items.iter().any(|item| matches!(item, Item::Entry(_)));
-    // What is not typed, like the files that a command makes, stays in the description.
+    // Entries that are not typed, such as the files that a command makes, stay in the description.
     let is_list = heading == "COMMANDS" || prose::entries(text).iter().any(|it| it.is_option());
     let first = groups.iter().position(has_entry).filter(|_| is_list);
     let last = groups.iter().rposition(has_entry).filter(|_| is_list);
@@ -118,7 +118,7 @@ fn see_also(names: &[String]) -> String {
     format!(".SH SEE ALSO\n{names}\n")
 }
 
-/// What is typed as it stands is bold, what stands for something else is italic.
+/// Literal text is bold, placeholders are italic.
 fn typed(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let first = word.trim_start_matches('[').chars().next();

@@ -9,7 +9,7 @@ use wire::human::{clock, size};
 /// How far one target is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// What is going on: a package and its share, or a stage.
+    /// The current activity: a package and its share, or a stage.
     pub doing: String,
     /// Bytes done of all packages.
     pub done: u64,

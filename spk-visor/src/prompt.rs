@@ -13,7 +13,7 @@ use donor::consent::{Question, Questions};
 /// Longest line that is an answer, in bytes.
 const LINE_MAX: u64 = 256;
 
-/// What a person types, when there is one.
+/// The input of a person, when there is one.
 pub type Person = Option<Box<dyn Read + Send>>;
 
 /// Puts the questions to the person, one after the other.
@@ -67,7 +67,7 @@ impl Prompt {
         }
         if let Some(question) = questions.first() {
             self.listen();
-            // What was typed before the question was there is no answer to it.
+            // Input from before the question is no answer to it.
             while self
                 .lines
                 .as_ref()
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// What the person is shown, and what comes of typing these lines, one at each question.
+    /// The questions, and the result of typing these lines, one at each question.
     fn asked(is_several: bool, questions: &[(&str, &str)]) -> (Vec<bool>, String) {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let person: super::Person = Some(Box::new(reader));

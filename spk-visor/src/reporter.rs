@@ -298,7 +298,7 @@ mod tests {
         rows: 24,
     });
 
-    /// What a reporter shows of these events: on the screen, and of failures.
+    /// The output of a reporter for these events: the screen, and the failures.
     fn shown(
         terminal: Option<Terminal>,
         is_json: bool,

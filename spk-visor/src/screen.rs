@@ -81,7 +81,7 @@ impl<W: Write> Screen<W> {
     }
 
     fn draw(&mut self, lines: &[String], rows: usize) {
-        // What has scrolled off the top cannot be drawn over.
+        // Lines that have scrolled off the top cannot be drawn over.
         let room = rows.saturating_sub(1).max(1);
         self.home();
         let mut shown: Vec<&str> = lines.iter().take(room).map(String::as_str).collect();

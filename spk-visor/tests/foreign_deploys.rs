@@ -48,7 +48,7 @@ fn words(world: &World, ballast: usize) -> Vec<String> {
         .collect()
 }
 
-/// What the peer printed holds these words; the target's screen goes with the failure.
+/// Asserts that the peer has printed these words; a failure prints the target's screen.
 #[track_caller]
 fn assert_said(world: &World, text: &str, words: &str) {
     assert!(text.contains(words), "{text} {:#?}", world.screen());

@@ -22,7 +22,7 @@ use wire::message::Message;
 use wire::secret::Secret;
 
 const SECRET: &str = "9D4T-X2WM-7";
-/// What goes into the handshake of it (`protocol.md` 3.1).
+/// Its parts that go into the handshake (`protocol.md` 3.1).
 const CANONICAL: &str = "secret=9D4TX2WM";
 
 fn code() -> Code {

@@ -151,7 +151,7 @@ fn every_option_is_in_its_manual_page() {
     assert!(page("spk-visor-deploy").is_some() && page("spk-visor-system-install").is_none());
 }
 
-/// What a script has about one command; for zsh all of it, which has no marks to tell by.
+/// The part of a script about one command; for zsh all of it, which has no marks to tell by.
 fn about(shell: Shell, script: &str, command: &str) -> String {
     let state = format!("\n        {}", bash_state(command));
     let (itself, behind) = (format!("{state})"), format!("{state}__"));

@@ -29,7 +29,7 @@ use wire::message::Next;
 type Act = fn(TcpStream) -> Option<String>;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What a loaded machine may add.
+/// The extra time on a loaded machine.
 const SLACK: Duration = Duration::from_secs(6);
 
 /// M2, a byte at a time.
@@ -129,7 +129,7 @@ where
     (deploy, target.connections())
 }
 
-/// What became of a donor at such a target: exit code, part of the reason, and how much of each it
+/// The fate of a donor at such a target: exit code, part of the reason, and how much of each it
 /// may have cost.
 fn assert_bounded(
     (deploy, connections): (Ended, usize),

@@ -22,7 +22,7 @@ use hostile::{CODE, START, Session, Target, files};
 use receiver::fakes::{PATIENCE, TestDir, ports};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What a loaded machine may take for what takes no time.
+/// The time that a loaded machine may take for an instant action.
 const SOON: Duration = Duration::from_secs(8);
 
 /// The donor's program.
@@ -183,7 +183,7 @@ fn whole_in_silence(stream: &TcpStream) -> Option<Session> {
     Some(session)
 }
 
-/// What the person reads where only our kernel is known to have had the last chunks.
+/// The message when only our kernel is known to have had the last chunks.
 const NOT_KNOWN: &str = "the target could not be notified, and waits up to 30 minutes for a donor \
                 with the same code and secret";
 

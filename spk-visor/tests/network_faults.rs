@@ -2,8 +2,8 @@
 //! exact places, the product's receiver. Every deploy ends with an installed system, or with a
 //! donor that says why it stopped and a target that can go on.
 //!
-//! What is sent twice is measured: behind each cut the part of a chunk that had not come whole, and
-//! what was in flight.
+//! Bytes that are sent twice are measured: behind each cut the part of a chunk that had not come
+//! whole, and what was in flight.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(
@@ -80,7 +80,7 @@ fn image(world: &World, ballast: usize) -> Image {
     }
 }
 
-/// What a deploy has to send, in bytes.
+/// The bytes that a deploy has to send.
 struct Image {
     manifest: usize,
     chunks: usize,
@@ -354,7 +354,7 @@ fn resent(name: &str, ballast: usize, mishaps: &[Mishap], cuts: usize) {
         image.body()
     );
     assert!(most <= chunk, "{twice:?}");
-    // What was needed once and what was counted twice are everything.
+    // The bytes needed once and the bytes sent twice add up to all.
     let sent: u64 = passed.iter().map(|passed| passed.to_target).sum();
     assert_eq!(
         sent,

@@ -26,7 +26,7 @@ fn donor(world: &World, how: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What it printed, with its errors.
+/// Its output, with its errors.
 fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8(text).unwrap()

@@ -87,7 +87,7 @@ fn create(options: &Options) -> (Vec<u8>, String) {
 
 fn install(package: &[u8]) -> (Dir, Unpacked) {
     let to = Dir::new();
-    // What a machine with 64 MiB of memory affords.
+    // The limits of a machine with 64 MiB of memory.
     let limits = DecodeLimits {
         memory_bytes: 16 << 20,
         threads: 2,
@@ -337,7 +337,7 @@ fn copy_the_tree(as_root: bool) {
     }
 }
 
-/// What the smallest disk here could not hold, and GNU tar understands.
+/// A file that the smallest disk here could not hold, and GNU tar understands.
 #[test]
 fn holes_take_no_room_in_the_package_or_on_the_target() {
     let (tree, out) = (Dir::new(), Dir::new());

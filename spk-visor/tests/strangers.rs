@@ -29,7 +29,7 @@ const PAIRED_WITHIN: Duration = Duration::from_secs(10);
 /// Honest donors beside each crowd.
 const DONORS: u32 = 4;
 
-/// What a stranger does once it is connected, until the target closes.
+/// The acts of a stranger once it is connected, until the target closes.
 #[derive(Clone, Copy)]
 enum Act {
     /// Nothing.

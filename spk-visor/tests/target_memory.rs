@@ -1,5 +1,5 @@
-//! What a donor and strangers can make a target keep, measured on a process of its own: connections
-//! that say anything, the longest manifest there may be, and a whole deploy.
+//! The memory that a donor and strangers can make a target keep, measured on a process of its own:
+//! connections that say anything, the longest manifest there may be, and a whole deploy.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]

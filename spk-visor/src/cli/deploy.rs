@@ -104,7 +104,7 @@ killed, or whose terminal is gone, is waited for by its targets for 30 minutes.
 /// The arguments of `deploy-system-img-copy`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deploy {
-    /// What the donor does.
+    /// The options of the donor.
     pub donor: Options,
     /// Events for a script on standard output.
     pub is_json: bool,
@@ -112,7 +112,7 @@ pub struct Deploy {
     pub log: Option<PathBuf>,
 }
 
-/// What was said about trust and targets, before it is known to make sense.
+/// The arguments about trust and targets, before they are checked together.
 struct Said {
     secret_file: Option<PathBuf>,
     pinned: Option<PathBuf>,

@@ -82,7 +82,7 @@ pub enum Package {
     },
 }
 
-/// What is packed, for `package create` and `--live`.
+/// The tree to pack, for `package create` and `--live`.
 pub(super) fn tree_options() -> [Arg; 6] {
     let policies = [("leave", Policy::Leave), ("keep", Policy::Keep)];
     [

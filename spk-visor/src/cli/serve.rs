@@ -50,7 +50,7 @@ with strangers sign deploy-shim.efi for Secure Boot, or start from a stick.
 /// The arguments of `serve-boot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
-    /// What the server does.
+    /// The options of the server.
     pub server: Options,
     /// For scripts.
     pub is_json: bool,

@@ -1,4 +1,4 @@
-//! Which arguments mean what, and which are refused.
+//! The meaning of arguments, and the refusals.
 
 use super::package::Package;
 use super::{Command, Deploy, Sealed, UsageError, parse};

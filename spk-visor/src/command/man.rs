@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::manual::pages;
 
-/// What could not be written.
+/// A page that could not be written.
 #[derive(Debug, Error)]
 #[error("writing {}", path.display())]
 pub struct ManCommandError {

@@ -15,7 +15,7 @@ pub enum Item {
     Entry(Entry),
 }
 
-/// What is typed, and what it means.
+/// The text to type, and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Like `-o, --output DIR`.

@@ -1,4 +1,4 @@
-//! What a boot server reports, as JSON for a script (`boot-network.md` 5).
+//! The events of a boot server, as JSON for a script (`boot-network.md` 5).
 //!
 //! In: events of the boot server. Out: one object each, on one line.
 

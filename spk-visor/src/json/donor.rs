@@ -1,4 +1,4 @@
-//! What a deploy reports, as JSON for a script (`docs/donor-events.md`).
+//! The events of a deploy, as JSON for a script (`docs/donor-events.md`).
 //!
 //! In: events of a donor. Out: one object each, on one line.
 

@@ -24,7 +24,7 @@ use sys::eventfd::EventFd;
 const AT_ONCE: usize = 64;
 /// Until descriptors or memory that ran out are asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What an event of the epoll set is about, if not the connection with this number.
+/// The token of an epoll event that is not the number of a connection.
 const LISTENER: u64 = 0;
 /// Somebody does not want to wait any more.
 const INTERRUPT: u64 = u64::MAX;
@@ -38,7 +38,7 @@ struct HalfOpen {
     expires: Instant,
 }
 
-/// What a look at a half-open connection shows.
+/// The state of a half-open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
     /// It is there, or will never be longer than it is.
@@ -49,7 +49,7 @@ enum Opening {
     Gone,
 }
 
-/// What waiting came to.
+/// The result of a wait.
 #[derive(Debug)]
 pub(super) enum Event {
     /// This connection has said its opening.
@@ -189,7 +189,7 @@ impl Openings {
             peer,
             expires: Instant::now() + OPENING_PATIENCE,
         });
-        // What has come with it counts before anybody has to make room.
+        // Bytes that have come with it count before anybody has to make room.
         self.look(self.last_number, epoll::EventFlags::empty());
         if self.half_open.len() > HALF_OPEN {
             self.drop_oldest();

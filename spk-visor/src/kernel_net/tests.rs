@@ -138,7 +138,7 @@ fn our_own_address_on_a_network_is_told() {
 
 const OPENING: &[u8] = &[b'o'; 78];
 
-/// What `accept` hands over while `donors` does its work, and what that work results in.
+/// The result of `accept` while `donors` does its work, and the result of that work.
 fn accept_while<T: Send>(
     opening_len: usize,
     donors: impl FnOnce(SocketAddr) -> T + Send,

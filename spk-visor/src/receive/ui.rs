@@ -35,7 +35,7 @@ const TERMINAL: &str = "/dev/tty";
 const WARNING: u8 = 4;
 const NOTICE: u8 = 5;
 
-/// What a shell would see of a program that a signal has ended.
+/// The exit status that a shell shows for a program that a signal has ended.
 const fn exit_of(signal: Signal) -> i32 {
     match signal {
         Signal::HangUp => 129,

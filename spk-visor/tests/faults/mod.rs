@@ -17,7 +17,7 @@ use std::thread;
 
 pub use pump::Passed;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     ToTarget,
@@ -35,7 +35,7 @@ pub enum Place {
     Message(u64),
 }
 
-/// What happens there.
+/// The fault that happens there.
 #[derive(Clone, Copy, Debug)]
 pub enum Mishap {
     /// Both ends get a reset.
@@ -49,7 +49,7 @@ pub enum Mishap {
     Stall,
     /// The next byte loses its lowest bit, or gains one.
     Flip,
-    /// What follows waits until so many bytes have gone the other way.
+    /// The following bytes wait until so many have gone the other way.
     HoldUntil(u64),
 }
 
@@ -67,7 +67,7 @@ pub struct Proxy {
     table: Arc<Table>,
 }
 
-/// What has passed, connection by connection.
+/// The bytes that have passed, by connection.
 #[derive(Default)]
 struct Table {
     rows: Mutex<Vec<Passed>>,
@@ -117,7 +117,7 @@ impl Proxy {
         self.address
     }
 
-    /// What has passed so far, connection by connection.
+    /// The bytes that have passed so far, by connection.
     pub fn passed(&self) -> Vec<Passed> {
         self.table.rows.lock().unwrap().clone()
     }

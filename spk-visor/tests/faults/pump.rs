@@ -147,7 +147,7 @@ struct Link {
     fault_met: bool,
 }
 
-/// What the loop does after a fault.
+/// The next step of the loop after a fault.
 enum Next {
     GoOn,
     Stop,

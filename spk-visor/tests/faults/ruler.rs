@@ -15,7 +15,7 @@ pub struct Ruler {
     pub messages: u64,
     /// The length field and what stands before it, as far as it has come.
     head: Vec<u8>,
-    /// What is left of a message whose length is known.
+    /// The rest of a message whose length is known.
     body_left: usize,
 }
 

@@ -259,7 +259,7 @@ impl Session {
         self.say(&Message::Installed { manifest_sha256 })
     }
 
-    /// What the donor says next.
+    /// The donor's next message.
     pub fn hear(&mut self) -> String {
         format!("{:?}", self.opener.next(&mut Vec::new()))
     }
@@ -297,7 +297,7 @@ pub fn files(name: &str) -> TestDir {
     dir
 }
 
-/// What a donor does by default, with these files.
+/// The default behaviour of a donor with these files.
 pub fn options(dir: &TestDir) -> Options {
     Options {
         codes: vec![code()],

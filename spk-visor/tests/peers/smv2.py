@@ -80,7 +80,7 @@ class Channel:
 
 
 class Policy:
-    """What this end was told."""
+    """The argument that names a policy and its credential."""
 
     def __init__(self, text):
         name, value = text.split("=")

@@ -24,7 +24,7 @@ use pack::hash;
 /// How long a target waits for a connection, and on one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a target does with one connection.
+/// The act of a target on one connection.
 pub enum Act {
     /// Takes everything, says so and hears what to do.
     Install,
@@ -56,7 +56,7 @@ pub enum Act {
     Legacy,
 }
 
-/// What it was sent.
+/// The bytes that it was sent.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// Each file that was begun.
@@ -129,7 +129,7 @@ impl FakeTarget {
         self
     }
 
-    /// What it was sent, when it has done all its acts.
+    /// The bytes that it was sent, once it has done all its acts.
     pub fn finish(self) -> Taken {
         let taken = self.thread.join().unwrap();
         self.beacons.store(false, Ordering::Relaxed);

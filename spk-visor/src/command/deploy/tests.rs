@@ -28,7 +28,7 @@ struct Donor {
     dir: PathBuf,
     options: Options,
     is_json: bool,
-    /// What somebody at its terminal types, if there is somebody.
+    /// The input at its terminal, if somebody is there.
     typed: Option<&'static str>,
     interrupt: Interrupt,
 }
