@@ -19,7 +19,7 @@ use crate::{landlock, seccomp};
 /// Standard input, output and error; everything else is closed.
 const DESCRIPTORS: u32 = 3;
 
-/// What the kernel put around this process, beside the limits.
+/// The walls that the kernel put around this process, beside the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walls {
     /// It can reach no file: Landlock.
@@ -35,7 +35,7 @@ impl Walls {
         self.no_files as u8 | (self.only_computing as u8) << 1
     }
 
-    /// What [`Walls::to_byte`] made.
+    /// The walls that [`Walls::to_byte`] encoded.
     #[must_use]
     pub const fn from_byte(byte: u8) -> Option<Self> {
         if byte > 0b11 {
@@ -122,7 +122,7 @@ fn address_bytes() -> io::Result<u64> {
 }
 
 fn close_beyond(first: u32) -> io::Result<()> {
-    // SAFETY: the descriptors are closed under whoever may own one: this process has one thread,
+    // SAFETY: closing them takes no descriptor from an owner: this process has one thread,
     // has opened nothing itself, and what it inherited beyond standard error has no owner here
     // (close_range(2)).
     let result =

@@ -1,5 +1,5 @@
-//! Children that have ended (`waitid(2)`): who is next, without taking the status away from whoever
-//! waits for it.
+//! Children that have ended (`waitid(2)`): the next one, without taking the status away from the
+//! thread that waits for it.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! Which files this process can reach (`landlock(7)`): here always none.
+//! The files that this process can reach (`landlock(7)`): here always none.
 //!
 //! A rule set that handles a kind of access and allows it nowhere forbids it everywhere. What an
 //! older kernel does not know it cannot handle; each version of the interface says how many kinds

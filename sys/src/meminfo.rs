@@ -1,4 +1,4 @@
-//! What the kernel says of the machine's memory (proc_meminfo(5)).
+//! The machine's memory by the kernel (proc_meminfo(5)).
 
 use std::fs;
 
@@ -8,7 +8,7 @@ pub fn read() -> String {
     fs::read_to_string("/proc/meminfo").unwrap_or_default()
 }
 
-/// What stands behind `key` there, `MemTotal` say, in bytes.
+/// The value of `key` there, `MemTotal` say, in bytes.
 #[must_use]
 pub fn bytes(meminfo: &str, key: &str) -> Option<u64> {
     let line = meminfo

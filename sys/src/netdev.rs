@@ -60,7 +60,7 @@ pub struct Link {
     pub is_ethernet: bool,
 }
 
-/// What happened to an interface.
+/// A change of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkChange {
     /// It is there, and this is how; often sent without any difference.
@@ -189,8 +189,8 @@ fn message(kind: u16, flags: u16, index: u32, up: u32) -> Vec<u8> {
     bytes
 }
 
-/// The first change in what the kernel sent, `rest` of which has not been looked at; what is none
-/// is passed over.
+/// The first change in the kernel's messages, `rest` of which has not been looked at; anything
+/// else is passed over.
 pub fn take_change(received: &[u8], rest: &mut std::ops::Range<usize>) -> Option<LinkChange> {
     while let Some((kind, body)) = take_message(received, rest) {
         if let Some(change) = parse(kind, body) {

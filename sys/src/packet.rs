@@ -24,7 +24,7 @@ const _: () = assert!(size_of::<packet_mreq>() == 16);
 /// Any protocol, taken before VLAN devices and bridges see the frame.
 const ETH_P_ALL: u16 = 0x0003;
 
-/// What may wait for us.
+/// The limits of the receive queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queue {
     /// In the kernel: as it counts, the memory of a frame with all that is around it. Taken while
@@ -34,7 +34,7 @@ pub struct Queue {
     pub frames: u16,
 }
 
-/// What was received and lost since the last question.
+/// The frames received and lost since the last question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Frames that passed the filter, lost ones included.

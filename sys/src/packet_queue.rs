@@ -1,4 +1,4 @@
-//! What a packet socket has received: many frames per system call, in buffers that are used again
+//! The receive side of a packet socket: many frames per system call, in buffers that are used again
 //! and again.
 //!
 //! In: a bound packet socket with PACKET_AUXDATA. Out: one frame after the other, each with what
@@ -38,7 +38,7 @@ const _: () = assert!(size_of::<tpacket_auxdata>() == 20);
 const _: () = assert!(offset_of!(tpacket_auxdata, tp_status) == 0);
 const _: () = assert!(offset_of!(tpacket_auxdata, tp_vlan_tci) == 16);
 
-/// What the kernel knows of the TCP or UDP checksum of a frame.
+/// The kernel's knowledge of the TCP or UDP checksum of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
     /// The kernel or the hardware verified it (TP_STATUS_CSUM_VALID).
@@ -107,8 +107,8 @@ impl Incoming {
         }
     }
 
-    /// The next frame, without waiting; `None` when none is there. Ask until there is none before
-    /// waiting for the socket to become readable: it does not tell of frames that were taken
+    /// The next frame, without waiting; `None` when the queue is empty. Ask until it is empty
+    /// before waiting for the socket to become readable: it does not tell of frames that were taken
     /// already.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.at >= self.arrived.len() {
@@ -126,7 +126,7 @@ impl Incoming {
     }
 
     /// Takes as many frames as are there, up to `ask`. An error leaves none: it stays on the socket
-    /// for whoever asks for it.
+    /// for the next caller.
     fn take(&mut self) {
         self.arrived.clear();
         self.at = 0;
@@ -162,7 +162,7 @@ impl Incoming {
 }
 
 fn message(buffer: &mut iovec, control: &mut Control) -> mmsghdr {
-    // What the last frame had says nothing of the next.
+    // The last frame's header says nothing about the next.
     control.0 = [0; CONTROL_BYTES];
     // SAFETY: an mmsghdr is made of integers and raw pointers, for which all bits zero are a value:
     // no name, no buffers.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 /// Waits for any of `flags` on `fd`; `None` when `patience` passes first.
 ///
 /// # Errors
-/// What `poll(2)` says.
+/// The result of `poll(2)`.
 pub fn wait_for(
     fd: &impl AsFd,
     flags: PollFlags,

@@ -25,7 +25,7 @@ pub struct Announcements {
     socket: OwnedFd,
 }
 
-/// What was read.
+/// The message that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard<'a> {
     /// `ACTION@DEVPATH` and `KEY=VALUE` fields, each ended by a NUL.

@@ -1,8 +1,8 @@
 //! A program that misbehaves in the cage: each attempt runs in a process of its own, freely, behind
 //! one wall, and behind all.
 //!
-//! No harness: the attempts need a process of one thread that becomes what it is told before
-//! anything else runs.
+//! No harness: the attempts need a process of one thread that becomes what its argument names
+//! before anything else runs.
 
 // Helpers of a test outside `mod tests`, which clippy takes for shipped code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -17,9 +17,9 @@ use sys::cage::{self, Walls};
 use sys::{landlock, seccomp};
 
 const DATA_BYTES: u64 = 64 << 20;
-/// What glibc's malloc reserves for a thread: twice its heap, to align that.
+/// The bytes that glibc's malloc reserves for a thread: twice its heap, to align that.
 const RESERVED_BYTES: u64 = 128 << 20;
-/// What an attempt ends with.
+/// The exit code of an attempt.
 const DONE: i32 = 0;
 const REFUSED: i32 = 10;
 const NO_WALL: i32 = 11;
@@ -209,7 +209,7 @@ const ATTEMPTS: &[(&str, bool, Attempt)] = &[
     }),
 ];
 
-/// What the filter leaves and the limit does not.
+/// Attempts that the filter allows and the limit does not.
 const GREEDY: &[(&str, bool, Attempt)] = &[
     ("gigabyte", true, gigabyte),
     ("gigabyte-by-heap", true, gigabyte_by_heap),
@@ -219,7 +219,7 @@ const GREEDY: &[(&str, bool, Attempt)] = &[
     ("gigabyte-made-read-only", true, gigabyte_made_read_only),
 ];
 
-/// What root could do, and the filter leaves or a kernel without it would.
+/// Attempts that root could make, and that the filter, or a kernel without it, allows.
 const PRIVILEGED: &[(&str, bool, Attempt)] = &[
     ("capabilities", false, has_capabilities),
     ("page-zero", false, map_page_zero),
@@ -248,7 +248,7 @@ fn misbehave(wall: &str, name: &str) -> i32 {
     if attempt() { DONE } else { REFUSED }
 }
 
-/// What a decoder does: reads, computes in threads, writes.
+/// The work of a decoder: reads, computes in threads, writes.
 fn work() -> i32 {
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).unwrap();
