@@ -1,4 +1,4 @@
-//! What the machine says of itself: a few files in, one JSON object out.
+//! The health of the machine: a few files in, one JSON object out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::Path;
 /// Bytes read of any one file; all of them are one short line.
 const LINE_MAX: usize = 256;
 
-/// The first line of a file below `root`, without white space at its ends; `None` when there is none.
+/// The first line of a file below `root`, without white space at its ends; `None` when there is
+/// none.
 fn line(root: &Path, path: &str) -> Option<String> {
     let text = fs::read_to_string(root.join(path)).ok()?;
     let line = text.lines().next()?.trim();

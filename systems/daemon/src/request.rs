@@ -1,4 +1,5 @@
-//! The head of an HTTP/1 request (RFC 9112): bytes in, what is asked for out. Nothing is kept but method and path.
+//! The head of an HTTP/1 request (RFC 9112): bytes in, what is asked for out. Nothing is kept but
+//! method and path.
 
 use std::str;
 
@@ -7,7 +8,7 @@ pub const HEAD_MAX: usize = 8192;
 /// Most header fields.
 const FIELDS_MAX: usize = 64;
 
-/// What may be done with a resource here.
+/// The methods of a resource here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Head and body.
@@ -19,7 +20,7 @@ pub enum Method {
 /// A request that can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What to do.
+    /// The method.
     pub method: Method,
     /// The path without the query.
     pub path: &'a str,
@@ -38,7 +39,8 @@ pub enum Refusal {
     Version,
 }
 
-/// How long the head at the start of `received` is, its empty line included; `None` while that line is still to come.
+/// How long the head at the start of `received` is, its empty line included; `None` while that line
+/// is still to come.
 pub fn head_len(received: &[u8]) -> Option<usize> {
     received
         .windows(4)
@@ -54,8 +56,8 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// The path of a request target: `/path?query`, or `http://host/path?query`, which a server must take as well
-/// (RFC 9112 3.2.2).
+/// The path of a request target: `/path?query`, or `http://host/path?query`, which a server must
+/// take as well (RFC 9112 3.2.2).
 fn path_of(target: &str) -> Option<&str> {
     let path = match target.strip_prefix("http://") {
         Some(rest) => match rest.find('/') {
@@ -111,7 +113,8 @@ pub fn parse(head: &[u8]) -> Result<Request<'_>, Refusal> {
     Ok(Request { method, path })
 }
 
-/// Checks the form of every field; their values mean nothing to this server, except that Host must be there.
+/// Checks the form of every field; their values mean nothing to this server, except that Host must
+/// be there.
 fn count_hosts<'a>(lines: impl Iterator<Item = &'a str>) -> Result<usize, Refusal> {
     let mut hosts = 0_usize;
     for (number, line) in lines.enumerate() {

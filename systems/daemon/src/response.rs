@@ -47,8 +47,8 @@ impl From<Refusal> for Status {
     }
 }
 
-/// The bytes of a response with a JSON body; `with_body` is false for HEAD, whose length is told all the same
-/// (RFC 9110 9.3.2).
+/// The bytes of a response with a JSON body; `with_body` is false for HEAD, whose length is
+/// announced all the same (RFC 9110 9.3.2).
 pub fn json(status: Status, body: &str, with_body: bool) -> Vec<u8> {
     // RFC 9110 15.5.6: a 405 must say what is allowed.
     let allow = if status == Status::MethodNotAllowed {

@@ -1,5 +1,5 @@
-//! Connections in, responses out: a fixed number of threads, each serving one client at a time, each client within a
-//! fixed time. More clients wait in the kernel's queue, which is bounded too.
+//! Connections in, responses out: a fixed number of threads, each serving one client at a time,
+//! each client within a fixed time. More clients wait in the kernel's queue, which is bounded too.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,11 +13,12 @@ use crate::response::{self, Status};
 
 /// Clients served at once.
 pub const CLIENTS_MAX: usize = 16;
-/// From accept to the end of the response: a client that sends or reads a byte now and then gets no longer.
+/// From accept to the end of the response: a client that sends or reads a byte now and then gets no
+/// longer.
 pub const CLIENT_TIME: Duration = Duration::from_secs(5);
 /// The head and a report fit many times.
 const STACK_BYTES: usize = 128 * 1024;
-/// What a client may still send after its request before we close on it; see [`linger`].
+/// The bytes that a client may still send after its request before we close on it; see [`linger`].
 const LINGER_BYTES: usize = 64 * 1024;
 
 /// Serves until the listener fails. `root` is where `/proc` and `/etc` are.
@@ -41,8 +42,8 @@ fn accept_all(listener: &TcpListener, root: &Path) {
         match listener.accept() {
             // A client that went away or was too slow is its own loss; there is nobody to tell.
             Ok((client, _)) => drop(serve_client(client, root, CLIENT_TIME)),
-            // accept(2): errors of the connection that was just coming in, or too many open files. Both pass; the pause
-            // keeps the second from spinning.
+            // accept(2): errors of the connection that was just coming in, or too many open files.
+            // Both pass; the pause keeps the second from spinning.
             Err(_) => thread::sleep(Duration::from_millis(50)),
         }
     }
@@ -89,7 +90,8 @@ enum HeadError {
     Io(io::Error),
 }
 
-/// What is left until `deadline`; `None` when nothing is (a timeout of zero means "for ever" to setsockopt(2)).
+/// The time left until `deadline`; `None` when nothing is (a timeout of zero means "for ever" to
+/// setsockopt(2)).
 fn left(deadline: Instant) -> Option<Duration> {
     deadline
         .checked_duration_since(Instant::now())
@@ -133,8 +135,8 @@ fn read_head(
     }
 }
 
-/// Reads away what the client still sends. Closing with unread bytes makes the kernel send a reset, which may destroy
-/// the response before the client has read it (RFC 9112 9.6).
+/// Reads away what the client still sends. Closing with unread bytes makes the kernel send a reset,
+/// which may destroy the response before the client has read it (RFC 9112 9.6).
 fn linger(client: &mut TcpStream, deadline: Instant) -> io::Result<()> {
     let mut piece = [0_u8; 1024];
     let mut taken = 0_usize;
