@@ -55,7 +55,7 @@ pub struct Card {
     interface: String,
     state: State,
     networks: Vec<Network>,
-    /// What it belongs to, or should.
+    /// The network that it belongs to, or should.
     wish: Option<Join>,
     steps: VecDeque<Step>,
     sent: Option<(Step, Instant)>,
@@ -202,7 +202,7 @@ impl Card {
         self.steps.push_back(Step::Forget);
     }
 
-    /// What to send now.
+    /// The next command to send.
     pub fn next(&mut self, now: Instant) -> Option<Zeroizing<String>> {
         if self.sent.is_some() {
             return None;
@@ -223,7 +223,7 @@ impl Card {
         Some(Zeroizing::new(text))
     }
 
-    /// What came from the supplicant.
+    /// A datagram from the supplicant.
     ///
     /// # Errors
     /// Nothing more will come.
@@ -284,7 +284,7 @@ impl Card {
             Event::ScanFailed => self.scanned(),
             _ => {}
         }
-        // What happens before the supplicant has been told whom to join is about what it was told
+        // An event from before the supplicant has got its network is about the one it got
         // before.
         let is_told = !self
             .steps
@@ -375,7 +375,7 @@ impl Card {
         self.state = state;
     }
 
-    /// What is so now, if that is news.
+    /// The current state, if it has changed.
     pub fn report(&mut self) -> Option<Report> {
         std::mem::take(&mut self.is_news).then(|| Report {
             interface: self.interface.clone(),

@@ -1,4 +1,4 @@
-//! Which network cards are Wi-Fi cards, as sysfs says.
+//! The network cards that are Wi-Fi cards, by sysfs.
 
 use std::fs;
 use std::path::Path;

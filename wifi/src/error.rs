@@ -1,4 +1,4 @@
-//! What can be wrong with a card's supplicant.
+//! The errors of a card's supplicant.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a supplicant says without being asked (`src/common/wpa_ctrl.h`, `WPA_EVENT_`): a datagram
+//! The unsolicited messages of a supplicant (`src/common/wpa_ctrl.h`, `WPA_EVENT_`): a datagram
 //! in, an event out.
 //!
 //! Two of them mean a wrong passphrase. With a pre-shared key the access point lets us go during
@@ -32,7 +32,7 @@ pub(crate) enum Event {
     Other,
 }
 
-/// What `auth_type=` says of SAE.
+/// The value of `auth_type=` for SAE.
 const SAE: Option<u16> = Some(3);
 /// `WLAN_STATUS_CHALLENGE_FAIL`.
 const CHALLENGE_FAIL: Option<u16> = Some(15);
@@ -43,7 +43,7 @@ pub(crate) fn text(datagram: &[u8]) -> Option<&[u8]> {
     (level.first()?.is_ascii_digit() && level.ends_with(b">")).then_some(text)
 }
 
-/// What it says.
+/// The event in a message.
 pub(crate) fn parse(text: &[u8]) -> Event {
     let text = String::from_utf8_lossy(text);
     let text = text.trim_end();

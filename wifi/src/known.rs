@@ -23,7 +23,7 @@ pub const PATH: &str = "/etc/smv/wifi";
 /// No file that says so little is longer.
 pub const LEN_MAX: usize = 4096;
 
-/// What the file says.
+/// The networks in the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Known {
     /// The network.
@@ -57,7 +57,7 @@ impl Known {
     }
 }
 
-/// What is wrong with the file, and in which line.
+/// The fault of the file, and its line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KnownError {
     /// Too much.

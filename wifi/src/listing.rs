@@ -1,4 +1,4 @@
-//! What a supplicant has heard around it: pages of its answer to `BSS RANGE=` in, networks out.
+//! The networks that a supplicant has heard: pages of its answer to `BSS RANGE=` in, networks out.
 //!
 //! `SCAN_RESULTS` ends after 4096 bytes, which is some forty access points, and not the strongest;
 //! `BSS RANGE=` goes on where it ended. An entry is lines of `key=value` and ends with `====`, the
@@ -76,7 +76,7 @@ impl Listing {
     }
 }
 
-/// What access points ask that have one name between them. One that asks less must not make a
+/// The security of access points that share one name. One that asks less must not make a
 /// person send more: an open one beside protected ones is not meant by that name.
 const fn both(one: Security, other: Security) -> Security {
     use Security::{Open, Unsupported, Wpa2, Wpa2Wpa3, Wpa3};

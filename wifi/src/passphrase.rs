@@ -1,4 +1,4 @@
-//! What may be a passphrase, checked where one is typed, packed or used.
+//! The rule for passphrases, checked where one is typed, packed or used.
 
 /// Is this one a passphrase? 8 to 63 printable characters of ASCII (IEEE 802.11-2020 J.4.1).
 #[must_use]

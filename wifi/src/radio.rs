@@ -50,7 +50,7 @@ pub struct Place {
     pub known: Option<Known>,
 }
 
-/// What the thread reports.
+/// The reports of the thread.
 #[derive(Debug)]
 pub enum Told {
     /// A card is there, and its supplicant is being started.
@@ -63,7 +63,7 @@ pub enum Told {
     Trouble {
         /// The name of the card.
         interface: String,
-        /// What its supplicant failed at.
+        /// The error of its supplicant.
         error: WifiError,
         /// When it is tried again.
         again: Duration,
@@ -103,7 +103,7 @@ impl Handle {
 
     fn say(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            let _ = orders.send(order); // the thread has told why it ended
+            let _ = orders.send(order); // the thread has reported why it ended
         }
         self.wakeup.notify();
     }
@@ -250,7 +250,7 @@ impl<T: FnMut(Told)> Radio<T> {
             .iter_mut()
             .find(|unit| unit.card.interface() == name)
         else {
-            return; // it has been told that the card is gone
+            return; // the loss of the card has been reported
         };
         let now = Instant::now();
         match order {

@@ -1,4 +1,4 @@
-//! What is said about a Wi-Fi card, and to it, as values.
+//! The reports of a Wi-Fi card and its orders, as values.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl fmt::Display for Ssid {
     }
 }
 
-/// What a network asks of those who join.
+/// The security of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// Nothing.
@@ -50,7 +50,7 @@ pub enum Security {
     Wpa3,
     /// A passphrase, by either.
     Wpa2Wpa3,
-    /// What we cannot do: WEP, the first WPA, 802.1X.
+    /// Unsupported here: WEP, the first WPA, 802.1X.
     Unsupported,
 }
 
@@ -59,7 +59,7 @@ pub enum Security {
 pub struct Network {
     /// The name that its access points announce.
     pub ssid: Ssid,
-    /// What it asks.
+    /// Its security.
     pub security: Security,
     /// In dBm, about -90 to -30.
     pub signal_dbm: i32,
@@ -67,7 +67,7 @@ pub struct Network {
     pub frequency_mhz: u32,
 }
 
-/// What to join.
+/// The network to join.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Join {
     /// The card.
@@ -128,6 +128,6 @@ pub struct Report {
     pub interface: String,
     /// Where it is.
     pub state: State,
-    /// What it saw when it last looked around, the strongest first.
+    /// The networks of its last scan, the strongest first.
     pub networks: Vec<Network>,
 }

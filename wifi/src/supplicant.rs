@@ -97,7 +97,7 @@ impl Supplicant {
         link.send(text.as_bytes()).map(drop)
     }
 
-    /// What has come; none when there is nothing more.
+    /// The next datagram; `None` when there is nothing more.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
         let Some(link) = &self.link else {
             return Ok(None);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 struct Talk {
     card: Card,
     now: Instant,
-    /// What it has been told.
+    /// The commands that it has got.
     said: Vec<String>,
     page: &'static str,
 }
@@ -56,7 +56,7 @@ impl Talk {
         std::mem::take(&mut self.said)
     }
 
-    /// Which must be news.
+    /// The new state.
     fn state(&mut self) -> State {
         let report = self.card.report().unwrap();
         assert!(self.card.report().is_none(), "news only once");
@@ -308,7 +308,7 @@ fn the_last_wish_counts() {
     let mut talk = Talk::new(NOTHING);
     talk.card.join(join("one", None), talk.now);
     talk.card.join(join("two", None), talk.now);
-    // What was said of the one before.
+    // Messages about the one before.
     talk.card
         .hear(format!("<3>{CONNECTED}").as_bytes())
         .unwrap();
