@@ -7,7 +7,7 @@ use crate::code::{CODE_LEN, Code, CodeError};
 use crate::outcome::Outcome;
 use thiserror::Error;
 
-/// What every beacon begins with.
+/// The prefix of every beacon.
 pub const PREFIX: &[u8; 16] = b"SMECHVISOR_SHIM:";
 
 /// Length of a beacon as we send it.
@@ -32,7 +32,7 @@ pub enum BeaconError {
     /// Somebody else's datagram.
     #[error("the datagram does not begin with SMECHVISOR_SHIM:")]
     Prefix,
-    /// What follows the prefix is no code.
+    /// The text behind the prefix is no code.
     #[error("reading the code in a beacon")]
     Code(#[from] CodeError),
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Length of a code in characters, which are bytes.
 pub const CODE_LEN: usize = 7;
 
-/// What a code is drawn from: lower-case letters and digits without `0`, `o`, `1` and `l`, which
+/// The alphabet of a code: lower-case letters and digits without `0`, `o`, `1` and `l`, which
 /// are read for one another on a console. (`i` may stay once `1` and `l` are gone.) 32 characters,
 /// so five random bits choose one without bias.
 pub const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
@@ -35,7 +35,7 @@ pub enum CodeError {
     Character {
         /// Position, from 0.
         at: usize,
-        /// What stands there.
+        /// The byte at that place.
         byte: u8,
     },
 }

@@ -36,7 +36,7 @@ const _: () = assert!(M1_LEN == 78 && M2_HEAD_LEN == 41);
 /// The SPAKE2 field of a policy that has none.
 pub const NO_SPAKE: [u8; SPAKE_LEN] = [0; SPAKE_LEN];
 
-/// What the ends of a session know of each other.
+/// How the ends of a session know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Policy {
@@ -72,7 +72,7 @@ impl fmt::Display for Policy {
     }
 }
 
-/// Which primitives. The donor chooses; M2 repeats it.
+/// The cryptographic primitives. The donor chooses; M2 repeats it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Suite {
@@ -136,7 +136,7 @@ pub enum HelloError {
     InfoByte {
         /// Position, from 0.
         at: usize,
-        /// What stands there.
+        /// The byte at that place.
         byte: u8,
     },
     /// Shorter or longer than its head says.
@@ -160,7 +160,7 @@ impl HelloError {
 /// Donor to target: whom it looks for, and its half of the key exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct M1 {
-    /// What it wants to speak.
+    /// The suite that the donor chooses.
     pub suite: Suite,
     /// The target it means.
     pub code: Code,
@@ -205,8 +205,8 @@ impl M1 {
     }
 }
 
-/// What a target says of itself in M2: `key=value` words. An allegation until M4 was verified, and
-/// harmless to print.
+/// The target's description of itself in M2: `key=value` words. An allegation until M4 was
+/// verified, and harmless to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info(String<INFO_MAX>);
 
@@ -234,7 +234,7 @@ impl Info {
         &self.0
     }
 
-    /// What stands behind `key=`, in the first word that begins so.
+    /// The value of `key=`, in the first word that begins so.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
         self.0
@@ -255,11 +255,11 @@ impl fmt::Display for Info {
 pub struct M2 {
     /// That of M1.
     pub suite: Suite,
-    /// What it demands; there is no choice.
+    /// The policy that the target demands; there is no choice.
     pub policy: Policy,
     /// Its share of this connection's randomness.
     pub nonce: [u8; NONCE_LEN],
-    /// What it says of itself.
+    /// The target's description of itself.
     pub info: Info,
     /// SPAKE2 message of side B, or [`NO_SPAKE`]. Unchecked.
     pub spake: [u8; SPAKE_LEN],

@@ -42,7 +42,7 @@ pub const WORD_MAX: usize = 64;
 pub const FIRST_LINE: &str = "smechvisor-manifest 1";
 /// A file whose name ends so is an image; every other one is an archive.
 pub const IMAGE_SUFFIX: &str = ".img";
-/// What this system is called in manifests.
+/// The name of this system in manifests.
 pub const PRODUCT: &str = "smv-x86_64";
 /// Every public key of minisign in base64 begins with this, the algorithm `Ed`. The library also
 /// takes `ED`, which minisign writes into signatures only and refuses in keys.
@@ -51,7 +51,7 @@ pub const PUBLIC_KEY_BEGINS: &str = "RW";
 /// SHA-256.
 pub type Sha256 = [u8; HASH_LEN];
 
-/// What an image is for.
+/// The purpose of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A whole system for a bare machine.
@@ -103,10 +103,10 @@ impl fmt::Display for Role {
     }
 }
 
-/// What stands above the files.
+/// The lines above the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// What the image is for.
+    /// The purpose of the image.
     pub role: Role,
     /// For which machines: 1 to [`WORD_MAX`] of `[A-Za-z0-9._+-]`.
     pub product: &'a str,
@@ -114,7 +114,7 @@ pub struct Head<'a> {
     pub version: &'a str,
     /// Goes up with each release.
     pub counter: u64,
-    /// Which generation of keys.
+    /// The generation of keys.
     pub keyset: u32,
     /// For people: `2026-11-20T00:00:00Z`.
     pub created: &'a str,
@@ -147,7 +147,7 @@ pub struct File {
     pub name: PackageName,
     /// How large its chunks are, in bytes; the last one may be smaller.
     pub chunk_size: u32,
-    /// What is known of its bytes.
+    /// The known facts about its bytes.
     pub content: Content,
 }
 
@@ -158,7 +158,7 @@ pub fn is_image(name: &PackageName) -> bool {
     name.as_str().ends_with(IMAGE_SUFFIX)
 }
 
-/// What is known of a file's bytes before they come.
+/// The facts about a file's bytes that are known before they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Everything.
@@ -167,7 +167,7 @@ pub enum Content {
         sha256: Sha256,
         /// Its length, 1 to [`DATA_MAX`].
         size_bytes: u64,
-        /// What is in it; `None` where that was not counted.
+        /// The numbers of its contents; `None` where they were not counted.
         unpacked: Option<Unpacked>,
         /// Of its part of the chunk lists.
         chunk_list_sha256: Sha256,
@@ -242,7 +242,7 @@ impl<'a> Manifest<'a> {
         })
     }
 
-    /// What stands above the files.
+    /// The lines above the files.
     #[must_use]
     pub const fn head(&self) -> &Head<'a> {
         &self.head

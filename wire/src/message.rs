@@ -112,7 +112,7 @@ impl Level {
     pub const ALL: [Level; 3] = [Level::Error, Level::Warning, Level::Info];
 }
 
-/// What a machine does after a deploy.
+/// The action of a machine after a deploy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum After {
@@ -160,7 +160,7 @@ impl fmt::Display for After {
     }
 }
 
-/// What the donor says of the disk it was shown.
+/// The donor's answer to the disk it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Answer {
@@ -205,7 +205,7 @@ pub enum Message<'a> {
     },
     /// Unchecked bytes of a file.
     Data {
-        /// Which chunk it claims to be.
+        /// The place that it claims.
         place: Next,
         /// Is it the last one of its file?
         is_last: bool,
@@ -214,7 +214,7 @@ pub enum Message<'a> {
     },
     /// Where the target is.
     Progress {
-        /// What it does.
+        /// The stage that it has entered.
         stage: Stage,
         /// All before it is acknowledged.
         next: Next,
@@ -242,7 +242,7 @@ pub enum Message<'a> {
     },
     /// The donor's last word.
     Boot {
-        /// What the target does now; `None`: what its command line says.
+        /// The target's action now; `None`: as its command line says.
         after: Option<After>,
     },
     /// About the disk in [`Message::Accept`].
@@ -266,7 +266,7 @@ impl<'a> Message<'a> {
         parse::parse(kind, payload)
     }
 
-    /// Which kind it is.
+    /// The type of the message.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {

@@ -1,4 +1,4 @@
-//! What follows from an error: every error enum of the product answers `outcome()`.
+//! The consequence of an error: every error enum of the product answers `outcome()`.
 
 /// Control flow matches on this, never on an error's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

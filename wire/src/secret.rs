@@ -19,14 +19,14 @@ pub const RANDOM_LEN: usize = 5;
 /// value.
 pub const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// What all nine characters add up to: not zero, so that nine zeros are no secret.
+/// The sum of all nine characters: not zero, so that nine zeros are no secret.
 const SUM: u8 = 3;
 
 /// Where a dash goes when a secret is shown.
 const GROUP: usize = 4;
 
-/// What a target shows and a donor must know. It is shown by [`fmt::Display`], on the target's own
-/// screen and nowhere else; [`fmt::Debug`] hides it, and dropping it wipes it.
+/// The secret that a target shows and a donor must know. It is shown by [`fmt::Display`], on the
+/// target's own screen and nowhere else; [`fmt::Debug`] hides it, and dropping it wipes it.
 #[derive(Clone)]
 pub struct Secret([u8; SECRET_LEN]);
 
@@ -56,7 +56,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whoever typed it may type it again.
+    /// The person may type it again.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         Outcome::Refuse

@@ -33,7 +33,7 @@ pub const STALL_SECONDS: u64 = 30;
 /// (`protocol.md` 3.6).
 pub const RESUME_SECONDS: u64 = 1800;
 
-/// What the first four bytes of a connection announce.
+/// The protocol that the first four bytes of a connection announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// An authenticated session (`protocol.md` 3).
@@ -74,7 +74,7 @@ pub enum StreamError {
     NameByte {
         /// Position, from 0.
         at: usize,
-        /// What stands there.
+        /// The byte at that place.
         byte: u8,
     },
     /// A package of no bytes.
@@ -179,7 +179,7 @@ impl fmt::Debug for PackageName {
     }
 }
 
-/// What goes before a package's data: name length, name, data length.
+/// The header before a package's data: name length, name, data length.
 ///
 /// # Errors
 /// `len_bytes` is zero or more than [`DATA_MAX`].

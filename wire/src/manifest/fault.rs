@@ -1,4 +1,4 @@
-//! What can be wrong with a manifest, and where: for people, who see the line's number and what
+//! The faults of a manifest, with their lines: for people, who see the line's number and what
 //! stands there.
 
 use super::{CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, FILES_MAX, FIRST_LINE, LEN_MAX, WORD_MAX};
@@ -72,7 +72,7 @@ impl ManifestError {
     }
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
     /// More than [`LEN_MAX`].
@@ -93,7 +93,7 @@ pub enum Fault {
     /// Another field, an unknown one, or one in the wrong place.
     #[error("{found} where the field {wanted} belongs")]
     Field {
-        /// What belongs there.
+        /// The expected word.
         wanted: &'static str,
         /// The line.
         found: Shown,
@@ -107,7 +107,7 @@ pub enum Fault {
     /// Not decimal, with a sign or leading zeros, or too large.
     #[error("{found} is not a number from 0 to {max} without leading zeros")]
     Number {
-        /// What stands there.
+        /// The text at that place.
         found: Shown,
         /// The largest that is allowed.
         max: u64,
@@ -136,7 +136,7 @@ pub enum Fault {
     /// Not a package's name.
     #[error("reading the name {found}")]
     Name {
-        /// What stands there.
+        /// The text at that place.
         found: Shown,
         /// The reason.
         #[source]

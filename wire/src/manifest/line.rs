@@ -56,7 +56,7 @@ impl<'a> Lines<'a> {
 /// One line, without its line end.
 pub(super) struct Line<'a> {
     bytes: &'a [u8],
-    /// What was not read yet; `None` behind the last word.
+    /// The unread rest; `None` behind the last word.
     words: Option<&'a [u8]>,
     number: u32,
 }

@@ -21,7 +21,7 @@ pub struct Disk<'a> {
     pub size_bytes: u64,
     /// Nothing of value is on it: nobody has to be asked.
     pub is_blank: bool,
-    /// What the target calls it: `/dev/nvme0n1`.
+    /// The target's path of the disk: `/dev/nvme0n1`.
     pub path: Text<'a>,
     /// The maker's number.
     pub serial: Text<'a>,
@@ -29,6 +29,6 @@ pub struct Disk<'a> {
     pub model: Text<'a>,
     /// How it is attached: `nvme`, `usb`.
     pub transport: Text<'a>,
-    /// What is on it, for people.
+    /// Its contents, for people.
     pub contents: Text<'a>,
 }

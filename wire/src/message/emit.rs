@@ -26,7 +26,7 @@ pub struct Emitted<'a> {
 }
 
 impl Emitted<'_> {
-    /// What to write, in order; some may be empty.
+    /// The parts to write, in order; some may be empty.
     #[must_use]
     pub fn pieces(&self) -> [&[u8]; 7] {
         let [a, b, c, d] = self.rest;

@@ -23,7 +23,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// What will be sent.
+    /// The manifest of the image to come.
     Manifest = 5,
     /// It will be taken, from this chunk on.
     Accept = 6,
@@ -39,7 +39,7 @@ pub enum Kind {
     Failed = 11,
     /// The deploy is committed.
     Installed = 12,
-    /// What the target does now.
+    /// The order for the action after the deploy.
     Boot = 13,
     /// The donor agrees to this disk, or is still making up its mind.
     Consent = 14,
@@ -69,7 +69,7 @@ impl Kind {
         self as u8
     }
 
-    /// Who may send it.
+    /// The end that may send it.
     #[must_use]
     pub const fn sender(self) -> End {
         match self {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::stage::Stage;
 
-/// What a donor may order; without an order the target chooses.
+/// The orders of a donor; without one the target chooses.
 const ORDERS: [Option<After>; 4] = {
     let [kexec, reboot, poweroff] = After::ALL;
     [None, Some(kexec), Some(reboot), Some(poweroff)]
