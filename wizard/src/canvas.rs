@@ -63,13 +63,13 @@ impl<'a> Canvas<'a> {
         self.area.height
     }
 
-    /// What the terminal is capable of.
+    /// The capabilities of the terminal.
     #[must_use]
     pub const fn theme(&self) -> Theme {
         self.theme
     }
 
-    /// What lines and marks are drawn with.
+    /// The glyphs for lines and marks.
     #[must_use]
     pub const fn glyphs(&self) -> Glyphs {
         self.theme.glyphs()

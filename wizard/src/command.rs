@@ -1,4 +1,4 @@
-//! What the wizard asks the machine to do.
+//! The wizard's commands to the machine.
 
 use disk::sizes::Sizes;
 use machine::gate::Wish;
@@ -12,7 +12,7 @@ pub enum Command {
     GoOn,
     /// Take this disk, confirmed like this, with these sizes; invite donors.
     Take {
-        /// Which, and whether what is on it may go.
+        /// The disk, and whether its contents may go.
         wish: Wish,
         /// Of its partitions.
         sizes: Sizes,

@@ -1,4 +1,4 @@
-//! What happens in the machine, as events for the wizard.
+//! The events of the machine, for the wizard.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub struct Nic {
     pub trouble: Option<String>,
 }
 
-/// What sysfs says of it; addresses and troubles are to be added.
+/// Its facts by sysfs; addresses and troubles are to be added.
 impl From<Card> for Nic {
     fn from(card: Card) -> Self {
         Self {

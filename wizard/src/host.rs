@@ -41,7 +41,7 @@ impl TerminalId {
     }
 }
 
-/// What the host needs of the machine that it runs on. Nothing here may wait.
+/// The services that the host needs of its machine. Nothing here may wait.
 pub trait Machine {
     /// Does what a person wants; `from` is where it was pressed.
     fn carry_out(&mut self, command: Command, from: TerminalId);
@@ -257,7 +257,7 @@ impl<M: Machine> Host<M> {
         None
     }
 
-    /// What there is to say, on every terminal.
+    /// Prints all new lines on every terminal.
     fn say(&mut self) {
         let (lines, is_secret) = self.frontend.lines();
         if self.frontend.is_lines() {
@@ -305,7 +305,7 @@ impl<M: Machine> Host<M> {
         };
         let commands = wizard.press(key, now);
         self.carry_out(commands, number);
-        // What a key does is seen at once, on every terminal.
+        // The effect of a key is shown at once, on every terminal.
         if self.frontend.is_changed() {
             self.each(|tty| tty.change(true));
         }

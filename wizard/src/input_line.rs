@@ -24,7 +24,7 @@ impl InputLine {
         }
     }
 
-    /// What was typed.
+    /// The text of the line.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

@@ -1,4 +1,4 @@
-//! What a person presses.
+//! The keys that a person presses.
 
 /// A key, whichever terminal it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a person at the machine sees and decides: events of the machine and keys in, pictures and
+//! The operator's screens and decisions: events of the machine and keys in, pictures and
 //! commands to the machine out. One state machine without I/O and without a clock, drawn by ratatui
 //! on every kind of terminal.
 //!

@@ -1,4 +1,4 @@
-//! What the wizard has learnt from events, and what a person has chosen: everything that a screen
+//! The facts from events, and the choices of the operator: everything that a screen
 //! may show. Its size is bounded.
 
 use std::collections::VecDeque;
@@ -46,12 +46,12 @@ pub enum Phase {
     Dead,
 }
 
-/// What donors are invited with.
+/// The invitation to donors.
 #[derive(Clone, Debug)]
 pub struct Invitation {
-    /// What the beacon says.
+    /// The code in the beacon.
     pub code: String,
-    /// What a donor must know, if anything.
+    /// The secret of the donor, if the policy has one.
     pub secret: Option<String>,
     /// `secret`, `pinned` or `legacy`.
     pub policy: String,
@@ -65,7 +65,7 @@ pub struct Invitation {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the fields name themselves
 pub struct Refusal {
-    /// Whose.
+    /// The address of the donor.
     pub peer: SocketAddr,
     /// How many donors have been refused so far.
     pub count: u64,
@@ -75,7 +75,7 @@ pub struct Refusal {
 /// A deploy, from the donor that proved itself to its end.
 #[derive(Clone, Debug)]
 pub struct Deploy {
-    /// Who.
+    /// The address of the donor.
     pub peer: SocketAddr,
     /// The version of the image.
     pub version: Option<String>,
@@ -130,10 +130,10 @@ pub struct Leaving {
     pub at: Instant,
 }
 
-/// What a person has decided. `None` keeps the machine's own decision.
+/// The operator's decisions. `None` keeps the machine's own decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Which disk, and that what is on it may go.
+    /// The disk, with leave to erase it.
     pub wish: Option<Wish>,
     /// Of its partitions.
     pub sizes: Option<Sizes>,
@@ -182,7 +182,7 @@ pub struct Model {
     pub is_held: bool,
     /// Why the machine refused a person's decision.
     pub refused: Option<String>,
-    /// What a person has decided.
+    /// The operator's decisions.
     pub choices: Choices,
 }
 
@@ -312,7 +312,7 @@ impl Model {
         }
     }
 
-    /// What is only said of a deploy that runs.
+    /// Takes an event that only a running deploy has.
     fn deploy_news(&mut self, news: ReceiverEvent, now: Instant) {
         let Some(deploy) = &mut self.deploy else {
             return;
@@ -409,7 +409,7 @@ impl Model {
     /// The disk that would be taken: the person's, else the machine's. Or why none would.
     ///
     /// # Errors
-    /// What the gate says.
+    /// The verdict of the gate.
     pub fn disk(&self) -> Result<Candidate, GateError> {
         match (&self.choices.wish, &self.choice) {
             (Some(wish), _) => gate::choose(&self.disks, wish).map(Cleared::into_candidate),

@@ -13,7 +13,7 @@ use crate::view::{Hint, Question, ScreenView};
 /// Something over the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overlay {
-    /// What can be done here.
+    /// The keys of this screen.
     Help,
     /// The log.
     Logs,
@@ -193,7 +193,7 @@ impl Picture<'_> {
     }
 }
 
-/// What a yes brings with it, beside what was asked for.
+/// The side effects of a yes.
 pub(crate) fn consequence(question: Question, model: &Model) -> &'static str {
     match question {
         Question::Cancel if model.phase == Phase::Accepted => {

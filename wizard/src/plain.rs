@@ -48,11 +48,11 @@ const PROMPT: &str = "Type a number and Enter; Enter alone repeats everything:";
 pub struct Plain {
     wizard: Wizard,
     check_ip: fn(&str) -> Result<(), String>,
-    /// What the next line is.
+    /// The meaning of the next line.
     step: Step,
-    /// What the numbers mean that were shown last.
+    /// The choices behind the numbers that were shown last.
     menu: Vec<Choice>,
-    /// What was said last, and of which screen.
+    /// The text that was printed last, and its screen.
     said: (Option<Screen>, Vec<String>),
     /// The networks in range are numbered again when the list changes.
     wants_networks: bool,
@@ -77,7 +77,7 @@ impl Plain {
         }
     }
 
-    /// What is decided, and by whom.
+    /// The state behind the text.
     #[must_use]
     pub const fn wizard(&self) -> &Wizard {
         &self.wizard
@@ -183,7 +183,7 @@ impl Plain {
         match what {
             What::Decide(acts) => self.decide(acts),
             What::Do(command) => {
-                // What is heard then is worth telling.
+                // Input from then on is worth an answer.
                 self.wants_networks |= matches!(command, Command::WifiScan(_));
                 self.wizard.act(vec![Act::Command(command)])
             }
@@ -242,7 +242,7 @@ impl Plain {
         self.decide(vec![Act::Go(Screen::Plan)])
     }
 
-    /// What the command line says of sizes, as on the screen.
+    /// The sizes on the command line, as on the screen.
     fn given(model: &Model) -> Sizes {
         let esp = plan::said(model, "smv.esp=").and_then(sizes::esp);
         let swap = plan::said(model, "smv.swap=").and_then(sizes::swap);
@@ -438,7 +438,7 @@ impl Plain {
     }
 
     /// The numbers, where they have changed and nothing else is being typed. Networks come and go
-    /// all the time: they are numbered anew only when they are asked for.
+    /// all the time: they get new numbers only when they are asked for.
     fn offer(&mut self, screen: Screen, is_other: bool) {
         if self.step != Step::Number {
             return;

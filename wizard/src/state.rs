@@ -32,9 +32,9 @@ pub enum Screen {
     /// The machine.
     #[default]
     Welcome,
-    /// Which disk.
+    /// The choice of a disk.
     Disk,
-    /// What will be on it.
+    /// The plan of its partitions.
     Plan,
     /// Addresses.
     Network,
@@ -143,7 +143,7 @@ impl Wizard {
         self.model.is_held
     }
 
-    /// What was learnt and chosen.
+    /// The facts and the choices.
     #[must_use]
     pub const fn model(&self) -> &Model {
         &self.model
@@ -179,7 +179,7 @@ impl Wizard {
     fn follow(&mut self, is_failure: bool) {
         let is_late = !self.model.is_held && self.model.phase == Phase::Held;
         match is_late {
-            // What was taken cannot be: the same person decides again.
+            // The chosen disk is refused: the same person decides again.
             true if self.model.refused.is_some() => {
                 self.model.is_held = true;
                 return self.go(Screen::Disk);
@@ -303,7 +303,7 @@ impl Wizard {
         }
     }
 
-    /// What a person chooses is kept here, by views and by [`crate::plain`].
+    /// The operator's choices are stored here, by views and by [`crate::plain`].
     pub(crate) const fn model_mut(&mut self) -> &mut Model {
         &mut self.model
     }

@@ -1,4 +1,4 @@
-//! What a terminal can show, and how each tone looks there.
+//! The capabilities of a terminal, and the look of each tone there.
 
 use ratatui_core::style::{Color, Modifier, Style};
 
@@ -8,12 +8,12 @@ pub enum Charset {
     /// Nothing beyond `~`.
     #[default]
     Ascii,
-    /// What we draw ourselves is in code page 437 as well, which is all that the kernel's own font
+    /// Our own drawings are in code page 437 as well, which is all that the kernel's own font
     /// has.
     Unicode,
 }
 
-/// What a terminal is capable of.
+/// The capabilities of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
     /// Its characters.
@@ -22,7 +22,7 @@ pub struct Theme {
     pub colours: bool,
 }
 
-/// What we draw lines and marks with.
+/// The glyphs for lines and marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glyphs {
     /// A line across.
@@ -31,7 +31,7 @@ pub struct Glyphs {
     pub pointer: char,
     /// In front of each of several.
     pub bullet: char,
-    /// What is done.
+    /// The mark of a finished step.
     pub tick: char,
     /// A filled cell of a bar.
     pub full: char,
@@ -72,7 +72,7 @@ impl Theme {
     }
 }
 
-/// What a piece of text means.
+/// The meaning of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
     /// Nothing special.
@@ -86,7 +86,7 @@ pub enum Tone {
     Title,
     /// A key that can be pressed.
     Key,
-    /// What the next key acts upon.
+    /// The target of the next key.
     Selected,
     /// Where something is typed.
     Input,
@@ -96,7 +96,7 @@ pub enum Tone {
     Warning,
     /// Wrong.
     Bad,
-    /// What a camera reads: bright on dark, whatever the terminal's colours are.
+    /// The code for a camera: bright on dark, whatever the terminal's colours are.
     Camera,
 }
 

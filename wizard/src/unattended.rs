@@ -58,7 +58,7 @@ pub fn wifi(model: &Model) -> Option<String> {
     })
 }
 
-/// What the disk is called at the next start as well, where it has such a name.
+/// The name of the disk that holds at the next start as well, where it has one.
 fn name(disk: &Candidate) -> String {
     let path = || disk.disk.path.display().to_string();
     match &disk.disk.serial {

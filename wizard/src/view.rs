@@ -1,4 +1,4 @@
-//! What every screen has in common: it shows the model, and answers keys with [`Act`]s.
+//! The interface of every screen: it shows the model, and answers keys with [`Act`]s.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::key::Key;
 use crate::model::Model;
 use crate::state::Screen;
 
-/// What a key leads to.
+/// The consequence of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// The machine is to do this.
@@ -64,7 +64,7 @@ pub trait ScreenView {
     /// Its heading.
     fn title(&self, model: &Model) -> String;
 
-    /// What a person has to know here; paragraphs end with a line feed.
+    /// The help text of the screen; paragraphs end with a line feed.
     fn help(&self) -> &'static str;
 
     /// The keys that do something now, besides those that work everywhere.

@@ -27,7 +27,7 @@ fn nothing_moves_while_nothing_happens() {
     }
 }
 
-/// What was said of a deploy, in every way that it can stand.
+/// The reports of a deploy, in every state that it can be in.
 const WAYS: usize = 9;
 const STATES: usize = 2 * 3 * WAYS;
 
@@ -111,7 +111,7 @@ const KEYS: [Key; 33] = [
     Key::Char('\0'),
 ];
 
-/// What holds after every key: the machine can carry out each command.
+/// The invariant after every key: the machine can carry out each command.
 fn check(scene: &mut Scene, commands: &[Command]) {
     let model = scene.wizard.model();
     for command in commands {

@@ -324,7 +324,7 @@ fn networks() {
     assert_eq!(scene.wizard.screen(), Screen::Wifi);
     scene.press(Key::Escape);
     assert_eq!(scene.wizard.screen(), Screen::Network);
-    // What holds is not ordered again.
+    // A setting that holds is not ordered again.
     let commands = scene.keys(&[Key::End, Key::Enter]);
     assert!(
         matches!(commands.as_slice(), [Command::Take { .. }]),

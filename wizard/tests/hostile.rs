@@ -19,7 +19,7 @@ use wizard::{Key, MachineEvent, Plain, Screen};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (132, 50), (40, 12), (1, 1)];
 
-/// What strangers might send; each is repeated to 400 characters as well.
+/// Input of strangers; each is repeated to 400 characters as well.
 fn texts() -> Vec<String> {
     let pieces = [
         "\u{1b}[2J\u{1b}[31;1H\u{1b}]0;x\u{7}",

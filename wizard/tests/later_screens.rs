@@ -193,7 +193,7 @@ fn a_second_changes_few_cells() {
                 cells.filter(|(before, after)| before != after).count()
             })
             .sum::<usize>();
-        // The first rate, and its scale, are drawn anew.
+        // The first rate, and its scale, are drawn again.
         assert!(changed < 40 || at < 5, "{changed} cells:\n{before}{after}");
     }
 }
@@ -213,7 +213,7 @@ fn the_log_is_followed_scrolled_and_thinned_out() {
     scene.press(Key::PageUp);
     scene.golden("log-scrolled");
     assert!(!scene.shows("line 199 ") && scene.shows("line 184 "));
-    // What comes now moves nothing.
+    // Further lines move nothing.
     let before = scene.picture((80, 24), scene::UNICODE);
     scene.learn(scene::log(3, "line 200"));
     assert_eq!(scene.picture((80, 24), scene::UNICODE), before);

@@ -101,7 +101,7 @@ impl Talk {
         }
     }
 
-    /// What was said since the last time.
+    /// The lines since the last time.
     fn said(&mut self) -> String {
         std::mem::take(&mut self.text)
     }

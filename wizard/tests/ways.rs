@@ -1,4 +1,5 @@
-//! Who decides: the machine until a key is pressed, then the person, until the person hands back.
+//! The deciding party: the machine until a key is pressed, then the person, until the person hands
+//! back.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod scene;

@@ -1,4 +1,4 @@
-//! What a person works with: screens, or questions and lines. The host's loop is the same.
+//! The two user interfaces: screens, or questions and lines. The host's loop is the same.
 
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ impl Frontend {
         }
     }
 
-    /// What there is to say, and whether the next line that is typed must not be shown.
+    /// The new text, and whether the next line that is typed must not be shown.
     pub(super) fn lines(&mut self) -> (Vec<String>, bool) {
         match self {
             Self::Screens(_) => (Vec::new(), false),

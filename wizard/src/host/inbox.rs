@@ -26,7 +26,7 @@ pub struct Inbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     waiting: Mutex<Waiting>,
-    /// What was taken, for a host that begins after another.
+    /// The events already taken, for a host that begins after another.
     taken: Mutex<VecDeque<MachineEvent>>,
     wakeup: EventFd,
     is_touched: AtomicBool,
@@ -34,7 +34,7 @@ struct Inner {
     ended: Condvar,
 }
 
-/// What waits.
+/// The events that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) facts: VecDeque<MachineEvent>,
@@ -123,7 +123,7 @@ impl Inbox {
         &self.0.wakeup
     }
 
-    /// What has arrived since the last call.
+    /// The events since the last call.
     pub(super) fn take(&self) -> Waiting {
         self.0.wakeup.clear();
         let waiting = std::mem::take(&mut *self.waiting());

@@ -22,7 +22,7 @@ use crate::{Command, Plain, Wizard};
 /// For anything that is awaited here; on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a person in front of a terminal sees of it.
+/// The screen as a person in front of a terminal sees it.
 struct Person {
     line: File,
     screen: vt100::Parser,
@@ -104,7 +104,7 @@ impl Person {
     }
 }
 
-/// What it is told comes out of a channel.
+/// Passes each command on through a channel.
 struct Told(Sender<String>);
 
 impl Machine for Told {
@@ -192,7 +192,7 @@ fn screens_are_drawn_keys_are_heard_and_the_terminal_is_as_it_was_in_the_end() {
     assert!(running.inbox.is_touched());
     person.screen.process(b"\x1b[Hrubbish");
     person.types(b"\x0c");
-    person.waits("everything anew", |person| !person.sees("rubbish"));
+    person.waits("everything again", |person| !person.sees("rubbish"));
     running.inbox.close_and_wait(PATIENCE);
     assert!(!is_raw(&person));
     assert_eq!(running.ends(), Ended::Closed);

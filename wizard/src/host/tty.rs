@@ -47,7 +47,7 @@ pub enum Mode {
     Lent,
 }
 
-/// What an empty line does where lines are shown.
+/// The meaning of an empty line in line mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enter {
     /// Nothing.
@@ -65,7 +65,7 @@ pub struct TtyConfig {
     pub terminal: File,
     /// In the beginning.
     pub mode: Mode,
-    /// What an empty line does.
+    /// The meaning of an empty line.
     pub enter: Enter,
     /// It is the kernel's own: its characters are known.
     pub is_virtual: bool,
@@ -73,7 +73,7 @@ pub struct TtyConfig {
     pub has_kernel_lines: bool,
 }
 
-/// What came from it.
+/// The input from it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TtyInput {
     Decoded(Vec<Decoded>),
@@ -102,7 +102,7 @@ pub(super) struct Tty {
     /// Where the kernel does not know the size, the terminal is asked.
     asks_size: bool,
     lines: Vec<u8>,
-    /// What comes next is the rest of a line that was too long.
+    /// The next bytes are the rest of a line that was too long.
     is_cut: bool,
     /// When bytes came the last time.
     heard: Option<Instant>,
@@ -110,7 +110,7 @@ pub(super) struct Tty {
     is_changed: bool,
     /// A person waits for the next picture.
     is_urgent: bool,
-    /// What is typed is not shown.
+    /// Input is not echoed.
     is_hidden: bool,
 }
 
@@ -209,7 +209,7 @@ impl Tty {
         self.change(true);
     }
 
-    /// What the terminal answered.
+    /// The answer of the terminal.
     pub(super) fn answer(&mut self, said: Decoded) {
         match said {
             Decoded::Size { columns, rows } if self.asks_size => self.resize(columns, rows),
@@ -293,7 +293,7 @@ impl Tty {
         self.is_hidden = is_hidden;
     }
 
-    /// What to wait for.
+    /// The events to poll for.
     pub(super) fn wants(&self, now: Instant) -> PollFlags {
         let has_output = match self.config.mode {
             Mode::Lent => return PollFlags::empty(),

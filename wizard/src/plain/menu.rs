@@ -20,7 +20,7 @@ pub(super) struct Choice {
     pub(super) what: What,
 }
 
-/// What follows from an answer.
+/// The consequence of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A person decides about the deploy.
@@ -37,7 +37,7 @@ pub(super) enum What {
     Log,
 }
 
-/// What the next line is.
+/// The meaning of the next line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Step {
     /// A number of the list.
@@ -134,7 +134,7 @@ fn welcome(model: &Model) -> Vec<Choice> {
     choices
 }
 
-/// What can be done with a disk.
+/// The choices for a disk.
 fn of_disk(disk: &Candidate, model: &Model) -> Vec<Choice> {
     let take = What::Disk(disk.disk.path.clone());
     match verdict(disk, &model.disks) {

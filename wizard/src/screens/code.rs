@@ -29,7 +29,7 @@ const DISK_ROWS: u16 = 3;
 #[derive(Debug, Default)]
 pub struct Code {}
 
-/// What to type on the donor.
+/// The donor's command line.
 pub(crate) fn command(invitation: &Invitation) -> String {
     let code = &invitation.code;
     let option = match (&invitation.secret, invitation.policy.as_str()) {
@@ -40,7 +40,7 @@ pub(crate) fn command(invitation: &Invitation) -> String {
     format!("spk-visor deploy-system-img-copy {code}{option}")
 }
 
-/// What the policy means, and how that is to be seen.
+/// The meaning of the policy, and its tone.
 pub(crate) fn policy(invitation: &Invitation) -> (&'static str, Tone) {
     match (&invitation.secret, invitation.policy.as_str()) {
         (Some(_), _) => ("whoever knows the secret", Tone::Plain),
@@ -49,7 +49,7 @@ pub(crate) fn policy(invitation: &Invitation) -> (&'static str, Tone) {
     }
 }
 
-/// Who cannot know what happens here: under which addresses this machine is reached.
+/// The addresses of this machine, for a donor beyond its networks.
 pub(crate) fn addresses(invitation: &Invitation, model: &Model) -> Vec<String> {
     let of_cards = model.nics.iter().flat_map(|nic| &nic.addresses);
     let mut addresses: Vec<String> = of_cards.map(|it| it.address.to_string()).collect();
@@ -59,7 +59,7 @@ pub(crate) fn addresses(invitation: &Invitation, model: &Model) -> Vec<String> {
     addresses
 }
 
-/// What will be gone, in a few words.
+/// The contents that will be erased, in a few words.
 pub(crate) fn disk(invitation: &Invitation) -> String {
     let disk = &invitation.disk.disk;
     let mut text = format!("{}, {}", disk.path.display(), human::label(disk.size_bytes));
@@ -75,7 +75,7 @@ pub(crate) fn disk(invitation: &Invitation) -> String {
     format!("{text}; {contents}")
 }
 
-/// Who tried and failed.
+/// A failed attempt to pair, in words.
 pub(crate) fn refusal(refusal: &Refusal) -> String {
     format!("{}: {}", refusal.peer, refusal.reason)
 }

@@ -26,7 +26,7 @@ const DETAIL_ROWS: u16 = 9;
 /// Longer serial numbers than any disk has.
 const WORD_MAX: usize = 128;
 
-/// What a person may do with a disk.
+/// The choices for a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Take it: nothing of value is on it.
@@ -39,7 +39,7 @@ pub(crate) enum Verdict {
     Never(GateError),
 }
 
-/// What the keys act upon.
+/// The target of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     /// The list.
@@ -280,7 +280,7 @@ impl ScreenView for Disk {
 }
 
 impl Disk {
-    /// What is on it in full, and what to do about it.
+    /// Its contents in full, and the advice.
     fn detail(&self, canvas: &mut Canvas<'_>, disk: &Candidate, model: &Model) {
         canvas.line(
             0,
@@ -359,7 +359,7 @@ fn choice(canvas: &mut Canvas<'_>, y: u16, text: &str, is_selected: bool) {
     canvas.put(2, y, text, tone);
 }
 
-/// What is typed to confirm, in words.
+/// The question that a person confirms, in words.
 pub(crate) fn asked(disk: &Candidate) -> String {
     let word = disk.confirmation();
     let len = word.chars().count();
@@ -377,7 +377,7 @@ pub(crate) fn asked(disk: &Candidate) -> String {
     }
 }
 
-/// What speaks against it, if anything.
+/// The reason against it, if any.
 pub(crate) fn against(disk: &Candidate, verdict: &Verdict) -> Vec<(Cow<'static, str>, Tone)> {
     let mut reasons: Vec<(Cow<'static, str>, Tone)> = Vec::new();
     if disk.is_shim_medium() {

@@ -48,7 +48,7 @@ pub(crate) fn origin(model: &Model) -> String {
     )
 }
 
-/// What happens next, and how that is to be seen.
+/// The next action, and its tone.
 pub(crate) fn next(model: &Model) -> (String, Tone) {
     match (&model.leaving, model.machine.owns_power) {
         (Some(leaving), _) => {

@@ -21,7 +21,7 @@ const MISSING_ROWS: usize = 4;
 #[derive(Debug, Default)]
 pub struct Failed {}
 
-/// What has become of the disk.
+/// The state of the disk.
 pub(crate) fn disk(failure: &Failure) -> &'static str {
     match failure.was_writing {
         true => "The disk is unbootable now; the next deploy treats it as blank.",
@@ -29,7 +29,7 @@ pub(crate) fn disk(failure: &Failure) -> &'static str {
     }
 }
 
-/// What a person may do about it.
+/// Advice for the operator.
 pub(crate) fn advice(failure: &Failure, model: &Model) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if failure.was_cancelled {
@@ -61,7 +61,7 @@ pub(crate) fn advice(failure: &Failure, model: &Model) -> Vec<&'static str> {
     advice
 }
 
-/// What follows by itself.
+/// The next action of the machine.
 pub(crate) fn next(model: &Model) -> String {
     match (&model.leaving, model.phase) {
         (Some(leaving), _) => {

@@ -25,7 +25,7 @@ const LEVELS: [(u8, &str); 4] = [
     (3, "errors"),
 ];
 
-/// What is shown of it.
+/// The visible part of the log.
 #[derive(Debug, Default)]
 pub struct Logs {
     /// The number, from the beginning of the log, of the lowest line on the screen. None: the
@@ -51,7 +51,7 @@ impl Logs {
             .collect()
     }
 
-    /// Which of them is the lowest on the screen.
+    /// The index of the lowest visible line.
     fn at(&self, lines: &[(u64, &LogLine)]) -> usize {
         let last = lines.len().saturating_sub(1);
         match self.lowest {

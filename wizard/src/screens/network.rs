@@ -26,7 +26,7 @@ const COLUMN: u16 = 13;
 /// Rows for everything below the cards.
 const REST_ROWS: u16 = 11;
 
-/// What the keys act upon.
+/// The target of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Focus {
     /// The card with this number; number 0 are all of them.
@@ -39,7 +39,7 @@ enum Focus {
     Next,
 }
 
-/// What is typed.
+/// The text of the fields.
 #[derive(Debug)]
 pub struct Network {
     check_ip: fn(&str) -> Result<(), String>,
@@ -53,7 +53,7 @@ pub struct Network {
     holds: Option<String>,
 }
 
-/// What is between commas.
+/// The values between commas.
 fn parts(field: &InputLine) -> impl Iterator<Item = &str> {
     let parts = field.text().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty())
@@ -78,7 +78,7 @@ impl Network {
         }
     }
 
-    /// What was typed, as a value of `smv.ip=`.
+    /// The text of the fields, as a value of `smv.ip=`.
     fn value(&self) -> String {
         let mut words: Vec<String> = Vec::new();
         if self.is_static {

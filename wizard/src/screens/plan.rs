@@ -25,7 +25,7 @@ const FIELD_WIDTH: u16 = 18;
 /// Where values begin.
 const COLUMN: u16 = 13;
 
-/// What the keys act upon, from top to bottom.
+/// The target of the keys, from top to bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Focus {
     Esp,
@@ -41,7 +41,7 @@ pub struct Plan {
     esp: InputLine,
     swap: InputLine,
     focus: Focus,
-    /// What the kernel command line says was put into the fields, as these sizes.
+    /// The sizes of the kernel command line, once they are in the fields.
     given: Option<Sizes>,
 }
 

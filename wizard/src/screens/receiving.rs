@@ -1,6 +1,6 @@
 //! A donor sends a system: how far it is.
 //!
-//! What changes each second is a few cells: two bars, their figures, and one column of the rates.
+//! A few cells change each second: two bars, their figures, and one column of the rates.
 
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ const CHART_ROWS: u16 = 3;
 #[derive(Debug, Default)]
 pub struct Receiving {}
 
-/// What is said of a stage.
+/// The words for a stage.
 pub(crate) fn stage(stage: Stage) -> &'static str {
     let found = STAGES.into_iter().find(|(known, _)| *known == stage);
     found.map_or(stage.name(), |(_, name)| name)
@@ -64,7 +64,7 @@ pub(crate) fn pace(deploy: &Deploy) -> [Option<String>; 4] {
     ]
 }
 
-/// What the deploy waits for, if it does, and how that is to be seen.
+/// The event that the deploy waits for, if any, and its tone.
 pub(crate) fn waits_for(model: &Model) -> Option<(String, Tone)> {
     let deploy = model.deploy.as_ref()?;
     if model.is_cancelling {
@@ -82,7 +82,7 @@ pub(crate) fn waits_for(model: &Model) -> Option<(String, Tone)> {
     deploy.awaits_consent.then_some((text, Tone::Warning))
 }
 
-/// What a restarted donor needs to resume where the lost one was.
+/// The arguments with which a restarted donor resumes where the lost one was.
 pub(crate) fn password(model: &Model) -> Option<String> {
     let is_lost = model.deploy.as_ref().is_some_and(|it| it.lost.is_some());
     let invitation = model.invitation.as_ref().filter(|_| is_lost)?;
@@ -93,7 +93,7 @@ pub(crate) fn password(model: &Model) -> Option<String> {
     ))
 }
 
-/// Who sends, and what.
+/// The donor, and the image that it sends.
 pub(crate) fn origin(deploy: &Deploy) -> String {
     let version = deploy.version.as_ref();
     let version = version.map_or_else(String::new, |version| format!(", version {version}"));
@@ -210,7 +210,7 @@ fn chart(canvas: &mut Canvas<'_>, deploy: &Deploy) {
     canvas.put(x, 0, &text, Tone::Dim);
 }
 
-/// What the deploy waits for and goes on without, then the log's end.
+/// The deploy's waits and warnings, then the log's end.
 fn news(canvas: &mut Canvas<'_>, deploy: &Deploy, model: &Model) {
     let mut y = 0;
     if let Some((text, tone)) = waits_for(model) {

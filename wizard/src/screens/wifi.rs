@@ -24,7 +24,7 @@ const PASSPHRASE_MAX: usize = 64;
 const HEAD: u16 = 3;
 const FOOT: u16 = 6;
 
-/// What is typed.
+/// The text of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     /// Nothing: the list.
@@ -49,7 +49,7 @@ pub struct Wifi {
     name: InputLine,
     passphrase: InputLine,
     is_shown: bool,
-    /// What is wrong with what was typed or selected.
+    /// The fault of the typed or selected text.
     trouble: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Default for Wifi {
     }
 }
 
-/// What a network asks for, in a word.
+/// The security of a network, in a word.
 pub(crate) const fn security(security: Security) -> &'static str {
     match security {
         Security::Open => "open",
@@ -108,7 +108,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
     }
 }
 
-/// What the name of a network can be.
+/// The rule for the name of a network.
 pub(crate) fn not_a_name() -> String {
     format!("A name has 1 to {NAME_MAX} bytes; letters with accents take more than one.")
 }
@@ -396,7 +396,7 @@ impl Wifi {
         }
     }
 
-    /// What is being typed, and what is wrong with it.
+    /// The text that is being typed, and its fault.
     fn typed(&self, canvas: &mut Canvas<'_>) {
         let ssid = self.target.as_ref().map(|(ssid, _)| ssid.to_string());
         match self.mode {

@@ -16,7 +16,7 @@ const STRING_MAX: u8 = 128;
 
 const ESCAPE: u8 = 0x1b;
 
-/// What a terminal says.
+/// The messages of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
     /// A key was pressed.
@@ -66,7 +66,7 @@ enum State {
     },
 }
 
-/// What was read of a control sequence.
+/// The part of a control sequence that has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sequence {
     numbers: [u16; NUMBERS],

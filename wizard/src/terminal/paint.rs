@@ -47,7 +47,7 @@ impl Pen {
     }
 }
 
-/// What a terminal is to be sent.
+/// The bytes for a terminal.
 #[derive(Debug)]
 pub struct Paint {
     bytes: Vec<u8>,
@@ -90,7 +90,7 @@ impl Paint {
         self.reset_pen();
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -101,7 +101,7 @@ impl Paint {
         self.bytes.drain(..len.min(self.bytes.len()));
     }
 
-    /// What was not sent yet is not sent at all.
+    /// Drops the bytes that were not sent yet.
     pub fn forget(&mut self) {
         self.bytes.clear();
         self.cursor = None;
@@ -276,7 +276,7 @@ mod tests {
         vt100::Parser::new(rows, columns, 0)
     }
 
-    /// What a terminal shows after the bytes.
+    /// The screen of a terminal after the bytes.
     fn show(
         terminal: &mut Terminal<Paint>,
         screen: &mut vt100::Parser,

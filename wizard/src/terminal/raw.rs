@@ -99,7 +99,7 @@ impl Changed {
     fn say_farewell(&self) {
         let mut left = self.leave;
         for _ in 0..TRIES {
-            // What it has not shown yet is of no use any more, and would keep it from coming to the
+            // Unsent bytes are of no use any more, and would keep it from coming to the
             // rest.
             if left.len() == self.leave.len() {
                 let _ = tcflush(&self.terminal, QueueSelector::OFlush);

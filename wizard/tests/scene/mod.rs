@@ -141,7 +141,7 @@ impl Scene {
             .collect()
     }
 
-    /// Time passes, and is told as the wizard wants it.
+    /// Time passes, with ticks as the wizard asks for them.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(next) = self.wizard.next_tick(self.now) {
@@ -156,7 +156,7 @@ impl Scene {
         self.wizard.tick(end);
     }
 
-    /// What a terminal shows: its rows, and where its cursor is.
+    /// The screen of a terminal: its rows and its cursor.
     pub fn picture(&self, (width, height): (u16, u16), theme: Theme) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
@@ -219,7 +219,7 @@ pub fn compare(name: &str, picture: &str) {
             difference.push_str(&format!("{row:3} - {old}\n    + {new}\n"));
         }
     }
-    panic!("{name} is not as drawn (UPDATE_GOLDEN=1 draws it anew):\n{difference}");
+    panic!("{name} is not as drawn (UPDATE_GOLDEN=1 draws it again):\n{difference}");
 }
 
 pub fn machine() -> Machine {

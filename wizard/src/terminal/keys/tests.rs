@@ -17,7 +17,8 @@ fn keys(bytes: &[u8]) -> Vec<Key> {
     keys.collect()
 }
 
-/// What terminals send for one key: Linux console, xterm, VT220, rxvt, PuTTY, and firmware's way.
+/// The bytes of terminals for one key: Linux console, xterm, VT220, rxvt, PuTTY, and firmware's
+/// way.
 const SENT: &[(Key, &[&[u8]])] = &[
     (
         Key::Up,
