@@ -22,7 +22,7 @@
 //!
 //! Times and default ACLs of directories are set when the walk leaves them: a file gets the ACL
 //! that its entry says, never one that it would inherit (acl(5)). A directory that is entered again
-//! gets back what it had: at most [`name::DEPTH_MAX`] of them are open at once, and no list of all
+//! gets back what it had: at most `name::DEPTH_MAX` of them are open at once, and no list of all
 //! directories is kept.
 
 mod blocks;
@@ -269,7 +269,7 @@ pub enum Refusal {
     /// A type of entry that is not unpacked.
     #[error("its type {0:#04x} is not supported")]
     Type(u8),
-    /// A sparse file of another format than [`sparse`] reads.
+    /// A sparse file of a format that is not read here.
     #[error("it is a sparse entry, but not of version 1.0; pack it with tar --format=pax --sparse")]
     Sparse,
     /// A sparse file's map is malformed, or does not fit the file.

@@ -102,7 +102,7 @@ fn planned(layout: &Layout) -> io::Result<&Partition> {
     layout.partition(Role::Esp).ok_or_else(none)
 }
 
-/// Lends the ESP that [`format`] made. What `work` wrote is on the disk when this returns, and
+/// Lends the ESP that [`format()`] made. What `work` wrote is on the disk when this returns, and
 /// durable after the disk's next flush.
 ///
 /// # Errors

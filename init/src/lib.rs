@@ -9,7 +9,7 @@
 //! 2. [`cmdline`] reads the settings from the kernel command line, [`memory`] plans the decoder's
 //!    share, [`drivers`] loads what the devices need.
 //! 3. [`baked_config`] adds what the image itself demands: pinned keys, trusted keys, the floor.
-//! 4. [`network`] starts the network stack, [`wifi`] its supplicants, [`wizard`](crate::wizard) the
+//! 4. [`network`] starts the network stack, [`wifi`] its supplicants, [`wizard`] the
 //!    screens, [`supervision`] the watchdog.
 //! 5. `receiver` deploys. The console enters each stage in the [`stage_latch`], on which the other
 //!    threads wait.
