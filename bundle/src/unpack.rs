@@ -27,6 +27,7 @@
 
 mod blocks;
 mod entries;
+mod entry;
 pub mod frames;
 mod member;
 mod name;
@@ -47,11 +48,12 @@ use wire::outcome::Outcome;
 use crate::decode::DecodeError;
 use blocks::Blocks;
 use entries::{Content, Entries, Place};
+use entry::Entry;
+pub use entry::Segment;
 use frames::Frames;
-use member::Entry;
 use name::NameFault;
 use seen::Seen;
-pub use sparse::{SEGMENTS_MAX, Segment};
+pub use sparse::SEGMENTS_MAX;
 use tree::Tree;
 
 /// Bounds on one package beyond those on its bytes.

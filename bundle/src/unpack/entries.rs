@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::member::Entry;
+use super::entry::Entry;
 use super::{PlaceError, Refusal, Shown, UnpackError};
 
 /// The current entry: its offset, and its path as far as it is known.

@@ -25,10 +25,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wire::outcome::Outcome;
 
-use super::member::{self, Entry, Kind};
+use super::entry::{Entry, Kind, Map, Segment};
+use super::member;
 use super::name::{Name, NameFault, PATH_BYTES_MAX};
 use super::pax::{self, Time, Xattr};
-use super::sparse::{Map, SEGMENTS_MAX, Segment};
+use super::sparse::SEGMENTS_MAX;
 use super::{Content, Entries, Place, Refusal, UnpackError};
 use crate::decode::DecodeError;
 

@@ -10,9 +10,10 @@ use std::io::Read;
 use tar::{Header, OldHeader};
 
 use super::blocks::{BLOCK_BYTES, Blocks};
+use super::entry::{Entry, Kind, Map};
 use super::name::{Name, NameFault, PATH_BYTES_MAX};
-use super::pax::{self, Extended, Time, Xattr};
-use super::sparse::{self, Map};
+use super::pax::{self, Extended, Time};
+use super::sparse;
 use super::{Refusal, UnpackError};
 
 /// The largest size eleven octal digits hold; a larger one needs a PAX record or base 256.
@@ -22,43 +23,6 @@ pub(super) const MAJOR_MAX: u32 = 0xfff;
 pub(super) const MINOR_MAX: u32 = 0xf_ffff;
 /// Bytes of the checksum field, which count as spaces in it.
 const CHECKSUM_FIELD: std::ops::Range<usize> = 148..156;
-
-/// The kind of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Directory,
-    File { len: u64 },
-    Sparse(Map),
-    HardLink(Name),
-    Symlink(Vec<u8>),
-    Character { major: u32, minor: u32 },
-    Block { major: u32, minor: u32 },
-    Fifo,
-}
-
-impl Kind {
-    /// Bytes behind the header.
-    pub fn content_bytes(&self) -> u64 {
-        match self {
-            Kind::File { len } => *len,
-            Kind::Sparse(map) => map.stored,
-            _ => 0,
-        }
-    }
-}
-
-/// An entry whose every field has been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub path: Name,
-    pub kind: Kind,
-    /// Permissions, set-id and sticky bits.
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub mtime: Time,
-    pub xattrs: Vec<Xattr>,
-}
 
 /// Extensions met before the header they belong to.
 #[derive(Default)]

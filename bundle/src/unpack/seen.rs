@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use super::member::Kind;
+use super::entry::Kind;
 use super::name::{Name, prefixes};
 use super::{Refusal, Shown};
 

@@ -10,49 +10,11 @@
 use std::io::Read;
 
 use super::blocks::{BLOCK_BYTES, Blocks};
-use super::member::{Entry, Kind};
+use super::entry::{Entry, Kind, Segment};
 use super::{Refusal, UnpackError};
 
 /// Most segments of one file: 2 MiB of memory.
 pub const SEGMENTS_MAX: usize = 1 << 17;
-
-/// Data between holes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Where it begins in the file, in bytes.
-    pub at: u64,
-    /// In bytes.
-    pub len: u64,
-}
-
-/// A file with holes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map {
-    /// Bytes in the archive: first with the map, then without.
-    pub stored: u64,
-    /// Length of the file.
-    pub len: u64,
-    /// In order, none over another, all together `stored` bytes.
-    pub segments: Vec<Segment>,
-}
-
-impl Map {
-    /// Do the segments lie behind one another within the file, and come to what is stored?
-    pub fn fits(&self) -> bool {
-        let (mut end, mut sum) = (0_u64, 0_u64);
-        for segment in &self.segments {
-            let ends = (
-                segment.at.checked_add(segment.len),
-                sum.checked_add(segment.len),
-            );
-            match ends {
-                (Some(next), Some(more)) if segment.at >= end => (end, sum) = (next, more),
-                _ => return false,
-            }
-        }
-        end <= self.len && sum == self.stored
-    }
-}
 
 /// Reads the map of an entry that has one, so that nothing but data follows in `blocks`.
 ///

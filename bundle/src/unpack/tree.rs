@@ -16,10 +16,9 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pwrite};
 
-use super::member::{Entry, Kind};
+use super::entry::{Entry, Kind, Segment};
 use super::name::{Name, is_within, prefixes};
 use super::pax::{Time, Xattr};
-use super::sparse::Segment;
 use super::{Content, Owners, PlaceError, Refusal, Sink};
 
 /// How the way to an entry is resolved; the reasons stand in `unpack`.

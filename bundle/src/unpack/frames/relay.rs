@@ -14,9 +14,8 @@ use super::{
 };
 use crate::decode::DecodeError;
 use crate::unpack::blocks::Blocks;
-use crate::unpack::member::{Entry, Kind};
+use crate::unpack::entry::{Entry, Kind, Map};
 use crate::unpack::name::PATH_BYTES_MAX;
-use crate::unpack::sparse::Map;
 use crate::unpack::{Content, Entries, UnpackError};
 
 /// Written at once, where as much is at hand.

@@ -1,0 +1,79 @@
+//! One entry of an archive, every field of it checked, and the map of a file with holes.
+
+use super::name::Name;
+use super::pax::{Time, Xattr};
+
+/// The kind of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    File { len: u64 },
+    Sparse(Map),
+    HardLink(Name),
+    Symlink(Vec<u8>),
+    Character { major: u32, minor: u32 },
+    Block { major: u32, minor: u32 },
+    Fifo,
+}
+
+impl Kind {
+    /// Bytes behind the header.
+    pub fn content_bytes(&self) -> u64 {
+        match self {
+            Kind::File { len } => *len,
+            Kind::Sparse(map) => map.stored,
+            _ => 0,
+        }
+    }
+}
+
+/// An entry whose every field has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub path: Name,
+    pub kind: Kind,
+    /// Permissions, set-id and sticky bits.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: Time,
+    pub xattrs: Vec<Xattr>,
+}
+
+/// Data between holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it begins in the file, in bytes.
+    pub at: u64,
+    /// In bytes.
+    pub len: u64,
+}
+
+/// A file with holes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Map {
+    /// Bytes in the archive: first with the map, then without.
+    pub stored: u64,
+    /// Length of the file.
+    pub len: u64,
+    /// In order, none over another, all together `stored` bytes.
+    pub segments: Vec<Segment>,
+}
+
+impl Map {
+    /// Do the segments lie behind one another within the file, and come to what is stored?
+    pub fn fits(&self) -> bool {
+        let (mut end, mut sum) = (0_u64, 0_u64);
+        for segment in &self.segments {
+            let ends = (
+                segment.at.checked_add(segment.len),
+                sum.checked_add(segment.len),
+            );
+            match ends {
+                (Some(next), Some(more)) if segment.at >= end => (end, sum) = (next, more),
+                _ => return false,
+            }
+        }
+        end <= self.len && sum == self.stored
+    }
+}
