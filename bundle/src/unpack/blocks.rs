@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Content, Entries, Entry, Place, Refusal, UnpackError, member};
+use super::{Content, Place, Refusal, UnpackError};
 
 /// The unit of a tar (pax(1), ustar Interchange Format).
 pub const BLOCK_BYTES: usize = 512;
@@ -148,8 +148,26 @@ impl<'p, R: Read> Blocks<'p, R> {
         while let Some(chunk) = self.next_chunk()? {
             whole.extend_from_slice(chunk);
         }
-        self.skip_rest()?;
+        self.skip_content()?;
         Ok(whole)
+    }
+
+    /// To the next block boundary behind the contents.
+    pub fn skip_content(&mut self) -> Result<(), UnpackError> {
+        while self.next_chunk()?.is_some() {}
+        self.left = std::mem::take(&mut self.padding);
+        while self.next_chunk()?.is_some() {}
+        Ok(())
+    }
+
+    /// The entry at hand.
+    pub const fn entry(&self) -> &Place {
+        &self.entry
+    }
+
+    /// Bytes of tar taken so far.
+    pub const fn taken(&self) -> u64 {
+        self.offset
     }
 }
 
@@ -168,27 +186,5 @@ impl<R: Read> Content for Blocks<'_, R> {
         self.given = len;
         self.left = self.left.saturating_sub(len as u64);
         Ok(self.pending().get(..len))
-    }
-}
-
-impl<R: Read> Entries for Blocks<'_, R> {
-    fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError> {
-        member::next(self)
-    }
-
-    /// To the next block boundary behind the contents.
-    fn skip_rest(&mut self) -> Result<(), UnpackError> {
-        while self.next_chunk()?.is_some() {}
-        self.left = std::mem::take(&mut self.padding);
-        while self.next_chunk()?.is_some() {}
-        Ok(())
-    }
-
-    fn place(&self) -> &Place {
-        &self.entry
-    }
-
-    fn offset(&self) -> u64 {
-        self.offset
     }
 }

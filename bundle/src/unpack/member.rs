@@ -10,6 +10,7 @@ use std::io::Read;
 use tar::{Header, OldHeader};
 
 use super::blocks::{BLOCK_BYTES, Blocks};
+use super::entries::{Entries, Place};
 use super::entry::{Entry, Kind, Map};
 use super::name::{Name, NameFault, PATH_BYTES_MAX};
 use super::pax::{self, Extended, Time};
@@ -38,11 +39,29 @@ impl Extensions {
     }
 }
 
+impl<R: Read> Entries for Blocks<'_, R> {
+    fn next_entry(&mut self) -> Result<Option<Entry>, UnpackError> {
+        next(self)
+    }
+
+    fn skip_rest(&mut self) -> Result<(), UnpackError> {
+        self.skip_content()
+    }
+
+    fn place(&self) -> &Place {
+        self.entry()
+    }
+
+    fn offset(&self) -> u64 {
+        self.taken()
+    }
+}
+
 /// The next entry; its contents follow in `blocks`. Nothing after the end marker.
 ///
 /// # Errors
 /// The archive is damaged, ambiguous, or contains what is not supported.
-pub fn next<R: Read>(blocks: &mut Blocks<'_, R>) -> Result<Option<Entry>, UnpackError> {
+fn next<R: Read>(blocks: &mut Blocks<'_, R>) -> Result<Option<Entry>, UnpackError> {
     let mut extensions = Extensions::default();
     blocks.begin_entry();
     loop {
@@ -101,8 +120,10 @@ pub fn next<R: Read>(blocks: &mut Blocks<'_, R>) -> Result<Option<Entry>, Unpack
             }
             _ => {
                 let entry = raw.entry(extensions, |path| blocks.name_entry(path));
-                let entry = entry.map_err(|reason| blocks.refuse(reason))?;
-                let entry = sparse::complete(blocks, entry)?;
+                let mut entry = entry.map_err(|reason| blocks.refuse(reason))?;
+                if let Kind::Sparse(map) = &mut entry.kind {
+                    sparse::complete(blocks, map)?;
+                }
                 blocks.begin_content(entry.kind.content_bytes());
                 return Ok(Some(entry));
             }

@@ -10,42 +10,38 @@
 use std::io::Read;
 
 use super::blocks::{BLOCK_BYTES, Blocks};
-use super::entry::{Entry, Kind, Segment};
+use super::entry::{Map, Segment};
 use super::{Refusal, UnpackError};
 
 /// Most segments of one file: 2 MiB of memory.
 pub const SEGMENTS_MAX: usize = 1 << 17;
 
-/// Reads the map of an entry that has one, so that nothing but data follows in `blocks`.
+/// Reads the segments of a map, so that nothing but data follows in `blocks`.
 ///
 /// # Errors
 /// It is no map, or does not fit the file.
-pub fn complete<R: Read>(
-    blocks: &mut Blocks<'_, R>,
-    mut entry: Entry,
-) -> Result<Entry, UnpackError> {
-    if let Kind::Sparse(map) = &mut entry.kind {
-        let mut numbers = Numbers::default();
-        while !numbers.are_complete() {
-            let left = map.stored.checked_sub(BLOCK_BYTES as u64);
-            let left = left.ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
-            map.stored = left;
-            let block = blocks.block()?;
-            let block = block.ok_or_else(|| blocks.refuse(Refusal::Truncated))?;
-            numbers
-                .take(&block)
-                .ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
-        }
-        let pairs = numbers.found.chunks_exact(2).filter_map(|pair| match pair {
-            &[at, len] => Some(Segment { at, len }),
-            _ => None,
-        });
-        map.segments = pairs.collect();
-        if !map.fits() {
-            return Err(blocks.refuse(Refusal::SparseMap));
-        }
+pub fn complete<R: Read>(blocks: &mut Blocks<'_, R>, map: &mut Map) -> Result<(), UnpackError> {
+    let mut numbers = Numbers::default();
+    while !numbers.are_complete() {
+        let left = map.stored.checked_sub(BLOCK_BYTES as u64);
+        let left = left.ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
+        map.stored = left;
+        let block = blocks.block()?;
+        let block = block.ok_or_else(|| blocks.refuse(Refusal::Truncated))?;
+        numbers
+            .take(&block)
+            .ok_or_else(|| blocks.refuse(Refusal::SparseMap))?;
     }
-    Ok(entry)
+    let pairs = numbers.found.chunks_exact(2).filter_map(|pair| match pair {
+        &[at, len] => Some(Segment { at, len }),
+        _ => None,
+    });
+    map.segments = pairs.collect();
+    if map.fits() {
+        Ok(())
+    } else {
+        Err(blocks.refuse(Refusal::SparseMap))
+    }
 }
 
 /// The numbers of a map, block by block.
