@@ -174,41 +174,13 @@ impl<W: Write> Packer<'_, W> {
     }
 
     fn entry(&mut self, level: &Level<'_>, name: &[u8]) -> Done {
-        let is_own = |own: &Own| own.0 == level.facts.id && own.1 == name;
-        if self.job.own.iter().any(is_own) {
-            self.leave(Why::Own, "written by this command");
-            return Ok(());
-        }
         let (states, matched) = self.job.rules.step(level.states, name);
-        if level.is_top && name == LOST_FOUND && matched.is_none() {
-            self.leave(Why::Pseudo, "belongs to its file system");
-            return Ok(());
-        }
-        if let Some(Matched {
-            verdict: Verdict::Leave(why, text),
-            ..
-        }) = matched
-        {
+        if let Some((why, text)) = self.omission(level, name, matched) {
             self.leave(why, text);
             return Ok(());
         }
-        let facts = match node::look(level.fd, name) {
-            Err(Errno::NOENT) => {
-                self.leave(Why::Vanished, "it was gone when its turn came");
-                return Ok(());
-            }
-            // Root is refused by FUSE alone, when another user has mounted it; a server that is
-            // gone, by its mount.
-            Err(Errno::ACCESS | Errno::NOTCONN | Errno::STALE)
-                if rustix::process::geteuid().is_root() =>
-            {
-                self.leave(
-                    Why::OtherFileSystem,
-                    "root may not look at it: mounted by a user, or its server is gone",
-                );
-                return Ok(());
-            }
-            result => self.read("looking at", result)?,
+        let Some(facts) = self.look(level, name)? else {
+            return Ok(());
         };
         if level.depth >= DEPTH_MAX || self.path.len() > PATH_MAX {
             self.leave(
@@ -223,21 +195,70 @@ impl<W: Write> Packer<'_, W> {
         if facts.kind == FileType::Directory {
             return self.directory(level, name, &states, facts);
         }
-        if let Some(Matched {
-            verdict: Verdict::LeaveFiles(why, text),
-            ..
-        }) = matched
-        {
-            self.leave(why, text);
-            return Ok(());
+        match matched.map(|matched| matched.verdict) {
+            Some(Verdict::LeaveFiles(why, text)) => {
+                self.leave(why, text);
+                return Ok(());
+            }
+            Some(Verdict::Mention(text)) => self.report.remark(Remark::Look, &self.path, text),
+            _ => {}
         }
-        if let Some(Matched {
-            verdict: Verdict::Mention(text),
-            ..
-        }) = matched
-        {
-            self.report.remark(Remark::Look, &self.path, text);
+        self.not_directory(level, name, facts, matched)
+    }
+
+    /// The reason to leave out an entry by its name alone, and everything below it.
+    fn omission<'m>(
+        &self,
+        level: &Level<'_>,
+        name: &[u8],
+        matched: Option<Matched<'m>>,
+    ) -> Option<(Why, &'m str)> {
+        let is_own = |own: &Own| own.0 == level.facts.id && own.1 == name;
+        if self.job.own.iter().any(is_own) {
+            return Some((Why::Own, "written by this command"));
         }
+        match matched {
+            None if level.is_top && name == LOST_FOUND => {
+                Some((Why::Pseudo, "belongs to its file system"))
+            }
+            Some(Matched {
+                verdict: Verdict::Leave(why, text),
+                ..
+            }) => Some((why, text)),
+            _ => None,
+        }
+    }
+
+    /// The facts of an entry; `None` if it is left out because it cannot be looked at.
+    fn look(&mut self, level: &Level<'_>, name: &[u8]) -> Result<Option<Facts>, PackageError> {
+        match node::look(level.fd, name) {
+            Err(Errno::NOENT) => {
+                self.leave(Why::Vanished, "it was gone when its turn came");
+                Ok(None)
+            }
+            // Root is refused by FUSE alone, when another user has mounted it; a server that is
+            // gone, by its mount.
+            Err(Errno::ACCESS | Errno::NOTCONN | Errno::STALE)
+                if rustix::process::geteuid().is_root() =>
+            {
+                self.leave(
+                    Why::OtherFileSystem,
+                    "root may not look at it: mounted by a user, or its server is gone",
+                );
+                Ok(None)
+            }
+            result => self.read("looking at", result).map(Some),
+        }
+    }
+
+    fn not_directory(
+        &mut self,
+        level: &Level<'_>,
+        name: &[u8],
+        facts: Facts,
+        matched: Option<Matched<'_>>,
+    ) -> Done {
+        let (major, minor) = facts.device;
         match facts.kind {
             FileType::RegularFile => self.file(level, name, facts, matched),
             FileType::Symlink => match node::link_target(level.fd, name) {
@@ -250,18 +271,10 @@ impl<W: Write> Packer<'_, W> {
                     self.unopened(level, name, &facts, Kind::Symlink(target.to_bytes()))
                 }
             },
-            FileType::CharacterDevice => self.unopened(
-                level,
-                name,
-                &facts,
-                Kind::Character(facts.device.0, facts.device.1),
-            ),
-            FileType::BlockDevice => self.unopened(
-                level,
-                name,
-                &facts,
-                Kind::Block(facts.device.0, facts.device.1),
-            ),
+            FileType::CharacterDevice => {
+                self.unopened(level, name, &facts, Kind::Character(major, minor))
+            }
+            FileType::BlockDevice => self.unopened(level, name, &facts, Kind::Block(major, minor)),
             FileType::Fifo => self.unopened(level, name, &facts, Kind::Fifo),
             _ => {
                 self.leave(Why::Socket, "a socket is made by its program");
