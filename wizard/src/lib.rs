@@ -41,5 +41,6 @@ pub use command::Command;
 pub use event::MachineEvent;
 pub use key::Key;
 pub use plain::Plain;
-pub use state::{Screen, Wizard};
+pub use state::Wizard;
 pub use theme::Theme;
+pub use view::Screen;

@@ -6,9 +6,8 @@ use ratatui_core::terminal::Frame;
 use crate::canvas::Canvas;
 use crate::key::Key;
 use crate::model::{Model, Phase};
-use crate::state::Screen;
 use crate::theme::{Theme, Tone};
-use crate::view::{Hint, Question, ScreenView};
+use crate::view::{Hint, Question, Screen, ScreenView};
 
 /// Something over the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]

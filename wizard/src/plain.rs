@@ -20,9 +20,9 @@ use crate::model::Model;
 use crate::overlay;
 use crate::screens::disk::{Verdict, asked, verdict, wish};
 use crate::screens::{logs, plan, wifi as networks};
-use crate::state::{Screen, Wizard};
+use crate::state::Wizard;
 use crate::theme::Charset;
-use crate::view::Act;
+use crate::view::{Act, Screen};
 
 use menu::{Choice, Step, What};
 use transcript::Line;

@@ -21,65 +21,10 @@ use crate::screens::{
     plan::Plan, receiving::Receiving, welcome::Welcome, wifi::Wifi,
 };
 use crate::theme::Theme;
-use crate::view::{Act, Question, ScreenView};
+use crate::view::{Act, Question, Screen, ScreenView};
 
 /// A failure is shown so long before donors' screen comes back by itself.
 const FAILURE_SHOWN: Duration = Duration::from_secs(60);
-
-/// The screens, in the order in which they are walked through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Screen {
-    /// The machine.
-    #[default]
-    Welcome,
-    /// The choice of a disk.
-    Disk,
-    /// The plan of its partitions.
-    Plan,
-    /// Addresses.
-    Network,
-    /// Wireless networks.
-    Wifi,
-    /// Donors are invited.
-    Code,
-    /// A donor sends.
-    Receiving,
-    /// The disk is complete.
-    Done,
-    /// The deploy came to nothing.
-    Failed,
-}
-
-impl Screen {
-    /// Every screen.
-    pub const ALL: [Screen; 9] = [
-        Screen::Welcome,
-        Screen::Disk,
-        Screen::Plan,
-        Screen::Network,
-        Screen::Wifi,
-        Screen::Code,
-        Screen::Receiving,
-        Screen::Done,
-        Screen::Failed,
-    ];
-
-    /// Its name at the top.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Screen::Welcome => "Welcome",
-            Screen::Disk => "Disk",
-            Screen::Plan => "Plan",
-            Screen::Network => "Network",
-            Screen::Wifi => "Wi-Fi",
-            Screen::Code => "Code",
-            Screen::Receiving => "Receiving",
-            Screen::Done => "Done",
-            Screen::Failed => "Failed",
-        }
-    }
-}
 
 /// The screens and what is typed on them.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The interface of every screen: it shows the model, and answers keys with [`Act`]s.
+//! The screens, and the interface of each: it shows the model, and answers keys with [`Act`]s.
 
 use std::time::Instant;
 
@@ -6,7 +6,61 @@ use crate::canvas::Canvas;
 use crate::command::Command;
 use crate::key::Key;
 use crate::model::Model;
-use crate::state::Screen;
+
+/// The screens, in the order in which they are walked through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// The machine.
+    #[default]
+    Welcome,
+    /// The choice of a disk.
+    Disk,
+    /// The plan of its partitions.
+    Plan,
+    /// Addresses.
+    Network,
+    /// Wireless networks.
+    Wifi,
+    /// Donors are invited.
+    Code,
+    /// A donor sends.
+    Receiving,
+    /// The disk is complete.
+    Done,
+    /// The deploy came to nothing.
+    Failed,
+}
+
+impl Screen {
+    /// Every screen.
+    pub const ALL: [Screen; 9] = [
+        Screen::Welcome,
+        Screen::Disk,
+        Screen::Plan,
+        Screen::Network,
+        Screen::Wifi,
+        Screen::Code,
+        Screen::Receiving,
+        Screen::Done,
+        Screen::Failed,
+    ];
+
+    /// Its name at the top.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Screen::Welcome => "Welcome",
+            Screen::Disk => "Disk",
+            Screen::Plan => "Plan",
+            Screen::Network => "Network",
+            Screen::Wifi => "Wi-Fi",
+            Screen::Code => "Code",
+            Screen::Receiving => "Receiving",
+            Screen::Done => "Done",
+            Screen::Failed => "Failed",
+        }
+    }
+}
 
 /// The consequence of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

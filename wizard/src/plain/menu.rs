@@ -10,8 +10,7 @@ use crate::command::Command;
 use crate::model::{Model, Phase};
 use crate::screens::disk::{Verdict, verdict};
 use crate::screens::wifi::{network, security, strength};
-use crate::state::Screen;
-use crate::view::{Act, Question};
+use crate::view::{Act, Question, Screen};
 
 /// Something that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use wire::human::{clock, label, percent, size};
 
 use crate::model::{Deploy, Invitation, Model, Phase};
 use crate::screens::{code, disk, done, failed, plan, receiving, welcome, wifi};
-use crate::state::Screen;
+use crate::view::Screen;
 
 /// Without a total, progress is shown every so many bytes.
 const STEP_BYTES: u64 = 100 << 20;

@@ -15,9 +15,8 @@ use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::state::Screen;
 use crate::theme::Tone;
-use crate::view::{Act, Hint, ScreenView};
+use crate::view::{Act, Hint, Screen, ScreenView};
 
 mod list;
 

@@ -8,9 +8,8 @@ use crate::canvas::Canvas;
 use crate::command::Command;
 use crate::key::Key;
 use crate::model::{Failure, Model, Phase};
-use crate::state::Screen;
 use crate::theme::Tone;
-use crate::view::{Act, Hint, Question, ScreenView};
+use crate::view::{Act, Hint, Question, Screen, ScreenView};
 
 /// Lines that the reason may take; all of it is in the log.
 const REASON_ROWS: u16 = 6;

@@ -14,9 +14,8 @@ use crate::key::Key;
 use crate::model::Model;
 use crate::screens::plan::pointed;
 use crate::screens::welcome;
-use crate::state::Screen;
 use crate::theme::Tone;
-use crate::view::{Act, Hint, ScreenView};
+use crate::view::{Act, Hint, Screen, ScreenView};
 
 const DHCP: &str = "dhcp";
 /// Two addresses of IPv6, and their prefixes.

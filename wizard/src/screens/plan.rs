@@ -14,9 +14,8 @@ use crate::focus;
 use crate::input_line::InputLine;
 use crate::key::Key;
 use crate::model::Model;
-use crate::state::Screen;
 use crate::theme::Tone;
-use crate::view::{Act, Hint, ScreenView};
+use crate::view::{Act, Hint, Screen, ScreenView};
 
 /// Stands for [`Swap::Usual`], which is not a size.
 const USUAL: &str = "usual";

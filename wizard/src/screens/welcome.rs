@@ -10,9 +10,8 @@ use crate::canvas::Canvas;
 use crate::event::Nic;
 use crate::key::Key;
 use crate::model::{Model, Phase};
-use crate::state::Screen;
 use crate::theme::Tone;
-use crate::view::{Act, Hint, ScreenView};
+use crate::view::{Act, Hint, Screen, ScreenView};
 
 /// Where the facts begin, behind their names.
 const COLUMN: u16 = 13;
