@@ -12,7 +12,7 @@ use receiver::donor::{Donor, Interrupter, Network, WRITE_PATIENCE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use sys::eventfd::EventFd;
 use sys::poll::wait_for;
 use sys::{local_links, routes};
@@ -20,7 +20,7 @@ use wire::beacon;
 use wire::code::Code;
 use wire::stream::STALL_SECONDS;
 
-use self::openings::{Event, Openings};
+use self::openings::{Event, Openings, reset};
 use donor::socket;
 
 /// A donor that sends nothing for this long is dropped.
@@ -315,15 +315,6 @@ impl Donor for KernelDonor {
     fn fail(self: Box<Self>) {
         reset(&self.stream);
     }
-}
-
-/// Resets the connection at once, even while a writer holds the socket; the writer's next write
-/// fails.
-fn reset(stream: &TcpStream) {
-    // Both only fail on a connection that is gone already. Where a kernel will not disconnect
-    // (Linux 6.6 while somebody sleeps in a call on the socket), closing it resets.
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-    let _ = rustix::net::connect_unspec(stream);
 }
 
 /// The writing half, to a donor. It holds the socket only while it writes, so the end of the donor

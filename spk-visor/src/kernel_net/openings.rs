@@ -18,6 +18,7 @@ use receiver::donor::{HALF_OPEN, Interrupted, OPENING_PATIENCE};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use socket2::SockRef;
 use sys::eventfd::EventFd;
 
 /// Connections that are taken in before anything else is looked at.
@@ -142,7 +143,7 @@ impl Openings {
 
     fn drop_late(&mut self, now: Instant) {
         while let Some(late) = self.half_open.pop_front_if(|oldest| oldest.expires <= now) {
-            super::reset(&late.stream);
+            reset(&late.stream);
         }
     }
 
@@ -209,7 +210,7 @@ impl Openings {
         let oldest = numbered.max_by_key(|(at, one)| (of(one.peer), Reverse(*at)));
         let oldest = oldest.map(|(at, _)| at);
         if let Some(oldest) = oldest.and_then(|at| self.half_open.remove(at)) {
-            super::reset(&oldest.stream);
+            reset(&oldest.stream);
         }
     }
 
@@ -236,7 +237,7 @@ impl Openings {
             match opening {
                 // It leaves the set when it is closed.
                 Opening::Said => self.said.push_back(half_open.stream),
-                Opening::Gone | Opening::Awaited => super::reset(&half_open.stream),
+                Opening::Gone | Opening::Awaited => reset(&half_open.stream),
             }
         }
         true
@@ -249,7 +250,7 @@ impl Drop for Openings {
     fn drop(&mut self) {
         let half_open = self.half_open.iter().map(|half_open| &half_open.stream);
         for stream in half_open.chain(&self.said) {
-            super::reset(stream);
+            reset(stream);
         }
     }
 }
@@ -292,6 +293,15 @@ fn is_want_of_room(error: &io::Error) -> bool {
             Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS
         )
     })
+}
+
+/// Resets the connection at once, even while a writer holds the socket; the writer's next write
+/// fails.
+pub(super) fn reset(stream: &TcpStream) {
+    // Both only fail on a connection that is gone already. Where a kernel will not disconnect
+    // (Linux 6.6 while somebody sleeps in a call on the socket), closing it resets.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    let _ = rustix::net::connect_unspec(stream);
 }
 
 #[cfg(test)]
