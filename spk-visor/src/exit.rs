@@ -1,19 +1,8 @@
 //! Exit codes: what a script may rely on. `--help` lists them from here.
 
+mod causes;
+
 use std::process::ExitCode;
-
-use receiver::SessionError;
-
-use crate::command::deploy::DeployCommandError;
-use crate::command::man::ManCommandError;
-use crate::receive::ReceiveError;
-use bootserver::ServeError;
-use bootserver::interface::InterfaceError;
-use donor::deploy::DeployError;
-use donor::ending::Ending;
-use donor::keys::KeysCommandError;
-use pack::PackageError;
-use pack::manifest::ManifestCommandError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,97 +99,5 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit.code())
-    }
-}
-
-impl From<Ending> for Exit {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Installed => Exit::Installed,
-            Ending::NotFound => Exit::NotFound,
-            Ending::Unreachable => Exit::Connection,
-            Ending::Broken => Exit::Transfer,
-            Ending::Refused => Exit::Target,
-            Ending::Unsendable => Exit::Packages,
-            Ending::Unpaired => Exit::Pairing,
-            Ending::Mixed => Exit::Partly,
-            Ending::Declined => Exit::Declined,
-            Ending::Interrupted => Exit::Interrupted,
-        }
-    }
-}
-
-impl From<&DeployCommandError> for Exit {
-    fn from(error: &DeployCommandError) -> Self {
-        match error {
-            DeployCommandError::Log { .. } => Exit::Usage,
-            DeployCommandError::Signals(_) => Exit::Connection,
-            DeployCommandError::Deploy(error) => match error {
-                DeployError::Keys(_) | DeployError::Secrets(_) => Exit::Usage,
-                DeployError::NotSure { .. } => Exit::Declined,
-                DeployError::Offer(_) => Exit::Packages,
-                DeployError::Live(error) => error.into(),
-                DeployError::Discovery(_) => Exit::NotFound,
-            },
-        }
-    }
-}
-
-impl From<&PackageError> for Exit {
-    fn from(error: &PackageError) -> Self {
-        match error {
-            PackageError::Pattern { .. } => Exit::Usage,
-            _ => Exit::Packages,
-        }
-    }
-}
-
-impl From<&KeysCommandError> for Exit {
-    fn from(_: &KeysCommandError) -> Self {
-        Exit::Usage
-    }
-}
-
-impl From<&ManCommandError> for Exit {
-    fn from(_: &ManCommandError) -> Self {
-        Exit::Usage
-    }
-}
-
-impl From<&ManifestCommandError> for Exit {
-    fn from(error: &ManifestCommandError) -> Self {
-        match error {
-            ManifestCommandError::Sign { .. } | ManifestCommandError::Trust { .. } => Exit::Usage,
-            _ => Exit::Packages,
-        }
-    }
-}
-
-impl From<&ServeError> for Exit {
-    fn from(error: &ServeError) -> Self {
-        match error {
-            ServeError::Range { .. }
-            | ServeError::Interface(
-                InterfaceError::HasAddress { .. } | InterfaceError::Unknown { .. },
-            ) => Exit::Usage,
-            ServeError::Tree(_) => Exit::Packages,
-            _ => Exit::Receiver,
-        }
-    }
-}
-
-/// A dry run that was reported to a donor has done what was asked for.
-impl From<&ReceiveError> for Exit {
-    fn from(error: &ReceiveError) -> Self {
-        match error {
-            ReceiveError::Session(SessionError::DryRun { .. }) => Exit::Installed,
-            ReceiveError::Read { .. }
-            | ReceiveError::Keys { .. }
-            | ReceiveError::Trust { .. }
-            | ReceiveError::Disk(_) => Exit::Usage,
-            ReceiveError::Terminal(_) | ReceiveError::Network(_) | ReceiveError::Session(_) => {
-                Exit::Receiver
-            }
-        }
     }
 }
