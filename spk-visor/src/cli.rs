@@ -2,6 +2,7 @@
 //! and its help text in a file of its own. [`grammar`] is all that clap knows of them; the
 //! `read` of a command's file decides what is missing and which options exclude each other.
 
+mod argument;
 pub mod completions;
 pub mod deploy;
 pub mod keys;
@@ -10,20 +11,20 @@ pub mod manifest;
 pub mod package;
 pub mod receive;
 pub mod serve;
+mod usage;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
-use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches};
 use clap_complete::Shell;
-use thiserror::Error;
 
+use self::argument::{all, operand, os};
 pub use self::deploy::Deploy;
 pub use self::receive::Receive;
 pub use self::serve::Serve;
+pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
 use pack::manifest::ManifestCommand;
@@ -75,39 +76,6 @@ impl fmt::Display for Sealed {
             }
         })
     }
-}
-
-/// An error in the arguments.
-#[derive(Debug, Error)]
-#[allow(missing_docs)] // the fields name themselves
-pub enum UsageError {
-    /// No command at all.
-    #[error("no command given; see spk-visor help")]
-    NoCommand,
-    /// One that [`grammar`] does not know, or whose value is not what it must be.
-    #[error("{}; see spk-visor {help}", one_line(.error))]
-    Arguments {
-        /// How to ask for the help of the command.
-        help: String,
-        /// The error of the parser.
-        error: clap::Error,
-    },
-    /// Something needed is not there.
-    #[error("{command} needs {what}; see spk-visor {command} --help")]
-    Missing {
-        /// The command.
-        command: &'static str,
-        /// The missing argument.
-        what: &'static str,
-    },
-    /// Options that exclude each other, or one that means nothing without another.
-    #[error("{what}; see spk-visor {command} --help")]
-    Together {
-        /// The command.
-        command: &'static str,
-        /// The options, and the reason.
-        what: &'static str,
-    },
 }
 
 /// Reads the arguments after the program's name.
@@ -194,67 +162,10 @@ fn said(word: &'static str, text: String) -> clap::Command {
     clap::Command::new(word).override_help(text)
 }
 
-/// An option without a value.
-fn switch(name: &'static str) -> Arg {
-    let switch = Arg::new(name).long(name).action(ArgAction::SetTrue);
-    switch.overrides_with(name)
-}
-
-/// An option with a value, which may begin with a hyphen. Of several the last one counts.
-fn option(name: &'static str, value: &'static str) -> Arg {
-    once(name, value).overrides_with(name)
-}
-
-/// Likewise, but it cannot be given twice.
-fn once(name: &'static str, value: &'static str) -> Arg {
-    let option = Arg::new(name).long(name).value_name(value);
-    option.allow_hyphen_values(true)
-}
-
-/// Likewise, but each of several counts.
-fn repeated(name: &'static str, value: &'static str) -> Arg {
-    once(name, value).action(ArgAction::Append)
-}
-
-/// A value without an option before it.
-fn operand(value: &'static str) -> Arg {
-    Arg::new(value).value_name(value)
-}
-
 /// The arguments of a command that is refused.
 fn anything() -> Arg {
     let operand = operand("ANYTHING").allow_hyphen_values(true).num_args(0..);
     operand.value_parser(os())
-}
-
-/// Bytes, not only UTF-8; for paths.
-fn os() -> ValueParser {
-    ValueParser::os_string()
-}
-
-/// One of these words, each of which means something.
-fn words<T, const N: usize>(words: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
-where
-    T: Copy + Send + Sync + 'static,
-{
-    let known = PossibleValuesParser::new(words.map(|(word, _)| word));
-    known.try_map(move |typed| {
-        let found = words.iter().find(|(word, _)| *word == typed);
-        found
-            .map(|(_, meaning)| *meaning)
-            .ok_or("not one of the words")
-    })
-}
-
-fn path(matches: &mut ArgMatches, name: &str) -> Option<PathBuf> {
-    matches.remove_one::<OsString>(name).map(PathBuf::from)
-}
-
-fn all<T>(matches: &mut ArgMatches, name: &str) -> Vec<T>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    matches.remove_many(name).into_iter().flatten().collect()
 }
 
 /// Whatever the arguments are, they do not help; only `--help` explains.
@@ -273,32 +184,6 @@ fn help_of(args: &[OsString]) -> String {
         Some(word) => format!("{word} --help"),
         None => HELP.to_owned(),
     }
-}
-
-/// The first paragraph of clap's message, and its suggestion.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    let mut line = match line.strip_prefix("unrecognized subcommand") {
-        Some(word) => format!("unrecognized command{word}"),
-        None => line.to_owned(),
-    };
-    let suggestions = [
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedValue,
-    ];
-    for kind in suggestions {
-        let meant = match error.get(kind) {
-            Some(ContextValue::String(meant)) => meant.clone(),
-            Some(ContextValue::Strings(meant)) => meant.join(" or "),
-            _ => continue,
-        };
-        line = format!("{line} (did you mean {meant}?)");
-    }
-    line
 }
 
 #[cfg(test)]

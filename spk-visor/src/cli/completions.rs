@@ -3,7 +3,8 @@
 use clap::{ArgMatches, Command};
 use clap_complete::Shell;
 
-use super::{UsageError, operand, words};
+use super::argument::{operand, words};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 
 /// As it is typed.

@@ -9,8 +9,9 @@ use wire::STREAM_PORT;
 use wire::code::Code;
 use wire::message::After;
 
+use super::argument::{all, operand, option, os, path, switch, words};
 use super::package::{read_tree, tree_options};
-use super::{UsageError, all, operand, option, os, path, switch, words};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use donor::options::{LISTEN_TIMEOUT, Options, Trust};
 use donor::peer_address;

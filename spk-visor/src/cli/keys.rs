@@ -2,7 +2,8 @@
 
 use clap::{ArgMatches, Command};
 
-use super::{UsageError, operand, os, path};
+use super::argument::{operand, os, path};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use donor::keys::KeysCommand;
 

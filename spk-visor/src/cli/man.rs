@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
-use super::{UsageError, operand, os, path};
+use super::argument::{operand, os, path};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 
 /// As it is typed.

@@ -2,7 +2,8 @@
 
 use clap::{ArgMatches, Command};
 
-use super::{UsageError, operand, option, os, path};
+use super::argument::{operand, option, os, path};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use pack::manifest::ManifestCommand;
 

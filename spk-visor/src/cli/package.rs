@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command};
 use wire::stream::PackageName;
 
-use super::{UsageError, all, operand, option, os, path, repeated, words};
+use super::argument::{all, operand, option, os, path, repeated, words};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use donor::options::PACKAGES_DIR;
 use pack::compress::Format;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use disk::sizes::{self, Sizes, Swap};
 
-use super::{UsageError, all, once, option, os, path, repeated, switch};
+use super::argument::{all, once, option, os, path, repeated, switch};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 
 /// As it is typed.

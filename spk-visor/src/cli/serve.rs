@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use clap::{ArgMatches, Command};
 
-use super::{UsageError, option, os, path, switch};
+use super::argument::{option, os, path, switch};
+use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use bootserver::Options;
 use bootserver::interface::Subnet;
