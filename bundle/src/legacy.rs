@@ -15,7 +15,7 @@ use wire::outcome::Outcome;
 use crate::interrupt::Interrupter;
 use crate::package_stream::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
-use crate::trust::{self, ApproveError, Approved, Trust};
+use crate::trust::{self, ApproveError, Approved, Offered, Trust, Wanted};
 use crate::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages};
 
 /// A stream is not taken.
@@ -99,7 +99,11 @@ impl Legacy<'_> {
 /// # Errors
 /// There is a key and no manifest that it has signed; the manifest is not taken; the stream is
 /// broken or malformed.
-pub fn open<'a>(source: &'a mut dyn Source, trust: &Trust) -> Result<Legacy<'a>, LegacyError> {
+pub fn open<'a>(
+    source: &'a mut dyn Source,
+    wanted: Wanted<'_>,
+    trust: &Trust,
+) -> Result<Legacy<'a>, LegacyError> {
     let mut records = Records::open(source)?;
     let first = records.next_header()?.ok_or(RecordsError::NoPackages)?;
     if first.name.as_str() != MANIFEST {
@@ -134,7 +138,12 @@ pub fn open<'a>(source: &'a mut dyn Source, trust: &Trust) -> Result<Legacy<'a>,
             found: name_of(header.as_ref()),
         })?;
     let chunk_lists = read(&mut records, header, CHUNK_LISTS, CHUNK_LISTS_MAX)?;
-    let approved = trust::approve(&manifest, &signature, &chunk_lists, trust)?;
+    let offered = Offered {
+        manifest: &manifest,
+        signature: &signature,
+        chunk_lists: &chunk_lists,
+    };
+    let approved = trust::approve(offered, wanted, trust)?;
     // Their names count for themselves; the manifest says how many files there may be.
     records.forget_names();
     let chunks = Chunks {

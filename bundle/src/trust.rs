@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use thiserror::Error;
 use wire::manifest::{
     self, Content, File, Manifest, ManifestError, PRODUCT, PUBLIC_KEY_BEGINS, Role, Sha256,
+    is_image,
 };
 use wire::message::{CHUNK_LISTS_MAX, HASH_LEN, SIGNATURE_MAX};
 use wire::outcome::Outcome;
@@ -147,6 +148,32 @@ pub enum TrustError {
     },
 }
 
+/// What somebody claims are a manifest and what belongs to it: proves nothing.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // the fields name themselves
+pub struct Offered<'a> {
+    pub manifest: &'a [u8],
+    /// The whole `.minisig` file; empty when there is none.
+    pub signature: &'a [u8],
+    pub chunk_lists: &'a [u8],
+}
+
+/// Images that are for this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
+pub struct Wanted<'a> {
+    pub role: Role,
+    pub product: &'a str,
+}
+
+impl Wanted<'static> {
+    /// What a bare machine takes, and what a system is replaced by.
+    pub const SYSTEM: Self = Self {
+        role: Role::Os,
+        product: PRODUCT,
+    };
+}
+
 /// The party that vouches for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Voucher {
@@ -180,6 +207,10 @@ pub struct Approved(Arc<Image>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Image {
+    /// Exactly as it was offered.
+    manifest: Vec<u8>,
+    /// Likewise; empty when there is none.
+    signature: Vec<u8>,
     sha256: Sha256,
     version: String,
     counter: u64,
@@ -220,6 +251,32 @@ impl Approved {
     #[must_use]
     pub fn voucher(&self) -> &Voucher {
         &self.0.voucher
+    }
+
+    /// The manifest's bytes, exactly as they were signed.
+    #[must_use]
+    pub fn manifest(&self) -> &[u8] {
+        &self.0.manifest
+    }
+
+    /// The signature file's bytes as they were offered; empty when there was none.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.0.signature
+    }
+
+    /// Its only file, if that is an image and no archive (`protocol.md` 4.1).
+    #[must_use]
+    pub fn image(&self) -> Option<&File> {
+        // The parser keeps an image alone.
+        self.files().next().filter(|file| is_image(&file.name))
+    }
+
+    /// The hash that this chunk of this file must have; `None` behind the last one, and in live
+    /// files.
+    #[must_use]
+    pub fn chunk_sha256(&self, file: u16, chunk: u32) -> Option<&Sha256> {
+        self.hash(self.file(file)?, chunk)
     }
 
     /// Its files, in the order in which they are sent.
@@ -289,17 +346,19 @@ pub enum ApproveError {
     /// The text.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// Not for a bare machine.
-    #[error("the image is of role {found}; a bare machine takes {}", Role::Os)]
+    /// For something else.
+    #[error("the image is of role {found}; {wanted} is wanted here")]
     Role {
         /// The role in the manifest.
         found: Role,
+        wanted: Role,
     },
-    /// Not for this kind of machine.
-    #[error("the image is for {found}; this machine is {PRODUCT}")]
+    /// For another kind of machine, or another place.
+    #[error("the image is for {found}; {wanted} is wanted here")]
     Product {
         /// The product in the manifest.
         found: String,
+        wanted: String,
     },
     /// A file of unknown contents, where a signature says what the contents are.
     #[error("{name} is made while it is sent, so no signature can vouch for it")]
@@ -336,29 +395,36 @@ impl ApproveError {
     }
 }
 
-/// Decides whether an image may be installed, from the exact bytes of its manifest, its signature
-/// (the whole `.minisig` file; empty when it is unsigned) and its chunk lists.
+/// Decides whether an image may be installed in the place that wants it.
 ///
 /// # Errors
 /// The first reason against it.
 pub fn approve(
-    manifest: &[u8],
-    signature: &[u8],
-    chunk_lists: &[u8],
+    offered: Offered<'_>,
+    wanted: Wanted<'_>,
     trust: &Trust,
 ) -> Result<Approved, ApproveError> {
+    let Offered {
+        manifest,
+        signature,
+        chunk_lists,
+    } = offered;
     within("manifest", manifest, manifest::LEN_MAX)?;
     within("signature", signature, SIGNATURE_MAX)?;
     within("chunk lists", chunk_lists, CHUNK_LISTS_MAX)?;
     let voucher = vouch(manifest, signature, trust)?;
     let parsed = Manifest::parse(manifest)?;
     let head = parsed.head();
-    if head.role != Role::Os {
-        return Err(ApproveError::Role { found: head.role });
+    if head.role != wanted.role {
+        return Err(ApproveError::Role {
+            found: head.role,
+            wanted: wanted.role,
+        });
     }
-    if head.product != PRODUCT {
+    if head.product != wanted.product {
         return Err(ApproveError::Product {
             found: head.product.to_owned(),
+            wanted: wanted.product.to_owned(),
         });
     }
     let (files, hashes) = files(&parsed, chunk_lists, !signature.is_empty(), &voucher)?;
@@ -369,6 +435,8 @@ pub fn approve(
         });
     }
     Ok(Approved(Arc::new(Image {
+        manifest: manifest.to_vec(),
+        signature: signature.to_vec(),
         sha256: Hasher::digest(manifest).into(),
         version: head.version.to_owned(),
         counter: head.counter,

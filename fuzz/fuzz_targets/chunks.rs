@@ -8,7 +8,7 @@
 
 use bundle::legacy;
 use bundle::package_stream::{Packages, PackagesError};
-use bundle::trust::{Approved, Trust, approve};
+use bundle::trust::{ApproveError, Approved, Offered, Trust, Wanted};
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages, VerifyError};
 use libfuzzer_sys::fuzz_target;
 use wire::manifest;
@@ -22,6 +22,10 @@ const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub
 /// The files of the manifest: so many letters a.
 const FILES: [(&str, usize); 2] = [("smechvisor-base.tar.xz", 131_073), ("bootloader-grub.tar.xz", 65_536)];
 const CHUNK: usize = 65_536;
+
+fn approve(manifest: &[u8], signature: &[u8], chunk_lists: &[u8], trust: &Trust) -> Result<Approved, ApproveError> {
+    bundle::trust::approve(Offered { manifest, signature, chunk_lists }, Wanted::SYSTEM, trust)
+}
 
 fn trust() -> Trust {
     Trust::parse(PUBLIC).expect("minisign wrote it")
@@ -111,7 +115,7 @@ fn stream(changes: &[u8]) {
         bytes.truncate(changes.len() * 1000 % original.len());
     }
     let mut source = bytes.as_slice();
-    let result = legacy::open(&mut source, &trust()).map(|mut packages| drain(&mut packages).is_ok());
+    let result = legacy::open(&mut source, Wanted::SYSTEM, &trust()).map(|mut packages| drain(&mut packages).is_ok());
     assert_eq!(matches!(result, Ok(true)), bytes == original);
 }
 

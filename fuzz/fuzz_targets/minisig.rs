@@ -5,13 +5,17 @@
 //! list of keys.
 #![no_main]
 
-use bundle::trust::{Trust, Voucher, approve};
+use bundle::trust::{ApproveError, Approved, Offered, Trust, Voucher, Wanted};
 use libfuzzer_sys::fuzz_target;
 
 const MANIFEST: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest");
 const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.minisig");
 const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
+
+fn approve(manifest: &[u8], signature: &[u8], chunk_lists: &[u8], trust: &Trust) -> Result<Approved, ApproveError> {
+    bundle::trust::approve(Offered { manifest, signature, chunk_lists }, Wanted::SYSTEM, trust)
+}
 
 fn judge(signature: &[u8]) {
     let trust = Trust::parse(PUBLIC).expect("minisign wrote it");

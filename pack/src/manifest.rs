@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use bundle::decode::{self, DecodeError, DecodeLimits};
-use bundle::trust::{self, ApproveError, Trust, TrustError};
+use bundle::trust::{self, ApproveError, Offered, Trust, TrustError, Wanted};
 use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::human::size;
@@ -267,11 +267,17 @@ fn verify(dir: &Path, keys: &str, floor: Option<u64>) -> Result<String, Manifest
         .flat_map(|hashed| hashed.chunks.as_flattened())
         .copied()
         .collect();
-    let approved = trust::approve(&listed.manifest, &listed.signature, &chunk_lists, &trust)
-        .map_err(|source| ManifestCommandError::Approve {
+    let offered = Offered {
+        manifest: &listed.manifest,
+        signature: &listed.signature,
+        chunk_lists: &chunk_lists,
+    };
+    let approved = trust::approve(offered, Wanted::SYSTEM, &trust).map_err(|source| {
+        ManifestCommandError::Approve {
             path: path.clone(),
             source,
-        })?;
+        }
+    })?;
     Ok(format!(
         "{}: version {} counter {}, {}, {} packages as listed\n",
         path.display(),

@@ -10,7 +10,7 @@ use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
 use crate::decode::{DecodeLimits, decode};
-use crate::trust::{ApproveError, Approved, Trust, approve};
+use crate::trust::{ApproveError, Approved, Offered, Trust, Wanted, approve};
 use crate::unpack::{Owners, UnpackLimits, check};
 use crate::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 
@@ -112,8 +112,16 @@ impl Image {
         ])
     }
 
+    pub fn offered<'a>(&'a self, signature: &'a [u8]) -> Offered<'a> {
+        Offered {
+            manifest: &self.manifest,
+            signature,
+            chunk_lists: &self.chunk_lists,
+        }
+    }
+
     pub fn approve(&self, signature: &[u8], trust: &Trust) -> Result<Approved, ApproveError> {
-        approve(&self.manifest, signature, &self.chunk_lists, trust)
+        approve(self.offered(signature), Wanted::SYSTEM, trust)
     }
 
     /// Without any key.

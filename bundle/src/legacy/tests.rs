@@ -4,7 +4,7 @@ use super::{CHUNK_LISTS, LegacyError, MANIFEST, SIGNATURE, open};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, manifest, noise};
 use crate::package_stream::Packages;
 use crate::records::RecordsError;
-use crate::trust::{ApproveError, Trust, Voucher};
+use crate::trust::{ApproveError, Trust, Voucher, Wanted};
 use wire::chain::chain;
 use wire::manifest::{CHUNK_SIZE_MIN, Content, File};
 use wire::outcome::Outcome;
@@ -20,7 +20,7 @@ struct Read {
 /// Everything that came out of a stream; `Err` when nothing could.
 fn read(bytes: &[u8], trust: &Trust) -> Result<Read, LegacyError> {
     let mut source = bytes;
-    let mut legacy = open(&mut source, trust)?;
+    let mut legacy = open(&mut source, Wanted::SYSTEM, trust)?;
     let mut read = Read {
         files: Vec::new(),
         voucher: legacy.approved().map(|image| image.voucher().clone()),

@@ -1,9 +1,9 @@
 //! Signatures by stock tools are accepted; every other signature is refused.
 
-use super::{ApproveError, SignatureError, Trust, TrustError, Voucher, approve};
+use super::{ApproveError, Approved, Offered, SignatureError, Trust, TrustError, Voucher, Wanted};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, count, describe, manifest, noise};
 use wire::chain::chain;
-use wire::manifest::{CHUNK_SIZE_MIN, Content, File, Head, Role};
+use wire::manifest::{CHUNK_SIZE_MIN, Content, File, Head, Role, Unpacked};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
@@ -12,6 +12,21 @@ const SIGNATURE: &[u8] = include_bytes!("../../tests/golden/signed.manifest.mini
 const OLD_SIGNATURE: &[u8] = include_bytes!("../../tests/golden/signed.manifest.old");
 const CHUNK_LISTS: &[u8] = include_bytes!("../../tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../tests/golden/signed.manifest.pub");
+
+/// As a bare machine decides.
+fn approve(
+    manifest: &[u8],
+    signature: &[u8],
+    chunk_lists: &[u8],
+    trust: &Trust,
+) -> Result<Approved, ApproveError> {
+    let offered = Offered {
+        manifest,
+        signature,
+        chunk_lists,
+    };
+    super::approve(offered, Wanted::SYSTEM, trust)
+}
 
 fn golden_trust() -> Trust {
     Trust::parse(PUBLIC).unwrap()
@@ -36,6 +51,11 @@ fn what_minisign_signed_is_approved_and_its_key_named() {
     assert_eq!(hash(first, 3), None, "never a hash of the next file");
     assert_eq!(hash(second, 0), CHUNK_LISTS.get(96..));
     assert_eq!(hash(second, 1), None);
+    assert_eq!(approved.chunk_sha256(1, 0), approved.hash(second, 0));
+    assert_eq!(approved.chunk_sha256(2, 0), None);
+    assert_eq!(approved.manifest(), MANIFEST);
+    assert_eq!(approved.signature(), SIGNATURE);
+    assert_eq!(approved.image(), None, "archives");
 }
 
 #[test]
@@ -221,24 +241,89 @@ fn floor_refuses_older_images_and_names_both_numbers() {
     }
 }
 
-fn approve_head(head: &Head<'_>) -> Result<super::Approved, ApproveError> {
+#[test]
+fn an_image_has_one_file_that_is_named_so() {
+    let data = noise(CHUNK + 1, 3);
+    let unpacked = Unpacked::of_image(data.len() as u64);
+    let (file, list) = describe("smechvisor-system.img", &data, Some(unpacked));
+    let (text, signer) = (manifest(&HEAD, &[file.clone()]), Signer::new());
+    let approved = approve(&text, &signer.sign(&text), &list, &signer.trust()).unwrap();
+    assert_eq!(approved.image(), Some(&file));
+    assert_eq!(approved.unpacked_bytes(), approved.size_bytes());
+}
+
+/// Is an image with this head taken where that is wanted?
+fn approve_head(head: &Head<'_>, wanted: Wanted<'_>) -> Result<Approved, ApproveError> {
     let data = noise(100, 3);
     let (file, list) = describe("a.tar.xz", &data, Some(count(&data)));
-    approve(&manifest(head, &[file]), &[], &list, &Trust::default())
+    let offered = Offered {
+        manifest: &manifest(head, &[file]),
+        signature: &[],
+        chunk_lists: &list,
+    };
+    super::approve(offered, wanted, &Trust::default())
 }
 
 #[test]
-fn other_roles_and_products_are_refused() {
-    assert!(approve_head(&HEAD).is_ok());
+fn other_roles_and_products_than_wanted_are_refused() {
     for role in Role::ALL {
-        let result = approve_head(&Head { role, ..HEAD });
-        assert_eq!(result.is_ok(), role == Role::Os, "{role}");
+        for wanted_role in Role::ALL {
+            let wanted = Wanted {
+                role: wanted_role,
+                ..Wanted::SYSTEM
+            };
+            let result = approve_head(&Head { role, ..HEAD }, wanted);
+            assert_eq!(result.is_ok(), role == wanted_role, "{role}");
+            if let Err(error) = result {
+                let expected = format!("is of role {role}; {wanted_role} is wanted here");
+                assert!(error.to_string().ends_with(&expected), "{error}");
+            }
+        }
     }
-    let error = approve_head(&Head {
+    let site = Wanted {
+        role: Role::Site,
+        product: "www",
+    };
+    for (product, is_taken) in [
+        ("www", true),
+        ("ww", false),
+        ("WWW", false),
+        ("wwww", false),
+    ] {
+        let head = Head {
+            role: Role::Site,
+            product,
+            ..HEAD
+        };
+        let result = approve_head(&head, site);
+        assert_eq!(result.is_ok(), is_taken, "{product}");
+        if let Err(error) = result {
+            assert_eq!(error.outcome(), Outcome::Refuse);
+            let expected = format!("the image is for {product}; www is wanted here");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+    let other = Head {
         product: "smv-aarch64",
         ..HEAD
-    });
-    assert!(matches!(error, Err(ApproveError::Product { found }) if found == "smv-aarch64"));
+    };
+    let error = approve_head(&other, Wanted::SYSTEM).unwrap_err();
+    assert!(matches!(error, ApproveError::Product { found, .. } if found == "smv-aarch64"));
+}
+
+/// A signature for one place is none for another: the role is judged behind it all the same.
+#[test]
+fn a_signed_image_for_another_place_is_refused() {
+    let (image, signer) = (Image::small(), Signer::new());
+    let signature = signer.sign(&image.manifest);
+    let offered = image.offered(&signature);
+    assert!(super::approve(offered, Wanted::SYSTEM, &signer.trust()).is_ok());
+    let daemon = Wanted {
+        role: Role::Daemon,
+        ..Wanted::SYSTEM
+    };
+    let error = super::approve(offered, daemon, &signer.trust()).unwrap_err();
+    assert!(matches!(error, ApproveError::Role { .. }), "{error}");
 }
 
 #[test]

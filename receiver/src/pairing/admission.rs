@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use bundle::trust::{ApproveError, Approved, Trust, approve};
+use bundle::trust::{ApproveError, Approved, Offered, Trust, Wanted, approve};
 use session::channel::ChannelError;
 use thiserror::Error;
 use wire::message::{Kind, Message, Next, RejectCode, Text};
@@ -144,10 +144,17 @@ fn judge(paired: &mut Paired, trust: &Trust) -> Result<Judgement, Fault> {
             manifest,
             signature,
             chunk_lists,
-        } => Ok(match approve(manifest, signature, chunk_lists, trust) {
-            Ok(image) => Judgement::Approved(image),
-            Err(error) => Judgement::Refused(Box::new(error)),
-        }),
+        } => {
+            let offered = Offered {
+                manifest,
+                signature,
+                chunk_lists,
+            };
+            Ok(match approve(offered, Wanted::SYSTEM, trust) {
+                Ok(image) => Judgement::Approved(image),
+                Err(error) => Judgement::Refused(Box::new(error)),
+            })
+        }
         other => Err(Fault::Unexpected { kind: other.kind() }),
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use wire::chain::chain;
 
 use bundle::legacy;
+use bundle::trust::Wanted;
 use install::deploy;
 use machine::gate::Candidate;
 use wire::stream::{NAME_LEN_BYTES, Opening};
@@ -56,7 +57,7 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     if matches!(Opening::of(first), Ok(Opening::Session)) {
         return Err(SessionError::NotLegacy { peer });
     }
-    let mut packages = legacy::open(connection, &attempt.options.trust)
+    let mut packages = legacy::open(connection, Wanted::SYSTEM, &attempt.options.trust)
         .map_err(|error| unless_stopped(&attempt.token, error.into()))?;
     let image = packages.approved();
     let facts = image.map(image_facts).unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::wifi_handover::{Wifi, WifiHandover};
 use bundle::event::Event;
 use bundle::fakes::image::{CHUNK, Feed, HEAD, Image, count, describe, manifest, noise};
 use bundle::package_stream::{Header, Packages, PackagesError};
-use bundle::trust::{Approved, Trust, approve};
+use bundle::trust::{Approved, Trust};
 use bundle::verify::VerifiedPackages;
 use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
@@ -171,7 +171,7 @@ fn counted(change: impl Fn(Unpacked) -> Unpacked) -> (Image, Approved) {
         .collect();
     let lines: Vec<_> = described.iter().map(|(file, _)| file.clone()).collect();
     image.manifest = manifest(&HEAD, &lines);
-    let approved = approve(&image.manifest, &[], &image.chunk_lists, &Trust::default());
+    let approved = image.approve(&[], &Trust::default());
     (image, approved.unwrap())
 }
 
