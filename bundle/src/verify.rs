@@ -168,6 +168,9 @@ pub enum ChunkFault {
     /// Its bytes.
     #[error("its SHA-256 is not the one in the chunk list")]
     Hash,
+    /// Behind the last one, of a file that is not there, or of one without hashes.
+    #[error("the manifest has no such chunk")]
+    Unknown,
     /// A live file without end.
     #[error("the file has more than {DATA_MAX} bytes")]
     TooMuch,
@@ -212,6 +215,34 @@ impl Verified {
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
+
+    /// The buffer, for the next chunk.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Checks one chunk of one file by itself, in any order and from anywhere, by length and hash.
+/// Whether all of them are there is the caller's to know.
+///
+/// # Errors
+/// It is not the chunk that the manifest names; nothing else fails here.
+pub fn verify_chunk(
+    approved: &Approved,
+    file: u16,
+    chunk: u32,
+    bytes: Vec<u8>,
+) -> Result<Verified, VerifyError> {
+    let wrong = |name: String, fault| VerifyError::Chunk { name, chunk, fault };
+    let found = approved.file(file);
+    let wanted = found.and_then(|file| Some((file, Wanted::alone(approved, file, chunk)?)));
+    let Some((file, (wanted, is_last))) = wanted else {
+        return Err(wrong(format!("file {file}"), ChunkFault::Unknown));
+    };
+    let checked = wanted.check(&bytes, is_last);
+    checked.map_err(|fault| wrong(file.file.name.to_string(), fault))?;
+    Ok(Verified(bytes))
 }
 
 impl fmt::Debug for Verified {
@@ -342,6 +373,23 @@ enum Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
+    /// Of a file that is not live; `None` behind its last chunk.
+    fn alone(approved: &'a Approved, file: &ApprovedFile, chunk: u32) -> Option<(Self, IsLast)> {
+        let Content::Hashed { size_bytes, .. } = file.file.content else {
+            return None;
+        };
+        let chunk_size = u64::from(file.file.chunk_size);
+        let hash = approved.hash(file, chunk)?;
+        let left = size_bytes.saturating_sub(chunk_size.saturating_mul(u64::from(chunk)));
+        let is_last = left <= chunk_size;
+        let wanted = Wanted::Hashed {
+            len: left.min(chunk_size),
+            is_last,
+            hash: Some(hash),
+        };
+        Some((wanted, IsLast(is_last)))
+    }
+
     fn of(approved: &'a Approved, file: &ApprovedFile, current: &Current) -> Self {
         let chunk_size = file.file.chunk_size;
         match file.file.content {

@@ -1,9 +1,10 @@
 //! Chunks that are not what the manifest says never get through, nor does anything behind them.
 
-use super::{ChunkFault, ChunkSource, VerifiedPackages, VerifyError};
+use super::{ChunkFault, ChunkSource, VerifiedPackages, VerifyError, verify_chunk};
 use crate::fakes::image::{CHUNK, Feed, HEAD, Image, describe, manifest, noise};
 use crate::package_stream::{Packages, PackagesError};
 use crate::trust::{ApproveError, Approved, Offered, Trust, Wanted, approve};
+use wire::chain::chain;
 use wire::manifest::{CHUNK_SIZE_MIN, Content, File};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
@@ -306,4 +307,38 @@ fn live_chunks_keep_their_limits() {
         let (_, result) = read_all(&live(), live_feed(&chunks), 4096);
         assert_eq!(fault(result).2, expected);
     }
+}
+
+#[test]
+fn a_chunk_is_verified_alone_whatever_came_before_it() {
+    let image = Image::small();
+    let approved = image.approved();
+    for ((file, chunk), bytes, _) in image.feed().chunks.into_iter().rev() {
+        let verified = verify_chunk(&approved, file, chunk, bytes.clone()).unwrap();
+        assert_eq!(verified.as_slice(), bytes);
+        assert_eq!(verified.into_inner(), bytes);
+        for other in [(file, chunk + 1), (file + 1, chunk), (1 - file, chunk)] {
+            let wrong = verify_chunk(&approved, other.0, other.1, bytes.clone());
+            assert!(wrong.is_err(), "{other:?}");
+        }
+        let mut changed = bytes.clone();
+        changed[0] ^= 1;
+        let shorter = bytes[1..].to_vec();
+        for (wrong, expected) in [(changed, "SHA-256"), (shorter, "belong there")] {
+            let error = verify_chunk(&approved, file, chunk, wrong).unwrap_err();
+            assert_eq!(error.outcome(), Outcome::Refuse);
+            assert!(chain(&error).to_string().contains(expected), "{error:?}");
+        }
+    }
+    let missing = verify_chunk(&approved, 2, 0, Vec::new()).unwrap_err();
+    let text = chain(&missing).to_string();
+    assert_eq!(
+        text,
+        "verifying file 2, chunk 0: the manifest has no such chunk"
+    );
+    let of_live = verify_chunk(&live(), 0, 0, vec![1]).unwrap_err();
+    assert!(
+        chain(&of_live).to_string().ends_with("no such chunk"),
+        "{of_live:?}"
+    );
 }
