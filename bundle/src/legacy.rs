@@ -8,14 +8,14 @@
 //! key.
 
 use thiserror::Error;
-use wire::manifest::{CHUNK_LISTS, Content, File, MANIFEST, SIGNATURE};
-use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
+use wire::manifest::MANIFEST;
 use wire::outcome::Outcome;
 
+use crate::front::{self, Front, FrontError};
 use crate::interrupt::Interrupter;
 use crate::package_stream::{Header, Packages, PackagesError};
 use crate::records::{Records, RecordsError, Source};
-use crate::trust::{self, ApproveError, Approved, Offered, Trust, Wanted};
+use crate::trust::{self, ApproveError, Approved, Trust, Wanted};
 use crate::verify::{ChunkError, ChunkSource, IsLast, VerifiedPackages};
 
 /// A stream is not taken.
@@ -33,23 +33,9 @@ pub enum LegacyError {
         /// Its first package.
         found: String,
     },
-    /// Something is missing between manifest and files.
-    #[error("{found} where {wanted} belongs")]
-    Order {
-        /// The bytes that belong there.
-        wanted: &'static str,
-        /// What stands there; empty at the end of the stream.
-        found: String,
-    },
-    /// One of the three is longer than it may be.
-    #[error("{name} of {claimed_len} bytes; {max} is the most")]
-    TooLong {
-        name: &'static str,
-        /// The length that the donor claims.
-        claimed_len: u64,
-        /// The limit.
-        max: usize,
-    },
+    /// What belongs before the files.
+    #[error(transparent)]
+    Front(#[from] FrontError),
     /// The manifest.
     #[error("judging the stream's manifest")]
     Approve(#[from] ApproveError),
@@ -62,9 +48,8 @@ impl LegacyError {
         match self {
             LegacyError::Records(error) => error.outcome(),
             LegacyError::Approve(error) => error.outcome(),
-            LegacyError::NoManifest { .. }
-            | LegacyError::Order { .. }
-            | LegacyError::TooLong { .. } => Outcome::Refuse,
+            LegacyError::Front(error) => error.outcome(),
+            LegacyError::NoManifest { .. } => Outcome::Refuse,
         }
     }
 }
@@ -120,32 +105,8 @@ pub fn open<'a>(
             approved: None,
         });
     }
-    let manifest = read(&mut records, &first, MANIFEST, MANIFEST_MAX)?;
-    let mut header = records.next_header()?;
-    let signature = match header.take_if(|header| header.name.as_str() == SIGNATURE) {
-        None => Vec::new(),
-        Some(found) => {
-            let signature = read(&mut records, &found, SIGNATURE, SIGNATURE_MAX)?;
-            header = records.next_header()?;
-            signature
-        }
-    };
-    let header = header
-        .as_ref()
-        .filter(|header| header.name.as_str() == CHUNK_LISTS)
-        .ok_or_else(|| LegacyError::Order {
-            wanted: CHUNK_LISTS,
-            found: name_of(header.as_ref()),
-        })?;
-    let chunk_lists = read(&mut records, header, CHUNK_LISTS, CHUNK_LISTS_MAX)?;
-    let offered = Offered {
-        manifest: &manifest,
-        signature: &signature,
-        chunk_lists: &chunk_lists,
-    };
-    let approved = trust::approve(offered, wanted, trust)?;
-    // Their names count for themselves; the manifest says how many files there may be.
-    records.forget_names();
+    let front = Front::read(&mut records, Some(&first))?;
+    let approved = trust::approve(front.offered(), wanted, trust)?;
     let chunks = Chunks {
         records,
         approved: approved.clone(),
@@ -155,46 +116,6 @@ pub fn open<'a>(
         stream: Stream::Verified(VerifiedPackages::new(&approved, chunks)),
         approved: Some(approved),
     })
-}
-
-fn name_of(header: Option<&Header>) -> String {
-    header.map_or_else(
-        || "the end of the stream".to_owned(),
-        |header| header.name.to_string(),
-    )
-}
-
-/// A whole package that is small.
-fn read(
-    records: &mut Records<'_>,
-    header: &Header,
-    name: &'static str,
-    max: usize,
-) -> Result<Vec<u8>, LegacyError> {
-    let claimed_len = header.claimed_len.unwrap_or(u64::MAX);
-    let len = usize::try_from(claimed_len).ok().filter(|len| *len <= max);
-    let mut bytes = vec![
-        0;
-        len.ok_or(LegacyError::TooLong {
-            name,
-            claimed_len,
-            max
-        })?
-    ];
-    fill(records, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// All of `buf`, which the current record has bytes for.
-fn fill(records: &mut Records<'_>, buf: &mut [u8]) -> Result<(), RecordsError> {
-    let mut at = 0;
-    while let Some(rest) = buf.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        match records.read_data(rest)? {
-            0 => return Err(records.over()),
-            got => at += got,
-        }
-    }
-    Ok(())
 }
 
 impl Packages for Legacy<'_> {
@@ -245,35 +166,6 @@ struct Chunks<'a> {
     left: u64,
 }
 
-impl Chunks<'_> {
-    /// The next record, which must be this file.
-    fn begin(&mut self, file: &File) -> Result<(), ChunkError> {
-        let header = self
-            .records
-            .next_header()
-            .map_err(|error| broken("reading the next package", error))?;
-        let found = name_of(header.as_ref());
-        let Some(header) = header.filter(|header| header.name == file.name) else {
-            return Err(wrong(format!(
-                "the stream has {found} where its manifest has {}",
-                file.name
-            )));
-        };
-        let claimed_len = header.claimed_len.unwrap_or(0);
-        // A live file's length is known here, whatever its manifest does not say.
-        if let Content::Hashed { size_bytes, .. } = file.content
-            && claimed_len != size_bytes
-        {
-            return Err(wrong(format!(
-                "the stream has {} with {claimed_len} bytes, its manifest says {size_bytes}",
-                file.name
-            )));
-        }
-        self.left = claimed_len;
-        Ok(())
-    }
-}
-
 impl ChunkSource for Chunks<'_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         let approved = self.approved.clone();
@@ -281,12 +173,14 @@ impl ChunkSource for Chunks<'_> {
             return Err(wrong(format!("there is no file {file}")));
         };
         if chunk == 0 {
-            self.begin(file)?;
+            let begun = front::begin_file(&mut self.records, file);
+            self.left = begun.map_err(|error| missing("reading the next package", error))?;
         }
         let len = self.left.min(u64::from(file.chunk_size));
         self.left = self.left.saturating_sub(len);
         buf.resize(usize::try_from(len).unwrap_or(0), 0);
-        fill(&mut self.records, buf).map_err(|error| broken("reading a chunk", error))?;
+        let read = self.records.fill_data(buf);
+        read.map_err(|error| broken("reading a chunk", error))?;
         Ok(IsLast(self.left == 0))
     }
 
@@ -295,14 +189,16 @@ impl ChunkSource for Chunks<'_> {
     }
 
     fn end(&mut self) -> Result<(), ChunkError> {
-        match self.records.next_header() {
-            Ok(None) => Ok(()),
-            Ok(Some(header)) => Err(wrong(format!(
-                "the stream has {}, which its manifest has not",
-                header.name
-            ))),
-            Err(error) => Err(broken("reading the end of the stream", error)),
-        }
+        let ended = front::end(&mut self.records);
+        ended.map_err(|error| missing("reading the end of the stream", error))
+    }
+}
+
+/// What a stream has said wrongly speaks for itself.
+fn missing(what: &str, error: FrontError) -> ChunkError {
+    match error {
+        FrontError::Records(error) => broken(what, error),
+        error => wrong(error.to_string()),
     }
 }
 

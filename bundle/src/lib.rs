@@ -2,7 +2,8 @@
 //! tree is for.
 //!
 //! A manifest becomes [`trust::Approved`], and with it [`verify`] turns what [`records`] carry into
-//! verified chunks; [`legacy`] does so for streams without a manifest. Either is a
+//! verified chunks; [`legacy`] does so for the original stream, which may have a manifest as its
+//! [`front`]. Either is a
 //! [`package_stream`] to [`unpack_pipeline`], which feeds each package to a [`worker`]: there
 //! [`decode`] makes a plain archive of it, read by [`unpack`], whose other half writes below one
 //! directory. [`event`] is what a caller hears meanwhile, and with [`interrupt`] a failure ends
@@ -14,6 +15,7 @@ pub mod trust;
 
 pub mod records;
 
+pub mod front;
 pub mod legacy;
 pub mod verify;
 

@@ -31,6 +31,19 @@ pub trait Source: Read + Send {
         let _ = wait; // A file or a pipe ends by itself.
     }
 
+    /// Passes over up to `len` bytes and says over how many: fewer only where the source ends.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn skip(&mut self, len: u64) -> io::Result<u64> {
+        io::copy(&mut self.take(len), &mut io::sink())
+    }
+
+    /// For people: it has ended where more had to come.
+    fn ended_early(&self) -> &'static str {
+        "the donor closed the connection too early"
+    }
+
     /// For another thread: a read that waits fails at once, and so does every later one.
     fn interrupter(&self) -> Interrupter {
         nothing_to_interrupt()
@@ -181,6 +194,17 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// A stream that goes on with a header at this offset, which the source has reached.
+    pub fn at(source: &'a mut dyn Source, offset_bytes: u64) -> Self {
+        Self {
+            source,
+            offset: offset_bytes,
+            opening: None,
+            seen: BTreeSet::new(),
+            current: None,
+        }
+    }
+
     /// The next package's header; its data must then be read to the end by [`Records::read_data`].
     /// `None`: the stream is complete.
     ///
@@ -250,7 +274,7 @@ impl<'a> Records<'a> {
         let result = loop {
             match self.source.read(buf) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(0) => break Err(ended()),
+                Ok(0) => break Err(ended(&*self.source)),
                 other => break other,
             }
         };
@@ -263,6 +287,43 @@ impl<'a> Records<'a> {
         current.left = current.left.saturating_sub(got as u64);
         self.offset = self.offset.saturating_add(got as u64);
         Ok(got)
+    }
+
+    /// All of `buf`, which the current package has bytes for.
+    pub(crate) fn fill_data(&mut self, buf: &mut [u8]) -> Result<(), RecordsError> {
+        let mut at = 0;
+        while let Some(rest) = buf.get_mut(at..).filter(|rest| !rest.is_empty()) {
+            match self.read_data(rest)? {
+                0 => return Err(self.broken("a package behind its end", self.ended())),
+                got => at += got,
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the rest of the current package, unread where the source can.
+    ///
+    /// # Errors
+    /// The source ends before it, or cannot be read.
+    pub fn skip_data(&mut self) -> Result<(), RecordsError> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        let skipped = self.source.skip(current.left);
+        let result = skipped.and_then(|got| {
+            current.left = current.left.saturating_sub(got);
+            self.offset = self.offset.saturating_add(got);
+            match current.left {
+                0 => Ok(()),
+                _ => Err(ended(&*self.source)),
+            }
+        });
+        result.map_err(|source| RecordsError::Data {
+            name: current.name.to_string(),
+            received: current.claimed_len.saturating_sub(current.left),
+            claimed_len: current.claimed_len,
+            source,
+        })
     }
 
     /// Bytes of the stream so far, headers included.
@@ -281,9 +342,8 @@ impl<'a> Records<'a> {
         self.seen.clear();
     }
 
-    /// The current record has no more bytes where some were wanted.
-    pub(crate) fn over(&self) -> RecordsError {
-        self.broken("a package behind its end", ended())
+    fn ended(&self) -> io::Error {
+        ended(self.source)
     }
 
     /// Behind the terminator.
@@ -317,7 +377,7 @@ impl<'a> Records<'a> {
         self.source
             .read_exact(buf)
             .map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => self.broken(what, ended()),
+                ErrorKind::UnexpectedEof => self.broken(what, self.ended()),
                 _ => self.broken(what, error),
             })?;
         self.offset = self.offset.saturating_add(buf.len() as u64);
@@ -351,12 +411,9 @@ impl Packages for Records<'_> {
     }
 }
 
-/// The donor closed its side where more had to come.
-fn ended() -> io::Error {
-    io::Error::new(
-        ErrorKind::UnexpectedEof,
-        "the donor closed the connection too early",
-    )
+/// There is nothing more where more had to come.
+fn ended(source: &dyn Source) -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, source.ended_early())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Streams with a manifest, without, and with half of one.
 
-use super::{CHUNK_LISTS, LegacyError, MANIFEST, SIGNATURE, open};
+use super::{LegacyError, MANIFEST, open};
 use crate::fakes::image::{CHUNK, HEAD, Image, Signer, manifest, noise};
+use crate::front::FrontError;
 use crate::package_stream::Packages;
 use crate::records::RecordsError;
 use crate::trust::{ApproveError, Trust, Voucher, Wanted};
 use wire::chain::chain;
-use wire::manifest::{CHUNK_SIZE_MIN, Content, File};
+use wire::manifest::{CHUNK_LISTS, CHUNK_SIZE_MIN, Content, File, SIGNATURE};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
@@ -129,7 +130,7 @@ fn with_a_key_nothing_else_is_taken() {
         assert!(
             matches!(
                 error,
-                LegacyError::Order { .. }
+                LegacyError::Front(FrontError::Order { .. })
                     | LegacyError::NoManifest { .. }
                     | LegacyError::Approve(ApproveError::Unsigned { .. })
             ),
@@ -144,7 +145,7 @@ fn with_a_key_nothing_else_is_taken() {
     let long = vec![b'x'; 1025];
     assert!(matches!(
         refused(&[manifest, (SIGNATURE, &long), lists]),
-        LegacyError::TooLong { max: 1024, .. }
+        LegacyError::Front(FrontError::TooLong { max: 1024, .. })
     ));
 }
 
