@@ -246,7 +246,7 @@ fn an_image_has_one_file_that_is_named_so() {
     let data = noise(CHUNK + 1, 3);
     let unpacked = Unpacked::of_image(data.len() as u64);
     let (file, list) = describe("smechvisor-system.img", &data, Some(unpacked));
-    let (text, signer) = (manifest(&HEAD, &[file.clone()]), Signer::new());
+    let (text, signer) = (manifest(&HEAD, std::slice::from_ref(&file)), Signer::new());
     let approved = approve(&text, &signer.sign(&text), &list, &signer.trust()).unwrap();
     assert_eq!(approved.image(), Some(&file));
     assert_eq!(approved.unpacked_bytes(), approved.size_bytes());
