@@ -12,6 +12,7 @@
 //!    result.
 //! 4. A [`slot`] describes the root of the system that was written into it, a [`label`] says what
 //!    an image has left at the end of its slot, and the boot [`record`] which slot boots.
+//!    What a machine that updates itself remembers is its [`ledger`].
 //! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
@@ -31,6 +32,7 @@ pub mod manifest;
 pub mod message;
 
 pub mod label;
+pub mod ledger;
 pub mod record;
 pub mod slot;
 
