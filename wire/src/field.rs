@@ -1,9 +1,9 @@
 //! Short texts of lines `name value`, each line once and in one order: what a node's own programs
 //! leave for one another.
 //!
-//! In: the bytes of such a text, asked for line by line. Out: the values, or the number of the first
-//! line that is wrong and what is wrong there. Every reader of one is as strict as that of the
-//! manifest: there is one way to write a text.
+//! In: the bytes of such a text, asked for line by line. Out: the values, or the number of the
+//! first line that is wrong and what is wrong there. Every reader of one is as strict as that of
+//! the manifest: there is one way to write a text.
 
 use crate::digits::{decimal, digest};
 use crate::manifest::{Sha256, Shown, WORD_MAX, good_word};
@@ -88,8 +88,8 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Begins with the first line of `bytes`, which are to be no more than `max_bytes`; `what` names
-    /// the text in errors.
+    /// Begins with the first line of `bytes`, which are to be no more than `max_bytes`; `what`
+    /// names the text in errors.
     pub(crate) fn new(
         bytes: &'a [u8],
         max_bytes: usize,
@@ -166,6 +166,11 @@ impl<'a> Fields<'a> {
         Ok(self.value)
     }
 
+    /// The value that was read last.
+    pub(crate) const fn last(&self) -> &'a [u8] {
+        self.value
+    }
+
     /// One word of `[A-Za-z0-9._+-]`.
     pub(crate) fn word(&mut self, name: &'static str) -> Result<&'a str, FieldError> {
         let value = self.value(name)?;
@@ -197,10 +202,26 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// `0` or `1`.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<bool, FieldError> {
+        self.number(name, 1).map(|number| number == 1)
+    }
+
     /// A SHA-256.
     pub(crate) fn digest(&mut self, name: &'static str) -> Result<Sha256, FieldError> {
         let value = self.value(name)?;
         self.hexadecimal(value)
+    }
+
+    /// A SHA-256, or `-` for none.
+    pub(crate) fn digest_or_none(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<Sha256>, FieldError> {
+        match self.value(name)? {
+            b"-" => Ok(None),
+            value => self.hexadecimal(value).map(Some),
+        }
     }
 
     fn hexadecimal(&self, value: &[u8]) -> Result<Sha256, FieldError> {

@@ -11,8 +11,9 @@
 //! 3. Behind the handshake both exchange [`message`]s: the disk, the [`manifest`], chunks, the
 //!    result.
 //! 4. A [`slot`] describes the root of the system that was written into it, a [`label`] says what
-//!    an image has left at the end of its slot, and the boot [`record`] which slot boots.
-//!    What a machine that updates itself remembers is its [`ledger`].
+//!    an image has left at the end of its slot, and the boot [`record`] which slot boots. What
+//!    runs says so in [`running`], and keeps what it writes under the names of [`state`]; its
+//!    memory of updates is the [`ledger`].
 //! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
@@ -34,7 +35,9 @@ pub mod message;
 pub mod label;
 pub mod ledger;
 pub mod record;
+pub mod running;
 pub mod slot;
+pub mod state;
 
 pub mod names;
 pub mod outcome;

@@ -1,5 +1,5 @@
-//! A slot: what its initramfs says about the root that belongs to it (`slot.md 5`), and the names of
-//! the files in its head (`slot.md 2`).
+//! A slot: what its initramfs says about the root that belongs to it (`slot.md 5.1`), and the names
+//! of the files in its head (`slot.md 2`).
 //!
 //! In: `etc/smv/slot` of an initramfs. Out: a [`Description`], or the line that is wrong; and the
 //! other way round for the program that makes an image. There is one way to write it.
@@ -145,8 +145,8 @@ impl fmt::Display for Description<'_> {
     }
 }
 
-/// How long the hash tree of a root is, in bytes: dm-verity's version 1, SHA-256, one block of hashes
-/// for 128 blocks below it, up to a level of one block.
+/// How long the hash tree of a root is, in bytes: dm-verity's version 1, SHA-256, one block of
+/// hashes for 128 blocks below it, up to a level of one block.
 #[must_use]
 pub const fn tree_len_bytes(root_len_bytes: u64) -> u64 {
     let mut level = root_len_bytes.div_ceil(BLOCK_BYTES);
