@@ -97,6 +97,14 @@ pub trait Disk {
     /// # Errors
     /// The disk could not promise that.
     fn flush(&mut self) -> Result<(), DiskError>;
+    /// Makes later reads come from the medium: what was read or flushed before is not remembered
+    /// for them. A disk that remembers nothing has nothing to do.
+    ///
+    /// # Errors
+    /// What is remembered could not be dropped.
+    fn forget_cache(&mut self) -> Result<(), DiskError> {
+        Ok(())
+    }
 }
 
 /// [`Disk::zero_at`] by writing.

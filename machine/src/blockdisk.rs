@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use disk::disk::{Disk, DiskError, SectorSize, write_zeros};
 use rustix::fs::{
-    Dev, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, flock, fstat,
-    ioctl_blksszget, major, minor, open,
+    Advice, Dev, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fadvise, fallocate, flock,
+    fstat, ioctl_blksszget, major, minor, open,
 };
 use rustix::io::Errno;
 
@@ -241,20 +241,6 @@ impl BlockDisk {
         self.file.try_clone()
     }
 
-    /// Makes the next read come from the disk itself: another machine may share it, and as long as
-    /// it is open the kernel answers from its page cache. An image file has one page cache for
-    /// everybody.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn forget_cache(&self) -> Result<(), DiskError> {
-        if self.kind == Kind::Image {
-            return Ok(());
-        }
-        sys::block::forget_cache(&self.file)
-            .map_err(|errno| disk_error("rereading", &self.path, 0, 0, errno.into()))
-    }
-
     fn check(&self, action: &'static str, offset: u64, len: usize) -> Result<(), DiskError> {
         let is_inside = offset
             .checked_add(len as u64)
@@ -360,6 +346,17 @@ impl Disk for BlockDisk {
         self.file
             .sync_all()
             .map_err(|source| disk_error("flushing", &self.path, 0, 0, source))
+    }
+
+    /// Another machine may share the disk, and as long as it is open the kernel answers from its
+    /// page cache. That of an image file belongs to everybody: the kernel is asked, and may keep
+    /// what others use.
+    fn forget_cache(&mut self) -> Result<(), DiskError> {
+        let forgotten = match self.kind {
+            Kind::Device => sys::block::forget_cache(&self.file),
+            Kind::Image => fadvise(&self.file, 0, None, Advice::DontNeed),
+        };
+        forgotten.map_err(|errno| disk_error("rereading", &self.path, 0, 0, errno.into()))
     }
 }
 

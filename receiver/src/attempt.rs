@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use bundle::trust::Approved;
+use disk::disk::Disk as _;
 use disk::volumes::{Volumes, VolumesError};
 use install::commit::Installed;
 use install::deploy;
