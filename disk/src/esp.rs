@@ -20,7 +20,7 @@ mod dot_entries;
 mod reader;
 mod slice;
 
-pub use reader::EspReader;
+pub use reader::{EspReader, Extent};
 
 const LABEL: [u8; 11] = *b"ESP        ";
 /// One cluster's worth of calls into the file system per read or write.

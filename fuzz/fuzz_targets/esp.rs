@@ -1,5 +1,5 @@
-//! Any bytes as an ESP: reading files from it never panics, ends, stays inside the partition, reads
-//! whole sectors, and gives no more than was wanted.
+//! Any bytes as an ESP: locating and reading its files never panics, ends, stays inside the
+//! partition, reads whole sectors, and gives no more than was wanted.
 //!
 //! The first byte chooses the disk's sectors, the rest is the partition's beginning; behind it are
 //! zeros.
@@ -14,7 +14,7 @@ use uuid::Uuid;
 const SIZE_BYTES: u64 = 1 << 20;
 /// A directory has 2 MiB at most, the two paths five of them, each cluster with its piece of the
 /// table; and the file.
-const READ_MAX: u64 = 128 << 20;
+const READ_MAX: u64 = 256 << 20;
 const MOST: u64 = 300_000;
 
 struct Image<'a> {
@@ -70,9 +70,15 @@ fuzz_target!(|data: &[u8]| {
     };
     let Ok(mut reader) = EspReader::open(&mut disk, &partition) else { return };
     for path in ["loader/entries/smechvisor.conf", "/smechvisor/vmlinuz"] {
-        let mut content = Vec::new();
+        let (mut content, extent) = (Vec::new(), reader.locate(path));
         if let Ok(len) = reader.read(path, &mut content, MOST) {
             assert!(len <= MOST && content.len() as u64 == len);
+            if let Ok(extent) = extent {
+                assert_eq!(u64::from(extent.len_bytes), len);
+                let from = usize::try_from(extent.offset).unwrap();
+                let found = bytes.iter().copied().chain(core::iter::repeat(0)).skip(from);
+                assert!(found.take(content.len()).eq(content));
+            }
         }
     }
 });

@@ -43,6 +43,15 @@ pub struct EspReader<'d> {
     table: (u64, Vec<u8>),
 }
 
+/// Where the content of a file lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// On the disk, in bytes: a multiple of its sectors.
+    pub offset: u64,
+    /// As the directory has it.
+    pub len_bytes: u32,
+}
+
 /// The layout by the boot sector, checked: every place lies inside the partition. In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
@@ -70,17 +79,28 @@ impl<'d> EspReader<'d> {
     pub fn open(disk: &'d mut dyn Disk, esp: &PartitionRef) -> Result<Self, EspError> {
         let sector = disk.sector_size().bytes();
         let (start, len) = (
-            esp.first_lba.checked_mul(sector),
-            esp.sectors.checked_mul(sector),
+            esp.first_lba.saturating_mul(sector),
+            esp.sectors.saturating_mul(sector),
         );
-        let opened = start.zip(len).ok_or_else(|| bad("a place beyond any disk"));
-        let opened = opened.and_then(|(start, len)| {
-            let mut first = vec![0; usize::try_from(sector).map_err(io::Error::other)?];
+        Self::open_area(disk, start, len)
+    }
+
+    /// The `len_bytes` from `start` on, whole sectors: all of it, when the disk is the partition.
+    ///
+    /// # Errors
+    /// As [`EspReader::open`].
+    pub fn open_area(disk: &'d mut dyn Disk, start: u64, len_bytes: u64) -> Result<Self, EspError> {
+        let mut read = || {
+            if start.checked_add(len_bytes).is_none() {
+                return Err(bad("a place beyond any disk"));
+            }
+            let sector = disk.sector_size();
+            let mut first = vec![0; usize::try_from(sector.bytes()).map_err(io::Error::other)?];
             disk.read_at(start, &mut first).map_err(io::Error::other)?;
-            Ok((start, Shape::read(&first, disk.sector_size(), len)?))
-        });
-        match opened {
-            Ok((start, shape)) => Ok(Self {
+            Shape::read(&first, sector, len_bytes)
+        };
+        match read() {
+            Ok(shape) => Ok(Self {
                 disk,
                 start,
                 shape,
@@ -114,6 +134,39 @@ impl<'d> EspReader<'d> {
             object: path.to_owned(),
             disk: self.disk.name().to_owned(),
             source,
+        })
+    }
+
+    /// Where the content of a file lies, in one piece. Case does not matter.
+    ///
+    /// # Errors
+    /// There is no such file, it is empty, damaged or in several pieces, or the disk failed.
+    pub fn locate(&mut self, path: &str) -> Result<Extent, EspError> {
+        let found = self.find(path).and_then(|found| self.extent(found));
+        found.map_err(|source| EspError {
+            action: "locating",
+            object: path.to_owned(),
+            disk: self.disk.name().to_owned(),
+            source,
+        })
+    }
+
+    fn extent(&mut self, found: Found) -> io::Result<Extent> {
+        if found.is_directory {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        let offset = self.start + self.shape.place_of(found.cluster)?;
+        let mut cluster = found.cluster;
+        for _ in 1..u64::from(found.len).div_ceil(self.shape.cluster) {
+            let next = self.next(cluster)?;
+            if next != cluster.checked_add(1) {
+                return Err(bad("not in one piece"));
+            }
+            cluster = next.unwrap_or_default();
+        }
+        Ok(Extent {
+            offset,
+            len_bytes: found.len,
         })
     }
 

@@ -94,6 +94,28 @@ fn contents() -> Vec<u8> {
 }
 
 #[test]
+fn files_in_one_piece_are_located() {
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        let mut made = Made::new(sector);
+        let partition = made.partition();
+        let mut reader = EspReader::open(&mut made.disk, &partition).unwrap();
+        let whole = reader.locate("SMECHVISOR/vmlinuz").unwrap();
+        let short = reader.locate(LONG).unwrap();
+        for (path, is_why) in [
+            ("smechvisor/empty", "cluster 0, which does not exist"),
+            ("smechvisor", "is a directory"),
+            ("smechvisor/none", "entity not found"),
+        ] {
+            let error = reader.locate(path).unwrap_err();
+            assert_eq!(error.source.to_string(), is_why);
+        }
+        assert_eq!(whole.len_bytes as usize, contents().len());
+        assert_eq!(made.disk.get(whole.offset, contents().len()), contents());
+        assert_eq!(made.disk.get(short.offset, 8), b"title x\n");
+    }
+}
+
+#[test]
 fn what_was_written_is_read_whatever_the_sectors() {
     for sector in [SectorSize::B512, SectorSize::B4096] {
         let mut made = Made::new(sector);
