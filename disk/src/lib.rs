@@ -4,8 +4,8 @@
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and
 //! [`esp`] reads and writes the one that firmware reads. What is on a disk already are its
 //! [`contents`]: an unfinished deploy by its [`marker`], a finished one by its [`installation`]
-//! record. What starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
-//! [`boot_order`].
+//! record. Which of two slots boots says its [`boot_record`]. What starts it are an [`entry`],
+//! GRUB's [`menu`] and images ([`grub`]), and firmware's [`boot_order`].
 
 pub mod disk;
 
@@ -22,6 +22,7 @@ pub mod installation;
 pub mod marker;
 
 pub mod boot_order;
+pub mod boot_record;
 pub mod entry;
 pub mod grub;
 pub mod menu;
