@@ -30,9 +30,10 @@ const EFI_PART: &str = "x86_64-efi/kernel.img";
 const BIOS_PARTS: [&str; 2] = ["i386-pc/kernel.img", "i386-pc/boot.img"];
 const DEBIANS: &str = "grub-efi-amd64-bin for UEFI, grub-pc-bin for a BIOS";
 /// The modules that the generated grub.cfg may use.
-const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile search search_fs_uuid search_label serial terminal \
-    terminfo loadenv test true reboot halt minicmd ls cat sleep";
-const EFI: &str = "efi_gop efi_uga all_video efifwsetup";
+const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile \
+    search search_fs_uuid search_label serial terminal terminfo loadenv test true reboot halt \
+    minicmd ls cat sleep regexp hashsum gcry_sha256";
+const EFI: &str = "efi_gop efi_uga all_video efifwsetup chain";
 const BIOS: &str = "biosdisk all_video";
 /// From LBA 34 to the first MiB: the room for core.img (`disk-layout.md` 4).
 const CORE_MAX: usize = 1_048_576 - 34 * 512;
