@@ -4,8 +4,8 @@
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and
 //! [`esp`] reads and writes the one that firmware reads. What is on a disk already are its
 //! [`contents`]: an unfinished deploy by its [`marker`], a finished one by its [`installation`]
-//! record. Which of two slots boots says its [`boot_record`]. What starts it are an [`entry`],
-//! GRUB's [`menu`] and images ([`grub`]), and firmware's [`boot_order`].
+//! record. What starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
+//! [`boot_order`]; where there are two slots, GRUB's [`slot_menu`] and the [`boot_record`].
 
 pub mod disk;
 
@@ -26,6 +26,7 @@ pub mod boot_record;
 pub mod entry;
 pub mod grub;
 pub mod menu;
+pub mod slot_menu;
 
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
