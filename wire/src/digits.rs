@@ -39,7 +39,8 @@ const fn nibble(digit: u8) -> Option<u8> {
 }
 
 /// A digest in small hexadecimal digits.
-pub(crate) struct Hex<'a>(pub(crate) &'a Sha256);
+#[derive(Debug)]
+pub struct Hex<'a>(pub &'a Sha256);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

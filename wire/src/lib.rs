@@ -26,7 +26,7 @@ pub mod secret;
 pub mod handshake;
 pub mod stream;
 
-mod digits;
+pub mod digits;
 pub mod field;
 pub mod human;
 pub mod manifest;
