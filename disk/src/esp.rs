@@ -261,8 +261,9 @@ mod tests {
             (SectorSize::B512, 5000),
         ] {
             let sizes = Sizes {
-                esp_bytes: esp_mib << 20,
+                esp_bytes: Some(esp_mib << 20),
                 swap: Swap::None,
+                ..Sizes::USUAL
             };
             let mut fresh_id = || Uuid::from_u128(0x1a2b_3c4d << 96);
             let layout = plan(6 << 30, sector, sizes, &mut fresh_id).unwrap();

@@ -29,7 +29,7 @@ pub struct Installation {
     pub disk: Uuid,
     /// The partition that firmware boots from.
     pub esp: Uuid,
-    /// The partition with the system, which names the installation.
+    /// The partition with the system, slot A where there are two, which names the installation.
     pub root: Uuid,
 }
 
@@ -40,7 +40,7 @@ impl Installation {
         Some(Self {
             disk: layout.disk_guid,
             esp: layout.partition(Role::Esp)?.guid,
-            root: layout.partition(Role::Root)?.guid,
+            root: layout.system()?.guid,
         })
     }
 

@@ -12,6 +12,8 @@ pub const MIB: u64 = 1024 * 1024;
 /// The EFI System Partition: large enough for FAT32 with 4096-byte sectors, and for several
 /// kernels.
 pub const ESP_BYTES: u64 = 512 * MIB;
+/// With two slots, which hold their kernels themselves: GRUB and its two environment files.
+const AB_ESP_BYTES: u64 = 128 * MIB;
 /// A kernel, its ramdisk and GRUB, twice while they are replaced: less is of no use.
 const ESP_MIN_BYTES: u64 = 64 * MIB;
 /// Still 512-byte sectors in 32 bits, with room to spare.
@@ -25,6 +27,15 @@ const SWAP_MIN_BYTES: u64 = MIB;
 /// The header counts pages of 4096 bytes in 32 bits.
 const SWAP_MAX_BYTES: u64 = 8 << 40;
 
+/// A kernel, its ramdisk and a small root.
+const SLOT_MIN_BYTES: u64 = 64 * MIB;
+/// As much as the chunks of one image can be (`protocol.md` 4.1).
+const SLOT_MAX_BYTES: u64 = 64 * 1024 * MIB;
+
+/// What `layout=` takes.
+pub const LAYOUT_EXPECTED: &str = "single or ab";
+/// What `slot=` takes.
+pub const SLOT_EXPECTED: &str = "a size from 64M to 64G, like 1G (K, M, G, T; KB, MB, GB, TB)";
 /// The expected form of `esp=`.
 pub const ESP_EXPECTED: &str = "a size from 64M to 32G, like 1G (K, M, G, T; KB, MB, GB, TB)";
 /// The expected form of `swap=`.
@@ -43,11 +54,45 @@ pub enum Swap {
     None,
 }
 
-/// The sizes that can be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which partitions a disk gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayoutKind {
+    /// One system in a root file system that is written once (`disk-layout.md` 1).
+    #[default]
+    Single,
+    /// Two slots, of which one runs while the other is written, and state beside them
+    /// (`slot.md` 1).
+    Ab {
+        /// Of each slot; `None` is what is usual for the disk.
+        slot_bytes: Option<u64>,
+    },
+}
+
+impl LayoutKind {
+    /// As it is said: `single`, `ab`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            LayoutKind::Single => "single",
+            LayoutKind::Ab { .. } => "ab",
+        }
+    }
+
+    /// The kind of this name, with slots of the usual size.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let kinds = [LayoutKind::Single, LayoutKind::Ab { slot_bytes: None }];
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What can be said of the partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Of the EFI System Partition.
-    pub esp_bytes: u64,
+    /// Which there are.
+    pub layout: LayoutKind,
+    /// Of the EFI System Partition; `None` is what is usual for the layout.
+    pub esp_bytes: Option<u64>,
     /// Of the swap area.
     pub swap: Swap,
 }
@@ -55,14 +100,19 @@ pub struct Sizes {
 impl Sizes {
     /// When nobody says anything.
     pub const USUAL: Self = Self {
-        esp_bytes: ESP_BYTES,
+        layout: LayoutKind::Single,
+        esp_bytes: None,
         swap: Swap::Usual,
     };
-}
 
-impl Default for Sizes {
-    fn default() -> Self {
-        Self::USUAL
+    /// Of the EFI System Partition on a disk with such sectors.
+    #[must_use]
+    pub fn esp_bytes_on(&self, sector: SectorSize) -> u64 {
+        let usual = match self.layout {
+            LayoutKind::Single => ESP_BYTES,
+            LayoutKind::Ab { .. } => AB_ESP_BYTES.max(esp_min_bytes(sector)),
+        };
+        self.esp_bytes.unwrap_or(usual)
     }
 }
 
@@ -70,6 +120,12 @@ impl Default for Sizes {
 #[must_use]
 pub fn esp(text: &str) -> Option<u64> {
     whole_mib(text, ESP_MIN_BYTES, ESP_MAX_BYTES)
+}
+
+/// Reads the size of a slot; see [`SLOT_EXPECTED`].
+#[must_use]
+pub fn slot(text: &str) -> Option<u64> {
+    whole_mib(text, SLOT_MIN_BYTES, SLOT_MAX_BYTES)
 }
 
 /// Reads what is said of swap; see [`SWAP_EXPECTED`].
@@ -111,7 +167,7 @@ pub fn cluster_bytes(esp_bytes: u64, sector: SectorSize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::MIB;
-    use super::{Sizes, Swap, cluster_bytes, esp, esp_min_bytes, swap};
+    use super::{LayoutKind, Sizes, Swap, cluster_bytes, esp, esp_min_bytes, slot, swap};
     use crate::disk::SectorSize;
 
     #[test]
@@ -128,6 +184,12 @@ mod tests {
         for text in ["", "none", "0", "512", "63M", "33G", "1.5G", "-1G", "M"] {
             assert_eq!(esp(text), None, "{text}");
         }
+        for (text, mib) in [("64M", 64), ("64G", 65_536), ("1000MB", 954)] {
+            assert_eq!(slot(text), Some(mib * MIB), "{text}");
+        }
+        for text in ["", "none", "63M", "65G"] {
+            assert_eq!(slot(text), None, "{text}");
+        }
         assert_eq!(swap("none"), Some(Swap::None));
         assert_eq!(swap("8G"), Some(Swap::Exactly(8192 * MIB)));
         assert_eq!(swap("1500KB"), Some(Swap::Exactly(2 * MIB)));
@@ -142,7 +204,7 @@ mod tests {
             (64, SectorSize::B512, 512),
             (128, SectorSize::B512, 1024),
             (200, SectorSize::B512, 2048),
-            (Sizes::USUAL.esp_bytes / MIB, SectorSize::B512, 4096),
+            (512, SectorSize::B512, 4096),
             (300, SectorSize::B512, 4096),
             (32_768, SectorSize::B512, 4096),
             (262, SectorSize::B4096, 4096),
@@ -151,5 +213,26 @@ mod tests {
         }
         assert_eq!(esp_min_bytes(SectorSize::B512), 64 * MIB);
         assert_eq!(esp_min_bytes(SectorSize::B4096), 262 * MIB);
+    }
+
+    #[test]
+    fn the_usual_esp_depends_on_the_layout_and_the_sectors() {
+        let ab = Sizes {
+            layout: LayoutKind::from_name("ab").unwrap(),
+            ..Sizes::USUAL
+        };
+        let usual = |sizes: Sizes, sector| sizes.esp_bytes_on(sector) / MIB;
+        for (sizes, sector, mib) in [
+            (Sizes::USUAL, SectorSize::B512, 512),
+            (Sizes::USUAL, SectorSize::B4096, 512),
+            (ab, SectorSize::B512, 128),
+            (ab, SectorSize::B4096, 262),
+        ] {
+            assert_eq!(usual(sizes, sector), mib);
+            let esp_bytes = Some(64 * MIB);
+            assert_eq!(usual(Sizes { esp_bytes, ..sizes }, sector), 64);
+        }
+        assert_eq!(LayoutKind::from_name("single"), Some(LayoutKind::Single));
+        assert_eq!(LayoutKind::from_name("AB"), None);
     }
 }

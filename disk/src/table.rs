@@ -12,8 +12,9 @@ use gpt::header::{Header, HeaderBuilder, HeaderError};
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types;
 use thiserror::Error;
-use uuid::Uuid;
+use uuid::{Uuid, uuid};
 use wire::outcome::Outcome;
+use wire::record::Slot;
 
 use crate::disk::SectorSize;
 use crate::layout::{ENTRIES_BYTES, Layout, Partition, Role};
@@ -149,24 +150,31 @@ fn write_entry(
     entry.write_to_device(ends, index, table.part_start, block, table.part_size)
 }
 
+/// Drawn once, for slots alone: no program mounts or formats a partition for its type.
+const SLOT: partition_types::Type = partition_types::Type {
+    guid: uuid!("293b648a-0785-4004-b16d-48430cd206c4"),
+    os: partition_types::OperatingSystem::Linux,
+};
+
 /// Type and name. The names are what an installed disk is known by: no other tool makes these.
 const fn labels(role: Role) -> (partition_types::Type, &'static str) {
     match role {
         Role::Esp => (partition_types::EFI, "smechvisor-esp"),
         Role::Swap => (partition_types::LINUX_SWAP, "smechvisor-swap"),
         Role::Root => (partition_types::LINUX_ROOT_X64, "smechvisor-root"),
+        Role::Slot(Slot::A) => (SLOT, "smechvisor-slot-a"),
+        Role::Slot(Slot::B) => (SLOT, "smechvisor-slot-b"),
+        Role::State => (partition_types::LINUX_FS, "smechvisor-state"),
         Role::BiosBoot => (partition_types::BIOS, "smechvisor-bios"),
     }
 }
 
 /// The role of an entry that [`build`] has made; `None` for everybody else's.
 pub(crate) fn role_of(kind: Uuid, name: &str) -> Option<Role> {
-    [Role::Esp, Role::Swap, Role::Root, Role::BiosBoot]
-        .into_iter()
-        .find(|&role| {
-            let (own_kind, own_name) = labels(role);
-            own_kind.guid == kind && own_name == name
-        })
+    Role::ALL.into_iter().find(|&role| {
+        let (own_kind, own_name) = labels(role);
+        own_kind.guid == kind && own_name == name
+    })
 }
 
 /// One entry of type EE over the whole disk, or as much of it as 32 bits of sectors can say (UEFI

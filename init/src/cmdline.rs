@@ -231,8 +231,8 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
             _ => return Err(expect(ROOT)),
         },
         "smv.esp" => {
-            settings.sizes.esp_bytes =
-                sizes::esp(value).ok_or_else(|| expect(sizes::ESP_EXPECTED))?;
+            let esp_bytes = sizes::esp(value).ok_or_else(|| expect(sizes::ESP_EXPECTED))?;
+            settings.sizes.esp_bytes = Some(esp_bytes);
         }
         "smv.swap" => {
             settings.sizes.swap = sizes::swap(value).ok_or_else(|| expect(sizes::SWAP_EXPECTED))?;

@@ -110,7 +110,7 @@ impl<M: Machine> Host<M> {
     /// On these terminals.
     #[must_use]
     pub fn new(wizard: Wizard, machine: M, inbox: Inbox, configs: Vec<TtyConfig>) -> Self {
-        Self::with(Frontend::Screens(wizard), machine, inbox, configs)
+        Self::with(Frontend::Screens(Box::new(wizard)), machine, inbox, configs)
     }
 
     /// On these terminals, with lines instead of screens: what mode they begin with and what an
@@ -120,7 +120,7 @@ impl<M: Machine> Host<M> {
         for config in &mut configs {
             (config.mode, config.enter) = (Mode::Lines, Enter::Nothing);
         }
-        Self::with(Frontend::Lines(plain), machine, inbox, configs)
+        Self::with(Frontend::Lines(Box::new(plain)), machine, inbox, configs)
     }
 
     fn with(frontend: Frontend, machine: M, inbox: Inbox, configs: Vec<TtyConfig>) -> Self {

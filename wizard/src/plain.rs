@@ -247,8 +247,9 @@ impl Plain {
         let esp = plan::said(model, "smv.esp=").and_then(sizes::esp);
         let swap = plan::said(model, "smv.swap=").and_then(sizes::swap);
         Sizes {
-            esp_bytes: esp.unwrap_or(Sizes::USUAL.esp_bytes),
-            swap: swap.unwrap_or(Sizes::USUAL.swap),
+            esp_bytes: esp,
+            swap: swap.unwrap_or_default(),
+            ..Sizes::USUAL
         }
     }
 
@@ -324,7 +325,10 @@ impl Plain {
                 let esp = sizes::esp(line);
                 let sizes = self.sizes();
                 self.size(
-                    esp.map(|esp_bytes| Sizes { esp_bytes, ..sizes }),
+                    esp.map(|esp_bytes| Sizes {
+                        esp_bytes: Some(esp_bytes),
+                        ..sizes
+                    }),
                     sizes::ESP_EXPECTED,
                 )
             }

@@ -1,7 +1,7 @@
 //! The words of the kernel command line that would have made the same decisions without a person
 //! (`boot.md` 2).
 
-use disk::sizes::{Sizes, Swap};
+use disk::sizes::{ESP_BYTES, Swap};
 use machine::gate::{Candidate, Reinstall, Selector};
 
 use crate::model::Model;
@@ -34,8 +34,8 @@ pub fn words(model: &Model) -> Vec<String> {
         say("smv.reinstall", reinstall);
     }
     if let Some(sizes) = choices.sizes {
-        let is_usual = sizes.esp_bytes == Sizes::USUAL.esp_bytes;
-        say("smv.esp", (!is_usual).then(|| mib(sizes.esp_bytes)));
+        let esp_bytes = sizes.esp_bytes.filter(|bytes| *bytes != ESP_BYTES);
+        say("smv.esp", esp_bytes.map(mib));
         let swap = match sizes.swap {
             Swap::Usual => None,
             Swap::None => Some("none".to_owned()),
@@ -123,8 +123,9 @@ mod tests {
             reinstall: Reinstall::ByHand,
         });
         model.choices.sizes = Some(Sizes {
-            esp_bytes: 1 << 30,
+            esp_bytes: Some(1 << 30),
             swap: Swap::None,
+            ..Sizes::USUAL
         });
         model.choices.network = Some("10.9.0.5/24,gw=10.9.0.1".to_owned());
         let expected = [

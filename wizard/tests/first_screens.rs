@@ -242,8 +242,9 @@ fn plans() {
     scene.golden("plan-other-sizes");
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
     let sizes = Sizes {
-        esp_bytes: 1 << 30,
+        esp_bytes: Some(1 << 30),
         swap: Swap::None,
+        ..Sizes::USUAL
     };
     assert_eq!(scene.wizard.model().choices.sizes, Some(sizes));
 }

@@ -197,7 +197,7 @@ fn a_person_decides_everything() {
     assert_eq!(wish.wipe.as_deref(), Some("123456"));
     assert_eq!(
         (sizes.esp_bytes, sizes.swap),
-        (1 << 30, disk::sizes::Swap::None)
+        (Some(1 << 30), disk::sizes::Swap::None)
     );
     talk.golden("decided");
 }

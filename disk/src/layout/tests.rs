@@ -3,8 +3,9 @@ use super::{
     SWAP_MIN_BYTES, plan,
 };
 use crate::disk::SectorSize;
-use crate::sizes::{Sizes, Swap};
+use crate::sizes::{LayoutKind, Sizes, Swap};
 use uuid::Uuid;
+use wire::record::Slot;
 
 fn counter() -> impl FnMut() -> Uuid {
     let mut next = 0_u128;
@@ -165,6 +166,7 @@ fn too_small_a_disk_is_an_error_with_both_sizes() {
                     disk_bytes: size,
                     needed_bytes: DISK_MIN_BYTES,
                     esp_bytes: ESP_BYTES,
+                    slot_bytes: 0,
                     swap_bytes: 0
                 }
             );
@@ -182,8 +184,9 @@ fn too_small_a_disk_is_an_error_with_both_sizes() {
 
 fn sized(esp_mib: u64, swap: Swap) -> Sizes {
     Sizes {
-        esp_bytes: esp_mib * MIB,
+        esp_bytes: Some(esp_mib * MIB),
         swap,
+        ..Sizes::USUAL
     }
 }
 
@@ -202,7 +205,7 @@ fn a_size_that_was_said_is_kept_exactly() {
             let found = layout.partition(role);
             found.map_or(0, |partition| layout.len_bytes(partition) / MIB)
         };
-        assert_eq!(len(Role::Esp) * MIB, sizes.esp_bytes);
+        assert_eq!(Some(len(Role::Esp) * MIB), sizes.esp_bytes);
         assert_eq!(
             (len(Role::Swap), len(Role::Root)),
             (swap, root),
@@ -245,5 +248,108 @@ fn sizes_that_do_not_fit_are_named_with_what_there_is() {
     assert!(
         text.contains("6144 MiB") && text.contains("for swap"),
         "{text}"
+    );
+}
+
+fn ab(slot_mib: Option<u64>, swap: Swap) -> Sizes {
+    Sizes {
+        layout: LayoutKind::Ab {
+            slot_bytes: slot_mib.map(|mib| mib * MIB),
+        },
+        swap,
+        ..Sizes::USUAL
+    }
+}
+
+/// Sizes in MiB of swap, of each slot and of state.
+fn ab_lens(disk_mib: u64, sector: SectorSize, sizes: Sizes) -> (u64, u64, u64) {
+    let layout = plan(disk_mib * MIB, sector, sizes, &mut counter()).unwrap();
+    let len = |role| {
+        let found = layout.partition(role);
+        found.map_or(0, |partition| layout.len_bytes(partition) / MIB)
+    };
+    let (a, b) = (Role::Slot(Slot::A), Role::Slot(Slot::B));
+    assert_eq!(len(a), len(b));
+    let swap_at = 1 + len(Role::Esp);
+    let sum = swap_at + len(Role::Swap) + 2 * len(a) + len(Role::State);
+    assert_eq!(sum, disk_mib - 1, "nothing is wasted");
+    (len(Role::Swap), len(a), len(Role::State))
+}
+
+#[test]
+fn two_slots_take_an_eighth_of_the_disk_each_and_swap_shrinks_first() {
+    let usual = ab(None, Swap::Usual);
+    for (disk_mib, expected) in [
+        (1_048_576, (2048, 4096, 1_048_576 - 130 - 2048 - 8192)),
+        (32_768, (2048, 4096, 32_768 - 130 - 2048 - 8192)),
+        (6144, (2048, 768, 2430)),
+        (4226, (2016, 528, 1024)),
+        (4096, (1918, 512, 1024)),
+        (2242, (64, 512, 1024)),
+        (2241, (0, 512, 1087)),
+        (1666, (0, 512, 512)),
+    ] {
+        assert_eq!(ab_lens(disk_mib, SectorSize::B512, usual), expected);
+    }
+    // An ESP of 262 MiB there.
+    let large = ab_lens(6144, SectorSize::B4096, usual);
+    assert_eq!(large, (2048, 768, 2296));
+    let small = ab(Some(64), Swap::None);
+    assert_eq!(ab_lens(770, SectorSize::B512, small), (0, 64, 512));
+    let told = ab(Some(1000), Swap::Exactly(100 * MIB));
+    assert_eq!(ab_lens(6144, SectorSize::B512, told), (100, 1000, 3914));
+}
+
+#[test]
+fn numbers_and_places_of_two_slots_are_fixed() {
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        let layout = plan(6144 * MIB, sector, ab(None, Swap::Usual), &mut counter()).unwrap();
+        let numbers = layout.partitions.iter().map(|partition| partition.number);
+        assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+        let mut places: Vec<_> = layout.partitions.iter().collect();
+        places.sort_by_key(|partition| partition.first_lba);
+        let roles: Vec<Role> = places.iter().map(|partition| partition.role).collect();
+        let (a, b) = (Role::Slot(Slot::A), Role::Slot(Slot::B));
+        let expected = [Role::BiosBoot, Role::Esp, Role::Swap, a, b, Role::State];
+        assert_eq!(roles, expected);
+        for pair in places.windows(2) {
+            assert_eq!(pair[0].first_lba + pair[0].sectors, pair[1].first_lba);
+        }
+        assert_eq!(layout.system(), layout.partition(a));
+        assert_eq!(layout.files(), layout.partition(Role::State));
+        let slot = layout.slot(Slot::B).unwrap();
+        let partition = layout.partition(b).unwrap();
+        assert_eq!(slot.offset_bytes, layout.offset_bytes(partition));
+        assert_eq!(slot.len_bytes, 768 * MIB);
+    }
+    let layout = plan(6144 * MIB, SectorSize::B512, Sizes::USUAL, &mut counter()).unwrap();
+    assert_eq!(layout.system(), layout.partition(Role::Root));
+    assert_eq!(layout.files(), layout.partition(Role::Root));
+    assert_eq!(layout.slot(Slot::A), None);
+}
+
+#[test]
+fn two_slots_that_do_not_fit_are_named_with_what_there_is() {
+    let fails = |disk_mib: u64, sector, sizes| {
+        let error = plan(disk_mib * MIB, sector, sizes, &mut counter()).unwrap_err();
+        error.to_string()
+    };
+    let usual = ab(None, Swap::Usual);
+    assert_eq!(
+        fails(1665, SectorSize::B512, usual),
+        "planning a disk of 1665 MiB (1745879040 bytes): at least 1666 MiB (1746927616 bytes) are \
+         needed, 128 MiB of them for the ESP, 512 MiB for each of two slots"
+    );
+    assert!(fails(1799, SectorSize::B4096, usual).contains("1800 MiB"));
+    let text = fails(6144, SectorSize::B512, ab(Some(4096), Swap::Exactly(MIB)));
+    assert!(
+        text.contains("at least 8835 MiB") && text.ends_with("two slots, 1 MiB for swap"),
+        "{text}"
+    );
+    // Sizes that no disk has do not overflow anything.
+    fails(
+        6144,
+        SectorSize::B512,
+        ab(Some(u64::MAX / MIB), Swap::Usual),
     );
 }

@@ -2,19 +2,29 @@ use super::build;
 use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::layout::{Layout, Role, plan};
-use crate::sizes::MIB;
+use crate::sizes::{LayoutKind, MIB, Sizes};
 use std::process::Command;
 use tempfile::TempDir;
 use uuid::Uuid;
+use wire::record::Slot;
 
 fn layout(bytes: u64, sector: SectorSize) -> Layout {
+    layout_of(bytes, sector, Sizes::USUAL)
+}
+
+fn layout_of(bytes: u64, sector: SectorSize, sizes: Sizes) -> Layout {
     let mut next = 0x1111_2222_3333_4444_5555_6666_7777_0000_u128;
-    plan(bytes, sector, crate::sizes::Sizes::USUAL, &mut || {
+    plan(bytes, sector, sizes, &mut || {
         next += 1;
         Uuid::from_u128(next)
     })
     .unwrap()
 }
+
+const AB: Sizes = Sizes {
+    layout: LayoutKind::Ab { slot_bytes: None },
+    ..Sizes::USUAL
+};
 
 /// With backup and primary swapped for `keep`: the disk with only these pieces on it.
 fn disk(layout: &Layout, backup: bool, primary: bool) -> MemoryDisk {
@@ -46,8 +56,14 @@ fn sgdisk_and_sfdisk_find_the_table_clean() {
     let dir = TempDir::new().unwrap();
     let image = dir.path().join("image");
     let path = image.to_str().unwrap();
-    for size in [DISK_SMALL, 8 << 30, (3 << 30) + 512 * 77] {
-        let layout = layout(size, SectorSize::B512);
+    for (size, sizes) in [
+        (DISK_SMALL, Sizes::USUAL),
+        (8 << 30, Sizes::USUAL),
+        ((3 << 30) + 512 * 77, Sizes::USUAL),
+        (1666 * MIB, AB),
+        (8 << 30, AB),
+    ] {
+        let layout = layout_of(size, SectorSize::B512, sizes);
         disk(&layout, true, true).save(&image);
         let verdict = run("/sbin/sgdisk", &["--verify", path]);
         assert!(verdict.contains("No problems found"), "{size}: {verdict}");
@@ -87,10 +103,13 @@ fn sgdisk_and_sfdisk_find_the_table_clean() {
 }
 
 const DISK_SMALL: u64 = 900 * MIB;
-const KINDS: [(Role, &str); 4] = [
+const KINDS: [(Role, &str); 7] = [
     (Role::Esp, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
     (Role::Swap, "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F"),
     (Role::Root, "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
+    (Role::Slot(Slot::A), "293B648A-0785-4004-B16D-48430CD206C4"),
+    (Role::Slot(Slot::B), "293B648A-0785-4004-B16D-48430CD206C4"),
+    (Role::State, "0FC63DAF-8483-4772-8E79-3D69D8477DE4"),
     (Role::BiosBoot, "21686148-6449-6E6F-744E-656564454649"),
 ];
 
@@ -99,8 +118,12 @@ const KINDS: [(Role, &str); 4] = [
 #[test]
 fn a_table_of_4096_byte_sectors_is_read_back_from_either_end() {
     for (backup, primary) in [(true, true), (true, false), (false, true)] {
-        for sector in [SectorSize::B512, SectorSize::B4096] {
-            let layout = layout(5 << 30, sector);
+        let sectors = [SectorSize::B512, SectorSize::B4096];
+        for (sector, sizes) in sectors
+            .iter()
+            .flat_map(|it| [(*it, Sizes::USUAL), (*it, AB)])
+        {
+            let layout = layout_of(5 << 30, sector, sizes);
             let dir = TempDir::new().unwrap();
             let image = dir.path().join("image");
             disk(&layout, backup, primary).save(&image);

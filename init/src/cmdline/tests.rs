@@ -44,8 +44,9 @@ fn every_key_is_read() {
         vlan: Some(7),
         mtu: Some(9000),
         sizes: Sizes {
-            esp_bytes: 1 << 30,
+            esp_bytes: Some(1 << 30),
             swap: Swap::Exactly(8 << 30),
+            ..Sizes::USUAL
         },
         ui: Ui::Plain,
     };

@@ -135,8 +135,9 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Receive, UsageError> {
         wipe: matches.remove_one("wipe"),
         dry_run: matches.get_flag("dry-run"),
         sizes: Sizes {
-            esp_bytes: esp_bytes.unwrap_or(Sizes::USUAL.esp_bytes),
-            swap: swap.unwrap_or(Sizes::USUAL.swap),
+            esp_bytes,
+            swap: swap.unwrap_or_default(),
+            ..Sizes::USUAL
         },
         is_once: (once || again).then_some(once),
         ui: matches.get_flag("ui"),
@@ -196,8 +197,9 @@ mod tests {
             wipe: Some("ABC123".into()),
             dry_run: true,
             sizes: Sizes {
-                esp_bytes: 1 << 30,
+                esp_bytes: Some(1 << 30),
                 swap: Swap::None,
+                ..Sizes::USUAL
             },
             ui: true,
             ..plain()

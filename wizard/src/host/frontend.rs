@@ -10,13 +10,13 @@ use crate::{Plain, Wizard};
 #[derive(Debug)]
 pub(super) enum Frontend {
     /// Pictures out, keys in.
-    Screens(Wizard),
+    Screens(Box<Wizard>),
     /// Lines out, lines in.
-    Lines(Plain),
+    Lines(Box<Plain>),
 }
 
 impl Frontend {
-    pub(super) const fn wizard(&self) -> &Wizard {
+    pub(super) fn wizard(&self) -> &Wizard {
         match self {
             Self::Screens(wizard) => wizard,
             Self::Lines(plain) => plain.wizard(),

@@ -4,6 +4,7 @@
 use ::disk::layout::Role;
 use ::disk::sizes::Sizes;
 use wire::human::{clock, label, percent, size};
+use wire::record::Slot;
 
 use crate::model::{Deploy, Invitation, Model, Phase};
 use crate::screens::{code, disk, done, failed, plan, receiving, welcome, wifi};
@@ -140,6 +141,9 @@ fn planned(model: &Model, sizes: Sizes) -> Vec<Line> {
                 Role::Esp => "EFI system",
                 Role::Swap => "swap",
                 Role::Root => "the system",
+                Role::Slot(Slot::A) => "slot A, the system",
+                Role::Slot(Slot::B) => "slot B, its update",
+                Role::State => "state, what survives updates",
             };
             let len = size(layout.len_bytes(partition));
             Line::of(format!("Partition {}: {what}, {len}", partition.number))

@@ -8,6 +8,7 @@ use disk::layout::{self, Layout, LayoutError, Role};
 use disk::sizes::{self, Sizes, Swap};
 use machine::gate::Candidate;
 use wire::human;
+use wire::record::Slot;
 
 use crate::canvas::Canvas;
 use crate::focus;
@@ -103,8 +104,9 @@ impl Plan {
 
     fn sizes(&self) -> Option<Sizes> {
         Some(Sizes {
-            esp_bytes: self.esp_bytes()?,
+            esp_bytes: Some(self.esp_bytes()?),
             swap: self.swap_size()?,
+            ..Sizes::USUAL
         })
     }
 
@@ -158,7 +160,7 @@ impl ScreenView for Plan {
         if self.given.is_some() {
             return;
         }
-        let esp_mib = Sizes::USUAL.esp_bytes / sizes::MIB;
+        let esp_mib = sizes::ESP_BYTES / sizes::MIB;
         self.esp.set(&format!("{esp_mib}M"));
         self.swap.set(USUAL);
         for (field, said) in [
@@ -307,6 +309,9 @@ fn table(canvas: &mut Canvas<'_>, layout: &Layout, disk: &str) {
             Role::Esp => ("EFI system", "FAT32"),
             Role::Swap => ("swap", "swap"),
             Role::Root => ("system", "ext4"),
+            Role::Slot(Slot::A) => ("slot A", "one system"),
+            Role::Slot(Slot::B) => ("slot B", "its update"),
+            Role::State => ("state", "ext4"),
         };
         let name = format!("{disk}{infix}{}", partition.number);
         canvas.put(2, y, &name, Tone::Plain);

@@ -6,9 +6,10 @@ use crate::disk::SectorSize;
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::installation::{self, Installation};
 use crate::layout::{Layout, Role, plan};
-use crate::sizes::MIB;
+use crate::sizes::{LayoutKind, MIB, Sizes};
 use crate::{esp, table};
 use uuid::Uuid;
+use wire::record::Slot;
 
 /// What a commit writes, and what tells the file systems apart. The whole of a deploy is compared
 /// in `deploy/tests`.
@@ -19,28 +20,41 @@ fn disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
     (disk, layout)
 }
 
+/// The same of a disk with two slots, of which the first holds an image.
+fn ab_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
+    let sizes = Sizes {
+        layout: LayoutKind::Ab { slot_bytes: None },
+        ..Sizes::USUAL
+    };
+    let (mut disk, layout) = committed(sector, size_mib, sizes);
+    let installation = Installation::of(&layout).unwrap();
+    disk.put(installation::OFFSET_BYTES, &installation.sector(sector));
+    let slot = layout.slot(Slot::A).unwrap();
+    disk.put(slot.offset_bytes + 54, b"FAT16   ");
+    disk.put(slot.offset_bytes + 510, &[0x55, 0xAA]);
+    (disk, layout)
+}
+
 /// A disk as an earlier version committed it.
 fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
+    committed(sector, size_mib, Sizes::USUAL)
+}
+
+fn committed(sector: SectorSize, size_mib: u64, sizes: Sizes) -> (MemoryDisk, Layout) {
     let mut next = 0_u128;
     let mut fresh_id = || {
         next += 1;
         Uuid::from_u128(next << 64 | next)
     };
-    let layout = plan(
-        size_mib * MIB,
-        sector,
-        crate::sizes::Sizes::USUAL,
-        &mut fresh_id,
-    )
-    .unwrap();
+    let layout = plan(size_mib * MIB, sector, sizes, &mut fresh_id).unwrap();
     let mut disk = MemoryDisk::new(size_mib * MIB, sector);
     esp::format(&mut disk, &layout).unwrap();
     if let Some(area) = layout.partition(Role::Swap) {
         let magic_at = layout.offset_bytes(area) + 4096 - 10;
         disk.put(magic_at, b"SWAPSPACE2");
     }
-    let root = layout.partition(Role::Root).unwrap();
-    disk.put(layout.offset_bytes(root) + 1080, &[0x53, 0xEF]);
+    let files = layout.files().unwrap();
+    disk.put(layout.offset_bytes(files) + 1080, &[0x53, 0xEF]);
     let tables = table::build(&layout).unwrap();
     disk.put(tables.backup.offset_bytes, &tables.backup.bytes);
     disk.put(tables.primary.offset_bytes, &tables.primary.bytes);
@@ -51,7 +65,7 @@ fn earlier_disk(sector: SectorSize, size_mib: u64) -> (MemoryDisk, Layout) {
 fn installed(layout: &Layout) -> DiskContents {
     DiskContents::Installed {
         esp: partition(layout, Role::Esp),
-        root: partition(layout, Role::Root),
+        root: partition(layout, layout.system().unwrap().role),
         besides: None,
         protected: None,
     }
@@ -218,4 +232,56 @@ fn of_an_earlier_version_exactly_our_partitions_are_known_whatever_is_in_swap() 
         read(&mut disk).unwrap(),
         DiskContents::Occupied { .. }
     ));
+}
+
+#[test]
+fn a_disk_with_two_slots_is_known_whatever_they_hold() {
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        for size_mib in [6144, 1800] {
+            let (mut disk, layout) = ab_disk(sector, size_mib);
+            assert_eq!(read(&mut disk).unwrap(), installed(&layout));
+            // Bytes of an image, of a user or of nobody.
+            for role in [Role::Slot(Slot::A), Role::Slot(Slot::B), Role::State] {
+                let place = layout.offset_bytes(layout.partition(role).unwrap());
+                let end = place + layout.len_bytes(layout.partition(role).unwrap());
+                for (at, magic) in [
+                    (place, &b"LUKS\xba\xbe"[..]),
+                    (place + 512, b"LABELONE"),
+                    (place + 4096, b"\xfc\x4e\x2b\xa9"),
+                    (end - 1024, b"Intel Raid ISM Cfg Sig. "),
+                ] {
+                    disk.put(at, magic);
+                }
+            }
+            assert_eq!(read(&mut disk).unwrap(), installed(&layout));
+        }
+    }
+}
+
+#[test]
+fn two_slots_without_their_sector_or_their_table_are_somebody_elses() {
+    let (intact, _) = ab_disk(SectorSize::B512, 6144);
+    let cases: [(&str, u64, &[u8]); 4] = [
+        ("no sector", installation::OFFSET_BYTES, &[0; 512]),
+        ("another disk", 512 + 56, b"x"),
+        ("another ESP", ENTRIES + 16, b"x"),
+        ("another slot A", ENTRIES + 2 * 128 + 16, b"x"),
+    ];
+    for (case, offset, bytes) in cases {
+        let mut disk = intact.clone();
+        disk.put(offset, bytes);
+        let contents = read(&mut disk).unwrap();
+        assert!(
+            matches!(contents, DiskContents::Occupied { .. }),
+            "{case}: {contents:?}"
+        );
+    }
+    for other in [4_u64, 5] {
+        let mut disk = intact.clone();
+        disk.put(ENTRIES + other * 128 + 16, b"x");
+        assert!(matches!(
+            read(&mut disk).unwrap(),
+            DiskContents::Installed { besides: None, .. }
+        ));
+    }
 }

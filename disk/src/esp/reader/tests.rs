@@ -24,8 +24,9 @@ impl Made {
             SectorSize::B4096 => 262,
         };
         let sizes = Sizes {
-            esp_bytes: mib << 20,
+            esp_bytes: Some(mib << 20),
             swap: Swap::None,
+            ..Sizes::USUAL
         };
         let mut fresh_id = || Uuid::from_u128(7);
         let layout = plan(2 << 30, sector, sizes, &mut fresh_id).unwrap();

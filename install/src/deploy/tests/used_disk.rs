@@ -20,8 +20,9 @@ use tempfile::TempDir;
 /// MiB of the disk is partly root's.
 const SIZE: u64 = 520 * MIB + 20 * 1024;
 const SIZES: Sizes = Sizes {
-    esp_bytes: 64 * MIB,
+    esp_bytes: Some(64 * MIB),
     swap: Swap::Exactly(80 * MIB),
+    ..Sizes::USUAL
 };
 
 fn deploy(before: MemoryDisk) -> (MemoryDisk, Layout) {

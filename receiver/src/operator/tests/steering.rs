@@ -256,8 +256,9 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
 fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
     let (target, operator) = target("take");
     let sizes = Sizes {
-        esp_bytes: 256 << 20,
+        esp_bytes: Some(256 << 20),
         swap: Swap::None,
+        ..Sizes::USUAL
     };
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, _) = invited(lines, 0);
@@ -285,8 +286,12 @@ fn a_person_may_take_without_holding_first_and_change_his_mind() {
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut skip, _) = invited(lines, 0);
         for swap in [Swap::None, Swap::Exactly(64 << 20)] {
-            let esp_bytes = 128 << 20;
-            operator.take(Wish::default(), Sizes { esp_bytes, swap });
+            let sizes = Sizes {
+                esp_bytes: Some(128 << 20),
+                swap,
+                ..Sizes::USUAL
+            };
+            operator.take(Wish::default(), sizes);
             (skip, _) = invited(lines, skip);
         }
         // The machine's own sizes again.
@@ -339,7 +344,12 @@ fn what_the_gate_or_the_layout_refuses_is_said_and_the_machine_holds() {
 
         let esp_bytes = 32 << 30;
         let swap = Swap::None;
-        operator.take(wiped(&right), Sizes { esp_bytes, swap });
+        let sizes = Sizes {
+            esp_bytes: Some(esp_bytes),
+            swap,
+            ..Sizes::USUAL
+        };
+        operator.take(wiped(&right), sizes);
         let (skip, refused) = held(lines, skip);
         let refused = refused.unwrap();
         assert!(refused.contains("planning the layout"), "{refused}");
