@@ -1,12 +1,12 @@
 //! `manifest`: what a directory of packages holds, written down, signed and checked.
 //!
-//! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its signature
-//! beside it; or whether both are what a target would take. Files are replaced whole: a reader
+//! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its chunk lists
+//! and its signature beside it; or whether all are what a target would take. Files are replaced whole: a reader
 //! sees the old one or the new one.
 
 pub mod directory;
 pub mod listing;
-mod sign;
+pub(crate) mod sign;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,7 +18,8 @@ use bundle::trust::{self, ApproveError, Offered, Trust, TrustError, Wanted};
 use bundle::unpack::{self, UnpackError, UnpackLimits};
 use thiserror::Error;
 use wire::human::size;
-use wire::manifest::{MANIFEST, SIGNATURE, Unpacked, is_image};
+use wire::manifest::{CHUNK_LISTS, CHUNK_SIZE_DEFAULT, MANIFEST, SIGNATURE, Unpacked, is_image};
+use wire::message::CHUNK_LISTS_MAX;
 use wire::stream::DATA_MAX;
 
 use crate::hash;
@@ -120,6 +121,9 @@ pub enum ManifestCommandError {
     /// A target with this key would not take it.
     #[error("{}", path.display())]
     Approve { path: PathBuf, source: ApproveError },
+    /// The chunk lists beside the manifest are others'.
+    #[error("{} is not of these packages; spk-visor manifest create writes it", path.display())]
+    ChunkLists { path: PathBuf },
     /// Standard output is gone.
     #[error("printing")]
     Print(#[source] io::Error),
@@ -145,7 +149,7 @@ pub fn run(command: &ManifestCommand, out: &mut dyn Write) -> Result<(), Manifes
 }
 
 /// Values that were not given are taken from the clock: a later release is a higher one.
-fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
+pub(crate) fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
     let now = utc::source_date();
     let date = utc::format(now).chars().take(10).collect::<String>();
     Title {
@@ -158,29 +162,7 @@ fn title(version: Option<&str>, counter: Option<u64>, keyset: u32) -> Title {
 
 fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
     let found = packages::open(dir).map_err(ListingError::from)?;
-    let (mut files, mut text) = (Vec::new(), String::new());
-    for package in &found.packages {
-        let unpacked = match is_image(&package.name) {
-            true => Unpacked::of_image(package.len_bytes),
-            false => count(package)?,
-        };
-        let read = |(_, source)| ManifestCommandError::Read {
-            path: package.path.clone(),
-            source,
-        };
-        rewind(package)?;
-        let chunk_bytes = wire::manifest::CHUNK_SIZE_DEFAULT;
-        let hashed = hash::file(&package.file, chunk_bytes, &mut |_| ()).map_err(read)?;
-        text.push_str(&format!(
-            "{} {} unpacks to {} in {} entries\n",
-            package.name,
-            size(hashed.len_bytes),
-            size(unpacked.size_bytes),
-            unpacked.entries
-        ));
-        files.push(listing::line(package.name.clone(), &hashed, Some(unpacked)));
-    }
-    let manifest = listing::write(&title, &files)?;
+    let made = Made::of(&found.packages, &title, &mut |_| ())?;
     // The old signature does not belong to the new manifest.
     let signature = dir.join(SIGNATURE);
     match fs::remove_file(&signature) {
@@ -192,17 +174,64 @@ fn create(dir: &Path, title: Title) -> Result<String, ManifestCommandError> {
         }
         _ => {}
     }
+    replace(&dir.join(CHUNK_LISTS), &made.chunk_lists)?;
     let path = dir.join(MANIFEST);
-    replace(&path, &manifest)?;
+    replace(&path, &made.manifest)?;
+    let mut text = made.lines;
     text.push_str(&format!(
         "{}: version {} counter {} keyset {}, sha256 {}\n",
         path.display(),
         title.version,
         title.counter,
         title.keyset,
-        hash::hex(&hash::of(&manifest))
+        hash::hex(&hash::of(&made.manifest))
     ));
     Ok(text)
+}
+
+/// A new manifest, and what belongs to it.
+pub(crate) struct Made {
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) chunk_lists: Vec<u8>,
+    /// For people, one for each package.
+    pub(crate) lines: String,
+}
+
+impl Made {
+    /// Reads every package and unpacks it to nowhere; `step` receives the bytes that were hashed.
+    pub(crate) fn of(
+        packages: &[Package],
+        title: &Title,
+        step: &mut dyn FnMut(u64),
+    ) -> Result<Self, ManifestCommandError> {
+        let (mut files, mut chunk_lists, mut lines) = (Vec::new(), Vec::new(), String::new());
+        for package in packages {
+            let unpacked = match is_image(&package.name) {
+                true => Unpacked::of_image(package.len_bytes),
+                false => count(package)?,
+            };
+            let read = |(_, source)| ManifestCommandError::Read {
+                path: package.path.clone(),
+                source,
+            };
+            rewind(package)?;
+            let hashed = hash::file(&package.file, CHUNK_SIZE_DEFAULT, step).map_err(read)?;
+            lines.push_str(&format!(
+                "{} {} unpacks to {} in {} entries\n",
+                package.name,
+                size(hashed.len_bytes),
+                size(unpacked.size_bytes),
+                unpacked.entries
+            ));
+            chunk_lists.extend_from_slice(hashed.chunks.as_flattened());
+            files.push(listing::line(package.name.clone(), &hashed, Some(unpacked)));
+        }
+        Ok(Self {
+            manifest: listing::write(title, &files)?,
+            chunk_lists,
+            lines,
+        })
+    }
 }
 
 /// Unpacks to nowhere, under the rules of a target.
@@ -267,6 +296,12 @@ fn verify(dir: &Path, keys: &str, floor: Option<u64>) -> Result<String, Manifest
         .flat_map(|hashed| hashed.chunks.as_flattened())
         .copied()
         .collect();
+    let stored = directory::read(&dir.join(CHUNK_LISTS), CHUNK_LISTS_MAX)?;
+    if stored.is_some_and(|stored| stored != chunk_lists) {
+        return Err(ManifestCommandError::ChunkLists {
+            path: dir.join(CHUNK_LISTS),
+        });
+    }
     let offered = Offered {
         manifest: &listed.manifest,
         signature: &listed.signature,
@@ -289,7 +324,7 @@ fn verify(dir: &Path, keys: &str, floor: Option<u64>) -> Result<String, Manifest
 }
 
 /// A file of keys; or, where there is no such file, a key.
-fn read_trust(from: &str) -> Result<Trust, ManifestCommandError> {
+pub(crate) fn read_trust(from: &str) -> Result<Trust, ManifestCommandError> {
     /// More than all the keys that are looked through.
     const KEYS_FILE_MAX: u64 = 64 << 10;
     let text = match File::open(from) {

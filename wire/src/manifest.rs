@@ -24,7 +24,7 @@ pub(crate) use line::good_word;
 pub const MANIFEST: &str = "MANIFEST";
 /// Its signature, likewise.
 pub const SIGNATURE: &str = "MANIFEST.minisig";
-/// Its chunk lists, on the original stream alone.
+/// Its chunk lists, likewise.
 pub const CHUNK_LISTS: &str = "MANIFEST.chunks";
 /// Longest manifest, in bytes.
 pub const LEN_MAX: usize = MANIFEST_MAX;

@@ -148,7 +148,7 @@ fn listed(dir: &Path, manifest: &[u8]) -> Result<(Packages, Vec<Said>), ListingE
 }
 
 /// A small file; `None` when there is none.
-fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, ListingError> {
+pub(super) fn read(path: &Path, max: usize) -> Result<Option<Vec<u8>>, ListingError> {
     let failed = |source| ListingError::Read {
         path: path.to_owned(),
         source,

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use wire::manifest::{MANIFEST, SIGNATURE};
+use wire::manifest::{CHUNK_LISTS, MANIFEST, SIGNATURE};
 
 struct Dir(PathBuf);
 
@@ -160,6 +160,27 @@ fn a_manifest_is_made_of_the_packages_and_the_same_twice() {
             .join("\n")
     };
     assert_eq!(without_time(&first), without_time(&second));
+}
+
+/// What an updater reads of this directory is what a target would take.
+#[test]
+fn chunk_lists_lie_beside_the_manifest_and_are_verified() {
+    let dir = Dir::new("chunk-lists");
+    create(&dir, 7);
+    let (secret, public) = plain_key(&dir);
+    sign(&dir, &secret, None).unwrap();
+    verify(&dir, text(&public), None).unwrap();
+    let mut lists = fs::read(dir.file(CHUNK_LISTS)).unwrap();
+    assert_eq!(lists.len(), 64);
+    lists[40] ^= 1;
+    fs::write(dir.file(CHUNK_LISTS), &lists).unwrap();
+    let error = verify(&dir, text(&public), None).unwrap_err();
+    assert!(
+        matches!(error, ManifestCommandError::ChunkLists { .. }),
+        "{error}"
+    );
+    fs::remove_file(dir.file(CHUNK_LISTS)).unwrap();
+    verify(&dir, text(&public), None).unwrap();
 }
 
 #[test]

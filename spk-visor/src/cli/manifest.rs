@@ -20,7 +20,7 @@ is its signature. A donor sends both, and a machine that was given the public
 key (mkinitramfs image --trust, receive-deploy --trust) takes nothing else.
 
 create reads every package, unpacks it to nowhere and so checks it, and writes
-MANIFEST
+MANIFEST, and MANIFEST.chunks, by which an update skips what it has
   --version V          for people (default: the date, like 2026.11.20)
   --counter N          must not go down from one release to the next: machines
                        may refuse lower ones (default: seconds since 1970)
