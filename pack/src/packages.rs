@@ -130,10 +130,33 @@ pub fn open(dir: &Path) -> Result<Packages, PackagesError> {
             seen: names.len(),
         });
     }
+    Ok(Packages {
+        packages: in_order(packages)?,
+        ignored,
+    })
+}
+
+/// Opens these packages, wherever they are.
+///
+/// # Errors
+/// The first one that cannot be sent.
+pub fn open_files(paths: &[PathBuf]) -> Result<Vec<Package>, PackagesError> {
+    let open = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_owned();
+        open_one(path, &name)?.ok_or_else(|| PackagesError::Open {
+            path: path.clone(),
+            source: io::Error::other("it is not a file"),
+        })
+    };
+    in_order(paths.iter().map(open).collect::<Result<_, _>>()?)
+}
+
+/// What can be sent together, in the order of sending.
+fn in_order(mut packages: Vec<Package>) -> Result<Vec<Package>, PackagesError> {
     refuse_twice(&packages)?;
     refuse_image_and_others(&packages)?;
     packages.sort_by(|a, b| order(a).cmp(&order(b)));
-    Ok(Packages { packages, ignored })
+    Ok(packages)
 }
 
 /// Opens exactly these packages of `dir`, in this order; others are passed over.

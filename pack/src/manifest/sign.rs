@@ -43,33 +43,49 @@ pub(super) fn sign(
             source,
         })
     })?;
-    let failed = |source| ManifestCommandError::Sign {
-        path: key.to_owned(),
-        source,
-    };
-    let secret = secret_key(key, password)?;
-    let public = PublicKey::from_secret_key(&secret).map_err(failed)?;
-    let comment = format!(
-        "timestamp:{}\tfile:{MANIFEST}\thashed",
-        utc::source_date().as_secs()
-    );
-    let signature = minisign::sign(
-        Some(&public),
-        &secret,
-        manifest.as_slice(),
-        Some(&comment),
-        Some(UNTRUSTED),
-    )
-    .map_err(failed)?
-    .into_string();
-    debug_assert!(signature.len() <= SIGNATURE_MAX);
+    let signed = Signed::of(&manifest, key, password)?;
     let signature_path = dir.join(SIGNATURE);
-    replace(&signature_path, signature.as_bytes())?;
+    replace(&signature_path, signed.file.as_bytes())?;
     Ok(format!(
         "{}: signed with {}\n",
         signature_path.display(),
-        public.to_base64()
+        signed.public
     ))
+}
+
+/// A signature, and whose.
+pub(crate) struct Signed {
+    /// The whole `.minisig` file.
+    pub(crate) file: String,
+    /// The public half of the key, in base64.
+    pub(crate) public: String,
+}
+
+impl Signed {
+    /// Signs these bytes.
+    pub(crate) fn of(
+        manifest: &[u8],
+        key: &Path,
+        password: Option<&Path>,
+    ) -> Result<Self, ManifestCommandError> {
+        let failed = |source| ManifestCommandError::Sign {
+            path: key.to_owned(),
+            source,
+        };
+        let secret = secret_key(key, password)?;
+        let public = PublicKey::from_secret_key(&secret).map_err(failed)?;
+        let time = utc::source_date().as_secs();
+        let comment = format!("timestamp:{time}\tfile:{MANIFEST}\thashed");
+        let (comment, untrusted) = (Some(comment.as_str()), Some(UNTRUSTED));
+        let signature = minisign::sign(Some(&public), &secret, manifest, comment, untrusted)
+            .map_err(failed)?
+            .into_string();
+        debug_assert!(signature.len() <= SIGNATURE_MAX);
+        Ok(Self {
+            file: signature,
+            public: public.to_base64(),
+        })
+    }
 }
 
 /// A key without a password, or one whose password is in a file or asked for.
