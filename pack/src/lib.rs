@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tree → walk (rules, node, contents, tar) → compress → a file (create), or a stream (live)
-//! packages → hash → manifest (create, sign, verify)
+//! packages → hash → manifest (create, sign, verify) → bundle_file
 //! ```
 //!
 //! Of a running Linux a package holds its system without what makes it that machine, in a form that
@@ -15,8 +15,9 @@
 //! [`output`], [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots.
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
-//! which lists, signs and checks them.
+//! which lists, signs and checks them, and for [`bundle_file`], which makes one file of them.
 
+pub mod bundle_file;
 pub mod compress;
 pub mod contents;
 pub mod create;
