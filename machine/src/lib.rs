@@ -14,6 +14,7 @@
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
+//! 6. [`health`] judges whether an updated system that runs on trial may be kept.
 
 pub mod blockdisk;
 pub mod cage;
@@ -23,6 +24,7 @@ pub mod diagnostics;
 pub mod disks;
 pub mod efivars;
 pub mod gate;
+pub mod health;
 pub mod inventory;
 pub mod mounts;
 pub mod slice;

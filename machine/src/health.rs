@@ -1,0 +1,5 @@
+//! Whether a system that runs on trial may be kept (`update.md` 3): what is asked of it.
+
+pub mod programs;
+pub mod started;
+pub mod state;
