@@ -13,7 +13,7 @@
 //! 2. The network: [`netdev`] finds interfaces and brings them up, [`packet`] opens a socket on
 //!    one, [`packet_queue`] reads frames from it.
 //! 3. The decoder's sandbox: [`cage`], made of [`landlock`] and [`seccomp`].
-//! 4. The disk: [`block`] and [`loopdev`].
+//! 4. The disk: [`block`] and [`loopdev`]; [`dm`], from which a slot's root is mounted.
 //! 5. What the kernel says in `/proc`: [`meminfo`], [`routes`] and [`local_links`]; [`poll`] waits
 //!    for a descriptor.
 //! 6. The end: [`kexec`] loads the kernel that was installed.
@@ -35,6 +35,7 @@ pub mod landlock;
 pub mod seccomp;
 
 pub mod block;
+pub mod dm;
 pub mod loopdev;
 
 pub mod local_links;
