@@ -7,6 +7,10 @@
 //! for an installed system that has its driver: that stops it or takes it over. After a reboot the
 //! reset has stopped it before, on most machines; QEMU's iTCO goes on counting. Watchdogs that are
 //! programs of this kernel end with it and do not count here.
+//!
+//! A system that is tried after an update has one of its own ([`trial`]).
+
+pub mod trial;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -63,6 +67,13 @@ pub enum WatchdogError {
         #[source]
         source: io::Error,
     },
+    /// It goes on counting.
+    #[error("stopping the watchdog {}", path.display())]
+    Stop {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// It is too hasty.
     #[error("the watchdog {} waits at most {most} s", path.display())]
     Hasty {
@@ -109,7 +120,7 @@ struct Started {
     seconds: u64,
 }
 
-/// One that may be started during a deploy.
+/// One that may be started and stopped again.
 #[derive(Debug, PartialEq, Eq)]
 struct Feedable {
     device: PathBuf,
@@ -130,7 +141,7 @@ impl Fed {
             device,
             identity,
             seconds,
-        } in feedable(Path::new(CLASS))
+        } in feedable(Path::new(CLASS), FED_SECONDS)
         {
             match open(device, seconds) {
                 Ok((file, seconds)) => started.push(Started {
@@ -178,9 +189,9 @@ impl fmt::Display for Fed {
     }
 }
 
-/// Those that may be started during a deploy, the best first. One that cannot be stopped would
-/// reset the installed system.
-fn feedable(class: &Path) -> Vec<Feedable> {
+/// Those that may be started, to wait `seconds` or as long as they can, the best first. One that
+/// cannot be stopped would reset the installed system.
+fn feedable(class: &Path, seconds: u16) -> Vec<Feedable> {
     let mut found: Vec<_> = names(class)
         .filter_map(|name| {
             let read = |attribute: &str| fs::read_to_string(class.join(&name).join(attribute)).ok();
@@ -192,7 +203,7 @@ fn feedable(class: &Path) -> Vec<Feedable> {
             (is_stoppable && most >= FED_LEAST_SECONDS).then(|| Feedable {
                 device: Path::new("/dev").join(&name),
                 identity,
-                seconds: FED_SECONDS.min(most),
+                seconds: seconds.min(most),
             })
         })
         .collect();
@@ -347,7 +358,7 @@ mod tests {
                 fs::write(directory.join(attribute), format!("{text}\n")).unwrap();
             }
         }
-        let found = feedable(&class);
+        let found = feedable(&class, 60);
         fs::remove_dir_all(&class).unwrap();
         let expected = [
             ("/dev/watchdog2", "of a BMC", 60),
