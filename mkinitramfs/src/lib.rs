@@ -12,7 +12,8 @@
 //!    that the kernel reads.
 //! 4. [`shim`] joins kernel, initramfs and command line, and checks that they can boot. [`iso`],
 //!    [`pxe`] and [`uki`] turn a shim into a medium, with [`grub`]'s images and [`menu`]'s text.
-//! 5. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
+//! 5. [`verity`] makes the hash tree of a root file system.
+//! 6. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
 //!    in one step.
 
 pub mod baked_config;
@@ -36,4 +37,5 @@ mod test_dir;
 pub mod tool;
 pub mod tree;
 pub mod uki;
+pub mod verity;
 pub mod wifi;
