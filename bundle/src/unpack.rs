@@ -35,6 +35,7 @@ mod pax;
 mod seen;
 mod sparse;
 mod tree;
+mod visit;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -47,14 +48,16 @@ use wire::outcome::Outcome;
 
 use crate::decode::DecodeError;
 use blocks::Blocks;
-use entries::{Content, Entries, Place};
-use entry::Entry;
-pub use entry::Segment;
+pub use entries::Content;
+use entries::{Entries, Place};
+pub use entry::{Entry, Kind, Map, Segment};
 use frames::Frames;
-use name::NameFault;
+pub use name::{Name, NameFault};
+pub use pax::{Time, Xattr};
 use seen::Seen;
 pub use sparse::SEGMENTS_MAX;
 use tree::Tree;
+pub use visit::visit;
 
 /// Bounds on one package beyond those on its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -447,25 +450,39 @@ fn walk<E: Entries, S: Sink>(
 ) -> Result<Unpacked, UnpackError> {
     let mut seen = Seen::default();
     let mut unpacked = Unpacked::default();
-    while let Some(entry) = entries.next_entry()? {
-        if unpacked.entries >= limits.entries {
-            let reason = Refusal::TooManyEntries(limits.entries);
-            return Err(entries.place().refuse(reason));
-        }
-        seen.admit(&entry.path, &entry.kind)
-            .map_err(|reason| entries.place().refuse(reason))?;
-        let len = entry.kind.content_bytes();
+    while let Some(entry) = admitted(entries, limits, &mut seen, &mut unpacked)? {
         if let Err(error) = sink.place(&entry, entries) {
+            let len = entry.kind.content_bytes();
             return Err(entries.place().with(error, len));
         }
         entries.skip_rest()?;
-        unpacked.entries = unpacked.entries.saturating_add(1);
-        unpacked.content_bytes = unpacked.content_bytes.saturating_add(len);
     }
     sink.finish()
         .map_err(|error| entries.place().with(error, 0))?;
     unpacked.tar_bytes = entries.offset();
     Ok(unpacked)
+}
+
+/// The next entry that the policy lets through, counted; its contents follow.
+fn admitted<E: Entries>(
+    entries: &mut E,
+    limits: &UnpackLimits,
+    seen: &mut Seen,
+    unpacked: &mut Unpacked,
+) -> Result<Option<Entry>, UnpackError> {
+    let Some(entry) = entries.next_entry()? else {
+        return Ok(None);
+    };
+    if unpacked.entries >= limits.entries {
+        let reason = Refusal::TooManyEntries(limits.entries);
+        return Err(entries.place().refuse(reason));
+    }
+    seen.admit(&entry.path, &entry.kind)
+        .map_err(|reason| entries.place().refuse(reason))?;
+    unpacked.entries = unpacked.entries.saturating_add(1);
+    let len = entry.kind.content_bytes();
+    unpacked.content_bytes = unpacked.content_bytes.saturating_add(len);
+    Ok(Some(entry))
 }
 
 #[cfg(test)]

@@ -69,6 +69,9 @@ impl Place {
 /// The contents of one entry.
 pub trait Content {
     /// The next bytes, straight from a buffer; nothing after the last.
+    ///
+    /// # Errors
+    /// The archive cannot be read on.
     fn next_chunk(&mut self) -> Result<Option<&[u8]>, UnpackError>;
 }
 

@@ -49,6 +49,9 @@ pub struct Name {
 
 impl Name {
     /// Empty and `.` components (`./etc`, `a//b`) mean nothing and are dropped.
+    ///
+    /// # Errors
+    /// See [`NameFault`].
     pub fn parse(raw: &[u8]) -> Result<Self, NameFault> {
         if raw.is_empty() {
             return Err(NameFault::Empty);
@@ -89,15 +92,20 @@ impl Name {
         Ok(name)
     }
 
+    /// Components joined by single slashes.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    /// Is it the root itself?
+    #[must_use]
     pub fn is_root(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// The directory it is in; empty for the root.
+    #[must_use]
     pub fn parent(&self) -> &[u8] {
         self.bytes
             .get(..self.last.saturating_sub(1))
@@ -105,6 +113,7 @@ impl Name {
     }
 
     /// Its name there.
+    #[must_use]
     pub fn last(&self) -> &[u8] {
         self.bytes.get(self.last..).unwrap_or_default()
     }

@@ -31,6 +31,7 @@ const PASSED_OVER: [&[u8]; 10] = [
 /// Seconds since 1970 and nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Time {
+    /// Before 1970 below zero.
     pub seconds: i64,
     /// Below 10^9, counted forwards from `seconds` also before 1970.
     pub nanoseconds: u32,
@@ -41,6 +42,7 @@ pub struct Time {
 pub struct Xattr {
     /// With its name space, `security.capability`; no NUL.
     pub name: Vec<u8>,
+    /// Any bytes.
     pub value: Vec<u8>,
 }
 
