@@ -19,27 +19,34 @@ const DEPTH_MAX: u32 = 8;
 struct Geometry {
     data_start: u64,
     cluster_bytes: u64,
-    root_cluster: u64,
+    root: Extent,
 }
 
-/// Mends every directory of a FAT32 volume. A directory is looked at as far as its first cluster:
-/// 128 slots.
+/// Where a directory begins in the volume, and how much of it is looked at.
+#[derive(Clone, Copy)]
+struct Extent {
+    offset: u64,
+    len_bytes: u64,
+}
+
+/// Mends every directory of a FAT volume. A directory is looked at as far as its first cluster: 128
+/// slots; the root of a FAT12 or FAT16, which has no clusters, as far as its end.
 ///
 /// # Errors
 /// Reading or writing failed.
-pub(super) fn mend(volume: &mut (impl Read + Write + Seek)) -> io::Result<()> {
+pub(crate) fn mend(volume: &mut (impl Read + Write + Seek)) -> io::Result<()> {
     let geometry = Geometry::read(volume)?;
-    visit(volume, &geometry, geometry.root_cluster, 0)
+    visit(volume, &geometry, geometry.root, 0)
 }
 
 fn visit(
     volume: &mut (impl Read + Write + Seek),
     geometry: &Geometry,
-    cluster: u64,
+    directory: Extent,
     depth: u32,
 ) -> io::Result<()> {
-    for child in children(volume, geometry, cluster)? {
-        mend_one(volume, geometry.offset(child), depth == 0)?;
+    for child in children(volume, geometry, directory)? {
+        mend_one(volume, child.offset, depth == 0)?;
         if depth < DEPTH_MAX {
             visit(volume, geometry, child, depth.saturating_add(1))?;
         }
@@ -47,21 +54,22 @@ fn visit(
     Ok(())
 }
 
-/// First clusters of the directories in a directory.
+/// The directories in a directory.
 fn children(
     volume: &mut (impl Read + Seek),
     geometry: &Geometry,
-    cluster: u64,
-) -> io::Result<Vec<u64>> {
-    let mut slots = vec![0; usize::try_from(geometry.cluster_bytes).unwrap_or(0)];
-    volume.seek(SeekFrom::Start(geometry.offset(cluster)))?;
+    directory: Extent,
+) -> io::Result<Vec<Extent>> {
+    let mut slots = vec![0; usize::try_from(directory.len_bytes).unwrap_or(0)];
+    volume.seek(SeekFrom::Start(directory.offset))?;
     volume.read_exact(&mut slots)?;
     let (slots, _) = slots.as_chunks::<SLOT>();
     let live = slots.iter().take_while(|slot| slot[0] != 0);
     let directories = live.filter(|slot| {
         slot[11] != LONG_NAME && slot[11] & DIRECTORY != 0 && slot[0] != DELETED && slot[0] != b'.'
     });
-    Ok(directories.map(first_cluster).collect())
+    let clusters = directories.map(first_cluster);
+    Ok(clusters.map(|cluster| geometry.extent(cluster)).collect())
 }
 
 fn first_cluster(slot: &[u8; SLOT]) -> u64 {
@@ -105,19 +113,37 @@ impl Geometry {
         let short = |low: u8, high: u8| u64::from(u16::from_le_bytes([low, high]));
         let long = |bytes: [u8; 4]| u64::from(u32::from_le_bytes(bytes));
         let sector_bytes = short(sector[11], sector[12]);
-        let tables = u64::from(sector[16])
-            .saturating_mul(long([sector[36], sector[37], sector[38], sector[39]]));
+        let cluster_bytes = u64::from(sector[13]).saturating_mul(sector_bytes);
+        let root_bytes = short(sector[17], sector[18]).saturating_mul(SLOT as u64);
+        // Zero on a FAT32, whose table may be longer than 16 bits say.
+        let table = match short(sector[22], sector[23]) {
+            0 => long([sector[36], sector[37], sector[38], sector[39]]),
+            sectors => sectors,
+        };
+        let tables = u64::from(sector[16]).saturating_mul(table);
         let reserved = short(sector[14], sector[15]);
-        Ok(Self {
-            data_start: reserved.saturating_add(tables).saturating_mul(sector_bytes),
-            cluster_bytes: u64::from(sector[13]).saturating_mul(sector_bytes),
-            root_cluster: long([sector[44], sector[45], sector[46], sector[47]]),
-        })
+        let behind_tables = reserved.saturating_add(tables).saturating_mul(sector_bytes);
+        let mut geometry = Self {
+            data_start: behind_tables.saturating_add(root_bytes),
+            cluster_bytes,
+            root: Extent {
+                offset: behind_tables,
+                len_bytes: root_bytes,
+            },
+        };
+        if root_bytes == 0 {
+            let cluster = long([sector[44], sector[45], sector[46], sector[47]]);
+            geometry.root = geometry.extent(cluster);
+        }
+        Ok(geometry)
     }
 
-    /// Of a cluster's first byte in the volume. Clusters are counted from 2.
-    fn offset(&self, cluster: u64) -> u64 {
+    /// A cluster in the volume. They are counted from 2.
+    fn extent(&self, cluster: u64) -> Extent {
         let before = cluster.saturating_sub(2).saturating_mul(self.cluster_bytes);
-        self.data_start.saturating_add(before)
+        Extent {
+            offset: self.data_start.saturating_add(before),
+            len_bytes: self.cluster_bytes,
+        }
     }
 }
