@@ -16,7 +16,7 @@ use crate::layout::{Layout, Partition, Role};
 use crate::sizes;
 use slice::Slice;
 
-mod dot_entries;
+pub(crate) mod dot_entries;
 mod reader;
 mod slice;
 

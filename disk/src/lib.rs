@@ -2,7 +2,8 @@
 //!
 //! [`disk::Disk`] is the seam: sectors to read and write. [`sizes`] and a disk's size become a
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and
-//! [`esp`] reads and writes the one that firmware reads, [`slots`] whole images of systems. What is on a disk already are its
+//! [`esp`] reads and writes the one that firmware reads; [`slots`] takes images of whole systems,
+//! and [`head`] makes the file system at their beginning. What is on a disk already are its
 //! [`contents`]: an unfinished deploy by its [`marker`], a finished one by its [`installation`]
 //! record. What starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
 //! [`boot_order`]; where there are two slots, GRUB's [`slot_menu`] and the [`boot_record`].
@@ -15,6 +16,7 @@ pub mod sizes;
 pub mod table;
 
 pub mod esp;
+pub mod head;
 pub mod slots;
 pub mod volumes;
 
