@@ -14,7 +14,8 @@
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
-//! 6. [`health`] judges whether an updated system that runs on trial may be kept.
+//! 6. A node that updates itself has [`locks`], and [`health`] judges whether an
+//!    updated system that runs on trial may be kept.
 
 pub mod blockdisk;
 pub mod cage;
@@ -26,6 +27,7 @@ pub mod efivars;
 pub mod gate;
 pub mod health;
 pub mod inventory;
+pub mod locks;
 pub mod mounts;
 pub mod slice;
 pub mod uevents;
