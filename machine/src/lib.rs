@@ -14,7 +14,7 @@
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
-//! 6. A node that updates itself has [`locks`], and [`health`] judges whether an
+//! 6. A node that updates itself has [`settings`] and [`locks`], and [`health`] judges whether an
 //!    updated system that runs on trial may be kept.
 
 pub mod blockdisk;
@@ -29,6 +29,7 @@ pub mod health;
 pub mod inventory;
 pub mod locks;
 pub mod mounts;
+pub mod settings;
 pub mod slice;
 pub mod uevents;
 pub mod volumes;
