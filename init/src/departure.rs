@@ -37,16 +37,16 @@ impl Departure {
     }
 
     /// Returns after `within`, or as soon as the operator says [`Word::Go`]; after [`Word::Stay`]
-    /// only then. A word from before this pause does not count: it meant something else.
+    /// only then. The word may come before the pause: a complete disk is shown before the donor has
+    /// said goodbye. The next pause begins without a word.
     pub fn linger(&self, within: Duration) {
-        let mut word = self.lock();
-        *word = None;
+        let word = self.lock();
         let waited = self
             .said
             .wait_timeout_while(word, within, |word| word.is_none());
         let (word, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let waited = self.said.wait_while(word, |word| *word == Some(Word::Stay));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        *waited.unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A word is stored in one step, so a thread that panics leaves a whole one behind.
@@ -66,9 +66,24 @@ mod tests {
 
     #[test]
     fn without_a_word_the_pause_ends_by_itself() {
+        Departure::new().linger(Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_word_from_before_the_pause_counts_once() {
         let departure = Departure::new();
-        departure.say(Word::Stay); // before the pause
+        departure.say(Word::Go);
+        let began = Instant::now();
+        departure.linger(LONG);
+        assert!(began.elapsed() < LONG);
         departure.linger(Duration::from_millis(50));
+        departure.say(Word::Stay);
+        thread::scope(|scope| {
+            let pause = scope.spawn(|| departure.linger(Duration::from_millis(1)));
+            thread::sleep(Duration::from_millis(300));
+            assert!(!pause.is_finished(), "the machine has left");
+            departure.say(Word::Go);
+        });
     }
 
     #[test]
@@ -80,7 +95,7 @@ mod tests {
                 departure.linger(Duration::from_secs(1));
                 left.send(()).unwrap();
             });
-            // Again and again: the pause begins at some time and forgets what came before it.
+            // Again and again, before the pause and in it.
             let began = Instant::now();
             while began.elapsed() < Duration::from_millis(1500) {
                 departure.say(Word::Stay);

@@ -170,6 +170,8 @@ pub struct Model {
     pub installed: Option<(Candidate, String)>,
     /// The machine will leave by itself.
     pub leaving: Option<Leaving>,
+    /// The operator has asked the machine to stay, perhaps before it was about to leave.
+    pub is_staying: bool,
     /// Devices without a driver, firmware that is not there.
     pub missing: Vec<String>,
     /// The last lines of the log, the newest at the end.
@@ -206,6 +208,7 @@ impl Model {
                 self.missing.truncate(MISSING_MAX);
             }
             MachineEvent::Log(line) => self.log_line(line),
+            MachineEvent::Leaving { .. } if self.is_staying => {}
             MachineEvent::Leaving { how, within } => {
                 let at = now.checked_add(within).unwrap_or(now);
                 self.leaving = Some(Leaving { how, at });
@@ -365,6 +368,14 @@ impl Model {
             true => Phase::Dead,
             false => self.free_phase(),
         };
+    }
+
+    /// Whether [`Command::Stay`](crate::Command::Stay) has an effect: the machine leaves by itself,
+    /// now or once its donor has said goodbye.
+    #[must_use]
+    pub fn may_stay(&self) -> bool {
+        let will_leave = self.machine.owns_power && self.phase == Phase::Installed;
+        self.leaving.is_some() || (will_leave && !self.is_staying)
     }
 
     /// Time passes. True when something that is shown has changed.

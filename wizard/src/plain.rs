@@ -162,7 +162,7 @@ impl Plain {
         match what {
             Some(what) => self.follow(what),
             // Any line that is no answer stops the machine from leaving.
-            None if self.wizard.model().leaving.is_some() => {
+            None if self.wizard.model().may_stay() => {
                 self.wizard.act(vec![Act::Command(Command::Stay)])
             }
             None if line.is_empty() => {

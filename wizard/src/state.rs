@@ -287,7 +287,8 @@ impl Wizard {
             }
             Command::Cancel if !self.model.is_deploying() => return None, // it has ended meanwhile
             Command::Cancel => self.model.is_cancelling = true,
-            Command::Stay => self.model.leaving = None,
+            Command::Stay => (self.model.leaving, self.model.is_staying) = (None, true),
+            Command::Leave => self.model.is_staying = false,
             Command::Network(value) => self.model.choices.network = Some(value.clone()),
             _ => {}
         }

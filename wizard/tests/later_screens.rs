@@ -265,6 +265,26 @@ fn a_complete_disk_is_shown_and_left_for() {
 }
 
 #[test]
+fn a_key_before_the_donor_has_said_goodbye_prevents_the_countdown() {
+    let mut scene = receiving();
+    installed(&mut scene);
+    assert!(scene.shows("leaves once the donor has finished"));
+    assert_eq!(scene.press(Key::Char(' ')), [Command::Stay]);
+    assert!(scene.shows("until Enter is pressed"));
+    let leaving = MachineEvent::Leaving {
+        how: "reboot",
+        within: Duration::from_secs(10),
+    };
+    scene.learn(leaving.clone());
+    scene.pass(Duration::from_secs(3));
+    assert!(scene.shows("until Enter is pressed"));
+    assert_eq!(scene.press(Key::Char(' ')), []);
+    assert_eq!(scene.press(Key::Enter), [Command::Leave]);
+    scene.learn(leaving);
+    assert!(scene.shows("in 10 s."));
+}
+
+#[test]
 fn a_key_stops_the_countdown() {
     let mut scene = receiving();
     installed(&mut scene);

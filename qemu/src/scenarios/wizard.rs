@@ -282,12 +282,10 @@ pub(super) fn at_a_frame_buffer(lab: &mut Lab) -> Result<()> {
     image(&machine).must_be_complete()
 }
 
-/// Once the deploy is over a key stops the countdown, before anything else is waited for, and
-/// another one lets the machine leave.
+/// Once the disk is complete a key makes the machine stay, even before the donor has said goodbye,
+/// and another one lets it leave.
 fn leaves_when_done(person: &mut Person<'_>, donor: &mut Donor) -> Result<()> {
     person.seat.await_text(person.target, DONE, DEPLOY)?;
-    // Until the donor has said goodbye it stays in any case, and says that with the same words.
-    person.sees(COUNTDOWN)?;
     person.presses(&[Key::Char(' ')])?;
     person.sees("until Enter is pressed")?;
     donor.must_succeed(STEP)?;

@@ -216,7 +216,7 @@ fn done(model: &Model) -> Vec<Choice> {
         false => "End",
     };
     let mut choices = vec![choice(leave, What::Do(Command::Leave))];
-    if model.leaving.is_some() {
+    if model.may_stay() {
         choices.push(choice("Stay", What::Do(Command::Stay)));
     }
     choices

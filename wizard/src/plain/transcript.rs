@@ -262,11 +262,10 @@ fn complete(model: &Model) -> Vec<Line> {
         Line::of(format!("Disk: {}", done::disk(model))),
         Line::of(format!("Boots as: {title}")),
     ];
+    let (text, _) = done::next(model);
     lines.push(match model.leaving {
-        Some(_) => {
-            let (text, _) = done::next(model);
-            Line::new("leaving", format!("{text} Any other line stops that."))
-        }
+        Some(_) => Line::new("leaving", format!("{text} Any other line stops that.")),
+        None if model.may_stay() => Line::of(format!("{text} Any other line stops that.")),
         None => Line::of("It stays as it is until you answer."),
     });
     lines.push(Line::of(

@@ -62,6 +62,10 @@ pub(crate) fn next(model: &Model) -> (String, Tone) {
             };
             (format!("{how} in {seconds} s."), Tone::Warning)
         }
+        (None, true) if model.may_stay() => (
+            "The machine leaves once the donor has finished.".to_owned(),
+            Tone::Warning,
+        ),
         (None, true) => (
             "The machine stays as it is until Enter is pressed.".to_owned(),
             Tone::Plain,
@@ -92,8 +96,8 @@ impl ScreenView for Done {
 
     fn help(&self) -> &'static str {
         "The disk is complete. If a key has been pressed, the machine waits a little before it \
-         leaves for the installed system; any key stops the countdown, Enter leaves at \
-         once.\nWith these words on the kernel command line, a machine like this one is \
+         leaves for the installed system; Enter leaves at once, and any other key makes it \
+         stay.\nWith these words on the kernel command line, a machine like this one is \
          installed unattended."
     }
 
@@ -102,8 +106,8 @@ impl ScreenView for Done {
             true => vec![("Enter", "leave for the installed system")],
             false => vec![("Enter", "end")],
         };
-        if model.leaving.is_some() {
-            keys.push(("any other key", "stay"));
+        if model.may_stay() {
+            keys.push(("other keys", "stay"));
         }
         keys
     }
@@ -111,7 +115,7 @@ impl ScreenView for Done {
     fn press(&mut self, key: Key, model: &mut Model, _now: Instant) -> Vec<Act> {
         match key {
             Key::Enter => vec![Act::Command(Command::Leave)],
-            _ if model.leaving.is_some() => vec![Act::Command(Command::Stay)],
+            _ if model.may_stay() => vec![Act::Command(Command::Stay)],
             _ => Vec::new(),
         }
     }

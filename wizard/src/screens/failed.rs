@@ -94,7 +94,7 @@ impl ScreenView for Failed {
             _ => vec![("Enter", "on to the code")],
         };
         if model.leaving.is_some() {
-            keys.push(("any other key", "stay"));
+            keys.push(("other keys", "stay"));
         }
         keys
     }
