@@ -409,24 +409,9 @@ pub fn approve(
         signature,
         chunk_lists,
     } = offered;
-    within("manifest", manifest, manifest::LEN_MAX)?;
-    within("signature", signature, SIGNATURE_MAX)?;
     within("chunk lists", chunk_lists, CHUNK_LISTS_MAX)?;
-    let voucher = vouch(manifest, signature, trust)?;
-    let parsed = Manifest::parse(manifest)?;
+    let (parsed, voucher) = vouch_for(manifest, signature, wanted, trust)?;
     let head = parsed.head();
-    if head.role != wanted.role {
-        return Err(ApproveError::Role {
-            found: head.role,
-            wanted: wanted.role,
-        });
-    }
-    if head.product != wanted.product {
-        return Err(ApproveError::Product {
-            found: head.product.to_owned(),
-            wanted: wanted.product.to_owned(),
-        });
-    }
     let (files, hashes) = files(&parsed, chunk_lists, !signature.is_empty(), &voucher)?;
     if let Some(floor) = trust.floor.filter(|floor| head.counter < *floor) {
         return Err(ApproveError::BelowFloor {
@@ -444,6 +429,37 @@ pub fn approve(
         files,
         hashes,
     })))
+}
+
+/// Decides about a manifest without its chunk lists: what it describes is here already, and is
+/// compared as a whole. Returns the manifest, and who vouches for it.
+///
+/// # Errors
+/// The first reason against it.
+pub fn vouch_for<'a>(
+    manifest: &'a [u8],
+    signature: &[u8],
+    wanted: Wanted<'_>,
+    trust: &Trust,
+) -> Result<(Manifest<'a>, Voucher), ApproveError> {
+    within("manifest", manifest, manifest::LEN_MAX)?;
+    within("signature", signature, SIGNATURE_MAX)?;
+    let voucher = vouch(manifest, signature, trust)?;
+    let parsed = Manifest::parse(manifest)?;
+    let head = parsed.head();
+    if head.role != wanted.role {
+        return Err(ApproveError::Role {
+            found: head.role,
+            wanted: wanted.role,
+        });
+    }
+    if head.product != wanted.product {
+        return Err(ApproveError::Product {
+            found: head.product.to_owned(),
+            wanted: wanted.product.to_owned(),
+        });
+    }
+    Ok((parsed, voucher))
 }
 
 const fn within(part: &'static str, bytes: &[u8], max: usize) -> Result<(), ApproveError> {
