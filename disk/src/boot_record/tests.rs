@@ -21,8 +21,9 @@ struct Made {
 
 fn esp_only(sector: SectorSize, mib: u64) -> (MemoryDisk, Layout) {
     let sizes = Sizes {
-        esp_bytes: mib << 20,
+        esp_bytes: Some(mib << 20),
         swap: Swap::None,
+        ..Sizes::USUAL
     };
     let mut fresh_id = || Uuid::from_u128(7);
     let layout = plan(2 << 30, sector, sizes, &mut fresh_id).unwrap();
