@@ -5,7 +5,8 @@
 //! This is not the code that makes an ESP: that one trusts what it reads back. Here every number is
 //! checked before it is used, a directory ends after what a directory can hold, and a file after
 //! the length that its entry has, so that chains of clusters that lead in circles end as well.
-//! FAT32 only: whatever installs an ESP on a fixed disk makes that (UEFI 2.10 13.3.1.1).
+//! An ESP on a fixed disk is FAT32 (UEFI 2.10 13.3.1.1), the head of a slot FAT12 or FAT16
+//! (`slot.md` 2).
 
 use std::io::{self, ErrorKind, Write};
 
@@ -19,10 +20,13 @@ const ENTRY: usize = 32;
 const DIRECTORY_MAX: u64 = 65_536 * 32;
 /// The specification ends at 32 KiB (3.1); Windows makes up to 256 KiB.
 const CLUSTER_MAX: u64 = 256 * 1024;
-/// Of an entry of the table, the upper four bits are nobody's business (4).
+/// Of an entry of a FAT32's table, the upper four bits are nobody's business (4).
 const TABLE_MASK: u32 = 0x0FFF_FFFF;
-/// From here on it is the end of a chain (4).
-const END: u32 = 0x0FFF_FFF8;
+/// Volumes with fewer clusters are FAT12, and FAT16 (3.5).
+const FAT16_CLUSTERS: u64 = 4085;
+const FAT32_CLUSTERS: u64 = 65_525;
+/// Stands for the root directory where that is no chain of clusters (6.5).
+const FIXED_ROOT: u32 = 0;
 const FIRST_CLUSTER: u32 = 2;
 /// Attributes of a directory entry (6).
 const VOLUME_LABEL: u8 = 0x08;
@@ -33,7 +37,7 @@ const LAST_PIECE: u8 = 0x40;
 const PIECE_CHARS: usize = 13;
 const PIECES_MAX: u8 = 20;
 
-/// An ESP, to read files from.
+/// An ESP, or the head of a slot, to read files from.
 pub struct EspReader<'d> {
     disk: &'d mut dyn Disk,
     /// Offset of the partition on the disk, in bytes.
@@ -61,6 +65,44 @@ struct Shape {
     /// The first number that no cluster has.
     clusters_end: u32,
     root: u32,
+    /// In front of the data, where the root directory is no chain of clusters.
+    fixed_root: u64,
+    entry: TableEntry,
+}
+
+/// How wide an entry of the table is (4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TableEntry {
+    Bits12,
+    Bits16,
+    Bits32,
+}
+
+impl TableEntry {
+    const fn bits(self) -> u64 {
+        match self {
+            TableEntry::Bits12 => 12,
+            TableEntry::Bits16 => 16,
+            TableEntry::Bits32 => 32,
+        }
+    }
+
+    /// Bytes that hold one.
+    const fn len(self) -> u8 {
+        match self {
+            TableEntry::Bits12 | TableEntry::Bits16 => 2,
+            TableEntry::Bits32 => 4,
+        }
+    }
+
+    /// The end of a chain, and everything above it.
+    const fn end(self) -> u32 {
+        match self {
+            TableEntry::Bits12 => 0xFF8,
+            TableEntry::Bits16 => 0xFFF8,
+            TableEntry::Bits32 => 0x0FFF_FFF8,
+        }
+    }
 }
 
 /// The file or directory that an entry leads to.
@@ -75,7 +117,7 @@ impl<'d> EspReader<'d> {
     /// The partition that the disk's own table has there.
     ///
     /// # Errors
-    /// The disk failed, or what is there is no FAT32.
+    /// The disk failed, or what is there is no FAT.
     pub fn open(disk: &'d mut dyn Disk, esp: &PartitionRef) -> Result<Self, EspError> {
         let sector = disk.sector_size().bytes();
         let (start, len) = (
@@ -108,7 +150,7 @@ impl<'d> EspReader<'d> {
             }),
             Err(source) => Err(EspError {
                 action: "opening",
-                object: "FAT32".to_owned(),
+                object: "FAT".to_owned(),
                 disk: disk.name().to_owned(),
                 source,
             }),
@@ -212,8 +254,15 @@ impl<'d> EspReader<'d> {
 
     fn find_in(&mut self, directory: u32, name: &str) -> io::Result<Found> {
         let (mut cluster, mut seen, mut long) = (directory, 0, LongName::default());
+        let is_fixed = directory == FIXED_ROOT && self.shape.entry != TableEntry::Bits32;
         loop {
-            let bytes = self.cluster(cluster)?;
+            let bytes = match is_fixed {
+                true => self.bytes(
+                    self.shape.fixed_root,
+                    self.shape.data.saturating_sub(self.shape.fixed_root),
+                )?,
+                false => self.cluster(cluster)?,
+            };
             for entry in bytes.as_chunks::<ENTRY>().0 {
                 match Entry::of(entry) {
                     Entry::End => return Err(ErrorKind::NotFound.into()),
@@ -226,6 +275,9 @@ impl<'d> EspReader<'d> {
                         long = LongName::default();
                     }
                 }
+            }
+            if is_fixed {
+                return Err(ErrorKind::NotFound.into());
             }
             seen += self.shape.cluster;
             if seen >= DIRECTORY_MAX {
@@ -246,7 +298,28 @@ impl<'d> EspReader<'d> {
     /// The cluster behind this one; none at the end of the chain.
     fn next(&mut self, number: u32) -> io::Result<Option<u32>> {
         self.shape.place_of(number)?;
-        let at = self.shape.table + u64::from(number) * 4;
+        let entry = self.shape.entry;
+        let at = self.shape.table + u64::from(number) * entry.bits() / 8;
+        let mut bytes = [0; 4];
+        // An entry of 12 bits may lie in two pieces of the table.
+        for (at, byte) in (at..).zip(bytes.iter_mut().take(usize::from(entry.len()))) {
+            *byte = self.table_byte(at)?;
+        }
+        let found = u32::from_le_bytes(bytes);
+        let next = match entry {
+            TableEntry::Bits12 if number % 2 == 1 => found >> 4,
+            TableEntry::Bits12 => found & 0xFFF,
+            TableEntry::Bits16 => found,
+            TableEntry::Bits32 => found & TABLE_MASK,
+        };
+        if next >= entry.end() {
+            return Ok(None);
+        }
+        self.shape.place_of(next)?;
+        Ok(Some(next))
+    }
+
+    fn table_byte(&mut self, at: u64) -> io::Result<u8> {
         let piece = at - at % SectorSize::B4096.bytes();
         if self.table.0 != piece || self.table.1.is_empty() {
             // Up to the data: the last piece of a table may be shorter.
@@ -255,13 +328,10 @@ impl<'d> EspReader<'d> {
                 .min(self.shape.data.saturating_sub(piece));
             self.table = (piece, self.bytes(piece, len)?);
         }
-        let in_piece = usize::try_from(at - piece).map_err(io::Error::other)?;
-        let next = le32(&self.table.1, in_piece)? & TABLE_MASK;
-        if next >= END {
-            return Ok(None);
-        }
-        self.shape.place_of(next)?;
-        Ok(Some(next))
+        byte(
+            &self.table.1,
+            usize::try_from(at - piece).map_err(io::Error::other)?,
+        )
     }
 
     /// Of the partition; both numbers are multiples of the disk's sectors.
@@ -278,7 +348,7 @@ impl Shape {
     /// Of a partition that is so long (3.1, 3.3).
     fn read(boot: &[u8], disk: SectorSize, partition_bytes: u64) -> io::Result<Self> {
         if boot.get(510..512) != Some(&[0x55, 0xAA]) {
-            return Err(bad("no FAT32: no signature in its first sector"));
+            return Err(bad("no FAT: no signature in its first sector"));
         }
         let sector = u64::from(le16(boot, 11)?);
         if !sector.is_power_of_two() || !(disk.bytes()..=4096).contains(&sector) {
@@ -292,19 +362,41 @@ impl Shape {
             )));
         }
         let (root_entries, table_16) = (le16(boot, 17)?, le16(boot, 22)?);
-        if root_entries != 0 || table_16 != 0 || reserved == 0 || !(1..=4).contains(&tables) {
-            return Err(bad("no FAT32: an older kind, or none"));
+        // Both are zero in a FAT32, and neither in its predecessors (3.1).
+        let is_fat32 = root_entries == 0 && table_16 == 0;
+        if !is_fat32 && (root_entries == 0 || table_16 == 0)
+            || reserved == 0
+            || !(1..=4).contains(&tables)
+        {
+            return Err(bad("no FAT: sizes that contradict each other"));
         }
-        let (total, table) = (u64::from(le32(boot, 32)?), u64::from(le32(boot, 36)?));
+        let table = match is_fat32 {
+            true => u64::from(le32(boot, 36)?),
+            false => u64::from(table_16),
+        };
+        let total = match le16(boot, 19)? {
+            total if total != 0 && !is_fat32 => u64::from(total),
+            _ => u64::from(le32(boot, 32)?),
+        };
         // None of these can leave 64 bits: 2^12 times (2^16 + 4 times 2^32).
         let (table_at, end) = (sector * u64::from(reserved), sector * total);
-        let data = table_at + sector * table * u64::from(tables);
+        let fixed_root = table_at + sector * table * u64::from(tables);
+        let root_bytes = u64::from(root_entries) * ENTRY as u64;
+        let data = fixed_root + root_bytes.next_multiple_of(sector);
         if end > partition_bytes || data >= end {
             return Err(bad(&format!(
                 "{total} sectors with tables of {table} each, in a partition of {partition_bytes} bytes"
             )));
         }
-        let clusters = ((end - data) / cluster).min((sector * table / 4).saturating_sub(2));
+        let clusters = (end - data) / cluster;
+        let entry = match clusters {
+            _ if is_fat32 => TableEntry::Bits32,
+            ..FAT16_CLUSTERS => TableEntry::Bits12,
+            FAT16_CLUSTERS..FAT32_CLUSTERS => TableEntry::Bits16,
+            _ => return Err(bad(&format!("{clusters} clusters, too many for FAT16"))),
+        };
+        let entries = sector * table * 8 / entry.bits();
+        let clusters = clusters.min(entries.saturating_sub(FIRST_CLUSTER.into()));
         let clusters_end =
             u32::try_from(clusters + u64::from(FIRST_CLUSTER)).map_err(io::Error::other)?;
         let shape = Self {
@@ -312,9 +404,16 @@ impl Shape {
             data,
             cluster,
             clusters_end,
-            root: le32(boot, 44)? & TABLE_MASK,
+            root: match is_fat32 {
+                true => le32(boot, 44)? & TABLE_MASK,
+                false => FIXED_ROOT,
+            },
+            fixed_root,
+            entry,
         };
-        shape.place_of(shape.root)?;
+        if is_fat32 {
+            shape.place_of(shape.root)?;
+        }
         Ok(shape)
     }
 

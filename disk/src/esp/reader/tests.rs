@@ -237,3 +237,45 @@ fn a_partition_shorter_than_its_file_system_or_than_a_sector_is_an_error() {
     };
     assert!(EspReader::open(&mut made.disk, &partition).is_err());
 }
+
+/// FAT12 and FAT16, and the chain that crosses from one piece of the table to the next.
+#[test]
+fn the_head_of_a_slot_is_read_on_disks_of_both_kinds() {
+    let large: Vec<u8> = (0..13_000_000_u32).map(|n| (n / 4096) as u8).collect();
+    for (sector, mib) in [
+        (SectorSize::B512, 14),
+        (SectorSize::B4096, 14),
+        (SectorSize::B512, 40),
+        (SectorSize::B4096, 40),
+    ] {
+        let files: [(&str, &[u8]); 4] = [
+            ("vmlinuz", &large),
+            ("boot.cfg", b"boot"),
+            ("grub/grubx64.efi", b"efi"),
+            ("empty", b""),
+        ];
+        let head = crate::head::make(mib << 20, 7, &files).unwrap();
+        let mut disk = MemoryDisk::new(64 << 20, sector);
+        disk.put(3 << 20, &head);
+        let len = disk.size_bytes() - (3 << 20);
+        let mut reader = EspReader::open_area(&mut disk, 3 << 20, len).unwrap();
+        for (path, content) in files {
+            let mut found = Vec::new();
+            reader.read(path, &mut found, 16 << 20).unwrap();
+            assert!(found == content, "{path}");
+        }
+        for path in ["grub", "grub/none", "boot.cfg/x", "none"] {
+            assert!(reader.read(path, &mut Vec::new(), 99).is_err(), "{path}");
+        }
+        // Any change of the boot sector: an error or a file, no panic and no end of the disk.
+        for at in 11..64 {
+            for byte in [0, 1, 0x7F, 0xFF] {
+                let mut disk = disk.clone();
+                disk.put((3 << 20) + at, &[byte]);
+                if let Ok(mut reader) = EspReader::open_area(&mut disk, 3 << 20, len) {
+                    let _ = reader.read("grub/grubx64.efi", &mut Vec::new(), 1 << 20);
+                }
+            }
+        }
+    }
+}
