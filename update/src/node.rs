@@ -180,6 +180,14 @@ impl Node<'_> {
         }
     }
 
+    /// One slot's partition and the other one's.
+    pub(crate) fn slot_and_other(&mut self, slot: Slot) -> (&mut dyn Disk, &mut dyn Disk) {
+        match slot {
+            Slot::A => (self.slot_a, self.slot_b),
+            Slot::B => (self.slot_b, self.slot_a),
+        }
+    }
+
     /// Both copies, durable and read back.
     pub(crate) fn write_record(&mut self, record: &BootRecord) -> Result<(), NodeError> {
         let written = self.records.write(self.esp, record);
