@@ -145,14 +145,21 @@ impl RecordPlaces {
         }
     }
 
-    /// Changes both copies, the second one first. Each is on the medium and read back before the
-    /// next step: a cut leaves the old record or the new one, never neither.
+    /// Changes both copies. Each is on the medium and read back before the next step, and the one
+    /// that counts is the last: the second copy is written first, unless the first one is not valid.
+    /// So a cut that damages the sector that is being written leaves the old record or the new one,
+    /// never neither.
     ///
     /// # Errors
     /// The disk failed or does not hold what was written. Unless the error names the first copy,
     /// the old record is still the one that counts.
     pub fn write(self, disk: &mut dyn Disk, record: &BootRecord) -> Result<(), BootRecordError> {
-        for place in [Place::E2, Place::E1] {
+        let counts = self.read(disk)?.record().map(|(_, place)| place);
+        let order = match counts {
+            Ok(Place::E1) | Err(_) => [Place::E2, Place::E1],
+            Ok(Place::E2) => [Place::E1, Place::E2],
+        };
+        for place in order {
             self.write_copy(disk, place, &record.emit())?;
         }
         Ok(())
