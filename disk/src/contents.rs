@@ -11,8 +11,10 @@ use uuid::Uuid;
 use wire::names::SHIM_LABEL;
 
 use crate::disk::{Disk, DiskError};
+use crate::layout::Role;
 use crate::marker::{self, Former, Phase};
 use crate::sizes::MIB;
+use crate::table;
 
 use area::Area;
 use partitions::Entry;
@@ -98,6 +100,28 @@ impl fmt::Display for DiskContents {
             DiskContents::Occupied { what, .. } => f.write_str(what),
         }
     }
+}
+
+/// The partitions that a deploy has made: those whose type and name in the GPT are ours. What they
+/// hold is not looked at.
+///
+/// # Errors
+/// Something could not be read.
+pub fn own_partitions(disk: &mut dyn Disk) -> Result<Vec<(Role, PartitionRef)>, DiskError> {
+    let whole = Area::ends(disk)?;
+    let gpt = partitions::gpt(disk, &whole)?;
+    let entries = gpt.map(|gpt| gpt.entries).unwrap_or_default();
+    let own = entries.iter().filter_map(|entry| {
+        let gpt = entry.gpt.as_ref()?;
+        let partition = PartitionRef {
+            number: entry.number,
+            first_lba: gpt.first_lba,
+            sectors: gpt.sectors,
+            guid: gpt.guid,
+        };
+        Some((table::role_of(gpt.kind, &gpt.name)?, partition))
+    });
+    Ok(own.collect())
 }
 
 /// Looks at a disk. How much is read depends on the number of partitions alone, of which there are
