@@ -149,6 +149,27 @@ impl BlockDisk {
         Self::open_as(path, image_sector, OFlags::RDONLY)
     }
 
+    /// Opens a partition by itself; a claimed one when it is `is_written`. Only `slot_disks` knows
+    /// which may be.
+    ///
+    /// # Errors
+    /// As for [`BlockDisk::open_to_write`].
+    pub(crate) fn open_partition(path: &Path, is_written: bool) -> Result<Self, DiskError> {
+        let access = match is_written {
+            true => OFlags::RDWR,
+            false => OFlags::RDONLY,
+        };
+        Self::open_as(path, SectorSize::B512, access)
+    }
+
+    /// Opens the image file of a whole node, of which only some partitions are written.
+    ///
+    /// # Errors
+    /// As for [`BlockDisk::open_to_write`].
+    pub(crate) fn open_image_to_write(path: &Path, sector: SectorSize) -> Result<Self, DiskError> {
+        Self::open_as(path, sector, OFlags::RDWR)
+    }
+
     fn open_as(path: &Path, image_sector: SectorSize, access: OFlags) -> Result<Self, DiskError> {
         let failed = |source: io::Error| disk_error("opening", path, 0, 0, source);
         let file_type = std::fs::metadata(path).map_err(failed)?.file_type();

@@ -14,8 +14,8 @@
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
-//! 6. A node that updates itself has [`settings`] and [`locks`], and [`health`] judges whether an
-//!    updated system that runs on trial may be kept.
+//! 6. A node that updates itself has [`settings`] and [`locks`], its partitions are opened by
+//!    [`slot_disks`], and [`health`] judges whether a system that runs on trial may be kept.
 
 pub mod blockdisk;
 pub mod cage;
@@ -31,6 +31,7 @@ pub mod locks;
 pub mod mounts;
 pub mod settings;
 pub mod slice;
+pub mod slot_disks;
 pub mod uevents;
 pub mod volumes;
 pub mod watchdog;
