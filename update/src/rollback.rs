@@ -35,3 +35,17 @@ pub fn take_back(node: &mut Node<'_>, tried: Tried, word: Word) -> Result<(), Co
     node.write_ledger(&ledger)?;
     Ok(node.write_record(&record.disarmed())?)
 }
+
+/// Takes an armed trial out of the boot record before it has started. Nothing is held against the
+/// version: it is still in its slot, and may be armed again.
+///
+/// # Errors
+/// A place could not be written; what was armed may still be tried.
+pub fn disarm(node: &mut Node<'_>) -> Result<(), ConfirmError> {
+    let facts = node.facts()?;
+    let record = facts.record().ok_or(NoRecord)?;
+    node.write_record(&record.disarmed())?;
+    let mut ledger = facts.ledger;
+    ledger.trial = None;
+    Ok(node.write_ledger(&ledger)?)
+}
