@@ -1,17 +1,15 @@
 //! The consoles: one line in, the same line on every console of the machine and in the kernel's
 //! log.
 //!
-//! Lines go to `/dev/kmsg` (`Documentation/ABI/testing/dev-kmsg`): the kernel prints them wherever
-//! `console=` says, in order with its own, and a crash dump holds them. Before that file exists,
-//! standard error (`/dev/console`) takes them.
+//! [`machine::kmsg`] takes the lines. What a person decides on goes to the wizard, and each stage
+//! into the latch on which other threads wait.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use machine::diagnostics;
+use machine::kmsg::{Kmsg, Level};
 use receiver::operator::OperatorControl;
 use receiver::operator::event::{Line, ReceiverEvent};
 use receiver::operator::reporter::Reporter;
@@ -23,23 +21,11 @@ use wizard::host::Inbox;
 use crate::stage_latch::StageLatch;
 use crate::{supervision, terminals};
 
-/// The kernel refuses lines above about 1 KiB (`PRINTKRB_RECORD_MAX`); this leaves room for its own
-/// prefix.
-const LINE_MAX: usize = 900;
-
-/// syslog(3) levels: what the kernel shows at its default console level, 7, and above it.
-const CRITICAL: u8 = 2;
-const ERROR: u8 = 3;
-const WARNING: u8 = 4;
-const NOTICE: u8 = 5;
-const INFO: u8 = 6;
-const DEBUG: u8 = 7;
-
 /// The screens are gone much sooner than this, unless it is their thread that leaves.
 const CLOSING_PATIENCE: Duration = Duration::from_millis(300);
 
 static CONSOLE: Console = Console {
-    kmsg: OnceLock::new(),
+    kmsg: Kmsg::new(),
     stages: StageLatch::new(),
     person: OnceLock::new(),
     inbox: OnceLock::new(),
@@ -48,7 +34,7 @@ static CONSOLE: Console = Console {
 /// The one sink.
 #[derive(Debug)]
 pub struct Console {
-    kmsg: OnceLock<File>,
+    kmsg: Kmsg,
     stages: StageLatch,
     person: OnceLock<OperatorControl>,
     inbox: OnceLock<Inbox>,
@@ -57,14 +43,7 @@ pub struct Console {
 /// Opens the kernel's log and makes it the sink of `log`. Call it once, after devtmpfs and proc are
 /// mounted.
 pub fn open() -> &'static Console {
-    // Userspace lines are rate-limited by default, and a boot with `quiet` would hide them. Both
-    // fail only where the command line fixed the first, or proc is missing; the lines are then
-    // fewer, not wrong.
-    let _ = fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
-    let _ = fs::write("/proc/sys/kernel/printk", "7\n");
-    if let Ok(kmsg) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        let _ = CONSOLE.kmsg.set(kmsg); // set before: the same file
-    }
+    CONSOLE.kmsg.open();
     if log::set_logger(&CONSOLE).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
@@ -73,12 +52,16 @@ pub fn open() -> &'static Console {
 
 /// Last words: what a panic has to say.
 pub fn last_words(text: &str) {
-    CONSOLE.line(CRITICAL, &format!("smv {}: {text}", Stage::Failed));
+    CONSOLE
+        .kmsg
+        .line(Level::Critical, &format!("smv {}: {text}", Stage::Failed));
 }
 
 /// Prints the last words of a panic that ends one thread.
 pub fn bug(text: &str) {
-    CONSOLE.line(ERROR, &format!("smv: warning: {text}"));
+    CONSOLE
+        .kmsg
+        .line(Level::Error, &format!("smv: warning: {text}"));
 }
 
 impl Console {
@@ -103,44 +86,6 @@ impl Console {
         }
     }
 
-    /// The line end belongs to the record: without it Linux keeps the record open for a
-    /// continuation and prints it only together with the next (`prb_commit()` and
-    /// `prb_final_commit()` in `kernel/printk/printk_ringbuffer.c`).
-    fn line(&self, level: u8, text: &str) {
-        for line in cut(text) {
-            let record = format!("<{level}>{line}\n");
-            let written = self
-                .kmsg
-                .get()
-                .map(|mut kmsg| kmsg.write_all(record.as_bytes()));
-            if !matches!(written, Some(Ok(()))) {
-                // Nothing is left to complain to.
-                let _ = writeln!(io::stderr(), "{line}");
-            }
-        }
-    }
-}
-
-/// Cuts into pieces that the kernel takes: at line ends, and at [`LINE_MAX`]. A continuation is
-/// indented, so that it never looks like a stage of its own.
-fn cut(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for whole in text.lines() {
-        let mut rest = whole;
-        let mut indent = if lines.is_empty() { "" } else { "  " };
-        while !rest.is_empty() {
-            let (head, tail) = rest.split_at(rest.floor_char_boundary(LINE_MAX));
-            lines.push(format!(
-                "{indent}{}",
-                head.replace(|char: char| char.is_control(), "?")
-            ));
-            (rest, indent) = (tail, "  ");
-        }
-    }
-    lines
-}
-
-impl Console {
     /// Announces a stage: wakes every waiter for it and shows it on every console.
     pub fn stage(&self, stage: Stage, facts: &str) {
         supervision::entered(stage);
@@ -151,11 +96,11 @@ impl Console {
             terminals::give_back();
         }
         let level = if stage == Stage::Failed {
-            ERROR
+            Level::Error
         } else {
-            NOTICE
+            Level::Notice
         };
-        self.line(level, &format!("smv {stage}: {facts}"));
+        self.kmsg.line(level, &format!("smv {stage}: {facts}"));
         self.stages.enter(stage);
     }
 
@@ -166,7 +111,8 @@ impl Console {
 
     /// The machine goes on with less.
     pub fn warning(&self, text: &str) {
-        self.line(WARNING, &format!("smv: warning: {text}"));
+        self.kmsg
+            .line(Level::Warning, &format!("smv: warning: {text}"));
     }
 }
 
@@ -204,40 +150,14 @@ impl Log for Console {
             return;
         }
         let level = match record.level() {
-            Level::Error => ERROR,
-            Level::Warn => WARNING,
-            Level::Info => INFO,
-            Level::Debug | Level::Trace => DEBUG,
+            log::Level::Error => Level::Error,
+            log::Level::Warn => Level::Warning,
+            log::Level::Info => Level::Info,
+            log::Level::Debug | log::Level::Trace => Level::Debug,
         };
-        self.line(level, &format!("{}: {}", record.target(), record.args()));
+        self.kmsg
+            .line(level, &format!("{}: {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LINE_MAX, cut};
-    use wire::stage::Stage;
-
-    #[test]
-    fn a_long_line_is_cut_and_nothing_is_lost() {
-        let text = "ä".repeat(2000);
-        let lines = cut(&text);
-        assert!(lines.len() > 3 && lines.iter().all(|line| line.len() <= LINE_MAX + 2));
-        assert_eq!(
-            lines
-                .iter()
-                .map(|line| line.trim_start())
-                .collect::<String>(),
-            text
-        );
-    }
-
-    #[test]
-    fn no_peer_can_write_a_stage_line_or_move_the_cursor() {
-        let lines = cut("smv failed: package a\nsmv installed: x\u{1b}[2J");
-        assert_eq!(lines, ["smv failed: package a", "  smv installed: x?[2J"]);
-        assert_eq!(Stage::of_line(&lines[0]).unwrap().0, Stage::Failed);
-    }
 }
