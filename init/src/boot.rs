@@ -44,7 +44,7 @@ static DEPARTURE: Departure = Departure::new();
 pub fn run(wizard: Start) -> ! {
     let mounted = mounts::mount_all();
     let console = console::open();
-    drivers::offer_help();
+    machine::drivers::offer_help();
     mounts::mount_firmware();
     watch_for_panics();
     for error in mounted.err().unwrap_or_default() {
