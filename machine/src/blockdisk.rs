@@ -149,12 +149,13 @@ impl BlockDisk {
         Self::open_as(path, image_sector, OFlags::RDONLY)
     }
 
-    /// Opens a partition by itself; a claimed one when it is `is_written`. Only `slot_disks` knows
-    /// which may be.
+    /// Opens a partition of the disk that this very system was started from: `slot_disks`, and
+    /// slot-init before that, know which may be written. It is claimed when it `is_written`, so one
+    /// that is mounted is refused.
     ///
     /// # Errors
     /// As for [`BlockDisk::open_to_write`].
-    pub(crate) fn open_partition(path: &Path, is_written: bool) -> Result<Self, DiskError> {
+    pub fn open_partition(path: &Path, is_written: bool) -> Result<Self, DiskError> {
         let access = match is_written {
             true => OFlags::RDWR,
             false => OFlags::RDONLY,

@@ -7,6 +7,7 @@
 use crate::digits::Hex;
 use crate::field::{FieldError, Fields};
 use crate::manifest::Sha256;
+use crate::record::Slot;
 use crate::stream::DATA_MAX;
 use core::fmt;
 
@@ -20,6 +21,15 @@ pub const BLOCK_BYTES: u64 = 4096;
 const HASHES_PER_BLOCK: u64 = BLOCK_BYTES / 32;
 const FIRST_LINE: &str = "smechvisor-slot 1";
 const WHAT: &str = "the slot's description";
+
+/// The name of a slot's partition in the table.
+#[must_use]
+pub const fn partition_name(slot: Slot) -> &'static str {
+    match slot {
+        Slot::A => "smechvisor-slot-a",
+        Slot::B => "smechvisor-slot-b",
+    }
+}
 
 /// The files in the head of a slot, an ordinary FAT volume.
 pub mod head {

@@ -1,6 +1,8 @@
 //! The state partition of a node with two slots: the names in it that the installer and slot-init
 //! share (`slot.md 6`). All are relative to the top of its file system.
 
+/// The name of the partition in the table.
+pub const PARTITION_NAME: &str = "smechvisor-state";
 /// What stands above the image's `/etc`: here the installer puts what makes the node itself.
 pub const ETC_UPPER: &str = "etc/upper";
 /// The directory that an overlay needs beside it.
