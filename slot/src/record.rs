@@ -93,7 +93,7 @@ pub fn read(node: PathBuf) -> Result<BootRecord, AccessError> {
 /// # Errors
 /// The disk failed or does not hold what was written.
 pub fn write(node: &std::path::Path, record: &BootRecord) -> Result<(), AccessError> {
-    let opened = BlockDisk::open_partition_to_write(node);
+    let opened = BlockDisk::open_partition(node, true);
     let mut esp = opened.map_err(AccessError::Open)?;
     let len_bytes = esp.size_bytes();
     RecordPlaces::locate(&mut esp, 0, len_bytes)?.write(&mut esp, record)?;
