@@ -5,6 +5,7 @@
 //! tables in the image are the lines of the original tables that concern its modules.
 
 mod error;
+mod purpose;
 mod tables;
 mod wireless;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use modules::{Index, Row, Tables, is_same_name, pattern};
 
 pub use error::DriversError;
+pub use purpose::Purpose;
 use tables::{alias, dep, folded, plain, softdep};
 
 use crate::modinfo::Modinfo;
@@ -25,51 +27,8 @@ use crate::tree::{Node, Tree};
 /// Where PID 1 looks, and everybody else.
 const MODULES_PATH: &str = "lib/modules";
 
-/// The modules that the shim needs on any machine: without these nothing can be
-/// deployed.
-const NEEDED: [&str; 2] = [
-    // Every frame goes through packet sockets.
-    "af_packet", //
-    // The root of what is installed.
-    "ext4",
-];
-
-/// Modules that it uses where they exist: boot variables, and randomness in a virtual machine.
-const WELCOME: [&str; 2] = ["efivarfs", "virtio_rng"];
-
 /// A driver, and another that it asks the kernel for by name, which no table tells.
 const COMPANIONS: [(&str, &str); 1] = [("mlx4_core", "mlx4_en")];
-
-/// Without any choice: what a machine can have a network, a disk, a keyboard and a watchdog by. Of
-/// each directory only what answers to devices; the rest comes where it is needed.
-const USUAL: [&str; 26] = [
-    "kernel/drivers/ata",
-    "kernel/drivers/block",
-    "kernel/drivers/char/hw_random",
-    "kernel/drivers/hid/hid-generic",
-    "kernel/drivers/hid/hid-hyperv",
-    "kernel/drivers/hid/usbhid",
-    "kernel/drivers/hv",
-    "kernel/drivers/i2c/busses/i2c-i801",
-    "kernel/drivers/message",
-    "kernel/drivers/mfd/lpc_ich",
-    "kernel/drivers/mmc",
-    "kernel/drivers/net/ethernet",
-    "kernel/drivers/net/hyperv",
-    "kernel/drivers/net/mdio",
-    "kernel/drivers/net/phy",
-    "kernel/drivers/net/usb",
-    "kernel/drivers/net/virtio_net",
-    "kernel/drivers/net/vmxnet3",
-    "kernel/drivers/net/xen-netfront",
-    "kernel/drivers/nvme/host",
-    "kernel/drivers/pci/controller",
-    "kernel/drivers/scsi",
-    "kernel/drivers/usb/host",
-    "kernel/drivers/usb/storage",
-    "kernel/drivers/virtio",
-    "kernel/drivers/watchdog",
-];
 
 /// The choice of modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +39,8 @@ pub struct Choice {
     pub modaliases: Option<Vec<String>>,
     /// Those for wireless cards too.
     pub is_wireless: bool,
+    /// What the image does.
+    pub purpose: Purpose,
 }
 
 /// A directory of modules with its tables.
@@ -239,21 +200,27 @@ impl Directory {
             chosen.extend(order.into_iter().map(|row| (row.path, row)));
             is_there
         };
-        for name in NEEDED {
-            if !take(name) && !self.is_built_in(name) {
+        let (purpose, mut always) = (choice.purpose, String::new());
+        for name in purpose.needed().iter().chain(purpose.welcome()) {
+            let is_there = take(name);
+            if !is_there && !self.is_built_in(name) && purpose.needed().contains(name) {
                 return Err(DriversError::Lacking {
                     name,
                     directory: self.path.clone(),
                 });
             }
-        }
-        for name in WELCOME {
-            take(name);
+            if is_there && purpose.loaded().contains(name) {
+                always.push_str(name);
+                always.push('\n');
+            }
         }
         let (device_drivers, answering) = answering(index);
         if choice.words.is_empty() && choice.modaliases.is_none() {
             for row in index.rows() {
-                let is_usual = USUAL.iter().any(|usual| is_beneath(row.path, usual));
+                let is_usual = purpose
+                    .usual()
+                    .iter()
+                    .any(|usual| is_beneath(row.path, usual));
                 if is_usual && device_drivers.contains(&folded(row.name)) {
                     take(row.name);
                 }
@@ -262,7 +229,6 @@ impl Directory {
         for modalias in choice.modaliases.iter().flatten() {
             take(modalias);
         }
-        let mut always = String::new();
         for word in &choice.words {
             let rows = index.rows().iter().filter(|row| fits(word, row));
             let mut is_known = false;

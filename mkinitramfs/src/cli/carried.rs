@@ -149,7 +149,7 @@ impl Carried {
         Choice {
             words: self.words.clone(),
             modaliases: self.is_hostonly.then(host),
-            is_wireless: false,
+            ..Choice::default()
         }
     }
 

@@ -1,3 +1,4 @@
+mod slot;
 mod wireless;
 
 use super::{Choice, Directory, Drivers, DriversError, modaliases_of_host};
