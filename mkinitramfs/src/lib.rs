@@ -12,9 +12,10 @@
 //!    that the kernel reads.
 //! 4. [`shim`] joins kernel, initramfs and command line, and checks that they can boot. [`iso`],
 //!    [`pxe`] and [`uki`] turn a shim into a medium, with [`grub`]'s images and [`menu`]'s text.
-//! 5. [`verity`] makes the hash tree of a root file system.
+//! 5. For a slot, [`join`] makes one root of packages, [`squashfs`] its file system and [`verity`]
+//!    the hash tree.
 //! 6. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
-//!    in one step.
+//!    in one step. [`progress`] says how far long work has come.
 
 pub mod baked_config;
 pub mod cli;
@@ -23,15 +24,18 @@ pub mod firmware;
 pub mod grub;
 pub mod initramfs;
 pub mod iso;
+pub mod join;
 pub mod menu;
 pub mod modinfo;
 pub mod newc;
 pub mod output;
 pub mod packed;
 pub mod program;
+pub mod progress;
 pub mod pxe;
 pub mod scratch;
 pub mod shim;
+pub mod squashfs;
 #[cfg(test)]
 mod test_dir;
 pub mod tool;
