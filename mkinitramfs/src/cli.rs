@@ -7,6 +7,7 @@ pub mod iso;
 pub mod pack;
 mod parts;
 pub mod pxe;
+pub mod slot;
 mod stub;
 mod timeout;
 pub mod uki;
@@ -27,6 +28,7 @@ usage: mkinitramfs COMMAND ...
   wifi    pack Wi-Fi drivers and the supplicant, to be appended to an initramfs
   iso     turn kernel and initramfs into a hybrid image for CD and USB, BIOS and UEFI
   pxe     turn them into a directory that boots machines over the network
+  slot    make the image of a slot: a system that a node checks block by block and keeps current
   uki     build a unified kernel image that UEFI starts from a disk or over HTTP
 
 The same input gives the same bytes. See `mkinitramfs COMMAND --help` for the options.
@@ -46,6 +48,8 @@ enum Command {
     Iso(iso::Iso),
     /// `pxe`.
     Pxe(pxe::Pxe),
+    /// `slot`.
+    Slot(Box<slot::Slot>),
     /// `uki`.
     Uki(uki::Uki),
 }
@@ -69,6 +73,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Wifi(wifi) => wifi.make().map_err(Into::into),
         Command::Iso(iso) => iso.make().map_err(Into::into),
         Command::Pxe(pxe) => pxe.make().map_err(Into::into),
+        Command::Slot(slot) => slot.make().map_err(Into::into),
         Command::Uki(uki) => uki.make().map_err(Into::into),
     };
     match done {
@@ -89,6 +94,10 @@ fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
             Some(wifi::COMMAND) => Ok(command(wifi::parse(parser)?, Command::Wifi, wifi::HELP)),
             Some(iso::COMMAND) => Ok(command(iso::parse(parser)?, Command::Iso, iso::HELP)),
             Some(pxe::COMMAND) => Ok(command(pxe::parse(parser)?, Command::Pxe, pxe::HELP)),
+            Some(slot::COMMAND) => {
+                let request = slot::parse(parser)?.map(Box::new);
+                Ok(command(request, Command::Slot, slot::HELP))
+            }
             Some(uki::COMMAND) => Ok(command(uki::parse(parser)?, Command::Uki, uki::HELP)),
             _ => Err(format!("unknown command {word:?}").into()),
         },
@@ -112,7 +121,7 @@ fn path(parser: &mut Parser) -> Result<PathBuf, lexopt::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, HELP, chain, image, iso, parse, uki, wifi};
+    use super::{Command, HELP, chain, image, iso, parse, slot, uki, wifi};
     use lexopt::Parser;
 
     fn read(line: &str) -> Result<Command, String> {
@@ -126,6 +135,7 @@ mod tests {
             ("--help", HELP),
             ("image -h", image::HELP),
             ("iso --help", iso::HELP),
+            ("slot p.tar -h", slot::HELP),
             ("uki -h", uki::HELP),
             ("wifi --help", wifi::HELP),
         ] {
@@ -175,6 +185,14 @@ mod tests {
             ("pxe --kernel k --initramfs i", "-o DIR"),
             ("pxe --server nowhere", "nowhere"),
             ("pxe --timeout 86401", "86401"),
+            ("slot --init i --version 1 --counter 1 -o o", "--root"),
+            ("slot p --root r -o o", "exclude"),
+            ("slot p --version 1 --counter 1 -o o", "--init"),
+            ("slot p --init i --counter 1 -o o", "--version"),
+            ("slot p --init i --version 1 -o o", "--counter"),
+            ("slot p --version 1/2", "1/2"),
+            ("slot p --counter -1", "-1"),
+            ("slot p --mke2fs m", "--mke2fs"),
             ("uki --kernel k --initramfs i", "-o OUT"),
             ("uki --timeout 3", "--timeout"),
         ] {

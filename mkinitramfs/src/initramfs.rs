@@ -27,11 +27,22 @@ const DEVICES: [(&str, u32, u32); 3] = [
 /// exceeds the content, so the kernel's limit of 128 MiB is far away.
 const ZSTD_LEVEL: i32 = 19;
 
-/// Lays out the initramfs.
+/// Lays out the initramfs of the shim.
 ///
 /// # Errors
 /// None in practice: the paths are constants.
 pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, config: &BakedConfig) -> Result<Tree, TreeError> {
+    let mut tree = starting(init)?;
+    tree.add(MKE2FS_PATH, Node::Program(mke2fs))?;
+    config.put(&mut tree)?;
+    Ok(tree)
+}
+
+/// What every initramfs has: its first program, and what that needs to start.
+///
+/// # Errors
+/// None in practice: the paths are constants.
+pub fn starting(init: Vec<u8>) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     for path in DIRECTORIES {
         tree.add(path, Node::Directory)?;
@@ -40,8 +51,6 @@ pub fn tree(init: Vec<u8>, mke2fs: Vec<u8>, config: &BakedConfig) -> Result<Tree
         tree.add(path, Node::CharDevice { major, minor })?;
     }
     tree.add(INIT_PATH, Node::Program(init))?;
-    tree.add(MKE2FS_PATH, Node::Program(mke2fs))?;
-    config.put(&mut tree)?;
     Ok(tree)
 }
 

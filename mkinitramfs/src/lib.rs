@@ -13,7 +13,8 @@
 //! 4. [`shim`] joins kernel, initramfs and command line, and checks that they can boot. [`iso`],
 //!    [`pxe`] and [`uki`] turn a shim into a medium, with [`grub`]'s images and [`menu`]'s text.
 //! 5. For a slot, [`join`] makes one root of packages, [`squashfs`] its file system and [`verity`]
-//!    the hash tree.
+//!    the hash tree; [`kernel_config`] says whether a distribution's kernel will do; [`slot`] puts
+//!    kernel and initramfs before them.
 //! 6. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
 //!    in one step. [`progress`] says how far long work has come.
 
@@ -25,6 +26,7 @@ pub mod grub;
 pub mod initramfs;
 pub mod iso;
 pub mod join;
+pub mod kernel_config;
 pub mod menu;
 pub mod modinfo;
 pub mod newc;
@@ -35,6 +37,7 @@ pub mod progress;
 pub mod pxe;
 pub mod scratch;
 pub mod shim;
+pub mod slot;
 pub mod squashfs;
 #[cfg(test)]
 mod test_dir;
