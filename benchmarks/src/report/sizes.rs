@@ -9,7 +9,8 @@ const MIB: f64 = 1_048_576.0;
 const INIT_BYTES: f64 = 2.0 * MIB + 600_000.0;
 
 /// `size=NAME bytes=N`, the files of one thing summed: `kernel-vm`, `kernel-metal`, `initramfs`,
-/// `init`, `spk-visor`, and for each kernel `medium=ISO of=vm bytes=N`.
+/// `init`, `spk-visor`, and for each kernel `medium=ISO of=vm bytes=N`. For each system as a slot's
+/// image `image=demo bytes=N packages=M`, with the bytes of its packages.
 ///
 /// # Errors
 ///
@@ -45,6 +46,12 @@ pub fn sizes(text: &str) -> Result<Vec<Row>, LineError> {
         let row = Row::beside(what, mib(bytes), format!("{} bare", mib(bare)));
         rows.push(row.ratio(quotient(bytes, bare)));
     }
+    for (system, line) in with_key(text, "image") {
+        let (bytes, packages) = (line.number("bytes")?, line.number("packages")?);
+        let what = format!("slot image of {system}");
+        let row = Row::beside(what, mib(bytes), format!("{} as .tar.zst", mib(packages)));
+        rows.push(row.ratio(quotient(bytes, packages)));
+    }
     Ok(rows)
 }
 
@@ -77,6 +84,7 @@ medium=ISO of=vm bytes=6291456
 medium=tree-for-PXE-and-HTTP of=vm bytes=4194304
 medium=tree-for-PXE-and-HTTP of=vm bytes=1048576
 medium=ISO of=metal bytes=12582912
+image=demo bytes=10485760 packages=5242880
 ";
         let rows: Vec<_> = sizes(text).unwrap().iter().map(|r| r.to_string()).collect();
         let expected = [
@@ -88,6 +96,7 @@ medium=ISO of=metal bytes=12582912
             "ISO, vm\t6.00 MiB\t4.00 MiB bare\t1.50\t-\t-",
             "tree for PXE and HTTP, vm\t5.00 MiB\t4.00 MiB bare\t1.25\t-\t-",
             "ISO, metal\t12.00 MiB\t11.00 MiB bare\t1.09\t-\t-",
+            "slot image of demo\t10.00 MiB\t5.00 MiB as .tar.zst\t2.00\t-\t-",
         ];
         assert_eq!(rows, expected);
         sizes(&text.replace("size=init ", "size=other ")).unwrap_err();
