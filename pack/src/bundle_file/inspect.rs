@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bundle::trust::{Trust, approve};
 use minisign::SignatureBox;
-use wire::manifest::{Content, File, Manifest};
+use wire::manifest::{File, Manifest};
 
 use super::{BundleFileError, Facts, wanted_by};
 
@@ -62,15 +62,4 @@ fn key_number(signature: &[u8]) -> Option<String> {
         || "no minisign signature".to_owned(),
         |number| format!("{:016X}", u64::from_le_bytes(number)),
     ))
-}
-
-impl Claim {
-    /// Of one of its files, in bytes; 0 for one that is made while it is sent.
-    #[must_use]
-    pub const fn size_bytes(file: &File) -> u64 {
-        match file.content {
-            Content::Hashed { size_bytes, .. } => size_bytes,
-            Content::Live => 0,
-        }
-    }
 }
