@@ -3,6 +3,7 @@
 //! `read` of a command's file decides what is missing and which options exclude each other.
 
 mod argument;
+pub mod bundle;
 pub mod completions;
 pub mod deploy;
 pub mod keys;
@@ -46,6 +47,8 @@ pub enum Command {
     Keys(KeysCommand),
     /// `manifest`.
     Manifest(ManifestCommand),
+    /// `bundle`.
+    Bundle(bundle::Bundle),
     /// `completions`.
     Completions(Shell),
     /// `man`: into this directory.
@@ -101,6 +104,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         serve::COMMAND => serve::read(matches).map(Command::Serve),
         package::COMMAND => package::read(matches).map(Command::Package),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
+        bundle::COMMAND => bundle::read(matches).map(Command::Bundle),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
         man::COMMAND => man::read(matches).map(Command::Man),
@@ -148,6 +152,7 @@ pub fn offered() -> clap::Command {
             serve::grammar(),
             package::grammar(),
             manifest::grammar(),
+            bundle::grammar(),
             keys::grammar(),
             completions::grammar(),
             man::grammar(),

@@ -1,5 +1,6 @@
 //! The commands that run a library: options in, an exit code or an error out.
 
+pub mod bundle;
 pub mod deploy;
 pub mod man;
 pub mod package;

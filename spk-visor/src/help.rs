@@ -21,6 +21,7 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 over the network
   package create NAME           make a package of this running Linux
   manifest                      list, sign and check packages
+  bundle                        a release as one file: make, sign and check it
   keys                          keys for machines that are deployed without a
                                 person at them
   completions SHELL             print what completes commands and options in

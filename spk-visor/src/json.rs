@@ -5,6 +5,7 @@
 //! not (infinite, none) become `null`.
 
 pub mod boot;
+pub mod bundle;
 pub mod donor;
 
 use std::fmt::Write;

@@ -69,6 +69,10 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
+        Command::Bundle(bundle) => match command::bundle::run(&bundle) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, Exit::from(&error)),
+        },
         Command::Completions(shell) => print(&completions::script(shell)),
         Command::Man(dir) => match command::man::run(&dir) {
             Ok(()) => Exit::Installed,

@@ -133,3 +133,94 @@ fn what_is_not_in_this_version_is_7() {
     fails(&["userland-install"], 7, "sealed");
     fails(&["entire-system-upgrade"], 7, "not in this version");
 }
+
+/// From packages to a verified file, and every way for it to be wrong as a script sees it.
+#[test]
+fn bundle_files_are_made_verified_and_refused() {
+    let dir = std::env::temp_dir().join(format!("spk-visor-bundle-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    fs::write(at("system.img"), vec![7; (1 << 20) + 5]).unwrap();
+    let (key, public) = (at("key"), at("key.pub"));
+    let made = Command::new("minisign")
+        .args(["-GWf", "-s", &key, "-p", &public])
+        .output()
+        .expect("minisign is needed; on Debian: apt-get install minisign");
+    assert!(made.status.success());
+    let file = at("x.smv");
+    let (image, version) = (at("system.img"), ["--version", "1.2", "--counter", "7"]);
+    let create = [&["bundle", "create", &file, &image][..], &version].concat();
+    let (code, out, _) = run(&create);
+    let begin =
+        format!("{file}: os smv-x86_64 version 1.2 counter 7, unsigned, 1 files of 1.0 MiB");
+    assert!(code == 0 && out.contains(&begin), "{out}");
+    let verify = ["bundle", "verify", &file, "--trust", &public, "--json"];
+    let (code, out, errors) = run(&verify);
+    assert_eq!((code, errors.lines().count()), (6, 1));
+    assert!(
+        out.contains(r#""event":"failed","exit":6,"reason":""#),
+        "{out}"
+    );
+    let (code, out, _) = run(&["bundle", "sign", &file, "--key", &key]);
+    assert!(code == 0 && out.contains("signed by RW"), "{out}");
+    let (code, out, errors) = run(&verify);
+    assert_eq!((code, errors.as_str()), (0, ""), "{out}");
+    let last = out.lines().last().unwrap();
+    assert!(
+        last.starts_with(r#"{"event":"verified","source":""#),
+        "{last}"
+    );
+    assert!(last.contains(r#""counter":7"#) && last.contains(r#""voucher":"signed by RW"#));
+    let (code, out, _) = run(&["bundle", "inspect", &file]);
+    assert!(
+        code == 0 && out.contains("claimed and not verified"),
+        "{out}"
+    );
+    assert!(
+        out.contains("file system.img, 1048581 bytes in 2 chunks, unpacks to"),
+        "{out}"
+    );
+    let (_, out, _) = run(&["bundle", "inspect", &file, "--json"]);
+    assert!(
+        out.starts_with(r#"{"event":"inspected","verified":false,"#),
+        "{out}"
+    );
+    assert!(
+        out.lines()
+            .last()
+            .unwrap()
+            .starts_with(r#"{"event":"file","name":"system.img""#)
+    );
+
+    let mut bytes = fs::read(&file).unwrap();
+    let wrong = bytes.len() - 4 - 5;
+    bytes[wrong + 2] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let verify = ["bundle", "verify", &file, "--trust", &public];
+    fails(
+        &verify,
+        6,
+        &format!("at byte {wrong} of {file}: verifying system.img, chunk 1"),
+    );
+    bytes.truncate(wrong + 2);
+    fs::write(&file, &bytes).unwrap();
+    fails(&verify, 6, "it ends there");
+    fails(&["bundle", "inspect", &file], 6, "it ends there");
+    fails(&["bundle", "inspect", &at("nowhere")], 6, "No such file");
+    fails(
+        &["bundle", "inspect", "/dev/null"],
+        6,
+        "neither a directory nor a file",
+    );
+    fails(
+        &["bundle", "create", &image, &file],
+        2,
+        "the bundle file comes first",
+    );
+    fails(
+        &["bundle", "verify", &file, "--trust", "nonsense"],
+        2,
+        "trusted keys",
+    );
+    fs::remove_dir_all(&dir).unwrap();
+}

@@ -64,3 +64,11 @@ where
 {
     matches.remove_many(name).into_iter().flatten().collect()
 }
+
+pub(super) fn read_number(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "expected a number below 2^64")
+}
+
+pub(super) fn read_keyset(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected a number below 2^32")
+}

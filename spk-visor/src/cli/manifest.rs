@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
-use super::argument::{operand, option, os, path};
+use super::argument::{operand, option, os, path, read_keyset, read_number};
 use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use pack::manifest::ManifestCommand;
@@ -93,12 +93,4 @@ const fn missing(what: &'static str) -> UsageError {
         command: COMMAND,
         what,
     }
-}
-
-fn read_number(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "expected a number below 2^64")
-}
-
-fn read_keyset(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "expected a number below 2^32")
 }

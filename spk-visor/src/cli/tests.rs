@@ -1,10 +1,12 @@
 //! The meaning of arguments, and the refusals.
 
+use super::bundle::Bundle;
 use super::package::Package;
 use super::{Command, Deploy, Sealed, UsageError, parse};
 use donor::delivery::Limits;
 use donor::keys::KeysCommand;
 use donor::options::{Options, PACKAGES_DIR, Trust};
+use pack::bundle_file::{Create, Head, Verify};
 use pack::manifest::ManifestCommand;
 use std::time::Duration;
 use wire::code::Code;
@@ -187,6 +189,7 @@ fn every_command_explains_itself() {
         "help",
         "keys",
         "manifest",
+        "bundle",
     ] {
         assert!(
             printed(&format!("{command} --help")).contains("  6  packages unusable\n"),
@@ -280,6 +283,49 @@ fn keys_and_manifests_are_read() {
             wire::chain::chain(&error).to_string().contains(word),
             "{line}: {error}"
         );
+    }
+}
+
+#[test]
+fn bundles_are_read() {
+    let create = Create {
+        out: "x.smv".into(),
+        sources: vec!["a".into(), "b".into()],
+        head: Head {
+            version: None,
+            counter: Some(7),
+            keyset: None,
+        },
+        key: Some("k".into()),
+        password: None,
+    };
+    let line = "bundle create x.smv a b --key k --counter 7";
+    let expected = Command::Bundle(Bundle::Create(create));
+    assert_eq!(read(line).unwrap(), expected);
+    let verify = Bundle::Verify {
+        options: Verify {
+            source: "x.smv".into(),
+            trust: "k.pub".into(),
+            floor: Some(7),
+        },
+        is_json: true,
+    };
+    let line = "bundle verify x.smv --trust k.pub --floor 7 --json";
+    assert_eq!(read(line).unwrap(), Command::Bundle(verify));
+    for (line, word) in [
+        ("bundle", "create, sign, verify or inspect"),
+        ("bundle create", "NAME.smv"),
+        ("bundle create x.smv", "a DIR or PACKAGEs"),
+        ("bundle create x.smv d --password-file p", "without --key"),
+        ("bundle create x.smv d --json", "--json"),
+        ("bundle sign x.smv", "--key"),
+        ("bundle verify x.smv", "--trust"),
+        ("bundle inspect", "SOURCE"),
+        ("bundle inspect x y", "y"),
+    ] {
+        let error = read(line).expect_err(line);
+        let text = wire::chain::chain(&error).to_string();
+        assert!(text.contains(word), "{line}: {text}");
     }
 }
 

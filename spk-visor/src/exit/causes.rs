@@ -6,6 +6,7 @@ use donor::deploy::DeployError;
 use donor::ending::Ending;
 use donor::keys::KeysCommandError;
 use pack::PackageError;
+use pack::bundle_file::BundleFileError;
 use pack::manifest::ManifestCommandError;
 use receiver::SessionError;
 
@@ -73,6 +74,23 @@ impl From<&ManifestCommandError> for Exit {
         match error {
             ManifestCommandError::Sign { .. } | ManifestCommandError::Trust { .. } => Exit::Usage,
             _ => Exit::Packages,
+        }
+    }
+}
+
+impl From<&BundleFileError> for Exit {
+    fn from(error: &BundleFileError) -> Self {
+        match error {
+            BundleFileError::Manifest(error) => Exit::from(&**error),
+            BundleFileError::Name { .. }
+            | BundleFileError::HasManifest { .. }
+            | BundleFileError::Several { .. }
+            | BundleFileError::NotAFile { .. } => Exit::Usage,
+            BundleFileError::Fetch(_)
+            | BundleFileError::Approve { .. }
+            | BundleFileError::Chunk { .. }
+            | BundleFileError::Verify { .. }
+            | BundleFileError::Write { .. } => Exit::Packages,
         }
     }
 }
