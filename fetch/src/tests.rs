@@ -89,6 +89,19 @@ fn read_bytes(bytes: &[u8], tail: Tail, trust: &Trust) -> Result<Vec<(String, Ve
     )
 }
 
+/// Joined by cat(1), signed by stock minisign; `pack` writes the same bytes.
+#[test]
+fn a_golden_bundle_file_is_read() {
+    let trust = Trust::parse(include_str!("../../bundle/tests/golden/small.smv.pub")).unwrap();
+    let bytes = include_bytes!("../../bundle/tests/golden/small.smv");
+    let files = read_bytes(bytes, Tail::Nothing, &trust).unwrap();
+    let expected = [
+        ("smechvisor-base.tar.xz".to_owned(), vec![b'a'; 300]),
+        ("bootloader-grub.tar.xz".to_owned(), vec![b'b'; 20]),
+    ];
+    assert_eq!(files, expected);
+}
+
 /// The wire's reader and the file's, over the same bytes.
 #[test]
 fn a_recorded_stream_is_read_as_the_wire_is() {

@@ -146,6 +146,40 @@ fn a_bundle_file_is_the_stream_of_its_directory() {
     assert!(why(lab.create(&["release"])).contains("has a MANIFEST, which says its version"));
 }
 
+/// The records of a bundle file as files, but for the chunk lists.
+fn spread(mut bytes: &[u8], dir: &Path) {
+    loop {
+        let (len, rest) = bytes.split_first_chunk::<4>().unwrap();
+        let len = u32::from_be_bytes(*len) as usize;
+        if len == 0 {
+            return;
+        }
+        let (name, rest) = rest.split_at(len);
+        let (len, rest) = rest.split_first_chunk::<8>().unwrap();
+        let (data, rest) = rest.split_at(u64::from_be_bytes(*len) as usize);
+        let name = std::str::from_utf8(name).unwrap();
+        if name != CHUNK_LISTS {
+            fs::write(dir.join(name), data).unwrap();
+        }
+        bytes = rest;
+    }
+}
+
+/// Joined by cat(1), signed by stock minisign.
+#[test]
+fn the_golden_bundle_file_is_written_again() {
+    const GOLDEN: &[u8] = include_bytes!("../../../bundle/tests/golden/small.smv");
+    let lab = Lab::new();
+    fs::create_dir(lab.at("golden")).unwrap();
+    spread(GOLDEN, &lab.at("golden"));
+    let options = Create {
+        head: Head::default(),
+        ..lab.options(&["golden"])
+    };
+    create(&options, &mut |_| ()).unwrap();
+    assert!(lab.bytes() == GOLDEN);
+}
+
 #[test]
 fn signing_a_bundle_file_changes_its_signature_alone() {
     let lab = Lab::new();
