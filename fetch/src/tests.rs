@@ -102,6 +102,46 @@ fn a_golden_bundle_file_is_read() {
     assert_eq!(files, expected);
 }
 
+/// The seeds of the fuzz target, as files and on a partition, with and without the key of the one
+/// signed file among them.
+#[test]
+fn nothing_of_the_hostile_corpus_is_accepted() {
+    let key = Trust::parse(include_str!("../../bundle/tests/golden/small.smv.pub")).unwrap();
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/bundle_file");
+    let mut tried = 0;
+    for entry in fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let seed = fs::read(&path).unwrap();
+        // Others are changes to the signed file, and no files.
+        let Some((0 | 0x80, bytes)) = seed.split_first() else {
+            continue;
+        };
+        for (tail, trust) in [
+            (Tail::Nothing, &key),
+            (Tail::Anything, &key),
+            (Tail::Nothing, &Trust::default()),
+            (Tail::Anything, &Trust::default()),
+        ] {
+            let result = read_bytes(bytes, tail, trust);
+            let is_good = match path.file_name().and_then(|name| name.to_str()) {
+                Some("whole") => true,
+                Some("trailing") => tail == Tail::Anything,
+                Some("unsigned" | "counter-max") => !trust.demands_signature(),
+                Some("partition") => tail == Tail::Anything && !trust.demands_signature(),
+                _ => false,
+            };
+            assert_eq!(result.is_ok(), is_good, "{}", path.display());
+            if let Err((text, outcome)) = result {
+                assert_eq!(outcome, Outcome::Refuse, "{}: {text}", path.display());
+                assert!(text.chars().all(|c| !c.is_control()), "{text}");
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 150, "{tried}");
+    eprintln!("hostile corpus: {tried} read");
+}
+
 /// The wire's reader and the file's, over the same bytes.
 #[test]
 fn a_recorded_stream_is_read_as_the_wire_is() {
