@@ -89,7 +89,7 @@ fn disk(script: &mut Script<'_>) -> Candidate {
         model: Some(script.text()),
         wwn: None,
     };
-    Candidate { disk, contents: contents(script) }
+    Candidate::made_up(disk, contents(script))
 }
 
 fn disks(script: &mut Script<'_>) -> ReceiverEvent {

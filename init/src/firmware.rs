@@ -92,7 +92,7 @@ fn others(found: &Found, ours: Uuid) -> Vec<Uuid> {
         return Vec::new();
     }
     let disks = Disks::Machine.look().unwrap_or_default(); // then they count as gone
-    let esps = disks.iter().filter_map(|disk| match &disk.contents {
+    let esps = disks.iter().filter_map(|disk| match disk.contents() {
         Contents::Holds(DiskContents::Installed { esp, .. }) => Some(esp.guid),
         _ => None,
     });

@@ -137,7 +137,7 @@ impl BlockDisk {
     /// It is in use, is neither a block device nor a file, or has sectors of a size no format here
     /// knows.
     pub fn open_to_write(cleared: &Cleared, image_sector: SectorSize) -> Result<Self, DiskError> {
-        let path = &cleared.candidate().disk.path;
+        let path = &cleared.candidate().disk().path;
         Self::open_as(path, image_sector, OFlags::RDWR)
     }
 

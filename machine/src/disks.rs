@@ -67,9 +67,9 @@ impl Disks {
         };
         Ok(found
             .into_iter()
-            .map(|disk| Candidate {
-                contents: contents(&disk.path),
-                disk,
+            .map(|disk| {
+                let contents = contents(&disk.path);
+                Candidate::new(disk, contents)
             })
             .collect())
     }
@@ -119,10 +119,7 @@ pub fn behind(disk: &mut BlockDisk, sys_dev_block: &Path) -> io::Result<Candidat
         Some(found) => found,
         None => unlisted(disk)?,
     };
-    Ok(Candidate {
-        disk: found,
-        contents: held(contents::read(disk)),
-    })
+    Ok(Candidate::new(found, held(contents::read(disk))))
 }
 
 fn contents(path: &Path) -> Contents {
@@ -152,14 +149,14 @@ mod tests {
         file.set_len(4 << 20).unwrap();
         let seen = Disks::One(path.clone()).look().unwrap();
         assert_eq!(
-            (seen[0].contents.clone(), seen[0].disk.size_bytes),
+            (seen[0].contents().clone(), seen[0].disk().size_bytes),
             (Contents::Holds(DiskContents::Blank), 4 << 20)
         );
         assert_eq!(seen[0].confirmation(), path.display().to_string());
         file.write_all_at(&[1], 1000).unwrap();
         let seen = Disks::One(path.clone()).look().unwrap();
         assert!(matches!(
-            seen[0].contents,
+            seen[0].contents(),
             Contents::Holds(DiskContents::Occupied { .. })
         ));
         std::fs::remove_file(path).unwrap();

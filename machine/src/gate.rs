@@ -54,16 +54,38 @@ impl fmt::Display for Contents {
     }
 }
 
-/// A disk and what is on it.
+/// A disk and what is on it. [`crate::disks`] alone makes one, of a disk that it has looked at:
+/// [`choose`] clears no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// From the inventory.
-    pub disk: Found,
-    /// From the disk itself.
-    pub contents: Contents,
+    disk: Found,
+    contents: Contents,
 }
 
 impl Candidate {
+    pub(crate) const fn new(disk: Found, contents: Contents) -> Self {
+        Self { disk, contents }
+    }
+
+    /// A disk that nobody has looked at, for tests of screens.
+    #[cfg(feature = "fakes")]
+    #[must_use]
+    pub const fn made_up(disk: Found, contents: Contents) -> Self {
+        Self { disk, contents }
+    }
+
+    /// From the inventory.
+    #[must_use]
+    pub const fn disk(&self) -> &Found {
+        &self.disk
+    }
+
+    /// From the disk itself.
+    #[must_use]
+    pub const fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// The text to type to have this disk wiped: the end of its serial number, or all of it
     /// where contents are protected. A disk without one is confirmed by its name in the whole
     /// world, and one without either by its path.

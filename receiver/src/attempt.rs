@@ -98,7 +98,7 @@ pub(crate) fn claim(chosen: &Cleared) -> Result<BlockDisk, SessionError> {
 pub(crate) fn must_be(chosen: &Cleared, disk: &mut BlockDisk) -> Result<(), SessionError> {
     let chosen = chosen.candidate();
     let failed = |source| SessionError::Identity {
-        path: chosen.disk.path.clone(),
+        path: chosen.disk().path.clone(),
         source,
     };
     disk.forget_cache()?;

@@ -97,7 +97,7 @@ impl<'a> DiskWatch<'a> {
         let mut wish = self.wish().clone();
         // A donor that names a disk means the only one that is looked at.
         if let (Disks::One(_), [only]) = (&self.options.disks, candidates.as_slice()) {
-            wish.disk = Some(Selector::of_path(&only.disk.path));
+            wish.disk = Some(Selector::of_path(&only.disk().path));
         }
         if let Some(name) = &self.agreed {
             wish.reinstall = Reinstall::Only(name.clone());
@@ -187,7 +187,7 @@ impl<'a> DiskWatch<'a> {
     /// are checked when a donor is there.
     fn check(&self, chosen: &Candidate) -> Result<(), SessionError> {
         if let Some((_, sizes)) = &self.taken {
-            let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
+            let disk = BlockDisk::open_to_read(&chosen.disk().path, IMAGE_SECTOR)?;
             deploy::outline(&disk, *sizes)?;
         }
         Ok(())

@@ -14,10 +14,10 @@ use crate::error::SessionError;
 /// # Errors
 /// The disk cannot be opened, or has no room for the plan.
 pub(crate) fn plan(chosen: &Candidate, sizes: Sizes) -> Result<String, SessionError> {
-    let disk = BlockDisk::open_to_read(&chosen.disk.path, IMAGE_SECTOR)?;
+    let disk = BlockDisk::open_to_read(&chosen.disk().path, IMAGE_SECTOR)?;
     let facts = deploy::outline(&disk, sizes)?;
-    let contents = chosen.contents.to_string();
-    let fate = if chosen.contents.is_free() {
+    let contents = chosen.contents().to_string();
+    let fate = if chosen.contents().is_free() {
         "contents"
     } else {
         "destroys"

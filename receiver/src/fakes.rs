@@ -128,10 +128,7 @@ pub fn candidate() -> Candidate {
         model: Some("disk".to_owned()),
         wwn: None,
     };
-    Candidate {
-        disk,
-        contents: Contents::Holds(DiskContents::Blank),
-    }
+    Candidate::made_up(disk, Contents::Holds(DiskContents::Blank))
 }
 
 /// Every line, in order: `smv waiting: ...`, `warning: ...`, hints as they are; and every event.

@@ -62,8 +62,11 @@ pub(crate) fn draw_code() -> Result<Code, SessionError> {
 
 /// The disk, in a line about waiting.
 pub(crate) fn disk_facts(chosen: &Candidate) -> String {
-    let contents = chosen.contents.to_string();
-    format!("disk={} contents={contents:?}", chosen.disk.path.display())
+    let contents = chosen.contents().to_string();
+    format!(
+        "disk={} contents={contents:?}",
+        chosen.disk().path.display()
+    )
 }
 
 /// The image, in a stage line.

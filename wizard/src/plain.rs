@@ -214,7 +214,7 @@ impl Plain {
 
     fn disk(&mut self, path: PathBuf) -> Vec<Command> {
         let disks = &self.wizard.model().disks;
-        let Some(disk) = disks.iter().find(|disk| disk.disk.path == path) else {
+        let Some(disk) = disks.iter().find(|disk| disk.disk().path == path) else {
             self.say("That disk is gone.");
             return Vec::new();
         };
@@ -279,7 +279,7 @@ impl Plain {
         let text = match &step {
             Step::Number => String::new(),
             Step::Word(path) => {
-                let disk = model.disks.iter().find(|disk| disk.disk.path == *path);
+                let disk = model.disks.iter().find(|disk| disk.disk().path == *path);
                 let word = disk.map_or_else(String::new, asked);
                 format!("To lose what is on {}, type {word}.", path.display())
             }
@@ -312,7 +312,7 @@ impl Plain {
             Step::Number | Step::Passphrase(..) => Vec::new(), // never asked for here
             Step::Word(path) => {
                 let mut disks = self.wizard.model().disks.iter();
-                let disk = disks.find(|disk| disk.disk.path == path);
+                let disk = disks.find(|disk| disk.disk().path == path);
                 match disk.map(|disk| wish(disk, Some(line))) {
                     Some(wish) => self.take(wish),
                     None => {

@@ -60,11 +60,11 @@ pub fn wifi(model: &Model) -> Option<String> {
 
 /// The name of the disk that holds at the next start as well, where it has one.
 fn name(disk: &Candidate) -> String {
-    let path = || disk.disk.path.display().to_string();
-    match &disk.disk.serial {
+    let path = || disk.disk().path.display().to_string();
+    match &disk.disk().serial {
         // The selector is asked whether it understands it, and means this disk.
         Some(serial) if !serial.contains('"') => match serial.parse::<Selector>() {
-            Ok(selector) if selector.is_name() && selector.matches(&disk.disk) => serial.clone(),
+            Ok(selector) if selector.is_name() && selector.matches(disk.disk()) => serial.clone(),
             _ => path(),
         },
         _ => path(),
@@ -99,7 +99,7 @@ mod tests {
         };
         let contents = Contents::Holds(DiskContents::Blank);
         let mut model = Model {
-            installed: Some((Candidate { disk, contents }, "smechvisor".to_owned())),
+            installed: Some((Candidate::made_up(disk, contents), "smechvisor".to_owned())),
             ..Model::default()
         };
         model.machine.decided = vec!["smv.after=kexec".to_owned(), "smv.disk=/dev/sdz".to_owned()];

@@ -6,7 +6,7 @@ mod scene;
 use disk::sizes::{Sizes, Swap};
 use machine::gate::{Reinstall, choose};
 use receiver::operator::event::ReceiverEvent;
-use scene::{BLANK, Scene, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
+use scene::{BLANK, Scene, altered, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
 use wizard::event::{Machine, MachineEvent};
 use wizard::{Command, Key, Screen};
 
@@ -137,7 +137,7 @@ fn a_disk_that_holds_something_wants_the_end_of_its_serial_number() {
     assert_eq!(wish.reinstall, Reinstall::ByHand);
     let disks = zoo();
     let chosen = choose(&disks, &wish).unwrap();
-    assert_eq!(chosen.candidate().disk.path.to_str(), Some("/dev/sda"));
+    assert_eq!(chosen.candidate().disk().path.to_str(), Some("/dev/sda"));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_disk_that_is_pulled_out_is_not_mistaken_for_another() {
     scene.write("12345");
     let left: Vec<_> = zoo()
         .into_iter()
-        .filter(|it| it.disk.path.to_str() != Some("/dev/sda"))
+        .filter(|it| it.disk().path.to_str() != Some("/dev/sda"))
         .collect();
     scene.disks(&left);
     assert!(!scene.shows("type"));
@@ -253,8 +253,9 @@ fn plans() {
 fn a_small_disk_says_so() {
     for (mib, name) in [(600, "plan-disk-too-small"), (3000, "plan-small-disk")] {
         let mut scene = Scene::new();
-        let mut small = disk("/dev/nvme0n1", "A1B2C3D4", BLANK);
-        small.disk.size_bytes = mib << 20;
+        let small = altered(&disk("/dev/nvme0n1", "A1B2C3D4", BLANK), |found| {
+            found.size_bytes = mib << 20;
+        });
         scene.disks(&[small]);
         scene.keys(&[Key::Enter, Key::Enter]);
         assert_eq!(scene.wizard.screen(), Screen::Plan);

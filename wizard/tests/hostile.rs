@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use machine::gate::Candidate;
 use ratatui_core::text::Span;
 use receiver::operator::event::ReceiverEvent;
-use scene::{ASCII, BLANK, Scene, UNICODE, disk};
+use scene::{ASCII, BLANK, Scene, UNICODE, altered, disk};
 use wifi::{Failure, Network, Report, Security, Ssid, State};
 use wire::stage::Stage;
 use wizard::event::Machine;
@@ -88,11 +88,11 @@ fn check(scene: &Scene, what: &str) {
 }
 
 fn named(text: &str) -> Candidate {
-    let mut disk = disk("/dev/sda", text, BLANK);
-    disk.disk.model = Some(text.to_owned());
-    disk.disk.vendor = Some(text.to_owned());
-    disk.disk.path = PathBuf::from(format!("/dev/{text}"));
-    disk
+    altered(&disk("/dev/sda", text, BLANK), |found| {
+        found.model = Some(text.to_owned());
+        found.vendor = Some(text.to_owned());
+        found.path = PathBuf::from(format!("/dev/{text}"));
+    })
 }
 
 /// The facts of a whole deploy, with this text wherever one can be.

@@ -83,7 +83,7 @@ impl Machine for MachineActions {
         match meaning(&line, &names) {
             Meaning::Boot(number) => {
                 if let Some((_, disk, esp)) = disks.get(number) {
-                    handoff::back(&disk.disk.path, esp, self.console);
+                    handoff::back(&disk.disk().path, esp, self.console);
                 }
                 None
             }
@@ -201,7 +201,7 @@ impl MachineActions {
     fn boot(&self, name: &str) {
         let installed = installations();
         match installed.iter().find(|(known, ..)| known == name) {
-            Some((_, disk, esp)) => handoff::back(&disk.disk.path, esp, self.console),
+            Some((_, disk, esp)) => handoff::back(&disk.disk().path, esp, self.console),
             None => self
                 .console
                 .warning(&format!("no disk holds the installation {name:?}")),
@@ -212,7 +212,7 @@ impl MachineActions {
 /// Name, disk and ESP of every system that we have installed.
 fn installations() -> Vec<(String, Candidate, PartitionRef)> {
     let disks = Disks::Machine.look().unwrap_or_default(); // then there is nothing to answer with
-    let installed = disks.into_iter().filter_map(|disk| match &disk.contents {
+    let installed = disks.into_iter().filter_map(|disk| match disk.contents() {
         Contents::Holds(DiskContents::Installed { esp, root, .. }) => {
             let (name, esp) = (name_of(root.guid), *esp);
             Some((name, disk, esp))

@@ -40,6 +40,17 @@ use super::Candidate;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Nor can anybody make up a disk for the gate to clear:
+///
+/// ```compile_fail,E0451
+/// use machine::disks::Disks;
+/// use machine::gate::Candidate;
+///
+/// let seen = Disks::Machine.look()?.remove(0);
+/// let made_up = Candidate { ..seen };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// Two are equal when they are the same disk with the same contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleared {

@@ -20,12 +20,12 @@ pub(crate) struct Description {
 
 impl Description {
     pub(crate) fn of(candidate: &Candidate) -> Self {
-        let disk = &candidate.disk;
+        let disk = candidate.disk();
         let names = [disk.vendor.as_deref(), disk.model.as_deref()];
         let names = names.into_iter().flatten();
         Self {
             size_bytes: disk.size_bytes,
-            is_blank: candidate.contents.is_free(),
+            is_blank: candidate.contents().is_free(),
             path: disk.path.display().to_string(),
             serial: disk
                 .serial
@@ -34,7 +34,7 @@ impl Description {
                 .unwrap_or_default(),
             model: names.collect::<Vec<_>>().join(" "),
             transport: disk.transport.to_string(),
-            contents: candidate.contents.to_string(),
+            contents: candidate.contents().to_string(),
         }
     }
 

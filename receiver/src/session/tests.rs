@@ -334,7 +334,7 @@ fn a_donor_of_the_session_is_told_apart_under_legacy() {
 fn cleared(path: &Path) -> Cleared {
     let seen = Disks::One(path.to_owned()).look().unwrap();
     let wish = Wish {
-        disk: Some(Selector::of_path(&seen[0].disk.path)),
+        disk: Some(Selector::of_path(&seen[0].disk().path)),
         wipe: Some(seen[0].confirmation()),
         ..Wish::default()
     };

@@ -368,7 +368,7 @@ fn blank() -> Candidate {
         wwn: None,
     };
     let contents = Contents::Holds(DiskContents::Blank);
-    Candidate { disk, contents }
+    Candidate::made_up(disk, contents)
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn welcome(model: &Model) -> Vec<Choice> {
 
 /// The choices for a disk.
 fn of_disk(disk: &Candidate, model: &Model) -> Vec<Choice> {
-    let take = What::Disk(disk.disk.path.clone());
+    let take = What::Disk(disk.disk().path.clone());
     match verdict(disk, &model.disks) {
         Verdict::Never(_) => Vec::new(),
         Verdict::Free => vec![choice(format!("Take {disk}"), take)],

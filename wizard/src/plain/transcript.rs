@@ -116,7 +116,7 @@ fn disks(model: &Model) -> Vec<Line> {
         let verdict = disk::verdict(it, &model.disks);
         let reasons = disk::against(it, &verdict);
         for (reason, _) in reasons {
-            let path = it.disk.path.display();
+            let path = it.disk().path.display();
             lines.push(Line::of(format!("About {path}: {reason}")));
         }
     }
@@ -128,10 +128,10 @@ fn planned(model: &Model, sizes: Sizes) -> Vec<Line> {
         Ok(disk) => disk,
         Err(error) => return vec![Line::of(error.to_string())],
     };
-    let path = disk.disk.path.display().to_string();
+    let path = disk.disk().path.display().to_string();
     let mut lines = vec![Line::of(format!(
         "This will be on {path}, {}:",
-        label(disk.disk.size_bytes)
+        label(disk.disk().size_bytes)
     ))];
     match plan::layout(&disk, sizes) {
         Err(error) => lines.push(Line::of(error)),
@@ -149,8 +149,8 @@ fn planned(model: &Model, sizes: Sizes) -> Vec<Line> {
             Line::of(format!("Partition {}: {what}, {len}", partition.number))
         })),
     }
-    if !disk.contents.is_free() {
-        lines.push(Line::of(format!("Will be erased: {}", disk.contents)));
+    if !disk.contents().is_free() {
+        lines.push(Line::of(format!("Will be erased: {}", disk.contents())));
     }
     lines.push(Line::of("Nothing is written before a donor is accepted."));
     lines

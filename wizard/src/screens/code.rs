@@ -61,12 +61,12 @@ pub(crate) fn addresses(invitation: &Invitation, model: &Model) -> Vec<String> {
 
 /// The contents that will be erased, in a few words.
 pub(crate) fn disk(invitation: &Invitation) -> String {
-    let disk = &invitation.disk.disk;
+    let disk = invitation.disk.disk();
     let mut text = format!("{}, {}", disk.path.display(), human::label(disk.size_bytes));
     if let Some(model) = &disk.model {
         text.push_str(&format!(", {model}"));
     }
-    let contents = match &invitation.disk.contents {
+    let contents = match invitation.disk.contents() {
         contents if contents.is_free() => "nothing of value on it".to_owned(),
         contents @ (Contents::Holds(_) | Contents::Unreadable(_)) => {
             format!("WILL BE LOST: {contents}")

@@ -74,7 +74,7 @@ impl Default for Disk {
 /// This disk and no other, with this word for what is on it.
 pub(crate) fn wish(disk: &Candidate, word: Option<&str>) -> Wish {
     Wish {
-        disk: Some(Selector::of_path(&disk.disk.path)),
+        disk: Some(Selector::of_path(&disk.disk().path)),
         wipe: word.map(str::to_owned),
         // A person at the machine types the word each time.
         reinstall: Reinstall::ByHand,
@@ -98,10 +98,10 @@ impl Disk {
     /// Its number in the list: the one that was selected, else the one that the machine would take
     /// or holds at, else the first.
     fn at(&self, model: &Model) -> usize {
-        let position = |path: &PathBuf| model.disks.iter().position(|it| it.disk.path == *path);
+        let position = |path: &PathBuf| model.disks.iter().position(|it| it.disk().path == *path);
         let usual = || match model.disk() {
-            Ok(disk) => position(&disk.disk.path),
-            Err(error) => position(&about(&error)?.disk.path),
+            Ok(disk) => position(&disk.disk().path),
+            Err(error) => position(&about(&error)?.disk().path),
         };
         let selected = self.selected.as_ref().and_then(position);
         selected.or_else(usual).unwrap_or_default()
@@ -115,7 +115,8 @@ impl Disk {
     /// The mode, if there still is what it is about.
     fn mode(&self, model: &Model) -> Mode {
         let subject = self.subject(model);
-        let is_there = subject.is_some_and(|disk| Some(&disk.disk.path) == self.selected.as_ref());
+        let is_there =
+            subject.is_some_and(|disk| Some(&disk.disk().path) == self.selected.as_ref());
         match (self.mode, subject.map(|it| verdict(it, &model.disks))) {
             (mode @ Mode::Word(_), Some(Verdict::Word | Verdict::Installed(_))) if is_there => mode,
             (mode @ (Mode::Installed(_) | Mode::Booting), Some(Verdict::Installed(_)))
@@ -137,13 +138,13 @@ impl Disk {
     fn list_press(&mut self, key: Key, model: &mut Model) -> Vec<Act> {
         if let Some(at) = focus::step(self.at(model), model.disks.len(), key) {
             let disk = model.disks.get(at);
-            self.selected = disk.map(|disk| disk.disk.path.clone());
+            self.selected = disk.map(|disk| disk.disk().path.clone());
             return Vec::new();
         }
         match (key, self.subject(model)) {
             (Key::Escape, _) => return vec![Act::Back],
             (Key::Enter, Some(disk)) => {
-                self.selected = Some(disk.disk.path.clone());
+                self.selected = Some(disk.disk().path.clone());
                 self.word.clear();
                 match verdict(disk, &model.disks) {
                     Verdict::Free => return self.take(wish(disk, None), model),
@@ -285,9 +286,9 @@ impl Disk {
             0,
             0,
             &[
-                (&disk.disk.path.display().to_string(), Tone::Strong),
+                (&disk.disk().path.display().to_string(), Tone::Strong),
                 (" holds: ", Tone::Plain),
-                (&disk.contents.to_string(), Tone::Plain),
+                (&disk.contents().to_string(), Tone::Plain),
             ],
         );
         let verdict = verdict(disk, &model.disks);
@@ -363,8 +364,8 @@ pub(crate) fn asked(disk: &Candidate) -> String {
     let word = disk.confirmation();
     let len = word.chars().count();
     let names = [
-        ("serial number", disk.disk.serial.as_deref()),
-        ("world wide name", disk.disk.wwn.as_deref()),
+        ("serial number", disk.disk().serial.as_deref()),
+        ("world wide name", disk.disk().wwn.as_deref()),
     ];
     let found = names
         .into_iter()

@@ -23,7 +23,7 @@ pub(crate) fn disk(model: &Model) -> String {
     let Some((disk, _)) = &model.installed else {
         return String::new();
     };
-    let disk = &disk.disk;
+    let disk = disk.disk();
     let mut text = format!("{}, {}", disk.path.display(), label(disk.size_bytes));
     for part in [&disk.vendor, &disk.model].into_iter().flatten() {
         text.push_str(&format!(", {part}"));

@@ -58,10 +58,10 @@ impl Default for Plan {
 
 /// The partition table of this disk with these sizes, or why it is not possible.
 pub(crate) fn layout(disk: &Candidate, sizes: Sizes) -> Result<Layout, String> {
-    let sector = SectorSize::from_bytes(disk.disk.sector_bytes)
+    let sector = SectorSize::from_bytes(disk.disk().sector_bytes)
         .map_err(|bytes| format!("Sectors of {bytes} bytes are not supported."))?;
     // Identities are drawn when it is written; a picture has none.
-    layout::plan(disk.disk.size_bytes, sector, sizes, &mut Default::default).map_err(|error| {
+    layout::plan(disk.disk().size_bytes, sector, sizes, &mut Default::default).map_err(|error| {
         match error {
             LayoutError::TooSmall {
                 disk_bytes,
@@ -198,7 +198,7 @@ impl ScreenView for Plan {
                 return;
             }
         };
-        let found = &disk.disk;
+        let found = disk.disk();
         let size = human::label(found.size_bytes).to_string();
         let path = found.path.display().to_string();
         canvas.line(
@@ -223,9 +223,9 @@ impl ScreenView for Plan {
         }
         let mut form = canvas.part(0, 9, width, height.saturating_sub(9));
         self.form(&mut form, is_good);
-        let goes = match disk.contents.is_free() {
+        let goes = match disk.contents().is_free() {
             true => "The disk holds nothing of value.".to_owned(),
-            false => format!("Will be erased: {}", disk.contents),
+            false => format!("Will be erased: {}", disk.contents()),
         };
         let mut rest = canvas.part(0, 15, width, height.saturating_sub(15));
         let y = rest.wrap(0, 0, &goes, Tone::Warning);

@@ -278,7 +278,7 @@ pub fn disk(path: &str, serial: &str, contents: Contents) -> Candidate {
         model: Some("Samsung SSD 870".to_owned()),
         wwn: None,
     };
-    Candidate { disk, contents }
+    Candidate::made_up(disk, contents)
 }
 
 pub const BLANK: Contents = Contents::Holds(DiskContents::Blank);
@@ -315,33 +315,40 @@ pub fn installed() -> Contents {
     })
 }
 
+/// The disk after a change to its facts.
+pub fn altered(candidate: &Candidate, alter: impl FnOnce(&mut Found)) -> Candidate {
+    let mut found = candidate.disk().clone();
+    alter(&mut found);
+    Candidate::made_up(found, candidate.contents().clone())
+}
+
 /// Of every kind one.
 pub fn zoo() -> Vec<Candidate> {
-    let mut stick = disk(
-        "/dev/sdd",
-        "0123456789AB",
-        Contents::Holds(DiskContents::Occupied {
-            what: "ISO 9660".to_owned(),
-            protected: None,
-            is_shim_medium: true,
-        }),
-    );
-    stick.disk.transport = Transport::Usb;
-    stick.disk.is_removable = true;
-    stick.disk.size_bytes = 4_004_511_744;
-    stick.disk.vendor = Some("SanDisk".to_owned());
-    stick.disk.model = Some("Cruzer".to_owned());
-    let mut card = disk("/dev/mmcblk0", "0xDEADBEEF", BLANK);
-    card.disk.transport = Transport::Mmc;
-    card.disk.is_read_only = true;
-    card.disk.size_bytes = 31_914_983_424;
-    card.disk.vendor = None;
-    card.disk.model = Some("SD32G".to_owned());
-    let mut nvme = disk("/dev/nvme0n1", "S3X0042B7", BLANK);
-    nvme.disk.transport = Transport::Nvme;
-    nvme.disk.vendor = None;
-    nvme.disk.model = Some("WD_BLACK SN770 1TB".to_owned());
-    nvme.disk.size_bytes = 1_000_204_886_016;
+    let medium = Contents::Holds(DiskContents::Occupied {
+        what: "ISO 9660".to_owned(),
+        protected: None,
+        is_shim_medium: true,
+    });
+    let stick = altered(&disk("/dev/sdd", "0123456789AB", medium), |found| {
+        found.transport = Transport::Usb;
+        found.is_removable = true;
+        found.size_bytes = 4_004_511_744;
+        found.vendor = Some("SanDisk".to_owned());
+        found.model = Some("Cruzer".to_owned());
+    });
+    let card = altered(&disk("/dev/mmcblk0", "0xDEADBEEF", BLANK), |found| {
+        found.transport = Transport::Mmc;
+        found.is_read_only = true;
+        found.size_bytes = 31_914_983_424;
+        found.vendor = None;
+        found.model = Some("SD32G".to_owned());
+    });
+    let nvme = altered(&disk("/dev/nvme0n1", "S3X0042B7", BLANK), |found| {
+        found.transport = Transport::Nvme;
+        found.vendor = None;
+        found.model = Some("WD_BLACK SN770 1TB".to_owned());
+        found.size_bytes = 1_000_204_886_016;
+    });
     vec![
         nvme,
         disk("/dev/sda", "S5Y1NX0R123456", occupied()),

@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn an_invitation_names_code_policy_and_disk_and_what_to_type() {
-        let path = fakes::candidate().disk.path.display().to_string();
-        let contents = fakes::candidate().contents.to_string();
+        let path = fakes::candidate().disk().path.display().to_string();
+        let contents = fakes::candidate().contents().to_string();
         let stage = |policy| {
             format!("smv waiting: code=e13gts2 policy={policy} disk={path} contents={contents:?}")
         };

@@ -556,7 +556,7 @@ fn a_whole_deploy_reports_these_events_in_order() {
         match event {
             ReceiverEvent::Disks { seen, choice } => {
                 assert_eq!(choice.as_deref(), Ok(&seen[0]));
-                assert_eq!(seen[0].disk.path, path);
+                assert_eq!(seen[0].disk().path, path);
             }
             ReceiverEvent::Inviting {
                 policy,
@@ -568,7 +568,7 @@ fn a_whole_deploy_reports_these_events_in_order() {
                     (policy.as_str(), &addresses[..]),
                     ("secret", &[ADDRESS][..])
                 );
-                assert_eq!(disk.disk.path, path);
+                assert_eq!(disk.disk().path, path);
             }
             ReceiverEvent::Accepted {
                 version,
@@ -585,7 +585,7 @@ fn a_whole_deploy_reports_these_events_in_order() {
                 assert_eq!(*total_bytes, Some(sent as u64));
             }
             ReceiverEvent::Installed { disk, title } => {
-                assert_eq!((title.as_str(), &disk.disk.path), ("Test", &path));
+                assert_eq!((title.as_str(), &disk.disk().path), ("Test", &path));
             }
             _ => {}
         }

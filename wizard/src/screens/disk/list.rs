@@ -50,7 +50,7 @@ fn heading(canvas: &mut Canvas<'_>) {
 }
 
 fn row(canvas: &mut Canvas<'_>, y: u16, disk: &Candidate, model: &Model, is_selected: bool) {
-    let found = &disk.disk;
+    let found = disk.disk();
     let verdict = verdict(disk, &model.disks);
     let holds: Cow<'_, str> = match &verdict {
         _ if disk.is_shim_medium() => "(boot medium)".into(),
@@ -59,7 +59,7 @@ fn row(canvas: &mut Canvas<'_>, y: u16, disk: &Candidate, model: &Model, is_sele
         Verdict::Never(GateError::ReadOnly { .. }) => "(read-only)".into(),
         Verdict::Never(GateError::Unreadable { .. }) => "(unreadable)".into(),
         Verdict::Never(_) => "(not to be had)".into(),
-        Verdict::Free | Verdict::Word => disk.contents.to_string().into(),
+        Verdict::Free | Verdict::Word => disk.contents().to_string().into(),
     };
     let is_grey = !against(disk, &verdict).is_empty();
     let tone = match (is_grey, &verdict) {
