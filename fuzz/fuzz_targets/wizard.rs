@@ -204,7 +204,7 @@ fn judge(command: &Command, wizard: &Wizard) {
         let taken = choose(&wizard.model().disks, wish);
         if let Ok(cleared) = taken {
             let is_confirmed = wish.wipe.is_some() || wish.reinstall != Reinstall::default();
-            assert!(is_confirmed || matches!(cleared.candidate().contents, Contents::Holds(DiskContents::Blank)), "{wish:?}");
+            assert!(is_confirmed || matches!(cleared.candidate().contents(), Contents::Holds(DiskContents::Blank)), "{wish:?}");
         }
     }
 }
