@@ -12,8 +12,15 @@ use bundle::decode::{DecodeLimits, decode};
 use bundle::unpack::{Owners, UnpackLimits, check};
 use libfuzzer_sys::fuzz_target;
 
-const DECODE: DecodeLimits = DecodeLimits { memory_bytes: 16 << 20, threads: 1, output_cap: 1 << 20 };
-const UNPACK: UnpackLimits = UnpackLimits { entries: 1000, owners: Owners::Caller };
+const DECODE: DecodeLimits = DecodeLimits {
+    memory_bytes: 16 << 20,
+    threads: 1,
+    output_cap: 1 << 20,
+};
+const UNPACK: UnpackLimits = UnpackLimits {
+    entries: 1000,
+    owners: Owners::Caller,
+};
 
 struct OneByte<'a>(&'a [u8]);
 
@@ -25,7 +32,10 @@ impl Read for OneByte<'_> {
 
 /// In every block that claims to be a header.
 fn repair_checksums(tar: &mut [u8]) {
-    for block in tar.chunks_exact_mut(512).filter(|block| block[257..].starts_with(b"ustar")) {
+    for block in tar
+        .chunks_exact_mut(512)
+        .filter(|block| block[257..].starts_with(b"ustar"))
+    {
         block[148..156].fill(b' ');
         let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
         block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
@@ -33,7 +43,9 @@ fn repair_checksums(tar: &mut [u8]) {
 }
 
 fuzz_target!(|package: &[u8]| {
-    let Some((choice, rest)) = package.split_first() else { return };
+    let Some((choice, rest)) = package.split_first() else {
+        return;
+    };
     if choice & 1 == 0 {
         if let Ok(mut decoder) = decode(rest, DECODE) {
             let result = check(&mut decoder, &UNPACK);
@@ -50,5 +62,8 @@ fuzz_target!(|package: &[u8]| {
         Ok(unpacked) => format!("{unpacked:?}"),
         Err(error) => format!("{error:?}"),
     };
-    assert_eq!(answer(check(&tar[..], &UNPACK)), answer(check(OneByte(&tar), &UNPACK)));
+    assert_eq!(
+        answer(check(&tar[..], &UNPACK)),
+        answer(check(OneByte(&tar), &UNPACK))
+    );
 });

@@ -6,13 +6,13 @@
 //! The first byte chooses.
 #![no_main]
 
-use install::boot_files::pretty_name;
 use disk::disk::SectorSize;
 use disk::entry::{BootEntry, OPTIONS_MAX};
-use install::fstab::rewrite;
 use disk::layout::{Layout, plan};
 use disk::menu::grub_cfg;
 use disk::sizes::Sizes;
+use install::boot_files::pretty_name;
+use install::fstab::rewrite;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
@@ -31,7 +31,11 @@ fn layout() -> Layout {
 fn menu(entry: &BootEntry) {
     let Ok(menu) = grub_cfg(entry) else { return };
     assert_eq!(menu.matches('\'').count() % 2, 0);
-    assert_eq!(menu.lines().count(), 10 + usize::from(entry.initrd.is_some()), "{menu}");
+    assert_eq!(
+        menu.lines().count(),
+        10 + usize::from(entry.initrd.is_some()),
+        "{menu}"
+    );
 }
 
 fn judge(entry: &BootEntry) {
@@ -46,9 +50,15 @@ fn tables(old: &[u8]) {
     let new = rewrite(old, &layout);
     let again = rewrite(&new.bytes, &layout);
     assert_eq!(again.bytes, new.bytes, "twice changes nothing");
-    assert_eq!(again.foreign, Vec::<String>::new(), "what is a comment is not foreign");
+    assert_eq!(
+        again.foreign,
+        Vec::<String>::new(),
+        "what is a comment is not foreign"
+    );
     let roots = new.bytes.split(|byte| *byte == b'\n').filter(|line| {
-        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        let mut fields = line
+            .split(u8::is_ascii_whitespace)
+            .filter(|field| !field.is_empty());
         let is_comment = fields.next().is_none_or(|device| device.starts_with(b"#"));
         !is_comment && fields.next() == Some(b"/") && fields.next().is_some()
     });
@@ -56,7 +66,9 @@ fn tables(old: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
     let text = String::from_utf8_lossy(rest);
     match choice % 4 {
         0 => {

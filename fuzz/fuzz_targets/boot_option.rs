@@ -28,18 +28,28 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
 fuzz_target!(|bytes: &[u8]| {
     let mut pieces = split(bytes);
     let order = pieces.next().unwrap_or_default();
-    let mut found = Found { order: parse_order(&order), ..Found::default() };
+    let mut found = Found {
+        order: parse_order(&order),
+        ..Found::default()
+    };
     for (number, option) in (0..0x100).step_by(3).zip(pieces) {
         if let Some((partition, _)) = RawOption::parse(&option).and_then(|raw| raw.file()) {
             assert!(ours(&option).is_none_or(|guid| guid == partition.guid));
         }
         found.options.insert(number, option);
     }
-    let Some(steps) = plan(&found, "fuzz", &ESP, &[]) else { return };
+    let Some(steps) = plan(&found, "fuzz", &ESP, &[]) else {
+        return;
+    };
     let mut after = found.clone();
     for step in steps {
         match step {
-            Step::Remove(number) => assert!(after.options.remove(&number).is_some_and(|option| ours(&option).is_some())),
+            Step::Remove(number) => assert!(
+                after
+                    .options
+                    .remove(&number)
+                    .is_some_and(|option| ours(&option).is_some())
+            ),
             Step::Write(number, bytes) => {
                 let old = after.options.insert(number, bytes);
                 assert!(old.is_none_or(|option| ours(&option).is_some()));
@@ -51,11 +61,19 @@ fuzz_target!(|bytes: &[u8]| {
     let number = number_of(&after, ESP.guid).expect("the entry was made");
     assert_eq!(after.order.first(), Some(&number));
     let foreign = |found: &Found, order: &[u16]| -> Vec<u16> {
-        let is_foreign = |number: &u16| found.options.get(number).is_none_or(|option| ours(option).is_none());
+        let is_foreign = |number: &u16| {
+            found
+                .options
+                .get(number)
+                .is_none_or(|option| ours(option).is_none())
+        };
         order.iter().copied().filter(is_foreign).collect()
     };
     // A number that led nowhere and is ours now is the only one that may have changed sides; such a
     // number is never taken.
     assert_eq!(foreign(&found, &found.order), foreign(&after, &after.order));
-    assert_eq!(plan(&after, "fuzz", &ESP, &[]), Some(vec![Step::Next(number)]));
+    assert_eq!(
+        plan(&after, "fuzz", &ESP, &[]),
+        Some(vec![Step::Next(number)])
+    );
 });

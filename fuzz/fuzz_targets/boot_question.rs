@@ -3,15 +3,17 @@
 //! out as it went in.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use bootserver::dhcp_probe::{offer, question};
 use bootserver::dnsmasq::line::{Reader, Said};
 use bootserver::http::request::{Request, part};
-use bootserver::dhcp_probe::{offer, question};
+use libfuzzer_sys::fuzz_target;
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 9, 0, 1];
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
     match choice % 3 {
         0 => http(rest),
         1 => dhcp(rest),
@@ -20,7 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn http(bytes: &[u8]) {
-    let Ok(request) = Request::parse(bytes) else { return };
+    let Ok(request) = Request::parse(bytes) else {
+        return;
+    };
     assert!(!request.name.starts_with('/') && !request.name.contains(['?', '#']));
     for len in [0, 1, 1000, u64::MAX] {
         if let Some((first, count)) = request.range.and_then(|range| part(range, len)) {

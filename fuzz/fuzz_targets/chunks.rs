@@ -20,11 +20,27 @@ const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manife
 const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
 /// The files of the manifest: so many letters a.
-const FILES: [(&str, usize); 2] = [("smechvisor-base.tar.xz", 131_073), ("bootloader-grub.tar.xz", 65_536)];
+const FILES: [(&str, usize); 2] = [
+    ("smechvisor-base.tar.xz", 131_073),
+    ("bootloader-grub.tar.xz", 65_536),
+];
 const CHUNK: usize = 65_536;
 
-fn approve(manifest: &[u8], signature: &[u8], chunk_lists: &[u8], trust: &Trust) -> Result<Approved, ApproveError> {
-    bundle::trust::approve(Offered { manifest, signature, chunk_lists }, Wanted::SYSTEM, trust)
+fn approve(
+    manifest: &[u8],
+    signature: &[u8],
+    chunk_lists: &[u8],
+    trust: &Trust,
+) -> Result<Approved, ApproveError> {
+    bundle::trust::approve(
+        Offered {
+            manifest,
+            signature,
+            chunk_lists,
+        },
+        Wanted::SYSTEM,
+        trust,
+    )
 }
 
 fn trust() -> Trust {
@@ -41,7 +57,11 @@ struct Script<'a>(&'a [u8]);
 impl ChunkSource for Script<'_> {
     fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
         assert!(buf.is_empty());
-        let gone = ChunkError::Missing { what: "gone".to_owned(), outcome: Outcome::Retry, source: None };
+        let gone = ChunkError::Missing {
+            what: "gone".to_owned(),
+            outcome: Outcome::Retry,
+            source: None,
+        };
         let (&[action, by], rest) = self.0.split_first_chunk::<2>().ok_or(gone)?;
         self.0 = rest;
         let size = FILES[usize::from(file)].1;
@@ -73,7 +93,10 @@ fn drain(packages: &mut dyn Packages) -> Result<(), PackagesError> {
     let mut buf = [0; 10_000];
     for (name, size) in FILES {
         let header = packages.next_header()?.expect("the manifest has two files");
-        assert_eq!((header.name.as_str(), header.claimed_len), (name, Some(size as u64)));
+        assert_eq!(
+            (header.name.as_str(), header.claimed_len),
+            (name, Some(size as u64))
+        );
         let mut got = 0;
         loop {
             let len = packages.read_data(&mut buf)?;
@@ -115,12 +138,15 @@ fn stream(changes: &[u8]) {
         bytes.truncate(changes.len() * 1000 % original.len());
     }
     let mut source = bytes.as_slice();
-    let result = legacy::open(&mut source, Wanted::SYSTEM, &trust()).map(|mut packages| drain(&mut packages).is_ok());
+    let result = legacy::open(&mut source, Wanted::SYSTEM, &trust())
+        .map(|mut packages| drain(&mut packages).is_ok());
     assert_eq!(matches!(result, Ok(true)), bytes == original);
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
     match choice % 4 {
         0 => {
             let result = approve(MANIFEST, SIGNATURE, rest, &trust());

@@ -10,7 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     let settings = parse(&line);
     let _ = after_if_readable(&line);
     // In front, where no open quote of the line can swallow it.
-    assert_eq!(parse(&format!("console=ttyS0 root=\"/dev/x y\" {line}")), settings);
+    assert_eq!(
+        parse(&format!("console=ttyS0 root=\"/dev/x y\" {line}")),
+        settings
+    );
     if let Ok(settings) = &settings {
         assert_eq!(settings.after, after_if_readable(&line));
         if !line.contains('"') {

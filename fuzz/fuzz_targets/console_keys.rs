@@ -26,7 +26,11 @@ fuzz_target!(|typed: &[u8]| {
             Decoded::Key(Key::F(number)) => assert!((1..=12).contains(number)),
             Decoded::Key(Key::Ctrl(char)) => assert!(char.is_ascii_lowercase()),
             Decoded::Key(_) => {}
-            Decoded::Size { columns, rows } | Decoded::Cursor { column: columns, row: rows } => assert!(*columns > 0 && *rows > 0),
+            Decoded::Size { columns, rows }
+            | Decoded::Cursor {
+                column: columns,
+                row: rows,
+            } => assert!(*columns > 0 && *rows > 0),
         }
     }
 
@@ -34,5 +38,8 @@ fuzz_target!(|typed: &[u8]| {
     assert!(!decoder.is_waiting());
     let mut behind = Vec::new();
     decoder.feed(b"q\x1b[A", &mut behind);
-    assert_eq!(behind, [Decoded::Key(Key::Char('q')), Decoded::Key(Key::Up)]);
+    assert_eq!(
+        behind,
+        [Decoded::Key(Key::Char('q')), Decoded::Key(Key::Up)]
+    );
 });

@@ -6,8 +6,8 @@
 //! counts from the end), how long (one byte), and what.
 #![no_main]
 
-use disk::disk::{Disk, DiskError, SectorSize};
 use disk::contents;
+use disk::disk::{Disk, DiskError, SectorSize};
 use libfuzzer_sys::fuzz_target;
 
 const MIB: u64 = 1 << 20;
@@ -24,7 +24,11 @@ struct Pieces {
 impl Pieces {
     fn new(image: &[u8]) -> Option<Self> {
         let (&choice, mut rest) = image.split_first()?;
-        let sector = if choice & 1 == 0 { SectorSize::B512 } else { SectorSize::B4096 };
+        let sector = if choice & 1 == 0 {
+            SectorSize::B512
+        } else {
+            SectorSize::B4096
+        };
         let size_bytes = [0, 1, 8, 64, 100, 1023, 4096, 1 << 20][usize::from(choice >> 5)] * MIB;
         let size_bytes = size_bytes + u64::from(choice >> 1 & 15) * sector.bytes();
         let mut pieces = Vec::new();
@@ -33,14 +37,25 @@ impl Pieces {
             let place = u64::from(u32::from_le_bytes([a, b, c, d & 0x7F]));
             let bytes = behind.get(..len.into()).unwrap_or(behind);
             rest = &behind[bytes.len()..];
-            let offset = if d & 0x80 == 0 { Some(place) } else { size_bytes.checked_sub(place) };
-            let room = offset.and_then(|offset| size_bytes.checked_sub(offset)).unwrap_or(0);
+            let offset = if d & 0x80 == 0 {
+                Some(place)
+            } else {
+                size_bytes.checked_sub(place)
+            };
+            let room = offset
+                .and_then(|offset| size_bytes.checked_sub(offset))
+                .unwrap_or(0);
             let bytes = bytes.get(..usize::try_from(room).unwrap()).unwrap_or(bytes);
             if let Some(offset) = offset.filter(|_| !bytes.is_empty()) {
                 pieces.push((offset, bytes.to_vec()));
             }
         }
-        Some(Self { size_bytes, sector, pieces, read_bytes: 0 })
+        Some(Self {
+            size_bytes,
+            sector,
+            pieces,
+            read_bytes: 0,
+        })
     }
 
     fn fill(&self, offset: u64, buf: &mut [u8]) {
@@ -89,7 +104,9 @@ impl Disk for Pieces {
 }
 
 fuzz_target!(|image: &[u8]| {
-    let Some(mut disk) = Pieces::new(image) else { return };
+    let Some(mut disk) = Pieces::new(image) else {
+        return;
+    };
     let contents = contents::read(&mut disk).unwrap();
     let _ = contents.to_string();
     if contents.is_free() {
@@ -98,6 +115,9 @@ fuzz_target!(|image: &[u8]| {
         let (first, last) = ends.split_at_mut(len as usize);
         disk.fill(0, first);
         disk.fill(disk.size_bytes - len, last);
-        assert!(first.starts_with(b"SMECHVISOR DEPLOY INCOMPLETE\n") || ends.iter().all(|byte| *byte == 0));
+        assert!(
+            first.starts_with(b"SMECHVISOR DEPLOY INCOMPLETE\n")
+                || ends.iter().all(|byte| *byte == 0)
+        );
     }
 });

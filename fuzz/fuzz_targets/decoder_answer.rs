@@ -13,7 +13,10 @@ use libfuzzer_sys::fuzz_target;
 use wire::chain::chain;
 
 const CAP: u64 = 1 << 20;
-const UNPACK: UnpackLimits = UnpackLimits { entries: 1000, owners: Owners::Caller };
+const UNPACK: UnpackLimits = UnpackLimits {
+    entries: 1000,
+    owners: Owners::Caller,
+};
 
 struct OneByte<'a>(&'a [u8]);
 
@@ -29,18 +32,28 @@ fn told(result: &Result<Unpacked, UnpackError>) -> String {
         Ok(unpacked) => return format!("{unpacked:?}"),
         Err(error) => error,
     };
-    error.source().map_or_else(String::new, |cause| chain(cause).to_string())
+    error
+        .source()
+        .map_or_else(String::new, |cause| chain(cause).to_string())
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((choice, rest)) = input.split_first() else { return };
+    let Some((choice, rest)) = input.split_first() else {
+        return;
+    };
     if choice & 1 == 0 {
         let result = check_frames(rest, CAP, &UNPACK);
         assert!(result.as_ref().map_or(0, |unpacked| unpacked.tar_bytes) <= CAP);
-        assert_eq!(format!("{result:?}"), format!("{:?}", check_frames(OneByte(rest), CAP, &UNPACK)));
+        assert_eq!(
+            format!("{result:?}"),
+            format!("{:?}", check_frames(OneByte(rest), CAP, &UNPACK))
+        );
         return;
     }
     let mut answer = Vec::new();
     let _ = frames::relay(rest, &mut answer); // a vector takes everything
-    assert_eq!(told(&check_frames(&answer[..], u64::MAX, &UNPACK)), told(&check(rest, &UNPACK)));
+    assert_eq!(
+        told(&check_frames(&answer[..], u64::MAX, &UNPACK)),
+        told(&check(rest, &UNPACK))
+    );
 });

@@ -5,9 +5,9 @@
 //! zeros.
 #![no_main]
 
+use disk::contents::PartitionRef;
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::esp::EspReader;
-use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
@@ -59,16 +59,28 @@ impl Disk for Image<'_> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((choice, bytes)) = data.split_first() else { return };
-    let sector = if choice & 1 == 0 { SectorSize::B512 } else { SectorSize::B4096 };
-    let mut disk = Image { bytes, sector, read_bytes: 0 };
+    let Some((choice, bytes)) = data.split_first() else {
+        return;
+    };
+    let sector = if choice & 1 == 0 {
+        SectorSize::B512
+    } else {
+        SectorSize::B4096
+    };
+    let mut disk = Image {
+        bytes,
+        sector,
+        read_bytes: 0,
+    };
     let partition = PartitionRef {
         number: 1,
         first_lba: 0,
         sectors: SIZE_BYTES / sector.bytes(),
         guid: Uuid::nil(),
     };
-    let Ok(mut reader) = EspReader::open(&mut disk, &partition) else { return };
+    let Ok(mut reader) = EspReader::open(&mut disk, &partition) else {
+        return;
+    };
     for path in ["loader/entries/smechvisor.conf", "/smechvisor/vmlinuz"] {
         let (mut content, extent) = (Vec::new(), reader.locate(path));
         if let Ok(len) = reader.read(path, &mut content, MOST) {

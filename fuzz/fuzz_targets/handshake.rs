@@ -37,7 +37,12 @@ fn hellos(bytes: &[u8]) {
     }
     if let Ok(read) = M2::parse(bytes) {
         assert_eq!(read.emit(), bytes);
-        assert!(read.info.as_str().bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+        assert!(
+            read.info
+                .as_str()
+                .bytes()
+                .all(|byte| (0x20..0x7f).contains(&byte))
+        );
     }
 }
 
@@ -79,19 +84,24 @@ fn between(changes: &Changes, (ours, theirs): &(Credential, Credential)) {
     let Ok((_, mut m4)) = await_m3.take(&m3) else {
         return assert!(is_changed);
     };
-    assert!(!is_changed, "the target is paired with a donor that said something else");
+    assert!(
+        !is_changed,
+        "the target is paired with a donor that said something else"
+    );
     let _: &[u8; M4_LEN] = &m4;
     is_changed |= changes.to(3, &mut m4);
     assert_eq!(await_m4.take(&m4).is_ok(), !is_changed);
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((choice, bytes)) = input.split_first() else { return };
+    let Some((choice, bytes)) = input.split_first() else {
+        return;
+    };
     let both = if choice & 1 == 0 { &*SECRET } else { &*PINNED };
     match choice >> 1 & 3 {
         0 => hellos(bytes),
         1 => {
-                    let info = Info::default();
+            let info = Info::default();
             assert!(pair_target(bytes, sink(), &both.1, &code(), &info).is_err());
         }
         2 => assert!(pair_donor(bytes, sink(), &both.0, &code()).is_err()),

@@ -6,8 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sys::uevents::field;
 use sys::netdev::{LinkChange, take_change};
+use sys::uevents::field;
 
 const KEYS: [&str; 4] = ["ACTION=", "MODALIAS=", "SUBSYSTEM=", "DEVPATH="];
 
@@ -35,7 +35,9 @@ fn changes(received: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
     match choice % 3 {
         0 => announcement(rest),
         1 => changes(rest),

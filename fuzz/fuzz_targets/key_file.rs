@@ -8,7 +8,9 @@ use wire::message::End;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    let Ok(keys) = PinnedKeys::parse(&text) else { return };
+    let Ok(keys) = PinnedKeys::parse(&text) else {
+        return;
+    };
     let written = keys.to_text();
     let again = PinnedKeys::parse(&written).expect("what we write, we read");
     assert!(*again.to_text() == *written);

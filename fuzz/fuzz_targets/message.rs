@@ -13,12 +13,16 @@ fn is_harmless(text: Text<'_>) -> bool {
 fuzz_target!(|bytes: &[u8]| {
     let mut rest = bytes;
     while let Some((field, tail)) = rest.split_first_chunk::<HEADER_LEN>() {
-        let Ok(header) = Header::parse(*field) else { return };
+        let Ok(header) = Header::parse(*field) else {
+            return;
+        };
         assert!(header.len_bytes <= header.kind.payload_max());
         // The last payload may be cut short: then it is judged as if the header had said so.
         let (payload, after) = tail.split_at(header.len_bytes.min(tail.len()));
         rest = after;
-        let Ok(message) = Message::parse(header.kind, payload) else { continue };
+        let Ok(message) = Message::parse(header.kind, payload) else {
+            continue;
+        };
         assert_eq!(message.kind(), header.kind);
         let emitted = message.emit().expect("what was read can be written");
         let written = emitted.pieces().concat();
@@ -28,7 +32,13 @@ fuzz_target!(|bytes: &[u8]| {
             Message::Data { bytes, .. } => assert!(bytes.len() <= CHUNK_MAX),
             Message::Manifest { chunk_lists, .. } => assert_eq!(chunk_lists.len() % 32, 0),
             Message::Accept { disk, .. } => {
-                for text in [disk.path, disk.serial, disk.model, disk.transport, disk.contents] {
+                for text in [
+                    disk.path,
+                    disk.serial,
+                    disk.model,
+                    disk.transport,
+                    disk.contents,
+                ] {
                     assert!(is_harmless(text));
                 }
             }
@@ -36,7 +46,10 @@ fuzz_target!(|bytes: &[u8]| {
             | Message::Log { text, .. }
             | Message::Failed { text }
             | Message::GiveUp { text } => assert!(is_harmless(text)),
-            Message::Progress { .. } | Message::Installed { .. } | Message::Boot { .. } | Message::Consent { .. } => {}
+            Message::Progress { .. }
+            | Message::Installed { .. }
+            | Message::Boot { .. }
+            | Message::Consent { .. } => {}
         }
         assert!(Kind::ALL.contains(&header.kind));
     }

@@ -28,7 +28,9 @@ fn judge(signature: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
     match choice % 3 {
         0 => judge(rest),
         1 => {
@@ -43,7 +45,10 @@ fuzz_target!(|bytes: &[u8]| {
             if let Ok(trust) = Trust::parse(&String::from_utf8_lossy(rest)) {
                 assert!(trust.demands_signature(), "a list that is taken has a key");
                 let is_trusted = trust.keys().any(|key| PUBLIC.contains(key));
-                assert_eq!(approve(MANIFEST, SIGNATURE, CHUNK_LISTS, &trust).is_ok(), is_trusted);
+                assert_eq!(
+                    approve(MANIFEST, SIGNATURE, CHUNK_LISTS, &trust).is_ok(),
+                    is_trusted
+                );
             }
         }
     }

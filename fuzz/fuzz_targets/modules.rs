@@ -17,13 +17,25 @@ fuzz_target!(|bytes: &[u8]| {
     if alias.len() < 4096 && wanted.len() < 4096 {
         let _ = pattern::matches(alias, wanted);
     }
-    let Ok(index) = Index::parse(Tables { dep, alias, softdep }) else { return };
+    let Ok(index) = Index::parse(Tables {
+        dep,
+        alias,
+        softdep,
+    }) else {
+        return;
+    };
     let order = index.order(wanted);
     assert!(order.len() <= index.rows().len());
     for (at, row) in order.iter().enumerate() {
-        assert!(!order[..at].contains(row) || index.rows().iter().filter(|other| *other == row).count() > 1);
+        assert!(
+            !order[..at].contains(row)
+                || index.rows().iter().filter(|other| *other == row).count() > 1
+        );
     }
     if let Some(row) = index.find(wanted) {
-        assert!(order.contains(row), "a module that is there answers to its name");
+        assert!(
+            order.contains(row),
+            "a module that is there answers to its name"
+        );
     }
 });

@@ -9,7 +9,9 @@ fuzz_target!(|typed: &[u8]| {
         let secret = Secret::draw(random);
         assert!(Secret::parse(&secret.to_string()) == Ok(secret));
     }
-    let Ok(text) = std::str::from_utf8(typed) else { return };
+    let Ok(text) = std::str::from_utf8(typed) else {
+        return;
+    };
     if let Ok(secret) = Secret::parse(text) {
         let shown = secret.to_string();
         assert_eq!(shown.len(), 11);

@@ -23,7 +23,11 @@ fn walk(mut rest: &[u8]) -> Option<()> {
     };
     loop {
         let name = PackageName::parse(take(&mut rest, usize::from(len.get()))?).ok()?;
-        assert!(!name.package().is_empty() && !name.as_str().contains('/') && !name.as_str().starts_with('.'));
+        assert!(
+            !name.package().is_empty()
+                && !name.as_str().contains('/')
+                && !name.as_str().starts_with('.')
+        );
         let data_field = field(&mut rest)?;
         let data_bytes = data_len(data_field).ok()?;
         assert!((1..=DATA_MAX).contains(&data_bytes));

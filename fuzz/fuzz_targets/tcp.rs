@@ -43,7 +43,9 @@ fn byte_at(port: u16, place: usize) -> u8 {
 }
 
 fn bytes_at(port: u16, place: usize, len: usize) -> Vec<u8> {
-    (place..place + len).map(|place| byte_at(port, place)).collect()
+    (place..place + len)
+        .map(|place| byte_at(port, place))
+        .collect()
 }
 
 /// A connection as its donor sees it.
@@ -114,7 +116,11 @@ impl Wire {
     }
 
     fn hear(&mut self, frame: &[u8], shared: &mut Shared, out: &mut Vec<Vec<u8>>) {
-        let (Some(from), Some(kind), Some(body)) = (frame.get(6..12), frame.get(12..14), frame.get(14..)) else { return };
+        let (Some(from), Some(kind), Some(body)) =
+            (frame.get(6..12), frame.get(12..14), frame.get(14..))
+        else {
+            return;
+        };
         let from: [u8; 6] = from.try_into().expect("six");
         match kind {
             [8, 6] => self.answer_arp(from, body, out),
@@ -124,7 +130,8 @@ impl Wire {
                 let (source, target) = (packet.src_addr(), packet.dst_addr());
                 match u8::from(packet.next_header()) {
                     17 => {
-                        let datagram = UdpPacket::new_checked(packet.payload()).expect("whole datagrams");
+                        let datagram =
+                            UdpPacket::new_checked(packet.payload()).expect("whole datagrams");
                         assert!(datagram.verify_checksum(&source.into(), &target.into()));
                         match datagram.dst_port() {
                             BEACON_PORT => self.stack = Some((from, source)),
@@ -133,7 +140,8 @@ impl Wire {
                         }
                     }
                     6 if target == self.own => {
-                        let segment = TcpPacket::new_checked(packet.payload()).expect("whole segments");
+                        let segment =
+                            TcpPacket::new_checked(packet.payload()).expect("whole segments");
                         assert!(segment.verify_checksum(&source.into(), &target.into()));
                         self.hear_segment(&segment, shared);
                     }
@@ -155,7 +163,9 @@ impl Wire {
 
     fn hear_segment(&self, segment: &TcpPacket<&[u8]>, shared: &mut Shared) {
         let port = segment.dst_port();
-        let Some(connection) = shared.connections.iter_mut().find(|one| one.port == port) else { return };
+        let Some(connection) = shared.connections.iter_mut().find(|one| one.port == port) else {
+            return;
+        };
         let sequence = segment.seq_number().0 as u32;
         if segment.rst() {
             return;
@@ -172,22 +182,38 @@ impl Wire {
             assert!(place + said.len() <= ANSWER_LEN, "more than was written");
             assert_eq!(said, bytes_at(0, place, said.len()), "not what was written");
         }
-        let end = sequence.wrapping_add(said.len() as u32).wrapping_add(u32::from(segment.fin()));
+        let end = sequence
+            .wrapping_add(said.len() as u32)
+            .wrapping_add(u32::from(segment.fin()));
         // Only forward: segments are sent again.
-        if connection.theirs.is_none_or(|next| (end.wrapping_sub(next) as i32) > 0) {
+        if connection
+            .theirs
+            .is_none_or(|next| (end.wrapping_sub(next) as i32) > 0)
+        {
             connection.theirs = Some(end);
         }
     }
 
     /// The packet that an operation is about, inside a frame for the machine.
-    fn frame(&self, protocol: u8, (source, target): (Ipv4Addr, Ipv4Addr), mut payload: Vec<u8>) -> Vec<u8> {
-        let to = if target == BROADCAST { EVERYBODY } else { self.stack.map_or(EVERYBODY, |(mac, _)| mac) };
+    fn frame(
+        &self,
+        protocol: u8,
+        (source, target): (Ipv4Addr, Ipv4Addr),
+        mut payload: Vec<u8>,
+    ) -> Vec<u8> {
+        let to = if target == BROADCAST {
+            EVERYBODY
+        } else {
+            self.stack.map_or(EVERYBODY, |(mac, _)| mac)
+        };
         let (from, into) = (source.into(), target.into());
         match protocol {
             6 => TcpPacket::new_unchecked(&mut payload).fill_checksum(&from, &into),
             _ => UdpPacket::new_unchecked(&mut payload).fill_checksum(&from, &into),
         }
-        let len = u16::try_from(20 + payload.len()).expect("chosen to fit").to_be_bytes();
+        let len = u16::try_from(20 + payload.len())
+            .expect("chosen to fit")
+            .to_be_bytes();
         let mut header = vec![0x45, 0, len[0], len[1], 0, 0, 0x40, 0, 64, protocol, 0, 0];
         header.extend(source.octets());
         header.extend(target.octets());
@@ -195,12 +221,32 @@ impl Wire {
         [&to[..], &OWN_MAC, &[8, 0], &header, &payload].concat()
     }
 
-    fn segment(&self, connection: &Connection, place: usize, flags: u8, window: u16, data: &[u8]) -> Vec<u8> {
+    fn segment(
+        &self,
+        connection: &Connection,
+        place: usize,
+        flags: u8,
+        window: u16,
+        data: &[u8],
+    ) -> Vec<u8> {
         let acknowledged = connection.theirs.unwrap_or(0);
-        self.raw_segment(connection.port, [connection.sequence(place), acknowledged], (flags, window), &[], data)
+        self.raw_segment(
+            connection.port,
+            [connection.sequence(place), acknowledged],
+            (flags, window),
+            &[],
+            data,
+        )
     }
 
-    fn raw_segment(&self, port: u16, [sequence, acknowledged]: [u32; 2], (flags, window): (u8, u16), options: &[u8], data: &[u8]) -> Vec<u8> {
+    fn raw_segment(
+        &self,
+        port: u16,
+        [sequence, acknowledged]: [u32; 2],
+        (flags, window): (u8, u16),
+        options: &[u8],
+        data: &[u8],
+    ) -> Vec<u8> {
         let mut bytes = Vec::from(port.to_be_bytes());
         bytes.extend(STREAM_PORT.to_be_bytes());
         bytes.extend(sequence.to_be_bytes());
@@ -232,7 +278,11 @@ impl Wire {
             choice => self.bytes(usize::from(choice % 11) * 4),
         };
         self.connections += 1;
-        let connection = Connection { port: 40_000 + self.connections, first, ..Connection::default() };
+        let connection = Connection {
+            port: 40_000 + self.connections,
+            first,
+            ..Connection::default()
+        };
         let window = self.word();
         let frame = self.raw_segment(connection.port, [first, 0], (SYN, window), &options, &[]);
         if shared.connections.len() == CONNECTIONS {
@@ -254,7 +304,14 @@ impl Wire {
         let more = self.bytes(len);
         // The kind: an offer, a yes, a no, or any.
         answer.extend([53, 1, [2, 5, 6, kind][usize::from(kind % 4)]]);
-        answer.extend([54, 4, own.octets()[0], own.octets()[1], own.octets()[2], own.octets()[3]]);
+        answer.extend([
+            54,
+            4,
+            own.octets()[0],
+            own.octets()[1],
+            own.octets()[2],
+            own.octets()[3],
+        ]);
         answer.extend([51, 4, 0, 0, kind, 60, 1, 4, 255, 255, 255, 0]);
         answer.extend(more);
         answer.push(255);
@@ -271,7 +328,10 @@ impl Wire {
         let own = self.own.octets();
         let is_ours = |frame: &[u8]| frame.windows(4).any(|four| four == own);
         while is_ours(&frame) {
-            let at = frame.windows(4).position(|four| four == own).expect("it is there");
+            let at = frame
+                .windows(4)
+                .position(|four| four == own)
+                .expect("it is there");
             frame[at] ^= 0xff;
         }
         frame
@@ -298,16 +358,32 @@ impl Wire {
                 let len = len.min(connection.end.map_or(len, |end| end.saturating_sub(place)));
                 connection.sent += len;
                 connection.furthest = connection.furthest.max(connection.sent);
-                self.segment(&connection.clone(), place, ACK | PSH, window, &bytes_at(connection.port, place, len))
+                self.segment(
+                    &connection.clone(),
+                    place,
+                    ACK | PSH,
+                    window,
+                    &bytes_at(connection.port, place, len),
+                )
             }
             // Again, or before its time.
             3 => {
-                let (at, shift, len) = (self.chosen(shared)?, self.word() as i16, usize::from(self.word() % 4096));
+                let (at, shift, len) = (
+                    self.chosen(shared)?,
+                    self.word() as i16,
+                    usize::from(self.word() % 4096),
+                );
                 let connection = &mut shared.connections[at];
                 let place = connection.sent.saturating_add_signed(isize::from(shift));
                 let len = len.min(connection.end.map_or(len, |end| end.saturating_sub(place)));
                 connection.furthest = connection.furthest.max(place + len);
-                self.segment(&connection.clone(), place, ACK, 1000, &bytes_at(connection.port, place, len))
+                self.segment(
+                    &connection.clone(),
+                    place,
+                    ACK,
+                    1000,
+                    &bytes_at(connection.port, place, len),
+                )
             }
             4 => {
                 let (at, window) = (self.chosen(shared)?, self.word());
@@ -319,8 +395,17 @@ impl Wire {
                 let (at, flags, window) = (self.chosen(shared)?, self.byte(), self.word());
                 let connection = shared.connections[at].clone();
                 let shift = u32::from(self.word()) << (flags % 17);
-                let numbers = [connection.sequence(connection.sent), connection.theirs.unwrap_or(0).wrapping_add(shift)];
-                self.raw_segment(connection.port, numbers, (flags & !(FIN | SYN), window), &[], &[])
+                let numbers = [
+                    connection.sequence(connection.sent),
+                    connection.theirs.unwrap_or(0).wrapping_add(shift),
+                ];
+                self.raw_segment(
+                    connection.port,
+                    numbers,
+                    (flags & !(FIN | SYN), window),
+                    &[],
+                    &[],
+                )
             }
             6 => {
                 let at = self.chosen(shared)?;
@@ -341,7 +426,9 @@ impl Wire {
             _ => {
                 let (at, len) = (self.chosen(shared)?, usize::from(self.word() % 4096));
                 let connection = &mut shared.connections[at];
-                connection.sent += connection.end.map_or(len, |end| len.min(end.saturating_sub(connection.sent)));
+                connection.sent += connection
+                    .end
+                    .map_or(len, |end| len.min(end.saturating_sub(connection.sent)));
                 connection.furthest = connection.furthest.max(connection.sent);
                 return None;
             }
@@ -352,7 +439,12 @@ impl Wire {
 }
 
 impl Peer for Wire {
-    fn run(&mut self, now: Instant, arrived: &[Vec<u8>], out: &mut Vec<Vec<u8>>) -> Option<Instant> {
+    fn run(
+        &mut self,
+        now: Instant,
+        arrived: &[Vec<u8>],
+        out: &mut Vec<Vec<u8>>,
+    ) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
         let mut shared = locked(&shared);
         for frame in arrived {
@@ -377,11 +469,19 @@ fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 fn config(choice: u8) -> Config {
-    let fixed = Fixed { address: Ipv4Addr::new(10, 9, 0, 15), prefix_len: 24, gateway: None };
+    let fixed = Fixed {
+        address: Ipv4Addr::new(10, 9, 0, 15),
+        prefix_len: 24,
+        gateway: None,
+    };
     let ipv4 = (choice & 1 == 0).then_some(fixed);
     Config {
         memory_bytes: 64 << 20,
-        addressing: Addressing { on: InterfaceFilter::First, ipv4, ipv6: None },
+        addressing: Addressing {
+            on: InterfaceFilter::First,
+            ipv4,
+            ipv6: None,
+        },
         vlan: (choice & 2 != 0).then_some(1 + u16::from(choice) * 16),
         mtu: None,
     }
@@ -390,7 +490,11 @@ fn config(choice: u8) -> Config {
 /// Reads to the end, whichever it is, and looks at every byte.
 fn receive(stack: &Stack<SimInterfaces>, shared: &Mutex<Shared>) {
     let code = Code::parse("e13gts2").expect("a code");
-    let Ok(Some(mut donor)) = stack.accept_within(&code, OPENING_LEN, Some(Duration::from_secs(60))) else { return };
+    let Ok(Some(mut donor)) =
+        stack.accept_within(&code, OPENING_LEN, Some(Duration::from_secs(60)))
+    else {
+        return;
+    };
     let port = donor.peer().port();
     let answer = bytes_at(0, 0, ANSWER_LEN);
     // A donor that is gone already has nothing said to it.
@@ -400,26 +504,43 @@ fn receive(stack: &Stack<SimInterfaces>, shared: &Mutex<Shared>) {
         match donor.read(&mut buffer) {
             Ok(0) => break true,
             Ok(len) => {
-                assert_eq!(buffer[..len], bytes_at(port, received, len), "not what was sent");
+                assert_eq!(
+                    buffer[..len],
+                    bytes_at(port, received, len),
+                    "not what was sent"
+                );
                 received += len;
             }
             Err(_) => break false,
         }
     };
-    if let Some(connection) = locked(shared).connections.iter().find(|one| one.port == port) {
+    if let Some(connection) = locked(shared)
+        .connections
+        .iter()
+        .find(|one| one.port == port)
+    {
         assert!(received <= connection.furthest, "more than was sent");
-        assert!(!ended || connection.end == Some(received), "an end that was not said");
+        assert!(
+            !ended || connection.end == Some(received),
+            "an end that was not said"
+        );
     }
     // A peer that does not cooperate is reset; either way it ends.
     let _ = donor.finish();
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((&choice, script)) = bytes.split_first() else { return };
+    let Some((&choice, script)) = bytes.split_first() else {
+        return;
+    };
     let config = config(choice);
     let shared = Arc::<Mutex<Shared>>::default();
     // Beside an address of DHCP or a fixed one, or beside one that the machine gave itself.
-    let own = if choice & 5 == 5 { Ipv4Addr::new(169, 254, 9, 2) } else { Ipv4Addr::new(10, 9, 0, 2) };
+    let own = if choice & 5 == 5 {
+        Ipv4Addr::new(169, 254, 9, 2)
+    } else {
+        Ipv4Addr::new(10, 9, 0, 2)
+    };
     let wire = Wire {
         script: script.to_vec(),
         at: 0,
@@ -436,5 +557,10 @@ fuzz_target!(|bytes: &[u8]| {
     receive(&stack, &shared);
     // The beacon of each second, what TCP sends again, and a few frames for each that came.
     let shared = locked(&shared);
-    assert!(shared.frames_out <= 1000 + 70 * shared.frames_in, "{} frames for {}", shared.frames_out, shared.frames_in);
+    assert!(
+        shared.frames_out <= 1000 + 70 * shared.frames_in,
+        "{} frames for {}",
+        shared.frames_out,
+        shared.frames_in
+    );
 });

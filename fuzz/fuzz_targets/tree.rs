@@ -15,7 +15,10 @@ use std::sync::atomic::AtomicU64;
 use bundle::unpack::{Owners, UnpackLimits, unpack};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: UnpackLimits = UnpackLimits { entries: 100, owners: Owners::Caller };
+const LIMITS: UnpackLimits = UnpackLimits {
+    entries: 100,
+    owners: Owners::Caller,
+};
 const CANARY: &str = "alive";
 
 /// In memory where there is such a file system, and gone when dropped.
@@ -24,10 +27,17 @@ struct World(PathBuf);
 impl World {
     fn new() -> Self {
         let memory = PathBuf::from("/dev/shm");
-        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let base = if memory.is_dir() {
+            memory
+        } else {
+            std::env::temp_dir()
+        };
         let path = base.join(format!("fuzz-tree-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path); // of a run that was ended
-        fs::DirBuilder::new().mode(0o700).create(&path).expect("a directory of our own");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .expect("a directory of our own");
         fs::create_dir(path.join("root")).expect("one inside");
         fs::create_dir(path.join("outside")).expect("one beside");
         fs::write(path.join("outside/canary"), CANARY).expect("a file");
@@ -44,7 +54,10 @@ impl World {
         let canary = self.0.join("outside/canary");
         assert_eq!(fs::read(&canary).expect("it is there"), CANARY.as_bytes());
         let meta = canary.metadata().expect("it is there");
-        assert!(meta.nlink() == 1 && meta.mode() & 0o7777 == 0o644, "{meta:?}");
+        assert!(
+            meta.nlink() == 1 && meta.mode() & 0o7777 == 0o644,
+            "{meta:?}"
+        );
     }
 }
 
@@ -56,14 +69,25 @@ impl Drop for World {
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("it is there");
-    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.sort();
     names
 }
 
 /// In every block that claims to be a header.
 fn repair_checksums(tar: &mut [u8]) {
-    for block in tar.chunks_exact_mut(512).filter(|block| block[257..].starts_with(b"ustar")) {
+    for block in tar
+        .chunks_exact_mut(512)
+        .filter(|block| block[257..].starts_with(b"ustar"))
+    {
         block[148..156].fill(b' ');
         let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
         block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());

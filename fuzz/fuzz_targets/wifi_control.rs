@@ -32,9 +32,18 @@ fuzz_target!(|bytes: &[u8]| {
             [b'j', name @ ..] => {
                 if let Some(ssid) = Ssid::new(name) {
                     // Not every passphrase is one.
-                    let passphrase = (name.len() % 3 > 0).then(|| String::from_utf8_lossy(name).into_owned());
+                    let passphrase =
+                        (name.len() % 3 > 0).then(|| String::from_utf8_lossy(name).into_owned());
                     let interface = "wlan0".to_owned();
-                    card.join(Join { interface, ssid, passphrase, is_hidden: name.len() % 2 == 0 }, now);
+                    card.join(
+                        Join {
+                            interface,
+                            ssid,
+                            passphrase,
+                            is_hidden: name.len() % 2 == 0,
+                        },
+                        now,
+                    );
                 }
                 Ok(())
             }
@@ -46,13 +55,20 @@ fuzz_target!(|bytes: &[u8]| {
             card.attach(now);
         }
         if let Some(command) = card.next(now) {
-            assert!(!command.contains('\n') && command.len() < 256, "{command:?}");
+            assert!(
+                !command.contains('\n') && command.len() < 256,
+                "{command:?}"
+            );
             assert!(card.next(now).is_none());
             assert!(card.deadline().is_some_and(|deadline| deadline > now));
         }
         if let Some(report) = card.report() {
             assert!(report.networks.len() <= 256);
-            assert!(report.networks.is_sorted_by_key(|network| -i64::from(network.signal_dbm)));
+            assert!(
+                report
+                    .networks
+                    .is_sorted_by_key(|network| -i64::from(network.signal_dbm))
+            );
             assert!(card.report().is_none());
         }
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use disk::contents::{DiskContents, PartitionRef};
 use libfuzzer_sys::fuzz_target;
-use ratatui_core::backend::TestBackend;
-use ratatui_core::terminal::Terminal;
 use machine::gate::{Candidate, Contents, Reinstall, Wish, choose};
 use machine::inventory::{Found, Transport};
+use ratatui_core::backend::TestBackend;
+use ratatui_core::terminal::Terminal;
 use receiver::operator::event::ReceiverEvent;
 use uuid::Uuid;
 use wire::stage::Stage;
@@ -25,7 +25,9 @@ struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
     fn byte(&mut self) -> u8 {
-        let Some((byte, rest)) = self.0.split_first() else { return 0 };
+        let Some((byte, rest)) = self.0.split_first() else {
+            return 0;
+        };
         self.0 = rest;
         *byte
     }
@@ -45,7 +47,9 @@ impl Script<'_> {
 
 fn key(byte: u8, script: &mut Script<'_>) -> Key {
     match byte {
-        0..32 => Key::Char(char::from_u32(u32::from(script.byte()) << 8 | u32::from(byte)).unwrap_or('x')),
+        0..32 => Key::Char(
+            char::from_u32(u32::from(script.byte()) << 8 | u32::from(byte)).unwrap_or('x'),
+        ),
         32..127 => Key::Char(char::from(byte)),
         127 | 128 => Key::Backspace,
         129..140 => Key::Enter,
@@ -67,12 +71,30 @@ fn key(byte: u8, script: &mut Script<'_>) -> Key {
 }
 
 fn contents(script: &mut Script<'_>) -> Contents {
-    let partition = |number| PartitionRef { number, first_lba: 2048, sectors: 2048, guid: Uuid::from_u128(u128::from(number)) };
+    let partition = |number| PartitionRef {
+        number,
+        first_lba: 2048,
+        sectors: 2048,
+        guid: Uuid::from_u128(u128::from(number)),
+    };
     Contents::Holds(match script.byte() % 4 {
         0 => DiskContents::Blank,
-        1 => DiskContents::Occupied { what: script.text(), protected: None, is_shim_medium: false },
-        2 => DiskContents::Occupied { what: script.text(), protected: Some(script.text()), is_shim_medium: script.byte() & 1 == 0 },
-        _ => DiskContents::Installed { esp: partition(1), root: partition(3), besides: None, protected: None },
+        1 => DiskContents::Occupied {
+            what: script.text(),
+            protected: None,
+            is_shim_medium: false,
+        },
+        2 => DiskContents::Occupied {
+            what: script.text(),
+            protected: Some(script.text()),
+            is_shim_medium: script.byte() & 1 == 0,
+        },
+        _ => DiskContents::Installed {
+            esp: partition(1),
+            root: partition(3),
+            besides: None,
+            protected: None,
+        },
     })
 }
 
@@ -81,7 +103,11 @@ fn disk(script: &mut Script<'_>) -> Candidate {
         path: PathBuf::from(format!("/dev/{}", script.text())),
         size_bytes: script.number(),
         sector_bytes: if script.byte() & 1 == 0 { 512 } else { 4096 },
-        transport: if script.byte() & 1 == 0 { Transport::Sata } else { Transport::Usb },
+        transport: if script.byte() & 1 == 0 {
+            Transport::Sata
+        } else {
+            Transport::Usb
+        },
         is_removable: script.byte() & 1 == 1,
         is_read_only: script.byte() & 3 == 3,
         serial: (script.byte() & 1 == 0).then(|| script.text()),
@@ -110,7 +136,9 @@ fn news(script: &mut Script<'_>) -> ReceiverEvent {
             addresses: vec![[10, 9, 0, 5].into(); usize::from(script.byte() % 9)],
             is_renewed: false,
         },
-        2 => ReceiverEvent::Held { refused: (script.byte() & 1 == 0).then(|| script.text()) },
+        2 => ReceiverEvent::Held {
+            refused: (script.byte() & 1 == 0).then(|| script.text()),
+        },
         3 => ReceiverEvent::Refused {
             peer,
             count: script.number(),
@@ -127,19 +155,34 @@ fn news(script: &mut Script<'_>) -> ReceiverEvent {
         5 => ReceiverEvent::AwaitingConsent { peer },
         6 => {
             let stage = Stage::ALL[usize::from(script.byte()) % Stage::ALL.len()];
-            ReceiverEvent::Stage { stage, facts: script.text() }
+            ReceiverEvent::Stage {
+                stage,
+                facts: script.text(),
+            }
         }
-        7 => ReceiverEvent::Package { name: script.text(), claimed_len: script.number() },
+        7 => ReceiverEvent::Package {
+            name: script.text(),
+            claimed_len: script.number(),
+        },
         8 => ReceiverEvent::Progress {
             received_bytes: script.number(),
             unpacked_bytes: script.number(),
             is_line_due: false,
         },
-        9 => ReceiverEvent::DonorLost { peer, reason: script.text() },
+        9 => ReceiverEvent::DonorLost {
+            peer,
+            reason: script.text(),
+        },
         10 => ReceiverEvent::DonorBack { peer },
         11 => ReceiverEvent::Warning(script.text()),
-        12 => ReceiverEvent::Failed { reason: script.text(), is_fatal: script.byte() & 1 == 0 },
-        13 => ReceiverEvent::Installed { disk: Box::new(disk(script)), title: script.text() },
+        12 => ReceiverEvent::Failed {
+            reason: script.text(),
+            is_fatal: script.byte() & 1 == 0,
+        },
+        13 => ReceiverEvent::Installed {
+            disk: Box::new(disk(script)),
+            title: script.text(),
+        },
         _ => disks(script),
     }
 }
@@ -173,8 +216,15 @@ fn fact(script: &mut Script<'_>) -> MachineEvent {
         }),
         2 => MachineEvent::NicGone(script.text()),
         3 => MachineEvent::Missing(vec![script.text(); usize::from(script.byte() % 60)]),
-        4 => MachineEvent::Log(LogLine { level: script.byte() % 8, at: Duration::from_secs(script.number()), text: script.text() }),
-        5 => MachineEvent::Leaving { how: "reboot", within: Duration::from_secs(u64::from(script.byte())) },
+        4 => MachineEvent::Log(LogLine {
+            level: script.byte() % 8,
+            at: Duration::from_secs(script.number()),
+            text: script.text(),
+        }),
+        5 => MachineEvent::Leaving {
+            how: "reboot",
+            within: Duration::from_secs(u64::from(script.byte())),
+        },
         _ => MachineEvent::News(news(script)),
     }
 }
@@ -185,14 +235,31 @@ fn draw(wizard: &Wizard, script: &mut Script<'_>) {
         // A picture takes as long as it is large.
         32..36 => (u16::from(script.byte()) << 4, 1),
         36..40 => (1, u16::from(script.byte()) << 4),
-        _ => (u16::from(script.byte() % 140), u16::from(script.byte() % 60)),
+        _ => (
+            u16::from(script.byte() % 140),
+            u16::from(script.byte() % 60),
+        ),
     };
     let is_plain = script.byte() & 1 == 0;
-    let theme = Theme { charset: if is_plain { Charset::Ascii } else { Charset::Unicode }, colours: !is_plain };
-    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
-    terminal.draw(|frame| wizard.draw(frame, theme)).expect("a terminal in memory");
+    let theme = Theme {
+        charset: if is_plain {
+            Charset::Ascii
+        } else {
+            Charset::Unicode
+        },
+        colours: !is_plain,
+    };
+    let mut terminal =
+        Terminal::new(TestBackend::new(columns, rows)).expect("a terminal in memory");
+    terminal
+        .draw(|frame| wizard.draw(frame, theme))
+        .expect("a terminal in memory");
     for cell in terminal.backend().buffer().content() {
-        assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
+        assert!(
+            !cell.symbol().chars().any(char::is_control),
+            "{:?}",
+            cell.symbol()
+        );
         assert!(!is_plain || cell.symbol().is_ascii(), "{:?}", cell.symbol());
     }
 }
@@ -204,7 +271,14 @@ fn judge(command: &Command, wizard: &Wizard) {
         let taken = choose(&wizard.model().disks, wish);
         if let Ok(cleared) = taken {
             let is_confirmed = wish.wipe.is_some() || wish.reinstall != Reinstall::default();
-            assert!(is_confirmed || matches!(cleared.candidate().contents(), Contents::Holds(DiskContents::Blank)), "{wish:?}");
+            assert!(
+                is_confirmed
+                    || matches!(
+                        cleared.candidate().contents(),
+                        Contents::Holds(DiskContents::Blank)
+                    ),
+                "{wish:?}"
+            );
         }
     }
 }
@@ -212,7 +286,12 @@ fn judge(command: &Command, wizard: &Wizard) {
 fuzz_target!(|bytes: &[u8]| {
     let mut script = Script(bytes);
     let mut now = Instant::now();
-    let check = |value: &str| value.parse::<u8>().map(drop).map_err(|error| error.to_string());
+    let check = |value: &str| {
+        value
+            .parse::<u8>()
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
     let mut wizard = Wizard::new(check);
     while !script.0.is_empty() {
         let commands = match script.byte() {
@@ -225,7 +304,8 @@ fuzz_target!(|bytes: &[u8]| {
                 wizard.press(key(byte, &mut script), now)
             }
             220..236 => {
-                now += wizard.next_tick(now).unwrap_or_default() + Duration::from_millis(script.number() % 100_000);
+                now += wizard.next_tick(now).unwrap_or_default()
+                    + Duration::from_millis(script.number() % 100_000);
                 wizard.tick(now)
             }
             _ => {
