@@ -1,7 +1,7 @@
 //! The service of the demo system: whether the deployed machine is up, asked over HTTP.
 //!
-//! `smechvisor-daemon [--listen ADDR:PORT]`, default `0.0.0.0:8080`. Only `GET` and `HEAD` of `/health`; one request
-//! a connection. It ends only when it cannot listen; init starts it again.
+//! `smechvisor-daemon [--listen ADDR:PORT]`, default `0.0.0.0:8080`. Only `GET` and `HEAD` of
+//! `/health`; one request a connection. It ends only when it cannot listen; init starts it again.
 
 mod health;
 mod request;
