@@ -20,7 +20,12 @@ const GOLDEN: &[u8] = include_bytes!("../../bundle/tests/golden/small.smv");
 const PUBLIC: &str = include_str!("../../bundle/tests/golden/small.smv.pub");
 
 fn open(bytes: &[u8], tail: Tail) -> Result<BundleFile, FetchError> {
-    BundleFile::of(Path::new("x.smv"), Arc::new(bytes.to_vec()), bytes.len() as u64, tail)
+    BundleFile::of(
+        Path::new("x.smv"),
+        Arc::new(bytes.to_vec()),
+        bytes.len() as u64,
+        tail,
+    )
 }
 
 /// Whether every chunk is there and right.
@@ -42,7 +47,8 @@ fn is_whole(file: &BundleFile, approved: &Approved) -> Result<bool, FetchError> 
 }
 
 fn judge(bytes: &[u8], tail: Tail, trust: &Trust) -> Option<bool> {
-    let shown = |error: &FetchError| assert!(chain(error).to_string().chars().all(|c| !c.is_control()));
+    let shown =
+        |error: &FetchError| assert!(chain(error).to_string().chars().all(|c| !c.is_control()));
     let file = open(bytes, tail).inspect_err(shown).ok()?;
     let offered = file.offered();
     let wanted = Manifest::parse(offered.manifest).map_or(Wanted::SYSTEM, |manifest| Wanted {
@@ -54,8 +60,14 @@ fn judge(bytes: &[u8], tail: Tail, trust: &Trust) -> Option<bool> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, rest)) = bytes.split_first() else { return };
-    let tail = if choice & 0x80 == 0 { Tail::Nothing } else { Tail::Anything };
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
+    let tail = if choice & 0x80 == 0 {
+        Tail::Nothing
+    } else {
+        Tail::Anything
+    };
     if choice & 1 == 0 {
         judge(rest, tail, &Trust::default());
         return;

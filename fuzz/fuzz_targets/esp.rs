@@ -88,7 +88,11 @@ fuzz_target!(|data: &[u8]| {
             if let Ok(extent) = extent {
                 assert_eq!(u64::from(extent.len_bytes), len);
                 let from = usize::try_from(extent.offset).unwrap();
-                let found = bytes.iter().copied().chain(core::iter::repeat(0)).skip(from);
+                let found = bytes
+                    .iter()
+                    .copied()
+                    .chain(core::iter::repeat(0))
+                    .skip(from);
                 assert!(found.take(content.len()).eq(content));
             }
         }

@@ -19,10 +19,20 @@ fuzz_target!(|bytes: &[u8]| {
     for seed in 0..40_u8 {
         let before = ledger.floor(KeyId(u64::from(seed)));
         ledger.raise_floor(KeyId(u64::from(seed)), u64::from(seed));
-        assert_eq!(ledger.floor(KeyId(u64::from(seed))), before.max(u64::from(seed)));
-        let version = Version { digest: [seed; 32], counter: u64::MAX };
+        assert_eq!(
+            ledger.floor(KeyId(u64::from(seed))),
+            before.max(u64::from(seed))
+        );
+        let version = Version {
+            digest: [seed; 32],
+            counter: u64::MAX,
+        };
         let word = Word::new("x").expect("a word");
-        ledger.remember(Failed { version, tries: seed, word });
+        ledger.remember(Failed {
+            version,
+            tries: seed,
+            word,
+        });
         assert!(ledger.failure(&[seed; 32]).is_some());
         ledger.count_rollback();
     }

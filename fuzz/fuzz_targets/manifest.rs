@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use wire::manifest::{Builder, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, Content, FILES_MAX, LEN_MAX, Manifest, is_image};
+use wire::manifest::{
+    Builder, CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, Content, FILES_MAX, LEN_MAX, Manifest, is_image,
+};
 use wire::message::CHUNKS_MAX;
 use wire::stream::DATA_MAX;
 

@@ -13,8 +13,21 @@ const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manife
 const CHUNK_LISTS: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.chunks");
 const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
 
-fn approve(manifest: &[u8], signature: &[u8], chunk_lists: &[u8], trust: &Trust) -> Result<Approved, ApproveError> {
-    bundle::trust::approve(Offered { manifest, signature, chunk_lists }, Wanted::SYSTEM, trust)
+fn approve(
+    manifest: &[u8],
+    signature: &[u8],
+    chunk_lists: &[u8],
+    trust: &Trust,
+) -> Result<Approved, ApproveError> {
+    bundle::trust::approve(
+        Offered {
+            manifest,
+            signature,
+            chunk_lists,
+        },
+        Wanted::SYSTEM,
+        trust,
+    )
 }
 
 fn judge(signature: &[u8]) {

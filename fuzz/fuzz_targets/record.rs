@@ -7,7 +7,10 @@ use libfuzzer_sys::fuzz_target;
 use wire::record::{ATTEMPTS, BootRecord, COPY_LEN, Copies, Left, Place};
 
 fuzz_target!(|data: &[u8]| {
-    let mut copies = Copies { e1: [b'#'; COPY_LEN], e2: [b'#'; COPY_LEN] };
+    let mut copies = Copies {
+        e1: [b'#'; COPY_LEN],
+        e2: [b'#'; COPY_LEN],
+    };
     for (to, from) in copies.e1.iter_mut().chain(&mut copies.e2).zip(data) {
         *to = *from;
     }
@@ -21,9 +24,19 @@ fuzz_target!(|data: &[u8]| {
     let pick = copies.boot();
     if let Ok(record) = first {
         let is_trial = record.trial.is_some_and(|left| left > Left::NONE);
-        let slot = if is_trial { record.good.other() } else { record.good };
-        assert_eq!((pick.slot, pick.is_trial, pick.from), (slot, is_trial, Some(Place::E1)));
-        let counted = BootRecord { trial: record.trial.map(Left::less), ..record };
+        let slot = if is_trial {
+            record.good.other()
+        } else {
+            record.good
+        };
+        assert_eq!(
+            (pick.slot, pick.is_trial, pick.from),
+            (slot, is_trial, Some(Place::E1))
+        );
+        let counted = BootRecord {
+            trial: record.trial.map(Left::less),
+            ..record
+        };
         assert_eq!(copies.e1, counted.emit());
     }
     let more = (0..ATTEMPTS).take_while(|_| copies.boot().is_trial).count();

@@ -9,7 +9,10 @@ fuzz_target!(|bytes: &[u8]| {
     let running = match Running::parse(bytes) {
         Ok(running) => running,
         Err(error) => {
-            assert!(error.fault.to_string().chars().all(|c| !c.is_control()), "shown on a console");
+            assert!(
+                error.fault.to_string().chars().all(|c| !c.is_control()),
+                "shown on a console"
+            );
             return;
         }
     };

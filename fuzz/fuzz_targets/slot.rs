@@ -9,16 +9,27 @@ fuzz_target!(|bytes: &[u8]| {
     let slot = match Description::parse(bytes) {
         Ok(slot) => slot,
         Err(error) => {
-            assert!(error.fault.to_string().chars().all(|c| !c.is_control()), "shown on a console");
+            assert!(
+                error.fault.to_string().chars().all(|c| !c.is_control()),
+                "shown on a console"
+            );
             return;
         }
     };
     assert!(bytes.len() <= LEN_MAX && bytes.is_ascii());
     let (root, tree) = (slot.root, slot.tree());
     assert!(root.offset_bytes >= BLOCK_BYTES && root.len_bytes >= 2 * BLOCK_BYTES);
-    for bytes in [root.offset_bytes, root.len_bytes, tree.offset_bytes, tree.len_bytes] {
+    for bytes in [
+        root.offset_bytes,
+        root.len_bytes,
+        tree.offset_bytes,
+        tree.len_bytes,
+    ] {
         assert_eq!(bytes % BLOCK_BYTES, 0);
     }
-    assert_eq!((tree.offset_bytes, tree.len_bytes), (root.end_bytes(), tree_len_bytes(root.len_bytes)));
+    assert_eq!(
+        (tree.offset_bytes, tree.len_bytes),
+        (root.end_bytes(), tree_len_bytes(root.len_bytes))
+    );
     assert_eq!(slot.to_string().as_bytes(), bytes);
 });

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    if init::drivers::is_asked_by_kernel(&arguments) {
+    if machine::drivers::is_asked_by_kernel(&arguments) {
         return init::drivers::help(&arguments);
     }
     eprintln!(
