@@ -71,6 +71,13 @@ pub fn rows(part: &str, text: &str) -> Result<Vec<Row>, ReportError> {
 #[cfg(test)]
 mod tests {
     use super::{READERS, ReportError, rows};
+    use crate::line::LineError;
+    use crate::table::Row;
+
+    /// The rows as they are printed.
+    pub(super) fn lines(rows: Result<Vec<Row>, LineError>) -> Vec<String> {
+        rows.unwrap().iter().map(Row::to_string).collect()
+    }
 
     #[test]
     fn a_part_without_figures_is_an_error() {

@@ -89,12 +89,7 @@ pub fn drawing(text: &str) -> Result<Vec<Row>, LineError> {
 #[cfg(test)]
 mod tests {
     use super::{deploy, drawing, memory};
-    use crate::line::LineError;
-    use crate::table::Row;
-
-    fn lines(rows: Result<Vec<Row>, LineError>) -> Vec<String> {
-        rows.unwrap().iter().map(Row::to_string).collect()
-    }
+    use crate::report::tests::lines;
 
     #[test]
     fn a_deploy_stands_beside_the_pipeline_and_its_slowest_stage() {

@@ -104,12 +104,7 @@ pub fn smallest(text: &str) -> Result<Vec<Row>, LineError> {
 #[cfg(test)]
 mod tests {
     use super::{boot, screens, smallest, ways};
-    use crate::line::LineError;
-    use crate::table::Row;
-
-    fn lines(rows: Result<Vec<Row>, LineError>) -> Vec<String> {
-        rows.unwrap().iter().map(Row::to_string).collect()
-    }
+    use crate::report::tests::lines;
 
     #[test]
     fn a_boot_stands_beside_an_init_that_does_nothing() {

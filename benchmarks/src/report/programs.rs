@@ -141,12 +141,7 @@ pub fn cage(text: &str) -> Result<Vec<Row>, LineError> {
 #[cfg(test)]
 mod tests {
     use super::{cage, decode, netstack, session};
-    use crate::line::LineError;
-    use crate::table::Row;
-
-    fn lines(rows: Result<Vec<Row>, LineError>) -> Vec<String> {
-        rows.unwrap().iter().map(Row::to_string).collect()
-    }
+    use crate::report::tests::lines;
 
     #[test]
     fn each_kind_of_frame_has_three_rows() {
