@@ -211,8 +211,8 @@ mod tests {
     use bundle::unpack::{UnpackLimits, check};
     use std::fs;
     use std::io::{Read, Write};
-    use std::path::PathBuf;
     use std::sync::{Arc, mpsc};
+    use tempfile::TempDir;
 
     fn start(options: &Options, has_packages: bool) -> Result<Vec<Made>, PackageError> {
         super::start(options, has_packages, Arc::new(|| false))
@@ -222,17 +222,15 @@ mod tests {
         made.notes.try_iter().collect::<Vec<_>>().join("\n")
     }
 
-    struct Dir(PathBuf);
+    struct Dir(TempDir);
 
     impl Dir {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("live-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Dir(path)
+        fn new() -> Self {
+            Dir(tempfile::tempdir().unwrap())
         }
 
         fn put(&self, path: &str) {
-            let path = self.0.join(path);
+            let path = self.0.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         }
@@ -240,7 +238,7 @@ mod tests {
         fn options(&self) -> Options {
             Options {
                 tree: Tree {
-                    root: self.0.clone(),
+                    root: self.0.path().to_owned(),
                     ..Tree::default()
                 },
                 threads: Some(1),
@@ -248,15 +246,9 @@ mod tests {
         }
     }
 
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0); // Nothing depends on it.
-        }
-    }
-
     #[test]
     fn a_tree_with_everything_is_one_item_that_a_target_takes() {
-        let dir = Dir::new("whole");
+        let dir = Dir::new();
         for path in [
             "boot/vmlinuz-1",
             "usr/lib/smechvisor/grub/grubx64.efi",
@@ -285,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_the_target_would_refuse_is_told_before_anything_is_sent() {
-        let dir = Dir::new("bare");
+        let dir = Dir::new();
         dir.put("boot/config-1");
         assert!(matches!(
             start(&dir.options(), false),
@@ -317,7 +309,7 @@ mod tests {
 
     #[test]
     fn grub_for_one_platform_is_sent_and_what_that_means_is_told() {
-        let dir = Dir::new("one-platform");
+        let dir = Dir::new();
         dir.put("boot/vmlinuz-1");
         dir.put("usr/lib/smechvisor/grub/grubx64.efi");
         let items = start(&dir.options(), false).unwrap();
@@ -356,11 +348,11 @@ mod tests {
 
     #[test]
     fn a_deploy_that_is_given_up_ends_the_packing() {
-        let dir = Dir::new("given-up");
+        let dir = Dir::new();
         let noise: Vec<u8> = (0..9_000_000_u32)
             .map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8)
             .collect();
-        fs::write(dir.0.join("noise"), noise).unwrap();
+        fs::write(dir.0.path().join("noise"), noise).unwrap();
         let job = crate::job(&dir.options().tree).unwrap();
         let (lines, _notes) = mpsc::channel();
         let (writer, reader) = pipe(1 << 10);

@@ -276,27 +276,15 @@ fn refuse_image_and_others(packages: &[Package]) -> Result<(), PackagesError> {
 mod tests {
     use super::{PackagesError, open};
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+    use tempfile::TempDir;
 
-    struct Dir(PathBuf);
-
-    impl Dir {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let dir =
-                std::env::temp_dir().join(format!("pack-packages-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&dir);
-            fs::create_dir(&dir).unwrap();
-            for (file, data) in files {
-                fs::write(dir.join(file), data).unwrap();
-            }
-            Self(dir)
+    fn dir(files: &[(&str, &str)]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, data) in files {
+            fs::write(dir.path().join(file), data).unwrap();
         }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
+        dir
     }
 
     fn refused(dir: &Path) -> String {
@@ -305,16 +293,13 @@ mod tests {
 
     #[test]
     fn base_goes_first_and_the_others_by_name() {
-        let dir = Dir::new(
-            "order",
-            &[
-                ("kernel-modules.tar.zst", "1"),
-                ("bootloader-grub.tar.xz", "22"),
-                ("smechvisor-base.tar.zst", "333"),
-                ("a.tar.xz", "4"),
-            ],
-        );
-        let found = open(&dir.0).unwrap();
+        let dir = dir(&[
+            ("kernel-modules.tar.zst", "1"),
+            ("bootloader-grub.tar.xz", "22"),
+            ("smechvisor-base.tar.zst", "333"),
+            ("a.tar.xz", "4"),
+        ]);
+        let found = open(dir.path()).unwrap();
         let names: Vec<_> = found
             .packages
             .iter()
@@ -334,17 +319,14 @@ mod tests {
 
     #[test]
     fn other_files_are_passed_over_with_a_reason() {
-        let dir = Dir::new(
-            "others",
-            &[
-                ("a.tar.xz", "1"),
-                ("README", "2"),
-                ("b.tar.xz.part", ""),
-                (".c.tar.xz", "3"),
-            ],
-        );
-        fs::create_dir(dir.0.join("d.tar.xz")).unwrap();
-        let found = open(&dir.0).unwrap();
+        let dir = dir(&[
+            ("a.tar.xz", "1"),
+            ("README", "2"),
+            ("b.tar.xz.part", ""),
+            (".c.tar.xz", "3"),
+        ]);
+        fs::create_dir(dir.path().join("d.tar.xz")).unwrap();
+        let found = open(dir.path()).unwrap();
         assert_eq!(found.packages.len(), 1);
         let ignored: Vec<_> = found
             .ignored
@@ -363,8 +345,8 @@ mod tests {
 
     #[test]
     fn a_fifo_with_a_packages_name_does_not_hang() {
-        let dir = Dir::new("fifo", &[("a.tar.xz", "1")]);
-        let path = dir.0.join("f.tar.xz");
+        let dir = dir(&[("a.tar.xz", "1")]);
+        let path = dir.path().join("f.tar.xz");
         rustix::fs::mknodat(
             rustix::fs::CWD,
             &path,
@@ -374,15 +356,15 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            open(&dir.0).unwrap().ignored,
+            open(dir.path()).unwrap().ignored,
             [("f.tar.xz".into(), "not a file")]
         );
     }
 
     #[test]
     fn two_files_of_one_package_are_refused() {
-        let dir = Dir::new("twice", &[("x.tar.xz", "1"), ("x.tar.zst", "2")]);
-        let text = refused(&dir.0);
+        let dir = dir(&[("x.tar.xz", "1"), ("x.tar.zst", "2")]);
+        let text = refused(dir.path());
         assert!(
             text.contains("/x.tar.xz and ") && text.contains("/x.tar.zst are the same package"),
             "{text}"
@@ -391,50 +373,50 @@ mod tests {
 
     #[test]
     fn an_image_is_sent_alone() {
-        let dir = Dir::new("image", &[("system.img", "1"), ("README", "2")]);
-        let found = open(&dir.0).unwrap();
+        let dir = dir(&[("system.img", "1"), ("README", "2")]);
+        let found = open(dir.path()).unwrap();
         assert_eq!(found.packages[0].name.as_str(), "system.img");
         for other in ["a.tar.xz", "other.img"] {
-            fs::write(dir.0.join(other), "3").unwrap();
-            let text = refused(&dir.0);
+            fs::write(dir.path().join(other), "3").unwrap();
+            let text = refused(dir.path());
             assert!(text.contains("an image is sent alone"), "{text}");
-            fs::remove_file(dir.0.join(other)).unwrap();
+            fs::remove_file(dir.path().join(other)).unwrap();
         }
     }
 
     #[test]
     fn nothing_to_send_is_refused() {
-        let dir = Dir::new("empty", &[("README", "x")]);
-        assert!(refused(&dir.0).contains("1 entries"));
-        let missing = dir.0.join("nowhere");
+        let dir = dir(&[("README", "x")]);
+        assert!(refused(dir.path()).contains("1 entries"));
+        let missing = dir.path().join("nowhere");
         assert!(matches!(open(&missing), Err(PackagesError::List { .. })));
         assert!(refused(&missing).contains("nowhere: No such file"));
     }
 
     #[test]
     fn an_empty_file_is_refused() {
-        let dir = Dir::new("zero", &[("a.tar.xz", "")]);
-        assert!(refused(&dir.0).contains("a.tar.xz has 0 bytes"));
+        let dir = dir(&[("a.tar.xz", "")]);
+        assert!(refused(dir.path()).contains("a.tar.xz has 0 bytes"));
     }
 
     #[test]
     fn more_than_a_tebibyte_is_refused() {
-        let dir = Dir::new("huge", &[]);
-        let file = fs::File::create(dir.0.join("a.tar.xz")).unwrap();
+        let dir = dir(&[]);
+        let file = fs::File::create(dir.path().join("a.tar.xz")).unwrap();
         // Sparse. A file system that cannot hold it cannot hold such a package either.
         if file.set_len((1 << 40) + 1).is_ok() {
-            assert!(refused(&dir.0).contains("1099511627777"));
+            assert!(refused(dir.path()).contains("1099511627777"));
         } else {
-            assert!(refused(&dir.0).contains("has 0 bytes"));
+            assert!(refused(dir.path()).contains("has 0 bytes"));
         }
     }
 
     #[test]
     fn names_the_wire_has_not_are_refused() {
         for name in ["a b.tar.xz", "-x.tar.xz", "ä.tar.xz"] {
-            let dir = Dir::new("names", &[(name, "1")]);
+            let dir = dir(&[(name, "1")]);
             assert!(
-                matches!(open(&dir.0), Err(PackagesError::Name { .. })),
+                matches!(open(dir.path()), Err(PackagesError::Name { .. })),
                 "{name}"
             );
         }
@@ -443,14 +425,17 @@ mod tests {
     #[test]
     fn the_longest_name_a_file_can_have_is_sent() {
         let name = format!("{}.tar.xz", "x".repeat(248));
-        let dir = Dir::new("long", &[(&name, "1")]);
-        assert_eq!(open(&dir.0).unwrap().packages[0].name.as_str().len(), 255);
+        let dir = dir(&[(&name, "1")]);
+        assert_eq!(
+            open(dir.path()).unwrap().packages[0].name.as_str().len(),
+            255
+        );
     }
 
     #[test]
     fn a_dangling_link_is_an_error_not_a_gap() {
-        let dir = Dir::new("dangling", &[("a.tar.xz", "1")]);
-        std::os::unix::fs::symlink("nowhere", dir.0.join("b.tar.xz")).unwrap();
-        assert!(matches!(open(&dir.0), Err(PackagesError::Open { .. })));
+        let dir = dir(&[("a.tar.xz", "1")]);
+        std::os::unix::fs::symlink("nowhere", dir.path().join("b.tar.xz")).unwrap();
+        assert!(matches!(open(dir.path()), Err(PackagesError::Open { .. })));
     }
 }

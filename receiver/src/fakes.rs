@@ -32,6 +32,7 @@ use machine::gate::{Candidate, Contents};
 use machine::inventory::{Found, Transport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::eventfd::EventFd;
+use tempfile::TempDir;
 use wire::code::Code;
 
 use crate::donor::{Donor, Interrupted, Interrupter, Network};
@@ -50,37 +51,28 @@ pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 15));
 
 /// A directory for the length of a test.
 #[derive(Debug)]
-pub struct TestDir(PathBuf);
+pub struct TestDir(TempDir);
 
 impl TestDir {
     /// Made now, removed when dropped.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let name = format!("smv-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path); // left by a run that was killed
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        let prefix = format!("smv-{name}-");
+        Self(tempfile::Builder::new().prefix(&prefix).tempdir().unwrap())
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     /// A file of 2 GiB and no blocks, to be deployed to.
     #[must_use]
     pub fn image(&self) -> PathBuf {
-        let path = self.0.join("disk.img");
+        let path = self.path().join("disk.img");
         fs::File::create(&path).unwrap().set_len(2 << 30).unwrap();
         path
-    }
-}
-
-impl Drop for TestDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // a test's leftovers harm nobody
     }
 }
 

@@ -11,33 +11,20 @@ mod peer;
 use std::fs;
 use std::io::Read;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use peer::Peer;
 use receiver::donor::Network;
 use receiver::fakes::ports;
 use spk_visor::kernel_net::KernelNetwork;
+use tempfile::TempDir;
 
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str, files: &[(&str, usize)]) -> Self {
-        let dir =
-            std::env::temp_dir().join(format!("spk-visor-foreign-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
-        for (file, len) in files {
-            fs::write(dir.join(file), pattern(*len)).unwrap();
-        }
-        Self(dir)
+fn dir(files: &[(&str, usize)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, len) in files {
+        fs::write(dir.path().join(file), pattern(*len)).unwrap();
     }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+    dir
 }
 
 fn pattern(len: usize) -> Vec<u8> {
@@ -46,7 +33,7 @@ fn pattern(len: usize) -> Vec<u8> {
     bytes
 }
 
-fn donor(dir: &Dir, to: &str) -> Output {
+fn donor(dir: &TempDir, to: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_spk-visor"))
         .args([
             "deploy-system-img-copy",
@@ -56,21 +43,18 @@ fn donor(dir: &Dir, to: &str) -> Output {
             to,
             "--packages",
         ])
-        .arg(&dir.0)
+        .arg(dir.path())
         .output()
         .unwrap()
 }
 
 #[test]
 fn our_donor_installs_a_foreign_target() {
-    let dir = Dir::new(
-        "donor",
-        &[
-            ("smechvisor-base.tar.xz", 5_000_000),
-            ("daemon.tar.zst", 1),
-            ("README", 5),
-        ],
-    );
+    let dir = dir(&[
+        ("smechvisor-base.tar.xz", 5_000_000),
+        ("daemon.tar.zst", 1),
+        ("README", 5),
+    ]);
     let mut target = Peer::start("target.py", &["0", "e13gts2", "install"]);
     let to = format!("127.0.0.1:{}", target.line());
     let output = donor(&dir, &to);
@@ -99,7 +83,7 @@ fn our_donor_installs_a_foreign_target() {
 
 #[test]
 fn a_foreign_targets_reset_is_exit_code_5() {
-    let dir = Dir::new("reset", &[("a.tar.xz", 1000)]);
+    let dir = dir(&[("a.tar.xz", 1000)]);
     let mut target = Peer::start("target.py", &["0", "e13gts2", "fail"]);
     let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -113,7 +97,7 @@ fn a_foreign_targets_reset_is_exit_code_5() {
 
 #[test]
 fn a_target_that_ends_before_the_terminator_or_talks_is_exit_code_5() {
-    let dir = Dir::new("ends", &[("a.tar.xz", 5_000_000)]);
+    let dir = dir(&[("a.tar.xz", 5_000_000)]);
     for verdict in ["leave", "refuse", "talk"] {
         let mut target = Peer::start("target.py", &["0", "e13gts2", verdict]);
         let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
@@ -125,7 +109,7 @@ fn a_target_that_ends_before_the_terminator_or_talks_is_exit_code_5() {
 
 #[test]
 fn a_target_may_close_without_waiting_for_the_donors_end() {
-    let dir = Dir::new("hasty", &[("a.tar.xz", 1000)]);
+    let dir = dir(&[("a.tar.xz", 1000)]);
     let mut target = Peer::start("target.py", &["0", "e13gts2", "hasty"]);
     let output = donor(&dir, &format!("127.0.0.1:{}", target.line()));
     assert_eq!(output.status.code(), Some(0));

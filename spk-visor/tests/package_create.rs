@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bundle::decode::{DecodeLimits, decode};
 use bundle::unpack::{Owners, UnpackLimits, Unpacked, unpack};
@@ -26,31 +26,25 @@ use rustix::fs::{
 };
 use spk_visor::command::package::Watcher;
 use spk_visor::screen::Screen;
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
+use tempfile::TempDir;
 
 /// Removed with everything in it when dropped.
-struct Dir(PathBuf);
+struct Dir(TempDir);
 
 impl Dir {
     fn new() -> Self {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("package-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn put(&self, path: &str, contents: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(path);
+        let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, contents).unwrap();
         path
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // Nothing depends on it.
     }
 }
 
@@ -62,7 +56,7 @@ fn options(root: &Dir, out: &Path, format: Format) -> Options {
     Options {
         name: "x".into(),
         tree: Tree {
-            root: root.0.clone(),
+            root: root.path().to_owned(),
             ..Tree::default()
         },
         out: out.to_owned(),
@@ -102,7 +96,7 @@ fn install(package: &[u8]) -> (Dir, Unpacked) {
         owners,
         ..UnpackLimits::for_memory(16 << 20)
     };
-    let root = File::open(&to.0).unwrap();
+    let root = File::open(to.path()).unwrap();
     let tar = decode(package, limits).unwrap();
     let unpacked = unpack(tar, root.as_fd(), &unpack_limits, &AtomicU64::new(0)).unwrap();
     (to, unpacked)
@@ -193,35 +187,39 @@ fn rich_tree(as_root: bool) -> Dir {
         "a long way",
     );
     tree.put("usr/with\nnewline\u{e4}", "odd");
-    fs::create_dir_all(tree.0.join("empty/nested")).unwrap();
-    symlink("../etc/plain", tree.0.join("usr/link")).unwrap();
-    symlink("t".repeat(300), tree.0.join("usr/long-link")).unwrap();
-    fs::hard_link(tree.0.join("etc/plain"), tree.0.join("usr/bin/hard")).unwrap();
+    fs::create_dir_all(tree.path().join("empty/nested")).unwrap();
+    symlink("../etc/plain", tree.path().join("usr/link")).unwrap();
+    symlink("t".repeat(300), tree.path().join("usr/long-link")).unwrap();
     fs::hard_link(
-        tree.0.join("usr/link"),
-        tree.0.join("usr/hard-link-of-a-link"),
+        tree.path().join("etc/plain"),
+        tree.path().join("usr/bin/hard"),
+    )
+    .unwrap();
+    fs::hard_link(
+        tree.path().join("usr/link"),
+        tree.path().join("usr/hard-link-of-a-link"),
     )
     .unwrap();
     let bytes: Vec<u8> = (0..6_000_001_u32)
         .map(|number| (number.wrapping_mul(number) >> 7) as u8)
         .collect();
     tree.put("srv/large", bytes);
-    let mut holes = File::create(tree.0.join("srv/holes")).unwrap();
+    let mut holes = File::create(tree.path().join("srv/holes")).unwrap();
     holes.set_len(40 << 20).unwrap();
     holes.seek(SeekFrom::Start(17 << 20)).unwrap();
     holes.write_all(b"an island").unwrap();
     mknodat(
         CWD,
-        tree.0.join("srv/pipe"),
+        tree.path().join("srv/pipe"),
         FileType::Fifo,
         Mode::from_raw_mode(0o640),
         0,
     )
     .unwrap();
     let raw: OsString = std::os::unix::ffi::OsStringExt::from_vec(b"not utf-8 \xff".to_vec());
-    fs::write(tree.0.join("srv").join(raw), "raw").unwrap();
+    fs::write(tree.path().join("srv").join(raw), "raw").unwrap();
     let set = |path: &str, name: &str, value: &[u8]| {
-        lsetxattr(tree.0.join(path), name, value, XattrFlags::empty()).unwrap();
+        lsetxattr(tree.path().join(path), name, value, XattrFlags::empty()).unwrap();
     };
     set("etc/plain", "user.note", b"a=\nb\0c");
     set("empty", "user.of-a-directory", b"");
@@ -246,7 +244,7 @@ fn rich_tree(as_root: bool) -> Dir {
         let node = |path: &str, kind, mode, device| {
             mknodat(
                 CWD,
-                tree.0.join(path),
+                tree.path().join(path),
                 kind,
                 Mode::from_raw_mode(mode),
                 device,
@@ -266,7 +264,7 @@ fn rich_tree(as_root: bool) -> Dir {
             ("srv/large", 3_000_000, 4_000_000_000),
             ("empty", 7, 8),
         ] {
-            std::os::unix::fs::lchown(tree.0.join(path), Some(uid), Some(gid)).unwrap();
+            std::os::unix::fs::lchown(tree.path().join(path), Some(uid), Some(gid)).unwrap();
         }
     }
     for (path, mode) in [
@@ -276,7 +274,7 @@ fn rich_tree(as_root: bool) -> Dir {
         ("etc", 0o2750),
     ] {
         if path != "srv/large" || as_root {
-            fs::set_permissions(tree.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(tree.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
     }
     for (path, seconds, nanoseconds) in [
@@ -288,7 +286,7 @@ fn rich_tree(as_root: bool) -> Dir {
         ("empty", 1_000_000_000, 1),
         ("etc", 86_400, 999_999_999),
     ] {
-        set_time(&tree.0.join(path), seconds, nanoseconds);
+        set_time(&tree.path().join(path), seconds, nanoseconds);
     }
     tree
 }
@@ -307,9 +305,9 @@ fn a_copy_keeps_owners_devices_capabilities_and_acls() {
 fn copy_the_tree(as_root: bool) {
     let (tree, out) = (rich_tree(as_root), Dir::new());
     for format in [Format::Xz, Format::Zst] {
-        let (package, said) = create(&options(&tree, &out.0, format));
+        let (package, said) = create(&options(&tree, out.path(), format));
         let (copy, unpacked) = install(&package);
-        let (expected, got) = (entries(&tree.0), entries(&copy.0));
+        let (expected, got) = (entries(tree.path()), entries(copy.path()));
         assert_eq!(
             expected.keys().collect::<Vec<_>>(),
             got.keys().collect::<Vec<_>>()
@@ -322,13 +320,13 @@ fn copy_the_tree(as_root: bool) {
             !said.contains(" of about "),
             "a part of a file system: {said}"
         );
-        let holes = copy.0.join("srv/holes").metadata().unwrap();
+        let holes = copy.path().join("srv/holes").metadata().unwrap();
         assert!(holes.blocks() * 512 < 1 << 20, "{} blocks", holes.blocks());
-        let inode = |path: &str| copy.0.join(path).symlink_metadata().unwrap().ino();
+        let inode = |path: &str| copy.path().join(path).symlink_metadata().unwrap().ino();
         assert_eq!(inode("etc/plain"), inode("usr/bin/hard"));
         assert_eq!(inode("usr/link"), inode("usr/hard-link-of-a-link"));
         let mode = out
-            .0
+            .path()
             .join(format!("x{}", format.suffix()))
             .metadata()
             .unwrap()
@@ -353,8 +351,12 @@ fn holes_take_no_room_in_the_package_or_on_the_target() {
             disk.write_all_at(&[7; 4096], at).unwrap();
         }
     }
-    fs::hard_link(tree.0.join("srv/d/disk0.img"), tree.0.join("srv/hard")).unwrap();
-    let (package, _) = create(&options(&tree, &out.0, Format::Zst));
+    fs::hard_link(
+        tree.path().join("srv/d/disk0.img"),
+        tree.path().join("srv/hard"),
+    )
+    .unwrap();
+    let (package, _) = create(&options(&tree, out.path(), Format::Zst));
     assert!(package.len() < 10_000, "{}", package.len());
     let (copy, unpacked) = install(&package);
     assert_eq!(unpacked.content_bytes, 2 * 3 * 4096, "data alone counts");
@@ -362,20 +364,20 @@ fn holes_take_no_room_in_the_package_or_on_the_target() {
     let theirs = Dir::new();
     let tar = Command::new("tar")
         .args(["--zstd", "-xf"])
-        .arg(out.0.join("x.tar.zst"))
+        .arg(out.path().join("x.tar.zst"))
         .arg("-C")
-        .arg(&theirs.0)
+        .arg(theirs.path())
         .status()
         .unwrap();
     assert!(tar.success());
     for to in [&copy, &theirs] {
-        for path in fs::read_dir(tree.0.join("srv")).unwrap() {
+        for path in fs::read_dir(tree.path().join("srv")).unwrap() {
             let path = path.unwrap().path();
             let file = match path.is_dir() {
                 true => fs::read_dir(path).unwrap().next().unwrap().unwrap().path(),
                 false => path,
             };
-            let got = to.0.join(file.strip_prefix(&tree.0).unwrap());
+            let got = to.path().join(file.strip_prefix(tree.path()).unwrap());
             let stat = got.metadata().unwrap();
             assert_eq!(stat.len(), len, "{got:?}");
             assert!(
@@ -391,7 +393,7 @@ fn holes_take_no_room_in_the_package_or_on_the_target() {
                 assert!(bytes == [expected; 4096], "{got:?} at {at}");
             }
         }
-        let inode = |path: &str| to.0.join(path).metadata().unwrap().ino();
+        let inode = |path: &str| to.path().join(path).metadata().unwrap().ino();
         assert_eq!(inode("srv/hard"), inode("srv/d/disk0.img"));
     }
 }
@@ -404,7 +406,7 @@ fn a_base_whose_kernel_lacks_its_ramdisk_is_no_package() {
         "lib/modules/6.1.0-28-amd64/modules.dep",
         "kernel/fs/ext4/ext4.ko:\n",
     );
-    let mut options = options(&tree, &out.0, Format::Zst);
+    let mut options = options(&tree, out.path(), Format::Zst);
     let (_, _) = create(&options);
     options.name = "smechvisor-base".into();
     let error = run_on(&options, &mut Vec::new()).unwrap_err();
@@ -414,7 +416,7 @@ fn a_base_whose_kernel_lacks_its_ramdisk_is_no_package() {
     let text = missing.to_string();
     assert!(text.contains("boot/vmlinuz-6.1.0-28-amd64 has"), "{text}");
     assert!(text.contains("boot/initrd.img-6.1.0-28-amd64"), "{text}");
-    assert!(!out.0.join("smechvisor-base.tar.zst").exists());
+    assert!(!out.path().join("smechvisor-base.tar.zst").exists());
     tree.put("boot/initrd.img-6.1.0-28-amd64", "ramdisk");
     let (_, said) = create(&options);
     assert!(said.contains("GRUB's images"), "{said}");
@@ -428,7 +430,7 @@ fn a_base_whose_only_kernel_is_among_the_modules_waits_for_another_package() {
         "usr/lib/modules/6.12.1-arch1-1/modules.dep",
         "kernel/fs/ext4/ext4.ko:\n",
     );
-    let mut options = options(&tree, &out.0, Format::Zst);
+    let mut options = options(&tree, out.path(), Format::Zst);
     options.name = "smechvisor-base".into();
     let (_, said) = create(&options);
     assert!(said.contains("no boot/vmlinuz-* is in it"), "{said}");
@@ -445,7 +447,7 @@ fn flags_of_chattr_are_named_because_they_are_not_kept() {
     if !chattr("+di").is_ok_and(|status| status.success()) {
         return; // Not root, or a file system without flags.
     }
-    let (_, said) = create(&options(&tree, &out.0, Format::Zst));
+    let (_, said) = create(&options(&tree, out.path(), Format::Zst));
     assert!(chattr("-di").unwrap().success());
     let expected = "/etc/resolv.conf: chattr flags that a package does not keep: \
         i (immutable), d (no dump)";
@@ -455,27 +457,27 @@ fn flags_of_chattr_are_named_because_they_are_not_kept() {
 #[test]
 fn the_same_tree_gives_the_same_bytes_on_any_number_of_threads_and_inside_itself() {
     let (tree, out) = (rich_tree(false), Dir::new());
-    let mut options = options(&tree, &out.0, Format::Xz);
+    let mut options = options(&tree, out.path(), Format::Xz);
     let (first, _) = create(&options);
     options.threads = Some(1);
     assert!(create(&options).0 == first);
     // Into the tree that is packed, over its own former self.
-    let inside = tree.0.join("srv/packages");
+    let inside = tree.path().join("srv/packages");
     fs::create_dir(&inside).unwrap();
     set_time(&inside, 1_500_000_000, 7);
-    set_time(&tree.0.join("srv"), 1_500_000_000, 7);
+    set_time(&tree.path().join("srv"), 1_500_000_000, 7);
     options.out = inside.clone();
-    options.report = Some(tree.0.join("srv/report"));
-    fs::write(tree.0.join("srv/report"), "").unwrap();
-    set_time(&tree.0.join("srv"), 1_500_000_000, 7);
+    options.report = Some(tree.path().join("srv/report"));
+    fs::write(tree.path().join("srv/report"), "").unwrap();
+    set_time(&tree.path().join("srv"), 1_500_000_000, 7);
     let (first, _) = create(&options);
     let (second, _) = create(&options);
     assert!(first == second);
     let (copy, _) = install(&first);
-    let copied = copy.0.join("srv/packages");
+    let copied = copy.path().join("srv/packages");
     assert_eq!(fs::read_dir(&copied).unwrap().count(), 0);
     assert_eq!(copied.metadata().unwrap().mtime(), 1_500_000_000);
-    assert!(!copy.0.join("srv/report").exists());
+    assert!(!copy.path().join("srv/report").exists());
     assert_eq!(
         fs::read_dir(inside).unwrap().count(),
         1,
@@ -523,14 +525,14 @@ fn what_makes_a_machine_itself_stays_there_and_is_told() {
     let mut swap = vec![0; 65536];
     swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
     tree.put("swap.img", swap);
-    let _socket = std::os::unix::net::UnixListener::bind(tree.0.join("srv/socket")).unwrap();
-    let mut options = options(&tree, &out.0, Format::Zst);
+    let _socket = std::os::unix::net::UnixListener::bind(tree.path().join("srv/socket")).unwrap();
+    let mut options = options(&tree, out.path(), Format::Zst);
     options.tree.exclude = vec!["*.iso".into(), "/srv/drop".into()];
     options.tree.keep = vec!["/srv/kept.iso".into()];
-    options.report = Some(out.0.join("report"));
+    options.report = Some(out.path().join("report"));
     let (package, said) = create(&options);
     let (copy, _) = install(&package);
-    let files: Vec<String> = entries(&copy.0)
+    let files: Vec<String> = entries(copy.path())
         .into_iter()
         .filter(|(_, entry)| entry.contents.is_some())
         .map(|(path, _)| path.to_str().unwrap().to_owned())
@@ -557,18 +559,18 @@ fn what_makes_a_machine_itself_stays_there_and_is_told() {
         "var/cache/apt",
         "var/lib/tailscale",
     ] {
-        assert!(copy.0.join(directory).is_dir(), "{directory}");
+        assert!(copy.path().join(directory).is_dir(), "{directory}");
     }
     assert_eq!(
-        copy.0.join("tmp").metadata().unwrap().mtime(),
+        copy.path().join("tmp").metadata().unwrap().mtime(),
         0,
         "says nothing about when"
     );
     assert_eq!(
-        fs::read_to_string(copy.0.join("etc/fstab")).unwrap(),
+        fs::read_to_string(copy.path().join("etc/fstab")).unwrap(),
         "UUID=1 / ext4 defaults 0 1\n# not on this machine: UUID=2 /data ext4 defaults 0 2\n"
     );
-    let report = fs::read_to_string(out.0.join("report")).unwrap();
+    let report = fs::read_to_string(out.path().join("report")).unwrap();
     for line in [
         "identity    /etc/machine-id  ",
         "identity    /etc/ssh/ssh_host_rsa_key  ",
@@ -612,7 +614,7 @@ fn a_tree_that_changes_all_the_time_still_gives_a_whole_package() {
                 small.set_len(1 << 20 | (round % 4096)).unwrap();
                 large.set_len(12 << 20 | (round % 4096)).unwrap();
                 large.set_len(5 << 20).unwrap();
-                let coming = tree.0.join(format!("srv/coming/{}", round % 300));
+                let coming = tree.path().join(format!("srv/coming/{}", round % 300));
                 fs::remove_file(&coming).unwrap();
                 fs::write(&coming, vec![3; (round % 7000) as usize]).unwrap();
                 rounds.store(round, Ordering::Relaxed);
@@ -622,13 +624,13 @@ fn a_tree_that_changes_all_the_time_still_gives_a_whole_package() {
             }
         });
         let mut told = String::new();
-        let mut options = options(&tree, &out.0, Format::Zst);
-        options.report = Some(out.0.join("report"));
+        let mut options = options(&tree, out.path(), Format::Zst);
+        options.report = Some(out.path().join("report"));
         for _ in 0..20 {
             let (package, _) = create(&options);
             let (copy, _) = install(&package);
-            assert!(copy.0.join("srv/small").metadata().unwrap().len() >= 1 << 20);
-            told += &fs::read_to_string(out.0.join("report")).unwrap();
+            assert!(copy.path().join("srv/small").metadata().unwrap().len() >= 1 << 20);
+            told += &fs::read_to_string(out.path().join("report")).unwrap();
             if ["small", "large"]
                 .iter()
                 .all(|name| told.contains(&format!("changed     /srv/{name}  ")))
@@ -658,24 +660,24 @@ fn a_file_that_cannot_be_read_stops_everything_and_leaves_no_package() {
     let (tree, out) = (Dir::new(), Dir::new());
     let path = tree.put("etc/shadow", "x");
     fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
-    let options = options(&tree, &out.0, Format::Xz);
+    let options = options(&tree, out.path(), Format::Xz);
     let error = run_on(&options, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("/etc/shadow (only root"));
-    assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_tree_that_is_not_there_stops_everything_and_leaves_no_package() {
     let (tree, out) = (Dir::new(), Dir::new());
-    let mut wrong = options(&tree, &out.0, Format::Xz);
+    let mut wrong = options(&tree, out.path(), Format::Xz);
     wrong.tree.include_mounts = vec!["/boot".into()];
     let error = run_on(&wrong, &mut Vec::new()).unwrap_err();
     assert!(matches!(error, PackageError::Mount { .. }), "{error}");
     wrong.tree.include_mounts = vec!["../etc".into()];
     assert!(run_on(&wrong, &mut Vec::new()).is_err());
-    wrong.tree.root = out.0.join("missing");
+    wrong.tree.root = out.path().join("missing");
     assert!(run_on(&wrong, &mut Vec::new()).is_err());
-    assert_eq!(fs::read_dir(&out.0).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
 /// Runs this test again in the namespaces that these arguments of unshare(1) ask for; returns true
@@ -728,36 +730,39 @@ fn other_file_systems_are_named_and_packed_when_asked_for() {
     }
     let (tree, out) = (Dir::new(), Dir::new());
     for directory in ["boot", "home", "mnt", "tmp", "etc"] {
-        fs::create_dir(tree.0.join(directory)).unwrap();
+        fs::create_dir(tree.path().join(directory)).unwrap();
     }
     tree.put("etc/x", "x");
     mount(
         &["-t", "tmpfs", "-o", "mode=750", "tmpfs"],
-        &tree.0.join("boot"),
+        &tree.path().join("boot"),
     );
     mount(
         &["-t", "tmpfs", "-o", "mode=1777", "tmpfs"],
-        &tree.0.join("tmp"),
+        &tree.path().join("tmp"),
     );
     mount(
-        &["--bind", tree.0.join("etc").to_str().unwrap()],
-        &tree.0.join("mnt"),
+        &["--bind", tree.path().join("etc").to_str().unwrap()],
+        &tree.path().join("mnt"),
     );
     tree.put("boot/vmlinuz-1", "kernel");
     tree.put("boot/initrd.img-1", "ramdisk");
     tree.put("usr/lib/modules/1/vmlinuz", "kernel");
     tree.put("usr/lib/modules/1/modules.dep", "kernel/fs/ext4/ext4.ko:\n");
-    let mut options = options(&tree, &out.0, Format::Zst);
+    let mut options = options(&tree, out.path(), Format::Zst);
     options.name = "smechvisor-base".into();
-    options.report = Some(out.0.join("report"));
+    options.report = Some(out.path().join("report"));
     let (package, said) = create(&options);
     assert!(said.contains("no boot/vmlinuz-* is in it"), "{said}");
     let (copy, _) = install(&package);
-    let report = fs::read_to_string(out.0.join("report")).unwrap();
-    assert!(copy.0.join("boot").is_dir() && !copy.0.join("boot/vmlinuz-1").exists());
-    assert_eq!(copy.0.join("tmp").metadata().unwrap().mode(), 0o041_777);
+    let report = fs::read_to_string(out.path().join("report")).unwrap();
+    assert!(copy.path().join("boot").is_dir() && !copy.path().join("boot/vmlinuz-1").exists());
+    assert_eq!(
+        copy.path().join("tmp").metadata().unwrap().mode(),
+        0o041_777
+    );
     assert!(
-        !copy.0.join("mnt/x").exists(),
+        !copy.path().join("mnt/x").exists(),
         "a bind mount is another mount"
     );
     assert!(report.contains("pseudo      /boot  tmpfs"), "{report}");
@@ -773,11 +778,19 @@ fn other_file_systems_are_named_and_packed_when_asked_for() {
     let (package, said) = create(&options);
     assert!(!said.contains("no boot/vmlinuz-*"), "{said}");
     let (copy, _) = install(&package);
-    assert_eq!(fs::read(copy.0.join("boot/vmlinuz-1")).unwrap(), b"kernel");
-    assert_eq!(copy.0.join("boot").metadata().unwrap().mode(), 0o040_750);
-    assert_eq!(fs::read(copy.0.join("mnt/x")).unwrap(), b"x");
+    assert_eq!(
+        fs::read(copy.path().join("boot/vmlinuz-1")).unwrap(),
+        b"kernel"
+    );
+    assert_eq!(
+        copy.path().join("boot").metadata().unwrap().mode(),
+        0o040_750
+    );
+    assert_eq!(fs::read(copy.path().join("mnt/x")).unwrap(), b"x");
     for mounted in ["boot", "tmp", "mnt"] {
         // The namespace ends with this process.
-        let _ = Command::new("umount").arg(tree.0.join(mounted)).status();
+        let _ = Command::new("umount")
+            .arg(tree.path().join(mounted))
+            .status();
     }
 }

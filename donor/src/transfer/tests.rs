@@ -7,33 +7,24 @@ use pack::packages::{self, Package};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Files of a donor, removed at the end.
 struct Files {
-    dir: PathBuf,
+    dir: TempDir,
     packages: Vec<Package>,
 }
 
 impl Files {
-    fn new(name: &str, files: &[(&str, usize)]) -> Self {
-        let dir =
-            std::env::temp_dir().join(format!("donor-transfer-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
+    fn new(files: &[(&str, usize)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         for (file, len) in files {
-            fs::write(dir.join(file), pattern(*len)).unwrap();
+            fs::write(dir.path().join(file), pattern(*len)).unwrap();
         }
-        let packages = packages::open(&dir).unwrap().packages;
+        let packages = packages::open(dir.path()).unwrap().packages;
         Self { dir, packages }
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.dir).unwrap();
     }
 }
 
@@ -78,7 +69,7 @@ fn every_byte_arrives_in_order_and_fin_is_success() {
         ("a.tar.zst", 1),
         ("z.tar.xz", 70_000),
     ];
-    let donor = Files::new("whole", &files);
+    let donor = Files::new(&files);
     let (connection, target) = target(|stream| read_all(&stream));
     let mut steps = Vec::new();
     run(connection, &donor.packages, &mut |step| match step {
@@ -92,7 +83,7 @@ fn every_byte_arrives_in_order_and_fin_is_success() {
 
 #[test]
 fn progress_never_goes_back_and_ends_at_the_length() {
-    let donor = Files::new("progress", &[("a.tar.xz", 3_000_000)]);
+    let donor = Files::new(&[("a.tar.xz", 3_000_000)]);
     let (connection, target) = target(|stream| read_all(&stream).len());
     let mut last = 0;
     let mut waits = 0;
@@ -112,7 +103,7 @@ fn progress_never_goes_back_and_ends_at_the_length() {
 
 #[test]
 fn a_reset_after_everything_is_a_refusal() {
-    let donor = Files::new("reset-end", &[("a.tar.xz", 1000)]);
+    let donor = Files::new(&[("a.tar.xz", 1000)]);
     let (connection, target) = target(|stream| {
         read_all(&stream);
         socket::reset(stream);
@@ -125,7 +116,7 @@ fn a_reset_after_everything_is_a_refusal() {
 
 #[test]
 fn a_reset_in_the_middle_is_a_refusal_that_names_the_package() {
-    let donor = Files::new("reset-middle", &[("a.tar.xz", 50_000_000)]);
+    let donor = Files::new(&[("a.tar.xz", 50_000_000)]);
     let (connection, target) = target(|mut stream| {
         stream.read_exact(&mut [0; 100_000]).unwrap();
         socket::reset(stream);
@@ -138,7 +129,7 @@ fn a_reset_in_the_middle_is_a_refusal_that_names_the_package() {
 
 #[test]
 fn an_orderly_close_in_the_middle_is_no_success() {
-    let donor = Files::new("early", &[("a.tar.xz", 50_000_000)]);
+    let donor = Files::new(&[("a.tar.xz", 50_000_000)]);
     let (connection, target) = target(|mut stream| {
         stream.read_exact(&mut [0; 100_000]).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -161,7 +152,7 @@ fn an_orderly_close_in_the_middle_is_no_success() {
 fn a_target_that_closes_while_bytes_are_under_way_is_no_success() {
     // The target's window is small and shut, the rest waits in the donor's socket: the donor
     // believes it has sent all, and the FIN alone would look like success.
-    let donor = Files::new("unread", &[("a.tar.xz", 200_000)]);
+    let donor = Files::new(&[("a.tar.xz", 200_000)]);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket2::SockRef::from(&listener)
         .set_recv_buffer_size(4096)
@@ -185,7 +176,7 @@ fn a_target_that_closes_while_bytes_are_under_way_is_no_success() {
 
 #[test]
 fn an_answer_is_a_mistake() {
-    let donor = Files::new("answer", &[("a.tar.xz", 1000)]);
+    let donor = Files::new(&[("a.tar.xz", 1000)]);
     let (connection, target) = target(|mut stream| {
         let bytes = read_all(&stream);
         // The donor may have reset by the time we write the second byte.
@@ -199,7 +190,7 @@ fn an_answer_is_a_mistake() {
 
 #[test]
 fn a_target_that_takes_nothing_is_given_up() {
-    let donor = Files::new("stall", &[("a.tar.xz", 50_000_000)]);
+    let donor = Files::new(&[("a.tar.xz", 50_000_000)]);
     let (connection, target) = target(|stream| stream);
     let _silent = target.join().unwrap();
     let mut transfer = Transfer {
@@ -217,54 +208,28 @@ fn a_target_that_takes_nothing_is_given_up() {
 }
 
 #[test]
-fn a_file_that_shrinks_names_both_sizes_and_resets() {
-    let donor = Files::new("shrinks", &[("a.tar.xz", 1000)]);
-    fs::OpenOptions::new()
-        .write(true)
-        .open(donor.dir.join("a.tar.xz"))
-        .unwrap()
-        .set_len(300)
-        .unwrap();
-    let (connection, target) =
-        target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
-    let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("a.tar.xz had 1000 bytes when it was opened and has 300 now"),
-        "{error}"
-    );
-    assert_eq!(error.ending(), Ending::Unsendable);
-    assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
-}
-
-#[test]
-fn a_file_that_grows_names_both_sizes() {
-    let donor = Files::new("grows", &[("a.tar.xz", 1000)]);
-    fs::OpenOptions::new()
-        .write(true)
-        .open(donor.dir.join("a.tar.xz"))
-        .unwrap()
-        .set_len(1001)
-        .unwrap();
-    let (connection, target) =
-        target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
-    let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("had 1000 bytes when it was opened and has 1001 now"),
-        "{error}"
-    );
-    assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
+fn a_file_that_shrinks_or_grows_names_both_sizes_and_resets() {
+    for now in [300, 1001] {
+        let donor = Files::new(&[("a.tar.xz", 1000)]);
+        let package = donor.dir.path().join("a.tar.xz");
+        let package = fs::OpenOptions::new().write(true).open(package).unwrap();
+        package.set_len(now).unwrap();
+        let (connection, target) =
+            target(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap_err().kind());
+        let error = run(connection, &donor.packages, &mut |_| ()).unwrap_err();
+        let text = format!("a.tar.xz had 1000 bytes when it was opened and has {now} now");
+        assert!(error.to_string().ends_with(&text), "{error}");
+        assert_eq!(error.ending(), Ending::Unsendable);
+        assert_eq!(target.join().unwrap(), std::io::ErrorKind::ConnectionReset);
+    }
 }
 
 #[test]
 fn a_file_replaced_under_its_name_is_sent_as_it_was_opened() {
-    let donor = Files::new("replaced", &[("a.tar.xz", 1000)]);
-    let other = donor.dir.join("other");
+    let donor = Files::new(&[("a.tar.xz", 1000)]);
+    let other = donor.dir.path().join("other");
     fs::write(&other, "other").unwrap();
-    fs::rename(&other, donor.dir.join("a.tar.xz")).unwrap();
+    fs::rename(&other, donor.dir.path().join("a.tar.xz")).unwrap();
     let (connection, target) = target(|stream| read_all(&stream));
     run(connection, &donor.packages, &mut |_| ()).unwrap();
     assert_eq!(target.join().unwrap(), expected(&[("a.tar.xz", 1000)]));

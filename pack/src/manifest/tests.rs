@@ -8,20 +8,19 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 use wire::manifest::{CHUNK_LISTS, MANIFEST, SIGNATURE};
 
-struct Dir(PathBuf);
+struct Dir(TempDir);
 
 impl Dir {
     /// Two small packages.
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("pack-manifest-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
         for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
             let mut tar = Command::new("tar")
                 .args(["--create", "--xz", "--file"])
-                .arg(dir.join(package))
+                .arg(dir.path().join(package))
                 .args([
                     "--sort=name",
                     "--mtime=@0",
@@ -42,20 +41,18 @@ impl Dir {
         Self(dir)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    fn path(&self) -> &Path {
+        self.0.path()
     }
-}
 
-impl Drop for Dir {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
+    fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
     }
 }
 
 fn create(dir: &Dir, counter: u64) -> String {
     said(&ManifestCommand::Create {
-        dir: dir.0.clone(),
+        dir: dir.path().to_owned(),
         version: Some("1.2".into()),
         counter: Some(counter),
         keyset: 3,
@@ -71,7 +68,7 @@ fn said(command: &ManifestCommand) -> Result<String, ManifestCommandError> {
 
 fn sign(dir: &Dir, key: &Path, password: Option<PathBuf>) -> Result<String, ManifestCommandError> {
     said(&ManifestCommand::Sign {
-        dir: dir.0.clone(),
+        dir: dir.path().to_owned(),
         key: key.to_owned(),
         password,
     })
@@ -79,7 +76,7 @@ fn sign(dir: &Dir, key: &Path, password: Option<PathBuf>) -> Result<String, Mani
 
 fn verify(dir: &Dir, trust: &str, floor: Option<u64>) -> Result<String, ManifestCommandError> {
     said(&ManifestCommand::Verify {
-        dir: dir.0.clone(),
+        dir: dir.path().to_owned(),
         trust: trust.to_owned(),
         floor,
     })
@@ -118,7 +115,7 @@ fn plain_key(dir: &Dir) -> (PathBuf, PathBuf) {
 
 #[test]
 fn a_manifest_is_made_of_the_packages_and_the_same_twice() {
-    let dir = Dir::new("create");
+    let dir = Dir::new();
     let printed = create(&dir, 7);
     assert!(
         printed.contains("version 1.2 counter 7 keyset 3, sha256 "),
@@ -165,7 +162,7 @@ fn a_manifest_is_made_of_the_packages_and_the_same_twice() {
 /// What an updater reads of this directory is what a target would take.
 #[test]
 fn chunk_lists_lie_beside_the_manifest_and_are_verified() {
-    let dir = Dir::new("chunk-lists");
+    let dir = Dir::new();
     create(&dir, 7);
     let (secret, public) = plain_key(&dir);
     sign(&dir, &secret, None).unwrap();
@@ -185,7 +182,7 @@ fn chunk_lists_lie_beside_the_manifest_and_are_verified() {
 
 #[test]
 fn stock_minisign_verifies_what_we_sign_and_we_what_it_signs() {
-    let dir = Dir::new("interop");
+    let dir = Dir::new();
     create(&dir, 7);
     let (secret, public) = plain_key(&dir);
     let ours = sign(&dir, &secret, None).unwrap();
@@ -209,7 +206,7 @@ fn stock_minisign_verifies_what_we_sign_and_we_what_it_signs() {
 
 #[test]
 fn keys_with_a_password_sign_too() {
-    let dir = Dir::new("password");
+    let dir = Dir::new();
     create(&dir, 7);
     let pair = minisign::KeyPair::generate_encrypted_keypair(Some("correct horse".into())).unwrap();
     let secret = dir.file("locked.key");
@@ -233,7 +230,7 @@ fn keys_with_a_password_sign_too() {
 
 #[test]
 fn what_is_not_as_signed_is_refused() {
-    let dir = Dir::new("refused");
+    let dir = Dir::new();
     create(&dir, 7);
     let (secret, public) = plain_key(&dir);
     let trust = text(&public);
@@ -295,7 +292,7 @@ fn what_is_not_as_signed_is_refused() {
 /// An image is no archive: nothing is unpacked to count it.
 #[test]
 fn an_image_is_listed_signed_and_verified() {
-    let dir = Dir::new("image");
+    let dir = Dir::new();
     for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
         fs::remove_file(dir.file(package)).unwrap();
     }
@@ -311,10 +308,10 @@ fn an_image_is_listed_signed_and_verified() {
 
 #[test]
 fn a_package_no_target_would_take_is_not_listed() {
-    let dir = Dir::new("broken");
+    let dir = Dir::new();
     fs::write(dir.file("b.tar.xz"), "no archive").unwrap();
     let error = said(&ManifestCommand::Create {
-        dir: dir.0.clone(),
+        dir: dir.path().to_owned(),
         version: None,
         counter: None,
         keyset: 1,
@@ -329,12 +326,12 @@ fn a_package_no_target_would_take_is_not_listed() {
 
 #[test]
 fn a_directory_has_the_listed_packages_and_their_signature() {
-    let dir = Dir::new("offer");
+    let dir = Dir::new();
     create(&dir, 7);
     let (secret, _) = plain_key(&dir);
     sign(&dir, &secret, None).unwrap();
     fs::write(dir.file("z.tar.xz"), "came later").unwrap();
-    let directory = Directory::open(&dir.0).unwrap();
+    let directory = Directory::open(dir.path()).unwrap();
     assert_eq!(
         directory.packages.ignored,
         [("z.tar.xz".into(), "not in MANIFEST")]
