@@ -102,7 +102,7 @@ impl Parts {
     pub fn read(&self) -> Result<(Shim, Readers), PartsError> {
         let (kernel, _) = read(&self.kernel)?;
         let (initramfs, mut readers) = read(&self.initramfs)?;
-        if holds_key(&initramfs) {
+        if is_pinned(&initramfs) {
             readers = Readers::Owner;
         }
         let shim = Shim::new(kernel, initramfs, &self.cmdline);
@@ -144,7 +144,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
 
 /// Whether `mkinitramfs image --pinned` made it. One that is packed in another way than ours is
 /// known by its mode only.
-fn holds_key(initramfs: &[u8]) -> bool {
+fn is_pinned(initramfs: &[u8]) -> bool {
     packed::unpack(initramfs.to_vec()).is_ok_and(|inside| holds_private_key(&inside))
 }
 
