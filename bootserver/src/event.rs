@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_processor_of_another_kind_is_told_why_it_gets_nothing() {
+    fn a_foreign_processor_gets_a_reason_and_no_file() {
         let event = Event::Asked {
             mac: "52:54:00:00:00:01".into(),
             client: Client::Foreign(11),

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_ours_are_served_and_nothing_stays_behind() {
+    fn only_known_names_are_served_and_the_copy_is_removed() {
         let dir = full();
         let special = "grub.cfg-01-52-54-00-09-00-01";
         for name in [special, "id_ed25519", "grub.cfg-../../x", "dnsmasq.conf"] {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_instead_is_told() {
+    fn other_beacons_are_reported() {
         let (watch, port) = watch();
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");
         send(port, 2, b"SMECHVISOR_SHIM:aaaaaaa");

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_told_from_an_address() {
+    fn a_port_is_distinguished_from_an_address() {
         let cases = [
             ("10.9.0.15", "10.9.0.15:9192"),
             ("10.9.0.15:80", "10.9.0.15:80"),

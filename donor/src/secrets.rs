@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typing_error_is_told_without_the_secret() {
+    fn a_typing_error_is_reported_without_the_secret() {
         let mistyped = format!("{}0", &secret(7).to_string()[..10]);
         let error = from(&["e13gts2"], &format!("\n{mistyped}")).unwrap_err();
         let text = wire::chain::chain(&error).to_string();

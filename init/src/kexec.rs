@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_against_it_is_told() {
+    fn every_reason_against_kexec_is_reported() {
         let told = |machine: Machine| machine.check().unwrap_err().to_string();
         let unsupported = Machine::default().check().unwrap_err();
         assert!(matches!(unsupported, KexecError::Unsupported));

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_by_its_signal() {
+    fn the_signal_that_ended_a_worker_is_reported() {
         let of = |raw| ending(ExitStatus::from_raw(raw));
         assert_eq!(of(0), Ending::InOrder);
         assert_eq!(of(3 << 8), Ending::Died("ended with code 3".to_owned()));

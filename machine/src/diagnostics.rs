@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_own_records_are_told_and_nobody_elses() {
+    fn only_the_kernels_own_records_are_kept() {
         let log = log(&[
             "4,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n",
             "12,340,5140901,-;smv waiting: code=e13gts2\n",

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_that_becomes_large_is_told() {
+    fn a_small_file_that_becomes_large_is_reported() {
         let file = file();
         let facts = look_at(file.as_fd()).unwrap();
         file.set_len(SMALL_MAX + 1).unwrap();

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_target_would_refuse_is_told_before_anything_is_sent() {
+    fn a_refusal_by_the_target_is_predicted_before_anything_is_sent() {
         let dir = Dir::new();
         dir.put("boot/config-1");
         assert!(matches!(
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn grub_for_one_platform_is_sent_and_what_that_means_is_told() {
+    fn grub_for_one_platform_is_sent_with_a_warning() {
         let dir = Dir::new();
         dir.put("boot/vmlinuz-1");
         dir.put("usr/lib/smechvisor/grub/grubx64.efi");

@@ -195,7 +195,7 @@ fn every_truncation_of_what_a_target_sends_is_refused() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_to_both_ends() {
+fn both_ends_report_a_wrong_secret() {
     let wrong = Credential::Secret(Secret::parse("00000000-3").unwrap());
     let right = credentials(Policy::Secret).1;
     let (at_donor, at_target) = over(
@@ -213,7 +213,7 @@ fn a_wrong_secret_is_told_to_both_ends() {
 }
 
 #[test]
-fn a_donor_is_told_which_policy_it_has_met() {
+fn a_donor_reports_the_policy_of_the_target() {
     let (donor, _) = credentials(Policy::Secret);
     let (_, target) = credentials(Policy::Pinned);
     let (at_donor, at_target) = over(
@@ -235,7 +235,7 @@ fn a_donor_is_told_which_policy_it_has_met() {
 }
 
 #[test]
-fn whoever_speaks_something_else_gets_no_answer() {
+fn a_foreign_protocol_gets_no_answer() {
     let target = credentials(Policy::Secret).1;
     for begin in [
         &b"GET / HTTP/1.1\r\n"[..],

@@ -130,7 +130,7 @@ fn a_foreign_manifest_that_does_not_fit_its_chunk_lists_is_rejected() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_on_the_screen_and_installs_nothing() {
+fn a_wrong_secret_is_shown_and_installs_nothing() {
     let world = World::start("smv2-guess", Policy::Secret, Trust::default());
     let packages = words(&world, 1000);
     let (port, code) = (world.address.port().to_string(), world.code(0));

@@ -103,7 +103,7 @@ fn before_a_target_is_found_nothing_is_left_behind() {
 }
 
 #[test]
-fn a_target_that_waits_for_chunks_is_told_and_the_person_reads_what_is_left() {
+fn a_waiting_target_is_notified_and_the_person_reads_its_state() {
     for signal in [Signal::INT, Signal::TERM] {
         let (begun, begins) = std::sync::mpsc::channel();
         let target = Target::start(1, ports::free(), move |_, stream| {

@@ -486,7 +486,7 @@ fn the_same_tree_gives_the_same_bytes_on_any_number_of_threads_and_inside_itself
 }
 
 #[test]
-fn what_makes_a_machine_itself_stays_there_and_is_told() {
+fn the_identity_of_a_machine_is_left_out_and_reported() {
     let (tree, out) = (Dir::new(), Dir::new());
     for path in [
         "etc/machine-id",

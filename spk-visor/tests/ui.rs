@@ -221,7 +221,7 @@ fn the_code_is_shown_in_a_window_of_any_size_until_ctrl_c() {
 }
 
 #[test]
-fn whoever_ends_the_program_leaves_a_terminal_that_can_be_used() {
+fn every_way_to_end_restores_the_terminal() {
     let mut started = start("ui-term");
     started.awaits("Waiting for a donor");
     rustix::process::kill_process(started.program(), rustix::process::Signal::TERM).unwrap();

@@ -34,7 +34,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn wifi_cards_are_told_from_others() {
+    fn wifi_cards_are_distinguished_from_others() {
         let directory: PathBuf =
             std::env::temp_dir().join(format!("wifi-cards-{}", std::process::id()));
         let card = |name: &str, files: &[(&str, &str)]| {

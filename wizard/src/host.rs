@@ -296,7 +296,7 @@ impl<M: Machine> Host<M> {
     fn press(&mut self, key: Key, number: usize, now: Instant) {
         self.inbox.touch();
         match key {
-            DRAW_ANEW => self.each_of(number, Tty::draw_anew),
+            DRAW_ANEW => self.each_of(number, Tty::redraw_all),
             CHANGE_THEME => self.each_of(number, Tty::change_theme),
             _ => {}
         }

@@ -112,7 +112,7 @@ impl Talk {
 }
 
 #[test]
-fn nobody_answers_and_everything_is_told_once() {
+fn nobody_answers_and_each_fact_is_printed_once() {
     let mut talk = Talk::new();
     let blank = disk("/dev/vda", "A1B2C3D4", BLANK);
     talk.disks(std::slice::from_ref(&blank));
@@ -300,7 +300,7 @@ fn a_deploy_is_cancelled_after_a_yes() {
 }
 
 #[test]
-fn a_failure_is_told_and_left() {
+fn a_failure_is_shown_and_left() {
     let mut talk = Talk::new();
     let blank = disk("/dev/vda", "A1B2C3D4", BLANK);
     talk.disks(std::slice::from_ref(&blank));

@@ -118,7 +118,7 @@ fn a_hidden_network_is_named() {
 }
 
 #[test]
-fn every_reason_for_a_failure_is_told() {
+fn every_reason_for_a_failure_is_shown() {
     for (failure, name) in [
         (Failure::WrongPassphrase, "passphrase"),
         (Failure::NotFound, "not-found"),

@@ -237,7 +237,7 @@ dnsmasq-dhcp: 0 PXE(br0) 10.9.0.10 52:54:00:09:00:01 boot.ipxe
     }
 
     #[test]
-    fn another_processor_is_told_apart() {
+    fn another_processor_is_recognised() {
         let lines = "\
 dnsmasq-dhcp: 1 vendor class: PXEClient:Arch:00011:UNDI:003000
 dnsmasq-dhcp: 1 DHCPDISCOVER(br0) 52:54:00:09:00:01 

@@ -359,7 +359,7 @@ fn other_formats_are_refused_with_their_first_bytes() {
 }
 
 #[test]
-fn failing_input_is_told_from_a_bad_package() {
+fn a_read_error_is_no_bad_package() {
     let (mut writer, reader) = pipe(1 << 20);
     writer
         .write_all(&packed("xz -c", &corpus(100_000, 1))[..20_000])

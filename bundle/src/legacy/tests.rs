@@ -245,7 +245,7 @@ fn live_file_has_the_length_of_its_record_here() {
 }
 
 #[test]
-fn streams_that_are_none_are_told_apart_from_those_without_a_manifest() {
+fn a_foreign_stream_and_a_missing_manifest_have_errors_of_their_own() {
     let trust = Signer::new().trust();
     for (bytes, is_refused) in [
         (&b"GET / HTTP/1.1"[..], true),

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_are_told_from_look_alikes() {
+    fn parent_components_differ_from_look_alikes() {
         assert!(is_within(b"usr/lib/x", b"usr/lib"));
         assert!(is_within(b"usr/lib", b"usr/lib"));
         assert!(is_within(b"usr", b""));

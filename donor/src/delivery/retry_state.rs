@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_outlived_the_retries_begins_their_time_anew() {
+    fn a_long_connection_resets_the_retry_time() {
         let (mut retry, end) = (RetryState::default(), Next { file: 2, chunk: 0 });
         let first = broke(&mut retry, end, FINISHING);
         let short = broke(&mut retry, end, RETRY - Duration::from_millis(1));

@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_found_or_nobody_is_told() {
+    fn all_codes_are_found_or_the_error_is_empty() {
         let (watch, port) = watch(&[]);
         send(port, 2, "aaaaaaa");
         send(port, 3, "bbbbbbb");

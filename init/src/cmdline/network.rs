@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_told_by_its_reason() {
+    fn impossible_values_are_refused_with_a_reason() {
         let cases = [
             ("", IP),
             ("10.0.0.1", IP),

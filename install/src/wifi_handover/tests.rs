@@ -48,7 +48,7 @@ const SUPPLICANT: (&str, &str) = ("usr/sbin/wpa_supplicant", "x");
 const NETWORKD: (&str, &str) = ("usr/lib/systemd/systemd-networkd", "x");
 
 #[test]
-fn network_manager_is_told_before_all_others() {
+fn network_manager_is_configured_before_all_others() {
     let files = [
         ("usr/sbin/NetworkManager", "x"),
         ("usr/libexec/iwd", "x"),
@@ -157,7 +157,7 @@ fn networkd_and_wpa_supplicant_get_a_card_by_its_address() {
 }
 
 #[test]
-fn ifupdown_is_told_where_it_is_used() {
+fn ifupdown_is_configured_where_it_is_used() {
     let ifup = ("usr/sbin/ifup", "x");
     let main = "etc/network/interfaces";
     for (before, after) in [

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_told_from_a_description() {
+    fn a_name_is_distinguished_from_a_description() {
         for (text, is_name, has_transport) in [
             ("/dev/sda", true, false),
             ("X1", true, false),

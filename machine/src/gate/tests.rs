@@ -159,7 +159,7 @@ fn removable_disks_are_taken_only_by_name_and_read_only_ones_never() {
 }
 
 #[test]
-fn no_disk_and_a_wrong_name_are_told_apart() {
+fn no_disk_and_a_wrong_name_have_errors_of_their_own() {
     assert_eq!(path(&[], &wish("", "")), Err(GateError::NoDisk));
     let error = path(&[], &wish("/dev/vda", "")).unwrap_err();
     assert_eq!(
@@ -372,7 +372,7 @@ fn installed(path: &str, serial: &str, root: u128) -> Candidate {
 const ROOT: u128 = 0x4f1c_2a9e << 96;
 
 #[test]
-fn a_system_of_ours_goes_by_its_name_only() {
+fn an_installed_system_is_replaced_by_its_name_only() {
     let seen = [installed("/dev/vda", "SERIAL-A", ROOT)];
     for (named, wipe) in [
         ("", ""),

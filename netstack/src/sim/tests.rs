@@ -359,7 +359,7 @@ fn without_a_server_two_machines_and_a_cable_work() {
 }
 
 #[test]
-fn a_port_that_is_pulled_out_ends_the_stream_and_links_are_told() {
+fn a_removed_interface_ends_the_stream_and_links_are_reported() {
     let (donor, _) = Donor::peer(2, bytes(10), Instant::ZERO, true);
     let (stack, interfaces, facts) = stack(Link::default(), fixed(), vec![donor]);
     let mut stream = stack.accept(&code(), 1).unwrap();

@@ -123,7 +123,7 @@ mod tests {
     use super::secret_in;
 
     #[test]
-    fn the_secret_is_told_from_the_word() {
+    fn the_secret_is_distinguished_from_its_label() {
         let console = "smv waiting: code=e13gts2 policy=secret disk=/dev/vda\n  code   e13gts2\n  secret 9D4T-X2WM-7\n";
         assert_eq!(secret_in(console).as_deref(), Some("9D4T-X2WM-7"));
         let again = format!("{console}  secret 0000-0000-0\n");

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_is_told_what_happens_and_spared_the_drivers() {
+    fn a_transcript_has_events_and_no_driver_messages() {
         for line in [
             "[ 1.2] smv waiting: code=abc2345",
             "  secret 9D4T-X2WM-7",

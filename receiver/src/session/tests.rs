@@ -318,7 +318,7 @@ fn once_means_that_the_first_deploy_that_fails_is_the_last() {
 }
 
 #[test]
-fn a_donor_of_the_session_is_told_apart_under_legacy() {
+fn a_session_donor_is_recognised_under_legacy() {
     let path = image("not-legacy");
     let hello = [&b"SMV2\x02\x01"[..], &[7; 72]].concat();
     let (_, network, lines) = attempt(&path, None, vec![hello]);

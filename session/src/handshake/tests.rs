@@ -381,7 +381,7 @@ fn an_old_conversation_replayed_proves_nothing() {
 /// A machine in the middle runs a whole handshake with each of them, knowing everything but the
 /// secret.
 #[test]
-fn whoever_sits_between_and_guesses_pairs_with_neither() {
+fn a_guessing_machine_in_the_middle_pairs_with_neither_end() {
     let both = credentials(Policy::Secret);
     for guess in ["00000000-3", "9D4T-X2WN-5"] {
         let guess = secret(guess);

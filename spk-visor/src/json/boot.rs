@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_told_only_when_we_give_them() {
+    fn addresses_are_reported_only_when_we_lease_them() {
         let serving = |range| Event::Serving {
             interface: "eth0".into(),
             address: Ipv4Addr::new(10, 9, 0, 1),

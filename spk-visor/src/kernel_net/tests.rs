@@ -131,7 +131,7 @@ fn success_reaches_a_donor_that_keeps_its_side_open() {
 }
 
 #[test]
-fn our_own_address_on_a_network_is_told() {
+fn our_own_address_on_a_network_is_known() {
     let (network, _) = network(ports::free());
     assert_eq!(network.addresses(), [IpAddr::from(Ipv4Addr::LOCALHOST)]);
 }

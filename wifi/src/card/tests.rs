@@ -188,7 +188,7 @@ fn looking_around_is_no_reason_to_say_less() {
 }
 
 #[test]
-fn failures_are_told_apart() {
+fn failures_are_distinguished() {
     let sae =
         "CTRL-EVENT-AUTH-REJECT 02:00:00:00:00:00 auth_type=3 auth_transaction=2 status_code=15";
     let cipher = "CTRL-EVENT-ASSOC-REJECT bssid=02:00:00:00:00:00 status_code=42";
@@ -282,7 +282,7 @@ fn a_network_that_is_lost_is_lost_until_it_is_back() {
 }
 
 #[test]
-fn a_new_supplicant_is_told_again() {
+fn a_new_supplicant_gets_the_network_again() {
     let mut talk = Talk::new(NOTHING);
     talk.join("psk", Some("12345678"));
     talk.event(CONNECTED);

@@ -114,7 +114,7 @@ fn flags_say_what_is_asked() {
 }
 
 #[test]
-fn of_several_with_one_name_the_strongest_is_told() {
+fn of_several_with_one_name_the_strongest_is_listed() {
     let page = entry(1, -70, "[WPA2-PSK-CCMP][ESS]", "x")
         + "====\n"
         + &entry(2, -40, "[WPA2-PSK-CCMP][ESS]", "x")

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_begins_after_another_is_told_what_that_one_knew() {
+    fn a_second_host_gets_the_facts_of_the_first() {
         let inbox = Inbox::new().unwrap();
         let name = |fact: &MachineEvent| match fact {
             MachineEvent::NicGone(name) => name.clone(),

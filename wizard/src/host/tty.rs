@@ -153,7 +153,7 @@ impl Tty {
         };
         self.picture.backend_mut().control(begin);
         self.asks_size = !self.learn_size();
-        self.draw_anew();
+        self.redraw_all();
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl Tty {
     }
 
     /// Forgets what the terminal shows, and queries its properties again.
-    pub(super) fn draw_anew(&mut self) {
+    pub(super) fn redraw_all(&mut self) {
         let paint = self.picture.backend_mut();
         self.asked.clear();
         if !self.config.is_virtual {

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn another_size_is_drawn_anew_and_a_senseless_one_is_none() {
+    fn another_size_redraws_and_an_invalid_one_is_ignored() {
         let mut terminal = Terminal::new(Paint::new(Charset::Unicode)).unwrap();
         let mut screen = screen(50, 132);
         let text = [(0, 0, "text", Style::new())];

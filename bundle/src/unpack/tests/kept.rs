@@ -121,7 +121,7 @@ fn later_package_replaces_files_links_and_fifos_without_opening_them() {
 }
 
 #[test]
-fn directory_of_an_earlier_package_is_never_replaced_and_may_be_dressed_anew() {
+fn a_later_package_sets_a_directorys_mode_but_never_replaces_it() {
     let fenced = Fenced::new();
     fenced
         .unpack(&tar(&[dir("d"), file("d/f")])[..])

@@ -110,7 +110,7 @@ fn logical_partitions_are_looked_at_too() {
 }
 
 #[test]
-fn a_long_table_is_told_in_short_and_protects_all_the_same() {
+fn a_long_partition_table_is_abbreviated_and_still_protects() {
     let script: String = "label: gpt\n".to_owned() + &"size=1M\n".repeat(60);
     let mut disk = partitioned(&script);
     disk.put(45 * MIB + 512, b"LABELONE");

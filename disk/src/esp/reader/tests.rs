@@ -160,7 +160,7 @@ fn a_file_longer_than_wanted_is_refused_before_its_first_byte() {
 /// The three images with which a review stopped the reader that was here before: two by a panic,
 /// one for ever.
 #[test]
-fn tables_without_end_clusters_that_are_none_and_rings_are_errors() {
+fn unterminated_chains_bad_clusters_and_loops_are_errors() {
     let mut made = Made::new(SectorSize::B512);
     let shape = made.shape();
     made.put(36, &u32::MAX.to_le_bytes());

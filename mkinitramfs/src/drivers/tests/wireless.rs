@@ -79,7 +79,7 @@ fn hostonly(modaliases: &[&str]) -> Choice {
 }
 
 #[test]
-fn an_image_has_none_unless_it_is_told() {
+fn an_image_has_no_wifi_unless_asked() {
     let dir = wireless_kernel("wireless-usual");
     let (tree, _) = super::put(&dir, &Choice::default()).unwrap();
     assert!(!carried(&tree).contains(&"cfg80211"), "{tree:?}");

@@ -175,7 +175,7 @@ fn a_chosen_address_is_used_on_the_port_that_is_meant() {
 }
 
 #[test]
-fn two_machines_with_one_hardware_address_are_told_apart_by_ipv4() {
+fn two_machines_with_one_hardware_address_differ_by_ipv4() {
     let twin = Answering(|frame: &[u8]| {
         (icmpv6(frame) == Some(PROBE)).then(|| ndp::claim(THEIRS, OWN).to_vec())
     });

@@ -208,7 +208,7 @@ fn another_port_is_meant_and_this_one_goes_without_any_address() {
 
 /// The invitation goes on under the new address, without a pause of a second.
 #[test]
-fn whoever_is_invited_meanwhile_is_invited_under_the_new_address() {
+fn a_donor_invited_meanwhile_gets_the_new_address() {
     let (donor, log) = Donor::peer(2, bytes(10), Instant::from_secs(5), false);
     let (stack, interfaces, _) = stack(Link::default(), fixed(), vec![donor]);
     stack.run_for(Duration::from_millis(1));

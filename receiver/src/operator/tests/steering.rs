@@ -128,7 +128,7 @@ fn names(events: &[ReceiverEvent]) -> Vec<&'static str> {
 }
 
 #[test]
-fn while_a_person_holds_nobody_is_invited_and_then_everybody_anew() {
+fn a_held_target_invites_nobody_and_then_with_a_new_code() {
     let (target, operator) = target("hold");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (skip, (old, _)) = invited(lines, 0);
@@ -202,7 +202,7 @@ fn a_donor_that_has_proved_itself_and_says_nothing_more_does_not_either() {
 /// Hold and cancel while the donor is being asked: both end it before anything is written, and it
 /// hears which.
 #[test]
-fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
+fn a_donor_at_its_question_hears_that_the_operator_took_over() {
     for (name, is_cancel, reason) in [
         (
             "asked-hold",
@@ -253,7 +253,7 @@ fn a_donor_that_thinks_about_the_disk_is_told_that_it_need_not() {
 }
 
 #[test]
-fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
+fn the_operators_disk_is_taken_with_the_operators_sizes() {
     let (target, operator) = target("take");
     let sizes = Sizes {
         esp_bytes: Some(256 << 20),
@@ -281,7 +281,7 @@ fn what_a_person_takes_is_taken_with_the_sizes_that_he_wants() {
 }
 
 #[test]
-fn a_person_may_take_without_holding_first_and_change_his_mind() {
+fn the_operator_may_take_without_holding_and_take_again() {
     let (target, operator) = target("minds");
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut skip, _) = invited(lines, 0);

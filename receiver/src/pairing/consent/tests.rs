@@ -117,7 +117,7 @@ fn a_donor_that_goes_away_over_the_question_may_ask_again_with_the_same_secret()
 }
 
 #[test]
-fn whoever_sends_before_it_has_agreed_is_closed_and_nothing_is_written() {
+fn a_donor_that_sends_before_consent_is_closed_and_nothing_is_written() {
     let (target, image) = (used("hasty"), image());
     let (deployed, ()) = target.serve(|plug, lines| {
         let (mut donor, skip) = shown(plug, lines, 0, &image);

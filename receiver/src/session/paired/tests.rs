@@ -447,7 +447,7 @@ fn without_a_donor_an_installed_machine_makes_its_own_choice() {
 }
 
 #[test]
-fn a_package_that_does_not_unpack_is_told_with_its_reasons() {
+fn an_unpacking_error_reaches_the_donor_with_its_causes() {
     let target = Target::new("corrupt");
     let mut packages = fakes::system(100_000);
     let len = packages[0].1.len();
@@ -515,7 +515,7 @@ fn an_unsigned_image_is_refused_where_a_signature_is_demanded() {
 }
 
 #[test]
-fn a_disk_that_was_taken_meanwhile_is_told_to_the_donor() {
+fn the_donor_hears_that_the_disk_was_taken_meanwhile() {
     let (target, image) = (Target::new("occupied"), image());
     let (error, ()) = target.serve(|plug, lines| {
         let (code, secret, _) = read_screen(lines, 0);

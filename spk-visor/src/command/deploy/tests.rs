@@ -222,7 +222,7 @@ fn people_see_lines() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_and_no_manifest_is_sent() {
+fn a_wrong_secret_is_reported_and_no_manifest_is_sent() {
     let mut donor = Donor::new("wrong", FILES, &[("e13gts2", 1)]);
     let (ended, taken) = one(&mut donor, secret(2), vec![Act::Install]);
     assert_eq!(ended.exit, Exit::Pairing);
