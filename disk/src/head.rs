@@ -6,7 +6,7 @@
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 
-use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+use fatfs::{Date, DateTime, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 use thiserror::Error;
 use wire::slot::BLOCK_BYTES;
 
@@ -25,6 +25,32 @@ const OVERHEAD_BYTES: u64 = 128 << 10;
 const SECTOR: u16 = 4096;
 /// As [`wire::slot::head::VOLUME_LABEL`], filled up.
 const LABEL: [u8; 11] = *b"SMV-HEAD   ";
+
+/// The first day that FAT has. Without a clock fatfs would write a day 0.
+#[derive(Debug)]
+struct FirstDay;
+
+impl TimeProvider for FirstDay {
+    fn get_current_date(&self) -> Date {
+        Date {
+            year: 1980,
+            month: 1,
+            day: 1,
+        }
+    }
+
+    fn get_current_date_time(&self) -> DateTime {
+        DateTime {
+            date: self.get_current_date(),
+            time: Time {
+                hour: 0,
+                min: 0,
+                sec: 0,
+                millis: 0,
+            },
+        }
+    }
+}
 
 /// A head cannot be made.
 #[derive(Debug, Error)]
@@ -83,9 +109,8 @@ pub fn make(len_bytes: u64, volume_id: u32, files: &[(&str, &[u8])]) -> Result<V
     fatfs::format_volume(&mut volume, options)
         .and_then(|()| volume.seek(SeekFrom::Start(0)))
         .map_err(|source| failed("FAT", source))?;
-    // Without a clock fatfs writes the first day that FAT has, 1980-01-01.
-    let fat =
-        FileSystem::new(&mut volume, FsOptions::new()).map_err(|source| failed("FAT", source))?;
+    let options = FsOptions::new().time_provider(&FirstDay);
+    let fat = FileSystem::new(&mut volume, options).map_err(|source| failed("FAT", source))?;
     for (path, content) in files {
         write(&fat, path, content).map_err(|source| failed(path, source))?;
     }
@@ -182,6 +207,8 @@ mod tests {
             for line in ["UUID=1A2B-3C4D", &format!("LABEL={}", head::VOLUME_LABEL)] {
                 assert!(blkid.lines().any(|found| found == line), "{line}: {blkid}");
             }
+            let (list, _) = run("/usr/bin/mdir", &["-i", path, "::"]);
+            assert_eq!(list.matches("1980-01-01").count(), 4, "{list}");
             for (name, content) in files {
                 let (_, read) = run("/usr/bin/mtype", &["-i", path, &format!("::{name}")]);
                 assert!(read == content, "{name} on FAT{kind}");
