@@ -5,6 +5,7 @@
 //! sees the old one or the new one.
 
 pub mod directory;
+mod image;
 pub mod listing;
 pub(crate) mod sign;
 
@@ -124,6 +125,17 @@ pub enum ManifestCommandError {
     /// The chunk lists beside the manifest are others'.
     #[error("{} is not of these packages; spk-visor manifest create writes it", path.display())]
     ChunkLists { path: PathBuf },
+    /// The image of a slot that was made for another manifest.
+    #[error(
+        "{} was made as version {version} counter {counter}; expected the same of its manifest: \
+         --version {version} --counter {counter}",
+        path.display()
+    )]
+    Release {
+        path: PathBuf,
+        version: String,
+        counter: u64,
+    },
     /// Standard output is gone.
     #[error("printing")]
     Print(#[source] io::Error),
@@ -207,7 +219,10 @@ impl Made {
         let (mut files, mut chunk_lists, mut lines) = (Vec::new(), Vec::new(), String::new());
         for package in packages {
             let unpacked = match is_image(&package.name) {
-                true => Unpacked::of_image(package.len_bytes),
+                true => {
+                    same_release(package, title)?;
+                    Unpacked::of_image(package.len_bytes)
+                }
                 false => count(package)?,
             };
             let read = |(_, source)| ManifestCommandError::Read {
@@ -231,6 +246,26 @@ impl Made {
             chunk_lists,
             lines,
         })
+    }
+}
+
+/// A slot knows version and counter of its own image, a node those of the manifest.
+fn same_release(package: &Package, title: &Title) -> Result<(), ManifestCommandError> {
+    let path = || package.path.clone();
+    let found = image::release(&package.file);
+    let found = found.map_err(|source| ManifestCommandError::Read {
+        path: path(),
+        source,
+    })?;
+    match found {
+        Some(found) if found.version != title.version || found.counter != title.counter => {
+            Err(ManifestCommandError::Release {
+                path: path(),
+                version: found.version,
+                counter: found.counter,
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -306,6 +306,31 @@ fn an_image_is_listed_signed_and_verified() {
     assert!(printed.contains("1 packages as listed"), "{printed}");
 }
 
+/// Else a node that runs the image would never raise its floor, or refuse what comes next.
+#[test]
+fn an_image_of_another_release_is_not_listed() {
+    let dir = Dir::new("release");
+    for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
+        fs::remove_file(dir.file(package)).unwrap();
+    }
+    let image = b"product smv-x86_64\nversion 2026.11\ncounter 417\nkernel 6.12.9\n";
+    fs::write(dir.file("smechvisor-system.img"), image).unwrap();
+    let create = |version: &str, counter| {
+        said(&ManifestCommand::Create {
+            dir: dir.0.clone(),
+            version: Some(version.to_owned()),
+            counter: Some(counter),
+            keyset: 1,
+        })
+    };
+    for (version, counter) in [("2026.11", 418), ("2026.12", 417)] {
+        let text = create(version, counter).unwrap_err().to_string();
+        assert!(text.ends_with("--version 2026.11 --counter 417"), "{text}");
+        assert!(!dir.file(MANIFEST).exists());
+    }
+    create("2026.11", 417).unwrap();
+}
+
 #[test]
 fn a_package_no_target_would_take_is_not_listed() {
     let dir = Dir::new();

@@ -72,7 +72,9 @@ impl From<&ManCommandError> for Exit {
 impl From<&ManifestCommandError> for Exit {
     fn from(error: &ManifestCommandError) -> Self {
         match error {
-            ManifestCommandError::Sign { .. } | ManifestCommandError::Trust { .. } => Exit::Usage,
+            ManifestCommandError::Sign { .. }
+            | ManifestCommandError::Trust { .. }
+            | ManifestCommandError::Release { .. } => Exit::Usage,
             _ => Exit::Packages,
         }
     }
