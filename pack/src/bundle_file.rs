@@ -34,14 +34,14 @@ pub use verify::{Verify, verify};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields name themselves
 pub struct SoFar {
-    /// `hashing`, `writing`, `verifying`.
+    /// `reading`, `writing`, `verifying`.
     pub doing: &'static str,
     pub done_bytes: u64,
     pub total_bytes: u64,
 }
 
 /// Sees it going on.
-pub type Watch<'a> = &'a mut dyn FnMut(SoFar);
+pub type Watch<'a> = &'a mut (dyn FnMut(SoFar) + Send);
 
 /// What a bundle file is, as it was signed or, unsigned, as it says.
 #[derive(Clone, Debug, PartialEq, Eq)]

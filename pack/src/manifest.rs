@@ -10,7 +10,7 @@ pub mod listing;
 pub(crate) mod sign;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -210,11 +210,12 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Reads every package and unpacks it to nowhere; `step` receives the bytes that were hashed.
+    /// Reads every package, an archive twice: once it is unpacked to nowhere. `step` receives the
+    /// bytes that were read.
     pub(crate) fn of(
         packages: &[Package],
         title: &Title,
-        step: &mut dyn FnMut(u64),
+        step: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Self, ManifestCommandError> {
         let (mut files, mut chunk_lists, mut lines) = (Vec::new(), Vec::new(), String::new());
         for package in packages {
@@ -223,7 +224,7 @@ impl Made {
                     same_release(package, title)?;
                     Unpacked::of_image(package.len_bytes)
                 }
-                false => count(package)?,
+                false => count(package, step)?,
             };
             let read = |(_, source)| ManifestCommandError::Read {
                 path: package.path.clone(),
@@ -270,7 +271,10 @@ fn same_release(package: &Package, title: &Title) -> Result<(), ManifestCommandE
 }
 
 /// Unpacks to nowhere, under the rules of a target.
-fn count(package: &Package) -> Result<Unpacked, ManifestCommandError> {
+fn count(
+    package: &Package,
+    step: &mut (dyn FnMut(u64) + Send),
+) -> Result<Unpacked, ManifestCommandError> {
     let limits = DecodeLimits {
         memory_bytes: DECODE_BYTES,
         threads: thread::available_parallelism()
@@ -287,9 +291,11 @@ fn count(package: &Package) -> Result<Unpacked, ManifestCommandError> {
             path: path(),
             source,
         })?;
-    let tar = decode::decode(file, limits).map_err(|source| ManifestCommandError::Decode {
-        path: path(),
-        source,
+    let tar = decode::decode(Counted { file, step }, limits).map_err(|source| {
+        ManifestCommandError::Decode {
+            path: path(),
+            source,
+        }
     })?;
     let unpacked =
         unpack::check(tar, &UnpackLimits::for_memory(DECODE_BYTES)).map_err(|source| {
@@ -304,6 +310,22 @@ fn count(package: &Package) -> Result<Unpacked, ManifestCommandError> {
         entries: u32::try_from(unpacked.entries).unwrap_or(u32::MAX),
     })
 }
+
+/// Says how much of a file was read.
+struct Counted<'a> {
+    file: File,
+    step: &'a mut (dyn FnMut(u64) + Send),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(buf)?;
+        (self.step)(len as u64);
+        Ok(len)
+    }
+}
+
+impl decode::Input for Counted<'_> {}
 
 fn rewind(package: &Package) -> Result<(), ManifestCommandError> {
     use std::io::Seek as _;
@@ -363,7 +385,7 @@ pub(crate) fn read_trust(from: &str) -> Result<Trust, ManifestCommandError> {
     /// More than all the keys that are looked through.
     const KEYS_FILE_MAX: u64 = 64 << 10;
     let text = match File::open(from) {
-        Ok(file) => io::read_to_string(io::Read::take(file, KEYS_FILE_MAX)).map_err(|source| {
+        Ok(file) => io::read_to_string(file.take(KEYS_FILE_MAX)).map_err(|source| {
             ManifestCommandError::Read {
                 path: from.into(),
                 source,

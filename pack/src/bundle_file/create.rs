@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bundle::front::Front;
 use bundle::trust::{Trust, approve};
 use fetch::spans::{Span, Spans};
-use wire::manifest::MANIFEST;
+use wire::manifest::{MANIFEST, is_image};
 
 use super::drain::{Output, drain};
 use super::{BundleFileError, Facts, SoFar, Watch, wanted_by};
@@ -96,14 +96,19 @@ fn read(options: &Create, watch: Watch<'_>) -> Result<(Vec<Package>, Front), Bun
             packages::open_files(paths).map_err(ListingError::from)?
         }
     };
-    let total_bytes = packages.iter().map(|package| package.len_bytes).sum();
+    // An archive is read twice.
+    let read = |package: &Package| match is_image(&package.name) {
+        true => package.len_bytes,
+        false => package.len_bytes.saturating_mul(2),
+    };
+    let total_bytes = packages.iter().map(read).fold(0, u64::saturating_add);
     let Head {
         version,
         counter,
         keyset,
     } = &options.head;
     let title = title(version.as_deref(), *counter, keyset.unwrap_or(1));
-    let made = Made::of(&packages, &title, &mut hashing(total_bytes, watch))?;
+    let made = Made::of(&packages, &title, &mut reading(total_bytes, watch))?;
     let front = Front {
         manifest: made.manifest,
         signature: Vec::new(),
@@ -125,7 +130,7 @@ fn read_release(
     }
     let directory = Directory::open(dir)?;
     let total_bytes = directory.packages.total_bytes();
-    let hashed = directory.hash(&mut hashing(total_bytes, watch))?;
+    let hashed = directory.hash(&mut reading(total_bytes, watch))?;
     let lists = hashed
         .iter()
         .flat_map(|hashed| hashed.chunks.as_flattened());
@@ -139,9 +144,9 @@ fn read_release(
     Ok((directory.packages.packages, front))
 }
 
-fn hashing(total_bytes: u64, watch: Watch<'_>) -> impl FnMut(u64) {
+fn reading(total_bytes: u64, watch: Watch<'_>) -> impl FnMut(u64) + Send {
     let mut so_far = SoFar {
-        doing: "hashing",
+        doing: "reading",
         done_bytes: 0,
         total_bytes,
     };

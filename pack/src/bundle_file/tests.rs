@@ -277,7 +277,7 @@ fn progress_goes_up_to_the_end() {
     let mut seen: Vec<SoFar> = Vec::new();
     create(&lab.options(&["release"]), &mut |so_far| seen.push(so_far)).unwrap();
     let total_bytes = (2 << 20) + 77;
-    for doing in ["hashing", "writing"] {
+    for doing in ["reading", "writing"] {
         let of = |so_far: &&SoFar| so_far.doing == doing;
         let steps: Vec<&SoFar> = seen.iter().filter(of).collect();
         assert_eq!(steps.len(), 3, "{doing}");

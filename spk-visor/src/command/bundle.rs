@@ -48,7 +48,7 @@ pub fn run(bundle: &Bundle) -> Result<(), BundleFileError> {
     result
 }
 
-fn act<W: Write>(bundle: &Bundle, watcher: &mut Watcher<W>) -> Result<(), BundleFileError> {
+fn act<W: Write + Send>(bundle: &Bundle, watcher: &mut Watcher<W>) -> Result<(), BundleFileError> {
     let mut watch = |so_far| watcher.see(so_far);
     match bundle {
         Bundle::Create(options) => {
