@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::syncfs;
 use thiserror::Error;
+use wire::digits::Hex;
 use wire::manifest::Sha256;
 use wire::state::{DIRECTORIES, ETC_UPPER, OWN, SEEN};
 
@@ -58,7 +59,7 @@ pub fn boot(
     state: &Path,
     left_out: &[PathBuf],
 ) -> Result<(), FirstError> {
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Hex(hash).to_string();
     let path = state.join(SEEN);
     let seen = fs::read_to_string(&path).unwrap_or_default();
     if seen.lines().any(|line| line == hash) {

@@ -14,7 +14,7 @@ use machine::blockdisk::BlockDisk;
 use rustix::mount::{MountFlags, mount};
 use sys::dm::{DeviceMapper, Target};
 use thiserror::Error;
-use wire::manifest::Sha256;
+use wire::digits::Hex;
 use wire::slot::{BLOCK_BYTES, Description};
 
 use crate::partitions::Partition;
@@ -142,7 +142,7 @@ fn linear(slot: &Description<'_>, partition: &str) -> Target {
 fn verity(slot: &Description<'_>, data: &str, partition: &str, option: Option<&str>) -> Target {
     let blocks = slot.root.len_bytes / BLOCK_BYTES;
     let tree = slot.tree().offset_bytes / BLOCK_BYTES;
-    let (hash, salt) = (hex(&slot.hash), hex(&slot.salt));
+    let (hash, salt) = (Hex(&slot.hash), Hex(&slot.salt));
     let options = option
         .map(|option| format!(" 1 {option}"))
         .unwrap_or_default();
@@ -155,10 +155,6 @@ fn verity(slot: &Description<'_>, data: &str, partition: &str, option: Option<&s
              {salt}{options}"
         ),
     }
-}
-
-fn hex(digest: &Sha256) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the magic of the file system says; `partition` is named in errors.
