@@ -38,6 +38,8 @@ pub struct Artifacts {
     pub big: Option<PathBuf>,
     /// Debian's own kernel and its modules, when they were asked for.
     pub distribution: Option<PathBuf>,
+    /// The demo as the image of a slot, when it was asked for.
+    pub slot: Option<PathBuf>,
     /// wpa_supplicant, when that kernel was asked for.
     pub supplicant: Option<PathBuf>,
 }
@@ -53,6 +55,8 @@ pub struct Wanted {
     pub big: bool,
     /// Debian's own kernel.
     pub distribution: bool,
+    /// The demo as the image of a slot.
+    pub slot: bool,
 }
 
 /// How the packages of a system are compressed.
@@ -86,7 +90,8 @@ impl Artifacts {
                 + 2 * u32::from(wanted.metal)
                 + u32::from(wanted.debian.is_some())
                 + u32::from(wanted.big)
-                + 2 * u32::from(wanted.distribution),
+                + 2 * u32::from(wanted.distribution)
+                + u32::from(wanted.slot),
             done: std::cell::Cell::new(0),
         };
         let kernel = steps.path(
@@ -147,6 +152,12 @@ impl Artifacts {
                 &mut script(&top, "mkinitramfs/debian-kernel"),
             )
         });
+        let slot = wanted.slot.then(|| {
+            steps.path(
+                "the demo as the image of a slot",
+                script(&top, "systems/slot").arg("demo"),
+            )
+        });
         let supplicant = wanted.distribution.then(|| {
             steps.path(
                 "the Wi-Fi supplicant (a minute the first time)",
@@ -166,6 +177,7 @@ impl Artifacts {
             debian: debian.transpose()?,
             big: big.transpose()?,
             distribution: distribution.transpose()?,
+            slot: slot.transpose()?,
             supplicant: supplicant.transpose()?,
         })
     }
@@ -188,6 +200,7 @@ impl Artifacts {
             ("--debian", &self.debian),
             ("--big", &self.big),
             ("--distribution", &self.distribution),
+            ("--slot", &self.slot),
             ("--supplicant", &self.supplicant),
         ];
         let more = more

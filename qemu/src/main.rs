@@ -85,6 +85,7 @@ struct Paths {
     debian: Option<PathBuf>,
     big: Option<PathBuf>,
     distribution: Option<PathBuf>,
+    slot: Option<PathBuf>,
     supplicant: Option<PathBuf>,
 }
 
@@ -114,6 +115,7 @@ impl Request {
                 Long("demo") => paths.demo = Some(parser.value()?.into()),
                 Long("big") => paths.big = Some(parser.value()?.into()),
                 Long("supplicant") => paths.supplicant = Some(parser.value()?.into()),
+                Long("slot") => paths.slot = Some(parser.value()?.into()),
                 Long("distribution") => paths.distribution = Some(parser.value()?.into()),
                 // For people it says which system; for children, where it is.
                 Long("debian") if request.command == "demo" => request.debian_system = true,
@@ -146,6 +148,7 @@ impl Request {
                     debian: Some(Format::Zst),
                     big: self.slow,
                     distribution: true,
+                    slot: true,
                 },
                 &work()?,
                 None,
@@ -217,6 +220,7 @@ impl Request {
             debian: needs(Needs::Debian).then_some(Format::Zst),
             big: needs(Needs::Big),
             distribution: needs(Needs::Distribution),
+            slot: needs(Needs::Slot),
         };
         let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
@@ -374,6 +378,7 @@ impl Paths {
             debian: self.debian,
             big: self.big,
             distribution: self.distribution,
+            slot: self.slot,
             supplicant: self.supplicant,
         })
     }

@@ -4,4 +4,5 @@
 pub mod gpt;
 pub mod image;
 pub mod replay;
+pub mod slot_disk;
 pub mod writelog;

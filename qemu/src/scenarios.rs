@@ -22,6 +22,7 @@ mod plain;
 mod power;
 mod resume;
 mod signed;
+mod slots;
 mod wifi;
 mod wizard;
 
@@ -75,6 +76,8 @@ pub enum Needs {
     Big,
     /// Debian's own kernel.
     Distribution,
+    /// The demo's packages, and the demo as the image of a slot.
+    Slot,
 }
 
 /// The scenario with this name.

@@ -2,7 +2,8 @@
 
 use super::{
     Needs, Scenario, boots, comeback, disks, distribution, donors, file, gate, hardware, live,
-    media, metal, netboot, networks, orders, pairing, plain, power, resume, signed, wifi, wizard,
+    media, metal, netboot, networks, orders, pairing, plain, power, resume, signed, slots, wifi,
+    wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -65,6 +66,20 @@ pub static ALL: &[Scenario] = &[
          reset; a good one takes the watchdog over",
         Needs::Demo,
         comeback::watchdog,
+    ),
+    scenario(
+        "slot-start",
+        "a slot starts its system, as the good one and on trial: the root is read-only, what is \
+         written stays",
+        Needs::Slot,
+        slots::start,
+    ),
+    scenario(
+        "slot-tampered",
+        "a wrong block of the root: early, the good slot falls to the other one, once; late, the \
+         kernel stops",
+        Needs::Slot,
+        slots::tampered,
     ),
     scenario(
         "debian",

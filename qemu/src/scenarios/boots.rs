@@ -125,7 +125,7 @@ fn await_running(target: &mut Running) -> Result<()> {
     ))
 }
 
-fn look(target: &mut Running, checks: &[(&str, &str)]) -> Result<()> {
+pub(super) fn look(target: &mut Running, checks: &[(&str, &str)]) -> Result<()> {
     for (command, expected) in checks {
         let (printed, _) = target.console.shell(command, STEP)?;
         if !printed.contains(expected) {

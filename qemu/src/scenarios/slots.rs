@@ -1,0 +1,139 @@
+//! slot-init, without a boot loader in between: what starts, what is refused, and what follows.
+
+use std::path::Path;
+
+use wire::record::{BootRecord, Slot};
+use wire::running;
+use wire::stage::Stage;
+
+use super::boots::look;
+use super::{DEMO_LOGIN, LOGIN};
+use crate::error::{HarnessError, Result};
+use crate::lab::{Lab, PLAIN, STEP};
+use crate::machine::running::Running;
+use crate::machine::{DiskSpec, Firmware, Machine, Medium};
+use crate::media::slot_disk::SlotDisk;
+
+/// A file that the demo's start does not read, and that lies in the last package.
+const LATE: &str = "cat /usr/bin/spk-visor >/dev/null";
+
+/// A node whose both slots hold the demo, and a machine that starts `slot` of it.
+fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(SlotDisk, Machine)> {
+    let Some(release) = lab.artifacts.slot.clone() else {
+        return Err(HarnessError::Missing {
+            what: "the demo as a slot image".into(),
+            hint: "systems/slot demo".into(),
+        });
+    };
+    let path = Path::new("node.img");
+    let image = release.join("smechvisor-system.img");
+    let disk = SlotDisk::make(path, &image, &lab.artifacts.mke2fs, record)?;
+    let (kernel, initramfs) = disk.boot_files(slot)?;
+    let medium = Medium::Kernel {
+        kernel,
+        initramfs,
+        cmdline: format!("console=ttyS0,115200 {PLAIN} panic=1 smv.slot={slot}"),
+    };
+    let spec = DiskSpec::new(path, "SMV-node");
+    let mut machine = lab.machine(Firmware::Bios, vec![spec], medium)?;
+    machine.has_watchdog = true;
+    Ok((disk, machine))
+}
+
+/// Waits for the system and logs in.
+fn log_in(target: &mut Running) -> Result<()> {
+    target.console.await_stage(Stage::Leaving, LOGIN)?;
+    target.console.await_text(DEMO_LOGIN, LOGIN)?;
+    target.console.send("root")?;
+    target.console.await_text("# ", STEP).map(drop)
+}
+
+/// The slot boots; what is written stays, and its root cannot be written.
+pub(super) fn start(lab: &mut Lab) -> Result<()> {
+    let (_, machine) = node(lab, &BootRecord::new(Slot::A), Slot::A)?;
+    let mut target = lab.start(&machine)?;
+    log_in(&mut target)?;
+    let boot = format!("cat {}", running::PATH);
+    let checks = [
+        ("mount | grep ' / '", "squashfs"),
+        ("mount | grep ' /etc '", "overlay"),
+        ("mount | grep ' /var '", "ext4"),
+        ("touch /usr/x 2>&1", "Read-only"),
+        (boot.as_str(), "slot a\n"),
+        (boot.as_str(), "trial 0\n"),
+        (boot.as_str(), "watchdog -\n"),
+        ("ls /run/smv", "boot"),
+        ("echo kept | tee /etc/kept /var/kept /root/kept", "kept"),
+        (
+            "echo ann:x:1000:1000::/:/bin/sh >>/etc/passwd; sync; echo do''ne",
+            "done",
+        ),
+    ];
+    look(&mut target, &checks)?;
+    target.reset()?;
+    log_in(&mut target)?;
+    let checks = [
+        ("cat /etc/kept /var/kept /root/kept", "kept\nkept\nkept"),
+        ("grep -c ^ann: /etc/passwd", "1"),
+    ];
+    look(&mut target, &checks)?;
+    target.quit()?;
+
+    // The same on trial: a watchdog runs.
+    let trial = BootRecord::new(Slot::B).armed().counted();
+    let (_, machine) = node(lab, &trial, Slot::A)?;
+    let mut target = lab.start(&machine)?;
+    log_in(&mut target)?;
+    let checks = [
+        (boot.as_str(), "trial 1\nleft 2\n"),
+        (boot.as_str(), "watchdog /dev/watchdog0\n"),
+        ("cat /sys/class/watchdog/watchdog0/state", "active"),
+    ];
+    look(&mut target, &checks)?;
+    target.quit()
+}
+
+/// A wrong block early: said, and the good slot falls to the other one. A wrong block late: the
+/// kernel stops and starts again.
+pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
+    let record = BootRecord::new(Slot::A);
+    let (disk, machine) = node(lab, &record, Slot::A)?;
+    disk.damage_root(Slot::A, 100)?;
+    let mut target = lab.start(&machine)?;
+    target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
+    target.console.await_stage_of(&[Stage::Leaving], STEP)?;
+    target.quit()?;
+    let found = disk.record()?;
+    if found != Ok(record.fallen().unwrap_or(record)) {
+        return Err(HarnessError::unexpected(
+            "the boot record",
+            "slot b, once",
+            format!("{found:?}"),
+        ));
+    }
+    // The other slot now fails as well, and nothing changes any more.
+    let fallen = record.fallen().unwrap_or(record);
+    let (disk, machine) = node(lab, &fallen, Slot::B)?;
+    disk.damage_root(Slot::B, 100)?;
+    let mut target = lab.start(&machine)?;
+    target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
+    target.console.await_stage_of(&[Stage::Leaving], STEP)?;
+    target.quit()?;
+    if disk.record()? != Ok(fallen) {
+        return Err(HarnessError::unexpected(
+            "the boot record",
+            "as it was",
+            "another",
+        ));
+    }
+
+    let (disk, machine) = node(lab, &record, Slot::A)?;
+    let late = disk.root_len(Slot::A)? / 4 * 3;
+    disk.damage_root(Slot::A, late)?;
+    let mut target = lab.start(&machine)?;
+    log_in(&mut target)?;
+    target.console.send(LATE)?;
+    target.console.await_text("Kernel panic", STEP)?;
+    target.console.await_text("smv starting", LOGIN)?;
+    target.quit()
+}
