@@ -114,6 +114,9 @@ pub enum StageError {
         part: &'static str,
         found: Sha256,
     },
+    /// A label and a manifest that contradict each other.
+    #[error("the label of slot {slot} has another counter or size than the manifest behind it")]
+    Contradicts { slot: Slot },
     /// The manifest in a slot.
     #[error("reading the manifest in slot {slot}")]
     Manifest {
@@ -147,6 +150,7 @@ impl StageError {
             StageError::Source(error) => error.outcome(),
             StageError::NotComplete { .. }
             | StageError::Lies { .. }
+            | StageError::Contradicts { .. }
             | StageError::Manifest { .. }
             | StageError::Signature { .. } => Outcome::Refuse,
         }
@@ -433,6 +437,12 @@ fn read_back(
     else {
         return Err(Refusal::NoImage.into());
     };
+    let facts = node.facts()?;
+    let label = facts.held(slot).map(|held| held.label);
+    let found = label.map(|label| (label.counter, label.image_bytes));
+    if found != Some((parsed.head().counter, size_bytes)) {
+        return Err(StageError::Contradicts { slot });
+    }
     let found = hash(node, slot, size_bytes, seen)?;
     if found != sha256 {
         return Err(StageError::Lies {
