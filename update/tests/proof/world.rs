@@ -1,0 +1,424 @@
+//! A node in memory. Every sector that changes and every flush is recorded, so that the state after
+//! a power cut at any of them can be rebuilt.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use disk::boot_record::{RecordPlaces, make};
+use disk::disk::{Disk, DiskError, SectorSize};
+use disk::esp;
+use disk::fakes::memory_disk::MemoryDisk;
+use disk::layout::{Role, plan};
+use disk::sizes::{Sizes, Swap};
+use disk::slots::{Image, SlotArea};
+use machine::health::{Clock, Failure, Gate, Gates, Healthy, Times, judge};
+use std::time::Duration;
+use update::ledger_file::LedgerFile;
+use update::node::Node;
+use uuid::Uuid;
+use wire::ledger::Ledger;
+use wire::manifest::Manifest;
+use wire::record::{BootRecord, Copies, Left, Slot};
+use wire::running::Running;
+
+use crate::images::Release;
+
+/// A partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Esp,
+    Slot(Slot),
+}
+
+/// One operation, as the medium sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Sectors that change, with their new contents.
+    Write(Place, Vec<(u64, Vec<u8>)>),
+    Flush(Place),
+    /// Atomic and durable.
+    Ledger(Vec<u8>),
+}
+
+/// Everything that survives a power cut.
+#[derive(Clone)]
+pub struct State {
+    pub esp: MemoryDisk,
+    pub a: MemoryDisk,
+    pub b: MemoryDisk,
+    pub ledger: Option<Vec<u8>>,
+}
+
+/// The ESP, formatted once, and where the copies of the record are.
+static ESP: LazyLock<(MemoryDisk, RecordPlaces)> = LazyLock::new(|| {
+    let sizes = Sizes {
+        esp_bytes: Some(128 << 20),
+        swap: Swap::None,
+        ..Sizes::USUAL
+    };
+    let mut fresh_id = || Uuid::from_u128(7);
+    let layout = plan(2 << 30, SectorSize::B512, sizes, &mut fresh_id).unwrap();
+    let mut disk = MemoryDisk::new(2 << 30, SectorSize::B512);
+    esp::format(&mut disk, &layout).unwrap();
+    let record = BootRecord::new(Slot::A);
+    esp::with(&mut disk, &layout, |esp| make(esp, &record)).unwrap();
+    let esp = layout.partition(Role::Esp).unwrap();
+    let (start, len) = (layout.offset_bytes(esp), layout.len_bytes(esp));
+    let places = RecordPlaces::locate(&mut disk, start, len).unwrap();
+    (disk, places)
+});
+
+pub fn record_places() -> RecordPlaces {
+    ESP.1
+}
+
+impl State {
+    /// Slots of this size, empty; the record of a fresh deploy.
+    pub fn new(slot_bytes: u64) -> Self {
+        let slot = MemoryDisk::new(slot_bytes, SectorSize::B512);
+        Self {
+            esp: ESP.0.clone(),
+            a: slot.clone(),
+            b: slot,
+            ledger: None,
+        }
+    }
+
+    pub fn slot(&self, slot: Slot) -> &MemoryDisk {
+        match slot {
+            Slot::A => &self.a,
+            Slot::B => &self.b,
+        }
+    }
+
+    pub fn disk(&mut self, place: Place) -> &mut MemoryDisk {
+        match place {
+            Place::Esp => &mut self.esp,
+            Place::Slot(Slot::A) => &mut self.a,
+            Place::Slot(Slot::B) => &mut self.b,
+        }
+    }
+
+    /// Fills a slot as a deploy does.
+    pub fn with(mut self, slot: Slot, release: &Release) -> Self {
+        let disk = self.disk(Place::Slot(slot));
+        let area = SlotArea::whole(disk);
+        let approved = release.approved();
+        let manifest = Manifest::parse(&release.manifest).unwrap();
+        let file = manifest.files().next().unwrap();
+        let wire::manifest::Content::Hashed {
+            sha256, size_bytes, ..
+        } = file.content
+        else {
+            panic!("{file:?}")
+        };
+        let image = Image {
+            digest: *approved.digest(),
+            counter: approved.counter(),
+            image_bytes: size_bytes,
+            sha256,
+            chunk_bytes: file.chunk_size,
+        };
+        let mut writing = area.begin(disk, &image).unwrap();
+        for chunk in release.data.chunks(file.chunk_size as usize) {
+            writing.chunk(chunk).unwrap();
+        }
+        let read_back = writing.read_back(&mut |_| ()).unwrap();
+        let complete = read_back.complete(&release.manifest, &release.signature);
+        complete.unwrap();
+        self
+    }
+
+    pub fn with_record(mut self, record: &BootRecord) -> Self {
+        record_places().write(&mut self.esp, record).unwrap();
+        self
+    }
+
+    pub fn with_ledger(mut self, ledger: &Ledger) -> Self {
+        self.ledger = Some(ledger.to_string().into_bytes());
+        self
+    }
+
+    pub fn copies(&self) -> Copies {
+        record_places().read(&mut self.esp.clone()).unwrap()
+    }
+
+    pub fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Write(place, sectors) => {
+                let disk = self.disk(*place);
+                sectors.iter().for_each(|(at, bytes)| disk.put(*at, bytes));
+            }
+            Op::Flush(_) => {}
+            Op::Ledger(bytes) => self.ledger = Some(bytes.clone()),
+        }
+    }
+}
+
+/// A running node.
+pub struct World {
+    shared: Rc<RefCell<Shared>>,
+}
+
+struct Shared {
+    state: State,
+    log: Vec<Op>,
+    /// Bytes of slot B that the medium has changed behind the cache's back.
+    rot: Option<u64>,
+    forgets: bool,
+    has_forgotten: bool,
+    ledger_is_full: bool,
+    esp_is_read_only: bool,
+}
+
+#[derive(Clone)]
+struct Handle {
+    shared: Rc<RefCell<Shared>>,
+    place: Place,
+}
+
+struct LedgerHandle(Rc<RefCell<Shared>>);
+
+impl std::fmt::Debug for LedgerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LedgerHandle")
+    }
+}
+
+impl World {
+    pub fn new(state: State) -> Self {
+        let shared = Shared {
+            state,
+            log: Vec::new(),
+            rot: None,
+            forgets: true,
+            has_forgotten: false,
+            ledger_is_full: false,
+            esp_is_read_only: false,
+        };
+        Self {
+            shared: Rc::new(RefCell::new(shared)),
+        }
+    }
+
+    /// The medium of slot B has another byte there than what was written, as soon as no cache
+    /// answers for it. A seam that does not forget its cache never shows it.
+    pub fn rots(&self, at: u64, forgets: bool) {
+        let mut shared = self.shared.borrow_mut();
+        (shared.rot, shared.forgets) = (Some(at), forgets);
+    }
+
+    pub fn fill_state(&self) {
+        self.shared.borrow_mut().ledger_is_full = true;
+    }
+
+    pub fn protect_esp(&self) {
+        self.shared.borrow_mut().esp_is_read_only = true;
+    }
+
+    pub fn state(&self) -> State {
+        let shared = self.shared.borrow();
+        let mut state = shared.state.clone();
+        if let Some(at) = shared.rot {
+            let byte = state.b.get(at, 1)[0] ^ 1;
+            state.b.put(at, &[byte]);
+        }
+        state
+    }
+
+    pub fn log(&self) -> Vec<Op> {
+        self.shared.borrow().log.clone()
+    }
+
+    /// Lends the node to some work.
+    pub fn node<T>(&self, work: impl FnOnce(&mut Node<'_>) -> T) -> T {
+        let handle = |place| Handle {
+            shared: Rc::clone(&self.shared),
+            place,
+        };
+        let mut esp = handle(Place::Esp);
+        let mut slot_a = handle(Place::Slot(Slot::A));
+        let mut slot_b = handle(Place::Slot(Slot::B));
+        let mut ledger = LedgerHandle(Rc::clone(&self.shared));
+        work(&mut Node {
+            records: record_places(),
+            esp: &mut esp,
+            slot_a: &mut slot_a,
+            slot_b: &mut slot_b,
+            ledger: &mut ledger,
+        })
+    }
+}
+
+impl Handle {
+    fn error(&self, action: &'static str, offset: u64, kind: io::ErrorKind) -> DiskError {
+        DiskError {
+            action,
+            disk: self.name().to_owned(),
+            offset,
+            len: 0,
+            source: kind.into(),
+        }
+    }
+}
+
+impl Disk for Handle {
+    fn name(&self) -> &str {
+        match self.place {
+            Place::Esp => "esp",
+            Place::Slot(Slot::A) => "slot-a",
+            Place::Slot(Slot::B) => "slot-b",
+        }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.shared.borrow_mut().state.disk(self.place).size_bytes()
+    }
+
+    fn sector_size(&self) -> SectorSize {
+        SectorSize::B512
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
+        let mut shared = self.shared.borrow_mut();
+        shared.state.disk(self.place).read_at(offset, buf)?;
+        let rot = shared.rot.filter(|_| shared.has_forgotten);
+        let rot = rot.filter(|_| self.place == Place::Slot(Slot::B));
+        let within = rot.and_then(|at| usize::try_from(at.checked_sub(offset)?).ok());
+        if let Some(byte) = within.and_then(|within| buf.get_mut(within)) {
+            *byte ^= 1;
+        }
+        Ok(())
+    }
+
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
+        let mut shared = self.shared.borrow_mut();
+        if shared.esp_is_read_only && self.place == Place::Esp {
+            return Err(self.error("writing", offset, io::ErrorKind::PermissionDenied));
+        }
+        let disk = shared.state.disk(self.place);
+        let before = disk.get(offset, buf.len());
+        disk.write_at(offset, buf)?;
+        let sectors = (offset..).step_by(512).zip(buf.chunks(512));
+        let sectors = sectors.zip(before.chunks(512));
+        let sectors: Vec<_> = sectors
+            .filter(|((_, new), old)| new != old || self.place == Place::Esp)
+            .map(|((at, new), _)| (at, new.to_vec()))
+            .collect();
+        let place = self.place;
+        shared.log.push(Op::Write(place, sectors));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.shared.borrow_mut().log.push(Op::Flush(self.place));
+        Ok(())
+    }
+
+    fn forget_cache(&mut self) -> Result<(), DiskError> {
+        let mut shared = self.shared.borrow_mut();
+        shared.has_forgotten |= shared.forgets && self.place == Place::Slot(Slot::B);
+        Ok(())
+    }
+}
+
+impl LedgerFile for LedgerHandle {
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().state.ledger.clone())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut shared = self.0.borrow_mut();
+        if shared.ledger_is_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let op = Op::Ledger(bytes.to_vec());
+        shared.state.apply(&op);
+        shared.log.push(op);
+        Ok(())
+    }
+}
+
+/// What slot-init writes when this slot has this release.
+pub fn running(slot: Slot, release: &Release, trial: Option<Left>) -> Running<'static> {
+    Running {
+        slot,
+        product: wire::manifest::PRODUCT,
+        version: "1.0",
+        counter: release.version.counter,
+        digest: Some(release.version.digest),
+        hash: [7; 32],
+        trial,
+        fell: false,
+        disk: "/dev/vda",
+        watchdog: None,
+    }
+}
+
+/// Gates that are passed at once, and a clock that does not wait.
+struct Well(Duration);
+
+impl Gates for Well {
+    fn look(&mut self, _gate: Gate) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl Clock for Well {
+    fn now(&self) -> Duration {
+        self.0
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        self.0 += time;
+    }
+}
+
+pub fn healthy() -> Healthy {
+    let times = Times {
+        within: Duration::from_secs(1),
+        stable: Duration::from_secs(1),
+    };
+    let (mut gates, mut clock) = (Well(Duration::ZERO), Well(Duration::ZERO));
+    judge(&mut gates, times, &mut clock, &mut |_| ()).unwrap()
+}
+
+/// Puts both copies of the record where they belong, valid or not.
+pub fn put_copies(state: &mut State, copies: &Copies) {
+    for (place, copy) in [
+        (wire::record::Place::E1, &copies.e1),
+        (wire::record::Place::E2, &copies.e2),
+    ] {
+        state.esp.put(copy_offset(place), copy);
+    }
+}
+
+/// Found by writing a record and looking where it went.
+pub fn copy_offset(place: wire::record::Place) -> u64 {
+    static OFFSETS: LazyLock<[u64; 2]> = LazyLock::new(|| {
+        let world = World::new(State::new(65_536 * 2));
+        let mut handle = Handle {
+            shared: Rc::clone(&world.shared),
+            place: Place::Esp,
+        };
+        record_places()
+            .write(&mut handle, &BootRecord::new(Slot::B))
+            .unwrap();
+        let writes: Vec<u64> = world
+            .log()
+            .into_iter()
+            .filter_map(|op| match op {
+                Op::Write(_, sectors) => Some(sectors[0].0),
+                _ => None,
+            })
+            .collect();
+        // The second copy first.
+        [writes[1], writes[0]]
+    });
+    match place {
+        wire::record::Place::E1 => OFFSETS[0],
+        wire::record::Place::E2 => OFFSETS[1],
+    }
+}
