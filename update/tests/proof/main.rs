@@ -14,4 +14,5 @@ mod cuts;
 mod flows;
 mod images;
 mod judge;
+mod mistakes;
 mod world;
