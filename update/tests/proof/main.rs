@@ -14,5 +14,7 @@ mod cuts;
 mod flows;
 mod images;
 mod judge;
+mod life;
 mod mistakes;
+mod tamper;
 mod world;
