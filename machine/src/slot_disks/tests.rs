@@ -1,11 +1,13 @@
-use super::{Access, Child, SlotDisks, SlotDisksError, child, open};
+use super::{Access, Child, SYS_CLASS_BLOCK, SlotDisks, SlotDisksError, child, open};
 use disk::disk::{Disk, SectorSize};
 use disk::layout::{self, Layout, Role};
 use disk::sizes::{LayoutKind, Sizes, Swap};
 use disk::table;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::panic;
 use std::path::Path;
+use std::process::Command;
 use uuid::Uuid;
 use wire::record::Slot;
 use wire::running::Running;
@@ -182,4 +184,49 @@ fn partitions_are_found_by_number_whatever_their_disk_is_called() {
         assert_eq!(child(&sys, 3).unwrap(), None, "half a description");
     }
     assert!(child(Path::new("/nonexistent"), 1).is_err());
+}
+
+#[test]
+#[ignore = "needs root"] // for a block device with partitions
+fn partitions_of_a_device_are_opened_by_their_own_nodes() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = image(dir.path());
+    let losetup = |args: &[&str]| {
+        let run = Command::new("losetup").args(args).output().unwrap();
+        String::from_utf8(run.stdout).unwrap().trim().to_owned()
+    };
+    let file = dir.path().join("dev/vda").display().to_string();
+    let device = losetup(&["--find", "--show", "--partscan", &file]);
+    // Not every kernel reads a GPT.
+    let whole = File::open(&device).unwrap();
+    for partition in &layout.partitions {
+        let (at, len) = (layout.offset_bytes(partition), layout.len_bytes(partition));
+        let _ = sys::block::add_partition(&whole, partition.number, at, len);
+    }
+    let running = Running {
+        disk: &device,
+        ..running(Slot::B)
+    };
+    let sys = Path::new(SYS_CLASS_BLOCK);
+    let open = |access| open(&running, access, Path::new("/"), sys);
+    let checked = panic::catch_unwind(|| {
+        let mut disks = open(Access::Change).unwrap();
+        assert_eq!(disks.idle.name(), format!("{device}p3"));
+        assert_eq!(disks.running.name(), format!("{device}p5"));
+        disks.idle.write_at(4096, &[7; 4096]).unwrap();
+        disks.idle.flush().unwrap();
+        disks.idle.forget_cache().unwrap();
+        assert!(disks.running.write_at(0, &[1; 512]).is_err());
+        // The claim: nobody else writes it, and looking is allowed.
+        let error = open(Access::Change).unwrap_err();
+        assert!(matches!(error, SlotDisksError::Disk { .. }), "{error}");
+        open(Access::Look).unwrap();
+    });
+    for partition in &layout.partitions {
+        let _ = sys::block::delete_partition(&whole, partition.number);
+    }
+    losetup(&["--detach", &device]);
+    if let Err(panicked) = checked {
+        panic::resume_unwind(panicked);
+    }
 }
