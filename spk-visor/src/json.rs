@@ -81,6 +81,27 @@ impl Object {
         self
     }
 
+    /// Adds an object.
+    pub fn object(&mut self, name: &str, value: Self) -> &mut Self {
+        self.name(name);
+        self.text.push_str(&value.finish());
+        self
+    }
+
+    /// Adds objects.
+    pub fn objects(&mut self, name: &str, values: impl IntoIterator<Item = Self>) -> &mut Self {
+        self.name(name);
+        self.text.push('[');
+        for (index, value) in values.into_iter().enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.text.push_str(&value.finish());
+        }
+        self.text.push(']');
+        self
+    }
+
     /// The whole object, without a line end.
     #[must_use]
     pub fn finish(mut self) -> String {
@@ -134,6 +155,18 @@ mod tests {
         let expected = r#"{"a":"b","n":18446744073709551615,"d":0.333,"none":null,"f":true,"list":["x","y"],"empty":[]}"#;
         assert_eq!(object.finish(), expected);
         assert_eq!(Object::new().finish(), "{}");
+        let inner = |number| {
+            let mut inner = Object::new();
+            inner.number("n", number);
+            inner
+        };
+        let mut outer = Object::new();
+        outer
+            .object("one", inner(1))
+            .objects("two", [inner(2), inner(3)])
+            .objects("none", []);
+        let expected = r#"{"one":{"n":1},"two":[{"n":2},{"n":3}],"none":[]}"#;
+        assert_eq!(outer.finish(), expected);
     }
 
     #[test]
