@@ -12,6 +12,9 @@ pub mod manifest;
 pub mod package;
 pub mod receive;
 pub mod serve;
+pub mod status;
+pub mod trial;
+pub mod update;
 mod usage;
 
 use std::ffi::OsString;
@@ -25,6 +28,9 @@ use self::argument::{all, operand, os};
 pub use self::deploy::Deploy;
 pub use self::receive::Receive;
 pub use self::serve::Serve;
+pub use self::status::Status;
+pub use self::trial::Trial;
+pub use self::update::Update;
 pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
@@ -49,6 +55,12 @@ pub enum Command {
     Manifest(ManifestCommand),
     /// `bundle`.
     Bundle(bundle::Bundle),
+    /// `update`.
+    Update(Update),
+    /// `activate`, `confirm`, `rollback`, `recover`.
+    Trial(Trial),
+    /// `status`.
+    Status(Status),
     /// `completions`.
     Completions(Shell),
     /// `man`: into this directory.
@@ -106,6 +118,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         bundle::COMMAND => bundle::read(matches).map(Command::Bundle),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
+        update::COMMAND => update::read(matches).map(Command::Update),
+        trial::ACTIVATE | trial::CONFIRM | trial::ROLLBACK | trial::RECOVER => {
+            Ok(Command::Trial(trial::read(&word, matches)))
+        }
+        status::COMMAND => Ok(Command::Status(status::read(matches))),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
         man::COMMAND => man::read(matches).map(Command::Man),
         UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
@@ -154,12 +171,15 @@ pub fn offered() -> clap::Command {
             manifest::grammar(),
             bundle::grammar(),
             keys::grammar(),
+            update::grammar(),
+            status::grammar(),
             completions::grammar(),
             man::grammar(),
             said(HELP, help::overview()).arg(commands),
             said(ABOUT, help::about()),
             said(VERSION, help::version()),
         ])
+        .subcommands(trial::grammars())
 }
 
 /// A command with this help text.

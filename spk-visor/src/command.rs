@@ -3,5 +3,6 @@
 pub mod bundle;
 pub mod deploy;
 pub mod man;
+pub mod node;
 pub mod package;
 pub mod serve;

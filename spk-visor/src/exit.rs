@@ -1,6 +1,7 @@
 //! Exit codes: what a script may rely on. `--help` lists them from here.
 
 mod causes;
+mod node;
 
 use std::process::ExitCode;
 
@@ -33,11 +34,19 @@ pub enum Exit {
     Interrupted,
     /// The code was not heard, or heard from several machines.
     NotFound,
+    /// Another program changes this node at the moment.
+    Busy,
+    /// `update`: the source has nothing that this node does not have.
+    Current,
+    /// Something stands against it that may be otherwise later, or that a person may overrule.
+    NotNow,
+    /// What runs on trial is not kept.
+    Unhealthy,
 }
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 13] = [
+    pub const ALL: [Exit; 17] = [
         Exit::Installed,
         Exit::Usage,
         Exit::Connection,
@@ -51,6 +60,10 @@ impl Exit {
         Exit::Declined,
         Exit::Interrupted,
         Exit::NotFound,
+        Exit::Busy,
+        Exit::Current,
+        Exit::NotNow,
+        Exit::Unhealthy,
     ];
 
     /// The number a shell sees.
@@ -70,6 +83,10 @@ impl Exit {
             Exit::Declined => 11,
             Exit::Interrupted => 12,
             Exit::NotFound => 13,
+            Exit::Busy => 14,
+            Exit::Current => 15,
+            Exit::NotNow => 16,
+            Exit::Unhealthy => 17,
         }
     }
 
@@ -86,12 +103,18 @@ impl Exit {
             }
             Exit::Target => "the target refused the packages or failed to install them",
             Exit::Packages => "packages unusable",
-            Exit::Unavailable => "not in this version, or not on a sealed node",
-            Exit::Receiver => "receive-deploy, serve-boot: this machine failed",
+            Exit::Unavailable => "not in this version, or not on this node",
+            Exit::Receiver => {
+                "receive-deploy, serve-boot, update and the like: this machine failed"
+            }
             Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
             Exit::Partly => "of several targets some failed, or they failed in different ways",
             Exit::Declined => "nobody said yes to erasing a disk, or to deploying onto --all",
             Exit::Interrupted => "deploy-system-img-copy: ended by Ctrl-C or SIGTERM",
+            Exit::Busy => "another program is changing this node",
+            Exit::Current => "update: the source has nothing newer",
+            Exit::NotNow => "not now: a trial, a failure before, no watchdog",
+            Exit::Unhealthy => "confirm: the version on trial is not healthy",
         }
     }
 }

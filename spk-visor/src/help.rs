@@ -24,6 +24,14 @@ Usage: spk-visor COMMAND [OPTIONS]
   bundle                        a release as one file: make, sign and check it
   keys                          keys for machines that are deployed without a
                                 person at them
+  update SOURCE                 write a signed image into the slot of this node
+                                that does not run
+  activate, confirm, rollback   try what is in the other slot at the next boot;
+                                keep what is tried; go back to the version
+                                before
+  status, recover               what is in the slots and what boots next; put
+                                right what a power cut or a failed trial has
+                                left
   completions SHELL             print what completes commands and options in
                                 bash, zsh or fish
   man DIR                       write the manual pages to DIR
@@ -36,7 +44,8 @@ const ABOUT: &str = "\
 spk-visor sends an operating system, as packages, to a machine that has none.
 The machine boots the Deploy Shim, shows a code and waits; a donor sends; the
 machine installs and boots what it received. An interrupted deploy never leaves
-a disk that boots half a system.
+a disk that boots half a system. A node with two slots takes signed images into
+the one that does not run, tries them, and goes back by itself.
 
 Licence: MIT OR Apache-2.0, as you like.
 ";

@@ -7,6 +7,8 @@
 pub mod boot;
 pub mod bundle;
 pub mod donor;
+pub mod node;
+pub mod status;
 
 use std::fmt::Write;
 

@@ -73,6 +73,9 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
+        Command::Update(options) => command::node::update(&options),
+        Command::Trial(options) => command::node::trial(options),
+        Command::Status(options) => command::node::status(options),
         Command::Completions(shell) => print(&completions::script(shell)),
         Command::Man(dir) => match command::man::run(&dir) {
             Ok(()) => Exit::Installed,

@@ -1,0 +1,109 @@
+//! The commands of a node that updates itself: options in, events and an exit code out. What they
+//! decide is in `update`, what they ask of this Linux in `machine`.
+//!
+//! [`place`] opens the node, [`take`] is `update`, [`trial`] has `activate`, `rollback` and
+//! `recover`, [`confirm`] judges and keeps a trial, [`status`] says where the node stands.
+//! [`event`] is what happens meanwhile, and [`report`] shows it; an [`error::NodeError`] is why a
+//! command did not do what it was asked for.
+
+pub mod confirm;
+pub mod error;
+pub mod event;
+pub mod place;
+pub mod report;
+pub mod status;
+pub mod take;
+pub mod trial;
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use machine::health::Monotonic;
+use machine::{children, watchdog};
+use rustix::system::RebootCommand;
+
+use self::confirm::Verdict;
+use self::error::NodeError;
+use self::place::Place;
+use self::report::{Report, Tell};
+use crate::cli::trial::What;
+use crate::cli::{Status, Trial, Update};
+use crate::exit::Exit;
+
+/// An init that has not shut the machine down by then does not.
+const REBOOT_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Runs `update` on this machine.
+#[must_use]
+pub fn update(options: &Update) -> Exit {
+    let mut report = Report::stdout(options.is_json);
+    let done = take::update(&Place::default(), options, &mut report);
+    finish(done, &mut report)
+}
+
+/// Runs `activate`, `confirm`, `rollback` or `recover` on this machine.
+#[must_use]
+pub fn trial(options: Trial) -> Exit {
+    let mut report = Report::stdout(options.is_json);
+    let place = Place::default();
+    let has_watchdog = watchdog::trial::exists();
+    let done = match options.what {
+        What::Activate {
+            without_watchdog,
+            again,
+        } => trial::activate(&place, has_watchdog || without_watchdog, again, &mut report),
+        What::Rollback { without_watchdog } => {
+            trial::rollback(&place, has_watchdog || without_watchdog, &mut report)
+        }
+        What::Recover => trial::recover(&place, &mut report),
+        What::Confirm { is_wait } => {
+            let mut clock = Monotonic::default();
+            match confirm::confirm(&place, is_wait, &mut clock, &mut report) {
+                Ok(Verdict::Kept) => Ok(()),
+                Ok(Verdict::Unhealthy(error)) => {
+                    let exit = report.refuse(&error);
+                    report.end(exit);
+                    if is_wait {
+                        reboot();
+                    }
+                    return exit;
+                }
+                Err(error) => Err(error),
+            }
+        }
+    };
+    finish(done, &mut report)
+}
+
+/// Runs `status` on this machine.
+#[must_use]
+pub fn status(options: Status) -> Exit {
+    let mut report = Report::stdout(options.is_json);
+    match status::status(&Place::default(), options, &mut report) {
+        Ok((text, exit)) => {
+            report.say(&text);
+            exit
+        }
+        Err(error) => report.refuse(&error),
+    }
+}
+
+fn finish(done: Result<(), NodeError>, report: &mut dyn Tell) -> Exit {
+    let exit = match done {
+        Ok(()) => Exit::Installed,
+        Err(error) => report.refuse(&error),
+    };
+    report.end(exit)
+}
+
+/// As init does it, with its services stopped; by the kernel when init does not.
+fn reboot() {
+    let mut shut_down = Command::new("reboot");
+    // What it says goes to the console by itself.
+    let _ = children::run_group(&mut shut_down, REBOOT_PATIENCE);
+    thread::sleep(REBOOT_PATIENCE);
+    rustix::fs::sync();
+    // Where the kernel does not, the watchdog does: nobody feeds it any more.
+    let _ = rustix::system::reboot(RebootCommand::Restart);
+}

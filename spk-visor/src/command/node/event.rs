@@ -1,0 +1,226 @@
+//! What happens on a node that updates itself, as values; [`Display`](fmt::Display) says it to a
+//! person, `json::node` to a script.
+
+use std::fmt;
+
+use machine::health::Gate;
+use wire::digits::Hex;
+use wire::human::{percent, size};
+use wire::ledger::Version;
+use wire::record::Slot;
+
+use crate::exit::Exit;
+
+/// What happened. Each is one event of `update.md` 2.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the fields name themselves
+pub enum Event {
+    /// What runs, at the beginning.
+    Checked {
+        slot: Slot,
+        version: String,
+        counter: u64,
+        /// On trial: starts that are left behind this one.
+        trial: Option<u8>,
+    },
+    /// A power cut or damage had left something to put right.
+    Recovered {
+        /// One word.
+        what: &'static str,
+        text: String,
+    },
+    /// A source has a signed image.
+    Offered {
+        /// Its version, for people.
+        name: String,
+        version: Version,
+        /// The trusted key that signed it.
+        key: String,
+        /// Of the image.
+        bytes: u64,
+    },
+    /// It is being written.
+    Fetching {
+        slot: Slot,
+        bytes: u64,
+        /// Bytes that an interrupted update has written before.
+        resumes_at: u64,
+    },
+    /// How far it is.
+    Progress(Step),
+    /// All of it is on the medium, as signed.
+    Staged {
+        slot: Slot,
+        version: Version,
+        /// Bytes that came from the source.
+        fetched: u64,
+        /// Bytes that the slot that runs had.
+        reused: u64,
+    },
+    /// The next boot tries it.
+    Armed { slot: Slot, version: Version },
+    /// A gate of health is not passed yet.
+    Waiting { gate: Gate, reason: String },
+    /// All are; for so long they have to be.
+    Stable { seconds: u64 },
+    /// How a hang would end.
+    Watchdog { text: String },
+    /// It is kept.
+    Confirmed {
+        slot: Slot,
+        version: Option<Version>,
+    },
+    /// It was tried in vain, or given up.
+    RolledBack {
+        version: Option<Version>,
+        /// No update is taken by itself any more.
+        is_stopped: bool,
+    },
+    /// The command did not do what it was asked for.
+    Refused { exit: Exit, reason: String },
+    /// The last event.
+    End { exit: Exit },
+}
+
+/// What takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Chunks into the slot.
+    Write,
+    /// All of the image from the medium.
+    Read,
+}
+
+impl Phase {
+    /// As events say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Write => "write",
+            Phase::Read => "read",
+        }
+    }
+}
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// What.
+    pub phase: Phase,
+    /// Bytes.
+    pub done: u64,
+    /// Bytes.
+    pub total: u64,
+    /// Bytes in a second.
+    pub rate: f64,
+}
+
+impl Step {
+    /// Of this phase.
+    #[must_use]
+    pub fn percent(&self) -> u8 {
+        percent(self.done, self.total)
+    }
+}
+
+/// A version as people tell it from another: its counter, and the beginning of its digest.
+pub struct Name<'a>(pub &'a Version);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Version { digest, counter } = self.0;
+        let digest = Hex(digest).to_string();
+        write!(f, "{counter} ({})", digest.get(..12).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Checked {
+                slot,
+                version,
+                counter,
+                trial,
+            } => {
+                write!(f, "slot {slot} runs version {version}, counter {counter}")?;
+                match trial {
+                    Some(left) => write!(f, ", on trial, {left} more starts"),
+                    None => Ok(()),
+                }
+            }
+            Event::Recovered { text, .. } | Event::Watchdog { text } => f.write_str(text),
+            Event::Offered {
+                name,
+                version,
+                key,
+                bytes,
+            } => {
+                let (version, bytes) = (Name(version), size(*bytes));
+                write!(
+                    f,
+                    "offered: {name}, counter {version}, {bytes}, signed by {key}"
+                )
+            }
+            Event::Fetching {
+                slot,
+                bytes,
+                resumes_at,
+            } => {
+                write!(f, "writing {} into slot {slot}", size(*bytes))?;
+                match resumes_at {
+                    0 => Ok(()),
+                    at => write!(f, ", going on at {}", size(*at)),
+                }
+            }
+            Event::Progress(step) => {
+                let (done, total) = (size(step.done), size(step.total));
+                let doing = step.phase.name();
+                write!(f, "{doing} {:>3}% {done}/{total}", step.percent())
+            }
+            Event::Staged {
+                slot,
+                version,
+                fetched,
+                reused,
+            } => {
+                let (version, fetched) = (Name(version), size(*fetched));
+                write!(
+                    f,
+                    "slot {slot} holds counter {version}, read back as signed; "
+                )?;
+                write!(f, "{fetched} fetched, {} reused", size(*reused))
+            }
+            Event::Armed { slot, version } => {
+                let version = Name(version);
+                write!(f, "the next boot tries slot {slot}, counter {version}")
+            }
+            Event::Waiting { gate, reason } => write!(f, "waiting for {gate}: {reason}"),
+            Event::Stable { seconds } => {
+                write!(f, "healthy; it has to stay so for {seconds} s")
+            }
+            Event::Confirmed { slot, version } => {
+                write!(f, "slot {slot} is confirmed")?;
+                match version {
+                    Some(version) => write!(f, ", counter {}", Name(version)),
+                    None => Ok(()),
+                }
+            }
+            Event::RolledBack {
+                version,
+                is_stopped,
+            } => {
+                match version {
+                    Some(version) => write!(f, "counter {} is taken back", Name(version))?,
+                    None => write!(f, "what was on trial is taken back")?,
+                }
+                match is_stopped {
+                    true => write!(f, "; updates stop until update --again"),
+                    false => Ok(()),
+                }
+            }
+            Event::Refused { reason, .. } => f.write_str(reason),
+            Event::End { exit } => f.write_str(exit.meaning()),
+        }
+    }
+}

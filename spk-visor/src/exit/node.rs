@@ -1,0 +1,74 @@
+//! The exit code of every error of a node that updates itself.
+
+use bundle::verify::VerifyError;
+use machine::locks::LockError;
+use update::admit::Refusal;
+use update::arm::ArmError;
+use update::confirm::ConfirmError;
+use update::stage::StageError;
+use wire::outcome::Outcome;
+
+use super::Exit;
+use crate::command::node::error::NodeError;
+
+impl From<&NodeError> for Exit {
+    fn from(error: &NodeError) -> Self {
+        match error {
+            NodeError::NoNode { .. } => Exit::Unavailable,
+            NodeError::Lock(LockError::Busy { .. }) => Exit::Busy,
+            NodeError::Fetch(error) => of_source(error.outcome()),
+            NodeError::Approve(_) => Exit::Packages,
+            NodeError::Refused(refusal) => of_refusal(refusal),
+            NodeError::Stage(error) => of_stage(error),
+            NodeError::NoRecord(_)
+            | NodeError::Arm(ArmError::NoRecord(_) | ArmError::IsGood(_))
+            | NodeError::Confirm(ConfirmError::NoRecord(_) | ConfirmError::NotTried(_))
+            | NodeError::NoWatchdog
+            | NodeError::NoFormer { .. } => Exit::NotNow,
+            NodeError::Unhealthy { .. } => Exit::Unhealthy,
+            NodeError::Lock(LockError::File { .. })
+            | NodeError::Boot(_)
+            | NodeError::Settings(_)
+            | NodeError::Disks(_)
+            | NodeError::Record(_)
+            | NodeError::State { .. }
+            | NodeError::Read { .. }
+            | NodeError::Write { .. }
+            | NodeError::Trust { .. }
+            | NodeError::Node(_)
+            | NodeError::Arm(ArmError::Node(_))
+            | NodeError::Confirm(ConfirmError::Node(_))
+            | NodeError::Watchdog(_) => Exit::Receiver,
+        }
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> Exit {
+    match refusal {
+        Refusal::Current { .. } => Exit::Current,
+        refusal if refusal.is_not_now() => Exit::NotNow,
+        _ => Exit::Packages,
+    }
+}
+
+fn of_stage(error: &StageError) -> Exit {
+    match error {
+        StageError::Refused(refusal) => of_refusal(refusal),
+        StageError::NotComplete { .. } => Exit::NotNow,
+        StageError::Source(VerifyError::Receive { .. } | VerifyError::End(_)) => Exit::Transfer,
+        StageError::Slot { source, .. } if source.outcome() == Outcome::Refuse => Exit::Packages,
+        StageError::Node(_) | StageError::Slot { .. } => Exit::Receiver,
+        StageError::Source(_)
+        | StageError::Lies { .. }
+        | StageError::Manifest { .. }
+        | StageError::Signature { .. } => Exit::Packages,
+    }
+}
+
+/// A medium that may be put in again, or what stays wrong.
+const fn of_source(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Retry => Exit::Transfer,
+        Outcome::Refuse | Outcome::Fatal => Exit::Packages,
+    }
+}

@@ -1,0 +1,203 @@
+//! What a node reports that updates itself, as JSON for a script (`update.md` 2).
+//!
+//! In: events. Out: one object each, on one line.
+
+use std::time::Duration;
+
+use wire::digits::Hex;
+use wire::ledger::Version;
+
+use super::Object;
+use crate::command::node::event::Event;
+
+/// One line for a script.
+#[must_use]
+pub fn event(event: &Event, since_start: Duration) -> String {
+    let mut object = Object::new();
+    object
+        .text("event", name(event))
+        .decimal("seconds", since_start.as_secs_f64());
+    fields(event, &mut object);
+    object.finish()
+}
+
+const fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Checked { .. } => "checked",
+        Event::Recovered { .. } => "recovered",
+        Event::Offered { .. } => "offered",
+        Event::Fetching { .. } => "fetching",
+        Event::Progress { .. } => "progress",
+        Event::Staged { .. } => "staged",
+        Event::Armed { .. } => "armed",
+        Event::Waiting { .. } => "waiting",
+        Event::Stable { .. } => "stable",
+        Event::Watchdog { .. } => "watchdog",
+        Event::Confirmed { .. } => "confirmed",
+        Event::RolledBack { .. } => "rolled-back",
+        Event::Refused { .. } => "refused",
+        Event::End { .. } => "end",
+    }
+}
+
+fn fields(event: &Event, object: &mut Object) {
+    match event {
+        Event::Checked {
+            slot,
+            version,
+            counter,
+            trial,
+        } => {
+            object.text("slot", slot.name()).text("version", version);
+            object.number("counter", *counter);
+            object.flag("trial", trial.is_some());
+            if let Some(left) = trial {
+                object.number("left", u64::from(*left));
+            }
+        }
+        Event::Recovered { what, .. } => {
+            object.text("what", what);
+        }
+        Event::Offered {
+            name,
+            version,
+            key,
+            bytes,
+        } => {
+            object.text("version", name);
+            identity(version, object);
+            object.text("key", key).number("bytes", *bytes);
+        }
+        Event::Fetching {
+            slot,
+            bytes,
+            resumes_at,
+        } => {
+            object.text("slot", slot.name()).number("bytes", *bytes);
+            object.number("resumes_at", *resumes_at);
+        }
+        Event::Progress(step) => {
+            object.text("phase", step.phase.name());
+            object.number("done", step.done).number("total", step.total);
+            object.number("percent", u64::from(step.percent()));
+            object.decimal("rate", step.rate);
+        }
+        Event::Staged {
+            slot,
+            version,
+            fetched,
+            reused,
+        } => {
+            object.text("slot", slot.name());
+            identity(version, object);
+            object.number("fetched", *fetched).number("reused", *reused);
+        }
+        Event::Armed { slot, version } => {
+            object.text("slot", slot.name());
+            identity(version, object);
+        }
+        Event::Waiting { gate, reason } => {
+            object.text("gate", gate.name()).text("reason", reason);
+        }
+        Event::Stable { seconds } => {
+            object.number("for_seconds", *seconds);
+        }
+        Event::Watchdog { text } => {
+            object.text("text", text);
+        }
+        Event::Confirmed { slot, version } => {
+            object.text("slot", slot.name());
+            if let Some(version) = version {
+                identity(version, object);
+            }
+        }
+        Event::RolledBack {
+            version,
+            is_stopped,
+        } => {
+            if let Some(version) = version {
+                identity(version, object);
+            }
+            object.flag("stopped", *is_stopped);
+        }
+        Event::Refused { exit, reason } => {
+            object.number("exit", u64::from(exit.code()));
+            object.text("reason", reason);
+        }
+        Event::End { exit } => {
+            object.number("exit", u64::from(exit.code()));
+        }
+    }
+}
+
+fn identity(version: &Version, object: &mut Object) {
+    object.number("counter", version.counter);
+    object.text("digest", &Hex(&version.digest).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event as json;
+    use crate::command::node::event::{Event, Phase, Step};
+    use crate::exit::Exit;
+    use std::time::Duration;
+    use wire::ledger::Version;
+    use wire::record::Slot;
+
+    #[test]
+    fn nothing_that_others_say_ends_an_object() {
+        let event = Event::Offered {
+            name: "1.0\"\n".into(),
+            version: Version {
+                digest: [0xAB; 32],
+                counter: u64::MAX,
+            },
+            key: "RWQ".into(),
+            bytes: 7,
+        };
+        let digest = "ab".repeat(32);
+        let expected = format!(
+            "{{\"event\":\"offered\",\"seconds\":1.500,\"version\":\"1.0\\\"\\n\",\
+             \"counter\":18446744073709551615,\"digest\":\"{digest}\",\"key\":\"RWQ\",\"bytes\":7}}"
+        );
+        assert_eq!(json(&event, Duration::from_millis(1500)), expected);
+    }
+
+    #[test]
+    fn a_script_learns_how_it_ended() {
+        let refused = Event::Refused {
+            exit: Exit::NotNow,
+            reason: "a trial runs".into(),
+        };
+        let end = Event::End { exit: Exit::NotNow };
+        let step = Step {
+            phase: Phase::Read,
+            done: 1,
+            total: 4,
+            rate: 0.5,
+        };
+        let armed = Event::Checked {
+            slot: Slot::B,
+            version: "2".into(),
+            counter: 2,
+            trial: Some(1),
+        };
+        for (event, expected) in [
+            (
+                refused,
+                r#"{"event":"refused","seconds":0.000,"exit":16,"reason":"a trial runs"}"#,
+            ),
+            (end, r#"{"event":"end","seconds":0.000,"exit":16}"#),
+            (
+                Event::Progress(step),
+                r#"{"event":"progress","seconds":0.000,"phase":"read","done":1,"total":4,"percent":25,"rate":0.500}"#,
+            ),
+            (
+                armed,
+                r#"{"event":"checked","seconds":0.000,"slot":"b","version":"2","counter":2,"trial":true,"left":1}"#,
+            ),
+        ] {
+            assert_eq!(json(&event, Duration::ZERO), expected);
+        }
+    }
+}
