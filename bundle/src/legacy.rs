@@ -71,14 +71,6 @@ enum Stream<'a> {
     Verified(VerifiedPackages<Chunks<'a>>),
 }
 
-impl Legacy<'_> {
-    /// The image that the manifest describes, if there was one.
-    #[must_use]
-    pub const fn approved(&self) -> Option<&Approved> {
-        self.approved.as_ref()
-    }
-}
-
 /// Reads the beginning of a stream, up to its first file.
 ///
 /// # Errors
@@ -148,6 +140,10 @@ impl Packages for Legacy<'_> {
             Stream::Plain { records, .. } => records.offset_bytes(),
             Stream::Verified(packages) => packages.offset_bytes(),
         }
+    }
+
+    fn approved(&self) -> Option<&Approved> {
+        self.approved.as_ref()
     }
 
     fn claimed_unpacked_bytes(&self) -> Option<u64> {

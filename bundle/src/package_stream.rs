@@ -13,6 +13,7 @@ use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
 use crate::interrupt::{Interrupter, nothing_to_interrupt};
+use crate::trust::Approved;
 
 /// One package, as announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub trait Packages: Send {
 
     /// Bytes received so far, all packages together.
     fn offset_bytes(&self) -> u64;
+
+    /// The image that a manifest has described, if there was one.
+    fn approved(&self) -> Option<&Approved> {
+        None
+    }
 
     /// The unpacked size of all packages, if it was announced.
     fn claimed_unpacked_bytes(&self) -> Option<u64> {

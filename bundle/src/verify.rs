@@ -398,6 +398,10 @@ impl<S: ChunkSource> Packages for VerifiedPackages<S> {
         self.offset
     }
 
+    fn approved(&self) -> Option<&Approved> {
+        Some(&self.approved)
+    }
+
     fn claimed_unpacked_bytes(&self) -> Option<u64> {
         self.approved.unpacked_bytes()
     }

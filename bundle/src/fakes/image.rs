@@ -5,7 +5,9 @@ use std::io::Cursor;
 
 use minisign::KeyPair;
 use sha2::{Digest, Sha256};
-use wire::manifest::{Builder, CHUNK_SIZE_MIN, Content, File, Head, PRODUCT, Role, Unpacked};
+use wire::manifest::{
+    Builder, CHUNK_SIZE_MIN, Content, File, Head, IMAGE_SUFFIX, PRODUCT, Role, Unpacked,
+};
 use wire::outcome::Outcome;
 use wire::stream::PackageName;
 
@@ -91,7 +93,12 @@ impl Image {
     pub fn new(files: &[(&str, &[u8])]) -> Self {
         let described: Vec<(File, Vec<u8>)> = files
             .iter()
-            .map(|(name, data)| describe(name, data, Some(count(data))))
+            .map(|(name, data)| {
+                let image = Unpacked::of_image(data.len() as u64);
+                let is_image = name.ends_with(IMAGE_SUFFIX);
+                let counted = if is_image { image } else { count(data) };
+                describe(name, data, Some(counted))
+            })
             .collect();
         let lines: Vec<File> = described.iter().map(|(file, _)| file.clone()).collect();
         Self {

@@ -5,6 +5,7 @@ use std::io;
 use wire::chain::chain;
 
 use bundle::legacy;
+use bundle::package_stream::Packages as _;
 use bundle::trust::Wanted;
 use install::deploy;
 use machine::gate::Candidate;
