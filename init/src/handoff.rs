@@ -46,7 +46,7 @@ pub const PARTING_TIME: Duration = Duration::from_secs(10);
 /// waits for that system after kexec; without it no watchdog is started.
 pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, console: &Console) -> ! {
     let installed = &deployed.installed;
-    let title = installed.entry().title.as_str();
+    let title = installed.title();
     let option = installed
         .esp()
         .and_then(|esp| firmware::prefer(&esp, title, console));

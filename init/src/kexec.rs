@@ -47,6 +47,9 @@ pub enum KexecError {
     /// `kernel.kexec_load_disabled`, which no program can take back.
     #[error("it is disabled until the next boot (kernel.kexec_load_disabled)")]
     Disabled,
+    /// A slot is started by its own script, which counts its boots.
+    #[error("the disk has two slots, of which GRUB chooses one")]
+    Slots,
     /// Nothing would check what the firmware checks.
     #[error("Secure Boot is on, and kexec would bypass the firmware's check")]
     SecureBoot,
@@ -169,7 +172,8 @@ pub fn load(deployed: Deployed) -> Result<(), KexecError> {
         ..
     } = deployed;
     let esp = installed.esp().ok_or(KexecError::NoEsp)?;
-    load_installed(&mut disk, &esp, installed.entry())
+    let entry = installed.entry().ok_or(KexecError::Slots)?;
+    load_installed(&mut disk, &esp, entry)
 }
 
 /// The same for a system that was installed earlier: the disk's own commit is the proof, found by

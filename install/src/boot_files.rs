@@ -9,17 +9,22 @@ use std::io;
 
 use thiserror::Error;
 use wire::outcome::Outcome;
+use wire::record::{BootRecord, Slot};
+use wire::slot::head;
 
 use crate::options::Firmware;
 use crate::watchdog;
 use bundle::directory::{Directory, DirectoryError};
 use bundle::kernel::{self, Kernel, NoRamdisk, Ramdisk};
-use disk::disk::SectorSize;
+use disk::boot_record::{self, BootRecordError, RecordPlaces};
+use disk::disk::{Disk, SectorSize};
 use disk::entry::{self, BootEntry, EntryError};
-use disk::esp::{Esp, EspError};
+use disk::esp::{self, Esp, EspError, EspReader};
 use disk::grub::{BIOS_SECTOR, BiosBoot, GrubError};
 use disk::layout::{Layout, Role};
 use disk::menu::{self, MenuError};
+use disk::slot_menu;
+use disk::slots::SlotArea;
 
 /// Where the package `bootloader-grub` puts its images in the root.
 const GRUB_EFI: &str = "usr/lib/smechvisor/grub/grubx64.efi";
@@ -75,6 +80,19 @@ pub enum BootFilesError {
     /// A file of the root.
     #[error("reading the boot files")]
     Root(#[from] DirectoryError),
+    /// A file in the head of the image.
+    #[error("reading {path} in the image's head")]
+    Head {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    /// No head at all.
+    #[error("reading the image's head")]
+    NoHead(#[source] io::Error),
+    /// The boot record.
+    #[error("making the boot record")]
+    Record(#[from] BootRecordError),
     /// A file of the root, while it was being copied.
     #[error("reading {path} in the installed root")]
     Copy {
@@ -105,7 +123,9 @@ impl BootFilesError {
             | BootFilesError::NoRamdisk(_)
             | BootFilesError::OtherFirmware { .. }
             | BootFilesError::Room { .. } => Outcome::Refuse,
+            BootFilesError::Head { .. } | BootFilesError::NoHead(_) => Outcome::Refuse,
             BootFilesError::Copy { .. } => Outcome::Fatal,
+            BootFilesError::Record(error) => error.outcome(),
             BootFilesError::Entry(error) => error.outcome(),
             BootFilesError::Menu(error) => error.outcome(),
             BootFilesError::Grub(error) => error.outcome(),
@@ -118,8 +138,10 @@ impl BootFilesError {
 /// The files that were made.
 #[derive(Debug)]
 pub struct BootFiles {
-    /// The entry to boot.
-    pub entry: BootEntry,
+    /// The name of the system in menus.
+    pub title: String,
+    /// The entry that boots it without GRUB's menu. A slot has none: its own script starts it.
+    pub entry: Option<BootEntry>,
     /// For LBA 0 and the BIOS boot partition; none on a disk no BIOS can boot.
     pub bios: Option<BiosBoot>,
     /// Hardware watchdogs that this system takes over ([`wire::names::WATCHDOG_TIMERS`]).
@@ -138,14 +160,44 @@ impl Images {
     /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a
     /// mistake and no choice.
     fn read(root: Directory<'_>, missing: &mut Vec<&'static str>) -> Result<Self, BootFilesError> {
-        let efi = root.read(GRUB_EFI, IMAGE_MAX * 16)?;
-        let boot = root.read(GRUB_BOOT, IMAGE_MAX)?;
-        let core = root.read(GRUB_CORE, IMAGE_MAX)?;
+        Self::take([GRUB_EFI, GRUB_BOOT, GRUB_CORE], missing, |path, max| {
+            Ok(root.read(path, max)?)
+        })
+    }
+
+    /// Likewise from the head of a slot.
+    fn read_head(
+        head: &mut EspReader<'_>,
+        missing: &mut Vec<&'static str>,
+    ) -> Result<Self, BootFilesError> {
+        let paths = [head::GRUB_EFI, head::GRUB_BOOT, head::GRUB_CORE];
+        Self::take(paths, missing, |path, max| {
+            let mut bytes = Vec::new();
+            match head.read(path, &mut bytes, max) {
+                Ok(_) => Ok(Some(bytes)),
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(BootFilesError::Head {
+                    path: path.to_owned(),
+                    source: error.source,
+                }),
+            }
+        })
+    }
+
+    fn take(
+        paths: [&'static str; 3],
+        missing: &mut Vec<&'static str>,
+        mut read: impl FnMut(&'static str, u64) -> Result<Option<Vec<u8>>, BootFilesError>,
+    ) -> Result<Self, BootFilesError> {
+        let [efi_path, boot_path, core_path] = paths;
+        let efi = read(efi_path, IMAGE_MAX * 16)?;
+        let boot = read(boot_path, IMAGE_MAX)?;
+        let core = read(core_path, IMAGE_MAX)?;
         let has_none = efi.is_none() && boot.is_none() && core.is_none();
         let lacks = [
-            (GRUB_EFI, has_none),
-            (GRUB_BOOT, has_none || boot.is_none() && core.is_some()),
-            (GRUB_CORE, has_none || core.is_none() && boot.is_some()),
+            (efi_path, has_none),
+            (boot_path, has_none || boot.is_none() && core.is_some()),
+            (core_path, has_none || core.is_none() && boot.is_some()),
         ];
         missing.extend(
             lacks
@@ -249,11 +301,87 @@ pub fn put(
         let _ = esp.write(path, &mut content)?;
     }
     Ok(BootFiles {
-        entry,
+        title: entry.title.clone(),
+        entry: Some(entry),
         bios,
         watchdogs,
         only: images.only(),
     })
+}
+
+/// Fills the ESP of a disk with two slots: GRUB out of slot A's head, its script, and both copies
+/// of a boot record that says slot A. `title` is the system's name in firmware's menu.
+///
+/// # Errors
+/// The image lacks GRUB or a kernel, brought something unusable, or the disk failed.
+pub fn put_slots(
+    disk: &mut dyn Disk,
+    layout: &Layout,
+    firmware: Option<Firmware>,
+    title: String,
+) -> Result<BootFiles, BootFilesError> {
+    let images = head_images(disk, layout)?;
+    images.expect(firmware, layout)?;
+    let bios = match &images.bios {
+        Some((boot, core)) => bios(boot, core, layout)?,
+        None => None,
+    };
+    let number = |slot| {
+        let partition = layout.partition(Role::Slot(slot));
+        partition.map_or(0, |partition| partition.number)
+    };
+    let script = slot_menu::grub_cfg(number);
+    esp::with(disk, layout, |esp| -> Result<(), BootFilesError> {
+        // First, so that both copies lie in one piece.
+        boot_record::make(esp, &BootRecord::new(Slot::A))?;
+        for path in ["EFI/BOOT", "EFI/smechvisor"] {
+            esp.make_directories(path)?;
+        }
+        let efi = images.efi.iter();
+        let files = efi
+            .flat_map(|efi| EFI_COPIES.map(|path| (path, efi.as_slice())))
+            .chain([(GRUB_CFG, script.as_bytes())]);
+        for (path, mut content) in files {
+            // Reading from memory does not fail.
+            let _ = esp.write(path, &mut content)?;
+        }
+        Ok(())
+    })?;
+    let area = layout.partition(Role::Esp).map(|esp| {
+        let (start, len) = (layout.offset_bytes(esp), layout.len_bytes(esp));
+        RecordPlaces::locate(disk, start, len)
+    });
+    // Found now as an update will find it.
+    area.transpose()?;
+    Ok(BootFiles {
+        title,
+        entry: None,
+        bios,
+        watchdogs: Vec::new(),
+        only: images.only(),
+    })
+}
+
+/// GRUB's images in the head of slot A, and proof that it has a kernel and a script to start it.
+fn head_images(disk: &mut dyn Disk, layout: &Layout) -> Result<Images, BootFilesError> {
+    let area = layout.slot(Slot::A).unwrap_or(SlotArea {
+        offset_bytes: 0,
+        len_bytes: 0,
+    });
+    let mut reader = EspReader::open_area(disk, area.offset_bytes, area.len_bytes)
+        .map_err(|error| BootFilesError::NoHead(error.source))?;
+    let mut missing = Vec::new();
+    for path in [head::SCRIPT, head::KERNEL] {
+        match reader.locate(path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => missing.push(path),
+            _ => {}
+        }
+    }
+    let images = Images::read_head(&mut reader, &mut missing)?;
+    match missing.is_empty() {
+        true => Ok(images),
+        false => Err(BootFilesError::Missing { missing }),
+    }
 }
 
 /// Checked even where it is not used: a package that boots on one disk boots on the next.

@@ -24,7 +24,8 @@ use disk::table::{self, TableError};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Installed {
     layout: Layout,
-    entry: BootEntry,
+    title: String,
+    entry: Option<BootEntry>,
     disk_name: String,
     watchdogs: Vec<&'static str>,
 }
@@ -36,10 +37,16 @@ impl Installed {
         &self.layout
     }
 
-    /// The entry that boots it.
+    /// The name of the system in menus.
     #[must_use]
-    pub const fn entry(&self) -> &BootEntry {
-        &self.entry
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The entry that boots it without GRUB's menu; a slot has none.
+    #[must_use]
+    pub const fn entry(&self) -> Option<&BootEntry> {
+        self.entry.as_ref()
     }
 
     /// The EFI system partition, as the firmware's boot variables name it.
@@ -156,6 +163,7 @@ pub fn commit(
     })?;
     Ok(Installed {
         layout,
+        title: boot.title,
         entry: boot.entry,
         disk_name,
         watchdogs: boot.watchdogs,

@@ -12,13 +12,16 @@ use std::time::Instant;
 
 use thiserror::Error;
 use wire::outcome::Outcome;
+use wire::record::Slot;
 use wire::stage::Stage;
 
 use crate::boot_files::{self, BootFiles, BootFilesError};
 use crate::commit::{self, CommitError, Installed};
 use crate::fstab;
 use crate::identity::{self, IdentityError};
+use crate::image::{self, ImageError, Release};
 use crate::options::Options;
+use crate::state::{self, StateError};
 use crate::swap;
 use crate::wifi_handover::{self, WifiHandover};
 use bundle::decode::{DecodeError, Format};
@@ -35,8 +38,11 @@ use disk::layout::{self, Layout, LayoutError, Role};
 use disk::marker::Former;
 use disk::sizes::MIB;
 use disk::sizes::Sizes;
+use disk::slots::SlotArea;
 use disk::volumes::{Volumes, VolumesError};
 
+/// What a system in a slot is called in firmware's menu, in front of its version.
+const TITLE: &str = "smechvisor";
 /// A longer fstab is an error.
 const FSTAB_MAX: u64 = 1024 * 1024;
 
@@ -93,6 +99,15 @@ pub enum StepError {
     /// The disk is too small.
     #[error("planning the layout")]
     Layout(#[from] LayoutError),
+    /// A plan without slots.
+    #[error("the layout has no slot for an image")]
+    NoSlot,
+    /// An image, or none where one belongs.
+    #[error("installing an image")]
+    Image(#[source] ImageError),
+    /// The state partition of a disk with two slots.
+    #[error("making the state of this machine")]
+    State(#[from] StateError),
     /// No identities for the partitions.
     #[error("drawing identities for the partitions")]
     Random(#[from] getrandom::Error),
@@ -131,6 +146,18 @@ impl From<PackagesError> for StepError {
     }
 }
 
+impl From<ImageError> for StepError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Packages {
+                source: PackagesError::Cancelled,
+                ..
+            } => StepError::Cancelled,
+            error => StepError::Image(error),
+        }
+    }
+}
+
 impl From<PackageError> for StepError {
     fn from(error: PackageError) -> Self {
         match error {
@@ -147,7 +174,9 @@ impl StepError {
             StepError::FirstPackage { source, .. } => source.outcome(),
             StepError::TooLarge { .. } | StepError::Cancelled => Outcome::Refuse,
             StepError::Layout(error) => error.outcome(),
-            StepError::Random(_) | StepError::Worker(_) => Outcome::Fatal,
+            StepError::Image(error) => error.outcome(),
+            StepError::State(error) => error.outcome(),
+            StepError::Random(_) | StepError::Worker(_) | StepError::NoSlot => Outcome::Fatal,
             StepError::Disk(error) => error.outcome(),
             StepError::Esp(error) => error.outcome(),
             StepError::Volumes(error) => error.outcome(),
@@ -216,6 +245,8 @@ pub fn outline(disk: &dyn Disk, sizes: Sizes) -> Result<String, DeployError> {
 struct First {
     header: Header,
     head: Vec<u8>,
+    /// The image that it is, on a disk with slots; its head is then the first chunk.
+    release: Option<Release>,
 }
 
 /// Everything that can be refused without touching the disk.
@@ -227,33 +258,27 @@ fn prepare(
 ) -> Result<(First, Layout), StepError> {
     let header = packages.next_header()?;
     let header = header.ok_or(PackagesError::from(RecordsError::NoPackages))?;
-    let mut head = vec![0; Format::HEAD_BYTES];
-    let mut len = 0;
-    while let Some(rest) = head.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match packages.read_data(rest)? {
-            0 => break,
-            got => len += got,
-        }
-    }
+    let release = Release::of(options.sizes.layout, &header, packages.approved())?;
+    let head_bytes = release.as_ref().map(Release::first_bytes);
+    let mut head = vec![0; head_bytes.unwrap_or(Format::HEAD_BYTES)];
+    let len = image::fill(packages, &mut head)?;
     head.truncate(len);
-    Format::of(&head).map_err(|source| StepError::FirstPackage {
-        package: header.name.to_string(),
-        source,
-    })?;
-
-    let layout = plan(disk, options.sizes)?;
-    let cap = unpacked_cap(options, &layout);
-    if let Some(claimed) = packages
-        .claimed_unpacked_bytes()
-        .filter(|claimed| *claimed > cap)
-    {
-        return Err(StepError::TooLarge { claimed, cap });
-    }
-    if let Some(warning) =
-        unpack_pipeline::try_worker(&options.resources).map_err(StepError::Worker)?
-    {
-        observer.event(Event::Warning(warning));
-    }
+    let layout = match &release {
+        Some(release) => {
+            let layout = plan(disk, options.sizes)?;
+            release.check(&slot_a(&layout)?, &head)?;
+            layout
+        }
+        None => {
+            Format::of(&head).map_err(|source| StepError::FirstPackage {
+                package: header.name.to_string(),
+                source,
+            })?;
+            let layout = plan(disk, options.sizes)?;
+            check_archives(packages, options, &layout, observer)?;
+            layout
+        }
+    };
     observer.event(Event::Stage {
         stage: Stage::Planned,
         facts: facts(disk.name(), &layout),
@@ -261,7 +286,37 @@ fn prepare(
     if let Some(warning) = swap_warning(disk.name(), &layout) {
         observer.event(Event::Warning(warning));
     }
-    Ok((First { header, head }, layout))
+    let first = First {
+        header,
+        head,
+        release,
+    };
+    Ok((first, layout))
+}
+
+/// Archives fit by their own account, and there is somebody to decode them.
+fn check_archives(
+    packages: &dyn Packages,
+    options: &Options,
+    layout: &Layout,
+    observer: &dyn Observer,
+) -> Result<(), StepError> {
+    let cap = unpacked_cap(options, layout);
+    let claimed = packages.claimed_unpacked_bytes();
+    if let Some(claimed) = claimed.filter(|claimed| *claimed > cap) {
+        return Err(StepError::TooLarge { claimed, cap });
+    }
+    let warning = unpack_pipeline::try_worker(&options.resources).map_err(StepError::Worker)?;
+    if let Some(warning) = warning {
+        observer.event(Event::Warning(warning));
+    }
+    Ok(())
+}
+
+/// Where the image of a deploy goes.
+fn slot_a(layout: &Layout) -> Result<SlotArea, StepError> {
+    // Only a layout with slots has a release that is an image.
+    layout.slot(Slot::A).ok_or(StepError::NoSlot)
 }
 
 /// Bytes of tar that all packages together may have.
@@ -309,13 +364,20 @@ fn facts(disk: &str, layout: &Layout) -> String {
             .partition(role)
             .map_or(0, |partition| layout.len_bytes(partition) / MIB)
     };
+    let rest = match layout.slot(Slot::A) {
+        None => format!("root={}MiB", mib(Role::Root)),
+        Some(_) => format!(
+            "slot={}MiB state={}MiB layout=ab",
+            mib(Role::Slot(Slot::A)),
+            mib(Role::State)
+        ),
+    };
     format!(
-        "disk={disk} size={}MiB sector={} esp={}MiB swap={}MiB root={}MiB",
+        "disk={disk} size={}MiB sector={} esp={}MiB swap={}MiB {rest}",
         layout.disk_bytes() / MIB,
         layout.sector.bytes(),
         mib(Role::Esp),
         mib(Role::Swap),
-        mib(Role::Root)
     )
 }
 
@@ -352,12 +414,12 @@ impl Deploy<'_> {
         }
         self.disk.flush()?;
 
-        let root = self.volumes.mount(self.disk, &layout)?;
-        let filled = self.fill(root.as_fd(), packages, first, &layout);
-        let unmounted = self.volumes.unmount(self.disk, root);
-        // The first error is the reason; one from unmounting after it would only hide it.
-        let (boot, bytes) = filled?;
-        unmounted?;
+        let (boot, bytes) = match &first.release {
+            Some(release) => self.fill_slots(packages, &first, release, &layout)?,
+            None => self.mounted(&layout, |deploy, root| {
+                deploy.fill(root, packages, &first, &layout)
+            })?,
+        };
         self.disk.flush()?;
 
         self.stage(Stage::Committing, format!("disk={}", self.disk.name()));
@@ -373,12 +435,73 @@ impl Deploy<'_> {
         Ok(installed)
     }
 
+    /// Lends the file system that is made for this disk. Nothing stays mounted.
+    fn mounted<T>(
+        &mut self,
+        layout: &Layout,
+        work: impl FnOnce(&mut Self, BorrowedFd<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let root = self.volumes.mount(self.disk, layout)?;
+        let done = work(self, root.as_fd());
+        let unmounted = self.volumes.unmount(self.disk, root);
+        // The first error is the reason; one from unmounting after it would only hide it.
+        let done = done?;
+        unmounted?;
+        Ok(done)
+    }
+
+    /// The image into slot A, an empty state beside it, and an ESP that starts it; returns the
+    /// bytes received.
+    fn fill_slots(
+        &mut self,
+        packages: &mut dyn Packages,
+        first: &First,
+        release: &Release,
+        layout: &Layout,
+    ) -> Result<(BootFiles, u64), StepError> {
+        let area = slot_a(layout)?;
+        release.write(packages, &first.head, &area, self.disk, self.observer)?;
+        let bytes = packages.offset_bytes();
+        self.stage(Stage::Finishing, format!("bytes={bytes} slot={}", Slot::A));
+        self.mounted(layout, |_, top| {
+            Ok(state::fill(
+                Directory::new(top, "in the state partition"),
+                layout,
+            )?)
+        })?;
+        if self
+            .options
+            .wifi_handover
+            .and_then(WifiHandover::get)
+            .is_some()
+        {
+            self.warn(
+                "the Wi-Fi network stays with this machine: an image has no place that this \
+                 version can tell it"
+                    .to_owned(),
+            );
+        }
+        let title = format!("{TITLE} {}", release.version());
+        let firmware = self.options.firmware;
+        let boot = boot_files::put_slots(self.disk, layout, firmware, title)?;
+        self.warn_of_one_firmware(&boot);
+        Ok((boot, bytes))
+    }
+
+    fn warn_of_one_firmware(&self, boot: &BootFiles) {
+        if let Some(firmware) = boot.only {
+            self.warn(format!(
+                "the packages have GRUB for {firmware} only: nothing else starts this disk"
+            ));
+        }
+    }
+
     /// Packages and everything made from them; returns the bytes received.
     fn fill(
         &mut self,
         root: BorrowedFd<'_>,
         packages: &mut dyn Packages,
-        first: First,
+        first: &First,
         layout: &Layout,
     ) -> Result<(BootFiles, u64), StepError> {
         let cap = unpacked_cap(self.options, layout);
@@ -396,11 +519,7 @@ impl Deploy<'_> {
         let boot = esp::with(self.disk, layout, |esp| -> Result<_, StepError> {
             Ok(boot_files::put(root, esp, layout, self.options.firmware)?)
         })?;
-        if let Some(firmware) = boot.only {
-            self.warn(format!(
-                "the packages have GRUB for {firmware} only: nothing else starts this disk"
-            ));
-        }
+        self.warn_of_one_firmware(&boot);
         let host_keys = identity::reset(root)?;
         if let HostKeys::Nobody(_) = host_keys {
             self.warn(host_keys.to_string());

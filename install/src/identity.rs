@@ -52,9 +52,26 @@ pub fn reset(root: Directory<'_>) -> Result<HostKeys, IdentityError> {
     let host_keys = host_keys::reset(root)?;
     if has_systemd {
         root.make_directories("var/lib/systemd")?;
-        root.write(SEED, 0o600, &mut random::<SEED_BYTES>()?.as_slice())?;
+        root.write(SEED, 0o600, &mut seed()?.as_slice())?;
     }
     Ok(host_keys)
+}
+
+/// A new identity, as machine-id(5) wants it, with its line feed.
+///
+/// # Errors
+/// There are no random numbers.
+pub fn machine_id() -> Result<String, IdentityError> {
+    let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
+    Ok(format!("{}\n", id.simple()))
+}
+
+/// A random seed.
+///
+/// # Errors
+/// There are no random numbers.
+pub fn seed() -> Result<[u8; SEED_BYTES], IdentityError> {
+    random()
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], IdentityError> {
@@ -70,10 +87,7 @@ fn reset_machine_id(root: Directory<'_>, has_systemd: bool) -> Result<(), Identi
     if has_systemd || has_id {
         let id = match has_systemd {
             true => String::new(),
-            false => {
-                let id = uuid::Builder::from_random_bytes(random()?).into_uuid();
-                format!("{}\n", id.simple())
-            }
+            false => machine_id()?,
         };
         root.make_directories("etc")?;
         root.write("etc/machine-id", 0o444, &mut id.as_bytes())?;

@@ -15,10 +15,12 @@ pub mod clear;
 pub mod swap;
 
 pub mod boot_files;
+pub mod image;
 pub mod watchdog;
 
 pub mod fstab;
 pub mod identity;
+pub mod state;
 pub mod wifi_handover;
 
 pub mod commit;

@@ -104,7 +104,7 @@ impl KernelVolumes {
     }
 
     fn make_and_mount(&self, layout: &Layout) -> Result<Live, VolumesError> {
-        let plan = layout.partition(Role::Root).ok_or_else(|| {
+        let plan = layout.files().ok_or_else(|| {
             let none = io::Error::new(io::ErrorKind::NotFound, "the layout has none");
             error("finding the root partition of", self.disk.path(), none)
         })?;
@@ -203,7 +203,7 @@ fn make_ext4(device: &Path, plan: &Partition, len_bytes: u64) -> Result<(), Volu
         "-I",
         "256",
         "-L",
-        "smechvisor",
+        label(plan.role),
         "-O",
         EXT4_FEATURES,
         "-E",
@@ -228,6 +228,14 @@ fn make_ext4(device: &Path, plan: &Partition, len_bytes: u64) -> Result<(), Volu
         "mke2fs: {}: {last}",
         output.status
     ))))
+}
+
+/// The file system's own name; at most 16 bytes.
+const fn label(role: Role) -> &'static str {
+    match role {
+        Role::State => "smechvisor-state",
+        _ => "smechvisor",
+    }
 }
 
 /// Mounts without attaching; the mount lives as long as the descriptor.

@@ -128,6 +128,6 @@ pub(crate) fn accepted(peer: SocketAddr, image: Option<&Approved>, facts: String
 pub(crate) fn complete(disk: Candidate, installed: &Installed) -> ReceiverEvent {
     ReceiverEvent::Installed {
         disk: Box::new(disk),
-        title: installed.entry().title.clone(),
+        title: installed.title().to_owned(),
     }
 }

@@ -103,11 +103,12 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
             assert_eq!(trees.read(name).unwrap(), content, "{name}");
         }
         let entry = trees.read("loader/entries/smechvisor.conf").unwrap();
-        assert_eq!(BootEntry::parse(&entry).unwrap(), made.entry);
-        assert_eq!(made.entry.title, "Some System 1");
+        let made_entry = made.entry.unwrap();
+        assert_eq!(BootEntry::parse(&entry).unwrap(), made_entry);
+        assert_eq!(made.title, "Some System 1");
         let guid = trees.layout.partition(Role::Root).unwrap().guid;
         assert_eq!(
-            made.entry.options,
+            made_entry.options,
             format!("root=PARTUUID={guid} rw console=ttyS0 quiet")
         );
         let menu = trees.read("EFI/smechvisor/grub.cfg").unwrap();

@@ -5,6 +5,7 @@ mod fakes;
 mod power_cuts;
 mod real_tools;
 mod refusals;
+mod two_slots;
 mod used_disk;
 mod verified;
 

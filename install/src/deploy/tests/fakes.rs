@@ -112,7 +112,7 @@ fn failed(source: DiskError) -> VolumesError {
 
 impl Volumes for PlainVolumes {
     fn mount(&mut self, disk: &mut dyn Disk, layout: &Layout) -> Result<OwnedFd, VolumesError> {
-        let root = layout.partition(Role::Root).unwrap();
+        let root = layout.files().unwrap();
         // mke2fs leaves something behind at once.
         disk.write_at(layout.offset_bytes(root), &[0xEF; 4096])
             .map_err(failed)?;
@@ -130,7 +130,7 @@ impl Volumes for PlainVolumes {
         let mut content = Vec::new();
         serialise(&self.base.join("root"), &mut content);
         content.resize(content.len().next_multiple_of(4096), 0);
-        let partition = layout.partition(Role::Root).unwrap();
+        let partition = layout.files().unwrap();
         let mut offset = layout.offset_bytes(partition) + CONTENT_OFFSET;
         for chunk in content.chunks(16 * 1024) {
             disk.write_at(offset, chunk).map_err(failed)?;

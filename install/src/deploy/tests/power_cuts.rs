@@ -18,10 +18,10 @@ const KEEP_OF_8: [u32; 6] = [0, 8, 1, 4, 7, 4];
 const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A whole deploy: the disk before, what was done, the disk after.
-struct Recording {
-    before: MemoryDisk,
-    log: Vec<Op>,
-    after: MemoryDisk,
+pub struct Recording {
+    pub before: MemoryDisk,
+    pub log: Vec<Op>,
+    pub after: MemoryDisk,
 }
 
 fn record(before: MemoryDisk) -> Recording {
@@ -36,7 +36,7 @@ fn record(before: MemoryDisk) -> Recording {
 
 /// Would firmware boot it? A BIOS wants 55AA; UEFI ignores a GPT without a protective MBR, which
 /// needs 55AA too.
-fn boots(disk: &MemoryDisk) -> bool {
+pub fn boots(disk: &MemoryDisk) -> bool {
     disk.get(510, 2) == [0x55, 0xAA]
 }
 
@@ -58,7 +58,7 @@ fn judge(disk: &MemoryDisk, recording: &Recording) -> Result<(), String> {
 
 /// The property for every cut of `log`; `Err` names the first cut that breaks it. A cut stands
 /// behind each operation; inside a write it is one of the subsets of that write's sectors.
-fn check(log: &[Op], recording: &Recording, seed: u32) -> Result<u32, String> {
+pub fn check(log: &[Op], recording: &Recording, seed: u32) -> Result<u32, String> {
     let sector = recording.before.sector().bytes();
     let mut durable = recording.before.clone();
     // With everything that is pending.
@@ -161,7 +161,7 @@ fn the_committed_disk_holds_a_valid_table_the_boot_code_and_all_content() {
         content
     };
     assert_eq!(file("EFI/BOOT/BOOTX64.EFI"), b"MZ");
-    assert_eq!(file(&installed.entry().linux).len(), 50_000);
+    assert_eq!(file(&installed.entry().unwrap().linux).len(), 50_000);
     let entry = String::from_utf8(file("loader/entries/smechvisor.conf")).unwrap();
     assert!(entry.contains("title Test"), "{entry}");
     let contents = contents::read(&mut disk.disk).unwrap();

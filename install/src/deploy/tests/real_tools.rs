@@ -165,7 +165,7 @@ fn real_file_systems_on_the_committed_disk_are_clean() {
                     "::loader/entries/smechvisor.conf",
                 ],
             );
-            assert_eq!(entry, installed.entry().to_string());
+            assert_eq!(entry, installed.entry().unwrap().to_string());
         }
     }
     if let Some(image) = std::env::var_os("SMV_TEST_IMAGE") {
