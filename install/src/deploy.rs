@@ -6,188 +6,46 @@
 //! has one. After [`commit::begin`] the disk does not boot until [`commit::commit`] has returned.
 //! Whatever fails in between leaves nothing mounted and the marker in place (`disk-layout.md` 3).
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use thiserror::Error;
-use wire::outcome::Outcome;
 use wire::record::Slot;
 use wire::stage::Stage;
 
-use crate::boot_files::{self, BootFiles, BootFilesError};
-use crate::commit::{self, CommitError, Installed};
+use crate::boot_files::{self, BootFiles};
+use crate::commit::{self, Installed};
 use crate::fstab;
-use crate::identity::{self, IdentityError};
-use crate::image::{self, ImageError, Release};
+use crate::identity;
+use crate::image::{self, Release};
 use crate::options::Options;
-use crate::state::{self, StateError};
+use crate::state;
 use crate::swap;
 use crate::wifi_handover::{self, WifiHandover};
-use bundle::decode::{DecodeError, Format};
+use bundle::decode::Format;
 use bundle::directory::{Directory, DirectoryError};
 use bundle::event::{Event, Observer};
 use bundle::host_keys::HostKeys;
 use bundle::package_stream::{Header, Packages, PackagesError};
 use bundle::records::RecordsError;
-use bundle::unpack_pipeline::{self, PackageError, UnpackPipeline};
+use bundle::unpack_pipeline::{self, UnpackPipeline};
 use disk::contents;
-use disk::disk::{Disk, DiskError};
-use disk::esp::{self, EspError};
-use disk::layout::{self, Layout, LayoutError, Role};
+use disk::disk::Disk;
+use disk::esp;
+use disk::layout::{self, Layout, Role};
 use disk::marker::Former;
 use disk::sizes::MIB;
 use disk::sizes::Sizes;
 use disk::slots::SlotArea;
-use disk::volumes::{Volumes, VolumesError};
+use disk::volumes::Volumes;
+
+mod error;
+
+pub use error::{DeployError, StepError};
 
 /// What a system in a slot is called in firmware's menu, in front of its version.
 const TITLE: &str = "smechvisor";
 /// A longer fstab is an error.
 const FSTAB_MAX: u64 = 1024 * 1024;
-
-/// A deploy failed.
-#[derive(Debug, Error)]
-#[error("deploying to {disk}{}", if *wrote { ", which does not boot now" } else { ", where nothing was written" })]
-pub struct DeployError {
-    /// The disk.
-    pub disk: String,
-    /// Are the old contents gone?
-    pub wrote: bool,
-    /// The step that failed.
-    #[source]
-    pub step: Box<StepError>,
-}
-
-impl DeployError {
-    /// Whether to retry, refuse or stop.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.step.outcome()
-    }
-}
-
-/// The step that failed.
-#[derive(Debug, Error)]
-#[allow(missing_docs)] // the fields name themselves
-pub enum StepError {
-    /// This end has cancelled the deploy: its source gave nothing more.
-    #[error("the deploy was cancelled")]
-    Cancelled,
-    /// The stream between packages.
-    #[error("receiving packages")]
-    Packages(#[source] PackagesError),
-    /// The first package, before anything was written.
-    #[error("looking at {package}")]
-    FirstPackage {
-        package: String,
-        /// Why it cannot be decoded.
-        #[source]
-        source: DecodeError,
-    },
-    /// More than fits, by its own account.
-    #[error("the packages say that they unpack to {claimed} bytes; {cap} is the most here")]
-    TooLarge {
-        /// The size that the packages claim.
-        claimed: u64,
-        /// The limit of the root partition, or of the operator.
-        cap: u64,
-    },
-    /// Nobody who decodes packages, before anything was written.
-    #[error("starting a decoder of packages")]
-    Worker(#[source] io::Error),
-    /// The disk is too small.
-    #[error("planning the layout")]
-    Layout(#[from] LayoutError),
-    /// A plan without slots.
-    #[error("the layout has no slot for an image")]
-    NoSlot,
-    /// An image, or none where one belongs.
-    #[error("installing an image")]
-    Image(#[source] ImageError),
-    /// The state partition of a disk with two slots.
-    #[error("making the state of this machine")]
-    State(#[from] StateError),
-    /// No identities for the partitions.
-    #[error("drawing identities for the partitions")]
-    Random(#[from] getrandom::Error),
-    /// Taking the old contents away, or the swap area.
-    #[error("preparing the disk")]
-    Disk(#[from] DiskError),
-    /// The ESP.
-    #[error("preparing the ESP")]
-    Esp(#[from] EspError),
-    /// Making, mounting or unmounting the file systems.
-    #[error("handling the file systems")]
-    Volumes(#[from] VolumesError),
-    /// A package.
-    #[error("installing a package")]
-    Package(#[source] PackageError),
-    /// The boot files of the system.
-    #[error("making the system bootable")]
-    BootFiles(#[from] BootFilesError),
-    /// Its identity.
-    #[error("resetting the system's identity")]
-    Identity(#[from] IdentityError),
-    /// Its mount table.
-    #[error("writing the mount table")]
-    Fstab(#[source] DirectoryError),
-    /// The last step.
-    #[error("committing")]
-    Commit(#[from] CommitError),
-}
-
-impl From<PackagesError> for StepError {
-    fn from(error: PackagesError) -> Self {
-        match error {
-            PackagesError::Cancelled => StepError::Cancelled,
-            error => StepError::Packages(error),
-        }
-    }
-}
-
-impl From<ImageError> for StepError {
-    fn from(error: ImageError) -> Self {
-        match error {
-            ImageError::Packages {
-                source: PackagesError::Cancelled,
-                ..
-            } => StepError::Cancelled,
-            error => StepError::Image(error),
-        }
-    }
-}
-
-impl From<PackageError> for StepError {
-    fn from(error: PackageError) -> Self {
-        match error {
-            PackageError::Cancelled => StepError::Cancelled,
-            error => StepError::Package(error),
-        }
-    }
-}
-
-impl StepError {
-    fn outcome(&self) -> Outcome {
-        match self {
-            StepError::Packages(error) => error.outcome(),
-            StepError::FirstPackage { source, .. } => source.outcome(),
-            StepError::TooLarge { .. } | StepError::Cancelled => Outcome::Refuse,
-            StepError::Layout(error) => error.outcome(),
-            StepError::Image(error) => error.outcome(),
-            StepError::State(error) => error.outcome(),
-            StepError::Random(_) | StepError::Worker(_) | StepError::NoSlot => Outcome::Fatal,
-            StepError::Disk(error) => error.outcome(),
-            StepError::Esp(error) => error.outcome(),
-            StepError::Volumes(error) => error.outcome(),
-            StepError::Package(error) => error.outcome(),
-            StepError::BootFiles(error) => error.outcome(),
-            StepError::Identity(error) => error.outcome(),
-            StepError::Fstab(error) => error.outcome(),
-            StepError::Commit(error) => error.outcome(),
-        }
-    }
-}
 
 /// Installs `packages` onto `disk`.
 ///
