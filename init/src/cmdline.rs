@@ -7,7 +7,7 @@
 mod network;
 mod watchdog;
 
-use disk::sizes::{self, Sizes};
+use disk::sizes::{self, LayoutKind, Sizes};
 use machine::gate::{Reinstall, Selector, SelectorError};
 use netstack::Addressing;
 use thiserror::Error;
@@ -19,6 +19,8 @@ pub use watchdog::Watchdog;
 const OURS: &str = "smv.";
 const DONOR_KEY: &str = "smv.donor-key";
 const MTU: &str = "smv.mtu";
+const LAYOUT: &str = "smv.layout";
+const SLOT: &str = "smv.slot";
 /// The file system of the root partition.
 const ROOT: &str = "ext4";
 
@@ -74,8 +76,10 @@ pub struct Settings {
     pub vlan: Option<u16>,
     /// `smv.mtu=`: the largest IP packet, in bytes.
     pub mtu: Option<u16>,
-    /// `smv.esp=` and `smv.swap=`.
+    /// `smv.layout=`, `smv.esp=` and `smv.swap=`.
     pub sizes: Sizes,
+    /// `smv.slot=`, which is among the sizes as well.
+    pub slot_bytes: Option<u64>,
     /// `smv.ui=`.
     pub ui: Ui,
 }
@@ -146,6 +150,18 @@ pub fn parse(line: &str) -> Result<Settings, CmdlineError> {
             value: mtu.to_string(),
             expected: network::IPV6_MTU_EXPECTED,
         });
+    }
+    match (&mut settings.sizes.layout, settings.slot_bytes) {
+        (LayoutKind::Ab { slot_bytes }, given) => *slot_bytes = given,
+        (LayoutKind::Single, None) => {}
+        // A size that is silently ignored would mislead its author as well.
+        (LayoutKind::Single, Some(given)) => {
+            return Err(CmdlineError::Value {
+                key: SLOT.to_owned(),
+                value: given.to_string(),
+                expected: "smv.layout=ab beside it",
+            });
+        }
     }
     match settings.donor_key {
         // A key that is silently ignored would mislead its author.
@@ -233,6 +249,15 @@ fn apply(settings: &mut Settings, key: &str, value: &str) -> Result<(), CmdlineE
         "smv.esp" => {
             let esp_bytes = sizes::esp(value).ok_or_else(|| expect(sizes::ESP_EXPECTED))?;
             settings.sizes.esp_bytes = Some(esp_bytes);
+        }
+        LAYOUT => {
+            let layout =
+                LayoutKind::from_name(value).ok_or_else(|| expect(sizes::LAYOUT_EXPECTED))?;
+            settings.sizes.layout = layout;
+        }
+        SLOT => {
+            let slot_bytes = sizes::slot(value).ok_or_else(|| expect(sizes::SLOT_EXPECTED))?;
+            settings.slot_bytes = Some(slot_bytes);
         }
         "smv.swap" => {
             settings.sizes.swap = sizes::swap(value).ok_or_else(|| expect(sizes::SWAP_EXPECTED))?;

@@ -1,5 +1,5 @@
 use super::{CmdlineError, Policy, Settings, Ui, Watchdog, after_if_readable, ours, parse, words};
-use disk::sizes::{Sizes, Swap};
+use disk::sizes::{LayoutKind, Sizes, Swap};
 use machine::gate::Reinstall;
 use netstack::{Addressing, Fixed, InterfaceFilter};
 use wire::message::After;
@@ -48,6 +48,7 @@ fn every_key_is_read() {
             swap: Swap::Exactly(8 << 30),
             ..Sizes::USUAL
         },
+        slot_bytes: None,
         ui: Ui::Plain,
     };
     assert_eq!(parse(line), Ok(expected));
@@ -258,6 +259,24 @@ fn every_truncation_is_read_or_refused() {
 }
 
 #[test]
+fn two_slots_are_asked_for_by_name() {
+    for (line, slot_bytes) in [
+        ("smv.layout=ab", None),
+        ("smv.slot=1G smv.layout=ab", Some(1 << 30)),
+    ] {
+        let sizes = parse(line).unwrap().sizes;
+        assert_eq!(sizes.layout, LayoutKind::Ab { slot_bytes });
+    }
+    let single = parse("smv.layout=single").unwrap().sizes;
+    assert_eq!(single, Sizes::USUAL);
+    let error = parse("smv.slot=1G").unwrap_err().to_string();
+    assert!(
+        error.ends_with("expected smv.layout=ab beside it"),
+        "{error}"
+    );
+}
+
+#[test]
 fn sizes_are_read_or_named_with_what_would_do() {
     assert_eq!(parse("quiet").unwrap().sizes, Sizes::USUAL);
     assert_eq!(parse("smv.swap=none").unwrap().sizes.swap, Swap::None);
@@ -268,6 +287,9 @@ fn sizes_are_read_or_named_with_what_would_do() {
         ("smv.esp=32M", "a size from 64M to 32G"),
         ("smv.esp=none", "a size from 64M to 32G"),
         ("smv.root=btrfs", "expected ext4"),
+        ("smv.layout=", "expected single or ab"),
+        ("smv.layout=two", "expected single or ab"),
+        ("smv.slot=63M", "a size from 64M to 64G"),
     ] {
         let error = parse(line).unwrap_err();
         let (key, value) = line.split_once('=').unwrap();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use disk::sizes::{self, Sizes, Swap};
+use disk::sizes::{self, LayoutKind, Sizes, Swap};
 
 use super::argument::{all, once, option, os, path, repeated, switch};
 use super::usage::UsageError;
@@ -31,7 +31,12 @@ it sends onto the disk. Ends after the commit, or after a deploy that failed
   --dry-run            show what would be done, tell it to every donor, and
                        write nothing. With --once it ends when a donor has
                        received it (exit code 0)
-  --esp SIZE           of the EFI system partition (default 512M)
+  --layout single|ab   ab: two slots for systems that are updated as a whole; it
+                       takes one image (NAME.img, docs/slot.md). Default: single
+  --slot SIZE          with --layout ab: of each slot (default an eighth of the
+                       disk, from 512M to 4G)
+  --esp SIZE           of the EFI system partition (default 512M; 128M with
+                       --layout ab)
   --swap SIZE|none     of the swap partition (default 2G, less or none on a
                        small disk)
   --pinned FILE        instead of a secret: take systems from the donor whose
@@ -99,6 +104,8 @@ pub(super) fn grammar() -> Command {
         option("disk", "DEV|FILE"),
         option("wipe", "WORD"),
         switch("dry-run"),
+        option("layout", "single|ab").value_parser(read_layout),
+        option("slot", "SIZE").value_parser(read_slot),
         option("esp", "SIZE").value_parser(read_esp),
         option("swap", "SIZE|none").value_parser(read_swap),
         once("pinned", "FILE").value_parser(os()),
@@ -121,6 +128,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Receive, UsageError> {
         None => Policy::Secret,
     };
     let disk = matches.remove_one("disk");
+    let layout = layout(matches)?;
     let esp_bytes = matches.remove_one("esp");
     let swap = matches.remove_one("swap");
     let (once, again) = (matches.get_flag("once"), matches.get_flag("again"));
@@ -135,13 +143,34 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Receive, UsageError> {
         wipe: matches.remove_one("wipe"),
         dry_run: matches.get_flag("dry-run"),
         sizes: Sizes {
+            layout,
             esp_bytes,
             swap: swap.unwrap_or_default(),
-            ..Sizes::USUAL
         },
         is_once: (once || again).then_some(once),
         ui: matches.get_flag("ui"),
     })
+}
+
+/// Which layout, and the size of its slots.
+fn layout(matches: &mut ArgMatches) -> Result<LayoutKind, UsageError> {
+    let layout: Option<LayoutKind> = matches.remove_one("layout");
+    match (layout.unwrap_or_default(), matches.remove_one("slot")) {
+        (LayoutKind::Ab { .. }, slot_bytes) => Ok(LayoutKind::Ab { slot_bytes }),
+        (LayoutKind::Single, None) => Ok(LayoutKind::Single),
+        (LayoutKind::Single, Some::<u64>(_)) => Err(UsageError::Missing {
+            command: COMMAND,
+            what: "--layout ab beside --slot",
+        }),
+    }
+}
+
+fn read_layout(text: &str) -> Result<LayoutKind, &'static str> {
+    LayoutKind::from_name(text).ok_or("expected single or ab")
+}
+
+fn read_slot(text: &str) -> Result<u64, &'static str> {
+    sizes::slot(text).ok_or("expected a size from 64M to 64G, like 1G")
 }
 
 fn read_esp(text: &str) -> Result<u64, &'static str> {
@@ -162,7 +191,7 @@ fn read_floor(text: &str) -> Result<u64, &'static str> {
 mod tests {
     use super::{Policy, Receive};
     use crate::cli::{Command, UsageError};
-    use disk::sizes::{Sizes, Swap};
+    use disk::sizes::{LayoutKind, Sizes, Swap};
 
     fn read(line: &str) -> Result<Command, UsageError> {
         crate::cli::parse(line.split_whitespace().map(Into::into))
@@ -186,6 +215,27 @@ mod tests {
     fn a_secret_is_asked_for_when_nothing_else_is_said() {
         let read = read("receive-deploy --disk /dev/vdb").unwrap();
         assert_eq!(read, Command::Receive(plain()));
+    }
+
+    #[test]
+    fn two_slots_are_asked_for_by_name() {
+        let line = "receive-deploy --disk /dev/vdb --layout";
+        for (rest, slot_bytes) in [("ab", None), ("ab --slot 1G", Some(1 << 30))] {
+            let expected = Receive {
+                sizes: Sizes {
+                    layout: LayoutKind::Ab { slot_bytes },
+                    ..Sizes::USUAL
+                },
+                ..plain()
+            };
+            let found = read(&format!("{line} {rest}")).unwrap();
+            assert_eq!(found, Command::Receive(expected));
+        }
+        let single = read(&format!("{line} single")).unwrap();
+        assert_eq!(single, Command::Receive(plain()));
+        for rest in ["AB", "ab --slot 63M", "ab --slot none", "single --slot 1G"] {
+            assert!(read(&format!("{line} {rest}")).is_err(), "{rest}");
+        }
     }
 
     #[test]
