@@ -309,7 +309,7 @@ fn an_image_is_listed_signed_and_verified() {
 /// Else a node that runs the image would never raise its floor, or refuse what comes next.
 #[test]
 fn an_image_of_another_release_is_not_listed() {
-    let dir = Dir::new("release");
+    let dir = Dir::new();
     for package in ["smechvisor-base.tar.xz", "a.tar.xz"] {
         fs::remove_file(dir.file(package)).unwrap();
     }
@@ -317,7 +317,7 @@ fn an_image_of_another_release_is_not_listed() {
     fs::write(dir.file("smechvisor-system.img"), image).unwrap();
     let create = |version: &str, counter| {
         said(&ManifestCommand::Create {
-            dir: dir.0.clone(),
+            dir: dir.path().to_owned(),
             version: Some(version.to_owned()),
             counter: Some(counter),
             keyset: 1,

@@ -60,6 +60,7 @@ fn of_stage(error: &StageError) -> Exit {
         StageError::Node(_) | StageError::Slot { .. } => Exit::Receiver,
         StageError::Source(_)
         | StageError::Lies { .. }
+        | StageError::Contradicts { .. }
         | StageError::Manifest { .. }
         | StageError::Signature { .. } => Exit::Packages,
     }
