@@ -110,21 +110,25 @@ fn rebuilt(facts: &Facts, running: &Running<'_>) -> BootRecord {
     }
 }
 
-/// All attempts are spent: remembers what was tried and counts the rollback, once.
+/// All attempts are spent: remembers what was tried and counts the rollback, once. Where ledger and
+/// label name different versions, neither is taken again by itself.
 fn tried_in_vain(facts: &Facts, ledger: &mut Ledger, slot: Slot) -> Option<Version> {
     let noted = ledger.trial.take().map(|trial| trial.version);
-    let version = noted.or_else(|| facts.complete(slot));
-    let known = version.and_then(|version| facts.ledger.failure(&version.digest));
-    // Cut behind the ledger, before the record: it has been counted.
-    if noted.is_none() && known.is_some() {
-        return version;
+    let labelled = facts.complete(slot);
+    let is_known = |version: Version| facts.ledger.failure(&version.digest).is_some();
+    // Cut behind the ledger, before the record, it was counted. One that nothing names could not
+    // be told from that.
+    if noted.is_none() && labelled.is_none_or(is_known) {
+        return labelled;
     }
     ledger.count_rollback();
-    let version = version?;
-    // What the attempts themselves said is the better reason.
-    let word = known.map(|failed| failed.word.clone());
-    remember(ledger, version, ATTEMPTS, word.as_ref(), NOT_CONFIRMED);
-    Some(version)
+    for version in [labelled, noted].into_iter().flatten() {
+        // What the attempts themselves said is the better reason.
+        let known = facts.ledger.failure(&version.digest);
+        let word = known.map(|failed| failed.word.clone());
+        remember(ledger, version, ATTEMPTS, word.as_ref(), NOT_CONFIRMED);
+    }
+    noted.or(labelled)
 }
 
 fn remember(ledger: &mut Ledger, version: Version, tries: u8, word: Option<&Word>, or: &str) {
@@ -209,3 +213,6 @@ pub fn recover(node: &mut Node<'_>, running: &Running<'_>) -> Result<Vec<Finding
     }
     Ok(findings)
 }
+
+#[cfg(test)]
+mod tests;
