@@ -173,3 +173,27 @@ fn no_cut_leaves_a_machine_that_does_not_boot_or_starts_what_is_not_whole() {
     }
     assert!(judged >= 5 * IMAGES);
 }
+
+/// A disk that is pulled is an error and no more: what it holds is judged like any other, and back
+/// in its place it is updated to the end.
+#[test]
+fn a_disk_that_is_pulled_in_the_middle_harms_nothing() {
+    let flow = flows::update();
+    let mut pulled = 0;
+    loop {
+        let world = World::new(flow.start.clone());
+        world.pull_after(pulled);
+        let armed = flows::stage_and_arm(&world, &flows::V1, &flows::V2);
+        let state = world.state();
+        judge(&state, &flow.rules).unwrap();
+        if armed.is_ok() {
+            break;
+        }
+        go_on(state, &flow).unwrap();
+        pulled += 1;
+    }
+    assert_eq!(
+        pulled, 22,
+        "operations of an update, and the last read back"
+    );
+}

@@ -1,5 +1,6 @@
 //! What a node does, each from its beginning to its end: the flows whose power is cut.
 
+use std::error::Error;
 use std::sync::LazyLock;
 
 use update::admit::Again;
@@ -92,14 +93,14 @@ pub fn record(trial: Option<u8>) -> BootRecord {
     }
 }
 
-pub fn stage_and_arm(world: &World, from: &Release, to: &Release) -> Result<Armed, StageError> {
+pub fn stage_and_arm(world: &World, from: &Release, to: &Release) -> Result<Armed, Box<dyn Error>> {
     let approved = to.approved();
     let running = running(Slot::A, from, None);
     world.node(|node| {
         let again = Again(false);
         let source = &mut to.source();
         let staged = stage(node, &running, &approved, source, again, &mut |_| ())?;
-        Ok(arm(node, staged).unwrap())
+        Ok(arm(node, staged)?)
     })
 }
 

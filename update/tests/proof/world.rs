@@ -171,6 +171,8 @@ struct Shared {
     has_forgotten: bool,
     ledger_is_full: bool,
     esp_is_read_only: bool,
+    /// So many more writes and flushes, then the disk is gone.
+    left: u32,
 }
 
 #[derive(Clone)]
@@ -197,6 +199,7 @@ impl World {
             has_forgotten: false,
             ledger_is_full: false,
             esp_is_read_only: false,
+            left: u32::MAX,
         };
         Self {
             shared: Rc::new(RefCell::new(shared)),
@@ -212,6 +215,11 @@ impl World {
 
     pub fn fill_state(&self) {
         self.shared.borrow_mut().ledger_is_full = true;
+    }
+
+    /// After so many writes and flushes the disk answers nothing any more.
+    pub fn pull_after(&self, operations: u32) {
+        self.shared.borrow_mut().left = operations;
     }
 
     pub fn protect_esp(&self) {
@@ -264,6 +272,14 @@ impl Handle {
     }
 }
 
+impl Shared {
+    fn is_gone(&mut self) -> bool {
+        let is_gone = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_gone
+    }
+}
+
 impl Disk for Handle {
     fn name(&self) -> &str {
         match self.place {
@@ -283,6 +299,9 @@ impl Disk for Handle {
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
         let mut shared = self.shared.borrow_mut();
+        if shared.left == 0 {
+            return Err(self.error("reading", offset, io::ErrorKind::NotConnected));
+        }
         shared.state.disk(self.place).read_at(offset, buf)?;
         let rot = shared.rot.filter(|_| shared.has_forgotten);
         let rot = rot.filter(|_| self.place == Place::Slot(Slot::B));
@@ -295,6 +314,9 @@ impl Disk for Handle {
 
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
         let mut shared = self.shared.borrow_mut();
+        if shared.is_gone() {
+            return Err(self.error("writing", offset, io::ErrorKind::NotConnected));
+        }
         if shared.esp_is_read_only && self.place == Place::Esp {
             return Err(self.error("writing", offset, io::ErrorKind::PermissionDenied));
         }
@@ -313,7 +335,11 @@ impl Disk for Handle {
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
-        self.shared.borrow_mut().log.push(Op::Flush(self.place));
+        let mut shared = self.shared.borrow_mut();
+        if shared.is_gone() {
+            return Err(self.error("flushing", 0, io::ErrorKind::NotConnected));
+        }
+        shared.log.push(Op::Flush(self.place));
         Ok(())
     }
 
@@ -331,6 +357,9 @@ impl LedgerFile for LedgerHandle {
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut shared = self.0.borrow_mut();
+        if shared.is_gone() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         if shared.ledger_is_full {
             return Err(io::ErrorKind::StorageFull.into());
         }
