@@ -20,6 +20,7 @@ mod orders;
 mod pairing;
 mod plain;
 mod power;
+mod records;
 mod resume;
 mod signed;
 mod slots;

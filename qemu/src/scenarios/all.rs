@@ -2,8 +2,8 @@
 
 use super::{
     Needs, Scenario, boots, comeback, disks, distribution, donors, file, gate, hardware, live,
-    media, metal, netboot, networks, orders, pairing, plain, power, resume, signed, slots, wifi,
-    wizard,
+    media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed, slots,
+    wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -404,6 +404,18 @@ pub static ALL: &[Scenario] = &[
             hardware::link_local,
         )
     },
+    scenario(
+        "slot-record-bios",
+        "the real GRUB picks and writes what its model does, from every boot record: BIOS",
+        Needs::Demo,
+        records::bios,
+    ),
+    scenario(
+        "slot-record-uefi",
+        "the same under UEFI, on disks with both sector sizes",
+        Needs::Demo,
+        records::uefi,
+    ),
     scenario(
         "crowded",
         "fifty connections of garbage at a time, and an honest donor pairs",
