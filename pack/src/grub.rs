@@ -1,19 +1,17 @@
 //! The package `bootloader-grub` from the GRUB of this machine: for nodes that were not deployed by
 //! us and have no images of their own yet.
 //!
-//! As `systems/grub/make` does it, with the same modules: `grub-mkimage` puts everything GRUB needs
-//! into one image for UEFI and one for BIOS, so the target's ESP holds no modules. The images go
-//! where `install` looks for them.
+//! Everything GRUB needs is in one image for UEFI and one for BIOS, so the target's ESP holds no
+//! modules. The images go where `install` looks for them. GRUB is never updated on a node: a module
+//! that a later `grub.cfg` or slot may want has to be in them.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use thiserror::Error;
 
 use super::compress::{Encoder, Format};
+use super::grub_image::{ImageError, Parts, Platform, Recipe};
 use super::tar::{self, Kind, Member};
 
 /// The package's name.
@@ -22,18 +20,22 @@ pub const NAME: &str = "bootloader-grub";
 pub const DIRECTORY: &str = "usr/lib/smechvisor/grub";
 /// Its files.
 pub const IMAGES: [&str; 3] = ["grubx64.efi", "boot.img", "core.img"];
-/// Where distributions keep GRUB's parts, and what they call the program.
-const PARTS: &str = "/usr/lib/grub";
-const PROGRAMS: [&str; 2] = ["grub-mkimage", "grub2-mkimage"];
-/// Parts of each platform, and the package of Debian that has them.
-const EFI_PART: &str = "x86_64-efi/kernel.img";
-const BIOS_PARTS: [&str; 2] = ["i386-pc/kernel.img", "i386-pc/boot.img"];
+/// Which packages of Debian have GRUB's parts.
 const DEBIANS: &str = "grub-efi-amd64-bin for UEFI, grub-pc-bin for a BIOS";
-/// The modules that the generated grub.cfg may use.
+/// The boot sector, as GRUB brings it.
+const BOOT_PART: &str = "boot.img";
+/// The ESP of the disk that the program was started from.
+const EFI_PREFIX: &str = "/EFI/smechvisor";
+/// Partition 1, the ESP, of the disk that the firmware booted, whichever that is.
+const BIOS_PREFIX: &str = "(,gpt1)/EFI/smechvisor";
+/// The modules that a generated grub.cfg may use: finding the ESP, starting Linux, speaking on
+/// screen and serial line; the boot record and the hashes of a disk with two slots.
 const SHARED: &str = "normal part_gpt part_msdos fat ext2 linux echo configfile \
     search search_fs_uuid search_label serial terminal terminfo loadenv test true reboot halt \
     minicmd ls cat sleep regexp hashsum gcry_sha256";
+/// A later slot may bring a unified kernel image (chain).
 const EFI: &str = "efi_gop efi_uga all_video efifwsetup chain";
+/// The firmware's own disk calls: the same for every controller that the machine can boot from.
 const BIOS: &str = "biosdisk all_video";
 /// From LBA 34 to the first MiB: the room for core.img (`disk-layout.md` 4).
 const CORE_MAX: usize = 1_048_576 - 34 * 512;
@@ -42,30 +44,19 @@ const CORE_MAX: usize = 1_048_576 - 34 * 512;
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum GrubError {
-    /// GRUB, or one of its platforms, is not installed.
+    /// GRUB is not installed for any platform.
     #[error(
-        "GRUB of this machine lacks {}; install it (Debian: {package}), or give a package {NAME} with --packages DIR", path.display()
+        "GRUB of this machine lacks {}; install it (Debian: {DEBIANS}), \
+         or give a package {NAME} with --packages DIR",
+        path.display()
     )]
     Missing {
         /// The path that was looked for.
         path: PathBuf,
-        /// The Debian package that has it.
-        package: &'static str,
     },
-    /// The program does not run.
-    #[error("running {program}")]
-    Run {
-        program: &'static str,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// It ran and failed.
-    #[error("{program} failed: {text}")]
-    Failed {
-        program: &'static str,
-        /// The tool's standard error.
-        text: String,
-    },
+    /// An image cannot be made.
+    #[error("making GRUB's images; a package {NAME} can be given with --packages DIR")]
+    Image(#[from] ImageError),
     /// A part cannot be read.
     #[error("reading {}", path.display())]
     Read {
@@ -140,80 +131,44 @@ pub struct Package {
 /// # Errors
 /// See [`GrubError`].
 pub fn package(format: Format) -> Result<Package, GrubError> {
-    package_of(Path::new(PARTS), format)
+    package_of(&Parts::default(), format)
 }
 
-fn package_of(parts: &Path, format: Format) -> Result<Package, GrubError> {
-    let has = |part: &str| parts.join(part).is_file();
+fn package_of(parts: &Parts, format: Format) -> Result<Package, GrubError> {
+    let boot = parts.path(Platform::Bios, BOOT_PART);
     let platforms = Platforms {
-        uefi: has(EFI_PART),
-        bios: BIOS_PARTS.into_iter().all(has),
+        uefi: parts.are_there(Platform::Efi),
+        bios: parts.are_there(Platform::Bios) && boot.is_ok(),
     };
     if !platforms.are_there() {
         return Err(GrubError::Missing {
-            path: parts.join(EFI_PART),
-            package: DEBIANS,
+            path: parts.directory().to_owned(),
         });
     }
+    let image = |platform, prefix, modules| {
+        parts.image(&Recipe {
+            platform,
+            modules: &[SHARED, modules],
+            prefix,
+            config: "",
+        })
+    };
     let [efi_name, boot_name, core_name] = IMAGES;
     let mut images = Vec::new();
     if platforms.bios {
-        let path = parts.join("i386-pc/boot.img");
+        let path = boot?;
         let boot = std::fs::read(&path).map_err(|source| GrubError::Read { path, source })?;
-        // `(,gpt1)`: partition 1, the ESP, of whichever disk the firmware booted.
-        let core = image(parts, "i386-pc", "(,gpt1)/EFI/smechvisor", BIOS)?;
+        let core = image(Platform::Bios, BIOS_PREFIX, BIOS)?;
         if core.len() > CORE_MAX {
             return Err(GrubError::Large { len: core.len() });
         }
         images.extend([(boot_name, boot), (core_name, core)]);
     }
     if platforms.uefi {
-        let efi = image(parts, "x86_64-efi", "/EFI/smechvisor", EFI)?;
-        images.push((efi_name, efi));
+        images.push((efi_name, image(Platform::Efi, EFI_PREFIX, EFI)?));
     }
     let bytes = archive(&images, format).map_err(GrubError::Pack)?;
     Ok(Package { bytes, platforms })
-}
-
-/// One image with all its modules. It is written to a file in memory: GRUB's tool syncs what it
-/// writes, and a pipe cannot be.
-fn image(parts: &Path, platform: &str, prefix: &str, modules: &str) -> Result<Vec<u8>, GrubError> {
-    let [first, second] = PROGRAMS;
-    let failed = |program: &'static str, source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => GrubError::Missing {
-            path: first.into(),
-            package: "grub-common",
-        },
-        _ => GrubError::Run { program, source },
-    };
-    let memory = memfd_create(c"grub", MemfdFlags::CLOEXEC).map(File::from);
-    let mut memory = memory.map_err(|error| failed(first, error.into()))?;
-    let run = |program: &'static str| {
-        Command::new(program)
-            .args(["-O", platform, "-p", prefix, "-d"])
-            .arg(parts.join(platform))
-            .args(SHARED.split_whitespace().chain(modules.split_whitespace()))
-            .stdin(Stdio::null())
-            .stdout(memory.try_clone()?)
-            .output()
-    };
-    let (program, ran) = match run(first) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (second, run(second)),
-        result => (first, result),
-    };
-    let output = ran.map_err(|source| failed(program, source))?;
-    if !output.status.success() {
-        return Err(GrubError::Failed {
-            program,
-            text: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
-    }
-    let mut image = Vec::new();
-    memory
-        .rewind()
-        .and_then(|()| memory.read_to_end(&mut image))
-        .map_err(|source| failed(program, source))?;
-    Ok(image)
 }
 
 /// Files only: the directories on the way are made by the target, or stay as they are.
@@ -241,7 +196,7 @@ fn archive(images: &[(&str, Vec<u8>)], format: Format) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BIOS, EFI, Format, Platforms, SHARED, archive, package, package_of};
+    use super::{Format, Parts, Platforms, archive, package, package_of};
     use bundle::decode::{DecodeLimits, decode};
     use bundle::unpack::{UnpackLimits, check};
     use std::path::Path;
@@ -251,20 +206,6 @@ mod tests {
         threads: 1,
         output_cap: 1 << 26,
     };
-
-    #[test]
-    fn the_images_are_made_of_the_same_modules_everywhere() {
-        let script = include_str!("../../systems/grub/make");
-        let list = |name: &str| {
-            let start = script.find(&format!("{name}=(")).unwrap() + name.len() + 2;
-            let text = &script[start..];
-            let text = &text[..text.find(')').unwrap()];
-            text.split_whitespace().collect::<Vec<_>>()
-        };
-        for (name, modules) in [("shared", SHARED), ("efi", EFI), ("bios", BIOS)] {
-            assert_eq!(list(name), modules.split_whitespace().collect::<Vec<_>>());
-        }
-    }
 
     #[test]
     fn a_target_takes_the_archive() {
@@ -302,10 +243,13 @@ mod tests {
 
     #[test]
     fn one_platform_is_a_package_that_says_what_it_boots_under() {
-        let all = Path::new(super::PARTS);
+        let all = Path::new(crate::grub_image::PARTS);
         let parts = std::env::temp_dir().join(format!("grub-parts-{}", std::process::id()));
         std::fs::create_dir_all(&parts).unwrap();
-        let none = package_of(&parts, Format::Zst).err().unwrap().to_string();
+        let none = package_of(&Parts::at(&parts), Format::Zst)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             none.contains("grub-pc-bin") && none.contains("grub-efi-amd64-bin"),
             "{none}"
@@ -319,7 +263,7 @@ mod tests {
             }
             let link = parts.join(platform);
             std::os::unix::fs::symlink(all.join(platform), &link).unwrap();
-            let made = package_of(&parts, Format::Zst).unwrap();
+            let made = package_of(&Parts::at(&parts), Format::Zst).unwrap();
             std::fs::remove_file(link).unwrap();
             assert_eq!(entries(&made.bytes), images);
             let warning = made.platforms.warning().unwrap();
