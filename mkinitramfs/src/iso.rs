@@ -7,11 +7,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use pack::grub_image::{ImageError, Parts, Platform, Recipe};
 use sha2::{Digest, Sha256};
 
 use wire::names::SHIM_LABEL;
 
-use crate::grub::{self, GrubError, Platform, Recipe};
 use crate::menu;
 use crate::output::OutputError;
 use crate::scratch::Scratch;
@@ -37,7 +37,7 @@ const BIOS_MODULES: &str = "biosdisk";
 pub enum IsoError {
     /// An image of GRUB.
     #[error("making GRUB's image")]
-    Grub(#[from] GrubError),
+    Grub(#[from] ImageError),
     /// The FAT volume or the image.
     #[error("making {what}")]
     Tool {
@@ -63,6 +63,7 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
     let kernel = format!("/{directory}/vmlinuz");
     let initramfs = format!("/{directory}/initramfs");
     let finder = menu::finder(&kernel);
+    let grub = Parts::default();
     let image = |platform, modules| {
         let recipe = Recipe {
             platform,
@@ -70,7 +71,7 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
             prefix: menu::DIRECTORY,
             config: &finder,
         };
-        recipe.image(&scratch)
+        grub.image(&recipe)
     };
     let bios = image(Platform::BiosCd, BIOS_MODULES)?;
     let efi = image(Platform::Efi, menu::EFI_MODULES)?;
@@ -82,7 +83,7 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
         (menu::MENU, scratch.write("menu", menu.as_bytes())?),
         (BIOS_IMAGE, scratch.write("bios", &bios)?),
     ];
-    let boot_sector = grub::part(Platform::BiosCd, "boot_hybrid.img").map_err(GrubError::from)?;
+    let boot_sector = grub.path(Platform::BiosCd, "boot_hybrid.img")?;
     let mut xorriso = Tool::new("xorriso", "xorriso")
         .args(["-as", "mkisofs", "-quiet", "-V", SHIM_LABEL])
         // Rock Ridge with nothing of the files' owners and modes; and nothing of their times.

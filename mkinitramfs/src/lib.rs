@@ -11,7 +11,7 @@
 //! 3. [`initramfs`] lays the tree out and compresses what [`newc`] writes: the one archive format
 //!    that the kernel reads.
 //! 4. [`shim`] joins kernel, initramfs and command line, and checks that they can boot. [`iso`],
-//!    [`pxe`] and [`uki`] turn a shim into a medium, with [`grub`]'s images and [`menu`]'s text.
+//!    [`pxe`] and [`uki`] turn a shim into a medium, with [`menu`]'s text and images of GRUB.
 //! 5. For a slot, [`join`] makes one root of packages, [`squashfs`] its file system and [`verity`]
 //!    the hash tree; [`kernel_config`] says whether a distribution's kernel will do; [`slot`] puts
 //!    kernel and initramfs before them.
@@ -22,7 +22,6 @@ pub mod baked_config;
 pub mod cli;
 pub mod drivers;
 pub mod firmware;
-pub mod grub;
 pub mod initramfs;
 pub mod iso;
 pub mod join;

@@ -5,12 +5,10 @@
 //! for that, the same that `spk-visor serve-boot` fills in and uses.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 
-use crate::grub::{GrubError, Platform, Recipe};
+use pack::grub_image::{ImageError, Parts, Platform, Recipe};
+
 use crate::menu;
-use crate::output::OutputError;
-use crate::scratch::Scratch;
 use crate::shim::Shim;
 use crate::uki::{self, UkiError};
 
@@ -38,16 +36,13 @@ const DNSMASQ_PROXY: &str = include_str!("../../bootserver/src/dnsmasq-proxy.con
 pub enum PxeError {
     /// An image of GRUB.
     #[error("making GRUB's image")]
-    Grub(#[from] GrubError),
+    Grub(#[from] ImageError),
     /// The single program for UEFI.
     #[error("making {UKI}")]
     Uki(#[from] UkiError),
     /// iPXE would start something else.
     #[error("the command line has {special:?}, which iPXE reads as its own")]
     Ipxe { special: &'static str },
-    /// A file on the way.
-    #[error(transparent)]
-    Output(#[from] OutputError),
 }
 
 /// A name and what is in the file.
@@ -66,15 +61,15 @@ pub struct Wish<'a> {
     pub server: Option<Ipv4Addr>,
 }
 
-/// Makes the files, in the order of their names. Parts are made next to `output`.
+/// Makes the files, in the order of their names.
 ///
 /// # Errors
 /// See [`PxeError`].
-pub fn files(wish: &Wish<'_>, output: &Path) -> Result<Vec<File>, PxeError> {
+pub fn files(wish: &Wish<'_>) -> Result<Vec<File>, PxeError> {
     let shim = wish.shim;
     let script = script(shim)?;
-    let scratch = Scratch::beside(output)?;
     let config = wish.server.map_or_else(String::new, grub_config);
+    let grub = Parts::default();
     let image = |platform, modules: &[&str]| {
         let recipe = Recipe {
             platform,
@@ -82,7 +77,7 @@ pub fn files(wish: &Wish<'_>, output: &Path) -> Result<Vec<File>, PxeError> {
             prefix: PREFIX,
             config: &config,
         };
-        recipe.image(&scratch)
+        grub.image(&recipe)
     };
     let bios = [menu::MODULES, NETWORK_MODULES, BIOS_MODULES];
     let efi = [

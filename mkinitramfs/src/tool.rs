@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// 1980-01-01, the first day that FAT has: the time on everything that is made.
@@ -16,13 +15,6 @@ pub enum ToolError {
     #[error("{program} is not installed (Debian: {package})")]
     Missing {
         program: &'static str,
-        /// The Debian package with the tool.
-        package: &'static str,
-    },
-    /// A file that a package brings is not there.
-    #[error("{} is missing (Debian: {package})", path.display())]
-    Part {
-        path: PathBuf,
         /// The Debian package with the tool.
         package: &'static str,
     },

@@ -119,7 +119,7 @@ impl Pxe {
         };
         // A path with a slash at its end has no name to put something behind.
         let output: PathBuf = self.output.components().collect();
-        let files = pxe::files(&wish, &output)?;
+        let files = pxe::files(&wish)?;
         std::fs::create_dir_all(&output).map_err(|source| OutputError {
             path: output.clone(),
             source,
