@@ -231,7 +231,11 @@ impl Made {
                 source,
             };
             rewind(package)?;
-            let hashed = hash::file(&package.file, CHUNK_SIZE_DEFAULT, step).map_err(read)?;
+            let chunk_bytes = match is_image(&package.name) {
+                true => image::chunk_bytes(package.len_bytes),
+                false => CHUNK_SIZE_DEFAULT,
+            };
+            let hashed = hash::file(&package.file, chunk_bytes, step).map_err(read)?;
             lines.push_str(&format!(
                 "{} {} unpacks to {} in {} entries\n",
                 package.name,

@@ -1,16 +1,30 @@
-//! The image of a slot in, the release that it says it is out: the text `release` in its head
-//! (`slot.md 2.3`), found without reading the FAT. A file begins with a block, and no other text in
-//! a head begins like this one.
+//! The image of a slot in; out come the size of its chunks and the release that it says it is: the
+//! text `release` in its head (`slot.md 2.3`), found without reading the FAT. A file begins with a
+//! block, and no other text in a head begins like this one.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use wire::manifest::{CHUNK_SIZE_MAX, CHUNK_SIZE_MIN};
+use wire::message::CHUNKS_MAX;
 use wire::slot::BLOCK_BYTES;
 
 /// No head is longer (`slot.md 2`).
 const HEAD_MAX_BYTES: u64 = 64 << 20;
 const READ_BYTES: usize = 1 << 20;
+
+/// How large the chunks of an image are. A node copies those that did not change from the slot that
+/// runs, and a new release changes a little in several places: in the demo's image, 5 of 189 chunks of
+/// 64 KiB for a new version number, but 4 of 12 chunks of 1 MiB. Larger ones only where there would
+/// be too many.
+pub(super) const fn chunk_bytes(len_bytes: u64) -> u32 {
+    let mut chunk = CHUNK_SIZE_MIN;
+    while chunk < CHUNK_SIZE_MAX && len_bytes.div_ceil(chunk as u64) > CHUNKS_MAX as u64 / 2 {
+        chunk *= 2;
+    }
+    chunk
+}
 
 /// The two values that manifest and image share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +71,16 @@ fn parse(block: &[u8]) -> Option<Release> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Release, release};
+    use super::{Release, chunk_bytes, release};
     use std::io::Write;
+
+    #[test]
+    fn chunks_are_small_as_long_as_there_are_not_too_many() {
+        const GIB: u64 = 1 << 30;
+        let sizes = [1, 2 * GIB, 2 * GIB + 1, 4 * GIB, 8 * GIB + 1, 1024 * GIB];
+        let kib = sizes.map(|len| chunk_bytes(len) >> 10);
+        assert_eq!(kib, [64, 64, 128, 128, 512, 1024]);
+    }
 
     fn found(image: &[u8]) -> Option<Release> {
         let mut file = tempfile::tempfile().unwrap();

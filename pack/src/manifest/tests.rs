@@ -299,7 +299,7 @@ fn an_image_is_listed_signed_and_verified() {
     fs::write(dir.file("smechvisor-system.img"), [7; 5000]).unwrap();
     create(&dir, 7);
     let manifest = fs::read_to_string(dir.file(MANIFEST)).unwrap();
-    assert!(manifest.contains(" 5000 5000 1 1048576 "), "{manifest}");
+    assert!(manifest.contains(" 5000 5000 1 65536 "), "{manifest}");
     let (secret, public) = plain_key(&dir);
     sign(&dir, &secret, None).unwrap();
     let printed = verify(&dir, text(&public), None).unwrap();
