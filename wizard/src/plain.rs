@@ -32,6 +32,8 @@ mod transcript;
 
 /// Columns of a line: no terminal has to break one.
 const WIDTH: usize = 78;
+/// The expected form of a layout.
+const LAYOUTS: &str = "single, ab, or ab and the size of a slot from 64M to 64G, like ab 1G";
 /// In front of what a line had no room for.
 const INDENT: &str = "   ";
 /// Lines that wait to be shown; of more the oldest are dropped.
@@ -247,9 +249,9 @@ impl Plain {
         let esp = plan::said(model, "smv.esp=").and_then(sizes::esp);
         let swap = plan::said(model, "smv.swap=").and_then(sizes::swap);
         Sizes {
+            layout: plan::layout_kind(&plan::said_layout(model)).unwrap_or_default(),
             esp_bytes: esp,
             swap: swap.unwrap_or_default(),
-            ..Sizes::USUAL
         }
     }
 
@@ -283,6 +285,7 @@ impl Plain {
                 let word = disk.map_or_else(String::new, asked);
                 format!("To lose what is on {}, type {word}.", path.display())
             }
+            Step::Layout => format!("Type {LAYOUTS}."),
             Step::Esp => format!("Type {}.", sizes::ESP_EXPECTED),
             Step::Swap => format!("Type usual, {}.", sizes::SWAP_EXPECTED),
             Step::Address => "Type an address with its prefix, and a gateway after a comma, like \
@@ -320,6 +323,10 @@ impl Plain {
                         Vec::new()
                     }
                 }
+            }
+            Step::Layout => {
+                let (layout, sizes) = (plan::layout_kind(line), self.sizes());
+                self.size(layout.map(|layout| Sizes { layout, ..sizes }), LAYOUTS)
             }
             Step::Esp => {
                 let esp = sizes::esp(line);

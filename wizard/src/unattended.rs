@@ -1,7 +1,7 @@
 //! The words of the kernel command line that would have made the same decisions without a person
 //! (`boot.md` 2).
 
-use disk::sizes::{ESP_BYTES, Swap};
+use disk::sizes::{LayoutKind, Swap};
 use machine::gate::{Candidate, Reinstall, Selector};
 
 use crate::model::Model;
@@ -34,8 +34,13 @@ pub fn words(model: &Model) -> Vec<String> {
         say("smv.reinstall", reinstall);
     }
     if let Some(sizes) = choices.sizes {
-        let esp_bytes = sizes.esp_bytes.filter(|bytes| *bytes != ESP_BYTES);
-        say("smv.esp", esp_bytes.map(mib));
+        let (layout, slot_bytes) = match sizes.layout {
+            LayoutKind::Single => (None, None),
+            LayoutKind::Ab { slot_bytes } => (Some(sizes.layout.name()), slot_bytes),
+        };
+        say("smv.layout", layout.map(str::to_owned));
+        say("smv.slot", slot_bytes.map(mib));
+        say("smv.esp", sizes.esp_bytes.map(mib));
         let swap = match sizes.swap {
             Swap::Usual => None,
             Swap::None => Some("none".to_owned()),
@@ -80,7 +85,7 @@ mod tests {
     use super::{wifi, words};
     use crate::model::Model;
     use disk::contents::DiskContents;
-    use disk::sizes::{Sizes, Swap};
+    use disk::sizes::{LayoutKind, Sizes, Swap};
     use machine::gate::{Candidate, Contents, Reinstall, Selector, Wish};
     use machine::inventory::{Found, Transport};
 
@@ -123,15 +128,19 @@ mod tests {
             reinstall: Reinstall::ByHand,
         });
         model.choices.sizes = Some(Sizes {
+            layout: LayoutKind::Ab {
+                slot_bytes: Some(1 << 30),
+            },
             esp_bytes: Some(1 << 30),
             swap: Swap::None,
-            ..Sizes::USUAL
         });
         model.choices.network = Some("10.9.0.5/24,gw=10.9.0.1".to_owned());
         let expected = [
             "smv.after=kexec",
             "smv.disk=\"S5Y1 0R123456\"",
             "smv.wipe=123456",
+            "smv.layout=ab",
+            "smv.slot=1024M",
             "smv.esp=1024M",
             "smv.swap=none",
             "smv.ip=10.9.0.5/24,gw=10.9.0.1",

@@ -3,7 +3,7 @@
 
 mod scene;
 
-use disk::sizes::{Sizes, Swap};
+use disk::sizes::{LayoutKind, Sizes, Swap};
 use machine::gate::{Reinstall, choose};
 use receiver::operator::event::ReceiverEvent;
 use scene::{BLANK, Scene, altered, disk, inviting, machine, nic, occupied, wifi_nic, zoo};
@@ -240,11 +240,22 @@ fn plans() {
     scene.keys(&[Key::Up, Key::Ctrl('u')]);
     scene.write("1G");
     scene.golden("plan-other-sizes");
+    scene.keys(&[Key::Up, Key::Ctrl('u')]);
+    scene.write("ab 1G");
+    scene.golden("plan-two-slots");
+    scene.keys(&[Key::Ctrl('u')]);
+    scene.write("ab 1");
+    scene.golden("plan-no-layout");
+    scene.keys(&[Key::Ctrl('u')]);
+    scene.write("ab 1G");
+    scene.keys(&[Key::Enter]);
     scene.keys(&[Key::Enter, Key::Enter, Key::Enter]);
     let sizes = Sizes {
         esp_bytes: Some(1 << 30),
         swap: Swap::None,
-        ..Sizes::USUAL
+        layout: LayoutKind::Ab {
+            slot_bytes: Some(1 << 30),
+        },
     };
     assert_eq!(scene.wizard.model().choices.sizes, Some(sizes));
 }

@@ -44,6 +44,8 @@ pub(super) enum Step {
     Number,
     /// The word for what is on this disk.
     Word(PathBuf),
+    /// The layout.
+    Layout,
     /// The size of the ESP.
     Esp,
     /// The size of swap.
@@ -85,6 +87,7 @@ pub(super) fn choices(screen: Screen, model: &Model) -> Vec<Choice> {
                 What::Type(Step::Esp),
             ),
             choice("Another size for swap", What::Type(Step::Swap)),
+            choice("Another layout", What::Type(Step::Layout)),
         ],
         Screen::Network => addresses(model),
         Screen::Wifi => model.wifi.iter().flat_map(of_card).collect(),

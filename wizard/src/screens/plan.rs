@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use disk::disk::SectorSize;
 use disk::layout::{self, Layout, LayoutError, Role};
-use disk::sizes::{self, Sizes, Swap};
+use disk::sizes::{self, LayoutKind, Sizes, Swap};
 use machine::gate::Candidate;
 use wire::human;
 use wire::record::Slot;
@@ -28,16 +28,18 @@ const COLUMN: u16 = 13;
 /// The target of the keys, from top to bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Focus {
+    Layout,
     Esp,
     Swap,
     Next,
 }
 
-const ALL: [Focus; 3] = [Focus::Esp, Focus::Swap, Focus::Next];
+const ALL: [Focus; 4] = [Focus::Layout, Focus::Esp, Focus::Swap, Focus::Next];
 
-/// The two sizes, as they are typed.
+/// Layout and sizes, as they are typed.
 #[derive(Debug)]
 pub struct Plan {
+    layout: InputLine,
     esp: InputLine,
     swap: InputLine,
     focus: Focus,
@@ -48,6 +50,7 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self {
+            layout: InputLine::new(SIZE_MAX),
             esp: InputLine::new(SIZE_MAX),
             swap: InputLine::new(SIZE_MAX),
             focus: Focus::Next,
@@ -84,6 +87,37 @@ pub(crate) fn choose(model: &mut Model, sizes: Sizes, given: Option<Sizes>) {
     model.choices.sizes = is_choice.then_some(sizes);
 }
 
+/// Which layout a person has typed: a kind, and behind `ab` perhaps the size of a slot.
+pub(crate) fn layout_kind(text: &str) -> Option<LayoutKind> {
+    let mut words = text.split_ascii_whitespace();
+    let kind = LayoutKind::from_name(words.next()?)?;
+    let kind = match (kind, words.next()) {
+        (kind, None) => kind,
+        (LayoutKind::Ab { .. }, Some(size)) => LayoutKind::Ab {
+            slot_bytes: Some(sizes::slot(size)?),
+        },
+        (LayoutKind::Single, Some(_)) => return None,
+    };
+    words.next().is_none().then_some(kind)
+}
+
+/// What a person has typed for the EFI system partition.
+pub(crate) fn esp_bytes(text: &str) -> Option<Option<u64>> {
+    match text.trim() {
+        USUAL | "" => Some(None),
+        text => sizes::esp(text).map(Some),
+    }
+}
+
+/// What the kernel command line says of the layout, as a person would type it.
+pub(crate) fn said_layout(model: &Model) -> String {
+    let layout = said(model, "smv.layout=").unwrap_or(LayoutKind::Single.name());
+    match said(model, "smv.slot=") {
+        Some(slot) => format!("{layout} {slot}"),
+        None => layout.to_owned(),
+    }
+}
+
 /// The word of the kernel command line that begins like this.
 pub(crate) fn said<'a>(model: &'a Model, key: &str) -> Option<&'a str> {
     let mut words = model.machine.decided.iter();
@@ -91,8 +125,12 @@ pub(crate) fn said<'a>(model: &'a Model, key: &str) -> Option<&'a str> {
 }
 
 impl Plan {
-    fn esp_bytes(&self) -> Option<u64> {
-        sizes::esp(self.esp.text().trim())
+    fn layout_kind(&self) -> Option<LayoutKind> {
+        layout_kind(self.layout.text())
+    }
+
+    fn esp_bytes(&self) -> Option<Option<u64>> {
+        esp_bytes(self.esp.text())
     }
 
     fn swap_size(&self) -> Option<Swap> {
@@ -104,9 +142,9 @@ impl Plan {
 
     fn sizes(&self) -> Option<Sizes> {
         Some(Sizes {
-            esp_bytes: Some(self.esp_bytes()?),
+            layout: self.layout_kind()?,
+            esp_bytes: self.esp_bytes()?,
             swap: self.swap_size()?,
-            ..Sizes::USUAL
         })
     }
 
@@ -126,6 +164,7 @@ impl Plan {
 
     fn field(&mut self) -> Option<&mut InputLine> {
         match self.focus {
+            Focus::Layout => Some(&mut self.layout),
             Focus::Esp => Some(&mut self.esp),
             Focus::Swap => Some(&mut self.swap),
             Focus::Next => None,
@@ -140,10 +179,12 @@ impl ScreenView for Plan {
 
     fn help(&self) -> &'static str {
         "This table is written once a donor is accepted. Until then nothing on the disk \
-         changes.\n\nThe EFI system partition holds the boot loader and kernels; machines \
-         without UEFI have it as well. Swap has the usual size for the disk, or the one you \
-         type; \"none\" omits it. The system gets the rest.\n\nSizes are whole numbers with K, \
-         M, G or T (1024), or KB, MB, GB or TB (1000)."
+         changes.\n\nA single system gets the rest of the disk. With ab there are two slots: \
+         a system in one of them is updated into the other one, and falls back by itself; \
+         such a disk takes one image. \"ab 1G\" sets the size of a slot.\n\nThe EFI system \
+         partition holds the boot loader. Swap has the usual size for the disk, or the one you \
+         type; \"none\" omits it. Sizes are whole numbers with K, M, G or T (1024), or KB, \
+         MB, GB or TB (1000)."
     }
 
     fn keys(&self, model: &Model) -> Vec<Hint> {
@@ -160,8 +201,8 @@ impl ScreenView for Plan {
         if self.given.is_some() {
             return;
         }
-        let esp_mib = sizes::ESP_BYTES / sizes::MIB;
-        self.esp.set(&format!("{esp_mib}M"));
+        self.layout.set(&said_layout(model));
+        self.esp.set(USUAL);
         self.swap.set(USUAL);
         for (field, said) in [
             (&mut self.esp, said(model, "smv.esp=")),
@@ -216,18 +257,18 @@ impl ScreenView for Plan {
         let layout = self.layout(&disk);
         let is_good = layout.is_ok();
         match layout {
-            Ok(layout) => table(&mut canvas.part(0, 2, width, 6), &layout, &path),
+            Ok(layout) => table(&mut canvas.part(0, 2, width, 8), &layout, &path),
             Err(error) => {
-                canvas.part(0, 2, width, 6).wrap(0, 1, &error, Tone::Bad);
+                canvas.part(0, 2, width, 8).wrap(0, 1, &error, Tone::Bad);
             }
         }
-        let mut form = canvas.part(0, 9, width, height.saturating_sub(9));
+        let mut form = canvas.part(0, 10, width, height.saturating_sub(10));
         self.form(&mut form, is_good);
         let goes = match disk.contents().is_free() {
             true => "The disk holds nothing of value.".to_owned(),
             false => format!("Will be erased: {}", disk.contents()),
         };
-        let mut rest = canvas.part(0, 15, width, height.saturating_sub(15));
+        let mut rest = canvas.part(0, 16, width, height.saturating_sub(16));
         let y = rest.wrap(0, 0, &goes, Tone::Warning);
         rest.wrap(
             0,
@@ -244,14 +285,22 @@ impl Plan {
         for (y, name, field, focus, is_good, expected) in [
             (
                 0,
+                "Layout",
+                &self.layout,
+                Focus::Layout,
+                self.layout_kind().is_some(),
+                "single; ab, or ab and the size of a slot",
+            ),
+            (
+                1,
                 "EFI system",
                 &self.esp,
                 Focus::Esp,
                 self.esp_bytes().is_some(),
-                "from 64M to 32G, like 1G",
+                "usual, or from 64M to 32G, like 1G",
             ),
             (
-                1,
+                2,
                 "Swap",
                 &self.swap,
                 Focus::Swap,
@@ -267,13 +316,13 @@ impl Plan {
             canvas.put(beside, y, expected, tone);
         }
         let is_next = self.focus == Focus::Next;
-        pointed(canvas, 3, is_next);
+        pointed(canvas, 4, is_next);
         let tone = match (can_go_on, is_next) {
             (false, _) => Tone::Dim,
             (true, true) => Tone::Selected,
             (true, false) => Tone::Plain,
         };
-        canvas.put(2, 3, "Continue: the network", tone);
+        canvas.put(2, 4, "Continue: the network", tone);
     }
 }
 
@@ -303,7 +352,9 @@ fn table(canvas: &mut Canvas<'_>, layout: &Layout, disk: &str) {
     }
     let mut partitions: Vec<_> = layout.partitions.iter().collect();
     partitions.sort_by_key(|partition| partition.first_lba);
-    for (y, partition) in (1..).zip(partitions) {
+    let mut below = 1_u16;
+    for (y, partition) in (1_u16..).zip(partitions) {
+        below = y.saturating_add(1);
         let (what, holds) = match partition.role {
             Role::BiosBoot => ("GRUB for BIOS", "boot loader"),
             Role::Esp => ("EFI system", "FAT32"),
@@ -327,6 +378,6 @@ fn table(canvas: &mut Canvas<'_>, layout: &Layout, disk: &str) {
             "The disk is small: {} less swap than usual.",
             human::size(missing)
         );
-        canvas.put(2, 5, &text, Tone::Warning);
+        canvas.put(2, below, &text, Tone::Warning);
     }
 }
