@@ -27,6 +27,7 @@ use bundle::event::{Event, Observer};
 use bundle::host_keys::HostKeys;
 use bundle::package_stream::{Header, Packages, PackagesError};
 use bundle::records::RecordsError;
+use bundle::trust::Approved;
 use bundle::unpack_pipeline::{self, UnpackPipeline};
 use disk::contents;
 use disk::disk::Disk;
@@ -99,6 +100,30 @@ pub fn outline(disk: &dyn Disk, sizes: Sizes) -> Result<String, DeployError> {
     }
 }
 
+/// Whether `disk` takes this image with such a layout, for somebody who wants to know before a
+/// donor sends it. Nothing is read or written.
+///
+/// # Errors
+/// There is no plan for this disk, or image and layout do not suit each other.
+pub fn check(disk: &dyn Disk, sizes: Sizes, image: Option<&Approved>) -> Result<(), DeployError> {
+    let check = || {
+        let layout = plan(disk, sizes)?;
+        let Some((image, file)) = image.and_then(|image| Some((image, image.files().next()?)))
+        else {
+            return Ok(());
+        };
+        match Release::of(sizes.layout, &file.name, Some(image))? {
+            Some(release) => Ok(release.check_room(&slot_a(&layout)?)?),
+            None => Ok(()),
+        }
+    };
+    check().map_err(|step| DeployError {
+        disk: disk.name().to_owned(),
+        wrote: false,
+        step: Box::new(step),
+    })
+}
+
 /// A package's header and the first bytes of its data.
 struct First {
     header: Header,
@@ -116,7 +141,7 @@ fn prepare(
 ) -> Result<(First, Layout), StepError> {
     let header = packages.next_header()?;
     let header = header.ok_or(PackagesError::from(RecordsError::NoPackages))?;
-    let release = Release::of(options.sizes.layout, &header, packages.approved())?;
+    let release = Release::of(options.sizes.layout, &header.name, packages.approved())?;
     let head_bytes = release.as_ref().map(Release::first_bytes);
     let mut head = vec![0; head_bytes.unwrap_or(Format::HEAD_BYTES)];
     let len = image::fill(packages, &mut head)?;
@@ -124,7 +149,8 @@ fn prepare(
     let layout = match &release {
         Some(release) => {
             let layout = plan(disk, options.sizes)?;
-            release.check(&slot_a(&layout)?, &head)?;
+            release.check_room(&slot_a(&layout)?)?;
+            release.check_head(&head)?;
             layout
         }
         None => {

@@ -10,9 +10,10 @@ use thiserror::Error;
 use wire::label::Label;
 use wire::manifest::{Content, IMAGE_SUFFIX, is_image};
 use wire::outcome::Outcome;
+use wire::stream::PackageName;
 
 use bundle::event::{Event, Observer};
-use bundle::package_stream::{Header, Packages, PackagesError};
+use bundle::package_stream::{Packages, PackagesError};
 use bundle::trust::Approved;
 use disk::disk::Disk;
 use disk::sizes::LayoutKind;
@@ -91,11 +92,11 @@ impl Release {
     /// Packages and layout do not suit each other.
     pub fn of(
         layout: LayoutKind,
-        first: &Header,
+        first: &PackageName,
         approved: Option<&Approved>,
     ) -> Result<Option<Self>, ImageError> {
-        let name = first.name.to_string();
-        match (layout, is_image(&first.name)) {
+        let name = first.to_string();
+        match (layout, is_image(first)) {
             (LayoutKind::Single, true) => return Err(ImageError::ToSingle { name }),
             (LayoutKind::Single, false) => return Ok(None),
             (LayoutKind::Ab { .. }, false) => return Err(ImageError::ToAb { name }),
@@ -144,11 +145,11 @@ impl Release {
         usize::try_from(left.min(chunk_bytes)).unwrap_or(0)
     }
 
-    /// Whether it begins as images do and has room in this slot.
+    /// Whether it begins as images do.
     ///
     /// # Errors
-    /// It does not, or has not.
-    pub fn check(&self, area: &SlotArea, first_chunk: &[u8]) -> Result<(), ImageError> {
+    /// It does not.
+    pub fn check_head(&self, first_chunk: &[u8]) -> Result<(), ImageError> {
         let (at, signature) = FAT_SIGNATURE;
         let found = first_chunk.get(at..at.saturating_add(signature.len()));
         if found != Some(&signature) {
@@ -156,6 +157,14 @@ impl Release {
                 name: self.name.clone(),
             });
         }
+        Ok(())
+    }
+
+    /// Whether it has room in this slot.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_room(&self, area: &SlotArea) -> Result<(), ImageError> {
         let (manifest, signature) = (self.approved.manifest(), self.approved.signature());
         area.check(&self.image, manifest, signature)
             .map_err(|source| self.slot(source))

@@ -72,6 +72,7 @@ pub(crate) fn open_disk(
     disks: &mut DiskWatch<'_>,
     volumes: &OpenVolumes<'_>,
     options: &Options,
+    image: Option<&Approved>,
 ) -> Result<(Cleared, BlockDisk, Box<dyn Volumes>), SessionError> {
     let chosen = disks.choose_finally()?;
     if options.dry_run {
@@ -80,7 +81,7 @@ pub(crate) fn open_disk(
     }
     let disk = claim(&chosen)?;
     // Before a donor is asked for anything.
-    deploy::outline(&disk, disks.deploy_options().sizes)?;
+    deploy::check(&disk, disks.deploy_options().sizes, image)?;
     let volumes = volumes(&disk)?;
     Ok((chosen, disk, volumes))
 }

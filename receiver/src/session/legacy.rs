@@ -63,8 +63,12 @@ fn take(attempt: &mut Attempt<'_>, connection: &mut Connection) -> Result<Deploy
     let image = packages.approved();
     let facts = image.map(image_facts).unwrap_or_default();
     reporter.report(&accepted(peer, image, facts));
-    let (chosen, mut disk, mut volumes) =
-        open_disk(&mut attempt.disks, attempt.volumes, attempt.options)?;
+    let (chosen, mut disk, mut volumes) = open_disk(
+        &mut attempt.disks,
+        attempt.volumes,
+        attempt.options,
+        packages.approved(),
+    )?;
     attempt.token.enter(Phase::Writing)?;
     let observer = DeployEvents::new(reporter);
     let installed = deploy::deploy(

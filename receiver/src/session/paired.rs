@@ -71,7 +71,7 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
         let facts = format!("peer={peer} {}", image_facts(&image));
         reporter.report(&accepted(peer, Some(&image), facts));
         let (chosen, mut disk, volumes) =
-            match open_disk(&mut attempt.disks, attempt.volumes, options) {
+            match open_disk(&mut attempt.disks, attempt.volumes, options, Some(&image)) {
                 Ok(opened) => opened,
                 Err(error) => {
                     let code = match error {
