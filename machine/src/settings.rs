@@ -74,7 +74,7 @@ pub enum Fault {
     #[error("there is no setting {0:?}; the settings are watchdog, confirm-within, stable, health")]
     Unknown(String),
     /// Which of them counts?
-    #[error("{0} is set a second time")]
+    #[error("{0:?} is set a second time")]
     Twice(String),
     /// Another value.
     #[error("{key}={found:?}: expected {expected}")]
