@@ -58,11 +58,8 @@ fn of_stage(error: &StageError) -> Exit {
         StageError::Source(VerifyError::Receive { .. } | VerifyError::End(_)) => Exit::Transfer,
         StageError::Slot { source, .. } if source.outcome() == Outcome::Refuse => Exit::Packages,
         StageError::Node(_) | StageError::Slot { .. } => Exit::Receiver,
-        StageError::Source(_)
-        | StageError::Lies { .. }
-        | StageError::Contradicts { .. }
-        | StageError::Manifest { .. }
-        | StageError::Signature { .. } => Exit::Packages,
+        // What came, or what is in the slot, is not what was signed.
+        _ => Exit::Packages,
     }
 }
 

@@ -190,11 +190,17 @@ mod tests {
             (end, r#"{"event":"end","seconds":0.000,"exit":16}"#),
             (
                 Event::Progress(step),
-                r#"{"event":"progress","seconds":0.000,"phase":"read","done":1,"total":4,"percent":25,"rate":0.500}"#,
+                concat!(
+                    r#"{"event":"progress","seconds":0.000,"phase":"read","#,
+                    r#""done":1,"total":4,"percent":25,"rate":0.500}"#
+                ),
             ),
             (
                 armed,
-                r#"{"event":"checked","seconds":0.000,"slot":"b","version":"2","counter":2,"trial":true,"left":1}"#,
+                concat!(
+                    r#"{"event":"checked","seconds":0.000,"slot":"b","#,
+                    r#""version":"2","counter":2,"trial":true,"left":1}"#
+                ),
             ),
         ] {
             assert_eq!(json(&event, Duration::ZERO), expected);
