@@ -1,5 +1,5 @@
-//! What a node is told about updates in `/etc/smechvisor/update` (`update.md` 3): lines of
-//! `KEY=VALUE`, blank ones, and comments behind `#`.
+//! What a node is told about updates (`update.md` 3): lines of `KEY=VALUE`, blank ones, and
+//! comments behind `#`, in a file of the node or else of its image.
 //!
 //! In: the text of the file. Out: [`Settings`], or the line that is wrong. An unknown key is an
 //! error: a setting that was meant and misspelt would not hold.
@@ -14,8 +14,8 @@ use thiserror::Error;
 use crate::health::Times;
 use crate::health::answer::Url;
 
-/// The file of a node.
-pub const PATH: &str = "/etc/smechvisor/update";
+/// The file of a node, and that of its image: the first that is there counts, alone.
+pub const PATHS: [&str; 2] = ["/etc/smechvisor/update", "/usr/lib/smechvisor/update"];
 /// A day.
 const SECONDS_MAX: u64 = 24 * 60 * 60;
 
@@ -89,22 +89,26 @@ pub enum Fault {
 }
 
 impl Settings {
-    /// Those of a file; the usual ones when it is not there.
+    /// Those of the first of these files that is there; the usual ones when there is none.
     ///
     /// # Errors
     /// See [`SettingsError`].
-    pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => {
-                return Err(SettingsError::Read {
-                    path: path.to_owned(),
-                    source,
-                });
+    pub fn read(paths: &[PathBuf]) -> Result<Self, SettingsError> {
+        for path in paths {
+            match fs::read_to_string(path) {
+                Ok(text) => return Self::parse_file(&text, path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    let path = path.clone();
+                    return Err(SettingsError::Read { path, source });
+                }
             }
-        };
-        Self::parse(&text).map_err(|(line, fault)| SettingsError::Line {
+        }
+        Ok(Self::default())
+    }
+
+    fn parse_file(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        Self::parse(text).map_err(|(line, fault)| SettingsError::Line {
             path: path.to_owned(),
             line,
             fault,
@@ -188,7 +192,6 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::{Fault, Settings, SettingsError};
     use std::fs;
-    use std::path::Path;
     use std::time::Duration;
 
     #[test]
@@ -230,15 +233,23 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_the_file_has_the_usual_settings() {
+    fn the_nodes_file_stands_for_the_images_and_without_both_all_is_as_usual() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("update");
-        assert_eq!(Settings::read(&path).unwrap(), Settings::default());
-        fs::write(&path, "stable=x\n").unwrap();
-        let error = Settings::read(&path).unwrap_err().to_string();
+        let [node, image] = ["node", "image"].map(|name| dir.path().join(name));
+        let paths = [node.clone(), image.clone()];
+        assert_eq!(Settings::read(&paths).unwrap(), Settings::default());
+        fs::write(&image, "stable=7\nwatchdog=optional\n").unwrap();
+        let settings = Settings::read(&paths).unwrap();
+        assert_eq!(settings.times.stable, Duration::from_secs(7));
+        fs::write(&node, "stable=8\n").unwrap();
+        let settings = Settings::read(&paths).unwrap();
+        assert_eq!(settings.times.stable, Duration::from_secs(8));
+        assert!(settings.needs_watchdog, "the image's file does not count");
+        fs::write(&node, "stable=x\n").unwrap();
+        let error = Settings::read(&paths).unwrap_err().to_string();
         let expected = "stable=\"x\": expected seconds from 0 to 86400, such as 600";
-        assert_eq!(error, format!("line 1 of {}: {expected}", path.display()));
-        let error = Settings::read(Path::new("/")).unwrap_err();
+        assert_eq!(error, format!("line 1 of {}: {expected}", node.display()));
+        let error = Settings::read(&["/".into()]).unwrap_err();
         assert!(matches!(error, SettingsError::Read { .. }));
     }
 }

@@ -77,7 +77,8 @@ impl Place {
     /// # Errors
     /// A line that is wrong.
     pub fn settings(&self) -> Result<Settings, NodeError> {
-        Ok(Settings::read(&self.path(Path::new(settings::PATH)))?)
+        let paths = settings::PATHS.map(|path| self.path(Path::new(path)));
+        Ok(Settings::read(&paths)?)
     }
 
     /// The keys of the image that runs.
