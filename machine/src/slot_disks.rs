@@ -5,7 +5,7 @@
 //! is opened only when number, type and name in the table, and place and device number in the
 //! kernel, are those of a disk that a deploy has made. Which slot may be written is an [`Idle`],
 //! and it is made of what runs alone: opening the running one for writing does not compile. Besides
-//! it is claimed with `O_EXCL`, which the kernel refuses for what is in use, and nothing is mounted.
+//! it is claimed with `O_EXCL`, which the kernel refuses for what is in use. Nothing is mounted.
 
 use std::fmt;
 use std::fs;
