@@ -23,15 +23,10 @@ const NAME_LEN: usize = 128;
 
 const DM_VERSION: Opcode = opcode::read_write::<Head>(0xFD, 0);
 const DM_DEV_CREATE: Opcode = opcode::read_write::<Head>(0xFD, 3);
-const DM_DEV_REMOVE: Opcode = opcode::read_write::<Head>(0xFD, 4);
 const DM_DEV_SUSPEND: Opcode = opcode::read_write::<Head>(0xFD, 6);
 const DM_TABLE_LOAD: Opcode = opcode::read_write::<Head>(0xFD, 9);
-const DM_TABLE_STATUS: Opcode = opcode::read_write::<Head>(0xFD, 12);
 
 const DM_READONLY_FLAG: u32 = 1 << 0;
-const DM_SUSPEND_FLAG: u32 = 1 << 1;
-/// The answer did not fit; it is not there.
-const DM_BUFFER_FULL_FLAG: u32 = 1 << 8;
 
 /// A row of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,43 +89,6 @@ impl DeviceMapper {
         self.call::<DM_DEV_SUSPEND>(Request::named(name)?).map(drop)
     }
 
-    /// Holds reads back until the device is resumed.
-    ///
-    /// # Errors
-    /// `ENXIO`: no such device.
-    pub fn suspend(&self, name: &str) -> io::Result<()> {
-        let mut request = Request::named(name)?;
-        request.head.flags = DM_SUSPEND_FLAG;
-        self.call::<DM_DEV_SUSPEND>(request).map(drop)
-    }
-
-    /// What the first target of the active table says about itself: `V` of a verity device all of
-    /// whose reads were right, `C` after one that was not.
-    ///
-    /// # Errors
-    /// `ENXIO`: no such device. `ENODATA`: it has no active table. `ENOSPC`: it says more than fits
-    /// a call of this file.
-    pub fn status(&self, name: &str) -> io::Result<String> {
-        let answer = self.call::<DM_TABLE_STATUS>(Request::named(name)?)?;
-        if answer.head.flags & DM_BUFFER_FULL_FLAG != 0 {
-            return Err(Errno::NOSPC.into());
-        }
-        if answer.head.target_count == 0 {
-            return Err(Errno::NODATA.into());
-        }
-        let said = answer.payload.get(size_of::<Spec>()..).unwrap_or_default();
-        let text = said.split(|byte| *byte == 0).next().unwrap_or_default();
-        Ok(String::from_utf8_lossy(text).into_owned())
-    }
-
-    /// Makes a device go away.
-    ///
-    /// # Errors
-    /// `EBUSY`: it is in use. `ENXIO`: no such device.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
-        self.call::<DM_DEV_REMOVE>(Request::named(name)?).map(drop)
-    }
-
     /// One call; what was carried comes back with the answer in its place.
     fn call<const OPCODE: Opcode>(&self, mut request: Box<Request>) -> io::Result<Box<Request>> {
         // SAFETY: every call of linux/dm-ioctl.h reads a `struct dm_ioctl` at the start of
@@ -145,7 +103,6 @@ impl DeviceMapper {
 
 /// `struct dm_ioctl` up to its data.
 #[repr(C)]
-#[derive(Clone)]
 struct Head {
     version: [u32; 3],
     data_size: u32,
