@@ -150,6 +150,7 @@ fn boot(known: &mut Known) -> Result<std::convert::Infallible, BootError> {
     repair(known, &found);
     root.guard()?;
     console::stage(Stage::Leaving, &format!("how=init slot={}", found.slot));
+    console::give_back();
     let error = Command::new(INIT).args(std::env::args_os().skip(1)).exec();
     Err(BootError::Init(error))
 }

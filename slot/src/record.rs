@@ -12,7 +12,7 @@ use wire::record::{BootRecord, Left, RecordError, Slot};
 
 use crate::partitions::Partition;
 
-/// The number of the ESP (`slot.md 1`).
+/// The number that every deploy gives the ESP.
 const ESP_NUMBER: u32 = 1;
 
 /// The record cannot be read or written.
