@@ -243,13 +243,15 @@ impl Slot {
         };
         root.add_release(&release)?;
         let joined = root.finish()?;
+        // Before the long work: a kernel without what it needs shows here.
+        let mut initramfs = initramfs::starting(init)?;
+        kernel.put_modules(&self.words, &mut initramfs)?;
+        let initramfs = pack_all(&[initramfs])?;
+
         let image = scratch.file("root");
         squashfs::make(&scratch.file(root::TAR), joined.newest, &image)?;
         let (salt, tree) = hash_tree(&image)?;
 
-        let mut initramfs = initramfs::starting(init)?;
-        kernel.put_modules(&self.words, &mut initramfs)?;
-        let initramfs = pack_all(&[initramfs])?;
         let cmdline = self.cmdline.clone().unwrap_or_else(|| root.cmdline());
         let shim = kernel.shim(initramfs, &with_defaults(&cmdline))?;
         let len_bytes = len(&image)?;
