@@ -45,7 +45,15 @@ impl Which {
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a program that is just being started has the file, too, until
+        // it is its own (flock(2): the lock is on the open file, not on the descriptor).
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// The lock is not held.
@@ -80,7 +88,7 @@ pub fn take(
 ) -> Result<Lock, LockError> {
     let path = directory.join(which.name());
     match try_take(&path, command, patience) {
-        Ok(Ok(file)) => Ok(Lock { _file: file }),
+        Ok(Ok(file)) => Ok(Lock { file }),
         Ok(Err(holder)) => Err(LockError::Busy { path, holder }),
         Err(source) => Err(LockError::File { path, source }),
     }
@@ -143,6 +151,17 @@ mod tests {
         drop(first);
         take(Which::Slot, "update x").unwrap();
         drop(other);
+    }
+
+    #[test]
+    fn a_lock_that_a_program_has_inherited_is_let_go_of_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = take(dir.path(), Which::Slot, "update", Duration::ZERO).unwrap();
+        // As between fork and exec.
+        let inherited = first.file.try_clone().unwrap();
+        drop(first);
+        take(dir.path(), Which::Slot, "activate", Duration::ZERO).unwrap();
+        drop(inherited);
     }
 
     #[test]
