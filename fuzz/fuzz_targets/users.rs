@@ -10,11 +10,17 @@ use slot::{users, writable};
 fuzz_target!(|text: &str| {
     let (node, image) = text.split_once('\0').unwrap_or((text, ""));
     for has_numbers in [true, false] {
-        let Some(merged) = users::merge(node, image, has_numbers) else { continue };
+        let Some(merged) = users::merge(node, image, has_numbers) else {
+            continue;
+        };
         assert!(merged.text.starts_with(node) && !merged.added.is_empty());
         assert!(merged.clashes.len() <= merged.added.len());
         for name in &merged.added {
-            assert!(!node.lines().any(|line| line.starts_with(&format!("{name}:"))));
+            assert!(
+                !node
+                    .lines()
+                    .any(|line| line.starts_with(&format!("{name}:")))
+            );
         }
         assert_eq!(users::merge(&merged.text, image, has_numbers), None);
     }
