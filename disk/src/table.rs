@@ -14,7 +14,8 @@ use gpt::partition_types;
 use thiserror::Error;
 use uuid::{Uuid, uuid};
 use wire::outcome::Outcome;
-use wire::record::Slot;
+use wire::slot::partition_name;
+use wire::state::PARTITION_NAME;
 
 use crate::disk::SectorSize;
 use crate::layout::{ENTRIES_BYTES, Layout, Partition, Role};
@@ -162,9 +163,8 @@ const fn labels(role: Role) -> (partition_types::Type, &'static str) {
         Role::Esp => (partition_types::EFI, "smechvisor-esp"),
         Role::Swap => (partition_types::LINUX_SWAP, "smechvisor-swap"),
         Role::Root => (partition_types::LINUX_ROOT_X64, "smechvisor-root"),
-        Role::Slot(Slot::A) => (SLOT, "smechvisor-slot-a"),
-        Role::Slot(Slot::B) => (SLOT, "smechvisor-slot-b"),
-        Role::State => (partition_types::LINUX_FS, "smechvisor-state"),
+        Role::Slot(slot) => (SLOT, partition_name(slot)),
+        Role::State => (partition_types::LINUX_FS, PARTITION_NAME),
         Role::BiosBoot => (partition_types::BIOS, "smechvisor-bios"),
     }
 }
