@@ -22,8 +22,8 @@ const TAIL_BYTES: u64 = MIB;
 const BTRFS_COPIES: [u64; 2] = [64 * MIB, 256 * 1024 * MIB];
 const BTRFS_COPY_BYTES: u64 = 4096;
 
-/// The disk itself and four partitions, each with head, tail and copies.
-pub const MAX_BYTES: u64 = 5 * (HEAD_BYTES + TAIL_BYTES + 2 * BTRFS_COPY_BYTES);
+/// The disk itself and the six partitions of two slots, each with head, tail and copies.
+pub const MAX_BYTES: u64 = 7 * (HEAD_BYTES + TAIL_BYTES + 2 * BTRFS_COPY_BYTES);
 
 /// Clears a disk for a layout, all but LBA 0. Not flushed.
 ///
@@ -83,19 +83,30 @@ mod tests {
     use disk::contents::signatures;
     use disk::disk::SectorSize;
     use disk::layout::{Layout, plan};
-    use disk::sizes::MIB;
-    use disk::sizes::Sizes;
+    use disk::sizes::{LayoutKind, MIB, Sizes};
     use uuid::Uuid;
 
     fn layout(disk_bytes: u64, sector: SectorSize) -> Layout {
         plan(disk_bytes, sector, Sizes::USUAL, &mut Uuid::nil).unwrap()
     }
 
+    fn two_slots(disk_bytes: u64, sector: SectorSize) -> Layout {
+        let sizes = Sizes {
+            layout: LayoutKind::Ab { slot_bytes: None },
+            ..Sizes::USUAL
+        };
+        plan(disk_bytes, sector, sizes, &mut Uuid::nil).unwrap()
+    }
+
     #[test]
     fn spans_are_apart_and_on_the_disk_and_leave_lba_0_alone() {
         for sector in [SectorSize::B512, SectorSize::B4096] {
-            for disk_bytes in [770 * MIB, 6 << 30, (6 << 30) + 20 * 1024, 4 << 40] {
-                let spans = spans(&layout(disk_bytes, sector));
+            let single = [770 * MIB, 6 << 30, (6 << 30) + 20 * 1024, 4 << 40];
+            let layouts = single.map(|bytes| (bytes, layout(bytes, sector)));
+            let slots = [1800 * MIB, 6 << 30, 4 << 40];
+            let slots = slots.map(|bytes| (bytes, two_slots(bytes, sector)));
+            for (disk_bytes, layout) in layouts.into_iter().chain(slots) {
+                let spans = spans(&layout);
                 assert_eq!(spans[0].start, sector.bytes());
                 assert_eq!(spans.last().unwrap().end, disk_bytes);
                 assert!(
