@@ -177,7 +177,7 @@ fn bundle_files_are_made_verified_and_refused() {
         "{out}"
     );
     assert!(
-        out.contains("file system.img, 1048581 bytes in 2 chunks, unpacks to"),
+        out.contains("file system.img, 1048581 bytes in 17 chunks, unpacks to"),
         "{out}"
     );
     let (_, out, _) = run(&["bundle", "inspect", &file, "--json"]);
