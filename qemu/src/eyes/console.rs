@@ -276,15 +276,12 @@ impl Console {
         let from = self.position;
         self.await_text("end=", patience)?;
         let to = self.position;
-        let status = self.await_text(".", patience)?;
-        let status = status
-            .rsplit('=')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('.')
-            .parse()
-            .unwrap_or(-1);
+        // A wait may have begun behind the first digit, when the second one was late.
+        self.await_text(".", patience)?;
         let heard = self.shared.lock();
+        let status = heard.bytes.get(to..self.position).unwrap_or_default();
+        let status = String::from_utf8_lossy(status);
+        let status = status.trim_end_matches('.').parse().unwrap_or(-1);
         let printed = heard.bytes.get(from..to).unwrap_or_default();
         let text = transcript::plain(&String::from_utf8_lossy(printed).replace('\r', ""));
         Ok((
