@@ -4,6 +4,7 @@
 mod all;
 mod boots;
 mod comeback;
+mod current;
 mod disks;
 mod distribution;
 mod donors;

@@ -1,9 +1,9 @@
 //! The table of all scenarios: what each is called, claims and needs.
 
 use super::{
-    Needs, Scenario, boots, comeback, disks, distribution, donors, file, gate, hardware, live,
-    media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed, slots,
-    wifi, wizard,
+    Needs, Scenario, boots, comeback, current, disks, distribution, donors, file, gate, hardware,
+    live, media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed,
+    slots, wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -66,6 +66,19 @@ pub static ALL: &[Scenario] = &[
          reset; a good one takes the watchdog over",
         Needs::Demo,
         comeback::watchdog,
+    ),
+    scenario(
+        "slot-update-bios",
+        "a node is deployed, updates itself, keeps the version that is healthy, and leaves one \
+         that is not after three starts",
+        Needs::Slot,
+        current::bios,
+    ),
+    scenario(
+        "slot-update-uefi",
+        "the same under UEFI, on an NVMe disk with sectors of 4096 bytes",
+        Needs::Slot,
+        current::uefi,
     ),
     scenario(
         "slot-start",
