@@ -5,8 +5,8 @@ use crate::line::{LineError, figures, with_key};
 use crate::table::{Goal, Row};
 
 const MIB: f64 = 1_048_576.0;
-/// The budget of init: 2 MiB, and 600 kB for its screens.
-const INIT_BYTES: f64 = 2.0 * MIB + 600_000.0;
+/// The budget of init: 2 MiB, 600 kB for its screens, and 50 kB for disks with two slots.
+const INIT_BYTES: f64 = 2.0 * MIB + 650_000.0;
 
 /// `size=NAME bytes=N`, the files of one thing summed: `kernel-vm`, `kernel-metal`, `initramfs`,
 /// `init`, `spk-visor`, and for each kernel `medium=ISO of=vm bytes=N`. For each system as a slot's
@@ -37,7 +37,7 @@ pub fn sizes(text: &str) -> Result<Vec<Row>, LineError> {
         rows.push(row.goal(quotient(sum, limit_mib * MIB), Goal::AtMost("1.0")));
     }
     let init = of("init")?;
-    let row = Row::alone("init, of 2 MiB and 600 kB for its screens", mib(init));
+    let row = Row::alone("init, of 2 MiB and 650 kB for screens and slots", mib(init));
     rows.push(row.goal(quotient(init, INIT_BYTES), Goal::AtMost("1.0")));
     rows.push(Row::alone("spk-visor", mib(of("spk-visor")?)));
     for (medium, profile, bytes) in media(text)? {
@@ -78,7 +78,7 @@ mod tests {
 size=kernel-vm bytes=3145728
 size=kernel-metal bytes=10485760
 size=initramfs bytes=1048576
-size=init bytes=2697152
+size=init bytes=2747152
 size=spk-visor bytes=3250586
 medium=ISO of=vm bytes=6291456
 medium=tree-for-PXE-and-HTTP of=vm bytes=4194304
@@ -91,7 +91,7 @@ image=demo bytes=10485760 packages=5242880
             "bzImage + initramfs, of 5 MiB\t4.00 MiB\t3.00 MiB + 1.00 MiB\t0.80\t<= 1.0\tmet",
             "the same for real machines, of 16 MiB\t11.00 MiB\t10.00 MiB + 1.00 MiB\t0.69\
              \t<= 1.0\tmet",
-            "init, of 2 MiB and 600 kB for its screens\t2.57 MiB\t-\t1.00\t<= 1.0\tmet",
+            "init, of 2 MiB and 650 kB for screens and slots\t2.62 MiB\t-\t1.00\t<= 1.0\tmet",
             "spk-visor\t3.10 MiB\t-\t-\t-\t-",
             "ISO, vm\t6.00 MiB\t4.00 MiB bare\t1.50\t-\t-",
             "tree for PXE and HTTP, vm\t5.00 MiB\t4.00 MiB bare\t1.25\t-\t-",
