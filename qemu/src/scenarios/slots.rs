@@ -14,8 +14,11 @@ use crate::machine::running::Running;
 use crate::machine::{DiskSpec, Firmware, Machine, Medium};
 use crate::media::slot_disk::SlotDisk;
 
-/// A file that the demo's start does not read, and that lies in the last package.
+/// Reads a file of the last package to its end.
 const LATE: &str = "cat /usr/bin/spk-visor >/dev/null";
+
+/// What the kernel says when it stops.
+const PANIC: &str = "Kernel panic";
 
 /// A node whose both slots hold the demo, and a machine that starts `slot` of it.
 fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(SlotDisk, Machine)> {
@@ -131,9 +134,26 @@ pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
     let late = disk.root_len(Slot::A)? / 4 * 3;
     disk.damage_root(Slot::A, late)?;
     let mut target = lab.start(&machine)?;
-    log_in(&mut target)?;
-    target.console.send(LATE)?;
-    target.console.await_text("Kernel panic", STEP)?;
+    target.console.await_stage(Stage::Leaving, LOGIN)?;
+    // A service may read that block while the system starts, or somebody does behind the login.
+    if comes_before_a_panic(&mut target, DEMO_LOGIN)? {
+        target.console.await_text(DEMO_LOGIN, STEP)?;
+        target.console.send("root")?;
+        if comes_before_a_panic(&mut target, "# ")? {
+            target.console.send(LATE)?;
+        }
+    }
+    target.console.await_text(PANIC, STEP)?;
     target.console.await_text("smv starting", LOGIN)?;
     target.quit()
+}
+
+/// Whether the console shows `wanted`; `false` when the kernel stops instead.
+fn comes_before_a_panic(target: &mut Running, wanted: &str) -> Result<bool> {
+    let from = target.console.position();
+    let what = format!("{wanted:?} or a panic");
+    target.console.await_since(from, &what, LOGIN, |text| {
+        let stopped = text.contains(PANIC).then_some(false);
+        stopped.or_else(|| text.contains(wanted).then_some(true))
+    })
 }
