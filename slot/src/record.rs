@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use disk::boot_record::{BootRecordError, RecordPlaces};
 use disk::disk::{Disk, DiskError, SectorSize};
+use disk::slots::SlotArea;
 use machine::blockdisk::BlockDisk;
 use thiserror::Error;
-use wire::label::{self, AREA_BYTES, Label, State};
+use wire::label::{Label, State};
 use wire::record::{BootRecord, Left, RecordError, Slot};
 
 use crate::partitions::Partition;
@@ -104,10 +105,7 @@ pub fn write(node: &std::path::Path, record: &BootRecord) -> Result<(), AccessEr
 #[must_use]
 pub fn label(partition: &Partition) -> Option<Label> {
     let mut disk = BlockDisk::open_to_read(&partition.node, SectorSize::B512).ok()?;
-    let offset = disk.size_bytes().checked_sub(AREA_BYTES)?;
-    let mut bytes = [0; label::LEN];
-    disk.read_at(offset, &mut bytes).ok()?;
-    let label = Label::parse(&bytes).ok()?;
+    let label = SlotArea::whole(&disk).label(&mut disk).ok()?.ok()?;
     (label.state == State::Complete).then_some(label)
 }
 
