@@ -1,4 +1,4 @@
-//! What a node is told about updates (`update.md` 3): lines of `KEY=VALUE`, blank ones, and
+//! The settings of a node for updates (`update.md` 3): lines of `KEY=VALUE`, blank ones, and
 //! comments behind `#`, in a file of the node or else of its image.
 //!
 //! In: the text of the file. Out: [`Settings`], or the line that is wrong. An unknown key is an

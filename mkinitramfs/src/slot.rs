@@ -20,7 +20,7 @@ use crate::{initramfs, verity};
 const DESCRIPTION_MAX_BYTES: u64 = BLOCK_BYTES;
 /// Where the root keeps what the head calls [`names::RELEASE`].
 pub const RELEASE_PATH: &str = "usr/lib/smechvisor/release";
-/// What the kernel is told besides what the packages want: no partition is mounted because of its
+/// Kernel options besides those of the packages: no partition is mounted because of its
 /// type, and a kernel that panics starts again.
 pub const CMDLINE: [&str; 2] = ["systemd.gpt_auto=0", "panic=30"];
 

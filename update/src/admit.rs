@@ -187,7 +187,7 @@ fn stopped(ledger: &Ledger) -> Refusal {
 }
 
 /// The lowest counter that is taken from this key: what was confirmed, and what runs confirmed and
-/// was signed with it. A new key begins anew.
+/// was signed with it. A new key has no floor yet.
 #[must_use]
 pub fn floor(facts: &Facts, running: &Running<'_>, key: KeyId) -> u64 {
     let held = facts.held(running.slot);
