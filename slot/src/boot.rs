@@ -205,8 +205,9 @@ fn start_watchdog() -> Option<String> {
                 Stage::Starting,
                 &format!("watchdog={device} seconds={}", running.seconds()),
             );
-            // Its file is closed by the exec of init, and it goes on counting.
-            std::mem::forget(running);
+            // It goes on counting, which the kernel calls critical when the file is closed. Open
+            // across exec, every service would inherit it, and nobody else could open the device.
+            console::unseen(|| drop(running));
             Some(device)
         }
         Ok(None) => {
