@@ -43,7 +43,8 @@ mod error;
 
 pub use error::{DeployError, StepError};
 
-/// What a system in a slot is called in firmware's menu, in front of its version.
+/// What a system in a slot is called in firmware's menu. Updates leave that as it is, so it names
+/// no version.
 const TITLE: &str = "smechvisor";
 /// A longer fstab is an error.
 const FSTAB_MAX: u64 = 1024 * 1024;
@@ -365,9 +366,8 @@ impl Deploy<'_> {
                     .to_owned(),
             );
         }
-        let title = format!("{TITLE} {}", release.version());
         let firmware = self.options.firmware;
-        let boot = boot_files::put_slots(self.disk, layout, firmware, title)?;
+        let boot = boot_files::put_slots(self.disk, layout, firmware, TITLE.to_owned())?;
         self.warn_of_one_firmware(&boot);
         Ok((boot, bytes))
     }

@@ -126,12 +126,6 @@ impl Release {
         }))
     }
 
-    /// For people.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        self.approved.version()
-    }
-
     /// Bytes of the first chunk, by which an image is known.
     #[must_use]
     pub fn first_bytes(&self) -> usize {
