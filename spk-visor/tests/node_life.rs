@@ -97,6 +97,11 @@ fn a_bad_version_is_tried_three_times_and_never_again() {
     let (told, done) = node.recover();
     done.unwrap();
     assert_eq!(names(&told.events), ["checked", "rolled-back"]);
+    let said = told.events.last().unwrap().to_string();
+    assert!(
+        said.ends_with(" failed: gate-programs, 3 starts; the version before it is back"),
+        "{said}"
+    );
     assert!(
         node.recover().0.events.len() == 1,
         "nothing the second time"

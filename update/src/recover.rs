@@ -29,8 +29,8 @@ pub enum Finding {
     LedgerLost,
     /// A trial was in vain, and the good slot runs again.
     RolledBack {
-        /// What was tried, where that can be told.
-        version: Option<Version>,
+        /// What was tried, how often, and why it failed, where that can be told.
+        failed: Option<Failed>,
         /// Do updates stop, because it was not the first one?
         is_stopped: bool,
     },
@@ -77,10 +77,9 @@ pub fn plan(facts: &Facts, running: &Running<'_>) -> Recovery {
     if record.trial == Some(Left::NONE) && running.slot == record.good {
         let version = tried_in_vain(facts, &mut ledger, record.good.other());
         record = record.disarmed();
-        let is_stopped = ledger.is_stopped();
         findings.push(Finding::RolledBack {
-            version,
-            is_stopped,
+            failed: version.and_then(|version| ledger.failure(&version.digest).cloned()),
+            is_stopped: ledger.is_stopped(),
         });
     }
     if running.slot == record.good {

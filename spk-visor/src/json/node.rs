@@ -34,7 +34,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Stable { .. } => "stable",
         Event::Watchdog { .. } => "watchdog",
         Event::Confirmed { .. } => "confirmed",
-        Event::RolledBack { .. } => "rolled-back",
+        Event::Failed { .. } | Event::RolledBack { .. } => "rolled-back",
         Event::Refused { .. } => "refused",
         Event::End { .. } => "end",
     }
@@ -110,6 +110,15 @@ fn fields(event: &Event, object: &mut Object) {
             if let Some(version) = version {
                 identity(version, object);
             }
+        }
+        Event::Failed { failed, is_stopped } => {
+            if let Some(failed) = failed {
+                identity(&failed.version, object);
+                object
+                    .number("tries", u64::from(failed.tries))
+                    .text("word", failed.word.as_str());
+            }
+            object.flag("stopped", *is_stopped);
         }
         Event::RolledBack {
             version,

@@ -6,7 +6,7 @@ use std::fmt;
 use machine::health::Gate;
 use wire::digits::Hex;
 use wire::human::{percent, size};
-use wire::ledger::Version;
+use wire::ledger::{Failed, Version};
 use wire::record::Slot;
 
 use crate::exit::Exit;
@@ -70,7 +70,14 @@ pub enum Event {
         slot: Slot,
         version: Option<Version>,
     },
-    /// It was tried in vain, or given up.
+    /// It was tried in vain: all its starts are spent.
+    Failed {
+        /// What, how often, and why, where that can be told.
+        failed: Option<Failed>,
+        /// No update is taken by itself any more.
+        is_stopped: bool,
+    },
+    /// A person gave it up.
     RolledBack {
         version: Option<Version>,
         /// No update is taken by itself any more.
@@ -131,6 +138,13 @@ impl fmt::Display for Name<'_> {
         let Version { digest, counter } = self.0;
         let digest = Hex(digest).to_string();
         write!(f, "{counter} ({})", digest.get(..12).unwrap_or_default())
+    }
+}
+
+const fn stopped(is_stopped: bool) -> &'static str {
+    match is_stopped {
+        true => "; updates stop until update --again",
+        false => "",
     }
 }
 
@@ -206,6 +220,20 @@ impl fmt::Display for Event {
                     None => Ok(()),
                 }
             }
+            Event::Failed { failed, is_stopped } => {
+                match failed {
+                    Some(Failed {
+                        version,
+                        tries,
+                        word,
+                    }) => {
+                        let (version, word) = (Name(version), word.as_str());
+                        write!(f, "counter {version} failed: {word}, {tries} starts")?;
+                    }
+                    None => write!(f, "what was on trial failed")?,
+                }
+                write!(f, "; the version before it is back{}", stopped(*is_stopped))
+            }
             Event::RolledBack {
                 version,
                 is_stopped,
@@ -214,10 +242,7 @@ impl fmt::Display for Event {
                     Some(version) => write!(f, "counter {} is taken back", Name(version))?,
                     None => write!(f, "what was on trial is taken back")?,
                 }
-                match is_stopped {
-                    true => write!(f, "; updates stop until update --again"),
-                    false => Ok(()),
-                }
+                f.write_str(stopped(*is_stopped))
             }
             Event::Refused { reason, .. } => f.write_str(reason),
             Event::End { exit } => f.write_str(exit.meaning()),

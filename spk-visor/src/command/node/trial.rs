@@ -120,14 +120,8 @@ pub(super) fn put_right(
 
 fn found(finding: Finding) -> Event {
     let (what, text) = match finding {
-        Finding::RolledBack {
-            version,
-            is_stopped,
-        } => {
-            return Event::RolledBack {
-                version,
-                is_stopped,
-            };
+        Finding::RolledBack { failed, is_stopped } => {
+            return Event::Failed { failed, is_stopped };
         }
         Finding::RecordLost(slot) => (
             "record-lost",
