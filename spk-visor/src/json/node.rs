@@ -47,6 +47,7 @@ fn fields(event: &Event, object: &mut Object) {
             version,
             counter,
             trial,
+            is_known: _,
         } => {
             object.text("slot", slot.name()).text("version", version);
             object.number("counter", *counter);
@@ -190,6 +191,7 @@ mod tests {
             version: "2".into(),
             counter: 2,
             trial: Some(1),
+            is_known: true,
         };
         for (event, expected) in [
             (

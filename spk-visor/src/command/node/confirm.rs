@@ -26,7 +26,7 @@ use super::error::NodeError;
 use super::event::Event;
 use super::place::{Place, STATE};
 use super::report::Tell;
-use super::trial::check;
+use super::trial::checked;
 
 /// Beyond the longest verdict, for gates that all take their whole time.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -52,7 +52,8 @@ pub fn confirm(
 ) -> Result<Verdict, NodeError> {
     let text = place.boot()?;
     let running = Running::parse(&text)?;
-    check(&running, tell);
+    // What waits is the service, and at each boot that of `recover` comes before it.
+    tell.tell(&checked(&running, is_wait));
     if running.trial.is_none() {
         return Ok(Verdict::Kept);
     }

@@ -22,6 +22,8 @@ pub enum Event {
         counter: u64,
         /// On trial: starts that are left behind this one.
         trial: Option<u8>,
+        /// `recover` has said it to people at this boot.
+        is_known: bool,
     },
     /// A power cut or damage had left something to put right.
     Recovered {
@@ -156,6 +158,7 @@ impl fmt::Display for Event {
                 version,
                 counter,
                 trial,
+                is_known: _,
             } => {
                 write!(f, "slot {slot} runs version {version}, counter {counter}")?;
                 match trial {

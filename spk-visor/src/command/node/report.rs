@@ -120,6 +120,7 @@ impl<W: Write, E: Write> Tell for Report<W, E> {
             }
             // The exit code is there already.
             Event::End { .. } => self.screen.clear(),
+            Event::Checked { is_known: true, .. } => {}
             _ if !self.is_json => self.screen.say(&event.to_string()),
             _ => {}
         }
@@ -177,6 +178,27 @@ mod tests {
         assert!(lines[1].starts_with("writing "), "{out}");
         let expected = "spk-visor: slot b does not hold the version that ran before\n";
         assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn a_person_reads_once_what_runs() {
+        for (is_known, is_json, is_shown) in [
+            (false, false, true),
+            (true, false, false),
+            (false, true, true),
+            (true, true, true),
+        ] {
+            let mut out = Vec::new();
+            let mut report = Report::new(Screen::new(&mut out, None), Vec::new(), is_json);
+            report.tell(&Event::Checked {
+                slot: Slot::A,
+                version: "1".into(),
+                counter: 1,
+                trial: None,
+                is_known,
+            });
+            assert_eq!(!out.is_empty(), is_shown, "{is_known} {is_json}");
+        }
     }
 
     #[test]

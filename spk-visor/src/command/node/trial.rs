@@ -98,12 +98,18 @@ pub fn recover(place: &Place, tell: &mut dyn Tell) -> Result<(), NodeError> {
 
 /// What runs.
 pub(super) fn check(running: &Running<'_>, tell: &mut dyn Tell) {
-    tell.tell(&Event::Checked {
+    tell.tell(&checked(running, false));
+}
+
+/// Likewise; `is_known` to people.
+pub(super) fn checked(running: &Running<'_>, is_known: bool) -> Event {
+    Event::Checked {
         slot: running.slot,
         version: running.version.to_owned(),
         counter: running.counter,
         trial: running.trial.map(|left| left.get()),
-    });
+        is_known,
+    }
 }
 
 /// What every command that changes a node does first.
