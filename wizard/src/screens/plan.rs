@@ -101,6 +101,9 @@ pub(crate) fn layout_kind(text: &str) -> Option<LayoutKind> {
     words.next().is_none().then_some(kind)
 }
 
+/// For somebody who has typed anything else.
+const LAYOUT_WRONG: &str = "The layout is single, ab, or ab with the size of a slot: ab 1G.";
+
 /// What a person has typed for the EFI system partition.
 pub(crate) fn esp_bytes(text: &str) -> Option<Option<u64>> {
     match text.trim() {
@@ -149,6 +152,7 @@ impl Plan {
     }
 
     fn layout(&self, disk: &Candidate) -> Result<Layout, String> {
+        self.layout_kind().ok_or(LAYOUT_WRONG)?;
         let sizes = self.sizes().ok_or("One of the sizes is not valid.")?;
         layout(disk, sizes)
     }
