@@ -4,7 +4,8 @@
 //! A server without host keys ends at once, and a machine without a screen is then out of reach. So
 //! each init system gets a first-boot job of its kind, which runs `ssh-keygen -A` before the server
 //! starts and does nothing where there is a key. Where the init system is not known, nothing is
-//! made and the caller says so.
+//! made and the caller says so. The image of a slot brings the same jobs with it
+//! (`systems/updater/services`): nobody looks into it at a deploy.
 //!
 //! - systemd: a unit, wanted by `multi-user.target`, before `sysinit.target`. So it runs before
 //!   every socket and service, whatever their names: also before the socket of a server that is
@@ -23,48 +24,15 @@ use std::fmt;
 use crate::directory::{Directory, DirectoryError};
 
 const NAME: &str = "smechvisor-ssh-host-keys";
-const UNIT_TEXT: &str = "[Unit]\n\
-    Description=Make SSH host keys of this machine's own\n\
-    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\
-    DefaultDependencies=no\n\
-    After=local-fs.target systemd-random-seed.service\n\
-    Before=sysinit.target shutdown.target\n\
-    Conflicts=shutdown.target\n\
-    \n\
-    [Service]\n\
-    Type=oneshot\n\
-    RemainAfterExit=yes\n\
-    ExecStart=/usr/bin/ssh-keygen -A\n\
-    \n\
-    [Install]\n\
-    WantedBy=multi-user.target\n";
-/// Behind a `#!` line.
-const SERVICE_TEXT: &str = "\
-    description=\"Makes SSH host keys of this machine's own\"\n\
-    \n\
-    depend() {\n    \
-        after localmount bootmisc urandom seedrng\n    \
-        before sshd ssh\n\
-    }\n\
-    \n\
-    start() {\n    \
-        for key in /etc/ssh/ssh_host_*_key; do\n        \
-            [ -s \"$key\" ] && return 0\n    \
-        done\n    \
-        ebegin \"Making SSH host keys\"\n    \
-        /usr/bin/ssh-keygen -A\n    \
-        eend $?\n\
-    }\n";
+const UNIT_TEXT: &str =
+    include_str!("../../systems/updater/services/systemd/smechvisor-ssh-host-keys.service");
+/// Its first line names the interpreter.
+const SERVICE_TEXT: &str =
+    include_str!("../../systems/updater/services/openrc/smechvisor-ssh-host-keys");
 /// `ssh-keygen` opens /dev/null, which busybox init may find missing before its first job has
 /// mounted /dev.
+const SCRIPT_TEXT: &str = include_str!("../../systems/updater/services/busybox/ssh-host-keys");
 const SCRIPT: &str = "usr/lib/smechvisor/ssh-host-keys";
-const SCRIPT_TEXT: &str = "#!/bin/sh\n\
-    # Makes SSH host keys of this machine's own. Written when this disk was deployed; /etc/inittab runs it.\n\
-    for key in /etc/ssh/ssh_host_*_key; do\n    \
-        [ -s \"$key\" ] && exit 0\n\
-    done\n\
-    [ -c /dev/null ] || mknod -m 666 /dev/null c 1 3\n\
-    exec /usr/bin/ssh-keygen -A\n";
 
 const SYSTEMD: [&str; 2] = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
 const OPENRC: [&str; 4] = [
@@ -215,7 +183,8 @@ fn add_unit(root: Directory<'_>) -> Result<(), DirectoryError> {
 
 fn add_service(root: Directory<'_>, interpreter: &str) -> Result<(), DirectoryError> {
     let path = format!("etc/init.d/{NAME}");
-    let text = format!("#!/{interpreter}\n{SERVICE_TEXT}");
+    let (_, body) = SERVICE_TEXT.split_once('\n').unwrap_or_default();
+    let text = format!("#!/{interpreter}\n{body}");
     root.make_directories("etc/init.d")?;
     root.write(&path, 0o755, &mut text.as_bytes())?;
     root.link(
