@@ -348,24 +348,12 @@ impl Deploy<'_> {
         release.write(packages, &first.head, &area, self.disk, self.observer)?;
         let bytes = packages.offset_bytes();
         self.stage(Stage::Finishing, format!("bytes={bytes} slot={}", Slot::A));
-        self.mounted(layout, |_, top| {
-            Ok(state::fill(
-                Directory::new(top, "in the state partition"),
-                layout,
-            )?)
+        self.mounted(layout, |deploy, top| {
+            let top = Directory::new(top, "in the state partition");
+            state::fill(top, layout)?;
+            deploy.leave_wifi(top);
+            Ok(())
         })?;
-        if self
-            .options
-            .wifi_handover
-            .and_then(WifiHandover::get)
-            .is_some()
-        {
-            self.warn(
-                "the Wi-Fi network stays with this machine: an image has no place that this \
-                 version can tell it"
-                    .to_owned(),
-            );
-        }
         let firmware = self.options.firmware;
         let boot = boot_files::put_slots(self.disk, layout, firmware, TITLE.to_owned())?;
         self.warn_of_one_firmware(&boot);
@@ -431,6 +419,22 @@ impl Deploy<'_> {
                 "the installed system has nothing that this version can tell a Wi-Fi network"
                     .to_owned(),
             ),
+            Err(error) => self.warn(format!(
+                "the installed system did not get the Wi-Fi network: {error}: {}",
+                error.source
+            )),
+        }
+    }
+
+    /// Likewise for an image, into which nobody looks.
+    fn leave_wifi(&self, top: Directory<'_>) {
+        let Some(wifi) = self.options.wifi_handover.and_then(WifiHandover::get) else {
+            return;
+        };
+        match wifi_handover::put_above(top, &wifi) {
+            Ok(who) => self.warn(format!(
+                "the installed system joins the Wi-Fi network if it has {who}"
+            )),
             Err(error) => self.warn(format!(
                 "the installed system did not get the Wi-Fi network: {error}: {}",
                 error.source

@@ -10,17 +10,20 @@ use thiserror::Error;
 use wire::label::Label;
 use wire::manifest::{Content, IMAGE_SUFFIX, is_image};
 use wire::outcome::Outcome;
+use wire::stage::Stage;
 use wire::stream::PackageName;
 
 use bundle::event::{Event, Observer};
 use bundle::package_stream::{Packages, PackagesError};
 use bundle::trust::Approved;
 use disk::disk::Disk;
-use disk::sizes::LayoutKind;
+use disk::sizes::{LayoutKind, MIB};
 use disk::slots::{Image, SlotArea, SlotError};
 
 /// Between two [`Event::Received`].
 const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// Between two lines about what was read back: a slow disk takes minutes for some GiB.
+const READ_BACK_EVERY: Duration = Duration::from_secs(5);
 /// A FAT's first sector ends in 55AA, whatever its size (Microsoft FAT specification 1.03, 3.1).
 const FAT_SIGNATURE: (usize, [u8; 2]) = (510, [0x55, 0xAA]);
 
@@ -208,11 +211,27 @@ impl Release {
                 found: found.name.to_string(),
             });
         }
-        let read_back = writing.read_back(&mut |_| {});
+        self.report_read_back(0, observer);
+        let mut reported = Instant::now();
+        let read_back = writing.read_back(&mut |done| {
+            if reported.elapsed() >= READ_BACK_EVERY {
+                reported = Instant::now();
+                self.report_read_back(done, observer);
+            }
+        });
         let read_back = read_back.map_err(|source| self.slot(source))?;
         let (manifest, signature) = (self.approved.manifest(), self.approved.signature());
         let complete = read_back.complete(manifest, signature);
         complete.map_err(|source| self.slot(source))
+    }
+
+    /// Nothing comes meanwhile, which looks like a deploy that hangs.
+    fn report_read_back(&self, done_bytes: u64, observer: &dyn Observer) {
+        let (done, all) = (done_bytes / MIB, self.image.image_bytes / MIB);
+        observer.event(Event::Stage {
+            stage: Stage::Finishing,
+            facts: format!("read-back={done}MiB of={all}MiB"),
+        });
     }
 
     fn slot(&self, source: SlotError) -> ImageError {

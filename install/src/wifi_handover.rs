@@ -10,11 +10,14 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use bundle::directory::{Directory, DirectoryError};
+use wire::state::ETC_UPPER;
 
 /// For configuration that others have written.
 const TEXT_MAX: u64 = 64 * 1024;
 /// The name of the card where its name matters.
 const CARD: &str = "wifi0";
+const CONNECTIONS: &str = "etc/NetworkManager/system-connections";
+const CONNECTION: &str = "smechvisor-wifi.nmconnection";
 const WANTS: &str = "etc/systemd/system/multi-user.target.wants";
 
 /// A network, and how it is joined.
@@ -114,8 +117,27 @@ pub fn put(root: Directory<'_>, wifi: &Wifi) -> Result<Option<&'static str>, Dir
     })
 }
 
-/// nm-settings-keyfile(5). A name is written as a list of bytes: that can be any.
+/// Leaves the network in the state partition `top` for a system that is not looked into, because it
+/// is one sealed file system and the next one may have another program. NetworkManager and iwd look
+/// into a directory for networks; to a program that has to be set up or switched on for one, this
+/// says nothing. Returns whom it can reach.
+///
+/// # Errors
+/// As [`put`].
+pub fn put_above(top: Directory<'_>, wifi: &Wifi) -> Result<&'static str, DirectoryError> {
+    let etc = CONNECTIONS.strip_prefix("etc/").unwrap_or(CONNECTIONS);
+    let connections = format!("{ETC_UPPER}/{etc}");
+    secret(top, &connections, CONNECTION, &network_manager_text(wifi))?;
+    iwd_network(top, wifi)?;
+    Ok("NetworkManager or iwd")
+}
+
 fn network_manager(root: Directory<'_>, wifi: &Wifi) -> Result<(), DirectoryError> {
+    secret(root, CONNECTIONS, CONNECTION, &network_manager_text(wifi))
+}
+
+/// nm-settings-keyfile(5). A name is written as a list of bytes: that can be any.
+fn network_manager_text(wifi: &Wifi) -> String {
     let ssid: Vec<_> = wifi.ssid.iter().map(|byte| format!("{byte};")).collect();
     let mut text = format!(
         "[connection]\nid=smechvisor-wifi\ntype=wifi\n\n[wifi]\nmode=infrastructure\nssid={}\n",
@@ -134,12 +156,24 @@ fn network_manager(root: Directory<'_>, wifi: &Wifi) -> Result<(), DirectoryErro
         );
     }
     text.push_str("\n[ipv4]\nmethod=auto\n\n[ipv6]\nmethod=auto\n");
-    let directory = "etc/NetworkManager/system-connections";
-    secret(root, directory, "smechvisor-wifi.nmconnection", &text)
+    text
+}
+
+fn iwd(root: Directory<'_>, wifi: &Wifi, has_networkd: bool) -> Result<(), DirectoryError> {
+    iwd_network(root, wifi)?;
+    // It joins networks; addresses are another's task, or its own when configured so.
+    if has_networkd {
+        networkd(root)?;
+    } else if root.open("etc/iwd/main.conf")?.is_none() {
+        root.make_directories("etc/iwd")?;
+        let text = "[General]\nEnableNetworkConfiguration=true\n";
+        root.write("etc/iwd/main.conf", 0o644, &mut text.as_bytes())?;
+    }
+    enable(root, "iwd.service", "iwd.service")
 }
 
 /// iwd.network(5).
-fn iwd(root: Directory<'_>, wifi: &Wifi, has_networkd: bool) -> Result<(), DirectoryError> {
+fn iwd_network(root: Directory<'_>, wifi: &Wifi) -> Result<(), DirectoryError> {
     let mut text = String::new();
     if let Some(passphrase) = &wifi.passphrase {
         let passphrase = escaped(passphrase);
@@ -158,16 +192,7 @@ fn iwd(root: Directory<'_>, wifi: &Wifi, has_networkd: bool) -> Result<(), Direc
         "open"
     };
     let name = format!("{}.{kind}", iwd_name(&wifi.ssid));
-    secret(root, "var/lib/iwd", &name, &text)?;
-    // It joins networks; addresses are another's task, or its own when configured so.
-    if has_networkd {
-        networkd(root)?;
-    } else if root.open("etc/iwd/main.conf")?.is_none() {
-        root.make_directories("etc/iwd")?;
-        let text = "[General]\nEnableNetworkConfiguration=true\n";
-        root.write("etc/iwd/main.conf", 0o644, &mut text.as_bytes())?;
-    }
-    enable(root, "iwd.service", "iwd.service")
+    secret(root, "var/lib/iwd", &name, &text)
 }
 
 /// "The SSID appears verbatim if it contains only alphanumeric characters, spaces, underscores or

@@ -1,4 +1,4 @@
-use super::{Wifi, WifiHandover, iwd_name, put};
+use super::{Wifi, WifiHandover, iwd_name, put, put_above};
 use bundle::directory::Directory;
 use std::fs;
 use std::os::fd::AsFd;
@@ -234,4 +234,20 @@ fn a_handover_can_be_set_late_and_shows_no_passphrase() {
     assert!(!format!("{handover:?}").contains("slash"));
     handover.set(None);
     assert_eq!(handover.get(), None);
+}
+
+#[test]
+fn what_is_not_looked_into_finds_the_network_above_its_directories() {
+    let (_, plain) = told(&[("usr/sbin/NetworkManager", "x")], &wifi());
+    let (_, small) = told(&[("usr/libexec/iwd", "x")], &wifi());
+    let dir = TempDir::new().unwrap();
+    let handle = fs::File::open(dir.path()).unwrap();
+    put_above(Directory::new(handle.as_fd(), "in the test"), &wifi()).unwrap();
+    let connection = "NetworkManager/system-connections/smechvisor-wifi.nmconnection";
+    assert_eq!(
+        secret(&dir, &format!("etc/upper/{connection}")),
+        secret(&plain, &format!("etc/{connection}"))
+    );
+    let network = format!("var/lib/iwd/{}.psk", iwd_name(&wifi().ssid));
+    assert_eq!(secret(&dir, &network), secret(&small, &network));
 }

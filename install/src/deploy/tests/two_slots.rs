@@ -5,7 +5,7 @@ use super::fakes::{CONTENT_OFFSET, Op, PlainVolumes, Recorder, base_package, old
 use super::power_cuts::{Recording, boots, check};
 use super::run_with;
 use crate::commit::Installed;
-use crate::deploy::{DeployError, deploy};
+use crate::deploy::{DeployError, check as ask, deploy};
 use crate::options::{Firmware, Options};
 use bundle::event::Event;
 use bundle::fakes::image::{CHUNK, Feed, Image, noise};
@@ -25,6 +25,7 @@ use wire::chain::chain;
 use wire::label::State;
 use wire::outcome::Outcome;
 use wire::record::{BootRecord, Slot};
+use wire::stage::Stage;
 
 const SIZE: u64 = 1 << 30;
 const NAME: &str = "smechvisor-system.img";
@@ -274,6 +275,66 @@ fn what_does_not_suit_the_layout_costs_nothing() {
     let other = Image::new(&[(NAME, &noise(CHUNK, 9))]);
     let text = untouched(&other, &AB);
     assert!(text.contains("does not begin with a FAT volume"), "{text}");
+}
+
+#[test]
+fn whether_an_image_suits_a_disk_is_known_before_it_is_sent() {
+    let image = release();
+    let why = |disk: u64, options: &Options, image: Option<&Image>| {
+        let disk = MemoryDisk::new(disk, SectorSize::B512);
+        let approved = image.map(Image::approved);
+        let checked = ask(&disk, options.sizes, approved.as_ref());
+        checked.map_err(|error| {
+            assert!(!error.wrote);
+            chain(&error).to_string()
+        })
+    };
+    why(SIZE, &AB, Some(&image)).unwrap();
+    why(SIZE, &AB, None).unwrap(); // a legacy stream says nothing beforehand
+    let archives = Image::new(&[("smechvisor-base.tar.xz", &base_package())]);
+    why(SIZE, &OPTIONS, Some(&archives)).unwrap();
+    let mut large = system(&files());
+    large.resize(64 << 20, 1);
+    let large = Image::new(&[(NAME, &large)]);
+    for (disk, options, image, part) in [
+        (
+            SIZE,
+            &OPTIONS,
+            Some(&image),
+            "the layout single takes archives",
+        ),
+        (SIZE, &AB, Some(&archives), "takes one image"),
+        (
+            SIZE,
+            &AB,
+            Some(&large),
+            "the slot has room for 67043328 (63 MiB)",
+        ),
+        (700 * MIB, &AB, Some(&image), "771 MiB"),
+        (700 * MIB, &AB, None, "771 MiB"),
+    ] {
+        let text = why(disk, options, image).unwrap_err();
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_person_sees_that_the_image_is_read_back() {
+    let (image, dir) = (release(), TempDir::new().unwrap());
+    let mut volumes = PlainVolumes::new(dir.path());
+    let mut disk = Recorder::new(old_disk(SIZE, SectorSize::B512));
+    let approved = image.approved();
+    let mut packages = VerifiedPackages::new(&approved, image.feed());
+    let seen = Mutex::new(Vec::new());
+    let observer = |event: Event| seen.lock().unwrap().push(event);
+    deploy(&mut packages, &mut disk, &mut volumes, &AB, &observer).unwrap();
+    let seen = seen.into_inner().unwrap();
+    let mib = image.files[0].1.len() as u64 / MIB;
+    let expected = Event::Stage {
+        stage: Stage::Finishing,
+        facts: format!("read-back=0MiB of={mib}MiB"),
+    };
+    assert!(seen.contains(&expected), "{seen:?}");
 }
 
 #[test]
