@@ -4,6 +4,7 @@ use std::path::Path;
 
 use wire::message::{Disk, Text};
 
+use disk::sizes::{LayoutKind, MIB};
 use machine::gate::Candidate;
 
 /// Everything that tells this disk from another one, and what would be lost.
@@ -19,7 +20,7 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    pub(crate) fn of(candidate: &Candidate) -> Self {
+    pub(crate) fn of(candidate: &Candidate, layout: LayoutKind) -> Self {
         let disk = candidate.disk();
         let names = [disk.vendor.as_deref(), disk.model.as_deref()];
         let names = names.into_iter().flatten();
@@ -34,7 +35,7 @@ impl Description {
                 .unwrap_or_default(),
             model: names.collect::<Vec<_>>().join(" "),
             transport: disk.transport.to_string(),
-            contents: candidate.contents().to_string(),
+            contents: format!("{}{}", candidate.contents(), becomes(layout)),
         }
     }
 
@@ -58,5 +59,40 @@ impl Description {
     /// The text of a line about it.
     pub(crate) fn facts(&self) -> String {
         format!("disk={} contents={:?}", self.path, self.contents)
+    }
+}
+
+/// What the donor agrees to beside the loss of what is there; nothing for the usual layout.
+fn becomes(layout: LayoutKind) -> String {
+    match layout {
+        LayoutKind::Single => String::new(),
+        LayoutKind::Ab { slot_bytes: None } => "; becomes two slots (layout ab)".to_owned(),
+        LayoutKind::Ab {
+            slot_bytes: Some(bytes),
+        } => format!("; becomes two slots of {} MiB (layout ab)", bytes / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Description;
+    use crate::fakes::candidate;
+    use disk::sizes::{LayoutKind, MIB};
+
+    #[test]
+    fn the_donor_agrees_to_two_slots_by_name() {
+        let contents = |layout| {
+            let described = Description::of(&candidate(), layout);
+            described.words().contents.to_string()
+        };
+        let there = contents(LayoutKind::Single);
+        assert_eq!(there, candidate().contents().to_string());
+        for (slot_bytes, becomes) in [
+            (None, "two slots (layout ab)"),
+            (Some(64 * MIB), "two slots of 64 MiB (layout ab)"),
+        ] {
+            let layout = LayoutKind::Ab { slot_bytes };
+            assert_eq!(contents(layout), format!("{there}; becomes {becomes}"));
+        }
     }
 }

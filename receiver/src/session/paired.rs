@@ -84,7 +84,10 @@ pub(crate) fn deploy(attempt: &mut Attempt<'_>, chosen: &Candidate) -> Result<De
                     return Err(rejected(&mut admission, paired, code, error));
                 }
             };
-        let shown = Description::of(chosen.candidate());
+        let shown = Description::of(
+            chosen.candidate(),
+            attempt.disks.deploy_options().sizes.layout,
+        );
         let agreed = admission.consent(paired, &shown, options.patience.consent)?;
         let Some(paired) = agreed else {
             // It comes again by itself, or another one does.
