@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use disk::boot_record::RecordPlaces;
 use disk::contents::PartitionRef;
-use disk::disk::DiskError;
+use disk::disk::{Disk, DiskError};
 use disk::entry::{self, BootEntry, EntryError};
 use disk::esp::{EspError, EspReader};
 use machine::blockdisk::BlockDisk;
@@ -132,10 +133,21 @@ fn in_time(
 }
 
 /// The boot entry of the disk.
-fn entry_of(disk: &mut BlockDisk, esp: &PartitionRef) -> Result<BootEntry, BackError> {
+fn entry_of(disk: &mut dyn Disk, esp: &PartitionRef) -> Result<BootEntry, BackError> {
+    // From here no boot would be counted: a trial would be started for ever.
+    if has_slots(disk, esp) {
+        return Err(BackError::Slots);
+    }
     let mut text = Vec::new();
     EspReader::open(disk, esp)?.read(entry::PATH, &mut text, ENTRY_BYTES)?;
     Ok(BootEntry::parse(&String::from_utf8_lossy(&text))?)
+}
+
+/// A boot record is there, whatever it says.
+fn has_slots(disk: &mut dyn Disk, esp: &PartitionRef) -> bool {
+    let bytes = |sectors: u64| sectors.saturating_mul(disk.sector_size().bytes());
+    let (start, len) = (bytes(esp.first_lba), bytes(esp.sectors));
+    RecordPlaces::locate(disk, start, len).is_ok()
 }
 
 /// The boot entry of a disk cannot be read.
@@ -153,6 +165,12 @@ enum BackError {
     /// The disk, or the file is not there.
     #[error(transparent)]
     Esp(#[from] EspError),
+    /// GRUB of that disk counts the starts of a trial.
+    #[error(
+        "the disk has two slots, and only its own boot loader chooses one: let the machine start \
+         from this disk first, in the BIOS setup"
+    )]
+    Slots,
     /// The file was changed after the installation.
     #[error("reading the boot entry")]
     Entry(#[from] EntryError),
@@ -241,9 +259,46 @@ fn forever() -> ! {
 
 #[cfg(test)]
 mod tests {
-    use super::within;
+    use super::{BackError, entry_of, within};
+    use disk::boot_record;
+    use disk::contents::PartitionRef;
+    use disk::disk::SectorSize;
+    use disk::esp::{self, EspError};
+    use disk::fakes::memory_disk::MemoryDisk;
+    use disk::layout::{Role, plan};
+    use disk::sizes::{LayoutKind, Sizes};
     use std::thread;
     use std::time::{Duration, Instant};
+    use uuid::Uuid;
+    use wire::record::{BootRecord, Slot};
+
+    #[test]
+    fn a_disk_whose_boots_are_counted_is_left_to_its_own_boot_loader() {
+        for sector in [SectorSize::B512, SectorSize::B4096] {
+            let sizes = Sizes {
+                layout: LayoutKind::Ab { slot_bytes: None },
+                ..Sizes::USUAL
+            };
+            let layout = plan(8 << 30, sector, sizes, &mut || Uuid::from_u128(7)).unwrap();
+            let mut disk = MemoryDisk::new(8 << 30, sector);
+            esp::format(&mut disk, &layout).unwrap();
+            let area = layout.partition(Role::Esp).unwrap();
+            let esp = PartitionRef {
+                number: area.number,
+                first_lba: area.first_lba,
+                sectors: area.sectors,
+                guid: area.guid,
+            };
+            let error = entry_of(&mut disk, &esp).unwrap_err();
+            assert!(matches!(error, BackError::Esp(_)), "{error}");
+            let make = |esp: &esp::Esp<'_, '_>| -> Result<(), EspError> {
+                boot_record::make(esp, &BootRecord::new(Slot::A))
+            };
+            esp::with(&mut disk, &layout, make).unwrap();
+            let error = entry_of(&mut disk, &esp).unwrap_err();
+            assert!(matches!(error, BackError::Slots), "{error}");
+        }
+    }
 
     #[test]
     fn work_that_hangs_holds_nobody_up() {
