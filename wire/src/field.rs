@@ -166,6 +166,26 @@ impl<'a> Fields<'a> {
         Ok(self.value)
     }
 
+    /// As [`Self::value`], if the next line has this name.
+    pub(crate) fn optional(&mut self, name: &'static str) -> Result<Option<&'a [u8]>, FieldError> {
+        let behind = self.rest.strip_prefix(name.as_bytes());
+        match behind.and_then(<[u8]>::first) {
+            Some(b' ') => self.value(name).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The whole next line.
+    pub(crate) fn line(&mut self, wanted: &'static str) -> Result<&'a [u8], FieldError> {
+        self.value = self.next(wanted)?;
+        Ok(self.value)
+    }
+
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The value that was read last.
     pub(crate) const fn last(&self) -> &'a [u8] {
         self.value
@@ -231,6 +251,11 @@ impl<'a> Fields<'a> {
     /// The last line, with nothing behind it.
     pub(crate) fn end(mut self) -> Result<(), FieldError> {
         self.exactly("end")?;
+        self.nothing()
+    }
+
+    /// Nothing follows the line that was read last.
+    pub(crate) fn nothing(mut self) -> Result<(), FieldError> {
         match self.rest.len() {
             0 => Ok(()),
             len_bytes => {

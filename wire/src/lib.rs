@@ -14,7 +14,9 @@
 //!    an image has left at the end of its slot, and the boot [`record`] which slot boots. What
 //!    runs says so in [`running`], and keeps what it writes under the names of [`state`]; its
 //!    memory of updates is the [`ledger`].
-//! 5. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
+//! 5. What a node serves beside its system comes as bundles of content: [`files`] lists what one
+//!    unpacks to, and [`service`] says how the daemon in one is started.
+//! 6. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
 
@@ -31,6 +33,9 @@ pub mod field;
 pub mod human;
 pub mod manifest;
 pub mod message;
+
+pub mod files;
+pub mod service;
 
 pub mod label;
 pub mod ledger;
