@@ -11,6 +11,7 @@
 )]
 
 mod cuts;
+mod effort;
 mod flows;
 mod images;
 mod judge;
