@@ -33,6 +33,8 @@ pub const STEP: Duration = Duration::from_secs(120);
 pub const DISK_MIB: u64 = 6 * 1024;
 /// See [`DISK_MIB`].
 pub const MEMORY_MIB: u32 = 512;
+/// The demo system's login prompt.
+pub const DEMO_LOGIN: &str = "smechvisor-demo login:";
 
 /// The command line of every shim under test, beside its consoles. A busy host gives an emulated
 /// timer no tick in the moment in which the kernel looks for one, and it panics

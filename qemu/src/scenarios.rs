@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::actors::policy::Policy;
 use crate::error::{HarnessError, Result};
-use crate::lab::{BOOT, DISK_MIB, Lab, STEP};
+use crate::lab::{BOOT, DEMO_LOGIN, DISK_MIB, Lab, STEP};
 use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine, Medium};
 use crate::media::image::Image;
@@ -92,8 +92,6 @@ pub fn find(name: &str) -> Result<&'static Scenario> {
         .ok_or_else(|| HarnessError::unexpected("the scenario", "one of --list", name))
 }
 
-/// The demo system's login prompt.
-const DEMO_LOGIN: &str = "smechvisor-demo login:";
 /// Firmware, boot loader, kernel, userland.
 const LOGIN: Duration = BOOT;
 
