@@ -271,7 +271,7 @@ impl Console {
     /// # Errors
     /// The command did not end in time.
     pub fn shell(&mut self, command: &str, patience: Duration) -> Result<(String, i32)> {
-        self.send(&format!("echo beg''in; {command}; echo en''d=$?."))?;
+        self.send(&format!("{}{command}; echo en''d=$?.", transcript::TYPED))?;
         self.await_text("begin", patience)?;
         let from = self.position;
         self.await_text("end=", patience)?;

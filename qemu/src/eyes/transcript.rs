@@ -1,6 +1,10 @@
 //! Console output for people: without terminal escapes, the last lines, or live behind a prefix.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// What the harness types in front of a command whose output it wants.
+pub const TYPED: &str = "echo beg''in; ";
 
 /// `text` without ANSI escape sequences (ECMA-48 5.4) and carriage returns.
 #[must_use]
@@ -45,15 +49,23 @@ pub fn tail(text: &str, count: usize) -> String {
 }
 
 /// The lines of a console that matter to somebody who watches a deploy: the firmware's choice, boot
-/// loaders, stages, what the screen shows to a person (code, secret, and both as a picture), and
-/// the installed system's own words. The several hundred lines of two kernels are left to the log.
+/// loaders, stages, what the screen shows to a person (code, secret, and both as a picture), the
+/// installed system's own words, and those of the commands that keep it current. The several
+/// hundred lines of two kernels are left to the log.
 #[must_use]
 pub fn tells(line: &str) -> bool {
-    const WORDS: [&str; 13] = [
-        "BdsDxe: ",
+    // The demo says in its own words what it types.
+    if line.contains(TYPED) {
+        return false;
+    }
+    const WORDS: [&str; 26] = [
+        "BdsDxe: failed",
+        "BdsDxe: starting",
         "SeaBIOS",
         "Booting from ",
-        "GRUB",
+        "GRUB loading",
+        "Welcome to GRUB",
+        "*Slot ",
         "smv ",
         "  code   ",
         "  secret ",
@@ -63,9 +75,22 @@ pub fn tells(line: &str) -> bool {
         "SMECHVISOR",
         "smechvisor",
         "Debian GNU/Linux",
+        " runs version ",
+        "offered: ",
+        " into slot ",
+        "writing [",
+        "reading back [",
+        ", read back as signed",
+        "the next boot tries ",
+        "healthy; ",
+        " is confirmed",
+        "spk-visor: ",
     ];
     WORDS.iter().any(|word| line.contains(word))
 }
+
+/// Between two progress bars.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Prints a byte stream line by line behind a prefix.
 #[derive(Debug)]
@@ -73,6 +98,8 @@ pub struct Printer {
     prefix: String,
     line: Vec<u8>,
     wants: fn(&str) -> bool,
+    /// When the latest progress bar was printed.
+    bar: Option<Instant>,
 }
 
 impl Printer {
@@ -83,33 +110,59 @@ impl Printer {
             prefix,
             line: Vec::new(),
             wants,
+            bar: None,
         }
     }
 
-    /// More of the stream; whole lines are printed at once. A lone carriage return ends a line too:
-    /// that is how progress bars are drawn.
+    /// More of the stream; whole lines are printed at once, progress bars once a second.
     pub fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            match byte {
-                b'\n' | b'\r' => self.flush(),
-                other => self.line.push(*other),
+            if let Some(line) = self.line_ended_by(*byte) {
+                // Nobody may be listening any more; the scenario goes on.
+                let _ = writeln!(std::io::stdout().lock(), "{} {line}", self.prefix);
             }
         }
     }
 
-    fn flush(&mut self) {
+    /// A lone carriage return ends a line too: that is how progress bars are drawn. So does a
+    /// cursor that is put somewhere else (ECMA-48 8.3.21): that is how menus are drawn.
+    fn line_ended_by(&mut self, byte: u8) -> Option<String> {
+        if !matches!(byte, b'\n' | b'\r') {
+            self.line.push(byte);
+            if byte != b'H' || !puts_cursor(&self.line) {
+                return None;
+            }
+        }
         let text = plain(&String::from_utf8_lossy(&self.line));
         self.line.clear();
-        if !text.trim().is_empty() && (self.wants)(&text) {
-            // Nobody may be listening any more; the scenario goes on.
-            let _ = writeln!(
-                std::io::stdout().lock(),
-                "{} {}",
-                self.prefix,
-                text.trim_end()
-            );
-        }
+        let line = text.trim_end();
+        let is_shown = !line.is_empty() && (self.wants)(line) && !self.is_too_soon(line);
+        is_shown.then(|| line.to_owned())
     }
+
+    /// Another progress bar within [`PAUSE`].
+    fn is_too_soon(&mut self, line: &str) -> bool {
+        if !line.contains("[#") && !line.contains("[-") {
+            return false;
+        }
+        let too_soon = self.bar.is_some_and(|shown| shown.elapsed() < PAUSE);
+        if !too_soon {
+            self.bar = Some(Instant::now());
+        }
+        too_soon
+    }
+}
+
+/// Whether it ends with the control sequence CUP, `ESC [ row ; column H`.
+fn puts_cursor(line: &[u8]) -> bool {
+    let Some(at) = line.iter().rposition(|byte| *byte == 0x1b) else {
+        return false;
+    };
+    let parameters = line
+        .get(at..)
+        .and_then(|sequence| sequence.strip_prefix(b"\x1b["))
+        .and_then(|sequence| sequence.strip_suffix(b"H"));
+    parameters.is_some_and(|bytes| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b';')))
 }
 
 #[cfg(test)]
@@ -131,12 +184,30 @@ mod tests {
             "  secret 9D4T-X2WM-7",
             "████ ▄▄▄▄▄ ███",
             "smechvisor-demo login:",
+            "reading back [####----]  50% 10 MiB/20 MiB",
         ] {
             assert!(tells(line), "{line}");
         }
-        for line in ["scsi host0: ahci", "random: crng init done", ""] {
+        let typed = "smechvisor-demo:~# echo beg''in; ls; echo en''d=$?.";
+        for line in ["scsi host0: ahci", "random: crng init done", typed, ""] {
             assert!(!tells(line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_menu_is_lines_and_a_bar_is_shown_once_a_second() {
+        let mut printer = Printer::new(String::new(), tells);
+        let mut shown = |text: &[u8]| -> Vec<String> {
+            text.iter()
+                .filter_map(|byte| printer.line_ended_by(*byte))
+                .collect()
+        };
+        let menu =
+            b"\r\x1b[1;1H\x1b[5;3H*Slot a: confirmed   \x1b[m\x1b[6;3H Slot b: no image\x1b[m";
+        assert_eq!(shown(menu), ["*Slot a: confirmed"]);
+        assert_eq!(shown(b"\rsmv leaving: H\r\n"), ["smv leaving: H"]);
+        let bars = b"\rwriting [-] 0%\rwriting [#] 90%\rslot a runs version v1\r\n";
+        assert_eq!(shown(bars), ["writing [-] 0%", "slot a runs version v1"]);
     }
 
     #[test]
