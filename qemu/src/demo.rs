@@ -1,15 +1,19 @@
-//! The demo: a blank machine becomes an installed one, before your eyes.
+//! The demo: a blank machine becomes an installed one, before your eyes; or, with [`Show::update`],
+//! one that keeps itself current.
 
-use std::path::PathBuf;
-use std::time::Instant;
+mod update;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use wire::stage::Stage;
 
 use crate::actors::donor::Order;
 use crate::artifacts::Artifacts;
 use crate::error::{HarnessError, Result};
-use crate::lab::{BOOT, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
+use crate::lab::{BOOT, DEMO_LOGIN, DEPLOY, DISK_MIB, Lab, STEP, await_shown};
 use crate::machine::accel::Accel;
+use crate::machine::running::Running;
 use crate::machine::{Firmware, Machine};
 use crate::network::Dhcp;
 
@@ -22,6 +26,8 @@ pub struct Show {
     pub debian: bool,
     /// By kexec instead of through the firmware.
     pub kexec: bool,
+    /// A node with two slots and its updates, instead of a single deploy of either system.
+    pub update: bool,
 }
 
 /// Runs it in the current directory and the current network namespace.
@@ -29,7 +35,17 @@ pub struct Show {
 /// # Errors
 /// As scenarios: the machine or the donor failed, or something did not come in time.
 pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
-    let mut narrator = Narrator::new();
+    match show.update {
+        true => update::run(show.firmware, artifacts, accel),
+        false => deploy(show, artifacts, accel),
+    }
+}
+
+/// Steps of [`deploy`].
+const STEPS: u32 = 5;
+
+fn deploy(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
+    let mut narrator = Narrator::new(STEPS);
     let system = if show.debian {
         "Debian 12"
     } else {
@@ -48,30 +64,14 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
         accel.name()
     ));
     let mut target = lab.start(&machine)?;
-    let shown = await_shown(&mut target)?;
-
-    narrator.step(&match &shown.secret {
-        Some(secret) => format!(
-            "it shows the code {} and the secret {secret}; a person takes both to the donor",
-            shown.code
-        ),
-        None => format!(
-            "it shows the code {}; the donor is started with it",
-            shown.code
-        ),
-    });
-    let deploying = Instant::now();
-    let mut donor = lab.donor(&Order::new(&shown, &packages))?;
-    target.console.await_stage(Stage::Installed, DEPLOY)?;
-    donor.must_succeed(STEP)?;
-    let deployed = deploying.elapsed();
+    let deployed = received(&mut narrator, &mut lab, &mut target, &packages)?;
 
     narrator.step("the disk is complete; the machine leaves the shim by itself");
     target.console.await_stage(Stage::Leaving, STEP)?;
     let login = if show.debian {
         "smechvisor-debian login:"
     } else {
-        "smechvisor-demo login:"
+        DEMO_LOGIN
     };
     target.console.await_text(login, BOOT)?;
 
@@ -84,13 +84,7 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
         let health = lab.health(&machine, STEP)?;
         println!("  daemon  | {}", health.lines().last().unwrap_or_default());
     }
-    let disk = machine
-        .disks
-        .first()
-        .map(|disk| disk.image.clone())
-        .unwrap_or_default();
     drop(target);
-    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     println!(
         "\nDone: a blank {} machine became {system} by {}.",
         show.firmware,
@@ -101,12 +95,50 @@ pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
         deployed.as_secs_f64(),
         narrator.seconds()
     );
-    println!("  disk image: {}", here.join(disk).display());
-    println!(
-        "  whole console: {}",
-        here.join(machine.file("console.log")).display()
-    );
+    say_where(&machine);
     Ok(())
+}
+
+/// The machine shows its code, and a donor sends it the packages; how long that took from the
+/// donor's start on.
+fn received(
+    narrator: &mut Narrator,
+    lab: &mut Lab,
+    target: &mut Running,
+    packages: &Path,
+) -> Result<Duration> {
+    let shown = await_shown(target)?;
+    narrator.step(&match &shown.secret {
+        Some(secret) => format!(
+            "it shows the code {} and the secret {secret}; a person takes both to the donor",
+            shown.code
+        ),
+        None => format!(
+            "it shows the code {}; the donor is started with it",
+            shown.code
+        ),
+    });
+    let began = Instant::now();
+    let mut donor = lab.donor(&Order::new(&shown, packages))?;
+    target.console.await_stage(Stage::Installed, DEPLOY)?;
+    donor.must_succeed(STEP)?;
+    Ok(began.elapsed())
+}
+
+/// What stays behind for those who want to look.
+fn say_where(machine: &Machine) {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let disk = machine.disks.first().map(|disk| disk.image.clone());
+    println!(
+        "  disk image: {}",
+        here.join(disk.unwrap_or_default()).display()
+    );
+    // One for each time that it was switched on.
+    for log in ["console.log", "console-2.log"].map(|name| machine.file(name)) {
+        if log.exists() {
+            println!("  whole console: {}", here.join(log).display());
+        }
+    }
 }
 
 fn packages(show: Show, artifacts: &Artifacts) -> Result<PathBuf> {
@@ -143,26 +175,31 @@ fn blank_machine(show: Show, lab: &mut Lab) -> Result<Machine> {
 struct Narrator {
     began: Instant,
     number: u32,
+    steps: u32,
 }
 
-/// Steps of [`run`].
-const STEPS: u32 = 5;
-
 impl Narrator {
-    fn new() -> Self {
+    fn new(steps: u32) -> Self {
         Self {
             began: Instant::now(),
             number: 0,
+            steps,
         }
     }
 
     fn step(&mut self, what: &str) {
         self.number += 1;
         println!(
-            "\n[{}/{STEPS}] {:6.1} s  {what}",
+            "\n[{}/{}] {:6.1} s  {what}",
             self.number,
+            self.steps,
             self.seconds()
         );
+    }
+
+    /// How far the step is.
+    fn note(&self, what: &str) {
+        println!("  {:6.1} s | {what}", self.seconds());
     }
 
     fn seconds(&self) -> f64 {

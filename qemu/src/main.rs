@@ -23,6 +23,7 @@ use wire::chain::chain;
 const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios with a FILTER in the name
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
+       qemu demo --update [--bios]                          a node keeps itself current
        qemu measure ways|screens|memory [--rounds N]        what ./bench asks for
        qemu pictures                                        the documentation's, into target/qemu
        qemu make [--slow]                                   only make what scenarios need
@@ -63,6 +64,7 @@ struct Request {
     debian_system: bool,
     bios: bool,
     kexec: bool,
+    update: bool,
     jobs: Option<usize>,
     rounds: Option<u32>,
     accel: Option<String>,
@@ -101,6 +103,7 @@ impl Request {
                 Long("slow") => request.slow = true,
                 Long("bios") => request.bios = true,
                 Long("kexec") => request.kexec = true,
+                Long("update") => request.update = true,
                 Long("jobs") => request.jobs = Some(parser.value()?.parse()?),
                 Long("rounds") => request.rounds = Some(parser.value()?.parse()?),
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
@@ -124,6 +127,10 @@ impl Request {
                 Value(word) => request.words.push(word.string()?),
                 other => return Err(other.unexpected()),
             }
+        }
+        if request.update && (request.kexec || request.debian_system) {
+            let text = "--update goes with --bios alone";
+            return Err(lexopt::Error::Custom(text.into()));
         }
         match request.command.as_str() {
             "test" | "demo" | "measure" | "pictures" | "make" | "scenario" | "show"
@@ -253,6 +260,8 @@ impl Request {
         let work = work()?;
         let wanted = Wanted {
             debian: self.debian_system.then_some(Format::Xz),
+            // With it slot-init is built.
+            slot: self.update,
             ..Wanted::default()
         };
         let artifacts = self.artifacts(wanted, &work)?;
@@ -266,7 +275,8 @@ impl Request {
             .current_dir(&dir);
         command
             .args(self.bios.then_some("--bios"))
-            .args(self.kexec.then_some("--kexec"));
+            .args(self.kexec.then_some("--kexec"))
+            .args(self.update.then_some("--update"));
         let status = command.status().doing("starting", "the demo")?;
         Ok(status.success())
     }
@@ -351,6 +361,7 @@ impl Request {
             firmware,
             debian: self.paths.debian.is_some(),
             kexec: self.kexec,
+            update: self.update,
         };
         let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
         demo::run(show, self.paths.artifacts()?, accel).map(|()| true)

@@ -44,14 +44,14 @@ pub fn log_in(target: &mut Running, slot: &str) -> Result<()> {
     target.console.await_text("# ", STEP).map(drop)
 }
 
-/// Types a command, which ends with this code.
+/// Types a command, which ends with this code, and returns what it prints.
 ///
 /// # Errors
 /// It ends with another code, or not in time.
-pub fn must_exit(target: &mut Running, command: &str, code: i32) -> Result<()> {
+pub fn must_exit(target: &mut Running, command: &str, code: i32) -> Result<String> {
     let (printed, found) = target.console.shell(command, PATIENCE)?;
     if found == code {
-        return Ok(());
+        return Ok(printed);
     }
     let found = format!("exit code {found}: {printed}");
     Err(HarnessError::unexpected(
@@ -83,5 +83,5 @@ pub fn status(field: &str) -> String {
 /// There is none in time.
 pub fn await_confirmed(target: &mut Running) -> Result<()> {
     let confirmed = "spk-visor status --json | grep -q '\"standing\":\"confirmed\"'";
-    must_exit(target, &format!("until {confirmed}; do sleep 1; done"), 0)
+    must_exit(target, &format!("until {confirmed}; do sleep 1; done"), 0).map(drop)
 }

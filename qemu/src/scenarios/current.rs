@@ -102,5 +102,5 @@ fn unhealthy(target: &mut Running, [_, third]: [&str; 2]) -> Result<()> {
     ];
     must(target, &checks)?;
     must_exit(target, &format!("spk-visor update {third}"), 16)?;
-    must_exit(target, &format!("spk-visor update {third} --again"), 0)
+    must_exit(target, &format!("spk-visor update {third} --again"), 0).map(drop)
 }
