@@ -5,17 +5,60 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{Doing, Result};
-use crate::lab::Lab;
+use crate::lab::{Lab, PLAIN};
 use crate::machine::DiskSpec;
 use crate::process::run;
 
 /// The key that a node has to trust.
 pub const PUBLIC: &str = "release.pub";
-const IMAGE: &str = "smechvisor-system.img";
+/// The only file of a release beside its manifest.
+pub const IMAGE: &str = "smechvisor-system.img";
 const KEY: &str = "release.key";
 
+/// What one version has of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
+    /// Its version word and its directory.
+    pub name: &'a str,
+    /// Goes up with each one.
+    pub counter: u32,
+    /// The end of a shell script: its check for trials.
+    pub check: &'a str,
+    /// How long a trial waits for the check, in seconds.
+    pub within: u32,
+    /// A file that nobody reads but the check ([`BALLAST`]); none when empty.
+    pub ballast: &'a [u8],
+}
+
+/// Where [`Version::ballast`] lies.
+pub const BALLAST: &str = "/usr/lib/smechvisor/ballast";
+
+impl<'a> Version<'a> {
+    /// One that is kept.
+    #[must_use]
+    pub const fn healthy(name: &'a str, counter: u32) -> Self {
+        Self {
+            name,
+            counter,
+            check: "exit 0",
+            within: 240,
+            ballast: &[],
+        }
+    }
+
+    /// One that is not, and is not waited for.
+    #[must_use]
+    pub const fn sick(name: &'a str, counter: u32) -> Self {
+        Self {
+            check: "exit 1",
+            within: 5,
+            ..Self::healthy(name, counter)
+        }
+    }
+}
+
 /// Makes them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Maker {
     packages: Vec<PathBuf>,
     slot_init: PathBuf,
@@ -46,30 +89,33 @@ impl Maker {
         })
     }
 
-    /// The directory of one release. A version that is not healthy has a check that fails.
+    /// The directory of one release.
     ///
     /// # Errors
     /// A tool is missing or failed.
-    pub fn release(&self, lab: &Lab, number: u32, is_healthy: bool) -> Result<PathBuf> {
-        let (name, counter) = (format!("v{number}"), number.to_string());
-        let dir = Path::new(&name);
+    pub fn release(&self, lab: &Lab, version: &Version<'_>) -> Result<PathBuf> {
+        let (name, counter) = (version.name, version.counter.to_string());
+        let dir = Path::new(name);
         std::fs::create_dir_all(dir).doing("making", dir.display())?;
-        let own = own_package(&name, is_healthy)?;
+        let own = own_package(version)?;
         let parts = &lab.artifacts;
         let modules = parts.kernel.parent().unwrap_or(Path::new("."));
         let mut maker = Command::new(&parts.mkinitramfs);
         maker.arg("slot").args(&self.packages).arg(own);
         maker.arg("--init").arg(&self.slot_init);
-        maker.args(["--version", &name, "--counter", &counter]);
+        maker.args(["--version", name, "--counter", &counter]);
         maker.arg("--kernel").arg(&parts.kernel);
         maker.arg("--modules").arg(modules);
+        // A kernel that panics is not watched for half a minute.
+        let cmdline = format!("console=tty0 console=ttyS0,115200 {PLAIN} panic=1");
+        maker.args(["--cmdline", &cmdline]);
         run(maker.arg("-o").arg(dir.join(IMAGE)))?;
         lab.visor(&[
             "manifest",
             "create",
-            &name,
+            name,
             "--version",
-            &name,
+            name,
             "--counter",
             &counter,
         ])?;
@@ -83,12 +129,13 @@ impl Maker {
     ///
     /// # Errors
     /// A tool is missing or failed.
-    pub fn disk(&self, lab: &Lab, number: u32, is_healthy: bool) -> Result<DiskSpec> {
-        let dir = self.release(lab, number, is_healthy)?;
-        let (bundle, image) = (format!("v{number}.smv"), format!("v{number}.img"));
+    pub fn disk(&self, lab: &Lab, version: &Version<'_>) -> Result<DiskSpec> {
+        let dir = self.release(lab, version)?;
+        let name = version.name;
+        let (bundle, image) = (format!("{name}.smv"), format!("{name}.img"));
         lab.visor(&["bundle", "create", &bundle, &dir.display().to_string()])?;
         std::fs::rename(&bundle, &image).doing("renaming", &bundle)?;
-        Ok(DiskSpec::new(image, &format!("SMV-v{number}")))
+        Ok(DiskSpec::new(image, &format!("SMV-{name}")))
     }
 }
 
@@ -112,21 +159,29 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What one version has of its own: trials that are judged soon, and the check.
-fn own_package(name: &str, is_healthy: bool) -> Result<PathBuf> {
-    let tree = format!("own-{name}");
-    let etc = Path::new(&tree).join("etc/smechvisor");
-    let checks = etc.join("health.d");
-    std::fs::create_dir_all(&checks).doing("making", checks.display())?;
-    // One that is not healthy is not waited for.
-    let within = if is_healthy { 240 } else { 5 };
+/// Trials that are judged soon, the check, and what it reads.
+fn own_package(version: &Version<'_>) -> Result<PathBuf> {
+    let tree = format!("own-{}", version.name);
+    let within = version.within;
     let settings =
         format!("health=http://127.0.0.1:8080/health\nconfirm-within={within}\nstable=2\n");
-    let path = etc.join("update");
-    std::fs::write(&path, settings).doing("writing", path.display())?;
-    let check = checks.join("check");
-    let verdict = if is_healthy { "exit 0" } else { "exit 1" };
-    std::fs::write(&check, format!("#!/bin/sh\n{verdict}\n")).doing("writing", check.display())?;
-    run(Command::new("chmod").arg("755").arg(&check))?;
+    let check = "etc/smechvisor/health.d/check";
+    let script = format!("#!/bin/sh\n{}\n", version.check);
+    let mut files = vec![
+        ("etc/smechvisor/update", settings.as_bytes()),
+        (check, script.as_bytes()),
+    ];
+    if !version.ballast.is_empty() {
+        files.push((BALLAST.trim_start_matches('/'), version.ballast));
+    }
+    for (path, content) in files {
+        let path = Path::new(&tree).join(path);
+        let above = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(above).doing("making", above.display())?;
+        std::fs::write(&path, content).doing("writing", path.display())?;
+    }
+    run(Command::new("chmod")
+        .arg("755")
+        .arg(Path::new(&tree).join(check)))?;
     archive(&tree)
 }

@@ -4,7 +4,7 @@
 use crate::actors::node::{
     DEPLOY_WORDS, DISK_MIB, TRIES, await_confirmed, log_in, must_exit, started,
 };
-use crate::actors::releases::{Maker, PUBLIC};
+use crate::actors::releases::{Maker, PUBLIC, Version};
 use crate::artifacts::Artifacts;
 use crate::error::{HarnessError, Result};
 use crate::eyes::transcript::tells;
@@ -35,11 +35,12 @@ pub(super) fn run(firmware: Firmware, artifacts: Artifacts, accel: Accel) -> Res
          fails",
     );
     let maker = Maker::new(&lab)?;
-    let first = maker.release(&lab, 1, true)?;
+    let first = maker.release(&lab, &Version::healthy("v1", 1))?;
     narrator.note("1 of 3: version 1, which the donor sends");
     let mut releases = Vec::new();
-    for (number, is_healthy) in [(2, true), (3, false)] {
-        releases.push(maker.disk(&lab, number, is_healthy)?);
+    for version in [Version::healthy("v2", 2), Version::sick("v3", 3)] {
+        releases.push(maker.disk(&lab, &version)?);
+        let number = version.counter;
         narrator.note(&format!(
             "{number} of 3: version {number}, on a disk of its own, as on a USB stick"
         ));

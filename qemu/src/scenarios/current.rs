@@ -6,7 +6,7 @@ use wire::running;
 use crate::actors::node::{
     DEPLOY_WORDS, DISK_MIB, TRIES, await_confirmed, log_in, must_exit, started, status, update,
 };
-use crate::actors::releases::{Maker, PUBLIC};
+use crate::actors::releases::{Maker, PUBLIC, Version};
 use crate::error::{HarnessError, Result};
 use crate::lab::{Lab, STEP};
 use crate::machine::running::Running;
@@ -24,8 +24,11 @@ pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
 
 fn stays_current(lab: &mut Lab, firmware: Firmware, bus: Bus, sector_bytes: u32) -> Result<()> {
     let maker = Maker::new(lab)?;
-    let first = maker.release(lab, 1, true)?;
-    let releases = [maker.disk(lab, 2, true)?, maker.disk(lab, 3, false)?];
+    let first = maker.release(lab, &Version::healthy("v1", 1))?;
+    let releases = [
+        maker.disk(lab, &Version::healthy("v2", 2))?,
+        maker.disk(lab, &Version::sick("v3", 3))?,
+    ];
     lab.bake(&["--trust", PUBLIC])?;
     let medium = lab.kernel(DEPLOY_WORDS);
     let node = lab.disk("node", DISK_MIB)?.on(bus).sectors(sector_bytes);
