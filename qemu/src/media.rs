@@ -4,6 +4,7 @@
 pub mod disk_file;
 pub mod gpt;
 pub mod image;
+pub mod node_disk;
 pub mod replay;
 pub mod slot_disk;
 pub mod writelog;

@@ -5,29 +5,22 @@
 //! bytes, and on a write-protected one. Then it starts as a disk with two slots does.
 
 use std::fmt::Write as _;
-use std::io::Read;
-use std::path::Path;
-use std::process::Command;
 
 use disk::boot_record::{self, RecordPlaces};
-use disk::disk::Disk;
 use disk::esp::{self, EspError, EspReader};
-use disk::grub::BiosBoot;
-use disk::layout::{self, Layout, Partition, Role};
-use disk::sizes::{LayoutKind, Sizes, Swap};
-use disk::{head, slot_menu, table};
+use disk::layout::Role;
+use disk::{head, slot_menu};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use wire::chain::chain;
 use wire::digits::Hex;
 use wire::record::{BootRecord, Copies, Left, Place, Slot};
 use wire::slot::head::{KERNEL, SCRIPT, SUMS};
 
-use crate::error::{Doing, HarnessError, Result};
+use crate::error::{HarnessError, Result};
 use crate::lab::{BOOT, Lab, STEP};
 use crate::machine::{DiskSpec, Firmware, Medium};
 use crate::media::disk_file::DiskFile;
-use crate::process::run;
+use crate::media::node_disk::{self, GrubImages, partition, put};
 
 mod cases;
 
@@ -51,7 +44,7 @@ pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
 }
 
 fn show(lab: &mut Lab, firmware: Firmware, sectors: &[u32]) -> Result<()> {
-    let (images, cases) = (grub_images(lab)?, cases::all());
+    let (images, cases) = (GrubImages::make(&lab.artifacts.donor)?, cases::all());
     let mut disks = Vec::new();
     for sector in sectors.iter().chain([&512]) {
         let disk = lab.disk(&format!("disk{}", disks.len()), DISK_MIB)?;
@@ -112,37 +105,16 @@ fn script(disks: usize, cases: usize) -> String {
     script
 }
 
-/// GRUB's images as the product makes them, by their names.
-struct Images {
-    efi: Vec<u8>,
-    boot: Vec<u8>,
-    core: Vec<u8>,
-}
-
-fn grub_images(lab: &Lab) -> Result<Images> {
-    lab.visor(&["package", "grub", "-o", "."])?;
-    run(Command::new("tar").args(["-xf", "bootloader-grub.tar.xz"]))?;
-    let read = |name: &str| {
-        let path = Path::new("usr/lib/smechvisor/grub").join(name);
-        std::fs::read(&path).doing("reading", path.display())
-    };
-    Ok(Images {
-        efi: read("grubx64.efi")?,
-        boot: read("boot.img")?,
-        core: read("core.img")?,
-    })
-}
-
 /// A disk whose ESP has every record in a directory of its own, and its number for a serial number.
 /// The one with a script boots, and has slots.
 fn make(
     spec: &DiskSpec,
     number: usize,
     cases: &[Copies],
-    boots: Option<(String, &Images)>,
+    boots: Option<(String, &GrubImages)>,
 ) -> Result<()> {
     let mut disk = DiskFile::open(&spec.image, spec.sector_bytes)?;
-    let layout = plan(&disk, number)?;
+    let layout = node_disk::plan(&disk, number, SLOT_BYTES)?;
     let failed = |error: EspError| wrong(spec, &chain(&error).to_string());
     esp::format(&mut disk, &layout).map_err(failed)?;
     let put = |esp: &esp::Esp<'_, '_>| {
@@ -155,77 +127,26 @@ fn make(
         let Some((script, images)) = &boots else {
             return Ok(());
         };
-        let slots = slot_menu::grub_cfg(|slot| {
-            let partition = layout.partition(Role::Slot(slot));
-            partition.map_or(0, |partition| partition.number)
-        });
+        let slots = node_disk::menu(&layout);
         put(esp, "EFI/BOOT/BOOTX64.EFI", &mut images.efi.as_slice())?;
         put(esp, "EFI/smechvisor/grub.cfg", &mut script.as_bytes())?;
         put(esp, "EFI/smechvisor/slots.cfg", &mut slots.as_bytes())?;
         boot_record::make(esp, &BootRecord::new(Slot::A).armed())
     };
     esp::with(&mut disk, &layout, put).map_err(failed)?;
-    let tables = table::build(&layout).map_err(|error| wrong(spec, &chain(&error).to_string()))?;
-    let mut pieces = vec![
-        (tables.backup.offset_bytes, tables.backup.bytes),
-        (tables.primary.offset_bytes, tables.primary.bytes),
-    ];
-    let mut first = tables.protective_mbr;
-    if let Some((_, images)) = &boots {
+    let mut pieces = Vec::new();
+    if boots.is_some() {
         for slot in Slot::ALL {
             let part = partition(&layout, Role::Slot(slot))?;
             pieces.push((layout.offset_bytes(part), head(slot)?));
         }
-        let gap = partition(&layout, Role::BiosBoot)?;
-        let bios = BiosBoot::new(&images.boot, &images.core, gap.first_lba, gap.sectors)
-            .map_err(|error| wrong(spec, &chain(&error).to_string()))?;
-        pieces.push((layout.offset_bytes(gap), bios.core().to_vec()));
-        first = bios.lba0(&first);
     }
-    pieces.push((0, first));
-    for (offset, bytes) in pieces {
-        let written = disk.write_at(offset, &bytes);
-        written.map_err(|error| wrong(spec, &chain(&error).to_string()))?;
-    }
-    Ok(())
-}
-
-fn put(
-    esp: &esp::Esp<'_, '_>,
-    path: &str,
-    content: &mut dyn Read,
-) -> std::result::Result<(), EspError> {
-    let (directory, _) = path.rsplit_once('/').unwrap_or_default();
-    esp.make_directories(directory)?;
-    // What is in memory does not fail to be read.
-    let _ = esp.write(path, content)?;
-    Ok(())
+    let images = boots.as_ref().map(|(_, images)| *images);
+    node_disk::finish(&mut disk, &layout, pieces, images)
 }
 
 fn path(case: usize, place: Place) -> String {
     format!("{case:03}/{}", place.path())
-}
-
-fn partition(layout: &Layout, role: Role) -> Result<&Partition> {
-    let none = || HarnessError::unexpected("the layout", format!("{role:?}"), "none");
-    layout.partition(role).ok_or_else(none)
-}
-
-/// The plan for the disk with this number.
-fn plan(disk: &DiskFile, number: usize) -> Result<Layout> {
-    let kind = LayoutKind::Ab {
-        slot_bytes: Some(SLOT_BYTES),
-    };
-    let sizes = Sizes {
-        layout: kind,
-        esp_bytes: None,
-        swap: Swap::None,
-    };
-    // The first four bytes of an identity are the serial number of the ESP.
-    let mut ids = (u128::try_from(number).unwrap_or_default() << 96)..;
-    let mut fresh_id = || Uuid::from_u128(ids.next().unwrap_or_default());
-    let planned = layout::plan(disk.size_bytes(), disk.sector_size(), sizes, &mut fresh_id);
-    planned.map_err(|error| HarnessError::unexpected("the disk", "a plan", error.to_string()))
 }
 
 /// The head of a slot, with something in place of a kernel: what there is in B is not what its list
@@ -291,7 +212,7 @@ fn must_agree(number: usize, spec: &DiskSpec, cases: &[Copies], said: &str) -> R
 }
 
 fn esp_area(disk: &DiskFile, number: usize) -> Result<(u64, u64)> {
-    let layout = plan(disk, number)?;
+    let layout = node_disk::plan(disk, number, SLOT_BYTES)?;
     let esp = partition(&layout, Role::Esp)?;
     Ok((layout.offset_bytes(esp), layout.len_bytes(esp)))
 }
