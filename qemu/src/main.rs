@@ -189,8 +189,7 @@ impl Request {
                     .iter()
                     .any(|word| scenario.name.contains(word.as_str()))
         };
-        scenarios::ALL
-            .iter()
+        scenarios::all()
             .filter(named)
             .filter(|scenario| {
                 self.slow

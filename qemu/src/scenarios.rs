@@ -38,7 +38,7 @@ use crate::machine::{Firmware, Machine, Medium};
 use crate::media::image::Image;
 use crate::network::Dhcp;
 
-pub use all::ALL;
+pub use all::all;
 pub(crate) use disks::somebodys;
 pub(crate) use fillers::with_filler;
 pub(crate) use media::esp_with;
@@ -87,7 +87,7 @@ pub enum Needs {
 /// # Errors
 /// No scenario matches.
 pub fn find(name: &str) -> Result<&'static Scenario> {
-    ALL.iter()
+    all()
         .find(|scenario| scenario.name == name)
         .ok_or_else(|| HarnessError::unexpected("the scenario", "one of --list", name))
 }

@@ -1,9 +1,11 @@
 //! The table of all scenarios: what each is called, claims and needs.
 
+mod slow;
+
 use super::{
     Needs, Scenario, boots, comeback, current, disks, distribution, donors, file, gate, hardware,
-    live, media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed,
-    slots, wifi, wizard,
+    media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed, slots,
+    wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -11,55 +13,11 @@ use crate::lab::Lab;
 use crate::network::Dhcp;
 
 /// All of them; the long ones first, so that those at a time end together.
-pub static ALL: &[Scenario] = &[
-    Scenario {
-        is_slow: true,
-        ..scenario(
-            "live",
-            "a running Debian sends itself to a blank machine: the same system, another machine",
-            Needs::Debian,
-            live::live,
-        )
-    },
-    scenario(
-        "small-memory",
-        "64 MiB of memory receive a root of more than 1 GB",
-        Needs::Big,
-        hardware::small_memory,
-    ),
-    Scenario {
-        is_slow: true,
-        ..scenario(
-            "ten-deploys",
-            "ten deploys in a row onto one machine leave one boot option",
-            Needs::Demo,
-            comeback::ten_deploys,
-        )
-    },
-    Scenario {
-        is_slow: true,
-        ..scenario(
-            "wifi-wpa3",
-            "WPA3 is the only network; a wrong passphrase is told; the access point is \
-             lost in mid-stream and comes back: the deploy goes on where it was",
-            Needs::Distribution,
-            wifi::wpa3,
-        )
-    },
-    // Host tests prove that a silent donor is dropped, donor-killed what becomes of its disk, and
-    // cable-resumed that the network survives.
-    Scenario {
-        is_slow: true,
-        ..with(
-            Policy::Legacy,
-            scenario(
-                "cable-pulled",
-                "the cable is pulled while packages arrive by the original stream, and put back",
-                Needs::Demo,
-                donors::cable_pulled,
-            ),
-        )
-    },
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    slow::SLOW.iter().chain(QUICK)
+}
+
+static QUICK: &[Scenario] = &[
     scenario(
         "watchdog",
         "a disk that hangs in mid-deploy, a kernel that hangs after kexec: both are \
@@ -473,7 +431,7 @@ const fn scenario(
         dhcp: Dhcp::On,
         policy: Policy::Secret,
         needs,
-        is_slow: matches!(needs, Needs::Big),
+        is_slow: false,
         run,
     }
 }

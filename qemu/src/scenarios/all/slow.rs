@@ -1,0 +1,63 @@
+//! The scenarios that run only when asked for, each with the reason.
+
+use super::{scenario, with};
+use crate::actors::policy::Policy;
+use crate::error::Result;
+use crate::lab::Lab;
+use crate::scenarios::{Needs, Scenario, comeback, donors, hardware, live, wifi};
+
+/// All of them; the long ones first.
+pub(super) static SLOW: &[Scenario] = &[
+    // Sends the files of a whole Debian.
+    slow(
+        "live",
+        "a running Debian sends itself to a blank machine: the same system, another machine",
+        Needs::Debian,
+        live::live,
+    ),
+    // Writes a gigabyte.
+    slow(
+        "small-memory",
+        "64 MiB of memory receive a root of more than 1 GB",
+        Needs::Big,
+        hardware::small_memory,
+    ),
+    // Ten deploys; reinstalled-once has two.
+    slow(
+        "ten-deploys",
+        "ten deploys in a row onto one machine leave one boot option",
+        Needs::Demo,
+        comeback::ten_deploys,
+    ),
+    // wifi-wpa2 has the same way of a passphrase.
+    slow(
+        "wifi-wpa3",
+        "WPA3 is the only network; a wrong passphrase is told; the access point is \
+         lost in mid-stream and comes back: the deploy goes on where it was",
+        Needs::Distribution,
+        wifi::wpa3,
+    ),
+    // Host tests prove that a silent donor is dropped, donor-killed what becomes of its disk, and
+    // cable-resumed that the network survives.
+    with(
+        Policy::Legacy,
+        slow(
+            "cable-pulled",
+            "the cable is pulled while packages arrive by the original stream, and put back",
+            Needs::Demo,
+            donors::cable_pulled,
+        ),
+    ),
+];
+
+const fn slow(
+    name: &'static str,
+    about: &'static str,
+    needs: Needs,
+    run: fn(&mut Lab) -> Result<()>,
+) -> Scenario {
+    Scenario {
+        is_slow: true,
+        ..scenario(name, about, needs, run)
+    }
+}
