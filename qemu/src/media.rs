@@ -6,5 +6,4 @@ pub mod gpt;
 pub mod image;
 pub mod node_disk;
 pub mod replay;
-pub mod slot_disk;
 pub mod writelog;

@@ -2,17 +2,20 @@
 
 use std::path::Path;
 
-use wire::record::{BootRecord, Slot};
+use wire::ledger::Ledger;
+use wire::record::{BootRecord, RecordError, Slot};
 use wire::running;
 use wire::stage::Stage;
 
 use super::boots::look;
 use super::{DEMO_LOGIN, LOGIN};
+use crate::actors::node::log_in;
+use crate::actors::releases::IMAGE;
 use crate::error::{HarnessError, Result};
 use crate::lab::{Lab, PLAIN, STEP};
 use crate::machine::running::Running;
 use crate::machine::{DiskSpec, Firmware, Machine, Medium};
-use crate::media::slot_disk::SlotDisk;
+use crate::media::node_disk::{GrubImages, NodeDisk, Release};
 
 /// Reads a file of the last package to its end.
 const LATE: &str = "cat /usr/bin/spk-visor >/dev/null";
@@ -21,7 +24,7 @@ const LATE: &str = "cat /usr/bin/spk-visor >/dev/null";
 const PANIC: &str = "Kernel panic";
 
 /// A node whose both slots hold the demo, and a machine that starts `slot` of it.
-fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(SlotDisk, Machine)> {
+fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(NodeDisk, Machine)> {
     let Some(release) = lab.artifacts.slot.clone() else {
         return Err(HarnessError::Missing {
             what: "the demo as a slot image".into(),
@@ -29,8 +32,15 @@ fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(SlotDisk, Mac
         });
     };
     let path = Path::new("node.img");
-    let image = release.join("smechvisor-system.img");
-    let disk = SlotDisk::make(path, &image, &lab.artifacts.mke2fs, record)?;
+    let release = Release::unsigned(&release.join(IMAGE))?;
+    let disk = NodeDisk::make(
+        path,
+        &GrubImages::make(&lab.artifacts.donor)?,
+        record,
+        &Slot::ALL.map(|slot| (slot, &release)),
+        &Ledger::default(),
+        &lab.artifacts.mke2fs,
+    )?;
     let (kernel, initramfs) = disk.boot_files(slot)?;
     let medium = Medium::Kernel {
         kernel,
@@ -43,19 +53,11 @@ fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(SlotDisk, Mac
     Ok((disk, machine))
 }
 
-/// Waits for the system and logs in.
-fn log_in(target: &mut Running) -> Result<()> {
-    target.console.await_stage(Stage::Leaving, LOGIN)?;
-    target.console.await_text(DEMO_LOGIN, LOGIN)?;
-    target.console.send("root")?;
-    target.console.await_text("# ", STEP).map(drop)
-}
-
 /// The slot boots; what is written stays, and its root cannot be written.
 pub(super) fn start(lab: &mut Lab) -> Result<()> {
     let (_, machine) = node(lab, &BootRecord::new(Slot::A), Slot::A)?;
     let mut target = lab.start(&machine)?;
-    log_in(&mut target)?;
+    log_in(&mut target, "a")?;
     let boot = format!("cat {}", running::PATH);
     let checks = [
         ("mount | grep ' / '", "squashfs"),
@@ -74,7 +76,7 @@ pub(super) fn start(lab: &mut Lab) -> Result<()> {
     ];
     look(&mut target, &checks)?;
     target.reset()?;
-    log_in(&mut target)?;
+    log_in(&mut target, "a")?;
     let checks = [
         ("cat /etc/kept /var/kept /root/kept", "kept\nkept\nkept"),
         ("grep -c ^ann: /etc/passwd", "1"),
@@ -86,7 +88,7 @@ pub(super) fn start(lab: &mut Lab) -> Result<()> {
     let trial = BootRecord::new(Slot::B).armed().counted();
     let (_, machine) = node(lab, &trial, Slot::A)?;
     let mut target = lab.start(&machine)?;
-    log_in(&mut target)?;
+    log_in(&mut target, "a")?;
     let checks = [
         (boot.as_str(), "trial 1\nleft 2\n"),
         (boot.as_str(), "watchdog /dev/watchdog0\n"),
@@ -96,17 +98,28 @@ pub(super) fn start(lab: &mut Lab) -> Result<()> {
     target.quit()
 }
 
+/// Changes the first block of a slot's root, behind the magic.
+fn damage_root(disk: &NodeDisk, slot: Slot) -> Result<()> {
+    let (start, _) = disk.root(slot)?;
+    disk.flip(start + 100)
+}
+
+/// The record that counts.
+fn read_record(disk: &NodeDisk) -> Result<std::result::Result<BootRecord, RecordError>> {
+    Ok(disk.copies()?.record().map(|(record, _)| record))
+}
+
 /// A wrong block early: said, and the good slot falls to the other one. A wrong block late: the
 /// kernel stops and starts again.
 pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
     let record = BootRecord::new(Slot::A);
     let (disk, machine) = node(lab, &record, Slot::A)?;
-    disk.damage_root(Slot::A, 100)?;
+    damage_root(&disk, Slot::A)?;
     let mut target = lab.start(&machine)?;
     target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
     target.console.await_stage_of(&[Stage::Leaving], STEP)?;
     target.quit()?;
-    let found = disk.record()?;
+    let found = read_record(&disk)?;
     if found != Ok(record.fallen().unwrap_or(record)) {
         return Err(HarnessError::unexpected(
             "the boot record",
@@ -117,12 +130,12 @@ pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
     // The other slot now fails as well, and nothing changes any more.
     let fallen = record.fallen().unwrap_or(record);
     let (disk, machine) = node(lab, &fallen, Slot::B)?;
-    disk.damage_root(Slot::B, 100)?;
+    damage_root(&disk, Slot::B)?;
     let mut target = lab.start(&machine)?;
     target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
     target.console.await_stage_of(&[Stage::Leaving], STEP)?;
     target.quit()?;
-    if disk.record()? != Ok(fallen) {
+    if read_record(&disk)? != Ok(fallen) {
         return Err(HarnessError::unexpected(
             "the boot record",
             "as it was",
@@ -131,8 +144,8 @@ pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
     }
 
     let (disk, machine) = node(lab, &record, Slot::A)?;
-    let late = disk.root_len(Slot::A)? / 4 * 3;
-    disk.damage_root(Slot::A, late)?;
+    let (start, len) = disk.root(Slot::A)?;
+    disk.flip(start + len / 4 * 3)?;
     let mut target = lab.start(&machine)?;
     target.console.await_stage(Stage::Leaving, LOGIN)?;
     // A service may read that block while the system starts, or somebody does behind the login.
