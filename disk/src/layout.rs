@@ -119,12 +119,26 @@ impl Role {
         Role::Slot(Slot::B),
         Role::State,
     ];
+
+    /// The number of such a partition in every plan's table, from 1: the N of `/dev/vdaN`
+    /// (`disk-layout.md` 1, `slot.md` 1).
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Role::Esp => 1,
+            Role::Swap => 2,
+            Role::Root | Role::Slot(Slot::A) => 3,
+            Role::BiosBoot => 4,
+            Role::Slot(Slot::B) => 5,
+            Role::State => 6,
+        }
+    }
 }
 
 /// One partition of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// Number in the table, from 1: the N of `/dev/vdaN`.
+    /// Number in the table: [`Role::number`].
     pub number: u32,
     /// The purpose of the partition.
     pub role: Role,
@@ -157,8 +171,7 @@ pub struct Layout {
 /// Plans a disk of `disk_bytes` with partitions of these sizes. `fresh_id` is called for every
 /// identity and must not repeat itself.
 ///
-/// Numbers do not depend on the size: 1 ESP, 2 swap (missing on a small disk), 3 root, 4 BIOS boot;
-/// with two slots 3 slot A, 5 slot B, 6 state.
+/// Numbers do not depend on the size ([`Role::number`]); that of swap is missing on a small disk.
 ///
 /// # Errors
 /// The disk is too small for these sizes, as it is for any below [`DISK_MIN_BYTES`] with the usual
@@ -209,16 +222,14 @@ pub fn plan(
     };
     let disk_guid = fresh_id();
     let places = rest.places(esp_bytes, swap_bytes, end, sector);
-    let partitions = places
-        .into_iter()
-        .map(|(number, role, from, to)| Partition {
-            number,
-            role,
-            first_lba: from / sector.bytes(),
-            sectors: to.saturating_sub(from) / sector.bytes(),
-            guid: fresh_id(),
-            content_id: fresh_id(),
-        });
+    let partitions = places.into_iter().map(|(role, from, to)| Partition {
+        number: role.number(),
+        role,
+        first_lba: from / sector.bytes(),
+        sectors: to.saturating_sub(from) / sector.bytes(),
+        guid: fresh_id(),
+        content_id: fresh_id(),
+    });
     Ok(Layout {
         sector,
         disk_sectors,
@@ -268,34 +279,34 @@ impl Rest {
         self.slots_bytes().saturating_add(self.last_min_bytes)
     }
 
-    /// Number, role, first byte and the byte behind the last one of every partition, in the order
-    /// of their numbers.
+    /// Role, first byte and the byte behind the last one of every partition, in the order of their
+    /// numbers.
     fn places(
         &self,
         esp_bytes: u64,
         swap_bytes: u64,
         end: u64,
         sector: SectorSize,
-    ) -> Vec<(u32, Role, u64, u64)> {
+    ) -> Vec<(Role, u64, u64)> {
         // In front of the first: LBA 0, the primary header, the primary entries.
         let gap_at = 2 * sector.bytes() + ENTRIES_BYTES;
         let swap_at = MIB.saturating_add(esp_bytes);
         let behind_swap = swap_at.saturating_add(swap_bytes);
         let slot_b = behind_swap.saturating_add(self.slot_bytes);
         let last_at = behind_swap.saturating_add(self.slots_bytes());
-        let gap = (4, Role::BiosBoot, gap_at, MIB);
-        let mut places = vec![(1, Role::Esp, MIB, swap_at)];
+        let gap = (Role::BiosBoot, gap_at, MIB);
+        let mut places = vec![(Role::Esp, MIB, swap_at)];
         if swap_bytes > 0 {
-            places.push((2, Role::Swap, swap_at, behind_swap));
+            places.push((Role::Swap, swap_at, behind_swap));
         }
         match self.last {
             Role::State => places.extend([
-                (3, Role::Slot(Slot::A), behind_swap, slot_b),
+                (Role::Slot(Slot::A), behind_swap, slot_b),
                 gap,
-                (5, Role::Slot(Slot::B), slot_b, last_at),
-                (6, Role::State, last_at, end),
+                (Role::Slot(Slot::B), slot_b, last_at),
+                (Role::State, last_at, end),
             ]),
-            last => places.extend([(3, last, last_at, end), gap]),
+            last => places.extend([(last, last_at, end), gap]),
         }
         places
     }

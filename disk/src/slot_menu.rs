@@ -137,15 +137,13 @@ smv_choose
 #[cfg(test)]
 mod tests {
     use super::grub_cfg;
+    use crate::layout::Role;
     use std::process::Command;
     use tempfile::TempDir;
-    use wire::record::{Place, Slot};
+    use wire::record::Place;
 
     fn text() -> String {
-        grub_cfg(|slot| match slot {
-            Slot::A => 3,
-            Slot::B => 5,
-        })
+        grub_cfg(|slot| Role::Slot(slot).number())
     }
 
     #[test]

@@ -326,11 +326,7 @@ pub fn put_slots(
         Some((boot, core)) => bios(boot, core, layout)?,
         None => None,
     };
-    let number = |slot| {
-        let partition = layout.partition(Role::Slot(slot));
-        partition.map_or(0, |partition| partition.number)
-    };
-    let script = slot_menu::grub_cfg(number);
+    let script = slot_menu::grub_cfg(|slot| Role::Slot(slot).number());
     esp::with(disk, layout, |esp| -> Result<(), BootFilesError> {
         // First, so that both copies lie in one piece.
         boot_record::make(esp, &BootRecord::new(Slot::A))?;

@@ -153,15 +153,6 @@ impl What {
             What::Slot(slot) => Role::Slot(slot),
         }
     }
-
-    /// `slot.md` 1.
-    const fn number(self) -> u32 {
-        match self {
-            What::Esp => 1,
-            What::Slot(Slot::A) => 3,
-            What::Slot(Slot::B) => 5,
-        }
-    }
 }
 
 impl fmt::Display for What {
@@ -224,7 +215,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     fn open(&self, what: What, access: Access) -> Result<PartitionDisk, SlotDisksError> {
-        let number = what.number();
+        let number = what.role().number();
         let mut own = self.own.iter();
         let entry = own.find(|(role, entry)| *role == what.role() && entry.number == number);
         let Some((_, entry)) = entry else {

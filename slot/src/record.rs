@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use disk::boot_record::{BootRecordError, RecordPlaces};
 use disk::disk::{Disk, DiskError, SectorSize};
+use disk::layout::Role;
 use disk::slots::SlotArea;
 use machine::blockdisk::BlockDisk;
 use thiserror::Error;
@@ -13,15 +14,12 @@ use wire::record::{BootRecord, Left, RecordError, Slot};
 
 use crate::partitions::Partition;
 
-/// The number that every deploy gives the ESP.
-const ESP_NUMBER: u32 = 1;
-
 /// The record cannot be read or written.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum AccessError {
     /// No such partition.
-    #[error("the disk {disk} has no partition {ESP_NUMBER}")]
+    #[error("the disk {disk} has no partition {}, its ESP", Role::Esp.number())]
     NoEsp { disk: String },
     /// It cannot be opened.
     #[error("opening the ESP")]
@@ -66,7 +64,7 @@ impl Standing {
 /// # Errors
 /// It has none.
 pub fn esp(partitions: &[Partition], disk: &str) -> Result<PathBuf, AccessError> {
-    let is_it = |one: &&Partition| one.disk == disk && one.number == ESP_NUMBER;
+    let is_it = |one: &&Partition| one.disk == disk && one.number == Role::Esp.number();
     let found = partitions.iter().find(is_it);
     found
         .map(|one| one.node.clone())

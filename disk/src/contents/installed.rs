@@ -84,16 +84,17 @@ fn known_by_its_table(volumes: &[Volume<'_>]) -> Option<DiskContents> {
     let (mut esp, mut root, mut gap) = (None, None, None);
     for volume in volumes {
         let partition = volume.partition()?;
-        let (number, expected, place) = match volume.role()? {
-            Role::Esp => (1, Some(signatures::FAT), Some(&mut esp)),
-            Role::Swap => (2, None, None),
-            Role::Root => (3, Some(signatures::EXT), Some(&mut root)),
-            Role::BiosBoot => (4, None, Some(&mut gap)),
+        let role = volume.role()?;
+        let (expected, place) = match role {
+            Role::Esp => (Some(signatures::FAT), Some(&mut esp)),
+            Role::Swap => (None, None),
+            Role::Root => (Some(signatures::EXT), Some(&mut root)),
+            Role::BiosBoot => (None, Some(&mut gap)),
             // Whoever made slots wrote the sector.
             Role::Slot(_) | Role::State => return None,
         };
         let holds = |name| volume.findings.iter().any(|finding| finding.name == name);
-        if partition.number != number || !expected.is_none_or(holds) {
+        if partition.number != role.number() || !expected.is_none_or(holds) {
             return None;
         }
         if let Some(place) = place {
