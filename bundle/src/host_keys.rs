@@ -156,8 +156,7 @@ pub fn init(root: Directory<'_>) -> Result<Option<Init>, DirectoryError> {
 /// The file system failed, or a directory stands where a file should be.
 pub fn reset(root: Directory<'_>) -> Result<HostKeys, DirectoryError> {
     for name in root.names("etc/ssh")? {
-        let key = name.strip_suffix(".pub").unwrap_or(&name);
-        if key.starts_with("ssh_host_") && key.ends_with("_key") {
+        if is_host_key(name.as_bytes()) {
             root.remove(&format!("etc/ssh/{name}"))?;
         }
     }
@@ -170,6 +169,13 @@ pub fn reset(root: Directory<'_>) -> Result<HostKeys, DirectoryError> {
         }
     }
     Ok(keys)
+}
+
+/// Whether a file in `etc/ssh` is a host key, or the public half of one.
+#[must_use]
+pub fn is_host_key(name: &[u8]) -> bool {
+    let key = name.strip_suffix(b".pub").unwrap_or(name);
+    key.starts_with(b"ssh_host_") && key.ends_with(b"_key")
 }
 
 fn add_unit(root: Directory<'_>) -> Result<(), DirectoryError> {

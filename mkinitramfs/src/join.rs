@@ -4,14 +4,16 @@
 //! Every package is read under the policy of a target (`bundle::unpack`). A package may enter the
 //! directories of one before it, also through a symbolic link (`lib -> usr/lib`), as it does on a
 //! target; but a path that two packages have is refused, unless it is the same directory: which of
-//! two files wins must not depend on an order. What lies in `/boot` stays out of the root. The same
-//! packages in the same order give the same bytes.
+//! two files wins must not depend on an order. What lies in `/boot` stays out of the root, and SSH
+//! host keys do: every node of the image would have the same. The same packages in the same order
+//! give the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bundle::host_keys::is_host_key;
 use bundle::unpack::{Content, Entry, Kind, Segment, UnpackError, UnpackLimits, visit};
 use pack::tar::{self, Member};
 
@@ -23,6 +25,8 @@ use path::{Before, Paths, shown};
 /// What lies in here is left out of the root: a slot has its kernel in its head. The directory
 /// itself stays, for programs that mount something there.
 const BOOT: &[u8] = b"boot/";
+/// Where SSH host keys are.
+const SSH: &[u8] = b"etc/ssh/";
 /// Where modules are, also once `lib` is a link.
 const MODULES: [&[u8]; 2] = [b"lib/modules", b"usr/lib/modules"];
 /// Files that are kept in memory too, for what is made besides the root.
@@ -91,6 +95,8 @@ pub struct Joined {
     pub newest: u64,
     /// Attributes that squashfs cannot hold.
     pub lost_attributes: u64,
+    /// Files with SSH host keys, which are left out.
+    pub host_keys: u64,
 }
 
 /// Joins packages.
@@ -191,6 +197,10 @@ impl<W: Write> Join<W> {
                 Kind::File { .. } => self.set_aside(&path, content),
                 _ => Ok(()),
             };
+        }
+        if path.strip_prefix(SSH).is_some_and(is_host_key) {
+            self.joined.host_keys = self.joined.host_keys.saturating_add(1);
+            return Ok(());
         }
         // As dpkg(1) and a target do: a directory over a link to one leaves the link.
         if entry.kind == Kind::Directory && self.is_link_to_directory(&path) {

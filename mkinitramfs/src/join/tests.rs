@@ -168,6 +168,34 @@ fn hard_links_lead_to_what_is_in_the_root() {
 }
 
 #[test]
+fn host_keys_are_left_out_and_counted() {
+    let dir = TestDir::new("join-host-keys");
+    let keys = [
+        archive::dir("etc/"),
+        archive::dir("etc/ssh/"),
+        file("etc/ssh/ssh_host_ed25519_key"),
+        file("etc/ssh/ssh_host_ed25519_key.pub"),
+        symlink("etc/ssh/ssh_host_rsa_key", "/etc/keys/rsa"),
+        file("etc/ssh/ssh_host_key_notes"),
+        file("etc/ssh/sshd_config"),
+        file("etc/ssh_host_rsa_key"),
+    ];
+    let (joined, out) = joined(&dir, &[tar(&keys)]).unwrap();
+    assert_eq!(joined.host_keys, 3);
+    let paths: Vec<String> = seen(&out).into_iter().map(|(path, ..)| path).collect();
+    assert_eq!(
+        paths,
+        [
+            "etc",
+            "etc/ssh",
+            "etc/ssh/ssh_host_key_notes",
+            "etc/ssh/sshd_config",
+            "etc/ssh_host_rsa_key"
+        ]
+    );
+}
+
+#[test]
 fn attributes_that_squashfs_has_not_are_counted() {
     let dir = TestDir::new("join-attributes");
     let records = [

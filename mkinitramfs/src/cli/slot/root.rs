@@ -175,6 +175,13 @@ impl RootTar {
                  user.*, trusted.* and security.* alone"
             );
         }
+        if joined.host_keys > 0 {
+            eprintln!(
+                "mkinitramfs: {} files with SSH host keys are left out: every node makes its own \
+                 at its first boot",
+                joined.host_keys
+            );
+        }
         Ok(joined)
     }
 }
