@@ -13,7 +13,7 @@ use machine::watchdog::trial;
 use thiserror::Error;
 use wire::chain::chain;
 use wire::field::FieldError;
-use wire::record::{BootRecord, Slot};
+use wire::record::Slot;
 use wire::running::{self, Running};
 use wire::slot::{DESCRIPTION, Description};
 use wire::stage::Stage;
@@ -24,7 +24,7 @@ use crate::first::{self, FirstError};
 use crate::leave::{self, Known};
 use crate::look::{self, Devices, Found, LookError};
 use crate::partitions::{self, Partition};
-use crate::record::{self, AccessError, Standing};
+use crate::record::{self, Standing};
 use crate::root::{Root, RootError};
 use crate::state::{self, StateError};
 use crate::switch::{self, SwitchError};
@@ -147,7 +147,6 @@ fn boot(known: &mut Known) -> Result<std::convert::Infallible, BootError> {
     make_writable(&slot, &partitions, &found, &line, trial)?;
     tell(&slot, &found, known, watchdog.as_deref())?;
     probe_init()?;
-    repair(known, &found);
     root.guard()?;
     console::stage(Stage::Leaving, &format!("how=init slot={}", found.slot));
     console::give_back();
@@ -171,8 +170,8 @@ fn wanted(line: &str) -> Result<Option<Slot>, BootError> {
         })
 }
 
-/// Reads what the disk says about its slots. Without a record the slot boots all the same, and a
-/// new record makes it the good one if it is complete.
+/// Reads what the disk says about its slots. Without a record the slot boots all the same; a new
+/// one is left to `recover`, which knows by the ledger what was confirmed.
 fn learn(known: &mut Known, meant: &Found, partitions: &[Partition]) {
     let Found { slot, partition } = meant;
     let is_other = |one: &&Partition| {
@@ -190,7 +189,6 @@ fn learn(known: &mut Known, meant: &Found, partitions: &[Partition]) {
             known.record = Some(record);
         }
         Err(error) => {
-            known.is_record_damaged = matches!(error, AccessError::Invalid { .. });
             console::warning(&chain(&error).to_string());
         }
     }
@@ -253,21 +251,6 @@ fn make_writable(
     writable::attach(&left_out)?;
     state::hide();
     Ok(())
-}
-
-/// Makes the slot that runs the good one where no copy of the record is valid, if its label says
-/// that it is complete: the boot loader starts it without a record as well.
-fn repair(known: &Known, found: &Found) {
-    let Some(esp) = known.esp.as_ref().filter(|_| known.is_record_damaged) else {
-        return;
-    };
-    if record::label(&found.partition).is_none() {
-        return;
-    }
-    match record::write(esp, &BootRecord::new(found.slot)) {
-        Ok(()) => console::warning(&format!("the boot record names slot {} again", found.slot)),
-        Err(error) => console::warning(&chain(&error).to_string()),
-    }
 }
 
 /// Leaves `/run/smv/boot` to the system.

@@ -28,8 +28,6 @@ pub struct Known {
     pub record: Option<BootRecord>,
     /// Where it is, or will be: the ESP of the slot's disk.
     pub esp: Option<PathBuf>,
-    /// Was the ESP read, and is neither copy of the record valid?
-    pub is_record_damaged: bool,
     /// Has the slot that does not run a complete label?
     pub other_is_complete: bool,
 }
