@@ -93,8 +93,9 @@ pub fn plan(facts: &Facts, running: &Running<'_>) -> Recovery {
     }
 }
 
-/// A record for a disk that has lost both copies. What runs is good, unless it ran on trial: then
-/// the other slot stays the good one, and this one may still be confirmed.
+/// A record for a disk that has lost both copies, whose boot loader starts slot A whatever is in
+/// it. What runs on trial may still be confirmed, and the other slot stays the good one. Otherwise
+/// good is the version that was confirmed last, where a slot still has it, and else what runs.
 fn rebuilt(facts: &Facts, running: &Running<'_>) -> BootRecord {
     let (slot, other) = (running.slot, running.slot.other());
     let noted = facts.ledger.trial.map(|trial| trial.version);
@@ -105,7 +106,12 @@ fn rebuilt(facts: &Facts, running: &Running<'_>) -> BootRecord {
             trial: Some(left),
             ..BootRecord::new(other)
         },
-        _ => BootRecord::new(slot),
+        _ => {
+            let current = facts.ledger.current;
+            let has_current = |slot| current.is_some() && facts.complete(slot) == current;
+            let is_other = has_current(other) && !has_current(slot);
+            BootRecord::new(if is_other { other } else { slot })
+        }
     }
 }
 

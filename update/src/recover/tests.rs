@@ -185,3 +185,51 @@ fn no_slot_becomes_good_or_is_tried_by_it() {
         assert_eq!(after.trial.is_none(), before.trial.is_none() || is_over);
     });
 }
+
+/// A node with ONE in slot A and TWO in slot B that has lost its record, and so has started A.
+fn lost(ledger: Ledger) -> BootRecord {
+    let facts = Facts {
+        copies: Copies {
+            e1: [0; COPY_LEN],
+            e2: [0; COPY_LEN],
+        },
+        a: held(State::Complete, ONE),
+        b: held(State::Complete, TWO),
+        ledger,
+        ledger_fault: None,
+    };
+    let recovery = plan(&facts, &running(Slot::A, None));
+    applied(&facts, &recovery).record().unwrap()
+}
+
+#[test]
+fn without_a_record_what_was_confirmed_last_is_good() {
+    let ledger = |current, trial: Option<Version>| {
+        let mut ledger = Ledger::default();
+        ledger.current = current;
+        ledger.trial = trial.map(|version| Trial {
+            version,
+            key: None,
+            left: 3,
+        });
+        ledger
+    };
+    assert_eq!(lost(ledger(Some(ONE), None)), BootRecord::new(Slot::A));
+    assert_eq!(lost(ledger(Some(TWO), None)), BootRecord::new(Slot::B));
+    assert_eq!(lost(ledger(None, None)), BootRecord::new(Slot::A));
+    // Not judged yet, and not kept unless it is.
+    let tried = BootRecord {
+        trial: Some(Left::NONE),
+        ..BootRecord::new(Slot::B)
+    };
+    assert_eq!(lost(ledger(Some(TWO), Some(ONE))), tried);
+    // The other one was on trial, or had failed: it is not started by itself.
+    assert_eq!(lost(ledger(Some(ONE), Some(TWO))), BootRecord::new(Slot::A));
+    let mut failed = ledger(Some(TWO), None);
+    failed.remember(Failed {
+        version: ONE,
+        tries: 3,
+        word: Word::new("health").unwrap(),
+    });
+    assert_eq!(lost(failed), BootRecord::new(Slot::B));
+}
