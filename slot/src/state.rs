@@ -88,17 +88,24 @@ pub fn check(node: &Path) -> Result<(), StateError> {
     })?;
     let status = output.status.code().unwrap_or(i32::MAX);
     if status & !CORRECTED != 0 {
-        let said = String::from_utf8_lossy(&output.stderr);
         return Err(StateError::Damaged {
             node: node.to_owned(),
             status,
-            said: said.lines().last().unwrap_or_default().to_owned(),
+            said: reason(&output.stderr),
         });
     }
     if status != 0 {
         console::warning(&format!("e2fsck repaired {}", node.display()));
     }
     Ok(())
+}
+
+/// The line that says why; what a person could do stands below it.
+fn reason(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    first.to_owned()
 }
 
 /// Mounts it on [`DIRECTORY`].
@@ -141,4 +148,22 @@ pub fn hide() {
     // It would be seen twice, and nothing else.
     let _ = unmount(DIRECTORY, UnmountFlags::DETACH);
     let _ = fs::remove_dir(DIRECTORY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn of_what_e2fsck_says_the_reason_is_kept() {
+        // Of e2fsprogs 1.47, status 4 and 8.
+        let inconsistent = b"\n\n/dev/vda6: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n\t\
+            (i.e., without -a or -p options)\n";
+        let expected = "/dev/vda6: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.";
+        assert_eq!(reason(inconsistent), expected);
+        let none =
+            b"/sbin/e2fsck: Bad magic number in super-block while trying to open /dev/vda6\n";
+        assert!(reason(none).starts_with("/sbin/e2fsck: Bad magic number"));
+        assert_eq!(reason(b""), "");
+    }
 }
