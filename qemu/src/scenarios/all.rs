@@ -39,6 +39,12 @@ static QUICK: &[Scenario] = &[
         current::uefi,
     ),
     scenario(
+        "slot-update-small-memory",
+        "a node with 64 MiB of memory is deployed, updates itself and keeps the new version",
+        Needs::Slot,
+        current::small_memory,
+    ),
+    scenario(
         "slot-start",
         "a slot starts its system, as the good one and on trial: the root is read-only, what is \
          written stays",

@@ -8,47 +8,98 @@ use crate::actors::node::{
 };
 use crate::actors::releases::{Maker, PUBLIC, Version};
 use crate::error::{HarnessError, Result};
-use crate::lab::{Lab, STEP};
+use crate::lab::{Lab, MEMORY_MIB, STEP};
 use crate::machine::running::Running;
-use crate::machine::{Bus, Firmware, Machine, Medium};
+use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 
 use super::boots::look;
+/// As little as a machine may have that receives a system.
+const SMALL_MIB: u32 = 64;
+
+/// What a node is made of.
+struct Hardware {
+    firmware: Firmware,
+    bus: Bus,
+    sector_bytes: u32,
+    memory_mib: u32,
+}
+
+const ORDINARY: Hardware = Hardware {
+    firmware: Firmware::Bios,
+    bus: Bus::Virtio,
+    sector_bytes: 512,
+    memory_mib: MEMORY_MIB,
+};
 
 pub(super) fn bios(lab: &mut Lab) -> Result<()> {
-    stays_current(lab, Firmware::Bios, Bus::Virtio, 512)
+    stays_current(lab, &ORDINARY)
 }
 
 pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
-    stays_current(lab, Firmware::Uefi, Bus::Nvme, 4096)
+    let hardware = Hardware {
+        firmware: Firmware::Uefi,
+        bus: Bus::Nvme,
+        sector_bytes: 4096,
+        ..ORDINARY
+    };
+    stays_current(lab, &hardware)
 }
 
-fn stays_current(lab: &mut Lab, firmware: Firmware, bus: Bus, sector_bytes: u32) -> Result<()> {
+/// What runs needs memory for the update beside its own.
+pub(super) fn small_memory(lab: &mut Lab) -> Result<()> {
     let maker = Maker::new(lab)?;
-    let first = maker.release(lab, &Version::healthy("v1", 1))?;
-    let releases = [
+    let second = maker.disk(lab, &Version::healthy("v2", 2))?;
+    let hardware = Hardware {
+        memory_mib: SMALL_MIB,
+        ..ORDINARY
+    };
+    let (machine, mut target) = node(lab, &maker, &hardware, vec![second])?;
+    deployed(lab, &machine, &mut target)?;
+    healthy(&mut target, "/dev/vdb")?;
+    target.quit()
+}
+
+fn stays_current(lab: &mut Lab, hardware: &Hardware) -> Result<()> {
+    let maker = Maker::new(lab)?;
+    let releases = vec![
         maker.disk(lab, &Version::healthy("v2", 2))?,
         maker.disk(lab, &Version::sick("v3", 3))?,
     ];
-    lab.bake(&["--trust", PUBLIC])?;
-    let medium = lab.kernel(DEPLOY_WORDS);
-    let node = lab.disk("node", DISK_MIB)?.on(bus).sectors(sector_bytes);
-    let mut machine = lab.machine(firmware, vec![node], medium)?;
-    machine.has_watchdog = true;
-    let mut target = lab.start(&machine)?;
-    lab.deploy(&mut target, &first)?;
-    target.await_power_off(STEP)?;
-
-    machine.medium = Medium::None;
-    machine.disks.extend(releases);
-    let mut target = lab.start(&machine)?;
-    let devices = match bus {
+    let (machine, mut target) = node(lab, &maker, hardware, releases)?;
+    let [second, third] = match hardware.bus {
         Bus::Virtio => ["/dev/vdb", "/dev/vdc"],
         _ => ["/dev/vda", "/dev/vdb"],
     };
     deployed(lab, &machine, &mut target)?;
-    healthy(&mut target, devices)?;
-    unhealthy(&mut target, devices)?;
+    healthy(&mut target, second)?;
+    unhealthy(&mut target, third)?;
     target.quit()
+}
+
+/// A machine on which the first version was deployed, started from its disk with these behind it.
+fn node(
+    lab: &mut Lab,
+    maker: &Maker,
+    hardware: &Hardware,
+    releases: Vec<DiskSpec>,
+) -> Result<(Machine, Running)> {
+    let first = maker.release(lab, &Version::healthy("v1", 1))?;
+    lab.bake(&["--trust", PUBLIC])?;
+    let medium = lab.kernel(DEPLOY_WORDS);
+    let disk = lab.disk("node", DISK_MIB)?.on(hardware.bus);
+    let disk = disk.sectors(hardware.sector_bytes);
+    let mut machine = Machine {
+        has_watchdog: true,
+        memory_mib: hardware.memory_mib,
+        ..lab.machine(hardware.firmware, vec![disk], medium)?
+    };
+    let mut target = lab.start(&machine)?;
+    lab.deploy(&mut target, &first)?;
+    target.await_power_off(STEP)?;
+    machine.medium = Medium::None;
+    machine.disks.extend(releases);
+    let target = lab.start(&machine)?;
+    Ok((machine, target))
 }
 
 /// The first version runs, and says so.
@@ -71,7 +122,7 @@ fn must(target: &mut Running, checks: &[(String, &str)]) -> Result<()> {
 }
 
 /// The second one is tried, kept, and boots from then on.
-fn healthy(target: &mut Running, [second, _]: [&str; 2]) -> Result<()> {
+fn healthy(target: &mut Running, second: &str) -> Result<()> {
     update(target, second)?;
     log_in(target, "b")?;
     let boot = format!("cat {}", running::PATH);
@@ -87,7 +138,7 @@ fn healthy(target: &mut Running, [second, _]: [&str; 2]) -> Result<()> {
 }
 
 /// The third one is tried as often as a trial is, and then the second one is back.
-fn unhealthy(target: &mut Running, [_, third]: [&str; 2]) -> Result<()> {
+fn unhealthy(target: &mut Running, third: &str) -> Result<()> {
     update(target, third)?;
     for _ in 0..TRIES {
         let slot = started(target)?;
