@@ -25,6 +25,7 @@ mod records;
 mod resume;
 mod signed;
 mod slots;
+mod update_cut;
 mod wifi;
 mod wizard;
 

@@ -5,7 +5,7 @@ mod slow;
 use super::{
     Needs, Scenario, boots, comeback, current, disks, distribution, donors, file, gate, hardware,
     media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed, slots,
-    wifi, wizard,
+    update_cut, wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -37,6 +37,12 @@ static QUICK: &[Scenario] = &[
         "the same under UEFI, on an NVMe disk with sectors of 4096 bytes",
         Needs::Slot,
         current::uefi,
+    ),
+    scenario(
+        "slot-power-cut",
+        "any cut during an update leaves a disk that starts a whole version",
+        Needs::Slot,
+        update_cut::cut,
     ),
     scenario(
         "slot-update-small-memory",

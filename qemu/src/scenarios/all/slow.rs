@@ -4,7 +4,7 @@ use super::{scenario, with};
 use crate::actors::policy::Policy;
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::scenarios::{Needs, Scenario, comeback, donors, hardware, live, wifi};
+use crate::scenarios::{Needs, Scenario, comeback, donors, hardware, live, update_cut, wifi};
 
 /// All of them; the long ones first.
 pub(super) static SLOW: &[Scenario] = &[
@@ -47,6 +47,13 @@ pub(super) static SLOW: &[Scenario] = &[
             Needs::Demo,
             donors::cable_pulled,
         ),
+    ),
+    // slot-power-cut has hundreds of the same kind.
+    slow(
+        "slot-power-cut-long",
+        "ten thousand disks of a power cut during an update, each starts a whole version",
+        Needs::Slot,
+        update_cut::cut_long,
     ),
 ];
 
