@@ -105,6 +105,29 @@ pub trait Disk {
     fn forget_cache(&mut self) -> Result<(), DiskError> {
         Ok(())
     }
+    /// Begins to put on the medium what was written there, and does not wait for it: what is flushed
+    /// later waits for less. Nothing is durable by it, and what goes wrong the flush finds.
+    fn begin_flush(&mut self, offset: u64, len_bytes: u64) {
+        let _ = (offset, len_bytes);
+    }
+    /// The same disk for another thread, which reads it while it is written here. `None` where that
+    /// cannot be done.
+    ///
+    /// # Errors
+    /// It could not be opened a second time, or its name leads elsewhere by now.
+    fn medium(&self) -> Result<Option<Box<dyn Medium + Send>>, DiskError> {
+        Ok(None)
+    }
+}
+
+/// A disk that is only read, past every cache of this machine: what was flushed comes from the
+/// device itself.
+pub trait Medium {
+    /// So many bytes from `offset`, which is that of [`Disk::read_at`].
+    ///
+    /// # Errors
+    /// Reading failed, or the range is not inside the disk.
+    fn read(&mut self, offset: u64, len: usize) -> Result<&[u8], DiskError>;
 }
 
 /// [`Disk::zero_at`] by writing.

@@ -2,31 +2,38 @@
 //! labelled at its end (`slot.md` 3).
 //!
 //! Chunks of an image go in, verified by their source. [`Writing`] puts them on the disk and keeps
-//! count of them in the label; [`Writing::read_back`] flushes, drops every cache, reads the image
-//! from the medium and makes [`ReadBack`] only of one that has the wanted hash; and only a
-//! [`ReadBack`] makes a label `complete`. A deploy and an update write a slot with this code, over
-//! a whole disk or over the slot's partition alone. What is in memory is one chunk.
+//! count of them in the label; [`Writing::read_back`] flushes, has the whole image read from the
+//! medium, and makes [`ReadBack`] only of one that has the wanted hash; and only a [`ReadBack`]
+//! makes a label `complete`. A deploy and an update write a slot with this code, over a whole disk
+//! or over the slot's partition alone. Where the disk has a [`Medium`], a thread reads back what
+//! was flushed while more is written (`beside`); else all of it is read at the end, after every
+//! cache was dropped. What is in memory is one chunk, and one piece of 4 MiB that is read back.
 
+mod beside;
 mod error;
 
 use std::io;
 
-use sha2::{Digest, Sha256 as Hasher};
 use wire::label::{
     self, AREA_BYTES, IMAGE_UNIT, Label, LabelError, MANIFEST_AT, MANIFEST_MAX, SIGNATURE_AT,
     SIGNATURE_MAX, State, image_room_bytes, without_zeros,
 };
 use wire::manifest::Sha256;
 
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, Medium};
 use crate::sizes::MIB;
+
+use beside::{Beside, Hashing};
 
 pub use error::SlotError;
 
 /// After so many bytes what was written is flushed, and the label says how far it came.
 pub const FLUSH_BYTES: u64 = 64 * MIB;
-/// Read at once when an image is read back.
-const READ_BYTES: u64 = MIB;
+/// Where a slot is read back beside its writing: after so many bytes what was written is flushed,
+/// to be read. Divides [`FLUSH_BYTES`].
+pub const WINDOW_BYTES: u64 = 4 * MIB;
+/// What the disk is given to write at once meanwhile.
+const BEGIN_BYTES: u64 = MIB;
 
 /// What is to be in a slot, as its manifest says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,13 +189,28 @@ impl SlotArea {
             image: *image,
             next: next.min(image.chunks()),
             unflushed_bytes: 0,
+            unnoted_bytes: 0,
+            beside: None,
         };
         writing.note()?;
+        writing.beside = self.beside(writing.disk)?;
+        writing.hand_over()?;
         Ok(writing)
     }
 
-    /// SHA-256 of the first so many bytes, as the medium has them. `seen` hears after every MiB how
-    /// many were read.
+    /// The thread that reads back, where there is another way to the medium. Where none can be
+    /// started, all is read at the end.
+    fn beside(&self, disk: &mut dyn Disk) -> Result<Option<Beside>, SlotError> {
+        let mut medium = None;
+        self.at(disk, 0, |disk, _| {
+            medium = disk.medium()?;
+            Ok(())
+        })?;
+        Ok(medium.and_then(|medium| Beside::begin(medium, self.offset_bytes).ok()))
+    }
+
+    /// SHA-256 of the first so many bytes, as the medium has them. `seen` hears after each piece of
+    /// 4 MiB how many were read.
     ///
     /// # Errors
     /// The disk failed.
@@ -198,20 +220,31 @@ impl SlotArea {
         image_bytes: u64,
         seen: &mut dyn FnMut(u64),
     ) -> Result<Sha256, SlotError> {
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; usize::try_from(READ_BYTES).unwrap_or(0)];
-        let mut done = 0_u64;
-        self.at(disk, 0, |disk, _| disk.forget_cache())?;
-        while done < image_bytes {
-            let len = image_bytes.saturating_sub(done).min(READ_BYTES);
-            let piece = buffer.get_mut(..usize::try_from(len).unwrap_or(0));
-            let piece = piece.unwrap_or_default();
-            self.at(disk, done, |disk, at| disk.read_at(at, piece))?;
-            hasher.update(piece);
-            done = done.saturating_add(len);
+        let mut hashing = Hashing::new(self.offset_bytes);
+        let mut tell = |done| {
             seen(done);
-        }
-        Ok(hasher.finalize().into())
+            true
+        };
+        self.at(disk, 0, |disk, _| {
+            match disk.medium()? {
+                Some(mut medium) => hashing.go_on(&mut *medium, image_bytes, &mut tell),
+                None => {
+                    disk.forget_cache()?;
+                    let mut medium = Forgetful(disk, Vec::new());
+                    hashing.go_on(&mut medium, image_bytes, &mut tell)
+                }
+            }
+            .map(drop)
+        })?;
+        Ok(hashing.end())
+    }
+
+    /// Returns when everything that was written is on the medium.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn flush(&self, disk: &mut dyn Disk) -> Result<(), SlotError> {
+        self.at(disk, 0, |disk, _| disk.flush())
     }
 
     /// Something at the label.
@@ -260,6 +293,17 @@ const fn within(part: &'static str, bytes: &[u8], max: usize) -> Result<(), Slot
     Ok(())
 }
 
+/// A disk that has just forgotten its cache, as the way to its medium.
+struct Forgetful<'d>(&'d mut dyn Disk, Vec<u8>);
+
+impl Medium for Forgetful<'_> {
+    fn read(&mut self, offset: u64, len: usize) -> Result<&[u8], DiskError> {
+        self.1.resize(len, 0);
+        self.0.read_at(offset, &mut self.1)?;
+        Ok(&self.1)
+    }
+}
+
 /// An image on its way into a slot.
 pub struct Writing<'d> {
     area: SlotArea,
@@ -267,6 +311,8 @@ pub struct Writing<'d> {
     image: Image,
     next: u32,
     unflushed_bytes: u64,
+    unnoted_bytes: u64,
+    beside: Option<Beside>,
 }
 
 impl<'d> Writing<'d> {
@@ -292,16 +338,71 @@ impl<'d> Writing<'d> {
                 expected,
             });
         }
-        self.area
-            .at(self.disk, at, |disk, at| disk.write_at(at, bytes))?;
+        let write = |disk: &mut dyn Disk, at| disk.write_at(at, bytes);
+        self.area.at(self.disk, at, write)?;
         self.next = self.next.saturating_add(1);
         self.unflushed_bytes = self.unflushed_bytes.saturating_add(len);
-        if self.unflushed_bytes >= FLUSH_BYTES {
-            self.unflushed_bytes = 0;
-            self.area.at(self.disk, 0, |disk, _| disk.flush())?;
-            self.note()?;
+        if self.beside.is_some() {
+            self.begin_flush(at.saturating_add(len), len)?;
+        }
+        let window_bytes = match self.beside {
+            Some(_) => WINDOW_BYTES,
+            None => FLUSH_BYTES,
+        };
+        if self.unflushed_bytes >= window_bytes {
+            self.flush()?;
         }
         Ok(())
+    }
+
+    /// The disk writes while the next chunks are fetched: each time that these last bytes, up to
+    /// `end`, have completed a MiB.
+    fn begin_flush(&mut self, end: u64, last_bytes: u64) -> Result<(), SlotError> {
+        let unflushed = self.unflushed_bytes;
+        if unflushed / BEGIN_BYTES == unflushed.saturating_sub(last_bytes) / BEGIN_BYTES {
+            return Ok(());
+        }
+        let begin = end.saturating_sub(unflushed);
+        self.area.at(self.disk, begin, |disk, at| {
+            disk.begin_flush(at, unflushed);
+            Ok(())
+        })
+    }
+
+    /// What was written is durable, and may be read back.
+    fn flush(&mut self) -> Result<(), SlotError> {
+        self.area.flush(self.disk)?;
+        self.unnoted_bytes = self.unnoted_bytes.saturating_add(self.unflushed_bytes);
+        self.unflushed_bytes = 0;
+        if self.unnoted_bytes >= FLUSH_BYTES {
+            self.unnoted_bytes = 0;
+            self.note()?;
+        }
+        self.hand_over()
+    }
+
+    /// What lies before `next` was flushed.
+    fn hand_over(&mut self) -> Result<(), SlotError> {
+        let chunks = u64::from(self.next);
+        let end = chunks.saturating_mul(u64::from(self.image.chunk_bytes));
+        let end = end.min(self.image.image_bytes);
+        match &self.beside {
+            Some(beside) if !beside.goes_on(end) => self.end_beside(&mut |_| {}).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// The hash of what the thread has read, if there is one.
+    fn end_beside(&mut self, seen: &mut dyn FnMut(u64)) -> Result<Option<Sha256>, SlotError> {
+        let Some(beside) = self.beside.take() else {
+            return Ok(None);
+        };
+        let mut found = None;
+        self.area.at(self.disk, 0, |_, _| {
+            found = Some(beside.end(seen)?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// The label says how far it came: what lies before `next` was flushed.
@@ -310,8 +411,8 @@ impl<'d> Writing<'d> {
         self.area.write_label(self.disk, &label)
     }
 
-    /// Puts everything on the medium and reads the whole image from there. `seen` hears after every
-    /// MiB how many bytes were read.
+    /// Puts everything on the medium and returns when the whole image was read from there. `seen`
+    /// hears after each piece of 4 MiB how many bytes were read.
     ///
     /// # Errors
     /// Chunks are missing; what is on the medium has another hash; the disk failed. The label then
@@ -324,9 +425,13 @@ impl<'d> Writing<'d> {
                 expected: u64::from(self.image.chunk_bytes),
             });
         }
-        self.area.at(self.disk, 0, |disk, _| disk.flush())?;
         let (area, image) = (self.area, self.image);
-        let found = area.hash(self.disk, image.image_bytes, seen)?;
+        area.flush(self.disk)?;
+        self.hand_over()?;
+        let found = match self.end_beside(seen)? {
+            Some(found) => found,
+            None => area.hash(self.disk, image.image_bytes, seen)?,
+        };
         if found != image.sha256 {
             // What was wrong may be anywhere.
             self.next = 0;

@@ -24,6 +24,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::gate::Cleared;
+use crate::medium::Direct;
 
 /// How long the lock is waited for: udev holds it while it looks at a disk.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -263,6 +264,15 @@ impl BlockDisk {
         self.file.try_clone()
     }
 
+    /// A partition of it a second time, to be read past the cache.
+    ///
+    /// # Errors
+    /// It cannot be opened, or its path leads elsewhere by now.
+    pub(crate) fn open_medium(&self, name: String, area: (u64, u64)) -> Result<Direct, DiskError> {
+        let opened = Direct::open(&self.path, &self.file, name, area);
+        opened.map_err(|source| disk_error("opening", &self.path, 0, 0, source))
+    }
+
     fn check(&self, action: &'static str, offset: u64, len: usize) -> Result<(), DiskError> {
         let is_inside = offset
             .checked_add(len as u64)
@@ -379,6 +389,10 @@ impl Disk for BlockDisk {
             Kind::Image => fadvise(&self.file, 0, None, Advice::DontNeed),
         };
         forgotten.map_err(|errno| disk_error("rereading", &self.path, 0, 0, errno.into()))
+    }
+
+    fn begin_flush(&mut self, offset: u64, len_bytes: u64) {
+        let _ = sys::block::begin_writing(&self.file, offset, len_bytes);
     }
 }
 

@@ -15,8 +15,9 @@
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
-//! 6. A node that updates itself has [`settings`] and [`locks`], its partitions are opened by
-//!    [`slot_disks`], and [`health`] judges whether a system that runs on trial may be kept.
+//! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
+//!    [`slot_disks`] and read back by `medium`, and [`health`] judges whether a system that runs on
+//!    trial may be kept.
 
 pub mod blockdisk;
 pub mod cage;
@@ -39,4 +40,5 @@ pub mod uevents;
 pub mod volumes;
 pub mod watchdog;
 
+mod medium;
 mod writeout;

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use disk::contents::{PartitionRef, own_partitions};
-use disk::disk::{Disk, DiskError, SectorSize};
+use disk::disk::{Disk, DiskError, Medium, SectorSize};
 use disk::layout::Role;
 use thiserror::Error;
 use wire::outcome::Outcome;
@@ -390,6 +390,18 @@ impl Disk for PartitionDisk {
 
     fn forget_cache(&mut self) -> Result<(), DiskError> {
         self.disk.forget_cache()
+    }
+
+    fn begin_flush(&mut self, offset: u64, len_bytes: u64) {
+        if let Ok(at) = self.within("writing", offset, len_bytes) {
+            self.disk.begin_flush(at, len_bytes);
+        }
+    }
+
+    fn medium(&self) -> Result<Option<Box<dyn Medium + Send>>, DiskError> {
+        let area = (self.offset, self.len_bytes);
+        let opened = self.disk.open_medium(self.name.clone(), area)?;
+        Ok(Some(Box::new(opened)))
     }
 }
 

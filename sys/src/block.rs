@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::mem::{offset_of, size_of};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io;
 use rustix::ioctl::{self, Getter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, opcode};
@@ -40,6 +40,24 @@ pub fn forget_cache(device: impl AsFd) -> io::Result<()> {
     let request = unsafe { NoArg::<BLKFLSBUF>::new() };
     // SAFETY: the request reads and writes no memory of this process.
     unsafe { ioctl::ioctl(device, request) }
+}
+
+/// Begins to write what is dirty in this range of the page cache, of a device or of a file, and
+/// does not wait for it (sync_file_range(2)). Nothing is durable by it.
+///
+/// # Errors
+/// The kernel's.
+pub fn begin_writing(file: impl AsFd, start_bytes: u64, len_bytes: u64) -> io::Result<()> {
+    let number = |bytes| i64::try_from(bytes).map_err(|_| io::Errno::INVAL);
+    let (start, len) = (number(start_bytes)?, number(len_bytes)?);
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: a system call on numbers alone; the descriptor is open for as long as it is borrowed.
+    let status = unsafe { libc::sync_file_range(fd, start, len, libc::SYNC_FILE_RANGE_WRITE) };
+    if status == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(io::Errno::from_io_error(&error).unwrap_or(io::Errno::IO))
 }
 
 /// Makes a range of the device read as zeros (`BLKZEROOUT`), by a command of the device where it
@@ -165,13 +183,26 @@ unsafe impl Ioctl for Blkpg<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLKFLSBUF, BLKGETSIZE64, BLKPG, BLKZEROOUT, add_partition, size_bytes, zero};
+    use super::{
+        BLKFLSBUF, BLKGETSIZE64, BLKPG, BLKZEROOUT, add_partition, begin_writing, size_bytes, zero,
+    };
 
     #[test]
     fn request_numbers_are_those_of_the_kernel_headers() {
         assert_eq!((BLKFLSBUF, BLKPG, BLKZEROOUT), (0x1261, 0x1269, 0x127F));
         #[cfg(target_pointer_width = "64")]
         assert_eq!(BLKGETSIZE64, 0x8008_1272);
+    }
+
+    #[test]
+    fn writing_begins_of_an_ordinary_file_too() {
+        let path = std::env::temp_dir().join(format!("smv-writing-{}", std::process::id()));
+        std::fs::write(&path, [7; 8192]).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        assert_eq!(begin_writing(&file, 4096, 4096), Ok(()));
+        let invalid = Err(rustix::io::Errno::INVAL);
+        assert_eq!(begin_writing(&file, u64::MAX, 1), invalid);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

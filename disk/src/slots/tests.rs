@@ -1,10 +1,11 @@
 //! Writing, going on, reading back, labels; what does not fit.
 
 use super::{FLUSH_BYTES, Image, SlotArea, SlotError};
-use crate::disk::{Disk, DiskError, SectorSize};
+use crate::disk::{Disk, DiskError, Medium, SectorSize};
 use crate::fakes::memory_disk::MemoryDisk;
 use crate::sizes::MIB;
 use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex};
 use wire::label::{AREA_BYTES, Label, LabelError, MANIFEST_MAX, SIGNATURE_MAX, State};
 
 const CHUNK: usize = 1 << 20;
@@ -253,6 +254,162 @@ impl Disk for Remembering {
     }
 }
 
+/// A disk with a second way to it, which reads what was flushed and nothing else. Keeps what was
+/// done in the order in which it was done.
+#[derive(Clone)]
+struct TwoWays(Arc<Mutex<Flushing>>);
+
+struct Flushing {
+    cache: MemoryDisk,
+    medium: MemoryDisk,
+    done: Vec<String>,
+    /// Reading the medium fails from this byte of the disk on.
+    torn_at: u64,
+}
+
+impl TwoWays {
+    fn new(sector: SectorSize) -> Self {
+        let (cache, medium) = (disk(sector), disk(sector));
+        Self(Arc::new(Mutex::new(Flushing {
+            cache,
+            medium,
+            done: Vec::new(),
+            torn_at: u64::MAX,
+        })))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Flushing) -> T) -> T {
+        work(&mut self.0.lock().unwrap())
+    }
+
+    fn written(&self, image: &Image, bytes: &[u8]) -> Result<Label, SlotError> {
+        let mut disk = self.clone();
+        let mut writing = AREA.begin(&mut disk, image)?;
+        for chunk in bytes.chunks(CHUNK).skip(writing.next() as usize) {
+            writing.chunk(chunk)?;
+        }
+        let mut seen = Vec::new();
+        let read_back = writing.read_back(&mut |bytes| seen.push(bytes))?;
+        assert!(seen.is_sorted() && seen.last() == Some(&image.image_bytes));
+        read_back.complete(MANIFEST, b"")
+    }
+}
+
+impl Disk for TwoWays {
+    fn name(&self) -> &str {
+        "two ways"
+    }
+    fn size_bytes(&self) -> u64 {
+        self.with(|disk| disk.cache.size_bytes())
+    }
+    fn sector_size(&self) -> SectorSize {
+        self.with(|disk| disk.cache.sector())
+    }
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
+        self.with(|disk| disk.cache.read_at(offset, buf))
+    }
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
+        self.with(|disk| {
+            let label = AREA.offset_bytes + AREA.len_bytes - AREA_BYTES;
+            let what = if offset < label { "write" } else { "label" };
+            disk.done.push(what.to_owned());
+            disk.cache.write_at(offset, buf)
+        })
+    }
+    fn flush(&mut self) -> Result<(), DiskError> {
+        self.with(|disk| {
+            disk.done.push("flush".to_owned());
+            disk.medium = disk.cache.clone();
+        });
+        Ok(())
+    }
+    fn forget_cache(&mut self) -> Result<(), DiskError> {
+        panic!("nothing is read through the cache")
+    }
+    fn medium(&self) -> Result<Option<Box<dyn Medium + Send>>, DiskError> {
+        Ok(Some(Box::new(SecondWay(self.clone(), Vec::new()))))
+    }
+}
+
+struct SecondWay(TwoWays, Vec<u8>);
+
+impl Medium for SecondWay {
+    fn read(&mut self, offset: u64, len: usize) -> Result<&[u8], DiskError> {
+        let Self(disk, buffer) = self;
+        buffer.resize(len, 0);
+        disk.with(|disk| {
+            if offset + len as u64 > disk.torn_at {
+                return Err(DiskError {
+                    action: "reading back",
+                    disk: "two ways".to_owned(),
+                    offset,
+                    len,
+                    source: std::io::ErrorKind::NotConnected.into(),
+                });
+            }
+            disk.medium.read_at(offset, buffer)
+        })?;
+        Ok(buffer)
+    }
+}
+
+#[test]
+fn what_was_flushed_is_read_back_while_more_is_written() {
+    for sector in [SectorSize::B512, SectorSize::B4096] {
+        let (disk, bytes) = (TwoWays::new(sector), bytes((9 << 20) + 4096));
+        let image = image_of(&bytes);
+        disk.written(&image, &bytes).unwrap();
+        let window = "write write write write flush ";
+        let rest = "write write flush label flush label flush";
+        let expected = format!("label flush {window}{window}{rest}");
+        disk.with(|disk| {
+            assert_eq!(disk.done.join(" "), expected);
+            assert_eq!(disk.medium.get(AREA.offset_bytes, bytes.len()), bytes);
+        });
+        // One that is there is read by this way, too.
+        let found = AREA.hash(&mut disk.clone(), image.image_bytes, &mut |_| {});
+        assert_eq!(found.unwrap(), image.sha256);
+    }
+}
+
+#[test]
+fn what_an_interruption_left_is_read_back_with_the_rest() {
+    let (disk, bytes) = (TwoWays::new(SectorSize::B512), bytes(70 << 20));
+    let image = image_of(&bytes);
+    let mut way = disk.clone();
+    let mut writing = AREA.begin(&mut way, &image).unwrap();
+    for chunk in bytes.chunks(CHUNK).take(68) {
+        writing.chunk(chunk).unwrap();
+    }
+    drop(writing);
+    let next = (FLUSH_BYTES as usize / CHUNK) as u32;
+    let label = AREA.label(&mut disk.clone()).unwrap().unwrap();
+    assert_eq!((label.state, label.next), (State::Writing, next));
+    // The medium has lost a part of it since.
+    let whole = disk.with(|disk| disk.cache.get(AREA.offset_bytes + 9 * MIB, 512));
+    disk.with(|disk| disk.cache.put(AREA.offset_bytes + 9 * MIB, &[0; 512]));
+    let error = disk.written(&image, &bytes).unwrap_err();
+    assert!(matches!(error, SlotError::ReadBack { .. }), "{error}");
+    let label = AREA.label(&mut disk.clone()).unwrap().unwrap();
+    assert_eq!((label.state, label.next), (State::Writing, 0));
+    disk.with(|disk| disk.cache.put(AREA.offset_bytes + 9 * MIB, &whole));
+    assert_eq!(disk.written(&image, &bytes).unwrap().next, 70);
+}
+
+#[test]
+fn a_medium_that_cannot_be_read_ends_the_writing() {
+    let (disk, bytes) = (TwoWays::new(SectorSize::B512), bytes(9 << 20));
+    let image = image_of(&bytes);
+    for torn_at in [0, 4, 8].map(|mib| AREA.offset_bytes + mib * MIB + 4096) {
+        disk.with(|disk| disk.torn_at = torn_at);
+        let error = disk.written(&image, &bytes).unwrap_err();
+        assert!(matches!(&error, SlotError::Disk { source, .. }
+            if source.action == "reading back" && source.offset < torn_at));
+        let label = AREA.label(&mut disk.clone()).unwrap().unwrap();
+        assert_eq!(label.state, State::Writing);
+    }
+}
+
 #[test]
 fn each_step_is_durable_before_the_next() {
     let bytes = bytes(2 << 20);
@@ -264,8 +421,7 @@ fn each_step_is_durable_before_the_next() {
     }
     let read_back = writing.read_back(&mut |_| {}).unwrap();
     read_back.complete(MANIFEST, b"").unwrap();
-    let expected =
-        "read write flush, write write flush, forget read read, write flush, write flush";
+    let expected = "read write flush, write write flush, forget read, write flush, write flush";
     let expected: Vec<&str> = expected
         .split([' ', ','])
         .filter(|word| !word.is_empty())

@@ -34,7 +34,18 @@ static LARGE_2: LazyLock<Release> = LazyLock::new(|| {
     Release::new(418, LARGE_CHUNKS, &noisy)
 });
 
+/// Four windows of the read-back.
+const WINDOWS_CHUNKS: usize = 200;
+const WINDOWS_SLOT_BYTES: u64 = 202 * 65_536;
+static WINDOWS_1: LazyLock<Release> =
+    LazyLock::new(|| Release::new(417, WINDOWS_CHUNKS, &[(0, 1), (63, 2), (190, 3)]));
+static WINDOWS_2: LazyLock<Release> = LazyLock::new(|| {
+    let noisy = [(0, 4), (63, 5), (64, 6), (128, 7), (190, 3), (199, 8)];
+    Release::new(418, WINDOWS_CHUNKS, &noisy)
+});
+
 static SMALL: LazyLock<[&'static Release; 3]> = LazyLock::new(|| [&V0, &V1, &V2]);
+static WINDOWS: LazyLock<[&'static Release; 2]> = LazyLock::new(|| [&WINDOWS_1, &WINDOWS_2]);
 static LARGE: LazyLock<[&'static Release; 2]> = LazyLock::new(|| [&LARGE_1, &LARGE_2]);
 
 /// The second chunk is the same in all of them.
@@ -50,11 +61,13 @@ pub struct Flow {
     pub rules: Rules,
     /// Behind every so many operations: run again after the cut and a recovery, it comes to its end.
     pub goes_on_at: Option<usize>,
+    /// Of an update: from which release, and to which.
+    pub update: Option<[&'static Release; 2]>,
 }
 
 /// Every flow of the table: update, resume, confirm, rollback, repair.
 pub fn all() -> Vec<Flow> {
-    let mut flows = vec![update(), resume(), confirmation()];
+    let mut flows = vec![update(), windows(), resume(), confirmation()];
     flows.extend([exhausted(), taken_back(), back()]);
     flows.extend(repairs());
     flows
@@ -117,6 +130,27 @@ pub fn update() -> Flow {
         },
         rules: rules(&[Slot::A]),
         goes_on_at: Some(1),
+        update: Some([&V1, &V2]),
+    }
+}
+
+/// One that is read back in several windows while it is written.
+pub fn windows() -> Flow {
+    let mut ledger = ledger(None);
+    ledger.current = Some(WINDOWS_1.version);
+    let start = State::new(WINDOWS_SLOT_BYTES).with(Slot::A, &WINDOWS_1);
+    Flow {
+        name: "update, in windows",
+        start: start.with_record(&record(None)).with_ledger(&ledger),
+        run: |world| {
+            stage_and_arm(world, &WINDOWS_1, &WINDOWS_2).unwrap();
+        },
+        rules: Rules {
+            releases: &*WINDOWS,
+            ..rules(&[Slot::A])
+        },
+        goes_on_at: Some(40),
+        update: Some([&WINDOWS_1, &WINDOWS_2]),
     }
 }
 
@@ -156,6 +190,7 @@ pub fn resume() -> Flow {
             ..rules(&[Slot::A])
         },
         goes_on_at: Some(300),
+        update: Some([&LARGE_1, &LARGE_2]),
     }
 }
 
@@ -187,6 +222,7 @@ pub fn confirmation() -> Flow {
         },
         rules: rules(&[Slot::A, Slot::B]),
         goes_on_at: None,
+        update: None,
     }
 }
 
@@ -208,6 +244,7 @@ pub fn exhausted() -> Flow {
         },
         rules: remembering(&[Slot::A]),
         goes_on_at: None,
+        update: None,
     }
 }
 
@@ -226,6 +263,7 @@ pub fn taken_back() -> Flow {
         },
         rules: remembering(&[Slot::A]),
         goes_on_at: None,
+        update: None,
     }
 }
 
@@ -254,6 +292,7 @@ pub fn back() -> Flow {
             ..rules(&[Slot::B])
         },
         goes_on_at: None,
+        update: None,
     }
 }
 
@@ -296,6 +335,7 @@ pub fn repairs() -> Vec<Flow> {
             },
             rules: rules(&[Slot::A]),
             goes_on_at: None,
+            update: None,
         });
     }
     flows

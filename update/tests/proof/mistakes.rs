@@ -2,17 +2,18 @@
 //! time, and every one must be caught by the same judge. A mistake is made where the node meets
 //! the medium: operations that are left out, come too early or too late, or say something else.
 
-use disk::slots::SlotError;
-use update::admit::Again;
-use update::stage::{StageError, stage};
+use std::ops::Range;
+
+use disk::slots::{SlotError, WINDOW_BYTES};
+use update::stage::StageError;
 use wire::ledger::Ledger;
 use wire::record::Slot;
 
 use crate::cuts::cut;
-use crate::flows::{self, Flow, V1, V2, record};
+use crate::flows::{self, Flow, record};
 use crate::images::key;
 use crate::judge::judge;
-use crate::world::{Op, Place, State, World, running};
+use crate::world::{Op, Place, State, World};
 
 /// Images that a mistake is looked for on.
 const IMAGES: usize = 3000;
@@ -237,34 +238,61 @@ fn every_seeded_mistake_is_caught() {
     assert_eq!(missed, [""; 0]);
 }
 
-/// The medium holds something else than what was written. Reading back finds it, unless the cache
-/// answers: then the judge does.
+/// The medium of slot B holds something else than what was written, at this byte, and the cache
+/// answers for these. Is it found when it is read back? Else the judge sees it.
+fn is_rot_found(world: &World, flow: &Flow, at: u64, cached: Range<u64>) -> bool {
+    world.rots(at, cached);
+    let [from, to] = flow.update.unwrap();
+    let staged = flows::stage_and_arm(world, from, to);
+    let is_found = match staged.as_ref().map_err(|error| error.downcast_ref()) {
+        Ok(_) => false,
+        Err(Some(StageError::Slot { source, .. })) => {
+            assert!(matches!(source, SlotError::ReadBack { .. }), "{source}");
+            true
+        }
+        Err(_) => panic!("{staged:?}"),
+    };
+    assert_eq!(judge(&world.state(), &flow.rules).is_ok(), is_found);
+    is_found
+}
+
 #[test]
 fn a_read_back_that_asks_the_cache_is_caught() {
     let flow = flows::update();
-    for forgets in [true, false] {
-        let world = World::new(flow.start.clone());
-        world.rots(70_000, forgets);
-        let (approved, running) = (V2.approved(), running(Slot::A, &V1, None));
-        let mut source = V2.source();
-        let staged = world.node(|node| {
-            stage(
-                node,
-                &running,
-                &approved,
-                &mut source,
-                Again(false),
-                &mut |_| (),
-            )
-        });
-        let found = matches!(
-            staged,
-            Err(StageError::Slot {
-                source: SlotError::ReadBack { .. },
-                ..
-            })
-        );
-        assert_eq!(found, forgets, "{staged:?}");
-        assert_eq!(judge(&world.state(), &flow.rules).is_ok(), forgets);
+    for has_medium in [true, false] {
+        let found = |cached| {
+            let world = World::new(flow.start.clone());
+            if !has_medium {
+                world.take_medium();
+            }
+            is_rot_found(&world, &flow, 70_000, cached)
+        };
+        assert!(found(0..0));
+        assert!(!found(0..u64::MAX));
+    }
+}
+
+/// Armed while one window was never read back: what rots in another one is found, and in that one
+/// the judge sees it.
+#[test]
+fn a_window_that_is_not_read_back_is_caught() {
+    let flow = flows::windows();
+    let image_bytes = flow.update.unwrap()[1].data.len() as u64;
+    let windows = image_bytes.div_ceil(WINDOW_BYTES);
+    assert_eq!(windows, 4);
+    let found = |at, cached| is_rot_found(&World::new(flow.start.clone()), &flow, at, cached);
+    for window in 0..windows {
+        let begin = window * WINDOW_BYTES;
+        let end = image_bytes.min(begin + WINDOW_BYTES);
+        for at in [begin, end - 1] {
+            assert!(!found(at, begin..end), "byte {at}");
+        }
+        let others = [
+            begin.checked_sub(1),
+            Some(end).filter(|end| *end < image_bytes),
+        ];
+        for at in others.into_iter().flatten() {
+            assert!(found(at, begin..end), "byte {at}");
+        }
     }
 }

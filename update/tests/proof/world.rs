@@ -1,13 +1,12 @@
 //! A node in memory. Every sector that changes and every flush is recorded, so that the state after
 //! a power cut at any of them can be rebuilt.
 
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
-use std::sync::LazyLock;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use disk::boot_record::{RecordPlaces, make};
-use disk::disk::{Disk, DiskError, SectorSize};
+use disk::disk::{Disk, DiskError, Medium, SectorSize};
 use disk::esp;
 use disk::fakes::memory_disk::MemoryDisk;
 use disk::layout::{Role, plan};
@@ -159,16 +158,19 @@ impl State {
 
 /// A running node.
 pub struct World {
-    shared: Rc<RefCell<Shared>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
 struct Shared {
     state: State,
     log: Vec<Op>,
-    /// Bytes of slot B that the medium has changed behind the cache's back.
+    /// A byte of slot B that the medium has changed behind the cache's back.
     rot: Option<u64>,
-    forgets: bool,
+    /// Bytes of the slots that the cache answers for all the same.
+    cached: Range<u64>,
     has_forgotten: bool,
+    /// Is there a second way to the slots?
+    has_medium: bool,
     ledger_is_full: bool,
     esp_is_read_only: bool,
     /// So many more writes and flushes, then the disk is gone.
@@ -177,11 +179,11 @@ struct Shared {
 
 #[derive(Clone)]
 struct Handle {
-    shared: Rc<RefCell<Shared>>,
+    shared: Arc<Mutex<Shared>>,
     place: Place,
 }
 
-struct LedgerHandle(Rc<RefCell<Shared>>);
+struct LedgerHandle(Arc<Mutex<Shared>>);
 
 impl std::fmt::Debug for LedgerHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -195,39 +197,49 @@ impl World {
             state,
             log: Vec::new(),
             rot: None,
-            forgets: true,
+            cached: 0..0,
             has_forgotten: false,
+            has_medium: true,
             ledger_is_full: false,
             esp_is_read_only: false,
             left: u32::MAX,
         };
         Self {
-            shared: Rc::new(RefCell::new(shared)),
+            shared: Arc::new(Mutex::new(shared)),
         }
     }
 
     /// The medium of slot B has another byte there than what was written, as soon as no cache
-    /// answers for it. A seam that does not forget its cache never shows it.
-    pub fn rots(&self, at: u64, forgets: bool) {
-        let mut shared = self.shared.borrow_mut();
-        (shared.rot, shared.forgets) = (Some(at), forgets);
+    /// answers for it. A seam that asks the cache there never shows it.
+    pub fn rots(&self, at: u64, cached: Range<u64>) {
+        let mut shared = self.shared();
+        (shared.rot, shared.cached) = (Some(at), cached);
+    }
+
+    /// The slots are read back by the way on which they are written, when that has come to its end.
+    pub fn take_medium(&self) {
+        self.shared().has_medium = false;
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
     }
 
     pub fn fill_state(&self) {
-        self.shared.borrow_mut().ledger_is_full = true;
+        self.shared().ledger_is_full = true;
     }
 
     /// After so many writes and flushes the disk answers nothing any more.
     pub fn pull_after(&self, operations: u32) {
-        self.shared.borrow_mut().left = operations;
+        self.shared().left = operations;
     }
 
     pub fn protect_esp(&self) {
-        self.shared.borrow_mut().esp_is_read_only = true;
+        self.shared().esp_is_read_only = true;
     }
 
     pub fn state(&self) -> State {
-        let shared = self.shared.borrow();
+        let shared = self.shared();
         let mut state = shared.state.clone();
         if let Some(at) = shared.rot {
             let byte = state.b.get(at, 1)[0] ^ 1;
@@ -237,19 +249,19 @@ impl World {
     }
 
     pub fn log(&self) -> Vec<Op> {
-        self.shared.borrow().log.clone()
+        self.shared().log.clone()
     }
 
     /// Lends the node to some work.
     pub fn node<T>(&self, work: impl FnOnce(&mut Node<'_>) -> T) -> T {
         let handle = |place| Handle {
-            shared: Rc::clone(&self.shared),
+            shared: Arc::clone(&self.shared),
             place,
         };
         let mut esp = handle(Place::Esp);
         let mut slot_a = handle(Place::Slot(Slot::A));
         let mut slot_b = handle(Place::Slot(Slot::B));
-        let mut ledger = LedgerHandle(Rc::clone(&self.shared));
+        let mut ledger = LedgerHandle(Arc::clone(&self.shared));
         work(&mut Node {
             records: record_places(),
             esp: &mut esp,
@@ -261,6 +273,10 @@ impl World {
 }
 
 impl Handle {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
+    }
+
     fn error(&self, action: &'static str, offset: u64, kind: io::ErrorKind) -> DiskError {
         DiskError {
             action,
@@ -278,6 +294,16 @@ impl Shared {
         self.left = self.left.saturating_sub(1);
         is_gone
     }
+
+    /// What the medium has there.
+    fn rot(&self, place: Place, offset: u64, buf: &mut [u8]) {
+        let rot = self.rot.filter(|at| !self.cached.contains(at));
+        let rot = rot.filter(|_| place == Place::Slot(Slot::B));
+        let within = rot.and_then(|at| usize::try_from(at.checked_sub(offset)?).ok());
+        if let Some(byte) = within.and_then(|within| buf.get_mut(within)) {
+            *byte ^= 1;
+        }
+    }
 }
 
 impl Disk for Handle {
@@ -290,7 +316,7 @@ impl Disk for Handle {
     }
 
     fn size_bytes(&self) -> u64 {
-        self.shared.borrow_mut().state.disk(self.place).size_bytes()
+        self.shared().state.disk(self.place).size_bytes()
     }
 
     fn sector_size(&self) -> SectorSize {
@@ -298,22 +324,19 @@ impl Disk for Handle {
     }
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), DiskError> {
-        let mut shared = self.shared.borrow_mut();
+        let mut shared = self.shared();
         if shared.left == 0 {
             return Err(self.error("reading", offset, io::ErrorKind::NotConnected));
         }
         shared.state.disk(self.place).read_at(offset, buf)?;
-        let rot = shared.rot.filter(|_| shared.has_forgotten);
-        let rot = rot.filter(|_| self.place == Place::Slot(Slot::B));
-        let within = rot.and_then(|at| usize::try_from(at.checked_sub(offset)?).ok());
-        if let Some(byte) = within.and_then(|within| buf.get_mut(within)) {
-            *byte ^= 1;
+        if shared.has_forgotten {
+            shared.rot(self.place, offset, buf);
         }
         Ok(())
     }
 
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), DiskError> {
-        let mut shared = self.shared.borrow_mut();
+        let mut shared = self.shared();
         if shared.is_gone() {
             return Err(self.error("writing", offset, io::ErrorKind::NotConnected));
         }
@@ -335,7 +358,7 @@ impl Disk for Handle {
     }
 
     fn flush(&mut self) -> Result<(), DiskError> {
-        let mut shared = self.shared.borrow_mut();
+        let mut shared = self.shared();
         if shared.is_gone() {
             return Err(self.error("flushing", 0, io::ErrorKind::NotConnected));
         }
@@ -344,19 +367,43 @@ impl Disk for Handle {
     }
 
     fn forget_cache(&mut self) -> Result<(), DiskError> {
-        let mut shared = self.shared.borrow_mut();
-        shared.has_forgotten |= shared.forgets && self.place == Place::Slot(Slot::B);
+        let mut shared = self.shared();
+        shared.has_forgotten |= self.place == Place::Slot(Slot::B);
         Ok(())
+    }
+
+    fn medium(&self) -> Result<Option<Box<dyn Medium + Send>>, DiskError> {
+        let has_medium = self.shared().has_medium && self.place != Place::Esp;
+        let medium = has_medium.then(|| MediumHandle(self.clone(), Vec::new()));
+        Ok(medium.map(|medium| Box::new(medium) as Box<dyn Medium + Send>))
+    }
+}
+
+/// Reads a slot past the cache. What it reads is in no log: the order of writes and flushes does
+/// not depend on how far it has come.
+struct MediumHandle(Handle, Vec<u8>);
+
+impl Medium for MediumHandle {
+    fn read(&mut self, offset: u64, len: usize) -> Result<&[u8], DiskError> {
+        let Self(handle, buffer) = self;
+        buffer.resize(len, 0);
+        let mut shared = handle.shared.lock().unwrap();
+        if shared.left == 0 {
+            return Err(handle.error("reading back", offset, io::ErrorKind::NotConnected));
+        }
+        shared.state.disk(handle.place).read_at(offset, buffer)?;
+        shared.rot(handle.place, offset, buffer);
+        Ok(buffer)
     }
 }
 
 impl LedgerFile for LedgerHandle {
     fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.borrow().state.ledger.clone())
+        Ok(self.0.lock().unwrap().state.ledger.clone())
     }
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut shared = self.0.borrow_mut();
+        let mut shared = self.0.lock().unwrap();
         if shared.is_gone() {
             return Err(io::ErrorKind::NotConnected.into());
         }
@@ -429,7 +476,7 @@ pub fn copy_offset(place: wire::record::Place) -> u64 {
     static OFFSETS: LazyLock<[u64; 2]> = LazyLock::new(|| {
         let world = World::new(State::new(65_536 * 2));
         let mut handle = Handle {
-            shared: Rc::clone(&world.shared),
+            shared: Arc::clone(&world.shared),
             place: Place::Esp,
         };
         record_places()
