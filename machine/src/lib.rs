@@ -16,8 +16,8 @@
 //! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
 //! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
-//!    [`slot_disks`] and read back by `medium`, and [`health`] judges whether a system that runs on
-//!    trial may be kept.
+//!    [`slot_disks`] and read back by `medium`, [`written`] sees who else has written them, and
+//!    [`health`] judges whether a system that runs on trial may be kept.
 
 pub mod blockdisk;
 pub mod cage;
@@ -39,6 +39,7 @@ pub mod slot_disks;
 pub mod uevents;
 pub mod volumes;
 pub mod watchdog;
+pub mod written;
 
 mod medium;
 mod writeout;

@@ -22,6 +22,7 @@ use wire::running::Running;
 
 use crate::blockdisk::{BlockDisk, Kind};
 use crate::disks::IMAGE_SECTOR;
+use crate::written::Written;
 
 /// Where the kernel lists block devices, partitions too.
 pub const SYS_CLASS_BLOCK: &str = "/sys/class/block";
@@ -82,6 +83,8 @@ impl SlotDisks {
 #[derive(Debug)]
 pub struct PartitionDisk {
     disk: BlockDisk,
+    /// The kernel's numbers about it; an image file has none.
+    stat: Option<PathBuf>,
     name: String,
     /// From the start of `disk`: 0 unless that is an image file, which has no partition devices.
     offset: u64,
@@ -237,6 +240,7 @@ impl Whole<'_> {
         let image = writable.unwrap_or(&self.whole).try_clone();
         Ok(PartitionDisk {
             disk: image.map_err(|source| self.cloning(source))?,
+            stat: None,
             name: format!("{what} of {}", self.name),
             offset,
             len_bytes,
@@ -282,6 +286,7 @@ impl Whole<'_> {
         Ok(PartitionDisk {
             name: path.display().to_string(),
             disk: opened,
+            stat: Some(sys.join(&found.name).join("stat")),
             offset: 0,
             len_bytes,
         })
@@ -339,6 +344,17 @@ fn child(sys: &Path, number: u32) -> io::Result<Option<Child>> {
 }
 
 impl PartitionDisk {
+    /// Where writes to it can be seen.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn written(&self) -> io::Result<Written> {
+        Ok(match &self.stat {
+            Some(path) => Written::Counted(path.clone()),
+            None => Written::Dated(self.disk.try_clone_file()?),
+        })
+    }
+
     fn within(&self, action: &'static str, offset: u64, len: u64) -> Result<u64, DiskError> {
         let end = offset.checked_add(len);
         let is_inside = end.is_some_and(|end| end <= self.len_bytes);

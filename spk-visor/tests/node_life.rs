@@ -6,9 +6,13 @@
 
 mod node;
 
-use node::Node;
+use std::cell::Cell;
+use std::fs;
+use std::rc::Rc;
+
+use node::{IMAGE, Node, Release, Told};
 use spk_visor::command::node::confirm::Verdict;
-use spk_visor::command::node::event::Event;
+use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::exit::Exit;
 use wire::record::{Left, Slot};
 
@@ -192,6 +196,53 @@ fn everything_may_be_run_twice() {
     assert_eq!(node.record().good, Slot::B);
     let error = node.update(&release).1.unwrap_err();
     assert_eq!(Exit::from(&error), Exit::Current);
+}
+
+/// Bytes that `activate` reads of the slot.
+fn read_by_activate(node: &Node, is_verify: bool) -> u64 {
+    let read = Rc::new(Cell::new(0));
+    let most = Rc::clone(&read);
+    let told = Told {
+        at_step: Some(Box::new(move |phase, done| {
+            assert!(matches!(phase, Phase::Read));
+            most.set(done);
+        })),
+        ..Told::default()
+    };
+    node.activate_as(told, false, is_verify).1.unwrap();
+    assert_eq!(node.record().trial, Some(Left::ALL));
+    read.get()
+}
+
+#[test]
+fn what_update_has_read_back_activate_does_not_read_again_until_the_reboot() {
+    let node = Node::deployed();
+    let release = node.release(2);
+    let image_bytes = Release::of(2).data.len() as u64;
+    node.update(&release).1.unwrap();
+    let file = node.path("run/smv/read-back");
+    let text = fs::read(&file).unwrap();
+    assert_eq!(read_by_activate(&node, false), 0);
+    assert_eq!(read_by_activate(&node, true), image_bytes);
+    node.rollback().1.unwrap();
+    // It is gone with the reboot.
+    assert_eq!(node.boot(), Slot::A);
+    assert!(!file.exists());
+    assert_eq!(read_by_activate(&node, false), image_bytes);
+    node.rollback().1.unwrap();
+    // One of an earlier boot, put back, says of another state of the disk that it was read.
+    fs::write(&file, text).unwrap();
+    assert_eq!(read_by_activate(&node, false), image_bytes);
+    node.rollback().1.unwrap();
+    // Staging once more only reads, and that counts.
+    node.update(&release).1.unwrap();
+    assert_eq!(read_by_activate(&node, false), 0);
+    node.rollback().1.unwrap();
+    // Another image has it forgotten before its first byte is written.
+    let broken = node.release(3);
+    fs::write(broken.join(IMAGE), vec![0; Release::of(3).data.len()]).unwrap();
+    node.update(&broken).1.unwrap_err();
+    assert!(!file.exists());
 }
 
 #[test]

@@ -14,8 +14,10 @@ use node::{IMAGE, MIB, Node, Release, SLOT_MIB, Told};
 use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::take;
-use spk_visor::command::node::trial;
+use spk_visor::command::node::trial::{self, Activate};
 use spk_visor::exit::Exit;
+use update::admit::Again;
+use update::stage::ReadAll;
 use wire::chain::chain;
 use wire::record::{COPY_LEN, Copies, Slot};
 
@@ -217,7 +219,12 @@ fn a_machine_without_a_watchdog_tries_nothing_unless_told() {
     node.update(&node.release(2)).1.unwrap();
     let activate = |may_hang| {
         let mut told = Told::default();
-        trial::activate(&node.place(), may_hang, false, &mut told)
+        let how = Activate {
+            may_hang,
+            again: Again(false),
+            all: ReadAll(false),
+        };
+        trial::activate(&node.place(), how, &mut told)
     };
     refused(&node, activate(false), Exit::NotNow, "no hardware watchdog");
     node.write("etc/smechvisor/update", b"watchdogs=optional\n");

@@ -15,6 +15,7 @@ use wire::record::{BootRecord, Copies, Slot};
 
 use crate::key;
 use crate::ledger_file::LedgerFile;
+use crate::witness::Witness;
 
 /// The places.
 pub struct Node<'a> {
@@ -28,6 +29,8 @@ pub struct Node<'a> {
     pub slot_b: &'a mut (dyn Disk + 'a),
     /// The ledger.
     pub ledger: &'a mut (dyn LedgerFile + 'a),
+    /// What this boot has read back.
+    pub witness: &'a mut (dyn Witness + 'a),
 }
 
 /// A place could not be read or written.
@@ -47,6 +50,13 @@ pub enum NodeError {
         slot: Slot,
         #[source]
         source: SlotError,
+    },
+    /// The witness of what was read back.
+    #[error("forgetting what was read back of slot {slot}")]
+    Witness {
+        slot: Slot,
+        #[source]
+        source: io::Error,
     },
     /// The ledger.
     #[error("{action} the ledger")]

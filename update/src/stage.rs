@@ -8,7 +8,7 @@
 
 use bundle::trust::{self, ApproveError, Approved, Trust, Voucher, Wanted};
 use bundle::verify::{ChunkSource, Verified, VerifyError, verify_chunk};
-use disk::slots::{SlotArea, SlotError, Writing};
+use disk::slots::{Image, SlotArea, SlotError, Writing};
 use sha2::{Digest as _, Sha256 as Hasher};
 use thiserror::Error;
 use wire::digits::Hex;
@@ -23,6 +23,7 @@ use crate::key;
 use crate::node::{Facts, Node, NodeError};
 use crate::reuse::Reuse;
 use crate::running::NoRecord;
+use crate::witness::Seen;
 
 /// A chunk that was wrong so often is not asked for again.
 const TRIES_MAX: u32 = 3;
@@ -49,6 +50,10 @@ impl Staged {
         &self.version
     }
 }
+
+/// Is all of a slot read, even what this boot has read already?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAll(pub bool);
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,9 +196,12 @@ pub fn stage(
     if facts.complete(slot) == Some(version) {
         let found = hash(node, slot, image.image_bytes, seen)?;
         if found == image.sha256 {
+            note(node, slot, &image);
             return Ok(staged);
         }
     }
+    let forgotten = node.witness.forget();
+    forgotten.map_err(|source| NodeError::Witness { slot, source })?;
     make_room(node, &facts, slot)?;
     let mut job = Job {
         approved,
@@ -207,9 +215,22 @@ pub fn stage(
             // What an interruption has left in front of `first` was not what the label said. The
             // label has forgotten it, so this happens once.
             Err(SlotError::ReadBack { .. }) if first > 0 => {}
-            written => return written.map(|()| staged).map_err(error),
+            written => {
+                written.map_err(error)?;
+                note(node, slot, &image);
+                return Ok(staged);
+            }
         }
     }
+}
+
+/// Until the reboot nobody need read it again. Where that cannot be noted, it is read again.
+fn note(node: &mut Node<'_>, slot: Slot, image: &Image) {
+    let _ = node.witness.note(&Seen {
+        slot,
+        image_bytes: image.image_bytes,
+        sha256: image.sha256,
+    });
 }
 
 /// Nothing boots the slot any more, and nothing is noted to be in it.
@@ -336,8 +357,9 @@ impl Job<'_> {
 }
 
 /// What the other slot holds already, for a trial: a version that was staged before, or the former
-/// one that a person wants back. It is read back as a whole. Somebody has to vouch for it: a
-/// trusted key, or the ledger, which says that it was confirmed here.
+/// one that a person wants back. It is read back as a whole, unless this boot has done that and
+/// nothing has written there since. Somebody has to vouch for it: a trusted key, or the ledger,
+/// which says that it was confirmed here.
 ///
 /// # Errors
 /// See [`StageError`].
@@ -346,6 +368,7 @@ pub fn held(
     running: &Running<'_>,
     trust: &Trust,
     again: Again,
+    all: ReadAll,
     seen: &mut dyn FnMut(Progress),
 ) -> Result<Staged, StageError> {
     let facts = node.facts()?;
@@ -358,14 +381,14 @@ pub fn held(
     } else if let Some(failed) = facts.ledger.failure(&version.digest).filter(|_| !again.0) {
         return Err(Refusal::Failed(Box::new(failed.clone())).into());
     }
-    let key = match verify(node, slot, trust, seen) {
+    let key = match vouched(node, slot, trust) {
         Ok(key) => Some(key),
         Err(StageError::Signature { .. } | StageError::Refused(Refusal::Unsigned)) if is_former => {
-            read_back(node, slot, seen)?;
             None
         }
         Err(error) => return Err(error),
     };
+    read_back(node, slot, all, seen)?;
     if let Some(key) = key.filter(|_| !is_former) {
         let (found, floor) = (version.counter, floor(&facts, running, key));
         if found < floor {
@@ -391,6 +414,13 @@ pub fn verify(
     trust: &Trust,
     seen: &mut dyn FnMut(Progress),
 ) -> Result<KeyId, StageError> {
+    let key = vouched(node, slot, trust)?;
+    read_back(node, slot, ReadAll(true), seen)?;
+    Ok(key)
+}
+
+/// The key that vouches for the manifest in a slot.
+fn vouched(node: &mut Node<'_>, slot: Slot, trust: &Trust) -> Result<KeyId, StageError> {
     let (manifest, signature) = release(node, slot)?;
     let vouched = trust::vouch_for(&manifest, &signature, Wanted::SYSTEM, trust);
     let (_, voucher) = vouched.map_err(|source| StageError::Signature { slot, source })?;
@@ -398,9 +428,7 @@ pub fn verify(
         Voucher::Key(key) => key::of_public_key(&key),
         Voucher::Sender { .. } => None,
     };
-    let key = key.ok_or(Refusal::Unsigned)?;
-    read_back(node, slot, seen)?;
-    Ok(key)
+    Ok(key.ok_or(Refusal::Unsigned)?)
 }
 
 /// Manifest and signature of a slot, as its label names them.
@@ -425,6 +453,7 @@ fn release(node: &mut Node<'_>, slot: Slot) -> Result<(Vec<u8>, Vec<u8>), StageE
 fn read_back(
     node: &mut Node<'_>,
     slot: Slot,
+    ReadAll(all): ReadAll,
     seen: &mut dyn FnMut(Progress),
 ) -> Result<(), StageError> {
     let (manifest, _) = release(node, slot)?;
@@ -443,6 +472,14 @@ fn read_back(
     if found != Some((parsed.head().counter, size_bytes)) {
         return Err(StageError::Contradicts { slot });
     }
+    let known = Seen {
+        slot,
+        image_bytes: size_bytes,
+        sha256,
+    };
+    if !all && is_known(node, &known)? {
+        return Ok(());
+    }
     let found = hash(node, slot, size_bytes, seen)?;
     if found != sha256 {
         return Err(StageError::Lies {
@@ -452,6 +489,19 @@ fn read_back(
         });
     }
     Ok(())
+}
+
+/// Has this boot read it already, and has nobody written there since? What is still in the cache is
+/// written first, and so counts.
+fn is_known(node: &mut Node<'_>, seen: &Seen) -> Result<bool, StageError> {
+    if !node.witness.knows(seen) {
+        return Ok(false);
+    }
+    let slot = seen.slot;
+    let disk = node.slot(slot);
+    let flushed = SlotArea::whole(disk).flush(disk);
+    flushed.map_err(|source| StageError::Slot { slot, source })?;
+    Ok(node.witness.knows(seen))
 }
 
 /// SHA-256 of the beginning of a slot, from the medium.

@@ -218,6 +218,12 @@ fn partitions_of_a_device_are_opened_by_their_own_nodes() {
         disks.idle.forget_cache().unwrap();
         let medium = disks.idle.medium().unwrap();
         assert_eq!(medium.unwrap().read(4096, 4096).unwrap(), [7; 4096]);
+        let written = disks.idle.written().unwrap();
+        let before = written.now();
+        assert_eq!(written.now(), before);
+        disks.idle.write_at(4096, &[8; 4096]).unwrap();
+        disks.idle.flush().unwrap();
+        assert!(before.is_none() || written.now() != before, "{before:?}");
         assert!(disks.running.write_at(0, &[1; 512]).is_err());
         // The claim: nobody else writes it, and looking is allowed.
         let error = open(Access::Change).unwrap_err();

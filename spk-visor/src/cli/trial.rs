@@ -21,13 +21,15 @@ Usage: spk-visor activate [OPTIONS]
 Lets the version that update has written be tried: the next boot starts it, and
 so do two more unless it has been confirmed by then. After that the version that
 runs now is back. Nothing is tried whose image is not complete and as signed;
-all of it is read for that.
+all of it is read for that, unless update has done so since this machine booted
+and nothing has written there since.
 
   --without-watchdog   also on a machine without a hardware watchdog: there a
                        version that hangs stays until somebody resets the
                        machine
   --again              try also a version that failed on this node, and go on
                        after two rollbacks in a row
+  --verify             read all of the image in any case
   --json               one JSON object for each event instead of lines for
                        people (docs/update.md 2)
   --help               this text
@@ -98,6 +100,8 @@ pub enum What {
         without_watchdog: bool,
         /// Also what failed before.
         again: bool,
+        /// Read what was read already.
+        is_verify: bool,
     },
     /// It is kept.
     Confirm {
@@ -119,7 +123,11 @@ pub(super) fn grammars() -> [Command; 4] {
         command.arg(switch("json"))
     };
     [
-        command(ACTIVATE, ACTIVATE_HELP).args([switch("without-watchdog"), switch("again")]),
+        command(ACTIVATE, ACTIVATE_HELP).args([
+            switch("without-watchdog"),
+            switch("again"),
+            switch("verify"),
+        ]),
         command(CONFIRM, CONFIRM_HELP).arg(switch("wait")),
         command(ROLLBACK, ROLLBACK_HELP).arg(switch("without-watchdog")),
         command(RECOVER, RECOVER_HELP),
@@ -132,6 +140,7 @@ pub(super) fn read(word: &str, matches: &ArgMatches) -> Trial {
         ACTIVATE => What::Activate {
             without_watchdog: matches.get_flag("without-watchdog"),
             again: matches.get_flag("again"),
+            is_verify: matches.get_flag("verify"),
         },
         CONFIRM => What::Confirm {
             is_wait: matches.get_flag("wait"),
@@ -164,13 +173,15 @@ mod tests {
                 What::Activate {
                     without_watchdog: false,
                     again: true,
+                    is_verify: false,
                 },
             ),
             (
-                "activate --without-watchdog",
+                "activate --without-watchdog --verify",
                 What::Activate {
                     without_watchdog: true,
                     again: false,
+                    is_verify: true,
                 },
             ),
             ("confirm", What::Confirm { is_wait: false }),

@@ -22,11 +22,14 @@ use std::time::Duration;
 use machine::health::Monotonic;
 use machine::{children, watchdog};
 use rustix::system::RebootCommand;
+use update::admit::Again;
+use update::stage::ReadAll;
 
 use self::confirm::Verdict;
 use self::error::NodeError;
 use self::place::Place;
 use self::report::{Report, Tell};
+use self::trial::Activate;
 use crate::cli::trial::What;
 use crate::cli::{Status, Trial, Update};
 use crate::exit::Exit;
@@ -52,7 +55,15 @@ pub fn trial(options: Trial) -> Exit {
         What::Activate {
             without_watchdog,
             again,
-        } => trial::activate(&place, has_watchdog || without_watchdog, again, &mut report),
+            is_verify,
+        } => {
+            let how = Activate {
+                may_hang: has_watchdog || without_watchdog,
+                again: Again(again),
+                all: ReadAll(is_verify),
+            };
+            trial::activate(&place, how, &mut report)
+        }
         What::Rollback { without_watchdog } => {
             trial::rollback(&place, has_watchdog || without_watchdog, &mut report)
         }

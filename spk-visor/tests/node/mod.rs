@@ -8,6 +8,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use bundle::fakes::image::{CHUNK, Image, Signer, describe, manifest, noise};
@@ -26,9 +27,12 @@ use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::place::Place;
 use spk_visor::command::node::report::Tell;
+use spk_visor::command::node::trial::Activate;
 use spk_visor::command::node::{status, take, trial};
 use spk_visor::exit::Exit;
 use tempfile::TempDir;
+use update::admit::Again;
+use update::stage::ReadAll;
 use uuid::Uuid;
 use wire::label::Label;
 use wire::manifest::{
@@ -234,6 +238,8 @@ impl Node {
 
     /// Changes bytes of the disk behind everybody's back.
     pub fn spoil(&self, at: u64, bytes: &[u8]) {
+        // Dates of files are not finer than the kernel's ticks.
+        thread::sleep(Duration::from_millis(30));
         self.disk().write_at(at, bytes).unwrap();
     }
 
@@ -386,8 +392,21 @@ impl Node {
     }
 
     pub fn activate(&self, again: bool) -> (Told, Result<(), NodeError>) {
-        let mut told = Told::default();
-        let done = trial::activate(&self.place(), true, again, &mut told);
+        self.activate_as(Told::default(), again, false)
+    }
+
+    pub fn activate_as(
+        &self,
+        mut told: Told,
+        again: bool,
+        is_verify: bool,
+    ) -> (Told, Result<(), NodeError>) {
+        let how = Activate {
+            may_hang: true,
+            again: Again(again),
+            all: ReadAll(is_verify),
+        };
+        let done = trial::activate(&self.place(), how, &mut told);
         (told, done)
     }
 

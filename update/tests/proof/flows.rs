@@ -9,7 +9,7 @@ use update::confirm::confirm;
 use update::recover::recover;
 use update::rollback::take_back;
 use update::running::{Runs, Tried, runs};
-use update::stage::{StageError, held, stage};
+use update::stage::{ReadAll, StageError, held, stage};
 use wire::ledger::{Ledger, Trial, Word};
 use wire::record::{BootRecord, Left, Slot};
 
@@ -283,7 +283,15 @@ pub fn back() -> Flow {
             let running = running(Slot::B, &V2, None);
             world.node(|node| {
                 let trust = SIGNER.trust();
-                let staged = held(node, &running, &trust, Again(false), &mut |_| ()).unwrap();
+                let staged = held(
+                    node,
+                    &running,
+                    &trust,
+                    Again(false),
+                    ReadAll(false),
+                    &mut |_| (),
+                )
+                .unwrap();
                 arm(node, staged).unwrap();
             });
         },

@@ -8,7 +8,7 @@ use update::node::Facts;
 use update::recover::{Finding, plan, recover};
 use update::rollback::take_back;
 use update::running::{Runs, runs};
-use update::stage::{Progress, StageError, held, stage};
+use update::stage::{Progress, ReadAll, StageError, held, stage};
 use update::status::{Standing, Status};
 use wire::ledger::{Failed, Version, Word};
 use wire::record::{BootRecord, Left, Slot};
@@ -445,12 +445,30 @@ fn staged_before_and_activated_later_is_read_back() {
         })
         .unwrap();
     let trust = SIGNER.trust();
-    let staged = world.node(|node| held(node, &now, &trust, Again(false), &mut |_| ()));
+    let staged = world.node(|node| {
+        held(
+            node,
+            &now,
+            &trust,
+            Again(false),
+            ReadAll(false),
+            &mut |_| (),
+        )
+    });
     let staged = staged.unwrap();
     let expected: &Version = &V2.version;
     assert_eq!((staged.slot(), staged.version()), (Slot::B, expected));
     let empty = World::new(fresh());
-    let none = empty.node(|node| held(node, &now, &trust, Again(false), &mut |_| ()));
+    let none = empty.node(|node| {
+        held(
+            node,
+            &now,
+            &trust,
+            Again(false),
+            ReadAll(false),
+            &mut |_| (),
+        )
+    });
     assert!(matches!(
         none,
         Err(StageError::NotComplete { slot: Slot::B })

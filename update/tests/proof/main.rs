@@ -18,4 +18,5 @@ mod judge;
 mod life;
 mod mistakes;
 mod tamper;
+mod witness;
 mod world;

@@ -4,7 +4,7 @@
 use bundle::fakes::image::{CHUNK, HEAD};
 use bundle::trust::{Offered, Wanted, approve};
 use update::admit::Again;
-use update::stage::{StageError, held, stage, verify};
+use update::stage::{ReadAll, StageError, held, stage, verify};
 use wire::label::{AREA_BYTES, MANIFEST_AT, SIGNATURE_AT};
 use wire::manifest::{Head, Role};
 use wire::record::Slot;
@@ -145,7 +145,16 @@ fn a_label_that_lies_arms_nothing() {
             let byte = state.b.get(place, 1)[0] ^ (1 << (at % 7));
             state.b.put(place, &[byte]);
             let world = World::new(state);
-            let staged = world.node(|node| held(node, &now, &trust, Again(false), &mut |_| ()));
+            let staged = world.node(|node| {
+                held(
+                    node,
+                    &now,
+                    &trust,
+                    Again(false),
+                    ReadAll(false),
+                    &mut |_| (),
+                )
+            });
             // How many chunks were written is of no consequence any more.
             let is_next = at == next;
             assert!(
@@ -178,7 +187,8 @@ fn a_changed_image_in_a_slot_is_found() {
             verified,
             Err(StageError::Lies { part: "image", .. })
         ));
-        let staged = world.node(|node| held(node, &now, &trust, Again(true), &mut |_| ()));
+        let staged =
+            world.node(|node| held(node, &now, &trust, Again(true), ReadAll(false), &mut |_| ()));
         assert!(staged.is_err());
     }
 }

@@ -16,6 +16,7 @@ use machine::health::{Clock, Failure, Gate, Gates, Healthy, Times, judge};
 use std::time::Duration;
 use update::ledger_file::LedgerFile;
 use update::node::Node;
+use update::witness::{Seen, Witness};
 use uuid::Uuid;
 use wire::ledger::Ledger;
 use wire::manifest::Manifest;
@@ -171,6 +172,12 @@ struct Shared {
     has_forgotten: bool,
     /// Is there a second way to the slots?
     has_medium: bool,
+    /// Bytes of slots that were read on it.
+    read_bytes: u64,
+    /// What was read back, and the writes to slot B until then. A reboot has a new `World`.
+    seen: Option<(Seen, u32)>,
+    writes: u32,
+    remembers_for_ever: bool,
     ledger_is_full: bool,
     esp_is_read_only: bool,
     /// So many more writes and flushes, then the disk is gone.
@@ -200,6 +207,10 @@ impl World {
             cached: 0..0,
             has_forgotten: false,
             has_medium: true,
+            read_bytes: 0,
+            seen: None,
+            writes: 0,
+            remembers_for_ever: false,
             ledger_is_full: false,
             esp_is_read_only: false,
             left: u32::MAX,
@@ -223,6 +234,29 @@ impl World {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap()
+    }
+
+    /// Bytes of slots that were read past the cache.
+    pub fn read_bytes(&self) -> u64 {
+        self.shared().read_bytes
+    }
+
+    /// Another program changes a byte of slot B.
+    pub fn scribble(&self, at: u64) {
+        let mut shared = self.shared();
+        let byte = shared.state.b.get(at, 1)[0] ^ 1;
+        shared.state.b.put(at, &[byte]);
+        shared.writes += 1;
+    }
+
+    /// The witness can not be made to forget.
+    pub fn remember_for_ever(&self) {
+        self.shared().remembers_for_ever = true;
+    }
+
+    /// Is anything known to be read back?
+    pub fn has_seen(&self) -> bool {
+        self.shared().seen.is_some()
     }
 
     pub fn fill_state(&self) {
@@ -262,12 +296,14 @@ impl World {
         let mut slot_a = handle(Place::Slot(Slot::A));
         let mut slot_b = handle(Place::Slot(Slot::B));
         let mut ledger = LedgerHandle(Arc::clone(&self.shared));
+        let mut witness = WitnessHandle(Arc::clone(&self.shared));
         work(&mut Node {
             records: record_places(),
             esp: &mut esp,
             slot_a: &mut slot_a,
             slot_b: &mut slot_b,
             ledger: &mut ledger,
+            witness: &mut witness,
         })
     }
 }
@@ -353,6 +389,7 @@ impl Disk for Handle {
             .map(|((at, new), _)| (at, new.to_vec()))
             .collect();
         let place = self.place;
+        shared.writes += u32::from(place == Place::Slot(Slot::B));
         shared.log.push(Op::Write(place, sectors));
         Ok(())
     }
@@ -393,7 +430,40 @@ impl Medium for MediumHandle {
         }
         shared.state.disk(handle.place).read_at(offset, buffer)?;
         shared.rot(handle.place, offset, buffer);
+        shared.read_bytes += len as u64;
         Ok(buffer)
+    }
+}
+
+struct WitnessHandle(Arc<Mutex<Shared>>);
+
+impl std::fmt::Debug for WitnessHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WitnessHandle")
+    }
+}
+
+impl Witness for WitnessHandle {
+    fn note(&mut self, seen: &Seen) -> io::Result<()> {
+        let mut shared = self.0.lock().unwrap();
+        shared.seen = Some((*seen, shared.writes));
+        Ok(())
+    }
+
+    fn knows(&mut self, seen: &Seen) -> bool {
+        let shared = self.0.lock().unwrap();
+        let is_blind = shared.remembers_for_ever;
+        let known = shared.seen;
+        known.is_some_and(|(known, at)| known == *seen && (is_blind || at == shared.writes))
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        let mut shared = self.0.lock().unwrap();
+        if shared.remembers_for_ever {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        shared.seen = None;
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use machine::settings::{self, Settings};
 use machine::slot_disks::{self, Access};
 use update::ledger_file::InDirectory;
 use update::node::Node;
+use update::witness::{self, InFile};
 use wire::running::{self, Running};
 
 use super::error::NodeError;
@@ -154,6 +155,11 @@ impl Place {
         let len_bytes = disks.esp.size_bytes();
         let records = RecordPlaces::locate(&mut disks.esp, 0, len_bytes)?;
         let mut ledger = self.ledger(access)?;
+        let written = disks.idle.written().ok();
+        let mut witness = InFile {
+            path: self.path(Path::new(witness::PATH)),
+            generation: Box::new(move || written.as_ref()?.now()),
+        };
         let (esp, slot_a, slot_b) = disks.parts();
         work(&mut Node {
             records,
@@ -161,6 +167,7 @@ impl Place {
             slot_a,
             slot_b,
             ledger: &mut ledger,
+            witness: &mut witness,
         })
     }
 

@@ -12,7 +12,7 @@ use update::node::Node;
 use update::recover::{self, Finding};
 use update::rollback;
 use update::running::{Runs, Tried, runs};
-use update::stage::{self, Progress};
+use update::stage::{self, Progress, ReadAll};
 use wire::ledger::Word;
 use wire::running::Running;
 
@@ -24,24 +24,30 @@ use super::report::Tell;
 /// Why a trial failed that a person gave up.
 const GIVEN_UP: &str = "given-up";
 
-/// Arms what was staged, after reading all of it once more.
+/// How `activate` goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activate {
+    /// Even if nothing would reset a machine that hangs.
+    pub may_hang: bool,
+    /// Also what failed before.
+    pub again: Again,
+    /// Also what this boot has read already.
+    pub all: ReadAll,
+}
+
+/// Arms what was staged, after reading all of it once more unless this boot has done that.
 ///
 /// # Errors
 /// See [`NodeError`]; then what runs boots.
-pub fn activate(
-    place: &Place,
-    may_hang: bool,
-    again: bool,
-    tell: &mut dyn Tell,
-) -> Result<(), NodeError> {
+pub fn activate(place: &Place, how: Activate, tell: &mut dyn Tell) -> Result<(), NodeError> {
     let text = place.boot()?;
     let running = Running::parse(&text)?;
     let _locks = place.lock("activate")?;
     check(&running, tell);
-    must_be_reset(place, may_hang)?;
+    must_be_reset(place, how.may_hang)?;
     place.with(&running, Access::Change, |node| {
         put_right(node, &running, tell)?;
-        arm_held(place, node, &running, Again(again), tell)
+        arm_held(place, node, &running, (how.again, how.all), tell)
     })
 }
 
@@ -67,7 +73,7 @@ pub fn rollback(place: &Place, may_hang: bool, tell: &mut dyn Tell) -> Result<()
         match held.filter(|held| facts.ledger.previous == Some(*held)) {
             Some(_) if !is_armed => {
                 must_be_reset(place, may_hang)?;
-                arm_held(place, node, &running, Again(false), tell)
+                arm_held(place, node, &running, (Again(false), ReadAll(false)), tell)
             }
             _ if is_armed => {
                 rollback::disarm(node)?;
@@ -179,12 +185,12 @@ fn arm_held(
     place: &Place,
     node: &mut Node<'_>,
     running: &Running<'_>,
-    again: Again,
+    (again, all): (Again, ReadAll),
     tell: &mut dyn Tell,
 ) -> Result<(), NodeError> {
     let trust = place.trust()?;
     let seen = &mut |progress| read(progress, tell);
-    let staged = stage::held(node, running, &trust, again, seen)?;
+    let staged = stage::held(node, running, &trust, again, all, seen)?;
     keep_network(place)?;
     let armed: Armed = arm::arm(node, staged)?;
     tell.tell(&Event::Armed {
