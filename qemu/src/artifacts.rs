@@ -34,6 +34,8 @@ pub struct Artifacts {
     pub demo: PathBuf,
     /// Package directory of Debian, when it was asked for.
     pub debian: Option<PathBuf>,
+    /// Package directory of Debian with OpenRC, when it was asked for.
+    pub openrc: Option<PathBuf>,
     /// Package directory of the system with a gigabyte of files, when it was asked for.
     pub big: Option<PathBuf>,
     /// Debian's own kernel and its modules, when they were asked for.
@@ -51,6 +53,8 @@ pub struct Wanted {
     pub metal: bool,
     /// Debian 12, packed like this.
     pub debian: Option<Format>,
+    /// Debian 12 with OpenRC.
+    pub openrc: bool,
     /// A gigabyte unpacked.
     pub big: bool,
     /// Debian's own kernel.
@@ -89,6 +93,7 @@ impl Artifacts {
             count: 4
                 + 2 * u32::from(wanted.metal)
                 + u32::from(wanted.debian.is_some())
+                + u32::from(wanted.openrc)
                 + u32::from(wanted.big)
                 + 2 * u32::from(wanted.distribution)
                 + u32::from(wanted.slot),
@@ -140,6 +145,12 @@ impl Artifacts {
                 script(&top, "systems/build").args(["debian", "--format", format.name()]),
             )
         });
+        let openrc = wanted.openrc.then(|| {
+            steps.path(
+                "Debian 12 with OpenRC (minutes the first time)",
+                script(&top, "systems/build").args(["debian-openrc", "--format", "zst"]),
+            )
+        });
         let big = wanted.big.then(|| {
             steps.path(
                 "a gigabyte of files",
@@ -175,6 +186,7 @@ impl Artifacts {
             donor: programs.join("spk-visor"),
             demo,
             debian: debian.transpose()?,
+            openrc: openrc.transpose()?,
             big: big.transpose()?,
             distribution: distribution.transpose()?,
             slot: slot.transpose()?,
@@ -198,6 +210,7 @@ impl Artifacts {
             ("--metal", &self.metal),
             ("--newer-qemu", &self.newer_qemu),
             ("--debian", &self.debian),
+            ("--openrc", &self.openrc),
             ("--big", &self.big),
             ("--distribution", &self.distribution),
             ("--slot", &self.slot),

@@ -85,6 +85,7 @@ struct Paths {
     donor: Option<PathBuf>,
     demo: Option<PathBuf>,
     debian: Option<PathBuf>,
+    openrc: Option<PathBuf>,
     big: Option<PathBuf>,
     distribution: Option<PathBuf>,
     slot: Option<PathBuf>,
@@ -123,6 +124,7 @@ impl Request {
                 // For people it says which system; for children, where it is.
                 Long("debian") if request.command == "demo" => request.debian_system = true,
                 Long("debian") => paths.debian = Some(parser.value()?.into()),
+                Long("openrc") => paths.openrc = Some(parser.value()?.into()),
                 Value(word) if request.command.is_empty() => request.command = word.string()?,
                 Value(word) => request.words.push(word.string()?),
                 other => return Err(other.unexpected()),
@@ -153,6 +155,7 @@ impl Request {
                 Wanted {
                     metal: true,
                     debian: Some(Format::Zst),
+                    openrc: self.slow,
                     big: self.slow,
                     distribution: true,
                     slot: true,
@@ -223,10 +226,11 @@ impl Request {
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
         let wanted = Wanted {
             metal: needs(Needs::Metal),
-            debian: needs(Needs::Debian).then_some(Format::Zst),
+            debian: (needs(Needs::Debian) || needs(Needs::SlotDebian)).then_some(Format::Zst),
+            openrc: needs(Needs::SlotOpenRc),
             big: needs(Needs::Big),
             distribution: needs(Needs::Distribution),
-            slot: needs(Needs::Slot),
+            slot: needs(Needs::Slot) || needs(Needs::SlotDebian) || needs(Needs::SlotOpenRc),
         };
         let artifacts = self.artifacts(wanted, &work)?;
         let accel = self.accel(&artifacts, &work)?;
@@ -386,6 +390,7 @@ impl Paths {
             donor: needed(self.donor, "--donor")?,
             demo: needed(self.demo, "--demo")?,
             debian: self.debian,
+            openrc: self.openrc,
             big: self.big,
             distribution: self.distribution,
             slot: self.slot,

@@ -81,6 +81,10 @@ pub enum Needs {
     Distribution,
     /// The demo's packages, and the demo as the image of a slot.
     Slot,
+    /// The same, and Debian's packages.
+    SlotDebian,
+    /// The same with OpenRC.
+    SlotOpenRc,
 }
 
 /// The scenario with this name.

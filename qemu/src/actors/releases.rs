@@ -1,5 +1,5 @@
-//! The releases that a node updates itself with: the demo system in several versions, signed by one
-//! key. All files are made in the current directory.
+//! The releases that a node updates itself with: one system, usually the demo, in several versions,
+//! signed by one key. All files are made in the current directory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,30 +62,50 @@ impl<'a> Version<'a> {
 pub struct Maker {
     packages: Vec<PathBuf>,
     slot_init: PathBuf,
+    /// The demo's kernel, in a directory with its `modules.builtin`; others bring their own.
+    kernel: Option<PathBuf>,
+    /// The line of the settings that has a trial's daemon asked.
+    health: &'static str,
 }
 
 impl Maker {
-    /// Makes the key, and the packages that all versions have in common.
+    /// Makes the key, and the packages that all versions of the demo have in common.
     ///
     /// # Errors
     /// A tool is missing or failed.
     pub fn new(lab: &Lab) -> Result<Self> {
+        let kernel = &lab.artifacts.kernel;
+        let mut build = systems("build");
+        build.args(["demo", "--format", "zst", "--kernel"]);
+        let demo = run(build.arg(kernel))?;
+        let e2fsck = lab.artifacts.mke2fs.with_file_name("e2fsck");
+        Ok(Self {
+            kernel: Some(kernel.clone()),
+            health: "health=http://127.0.0.1:8080/health\n",
+            ..Self::of(lab, "demo", Path::new(demo.trim()), &e2fsck)?
+        })
+    }
+
+    /// The same of a system that has its own kernel, whose packages are in `directory`. As
+    /// `e2fsck`, `-` means that it has its own too.
+    ///
+    /// # Errors
+    /// A tool is missing or failed.
+    pub fn of(lab: &Lab, system: &str, directory: &Path, e2fsck: &Path) -> Result<Self> {
         let mut minisign = Command::new("minisign");
         minisign.args(["-G", "-W", "-f", "-p", PUBLIC, "-s", KEY]);
         run(&mut minisign)?;
         let parts = &lab.artifacts;
-        let mut build = systems("build");
-        build.args(["demo", "--format", "zst", "--kernel"]);
-        let demo = run(build.arg(&parts.kernel))?;
-        let mut packages = archives(Path::new(demo.trim()))?;
+        let mut packages = archives(directory)?;
         let mut updater = systems("updater/make");
-        updater.args(["demo", "updater"]).arg(&parts.donor);
-        updater.arg(parts.mke2fs.with_file_name("e2fsck"));
-        run(updater.arg(PUBLIC))?;
+        updater.args([system, "updater"]).arg(&parts.donor);
+        run(updater.arg(e2fsck).arg(PUBLIC))?;
         packages.push(archive("updater")?);
         Ok(Self {
             packages,
             slot_init: parts.init.with_file_name("slot-init"),
+            kernel: None,
+            health: "",
         })
     }
 
@@ -97,15 +117,16 @@ impl Maker {
         let (name, counter) = (version.name, version.counter.to_string());
         let dir = Path::new(name);
         std::fs::create_dir_all(dir).doing("making", dir.display())?;
-        let own = own_package(version)?;
-        let parts = &lab.artifacts;
-        let modules = parts.kernel.parent().unwrap_or(Path::new("."));
-        let mut maker = Command::new(&parts.mkinitramfs);
+        let own = own_package(version, self.health)?;
+        let mut maker = Command::new(&lab.artifacts.mkinitramfs);
         maker.arg("slot").args(&self.packages).arg(own);
         maker.arg("--init").arg(&self.slot_init);
         maker.args(["--version", name, "--counter", &counter]);
-        maker.arg("--kernel").arg(&parts.kernel);
-        maker.arg("--modules").arg(modules);
+        if let Some(kernel) = &self.kernel {
+            let modules = kernel.parent().unwrap_or(Path::new("."));
+            maker.arg("--kernel").arg(kernel);
+            maker.arg("--modules").arg(modules);
+        }
         // A kernel that panics is not watched for half a minute.
         let cmdline = format!("console=tty0 console=ttyS0,115200 {PLAIN} panic=1");
         maker.args(["--cmdline", &cmdline]);
@@ -160,11 +181,10 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Trials that are judged soon, the check, and what it reads.
-fn own_package(version: &Version<'_>) -> Result<PathBuf> {
+fn own_package(version: &Version<'_>, health: &str) -> Result<PathBuf> {
     let tree = format!("own-{}", version.name);
     let within = version.within;
-    let settings =
-        format!("health=http://127.0.0.1:8080/health\nconfirm-within={within}\nstable=2\n");
+    let settings = format!("{health}confirm-within={within}\nstable=2\n");
     let check = "etc/smechvisor/health.d/check";
     let script = format!("#!/bin/sh\n{}\n", version.check);
     let mut files = vec![

@@ -107,7 +107,7 @@ pub(super) fn debian(lab: &mut Lab) -> Result<()> {
 }
 
 /// `--wait` returns when the boot has come to its end; `degraded` names the units that failed.
-fn await_running(target: &mut Running) -> Result<()> {
+pub(super) fn await_running(target: &mut Running) -> Result<()> {
     let (state, _) = target.console.shell(
         "systemctl is-system-running --wait",
         Duration::from_secs(300),

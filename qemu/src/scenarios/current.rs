@@ -31,6 +31,10 @@ const ORDINARY: Hardware = Hardware {
     memory_mib: MEMORY_MIB,
 };
 
+mod distribution;
+
+pub(super) use distribution::{debian, openrc};
+
 pub(super) fn bios(lab: &mut Lab) -> Result<()> {
     stays_current(lab, &ORDINARY)
 }

@@ -4,7 +4,9 @@ use super::{scenario, with};
 use crate::actors::policy::Policy;
 use crate::error::Result;
 use crate::lab::Lab;
-use crate::scenarios::{Needs, Scenario, comeback, donors, hardware, live, update_cut, wifi};
+use crate::scenarios::{
+    Needs, Scenario, comeback, current, donors, hardware, live, update_cut, wifi,
+};
 
 /// All of them; the long ones first.
 pub(super) static SLOW: &[Scenario] = &[
@@ -14,6 +16,20 @@ pub(super) static SLOW: &[Scenario] = &[
         "a running Debian sends itself to a blank machine: the same system, another machine",
         Needs::Debian,
         live::live,
+    ),
+    // The demo's updates prove the product; these two prove the services of other inits.
+    slow(
+        "slot-update-debian",
+        "Debian 12 on a node with two slots: systemd recovers and confirms, an update is kept, SSH \
+         host keys and machine-id stay",
+        Needs::SlotDebian,
+        current::debian,
+    ),
+    slow(
+        "slot-update-openrc",
+        "the same with OpenRC",
+        Needs::SlotOpenRc,
+        current::openrc,
     ),
     // Writes a gigabyte.
     slow(
