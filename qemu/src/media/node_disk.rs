@@ -117,18 +117,42 @@ impl NodeDisk {
         let above = file.parent().unwrap_or(&tree);
         std::fs::create_dir_all(above).doing("making", above.display())?;
         std::fs::write(&file, ledger.to_string()).doing("writing", file.display())?;
+        self.put_state(|image| {
+            let mut maker = Command::new(mke2fs);
+            maker.args(["-q", "-F", "-t", "ext4", "-d"]);
+            run(maker.arg(&tree).arg(image)).map(drop)
+        })
+    }
+
+    /// Makes a file system in a file and copies it to the state partition.
+    fn put_state(&self, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let state = partition(&self.layout, Role::State)?;
         let image = self.path.with_extension("ext4");
         Image::create(&image, self.layout.len_bytes(state) / MIB)?;
-        let mut maker = Command::new(mke2fs);
-        maker.args(["-q", "-F", "-t", "ext4", "-d"]);
-        run(maker.arg(&tree).arg(&image))?;
+        make(&image)?;
         let mut dd = Command::new("dd");
         dd.arg(format!("if={}", image.display()));
         dd.arg(format!("of={}", self.path.display()));
         dd.arg(format!("seek={}", self.layout.offset_bytes(state) / MIB));
         run(dd.args(["bs=1M", "conv=notrunc,sparse", "status=none"]))?;
         std::fs::remove_file(&image).doing("removing", image.display())
+    }
+
+    /// Puts a state partition there that is beyond what `e2fsck -p` repairs: without a root
+    /// directory.
+    ///
+    /// # Errors
+    /// A tool is missing.
+    pub fn damage_state(&self, mke2fs: &Path) -> Result<()> {
+        self.put_state(|image| {
+            let mut maker = Command::new(mke2fs);
+            run(maker.args(["-q", "-F", "-t", "ext4"]).arg(image))?;
+            for order in ["clri <2>", "set_super_value state 0"] {
+                let mut debugfs = Command::new("debugfs");
+                run(debugfs.args(["-w", "-R", order]).arg(image))?;
+            }
+            Ok(())
+        })
     }
 
     /// Another file that is the same disk, or was.

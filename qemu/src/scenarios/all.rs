@@ -65,6 +65,13 @@ static QUICK: &[Scenario] = &[
         slots::tampered,
     ),
     scenario(
+        "slot-state",
+        "a state partition that e2fsck does not repair, and no valid boot record: the slot starts \
+         in memory, where a person repairs it, and then as ever",
+        Needs::Slot,
+        slots::state,
+    ),
+    scenario(
         "debian",
         "Debian 12 under UEFI: login, systemd, fstab, swap",
         Needs::Debian,

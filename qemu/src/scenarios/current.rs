@@ -13,6 +13,11 @@ use crate::machine::running::Running;
 use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 
 use super::boots::look;
+
+mod distribution;
+
+pub(super) use distribution::{debian, openrc};
+
 /// As little as a machine may have that receives a system.
 const SMALL_MIB: u32 = 64;
 
@@ -30,10 +35,6 @@ const ORDINARY: Hardware = Hardware {
     sector_bytes: 512,
     memory_mib: MEMORY_MIB,
 };
-
-mod distribution;
-
-pub(super) use distribution::{debian, openrc};
 
 pub(super) fn bios(lab: &mut Lab) -> Result<()> {
     stays_current(lab, &ORDINARY)
@@ -76,6 +77,9 @@ fn stays_current(lab: &mut Lab, hardware: &Hardware) -> Result<()> {
     };
     deployed(lab, &machine, &mut target)?;
     healthy(&mut target, second)?;
+    if hardware.bus == Bus::Virtio {
+        without_record(&mut target)?;
+    }
     unhealthy(&mut target, third)?;
     target.quit()
 }
@@ -135,6 +139,23 @@ fn healthy(target: &mut Running, second: &str) -> Result<()> {
     must(target, &[(status("version"), "v2")])?;
     // What runs is not fetched again.
     must_exit(target, &format!("spk-visor update {second}"), 15)?;
+    target.console.send("reboot")?;
+    log_in(target, "b")?;
+    let checks = [(status("standing"), "confirmed"), (status("version"), "v2")];
+    must(target, &checks)
+}
+
+/// Both copies of the record are lost: the boot loader starts the first version, and the second one
+/// is good again by the ledger.
+fn without_record(target: &mut Running) -> Result<()> {
+    let lose = "mkdir /tmp/esp && mount -t vfat /dev/vda1 /tmp/esp && cd /tmp/esp/smechvisor && \
+                for copy in e1 e2; do dd if=/dev/zero of=$copy/env bs=1024 count=1 conv=notrunc; \
+                done && cd / && umount /tmp/esp";
+    must_exit(target, lose, 0)?;
+    target.console.send("reboot")?;
+    log_in(target, "a")?;
+    let checks = [(status("standing"), "by-hand"), (status("version"), "v1")];
+    must(target, &checks)?;
     target.console.send("reboot")?;
     log_in(target, "b")?;
     let checks = [(status("standing"), "confirmed"), (status("version"), "v2")];

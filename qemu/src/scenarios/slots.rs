@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wire::ledger::Ledger;
-use wire::record::{BootRecord, RecordError, Slot};
+use wire::record::{BootRecord, COPY_LEN, Place, RecordError, Slot};
 use wire::running;
 use wire::stage::Stage;
 
@@ -159,6 +159,56 @@ pub(super) fn tampered(lab: &mut Lab) -> Result<()> {
     target.console.await_text(PANIC, STEP)?;
     target.console.await_text("smv starting", LOGIN)?;
     target.quit()
+}
+
+/// Neither copy of the record is valid, and the state partition needs a person: without it the slot
+/// starts in memory, where it is repaired, and then as ever.
+pub(super) fn state(lab: &mut Lab) -> Result<()> {
+    let (disk, mut machine) = node(lab, &BootRecord::new(Slot::A), Slot::A)?;
+    for place in Place::ALL {
+        disk.zero(disk.place(place)?, COPY_LEN)?;
+    }
+    disk.damage_state(&lab.artifacts.mke2fs)?;
+    let mut target = lab.start(&machine)?;
+    target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
+    target.console.await_stage_of(&[Stage::Leaving], STEP)?;
+    target.quit()?;
+    // slot-init does not know what was confirmed, and leaves the record to `recover`.
+    if let Ok(record) = read_record(&disk)? {
+        let found = format!("{record:?}");
+        return Err(HarnessError::unexpected("the boot record", "none", found));
+    }
+
+    let usual = machine.medium.clone();
+    if let Medium::Kernel { cmdline, .. } = &mut machine.medium {
+        cmdline.push_str(" smv.state=empty");
+    }
+    let mut target = lab.start(&machine)?;
+    log_in(&mut target, "a")?;
+    let checks = [
+        ("mount | grep ' /var '", "tmpfs"),
+        ("echo kept | tee /etc/kept /var/kept", "kept"),
+        // 1: errors were corrected.
+        ("e2fsck -y /dev/vda6 >/dev/null; echo co''de $?", "code 1"),
+    ];
+    look(&mut target, &checks)?;
+    target.quit()?;
+
+    machine.medium = usual;
+    let mut target = lab.start(&machine)?;
+    log_in(&mut target, "a")?;
+    let checks = [
+        ("mount | grep ' /var '", "ext4"),
+        ("ls /etc/kept /var/kept 2>&1 | grep -c No", "2"),
+    ];
+    look(&mut target, &checks)?;
+    target.quit()?;
+    let found = read_record(&disk)?;
+    if found != Ok(BootRecord::new(Slot::A)) {
+        let found = format!("{found:?}");
+        return Err(HarnessError::unexpected("the boot record", "slot a", found));
+    }
+    Ok(())
 }
 
 /// Whether the console shows `wanted`; `false` when the kernel stops instead.
