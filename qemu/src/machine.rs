@@ -405,4 +405,20 @@ mod tests {
             "{line}"
         );
     }
+
+    #[test]
+    fn sectors_that_cannot_be_written_are_rules_of_a_node_above_the_file() {
+        let mut disk = DiskSpec::new("disk.img", "D1");
+        disk.unwritable = vec![0x10_0000, 0x10_0200];
+        let line = machine(vec![disk], Medium::None)
+            .arguments(Accel::Tcg)
+            .join(" ");
+        for wanted in [
+            "filename=disk.img,node-name=raw0,",
+            "driver=blkdebug,node-name=disk0,image=raw0,inject-error.0.event=none,",
+            "inject-error.1.sector=2049,inject-error.1.once=off",
+        ] {
+            assert!(line.contains(wanted), "{wanted}: {line}");
+        }
+    }
 }

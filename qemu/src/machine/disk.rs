@@ -60,6 +60,9 @@ pub struct DiskSpec {
     pub write_log: Option<PathBuf>,
     /// Write-protected: the guest knows, and cannot write.
     pub is_write_protected: bool,
+    /// Offsets in bytes of sectors that fail to be written, which the guest does not know. Not
+    /// together with a write log.
+    pub unwritable: Vec<u64>,
 }
 
 impl DiskSpec {
@@ -73,6 +76,7 @@ impl DiskSpec {
             serial: serial.to_owned(),
             write_log: None,
             is_write_protected: false,
+            unwritable: Vec::new(),
         }
     }
 
@@ -100,7 +104,7 @@ impl DiskSpec {
     pub(super) fn arguments(&self, number: usize, order: String, line: &mut Line) {
         // No fsync on the host: a scenario does not outlive a crash of the host, and cuts are made
         // from the log.
-        let raw = if self.write_log.is_some() {
+        let raw = if self.write_log.is_some() || !self.unwritable.is_empty() {
             format!("raw{number}")
         } else {
             format!("disk{number}")
@@ -123,6 +127,14 @@ impl DiskSpec {
             line.pair(
                 "-blockdev",
                 format!("driver=blklogwrites,node-name=disk{number},file={raw},log=log{number},log-sector-size=512"),
+            );
+        }
+        if !self.unwritable.is_empty() {
+            let rules = (0..).zip(&self.unwritable);
+            let rules: String = rules.map(|(rule, at)| unwritable(rule, *at)).collect();
+            line.pair(
+                "-blockdev",
+                format!("driver=blkdebug,node-name=disk{number},image={raw}{rules}"),
             );
         }
         let Self {
@@ -153,4 +165,15 @@ impl DiskSpec {
             },
         );
     }
+}
+
+/// A rule for QEMU's blkdebug (docs/devel/blkdebug.txt), from the start on and for ever: each write
+/// of the sector at this offset ends in an input/output error.
+fn unwritable(rule: usize, at: u64) -> String {
+    const EIO: u8 = 5;
+    let sector = at / 512;
+    let of = format!("inject-error.{rule}");
+    format!(
+        ",{of}.event=none,{of}.iotype=write,{of}.errno={EIO},{of}.sector={sector},{of}.once=off"
+    )
 }
