@@ -79,6 +79,14 @@ pub enum HarnessError {
         /// How to get it.
         hint: String,
     },
+    /// One of several machines of a scenario failed.
+    #[error("the machine {part}")]
+    Within {
+        /// Which one.
+        part: &'static str,
+        /// Why.
+        source: Box<HarnessError>,
+    },
     /// A check did not hold.
     #[error("{object}: expected {expected}, found {found}")]
     Unexpected {

@@ -2,6 +2,7 @@
 //! directory and a network of its own.
 
 mod all;
+mod attempts;
 mod boots;
 mod comeback;
 mod current;

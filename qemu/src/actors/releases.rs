@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, HarnessError, Result};
 use crate::lab::{Lab, PLAIN};
 use crate::machine::DiskSpec;
 use crate::process::run;
@@ -106,6 +106,45 @@ impl Maker {
             slot_init: parts.init.with_file_name("slot-init"),
             kernel: None,
             health: "",
+        })
+    }
+
+    /// The first program of every initramfs.
+    #[must_use]
+    pub fn slot_init(&self) -> &Path {
+        &self.slot_init
+    }
+
+    /// The same with another one.
+    #[must_use]
+    pub fn with_slot_init(self, slot_init: PathBuf) -> Self {
+        Self { slot_init, ..self }
+    }
+
+    /// The same with a root whose `/sbin/init` is no program.
+    ///
+    /// # Errors
+    /// A tool is missing or failed.
+    pub fn without_init(&self) -> Result<Self> {
+        const TREE: &str = "base-without-init";
+        let is_base = |path: &&PathBuf| path.to_string_lossy().contains("smechvisor-base");
+        let base = self.packages.iter().find(is_base);
+        let base = base.ok_or_else(|| HarnessError::Missing {
+            what: "the base of the demo".into(),
+            hint: "systems/build demo".into(),
+        })?;
+        std::fs::create_dir_all(TREE).doing("making", TREE)?;
+        let mut tar = Command::new("tar");
+        run(tar.args(["-C", TREE, "-xpf"]).arg(base))?;
+        let init = Path::new(TREE).join("usr/sbin/init");
+        std::fs::remove_file(&init).doing("removing", init.display())?;
+        std::fs::write(&init, "no program\n").doing("writing", init.display())?;
+        let changed = archive(TREE)?;
+        let packages = self.packages.iter();
+        let packages = packages.map(|path| if path == base { &changed } else { path });
+        Ok(Self {
+            packages: packages.cloned().collect(),
+            ..self.clone()
         })
     }
 

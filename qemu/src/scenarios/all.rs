@@ -3,9 +3,9 @@
 mod slow;
 
 use super::{
-    Needs, Scenario, boots, comeback, current, disks, distribution, donors, file, gate, hardware,
-    media, metal, netboot, networks, orders, pairing, plain, power, records, resume, signed, slots,
-    update_cut, wifi, wizard,
+    Needs, Scenario, attempts, boots, comeback, current, disks, distribution, donors, file, gate,
+    hardware, media, metal, netboot, networks, orders, pairing, plain, power, records, resume,
+    signed, slots, update_cut, wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -49,6 +49,19 @@ static QUICK: &[Scenario] = &[
         "a node with 64 MiB of memory is deployed, updates itself and keeps the new version",
         Needs::Slot,
         current::small_memory,
+    ),
+    scenario(
+        "slot-attempts-bios",
+        "a trial with half a kernel, with a slot-init that dies: three starts, then the old \
+         version; without a boot record: the old version",
+        Needs::Slot,
+        attempts::bios,
+    ),
+    scenario(
+        "slot-attempts-uefi",
+        "a trial with a wrong bit in its initramfs: three attempts, the old version in each",
+        Needs::Slot,
+        attempts::uefi,
     ),
     scenario(
         "slot-start",

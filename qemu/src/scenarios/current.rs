@@ -123,7 +123,7 @@ fn deployed(lab: &Lab, machine: &Machine, target: &mut Running) -> Result<()> {
     must(target, &checks)
 }
 
-fn must(target: &mut Running, checks: &[(String, &str)]) -> Result<()> {
+pub(super) fn must(target: &mut Running, checks: &[(String, &str)]) -> Result<()> {
     checks
         .iter()
         .try_for_each(|(command, expected)| look(target, &[(command.as_str(), expected)]))

@@ -5,7 +5,7 @@ use crate::actors::policy::Policy;
 use crate::error::Result;
 use crate::lab::Lab;
 use crate::scenarios::{
-    Needs, Scenario, comeback, current, donors, hardware, live, update_cut, wifi,
+    Needs, Scenario, attempts, comeback, current, donors, hardware, live, update_cut, wifi,
 };
 
 /// All of them; the long ones first.
@@ -70,6 +70,46 @@ pub(super) static SLOW: &[Scenario] = &[
         "ten thousand disks of a power cut during an update, each starts a whole version",
         Needs::Slot,
         update_cut::cut_long,
+    ),
+    // Three times the watchdog's three minutes.
+    slow(
+        "slot-attempts-hang-bios",
+        "a trial that hangs is reset by the watchdog, three times; then the old version runs",
+        Needs::Slot,
+        attempts::hang_bios,
+    ),
+    slow(
+        "slot-attempts-hang-uefi",
+        "the same under UEFI",
+        Needs::Slot,
+        attempts::hang_uefi,
+    ),
+    // slot-attempts-bios, slot-tampered and slot-update-bios have one of each course.
+    slow(
+        "slot-attempts-system-bios",
+        "a trial whose slot-init, root, init, state or health is wrong: three starts, then the \
+         old version",
+        Needs::Slot,
+        attempts::system_bios,
+    ),
+    slow(
+        "slot-attempts-system-uefi",
+        "the same under UEFI",
+        Needs::Slot,
+        attempts::system_uefi,
+    ),
+    slow(
+        "slot-attempts-grub-bios",
+        "a trial whose kernel, initramfs, boot.cfg or boot record is wrong: GRUB sees it, and \
+         the old version runs",
+        Needs::Slot,
+        attempts::grub_bios,
+    ),
+    slow(
+        "slot-attempts-grub-uefi",
+        "the same under UEFI",
+        Needs::Slot,
+        attempts::grub_uefi,
     ),
 ];
 
