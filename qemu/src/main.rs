@@ -24,7 +24,7 @@ const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios with a FILTER in the name
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
        qemu demo --update [--bios]                          a node keeps itself current
-       qemu measure ways|screens|memory [--rounds N]        what ./bench asks for
+       qemu measure ways|screens|memory|starts [--rounds N] what ./bench asks for
        qemu pictures                                        the documentation's, into target/qemu
        qemu make [--slow]                                   only make what scenarios need
 
@@ -304,6 +304,8 @@ impl Request {
         let wanted = Wanted {
             metal: what == "memory",
             debian: (what == "memory").then_some(Format::Xz),
+            // With it slot-init is built.
+            slot: what == "starts",
             ..Wanted::default()
         };
         let work = work()?;
@@ -315,10 +317,11 @@ impl Request {
                 measure::screens(self.rounds.unwrap_or(3), &artifacts, accel, &work)?;
             }
             "memory" => measure::memory(&artifacts, accel, &work)?,
+            "starts" => measure::starts(self.rounds.unwrap_or(3), &artifacts, accel, &work)?,
             other => {
                 return Err(HarnessError::unexpected(
                     "the measurement",
-                    "ways, screens or memory",
+                    "ways, screens, memory or starts",
                     other,
                 ));
             }

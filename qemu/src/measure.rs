@@ -1,6 +1,8 @@
 //! Measurements of `./bench` with machines in QEMU: how long each way to boot takes from power-on
-//! to the beacon, with and without the wizard; and the smallest memory that receives a system. One
-//! line of `key=value` for each measurement on standard output.
+//! to the beacon, with and without the wizard; the smallest memory that receives a system; and how
+//! soon a slot starts its system. One line of `key=value` for each measurement on standard output.
+
+mod starts;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -135,6 +137,14 @@ pub fn memory(artifacts: &Artifacts, accel: Accel, work: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A slot and a plain ext4 with the same kernel and userland, `rounds` times each.
+///
+/// # Errors
+/// A machine could not be made, or did not start its system.
+pub fn starts(rounds: u32, artifacts: &Artifacts, accel: Accel, work: &Path) -> Result<()> {
+    child(&format!("starts-{rounds}"), artifacts, accel, work)
+}
+
 /// One measurement in a child of its own: it needs a network of its own.
 fn child(what: &str, artifacts: &Artifacts, accel: Accel, work: &Path) -> Result<()> {
     let dir = work.join("measure").join(what);
@@ -156,6 +166,12 @@ fn child(what: &str, artifacts: &Artifacts, accel: Accel, work: &Path) -> Result
 pub fn take(what: &str, artifacts: Artifacts, accel: Accel) -> Result<()> {
     if let Some(profile) = what.strip_prefix("memory-") {
         return smallest_memory(profile, artifacts, accel);
+    }
+    if let Some(rounds) = what.strip_prefix("starts-") {
+        let number = rounds.parse();
+        let number = number
+            .map_err(|_| HarnessError::unexpected("the rounds", "a number", rounds.to_owned()))?;
+        return starts::take(number, artifacts, accel);
     }
     if let Some(kind) = what.strip_prefix("ui-") {
         let mut lab = plain_lab(artifacts, accel, Dhcp::On)?;

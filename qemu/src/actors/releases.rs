@@ -1,6 +1,7 @@
 //! The releases that a node updates itself with: one system, usually the demo, in several versions,
 //! signed by one key. All files are made in the current directory.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,19 +158,9 @@ impl Maker {
         let dir = Path::new(name);
         std::fs::create_dir_all(dir).doing("making", dir.display())?;
         let own = own_package(version, self.health)?;
-        let mut maker = Command::new(&lab.artifacts.mkinitramfs);
-        maker.arg("slot").args(&self.packages).arg(own);
-        maker.arg("--init").arg(&self.slot_init);
-        maker.args(["--version", name, "--counter", &counter]);
-        if let Some(kernel) = &self.kernel {
-            let modules = kernel.parent().unwrap_or(Path::new("."));
-            maker.arg("--kernel").arg(kernel);
-            maker.arg("--modules").arg(modules);
-        }
-        // A kernel that panics is not watched for half a minute.
-        let cmdline = format!("console=tty0 console=ttyS0,115200 {PLAIN} panic=1");
-        maker.args(["--cmdline", &cmdline]);
-        run(maker.arg("-o").arg(dir.join(IMAGE)))?;
+        let mut sources: Vec<&OsStr> = self.packages.iter().map(|path| path.as_os_str()).collect();
+        sources.push(own.as_os_str());
+        self.image(lab, version, &sources, &dir.join(IMAGE))?;
         lab.visor(&[
             "manifest",
             "create",
@@ -183,6 +174,47 @@ impl Maker {
         minisign.args(["-S", "-s", KEY, "-m"]);
         run(minisign.arg(dir.join("MANIFEST")))?;
         dir.canonicalize().doing("resolving", dir.display())
+    }
+
+    /// Makes an image of packages, or of `--root` and a tree.
+    ///
+    /// # Errors
+    /// mkinitramfs refused it.
+    pub fn image(
+        &self,
+        lab: &Lab,
+        version: &Version<'_>,
+        sources: &[&OsStr],
+        to: &Path,
+    ) -> Result<()> {
+        let mut maker = Command::new(&lab.artifacts.mkinitramfs);
+        maker.arg("slot").args(sources);
+        maker.arg("--init").arg(&self.slot_init);
+        maker.args(["--version", version.name]);
+        maker.args(["--counter", &version.counter.to_string()]);
+        if let Some(kernel) = &self.kernel {
+            let modules = kernel.parent().unwrap_or(Path::new("."));
+            maker.arg("--kernel").arg(kernel);
+            maker.arg("--modules").arg(modules);
+        }
+        // A kernel that panics is not watched for half a minute.
+        let cmdline = format!("console=tty0 console=ttyS0,115200 {PLAIN} panic=1");
+        maker.args(["--cmdline", &cmdline]);
+        run(maker.arg("-o").arg(to)).map(drop)
+    }
+
+    /// Unpacks what all versions have in common.
+    ///
+    /// # Errors
+    /// tar failed.
+    pub fn unpack(&self, tree: &Path) -> Result<()> {
+        std::fs::create_dir_all(tree).doing("making", tree.display())?;
+        for package in &self.packages {
+            let mut tar = Command::new("tar");
+            tar.args(["--zstd", "-xpf"]).arg(package);
+            run(tar.arg("-C").arg(tree))?;
+        }
+        Ok(())
     }
 
     /// One release on a disk of its own, as a bundle that begins with the disk.
