@@ -1,5 +1,5 @@
 # Part of ./bench: what our init adds to the time a kernel needs anyway, what each way to boot
-# takes, and in how much memory. Sourced, not run.
+# takes, in how much memory, and how soon a slot starts its system. Sourced, not run.
 #
 # About the first: one machine in QEMU, one kernel, one command line; the initramfs differs in /init
 # alone. The clock is the host's, between two lines on the serial port: the first the kernel writes
@@ -73,4 +73,10 @@ measure() { cargo run --locked --quiet --release -p qemu -- measure "$@"; }
 bench_smallest() {
     say "smallest: bisecting the memory of a machine"
     measured smallest measure memory --accel tcg
+}
+
+# One tree of files as a slot and as a plain ext4, one kernel. Its /sbin/init says that it runs.
+bench_starts() {
+    say "starts: kernel entry to /sbin/init, $boot_rounds rounds"
+    measured starts measure starts --rounds "$boot_rounds" --accel tcg
 }

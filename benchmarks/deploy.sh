@@ -13,13 +13,16 @@ deadline_seconds=30
 # inside PART: runs ./bench PART in namespaces of its own, which take mounts and loop devices along
 # when they end.
 inside() {
-    command -v nc >/dev/null || fail "deploy needs OpenBSD's nc (netcat-openbsd)"
     say "$1: network and mounts of its own"
     # Others may be at work on the machine: both sides go before them.
-    packages=$(debian_packages) BENCH_INSIDE=1 nice -n -20 unshare --net --mount --fork --kill-child "$top/bench" "$1" >>"$table"
+    BENCH_INSIDE=1 nice -n -20 unshare --net --mount --fork --kill-child "$top/bench" "$1" >>"$table"
 }
-bench_deploy() { inside deploy; }
-bench_memory() { inside memory; }
+with_debian() {
+    command -v nc >/dev/null || fail "$1 needs OpenBSD's nc (netcat-openbsd)"
+    packages=$(debian_packages) inside "$1"
+}
+bench_deploy() { with_debian deploy; }
+bench_memory() { with_debian memory; }
 
 # until_true COMMAND...: an event nobody can be woken for (a listening socket of another program),
 # looked for often.
@@ -162,7 +165,7 @@ run() {
     shift
     "$@"
     text+="run=$name us=$took"$'\n'
-    say "deploy: round $round: $name $(ms "$took")"
+    say "${FUNCNAME[1]#inside_}: round $round: $name $(ms "$took")"
 }
 
 inside_deploy() {

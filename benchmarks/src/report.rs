@@ -1,12 +1,14 @@
 //! The rows of each part of `./bench`, out of what was printed while it was measured.
 //!
 //! [`programs`] reads what our own measuring programs print, [`deploys`] whole deploys and their
-//! stages, [`machines`] machines in QEMU, [`sizes`] the sizes of files.
+//! stages, [`machines`] machines in QEMU, [`sizes`] the sizes of files, [`updates`] what a node with
+//! two slots costs.
 
 pub mod deploys;
 pub mod machines;
 pub mod programs;
 pub mod sizes;
+pub mod updates;
 
 use thiserror::Error;
 
@@ -42,8 +44,10 @@ const READERS: &[(&str, Reader)] = &[
     ("cage", programs::cage),
     ("deploy", deploys::deploy),
     ("memory", deploys::memory),
+    ("update", updates::update),
     ("sizes", sizes::sizes),
     ("boot", machines::boot),
+    ("starts", updates::starts),
     ("ways", machines::ways),
     ("screens", machines::screens),
     ("drawing", deploys::drawing),
