@@ -162,7 +162,7 @@ impl fmt::Display for Event {
             } => {
                 write!(f, "slot {slot} runs version {version}, counter {counter}")?;
                 match trial {
-                    Some(left) => write!(f, ", on trial, {left} more starts"),
+                    Some(left) => write!(f, ", started on trial, starts left: {left}"),
                     None => Ok(()),
                 }
             }

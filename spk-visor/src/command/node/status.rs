@@ -175,7 +175,7 @@ impl Report<'_> {
             }
             Standing::Trial { left } => {
                 let left = left.get();
-                format!("on trial, {left} more starts; slot {other} is confirmed")
+                format!("on trial, starts left: {left}; slot {other} is confirmed")
             }
             Standing::ByHand => format!("chosen by hand; slot {other} is confirmed"),
         };
