@@ -23,7 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// # Errors
 /// It does not in time.
 pub fn started(target: &mut Running) -> Result<String> {
-    let facts = target.console.await_stage(Stage::Leaving, BOOT)?;
+    started_within(target, BOOT)
+}
+
+/// The same in so much time.
+///
+/// # Errors
+/// It does not in time.
+pub fn started_within(target: &mut Running, patience: Duration) -> Result<String> {
+    let facts = target.console.await_stage(Stage::Leaving, patience)?;
     let mut words = facts.split_whitespace();
     let slot = words.find_map(|word| word.strip_prefix("slot="));
     slot.map(str::to_owned)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wire::running;
 
-use crate::actors::node::{await_confirmed, must_exit, started, status};
+use crate::actors::node::{await_confirmed, must_exit, started_within, status};
 use crate::actors::releases::{Maker, PUBLIC, Version};
 use crate::artifacts::Artifacts;
 use crate::error::{HarnessError, Result};
@@ -19,7 +19,8 @@ use super::must;
 
 const LOGIN: &str = "smechvisor-debian login:";
 const DISK_MIB: u64 = 3 * 1024;
-/// Kernel and the whole of its init, read through dm-verity by an emulated machine.
+/// Kernel and the whole of its init, read through dm-verity by an emulated machine; before that the
+/// end of the boot before.
 const BOOT: Duration = Duration::from_secs(600);
 /// The same machine writes, reads back and hashes 150 MB.
 const UPDATE: Duration = Duration::from_secs(30 * 60);
@@ -142,7 +143,7 @@ fn stays_current(lab: &mut Lab, kind: &Distribution) -> Result<()> {
 
 /// Waits for the system of this slot, to the last service.
 fn log_in(target: &mut Running, kind: &Distribution, slot: &str) -> Result<()> {
-    let found = started(target)?;
+    let found = started_within(target, BOOT)?;
     if found != slot {
         return Err(HarnessError::unexpected("the slot", slot, found));
     }
