@@ -248,6 +248,18 @@ impl<'a> Fields<'a> {
         digest(value).ok_or_else(|| self.fault(FieldFault::Digest(Shown::of(value))))
     }
 
+    /// A line of any form; `None` for the last one, `end`.
+    pub(crate) fn row(&mut self, wanted: &'static str) -> Result<Option<&'a [u8]>, FieldError> {
+        let line = self.next(wanted)?;
+        self.value = line;
+        Ok((line != b"end").then_some(line))
+    }
+
+    /// Bytes that were not read yet.
+    pub(crate) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The last line, with nothing behind it.
     pub(crate) fn end(mut self) -> Result<(), FieldError> {
         self.exactly("end")?;

@@ -16,7 +16,8 @@
 //!    memory of updates is the [`ledger`].
 //! 5. What a node serves beside its system comes as bundles of content: [`files`] lists what one
 //!    unpacks to, and [`service`] says how the daemon in one is started.
-//! 6. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
+//! 6. A [`channel`] says which releases a source has.
+//! 7. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
 #![no_std]
 
@@ -34,6 +35,7 @@ pub mod human;
 pub mod manifest;
 pub mod message;
 
+pub mod channel;
 pub mod files;
 pub mod service;
 
