@@ -15,11 +15,25 @@ use bundle::front::Front;
 use bundle::trust::{Approved, Offered};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use wire::channel;
 use wire::manifest::{CHUNK_LISTS, Content, MANIFEST, SIGNATURE};
 use wire::message::{CHUNK_LISTS_MAX, MANIFEST_MAX, SIGNATURE_MAX};
 
 use crate::spans::{Span, Spans};
 use crate::{Chunks, FetchError, Release};
+
+/// The channel of a directory of releases; `None` where there is none, or no directory.
+///
+/// # Errors
+/// It is no regular file, too long, or cannot be read.
+pub fn channel(path: &Path) -> Result<Option<Vec<u8>>, FetchError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(directory) => read(path, &directory, channel::NAME, channel::LEN_MAX),
+        // Said by what opens it next.
+        Err(_) => Ok(None),
+    }
+}
 
 /// A directory, of which only the front was read.
 pub struct Directory {

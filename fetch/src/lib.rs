@@ -1,5 +1,5 @@
-//! Where the parts of a release come from: a path in, a [`Release`] out, of which nothing is
-//! believed.
+//! Where the parts of a release come from: a path or an address in, a [`Release`] out, of which
+//! nothing is believed.
 //!
 //! The order is that of `protocol.md` 4.3. A [`Release`] first gives only what it
 //! [offers](Release::offered): manifest, signature and chunk lists, as bytes. Approved, they give
@@ -7,12 +7,14 @@
 //! unverified and in any order, so that an update that was interrupted, or has some of them, asks
 //! for the others alone: `bundle::verify` makes verified ones of them.
 //!
-//! [`bundle_file`] is a recorded stream in a file or on a partition, [`directory`] has the files of
-//! a release side by side; both say with [`spans`] where each file's bytes are. What comes over a
-//! network is another [`Release`].
+//! A [`source`] is what a person writes. [`bundle_file`] is a recorded stream in a file or on a
+//! partition, [`directory`] has the files of a release side by side, and [`http`] has either on a
+//! web server; all say with [`spans`] where each file's bytes are.
 
 pub mod bundle_file;
 pub mod directory;
+pub mod http;
+pub mod source;
 pub mod spans;
 
 use std::io::{self, ErrorKind};
@@ -25,7 +27,12 @@ use bundle::trust::{Approved, Offered};
 use bundle::verify::ChunkSource;
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
+use wire::field::FieldError;
+use wire::manifest::Role;
 use wire::outcome::Outcome;
+
+use crate::http::error::HttpError;
+use crate::http::url::UrlError;
 
 /// A manifest and what belongs to it, as somebody claims them.
 pub trait Release: Send {
@@ -139,6 +146,26 @@ pub enum FetchError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// A web server.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// An address that is none.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// A list of releases that is none.
+    #[error("reading {}", path.display())]
+    Channel {
+        path: PathBuf,
+        /// What and where.
+        source: Box<FieldError>,
+    },
+    /// A list of releases without the one that is wanted.
+    #[error("{} lists no release of role {role} for {name}", path.display())]
+    NotListed {
+        path: PathBuf,
+        role: Role,
+        name: String,
+    },
 }
 
 impl FetchError {
@@ -154,7 +181,11 @@ impl FetchError {
                 ) => of_io(source),
                 other => other.outcome(),
             },
-            FetchError::Kind { .. }
+            FetchError::Http(error) => error.outcome(),
+            FetchError::Url(_)
+            | FetchError::Channel { .. }
+            | FetchError::NotListed { .. }
+            | FetchError::Kind { .. }
             | FetchError::Missing { .. }
             | FetchError::TooLong { .. }
             | FetchError::NotAFile { .. }
@@ -164,8 +195,12 @@ impl FetchError {
     }
 }
 
-/// The end of a file is no accident of its medium.
+/// The end of a file is no accident of its medium. A server has its own reasons.
 pub(crate) fn of_io(error: &io::Error) -> Outcome {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(error) = inner {
+        return HttpError::outcome(error);
+    }
     match error.kind() {
         ErrorKind::UnexpectedEof
         | ErrorKind::NotFound

@@ -1,0 +1,267 @@
+//! Where a release is to come from, as a person writes it: a path, an address, or a repository on
+//! GitHub. A text in, a [`Source`] out, and of that a [`Release`].
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle::trust::Wanted;
+use thiserror::Error;
+use wire::channel::{self, Channel};
+
+use crate::bundle_file::{BundleFile, Tail};
+use crate::http::client::{Access, Client};
+use crate::http::file::RemoteFile;
+use crate::http::site::{self, Site};
+use crate::http::url::{Url, UrlError};
+use crate::{FetchError, Release, directory, open};
+
+/// What an address or a path of a bundle file ends with.
+const BUNDLE_SUFFIX: &str = ".smv";
+/// Whose names those are.
+const GITHUB: &str = "https://github.com/";
+const GITHUB_PREFIX: &str = "github:";
+
+/// A place where releases are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A directory, a bundle file, a block device.
+    Path(PathBuf),
+    /// A directory or a bundle file on a web server.
+    Url(Url),
+    /// The releases of a repository on GitHub.
+    Github(Github),
+}
+
+/// Releases of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields name themselves
+pub struct Github {
+    pub owner: String,
+    pub repository: String,
+    /// The newest one for want of a tag.
+    pub tag: Option<String>,
+}
+
+/// A text that names no source.
+#[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
+pub enum SourceError {
+    /// An address that is none.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// Another form.
+    #[error("{text:?} is not github:OWNER/REPO or github:OWNER/REPO@TAG")]
+    Github { text: String },
+}
+
+impl Source {
+    /// Reads what a person wrote.
+    ///
+    /// # Errors
+    /// See [`SourceError`]. A path is one whatever it is.
+    pub fn parse(text: &OsStr) -> Result<Self, SourceError> {
+        let Some(text) = text.to_str() else {
+            return Ok(Source::Path(text.into()));
+        };
+        if let Some(rest) = text.strip_prefix(GITHUB_PREFIX) {
+            let found = Github::parse(rest);
+            return found.map(Source::Github).ok_or(SourceError::Github {
+                text: text.to_owned(),
+            });
+        }
+        match text.contains("://") {
+            true => Ok(Source::Url(Url::parse(text)?)),
+            false => Ok(Source::Path(text.into())),
+        }
+    }
+
+    /// Opens the release for a place: the one that the source's channel names for it, or the only
+    /// one that is there.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn open(
+        &self,
+        wanted: Wanted<'_>,
+        access: &Access,
+    ) -> Result<Box<dyn Release>, FetchError> {
+        match self {
+            Source::Path(path) => local(path, wanted),
+            Source::Url(url) => remote(url, wanted, access),
+            Source::Github(github) => {
+                let url = github.directory(&Url::parse(GITHUB)?);
+                remote(&url, wanted, access)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Path(path) => write!(f, "{}", path.display()),
+            Source::Url(url) => write!(f, "{url}"),
+            Source::Github(github) => {
+                let Github {
+                    owner, repository, ..
+                } = github;
+                write!(f, "{GITHUB_PREFIX}{owner}/{repository}")?;
+                match &github.tag {
+                    Some(tag) => write!(f, "@{tag}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl Github {
+    fn parse(text: &str) -> Option<Self> {
+        let (repository, tag) = match text.split_once('@') {
+            Some((repository, tag)) => (repository, Some(tag)),
+            None => (text, None),
+        };
+        let (owner, repository) = repository.split_once('/')?;
+        let is_word = |word: &str| {
+            let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+            !word.is_empty() && !word.starts_with('.') && word.bytes().all(is_good)
+        };
+        let are_words = is_word(owner) && is_word(repository) && tag.is_none_or(is_word);
+        are_words.then(|| Self {
+            owner: owner.to_owned(),
+            repository: repository.to_owned(),
+            tag: tag.map(str::to_owned),
+        })
+    }
+
+    /// Where its files are on this server.
+    #[must_use]
+    pub fn directory(&self, host: &Url) -> Url {
+        let Self {
+            owner,
+            repository,
+            tag,
+        } = self;
+        let releases = host.join(&format!("{owner}/{repository}/releases"));
+        releases.join(&match tag {
+            Some(tag) => format!("download/{tag}/"),
+            None => "latest/download/".to_owned(),
+        })
+    }
+}
+
+fn local(path: &Path, wanted: Wanted<'_>) -> Result<Box<dyn Release>, FetchError> {
+    let Some(text) = directory::channel(path)? else {
+        return open(path);
+    };
+    let manifest = listed(&text, wanted, &path.join(channel::NAME))?;
+    let file = path.join(manifest);
+    match file
+        .parent()
+        .filter(|_| !is_bundle(&file.to_string_lossy()))
+    {
+        Some(directory) => open(directory),
+        None => open(&file),
+    }
+}
+
+fn remote(url: &Url, wanted: Wanted<'_>, access: &Access) -> Result<Box<dyn Release>, FetchError> {
+    let client = Client::new(access, url)?;
+    if is_bundle(url.path()) {
+        return bundle(&client, url);
+    }
+    let directory = url.directory();
+    let at = directory.join(channel::NAME);
+    let Some(found) = site::get(&client, &at, channel::LEN_MAX)? else {
+        return Ok(Box::new(Site::open(&client, &directory)?));
+    };
+    let manifest = listed(&found.bytes, wanted, Path::new(&at.to_string()))?;
+    let manifest = found.at.parent().join(&manifest);
+    match is_bundle(manifest.path()) {
+        true => bundle(&client, &manifest),
+        false => Ok(Box::new(Site::of_manifest(&client, &manifest)?)),
+    }
+}
+
+fn bundle(client: &Client, url: &Url) -> Result<Box<dyn Release>, FetchError> {
+    let file = RemoteFile::new(client, url.clone(), None);
+    let len_bytes = file.len_bytes()?;
+    let path = PathBuf::from(url.to_string());
+    let file = BundleFile::of(&path, Arc::new(file), len_bytes, Tail::Nothing)?;
+    Ok(Box::new(file))
+}
+
+/// The path of the manifest that a channel names for this place.
+fn listed(text: &[u8], wanted: Wanted<'_>, place: &Path) -> Result<String, FetchError> {
+    let channel = Channel::parse(text).map_err(|source| FetchError::Channel {
+        path: place.to_owned(),
+        source: Box::new(source),
+    })?;
+    let entry = channel.find(wanted.role, wanted.product);
+    let entry = entry.ok_or_else(|| FetchError::NotListed {
+        path: place.to_owned(),
+        role: wanted.role,
+        name: wanted.product.to_owned(),
+    })?;
+    Ok(entry.manifest.to_owned())
+}
+
+fn is_bundle(path: &str) -> bool {
+    path.ends_with(BUNDLE_SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Github, Source, SourceError};
+    use crate::http::url::Url;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn parse(text: &str) -> Result<Source, SourceError> {
+        Source::parse(OsStr::new(text))
+    }
+
+    #[test]
+    fn a_source_is_known_by_its_form() {
+        for text in ["/srv/release", "x.smv", "a:b", "githab:a/b", ""] {
+            assert_eq!(parse(text).unwrap(), Source::Path(text.into()));
+        }
+        let path = OsStr::from_bytes(b"\xFF://");
+        assert_eq!(Source::parse(path).unwrap(), Source::Path(path.into()));
+        let url = Url::parse("https://a/b").unwrap();
+        assert_eq!(parse("https://a/b").unwrap(), Source::Url(url));
+        for text in ["ftp://a/b", "https://", "file:///srv"] {
+            assert!(matches!(parse(text), Err(SourceError::Url(_))), "{text}");
+        }
+        for text in ["https://a/b", "github:a/b", "github:a/b@v1", "/srv"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn releases_of_a_repository_have_their_place() {
+        let host = Url::parse("https://github.com/").unwrap();
+        for (text, directory) in [
+            (
+                "github:a/b",
+                "https://github.com/a/b/releases/latest/download/",
+            ),
+            (
+                "github:a/b.c@v1",
+                "https://github.com/a/b.c/releases/download/v1/",
+            ),
+        ] {
+            let Source::Github(github) = parse(text).unwrap() else {
+                panic!("{text}");
+            };
+            assert_eq!(github.directory(&host).to_string(), directory);
+        }
+        for rest in [
+            "", "a", "a/", "/b", "a/b/c", "a/b@", "a/b@c/d", "a/..", "../b", "a b/c",
+        ] {
+            assert_eq!(Github::parse(rest), None, "{rest}");
+        }
+    }
+}
