@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +30,12 @@ use crate::{Chunks, FetchError, Release};
 pub fn channel(path: &Path) -> Result<Option<Vec<u8>>, FetchError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
     match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(directory) => read(path, &directory, channel::NAME, channel::LEN_MAX),
+        Ok(directory) => read(
+            (path, Names::Any),
+            &directory,
+            channel::NAME,
+            channel::LEN_MAX,
+        ),
         // Said by what opens it next.
         Err(_) => Ok(None),
     }
@@ -39,7 +45,17 @@ pub fn channel(path: &Path) -> Result<Option<Vec<u8>>, FetchError> {
 pub struct Directory {
     path: PathBuf,
     handle: OwnedFd,
+    names: Names,
     front: Front,
+}
+
+/// Names that a file of a release may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// It may have others elsewhere.
+    Any,
+    /// Only the one in this directory: nobody changes it by another.
+    One,
 }
 
 impl Directory {
@@ -48,12 +64,21 @@ impl Directory {
     /// # Errors
     /// A part is not there, or too long, or cannot be read.
     pub fn of(path: &Path, directory: &File) -> Result<Self, FetchError> {
+        Self::with(path, directory, Names::Any)
+    }
+
+    /// Likewise, of files that have one name each.
+    pub(crate) fn of_single_links(path: &Path, directory: &File) -> Result<Self, FetchError> {
+        Self::with(path, directory, Names::One)
+    }
+
+    fn with(path: &Path, directory: &File, names: Names) -> Result<Self, FetchError> {
         let handle = directory.as_fd().try_clone_to_owned();
         let handle = handle.map_err(|source| FetchError::Open {
             path: path.to_owned(),
             source,
         })?;
-        let read = |name, max| read(path, &handle, name, max);
+        let read = |name, max| read((path, names), &handle, name, max);
         let missing = |name| FetchError::Missing {
             path: path.join(name),
         };
@@ -65,6 +90,7 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             handle,
+            names,
             front,
         })
     }
@@ -83,7 +109,7 @@ impl Directory {
                     name: file.name.to_string(),
                 });
             };
-            let opened = open(&path, &self.handle, file.name.as_str())?;
+            let opened = open((&path, self.names), &self.handle, file.name.as_str())?;
             let Some((medium, len_bytes)) = opened else {
                 return Err(FetchError::Missing { path });
             };
@@ -117,7 +143,11 @@ impl Release for Directory {
 }
 
 /// A regular file of the directory, and its length; `None` when there is nothing of that name.
-fn open(path: &Path, at: &OwnedFd, name: &str) -> Result<Option<(File, u64)>, FetchError> {
+fn open(
+    (path, names): (&Path, Names),
+    at: &OwnedFd,
+    name: &str,
+) -> Result<Option<(File, u64)>, FetchError> {
     // NONBLOCK: a FIFO must not hang us before we see what it is.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -133,21 +163,26 @@ fn open(path: &Path, at: &OwnedFd, name: &str) -> Result<Option<(File, u64)>, Fe
     };
     let metadata = file.metadata();
     let metadata = metadata.map_err(|source| unreadable(path, source))?;
-    match metadata.is_file() {
-        true => Ok(Some((file, metadata.len()))),
-        false => Err(not_a_file()),
+    let links = metadata.nlink();
+    match (metadata.is_file(), names) {
+        (false, _) => Err(not_a_file()),
+        (true, Names::One) if links != 1 => Err(FetchError::Linked {
+            path: path.to_owned(),
+            links,
+        }),
+        (true, _) => Ok(Some((file, metadata.len()))),
     }
 }
 
 /// A small file; `None` when there is none.
 fn read(
-    directory: &Path,
+    (directory, names): (&Path, Names),
     at: &OwnedFd,
     name: &str,
     max: usize,
 ) -> Result<Option<Vec<u8>>, FetchError> {
     let path = directory.join(name);
-    let Some((file, len_bytes)) = open(&path, at, name)? else {
+    let Some((file, len_bytes)) = open((&path, names), at, name)? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();

@@ -9,13 +9,15 @@
 //!
 //! A [`source`] is what a person writes. [`bundle_file`] is a recorded stream in a file or on a
 //! partition, [`directory`] has the files of a release side by side, and [`http`] has either on a
-//! web server; all say with [`spans`] where each file's bytes are.
+//! web server; all say with [`spans`] where each file's bytes are. [`staging`] is a directory that
+//! somebody without rights has filled.
 
 pub mod bundle_file;
 pub mod directory;
 pub mod http;
 pub mod source;
 pub mod spans;
+pub mod staging;
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt as _;
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 use bundle::front::FrontError;
 use bundle::records::RecordsError;
 use bundle::trust::{Approved, Offered};
-use bundle::verify::ChunkSource;
+use bundle::verify::{ChunkSource, VerifyError};
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 use wire::field::FieldError;
@@ -146,6 +148,25 @@ pub enum FetchError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// A file that may be changed by another name.
+    #[error("{} has {links} names; a file of a staging directory has one", path.display())]
+    Linked { path: PathBuf, links: u64 },
+    /// A file that is none of the release, where nothing else may be.
+    #[error("{} does not belong to the release in this staging directory", path.display())]
+    Foreign { path: PathBuf },
+    /// Two downloaders would write the same files.
+    #[error("another program is downloading into {}", path.display())]
+    Busy { path: PathBuf },
+    /// A file of a staging directory.
+    #[error("writing {}", path.display())]
+    Write {
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A chunk that was to be kept.
+    #[error("fetching the release")]
+    Chunk(#[from] VerifyError),
     /// A web server.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -182,9 +203,13 @@ impl FetchError {
                 other => other.outcome(),
             },
             FetchError::Http(error) => error.outcome(),
+            FetchError::Chunk(error) => error.outcome(),
+            FetchError::Busy { .. } | FetchError::Write { .. } => Outcome::Fatal,
             FetchError::Url(_)
             | FetchError::Channel { .. }
             | FetchError::NotListed { .. }
+            | FetchError::Linked { .. }
+            | FetchError::Foreign { .. }
             | FetchError::Kind { .. }
             | FetchError::Missing { .. }
             | FetchError::TooLong { .. }
