@@ -8,9 +8,9 @@
 //! 1. [`recover`] puts in order what a power cut or an exhausted trial has left. It is one pure
 //!    function of what was found, and comes before everything else.
 //! 2. [`admit`] says whether an approved image may be taken now, and where to.
-//! 3. [`stage`] writes it into the other slot and makes a [`stage::Staged`] of what it has read
-//!    back from the medium; [`reuse`] takes chunks from the slot that runs, and [`witness`] knows
-//!    until the reboot what was read back.
+//! 3. [`plan`] says what that would fetch. [`stage`] writes it into the other slot and makes a
+//!    [`stage::Staged`] of what it has read back from the medium; [`reuse`] takes chunks from the
+//!    slot that runs, and [`witness`] knows until the reboot what was read back.
 //! 4. [`arm`] takes the `Staged` and makes an [`arm::Armed`]: the boot record names the trial.
 //! 5. After the reboot [`running`] makes a [`running::Tried`] of a boot on trial, `machine::health`
 //!    a `Healthy`, and [`confirm`] takes both and makes a [`confirm::Confirmed`].
@@ -63,6 +63,7 @@ pub mod node;
 pub mod recover;
 
 pub mod admit;
+pub mod plan;
 pub mod reuse;
 pub mod stage;
 pub mod witness;
