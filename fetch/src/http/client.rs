@@ -60,6 +60,8 @@ impl Default for Patience {
 pub struct Client {
     agent: Agent,
     access: Arc<Access>,
+    /// Somebody vouches for servers.
+    has_roots: bool,
 }
 
 /// A whole small file.
@@ -101,12 +103,18 @@ impl Client {
         if url.is_loopback() {
             config = config.proxy(None);
         }
-        if url.is_tls() {
-            config = config.tls_config(roots::config(&access.roots)?);
+        let tls = match roots::config(&access.roots) {
+            Err(error) if url.is_tls() => return Err(error),
+            tls => tls.ok(),
+        };
+        let has_roots = tls.is_some();
+        if let Some(tls) = tls {
+            config = config.tls_config(tls);
         }
         Ok(Self {
             agent: config.build().new_agent(),
             access: Arc::new(access.clone()),
+            has_roots,
         })
     }
 
@@ -190,6 +198,10 @@ impl Client {
     }
 
     fn may_ask(&self, url: &Url) -> Result<(), HttpError> {
+        if url.is_tls() && !self.has_roots {
+            let path = self.access.roots.path();
+            return Err(HttpError::NoRoots { path });
+        }
         match url.is_tls() || url.is_loopback() || self.access.is_plain_allowed {
             true => Ok(()),
             false => Err(HttpError::Plain {

@@ -33,12 +33,19 @@ pub enum Roots {
     File(PathBuf),
 }
 
+impl Roots {
+    /// The file that has them.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Roots::File(path) => path.clone(),
+            Roots::System => system(),
+        }
+    }
+}
+
 /// TLS with these authorities, by ring.
 pub(super) fn config(roots: &Roots) -> Result<TlsConfig, HttpError> {
-    let path = match roots {
-        Roots::File(path) => path.clone(),
-        Roots::System => system(),
-    };
+    let path = roots.path();
     let read = fs::read(&path);
     let pem = read.map_err(|source| HttpError::Roots {
         path: path.clone(),
