@@ -26,6 +26,7 @@ use crate::manifest::ManifestCommandError;
 use crate::manifest::listing::ListingError;
 
 pub use create::{Create, Head, create};
+pub(crate) use drain::{Sink, drain};
 pub use inspect::{Claim, inspect};
 pub use sign::{Sign, sign};
 pub use verify::{Verify, verify};
@@ -140,7 +141,7 @@ impl From<FetchError> for BundleFileError {
 
 /// Whatever it is for: that is what it is approved for here. What cannot be read is refused by its
 /// signature or its text, whichever is wrong first.
-fn wanted_by(manifest: &[u8]) -> Wanted<'_> {
+pub(crate) fn wanted_by(manifest: &[u8]) -> Wanted<'_> {
     Manifest::parse(manifest).map_or(Wanted::SYSTEM, |manifest| Wanted {
         role: manifest.head().role,
         product: manifest.head().product,

@@ -17,6 +17,7 @@
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
 //! which lists, signs and checks them, and for [`bundle_file`], which makes one file of them.
+//! [`publish`] lays releases out for a web server.
 
 pub mod bundle_file;
 pub mod compress;
@@ -36,6 +37,7 @@ pub mod mounts;
 pub mod node;
 pub mod output;
 pub mod packages;
+pub mod publish;
 pub mod report;
 pub mod rewrite;
 pub mod rules;

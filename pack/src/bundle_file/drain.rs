@@ -18,13 +18,22 @@ use super::{BundleFileError, SoFar, Watch};
 /// As much as the largest chunk.
 const BUFFER_BYTES: usize = wire::manifest::CHUNK_SIZE_MAX as usize;
 
+/// Takes what was verified.
+pub(crate) trait Sink: Send {
+    /// The next file, of which all bytes follow.
+    fn header(&mut self, name: &PackageName, len_bytes: u64) -> Result<(), BundleFileError>;
+
+    /// Bytes of it.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BundleFileError>;
+}
+
 /// Reads everything; what was verified goes to `out`, each file behind its header.
-pub(super) fn drain(
+pub(crate) fn drain(
     doing: &'static str,
     path: &Path,
     approved: &Approved,
     chunks: &mut dyn Chunks,
-    mut out: Option<&mut Output>,
+    mut out: Option<&mut dyn Sink>,
     watch: Watch<'_>,
 ) -> Result<(), BundleFileError> {
     let mut packages = VerifiedPackages::new(approved, &mut *chunks);
@@ -146,18 +155,6 @@ impl Output {
         Ok(output)
     }
 
-    fn header(&mut self, name: &PackageName, len_bytes: u64) -> Result<(), BundleFileError> {
-        let header = header(name, len_bytes);
-        let header = header.map_err(|error| self.failed(io::Error::other(error)))?;
-        self.write(&header)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BundleFileError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|error| self.failed(error))
-    }
-
     /// Ends the stream, and gives the file its name when all of it is on the medium.
     pub(super) fn finish(mut self) -> Result<(), BundleFileError> {
         self.write(&TERMINATOR)?;
@@ -177,6 +174,20 @@ impl Output {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+impl Sink for Output {
+    fn header(&mut self, name: &PackageName, len_bytes: u64) -> Result<(), BundleFileError> {
+        let header = header(name, len_bytes);
+        let header = header.map_err(|error| self.failed(io::Error::other(error)))?;
+        self.write(&header)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BundleFileError> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| self.failed(error))
     }
 }
 

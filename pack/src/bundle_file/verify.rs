@@ -46,7 +46,7 @@ pub fn verify(options: &Verify, watch: Watch<'_>) -> Result<Facts, BundleFileErr
 }
 
 impl Facts {
-    pub(super) fn of(approved: &Approved, wanted: Wanted<'_>) -> Self {
+    pub(crate) fn of(approved: &Approved, wanted: Wanted<'_>) -> Self {
         Self {
             role: wanted.role.to_string(),
             product: wanted.product.to_owned(),
