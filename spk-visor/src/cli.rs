@@ -12,9 +12,11 @@ pub mod manifest;
 pub mod package;
 pub mod receive;
 pub mod serve;
+mod source;
 pub mod status;
 pub mod trial;
 pub mod update;
+pub mod upgrade;
 mod usage;
 
 use std::ffi::OsString;
@@ -31,6 +33,7 @@ pub use self::serve::Serve;
 pub use self::status::Status;
 pub use self::trial::Trial;
 pub use self::update::Update;
+pub use self::upgrade::Upgrade;
 pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
@@ -55,6 +58,8 @@ pub enum Command {
     Manifest(ManifestCommand),
     /// `bundle`.
     Bundle(bundle::Bundle),
+    /// `entire-system-upgrade`.
+    Upgrade(Upgrade),
     /// `update`.
     Update(Update),
     /// `activate`, `confirm`, `rollback`, `recover`.
@@ -74,8 +79,6 @@ pub enum Command {
 pub enum Sealed {
     /// `system-install`, `userland-install`.
     Install,
-    /// `entire-system-upgrade`.
-    Upgrade,
 }
 
 impl fmt::Display for Sealed {
@@ -84,10 +87,6 @@ impl fmt::Display for Sealed {
             Sealed::Install => {
                 "the node is sealed: nothing is installed into a running system; use \
                  entire-system-upgrade"
-            }
-            Sealed::Upgrade => {
-                "entire-system-upgrade is not in this version; boot the Deploy Shim and deploy \
-                 again"
             }
         })
     }
@@ -125,7 +124,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         status::COMMAND => Ok(Command::Status(status::read(matches))),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
         man::COMMAND => man::read(matches).map(Command::Man),
-        UPGRADE => Ok(refused(matches, Sealed::Upgrade, help::upgrade)),
+        upgrade::COMMAND => upgrade::read(matches).map(Command::Upgrade),
         ABOUT => Ok(Command::Print(help::about())),
         VERSION => Ok(Command::Print(help::version())),
         HELP => {
@@ -136,7 +135,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     }
 }
 
-const UPGRADE: &str = "entire-system-upgrade";
 const ABOUT: &str = "about";
 const VERSION: &str = "version";
 const HELP: &str = "help";
@@ -145,7 +143,6 @@ const HELP: &str = "help";
 #[must_use]
 pub fn grammar() -> clap::Command {
     offered().subcommands([
-        said(UPGRADE, help::upgrade()).arg(anything()),
         said("system-install", help::sealed()).arg(anything()),
         said("userland-install", help::sealed()).arg(anything()),
     ])
@@ -171,6 +168,7 @@ pub fn offered() -> clap::Command {
             manifest::grammar(),
             bundle::grammar(),
             keys::grammar(),
+            upgrade::grammar(),
             update::grammar(),
             status::grammar(),
             completions::grammar(),

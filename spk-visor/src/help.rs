@@ -24,7 +24,9 @@ Usage: spk-visor COMMAND [OPTIONS]
   bundle                        a release as one file: make, sign and check it
   keys                          keys for machines that are deployed without a
                                 person at them
-  update SOURCE                 write a signed image into the slot of this node
+  entire-system-upgrade         look for a newer release and let the next boot
+                                try it
+  update [SOURCE]               write a signed image into the slot of this node
                                 that does not run
   activate, confirm, rollback   try what is in the other slot at the next boot;
                                 keep what is tried; go back to the version
@@ -48,14 +50,6 @@ a disk that boots half a system. A node with two slots takes signed images into
 the one that does not run, tries them, and goes back by itself.
 
 Licence: MIT OR Apache-2.0, as you like.
-";
-
-const UPGRADE: &str = "\
-Usage: spk-visor entire-system-upgrade
-
-Not in this version. To replace a system, boot the Deploy Shim and deploy onto
-the machine again.
-
 ";
 
 const SEALED: &str = "\
@@ -94,12 +88,6 @@ pub fn about() -> String {
 #[must_use]
 pub fn version() -> String {
     format!("spk-visor {}\n", env!("CARGO_PKG_VERSION"))
-}
-
-/// `spk-visor entire-system-upgrade --help`.
-#[must_use]
-pub fn upgrade() -> String {
-    with_exit_codes(UPGRADE)
 }
 
 /// `spk-visor system-install --help`.

@@ -131,7 +131,11 @@ fn a_secret_that_is_not_there_is_2_before_anybody_is_looked_for() {
 fn what_is_not_in_this_version_is_7() {
     fails(&["system-install", "vim"], 7, "entire-system-upgrade");
     fails(&["userland-install"], 7, "sealed");
-    fails(&["entire-system-upgrade"], 7, "not in this version");
+    fails(
+        &["entire-system-upgrade"],
+        7,
+        "this system was not started from a slot",
+    );
 }
 
 /// From packages to a verified file, and every way for it to be wrong as a script sees it.

@@ -10,6 +10,8 @@ use std::fs;
 use std::process::Command;
 
 use bundle::fakes::image::{CHUNK, Signer, noise};
+use fetch::http::client::Access;
+use fetch::source::Source;
 use node::{IMAGE, MIB, Node, Release, SLOT_MIB, Told};
 use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::{Event, Phase};
@@ -261,7 +263,8 @@ fn checking_writes_nothing() {
     let _locks = node.place().lock("update elsewhere").unwrap();
     for (counter, expected) in [(2, None), (1, Some(Exit::Current))] {
         let options = spk_visor::cli::Update {
-            source: node.release(counter),
+            source: Some(Source::Path(node.release(counter))),
+            access: Access::default(),
             is_check: true,
             again: false,
             is_json: false,

@@ -166,10 +166,6 @@ fn installing_into_a_sealed_node_is_refused() {
     ] {
         assert_eq!(read(line).unwrap(), Command::Refused(Sealed::Install));
     }
-    assert_eq!(
-        read("entire-system-upgrade").unwrap(),
-        Command::Refused(Sealed::Upgrade)
-    );
     assert!(Sealed::Install.to_string().contains("sealed"));
     assert!(
         Sealed::Install

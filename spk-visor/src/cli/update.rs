@@ -1,18 +1,18 @@
 //! `update`: its operand, options and help text.
 
-use std::path::PathBuf;
-
 use clap::{ArgMatches, Command};
+use fetch::http::client::Access;
+use fetch::source::Source;
 
-use super::UsageError;
-use super::argument::{operand, os, path, switch};
+use super::argument::switch;
+use super::{UsageError, source};
 use crate::help::with_exit_codes;
 
 /// As it is typed.
 pub const COMMAND: &str = "update";
 
 const HELP: &str = "\
-Usage: spk-visor update SOURCE [OPTIONS]
+Usage: spk-visor update [SOURCE] [OPTIONS]
 
 Writes a signed image into the slot that does not run, and reads all of it back.
 The system that runs goes on, and nothing of it is touched; activate lets the
@@ -23,7 +23,17 @@ with two slots (smv.layout=ab).
 
   SOURCE               a directory with MANIFEST, MANIFEST.minisig and the
                        image; or a bundle file NAME.smv, or a block device that
-                       holds one
+                       holds one; either of the first two on a web server,
+                       https://HOST/DIR/ or https://HOST/NAME.smv; or
+                       github:OWNER/REPO, or github:OWNER/REPO@TAG. Where a
+                       CHANNEL lies there, it says which release is meant.
+                       Default: the os line of /etc/smechvisor/source
+                       (docs/upgrade.md 2)
+  --ca FILE            take servers that these authorities vouch for, in PEM,
+                       in place of those that this system trusts
+  --allow-http         read http:// from other machines, too. The signature
+                       decides either way; others can read along, and can
+                       keep newer releases from this node
   --check              verify the manifest and say whether it is newer; write
                        nothing
   --again              take also a version that failed on this node, and go on
@@ -37,8 +47,10 @@ with two slots (smv.layout=ab).
 /// The arguments of `update`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// A directory, a file or a block device.
-    pub source: PathBuf,
+    /// `None` for that of the node's settings.
+    pub source: Option<Source>,
+    /// How a server is reached.
+    pub access: Access,
     /// Nothing is written.
     pub is_check: bool,
     /// What failed may be tried once more.
@@ -49,20 +61,15 @@ pub struct Update {
 
 pub(super) fn grammar() -> Command {
     let help = with_exit_codes(HELP);
-    Command::new(COMMAND).override_help(help).args([
-        operand("SOURCE").value_parser(os()),
-        switch("check"),
-        switch("again"),
-        switch("json"),
-    ])
+    let command = Command::new(COMMAND).override_help(help);
+    let command = command.args(source::arguments());
+    command.args(["check", "again", "json"].map(switch))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Update, UsageError> {
     Ok(Update {
-        source: path(matches, "SOURCE").ok_or(UsageError::Missing {
-            command: COMMAND,
-            what: "the SOURCE of the update",
-        })?,
+        source: source::read(matches)?,
+        access: source::access(matches),
         is_check: matches.get_flag("check"),
         again: matches.get_flag("again"),
         is_json: matches.get_flag("json"),
@@ -73,6 +80,9 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Update, UsageError> {
 mod tests {
     use super::Update;
     use crate::cli::Command;
+    use fetch::http::client::Access;
+    use fetch::http::roots::Roots;
+    use fetch::source::Source;
 
     fn read(line: &str) -> Option<Command> {
         crate::cli::parse(line.split_whitespace().map(Into::into)).ok()
@@ -81,7 +91,8 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let plain = Update {
-            source: "/srv/release".into(),
+            source: Some(Source::Path("/srv/release".into())),
+            access: Access::default(),
             is_check: false,
             again: false,
             is_json: false,
@@ -89,14 +100,29 @@ mod tests {
         let line = "update /srv/release";
         assert_eq!(read(line), Some(Command::Update(plain.clone())));
         let all = Update {
+            access: Access {
+                roots: Roots::File("/ca.pem".into()),
+                is_plain_allowed: true,
+                ..Access::default()
+            },
             is_check: true,
             again: true,
             is_json: true,
+            ..plain.clone()
+        };
+        let line = "update --check --again --json --ca /ca.pem --allow-http /srv/release";
+        assert_eq!(read(line), Some(Command::Update(all)));
+        let from_settings = Update {
+            source: None,
             ..plain
         };
-        let line = "update --check --again --json /srv/release";
-        assert_eq!(read(line), Some(Command::Update(all)));
-        for line in ["update", "update a b", "update --agian a"] {
+        assert_eq!(read("update"), Some(Command::Update(from_settings)));
+        for line in [
+            "update a b",
+            "update --agian a",
+            "update ftp://a/",
+            "update github:a",
+        ] {
             assert_eq!(read(line), None, "{line}");
         }
     }

@@ -1,6 +1,7 @@
 //! Errors in the arguments, each in one line.
 
 use clap::error::{ContextKind, ContextValue};
+use fetch::source::SourceError;
 use thiserror::Error;
 
 /// An error in the arguments.
@@ -34,6 +35,9 @@ pub enum UsageError {
         /// The options, and the reason.
         what: &'static str,
     },
+    /// A SOURCE that is none.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 /// The first paragraph of clap's message, and its suggestion.

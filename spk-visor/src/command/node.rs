@@ -1,19 +1,24 @@
 //! The commands of a node that updates itself: options in, events and an exit code out. What they
 //! decide is in `update`, what they ask of this Linux in `machine`.
 //!
-//! [`place`] opens the node, [`take`] is `update`, [`trial`] has `activate`, `rollback` and
-//! `recover`, [`confirm`] judges and keeps a trial, [`status`] says where the node stands.
+//! [`place`] opens the node, [`sources`] says where it looks for releases, [`take`] is `update`,
+//! [`trial`] has `activate`, `rollback` and `recover`, [`upgrade`] is `entire-system-upgrade` and
+//! [`download`] the part of it that needs no rights, [`confirm`] judges and keeps a trial,
+//! [`status`] says where the node stands.
 //! [`event`] is what happens meanwhile, and [`report`] shows it; an [`error::NodeError`] is why a
 //! command did not do what it was asked for.
 
 pub mod confirm;
+pub mod download;
 pub mod error;
 pub mod event;
 pub mod place;
 pub mod report;
+pub mod sources;
 pub mod status;
 pub mod take;
 pub mod trial;
+pub mod upgrade;
 
 use std::process::Command;
 use std::thread;
@@ -30,8 +35,10 @@ use self::error::NodeError;
 use self::place::Place;
 use self::report::{Report, Tell};
 use self::trial::Activate;
+use self::upgrade::Upgraded;
 use crate::cli::trial::What;
-use crate::cli::{Status, Trial, Update};
+use crate::cli::upgrade::{After, Extent};
+use crate::cli::{Status, Trial, Update, Upgrade};
 use crate::exit::Exit;
 
 /// An init that has not shut the machine down by then does not.
@@ -43,6 +50,24 @@ pub fn update(options: &Update) -> Exit {
     let mut report = Report::stdout(options.is_json);
     let done = take::update(&Place::default(), options, &mut report);
     finish(done, &mut report)
+}
+
+/// Runs `entire-system-upgrade` on this machine.
+#[must_use]
+pub fn upgrade(options: &Upgrade) -> Exit {
+    let mut report = Report::stdout(options.is_json);
+    let may_hang = watchdog::trial::exists() || options.without_watchdog;
+    if options.extent == Extent::Download {
+        let done = download::download(&Place::default(), options, &mut report);
+        return finish(done, &mut report);
+    }
+    let done = upgrade::upgrade(&Place::default(), options, may_hang, &mut report);
+    let leaves = matches!(done, Ok(Upgraded::Armed)) && options.after == After::Reboot;
+    let exit = finish(done.map(drop), &mut report);
+    if leaves {
+        reboot();
+    }
+    exit
 }
 
 /// Runs `activate`, `confirm`, `rollback` or `recover` on this machine.

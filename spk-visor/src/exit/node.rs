@@ -1,6 +1,7 @@
 //! The exit code of every error of a node that updates itself.
 
 use bundle::verify::VerifyError;
+use fetch::FetchError;
 use machine::locks::LockError;
 use update::admit::Refusal;
 use update::arm::ArmError;
@@ -15,7 +16,10 @@ impl From<&NodeError> for Exit {
     fn from(error: &NodeError) -> Self {
         match error {
             NodeError::NoNode { .. } => Exit::Unavailable,
+            NodeError::NoSource { .. } => Exit::Usage,
             NodeError::Lock(LockError::Busy { .. }) => Exit::Busy,
+            NodeError::Fetch(FetchError::Busy { .. }) => Exit::Busy,
+            NodeError::Fetch(FetchError::Write { .. }) => Exit::Receiver,
             NodeError::Fetch(error) => of_source(error.outcome()),
             NodeError::Approve(_) => Exit::Packages,
             NodeError::Refused(refusal) => of_refusal(refusal),
@@ -29,6 +33,7 @@ impl From<&NodeError> for Exit {
             NodeError::Lock(LockError::File { .. })
             | NodeError::Boot(_)
             | NodeError::Settings(_)
+            | NodeError::Sources(_)
             | NodeError::Disks(_)
             | NodeError::Record(_)
             | NodeError::State { .. }
@@ -63,7 +68,7 @@ fn of_stage(error: &StageError) -> Exit {
     }
 }
 
-/// A medium that may be put in again, or what stays wrong.
+/// A medium that may be put in again, a server that may answer later; or what stays wrong.
 const fn of_source(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Retry => Exit::Transfer,

@@ -26,6 +26,9 @@ const fn name(event: &Event) -> &'static str {
         Event::Checked { .. } => "checked",
         Event::Recovered { .. } => "recovered",
         Event::Offered { .. } => "offered",
+        Event::Downloaded { .. } => "downloaded",
+        Event::Newest { .. } => "newest",
+        Event::Planned { .. } => "planned",
         Event::Fetching { .. } => "fetching",
         Event::Progress { .. } => "progress",
         Event::Staged { .. } => "staged",
@@ -68,6 +71,26 @@ fn fields(event: &Event, object: &mut Object) {
             object.text("version", name);
             identity(version, object);
             object.text("key", key).number("bytes", *bytes);
+        }
+        Event::Downloaded {
+            staging,
+            fetched,
+            kept,
+        } => {
+            object.text("staging", &staging.to_string_lossy());
+            object.number("fetched", *fetched).number("kept", *kept);
+        }
+        Event::Newest { counter } => {
+            object.number("counter", *counter);
+        }
+        Event::Planned { from, plan } => {
+            object.text("slot", plan.slot.name()).number("from", *from);
+            identity(&plan.version, object);
+            object.number("bytes", plan.image_bytes);
+            object.number("fetch", plan.fetched_bytes);
+            object.number("reuse", plan.reused_bytes);
+            object.number("there", plan.there_bytes);
+            object.number("room", plan.room_bytes);
         }
         Event::Fetching {
             slot,

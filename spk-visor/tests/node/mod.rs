@@ -20,14 +20,18 @@ use disk::layout::{self, Layout, Role as Partition};
 use disk::sizes::{LayoutKind, Sizes, Swap};
 use disk::slots::{Image as SlotImage, SlotArea};
 use disk::table;
+use fetch::http::client::Access;
+use fetch::source::Source;
 use machine::health::Clock;
 use spk_visor::cli;
+use spk_visor::cli::upgrade::{After, Extent};
 use spk_visor::command::node::confirm::{self, Verdict};
 use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::place::Place;
 use spk_visor::command::node::report::Tell;
 use spk_visor::command::node::trial::Activate;
+use spk_visor::command::node::upgrade::{self, Upgraded};
 use spk_visor::command::node::{status, take, trial};
 use spk_visor::exit::Exit;
 use tempfile::TempDir;
@@ -168,6 +172,8 @@ impl Release {
 pub struct Node {
     pub dir: TempDir,
     pub signer: Signer,
+    /// How it reaches servers.
+    pub access: Access,
     layout: Layout,
 }
 
@@ -177,6 +183,7 @@ impl Node {
         let mut node = Self {
             dir: tempfile::tempdir().unwrap(),
             signer: Signer::new(),
+            access: Access::default(),
             layout: plan(),
         };
         for directory in [
@@ -382,12 +389,35 @@ impl Node {
         again: bool,
     ) -> (Told, Result<(), NodeError>) {
         let options = cli::Update {
-            source: source.to_owned(),
+            source: Some(Source::parse(source.as_os_str()).unwrap()),
+            access: self.access.clone(),
             is_check: false,
             again,
             is_json: false,
         };
         let done = take::update(&self.place(), &options, &mut told);
+        (told, done)
+    }
+
+    /// From the source of its settings, or as `change` has it.
+    pub fn upgrade(
+        &self,
+        change: impl FnOnce(&mut cli::Upgrade),
+    ) -> (Told, Result<Upgraded, NodeError>) {
+        let mut options = cli::Upgrade {
+            source: None,
+            access: self.access.clone(),
+            staging: self.path("var/lib/smv/staging"),
+            is_offline: false,
+            extent: Extent::Take,
+            after: After::Later,
+            again: false,
+            without_watchdog: false,
+            is_json: false,
+        };
+        change(&mut options);
+        let mut told = Told::default();
+        let done = upgrade::upgrade(&self.place(), &options, true, &mut told);
         (told, done)
     }
 

@@ -18,7 +18,10 @@ use update::confirm::ConfirmError;
 use update::running::NoRecord;
 use update::stage::StageError;
 use wire::field::FieldError;
+use wire::manifest::Role;
 use wire::record::Slot;
+
+use super::sources::SourcesError;
 
 /// What went wrong.
 #[derive(Debug, Error)]
@@ -74,6 +77,12 @@ pub enum NodeError {
         #[source]
         source: TrustError,
     },
+    /// `/etc/smechvisor/source`.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// Nobody says where to look.
+    #[error("no SOURCE is given, and /etc/smechvisor/source has none for role {role}")]
+    NoSource { role: Role },
     /// The source.
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -2,8 +2,10 @@
 //! person, `json::node` to a script.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use machine::health::Gate;
+use update::plan::Plan;
 use wire::digits::Hex;
 use wire::human::{percent, size};
 use wire::ledger::{Failed, Version};
@@ -40,6 +42,21 @@ pub enum Event {
         key: String,
         /// Of the image.
         bytes: u64,
+    },
+    /// A release is in a staging directory.
+    Downloaded {
+        staging: PathBuf,
+        fetched: u64,
+        /// Bytes that were there.
+        kept: u64,
+    },
+    /// The node has what the source has.
+    Newest { counter: u64 },
+    /// What an upgrade of the system will do, or would.
+    Planned {
+        /// The counter that runs.
+        from: u64,
+        plan: Plan,
     },
     /// It is being written.
     Fetching {
@@ -94,6 +111,8 @@ pub enum Event {
 /// What takes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The slot that runs with what is offered.
+    Compare,
     /// Chunks into the slot.
     Write,
     /// All of the image from the medium.
@@ -105,6 +124,7 @@ impl Phase {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Phase::Compare => "compare",
             Phase::Write => "write",
             Phase::Read => "read",
         }
@@ -150,6 +170,31 @@ const fn stopped(is_stopped: bool) -> &'static str {
     }
 }
 
+/// One line of what an upgrade does.
+fn planned(from: u64, plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Plan {
+        slot,
+        version,
+        image_bytes,
+        there_bytes,
+        reused_bytes,
+        fetched_bytes,
+        room_bytes,
+    } = plan;
+    let (to, image) = (Name(version), size(*image_bytes));
+    write!(
+        f,
+        "plan: from counter {from} to {to}, {image} into slot {slot}"
+    )?;
+    write!(f, " with room for {}: ", size(*room_bytes))?;
+    let (fetched, reused) = (size(*fetched_bytes), size(*reused_bytes));
+    write!(f, "{fetched} to fetch, {reused} to reuse")?;
+    match there_bytes {
+        0 => Ok(()),
+        there => write!(f, ", {} there already", size(*there)),
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -174,11 +219,28 @@ impl fmt::Display for Event {
                 bytes,
             } => {
                 let (version, bytes) = (Name(version), size(*bytes));
+                write!(f, "offered: {name}, counter {version}, {bytes}, ")?;
+                match key.is_empty() {
+                    true => f.write_str("signature not checked here"),
+                    false => write!(f, "signed by {key}"),
+                }
+            }
+            Event::Downloaded {
+                staging,
+                fetched,
+                kept,
+            } => {
+                let (fetched, kept) = (size(*fetched), size(*kept));
+                let staging = staging.display();
                 write!(
                     f,
-                    "offered: {name}, counter {version}, {bytes}, signed by {key}"
+                    "{staging} holds it: {fetched} fetched, {kept} there before"
                 )
             }
+            Event::Newest { counter } => {
+                write!(f, "nothing is newer than counter {counter}, which runs")
+            }
+            Event::Planned { from, plan } => planned(*from, plan, f),
             Event::Fetching {
                 slot,
                 bytes,

@@ -12,15 +12,20 @@ use std::time::Duration;
 use bundle::trust::Trust;
 use disk::boot_record::RecordPlaces;
 use disk::disk::Disk;
+use fetch::http::client::Access as ServerAccess;
+use fetch::http::roots::Roots;
+use fetch::source::Source;
 use machine::locks::{self, Lock, Which};
 use machine::settings::{self, Settings};
 use machine::slot_disks::{self, Access};
 use update::ledger_file::InDirectory;
 use update::node::Node;
 use update::witness::{self, InFile};
+use wire::manifest::Role;
 use wire::running::{self, Running};
 
 use super::error::NodeError;
+use super::sources::{self, Sources};
 
 /// On the state partition: the ledger, and what is kept for the trial.
 pub const STATE: &str = "/var/lib/smv/os";
@@ -80,6 +85,29 @@ impl Place {
     pub fn settings(&self) -> Result<Settings, NodeError> {
         let paths = settings::PATHS.map(|path| self.path(Path::new(path)));
         Ok(Settings::read(&paths)?)
+    }
+
+    /// The source that was chosen, or that of the settings for this role, and how its server is
+    /// reached.
+    ///
+    /// # Errors
+    /// There is none, or a line of the settings is wrong.
+    pub fn source(
+        &self,
+        chosen: Option<&Source>,
+        access: &ServerAccess,
+        role: Role,
+    ) -> Result<(Source, ServerAccess), NodeError> {
+        if let Some(source) = chosen {
+            return Ok((source.clone(), access.clone()));
+        }
+        let sources = Sources::read(&sources::PATHS.map(|path| self.path(Path::new(path))))?;
+        let source = sources.of(role).ok_or(NodeError::NoSource { role })?;
+        let mut access = access.clone();
+        if let (Some(ca), Roots::System) = (&sources.ca, &access.roots) {
+            access.roots = Roots::File(self.path(ca));
+        }
+        Ok((source.clone(), access))
     }
 
     /// The keys of the image that runs.

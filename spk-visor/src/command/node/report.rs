@@ -82,6 +82,7 @@ impl<W: Write, E: Write> Report<W, E> {
     fn draw(&mut self, step: &Step) {
         let progress = Progress {
             doing: match step.phase {
+                Phase::Compare => "comparing".to_owned(),
                 Phase::Write => "writing".to_owned(),
                 Phase::Read => "reading back".to_owned(),
             },

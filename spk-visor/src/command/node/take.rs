@@ -23,16 +23,17 @@ use crate::cli::Update;
 pub fn update(place: &Place, options: &Update, tell: &mut dyn Tell) -> Result<(), NodeError> {
     let text = place.boot()?;
     let running = Running::parse(&text)?;
-    let command = format!("update {}", options.source.display());
+    let (source, access) = place.source(options.source.as_ref(), &options.access, Role::Os)?;
+    let command = format!("update {source}");
     let locks = (!options.is_check).then(|| place.lock(&command));
     let _locks = locks.transpose()?;
     check(&running, tell);
     let trust = place.trust()?;
-    let release = fetch::open(&options.source)?;
     let wanted = Wanted {
         role: Role::Os,
         product: running.product,
     };
+    let release = source.open(wanted, &access)?;
     let approved = trust::approve(release.offered(), wanted, &trust)?;
     tell.tell(&offered(&approved));
     let again = Again(options.again);
@@ -53,7 +54,7 @@ pub fn update(place: &Place, options: &Update, tell: &mut dyn Tell) -> Result<()
     })
 }
 
-fn offered(approved: &Approved) -> Event {
+pub(super) fn offered(approved: &Approved) -> Event {
     Event::Offered {
         name: approved.version().to_owned(),
         version: version(approved),
@@ -73,7 +74,7 @@ fn version(approved: &Approved) -> Version {
 }
 
 /// What the progress adds up to.
-struct Watched<'t> {
+pub(super) struct Watched<'t> {
     tell: &'t mut dyn Tell,
     bytes: u64,
     chunk_bytes: u64,
@@ -84,7 +85,7 @@ struct Watched<'t> {
 }
 
 impl<'t> Watched<'t> {
-    fn new(approved: &Approved, tell: &'t mut dyn Tell) -> Self {
+    pub(super) fn new(approved: &Approved, tell: &'t mut dyn Tell) -> Self {
         let image = approved.image();
         Self {
             tell,
@@ -96,7 +97,7 @@ impl<'t> Watched<'t> {
         }
     }
 
-    fn see(&mut self, progress: Progress) {
+    pub(super) fn see(&mut self, progress: Progress) {
         match progress {
             Progress::Begins { slot, chunk, .. } => self.begin(slot, chunk),
             Progress::Written {
@@ -128,7 +129,7 @@ impl<'t> Watched<'t> {
         });
     }
 
-    fn end(self, staged: &Staged) {
+    pub(super) fn end(self, staged: &Staged) {
         let written = self.done.saturating_sub(self.resumed);
         self.tell.tell(&Event::Staged {
             slot: staged.slot(),

@@ -173,7 +173,7 @@ fn found(finding: Finding) -> Event {
 }
 
 /// The settings are read in any case: what is wrong in them would fail the trial.
-fn must_be_reset(place: &Place, may_hang: bool) -> Result<(), NodeError> {
+pub(super) fn must_be_reset(place: &Place, may_hang: bool) -> Result<(), NodeError> {
     let settings = place.settings()?;
     match may_hang || !settings.needs_watchdog {
         true => Ok(()),
@@ -212,7 +212,7 @@ pub(super) fn read(progress: Progress, tell: &mut dyn Tell) {
 }
 
 /// The network of the good slot, for the trial to be compared with.
-fn keep_network(place: &Place) -> Result<(), NodeError> {
+pub(super) fn keep_network(place: &Place) -> Result<(), NodeError> {
     let sources = Sources {
         class: place.path(&Sources::default().class),
         proc: place.path(&Sources::default().proc),
