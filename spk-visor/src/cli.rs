@@ -10,6 +10,7 @@ pub mod keys;
 pub mod man;
 pub mod manifest;
 pub mod package;
+pub mod publish;
 pub mod receive;
 pub mod serve;
 mod source;
@@ -38,6 +39,7 @@ pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
 use pack::manifest::ManifestCommand;
+use pack::publish::Publish;
 
 /// The commands.
 #[derive(Debug, PartialEq)]
@@ -58,6 +60,8 @@ pub enum Command {
     Manifest(ManifestCommand),
     /// `bundle`.
     Bundle(bundle::Bundle),
+    /// `publish`.
+    Publish(Publish),
     /// `entire-system-upgrade`.
     Upgrade(Upgrade),
     /// `update`.
@@ -116,6 +120,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         package::COMMAND => package::read(matches).map(Command::Package),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         bundle::COMMAND => bundle::read(matches).map(Command::Bundle),
+        publish::COMMAND => publish::read(matches).map(Command::Publish),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         update::COMMAND => update::read(matches).map(Command::Update),
         trial::ACTIVATE | trial::CONFIRM | trial::ROLLBACK | trial::RECOVER => {
@@ -167,6 +172,7 @@ pub fn offered() -> clap::Command {
             package::grammar(),
             manifest::grammar(),
             bundle::grammar(),
+            publish::grammar(),
             keys::grammar(),
             upgrade::grammar(),
             update::grammar(),

@@ -5,4 +5,5 @@ pub mod deploy;
 pub mod man;
 pub mod node;
 pub mod package;
+pub mod publish;
 pub mod serve;

@@ -22,6 +22,8 @@ Usage: spk-visor COMMAND [OPTIONS]
   package create NAME           make a package of this running Linux
   manifest                      list, sign and check packages
   bundle                        a release as one file: make, sign and check it
+  publish DIR RELEASE...        lay signed releases out for a web server, from
+                                which nodes update themselves
   keys                          keys for machines that are deployed without a
                                 person at them
   entire-system-upgrade         look for a newer release and let the next boot

@@ -73,6 +73,10 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
+        Command::Publish(options) => match command::publish::run(&options) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, Exit::from(&error)),
+        },
         Command::Upgrade(options) => command::node::upgrade(&options),
         Command::Update(options) => command::node::update(&options),
         Command::Trial(options) => command::node::trial(options),

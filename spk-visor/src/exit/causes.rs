@@ -8,6 +8,7 @@ use donor::keys::KeysCommandError;
 use pack::PackageError;
 use pack::bundle_file::BundleFileError;
 use pack::manifest::ManifestCommandError;
+use pack::publish::PublishError;
 use receiver::SessionError;
 
 use super::Exit;
@@ -93,6 +94,21 @@ impl From<&BundleFileError> for Exit {
             | BundleFileError::Chunk { .. }
             | BundleFileError::Verify { .. }
             | BundleFileError::Write { .. } => Exit::Packages,
+        }
+    }
+}
+
+impl From<&PublishError> for Exit {
+    fn from(error: &PublishError) -> Self {
+        match error {
+            PublishError::Release(error) => Exit::from(&**error),
+            PublishError::Foreign { .. } => Exit::Usage,
+            PublishError::Busy { .. } => Exit::Busy,
+            PublishError::Write { .. } => Exit::Receiver,
+            PublishError::Unsigned { .. }
+            | PublishError::Channel { .. }
+            | PublishError::Lower { .. }
+            | PublishError::Manifest { .. } => Exit::Packages,
         }
     }
 }
