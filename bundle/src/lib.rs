@@ -1,16 +1,16 @@
 //! A stream of packages in, a tree of files out: nothing here knows a network, a disk or what the
 //! tree is for.
 //!
-//! A manifest becomes [`trust::Approved`], and with it [`verify`] turns what [`records`] carry into
-//! verified chunks; [`legacy`] does so for the original stream, which may have a manifest as its
-//! [`front`]. Either is a
-//! [`package_stream`] to [`unpack_pipeline`], which feeds each package to a [`worker`]: there
-//! [`decode`] makes a plain archive of it, read by [`unpack`], whose other half writes below one
-//! directory. [`event`] is what a caller hears meanwhile, and with [`interrupt`] a failure ends
+//! A manifest becomes [`trust::Approved`], signed with a [`key`], and with it [`verify`] turns what
+//! [`records`] carry into verified chunks; [`legacy`] does so for the original stream, which may
+//! have a manifest as its [`front`]. Either is a [`package_stream`] to [`unpack_pipeline`], which
+//! feeds each package to a [`worker`]: there [`decode`] makes a plain archive of it, read by
+//! [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears meanwhile, and with [`interrupt`] a failure ends
 //! what waits for the stream. [`directory`] reads such a tree without leaving it; [`kernel`] finds
 //! in it what boots, [`host_keys`] what makes its SSH host keys, and [`fstab_line`] what names
 //! another machine's disks.
 
+pub mod key;
 pub mod trust;
 
 pub mod records;

@@ -1,6 +1,7 @@
 //! May this image be taken now, and where to? In: an approved image and the facts. Out: an
 //! [`Admitted`], or a [`Refusal`] with its numbers. Nothing is written.
 
+use bundle::key;
 use bundle::trust::{Approved, Voucher};
 use disk::slots::Image;
 use thiserror::Error;
@@ -11,7 +12,6 @@ use wire::outcome::Outcome;
 use wire::record::{Left, Slot};
 use wire::running::Running;
 
-use crate::key;
 use crate::node::Facts;
 use crate::running::{NoRecord, Runs, Tried, runs};
 

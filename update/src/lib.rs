@@ -16,7 +16,7 @@
 //!    a `Healthy`, and [`confirm`] takes both and makes a [`confirm::Confirmed`].
 //! 6. [`rollback`] takes a trial back before its attempts are spent.
 //!
-//! [`status`] says where a node stands, as a value; [`key`] which key has signed what.
+//! [`status`] says where a node stands, as a value.
 //!
 //! Arming what was not staged does not compile:
 //!
@@ -56,7 +56,6 @@
 //! }
 //! ```
 
-pub mod key;
 pub mod ledger_file;
 pub mod node;
 

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use bundle::key;
 use disk::boot_record::{BootRecordError, RecordPlaces};
 use disk::disk::Disk;
 use disk::slots::{SlotArea, SlotError};
@@ -13,7 +14,6 @@ use wire::ledger::{KeyId, Ledger, LedgerError, Version};
 use wire::outcome::Outcome;
 use wire::record::{BootRecord, Copies, Slot};
 
-use crate::key;
 use crate::ledger_file::LedgerFile;
 use crate::witness::Witness;
 

@@ -6,6 +6,7 @@
 //! record before one byte of its slot changes. An interrupted run goes on where the label says; if
 //! what was read back then has another hash, it begins once more from the first chunk.
 
+use bundle::key;
 use bundle::trust::{self, ApproveError, Approved, Trust, Voucher, Wanted};
 use bundle::verify::{ChunkSource, Verified, VerifyError, verify_chunk};
 use disk::slots::{Image, SlotArea, SlotError, Writing};
@@ -19,7 +20,6 @@ use wire::record::Slot;
 use wire::running::Running;
 
 use crate::admit::{Admitted, Again, Refusal, admit, again_or_not, floor, other_slot};
-use crate::key;
 use crate::node::{Facts, Node, NodeError};
 use crate::reuse::Reuse;
 use crate::running::NoRecord;

@@ -15,7 +15,7 @@ use wire::outcome::Outcome;
 pub static SIGNER: LazyLock<Signer> = LazyLock::new(Signer::new);
 
 pub fn key() -> KeyId {
-    update::key::of_public_key(&SIGNER.public()).unwrap()
+    bundle::key::of_public_key(&SIGNER.public()).unwrap()
 }
 
 /// A release of one image.

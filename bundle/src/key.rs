@@ -1,7 +1,7 @@
 //! Which key has signed something: minisign's own number of it, out of a public key or a signature.
 //!
-//! The number alone proves nothing. It names a key that `bundle::trust` has verified a signature
-//! with, or says whose floor to look up.
+//! The number alone proves nothing. It names a key that [`trust`](crate::trust) has verified a
+//! signature with, or says whose floor to look up.
 
 use ct_codecs::{Base64, Decoder};
 use wire::ledger::KeyId;
@@ -32,8 +32,8 @@ mod tests {
     use super::{claimed_by_signature, of_public_key};
     use wire::ledger::KeyId;
 
-    const SIGNATURE: &[u8] = include_bytes!("../../bundle/tests/golden/signed.manifest.minisig");
-    const PUBLIC: &str = include_str!("../../bundle/tests/golden/signed.manifest.pub");
+    const SIGNATURE: &[u8] = include_bytes!("../tests/golden/signed.manifest.minisig");
+    const PUBLIC: &str = include_str!("../tests/golden/signed.manifest.pub");
 
     #[test]
     fn key_and_signature_have_the_number_that_minisign_shows() {
