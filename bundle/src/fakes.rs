@@ -15,4 +15,5 @@
 )]
 
 pub mod archive;
+pub mod content;
 pub mod image;

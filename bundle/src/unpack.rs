@@ -46,6 +46,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+use crate::content::policy::{Forbidden, Policy};
 use crate::decode::DecodeError;
 use blocks::Blocks;
 pub use entries::Content;
@@ -67,6 +68,8 @@ pub struct UnpackLimits {
     pub entries: u64,
     /// The owners that the files get.
     pub owners: Owners,
+    /// The stricter rules of a bundle of content; none for a system.
+    pub content: Option<Policy>,
 }
 
 /// Memory for one remembered path at the worst moment: 17 bytes in a table that doubles at 7/8
@@ -83,6 +86,7 @@ impl UnpackLimits {
         UnpackLimits {
             entries,
             owners: Owners::AsPackaged,
+            content: None,
         }
     }
 }
@@ -327,6 +331,9 @@ pub enum Refusal {
     /// Something after the end marker.
     #[error("there is data behind the end marker")]
     AfterTheEnd,
+    /// Something that content may not have.
+    #[error("content may not have it: it {0}")]
+    Content(Forbidden),
     /// The table of paths cannot grow.
     #[error("no memory to remember another path")]
     Memory,
@@ -476,6 +483,10 @@ fn admitted<E: Entries>(
     if unpacked.entries >= limits.entries {
         let reason = Refusal::TooManyEntries(limits.entries);
         return Err(entries.place().refuse(reason));
+    }
+    if let Some(policy) = &limits.content {
+        let admitted = policy.admit(&entry).map_err(Refusal::Content);
+        admitted.map_err(|reason| entries.place().refuse(reason))?;
     }
     seen.admit(&entry.path, &entry.kind)
         .map_err(|reason| entries.place().refuse(reason))?;

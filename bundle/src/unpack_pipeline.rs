@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+use crate::content::policy::Policy;
 use crate::decode::{DecodeError, DecodeLimits};
 use crate::event::{Event, Observer};
 use crate::package_stream::{Header, Packages, PackagesError};
-use crate::unpack::{self, Shown, UnpackError, UnpackLimits, Unpacked};
+use crate::unpack::{self, Owners, Shown, UnpackError, UnpackLimits, Unpacked};
 use crate::worker::{Ending, Process, Worker, Workers};
 
 /// Read at once from the stream.
@@ -164,6 +165,14 @@ impl<'a> UnpackPipeline<'a> {
             observer,
             reported: Instant::now(),
         }
+    }
+
+    /// Takes only what this policy lets through, and makes everything the caller's own.
+    #[must_use]
+    pub fn of_content(mut self, policy: Policy) -> Self {
+        self.unpack_limits.owners = Owners::Caller;
+        self.unpack_limits.content = Some(policy);
+        self
     }
 
     /// Unpacks the current one of `packages`, whose first bytes `head` were read already.

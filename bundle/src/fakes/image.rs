@@ -50,6 +50,7 @@ pub fn count(package: &[u8]) -> Unpacked {
     let unpack = UnpackLimits {
         entries: 1000,
         owners: Owners::Caller,
+        content: None,
     };
     let tar = decode(package, limits).ok();
     let found = tar.and_then(|mut tar| check(&mut tar, &unpack).ok());

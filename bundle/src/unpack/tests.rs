@@ -41,6 +41,7 @@ pub(in crate::unpack) fn limits() -> UnpackLimits {
     UnpackLimits {
         entries: 10_000,
         owners,
+        content: None,
     }
 }
 

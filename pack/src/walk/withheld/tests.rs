@@ -242,6 +242,7 @@ impl Node {
         let limits = UnpackLimits {
             entries: 10_000,
             owners: Owners::Caller,
+            content: None,
         };
         let to = fs::File::open(packed.path()).unwrap();
         unpack(&tar[..], to.as_fd(), &limits, &AtomicU64::new(0)).unwrap();
