@@ -1,0 +1,62 @@
+//! Back to what was served before: by the hand of a person, at once.
+
+use wire::ledger::{Failed, Word};
+
+use crate::generation::Held;
+use crate::recover::{self, TAKEN_BACK};
+use crate::shelf::{Pointer, Shelf, Target};
+use crate::{StoreError, doing, flush_names, look, write_ledger};
+
+/// What is served now.
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields name themselves
+pub struct RolledBack {
+    pub target: Target,
+    pub held: Held,
+}
+
+/// Points at the former generation, or at the system's own where there is no other. What was left
+/// is not taken again by itself.
+///
+/// # Errors
+/// Nothing has changed, or recovery does the rest.
+pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
+    let listing = look(shelf)?;
+    let current = listing.current.ok_or(StoreError::Nothing)?;
+    let seed = listing.seed.map(|_| Target::Seed);
+    let former = listing
+        .previous
+        .filter(|previous| listing.has(*previous))
+        .or(seed);
+    let target = former.filter(|former| *former != current);
+    let target = target.ok_or(StoreError::NoFormer { target: current })?;
+    let held = shelf.verify(target);
+    let held = held.map_err(|source| StoreError::Rejected {
+        target,
+        source: Box::new(source),
+    })?;
+    doing(
+        "writing the pointer",
+        shelf.point(Pointer::Current, Some(target)),
+    )?;
+    doing(
+        "writing the pointer to the former one",
+        shelf.point(Pointer::Previous, None),
+    )?;
+    flush_names(shelf)?;
+    let mut ledger = listing.ledger();
+    if let (Some(version), Some(word)) = (ledger.current, Word::new(TAKEN_BACK)) {
+        ledger.remember(Failed {
+            version,
+            tries: 1,
+            word,
+        });
+    }
+    ledger.forgive(&held.version.digest);
+    ledger.current = Some(held.version);
+    ledger.previous = None;
+    write_ledger(shelf, &ledger)?;
+    // An older one may be left to go back to.
+    recover::recover(shelf)?;
+    Ok(RolledBack { target, held })
+}
