@@ -6,6 +6,7 @@
 //! bundle file is made that no target would take. The same files, manifest and signature give the
 //! same bytes.
 
+pub mod content;
 mod create;
 mod drain;
 mod inspect;
@@ -25,6 +26,7 @@ use wire::outcome::Outcome;
 use crate::manifest::ManifestCommandError;
 use crate::manifest::listing::ListingError;
 
+pub use content::Content;
 pub use create::{Create, Head, create};
 pub(crate) use drain::{Sink, drain};
 pub use inspect::{Claim, inspect};
@@ -99,6 +101,9 @@ pub enum BundleFileError {
         path: PathBuf,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A directory that is no content.
+    #[error(transparent)]
+    Content(#[from] content::ContentError),
     /// The bundle file cannot be written.
     #[error("writing {}", path.display())]
     Write {
@@ -115,7 +120,8 @@ impl BundleFileError {
         match self {
             BundleFileError::Fetch(error) => error.outcome(),
             BundleFileError::Chunk { source, .. } => source.outcome(),
-            BundleFileError::Write { .. } => Outcome::Fatal,
+            BundleFileError::Write { .. }
+            | BundleFileError::Content(content::ContentError::Write { .. }) => Outcome::Fatal,
             _ => Outcome::Refuse,
         }
     }

@@ -252,6 +252,35 @@ impl Made {
             lines,
         })
     }
+
+    /// Of files whose contents are known: reads each once.
+    pub(crate) fn of_known(
+        parts: &[(Package, Unpacked)],
+        wanted: Wanted<'_>,
+        title: &Title,
+        step: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Self, ManifestCommandError> {
+        let (mut files, mut chunk_lists) = (Vec::new(), Vec::new());
+        for (package, unpacked) in parts {
+            rewind(package)?;
+            let hashed = hash::file(&package.file, CHUNK_SIZE_DEFAULT, step);
+            let hashed = hashed.map_err(|(_, source)| ManifestCommandError::Read {
+                path: package.path.clone(),
+                source,
+            })?;
+            chunk_lists.extend_from_slice(hashed.chunks.as_flattened());
+            files.push(listing::line(
+                package.name.clone(),
+                &hashed,
+                Some(*unpacked),
+            ));
+        }
+        Ok(Self {
+            manifest: listing::write_for(title, wanted, &files)?,
+            chunk_lists,
+            lines: String::new(),
+        })
+    }
 }
 
 /// A slot knows version and counter of its own image, a node those of the manifest.

@@ -8,8 +8,9 @@ use bundle::trust::{Trust, approve};
 use fetch::spans::{Span, Spans};
 use wire::manifest::{MANIFEST, is_image};
 
+use super::content;
 use super::drain::{Output, drain};
-use super::{BundleFileError, Facts, SoFar, Watch, wanted_by};
+use super::{BundleFileError, Content, Facts, SoFar, Watch, wanted_by};
 use crate::manifest::directory::Directory;
 use crate::manifest::listing::ListingError;
 use crate::manifest::sign::Signed;
@@ -23,6 +24,8 @@ pub struct Create {
     pub out: PathBuf,
     /// One directory, or packages.
     pub sources: Vec<PathBuf>,
+    /// The directory is content of this kind, and has no packages.
+    pub content: Option<Content>,
     /// What its manifest says, where there is none.
     pub head: Head,
     /// A minisign secret key.
@@ -51,7 +54,10 @@ pub fn create(options: &Create, watch: Watch<'_>) -> Result<Facts, BundleFileErr
     if out.extension().is_none_or(|extension| extension != "smv") {
         return Err(BundleFileError::Name { path: out.clone() });
     }
-    let (packages, mut front) = read(options, watch)?;
+    let (packages, mut front) = match &options.content {
+        Some(content) => read_content(options, content, watch)?,
+        None => read(options, watch)?,
+    };
     if let Some(key) = &options.key {
         let signed = Signed::of(&front.manifest, key, options.password.as_deref())?;
         front.signature = signed.file.into_bytes();
@@ -115,6 +121,36 @@ fn read(options: &Create, watch: Watch<'_>) -> Result<(Vec<Package>, Front), Bun
         chunk_lists: made.chunk_lists,
     };
     Ok((packages, front))
+}
+
+/// A directory of content.
+fn read_content(
+    options: &Create,
+    content: &Content,
+    watch: Watch<'_>,
+) -> Result<(Vec<Package>, Front), BundleFileError> {
+    let [dir] = options.sources.as_slice() else {
+        let path = options.sources.last().cloned().unwrap_or_default();
+        return Err(BundleFileError::Several { path });
+    };
+    let parts = content::read(content, dir, &options.out)?;
+    let total_bytes = parts.iter().map(|(package, _)| package.len_bytes);
+    let total_bytes = total_bytes.fold(0, u64::saturating_add);
+    let Head {
+        version,
+        counter,
+        keyset,
+    } = &options.head;
+    let title = title(version.as_deref(), *counter, keyset.unwrap_or(1));
+    let step = &mut reading(total_bytes, watch);
+    let made = Made::of_known(&parts, content.wanted(), &title, step)?;
+    let front = Front {
+        manifest: made.manifest,
+        signature: Vec::new(),
+        chunk_lists: made.chunk_lists,
+    };
+    let packages = parts.into_iter().map(|(package, _)| package);
+    Ok((packages.collect(), front))
 }
 
 /// A directory that has a manifest.

@@ -1,15 +1,17 @@
 //! Bundle files written twice, signed, verified and damaged.
 
 use super::{
-    BundleFileError, Create, Facts, Head, Sign, SoFar, Verify, create, inspect, sign, verify,
+    BundleFileError, Content, Create, Facts, Head, Sign, SoFar, Verify, create, inspect, sign,
+    verify,
 };
 use crate::manifest::{ManifestCommand, run};
 use minisign::KeyPair;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wire::chain::chain;
-use wire::manifest::{CHUNK_LISTS, MANIFEST, SIGNATURE};
+use wire::manifest::{CHUNK_LISTS, MANIFEST, Role, SIGNATURE};
 use wire::outcome::Outcome;
 
 /// A directory with an image of three chunks, the last one short, and a key.
@@ -41,6 +43,7 @@ impl Lab {
         Create {
             out: self.at("x.smv"),
             sources: sources.iter().map(|name| self.at(name)).collect(),
+            content: None,
             head: Head {
                 version: Some("1.2".into()),
                 counter: Some(7),
@@ -320,4 +323,81 @@ fn operands_that_make_no_bundle_file_are_refused() {
     };
     let text = why(sign(&options, &mut |_| ()));
     assert!(text.contains("manifest sign signs a directory"), "{text}");
+}
+
+/// A directory of content, with everything in it that is told apart.
+fn site(lab: &Lab) -> Create {
+    let dir = lab.at("site");
+    fs::create_dir_all(dir.join("a/deep/empty")).unwrap();
+    fs::create_dir(dir.join("b")).unwrap();
+    fs::write(dir.join("a/page.html"), "<p>").unwrap();
+    fs::write(dir.join("a-page"), "x").unwrap();
+    fs::write(dir.join("run"), "#!").unwrap();
+    fs::set_permissions(dir.join("run"), PermissionsExt::from_mode(0o700)).unwrap();
+    Create {
+        out: lab.at("www.smv"),
+        content: Some(Content {
+            role: Role::Site,
+            name: "www".into(),
+            service: None,
+        }),
+        ..lab.options(&["site"])
+    }
+}
+
+#[test]
+fn a_directory_of_content_becomes_a_bundle_file() {
+    let lab = Lab::new();
+    let options = site(&lab);
+    let facts = create(&options, &mut |_| ()).unwrap();
+    assert_eq!(
+        (&*facts.role, &*facts.product, facts.files),
+        ("site", "www", 2)
+    );
+    let first = fs::read(lab.at("www.smv")).unwrap();
+    create(&options, &mut |_| ()).unwrap();
+    assert!(
+        first == fs::read(lab.at("www.smv")).unwrap(),
+        "the same bytes"
+    );
+    let text = String::from_utf8_lossy(&first);
+    let at = text.find(wire::files::FIRST_LINE).unwrap();
+    let lines: Vec<_> = text[at..].lines().skip(1).take(4).collect();
+    assert!(lines[0].ends_with(" 3 644 a/page.html"), "{lines:?}");
+    assert!(lines[1].ends_with(" 1 644 a-page"), "{lines:?}");
+    assert!(lines[2].ends_with(" 2 755 run"), "{lines:?}");
+    assert!(lines[3].starts_with("end 3"), "{lines:?}");
+    let left = fs::read_dir(lab.dir.path()).unwrap();
+    let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.filter(|name| name.ends_with(".part")).count() == 0);
+}
+
+#[test]
+fn what_no_node_would_take_is_not_packed() {
+    let lab = Lab::new();
+    let options = site(&lab);
+    let dir = lab.at("site");
+    for (name, shown) in [
+        ("link", "neither a regular file"),
+        ("a\nb", "a name that no bundle"),
+    ] {
+        std::os::unix::fs::symlink("a-page", dir.join(name)).unwrap();
+        let text = why(create(&options, &mut |_| ()));
+        assert!(text.contains(shown), "{text}");
+        fs::remove_file(dir.join(name)).unwrap();
+    }
+    let daemon = Create {
+        content: Some(Content {
+            role: Role::Daemon,
+            name: "d".into(),
+            service: None,
+        }),
+        ..options.clone()
+    };
+    let text = why(create(&daemon, &mut |_| ()));
+    assert!(text.contains("--service FILE"), "{text}");
+    fs::remove_dir_all(&dir).unwrap();
+    fs::create_dir_all(dir.join("empty")).unwrap();
+    let text = why(create(&options, &mut |_| ()));
+    assert!(text.contains("there is no file in"), "{text}");
 }

@@ -8,10 +8,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bundle::trust::Wanted;
 use thiserror::Error;
 use wire::manifest::{
-    Builder, Content, FILES_MAX, File, Head, MANIFEST, Manifest, ManifestError, PRODUCT, Role,
-    Unpacked,
+    Builder, Content, FILES_MAX, File, Head, MANIFEST, Manifest, ManifestError, Unpacked,
 };
 
 use crate::hash::{self, Hashed};
@@ -89,15 +89,27 @@ pub fn line(name: wire::stream::PackageName, hashed: &Hashed, unpacked: Option<U
     }
 }
 
-/// A manifest's bytes: valid, or an error that says which line is not.
+/// A system's manifest: valid, or an error that says which line is not.
 ///
 /// # Errors
 /// More files or chunks than a manifest can have.
 pub fn write(title: &Title, files: &[File]) -> Result<Vec<u8>, ListingError> {
+    write_for(title, Wanted::SYSTEM, files)
+}
+
+/// Likewise, of a bundle for this place.
+///
+/// # Errors
+/// Likewise, or another name than one of a place.
+pub fn write_for(
+    title: &Title,
+    wanted: Wanted<'_>,
+    files: &[File],
+) -> Result<Vec<u8>, ListingError> {
     let created = utc::format(title.created);
     let head = Head {
-        role: Role::Os,
-        product: PRODUCT,
+        role: wanted.role,
+        product: wanted.product,
         version: &title.version,
         counter: title.counter,
         keyset: title.keyset,

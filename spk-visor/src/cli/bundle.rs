@@ -144,6 +144,7 @@ fn read_create(matches: &mut ArgMatches) -> Result<Create, UsageError> {
         });
     }
     Ok(Create {
+        content: None,
         out,
         sources: sources.into_iter().map(PathBuf::from).collect(),
         head: Head {

@@ -287,6 +287,7 @@ fn bundles_are_read() {
     let create = Create {
         out: "x.smv".into(),
         sources: vec!["a".into(), "b".into()],
+        content: None,
         head: Head {
             version: None,
             counter: Some(7),

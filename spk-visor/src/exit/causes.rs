@@ -7,6 +7,7 @@ use donor::ending::Ending;
 use donor::keys::KeysCommandError;
 use pack::PackageError;
 use pack::bundle_file::BundleFileError;
+use pack::bundle_file::content::ContentError;
 use pack::manifest::ManifestCommandError;
 use pack::publish::PublishError;
 use receiver::SessionError;
@@ -85,11 +86,13 @@ impl From<&BundleFileError> for Exit {
     fn from(error: &BundleFileError) -> Self {
         match error {
             BundleFileError::Manifest(error) => Exit::from(&**error),
-            BundleFileError::Name { .. }
+            BundleFileError::Content(ContentError::NoService | ContentError::Service { .. })
+            | BundleFileError::Name { .. }
             | BundleFileError::HasManifest { .. }
             | BundleFileError::Several { .. }
             | BundleFileError::NotAFile { .. } => Exit::Usage,
-            BundleFileError::Fetch(_)
+            BundleFileError::Content(_)
+            | BundleFileError::Fetch(_)
             | BundleFileError::Approve { .. }
             | BundleFileError::Chunk { .. }
             | BundleFileError::Verify { .. }
