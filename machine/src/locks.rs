@@ -1,5 +1,5 @@
-//! The locks of a node that updates itself : one for what takes seconds, boot record
-//! and ledger, and one for writing a slot, which takes as long as its download.
+//! The locks of a node that updates itself: one for what takes seconds, boot record and ledger, one
+//! for writing a slot, which takes as long as its download, and one for each place of content.
 //!
 //! `flock(2)`: the kernel lets go when the process ends, however it ends. What the file says is for
 //! people: who holds it.
@@ -30,6 +30,8 @@ pub enum Which {
     Change,
     /// The slot that does not run.
     Slot,
+    /// A place of content: in its own directory, for as long as it is changed.
+    Place,
 }
 
 impl Which {
@@ -38,6 +40,7 @@ impl Which {
         match self {
             Which::Change => "change.lock",
             Which::Slot => "slot.lock",
+            Which::Place => ".lock",
         }
     }
 }

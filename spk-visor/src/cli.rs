@@ -5,6 +5,7 @@
 mod argument;
 pub mod bundle;
 pub mod completions;
+pub mod content;
 pub mod deploy;
 pub mod keys;
 pub mod man;
@@ -68,6 +69,8 @@ pub enum Command {
     Update(Update),
     /// `activate`, `confirm`, `rollback`, `recover`.
     Trial(Trial),
+    /// `bundle apply`, `bundle open`, `rollback ROLE/NAME`, `collect`.
+    Content(content::Content),
     /// `status`.
     Status(Status),
     /// `completions`.
@@ -119,13 +122,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         serve::COMMAND => serve::read(matches).map(Command::Serve),
         package::COMMAND => package::read(matches).map(Command::Package),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
-        bundle::COMMAND => bundle::read(matches).map(Command::Bundle),
+        bundle::COMMAND => bundle::read(matches),
         publish::COMMAND => publish::read(matches).map(Command::Publish),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         update::COMMAND => update::read(matches).map(Command::Update),
-        trial::ACTIVATE | trial::CONFIRM | trial::ROLLBACK | trial::RECOVER => {
+        trial::ROLLBACK => Ok(match matches.remove_one(trial::PLACE) {
+            Some(place) => Command::Content(content::Content::Rollback {
+                place,
+                is_json: matches.get_flag("json"),
+            }),
+            None => Command::Trial(trial::read(&word, matches)),
+        }),
+        trial::ACTIVATE | trial::CONFIRM | trial::RECOVER => {
             Ok(Command::Trial(trial::read(&word, matches)))
         }
+        content::COMMAND => Ok(Command::Content(content::read(matches))),
         status::COMMAND => Ok(Command::Status(status::read(matches))),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
         man::COMMAND => man::read(matches).map(Command::Man),
@@ -177,6 +188,7 @@ pub fn offered() -> clap::Command {
             upgrade::grammar(),
             update::grammar(),
             status::grammar(),
+            content::grammar(),
             completions::grammar(),
             man::grammar(),
             said(HELP, help::overview()).arg(commands),

@@ -1,6 +1,7 @@
 //! The commands that run a library: options in, an exit code or an error out.
 
 pub mod bundle;
+pub mod content;
 pub mod deploy;
 pub mod man;
 pub mod node;

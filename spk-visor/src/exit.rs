@@ -1,6 +1,7 @@
 //! Exit codes: what a script may rely on. `--help` lists them from here.
 
 mod causes;
+mod content;
 mod node;
 
 use std::process::ExitCode;

@@ -21,7 +21,8 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 over the network
   package create NAME           make a package of this running Linux
   manifest                      list, sign and check packages
-  bundle                        a release as one file: make, sign and check it
+  bundle                        a release, a site or a model as one file: make,
+                                sign and check it; serve what is in it
   publish DIR RELEASE...        lay signed releases out for a web server, from
                                 which nodes update themselves
   keys                          keys for machines that are deployed without a
@@ -36,6 +37,7 @@ Usage: spk-visor COMMAND [OPTIONS]
   status, recover               what is in the slots and what boots next; put
                                 right what a power cut or a failed trial has
                                 left
+  collect                       remove content that this node no longer needs
   completions SHELL             print what completes commands and options in
                                 bash, zsh or fish
   man DIR                       write the manual pages to DIR

@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod bundle;
+pub mod content;
 pub mod donor;
 pub mod node;
 pub mod status;

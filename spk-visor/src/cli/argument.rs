@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
+use store::place::{Place, PlaceError};
 
 /// An option without a value.
 pub(super) fn switch(name: &'static str) -> Arg {
@@ -71,4 +72,8 @@ pub(super) fn read_number(text: &str) -> Result<u64, &'static str> {
 
 pub(super) fn read_keyset(text: &str) -> Result<u32, &'static str> {
     text.parse().map_err(|_| "expected a number below 2^32")
+}
+
+pub(super) fn read_place(text: &str) -> Result<Place, PlaceError> {
+    text.parse()
 }

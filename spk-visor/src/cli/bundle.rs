@@ -5,10 +5,14 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
-use super::argument::{all, operand, option, os, path, read_keyset, read_number, switch};
+use super::argument::{
+    all, operand, option, os, path, read_keyset, read_number, read_place, switch,
+};
+use super::content;
 use super::usage::UsageError;
 use crate::help::with_exit_codes;
-use pack::bundle_file::{Create, Head, Sign, Verify};
+use pack::bundle_file::{Content, Create, Head, Sign, Verify};
+use store::place::Place;
 
 /// As it is typed.
 pub const COMMAND: &str = "bundle";
@@ -16,9 +20,12 @@ pub const COMMAND: &str = "bundle";
 const HELP: &str = "\
 Usage: spk-visor bundle create NAME.smv DIR [--key FILE]
        spk-visor bundle create NAME.smv PACKAGE... [--key FILE] [--version V]
+       spk-visor bundle create NAME.smv DIR --role ROLE [--key FILE]
        spk-visor bundle sign NAME.smv --key FILE [--password-file FILE]
        spk-visor bundle verify SOURCE --trust FILE [--floor N] [--json]
        spk-visor bundle inspect SOURCE [--json]
+       spk-visor bundle apply SOURCE [--again] [--json]
+       spk-visor bundle open ROLE/NAME [--json]
 
 A bundle file is a release as one file: the manifest, its signature, its chunk
 lists and its packages, one after the other, as a donor sends them. A node
@@ -34,6 +41,11 @@ create`
   --counter N          must not go down from one release to the next: machines
                        may refuse lower ones (default: seconds since 1970)
   --keyset K           generation of the signing keys (default 1)
+  --role ROLE          everything in DIR is content: of a site, model or daemon
+                       (docs/bundles.md)
+  --name NAME          the place that it is for, ROLE/NAME on a node (default:
+                       NAME of NAME.smv)
+  --service FILE       how a daemon is started (docs/bundles.md 3)
   SOURCE_DATE_EPOCH in the environment is taken for the time; then the same
   packages and the same key give the same file
 
@@ -47,7 +59,18 @@ directory with MANIFEST.chunks
   --floor N            refuse a lower counter
 
 inspect prints what SOURCE says of itself; nothing of it is verified
-  --json               with verify and inspect: one JSON object for each event
+
+apply serves the content of SOURCE on this node, in the place that its manifest
+names: verified, unpacked beside what is served, then put in its place at once.
+What was served before is kept, and rollback goes back to it. A daemon that
+runs is not replaced: its new version is made ready only
+  --again              take also what was left or has failed here
+
+open prints the path of the newest content of ROLE/NAME that is as it was
+signed, all of it read; newer content that is not is named on standard error
+
+  --json               with verify, inspect, apply and open: one JSON object for
+                       each event
 
 ";
 
@@ -92,6 +115,9 @@ pub(super) fn grammar() -> Command {
             option("version", "V"),
             option("counter", "N").value_parser(read_number),
             option("keyset", "K").value_parser(read_keyset),
+            option("role", "ROLE").value_parser(["site", "model", "daemon"]),
+            option("name", "NAME"),
+            option("service", "FILE").value_parser(os()),
         ]),
         word("sign", "NAME.smv").args(key()),
         word("verify", "SOURCE").args([
@@ -100,33 +126,63 @@ pub(super) fn grammar() -> Command {
             switch("json"),
         ]),
         word("inspect", "SOURCE").arg(switch("json")),
+        word("apply", "SOURCE").args([switch("again"), switch("json")]),
+        Command::new("open")
+            .override_help(with_exit_codes(HELP))
+            .arg(operand("ROLE/NAME").value_parser(read_place))
+            .arg(switch("json")),
     ])
 }
 
-pub(super) fn read(matches: &mut ArgMatches) -> Result<Bundle, UsageError> {
+pub(super) fn read(matches: &mut ArgMatches) -> Result<super::Command, UsageError> {
     let word = matches.remove_subcommand();
-    let (word, mut matches) = word.ok_or(missing("create, sign, verify or inspect"))?;
+    let (word, mut matches) =
+        word.ok_or(missing("create, sign, verify, inspect, apply or open"))?;
     let matches = &mut matches;
-    match word.as_str() {
-        "create" => read_create(matches).map(Bundle::Create),
-        "sign" => Ok(Bundle::Sign(Sign {
+    let bundle = match word.as_str() {
+        "create" => Bundle::Create(read_create(matches)?),
+        "sign" => Bundle::Sign(Sign {
             file: path(matches, "NAME.smv").ok_or(missing("the NAME.smv to sign"))?,
             key: path(matches, "key").ok_or(missing("--key FILE"))?,
             password: path(matches, "password-file"),
-        })),
-        "verify" => Ok(Bundle::Verify {
+        }),
+        "verify" => Bundle::Verify {
             options: Verify {
                 source: path(matches, "SOURCE").ok_or(missing("the SOURCE to verify"))?,
                 trust: matches.remove_one("trust").ok_or(missing("--trust FILE"))?,
                 floor: matches.remove_one("floor"),
             },
             is_json: matches.get_flag("json"),
-        }),
-        _ => Ok(Bundle::Inspect {
+        },
+        "apply" | "open" => {
+            return read_content_command(&word, matches).map(super::Command::Content);
+        }
+        _ => Bundle::Inspect {
             source: path(matches, "SOURCE").ok_or(missing("the SOURCE to inspect"))?,
             is_json: matches.get_flag("json"),
-        }),
-    }
+        },
+    };
+    Ok(super::Command::Bundle(bundle))
+}
+
+fn read_content_command(
+    word: &str,
+    matches: &mut ArgMatches,
+) -> Result<content::Content, UsageError> {
+    let is_json = matches.get_flag("json");
+    Ok(match word {
+        "apply" => content::Content::Apply {
+            source: path(matches, "SOURCE").ok_or(missing("the SOURCE to apply"))?,
+            again: matches.get_flag("again"),
+            is_json,
+        },
+        _ => content::Content::Open {
+            place: matches
+                .remove_one("ROLE/NAME")
+                .ok_or(missing("the ROLE/NAME to open"))?,
+            is_json,
+        },
+    })
 }
 
 fn read_create(matches: &mut ArgMatches) -> Result<Create, UsageError> {
@@ -143,8 +199,9 @@ fn read_create(matches: &mut ArgMatches) -> Result<Create, UsageError> {
             what: "--password-file means nothing without --key",
         });
     }
+    let content = read_content(matches, &out)?;
     Ok(Create {
-        content: None,
+        content,
         out,
         sources: sources.into_iter().map(PathBuf::from).collect(),
         head: Head {
@@ -155,6 +212,37 @@ fn read_create(matches: &mut ArgMatches) -> Result<Create, UsageError> {
         key,
         password,
     })
+}
+
+fn read_content(
+    matches: &mut ArgMatches,
+    out: &std::path::Path,
+) -> Result<Option<Content>, UsageError> {
+    let role: Option<String> = matches.remove_one("role");
+    let name: Option<String> = matches.remove_one("name");
+    let service = path(matches, "service");
+    let Some(role) = role else {
+        return match name.is_some() || service.is_some() {
+            true => Err(UsageError::Together {
+                command: COMMAND,
+                what: "--name and --service mean nothing without --role",
+            }),
+            false => Ok(None),
+        };
+    };
+    let stem = out.file_stem().unwrap_or_default().to_string_lossy();
+    let name = name.unwrap_or_else(|| stem.into_owned());
+    let place: Place = format!("{role}/{name}")
+        .parse()
+        .map_err(|_| UsageError::Together {
+            command: COMMAND,
+            what: "--name takes 1 to 64 of [A-Za-z0-9._+-], the first one a letter or digit",
+        })?;
+    Ok(Some(Content {
+        role: place.role(),
+        name,
+        service,
+    }))
 }
 
 const fn missing(what: &'static str) -> UsageError {

@@ -12,8 +12,8 @@ const HELP: &str = "\
 Usage: spk-visor status [OPTIONS]
 
 Says which slot of this node runs, what is in the other one, what the next boots
-start, and which versions have failed here. It changes nothing, and waits for no
-lock.
+start, and which versions have failed here; and what is served of each site,
+model and daemon. It changes nothing, and waits for no lock.
 
   --verify             check the signatures of both slots, and read both images
                        and compare them with what was signed. It takes as long

@@ -3,7 +3,7 @@
 
 use clap::{ArgMatches, Command};
 
-use super::argument::switch;
+use super::argument::{operand, read_place, switch};
 use crate::help::with_exit_codes;
 
 /// As it is typed.
@@ -14,6 +14,8 @@ pub const CONFIRM: &str = "confirm";
 pub const ROLLBACK: &str = "rollback";
 /// Likewise.
 pub const RECOVER: &str = "recover";
+/// The operand of `rollback`.
+pub(super) const PLACE: &str = "ROLE/NAME";
 
 const ACTIVATE_HELP: &str = "\
 Usage: spk-visor activate [OPTIONS]
@@ -55,12 +57,16 @@ nothing is tried there is nothing to do.
 
 const ROLLBACK_HELP: &str = "\
 Usage: spk-visor rollback [OPTIONS]
+       spk-visor rollback ROLE/NAME [--json]
 
 Lets the version in the other slot be tried, the one from before the last
 update. It is tried like any other: when it is not confirmed, the version that
 runs now is back. While a version is being tried, rollback gives it up: the next
 boot starts the one before.
 
+  ROLE/NAME            go back with this site, model or daemon instead, at once:
+                       to what was served before its last bundle. What is left
+                       is not taken again without --again
   --without-watchdog   also on a machine without a hardware watchdog
   --json               one JSON object for each event instead of lines for
                        people (docs/update.md 2)
@@ -73,8 +79,10 @@ Usage: spk-visor recover [OPTIONS]
 
 Puts right what a power cut or a failed trial has left: a version that was tried
 in vain is not tried again by itself, and a boot record that cannot be read is
-written again for the version that runs. Run twice, it does nothing the second
-time. The service of an image runs it early at each boot.
+written again for the version that runs. Of each site, model and daemon it
+serves the newest content that is as it was signed, if what was served is not.
+Run twice, it does nothing the second time. The service of an image runs it
+early at each boot.
 
   --json               one JSON object for each event instead of lines for
                        people (docs/update.md 2)
@@ -129,7 +137,9 @@ pub(super) fn grammars() -> [Command; 4] {
             switch("verify"),
         ]),
         command(CONFIRM, CONFIRM_HELP).arg(switch("wait")),
-        command(ROLLBACK, ROLLBACK_HELP).arg(switch("without-watchdog")),
+        command(ROLLBACK, ROLLBACK_HELP)
+            .arg(operand(PLACE).value_parser(read_place))
+            .arg(switch("without-watchdog")),
         command(RECOVER, RECOVER_HELP),
     ]
 }

@@ -36,6 +36,7 @@ use self::place::Place;
 use self::report::{Report, Tell};
 use self::trial::Activate;
 use self::upgrade::Upgraded;
+use super::content;
 use crate::cli::trial::What;
 use crate::cli::upgrade::{After, Extent};
 use crate::cli::{Status, Trial, Update, Upgrade};
@@ -92,7 +93,11 @@ pub fn trial(options: Trial) -> Exit {
         What::Rollback { without_watchdog } => {
             trial::rollback(&place, has_watchdog || without_watchdog, &mut report)
         }
-        What::Recover => trial::recover(&place, &mut report),
+        What::Recover => {
+            let content = content::recover(options.is_json);
+            let done = trial::recover(&place, &mut report);
+            return recovered(content, done, &mut report);
+        }
         What::Confirm { is_wait } => {
             let mut clock = Monotonic::default();
             match confirm::confirm(&place, is_wait, &mut clock, &mut report) {
@@ -116,12 +121,30 @@ pub fn trial(options: Trial) -> Exit {
 #[must_use]
 pub fn status(options: Status) -> Exit {
     let mut report = Report::stdout(options.is_json);
-    match status::status(&Place::default(), options, &mut report) {
+    let (content, of_content) = content::status(options.is_json);
+    let exit = match status::status(&Place::default(), options, &mut report) {
         Ok((text, exit)) => {
             report.say(&text);
             exit
         }
+        // A system without slots may have content.
+        Err(NodeError::NoNode { .. }) if !content.is_empty() => Exit::Installed,
         Err(error) => report.refuse(&error),
+    };
+    content.iter().for_each(|line| report.say(line));
+    match exit {
+        Exit::Installed => of_content,
+        exit => exit,
+    }
+}
+
+/// The exit code of both parts of `recover`. A system without slots may have content.
+fn recovered(content: Option<Exit>, slots: Result<(), NodeError>, report: &mut dyn Tell) -> Exit {
+    match (content, slots) {
+        (Some(exit), Err(NodeError::NoNode { .. })) => report.end(exit),
+        (None | Some(Exit::Installed), slots) => finish(slots, report),
+        (Some(exit), Ok(())) => report.end(exit),
+        (Some(_), Err(error)) => finish(Err(error), report),
     }
 }
 

@@ -69,7 +69,7 @@ fn of_stage(error: &StageError) -> Exit {
 }
 
 /// A medium that may be put in again, a server that may answer later; or what stays wrong.
-const fn of_source(outcome: Outcome) -> Exit {
+pub(super) const fn of_source(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Retry => Exit::Transfer,
         Outcome::Refuse | Outcome::Fatal => Exit::Packages,

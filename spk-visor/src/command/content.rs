@@ -1,0 +1,139 @@
+//! The content of a node: its sites, models and daemons, each in a place of its own
+//! (`bundles.md` 5, 6). Options in, events and an exit code out. What is decided is in `store`.
+//!
+//! [`places`] opens them, [`change`] has what changes one, [`event`] is what happens meanwhile; an
+//! [`error::ContentError`] is why a command did not do what it was asked for.
+
+pub mod change;
+pub mod error;
+pub mod event;
+pub mod places;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use machine::cage::Caged;
+use wire::chain::chain;
+
+use self::error::ContentError;
+use self::event::Event;
+use self::places::Places;
+use crate::cli::content::Content;
+use crate::exit::Exit;
+use crate::json;
+
+static WORKERS: Caged = Caged::where_possible();
+
+/// Who hears what happens.
+pub trait Tell {
+    /// Something happened.
+    fn tell(&mut self, event: &Event);
+}
+
+/// Standard output and error.
+#[derive(Debug)]
+pub struct Report<W, E> {
+    out: W,
+    errors: E,
+    is_json: bool,
+    start: Instant,
+}
+
+impl<W: Write, E: Write> Report<W, E> {
+    /// Lines to `out`, what went wrong to `errors`.
+    pub fn new(out: W, errors: E, is_json: bool) -> Self {
+        Self {
+            out,
+            errors,
+            is_json,
+            start: Instant::now(),
+        }
+    }
+
+    /// The end of a command.
+    pub fn finish(&mut self, done: Result<(), ContentError>) -> Exit {
+        let exit = self.exit(done);
+        self.tell(&Event::End { exit });
+        exit
+    }
+
+    /// The end of a part of one.
+    fn exit(&mut self, done: Result<(), ContentError>) -> Exit {
+        match done {
+            Ok(()) => Exit::Installed,
+            Err(error) => {
+                let (exit, reason) = (Exit::from(&error), chain(&error as &dyn Error).to_string());
+                self.tell(&Event::Refused { exit, reason });
+                exit
+            }
+        }
+    }
+}
+
+impl<W: Write, E: Write> Tell for Report<W, E> {
+    fn tell(&mut self, event: &Event) {
+        // Nobody is left to tell when an end is closed; the exit code says how it went.
+        if self.is_json {
+            let _ = writeln!(
+                self.out,
+                "{}",
+                json::content::event(event, self.start.elapsed())
+            );
+        }
+        if event.is_complaint() {
+            let _ = writeln!(self.errors, "spk-visor: {event}");
+        } else if !self.is_json && !matches!(event, Event::End { .. }) {
+            let _ = writeln!(self.out, "{event}");
+        }
+    }
+}
+
+fn stdout(is_json: bool) -> Report<io::Stdout, io::Stderr> {
+    Report::new(io::stdout(), io::stderr(), is_json)
+}
+
+/// Runs one of the commands on this machine.
+#[must_use]
+pub fn run(command: &Content) -> Exit {
+    let (Content::Apply { is_json, .. }
+    | Content::Open { is_json, .. }
+    | Content::Rollback { is_json, .. }
+    | Content::Collect { is_json }) = command;
+    let (places, mut report) = (Places::default(), stdout(*is_json));
+    let tell = &mut report;
+    let done = match command {
+        Content::Apply { source, again, .. } => {
+            change::apply(&places, source, *again, &WORKERS, tell)
+        }
+        Content::Open { place, .. } => change::open(&places, place, tell),
+        Content::Rollback { place, .. } => change::rollback(&places, place, tell),
+        Content::Collect { .. } => change::collect(&places, tell),
+    };
+    report.finish(done)
+}
+
+/// The part of `recover` that is about content. `None`: there is none.
+#[must_use]
+pub fn recover(is_json: bool) -> Option<Exit> {
+    let (places, mut report) = (Places::default(), stdout(is_json));
+    let done = match places.list() {
+        Ok(list) if list.is_empty() => return None,
+        Ok(_) => change::recover(&places, &mut report),
+        Err(error) => Err(error),
+    };
+    Some(report.exit(done))
+}
+
+/// The part of `status` that is about content: a line or an object for each place, and how it went.
+#[must_use]
+pub fn status(is_json: bool) -> (Vec<String>, Exit) {
+    let line = |standing: &event::Standing| match is_json {
+        true => json::content::standing(standing),
+        false => standing.to_string(),
+    };
+    match change::status(&Places::default()) {
+        Ok(standing) => (standing.iter().map(line).collect(), Exit::Installed),
+        Err(error) => (Vec::new(), stdout(is_json).exit(Err(error))),
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a command about content did not do what it was asked for.
+
+use std::io;
+use std::path::PathBuf;
+
+use bundle::trust::{ApproveError, TrustError};
+use fetch::FetchError;
+use machine::locks::LockError;
+use store::StoreError;
+use store::place::Place;
+use thiserror::Error;
+use wire::manifest::ManifestError;
+
+/// What went wrong.
+#[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
+pub enum ContentError {
+    /// Another command changes the place.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The source.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The manifest cannot be read.
+    #[error("the bundle is not taken")]
+    Manifest(#[from] ManifestError),
+    /// It is signed for no place that a node has.
+    #[error("the bundle is of role {role} for {product:?}; a site, model or daemon is wanted here")]
+    NoPlace { role: String, product: String },
+    /// Signature, chunk lists.
+    #[error("the bundle is not taken")]
+    Approve(#[from] ApproveError),
+    /// Keys, or a directory of places.
+    #[error("reading {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The keys.
+    #[error("reading the trusted keys in {}", path.display())]
+    Trust {
+        path: PathBuf,
+        #[source]
+        source: TrustError,
+    },
+    /// The state partition.
+    #[error("making {}", path.display())]
+    State {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The place.
+    #[error("{place}")]
+    Store {
+        place: Place,
+        #[source]
+        source: Box<StoreError>,
+    },
+}

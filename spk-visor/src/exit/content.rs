@@ -1,0 +1,44 @@
+//! The exit code of every error about the content of a node.
+
+use machine::locks::LockError;
+use store::StoreError;
+use store::stage::Refusal;
+use wire::outcome::Outcome;
+
+use super::Exit;
+use super::node::of_source;
+use crate::command::content::error::ContentError;
+
+impl From<&ContentError> for Exit {
+    fn from(error: &ContentError) -> Self {
+        match error {
+            ContentError::Lock(LockError::Busy { .. }) => Exit::Busy,
+            ContentError::Fetch(error) => of_source(error.outcome()),
+            ContentError::Manifest(_) | ContentError::NoPlace { .. } | ContentError::Approve(_) => {
+                Exit::Packages
+            }
+            ContentError::Store { source, .. } => of_store(source),
+            ContentError::Lock(LockError::File { .. })
+            | ContentError::Read { .. }
+            | ContentError::Trust { .. }
+            | ContentError::State { .. } => Exit::Receiver,
+        }
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Refused(Refusal::Current { .. }) => Exit::Current,
+        StoreError::Refused(refusal) if refusal.is_not_now() => Exit::NotNow,
+        StoreError::NoFormer { .. } => Exit::NotNow,
+        StoreError::Shelf { .. } => Exit::Receiver,
+        StoreError::Content { source, .. } => match source.outcome() {
+            Outcome::Retry => Exit::Transfer,
+            Outcome::Refuse => Exit::Packages,
+            Outcome::Fatal => Exit::Receiver,
+        },
+        StoreError::Refused(_) | StoreError::Rejected { .. } | StoreError::Nothing => {
+            Exit::Packages
+        }
+    }
+}

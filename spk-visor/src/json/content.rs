@@ -1,0 +1,166 @@
+//! What happens to the content of a node, as JSON for a script (`bundles.md` 6).
+//!
+//! In: events. Out: one object each, on one line.
+
+use std::time::Duration;
+
+use store::place::Place;
+use store::shelf::Target;
+use wire::digits::Hex;
+use wire::ledger::Version;
+
+use super::Object;
+use crate::command::content::event::{Event, Standing};
+
+/// One line for a script.
+#[must_use]
+pub fn event(event: &Event, since_start: Duration) -> String {
+    let mut object = Object::new();
+    object
+        .text("event", name(event))
+        .decimal("seconds", since_start.as_secs_f64());
+    fields(event, &mut object);
+    object.finish()
+}
+
+const fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Offered { .. } => "offered",
+        Event::Staged { .. } => "staged",
+        Event::Applied { .. } => "applied",
+        Event::Rejected { .. } => "rejected",
+        Event::Opened { .. } => "opened",
+        Event::Recovered { .. } => "recovered",
+        Event::RolledBack { .. } => "rolled-back",
+        Event::Collected { .. } => "collected",
+        Event::Refused { .. } => "refused",
+        Event::End { .. } => "end",
+    }
+}
+
+fn fields(event: &Event, object: &mut Object) {
+    match event {
+        Event::Offered {
+            place: at,
+            name,
+            version,
+            key,
+            bytes,
+        } => {
+            place(at, object);
+            object.text("version", name);
+            identity(version, object);
+            object.text("key", key).number("bytes", *bytes);
+        }
+        Event::Staged { place: at, version } => {
+            place(at, object);
+            identity(version, object);
+        }
+        Event::Applied {
+            place: at,
+            version,
+            path,
+        } => {
+            place(at, object);
+            identity(version, object);
+            object.text("path", &path.to_string_lossy());
+        }
+        Event::Rejected {
+            place: at,
+            target,
+            word,
+            reason,
+        } => {
+            place(at, object);
+            generation(*target, object);
+            object.text("word", word).text("reason", reason);
+        }
+        Event::Opened {
+            place: at,
+            target,
+            version,
+            path,
+        } => {
+            place(at, object);
+            generation(*target, object);
+            identity(version, object);
+            object.text("path", &path.to_string_lossy());
+        }
+        Event::Recovered {
+            place: at,
+            what,
+            text,
+        } => {
+            place(at, object);
+            object.text("what", what).text("text", text);
+        }
+        Event::RolledBack {
+            place: at,
+            target,
+            version,
+        } => {
+            place(at, object);
+            generation(*target, object);
+            identity(version, object);
+        }
+        Event::Collected { place: at, counter } => {
+            place(at, object);
+            object.number("counter", *counter);
+        }
+        Event::Refused { exit, reason } => {
+            object.number("exit", u64::from(exit.code()));
+            object.text("reason", reason);
+        }
+        Event::End { exit } => {
+            object.number("exit", u64::from(exit.code()));
+        }
+    }
+}
+
+/// Where a place stands: one object.
+#[must_use]
+pub fn standing(standing: &Standing) -> String {
+    let mut object = Object::new();
+    object.text("event", "content");
+    place(&standing.place, &mut object);
+    if let Some(current) = standing.current {
+        object.text("current", &word(current));
+    }
+    if let Some(previous) = standing.previous {
+        object.text("previous", &word(previous));
+    }
+    if let Some(current) = &standing.ledger.current {
+        identity(current, &mut object);
+    }
+    if let Some(trial) = &standing.ledger.trial {
+        object.number("trial", trial.version.counter);
+    }
+    object.number("generations", standing.generations.len() as u64);
+    object.number("bad", standing.bad.len() as u64);
+    object.number("failed", standing.ledger.failed().len() as u64);
+    object.flag("ledger_readable", standing.is_ledger_readable);
+    object.finish()
+}
+
+fn place(place: &Place, object: &mut Object) {
+    object
+        .text("role", place.role().name())
+        .text("name", place.name());
+}
+
+/// `seed`, or a counter.
+fn word(target: Target) -> String {
+    match target {
+        Target::Generation(counter) => counter.to_string(),
+        Target::Seed => "seed".to_owned(),
+    }
+}
+
+fn generation(target: Target, object: &mut Object) {
+    object.text("generation", &word(target));
+}
+
+fn identity(version: &Version, object: &mut Object) {
+    object.number("counter", version.counter);
+    object.text("digest", &Hex(&version.digest).to_string());
+}
