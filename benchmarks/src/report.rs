@@ -43,6 +43,7 @@ const READERS: &[(&str, Reader)] = &[
     ("decode", programs::decode),
     ("cage", programs::cage),
     ("deploy", deploys::deploy),
+    ("content", deploys::content),
     ("memory", deploys::memory),
     ("update", updates::update),
     ("sizes", sizes::sizes),

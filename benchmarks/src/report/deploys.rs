@@ -50,6 +50,23 @@ pub fn deploy(text: &str) -> Result<Vec<Row>, LineError> {
     ])
 }
 
+/// `content=NAME us=MICROSECONDS`, one line a run: `ours` is a site applied, `tar` the same archive
+/// unpacked and flushed.
+///
+/// # Errors
+///
+/// When one of these was never run.
+pub fn content(text: &str) -> Result<Vec<Row>, LineError> {
+    let of = |name| median_of(text, ("content", name), "us");
+    let (ours, tar) = (of("ours")?, of("tar")?);
+    let row = Row::beside(
+        "site of 10,000 files beside tar x and sync",
+        seconds(ours),
+        seconds(tar),
+    );
+    Ok(vec![row.goal(quotient(ours, tar), Goal::AtMost("1.3"))])
+}
+
 /// `package=xz peak_kib=69632` for each package.
 ///
 /// # Errors
