@@ -16,7 +16,8 @@
 //! 4. The disk: [`block`] and [`loopdev`]; [`dm`], from which a slot's root is mounted.
 //! 5. What the kernel says in `/proc`: [`meminfo`], [`routes`] and [`local_links`]; [`poll`] waits
 //!    for a descriptor.
-//! 6. The end: [`kexec`] loads the kernel that was installed.
+//! 6. A daemon that is started with sockets that outlive it: [`handover`].
+//! 7. The end: [`kexec`] loads the kernel that was installed.
 
 pub mod children;
 pub mod eventfd;
@@ -42,5 +43,7 @@ pub mod local_links;
 pub mod meminfo;
 pub mod poll;
 pub mod routes;
+
+pub mod handover;
 
 pub mod kexec;
