@@ -1,0 +1,559 @@
+//! A version in place of another: prepared, written down, started, ready, healthy for a while, and
+//! kept; or the one before is back.
+//!
+//! | step | what is waited for | then |
+//! | --- | --- | --- |
+//! | `Selftest` | its test of itself ends with 0 | the ledger names it, the old one is stopped |
+//! | `Drain` | the old one has ended | `current`, start |
+//! | `Ready` | it says so, or answers | `overlap`: the old one is asked to end |
+//! | `Prove` | its time is over, and it was well | the ledger keeps it |
+//! | `Clear` | it has ended, after it failed | the old one is pointed to and started |
+//! | `Back` | the old one is ready again | the client hears why |
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use machine::locks::Lock;
+use wire::service::{Mode, Ready};
+
+use super::{HoldError, Keeper, Phase, find_user, millis};
+use crate::control::ClientId;
+use crate::event::{Event, Why};
+use crate::health::Answer;
+use crate::place::{Admission, Generation};
+use crate::run::{Run, Start};
+use crate::user::User;
+
+/// Between two questions to one that is not ready yet.
+const ASK_SOON: Duration = Duration::from_millis(50);
+/// Between two questions to one that is well.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// For an answer of one that is ready.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A trial.
+pub(super) struct Trial {
+    /// Hears what happens.
+    pub client: ClientId,
+    new: Generation,
+    user: User,
+    is_overlap: bool,
+    step: Step,
+    /// With `overlap`, until the new one is ready: it still accepts.
+    former: Option<Run>,
+    health: Health,
+    dark: Dark,
+    /// Given back when this is dropped.
+    _lock: Lock,
+}
+
+enum Step {
+    Selftest { run: Run, by: Instant },
+    Drain,
+    Ready { by: Instant },
+    Prove { until: Instant },
+    Clear { why: Why },
+    Back { why: Why, by: Instant },
+}
+
+/// What was asked, and answered.
+#[derive(Default)]
+struct Health {
+    question: u64,
+    /// `None`: an answer is to come, or nothing is asked.
+    ask_at: Option<Instant>,
+    is_well: bool,
+}
+
+/// How long nobody accepts connections.
+#[derive(Default)]
+struct Dark {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Dark {
+    fn begins(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    fn ends(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            let took = now.saturating_duration_since(since);
+            self.before = self.before.saturating_add(took);
+        }
+    }
+}
+
+impl Trial {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let step = match &self.step {
+            Step::Selftest { by, .. } | Step::Ready { by } | Step::Back { by, .. } => Some(*by),
+            // Behind its time only the answer that is still to come counts.
+            Step::Prove { until } => {
+                (!self.is_asking() || *until > Instant::now()).then_some(*until)
+            }
+            Step::Drain | Step::Clear { .. } => None,
+        };
+        step.into_iter().chain(self.health.ask_at).min()
+    }
+
+    /// It was well whenever it was asked, and no answer is to come.
+    const fn is_proved(&self) -> bool {
+        self.new.plan.health.is_none() || (!self.is_asking() && self.health.is_well)
+    }
+
+    /// Its health counts, and an answer is to come.
+    const fn is_asking(&self) -> bool {
+        self.new.plan.health.is_some() && self.health.ask_at.is_none()
+    }
+}
+
+impl Keeper<'_> {
+    /// Programs that only a trial has.
+    pub(super) fn trial_runs(&self) -> impl Iterator<Item = &Run> {
+        let trial = match &self.phase {
+            Phase::Trial(trial) => Some(trial),
+            _ => None,
+        };
+        let former = trial.and_then(|trial| trial.former.as_ref());
+        let selftest = trial.and_then(|trial| match &trial.step {
+            Step::Selftest { run, .. } => Some(run),
+            _ => None,
+        });
+        former.into_iter().chain(selftest)
+    }
+
+    /// A client wants this generation. What stands against it is found before anything is stopped.
+    pub(super) fn begin(
+        &mut self,
+        client: ClientId,
+        counter: u64,
+        is_again: bool,
+        now: Instant,
+    ) -> Result<(), Why> {
+        match self.phase {
+            Phase::Trial(_) => return Err(Why::Busy),
+            Phase::Leaving => return Err(Why::Leaving),
+            Phase::Steady | Phase::Pause(_) => {}
+        }
+        let lock = self.lock()?;
+        let place = &self.settings.place;
+        let new = place.generation(counter).map_err(|error| {
+            self.tell.fail(&error);
+            Why::NoGeneration
+        })?;
+        match place.admit(counter) {
+            Ok(Admission::New) => {}
+            Ok(Admission::FailedBefore) if is_again => {}
+            Ok(Admission::FailedBefore) => return Err(Why::FailedBefore),
+            Ok(Admission::Current) => return Err(Why::Current),
+            Err(error) => {
+                self.tell.fail(&error);
+                return Err(Why::Ledger);
+            }
+        }
+        let prepared = self.prepare(&new);
+        let (user, why) = match prepared {
+            Ok(user) => (user, None),
+            Err(why) => (self.user.clone(), Some(why)),
+        };
+        let is_overlap = [&new, &self.generation].map(|one| one.plan.mode) == [Mode::Overlap; 2];
+        let trial = Trial {
+            client,
+            new,
+            user,
+            is_overlap: is_overlap && self.main.is_some(),
+            step: Step::Drain,
+            former: None,
+            health: Health::default(),
+            dark: Dark::default(),
+            _lock: lock,
+        };
+        self.phase = Phase::Trial(Box::new(trial));
+        self.say(&Event::Trial { counter });
+        match why {
+            Some(why) => self.refuse(why),
+            None => self.test_or_stop(now),
+        }
+        Ok(())
+    }
+
+    /// Its user, its program and its sockets are there.
+    fn prepare(&mut self, new: &Generation) -> Result<User, Why> {
+        let user = find_user(self.settings, new).map_err(|error| {
+            self.tell.fail(&error);
+            Why::User
+        })?;
+        let program = new.plan.program.metadata();
+        let is_program = |meta: &std::fs::Metadata| meta.permissions().mode() & 0o111 != 0;
+        if !program.is_ok_and(|meta| meta.is_file() && is_program(&meta)) {
+            return Err(Why::Missing);
+        }
+        let added = self
+            .sockets
+            .add(&new.plan.sockets, &user.identity, self.reserved);
+        added.map_err(|error| {
+            self.tell.fail(&error);
+            Why::Sockets
+        })?;
+        Ok(user)
+    }
+
+    fn trial(&mut self) -> Option<&mut Trial> {
+        match &mut self.phase {
+            Phase::Trial(trial) => Some(trial),
+            _ => None,
+        }
+    }
+
+    fn test_or_stop(&mut self, now: Instant) {
+        let notify = self.notify_path();
+        let reserved = self.reserved;
+        let by = later(now, self.settings.times.selftest);
+        let Some(trial) = self.trial() else { return };
+        let Some(argument) = &trial.new.plan.selftest else {
+            return self.stop_old(now);
+        };
+        let what = Start {
+            counter: trial.new.counter,
+            plan: &trial.new.plan,
+            user: &trial.user,
+            sockets: &[],
+            notify,
+        };
+        match Run::selftest(what, argument, reserved) {
+            Ok(run) => trial.step = Step::Selftest { run, by },
+            Err(_) => self.refuse(Why::Selftest),
+        }
+    }
+
+    /// It failed before anything was stopped for it.
+    fn refuse(&mut self, why: Why) {
+        let Some(counter) = self.trial().map(|trial| trial.new.counter) else {
+            return;
+        };
+        if let Some(word) = why.word()
+            && let Err(error) = self.settings.place.remember(counter, word)
+        {
+            self.tell.fail(&error);
+        }
+        self.sockets.keep_only(&self.generation.plan.sockets);
+        self.finish(&Event::TakenBack {
+            counter,
+            why,
+            pause_ms: 0,
+        });
+    }
+
+    /// From here on the ledger says that something is tried.
+    fn stop_old(&mut self, now: Instant) {
+        let Some(counter) = self.trial().map(|trial| trial.new.counter) else {
+            return;
+        };
+        if let Err(error) = self.settings.place.begin(counter) {
+            self.tell.fail(&error);
+            self.sockets.keep_only(&self.generation.plan.sockets);
+            return self.finish(&Event::Refused { why: Why::Ledger });
+        }
+        let old = self.main.take();
+        let Some(trial) = self.trial() else { return };
+        trial.step = Step::Drain;
+        match old {
+            Some(old) if trial.is_overlap => trial.former = Some(old),
+            Some(old) => {
+                trial.dark.begins(now);
+                self.end(old, self.settings.times.drain);
+            }
+            None => trial.dark.begins(now),
+        }
+        self.advance(now);
+    }
+
+    /// What is due, or has become possible.
+    pub(super) fn advance(&mut self, now: Instant) {
+        let is_clear = self.ending.is_empty();
+        let Some(trial) = self.trial() else { return };
+        match &trial.step {
+            Step::Selftest { by, .. } if *by <= now => {
+                let step = std::mem::replace(&mut trial.step, Step::Drain);
+                if let Step::Selftest { run, .. } = step {
+                    self.end(run, self.settings.times.grace);
+                }
+                return self.refuse(Why::Selftest);
+            }
+            Step::Drain if is_clear || trial.is_overlap => return self.start_new(now),
+            Step::Ready { by } if *by <= now => return self.fail_trial(Why::NotReady, now),
+            Step::Prove { until } if *until <= now && trial.is_proved() => return self.commit(),
+            Step::Clear { why } if is_clear || trial.is_overlap => {
+                let why = *why;
+                return self.start_old(why, now);
+            }
+            Step::Back { why, by } if *by <= now => {
+                let why = *why;
+                return self.finish_back(why, now);
+            }
+            _ => {}
+        }
+        if self
+            .trial()
+            .and_then(|trial| trial.health.ask_at)
+            .is_some_and(|at| at <= now)
+        {
+            self.ask(now);
+        }
+    }
+
+    fn start_new(&mut self, now: Instant) {
+        let Some(trial) = self.trial() else { return };
+        let (new, user, since) = (trial.new.clone(), trial.user.clone(), trial.dark.since);
+        if let Err(error) = self.settings.place.point(new.counter) {
+            self.tell.fail(&error);
+            return self.fail_trial(Why::Ledger, now);
+        }
+        if let Err(error) = self.start(&new, &user) {
+            self.tell.fail(&error);
+            return self.fail_trial(Why::Exec, now);
+        }
+        let now = Instant::now();
+        let times = self.settings.times;
+        let by = later(now, times.ready);
+        let by = since.map_or(by, |since| by.min(later(since, times.dark)));
+        self.step(Step::Ready { by });
+        self.await_ready(&new, now);
+    }
+
+    /// By whatever its plan says.
+    fn await_ready(&mut self, generation: &Generation, now: Instant) {
+        match generation.plan.ready {
+            Ready::Started => self.on_ready(now),
+            Ready::Health => self.ask(now),
+            Ready::Notify => {}
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        if let Some(trial) = self.trial() {
+            trial.step = step;
+            trial.health.ask_at = None;
+            trial.health.is_well = false;
+        }
+    }
+
+    /// The program in service says that it is ready, or is known to be.
+    fn on_ready(&mut self, now: Instant) {
+        let since = self.main.as_ref().map(|run| run.since);
+        let Some(trial) = self.trial() else { return };
+        match trial.step {
+            Step::Ready { .. } => {
+                trial.dark.ends(now);
+                let former = trial.former.take();
+                let counter = trial.new.counter;
+                if let Some(former) = former {
+                    self.end(former, self.settings.times.drain);
+                }
+                let ms = since.map_or(0, |since| millis(now.saturating_duration_since(since)));
+                self.say(&Event::Ready { counter, ms });
+                let until = later(now, self.settings.times.healthy);
+                self.step(Step::Prove { until });
+                self.ask(now);
+            }
+            Step::Back { why, .. } => self.finish_back(why, now),
+            _ => {}
+        }
+    }
+
+    /// Asks the program in service whether it is well.
+    fn ask(&mut self, now: Instant) {
+        let confirmed = self.generation.plan.health.clone();
+        let Some(trial) = self.trial() else { return };
+        let (url, limit) = match &trial.step {
+            Step::Ready { by } => (
+                trial.new.plan.health.clone(),
+                by.saturating_duration_since(now),
+            ),
+            Step::Back { by, .. } => (confirmed, by.saturating_duration_since(now)),
+            Step::Prove { .. } => (trial.new.plan.health.clone(), ANSWER),
+            Step::Selftest { .. } | Step::Drain | Step::Clear { .. } => return,
+        };
+        trial.health.ask_at = None;
+        trial.health.question = trial.health.question.saturating_add(1);
+        let question = trial.health.question;
+        let Some(url) = url else { return };
+        let limit = limit.max(Duration::from_millis(1));
+        if let Err(error) = self.asker.ask(question, url, limit) {
+            self.tell.fail(&HoldError::Wait(error));
+            self.on_answer(
+                &Answer {
+                    question,
+                    outcome: Err(String::new()),
+                },
+                now,
+            );
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, answer: &Answer, now: Instant) {
+        let Some(trial) = self.trial() else { return };
+        if answer.question != trial.health.question {
+            return;
+        }
+        match (&trial.step, &answer.outcome) {
+            (Step::Ready { .. } | Step::Back { .. }, Ok(())) => self.on_ready(now),
+            (Step::Ready { .. } | Step::Back { .. }, Err(_)) => {
+                trial.health.ask_at = Some(later(now, ASK_SOON));
+            }
+            (Step::Prove { .. }, Ok(())) => {
+                trial.health.is_well = true;
+                trial.health.ask_at = Some(later(now, ASK_AGAIN));
+            }
+            (Step::Prove { .. }, Err(_)) => self.fail_trial(Why::Unhealthy, now),
+            (Step::Selftest { .. } | Step::Drain | Step::Clear { .. }, _) => {}
+        }
+    }
+
+    /// Programs that only a trial has, and what the one in service says.
+    pub(super) fn look_at_trial(&mut self, now: Instant) {
+        let is_ready = self.main.as_ref().is_some_and(Run::says_ready);
+        let Some(trial) = self.trial() else { return };
+        if trial
+            .former
+            .as_mut()
+            .is_some_and(|run| run.ended().is_some())
+        {
+            trial.former = None; // by itself; whoever follows is started
+        }
+        let tested = match &mut trial.step {
+            Step::Selftest { run, .. } => run.ended(),
+            _ => None,
+        };
+        match tested {
+            Some(Why::Exit(0)) => return self.stop_old(now),
+            Some(_) => return self.refuse(Why::Selftest),
+            None => {}
+        }
+        let is_notified = match (&trial.step, trial.new.plan.ready) {
+            (Step::Ready { .. }, ready) => ready == Ready::Notify,
+            (Step::Back { .. }, _) => self.generation.plan.ready == Ready::Notify,
+            _ => false,
+        };
+        if is_ready && is_notified {
+            self.on_ready(now);
+        }
+    }
+
+    /// The program in service has ended by itself.
+    pub(super) fn on_end_in_trial(&mut self, how: Why, now: Instant) {
+        let Some(trial) = self.trial() else { return };
+        match trial.step {
+            Step::Ready { .. } | Step::Prove { .. } => self.fail_trial(how, now),
+            Step::Back { why, .. } => {
+                self.finish_back(why, now);
+                self.pause(Duration::ZERO, now);
+            }
+            // Before the old one was asked to end it ended by itself: that is not the new one's.
+            Step::Selftest { .. } | Step::Drain | Step::Clear { .. } => {}
+        }
+    }
+
+    /// What is tried is not kept.
+    fn fail_trial(&mut self, why: Why, now: Instant) {
+        if let Some(run) = self.main.take() {
+            self.end(run, self.settings.times.grace);
+        }
+        let Some(trial) = self.trial() else { return };
+        match trial.former.take() {
+            // It has accepted connections all the time.
+            Some(former) => {
+                self.main = Some(former);
+                self.point_back(why);
+                self.finish_back(why, now);
+            }
+            None => {
+                trial.dark.begins(now);
+                self.step(Step::Clear { why });
+                self.advance(now);
+            }
+        }
+    }
+
+    fn point_back(&mut self, why: Why) {
+        if let Err(error) = self.settings.place.take_back(why.word()) {
+            self.tell.fail(&error);
+        }
+        self.sockets.keep_only(&self.generation.plan.sockets);
+    }
+
+    fn start_old(&mut self, why: Why, now: Instant) {
+        self.point_back(why);
+        let by = later(now, self.settings.times.ready);
+        self.step(Step::Back { why, by });
+        match self.start_confirmed() {
+            Ok(()) => {
+                let generation = self.generation.clone();
+                self.await_ready(&generation, Instant::now());
+            }
+            Err(error) => {
+                self.tell.fail(&error);
+                self.finish_back(why, now);
+                self.pause(Duration::ZERO, now);
+            }
+        }
+    }
+
+    fn finish_back(&mut self, why: Why, now: Instant) {
+        let Some(trial) = self.trial() else { return };
+        trial.dark.ends(now);
+        let (counter, pause_ms) = (trial.new.counter, millis(trial.dark.before));
+        self.finish(&Event::TakenBack {
+            counter,
+            why,
+            pause_ms,
+        });
+    }
+
+    fn commit(&mut self) {
+        if let Err(error) = self.settings.place.commit() {
+            self.tell.fail(&error);
+            return self.fail_trial(Why::Ledger, Instant::now());
+        }
+        let Some(trial) = self.trial() else { return };
+        let pause_ms = millis(trial.dark.before);
+        let (new, user) = (trial.new.clone(), trial.user.clone());
+        let counter = new.counter;
+        (self.generation, self.user) = (new, user);
+        self.sockets.keep_only(&self.generation.plan.sockets);
+        self.ends = 0;
+        self.finish(&Event::Swapped { counter, pause_ms });
+    }
+
+    /// The client has heard the last.
+    fn finish(&mut self, event: &Event) {
+        self.say(event);
+        self.phase = match self.main {
+            Some(_) => Phase::Steady,
+            None => Phase::Pause(Instant::now()),
+        };
+    }
+
+    /// Everything is being stopped: what was tried has not failed by that.
+    pub(super) fn give_up(&mut self, trial: Trial) {
+        let client = trial.client;
+        let patience = self.settings.times.drain;
+        if let Step::Selftest { run, .. } = trial.step {
+            self.end(run, Duration::ZERO);
+        }
+        if let Some(former) = trial.former {
+            self.end(former, patience);
+        }
+        if let Err(error) = self.settings.place.take_back(None) {
+            self.tell.fail(&error);
+        }
+        self.control
+            .tell(client, &Event::Refused { why: Why::Leaving });
+    }
+}
+
+fn later(from: Instant, time: Duration) -> Instant {
+    from.checked_add(time).unwrap_or(from)
+}
