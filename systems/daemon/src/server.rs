@@ -3,11 +3,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::health;
+use rustix::event::{PollFd, PollFlags, poll};
+use sys::eventfd::EventFd;
+
+use crate::health::{self, Reported};
 use crate::request::{self, HEAD_MAX, Method};
 use crate::response::{self, Status};
 
@@ -21,40 +25,77 @@ const STACK_BYTES: usize = 128 * 1024;
 /// The bytes that a client may still send after its request before we close on it; see [`linger`].
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Serves until the listener fails. `root` is where `/proc` and `/etc` are.
-///
-/// # Errors
-/// No thread could be started.
-pub fn serve(listener: &TcpListener, root: &Path) -> io::Result<()> {
-    thread::scope(|scope| {
-        for _ in 0..CLIENTS_MAX {
-            thread::Builder::new()
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, || accept_all(listener, root))?;
+/// Threads that serve.
+#[derive(Debug)]
+pub struct Server {
+    stop: EventFd,
+    /// Whose other ends the threads have: none is left when all of them have ended.
+    alive: Receiver<()>,
+}
+
+impl Server {
+    /// Serves from now on.
+    ///
+    /// # Errors
+    /// No thread could be started, or one of the listeners is none.
+    pub fn start(listeners: Vec<TcpListener>, reported: Reported) -> io::Result<Self> {
+        for listener in &listeners {
+            // Several threads wait for the same client, and only one gets it.
+            listener.set_nonblocking(true)?;
         }
-        Ok(())
-    })
+        let shared = Arc::new((listeners, reported));
+        let stop = EventFd::new()?;
+        let (living, alive) = channel();
+        for _ in 0..CLIENTS_MAX {
+            let (shared, stop, living) = (Arc::clone(&shared), stop.clone(), living.clone());
+            let worker = thread::Builder::new().stack_size(STACK_BYTES);
+            worker.spawn(move || {
+                accept_all(&shared.0, &shared.1, &stop);
+                drop(living);
+            })?;
+        }
+        Ok(Self { stop, alive })
+    }
+
+    /// Accepts nobody any more, and returns when those who were accepted are served, or after
+    /// `patience`. Clients that wait in the kernel's queue stay there, for whoever has the same
+    /// sockets. The sockets are not shut down: that would close them for everybody.
+    pub fn stop(self, patience: Duration) {
+        self.stop.notify();
+        // Nothing is ever sent: it returns when no sender is left, or after its time.
+        let _ = self.alive.recv_timeout(patience);
+    }
 }
 
 /// One worker: one client after the other.
-fn accept_all(listener: &TcpListener, root: &Path) {
-    loop {
-        match listener.accept() {
-            // A client that went away or was too slow is its own loss; there is nobody to tell.
-            Ok((client, _)) => drop(serve_client(client, root, CLIENT_TIME)),
-            // accept(2): errors of the connection that was just coming in, or too many open files.
-            // Both pass; the pause keeps the second from spinning.
-            Err(_) => thread::sleep(Duration::from_millis(50)),
+fn accept_all(listeners: &[TcpListener], reported: &Reported, stop: &EventFd) {
+    while !stop.is_notified() {
+        let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
+        fds.extend(listeners.iter().map(|one| PollFd::new(one, PollFlags::IN)));
+        // Interrupted or not: what is there is seen by looking.
+        let _ = poll(&mut fds, None);
+        for listener in listeners {
+            if stop.is_notified() {
+                return;
+            }
+            match listener.accept() {
+                // A client that went away or was too slow is its own loss; there is nobody to tell.
+                Ok((client, _)) => drop(serve_client(client, reported, CLIENT_TIME)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // accept(2): errors of the connection that was just coming in, or too many open
+                // files. Both pass; the pause keeps the second from spinning.
+                Err(_) => thread::sleep(Duration::from_millis(50)),
+            }
         }
     }
 }
 
 /// Reads one request, answers it, closes.
-pub fn serve_client(mut client: TcpStream, root: &Path, time: Duration) -> io::Result<()> {
+pub fn serve_client(mut client: TcpStream, reported: &Reported, time: Duration) -> io::Result<()> {
     let deadline = Instant::now() + time;
     let mut head = Vec::with_capacity(1024);
     let response = match read_head(&mut client, &mut head, deadline) {
-        Ok(()) => answer(&head, root),
+        Ok(()) => answer(&head, reported),
         Err(HeadError::TooLarge) => response::bare(Status::HeadTooLarge, true),
         Err(HeadError::TooSlow) => response::bare(Status::RequestTimeout, true),
         Err(HeadError::Ended) if head.is_empty() => return Ok(()),
@@ -69,12 +110,12 @@ pub fn serve_client(mut client: TcpStream, root: &Path, time: Duration) -> io::R
 }
 
 /// The response to a complete head.
-fn answer(head: &[u8], root: &Path) -> Vec<u8> {
+fn answer(head: &[u8], reported: &Reported) -> Vec<u8> {
     let is_head = head.starts_with(b"HEAD ");
     match request::parse(head) {
         Ok(request) if request.path == "/health" => response::json(
             Status::Ok,
-            &health::report(root),
+            &health::report(reported),
             request.method == Method::Get,
         ),
         Ok(_) => response::bare(Status::NotFound, !is_head),

@@ -1,17 +1,24 @@
 //! Real sockets on the loopback.
 
-use super::{CLIENTS_MAX, HEAD_MAX, serve, serve_client};
+use super::{CLIENTS_MAX, HEAD_MAX, Server, serve_client};
+use crate::health::Reported;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+
+fn reported() -> Reported {
+    Reported {
+        root: "/".into(),
+        release: "7".to_owned(),
+    }
+}
 
 /// A server that lives as long as the test process.
 fn started() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    thread::spawn(move || serve(&listener, Path::new("/")));
+    Server::start(vec![listener], reported()).unwrap();
     address
 }
 
@@ -97,7 +104,7 @@ fn a_slow_client_gets_its_time_and_no_more() {
     let time = Duration::from_millis(200);
     let server = thread::spawn(move || {
         let began = Instant::now();
-        drop(serve_client(client, Path::new("/"), time));
+        drop(serve_client(client, &reported(), time));
         began.elapsed()
     });
     // a byte now and then: the time counts from the start, not from the last byte
@@ -119,4 +126,38 @@ fn more_clients_than_threads_are_all_answered() {
     for client in clients {
         assert!(client.join().unwrap().starts_with("HTTP/1.1 200 OK"));
     }
+}
+
+#[test]
+fn who_was_accepted_before_the_end_is_served_and_who_waits_is_not_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let kept = listener.try_clone().unwrap();
+    let server = Server::start(vec![listener], reported()).unwrap();
+    let mut accepted = TcpStream::connect(address).unwrap();
+    accepted.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    let stopping = thread::spawn(move || server.stop(Duration::from_secs(60)));
+    thread::sleep(Duration::from_millis(200));
+    let late = thread::spawn(move || asked(address, &[b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"]));
+    accepted.write_all(b"Host: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    accepted.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"version\":\"7\""), "{answer}");
+    stopping.join().unwrap();
+    assert!(!late.is_finished());
+    Server::start(vec![kept], reported()).unwrap();
+    assert!(late.join().unwrap().starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn an_end_does_not_wait_for_a_silent_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let server = Server::start(vec![listener], reported()).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let began = Instant::now();
+    server.stop(Duration::from_millis(300));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    drop(silent);
 }
