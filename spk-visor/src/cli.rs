@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod completions;
 pub mod content;
 pub mod deploy;
+pub mod hold;
 pub mod keys;
 pub mod man;
 pub mod manifest;
@@ -30,6 +31,7 @@ use clap_complete::Shell;
 
 use self::argument::{all, operand, os};
 pub use self::deploy::Deploy;
+pub use self::hold::Hold;
 pub use self::receive::Receive;
 pub use self::serve::Serve;
 pub use self::status::Status;
@@ -73,6 +75,8 @@ pub enum Command {
     Content(content::Content),
     /// `status`.
     Status(Status),
+    /// `hold`.
+    Hold(Hold),
     /// `completions`.
     Completions(Shell),
     /// `man`: into this directory.
@@ -138,6 +142,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         }
         content::COMMAND => Ok(Command::Content(content::read(matches))),
         status::COMMAND => Ok(Command::Status(status::read(matches))),
+        hold::COMMAND => hold::read(matches).map(Command::Hold),
         completions::COMMAND => completions::read(matches).map(Command::Completions),
         man::COMMAND => man::read(matches).map(Command::Man),
         upgrade::COMMAND => upgrade::read(matches).map(Command::Upgrade),
@@ -189,6 +194,7 @@ pub fn offered() -> clap::Command {
             update::grammar(),
             status::grammar(),
             content::grammar(),
+            hold::grammar(),
             completions::grammar(),
             man::grammar(),
             said(HELP, help::overview()).arg(commands),

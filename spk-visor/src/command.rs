@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod content;
 pub mod deploy;
+pub mod hold;
 pub mod man;
 pub mod node;
 pub mod package;

@@ -38,6 +38,8 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 right what a power cut or a failed trial has
                                 left
   collect                       remove content that this node no longer needs
+  hold NAME                     keep the sockets of a daemon while its versions
+                                come and go
   completions SHELL             print what completes commands and options in
                                 bash, zsh or fish
   man DIR                       write the manual pages to DIR

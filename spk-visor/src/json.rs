@@ -8,6 +8,7 @@ pub mod boot;
 pub mod bundle;
 pub mod content;
 pub mod donor;
+pub mod hold;
 pub mod node;
 pub mod status;
 

@@ -82,6 +82,7 @@ fn obey(command: Command) -> Exit {
         Command::Update(options) => command::node::update(&options),
         Command::Trial(options) => command::node::trial(options),
         Command::Status(options) => command::node::status(options),
+        Command::Hold(options) => command::hold::run(&options),
         Command::Completions(shell) => print(&completions::script(shell)),
         Command::Man(dir) => match command::man::run(&dir) {
             Ok(()) => Exit::Installed,

@@ -5,6 +5,7 @@ use bootserver::interface::InterfaceError;
 use donor::deploy::DeployError;
 use donor::ending::Ending;
 use donor::keys::KeysCommandError;
+use hold::client::ClientError;
 use pack::PackageError;
 use pack::bundle_file::BundleFileError;
 use pack::bundle_file::content::ContentError;
@@ -46,6 +47,15 @@ impl From<&DeployCommandError> for Exit {
                 DeployError::Live(error) => error.into(),
                 DeployError::Discovery(_) => Exit::NotFound,
             },
+        }
+    }
+}
+
+impl From<&ClientError> for Exit {
+    fn from(error: &ClientError) -> Self {
+        match error {
+            ClientError::NotHeld { .. } => Exit::Unavailable,
+            ClientError::Ask { .. } => Exit::Receiver,
         }
     }
 }

@@ -1,0 +1,185 @@
+//! `hold`: a daemon whose sockets are kept, and the question to the one that keeps them.
+//!
+//! In: options. Out: a line for each event, for a person or a script, and an exit code.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ::hold::client;
+use ::hold::event::{Event, Request, Why};
+use ::hold::keeper::{HoldError, Settings, Tell, keep};
+use ::hold::place::Place;
+use ::hold::times::Times;
+use machine::locks;
+use sys::handover::Reserved;
+use sys::signals::{Signal, Signals};
+use wire::chain::chain;
+
+use crate::cli::hold::{Hold, What};
+use crate::exit::Exit;
+use crate::json;
+
+/// What daemons are below.
+const DAEMONS: &str = "/var/lib/smv/daemon";
+
+/// Runs `hold` on this machine.
+#[must_use]
+pub fn run(options: &Hold) -> Exit {
+    let mut lines = Lines {
+        begun: Instant::now(),
+        is_json: options.is_json,
+    };
+    let run = Path::new(locks::DIRECTORY);
+    let request = match &options.what {
+        What::Keep { directory } => {
+            let usual = || Path::new(DAEMONS).join(&options.name);
+            let directory = directory.clone().unwrap_or_else(usual);
+            return match hold(&options.name, directory, run, &mut lines) {
+                Ok(()) => Exit::Installed,
+                Err(error) => {
+                    lines.fail(&error);
+                    Exit::Receiver
+                }
+            };
+        }
+        What::Swap { counter, again } => Request::Swap {
+            counter: *counter,
+            is_again: *again,
+        },
+        What::Status => Request::Status,
+    };
+    match client::ask(run, &options.name, request, &mut |event| lines.tell(event)) {
+        Ok(last) => of_last(&last),
+        Err(error) => {
+            lines.fail(&error);
+            Exit::from(&error)
+        }
+    }
+}
+
+fn hold(name: &str, directory: PathBuf, run: &Path, lines: &mut Lines) -> Result<(), HoldError> {
+    // Before anything else has a descriptor, or a thread.
+    let reserved = Reserved::new().map_err(HoldError::Wait)?;
+    let ending = [Signal::Terminate, Signal::Interrupt];
+    let signals = Signals::block(&ending).map_err(HoldError::Wait)?;
+    let settings = Settings {
+        name: name.to_owned(),
+        place: Place::new(directory),
+        run: run.to_owned(),
+        root: PathBuf::from("/"),
+        times: Times::default(),
+    };
+    keep(&settings, &reserved, &signals, lines)
+}
+
+/// How the daemon that was asked about a version answered (`daemons.md` 2.3).
+const fn of_last(event: &Event) -> Exit {
+    match event {
+        Event::TakenBack { .. } => Exit::Unhealthy,
+        Event::Refused { why } => match why {
+            Why::Busy => Exit::Busy,
+            Why::Current => Exit::Current,
+            Why::NoGeneration => Exit::Packages,
+            Why::Ledger => Exit::Receiver,
+            _ => Exit::NotNow,
+        },
+        _ => Exit::Installed,
+    }
+}
+
+/// Standard output, and standard error for what does not work.
+struct Lines {
+    begun: Instant,
+    is_json: bool,
+}
+
+impl Tell for Lines {
+    fn tell(&mut self, event: &Event) {
+        let line = match self.is_json {
+            true => json::hold::event(event, self.begun.elapsed()),
+            false => sentence(event),
+        };
+        // A daemon is held whether somebody reads this or not.
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+
+    fn fail(&mut self, error: &dyn Error) {
+        // Likewise.
+        let _ = writeln!(io::stderr(), "spk-visor: {}", chain(error));
+    }
+}
+
+/// For a person.
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::Started { counter, pid } => format!("counter {counter} runs as process {pid}"),
+        Event::Ended { counter, how } => format!("counter {counter} has ended: {how}"),
+        Event::Waiting { ms } => format!("it is started again in {ms} ms"),
+        Event::Trial { counter } => format!("counter {counter} is tried"),
+        Event::Ready { counter, ms } => format!("counter {counter} is ready after {ms} ms"),
+        Event::Swapped { counter, pause_ms } => {
+            format!("counter {counter} is kept; connections waited for {pause_ms} ms")
+        }
+        Event::TakenBack {
+            counter,
+            why,
+            pause_ms,
+        } => {
+            format!("counter {counter} is taken back: {why}; connections waited for {pause_ms} ms")
+        }
+        Event::Refused { why } => format!("nothing is changed: {why}"),
+        Event::Mended { sockets } => {
+            format!("sockets that the program had shut down listen again: {sockets}")
+        }
+        Event::Recovered { counter } => {
+            format!("counter {counter} was being tried when this was interrupted: it is taken back")
+        }
+        Event::Running { counter, pid: 0 } => format!("counter {counter} does not run"),
+        Event::Running { counter, pid } => format!("counter {counter} runs as process {pid}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_last;
+    use crate::exit::Exit;
+    use hold::event::{Event, Why};
+
+    #[test]
+    fn each_ending_has_its_exit_code() {
+        let (counter, pause_ms) = (2, 0);
+        let why = Why::NotReady;
+        for (event, exit) in [
+            (Event::Swapped { counter, pause_ms }, Exit::Installed),
+            (Event::Running { counter, pid: 1 }, Exit::Installed),
+            (
+                Event::TakenBack {
+                    counter,
+                    why,
+                    pause_ms,
+                },
+                Exit::Unhealthy,
+            ),
+            (Event::Refused { why: Why::Busy }, Exit::Busy),
+            (Event::Refused { why: Why::Current }, Exit::Current),
+            (
+                Event::Refused {
+                    why: Why::NoGeneration,
+                },
+                Exit::Packages,
+            ),
+            (Event::Refused { why: Why::Ledger }, Exit::Receiver),
+            (
+                Event::Refused {
+                    why: Why::FailedBefore,
+                },
+                Exit::NotNow,
+            ),
+            (Event::Refused { why: Why::Leaving }, Exit::NotNow),
+        ] {
+            assert_eq!(of_last(&event), exit, "{event}");
+        }
+    }
+}
