@@ -3,8 +3,8 @@
 //!
 //! | step | what is waited for | then |
 //! | --- | --- | --- |
-//! | `Selftest` | its test of itself ends with 0 | the ledger names it, the old one is stopped |
-//! | `Drain` | the old one has ended | `current`, start |
+//! | `Selftest` | its test of itself ends with 0 | ledger, `current`; the old one is stopped |
+//! | `Drain` | the old one has ended | the new one is started |
 //! | `Ready` | it says so, or answers | `overlap`: the old one is asked to end |
 //! | `Prove` | its time is over, and it was well | the ledger keeps it |
 //! | `Clear` | it has ended, after it failed | the old one is pointed to and started |
@@ -251,9 +251,11 @@ impl Keeper<'_> {
         let Some(counter) = self.trial().map(|trial| trial.new.counter) else {
             return;
         };
-        if let Err(error) = self.settings.place.begin(counter) {
+        // Before anything is stopped: what is flushed meanwhile, nobody waits for.
+        let place = &self.settings.place;
+        if let Err(error) = place.begin(counter).and_then(|()| place.point(counter)) {
             self.tell.fail(&error);
-            self.sockets.keep_only(&self.generation.plan.sockets);
+            self.point_back(None);
             return self.finish(&Event::Refused { why: Why::Ledger });
         }
         let old = self.main.take();
@@ -307,10 +309,6 @@ impl Keeper<'_> {
     fn start_new(&mut self, now: Instant) {
         let Some(trial) = self.trial() else { return };
         let (new, user, since) = (trial.new.clone(), trial.user.clone(), trial.dark.since);
-        if let Err(error) = self.settings.place.point(new.counter) {
-            self.tell.fail(&error);
-            return self.fail_trial(Why::Ledger, now);
-        }
         if let Err(error) = self.start(&new, &user) {
             self.tell.fail(&error);
             return self.fail_trial(Why::Exec, now);
@@ -466,7 +464,7 @@ impl Keeper<'_> {
             // It has accepted connections all the time.
             Some(former) => {
                 self.main = Some(former);
-                self.point_back(why);
+                self.point_back(Some(why));
                 self.finish_back(why, now);
             }
             None => {
@@ -477,18 +475,22 @@ impl Keeper<'_> {
         }
     }
 
-    fn point_back(&mut self, why: Why) {
-        if let Err(error) = self.settings.place.take_back(why.word()) {
+    /// Without a reason nothing is remembered.
+    fn point_back(&mut self, why: Option<Why>) {
+        let word = why.and_then(Why::word);
+        if let Err(error) = self.settings.place.take_back(word) {
             self.tell.fail(&error);
         }
         self.sockets.keep_only(&self.generation.plan.sockets);
     }
 
     fn start_old(&mut self, why: Why, now: Instant) {
-        self.point_back(why);
         let by = later(now, self.settings.times.ready);
         self.step(Step::Back { why, by });
-        match self.start_confirmed() {
+        let started = self.start_confirmed();
+        // Behind the start, which nobody should have to wait for longer.
+        self.point_back(Some(why));
+        match started {
             Ok(()) => {
                 let generation = self.generation.clone();
                 self.await_ready(&generation, Instant::now());

@@ -88,8 +88,11 @@ fn main() {
 }
 
 fn answer(mut client: TcpStream, release: &str, is_bad: bool) {
-    let mut request = [0; 4096];
-    let _ = client.read(&mut request);
+    // Closing with bytes that nobody has read would be a reset.
+    let (mut request, mut byte) = (vec![], [0]);
+    while !request.ends_with(b"\r\n\r\n") && matches!(client.read(&mut byte), Ok(1)) {
+        request.push(byte[0]);
+    }
     let status = if is_bad { "503 Unwell" } else { "200 OK" };
     let _ = write!(
         client,
