@@ -3,8 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,9 +27,18 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// Threads that serve.
 #[derive(Debug)]
 pub struct Server {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    listeners: Vec<TcpListener>,
+    reported: Reported,
     stop: EventFd,
-    /// Whose other ends the threads have: none is left when all of them have ended.
-    alive: Receiver<()>,
+    /// Threads that have a client, or are about to accept one.
+    busy: Mutex<usize>,
+    /// Fewer are busy than before.
+    freed: Condvar,
 }
 
 impl Server {
@@ -43,50 +51,74 @@ impl Server {
             // Several threads wait for the same client, and only one gets it.
             listener.set_nonblocking(true)?;
         }
-        let shared = Arc::new((listeners, reported));
-        let stop = EventFd::new()?;
-        let (living, alive) = channel();
+        let shared = Arc::new(Shared {
+            listeners,
+            reported,
+            stop: EventFd::new()?,
+            busy: Mutex::new(0),
+            freed: Condvar::new(),
+        });
         for _ in 0..CLIENTS_MAX {
-            let (shared, stop, living) = (Arc::clone(&shared), stop.clone(), living.clone());
+            let shared = Arc::clone(&shared);
             let worker = thread::Builder::new().stack_size(STACK_BYTES);
-            worker.spawn(move || {
-                accept_all(&shared.0, &shared.1, &stop);
-                drop(living);
-            })?;
+            worker.spawn(move || shared.accept_all())?;
         }
-        Ok(Self { stop, alive })
+        Ok(Self { shared })
     }
 
     /// Accepts nobody any more, and returns when those who were accepted are served, or after
     /// `patience`. Clients that wait in the kernel's queue stay there, for whoever has the same
     /// sockets. The sockets are not shut down: that would close them for everybody.
     pub fn stop(self, patience: Duration) {
-        self.stop.notify();
-        // Nothing is ever sent: it returns when no sender is left, or after its time.
-        let _ = self.alive.recv_timeout(patience);
+        self.shared.stop.notify();
+        let busy = self.shared.busy();
+        // It is over either way; threads that have no client are not waited for.
+        let _ = self
+            .shared
+            .freed
+            .wait_timeout_while(busy, patience, |busy| *busy > 0);
     }
 }
 
-/// One worker: one client after the other.
-fn accept_all(listeners: &[TcpListener], reported: &Reported, stop: &EventFd) {
-    while !stop.is_notified() {
-        let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
-        fds.extend(listeners.iter().map(|one| PollFd::new(one, PollFlags::IN)));
-        // Interrupted or not: what is there is seen by looking.
-        let _ = poll(&mut fds, None);
-        for listener in listeners {
-            if stop.is_notified() {
+impl Shared {
+    /// One worker: one client after the other.
+    fn accept_all(&self) {
+        while !self.stop.is_notified() {
+            let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
+            fds.extend(
+                self.listeners
+                    .iter()
+                    .map(|one| PollFd::new(one, PollFlags::IN)),
+            );
+            // Interrupted or not: what is there is seen by looking.
+            let _ = poll(&mut fds, None);
+            *self.busy() += 1;
+            self.accept_each();
+            *self.busy() -= 1;
+            self.freed.notify_all();
+        }
+    }
+
+    /// Serves who waits at each listener. Busy before it asks whether this is the end: whoever is
+    /// accepted is waited for.
+    fn accept_each(&self) {
+        for listener in &self.listeners {
+            if self.stop.is_notified() {
                 return;
             }
             match listener.accept() {
                 // A client that went away or was too slow is its own loss; there is nobody to tell.
-                Ok((client, _)) => drop(serve_client(client, reported, CLIENT_TIME)),
+                Ok((client, _)) => drop(serve_client(client, &self.reported, CLIENT_TIME)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // accept(2): errors of the connection that was just coming in, or too many open
                 // files. Both pass; the pause keeps the second from spinning.
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    fn busy(&self) -> MutexGuard<'_, usize> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
