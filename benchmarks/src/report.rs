@@ -40,6 +40,7 @@ type Reader = fn(&str) -> Result<Vec<Row>, LineError>;
 const READERS: &[(&str, Reader)] = &[
     ("netstack", programs::netstack),
     ("session", programs::session),
+    ("swap", programs::swap),
     ("decode", programs::decode),
     ("cage", programs::cage),
     ("deploy", deploys::deploy),

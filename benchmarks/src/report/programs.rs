@@ -1,4 +1,4 @@
-//! Reads the output of `netstack_rx`, `session`, `decode` and `cage`.
+//! Reads the output of `netstack_rx`, `session`, `decode`, `cage` and `swap`.
 
 use crate::figure::quotient;
 use crate::line::{Line, LineError, with_key};
@@ -138,9 +138,26 @@ pub fn cage(text: &str) -> Result<Vec<Row>, LineError> {
     Ok(rows)
 }
 
+/// `swap=queue rounds=20 ours_ms=9.1 plain_ms=60.2 ratio=0.151`.
+///
+/// # Errors
+///
+/// When a line lacks a figure.
+pub fn swap(text: &str) -> Result<Vec<Row>, LineError> {
+    let row = |(mode, line): (&str, Line<'_>)| {
+        let row = Row::beside(
+            format!("swap of a daemon, {mode}: longest wait beside stop and start"),
+            format!("{} ms", line.text("ours_ms")?),
+            format!("{} ms", line.text("plain_ms")?),
+        );
+        Ok(row.goal(line.text("ratio")?, Goal::AtMost("0.2")))
+    };
+    with_key(text, "swap").map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{cage, decode, netstack, session};
+    use super::{cage, decode, netstack, session, swap};
     use crate::report::tests::lines;
 
     #[test]
@@ -207,5 +224,15 @@ decode: package=a.tar.xz decoder=lzma-rs MB/s=34 peak_MiB=20 time_ratio=0.50
             "decode zst in its cage: time beside threads\t2.600 s\t2.500 s\t1.040\t<= 1.03\tMISSED",
         ];
         assert_eq!(lines(cage(text)), expected);
+    }
+
+    #[test]
+    fn a_swap_stands_beside_stop_and_start() {
+        let text = "swap=queue rounds=20 ours_ms=9.1 plain_ms=60.2 ratio=0.151\n";
+        let expected = [
+            "swap of a daemon, queue: longest wait beside stop and start\t\
+             9.1 ms\t60.2 ms\t0.151\t<= 0.2\tmet",
+        ];
+        assert_eq!(lines(swap(text)), expected);
     }
 }
