@@ -119,10 +119,12 @@ impl Place {
         read(&self.generation_path(counter), counter)
     }
 
-    /// The counter that the link names; `None`: it is a plain directory.
+    /// The counter that the link names; `None`: it is a plain directory, or leads to one, such as
+    /// the version that is part of the system.
     fn counter(&self) -> Result<Option<u64>, PlaceError> {
         let path = self.directory.join(CURRENT);
         match fs::read_link(&path) {
+            Ok(target) if target.is_absolute() => Ok(None),
             Ok(target) => {
                 let name = target.file_name().and_then(|name| name.to_str());
                 let counter = name.and_then(|name| name.parse().ok());
