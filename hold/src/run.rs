@@ -80,6 +80,7 @@ impl Run {
         let notify = Notify::bind(what.notify, identity)?;
         let mut environment = environment(what.user);
         environment.push(("NOTIFY_SOCKET".into(), notify.path().into()));
+        let since = Instant::now();
         let child = start(
             reserved,
             &Program {
@@ -93,7 +94,7 @@ impl Run {
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         Ok(Self {
             counter: what.counter,
-            since: Instant::now(),
+            since,
             child,
             process,
             notify,
