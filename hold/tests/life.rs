@@ -119,6 +119,7 @@ fn a_trial_that_a_power_cut_interrupted_is_taken_back() {
     place.point(2).unwrap();
     let held = world.hold(short());
     held.until(|event| *event == Event::Recovered { counter: 2 });
+    held.started();
     assert_eq!(world.ask(), "1");
     assert_eq!(
         world.ledger().failed().first().unwrap().word.as_str(),
