@@ -197,14 +197,15 @@ fn answer(inner: &Inner, mut stream: &TcpStream, question: &Question) -> bool {
         Reply::Cut(len) | Reply::Stall(len) => len.min(body.len()),
         _ => body.len(),
     };
-    let written =
-        stream.write_all(head.as_bytes()).is_ok() && stream.write_all(&body[..len]).is_ok();
+    // Counted first: who has read all of it may look at once.
     *inner
         .body_bytes
         .lock()
         .unwrap()
         .entry(path.to_owned())
         .or_default() += len as u64;
+    let written =
+        stream.write_all(head.as_bytes()).is_ok() && stream.write_all(&body[..len]).is_ok();
     if matches!(reply, Reply::Stall(_)) {
         thread::sleep(Duration::from_secs(3));
     }
