@@ -20,6 +20,7 @@ const DECODE: DecodeLimits = DecodeLimits {
 const UNPACK: UnpackLimits = UnpackLimits {
     entries: 1000,
     owners: Owners::Caller,
+    content: None,
 };
 
 struct OneByte<'a>(&'a [u8]);

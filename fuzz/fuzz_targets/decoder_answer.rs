@@ -16,6 +16,7 @@ const CAP: u64 = 1 << 20;
 const UNPACK: UnpackLimits = UnpackLimits {
     entries: 1000,
     owners: Owners::Caller,
+    content: None,
 };
 
 struct OneByte<'a>(&'a [u8]);

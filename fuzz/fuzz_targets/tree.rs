@@ -18,6 +18,7 @@ use libfuzzer_sys::fuzz_target;
 const LIMITS: UnpackLimits = UnpackLimits {
     entries: 100,
     owners: Owners::Caller,
+    content: None,
 };
 const CANARY: &str = "alive";
 
