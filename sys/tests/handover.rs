@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::Command;
 
 use sys::handover::{Identity, Program, Reserved, start};
 
@@ -48,12 +50,26 @@ fn tempfile_in_tmp() -> String {
 fn a_program_finds_its_sockets_and_its_number() {
     let text = said("echo $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_PID $$; pwd", None);
     assert_eq!(text, "2 http:v6 PID PID\n/\n");
-    // Nothing else of this process: two sockets, and what is empty to read.
-    let open = said("exec ls -l /proc/self/fd", None);
+    // Nothing else of this process: two sockets, and what every program is handed that it starts.
+    let script = "exec ls -l /proc/self/fd";
+    let open = said(script, None);
     assert_eq!(open.matches("socket:[").count(), 2, "{open}");
-    assert_eq!(open.matches("/dev/null").count(), 1, "{open}");
+    let plain = Command::new("/bin/sh").args(["-c", script]).output();
+    let plain = String::from_utf8(plain.unwrap().stdout).unwrap();
+    let mut expected = numbers(&plain);
+    expected.extend([3, 4]);
+    assert_eq!(numbers(&open), expected, "{open}");
     let kinds = said("for fd in 3 4; do readlink /proc/$$/fd/$fd; done", None);
     assert_eq!(kinds.matches("socket:[").count(), 2, "{kinds}");
+}
+
+/// The descriptors in a listing, without that of the listing.
+fn numbers(listing: &str) -> BTreeSet<u32> {
+    let links = listing.lines().filter_map(|line| line.split_once(" -> "));
+    let links = links.filter(|(_, target)| !target.starts_with("/proc/"));
+    links
+        .map(|(line, _)| line.split(' ').next_back().unwrap().parse().unwrap())
+        .collect()
 }
 
 #[test]
