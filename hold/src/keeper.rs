@@ -14,7 +14,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use machine::locks::{self, Which};
+use machine::locks::{self, CHANGE_PATIENCE, Lock, LockError, Which};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use sys::handover::Reserved;
@@ -42,7 +42,7 @@ pub struct Settings {
     pub name: String,
     /// Its versions.
     pub place: Place,
-    /// Locks and sockets: `/run/smv`.
+    /// Sockets: `/run/smv`.
     pub run: PathBuf,
     /// `/`: whose users there are.
     pub root: PathBuf,
@@ -55,6 +55,12 @@ impl Settings {
     #[must_use]
     pub fn control_path(&self) -> PathBuf {
         control_path(&self.run, &self.name)
+    }
+
+    /// Nobody else changes links and ledger of the place meanwhile.
+    fn lock(&self, patience: Duration) -> Result<Lock, LockError> {
+        let command = format!("hold {}", self.name);
+        locks::take(self.place.directory(), Which::Place, &command, patience)
     }
 }
 
@@ -71,6 +77,9 @@ pub enum HoldError {
     /// A version, its links or its ledger.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// Another command changes the place for a long time.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The daemon's own sockets.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -133,9 +142,11 @@ pub fn keep(
     let path = settings.control_path();
     let control = Control::bind(path.clone());
     let control = control.map_err(|source| HoldError::Control { path, source })?;
+    let lock = settings.lock(CHANGE_PATIENCE)?;
     if let Some(counter) = settings.place.recover()? {
         tell.tell(&Event::Recovered { counter });
     }
+    drop(lock);
     let generation = settings.place.current()?;
     let user = find_user(settings, &generation)?;
     let mut sockets = Sockets::default();
@@ -445,14 +456,6 @@ impl Keeper<'_> {
         if let Phase::Trial(trial) = &self.phase {
             self.control.tell(trial.client, event);
         }
-    }
-
-    /// Nobody else changes links and ledgers meanwhile.
-    fn lock(&self) -> Result<locks::Lock, Why> {
-        let Settings { run, name, .. } = self.settings;
-        let command = format!("hold {name}");
-        let lock = locks::take(run, Which::Change, &command, Duration::ZERO);
-        lock.map_err(|_| Why::Busy)
     }
 }
 

@@ -100,6 +100,12 @@ impl Place {
         Self { directory }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// What `current` is.
     ///
     /// # Errors

@@ -152,7 +152,7 @@ fn what_cannot_be_swapped_is_refused_and_changes_nothing() {
     fs::write(world.daemon().join("ledger"), "spoilt").unwrap();
     assert_eq!(held.swap(2), Event::Refused { why: Why::Ledger });
     fs::remove_file(world.daemon().join("ledger")).unwrap();
-    let lock = machine::locks::take(&world.path("run"), machine::locks::Which::Change, "x", LONG);
+    let lock = machine::locks::take(&world.daemon(), machine::locks::Which::Place, "x", LONG);
     assert_eq!(held.swap(2), Event::Refused { why: Why::Busy });
     drop(lock);
     assert_eq!(world.ask(), "1");

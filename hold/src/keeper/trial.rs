@@ -137,7 +137,7 @@ impl Keeper<'_> {
             Phase::Leaving => return Err(Why::Leaving),
             Phase::Steady | Phase::Pause(_) => {}
         }
-        let lock = self.lock()?;
+        let lock = self.settings.lock(Duration::ZERO).map_err(|_| Why::Busy)?;
         let place = &self.settings.place;
         let new = place.generation(counter).map_err(|error| {
             self.tell.fail(&error);
