@@ -75,7 +75,7 @@ fn hold(name: &str, directory: PathBuf, run: &Path, lines: &mut Lines) -> Result
 }
 
 /// How the daemon that was asked about a version answered (`daemons.md` 2.3).
-const fn of_last(event: &Event) -> Exit {
+pub(crate) const fn of_last(event: &Event) -> Exit {
     match event {
         Event::TakenBack { .. } => Exit::Unhealthy,
         Event::Refused { why } => match why {
@@ -112,7 +112,7 @@ impl Tell for Lines {
 }
 
 /// For a person.
-fn sentence(event: &Event) -> String {
+pub(crate) fn sentence(event: &Event) -> String {
     match event {
         Event::Started { counter, pid } => format!("counter {counter} runs as process {pid}"),
         Event::Ended { counter, how } => format!("counter {counter} has ended: {how}"),

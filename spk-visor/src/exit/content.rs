@@ -8,6 +8,7 @@ use wire::outcome::Outcome;
 use super::Exit;
 use super::node::of_source;
 use crate::command::content::error::ContentError;
+use crate::command::hold::of_last;
 
 impl From<&ContentError> for Exit {
     fn from(error: &ContentError) -> Self {
@@ -18,6 +19,8 @@ impl From<&ContentError> for Exit {
                 Exit::Packages
             }
             ContentError::Store { source, .. } => of_store(source),
+            ContentError::NotSwapped { answer, .. } => of_last(answer),
+            ContentError::Hold { source, .. } => Exit::from(source),
             ContentError::Lock(LockError::File { .. })
             | ContentError::Read { .. }
             | ContentError::Trust { .. }

@@ -27,6 +27,7 @@ const fn name(event: &Event) -> &'static str {
     match event {
         Event::Offered { .. } => "offered",
         Event::Staged { .. } => "staged",
+        Event::Swapped { .. } => "swapped",
         Event::Applied { .. } => "applied",
         Event::Rejected { .. } => "rejected",
         Event::Opened { .. } => "opened",
@@ -55,6 +56,15 @@ fn fields(event: &Event, object: &mut Object) {
         Event::Staged { place: at, version } => {
             place(at, object);
             identity(version, object);
+        }
+        Event::Swapped {
+            place: at,
+            version,
+            pause_ms,
+        } => {
+            place(at, object);
+            identity(version, object);
+            object.number("ms", *pause_ms);
         }
         Event::Applied {
             place: at,

@@ -61,6 +61,12 @@ impl Node {
         place.below(&self.dir.path().join(STATE.trim_start_matches('/')))
     }
 
+    /// Where the place's pointer leads.
+    pub fn current(&self, place: &str) -> String {
+        let link = fs::read_link(self.top(place).join("current")).unwrap();
+        link.to_string_lossy().into_owned()
+    }
+
     /// The bytes of a bundle file.
     pub fn bundle(&self, image: &Image, signature: &[u8]) -> Vec<u8> {
         let mut before: Vec<(&str, &[u8])> = vec![("MANIFEST", &image.manifest)];

@@ -8,6 +8,8 @@ use bundle::trust::{self, Approved, Voucher};
 use bundle::unpack_pipeline::Resources;
 use bundle::worker::Workers;
 use fetch::Release;
+use hold::client::{self, ClientError};
+use hold::event::{self as held, Request};
 use store::directory::Directory;
 use store::place::Place;
 use store::recover::Finding;
@@ -34,7 +36,8 @@ fn of<T>(place: &Place, result: Result<T, StoreError>) -> Result<T, ContentError
     })
 }
 
-/// Serves what a source has. A daemon that runs is not replaced: its new version is staged.
+/// Serves what a source has. A daemon is put in place by whoever holds it (`daemons.md` 2), and
+/// stays staged where nobody does.
 ///
 /// # Errors
 /// See [`ContentError`]; what was served is served.
@@ -49,7 +52,7 @@ pub fn apply(
     let (place, approved) = approve(places, &*release)?;
     tell.tell(&offered(&place, &approved));
     let command = format!("bundle apply {}", source.display());
-    let (mut shelf, _lock) = places.change(&place, &command)?;
+    let (mut shelf, lock) = places.change(&place, &command)?;
     put_right_in(&place, &mut shelf, tell)?;
     let mut chunks = release.chunks(&approved)?;
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -67,12 +70,44 @@ pub fn apply(
     let is_running = place.role() == Role::Daemon && of(&place, has_current(&mut shelf))?;
     if is_running {
         let version = *staged.version();
-        tell.tell(&Event::Staged { place, version });
-        return Ok(());
+        tell.tell(&Event::Staged {
+            place: place.clone(),
+            version,
+        });
+        // It takes the lock for the swap.
+        drop(lock);
+        return swap(places, place, version, again, tell);
     }
     of(&place, activate::activate(&mut shelf, &staged))?;
     tell.tell(&applied(place, &shelf, &staged));
     Ok(())
+}
+
+/// Has the daemon changed while it serves.
+fn swap(
+    places: &Places,
+    place: Place,
+    version: Version,
+    again: bool,
+    tell: &mut dyn Tell,
+) -> Result<(), ContentError> {
+    let request = Request::Swap {
+        counter: version.counter,
+        is_again: again,
+    };
+    match client::ask(&places.run(), place.name(), request, &mut |_| {}) {
+        Ok(held::Event::Swapped { pause_ms, .. }) => {
+            tell.tell(&Event::Swapped {
+                place,
+                version,
+                pause_ms,
+            });
+            Ok(())
+        }
+        Ok(answer) => Err(ContentError::NotSwapped { place, answer }),
+        Err(ClientError::NotHeld { .. }) => Ok(()),
+        Err(source) => Err(ContentError::Hold { place, source }),
+    }
 }
 
 fn has_current(shelf: &mut Directory) -> Result<bool, StoreError> {

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use bundle::trust::{ApproveError, TrustError};
 use fetch::FetchError;
+use hold::client::ClientError;
+use hold::event::Event;
 use machine::locks::LockError;
 use store::StoreError;
 use store::place::Place;
 use thiserror::Error;
 use wire::manifest::ManifestError;
+
+use crate::command::hold::sentence;
 
 /// What went wrong.
 #[derive(Debug, Error)]
@@ -57,5 +61,15 @@ pub enum ContentError {
         place: Place,
         #[source]
         source: Box<StoreError>,
+    },
+    /// The new version of a daemon was taken back, or not tried.
+    #[error("{place}: {}", sentence(answer))]
+    NotSwapped { place: Place, answer: Event },
+    /// The daemon may have changed or not.
+    #[error("{place}")]
+    Hold {
+        place: Place,
+        #[source]
+        source: ClientError,
     },
 }

@@ -29,6 +29,13 @@ pub enum Event {
     },
     /// It is here, and nothing points at it.
     Staged { place: Place, version: Version },
+    /// A daemon was put in place of the version before while it served.
+    Swapped {
+        place: Place,
+        version: Version,
+        /// For so long connections waited.
+        pause_ms: u64,
+    },
     /// It is served.
     Applied {
         place: Place,
@@ -102,6 +109,15 @@ impl fmt::Display for Event {
                     Name(version)
                 )
             }
+            Event::Swapped {
+                place,
+                version,
+                pause_ms,
+            } => write!(
+                f,
+                "{place}: counter {} runs; connections waited for {pause_ms} ms",
+                Name(version)
+            ),
             Event::Applied {
                 place,
                 version,

@@ -36,6 +36,12 @@ impl Places {
         Self { root: root.into() }
     }
 
+    /// Where daemons that are held are asked.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        self.path(locks::DIRECTORY)
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
