@@ -13,6 +13,10 @@ pub mod node;
 pub mod status;
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use wire::digits::Hex;
+use wire::ledger::Version;
 
 /// An object that is being written.
 #[derive(Debug)]
@@ -33,6 +37,22 @@ impl Object {
         Self {
             text: String::from("{"),
         }
+    }
+
+    /// The head of every event: its name, and the seconds since the command began.
+    #[must_use]
+    pub fn event(name: &str, since_start: Duration) -> Self {
+        let mut object = Self::new();
+        object
+            .text("event", name)
+            .decimal("seconds", since_start.as_secs_f64());
+        object
+    }
+
+    /// Adds the counter of a version and its digest, by which it is named.
+    pub fn version(&mut self, version: &Version) -> &mut Self {
+        self.number("counter", version.counter)
+            .text("digest", &Hex(&version.digest).to_string())
     }
 
     /// Adds a string.

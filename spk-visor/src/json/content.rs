@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use store::place::Place;
 use store::shelf::Target;
-use wire::digits::Hex;
-use wire::ledger::Version;
 
 use super::Object;
 use crate::command::content::event::{Event, Standing};
@@ -15,10 +13,7 @@ use crate::command::content::event::{Event, Standing};
 /// One line for a script.
 #[must_use]
 pub fn event(event: &Event, since_start: Duration) -> String {
-    let mut object = Object::new();
-    object
-        .text("event", name(event))
-        .decimal("seconds", since_start.as_secs_f64());
+    let mut object = Object::event(name(event), since_start);
     fields(event, &mut object);
     object.finish()
 }
@@ -50,12 +45,12 @@ fn fields(event: &Event, object: &mut Object) {
         } => {
             place(at, object);
             object.text("version", name);
-            identity(version, object);
+            object.version(version);
             object.text("key", key).number("bytes", *bytes);
         }
         Event::Staged { place: at, version } => {
             place(at, object);
-            identity(version, object);
+            object.version(version);
         }
         Event::Swapped {
             place: at,
@@ -63,7 +58,7 @@ fn fields(event: &Event, object: &mut Object) {
             pause_ms,
         } => {
             place(at, object);
-            identity(version, object);
+            object.version(version);
             object.number("ms", *pause_ms);
         }
         Event::Applied {
@@ -72,7 +67,7 @@ fn fields(event: &Event, object: &mut Object) {
             path,
         } => {
             place(at, object);
-            identity(version, object);
+            object.version(version);
             object.text("path", &path.to_string_lossy());
         }
         Event::Rejected {
@@ -93,7 +88,7 @@ fn fields(event: &Event, object: &mut Object) {
         } => {
             place(at, object);
             generation(*target, object);
-            identity(version, object);
+            object.version(version);
             object.text("path", &path.to_string_lossy());
         }
         Event::Recovered {
@@ -111,7 +106,7 @@ fn fields(event: &Event, object: &mut Object) {
         } => {
             place(at, object);
             generation(*target, object);
-            identity(version, object);
+            object.version(version);
         }
         Event::Collected { place: at, counter } => {
             place(at, object);
@@ -140,7 +135,7 @@ pub fn standing(standing: &Standing) -> String {
         object.text("previous", &word(previous));
     }
     if let Some(current) = &standing.ledger.current {
-        identity(current, &mut object);
+        object.version(current);
     }
     if let Some(trial) = &standing.ledger.trial {
         object.number("trial", trial.version.counter);
@@ -168,9 +163,4 @@ fn word(target: Target) -> String {
 
 fn generation(target: Target, object: &mut Object) {
     object.text("generation", &word(target));
-}
-
-fn identity(version: &Version, object: &mut Object) {
-    object.number("counter", version.counter);
-    object.text("digest", &Hex(&version.digest).to_string());
 }

@@ -9,12 +9,10 @@ use super::Object;
 /// One line for a script.
 #[must_use]
 pub fn event(event: &Event, since_start: Duration) -> String {
-    let mut object = Object::new();
     // The first word of the control socket's line.
     let line = event.to_string();
     let name = line.split(' ').next().unwrap_or_default();
-    object.text("event", name);
-    object.decimal("seconds", since_start.as_secs_f64());
+    let mut object = Object::event(name, since_start);
     match event {
         Event::Trial { counter } | Event::Recovered { counter } => {
             object.number("counter", *counter);

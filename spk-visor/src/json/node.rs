@@ -4,19 +4,13 @@
 
 use std::time::Duration;
 
-use wire::digits::Hex;
-use wire::ledger::Version;
-
 use super::Object;
 use crate::command::node::event::Event;
 
 /// One line for a script.
 #[must_use]
 pub fn event(event: &Event, since_start: Duration) -> String {
-    let mut object = Object::new();
-    object
-        .text("event", name(event))
-        .decimal("seconds", since_start.as_secs_f64());
+    let mut object = Object::event(name(event), since_start);
     fields(event, &mut object);
     object.finish()
 }
@@ -69,7 +63,7 @@ fn fields(event: &Event, object: &mut Object) {
             bytes,
         } => {
             object.text("version", name);
-            identity(version, object);
+            object.version(version);
             object.text("key", key).number("bytes", *bytes);
         }
         Event::Downloaded {
@@ -85,7 +79,7 @@ fn fields(event: &Event, object: &mut Object) {
         }
         Event::Planned { from, plan } => {
             object.text("slot", plan.slot.name()).number("from", *from);
-            identity(&plan.version, object);
+            object.version(&plan.version);
             object.number("bytes", plan.image_bytes);
             object.number("fetch", plan.fetched_bytes);
             object.number("reuse", plan.reused_bytes);
@@ -113,12 +107,12 @@ fn fields(event: &Event, object: &mut Object) {
             reused,
         } => {
             object.text("slot", slot.name());
-            identity(version, object);
+            object.version(version);
             object.number("fetched", *fetched).number("reused", *reused);
         }
         Event::Armed { slot, version } => {
             object.text("slot", slot.name());
-            identity(version, object);
+            object.version(version);
         }
         Event::Waiting { gate, reason } => {
             object.text("gate", gate.name()).text("reason", reason);
@@ -132,12 +126,12 @@ fn fields(event: &Event, object: &mut Object) {
         Event::Confirmed { slot, version } => {
             object.text("slot", slot.name());
             if let Some(version) = version {
-                identity(version, object);
+                object.version(version);
             }
         }
         Event::Failed { failed, is_stopped } => {
             if let Some(failed) = failed {
-                identity(&failed.version, object);
+                object.version(&failed.version);
                 object
                     .number("tries", u64::from(failed.tries))
                     .text("word", failed.word.as_str());
@@ -149,7 +143,7 @@ fn fields(event: &Event, object: &mut Object) {
             is_stopped,
         } => {
             if let Some(version) = version {
-                identity(version, object);
+                object.version(version);
             }
             object.flag("stopped", *is_stopped);
         }
@@ -161,11 +155,6 @@ fn fields(event: &Event, object: &mut Object) {
             object.number("exit", u64::from(exit.code()));
         }
     }
-}
-
-fn identity(version: &Version, object: &mut Object) {
-    object.number("counter", version.counter);
-    object.text("digest", &Hex(&version.digest).to_string());
 }
 
 #[cfg(test)]

@@ -82,9 +82,7 @@ fn one_slot(held: &Held, verified: &Verified) -> Object {
 
 fn identity(version: &Version) -> Object {
     let mut object = Object::new();
-    object
-        .number("counter", version.counter)
-        .text("digest", &Hex(&version.digest).to_string());
+    object.version(version);
     object
 }
 
