@@ -12,6 +12,7 @@ mod wanted;
 
 use std::error::Error;
 use std::fmt;
+use std::mem;
 
 use sha2::{Digest, Sha256 as Hasher};
 use thiserror::Error;
@@ -197,7 +198,7 @@ impl Verified {
 }
 
 /// Checks one chunk of one file by itself, in any order and from anywhere, by length and hash.
-/// Whether all of them are there is the caller's to know.
+/// Whether all of them are there is the caller's to know. The bytes are taken when they are right.
 ///
 /// # Errors
 /// It is not the chunk that the manifest names; nothing else fails here.
@@ -205,7 +206,7 @@ pub fn verify_chunk(
     approved: &Approved,
     file: u16,
     chunk: u32,
-    bytes: Vec<u8>,
+    bytes: &mut Vec<u8>,
 ) -> Result<Verified, VerifyError> {
     let wrong = |name: String, fault| VerifyError::Chunk { name, chunk, fault };
     let found = approved.file(file);
@@ -213,9 +214,9 @@ pub fn verify_chunk(
     let Some((file, (wanted, is_last))) = wanted else {
         return Err(wrong(format!("file {file}"), ChunkFault::Unknown));
     };
-    let checked = wanted.check(&bytes, is_last);
+    let checked = wanted.check(bytes, is_last);
     checked.map_err(|fault| wrong(file.file.name.to_string(), fault))?;
-    Ok(Verified(bytes))
+    Ok(Verified(mem::take(bytes)))
 }
 
 impl fmt::Debug for Verified {

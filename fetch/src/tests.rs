@@ -72,7 +72,7 @@ fn read_chunks(
                 .chunk(index, chunk, &mut buf)
                 .map_err(|error| (chain(&error).to_string(), error.outcome()))?;
             assert_eq!(is_last.0, Some(chunk + 1) == file.chunks());
-            let verified = verify_chunk(approved, index, chunk, buf)
+            let verified = verify_chunk(approved, index, chunk, &mut buf)
                 .map_err(|error| (chain(&error).to_string(), error.outcome()))?;
             data.extend_from_slice(verified.as_slice());
         }

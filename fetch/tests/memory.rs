@@ -114,7 +114,7 @@ fn memory_does_not_depend_on_the_size_of_an_image() {
     for chunk in 0..count {
         let mut buf = Vec::new();
         chunks.chunk(0, chunk, &mut buf).unwrap();
-        verify_chunk(&approved, 0, chunk, buf).unwrap();
+        verify_chunk(&approved, 0, chunk, &mut buf).unwrap();
     }
     let (_, most) = memory();
     let used = most.saturating_sub(before);

@@ -93,7 +93,7 @@ impl Side {
             let mut buf = Vec::new();
             let got = chunks.chunk(0, chunk, &mut buf);
             got.map_err(|error| chain(&error).to_string())?;
-            let verified = verify_chunk(&approved, 0, chunk, buf);
+            let verified = verify_chunk(&approved, 0, chunk, &mut buf);
             let verified = verified.map_err(|error| chain(&error).to_string())?;
             assert_eq!(verified.as_slice(), expected);
         }

@@ -78,7 +78,7 @@ impl Side {
             let mut buf = Vec::new();
             let got = chunks.chunk(0, chunk, &mut buf);
             got.map_err(|error| (chain(&error).to_string(), error.outcome()))?;
-            let verified = verify_chunk(&approved, 0, chunk, buf)
+            let verified = verify_chunk(&approved, 0, chunk, &mut buf)
                 .map_err(|error| (chain(&error).to_string(), error.outcome()))?;
             assert_eq!(verified.as_slice(), expected);
         }

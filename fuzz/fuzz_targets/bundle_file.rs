@@ -38,7 +38,7 @@ fn is_whole(file: &BundleFile, approved: &Approved) -> Result<bool, FetchError> 
             // The medium has the bytes: that was seen when the headers were read.
             spans.chunk(index, chunk, &mut buf).expect("there");
             assert!(!buf.is_empty() && buf.len() <= file.chunk_size as usize);
-            is_whole &= verify_chunk(approved, index, chunk, buf).is_ok();
+            is_whole &= verify_chunk(approved, index, chunk, &mut buf).is_ok();
         }
         let behind = file.chunks().expect("not live");
         assert!(spans.chunk(index, behind, &mut Vec::new()).is_err());

@@ -15,11 +15,17 @@ const EVERY: u32 = 8;
 pub(crate) struct Reuse<'d> {
     disk: &'d mut dyn Disk,
     misses: u32,
+    /// What was read last, when it was another chunk.
+    buffer: Vec<u8>,
 }
 
 impl<'d> Reuse<'d> {
     pub(crate) fn new(disk: &'d mut dyn Disk) -> Self {
-        Self { disk, misses: 0 }
+        Self {
+            disk,
+            misses: 0,
+            buffer: Vec::new(),
+        }
     }
 
     /// This chunk, if that slot has it. A slot that cannot be read has nothing.
@@ -33,9 +39,9 @@ impl<'d> Reuse<'d> {
         let is_tried = self.misses < MISSES_MAX || chunk.is_multiple_of(EVERY);
         let verified = is_tried
             .then(|| {
-                let mut bytes = vec![0; len_bytes];
-                self.disk.read_at(offset_bytes, &mut bytes).ok()?;
-                verify_chunk(approved, 0, chunk, bytes).ok()
+                self.buffer.resize(len_bytes, 0);
+                self.disk.read_at(offset_bytes, &mut self.buffer).ok()?;
+                verify_chunk(approved, 0, chunk, &mut self.buffer).ok()
             })
             .flatten();
         self.misses = match verified {

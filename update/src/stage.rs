@@ -208,6 +208,7 @@ pub fn stage(
         source,
         admitted,
         area,
+        buffer: Vec::new(),
     };
     loop {
         let (first, written) = job.write(node, seen)?;
@@ -257,6 +258,8 @@ struct Job<'j> {
     source: &'j mut dyn ChunkSource,
     admitted: Admitted,
     area: SlotArea,
+    /// That of the last chunk, for the next one: a new one costs as much time as hashing it.
+    buffer: Vec<u8>,
 }
 
 impl Job<'_> {
@@ -325,6 +328,7 @@ impl Job<'_> {
             total_bytes: image.image_bytes,
             is_reused,
         });
+        self.buffer = verified.into_inner();
         Ok(Ok(()))
     }
 
@@ -332,14 +336,14 @@ impl Job<'_> {
     fn fetch(&mut self, chunk: u32) -> Result<Verified, VerifyError> {
         let mut tries = 0_u32;
         loop {
-            let mut bytes = Vec::new();
-            let fetched = self.source.chunk(0, chunk, &mut bytes);
+            self.buffer.clear();
+            let fetched = self.source.chunk(0, chunk, &mut self.buffer);
             fetched.map_err(|source| VerifyError::Receive {
                 name: self.name(),
                 chunk,
                 source,
             })?;
-            let fault = match verify_chunk(self.approved, 0, chunk, bytes) {
+            let fault = match verify_chunk(self.approved, 0, chunk, &mut self.buffer) {
                 Ok(verified) => return Ok(verified),
                 Err(fault) => fault,
             };

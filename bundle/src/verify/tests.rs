@@ -314,29 +314,31 @@ fn a_chunk_is_verified_alone_whatever_came_before_it() {
     let image = Image::small();
     let approved = image.approved();
     for ((file, chunk), bytes, _) in image.feed().chunks.into_iter().rev() {
-        let verified = verify_chunk(&approved, file, chunk, bytes.clone()).unwrap();
+        let verified = verify_chunk(&approved, file, chunk, &mut bytes.clone()).unwrap();
         assert_eq!(verified.as_slice(), bytes);
         assert_eq!(verified.into_inner(), bytes);
         for other in [(file, chunk + 1), (file + 1, chunk), (1 - file, chunk)] {
-            let wrong = verify_chunk(&approved, other.0, other.1, bytes.clone());
+            let wrong = verify_chunk(&approved, other.0, other.1, &mut bytes.clone());
             assert!(wrong.is_err(), "{other:?}");
         }
         let mut changed = bytes.clone();
         changed[0] ^= 1;
         let shorter = bytes[1..].to_vec();
-        for (wrong, expected) in [(changed, "SHA-256"), (shorter, "belong there")] {
-            let error = verify_chunk(&approved, file, chunk, wrong).unwrap_err();
+        for (mut wrong, expected) in [(changed, "SHA-256"), (shorter, "belong there")] {
+            let sent = wrong.clone();
+            let error = verify_chunk(&approved, file, chunk, &mut wrong).unwrap_err();
+            assert_eq!(wrong, sent, "a wrong chunk is left to its owner");
             assert_eq!(error.outcome(), Outcome::Refuse);
             assert!(chain(&error).to_string().contains(expected), "{error:?}");
         }
     }
-    let missing = verify_chunk(&approved, 2, 0, Vec::new()).unwrap_err();
+    let missing = verify_chunk(&approved, 2, 0, &mut Vec::new()).unwrap_err();
     let text = chain(&missing).to_string();
     assert_eq!(
         text,
         "verifying file 2, chunk 0: the manifest has no such chunk"
     );
-    let of_live = verify_chunk(&live(), 0, 0, vec![1]).unwrap_err();
+    let of_live = verify_chunk(&live(), 0, 0, &mut vec![1]).unwrap_err();
     assert!(
         chain(&of_live).to_string().ends_with("no such chunk"),
         "{of_live:?}"

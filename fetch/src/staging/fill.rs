@@ -182,17 +182,17 @@ impl Part {
         let len = size_bytes.saturating_sub(at).min(file.chunk_size.into());
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         self.file.read_exact_at(&mut bytes, at).map_err(failed)?;
-        if verify_chunk(approved, index, chunk, bytes).is_ok() {
+        if verify_chunk(approved, index, chunk, &mut bytes).is_ok() {
             return Ok((len, true));
         }
-        let mut bytes = Vec::new();
+        bytes.clear();
         let got = chunks.chunk(index, chunk, &mut bytes);
         got.map_err(|source| VerifyError::Receive {
             name: file.name.to_string(),
             chunk,
             source,
         })?;
-        let verified = verify_chunk(approved, index, chunk, bytes)?;
+        let verified = verify_chunk(approved, index, chunk, &mut bytes)?;
         let written = self.file.write_all_at(verified.as_slice(), at);
         written.map_err(failed)?;
         Ok((len, false))
