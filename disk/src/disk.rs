@@ -120,8 +120,8 @@ pub trait Disk {
     }
 }
 
-/// A disk that is only read, past every cache of this machine: what was flushed comes from the
-/// device itself.
+/// A disk that is only read, past every cache of this machine: what was written before comes from
+/// the device itself, to which it is given first where it was not.
 pub trait Medium {
     /// So many bytes from `offset`, which is that of [`Disk::read_at`].
     ///

@@ -6,7 +6,7 @@
 //! medium, and makes [`ReadBack`] only of one that has the wanted hash; and only a [`ReadBack`]
 //! makes a label `complete`. A deploy and an update write a slot with this code, over a whole disk
 //! or over the slot's partition alone. Where the disk has a [`Medium`], a thread reads back what
-//! was flushed while more is written (`beside`); else all of it is read at the end, after every
+//! was written while more is written (`beside`); else all of it is read at the end, after every
 //! cache was dropped. What is in memory is one chunk, and one piece of 4 MiB that is read back.
 
 mod beside;
@@ -29,8 +29,7 @@ pub use error::SlotError;
 
 /// After so many bytes what was written is flushed, and the label says how far it came.
 pub const FLUSH_BYTES: u64 = 64 * MIB;
-/// Where a slot is read back beside its writing: after so many bytes what was written is flushed,
-/// to be read. Divides [`FLUSH_BYTES`].
+/// Where a slot is read back beside its writing, so many bytes are handed over at once.
 pub const WINDOW_BYTES: u64 = 4 * MIB;
 /// What the disk is given to write at once meanwhile.
 const BEGIN_BYTES: u64 = MIB;
@@ -189,7 +188,6 @@ impl SlotArea {
             image: *image,
             next: next.min(image.chunks()),
             unflushed_bytes: 0,
-            unnoted_bytes: 0,
             beside: None,
         };
         writing.note()?;
@@ -311,7 +309,6 @@ pub struct Writing<'d> {
     image: Image,
     next: u32,
     unflushed_bytes: u64,
-    unnoted_bytes: u64,
     beside: Option<Beside>,
 }
 
@@ -343,45 +340,39 @@ impl<'d> Writing<'d> {
         self.next = self.next.saturating_add(1);
         self.unflushed_bytes = self.unflushed_bytes.saturating_add(len);
         if self.beside.is_some() {
-            self.begin_flush(at.saturating_add(len), len)?;
+            self.read_beside(at.saturating_add(len), len)?;
         }
-        let window_bytes = match self.beside {
-            Some(_) => WINDOW_BYTES,
-            None => FLUSH_BYTES,
-        };
-        if self.unflushed_bytes >= window_bytes {
-            self.flush()?;
+        if self.unflushed_bytes >= FLUSH_BYTES {
+            self.area.flush(self.disk)?;
+            self.unflushed_bytes = 0;
+            self.note()?;
         }
         Ok(())
     }
 
-    /// The disk writes while the next chunks are fetched: each time that these last bytes, up to
-    /// `end`, have completed a MiB.
-    fn begin_flush(&mut self, end: u64, last_bytes: u64) -> Result<(), SlotError> {
-        let unflushed = self.unflushed_bytes;
-        if unflushed / BEGIN_BYTES == unflushed.saturating_sub(last_bytes) / BEGIN_BYTES {
-            return Ok(());
+    /// The disk writes, and is read, while the next chunks are fetched: each time that these last
+    /// bytes, up to `end`, have completed a MiB and a window.
+    fn read_beside(&mut self, end: u64, last_bytes: u64) -> Result<(), SlotError> {
+        let (now, before) = (
+            self.unflushed_bytes,
+            self.unflushed_bytes.saturating_sub(last_bytes),
+        );
+        if now / BEGIN_BYTES != before / BEGIN_BYTES {
+            let begin = before / BEGIN_BYTES * BEGIN_BYTES;
+            let len = now.saturating_sub(begin);
+            let begin = end.saturating_sub(len);
+            self.area.at(self.disk, begin, |disk, at| {
+                disk.begin_flush(at, len);
+                Ok(())
+            })?;
         }
-        let begin = end.saturating_sub(unflushed);
-        self.area.at(self.disk, begin, |disk, at| {
-            disk.begin_flush(at, unflushed);
-            Ok(())
-        })
+        match now / WINDOW_BYTES == before / WINDOW_BYTES {
+            true => Ok(()),
+            false => self.hand_over(),
+        }
     }
 
-    /// What was written is durable, and may be read back.
-    fn flush(&mut self) -> Result<(), SlotError> {
-        self.area.flush(self.disk)?;
-        self.unnoted_bytes = self.unnoted_bytes.saturating_add(self.unflushed_bytes);
-        self.unflushed_bytes = 0;
-        if self.unnoted_bytes >= FLUSH_BYTES {
-            self.unnoted_bytes = 0;
-            self.note()?;
-        }
-        self.hand_over()
-    }
-
-    /// What lies before `next` was flushed.
+    /// What lies before `next` was written.
     fn hand_over(&mut self) -> Result<(), SlotError> {
         let chunks = u64::from(self.next);
         let end = chunks.saturating_mul(u64::from(self.image.chunk_bytes));

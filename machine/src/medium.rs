@@ -3,7 +3,7 @@
 //!
 //! The kernel writes what is dirty in the range that is read, and then has the device answer, not
 //! the cache. Of a file system without that (tmpfs) a file is opened as usual, and before each
-//! piece the kernel is asked to forget it; it may keep what others use.
+//! piece it is flushed and the kernel asked to forget it; it may keep what others use.
 
 use std::fs::File;
 use std::io;
@@ -76,6 +76,7 @@ impl Direct {
         }
         let at = self.offset.saturating_add(offset);
         if !self.is_direct {
+            self.file.sync_data()?;
             fadvise(
                 &self.file,
                 at,

@@ -1,12 +1,13 @@
-//! A slot is read back beside its writing: a thread reads from the medium what was flushed, and
+//! A slot is read back beside its writing: a thread reads from the medium what was written, and
 //! hashes it, while more is written.
 //!
-//! In: the medium, and how far it was flushed, again and again. Out: the SHA-256 of everything from
+//! In: the medium, and how far it was written, again and again. Out: the SHA-256 of everything from
 //! the first byte on, each byte read once and in order. What is in memory is one piece of
-//! [`READ_BYTES`].
+//! [`READ_BYTES`], and what the writer is ahead, at most [`AHEAD`] windows and the one that is
+//! read.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
 use sha2::{Digest, Sha256 as Hasher};
@@ -18,6 +19,8 @@ use crate::sizes::MIB;
 /// Read at once. Reading past the cache nobody reads ahead: of 1 and 4 MiB the larger one was
 /// three times as fast.
 pub(super) const READ_BYTES: u64 = 4 * MIB;
+/// Windows that the writer may be ahead: a disk that is slow to read holds it up, not the memory.
+const AHEAD: usize = 2;
 
 /// What is read from the medium, in order.
 pub(super) struct Hashing {
@@ -64,7 +67,7 @@ impl Hashing {
 
 /// The thread that reads.
 pub(super) struct Beside {
-    flushed: Sender<u64>,
+    written: SyncSender<u64>,
     read: Receiver<u64>,
     thread: JoinHandle<Result<Sha256, DiskError>>,
 }
@@ -75,7 +78,7 @@ impl Beside {
     /// # Errors
     /// No thread could be started.
     pub(super) fn begin(mut medium: Box<dyn Medium + Send>, offset_bytes: u64) -> io::Result<Self> {
-        let (flushed, ends) = channel();
+        let (written, ends) = sync_channel(AHEAD);
         let (seen, read) = channel();
         let thread = Builder::new().name("read-back".into()).spawn(move || {
             let mut hashing = Hashing::new(offset_bytes);
@@ -89,24 +92,24 @@ impl Beside {
             Ok(hashing.end())
         })?;
         Ok(Self {
-            flushed,
+            written,
             read,
             thread,
         })
     }
 
-    /// What lies before this byte of the slot was flushed. False when the thread has ended, which
-    /// it does early only when the medium could not be read.
-    pub(super) fn goes_on(&self, flushed_bytes: u64) -> bool {
-        self.flushed.send(flushed_bytes).is_ok()
+    /// What lies before this byte of the slot was written. Waits while the thread is far behind.
+    /// False when it has ended, which it does early only when the medium could not be read.
+    pub(super) fn goes_on(&self, written_bytes: u64) -> bool {
+        self.written.send(written_bytes).is_ok()
     }
 
-    /// Waits until everything that was flushed is read. `seen` hears of all of it.
+    /// Waits until everything that was written is read. `seen` hears of all of it.
     ///
     /// # Errors
     /// The medium could not be read.
     pub(super) fn end(self, seen: &mut dyn FnMut(u64)) -> Result<Sha256, DiskError> {
-        drop(self.flushed);
+        drop(self.written);
         self.read.iter().for_each(seen);
         let ended = self.thread.join();
         ended.unwrap_or_else(|_| Ok(Sha256::default())) // it does not panic
