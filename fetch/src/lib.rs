@@ -7,12 +7,13 @@
 //! unverified and in any order, so that an update that was interrupted, or has some of them, asks
 //! for the others alone: `bundle::verify` makes verified ones of them.
 //!
-//! A [`source`] is what a person writes. [`bundle_file`] is a recorded stream in a file or on a
-//! partition, [`directory`] has the files of a release side by side, and [`http`] has either on a
-//! web server; all say with [`spans`] where each file's bytes are. [`staging`] is a directory that
-//! somebody without rights has filled.
+//! A [`source`] is what a person writes, and a [`catalog`] what it has. [`bundle_file`] is a recorded
+//! stream in a file or on a partition, [`directory`] has the files of a release side by side, and
+//! [`http`] has either on a web server; all say with [`spans`] where each file's bytes are.
+//! [`staging`] is a directory that somebody without rights has filled.
 
 pub mod bundle_file;
+pub mod catalog;
 pub mod directory;
 pub mod http;
 pub mod source;

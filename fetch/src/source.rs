@@ -3,19 +3,18 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bundle::trust::Wanted;
 use thiserror::Error;
-use wire::channel::{self, Channel};
 
 use crate::bundle_file::{BundleFile, Tail};
+use crate::catalog::Catalog;
 use crate::http::client::{Access, Client};
 use crate::http::file::RemoteFile;
-use crate::http::site::{self, Site};
 use crate::http::url::{Url, UrlError};
-use crate::{FetchError, Release, directory, open};
+use crate::{FetchError, Release};
 
 /// What an address or a path of a bundle file ends with.
 const BUNDLE_SUFFIX: &str = ".smv";
@@ -87,12 +86,20 @@ impl Source {
         wanted: Wanted<'_>,
         access: &Access,
     ) -> Result<Box<dyn Release>, FetchError> {
+        self.catalog(access)?.into_release(wanted)
+    }
+
+    /// Reads what the source has.
+    ///
+    /// # Errors
+    /// There is nothing, or it cannot be read.
+    pub fn catalog(&self, access: &Access) -> Result<Catalog, FetchError> {
         match self {
-            Source::Path(path) => local(path, wanted),
-            Source::Url(url) => remote(url, wanted, access),
+            Source::Path(path) => Catalog::local(path),
+            Source::Url(url) => Catalog::remote(&Client::new(access, url)?, url),
             Source::Github(github) => {
                 let url = github.directory(&Url::parse(GITHUB)?);
-                remote(&url, wanted, access)
+                Catalog::remote(&Client::new(access, &url)?, &url)
             }
         }
     }
@@ -152,40 +159,7 @@ impl Github {
     }
 }
 
-fn local(path: &Path, wanted: Wanted<'_>) -> Result<Box<dyn Release>, FetchError> {
-    let Some(text) = directory::channel(path)? else {
-        return open(path);
-    };
-    let manifest = listed(&text, wanted, &path.join(channel::NAME))?;
-    let file = path.join(manifest);
-    match file
-        .parent()
-        .filter(|_| !is_bundle(&file.to_string_lossy()))
-    {
-        Some(directory) => open(directory),
-        None => open(&file),
-    }
-}
-
-fn remote(url: &Url, wanted: Wanted<'_>, access: &Access) -> Result<Box<dyn Release>, FetchError> {
-    let client = Client::new(access, url)?;
-    if is_bundle(url.path()) {
-        return bundle(&client, url);
-    }
-    let directory = url.directory();
-    let at = directory.join(channel::NAME);
-    let Some(found) = site::get(&client, &at, channel::LEN_MAX)? else {
-        return Ok(Box::new(Site::open(&client, &directory)?));
-    };
-    let manifest = listed(&found.bytes, wanted, Path::new(&at.to_string()))?;
-    let manifest = found.at.parent().join(&manifest);
-    match is_bundle(manifest.path()) {
-        true => bundle(&client, &manifest),
-        false => Ok(Box::new(Site::of_manifest(&client, &manifest)?)),
-    }
-}
-
-fn bundle(client: &Client, url: &Url) -> Result<Box<dyn Release>, FetchError> {
+pub(crate) fn bundle(client: &Client, url: &Url) -> Result<Box<dyn Release>, FetchError> {
     let file = RemoteFile::new(client, url.clone(), None);
     let len_bytes = file.len_bytes()?;
     let path = PathBuf::from(url.to_string());
@@ -193,22 +167,7 @@ fn bundle(client: &Client, url: &Url) -> Result<Box<dyn Release>, FetchError> {
     Ok(Box::new(file))
 }
 
-/// The path of the manifest that a channel names for this place.
-fn listed(text: &[u8], wanted: Wanted<'_>, place: &Path) -> Result<String, FetchError> {
-    let channel = Channel::parse(text).map_err(|source| FetchError::Channel {
-        path: place.to_owned(),
-        source: Box::new(source),
-    })?;
-    let entry = channel.find(wanted.role, wanted.product);
-    let entry = entry.ok_or_else(|| FetchError::NotListed {
-        path: place.to_owned(),
-        role: wanted.role,
-        name: wanted.product.to_owned(),
-    })?;
-    Ok(entry.manifest.to_owned())
-}
-
-fn is_bundle(path: &str) -> bool {
+pub(crate) fn is_bundle(path: &str) -> bool {
     path.ends_with(BUNDLE_SUFFIX)
 }
 
