@@ -1,9 +1,11 @@
 //! The content of a node: its sites, models and daemons, each in a place of its own
 //! (`bundles.md` 5, 6). Options in, events and an exit code out. What is decided is in `store`.
 //!
-//! [`places`] opens them, [`change`] has what changes one, [`event`] is what happens meanwhile; an
+//! [`places`] opens them, [`bundle`] is what a source has for one, [`change`] has what changes one,
+//! [`event`] is what happens meanwhile; an
 //! [`error::ContentError`] is why a command did not do what it was asked for.
 
+pub mod bundle;
 pub mod change;
 pub mod error;
 pub mod event;
@@ -23,12 +25,17 @@ use crate::cli::content::Content;
 use crate::exit::Exit;
 use crate::json;
 
-static WORKERS: Caged = Caged::where_possible();
+pub(super) static WORKERS: Caged = Caged::where_possible();
 
 /// Who hears what happens.
-pub trait Tell {
+pub trait Tell: Send {
     /// Something happened.
     fn tell(&mut self, event: &Event);
+
+    /// So many bytes of a bundle have come. A command about one bundle says so at its end.
+    fn step(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
 }
 
 /// Standard output and error.
@@ -40,7 +47,7 @@ pub struct Report<W, E> {
     start: Instant,
 }
 
-impl<W: Write, E: Write> Report<W, E> {
+impl<W: Write + Send, E: Write + Send> Report<W, E> {
     /// Lines to `out`, what went wrong to `errors`.
     pub fn new(out: W, errors: E, is_json: bool) -> Self {
         Self {
@@ -71,7 +78,7 @@ impl<W: Write, E: Write> Report<W, E> {
     }
 }
 
-impl<W: Write, E: Write> Tell for Report<W, E> {
+impl<W: Write + Send, E: Write + Send> Tell for Report<W, E> {
     fn tell(&mut self, event: &Event) {
         // Nobody is left to tell when an end is closed; the exit code says how it went.
         if self.is_json {

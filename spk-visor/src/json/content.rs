@@ -8,7 +8,7 @@ use store::place::Place;
 use store::shelf::Target;
 
 use super::Object;
-use crate::command::content::event::{Event, Standing};
+use crate::command::content::event::{Event, Plan, Standing};
 
 /// One line for a script.
 #[must_use]
@@ -21,6 +21,9 @@ pub fn event(event: &Event, since_start: Duration) -> String {
 const fn name(event: &Event) -> &'static str {
     match event {
         Event::Offered { .. } => "offered",
+        Event::Newest { .. } => "newest",
+        Event::Planned { .. } => "planned",
+        Event::Fetching { .. } => "fetching",
         Event::Staged { .. } => "staged",
         Event::Swapped { .. } => "swapped",
         Event::Applied { .. } => "applied",
@@ -29,7 +32,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Recovered { .. } => "recovered",
         Event::RolledBack { .. } => "rolled-back",
         Event::Collected { .. } => "collected",
-        Event::Refused { .. } => "refused",
+        Event::NotTaken { .. } | Event::Refused { .. } => "refused",
         Event::End { .. } => "end",
     }
 }
@@ -47,6 +50,27 @@ fn fields(event: &Event, object: &mut Object) {
             object.text("version", name);
             object.version(version);
             object.text("key", key).number("bytes", *bytes);
+        }
+        Event::Newest { place: at, counter } => {
+            place(at, object);
+            object.number("counter", *counter);
+        }
+        Event::Planned { place: at, plan } => {
+            place(at, object);
+            planned(plan, object);
+        }
+        Event::Fetching { place: at, bytes } => {
+            place(at, object);
+            object.number("bytes", *bytes);
+        }
+        Event::NotTaken {
+            place: at,
+            exit,
+            reason,
+        } => {
+            place(at, object);
+            object.number("exit", u64::from(exit.code()));
+            object.text("reason", reason);
         }
         Event::Staged { place: at, version } => {
             place(at, object);
@@ -119,6 +143,20 @@ fn fields(event: &Event, object: &mut Object) {
         Event::End { exit } => {
             object.number("exit", u64::from(exit.code()));
         }
+    }
+}
+
+fn planned(plan: &Plan, object: &mut Object) {
+    if let Some(from) = plan.from {
+        object.number("from", from);
+    }
+    object.version(&plan.version).number("bytes", plan.bytes);
+    object
+        .number("fetch", plan.fetched_bytes())
+        .number("there", plan.there_bytes)
+        .number("unpacked", plan.unpacked_bytes);
+    if let Some(room) = plan.room_bytes {
+        object.number("room", room);
     }
 }
 

@@ -27,6 +27,18 @@ pub enum Event {
         /// Of the bundle's files.
         bytes: u64,
     },
+    /// The place has what the source has.
+    Newest { place: Place, counter: u64 },
+    /// What an upgrade of the place will do, or would.
+    Planned { place: Place, plan: Plan },
+    /// It is coming.
+    Fetching { place: Place, bytes: u64 },
+    /// It was not taken; what was served is served, and the command goes on with the next one.
+    NotTaken {
+        place: Place,
+        exit: Exit,
+        reason: String,
+    },
     /// It is here, and nothing points at it.
     Staged { place: Place, version: Version },
     /// A daemon was put in place of the version before while it served.
@@ -78,11 +90,55 @@ pub enum Event {
     End { exit: Exit },
 }
 
+/// What an upgrade of a place would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The counter of what is served.
+    pub from: Option<u64>,
+    /// What would be served.
+    pub version: Version,
+    /// Of the bundle's files.
+    pub bytes: u64,
+    /// All of them when it is staged already.
+    pub there_bytes: u64,
+    /// What it unpacks to, as its manifest says.
+    pub unpacked_bytes: u64,
+    /// Free on the state partition, where that can be told.
+    pub room_bytes: Option<u64>,
+}
+
+impl Plan {
+    /// Bytes that would come from the source.
+    #[must_use]
+    pub const fn fetched_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.there_bytes)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from {
+            Some(from) => write!(f, "from counter {from} to ")?,
+            None => write!(f, "to ")?,
+        }
+        let (fetched, unpacked) = (size(self.fetched_bytes()), size(self.unpacked_bytes));
+        let to = Name(&self.version);
+        write!(f, "{to}: {fetched} to fetch, {unpacked} unpacked")?;
+        match self.room_bytes {
+            Some(room) => write!(f, ", room for {}", size(room)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Event {
     /// Does it belong on standard error?
     #[must_use]
     pub const fn is_complaint(&self) -> bool {
-        matches!(self, Event::Rejected { .. } | Event::Refused { .. })
+        matches!(
+            self,
+            Event::Rejected { .. } | Event::NotTaken { .. } | Event::Refused { .. }
+        )
     }
 }
 
@@ -101,6 +157,16 @@ impl fmt::Display for Event {
                     f,
                     "{place}: offered {name}, counter {version}, {bytes}, signed by {key}"
                 )
+            }
+            Event::Newest { place, counter } => {
+                write!(f, "{place}: nothing is newer than counter {counter}")
+            }
+            Event::Planned { place, plan } => write!(f, "{place}: plan: {plan}"),
+            Event::Fetching { place, bytes } => {
+                write!(f, "{place}: fetching {}", size(*bytes))
+            }
+            Event::NotTaken { place, reason, .. } => {
+                write!(f, "{place} stays as it is: {reason}")
             }
             Event::Staged { place, version } => {
                 write!(

@@ -92,6 +92,15 @@ impl Places {
         Ok((shelf, lock))
     }
 
+    /// Free on the file system of the state, where that can be told.
+    #[must_use]
+    pub fn room_bytes(&self) -> Option<u64> {
+        let state = self.path(STATE);
+        let there = state.ancestors().find(|path| path.exists())?;
+        let found = rustix::fs::statvfs(there).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// Every place that the node or its system has content for, role by role, in the order of
     /// their names.
     ///

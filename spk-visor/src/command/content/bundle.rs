@@ -1,0 +1,272 @@
+//! A bundle for a place of this node: found in a source, compared with what is served, taken.
+//!
+//! In: a release of which nothing is believed. Out: an approved [`Bundle`], which is taken once.
+
+use std::thread;
+
+use bundle::interrupt::Interrupter;
+use bundle::trust::{self, Approved, Voucher};
+use bundle::unpack_pipeline::Resources;
+use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
+use bundle::worker::Workers;
+use fetch::Release;
+use hold::client::{self, ClientError};
+use hold::event::{self as held, Request};
+use store::directory::Directory;
+use store::place::Place;
+use store::shelf::{Chunks, Listing, Offer, Shelf, Target};
+use store::stage::{Again, Refusal, Staged, admit, stage};
+use store::{StoreError, activate};
+use wire::ledger::Version;
+use wire::manifest::{Manifest, Role};
+
+use super::Tell;
+use super::change::{of, put_right_in};
+use super::error::ContentError;
+use super::event::{Event, Plan};
+use super::places::Places;
+
+/// For decoding and unpacking.
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// How bundles are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// For others who find the place locked.
+    pub command: &'a str,
+    /// Also what failed before.
+    pub again: Again,
+    /// Who decodes.
+    pub workers: &'static dyn Workers,
+}
+
+/// A bundle that is signed for a place.
+pub struct Bundle {
+    place: Place,
+    release: Box<dyn Release>,
+    approved: Approved,
+}
+
+impl Bundle {
+    /// For the place that it says it is for, and its approval for just that place.
+    ///
+    /// # Errors
+    /// It is for none, or not signed for it.
+    pub fn of_itself(places: &Places, release: Box<dyn Release>) -> Result<Self, ContentError> {
+        let claimed = Manifest::parse(release.offered().manifest)?;
+        let (role, product) = (claimed.head().role, claimed.head().product);
+        let place = Place::new(role, product).map_err(|_| ContentError::NoPlace {
+            role: role.to_string(),
+            product: product.to_owned(),
+        })?;
+        Self::of(places, place, release)
+    }
+
+    /// For this place.
+    ///
+    /// # Errors
+    /// It is not signed for it.
+    pub fn of(
+        places: &Places,
+        place: Place,
+        release: Box<dyn Release>,
+    ) -> Result<Self, ContentError> {
+        let trust = places.trust(place.role())?;
+        let approved = trust::approve(release.offered(), place.wanted(), &trust)?;
+        Ok(Self {
+            place,
+            release,
+            approved,
+        })
+    }
+
+    /// Where it belongs.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn version(&self) -> Version {
+        Version {
+            digest: *self.approved.digest(),
+            counter: self.approved.counter(),
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn offered(&self) -> Event {
+        Event::Offered {
+            place: self.place.clone(),
+            name: self.approved.version().to_owned(),
+            version: self.version(),
+            key: match self.approved.voucher() {
+                Voucher::Key(key) => key.clone(),
+                Voucher::Sender { .. } => String::new(),
+            },
+            bytes: self.approved.size_bytes().unwrap_or(0),
+        }
+    }
+
+    /// What taking it would do; `None`: it is served already. Nothing is changed.
+    ///
+    /// # Errors
+    /// It is not taken, or not now.
+    pub fn plan(&self, places: &Places, again: Again) -> Result<Option<Plan>, ContentError> {
+        let place = &self.place;
+        let listing = of(place, listing(&mut places.look(place)?))?;
+        match admit(&listing, &self.approved, again) {
+            Err(Refusal::Current { .. }) => return Ok(None),
+            admitted => of(place, admitted.map_err(StoreError::from))?,
+        };
+        let version = self.version();
+        let bytes = self.approved.size_bytes().unwrap_or(0);
+        let is_there = listing.has(Target::Generation(version.counter));
+        Ok(Some(Plan {
+            from: listing.current.map(|target| counter(target, &listing)),
+            version,
+            bytes,
+            there_bytes: if is_there { bytes } else { 0 },
+            unpacked_bytes: self.approved.unpacked_bytes().unwrap_or(0),
+            room_bytes: places.room_bytes(),
+        }))
+    }
+
+    /// Serves it. A daemon is put in place by whoever holds it (`daemons.md` 2), and stays staged
+    /// where nobody does.
+    ///
+    /// # Errors
+    /// See [`ContentError`]; what was served is served.
+    pub fn take(
+        self,
+        places: &Places,
+        how: How<'_>,
+        tell: &mut dyn Tell,
+    ) -> Result<(), ContentError> {
+        let Self {
+            place,
+            release,
+            approved,
+        } = self;
+        let (mut shelf, lock) = places.change(&place, how.command)?;
+        put_right_in(&place, &mut shelf, tell)?;
+        let staged = staged(&place, &mut shelf, release, &approved, how, tell)?;
+        let listing = of(&place, listing(&mut shelf))?;
+        if place.role() == Role::Daemon && listing.current.is_some() {
+            let version = *staged.version();
+            tell.tell(&Event::Staged {
+                place: place.clone(),
+                version,
+            });
+            // It takes the lock for the swap.
+            drop(lock);
+            return swap(places, place, version, how.again, tell);
+        }
+        of(&place, activate::activate(&mut shelf, &staged))?;
+        tell.tell(&Event::Applied {
+            version: *staged.version(),
+            path: shelf.tree(staged.target()),
+            place,
+        });
+        Ok(())
+    }
+}
+
+fn staged(
+    place: &Place,
+    shelf: &mut Directory,
+    release: Box<dyn Release>,
+    approved: &Approved,
+    how: How<'_>,
+    tell: &mut dyn Tell,
+) -> Result<Staged, ContentError> {
+    let mut chunks = Counted {
+        chunks: release.chunks(approved)?,
+        tell,
+        done_bytes: 0,
+        total_bytes: approved.size_bytes().unwrap_or(0),
+    };
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut offer = Offer {
+        approved,
+        role: place.role(),
+        chunks: Chunks(&mut chunks),
+        resources: &Resources {
+            memory_bytes: MEMORY_BYTES,
+            threads: u32::try_from(threads).unwrap_or(1),
+            workers: how.workers,
+        },
+    };
+    of(place, stage(shelf, &mut offer, how.again))
+}
+
+/// Chunks, with somebody who hears how many bytes have come.
+struct Counted<'t> {
+    chunks: Box<dyn fetch::Chunks>,
+    tell: &'t mut dyn Tell,
+    done_bytes: u64,
+    total_bytes: u64,
+}
+
+impl ChunkSource for Counted<'_> {
+    fn chunk(&mut self, file: u16, chunk: u32, buf: &mut Vec<u8>) -> Result<IsLast, ChunkError> {
+        let is_last = self.chunks.chunk(file, chunk, buf)?;
+        self.done_bytes = self.done_bytes.saturating_add(buf.len() as u64);
+        self.tell.step(self.done_bytes, self.total_bytes);
+        Ok(is_last)
+    }
+
+    fn refused(&mut self, fault: &VerifyError) -> bool {
+        self.chunks.refused(fault)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.chunks.interrupter()
+    }
+
+    fn end(&mut self) -> Result<(), ChunkError> {
+        self.chunks.end()
+    }
+}
+
+/// Has the daemon changed while it serves.
+fn swap(
+    places: &Places,
+    place: Place,
+    version: Version,
+    again: Again,
+    tell: &mut dyn Tell,
+) -> Result<(), ContentError> {
+    let request = Request::Swap {
+        counter: version.counter,
+        is_again: again.0,
+    };
+    match client::ask(&places.run(), place.name(), request, &mut |_| {}) {
+        Ok(held::Event::Swapped { pause_ms, .. }) => {
+            tell.tell(&Event::Swapped {
+                place,
+                version,
+                pause_ms,
+            });
+            Ok(())
+        }
+        Ok(answer) => Err(ContentError::NotSwapped { place, answer }),
+        Err(ClientError::NotHeld { .. }) => Ok(()),
+        Err(source) => Err(ContentError::Hold { place, source }),
+    }
+}
+
+fn listing(shelf: &mut Directory) -> Result<Listing, StoreError> {
+    shelf.look().map_err(|source| StoreError::Shelf {
+        doing: "listing the generations",
+        source,
+    })
+}
+
+/// The counter of what is served, as its name or its manifest says.
+fn counter(target: Target, listing: &Listing) -> u64 {
+    match target {
+        Target::Generation(counter) => counter,
+        Target::Seed => listing.seed.unwrap_or(0),
+    }
+}
