@@ -101,13 +101,22 @@ impl Place {
         if let Some(source) = chosen {
             return Ok((source.clone(), access.clone()));
         }
-        let sources = Sources::read(&sources::PATHS.map(|path| self.path(Path::new(path))))?;
+        let (sources, access) = self.sources(access)?;
         let source = sources.of(role).ok_or(NodeError::NoSource { role })?;
+        Ok((source.clone(), access))
+    }
+
+    /// The sources of the settings, and how their servers are reached.
+    ///
+    /// # Errors
+    /// A line of the settings is wrong.
+    pub fn sources(&self, access: &ServerAccess) -> Result<(Sources, ServerAccess), NodeError> {
+        let sources = Sources::read(&sources::PATHS.map(|path| self.path(Path::new(path))))?;
         let mut access = access.clone();
         if let (Some(ca), Roots::System) = (&sources.ca, &access.roots) {
             access.roots = Roots::File(self.path(ca));
         }
-        Ok((source.clone(), access))
+        Ok((sources, access))
     }
 
     /// The keys of the image that runs.

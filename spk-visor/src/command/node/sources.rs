@@ -1,5 +1,6 @@
-//! Where a node looks for releases when nobody says (`upgrade.md` 2): lines of `ROLE SOURCE`, one
-//! `ca FILE`, blank lines, and comments behind `#`, in a file of the node or else of its image.
+//! Where a node looks for releases when nobody says (`upgrade.md` 2): lines of `ROLE SOURCE` and
+//! `ROLE/NAME SOURCE`, one `ca FILE`, blank lines, and comments behind `#`, in a file of the node
+//! or else of its image.
 //!
 //! In: the text of the file. Out: [`Sources`], or the line that is wrong.
 
@@ -9,16 +10,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fetch::source::{Source, SourceError};
+use store::place::{Place, PlaceError};
 use thiserror::Error;
 use wire::manifest::Role;
 
 /// The file of a node, and that of its image: the first that is there counts, alone.
 pub const PATHS: [&str; 2] = ["/etc/smechvisor/source", "/usr/lib/smechvisor/source"];
 
-/// A source for each role that has one.
+/// A source for each role, and each place, that has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     lines: Vec<(Role, Source)>,
+    places: Vec<(Place, Source)>,
     /// Vouches for all servers, alone.
     pub ca: Option<PathBuf>,
 }
@@ -49,8 +52,11 @@ pub enum SourcesError {
 #[derive(Debug, Error)]
 pub enum Fault {
     /// Not two words.
-    #[error("expected ROLE SOURCE or ca FILE, found {0:?}")]
+    #[error("expected ROLE SOURCE, ROLE/NAME SOURCE or ca FILE, found {0:?}")]
     Form(String),
+    /// No place has this name.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// Which of them counts?
     #[error("{0:?} has a second line")]
     Twice(String),
@@ -114,6 +120,14 @@ impl Sources {
                 Some(_) => Err(twice()),
             };
         }
+        if word.contains('/') {
+            let place: Place = word.parse()?;
+            if self.places.iter().any(|(known, _)| *known == place) {
+                return Err(twice());
+            }
+            self.places.push((place, Source::parse(OsStr::new(value))?));
+            return Ok(());
+        }
         let role = Role::ALL.into_iter().find(|role| role.name() == word);
         let role = role.ok_or_else(form)?;
         if self.of(role).is_some() {
@@ -128,6 +142,20 @@ impl Sources {
     pub fn of(&self, role: Role) -> Option<&Source> {
         let line = self.lines.iter().find(|(line, _)| *line == role);
         line.map(|(_, source)| source)
+    }
+
+    /// Where releases for this place are: its own line counts before that of its role.
+    #[must_use]
+    pub fn of_place(&self, place: &Place) -> Option<&Source> {
+        let line = self.places.iter().find(|(known, _)| known == place);
+        let own = line.map(|(_, source)| source);
+        own.or_else(|| self.of(place.role()))
+    }
+
+    /// Places that have a line of their own: the node takes what is for them though it has
+    /// nothing there yet.
+    pub fn named(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().map(|(place, _)| place)
     }
 }
 
@@ -151,6 +179,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_has_a_source_of_its_own_or_that_of_its_role() {
+        let text = "site /all\nsite/www /own\ndaemon/d /d\n";
+        let sources = Sources::parse(text).unwrap();
+        let of = |place: &str| {
+            let source = sources.of_place(&place.parse().unwrap());
+            source.map(ToString::to_string)
+        };
+        assert_eq!(of("site/www").as_deref(), Some("/own"));
+        assert_eq!(of("site/docs").as_deref(), Some("/all"));
+        assert_eq!(of("daemon/d").as_deref(), Some("/d"));
+        assert_eq!(of("daemon/e"), None);
+        let named: Vec<_> = sources.named().map(ToString::to_string).collect();
+        assert_eq!(named, ["site/www", "daemon/d"]);
+    }
+
+    #[test]
     fn the_first_wrong_line_is_named() {
         for (text, line) in [
             ("os\n", 1),
@@ -159,6 +203,9 @@ mod tests {
             ("os /srv\nos /srv\n", 2),
             ("ca a\nca b\n", 2),
             ("os https://\n", 1),
+            ("os/x /srv\n", 1),
+            ("site/.. /srv\n", 1),
+            ("site/a /srv\nsite/a /srv\n", 2),
         ] {
             let (found, fault) = Sources::parse(text).unwrap_err();
             assert_eq!(found, line, "{text} {fault}");
