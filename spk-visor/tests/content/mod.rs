@@ -1,6 +1,16 @@
 //! A node in a directory with content, real servers beside it, and a small client.
 
-#![allow(missing_docs, dead_code, clippy::missing_errors_doc)]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::missing_errors_doc,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+pub mod daemon;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -32,6 +42,16 @@ impl Tell for Told {
     fn tell(&mut self, event: &Event) {
         self.0.push(event.clone());
     }
+}
+
+/// The bytes of a bundle file.
+pub fn bundle_file(image: &Image, signature: &[u8]) -> Vec<u8> {
+    let mut before: Vec<(&str, &[u8])> = vec![("MANIFEST", &image.manifest)];
+    if !signature.is_empty() {
+        before.push(("MANIFEST.minisig", signature));
+    }
+    before.push(("MANIFEST.chunks", &image.chunk_lists));
+    image.stream(&before)
 }
 
 pub struct Node {
@@ -69,12 +89,7 @@ impl Node {
 
     /// The bytes of a bundle file.
     pub fn bundle(&self, image: &Image, signature: &[u8]) -> Vec<u8> {
-        let mut before: Vec<(&str, &[u8])> = vec![("MANIFEST", &image.manifest)];
-        if !signature.is_empty() {
-            before.push(("MANIFEST.minisig", signature));
-        }
-        before.push(("MANIFEST.chunks", &image.chunk_lists));
-        image.stream(&before)
+        bundle_file(image, signature)
     }
 
     pub fn apply(&self, content: &Content) -> Result<(), ContentError> {
