@@ -6,9 +6,9 @@
 
 mod node;
 
-use std::cell::Cell;
 use std::fs;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use node::{IMAGE, Node, Release, Told};
 use spk_visor::command::node::confirm::Verdict;
@@ -200,18 +200,18 @@ fn everything_may_be_run_twice() {
 
 /// Bytes that `activate` reads of the slot.
 fn read_by_activate(node: &Node, is_verify: bool) -> u64 {
-    let read = Rc::new(Cell::new(0));
-    let most = Rc::clone(&read);
+    let read = Arc::new(AtomicU64::new(0));
+    let most = Arc::clone(&read);
     let told = Told {
         at_step: Some(Box::new(move |phase, done| {
             assert!(matches!(phase, Phase::Read));
-            most.set(done);
+            most.store(done, Ordering::Relaxed);
         })),
         ..Told::default()
     };
     node.activate_as(told, false, is_verify).1.unwrap();
     assert_eq!(node.record().trial, Some(Left::ALL));
-    read.get()
+    read.load(Ordering::Relaxed)
 }
 
 #[test]

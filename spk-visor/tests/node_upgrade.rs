@@ -27,7 +27,7 @@ use spk_visor::command::node::download;
 use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::Event;
 use spk_visor::command::node::place::Place;
-use spk_visor::command::node::upgrade::Upgraded;
+use spk_visor::command::node::upgrade::Standing;
 use spk_visor::exit::Exit;
 use web::{Cutter, Nginx};
 use wire::chain::chain;
@@ -79,9 +79,9 @@ fn a_node_keeps_itself_current_from_a_web_server() {
     for counter in [2, 3] {
         serve(&nginx, &node, counter);
         let (told, done) = node.upgrade(|options| options.extent = Extent::Check);
-        assert_eq!((names(&told).len(), done.unwrap()), (2, Upgraded::Nothing));
+        assert_eq!((names(&told).len(), done.unwrap()), (2, Standing::Newer));
         let (told, done) = node.upgrade(|options| options.extent = Extent::DryRun);
-        assert_eq!(done.unwrap(), Upgraded::Nothing);
+        assert_eq!(done.unwrap(), Standing::Newer);
         assert_eq!(names(&told), ["checked", "offered", "planned"]);
         let Some(Event::Planned { from, plan }) = told.events.last() else {
             panic!("{:?}", told.events);
@@ -89,7 +89,7 @@ fn a_node_keeps_itself_current_from_a_web_server() {
         assert_eq!((*from, plan.there_bytes), (counter - 1, 0));
         assert_eq!(plan.fetched_bytes + plan.reused_bytes, plan.image_bytes);
         let (told, done) = node.upgrade(|_| {});
-        assert_eq!(done.unwrap(), Upgraded::Armed);
+        assert_eq!(done.unwrap(), Standing::Armed);
         let expected = [
             "checked", "offered", "planned", "fetching", "staged", "armed",
         ];
@@ -103,7 +103,7 @@ fn a_node_keeps_itself_current_from_a_web_server() {
         assert_eq!(staged, Some((plan.fetched_bytes, plan.reused_bytes)));
         // Once more before the reboot: it is there, and armed.
         let (told, done) = node.upgrade(|_| {});
-        assert_eq!(done.unwrap(), Upgraded::Armed);
+        assert_eq!(done.unwrap(), Standing::Armed);
         assert_eq!(
             names(&told),
             ["checked", "offered", "planned", "staged", "armed"]
@@ -112,10 +112,11 @@ fn a_node_keeps_itself_current_from_a_web_server() {
         assert!(matches!(verdict.unwrap(), Verdict::Kept));
     }
     let (told, done) = node.upgrade(|_| {});
-    assert_eq!(done.unwrap(), Upgraded::Nothing);
+    assert_eq!(done.unwrap(), Standing::Newest);
     assert_eq!(names(&told), ["checked", "offered", "newest"]);
-    let (_, done) = node.upgrade(|options| options.extent = Extent::Check);
-    assert_eq!(exit(done).0, Exit::Current);
+    let (told, done) = node.upgrade_all(|options| options.extent = Extent::Check);
+    assert_eq!(names(&told), ["checked", "offered", "newest"]);
+    assert_eq!(done.unwrap().exit(Extent::Check), Exit::Current);
     assert!(nginx.log().contains("\" 206 "), "{}", nginx.log());
 }
 
@@ -163,7 +164,7 @@ fn nothing_is_taken_from_another_server() {
     // A redirect within TLS is followed.
     let moved = Source::parse(OsStr::new(&format!("{}moved/", nginx.url()))).unwrap();
     let (_, done) = node.upgrade(|options| options.source = Some(moved));
-    assert_eq!(done.unwrap(), Upgraded::Armed);
+    assert_eq!(done.unwrap(), Standing::Armed);
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn an_upgrade_goes_on_through_connections_that_break() {
     assert_eq!(exit(done).0, Exit::Transfer);
     let (cutter, source) = through(150_000);
     let (told, done) = node.upgrade(|options| options.source = Some(source));
-    assert_eq!(done.unwrap(), Upgraded::Armed);
+    assert_eq!(done.unwrap(), Standing::Armed);
     let fetched = told.events.iter().find_map(|event| match event {
         Event::Staged { fetched, .. } => Some(*fetched),
         _ => None,
@@ -252,7 +253,7 @@ fn a_release_goes_to_a_node_through_a_staging_directory() {
     );
     std::fs::remove_file(staging.join("more")).unwrap();
     let (_, done) = node.upgrade(offline);
-    assert_eq!(done.unwrap(), Upgraded::Armed);
+    assert_eq!(done.unwrap(), Standing::Armed);
     let (_, verdict) = node.boot_with_services();
     assert!(matches!(verdict.unwrap(), Verdict::Kept));
     // What somebody else has signed gets no further than the directory.

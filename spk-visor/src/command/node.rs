@@ -35,7 +35,7 @@ use self::error::NodeError;
 use self::place::Place;
 use self::report::{Report, Tell};
 use self::trial::Activate;
-use self::upgrade::Upgraded;
+use self::upgrade::Machine;
 use super::content;
 use crate::cli::trial::What;
 use crate::cli::upgrade::{After, Extent};
@@ -57,15 +57,27 @@ pub fn update(options: &Update) -> Exit {
 #[must_use]
 pub fn upgrade(options: &Upgrade) -> Exit {
     let mut report = Report::stdout(options.is_json);
-    let may_hang = watchdog::trial::exists() || options.without_watchdog;
     if options.extent == Extent::Download {
         let done = download::download(&Place::default(), options, &mut report);
         return finish(done, &mut report);
     }
-    let done = upgrade::upgrade(&Place::default(), options, may_hang, &mut report);
-    let leaves = matches!(done, Ok(Upgraded::Armed)) && options.after == After::Reboot;
-    let exit = finish(done.map(drop), &mut report);
-    if leaves {
+    let machine = Machine {
+        may_hang: watchdog::trial::exists() || options.without_watchdog,
+        workers: &content::WORKERS,
+    };
+    let done = upgrade::upgrade(&Place::default(), options, machine, &mut report);
+    let is_armed = matches!(&done, Ok(done) if done.is_armed());
+    let exit = match done {
+        Err(error) => report.refuse(&error),
+        Ok(done) => {
+            if let Err(error) = &done.system {
+                report.refuse(error);
+            }
+            done.exit(options.extent)
+        }
+    };
+    report.end(exit);
+    if is_armed && options.after == After::Reboot {
         reboot();
     }
     exit

@@ -21,7 +21,8 @@ impl From<&NodeError> for Exit {
             NodeError::Fetch(FetchError::Busy { .. }) => Exit::Busy,
             NodeError::Fetch(FetchError::Write { .. }) => Exit::Receiver,
             NodeError::Fetch(error) => of_source(error.outcome()),
-            NodeError::Approve(_) => Exit::Packages,
+            NodeError::Content(error) => Exit::from(error),
+            NodeError::Approve(_) | NodeError::NothingFor { .. } => Exit::Packages,
             NodeError::Refused(refusal) => of_refusal(refusal),
             NodeError::Stage(error) => of_stage(error),
             NodeError::NoRecord(_)

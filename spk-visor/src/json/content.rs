@@ -18,7 +18,7 @@ pub fn event(event: &Event, since_start: Duration) -> String {
     object.finish()
 }
 
-const fn name(event: &Event) -> &'static str {
+pub(super) const fn name(event: &Event) -> &'static str {
     match event {
         Event::Offered { .. } => "offered",
         Event::Newest { .. } => "newest",
@@ -37,7 +37,7 @@ const fn name(event: &Event) -> &'static str {
     }
 }
 
-fn fields(event: &Event, object: &mut Object) {
+pub(super) fn fields(event: &Event, object: &mut Object) {
     match event {
         Event::Offered {
             place: at,

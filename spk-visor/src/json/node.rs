@@ -32,6 +32,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Watchdog { .. } => "watchdog",
         Event::Confirmed { .. } => "confirmed",
         Event::Failed { .. } | Event::RolledBack { .. } => "rolled-back",
+        Event::Content(event) => super::content::name(event),
         Event::Refused { .. } => "refused",
         Event::End { .. } => "end",
     }
@@ -39,6 +40,7 @@ const fn name(event: &Event) -> &'static str {
 
 fn fields(event: &Event, object: &mut Object) {
     match event {
+        Event::Content(event) => super::content::fields(event, object),
         Event::Checked {
             slot,
             version,

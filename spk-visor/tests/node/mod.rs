@@ -22,6 +22,7 @@ use disk::slots::{Image as SlotImage, SlotArea};
 use disk::table;
 use fetch::http::client::Access;
 use fetch::source::Source;
+use machine::cage::Caged;
 use machine::health::Clock;
 use spk_visor::cli;
 use spk_visor::cli::upgrade::{After, Extent};
@@ -31,7 +32,7 @@ use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::place::Place;
 use spk_visor::command::node::report::Tell;
 use spk_visor::command::node::trial::Activate;
-use spk_visor::command::node::upgrade::{self, Upgraded};
+use spk_visor::command::node::upgrade::{self, Machine, Standing, Upgraded};
 use spk_visor::command::node::{status, take, trial};
 use spk_visor::exit::Exit;
 use tempfile::TempDir;
@@ -45,6 +46,7 @@ use wire::manifest::{
 use wire::record::{BootRecord, Copies, Left, Place as Copy, Slot};
 use wire::running::Running;
 
+pub static WORKERS: Caged = Caged::where_possible().of(env!("CARGO_BIN_EXE_spk-visor"));
 pub const MIB: u64 = 1 << 20;
 const DISK_MIB: u64 = 900;
 pub const SLOT_MIB: u64 = 64;
@@ -93,7 +95,7 @@ impl Disk for FileDisk {
 #[derive(Default)]
 pub struct Told {
     pub events: Vec<Event>,
-    pub at_step: Option<Box<dyn FnMut(Phase, u64)>>,
+    pub at_step: Option<Box<dyn FnMut(Phase, u64) + Send>>,
 }
 
 impl Tell for Told {
@@ -403,6 +405,15 @@ impl Node {
     pub fn upgrade(
         &self,
         change: impl FnOnce(&mut cli::Upgrade),
+    ) -> (Told, Result<Standing, NodeError>) {
+        let (told, done) = self.upgrade_all(change);
+        (told, done.and_then(|done| done.system))
+    }
+
+    /// Likewise, with what there is of content.
+    pub fn upgrade_all(
+        &self,
+        change: impl FnOnce(&mut cli::Upgrade),
     ) -> (Told, Result<Upgraded, NodeError>) {
         let mut options = cli::Upgrade {
             source: None,
@@ -417,7 +428,11 @@ impl Node {
         };
         change(&mut options);
         let mut told = Told::default();
-        let done = upgrade::upgrade(&self.place(), &options, true, &mut told);
+        let machine = Machine {
+            may_hang: true,
+            workers: &WORKERS,
+        };
+        let done = upgrade::upgrade(&self.place(), &options, machine, &mut told);
         (told, done)
     }
 

@@ -86,6 +86,12 @@ impl Bundle {
         &self.place
     }
 
+    /// Its counter.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        self.approved.counter()
+    }
+
     fn version(&self) -> Version {
         Version {
             digest: *self.approved.digest(),

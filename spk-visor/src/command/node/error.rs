@@ -22,6 +22,7 @@ use wire::manifest::Role;
 use wire::record::Slot;
 
 use super::sources::SourcesError;
+use crate::command::content::error::ContentError;
 
 /// What went wrong.
 #[derive(Debug, Error)]
@@ -83,6 +84,12 @@ pub enum NodeError {
     /// Nobody says where to look.
     #[error("no SOURCE is given, and /etc/smechvisor/source has none for role {role}")]
     NoSource { role: Role },
+    /// A source that has nothing that is here.
+    #[error("{name} has nothing for this node: no system, and nothing for a place that it has")]
+    NothingFor { name: String },
+    /// The places of content.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// The source.
     #[error(transparent)]
     Fetch(#[from] FetchError),

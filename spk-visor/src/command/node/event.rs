@@ -11,6 +11,7 @@ use wire::human::{percent, size};
 use wire::ledger::{Failed, Version};
 use wire::record::Slot;
 
+use crate::command::content;
 use crate::exit::Exit;
 
 /// What happened. Each is one event of `update.md` 2.
@@ -102,6 +103,8 @@ pub enum Event {
         /// No update is taken by itself any more.
         is_stopped: bool,
     },
+    /// Something about the content of the node.
+    Content(content::event::Event),
     /// The command did not do what it was asked for.
     Refused { exit: Exit, reason: String },
     /// The last event.
@@ -111,6 +114,8 @@ pub enum Event {
 /// What takes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// A bundle of content from its source.
+    Fetch,
     /// The slot that runs with what is offered.
     Compare,
     /// Chunks into the slot.
@@ -124,6 +129,7 @@ impl Phase {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Phase::Fetch => "fetch",
             Phase::Compare => "compare",
             Phase::Write => "write",
             Phase::Read => "read",
@@ -309,6 +315,7 @@ impl fmt::Display for Event {
                 }
                 f.write_str(stopped(*is_stopped))
             }
+            Event::Content(event) => event.fmt(f),
             Event::Refused { reason, .. } => f.write_str(reason),
             Event::End { exit } => f.write_str(exit.meaning()),
         }

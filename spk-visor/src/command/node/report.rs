@@ -19,7 +19,7 @@ use donor::rate::Rate;
 const JSON_PROGRESS: Duration = Duration::from_millis(500);
 
 /// Who hears what happens.
-pub trait Tell {
+pub trait Tell: Send {
     /// Something happened.
     fn tell(&mut self, event: &Event);
 
@@ -82,6 +82,7 @@ impl<W: Write, E: Write> Report<W, E> {
     fn draw(&mut self, step: &Step) {
         let progress = Progress {
             doing: match step.phase {
+                Phase::Fetch => "fetching".to_owned(),
                 Phase::Compare => "comparing".to_owned(),
                 Phase::Write => "writing".to_owned(),
                 Phase::Read => "reading back".to_owned(),
@@ -107,7 +108,7 @@ impl<W: Write, E: Write> Report<W, E> {
     }
 }
 
-impl<W: Write, E: Write> Tell for Report<W, E> {
+impl<W: Write + Send, E: Write + Send> Tell for Report<W, E> {
     fn tell(&mut self, event: &Event) {
         if self.is_json {
             let line = json::node::event(event, self.start.elapsed());
@@ -118,6 +119,10 @@ impl<W: Write, E: Write> Tell for Report<W, E> {
                 self.screen.clear();
                 // Nobody is left to tell when standard error is closed; the exit code says it.
                 let _ = writeln!(self.errors, "spk-visor: {reason}");
+            }
+            Event::Content(event) if event.is_complaint() => {
+                self.screen.clear();
+                let _ = writeln!(self.errors, "spk-visor: {event}");
             }
             // The exit code is there already.
             Event::End { .. } => self.screen.clear(),

@@ -1,161 +1,178 @@
 //! `entire-system-upgrade`: everything of a node that has something newer, in an order in which a
 //! failure of one part keeps what ran before running (`upgrade.md` 1).
+//!
+//! [`asked`] says which source is asked for what, [`content`] is what the node serves, [`system`]
+//! the image that it boots.
 
-use bundle::trust::{self, Approved, Wanted};
-use fetch::Release;
-use fetch::staging::Staging;
-use machine::slot_disks::Access;
-use update::admit::{Again, Refusal, admit};
-use update::arm;
-use update::plan::{self, Plan};
-use update::stage::{self, StageError};
-use wire::manifest::Role;
+mod asked;
+mod content;
+mod system;
+
+use bundle::worker::Workers;
+use store::stage::Again;
 use wire::running::Running;
 
 use super::error::NodeError;
-use super::event::{Event, Phase};
 use super::place::Place;
 use super::report::Tell;
-use super::take::{Watched, offered};
-use super::trial::{check, keep_network, must_be_reset, put_right};
 use crate::cli::Upgrade;
-use crate::cli::upgrade::Extent;
+use crate::cli::upgrade::{COMMAND, Extent};
+use crate::command::content::places::Places;
+use crate::exit::Exit;
+use asked::{Group, groups};
+use content::Contents;
+use system::{Next, Node, System};
 
-/// What follows.
+/// What an upgrade needs beside the node's files.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Nothing has to reset it when it hangs, or something does.
+    pub may_hang: bool,
+    /// Who decodes content.
+    pub workers: &'static dyn Workers,
+}
+
+/// How the system stands afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upgraded {
+pub enum Standing {
     /// The next boot tries a new version.
     Armed,
-    /// Nothing was newer, or nothing was to be done.
-    Nothing,
+    /// Something is newer, and was only looked for.
+    Newer,
+    /// Nothing is newer.
+    Newest,
+    /// No source has been asked for it, or none has it.
+    NotAsked,
+}
+
+/// How an upgrade went.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// Each place of content, in the order in which they were done.
+    pub content: Vec<Exit>,
+    /// The system.
+    pub system: Result<Standing, NodeError>,
+}
+
+impl Upgraded {
+    /// Does the next boot try a new version?
+    #[must_use]
+    pub const fn is_armed(&self) -> bool {
+        matches!(self.system, Ok(Standing::Armed))
+    }
+
+    /// That of what failed, if all that failed did so alike. With `--check`: whether anything is
+    /// newer.
+    #[must_use]
+    pub fn exit(&self, extent: Extent) -> Exit {
+        let system = match &self.system {
+            Ok(Standing::Armed | Standing::Newer) => Some(Exit::Installed),
+            Ok(Standing::Newest) => Some(Exit::Current),
+            Ok(Standing::NotAsked) => None,
+            Err(error) => Some(Exit::from(error)),
+        };
+        let exits = || self.content.iter().copied().chain(system);
+        let mut failed = exits().filter(|exit| ![Exit::Installed, Exit::Current].contains(exit));
+        match failed.next() {
+            Some(first) if failed.all(|exit| exit == first) => first,
+            Some(_) => Exit::Partly,
+            None if extent == Extent::Check && !exits().any(|exit| exit == Exit::Installed) => {
+                Exit::Current
+            }
+            None => Exit::Installed,
+        }
+    }
 }
 
 /// Looks for newer releases and takes them: what serves first, the system last, so that the plan
 /// and the locks are those of the whole command.
 ///
 /// # Errors
-/// See [`NodeError`]; the running system and its way back stay as they are.
+/// Nothing was begun. What fails later is part of the answer; whatever it is, what runs and what is
+/// served stay as they are.
 pub fn upgrade(
     place: &Place,
     options: &Upgrade,
-    may_hang: bool,
+    machine: Machine,
     tell: &mut dyn Tell,
 ) -> Result<Upgraded, NodeError> {
-    let text = place.boot()?;
-    let running = Running::parse(&text)?;
+    let places = Places::at(place.root());
+    let boot = place.boot();
+    let groups = match groups(place, &places, options) {
+        // Without anything to upgrade there is nothing to ask a source for.
+        Err(NodeError::NoSource { .. }) if boot.is_err() => Vec::new(),
+        groups => groups?,
+    };
+    let (text, no_node) = match boot {
+        Ok(text) => (text, None),
+        // A system without slots may have content.
+        Err(error) if groups.iter().any(Group::has_content) => (Vec::new(), Some(error)),
+        Err(error) => return Err(error),
+    };
     let is_taken = options.extent == Extent::Take;
-    let locks = is_taken.then(|| place.lock("entire-system-upgrade"));
+    let locks = (is_taken && no_node.is_none()).then(|| place.lock(COMMAND));
     let _locks = locks.transpose()?;
-    check(&running, tell);
+    let node = match no_node {
+        Some(error) => Err(error),
+        None => Ok(Node::new(place, Running::parse(&text)?, options)),
+    };
+    let node = node.and_then(|node| node.begin(machine.may_hang, tell));
+    let mut contents = Contents::new(&places, Again(options.again));
+    let system = look(groups, node, &mut contents, is_taken, tell);
+    let system = match system {
+        Ok(Some(system)) => system.plan(tell),
+        Ok(None) => Ok(Next::Stands(Standing::NotAsked)),
+        Err(error) => Err(error),
+    };
+    contents.plan(options.extent, tell);
     if is_taken {
-        must_be_reset(place, may_hang)?;
-        place.with(&running, Access::Change, |node| {
-            put_right(node, &running, tell)
-        })?;
+        contents.take(machine.workers, tell);
     }
-    System::look(place, &running, options, tell)?.upgrade(tell)
+    // Behind what serves, before what boots: sets of packages are activated here.
+    let system = match system {
+        Ok(Next::Stands(standing)) => Ok(standing),
+        Ok(Next::Take(system)) => system.take(tell),
+        Err(error) => Err(error),
+    };
+    let content = contents.exits;
+    Ok(Upgraded { content, system })
 }
 
-/// The system itself: role `os`.
-struct System<'u> {
-    place: &'u Place,
-    running: &'u Running<'u>,
-    options: &'u Upgrade,
-    release: Box<dyn Release>,
-    approved: Approved,
-}
-
-impl<'u> System<'u> {
-    /// Finds the release, and whether it is signed for this node.
-    fn look(
-        place: &'u Place,
-        running: &'u Running<'u>,
-        options: &'u Upgrade,
-        tell: &mut dyn Tell,
-    ) -> Result<Self, NodeError> {
-        let trust = place.trust()?;
-        let wanted = Wanted {
-            role: Role::Os,
-            product: running.product,
-        };
-        let release: Box<dyn Release> = match options.is_offline {
-            true => Box::new(Staging::open(&options.staging)?),
-            false => {
-                let chosen = options.source.as_ref();
-                let (source, access) = place.source(chosen, &options.access, Role::Os)?;
-                source.open(wanted, &access)?
+/// Asks every source for what it is asked for. A source that cannot be read is said once.
+fn look<'u>(
+    groups: Vec<Group>,
+    node: Result<Node<'u>, NodeError>,
+    contents: &mut Contents<'_>,
+    is_taken: bool,
+    tell: &mut dyn Tell,
+) -> Result<Option<System<'u>>, NodeError> {
+    let mut node = Some(node);
+    let mut system = Ok(None);
+    for group in groups {
+        let mut places = group.places.clone();
+        if is_taken {
+            places.retain(|place| contents.put_right(place, tell));
+        }
+        let mut catalog = match group.catalog() {
+            Ok(catalog) => catalog,
+            Err(error) if group.has_system => {
+                system = Err(error.into());
+                continue;
+            }
+            Err(error) => {
+                contents.exits.push(tell.refuse(&error.into()));
+                continue;
             }
         };
-        let approved = trust::approve(release.offered(), wanted, &trust)?;
-        tell.tell(&offered(&approved));
-        Ok(Self {
-            place,
-            running,
-            options,
-            release,
-            approved,
-        })
-    }
-
-    fn upgrade(self, tell: &mut dyn Tell) -> Result<Upgraded, NodeError> {
-        if self.options.extent == Extent::Check {
-            return self.place.with(self.running, Access::Look, |node| {
-                admit(&node.facts()?, self.running, &self.approved, self.again())?;
-                Ok(Upgraded::Nothing)
-            });
+        for place in places {
+            contents.look(place, &mut catalog, tell);
         }
-        let plan = match self.plan(tell) {
-            Err(NodeError::Stage(StageError::Refused(Refusal::Current { counter }))) => {
-                tell.tell(&Event::Newest { counter });
-                return Ok(Upgraded::Nothing);
-            }
-            plan => plan?,
-        };
-        tell.tell(&Event::Planned {
-            from: self.running.counter,
-            plan,
-        });
-        match self.options.extent {
-            Extent::Take => self.take(tell),
-            _ => Ok(Upgraded::Nothing),
+        if let Some(node) = node.take_if(|_| group.has_system) {
+            system = System::look(node, catalog, group.is_set, tell);
+        }
+        if !group.is_set && matches!(system, Ok(None)) && contents.is_empty() {
+            system = Err(NodeError::NothingFor { name: group.name() });
         }
     }
-
-    fn again(&self) -> Again {
-        Again(self.options.again)
-    }
-
-    fn plan(&self, tell: &mut dyn Tell) -> Result<Plan, NodeError> {
-        self.place.with(self.running, Access::Look, |node| {
-            let seen = &mut |done, total| tell.step(Phase::Compare, done, total);
-            let plan = plan::plan(node, self.running, &self.approved, self.again(), seen);
-            Ok(plan?)
-        })
-    }
-
-    /// Staged, and armed in one go: what was read back a moment ago is not read once more.
-    fn take(self, tell: &mut dyn Tell) -> Result<Upgraded, NodeError> {
-        let again = self.again();
-        let Self {
-            place,
-            running,
-            release,
-            approved,
-            ..
-        } = self;
-        place.with(running, Access::Change, |node| {
-            let mut chunks = release.chunks(&approved)?;
-            let mut watched = Watched::new(&approved, &mut *tell);
-            let seen = &mut |progress| watched.see(progress);
-            let staged = stage::stage(node, running, &approved, &mut *chunks, again, seen)?;
-            watched.end(&staged);
-            keep_network(place)?;
-            let armed = arm::arm(node, staged)?;
-            tell.tell(&Event::Armed {
-                slot: armed.slot(),
-                version: *armed.version(),
-            });
-            Ok(Upgraded::Armed)
-        })
-    }
+    system
 }
