@@ -42,7 +42,6 @@ pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
 use pack::manifest::ManifestCommand;
-use pack::publish::Publish;
 
 /// The commands.
 #[derive(Debug, PartialEq)]
@@ -64,7 +63,7 @@ pub enum Command {
     /// `bundle`.
     Bundle(bundle::Bundle),
     /// `publish`.
-    Publish(Publish),
+    Publish(publish::Publishing),
     /// `entire-system-upgrade`.
     Upgrade(Upgrade),
     /// `update`.

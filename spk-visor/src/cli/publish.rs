@@ -11,8 +11,8 @@ use pack::publish::Publish;
 pub const COMMAND: &str = "publish";
 
 const HELP: &str = "\
-Usage: spk-visor publish DIR RELEASE... [--trust FILE] [--later]
-       spk-visor publish DIR --promote NAME [--trust FILE]
+Usage: spk-visor publish DIR RELEASE... [--trust FILE] [--later] [--json]
+       spk-visor publish DIR --promote NAME [--trust FILE] [--json]
 
 Copies signed releases into DIR, which any web server of static files can serve
 as it is; nodes update themselves from there. Every chunk is verified on its
@@ -27,12 +27,23 @@ rename. DIR may have releases of several roles.
   --later              leave CHANNEL as it is: nodes do not see the releases
                        until they are promoted
   --promote NAME       name this release, whose directory is in DIR, in CHANNEL
+  --json               one JSON object for each event instead of lines for
+                       people (docs/own-update-server.md 3)
 
 A release whose counter is lower than that of the one in CHANNEL is refused:
 nodes would not take it. To take a release back, sign the old packages with a
 higher counter.
 
 ";
+
+/// The arguments of `publish`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publishing {
+    /// What is done.
+    pub options: Publish,
+    /// For scripts.
+    pub is_json: bool,
+}
 
 pub(super) fn grammar() -> Command {
     let command = Command::new(COMMAND).override_help(with_exit_codes(HELP));
@@ -42,10 +53,11 @@ pub(super) fn grammar() -> Command {
         option("trust", "FILE"),
         switch("later"),
         option("promote", "NAME"),
+        switch("json"),
     ])
 }
 
-pub(super) fn read(matches: &mut ArgMatches) -> Result<Publish, UsageError> {
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Publishing, UsageError> {
     let missing = |what| UsageError::Missing {
         command: COMMAND,
         what,
@@ -60,10 +72,12 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Publish, UsageError> {
         is_later: matches.get_flag("later"),
         promoted: matches.remove_one("promote"),
     };
+    let is_json = matches.get_flag("json");
+    let publishing = |options| Ok(Publishing { options, is_json });
     match (options.releases.is_empty(), &options.promoted) {
         (true, None) => Err(missing("RELEASEs, or --promote NAME")),
-        (true, Some(_)) if !options.is_later => Ok(options),
-        (false, None) => Ok(options),
+        (true, Some(_)) if !options.is_later => publishing(options),
+        (false, None) => publishing(options),
         _ => Err(UsageError::Together {
             command: COMMAND,
             what: "--promote is for a release that is in DIR, and goes without others",
@@ -73,6 +87,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Publish, UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use super::Publishing;
     use crate::cli::Command;
     use pack::publish::Publish;
 
@@ -89,7 +104,11 @@ mod tests {
             is_later: true,
             promoted: None,
         };
-        let line = "publish /srv a b.smv --trust key --later";
+        let all = Publishing {
+            options: all,
+            is_json: true,
+        };
+        let line = "publish /srv a b.smv --trust key --later --json";
         assert_eq!(read(line), Some(Command::Publish(all)));
         let promoted = Publish {
             dir: "/srv".into(),
@@ -97,6 +116,10 @@ mod tests {
             trust: None,
             is_later: false,
             promoted: Some("os-x-1".into()),
+        };
+        let promoted = Publishing {
+            options: promoted,
+            is_json: false,
         };
         let line = "publish /srv --promote os-x-1";
         assert_eq!(read(line), Some(Command::Publish(promoted)));

@@ -2,7 +2,8 @@
 //!
 //! In: options. Out: lines on standard output, for a person or a script.
 
-use std::io::{self, Write};
+use std::error::Error;
+use std::io::{self, Stdout, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,21 +31,14 @@ pub fn run(bundle: &Bundle) -> Result<(), BundleFileError> {
         Bundle::Create(_) | Bundle::Sign(_) => false,
         Bundle::Verify { is_json, .. } | Bundle::Inspect { is_json, .. } => *is_json,
     };
-    let mut watcher = Watcher {
-        screen: match is_json {
-            true => Screen::new(io::stdout(), None),
-            false => Screen::stdout(),
-        },
-        is_json,
-        began: Instant::now(),
-        doing: None,
-    };
+    let mut watcher = Watcher::new(is_json);
     let result = act(bundle, &mut watcher);
-    watcher.screen.clear();
-    if let (Err(error), true) = (&result, is_json) {
-        let exit = Exit::from(error).code();
-        watcher.screen.say(&json::bundle::failed(exit, error));
-    }
+    watcher.end(
+        result
+            .as_ref()
+            .err()
+            .map(|error| (Exit::from(error), error)),
+    );
     result
 }
 
@@ -140,16 +134,38 @@ fn file_line(file: &File) -> String {
 }
 
 /// Shows how far long work is.
-struct Watcher<W: Write> {
-    screen: Screen<W>,
+pub(super) struct Watcher<W: Write> {
+    pub(super) screen: Screen<W>,
     is_json: bool,
     began: Instant,
     /// Since when, and how fast.
     doing: Option<(&'static str, Rate)>,
 }
 
+impl Watcher<Stdout> {
+    pub(super) fn new(is_json: bool) -> Self {
+        Self {
+            screen: match is_json {
+                true => Screen::new(io::stdout(), None),
+                false => Screen::stdout(),
+            },
+            is_json,
+            began: Instant::now(),
+            doing: None,
+        }
+    }
+}
+
 impl<W: Write> Watcher<W> {
-    fn see(&mut self, so_far: SoFar) {
+    /// The last event of a script says why not; a person reads that on standard error.
+    pub(super) fn end<E: Error>(&mut self, failed: Option<(Exit, &E)>) {
+        self.screen.clear();
+        if let (Some((exit, error)), true) = (failed, self.is_json) {
+            self.screen.say(&json::bundle::failed(exit.code(), error));
+        }
+    }
+
+    pub(super) fn see(&mut self, so_far: SoFar) {
         let now = Instant::now();
         let begun = self
             .doing

@@ -1,32 +1,37 @@
 //! `publish`: releases laid out for a web server while a terminal watches.
 
-use std::time::Instant;
+use pack::publish::{self, PublishError, Published};
+use wire::human::size;
 
-use donor::rate::Rate;
-use pack::bundle_file::SoFar;
-use pack::publish::{self, Publish, PublishError, Published};
-use wire::human::{percent, size};
-
-use crate::progress::Progress;
-use crate::screen::Screen;
+use super::bundle::Watcher;
+use crate::cli::publish::Publishing;
+use crate::exit::Exit;
+use crate::json;
 
 /// Publishes or promotes.
 ///
 /// # Errors
 /// See [`PublishError`].
-pub fn run(options: &Publish) -> Result<(), PublishError> {
-    let mut screen = Screen::stdout();
-    let mut rate = Rate::start(Instant::now());
-    let published = publish::publish(options, &mut |so_far| {
-        let now = Instant::now();
-        let rate = rate.update(now, so_far.done_bytes);
-        screen.show(now, |width| vec![progress(so_far, rate).line(width)]);
-    });
-    screen.clear();
-    for one in &published? {
-        screen.say(&line(one));
+pub fn run(publishing: &Publishing) -> Result<(), PublishError> {
+    let Publishing { options, is_json } = publishing;
+    let mut watcher = Watcher::new(*is_json);
+    let published = publish::publish(options, &mut |so_far| watcher.see(so_far));
+    if let Ok(published) = &published {
+        watcher.screen.clear();
+        for one in published {
+            watcher.screen.say(&match is_json {
+                true => json::bundle::published(one),
+                false => line(one),
+            });
+        }
     }
-    Ok(())
+    watcher.end(
+        published
+            .as_ref()
+            .err()
+            .map(|error| (Exit::from(error), error)),
+    );
+    published.map(drop)
 }
 
 fn line(published: &Published) -> String {
@@ -45,14 +50,4 @@ fn line(published: &Published) -> String {
         size(facts.size_bytes),
         facts.voucher,
     )
-}
-
-fn progress(so_far: SoFar, rate: f64) -> Progress {
-    Progress {
-        doing: so_far.doing.to_owned(),
-        done: so_far.done_bytes,
-        total: Some(so_far.total_bytes),
-        percent: percent(so_far.done_bytes, so_far.total_bytes),
-        rate,
-    }
 }

@@ -1,4 +1,5 @@
-//! The events of `bundle verify` and `bundle inspect`, as JSON for a script (`update.md` 4).
+//! The events of `bundle verify` and `bundle inspect` (`update.md` 4), and of `publish`
+//! (`own-update-server.md` 3), as JSON for a script.
 //!
 //! In: what was found. Out: one object each, on one line.
 
@@ -11,6 +12,7 @@ use wire::manifest::{Content, File};
 use super::Object;
 use pack::bundle_file::{Claim, Facts, SoFar};
 use pack::hash::hex;
+use pack::publish::Published;
 
 /// How far long work is.
 #[must_use]
@@ -30,8 +32,21 @@ pub fn progress(so_far: SoFar, rate: f64) -> String {
 pub fn verified(source: &Path, facts: &Facts) -> String {
     let mut object = Object::new();
     object.text("event", "verified");
-    describe(&mut object, source, facts);
+    object.text("source", &source.to_string_lossy());
+    describe(&mut object, facts);
     object.text("voucher", &facts.voucher);
+    object.finish()
+}
+
+/// A release is served.
+#[must_use]
+pub fn published(published: &Published) -> String {
+    let mut object = Object::new();
+    object.text("event", "published");
+    object.text("name", &published.name);
+    describe(&mut object, &published.facts);
+    object.text("voucher", &published.facts.voucher);
+    object.flag("current", published.is_current);
     object.finish()
 }
 
@@ -40,7 +55,8 @@ pub fn verified(source: &Path, facts: &Facts) -> String {
 pub fn inspected(source: &Path, claim: &Claim) -> Vec<String> {
     let mut object = Object::new();
     object.text("event", "inspected").flag("verified", false);
-    describe(&mut object, source, &claim.facts);
+    object.text("source", &source.to_string_lossy());
+    describe(&mut object, &claim.facts);
     object
         .number("keyset", u64::from(claim.keyset))
         .text("created", &claim.created)
@@ -64,9 +80,8 @@ pub fn failed(exit: u8, error: &dyn Error) -> String {
     object.finish()
 }
 
-fn describe(object: &mut Object, source: &Path, facts: &Facts) {
+fn describe(object: &mut Object, facts: &Facts) {
     object
-        .text("source", &source.to_string_lossy())
         .text("role", &facts.role)
         .text("product", &facts.product)
         .text("version", &facts.version)
@@ -99,4 +114,35 @@ fn file(file: &File) -> String {
         }
     }
     object.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{failed, published};
+    use pack::bundle_file::Facts;
+    use pack::publish::Published;
+    use std::io;
+
+    #[test]
+    fn what_is_published_is_one_line() {
+        let one = Published {
+            name: "site-www-418-5f1c0a9be4d27733".to_owned(),
+            facts: Facts {
+                role: "site".to_owned(),
+                product: "www".to_owned(),
+                version: "2026.11.20".to_owned(),
+                counter: 418,
+                digest: "5f1c".to_owned(),
+                voucher: "unsigned".to_owned(),
+                files: 2,
+                size_bytes: 4096,
+            },
+            is_current: true,
+        };
+        let expected = r#"{"event":"published","name":"site-www-418-5f1c0a9be4d27733","role":"site","product":"www","version":"2026.11.20","counter":418,"sha256":"5f1c","files":2,"bytes":4096,"voucher":"unsigned","current":true}"#;
+        assert_eq!(published(&one), expected);
+        let error = io::Error::other("no room");
+        let expected = r#"{"event":"failed","exit":8,"reason":"no room"}"#;
+        assert_eq!(failed(8, &error), expected);
+    }
 }
