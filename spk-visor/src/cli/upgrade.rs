@@ -18,15 +18,19 @@ const STAGING: &str = "/var/lib/smv/staging";
 const HELP: &str = "\
 Usage: spk-visor entire-system-upgrade [SOURCE] [OPTIONS]
 
-Keeps this node current: puts right what was interrupted, looks for a newer
-release, says what it will do, writes the image into the slot that does not run,
-reads all of it back, and lets the next three boots try it. When nothing is
-newer, nothing happens, and the exit code is 0. If it is interrupted, the same
-command goes on where it stopped. It is for machines whose disk was deployed
-with two slots (smv.layout=ab).
+Keeps this node current: puts right what was interrupted, looks for newer
+releases, and says what it will do. Then it changes daemons while they serve,
+applies sites and models, writes the image into the slot that does not run,
+reads all of it back, and lets the next three boots try it. If a part fails, the
+others are upgraded all the same, and the exit code is the one of that part, or
+10 for several that failed in different ways. When nothing is newer, nothing
+happens, and the exit code is 0. If it is interrupted, the same command goes on
+where it stopped. Systems are upgraded on machines whose disk was deployed with
+two slots (smv.layout=ab), content on all.
 
   SOURCE               where releases are, as for update (spk-visor update
-                       --help). Default: the os line of /etc/smechvisor/source
+                       --help), for all that this node has. Default: for each
+                       role its line in /etc/smechvisor/source
   --ca FILE            take servers that these authorities vouch for, in PEM,
                        in place of those that this system trusts
   --allow-http         read http:// from other machines, too
@@ -44,7 +48,7 @@ with two slots (smv.layout=ab).
   --without-watchdog   try the new version also on a machine that could not be
                        reset if it hangs
   --json               one JSON object for each event instead of lines for
-                       people (docs/update.md 2)
+                       people (docs/upgrade.md 1)
   --help               this text
 
 ";
