@@ -6,7 +6,8 @@
 //! that is judged has one of [`PLACES`]; no address has more than [`PLACES_EACH`] of them or
 //! [`EACH`] connections, so one address never fills either. A peer that has to pause after wrong
 //! guesses is held without a place. When more addresses come than there are places, the one that
-//! has been waited for longest makes room, once it had [`GRACE`] for its answer.
+//! has been waited for longest makes room, once it had [`GRACE`] for its answer. One that has shown
+//! the secret makes room for nobody.
 
 use std::cmp::Reverse;
 use std::io::{self, ErrorKind, Read, Write};
@@ -103,6 +104,9 @@ struct Stranger {
     came: Instant,
     /// When it was last answered, or came.
     since: Instant,
+    /// Its M3 was right under the policy `secret`: only its first record is missing. With keys
+    /// nothing is shown before that record.
+    knows_secret: bool,
 }
 
 /// All of them.
@@ -114,14 +118,18 @@ impl Strangers {
     pub(crate) fn add(&mut self, donor: Box<dyn Donor>, now: Instant) -> Option<Refusal> {
         let peer = donor.peer();
         let of_this = self.of(peer.ip());
-        let oldest = |stranger: &Stranger| Reverse(stranger.since);
+        // One that knows the secret is the last that leaves.
+        let oldest = |stranger: &Stranger| (!stranger.knows_secret, Reverse(stranger.since));
         let numbered = self.0.iter().enumerate();
         let leaves = if of_this >= EACH {
             numbered
                 .filter(|(_, stranger)| stranger.ip() == peer.ip())
                 .max_by_key(|(_, stranger)| oldest(stranger))
         } else if self.0.len() >= STRANGERS {
-            numbered.max_by_key(|(_, stranger)| (self.of(stranger.ip()), oldest(stranger)))
+            numbered.max_by_key(|(_, stranger)| {
+                let (is_stranger, age) = oldest(stranger);
+                (is_stranger, self.of(stranger.ip()), age)
+            })
         } else {
             None
         };
@@ -136,6 +144,7 @@ impl Strangers {
             place: None,
             came: now,
             since: now,
+            knows_secret: false,
         });
         refusal
     }
@@ -343,7 +352,7 @@ impl Stranger {
 
     /// When it makes room for another: it is waited for, and has had time.
     fn yields_at(&self) -> Option<Instant> {
-        let is_awaited = self.place.is_some() && !self.is_complete();
+        let is_awaited = self.place.is_some() && !self.is_complete() && !self.knows_secret;
         is_awaited.then(|| self.since + GRACE)
     }
 
@@ -422,6 +431,7 @@ impl Stranger {
                 self.since = now;
                 if self.trial.awaits().is_none() {
                     self.place = Some(now + ANSWER);
+                    self.knows_secret = terms.credential.policy() == Policy::Secret;
                 }
                 Ok(None)
             }

@@ -255,6 +255,35 @@ fn more_addresses_than_places_delay_a_donor_by_the_grace() {
     }
 }
 
+#[test]
+fn a_donor_that_has_shown_the_secret_makes_room_for_nobody() {
+    let mut target = Target::new();
+    let ours = target.counterpart.clone();
+    let (await_m2, m1) = donor::begin(&ours, &code(), HandshakeRandom::fresh().unwrap()).unwrap();
+    let wire = target.connect(1);
+    wire.say(&m1);
+    target.judge();
+    let (await_m4, m3) = await_m2.take(&wire.answer()).unwrap();
+    wire.say(&m3);
+    target.judge();
+    let paired = await_m4.take(&wire.answer().try_into().unwrap()).unwrap();
+    // Its record comes late, and others come all the time: of many addresses, and of its own.
+    let mut last = 10;
+    let crowd = |target: &mut Target| {
+        last = if last < 200 { last + 1 } else { 10 };
+        target.hello(last);
+        target.hello(1);
+    };
+    target.pass(ANSWER - Duration::from_millis(20), crowd);
+    assert!(!wire.is_reset(), "{:?}", target.refused);
+    let mut record = Vec::new();
+    let (_, mut sealer) = paired.channel(io::empty(), &mut record);
+    let text = wire::message::Text::new("no more");
+    sealer.send(&Message::GiveUp { text }).unwrap();
+    wire.say(&record);
+    assert_eq!(target.judge(), Some(Ipv4Addr::new(10, 9, 0, 1).into()));
+}
+
 /// A wrong M3, over and over.
 fn guess(target: &mut Target, wire: &mut Option<Wire>, last: u8) {
     let connected = wire.get_or_insert_with(|| target.hello(last));
