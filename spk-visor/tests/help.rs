@@ -151,7 +151,7 @@ fn every_option_is_in_its_manual_page() {
     assert!(page("spk-visor-deploy").is_some() && page("spk-visor-system-install").is_none());
 }
 
-/// The part of a script about one command; for zsh all of it, which has no marks to tell by.
+/// The part of a script about one command.
 fn about(shell: Shell, script: &str, command: &str) -> String {
     let state = format!("\n        {}", bash_state(command));
     let (itself, behind) = (format!("{state})"), format!("{state}__"));
@@ -164,9 +164,28 @@ fn about(shell: Shell, script: &str, command: &str) -> String {
             .lines()
             .filter(|line| line.contains(&format!("using_subcommand {command}")))
             .collect(),
-        _ => vec![script],
+        _ => vec![zsh_arm(script, command)],
     };
-    parts.join("\n")
+    // Descriptions, which zsh has in brackets, may name other options.
+    let heads = parts.iter().flat_map(|part| part.lines());
+    let heads = heads.map(|line| line.split('[').next().unwrap_or_default());
+    heads.collect::<Vec<_>>().join("\n")
+}
+
+/// The arm of zsh's `case` for a command: up to that of the next one. Arms of the words behind it
+/// lie inside.
+fn zsh_arm<'a>(script: &'a str, command: &str) -> &'a str {
+    let mark = format!("({command})\n");
+    let (_, arm) = script.split_once(&mark).unwrap();
+    let next = offered().into_iter().flat_map(|(command, _)| {
+        let names = command.get_name_and_visible_aliases();
+        names
+            .into_iter()
+            .map(|name| format!("\n({name})\n"))
+            .collect::<Vec<_>>()
+    });
+    let end = next.filter_map(|mark| arm.find(&mark)).min();
+    &arm[..end.unwrap_or(arm.len())]
 }
 
 fn bash_state(command: &str) -> String {
