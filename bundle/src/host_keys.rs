@@ -115,7 +115,7 @@ pub fn look(root: Directory<'_>) -> Result<HostKeys, DirectoryError> {
     Ok(match init(root)? {
         Some(init) => HostKeys::FirstBoot(init),
         None => HostKeys::Nobody(
-            "its init system is none of those known here (systemd, OpenRC, sysvinit, busybox)",
+            "its init system is not one of those known here (systemd, OpenRC, sysvinit, busybox)",
         ),
     })
 }

@@ -46,7 +46,7 @@ fn systems() -> Vec<(&'static str, TempDir, HostKeys)> {
     let known = |init| HostKeys::FirstBoot(init);
     let openrc = Init::OpenRc("sbin/openrc-run");
     let unknown = HostKeys::Nobody(
-        "its init system is none of those known here (systemd, OpenRC, sysvinit, busybox)",
+        "its init system is not one of those known here (systemd, OpenRC, sysvinit, busybox)",
     );
     vec![
         (

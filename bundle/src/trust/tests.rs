@@ -311,7 +311,7 @@ fn other_roles_and_products_than_wanted_are_refused() {
     assert!(matches!(error, ApproveError::Product { found, .. } if found == "smv-aarch64"));
 }
 
-/// A signature for one place is none for another: the role is judged behind it all the same.
+/// A signature for one place does not count for another: the role is judged after it.
 #[test]
 fn a_signed_image_for_another_place_is_refused() {
     let (image, signer) = (Image::small(), Signer::new());
