@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(disks.len(), 3);
     }
 
-    /// As sysfs lays them out: what hangs on what is told by the path behind the link alone.
+    /// As sysfs lays them out: only the path behind the link says which controller a disk is on.
     #[test]
     fn the_transport_of_a_scsi_disk_is_that_of_its_controller() {
         let tree = Tree::new("transports");

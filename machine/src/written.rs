@@ -1,10 +1,10 @@
 //! Was a partition written since? Two looks that give the same text say that it was not.
 //!
 //! A block device has its sectors counted in sysfs, those that were written and those that were
-//! discarded (`Documentation/ABI/stable/sysfs-block`, `stat`). The kernel counts them before the
-//! writer hears that they are written, whoever that is; what is only in the cache, and what goes
-//! through the whole disk instead of the partition, is not counted. An image file has the time of
-//! its last change.
+//! discarded (`Documentation/ABI/stable/sysfs-block`, `stat`). The kernel counts them before it
+//! reports to any writer that they are written; what is only in the cache, and what goes through
+//! the whole disk instead of the partition, is not counted. An image file has the time of its last
+//! change.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

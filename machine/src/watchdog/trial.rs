@@ -62,7 +62,7 @@ pub fn start(seconds: u16) -> Result<Option<Running>, WatchdogError> {
 ///
 /// # Errors
 /// It cannot be opened. [`io::ErrorKind::ResourceBusy`]: another program, such as systemd, feeds
-/// it. Or it is none that [`start`] starts.
+/// it. Or [`start`] does not start such a one.
 pub fn take_over(device: &Path) -> Result<Running, WatchdogError> {
     let mut candidates = candidates(Path::new(CLASS), SECONDS).into_iter();
     let one = candidates.find(|one| one.device == device);
