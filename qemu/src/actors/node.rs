@@ -88,7 +88,7 @@ pub fn status(field: &str) -> String {
 /// The service judges the trial: it is asked for until there is a verdict.
 ///
 /// # Errors
-/// There is none in time.
+/// No verdict in time.
 pub fn await_confirmed(target: &mut Running) -> Result<()> {
     let confirmed = "spk-visor status --json | grep -q '\"standing\":\"confirmed\"'";
     must_exit(target, &format!("until {confirmed}; do sleep 1; done"), 0).map(drop)

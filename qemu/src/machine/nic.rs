@@ -58,8 +58,7 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// `boots` is the firmware's option for this card; one on USB has no ROM and is told
-    /// nothing.
+    /// `boots` is the firmware's option for this card; a card on USB has no ROM and gets none.
     pub(super) fn arguments(&self, number: usize, boots: &str, line: &mut Line) {
         let cable = if self.trunk.is_some() { "tap" } else { "net" };
         line.pair(

@@ -98,7 +98,7 @@ static QUICK: &[Scenario] = &[
     ),
     scenario(
         "wifi-wpa2",
-        "WPA2 with a hidden name; a wrong passphrase is told, and the right one joined \
+        "WPA2 with a hidden name; a wrong passphrase is reported, and the right one joined \
          without a person",
         Needs::Distribution,
         wifi::wpa2,

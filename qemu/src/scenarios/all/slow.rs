@@ -48,7 +48,7 @@ pub(super) static SLOW: &[Scenario] = &[
     // wifi-wpa2 has the same way of a passphrase.
     slow(
         "wifi-wpa3",
-        "WPA3 is the only network; a wrong passphrase is told; the access point is \
+        "WPA3 is the only network; a wrong passphrase is reported; the access point is \
          lost in mid-stream and comes back: the deploy goes on where it was",
         Needs::Distribution,
         wifi::wpa3,

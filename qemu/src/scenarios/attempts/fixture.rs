@@ -149,7 +149,7 @@ pub(super) fn record_sectors(node: &NodeDisk) -> Result<Vec<u64>> {
     Ok(sectors)
 }
 
-/// A copy of a program whose first instruction is none: the kernel ends it, and as PID 1 itself.
+/// A copy of a program whose first instruction is invalid: the kernel ends it, and as PID 1 itself.
 fn dying(program: &Path) -> Result<PathBuf> {
     let mut bytes = std::fs::read(program).doing("reading", program.display())?;
     let wrong = || {
