@@ -13,7 +13,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// What was asked for, or what is usual. A number that is none fails the proof.
+    /// What was asked for, or what is usual. What is not a number fails the proof.
     pub fn asked() -> Self {
         Self {
             images: asked(IMAGES).unwrap_or(10_000),
