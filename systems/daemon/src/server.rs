@@ -45,7 +45,7 @@ impl Server {
     /// Serves from now on.
     ///
     /// # Errors
-    /// No thread could be started, or one of the listeners is none.
+    /// No thread could be started, or one of the sockets does not listen.
     pub fn start(listeners: Vec<TcpListener>, reported: Reported) -> io::Result<Self> {
         for listener in &listeners {
             // Several threads wait for the same client, and only one gets it.
@@ -66,9 +66,9 @@ impl Server {
         Ok(Self { shared })
     }
 
-    /// Accepts nobody any more, and returns when those who were accepted are served, or after
-    /// `patience`. Clients that wait in the kernel's queue stay there, for whoever has the same
-    /// sockets. The sockets are not shut down: that would close them for everybody.
+    /// Accepts no further client, and returns when the accepted ones are served, or after
+    /// `patience`. Clients that wait in the kernel's queue stay there, for another program with the
+    /// same sockets. The sockets are not shut down: that would close them for all programs.
     pub fn stop(self, patience: Duration) {
         self.shared.stop.notify();
         let busy = self.shared.busy();
@@ -99,8 +99,8 @@ impl Shared {
         }
     }
 
-    /// Serves who waits at each listener. Busy before it asks whether this is the end: whoever is
-    /// accepted is waited for.
+    /// Serves the clients that wait at each listener. Busy before it asks whether this is the end,
+    /// so that an accepted client is waited for.
     fn accept_each(&self) {
         for listener in &self.listeners {
             if self.stop.is_notified() {
