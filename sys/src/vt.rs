@@ -1,5 +1,5 @@
-//! The kernel's own terminals: which one is shown, where its messages go, and a session for whoever
-//! reads one (ioctl_console(2)).
+//! The kernel's own terminals: which one is shown, where its messages go, and a session for the
+//! program that reads one (ioctl_console(2)).
 
 use std::ffi::{c_char, c_int};
 use std::os::fd::AsFd;
@@ -17,8 +17,8 @@ const TIOCL_SETKMSGREDIRECT: c_char = 11;
 /// shown lets go.
 ///
 /// # Errors
-/// `ENOTTY`: `terminal` is no virtual terminal. `EPERM`: it is not ours. `ENXIO`: there is none
-/// with this number.
+/// `ENOTTY`: `terminal` is no virtual terminal. `EPERM`: it is not this session's. `ENXIO`: no
+/// terminal has this number.
 pub fn activate(terminal: impl AsFd, number: u8) -> io::Result<()> {
     // SAFETY: VT_ACTIVATE takes the number itself, as an integer (linux/vt.h); any value is valid,
     // the kernel refuses all others.
