@@ -70,7 +70,7 @@ fn an_address_is_reported_probed_and_used_and_routers_are_asked_three_times() {
     assert_eq!(
         kinds[..2],
         [143, 135],
-        "a switch is told before neighbours are asked"
+        "the switch hears a report before neighbours are asked"
     );
     assert!(sent[0].0 < seconds(1), "{}", sent[0].0);
     let solicited: Vec<Instant> = sent
