@@ -27,7 +27,7 @@ pub struct Entry<'a> {
     pub role: Role,
     /// Its product, or the name of the place it is for.
     pub name: &'a str,
-    /// As its manifest has it, by the account of whoever wrote this line.
+    /// As its manifest has it, according to this line, which nothing vouches for.
     pub counter: u64,
     /// Its manifest, or the bundle file that has it, as a path from the channel's directory on: no
     /// more than names with `/` between them.

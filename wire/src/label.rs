@@ -102,7 +102,7 @@ impl Label {
     /// Reads a label.
     ///
     /// # Errors
-    /// There is none, or it is written in another way than [`emit`](Self::emit) does.
+    /// No label, or one that [`emit`](Self::emit) would write in another way.
     pub fn parse(bytes: &[u8]) -> Result<Self, LabelError> {
         if bytes.len() != LEN {
             return Err(LabelError::Length { found: bytes.len() });

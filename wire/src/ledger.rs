@@ -253,7 +253,7 @@ impl Ledger {
         self.rollbacks >= ROLLBACKS_STOP
     }
 
-    /// One more rollback; nine are as many as are told apart.
+    /// One more rollback; the count ends at nine.
     pub fn count_rollback(&mut self) {
         self.rollbacks = self.rollbacks.saturating_add(1).min(9);
     }

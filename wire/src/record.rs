@@ -2,9 +2,9 @@
 //! (`slot.md` 4).
 //!
 //! In: the two copies of 1024 bytes that lie on the ESP, environment blocks that GRUB reads and
-//! writes itself. Out: a [`BootRecord`], or why a copy is none. There is exactly one way to write a
-//! record. What differs from one record to the next lies in the first 512 bytes: a copy is written
-//! whole or not at all. [`Copies::boot`] is GRUB's side of it, as a model.
+//! writes itself. Out: a [`BootRecord`], or why a copy is invalid. There is exactly one way to
+//! write a record. What differs from one record to the next lies in the first 512 bytes: a copy is
+//! written whole or not at all. [`Copies::boot`] is GRUB's side of it, as a model.
 
 use core::fmt;
 

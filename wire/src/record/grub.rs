@@ -161,7 +161,7 @@ fn one_byte(value: &[u8]) -> Option<u8> {
 }
 
 /// `save_env smv_left`, one digit: changes the first line of this name where it stands, else
-/// appends it. Does nothing to a block that is none or has no room.
+/// appends it. Does nothing to a block that is invalid or has no room.
 fn save_left(block: &mut [u8; COPY_LEN], digit: u8) {
     let filling = block.iter().rev().take_while(|byte| **byte == FILLING);
     let space = COPY_LEN.saturating_sub(filling.count());
