@@ -1,5 +1,5 @@
-//! A daemon of a signed bundle is changed while it serves, by whoever holds it; one that does not
-//! get ready is taken back, and one that nobody holds is only made ready.
+//! A daemon of a signed bundle is changed while it serves, by the program that holds it; one that
+//! does not get ready is taken back, and one that nobody holds is only made ready.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(

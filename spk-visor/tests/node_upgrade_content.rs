@@ -243,7 +243,7 @@ fn a_place_that_has_a_line_of_its_own_is_filled() {
     let www = file(&node, &site("www", 4), &node.signer);
     let text = format!("site/www {}\nmodel https://localhost:1/\n", www.display());
     node.write("etc/smechvisor/source", text.as_bytes());
-    // Nobody asks for a model, since there is none.
+    // No request for a model: this node has none.
     let (told, done) = node.upgrade_all(|_| {});
     assert_eq!(exit(&done), Exit::Installed, "{:?}", told.events);
     assert_eq!(done.unwrap().system.unwrap(), Standing::NotAsked);

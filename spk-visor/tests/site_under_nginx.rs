@@ -48,7 +48,7 @@ fn version_of(body: &[u8]) -> Option<u64> {
     (body == page(version)).then_some(version)
 }
 
-/// Asks until it is told to stop; counts what was right, and says the first thing that was not.
+/// Asks until `is_over`; counts the right answers, and returns the first wrong one.
 fn ask(
     server: &Server,
     keeps: bool,

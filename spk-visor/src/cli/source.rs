@@ -1,4 +1,4 @@
-//! The operand and options by which a command is told where releases come from.
+//! The operand and options of a command that say where releases come from.
 
 use std::ffi::OsString;
 

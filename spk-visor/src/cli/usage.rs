@@ -35,7 +35,7 @@ pub enum UsageError {
         /// The options, and the reason.
         what: &'static str,
     },
-    /// A SOURCE that is none.
+    /// A SOURCE of no known form.
     #[error(transparent)]
     Source(#[from] SourceError),
 }

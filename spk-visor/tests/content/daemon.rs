@@ -1,4 +1,4 @@
-//! A daemon of a node in a directory: bundles of its versions, and whoever holds it.
+//! A daemon of a node in a directory: bundles of its versions, and the program that holds it.
 
 use std::error::Error;
 use std::fs;
