@@ -36,7 +36,7 @@ const REMEMBERED: [&str; 4] = [
     "usr/lib/smechvisor/grub/core.img",
     "usr/lib/smechvisor/grub/grubx64.efi",
 ];
-/// A larger one is none of those.
+/// None of those is larger.
 const REMEMBERED_MAX_BYTES: u64 = 16 << 20;
 /// The attributes that squashfs has (`fs/squashfs/xattr_id.c`).
 const ATTRIBUTES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];

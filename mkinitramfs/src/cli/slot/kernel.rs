@@ -27,7 +27,7 @@ impl Kernel {
     /// Takes the kernel that was named, or the newest of the packages; and its modules likewise.
     ///
     /// # Errors
-    /// There is none, or it lacks what a slot needs.
+    /// No kernel, or one that lacks what a slot needs.
     pub fn choose(
         kernel: Option<&Path>,
         modules: Option<&Path>,
