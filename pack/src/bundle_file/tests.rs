@@ -325,7 +325,7 @@ fn operands_that_make_no_bundle_file_are_refused() {
     assert!(text.contains("manifest sign signs a directory"), "{text}");
 }
 
-/// A directory of content, with everything in it that is told apart.
+/// A directory of content, with one of each kind of file that a bundle distinguishes.
 fn site(lab: &Lab) -> Create {
     let dir = lab.at("site");
     fs::create_dir_all(dir.join("a/deep/empty")).unwrap();
