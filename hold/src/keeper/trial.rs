@@ -10,26 +10,21 @@
 //! | `Clear` | it has ended, after it failed | the old one is pointed to and started |
 //! | `Back` | the old one is ready again | the client hears why |
 
+mod health;
+mod verdict;
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use machine::locks::Lock;
 use wire::service::{Mode, Ready};
 
-use super::{HoldError, Keeper, Phase, find_user, millis};
+use super::{Keeper, Phase, find_user, millis};
 use crate::control::ClientId;
 use crate::event::{Event, Why};
-use crate::health::Answer;
 use crate::place::{Admission, Generation};
 use crate::run::{Run, Start};
 use crate::user::User;
-
-/// Between two questions to one that is not ready yet.
-const ASK_SOON: Duration = Duration::from_millis(50);
-/// Between two questions to one that is well.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// For an answer of one that is ready.
-const ANSWER: Duration = Duration::from_secs(1);
 
 /// A trial.
 pub(super) struct Trial {
@@ -361,55 +356,6 @@ impl Keeper<'_> {
         }
     }
 
-    /// Asks the program in service whether it is well.
-    fn ask(&mut self, now: Instant) {
-        let confirmed = self.generation.plan.health.clone();
-        let Some(trial) = self.trial() else { return };
-        let (url, limit) = match &trial.step {
-            Step::Ready { by } => (
-                trial.new.plan.health.clone(),
-                by.saturating_duration_since(now),
-            ),
-            Step::Back { by, .. } => (confirmed, by.saturating_duration_since(now)),
-            Step::Prove { .. } => (trial.new.plan.health.clone(), ANSWER),
-            Step::Selftest { .. } | Step::Drain | Step::Clear { .. } => return,
-        };
-        trial.health.ask_at = None;
-        trial.health.question = trial.health.question.saturating_add(1);
-        let question = trial.health.question;
-        let Some(url) = url else { return };
-        let limit = limit.max(Duration::from_millis(1));
-        if let Err(error) = self.asker.ask(question, url, limit) {
-            self.tell.fail(&HoldError::Wait(error));
-            self.on_answer(
-                &Answer {
-                    question,
-                    outcome: Err(String::new()),
-                },
-                now,
-            );
-        }
-    }
-
-    pub(super) fn on_answer(&mut self, answer: &Answer, now: Instant) {
-        let Some(trial) = self.trial() else { return };
-        if answer.question != trial.health.question {
-            return;
-        }
-        match (&trial.step, &answer.outcome) {
-            (Step::Ready { .. } | Step::Back { .. }, Ok(())) => self.on_ready(now),
-            (Step::Ready { .. } | Step::Back { .. }, Err(_)) => {
-                trial.health.ask_at = Some(later(now, ASK_SOON));
-            }
-            (Step::Prove { .. }, Ok(())) => {
-                trial.health.is_well = true;
-                trial.health.ask_at = Some(later(now, ASK_AGAIN));
-            }
-            (Step::Prove { .. }, Err(_)) => self.fail_trial(Why::Unhealthy, now),
-            (Step::Selftest { .. } | Step::Drain | Step::Clear { .. }, _) => {}
-        }
-    }
-
     /// Programs that only a trial has, and what the one in service says.
     pub(super) fn look_at_trial(&mut self, now: Instant) {
         let is_ready = self.main.as_ref().is_some_and(Run::says_ready);
@@ -452,107 +398,6 @@ impl Keeper<'_> {
             // Before the old one was asked to end it ended by itself: that is not the new one's.
             Step::Selftest { .. } | Step::Drain | Step::Clear { .. } => {}
         }
-    }
-
-    /// What is tried is not kept.
-    fn fail_trial(&mut self, why: Why, now: Instant) {
-        if let Some(run) = self.main.take() {
-            self.end(run, self.settings.times.grace);
-        }
-        let Some(trial) = self.trial() else { return };
-        match trial.former.take() {
-            // It has accepted connections all the time.
-            Some(former) => {
-                self.main = Some(former);
-                self.point_back(Some(why));
-                self.finish_back(why, now);
-            }
-            None => {
-                trial.dark.begins(now);
-                self.step(Step::Clear { why });
-                self.advance(now);
-            }
-        }
-    }
-
-    /// Without a reason nothing is remembered.
-    fn point_back(&mut self, why: Option<Why>) {
-        let word = why.and_then(Why::word);
-        if let Err(error) = self.settings.place.take_back(word) {
-            self.tell.fail(&error);
-        }
-        self.sockets.keep_only(&self.generation.plan.sockets);
-    }
-
-    fn start_old(&mut self, why: Why, now: Instant) {
-        let by = later(now, self.settings.times.ready);
-        self.step(Step::Back { why, by });
-        let started = self.start_confirmed();
-        // Behind the start, which nobody should have to wait for longer.
-        self.point_back(Some(why));
-        match started {
-            Ok(()) => {
-                let generation = self.generation.clone();
-                self.await_ready(&generation, Instant::now());
-            }
-            Err(error) => {
-                self.tell.fail(&error);
-                self.finish_back(why, now);
-                self.pause(Duration::ZERO, now);
-            }
-        }
-    }
-
-    fn finish_back(&mut self, why: Why, now: Instant) {
-        let Some(trial) = self.trial() else { return };
-        trial.dark.ends(now);
-        let (counter, pause_ms) = (trial.new.counter, millis(trial.dark.before));
-        self.finish(&Event::TakenBack {
-            counter,
-            why,
-            pause_ms,
-        });
-    }
-
-    fn commit(&mut self) {
-        if let Err(error) = self.settings.place.commit() {
-            self.tell.fail(&error);
-            return self.fail_trial(Why::Ledger, Instant::now());
-        }
-        let Some(trial) = self.trial() else { return };
-        let pause_ms = millis(trial.dark.before);
-        let (new, user) = (trial.new.clone(), trial.user.clone());
-        let counter = new.counter;
-        (self.generation, self.user) = (new, user);
-        self.sockets.keep_only(&self.generation.plan.sockets);
-        self.ends = 0;
-        self.finish(&Event::Swapped { counter, pause_ms });
-    }
-
-    /// The client has heard the last.
-    fn finish(&mut self, event: &Event) {
-        self.say(event);
-        self.phase = match self.main {
-            Some(_) => Phase::Steady,
-            None => Phase::Pause(Instant::now()),
-        };
-    }
-
-    /// Everything is being stopped: what was tried has not failed by that.
-    pub(super) fn give_up(&mut self, trial: Trial) {
-        let client = trial.client;
-        let patience = self.settings.times.drain;
-        if let Step::Selftest { run, .. } = trial.step {
-            self.end(run, Duration::ZERO);
-        }
-        if let Some(former) = trial.former {
-            self.end(former, patience);
-        }
-        if let Err(error) = self.settings.place.take_back(None) {
-            self.tell.fail(&error);
-        }
-        self.control
-            .tell(client, &Event::Refused { why: Why::Leaving });
     }
 }
 
