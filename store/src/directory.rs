@@ -61,25 +61,38 @@ impl Directory {
     /// # Errors
     /// It cannot be made.
     pub fn create(place: &Place, state: &Path, seeds: &Path, trust: Trust) -> io::Result<Self> {
-        let mut shelf = Self::of(place, state, seeds, trust);
+        Self::of(place, state, seeds, trust).make()
+    }
+
+    /// Makes the place's directory where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make(mut self) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(DIRECTORY_MODE);
-        builder.create(shelf.generations())?;
+        builder.create(self.generations())?;
         // A name that is flushed in a directory that is not would be lost with it.
-        for directory in shelf.generations().ancestors().take(4) {
+        for directory in self.generations().ancestors().take(4) {
             File::open(directory)?.sync_all()?;
         }
-        shelf.handle = Some(File::open(&shelf.top)?);
-        Ok(shelf)
+        self.handle = Some(File::open(&self.top)?);
+        Ok(self)
     }
 
     /// Likewise, for somebody who only looks: nothing is made.
     #[must_use]
     pub fn of(place: &Place, state: &Path, seeds: &Path, trust: Trust) -> Self {
+        Self::at(place, place.below(state), place.below(seeds), trust)
+    }
+
+    /// Likewise, in a directory of any name, with the system's own generation in `seed`.
+    #[must_use]
+    pub fn at(place: &Place, top: PathBuf, seed: PathBuf, trust: Trust) -> Self {
         Self {
             place: place.clone(),
-            top: place.below(state),
-            seed: place.below(seeds),
+            top,
+            seed,
             trust,
             handle: None,
         }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Approved, chunks → stage → Staged → activate → current
-//!                                   → trial::begin → Trial → switch → keep | take_back
+//!         trial::prepare → Staged → trial::begin → Trial → switch → keep | take_back
 //! ```
 //!
 //! A [`place`] is a role and a name, `site/www`; on a node it is a directory, which a [`shelf`]
@@ -69,6 +69,9 @@ pub enum StoreError {
     /// A generation that is here and is not as it was signed.
     #[error("{target} rejected ({})", source.word())]
     Rejected { target: Target, source: Box<Reject> },
+    /// No generation of this counter.
+    #[error("generation {counter} is not here")]
+    Missing { counter: u64 },
     /// Nothing here is as it was signed.
     #[error("nothing here is as it was signed")]
     Nothing,

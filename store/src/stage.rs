@@ -83,18 +83,32 @@ impl Staged {
 /// # Errors
 /// The first reason against it.
 pub fn admit(listing: &Listing, approved: &Approved, again: Again) -> Result<(), Refusal> {
-    let (ledger, counter) = (listing.ledger(), approved.counter());
+    let version = Version {
+        digest: *approved.digest(),
+        counter: approved.counter(),
+    };
+    admit_version(listing, &version, key_of(approved), again)
+}
+
+/// Likewise, of a generation that is here.
+pub(crate) fn admit_version(
+    listing: &Listing,
+    version: &Version,
+    key: Option<KeyId>,
+    again: Again,
+) -> Result<(), Refusal> {
+    let (ledger, counter) = (listing.ledger(), version.counter);
     if let Some(trial) = &ledger.trial {
         let counter = trial.version.counter;
         return Err(Refusal::Trial { counter });
     }
     let is_current = ledger
         .current
-        .is_some_and(|current| current.digest == *approved.digest());
+        .is_some_and(|current| current.digest == version.digest);
     if is_current && listing.current.is_some() {
         return Err(Refusal::Current { counter });
     }
-    let of_key = key_of(approved).map_or(0, |key| ledger.floor(key));
+    let of_key = key.map_or(0, |key| ledger.floor(key));
     let floor = of_key.max(listing.seed.unwrap_or(0));
     if counter < floor {
         return Err(Refusal::BelowFloor { counter, floor });
@@ -105,7 +119,7 @@ pub fn admit(listing: &Listing, approved: &Approved, again: Again) -> Result<(),
     if ledger.is_stopped() {
         return Err(Refusal::Stopped);
     }
-    match ledger.failure(approved.digest()) {
+    match ledger.failure(&version.digest) {
         Some(failed) => Err(Refusal::Failed {
             failed: failed.clone(),
         }),

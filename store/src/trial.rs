@@ -2,9 +2,10 @@
 //! [`Trial`] it is current, or the former one is again and the failure is remembered.
 //!
 //! ```text
-//! begin: ledger has the trial, flushed → (the old one stops) → switch: current, flushed
-//!        → (the new one starts, is ready, stays healthy) → keep: previous, ledger: the commit
-//!                                                        → take back: current, ledger: failed
+//! prepare: verified → begin: ledger has the trial, flushed → switch: current, flushed
+//!        → (the old one stops, the new one starts, is ready, stays healthy)
+//!            → keep: previous, ledger: the commit
+//!            → take back: current, ledger: failed
 //! ```
 //!
 //! As long as the ledger has a trial, recovery points back to what the ledger calls current.
@@ -12,8 +13,8 @@
 use wire::ledger::{self, Failed, Ledger, Word};
 
 use crate::shelf::{Pointer, Shelf, Target};
-use crate::stage::{Refusal, Staged};
-use crate::{StoreError, collect, doing, flush_names, look, target_of, write_ledger};
+use crate::stage::{Again, Refusal, Staged, admit_version};
+use crate::{StoreError, doing, flush_names, look, target_of, write_ledger};
 
 /// A generation that is being tried.
 #[derive(Debug)]
@@ -35,6 +36,29 @@ impl Trial {
     pub const fn before(&self) -> Option<Target> {
         self.before
     }
+}
+
+/// A generation that is here already, and may be tried: it is as it was signed.
+///
+/// # Errors
+/// Nothing has changed.
+pub fn prepare(shelf: &mut dyn Shelf, counter: u64, again: Again) -> Result<Staged, StoreError> {
+    let (listing, target) = (look(shelf)?, Target::Generation(counter));
+    if !listing.has(target) {
+        return Err(StoreError::Missing { counter });
+    }
+    let held = shelf.verify(target);
+    let held = held.map_err(|source| StoreError::Rejected {
+        target,
+        source: Box::new(source),
+    })?;
+    admit_version(&listing, &held.version, held.key, again)?;
+    Ok(Staged {
+        target,
+        version: held.version,
+        key: held.key,
+        again: again.0,
+    })
 }
 
 /// Remembers that this generation is about to be tried.
@@ -60,7 +84,7 @@ pub fn begin(shelf: &mut dyn Shelf, staged: Staged) -> Result<Trial, StoreError>
     Ok(Trial { staged, before })
 }
 
-/// Points at what is tried. The old daemon has stopped, or goes on beside the new one.
+/// Points at what is tried. The old daemon goes on until it is asked to end.
 ///
 /// # Errors
 /// The trial is to be taken back.
@@ -70,16 +94,16 @@ pub fn switch(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
     flush_names(shelf)
 }
 
-/// It has proved itself.
+/// It has proved itself. What nothing points at any more is left for [`crate::collect`].
 ///
 /// # Errors
-/// As long as the ledger was not written, recovery points back.
-pub fn keep(shelf: &mut dyn Shelf, trial: Trial) -> Result<(), StoreError> {
+/// It is to be taken back: the ledger was not written.
+pub fn keep(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
     let Trial { staged, before } = trial;
     let mut ledger = look(shelf)?.ledger();
     doing(
         "writing the pointer to the former one",
-        shelf.point(Pointer::Previous, before),
+        shelf.point(Pointer::Previous, *before),
     )?;
     flush_names(shelf)?;
     ledger.trial = None;
@@ -90,33 +114,58 @@ pub fn keep(shelf: &mut dyn Shelf, trial: Trial) -> Result<(), StoreError> {
     }
     ledger.forgive(&staged.version.digest);
     ledger.reset_rollbacks();
-    write_ledger(shelf, &ledger)?;
-    collect::collect(shelf)?;
-    Ok(())
+    write_ledger(shelf, &ledger)
 }
 
 /// It has failed, for this reason: what was served before is served again.
 ///
 /// # Errors
 /// Recovery does the rest.
-pub fn take_back(shelf: &mut dyn Shelf, trial: Trial, word: Word) -> Result<(), StoreError> {
-    let Trial { staged, before } = trial;
+pub fn take_back(shelf: &mut dyn Shelf, trial: &Trial, word: Word) -> Result<(), StoreError> {
+    end(shelf, trial, |ledger| {
+        fail(ledger, &trial.staged, word);
+        ledger.count_rollback();
+    })
+}
+
+/// It was not judged, and may be tried again: what was served before is served again.
+///
+/// # Errors
+/// Recovery does the rest, and takes it for interrupted.
+pub fn give_up(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
+    end(shelf, trial, |_| {})
+}
+
+fn end(
+    shelf: &mut dyn Shelf,
+    trial: &Trial,
+    judge: impl FnOnce(&mut Ledger),
+) -> Result<(), StoreError> {
     doing(
         "writing the pointer back",
-        shelf.point(Pointer::Current, before),
+        shelf.point(Pointer::Current, trial.before),
     )?;
     flush_names(shelf)?;
     let mut ledger = look(shelf)?.ledger();
-    fail(&mut ledger, &staged, word);
+    ledger.trial = None;
+    judge(&mut ledger);
+    write_ledger(shelf, &ledger)
+}
+
+/// It has failed before anything was stopped for it: nothing was ever served but what is.
+///
+/// # Errors
+/// It may be tried again.
+pub fn refuse(shelf: &mut dyn Shelf, staged: &Staged, word: Word) -> Result<(), StoreError> {
+    let mut ledger = look(shelf)?.ledger();
+    fail(&mut ledger, staged, word);
     write_ledger(shelf, &ledger)
 }
 
 fn fail(ledger: &mut Ledger, staged: &Staged, word: Word) {
-    ledger.trial = None;
     ledger.remember(Failed {
         version: staged.version,
         tries: 1,
         word,
     });
-    ledger.count_rollback();
 }

@@ -292,10 +292,10 @@ fn a_daemon_is_tried_and_kept_or_taken_back() {
         trial::switch(&mut shelf, &trial).unwrap();
         trial
     };
-    trial::keep(&mut node.shelf(), tried(1)).unwrap();
+    trial::keep(&mut node.shelf(), &tried(1)).unwrap();
     assert_eq!(current(), Path::new("gen/0000000001"));
     let word = Word::new("not-ready").unwrap();
-    trial::take_back(&mut node.shelf(), tried(2), word).unwrap();
+    trial::take_back(&mut node.shelf(), &tried(2), word).unwrap();
     assert_eq!(current(), Path::new("gen/0000000001"));
     let error = staged(2).unwrap_err();
     assert!(
@@ -313,6 +313,51 @@ fn a_daemon_is_tried_and_kept_or_taken_back() {
         "{found:?}"
     );
     assert_eq!(current(), Path::new("gen/0000000001"));
+}
+
+#[test]
+fn a_generation_that_is_here_is_tried_only_if_it_may_be() {
+    let node = Node::new("daemon/www");
+    node.apply(1, false).unwrap();
+    for counter in [2, 3] {
+        let mut shelf = node.shelf();
+        let staged = node.with(&node.content(counter), |offer| {
+            stage(&mut shelf, offer, Again(false))
+        });
+        staged.unwrap();
+    }
+    let mut shelf = node.shelf();
+    let word = Word::new("selftest").unwrap();
+    let staged = trial::prepare(&mut shelf, 2, Again(false)).unwrap();
+    trial::refuse(&mut shelf, &staged, word).unwrap();
+    let program = node.top().join("gen/0000000003/tree/bin/x");
+    fs::write(&program, "#?").unwrap();
+    for (counter, expected) in [
+        (1, "counter 1 is current already"),
+        (
+            2,
+            "counter 2 failed here before (selftest); --again takes it all the same",
+        ),
+        (3, "generation 3 rejected (sha256)"),
+        (4, "generation 4 is not here"),
+    ] {
+        let error = trial::prepare(&mut shelf, counter, Again(false)).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    // What nobody has judged may be tried again, and what failed when somebody says so.
+    let staged = trial::prepare(&mut shelf, 2, Again(true)).unwrap();
+    let tried = trial::begin(&mut shelf, staged).unwrap();
+    trial::switch(&mut shelf, &tried).unwrap();
+    trial::give_up(&mut shelf, &tried).unwrap();
+    let current = fs::read_link(node.top().join("current")).unwrap();
+    assert_eq!(current, Path::new("gen/0000000001"));
+    assert!(
+        recover(&mut shelf)
+            .unwrap()
+            .iter()
+            .all(|found| matches!(found, Finding::Bad(..)))
+    );
+    trial::prepare(&mut shelf, 2, Again(true)).unwrap();
 }
 
 const ROOT: &str = "STORE_TEST_ROOT";

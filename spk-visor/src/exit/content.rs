@@ -40,8 +40,9 @@ fn of_store(error: &StoreError) -> Exit {
             Outcome::Refuse => Exit::Packages,
             Outcome::Fatal => Exit::Receiver,
         },
-        StoreError::Refused(_) | StoreError::Rejected { .. } | StoreError::Nothing => {
-            Exit::Packages
-        }
+        StoreError::Refused(_)
+        | StoreError::Missing { .. }
+        | StoreError::Rejected { .. }
+        | StoreError::Nothing => Exit::Packages,
     }
 }

@@ -153,7 +153,7 @@ pub const FLOWS: &[Flow] = &[
         before: &[one],
         work: |shelf, bundles| {
             let trial = tried(shelf, bundles, 2)?;
-            trial::keep(shelf, trial)
+            trial::keep(shelf, &trial)
         },
         old: Some(of(1)),
         new: of(2),
@@ -165,7 +165,7 @@ pub const FLOWS: &[Flow] = &[
         before: &[one],
         work: |shelf, bundles| {
             let trial = tried(shelf, bundles, 2)?;
-            trial::take_back(shelf, trial, Word::new("unhealthy").unwrap())
+            trial::take_back(shelf, &trial, Word::new("unhealthy").unwrap())
         },
         old: Some(of(1)),
         new: of(1),
