@@ -10,8 +10,8 @@ use thiserror::Error;
 use crate::event::{Event, LINE_MAX, Request};
 use crate::keeper::control_path;
 
-/// Longer than any step of a trial, a program's test of itself included.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// Longer than any step of a trial, reading all of the version and its test of itself included.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Events of one request.
 const EVENTS_MAX: usize = 1000;
 

@@ -4,6 +4,7 @@
 //! In: what happens, by one `poll(2)`; every deadline is its timeout. Out: events. When it returns,
 //! nothing that it started as the daemon runs any more, and its sockets are closed.
 
+mod admission;
 mod trial;
 
 use std::error::Error;
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 use sys::handover::Reserved;
 use thiserror::Error;
 
+use self::admission::Admission;
 use self::trial::Trial;
 use crate::control::{ClientId, Control};
 use crate::event::{Event, Request, Why};
@@ -142,10 +144,9 @@ pub fn keep(
     let path = settings.control_path();
     let control = Control::bind(path.clone());
     let control = control.map_err(|source| HoldError::Control { path, source })?;
+    settings.place.make()?;
     let lock = settings.lock(CHANGE_PATIENCE)?;
-    if let Some(counter) = settings.place.recover()? {
-        tell.tell(&Event::Recovered { counter });
-    }
+    let findings = settings.place.recover()?;
     drop(lock);
     let generation = settings.place.current()?;
     let user = find_user(settings, &generation)?;
@@ -163,10 +164,12 @@ pub fn keep(
         main: None,
         ending: vec![],
         phase: Phase::Pause(Instant::now()),
+        admission: None,
         ends: 0,
         mends: 0,
         starts: 0,
     };
+    keeper.say_findings(&findings);
     keeper.run(stop)
 }
 
@@ -207,6 +210,8 @@ struct Keeper<'a> {
     /// What was asked to end, and when it is killed.
     ending: Vec<(Run, Instant)>,
     phase: Phase,
+    /// Another version is verified.
+    admission: Option<Admission>,
     /// How often in a row it has ended by itself.
     ends: u32,
     mends: u32,
@@ -312,8 +317,9 @@ impl Keeper<'_> {
         for answer in self.asker.answers() {
             self.on_answer(&answer, now);
         }
+        self.look_at_admission(now);
         for (client, request) in self.control.requests(now) {
-            self.on_request(client, request, now);
+            self.on_request(client, request);
         }
     }
 
@@ -406,6 +412,10 @@ impl Keeper<'_> {
     }
 
     fn leave(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            let why = Why::Leaving;
+            self.control.tell(admission.client, &Event::Refused { why });
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Leaving);
         if let Phase::Trial(trial) = phase {
             self.give_up(*trial);
@@ -426,11 +436,11 @@ impl Keeper<'_> {
         }
     }
 
-    fn on_request(&mut self, client: ClientId, request: Request, now: Instant) {
+    fn on_request(&mut self, client: ClientId, request: Request) {
         let answer = match request {
             Request::Status => Some(self.running()),
             Request::Swap { counter, is_again } => self
-                .begin(client, counter, is_again, now)
+                .admit(client, counter, is_again)
                 .err()
                 .map(|why| Event::Refused { why }),
         };

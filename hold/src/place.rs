@@ -1,34 +1,30 @@
-//! Where the versions of a daemon are: `/var/lib/smv/daemon/NAME` with its generations, the link to
-//! the one that runs and the ledger; or a plain directory whose `current` is no link, and which has
-//! one version for ever.
-//!
-//! The ledger is the truth and the links follow it: whatever a power cut leaves,
-//! [`Place::recover`] makes of it the version that was confirmed last.
+//! Where the versions of a daemon are: `/var/lib/smv/daemon/NAME` with its signed generations,
+//! which `store` verifies, points at and remembers; or a plain directory whose `current` is no link
+//! to one of them, and which has one version for ever.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, fsync, renameat, symlinkat, unlinkat};
-use rustix::io::Errno;
-use sha2::{Digest, Sha256};
+use bundle::trust::Trust;
+use store::StoreError;
+use store::directory::Directory;
+use store::place::Place as Name;
+use store::recover::{self, Finding};
+use store::shelf::{Shelf, Target};
+use store::stage::{Again, Refusal, Staged};
+use store::trial::{self, Trial};
+use store::{collect, generation};
 use thiserror::Error;
-use update::ledger_file::{InDirectory, LedgerFile};
-use wire::ledger::{Failed, Ledger, LedgerError, Trial, Version, Word};
+use wire::ledger::Word;
 use wire::service::{LEN_MAX, SERVICE};
 
+use crate::event::Why;
 use crate::plan::{Plan, PlanError};
 
 /// The link to the generation that runs.
 const CURRENT: &str = "current";
-/// The link to the one before.
-const PREVIOUS: &str = "previous";
-const GENERATIONS: &str = "gen";
-/// Of a generation: what its program is below.
-const TREE: &str = "tree";
-const MANIFEST: &str = "MANIFEST";
-/// Longest signed manifest: `protocol.md` 4.
-const MANIFEST_MAX: u64 = 64 * 1024;
 
 /// A version of a daemon, ready to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,20 +35,22 @@ pub struct Generation {
     pub plan: Plan,
 }
 
+/// A version that may be tried: it is as it was signed.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// How it is started.
+    pub generation: Generation,
+    /// For the ledger.
+    pub staged: Staged,
+}
+
 /// The directory does not hold what it should.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum PlaceError {
-    /// Reading.
+    /// Making or reading.
     #[error("reading {}", path.display())]
     Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    /// Writing.
-    #[error("writing {}", path.display())]
-    Write {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -64,40 +62,83 @@ pub enum PlaceError {
         #[source]
         source: PlanError,
     },
-    /// The ledger.
-    #[error("reading the ledger in {}", path.display())]
-    Ledger {
+    /// Generations, pointers, ledger.
+    #[error("in {}", path.display())]
+    Store {
         path: PathBuf,
         #[source]
-        source: Box<LedgerError>,
+        source: Box<StoreError>,
     },
     /// Without generations there is nothing to change between.
     #[error("{} is no link to a generation", path.display())]
     Plain { path: PathBuf },
 }
 
-/// Whether a version may be tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It may.
-    New,
-    /// It is what runs.
-    Current,
-    /// It was tried, and taken back.
-    FailedBefore,
+impl PlaceError {
+    /// Why a version was not even tried.
+    #[must_use]
+    pub fn why(&self) -> Why {
+        let source = match self {
+            PlaceError::Store { source, .. } => source,
+            _ => return Why::NoGeneration,
+        };
+        match &**source {
+            StoreError::Shelf { .. } => Why::Ledger,
+            StoreError::Rejected { .. } => Why::Rejected,
+            StoreError::Refused(refusal) => match refusal {
+                Refusal::Current { .. } => Why::Current,
+                Refusal::BelowFloor { .. } => Why::BelowFloor,
+                Refusal::Failed { .. } => Why::FailedBefore,
+                Refusal::Trial { .. } => Why::Busy,
+                Refusal::Stopped => Why::Stopped,
+                Refusal::Counter { .. } => Why::Rejected,
+            },
+            _ => Why::NoGeneration,
+        }
+    }
 }
 
 /// The directory of a daemon.
 #[derive(Clone, Debug)]
 pub struct Place {
     directory: PathBuf,
+    /// `None`: a plain directory.
+    signed: Option<Signed>,
+}
+
+#[derive(Clone, Debug)]
+struct Signed {
+    name: Name,
+    /// The system's own generation.
+    seed: PathBuf,
+    trust: Trust,
 }
 
 impl Place {
-    /// Opens nothing yet.
+    /// Signed generations of this name in `directory`; the system's own one is in `seed`, where
+    /// there is one.
     #[must_use]
-    pub const fn new(directory: PathBuf) -> Self {
-        Self { directory }
+    pub const fn signed(directory: PathBuf, name: Name, seed: PathBuf, trust: Trust) -> Self {
+        let signed = Some(Signed { name, seed, trust });
+        Self { directory, signed }
+    }
+
+    /// One version, in `current`, which nobody has to have signed.
+    #[must_use]
+    pub const fn plain(directory: PathBuf) -> Self {
+        let signed = None;
+        Self { directory, signed }
+    }
+
+    /// Whether `current` is there and leads to no generation: a directory, or a link to one
+    /// elsewhere than in `seed`.
+    #[must_use]
+    pub fn is_plain(directory: &Path, seed: &Path) -> bool {
+        let current = directory.join(CURRENT);
+        match fs::read_link(&current) {
+            Ok(target) => target.is_absolute() && target != seed,
+            Err(_) => current.is_dir(),
+        }
     }
 
     /// Where it is.
@@ -106,236 +147,155 @@ impl Place {
         &self.directory
     }
 
+    /// Makes the directory of a daemon that has run nowhere yet.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub fn make(&self) -> Result<(), PlaceError> {
+        let Some(shelf) = self.shelf() else {
+            return Ok(());
+        };
+        let made = shelf.make();
+        made.map(drop).map_err(|source| PlaceError::Read {
+            path: self.directory.clone(),
+            source,
+        })
+    }
+
+    fn shelf(&self) -> Option<Directory> {
+        let Signed { name, seed, trust } = self.signed.as_ref()?;
+        let (top, seed) = (self.directory.clone(), seed.clone());
+        Some(Directory::at(name, top, seed, trust.clone()))
+    }
+
+    fn must_be_signed(&self) -> Result<Directory, PlaceError> {
+        self.shelf().ok_or_else(|| PlaceError::Plain {
+            path: self.directory.join(CURRENT),
+        })
+    }
+
+    fn of<T>(&self, result: Result<T, StoreError>) -> Result<T, PlaceError> {
+        result.map_err(|source| PlaceError::Store {
+            path: self.directory.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Puts right what a power cut or damage has left (`bundles.md` 5): what was confirmed last is
+    /// current, if it is as it was signed, and what was tried has failed.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub fn recover(&self) -> Result<Vec<Finding>, PlaceError> {
+        match self.shelf() {
+            Some(mut shelf) => self.of(recover::recover(&mut shelf)),
+            None => Ok(vec![]),
+        }
+    }
+
     /// What `current` is.
     ///
     /// # Errors
     /// See [`PlaceError`].
     pub fn current(&self) -> Result<Generation, PlaceError> {
-        match self.counter()? {
-            Some(counter) => self.generation(counter),
-            None => read(&self.directory.join(CURRENT), 0),
+        let Some(mut shelf) = self.shelf() else {
+            return read(&self.directory.join(CURRENT), 0);
+        };
+        let listing = shelf.look().map_err(|source| PlaceError::Read {
+            path: self.directory.clone(),
+            source,
+        })?;
+        match listing.current {
+            Some(target) => read_target(&shelf, target),
+            None => self.of(Err(StoreError::Nothing)),
         }
     }
 
-    /// A generation by its counter.
+    /// A generation that may be tried. Reads all of it: that takes as long as it is large.
     ///
     /// # Errors
     /// See [`PlaceError`].
-    pub fn generation(&self, counter: u64) -> Result<Generation, PlaceError> {
-        read(&self.generation_path(counter), counter)
+    pub fn prepare(&self, counter: u64, again: Again) -> Result<Candidate, PlaceError> {
+        let mut shelf = self.must_be_signed()?;
+        let staged = self.of(trial::prepare(&mut shelf, counter, again))?;
+        let generation = read_target(&shelf, staged.target())?;
+        Ok(Candidate { generation, staged })
     }
 
-    /// The counter that the link names; `None`: it is a plain directory, or leads to one, such as
-    /// the version that is part of the system.
-    fn counter(&self) -> Result<Option<u64>, PlaceError> {
-        let path = self.directory.join(CURRENT);
-        match fs::read_link(&path) {
-            Ok(target) if target.is_absolute() => Ok(None),
-            Ok(target) => {
-                let name = target.file_name().and_then(|name| name.to_str());
-                let counter = name.and_then(|name| name.parse().ok());
-                let is_ours = |counter: &u64| target == Path::new(&link_target(*counter));
-                let counter = counter.filter(is_ours);
-                counter.map(Some).ok_or(PlaceError::Plain { path })
+    /// Writes down that this one is tried, and points at it; durable when it returns.
+    ///
+    /// # Errors
+    /// See [`PlaceError`]; `current` is what it was.
+    pub fn begin(&self, staged: Staged) -> Result<Trial, PlaceError> {
+        let mut shelf = self.must_be_signed()?;
+        let trial = self.of(trial::begin(&mut shelf, staged))?;
+        match self.of(trial::switch(&mut shelf, &trial)) {
+            Ok(()) => Ok(trial),
+            Err(error) => {
+                self.of(trial::give_up(&mut shelf, &trial))?;
+                Err(error)
             }
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
-            Err(source) => Err(PlaceError::Read { path, source }),
         }
-    }
-
-    fn generation_path(&self, counter: u64) -> PathBuf {
-        self.directory.join(link_target(counter))
-    }
-
-    /// Whether this generation may be tried.
-    ///
-    /// # Errors
-    /// See [`PlaceError`].
-    pub fn admit(&self, counter: u64) -> Result<Admission, PlaceError> {
-        if self.must_be_linked()? == counter {
-            return Ok(Admission::Current);
-        }
-        let version = self.version(counter)?;
-        let ledger = self.ledger()?;
-        Ok(match ledger.failure(&version.digest) {
-            Some(_) => Admission::FailedBefore,
-            None => Admission::New,
-        })
-    }
-
-    /// Writes down that this generation is about to be tried; durable when it returns.
-    ///
-    /// # Errors
-    /// See [`PlaceError`].
-    pub fn begin(&self, counter: u64) -> Result<(), PlaceError> {
-        let current = self.version(self.must_be_linked()?)?;
-        let mut ledger = self.ledger()?;
-        let version = self.version(counter)?;
-        ledger.forgive(&version.digest);
-        ledger.current = Some(current);
-        ledger.trial = Some(Trial {
-            version,
-            key: None,
-            left: 1,
-        });
-        self.write(&ledger)
-    }
-
-    /// Makes `current` this generation; durable when it returns.
-    ///
-    /// # Errors
-    /// See [`PlaceError`].
-    pub fn point(&self, counter: u64) -> Result<(), PlaceError> {
-        self.link(CURRENT, counter)
     }
 
     /// Keeps what is tried: from now on it is what a power cut comes back to.
     ///
     /// # Errors
-    /// See [`PlaceError`].
-    pub fn commit(&self) -> Result<(), PlaceError> {
-        let mut ledger = self.ledger()?;
-        let Some(trial) = ledger.trial.take() else {
-            return Ok(());
-        };
-        let former = ledger.current.replace(trial.version);
-        ledger.previous = former;
-        self.write(&ledger)?;
-        match former {
-            Some(former) => self.link(PREVIOUS, former.counter),
-            None => Ok(()),
-        }
+    /// See [`PlaceError`]; it is to be taken back.
+    pub fn keep(&self, trial: &Trial) -> Result<(), PlaceError> {
+        self.of(trial::keep(&mut self.must_be_signed()?, trial))
     }
 
-    /// Gives up what is tried. With a reason it is not tried again by itself.
+    /// Removes the generations that nothing needs any more.
+    ///
+    /// # Errors
+    /// See [`PlaceError`]; some are left.
+    pub fn collect(&self) -> Result<(), PlaceError> {
+        let collected = collect::collect(&mut self.must_be_signed()?);
+        self.of(collected).map(drop)
+    }
+
+    /// What was current before is current again. With a reason what was tried is not tried again
+    /// by itself.
+    ///
+    /// # Errors
+    /// See [`PlaceError`]; recovery does the rest.
+    pub fn take_back(&self, trial: &Trial, reason: Option<Word>) -> Result<(), PlaceError> {
+        let mut shelf = self.must_be_signed()?;
+        self.of(match reason {
+            Some(word) => trial::take_back(&mut shelf, trial, word),
+            None => trial::give_up(&mut shelf, trial),
+        })
+    }
+
+    /// Remembers a version that failed before anything was changed for it.
     ///
     /// # Errors
     /// See [`PlaceError`].
-    pub fn take_back(&self, reason: Option<Word>) -> Result<(), PlaceError> {
-        let mut ledger = self.ledger()?;
-        let Some(trial) = ledger.trial.take() else {
-            return Ok(());
-        };
-        if let Some(current) = ledger.current {
-            self.point(current.counter)?;
-        }
-        if let Some(word) = reason {
-            ledger.remember(Failed {
-                version: trial.version,
-                tries: 1,
-                word,
-            });
-        }
-        self.write(&ledger)
-    }
-
-    /// Remembers a version that was refused before anything was changed for it.
-    ///
-    /// # Errors
-    /// See [`PlaceError`].
-    pub fn remember(&self, counter: u64, word: Word) -> Result<(), PlaceError> {
-        let version = self.version(counter)?;
-        let mut ledger = self.ledger()?;
-        ledger.remember(Failed {
-            version,
-            tries: 1,
-            word,
-        });
-        self.write(&ledger)
-    }
-
-    /// Puts right what a power cut in the middle of a trial has left: what was confirmed last is
-    /// current, and what was tried has failed. The counter of that one; `None` when nothing was
-    /// tried. Twice is like once.
-    ///
-    /// # Errors
-    /// See [`PlaceError`].
-    pub fn recover(&self) -> Result<Option<u64>, PlaceError> {
-        if self.counter()?.is_none() {
-            return Ok(None);
-        }
-        let Some(trial) = self.ledger()?.trial else {
-            return Ok(None);
-        };
-        self.take_back(Word::new("interrupted"))?;
-        Ok(Some(trial.version.counter))
-    }
-
-    fn must_be_linked(&self) -> Result<u64, PlaceError> {
-        self.counter()?.ok_or_else(|| PlaceError::Plain {
-            path: self.directory.join(CURRENT),
-        })
-    }
-
-    /// The digest of its manifest is the name of a version.
-    fn version(&self, counter: u64) -> Result<Version, PlaceError> {
-        let manifest = bytes(&self.generation_path(counter).join(MANIFEST), MANIFEST_MAX)?;
-        Ok(Version {
-            digest: Sha256::digest(manifest).into(),
-            counter,
-        })
-    }
-
-    fn open(&self) -> Result<InDirectory, PlaceError> {
-        let opened = File::open(&self.directory);
-        let directory = opened.map_err(|source| PlaceError::Read {
-            path: self.directory.clone(),
-            source,
-        })?;
-        Ok(InDirectory(directory.into()))
-    }
-
-    /// One that was never written is what a machine has that was never updated.
-    fn ledger(&self) -> Result<Ledger, PlaceError> {
-        let read = self.open()?.read();
-        let bytes = read.map_err(|source| PlaceError::Read {
-            path: self.directory.join("ledger"),
-            source,
-        })?;
-        match bytes {
-            None => Ok(Ledger::default()),
-            Some(bytes) => Ledger::parse(&bytes).map_err(|error| PlaceError::Ledger {
-                path: self.directory.clone(),
-                source: Box::new(error),
-            }),
-        }
-    }
-
-    fn write(&self, ledger: &Ledger) -> Result<(), PlaceError> {
-        let written = self.open()?.replace(ledger.to_string().as_bytes());
-        written.map_err(|source| PlaceError::Write {
-            path: self.directory.join("ledger"),
-            source,
-        })
-    }
-
-    /// A new link in place of the one there is, which names the old or the new target at any time.
-    fn link(&self, name: &str, counter: u64) -> Result<(), PlaceError> {
-        let part = format!(".{name}.part");
-        let replace = |directory: &InDirectory| -> Result<(), Errno> {
-            match unlinkat(&directory.0, &part, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-            symlinkat(link_target(counter), &directory.0, &part)?;
-            renameat(&directory.0, &part, &directory.0, name)?;
-            fsync(&directory.0)
-        };
-        replace(&self.open()?).map_err(|errno| PlaceError::Write {
-            path: self.directory.join(name),
-            source: errno.into(),
-        })
+    pub fn refuse(&self, staged: &Staged, word: Word) -> Result<(), PlaceError> {
+        self.of(trial::refuse(&mut self.must_be_signed()?, staged, word))
     }
 }
 
-fn link_target(counter: u64) -> String {
-    format!("{GENERATIONS}/{counter:010}")
+fn read_target(shelf: &Directory, target: Target) -> Result<Generation, PlaceError> {
+    let path = shelf.path(target);
+    let counter = match target {
+        Target::Generation(counter) => counter,
+        Target::Seed => {
+            let opened = File::open(&path).map_err(|source| PlaceError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            generation::claimed_counter(opened.as_fd()).unwrap_or(0)
+        }
+    };
+    read(&path, counter)
 }
 
 fn read(directory: &Path, counter: u64) -> Result<Generation, PlaceError> {
     let path = directory.join(SERVICE);
     let service = bytes(&path, LEN_MAX as u64)?;
-    let plan = Plan::parse(&service, &directory.join(TREE));
+    let plan = Plan::parse(&service, &directory.join(generation::TREE));
     let plan = plan.map_err(|source| PlaceError::Plan { path, source })?;
     Ok(Generation { counter, plan })
 }

@@ -5,26 +5,23 @@
 
 mod world;
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hold::event::{Event, Request, Why};
 use hold::times::Times;
-use world::{LONG, World, request, script};
+use world::{LONG, World, request};
 
 /// The old one is back, at the latest.
 const BACK: Duration = Duration::from_secs(3);
 
-/// Lets version 2 fail: `prepare` spoils its program, `arguments` are what it is started with.
-fn fails(mode: &'static str, arguments: &[&str], why: Why, prepare: impl Fn(&World, &Path)) {
+/// Lets version 2 fail, which `make` makes.
+fn fails(mode: &'static str, why: Why, make: impl Fn(&World)) {
     let world = World {
         mode,
         ..World::new()
     };
     world.first();
-    let program = world.generation(2, &world.service(arguments));
-    prepare(&world, &program);
+    make(&world);
     let held = world.hold(Times::default());
     held.started();
     assert_eq!(world.ask(), "1");
@@ -68,7 +65,24 @@ fn fails(mode: &'static str, arguments: &[&str], why: Why, prepare: impl Fn(&Wor
 }
 
 fn program_fails(arguments: &[&str], why: Why) {
-    fails("queue", arguments, why, |_, _| {});
+    fails("queue", why, |world| {
+        world.generation(2, &world.service(arguments));
+    });
+}
+
+/// Its program consists of these bytes.
+fn bytes_fail(program: &[u8], why: Why) {
+    fails("queue", why, |world| {
+        world.generation_of(2, &world.service(&["2"]), program);
+    });
+}
+
+/// A line of its `SERVICE` is another one.
+fn service_fails(line: &str, other: &str, why: Why) {
+    fails("queue", why, |world| {
+        let service = world.service(&["2"]).replace(line, other);
+        world.generation(2, &service);
+    });
 }
 
 #[test]
@@ -118,43 +132,27 @@ fn it_is_never_ready_and_hangs_on_sigterm() {
 
 #[test]
 fn it_is_made_for_another_machine() {
-    fails("queue", &["2"], Why::Exec, |_, program| {
-        script(program, b"\x7fELF\x02\x01\x01\0no")
-    });
+    bytes_fail(b"\x7fELF\x02\x01\x01\0no", Why::Exec);
 }
 
 #[test]
 fn its_interpreter_is_missing() {
-    fails("queue", &["2"], Why::Exec, |_, program| {
-        script(program, b"#!/nonexistent\n")
-    });
+    bytes_fail(b"#!/nonexistent\n", Why::Exec);
 }
 
 #[test]
 fn its_file_is_missing() {
-    fails("queue", &["2"], Why::Missing, |_, program| {
-        fs::remove_file(program).unwrap()
-    });
+    service_fails("program bin/d", "program bin/e", Why::Missing);
 }
 
 #[test]
 fn its_user_does_not_exist() {
-    fails("queue", &["2"], Why::User, |world, _| {
-        let service = world
-            .service(&["2"])
-            .replace("user root", "user nobody-here");
-        fs::write(world.daemon().join("gen/0000000002/SERVICE"), service).unwrap();
-    });
+    service_fails("user root", "user nobody-here", Why::User);
 }
 
 #[test]
 fn its_test_of_itself_fails() {
-    fails("queue", &["2"], Why::Selftest, |world, _| {
-        let service = world
-            .service(&["2"])
-            .replace("selftest -", "selftest selftest-fails");
-        fs::write(world.daemon().join("gen/0000000002/SERVICE"), service).unwrap();
-    });
+    service_fails("selftest -", "selftest selftest-fails", Why::Selftest);
 }
 
 #[test]
@@ -163,7 +161,9 @@ fn with_overlap_the_old_one_never_left() {
         (&["2", "exit"][..], Why::Exit(3)),
         (&["2", "silent"], Why::NotReady),
     ] {
-        fails("overlap", arguments, why, |_, _| {});
+        fails("overlap", why, |world| {
+            world.generation(2, &world.service(arguments));
+        });
     }
 }
 
@@ -171,7 +171,7 @@ fn with_overlap_the_old_one_never_left() {
 fn an_old_one_that_hangs_on_sigterm_is_killed_and_the_new_one_stays() {
     let world = World::new();
     world.generation(1, &world.service(&["1", "hang"]));
-    std::os::unix::fs::symlink("gen/0000000001", world.daemon().join("current")).unwrap();
+    world.confirm(1);
     world.generation(2, &world.service(&["2"]));
     let held = world.hold(Times::default());
     let old = held.started();

@@ -13,9 +13,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use hold::event::{Event, Request, Why};
-use hold::place::Place;
 use hold::times::Times;
 use rustix::process::{Pid, Signal, kill_process};
+use store::stage::Again;
 use world::{LONG, World, request, runs, short};
 
 fn kill(pid: u32, signal: Signal) {
@@ -50,10 +50,10 @@ fn one_that_cannot_be_started_is_tried_again_until_it_can() {
         ready: "started",
         ..World::new()
     };
-    world.first();
-    let program = world.daemon().join("gen/0000000001/tree/bin/d");
-    let real = fs::read_link(&program).unwrap();
-    fs::remove_file(&program).unwrap();
+    let (interpreter, program) = (world.path("sh"), world.program.display());
+    let program = format!("#!{}\nexec {program} 1\n", interpreter.display());
+    world.generation_of(1, &world.service(&[]), program.as_bytes());
+    world.confirm(1);
     let held = world.hold(short());
     let mut pauses = vec![];
     while pauses.len() < 3 {
@@ -62,7 +62,7 @@ fn one_that_cannot_be_started_is_tried_again_until_it_can() {
         }
     }
     assert_eq!(pauses, [20, 40, 80]);
-    symlink(real, program).unwrap();
+    symlink("/bin/sh", interpreter).unwrap();
     assert_eq!(world.ask(), "1");
 }
 
@@ -76,9 +76,9 @@ fn what_it_has_started_goes_on() {
         child.display(),
         world.program.display()
     );
-    let program = world.generation(1, &world.service(&[]));
-    world::script(&program, format!("#!/bin/sh\n{command}\n").as_bytes());
-    symlink("gen/0000000001", world.daemon().join("current")).unwrap();
+    let program = format!("#!/bin/sh\n{command}\n");
+    world.generation_of(1, &world.service(&[]), program.as_bytes());
+    world.confirm(1);
     world.generation(2, &world.service(&["2"]));
     let held = world.hold(short());
     let pid = held.started();
@@ -114,9 +114,11 @@ fn a_trial_that_a_power_cut_interrupted_is_taken_back() {
     let world = World::new();
     world.first();
     world.generation(2, &world.service(&["2"]));
-    let place = Place::new(world.daemon());
-    place.begin(2).unwrap();
-    place.point(2).unwrap();
+    let place = world.place();
+    place.recover().unwrap();
+    let candidate = place.prepare(2, Again(false)).unwrap();
+    place.begin(candidate.staged).unwrap();
+    assert_eq!(world.current(), 2);
     let held = world.hold(short());
     held.until(|event| *event == Event::Recovered { counter: 2 });
     held.started();
@@ -146,12 +148,21 @@ fn what_cannot_be_swapped_is_refused_and_changes_nothing() {
     world.generation(2, &world.service(&["2"]));
     let held = world.hold(short());
     held.started();
-    for (counter, why) in [(1, Why::Current), (9, Why::NoGeneration)] {
+    world.generation(3, &world.service(&["3"]));
+    fs::write(world.daemon().join("gen/0000000003/tree/bin/d"), "else").unwrap();
+    for (counter, why) in [
+        (1, Why::Current),
+        (3, Why::Rejected),
+        (9, Why::NoGeneration),
+    ] {
         assert_eq!(held.swap(counter), Event::Refused { why });
     }
-    fs::write(world.daemon().join("ledger"), "spoilt").unwrap();
+    let (ledger, aside) = (world.daemon().join("ledger"), world.path("aside"));
+    fs::rename(&ledger, &aside).unwrap();
+    fs::create_dir(&ledger).unwrap();
     assert_eq!(held.swap(2), Event::Refused { why: Why::Ledger });
-    fs::remove_file(world.daemon().join("ledger")).unwrap();
+    fs::remove_dir(&ledger).unwrap();
+    fs::rename(&aside, &ledger).unwrap();
     let lock = machine::locks::take(&world.daemon(), machine::locks::Which::Place, "x", LONG);
     assert_eq!(held.swap(2), Event::Refused { why: Why::Busy });
     drop(lock);
@@ -220,10 +231,6 @@ fn sockets_follow_the_version() {
         .service(&["2"])
         .replace(&world.address.to_string(), &other.to_string());
     world.generation(2, &service);
-    world.generation(
-        3,
-        &service.replace("argument 2", "argument 3\nargument exit"),
-    );
     let held = world.hold(short());
     held.started();
     let kept = TcpStream::connect(world.address).unwrap();
@@ -231,6 +238,10 @@ fn sockets_follow_the_version() {
     assert!(matches!(held.swap(2), Event::Swapped { .. }));
     assert_eq!(request(other).unwrap(), "2");
     assert!(request(world.address).is_err());
+    world.generation(
+        3,
+        &service.replace("argument 2", "argument 3\nargument exit"),
+    );
     assert!(matches!(held.swap(3), Event::TakenBack { .. }));
     assert_eq!(request(other).unwrap(), "2");
 }

@@ -15,13 +15,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use benchmarks::figure::median;
+use bundle::trust::Trust;
 use hold::client;
 use hold::event::{Event, Request};
 use hold::keeper::{Settings, Tell, keep};
 use hold::place::Place;
 use hold::times::Times;
+use store::place::Place as Name;
 use sys::eventfd::EventFd;
 use sys::handover::Reserved;
+use wire::manifest::Role;
+
+#[path = "../../../hold/tests/world/generation.rs"]
+mod generation;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -117,21 +123,24 @@ fn until_up(address: SocketAddr) {
 
 fn held(dir: &Path, daemon: &Path, rounds: u64) -> Outcome<Vec<f64>> {
     let address = free()?;
-    for counter in 0..=rounds {
-        let generation = dir.join(format!("gen/{counter:010}"));
-        fs::create_dir_all(generation.join("tree"))?;
-        symlink(daemon, generation.join("tree/d"))?;
-        fs::write(generation.join("MANIFEST"), counter.to_string())?;
+    let program = fs::read(daemon)?;
+    let make = |counter: u64| {
         let service = format!(
             "smechvisor-service 1\nprogram d\nuser root\nlisten http tcp {address}\n\
              ready notify\nhealth http://{address}/health\nselftest -\nmode queue\nend\n"
         );
-        fs::write(generation.join("SERVICE"), service)?;
-    }
-    symlink("gen/0000000000", dir.join("current"))?;
+        generation::make(dir, ("d", counter), &service, ("d", &program))
+    };
+    make(1)?;
+    symlink("gen/0000000001", dir.join("current"))?;
     let settings = Settings {
         name: "d".to_owned(),
-        place: Place::new(dir.to_owned()),
+        place: Place::signed(
+            dir.to_owned(),
+            Name::new(Role::Daemon, "d")?,
+            dir.join("seed"),
+            Trust::default(),
+        ),
         run: dir.join("run"),
         root: "/".into(),
         times: Times {
@@ -153,9 +162,12 @@ fn held(dir: &Path, daemon: &Path, rounds: u64) -> Outcome<Vec<f64>> {
                 other => Err(other.to_string().into()),
             }
         };
-        let rounds = 1..=rounds;
-        let pauses = rounds
-            .map(|counter| pause(address, || swap(counter)))
+        let counters = (1..=rounds).map(|round| round + 1);
+        let pauses = counters
+            .map(|counter| {
+                make(counter)?;
+                pause(address, || swap(counter))
+            })
             .collect();
         stop.notify();
         keeper.join().expect("the keeper does not panic")?;

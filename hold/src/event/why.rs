@@ -18,6 +18,12 @@ pub enum Why {
     FailedBefore,
     /// There is no such generation, or its `SERVICE` cannot be read.
     NoGeneration,
+    /// It is not as it was signed.
+    Rejected,
+    /// Its counter is lower than one that its key has signed and that was kept here.
+    BelowFloor,
+    /// Two versions in a row were taken back.
+    Stopped,
     /// Ledger or links cannot be read or written.
     Ledger,
     /// The daemon is being stopped.
@@ -43,11 +49,14 @@ pub enum Why {
 }
 
 impl Why {
-    const WORDS: [(Self, &'static str); 13] = [
+    const WORDS: [(Self, &'static str); 16] = [
         (Self::Busy, "busy"),
         (Self::Current, "current"),
         (Self::FailedBefore, "failed-before"),
         (Self::NoGeneration, "no-generation"),
+        (Self::Rejected, "rejected"),
+        (Self::BelowFloor, "below-floor"),
+        (Self::Stopped, "stopped"),
         (Self::Ledger, "ledger"),
         (Self::Leaving, "leaving"),
         (Self::User, "user"),

@@ -17,12 +17,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use machine::locks::Lock;
+use store::stage::Staged;
+use store::trial::Trial as Tried;
 use wire::service::{Mode, Ready};
 
 use super::{Keeper, Phase, find_user, millis};
 use crate::control::ClientId;
 use crate::event::{Event, Why};
-use crate::place::{Admission, Generation};
+use crate::place::{Candidate, Generation};
 use crate::run::{Run, Start};
 use crate::user::User;
 
@@ -31,6 +33,9 @@ pub(super) struct Trial {
     /// Hears what happens.
     pub client: ClientId,
     new: Generation,
+    staged: Staged,
+    /// As soon as the ledger names it.
+    tried: Option<Tried>,
     user: User,
     is_overlap: bool,
     step: Step,
@@ -119,35 +124,19 @@ impl Keeper<'_> {
         former.into_iter().chain(selftest)
     }
 
-    /// A client wants this generation. What stands against it is found before anything is stopped.
+    /// A client wants this version. What stands against it is found before anything is stopped.
     pub(super) fn begin(
         &mut self,
         client: ClientId,
-        counter: u64,
-        is_again: bool,
+        candidate: Candidate,
+        lock: Lock,
         now: Instant,
-    ) -> Result<(), Why> {
-        match self.phase {
-            Phase::Trial(_) => return Err(Why::Busy),
-            Phase::Leaving => return Err(Why::Leaving),
-            Phase::Steady | Phase::Pause(_) => {}
-        }
-        let lock = self.settings.lock(Duration::ZERO).map_err(|_| Why::Busy)?;
-        let place = &self.settings.place;
-        let new = place.generation(counter).map_err(|error| {
-            self.tell.fail(&error);
-            Why::NoGeneration
-        })?;
-        match place.admit(counter) {
-            Ok(Admission::New) => {}
-            Ok(Admission::FailedBefore) if is_again => {}
-            Ok(Admission::FailedBefore) => return Err(Why::FailedBefore),
-            Ok(Admission::Current) => return Err(Why::Current),
-            Err(error) => {
-                self.tell.fail(&error);
-                return Err(Why::Ledger);
-            }
-        }
+    ) {
+        let Candidate {
+            generation: new,
+            staged,
+        } = candidate;
+        let counter = new.counter;
         let prepared = self.prepare(&new);
         let (user, why) = match prepared {
             Ok(user) => (user, None),
@@ -157,6 +146,8 @@ impl Keeper<'_> {
         let trial = Trial {
             client,
             new,
+            staged,
+            tried: None,
             user,
             is_overlap: is_overlap && self.main.is_some(),
             step: Step::Drain,
@@ -171,7 +162,6 @@ impl Keeper<'_> {
             Some(why) => self.refuse(why),
             None => self.test_or_stop(now),
         }
-        Ok(())
     }
 
     /// Its user, its program and its sockets are there.
@@ -225,12 +215,11 @@ impl Keeper<'_> {
 
     /// It failed before anything was stopped for it.
     fn refuse(&mut self, why: Why) {
-        let Some(counter) = self.trial().map(|trial| trial.new.counter) else {
-            return;
-        };
-        if let Some(word) = why.word()
-            && let Err(error) = self.settings.place.remember(counter, word)
-        {
+        let place = &self.settings.place;
+        let Some(trial) = self.trial() else { return };
+        let counter = trial.new.counter;
+        let remembered = why.word().map(|word| place.refuse(&trial.staged, word));
+        if let Some(Err(error)) = remembered {
             self.tell.fail(&error);
         }
         self.sockets.keep_only(&self.generation.plan.sockets);
@@ -243,15 +232,16 @@ impl Keeper<'_> {
 
     /// From here on the ledger says that something is tried.
     fn stop_old(&mut self, now: Instant) {
-        let Some(counter) = self.trial().map(|trial| trial.new.counter) else {
-            return;
-        };
-        // Before anything is stopped: what is flushed meanwhile, nobody waits for.
         let place = &self.settings.place;
-        if let Err(error) = place.begin(counter).and_then(|()| place.point(counter)) {
-            self.tell.fail(&error);
-            self.point_back(None);
-            return self.finish(&Event::Refused { why: Why::Ledger });
+        let Some(trial) = self.trial() else { return };
+        // Before anything is stopped: what is flushed meanwhile, nobody waits for.
+        match place.begin(trial.staged.clone()) {
+            Ok(tried) => trial.tried = Some(tried),
+            Err(error) => {
+                self.tell.fail(&error);
+                self.sockets.keep_only(&self.generation.plan.sockets);
+                return self.finish(&Event::Refused { why: Why::Ledger });
+            }
         }
         let old = self.main.take();
         let Some(trial) = self.trial() else { return };

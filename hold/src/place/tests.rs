@@ -1,27 +1,38 @@
-//! A directory with three generations, and what is left of it after every step of a trial.
+//! A directory with three generations, and what is left of it after a trial. What a cut of the
+//! power leaves is `store`'s to prove.
 
-use super::{Admission, Place, PlaceError};
+use super::{Place, PlaceError};
+use crate::event::Why;
+use bundle::trust::Trust;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use store::place::Place as Name;
+use store::stage::Again;
 use wire::ledger::{Ledger, Word};
+use wire::manifest::Role;
+
+#[path = "../../tests/world/generation.rs"]
+mod generation;
 
 const SERVICE: &str = "smechvisor-service 1\nprogram bin/d\nuser root\n\
                        listen http tcp 127.0.0.1:1\nready notify\nhealth -\n\
                        selftest -\nmode queue\nend\n";
 
-fn place(directory: &Path) -> Place {
-    for counter in 1..=3 {
-        let generation = directory.join(format!("gen/{counter:010}"));
-        fs::create_dir_all(generation.join("tree/bin")).unwrap();
-        fs::write(generation.join("SERVICE"), SERVICE).unwrap();
-        fs::write(generation.join("MANIFEST"), format!("manifest {counter}")).unwrap();
-    }
-    std::os::unix::fs::symlink("gen/0000000001", directory.join("current")).unwrap();
-    Place::new(directory.to_owned())
+fn make(directory: &Path, counter: u64) {
+    generation::make(directory, ("d", counter), SERVICE, ("bin/d", b"#!")).unwrap();
 }
 
-fn word() -> Word {
-    Word::new("exit-1").unwrap()
+fn place(directory: &Path) -> Place {
+    for counter in 1..=3 {
+        make(directory, counter);
+    }
+    symlink("gen/0000000001", directory.join("current")).unwrap();
+    let name = Name::new(Role::Daemon, "d").unwrap();
+    let seed = directory.join("seed");
+    let place = Place::signed(directory.to_owned(), name, seed, Trust::default());
+    place.recover().unwrap();
+    place
 }
 
 fn links(directory: &Path) -> [Option<u64>; 2] {
@@ -31,8 +42,9 @@ fn links(directory: &Path) -> [Option<u64>; 2] {
     })
 }
 
-fn ledger(directory: &Path) -> Ledger {
-    Ledger::parse(&fs::read(directory.join("ledger")).unwrap()).unwrap()
+fn why(place: &Place, counter: u64) -> Option<Why> {
+    let prepared = place.prepare(counter, Again(false));
+    prepared.err().map(|error| error.why())
 }
 
 #[test]
@@ -41,16 +53,18 @@ fn a_version_that_is_kept_is_current_and_the_one_before_is_previous() {
     let place = place(dir.path());
     assert_eq!(place.current().unwrap().counter, 1);
     for counter in [2, 3] {
-        assert_eq!(place.admit(counter).unwrap(), Admission::New);
-        place.begin(counter).unwrap();
-        assert_eq!(ledger(dir.path()).trial.unwrap().version.counter, counter);
-        place.point(counter).unwrap();
-        place.commit().unwrap();
+        let candidate = place.prepare(counter, Again(false)).unwrap();
+        assert_eq!(candidate.generation.counter, counter);
+        let trial = place.begin(candidate.staged).unwrap();
+        assert_eq!(place.current().unwrap(), candidate.generation);
+        place.keep(&trial).unwrap();
         assert_eq!(links(dir.path()), [Some(counter), Some(counter - 1)]);
-        assert_eq!(place.admit(counter).unwrap(), Admission::Current);
-        assert_eq!(place.recover().unwrap(), None);
+        assert_eq!(why(&place, counter), Some(Why::Current));
+        assert!(place.recover().unwrap().is_empty());
     }
-    let ledger = ledger(dir.path());
+    place.collect().unwrap();
+    assert!(!dir.path().join("gen/0000000001").exists());
+    let ledger = Ledger::parse(&fs::read(dir.path().join("ledger")).unwrap()).unwrap();
     assert_eq!(ledger.current.unwrap().counter, 3);
     assert_eq!(ledger.previous.unwrap().counter, 2);
     assert_eq!(ledger.trial, None);
@@ -62,53 +76,72 @@ fn a_version_that_is_kept_is_current_and_the_one_before_is_previous() {
 fn a_version_that_is_taken_back_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
-    place.begin(2).unwrap();
-    place.point(2).unwrap();
-    place.take_back(Some(word())).unwrap();
+    let begin = |counter, again| {
+        let candidate = place.prepare(counter, Again(again)).unwrap();
+        place.begin(candidate.staged).unwrap()
+    };
+    let trial = begin(2, false);
+    place.take_back(&trial, Word::new("exit-1")).unwrap();
     assert_eq!(links(dir.path()), [Some(1), None]);
-    assert_eq!(place.admit(2).unwrap(), Admission::FailedBefore);
-    // Again, because somebody wants it.
-    place.begin(2).unwrap();
-    place.take_back(None).unwrap();
-    assert_eq!(place.admit(2).unwrap(), Admission::New);
-    place.remember(3, word()).unwrap();
-    assert_eq!(place.admit(3).unwrap(), Admission::FailedBefore);
-}
-
-#[test]
-fn a_cut_of_the_power_at_any_step_comes_back_to_what_was_confirmed() {
-    for steps in 1..=3 {
-        let dir = tempfile::tempdir().unwrap();
-        let place = place(dir.path());
-        place.begin(2).unwrap();
-        if steps > 1 {
-            place.point(2).unwrap();
-        }
-        if steps > 2 {
-            // Of a link that was being made.
-            std::os::unix::fs::symlink("x", dir.path().join(".current.part")).unwrap();
-        }
-        assert_eq!(place.recover().unwrap(), Some(2), "{steps}");
-        assert_eq!(place.recover().unwrap(), None, "{steps}");
-        assert_eq!(place.current().unwrap().counter, 1, "{steps}");
-        assert_eq!(place.admit(2).unwrap(), Admission::FailedBefore, "{steps}");
-    }
+    assert_eq!(why(&place, 2), Some(Why::FailedBefore));
+    let candidate = place.prepare(3, Again(false)).unwrap();
+    let word = Word::new("selftest").unwrap();
+    place.refuse(&candidate.staged, word).unwrap();
+    assert_eq!(why(&place, 3), Some(Why::FailedBefore));
+    // Again, because somebody wants it; and nobody has judged it.
+    place.take_back(&begin(3, true), None).unwrap();
+    place
+        .take_back(&begin(2, true), Word::new("exit-1"))
+        .unwrap();
+    assert_eq!(why(&place, 2), Some(Why::Stopped));
 }
 
 #[test]
 fn a_plain_directory_has_one_version() {
     let dir = tempfile::tempdir().unwrap();
+    let seed = dir.path().join("seed");
+    let is_plain = || Place::is_plain(dir.path(), &seed);
+    assert!(!is_plain());
     fs::create_dir(dir.path().join("current")).unwrap();
     fs::write(dir.path().join("current/SERVICE"), SERVICE).unwrap();
-    let place = Place::new(dir.path().to_owned());
+    let place = Place::plain(dir.path().to_owned());
+    assert!(is_plain());
     assert_eq!(place.current().unwrap().counter, 0);
-    assert_eq!(place.recover().unwrap(), None);
-    assert!(matches!(place.admit(2), Err(PlaceError::Plain { .. })));
+    assert!(place.recover().unwrap().is_empty());
+    assert!(matches!(
+        place.prepare(2, Again(false)),
+        Err(PlaceError::Plain { .. })
+    ));
     let system = dir.path().join("system");
     fs::rename(dir.path().join("current"), &system).unwrap();
-    std::os::unix::fs::symlink(&system, dir.path().join("current")).unwrap();
+    symlink(&system, dir.path().join("current")).unwrap();
+    assert!(is_plain());
     assert_eq!(place.current().unwrap().counter, 0);
-    assert!(matches!(place.admit(2), Err(PlaceError::Plain { .. })));
+    for target in [seed.as_path(), Path::new("gen/0000000001")] {
+        fs::remove_file(dir.path().join("current")).unwrap();
+        symlink(target, dir.path().join("current")).unwrap();
+        assert!(!is_plain(), "{}", target.display());
+    }
+}
+
+#[test]
+fn the_systems_own_version_is_tried_against() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = place(dir.path());
+    let seed = dir.path().join("seed");
+    make(&seed, 9);
+    fs::rename(seed.join("gen/0000000009"), dir.path().join("own")).unwrap();
+    fs::remove_dir_all(&seed).unwrap();
+    fs::rename(dir.path().join("own"), &seed).unwrap();
+    place.recover().unwrap();
+    assert_eq!(place.current().unwrap().counter, 9);
+    assert_eq!(why(&place, 2), Some(Why::BelowFloor));
+    make(dir.path(), 10);
+    let candidate = place.prepare(10, Again(false)).unwrap();
+    let trial = place.begin(candidate.staged).unwrap();
+    assert_eq!(place.current().unwrap().counter, 10);
+    place.take_back(&trial, Word::new("exit-1")).unwrap();
+    assert_eq!(place.current().unwrap().counter, 9);
 }
 
 #[test]
@@ -116,16 +149,10 @@ fn what_is_wrong_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     fs::write(dir.path().join("gen/0000000002/SERVICE"), "no").unwrap();
-    assert!(matches!(place.generation(2), Err(PlaceError::Plan { .. })));
-    assert!(matches!(place.generation(9), Err(PlaceError::Read { .. })));
-    fs::write(dir.path().join("ledger"), "no").unwrap();
-    assert!(matches!(place.begin(2), Err(PlaceError::Ledger { .. })));
-    for target in ["gen/1", "elsewhere", "../gen/0000000001"] {
-        fs::remove_file(dir.path().join("current")).unwrap();
-        std::os::unix::fs::symlink(target, dir.path().join("current")).unwrap();
-        assert!(
-            matches!(place.current(), Err(PlaceError::Plain { .. })),
-            "{target}"
-        );
+    for (counter, expected) in [(2, Why::Rejected), (9, Why::NoGeneration)] {
+        assert_eq!(why(&place, counter), Some(expected));
     }
+    fs::remove_file(dir.path().join("ledger")).unwrap();
+    fs::create_dir(dir.path().join("ledger")).unwrap();
+    assert_eq!(why(&place, 3), Some(Why::Ledger));
 }

@@ -2,26 +2,31 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+pub mod generation;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bundle::trust::Trust;
 use hold::client;
 use hold::event::{Event, Request};
 use hold::keeper::{HoldError, Settings, Tell, keep};
 use hold::place::Place;
 use hold::times::Times;
+use store::place::Place as Name;
 use sys::eventfd::EventFd;
 use sys::handover::Reserved;
 use wire::ledger::Ledger;
+use wire::manifest::Role;
 
 /// Nothing here takes so long by itself.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -92,19 +97,31 @@ impl World {
     }
 
     /// Makes a generation; its tree has the program.
-    pub fn generation(&self, counter: u64, service: &str) -> PathBuf {
-        let generation = self.daemon().join(format!("gen/{counter:010}"));
-        fs::create_dir_all(generation.join("tree/bin")).unwrap();
-        fs::write(generation.join("SERVICE"), service).unwrap();
-        fs::write(generation.join("MANIFEST"), format!("manifest {counter}")).unwrap();
-        symlink(&self.program, generation.join("tree/bin/d")).unwrap();
-        generation.join("tree/bin/d")
+    pub fn generation(&self, counter: u64, service: &str) {
+        self.generation_of(counter, service, &fs::read(&self.program).unwrap());
+    }
+
+    /// Likewise, with another program.
+    pub fn generation_of(&self, counter: u64, service: &str, program: &[u8]) {
+        let program = ("bin/d", program);
+        generation::make(&self.daemon(), ("d", counter), service, program).unwrap();
+    }
+
+    pub fn place(&self) -> Place {
+        let name = Name::new(Role::Daemon, "d").unwrap();
+        Place::signed(self.daemon(), name, self.path("seed"), Trust::default())
     }
 
     /// The generation that is confirmed, its release is `1`.
     pub fn first(&self) {
         self.generation(1, &self.service(&["1"]));
-        symlink("gen/0000000001", self.daemon().join("current")).unwrap();
+        self.confirm(1);
+    }
+
+    /// It is what runs.
+    pub fn confirm(&self, counter: u64) {
+        let target = format!("gen/{counter:010}");
+        symlink(target, self.daemon().join("current")).unwrap();
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -114,7 +131,7 @@ impl World {
     pub fn settings(&self, times: Times) -> Settings {
         Settings {
             name: "d".to_owned(),
-            place: Place::new(self.daemon()),
+            place: self.place(),
             run: self.path("run"),
             root: self.path("."),
             times,
@@ -140,7 +157,7 @@ impl World {
     }
 
     pub fn current(&self) -> u64 {
-        Place::new(self.daemon()).current().unwrap().counter
+        self.place().current().unwrap().counter
     }
 
     /// What the daemon answers; a client that waits for longer fails the test.
@@ -256,12 +273,4 @@ pub fn runs(pid: u32) -> bool {
         .next()
         .and_then(|rest| rest.split_whitespace().next());
     state.is_some_and(|state| state != "Z")
-}
-
-/// A program made of text.
-pub fn script(path: &Path, text: &[u8]) {
-    use std::os::unix::fs::PermissionsExt;
-    let _ = fs::remove_file(path); // a link to the real one
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

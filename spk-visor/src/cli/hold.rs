@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
+use store::place::Place;
+use wire::manifest::Role;
 
 use super::UsageError;
 use super::argument::{operand, option, path, read_number, switch};
@@ -38,7 +40,7 @@ daemon finish and end (docs/daemons.md).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Of the daemon.
-    pub name: String,
+    pub name: Place,
     /// What is done.
     pub what: What,
     /// For scripts.
@@ -82,7 +84,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Hold, UsageError> {
         what,
     };
     let name: Option<String> = matches.remove_one("NAME");
-    let name = name.filter(|name| is_name(name));
+    let name = name.and_then(|name| Place::new(Role::Daemon, &name).ok());
     let name = name.ok_or_else(|| missing("the NAME of a daemon, such as smechvisord"))?;
     let (directory, swap) = (path(matches, "dir"), matches.remove_one("swap"));
     let (again, is_status) = (matches.get_flag("again"), matches.get_flag("status"));
@@ -97,12 +99,6 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Hold, UsageError> {
         what,
         is_json: matches.get_flag("json"),
     })
-}
-
-/// A directory's name, and nothing that leads elsewhere.
-fn is_name(name: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_good)
 }
 
 #[cfg(test)]
@@ -131,7 +127,7 @@ mod tests {
             ("hold d --status", What::Status),
         ] {
             for (ending, is_json) in [("", false), (" --json", true)] {
-                let (name, what) = ("d".to_owned(), what.clone());
+                let (name, what) = ("daemon/d".parse().unwrap(), what.clone());
                 let expected = Command::Hold(Hold {
                     name,
                     what,

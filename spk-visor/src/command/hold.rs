@@ -13,16 +13,26 @@ use ::hold::keeper::{HoldError, Settings, Tell, keep};
 use ::hold::place::Place;
 use ::hold::times::Times;
 use machine::locks;
+use store::place::{Place as Name, SEED, STATE};
 use sys::handover::Reserved;
 use sys::signals::{Signal, Signals};
+use thiserror::Error;
 use wire::chain::chain;
 
+use super::content::error::ContentError;
+use super::content::places::Places;
 use crate::cli::hold::{Hold, What};
 use crate::exit::Exit;
 use crate::json;
 
-/// What daemons are below.
-const DAEMONS: &str = "/var/lib/smv/daemon";
+/// Nothing is held, or not any more.
+#[derive(Debug, Error)]
+enum HoldingError {
+    #[error(transparent)]
+    Keys(#[from] ContentError),
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+}
 
 /// Runs `hold` on this machine.
 #[must_use]
@@ -34,7 +44,7 @@ pub fn run(options: &Hold) -> Exit {
     let run = Path::new(locks::DIRECTORY);
     let request = match &options.what {
         What::Keep { directory } => {
-            let usual = || Path::new(DAEMONS).join(&options.name);
+            let usual = || options.name.below(Path::new(STATE));
             let directory = directory.clone().unwrap_or_else(usual);
             return match hold(&options.name, directory, run, &mut lines) {
                 Ok(()) => Exit::Installed,
@@ -50,7 +60,9 @@ pub fn run(options: &Hold) -> Exit {
         },
         What::Status => Request::Status,
     };
-    match client::ask(run, &options.name, request, &mut |event| lines.tell(event)) {
+    match client::ask(run, options.name.name(), request, &mut |event| {
+        lines.tell(event)
+    }) {
         Ok(last) => of_last(&last),
         Err(error) => {
             lines.fail(&error);
@@ -59,19 +71,35 @@ pub fn run(options: &Hold) -> Exit {
     }
 }
 
-fn hold(name: &str, directory: PathBuf, run: &Path, lines: &mut Lines) -> Result<(), HoldError> {
+fn hold(
+    name: &Name,
+    directory: PathBuf,
+    run: &Path,
+    lines: &mut Lines,
+) -> Result<(), HoldingError> {
     // Before anything else has a descriptor, or a thread.
     let reserved = Reserved::new().map_err(HoldError::Wait)?;
     let ending = [Signal::Terminate, Signal::Interrupt];
     let signals = Signals::block(&ending).map_err(HoldError::Wait)?;
+    let place = place(name, directory)?;
     let settings = Settings {
-        name: name.to_owned(),
-        place: Place::new(directory),
+        name: name.name().to_owned(),
+        place,
         run: run.to_owned(),
         root: PathBuf::from("/"),
         times: Times::default(),
     };
-    keep(&settings, &reserved, &signals, lines)
+    Ok(keep(&settings, &reserved, &signals, lines)?)
+}
+
+/// Whatever keys a node has, one version that is part of the system needs none.
+fn place(name: &Name, directory: PathBuf) -> Result<Place, ContentError> {
+    let seed = name.below(Path::new(SEED));
+    if Place::is_plain(&directory, &seed) {
+        return Ok(Place::plain(directory));
+    }
+    let trust = Places::default().trust(name.role())?;
+    Ok(Place::signed(directory, name.clone(), seed, trust))
 }
 
 /// How the daemon that was asked about a version answered (`daemons.md` 2.3).
@@ -81,7 +109,7 @@ pub(crate) const fn of_last(event: &Event) -> Exit {
         Event::Refused { why } => match why {
             Why::Busy => Exit::Busy,
             Why::Current => Exit::Current,
-            Why::NoGeneration => Exit::Packages,
+            Why::NoGeneration | Why::Rejected | Why::BelowFloor => Exit::Packages,
             Why::Ledger => Exit::Receiver,
             _ => Exit::NotNow,
         },
@@ -171,15 +199,17 @@ mod tests {
                 Exit::Packages,
             ),
             (Event::Refused { why: Why::Ledger }, Exit::Receiver),
-            (
-                Event::Refused {
-                    why: Why::FailedBefore,
-                },
-                Exit::NotNow,
-            ),
-            (Event::Refused { why: Why::Leaving }, Exit::NotNow),
         ] {
             assert_eq!(of_last(&event), exit, "{event}");
+        }
+        for (why, exit) in [
+            (Why::Rejected, Exit::Packages),
+            (Why::BelowFloor, Exit::Packages),
+            (Why::FailedBefore, Exit::NotNow),
+            (Why::Stopped, Exit::NotNow),
+            (Why::Leaving, Exit::NotNow),
+        ] {
+            assert_eq!(of_last(&Event::Refused { why }), exit, "{why}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bundle::fakes::archive::{Head, dir, tar};
 use bundle::fakes::content::{Content, line, list};
+use bundle::trust::Trust;
 use hold::event::Event;
 use hold::keeper::{HoldError, Settings, Tell, keep};
 use hold::place::Place;
@@ -95,9 +96,15 @@ impl Held {
         fs::create_dir_all(root.join("etc")).unwrap();
         let line = format!("root:x:{user}:{user}::/:/bin/sh\n");
         fs::write(root.join("etc/passwd"), line).unwrap();
+        let trust = fs::read_to_string(root.join("usr/lib/smechvisor/trust")).unwrap();
         let settings = Settings {
             name: "d".to_owned(),
-            place: Place::new(root.join("var/lib/smv").join(PLACE)),
+            place: Place::signed(
+                root.join("var/lib/smv").join(PLACE),
+                PLACE.parse().unwrap(),
+                root.join("usr/lib/smechvisor/seed").join(PLACE),
+                Trust::parse(&trust).unwrap(),
+            ),
             run: root.join("run/smv"),
             root,
             // Python starts slowly beside a loaded machine; the product's times have their own test.

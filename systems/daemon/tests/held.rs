@@ -16,14 +16,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bundle::trust::Trust;
 use hold::client;
 use hold::event::{Event, Request};
 use hold::keeper::{Settings, Tell, keep};
 use hold::place::Place;
 use hold::times::Times;
+use store::place::Place as Name;
 use sys::eventfd::EventFd;
 use sys::handover::Reserved;
 use wire::chain::chain;
+use wire::manifest::Role;
+
+#[path = "../../../hold/tests/world/generation.rs"]
+mod generation;
 
 const CLIENTS: usize = 4;
 const LONG: Duration = Duration::from_secs(60);
@@ -39,8 +45,6 @@ impl Tell for Silent {
 }
 
 fn generation(daemon: &Path, counter: u64, mode: &str, address: SocketAddr) {
-    let generation = daemon.join(format!("gen/{counter:010}"));
-    fs::create_dir_all(generation.join("tree")).unwrap();
     let is_bad = counter.is_multiple_of(10);
     // One that makes no sense of its arguments ends at once.
     let more = if is_bad {
@@ -53,13 +57,8 @@ fn generation(daemon: &Path, counter: u64, mode: &str, address: SocketAddr) {
          user root\nlisten http tcp {address}\nready notify\nhealth http://{address}/health\n\
          selftest -\nmode {mode}\nend\n"
     );
-    fs::write(generation.join("SERVICE"), service).unwrap();
-    fs::write(generation.join("MANIFEST"), format!("manifest {counter}")).unwrap();
-    symlink(
-        env!("CARGO_BIN_EXE_smechvisor-daemon"),
-        generation.join("tree/d"),
-    )
-    .unwrap();
+    let program = fs::read(env!("CARGO_BIN_EXE_smechvisor-daemon")).unwrap();
+    generation::make(daemon, ("d", counter), &service, ("d", &program)).unwrap();
 }
 
 /// The release that answers.
@@ -80,14 +79,7 @@ fn swaps_under_constant_requests() {
     let dir = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let (address, daemon) = (free.unwrap(), dir.path().join("daemon"));
-    for counter in 1..=swaps + 1 {
-        let mode = if counter <= swaps / 2 {
-            "queue"
-        } else {
-            "overlap"
-        };
-        generation(&daemon, counter, mode, address);
-    }
+    generation(&daemon, 1, "queue", address);
     symlink("gen/0000000001", daemon.join("current")).unwrap();
     fs::create_dir(dir.path().join("etc")).unwrap();
     let uid = rustix::process::geteuid().as_raw();
@@ -98,7 +90,12 @@ fn swaps_under_constant_requests() {
     .unwrap();
     let settings = Settings {
         name: "d".to_owned(),
-        place: Place::new(daemon),
+        place: Place::signed(
+            daemon,
+            Name::new(Role::Daemon, "d").unwrap(),
+            dir.path().join("seed"),
+            Trust::default(),
+        ),
         run: dir.path().join("run"),
         root: dir.path().to_owned(),
         times: Times {
@@ -156,6 +153,12 @@ fn swap_all(settings: &Settings, swaps: u64, address: SocketAddr) -> Vec<u64> {
     let mut runs = 1;
     (2..swaps + 2)
         .map(|counter| {
+            let mode = if counter <= swaps / 2 {
+                "queue"
+            } else {
+                "overlap"
+            };
+            generation(settings.place.directory(), counter, mode, address);
             let request = Request::Swap {
                 counter,
                 is_again: false,

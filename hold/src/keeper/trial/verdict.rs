@@ -17,7 +17,7 @@ impl Keeper<'_> {
             // It has accepted connections all the time.
             Some(former) => {
                 self.main = Some(former);
-                self.point_back(Some(why));
+                self.point_back(why);
                 self.finish_back(why, now);
             }
             None => {
@@ -28,10 +28,11 @@ impl Keeper<'_> {
         }
     }
 
-    /// Without a reason nothing is remembered.
-    pub(super) fn point_back(&mut self, why: Option<Why>) {
-        let word = why.and_then(Why::word);
-        if let Err(error) = self.settings.place.take_back(word) {
+    fn point_back(&mut self, why: Why) {
+        let place = &self.settings.place;
+        let Some(trial) = self.trial() else { return };
+        let taken = trial.tried.as_ref();
+        if let Some(Err(error)) = taken.map(|tried| place.take_back(tried, why.word())) {
             self.tell.fail(&error);
         }
         self.sockets.keep_only(&self.generation.plan.sockets);
@@ -42,7 +43,7 @@ impl Keeper<'_> {
         self.step(Step::Back { why, by });
         let started = self.start_confirmed();
         // Behind the start, which nobody should have to wait for longer.
-        self.point_back(Some(why));
+        self.point_back(why);
         match started {
             Ok(()) => {
                 let generation = self.generation.clone();
@@ -68,7 +69,10 @@ impl Keeper<'_> {
     }
 
     pub(super) fn commit(&mut self) {
-        if let Err(error) = self.settings.place.commit() {
+        let place = &self.settings.place;
+        let Some(trial) = self.trial() else { return };
+        let kept = trial.tried.as_ref().map(|tried| place.keep(tried));
+        if let Some(Err(error)) = kept {
             self.tell.fail(&error);
             return self.fail_trial(Why::Ledger, Instant::now());
         }
@@ -79,6 +83,10 @@ impl Keeper<'_> {
         (self.generation, self.user) = (new, user);
         self.sockets.keep_only(&self.generation.plan.sockets);
         self.ends = 0;
+        // Under the lock of the trial, which ends with it.
+        if let Err(error) = self.settings.place.collect() {
+            self.tell.fail(&error);
+        }
         self.finish(&Event::Swapped { counter, pause_ms });
     }
 
@@ -101,7 +109,9 @@ impl Keeper<'_> {
         if let Some(former) = trial.former {
             self.end(former, patience);
         }
-        if let Err(error) = self.settings.place.take_back(None) {
+        let place = &self.settings.place;
+        let taken = trial.tried.as_ref();
+        if let Some(Err(error)) = taken.map(|tried| place.take_back(tried, None)) {
             self.tell.fail(&error);
         }
         self.control
