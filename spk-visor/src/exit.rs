@@ -37,11 +37,11 @@ pub enum Exit {
     NotFound,
     /// Another program changes this node at the moment.
     Busy,
-    /// `update`: the source has nothing that this node does not have.
+    /// This node has nothing to take: what is offered is what it has.
     Current,
     /// Something stands against it that may be otherwise later, or that a person may overrule.
     NotNow,
-    /// What runs on trial is not kept.
+    /// What was tried is not kept: a system, or a daemon.
     Unhealthy,
 }
 
@@ -113,9 +113,9 @@ impl Exit {
             Exit::Declined => "nobody said yes to erasing a disk, or to deploying onto --all",
             Exit::Interrupted => "deploy-system-img-copy: ended by Ctrl-C or SIGTERM",
             Exit::Busy => "another program is changing this node",
-            Exit::Current => "update: the source has nothing newer",
+            Exit::Current => "nothing newer: this node has that version already",
             Exit::NotNow => "not now: a trial, a failure before, no watchdog",
-            Exit::Unhealthy => "confirm: the version on trial is not healthy",
+            Exit::Unhealthy => "the version that was tried is not kept: not ready, or not healthy",
         }
     }
 }
