@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// Nobody else changes links and ledger of the place meanwhile.
-    fn lock(&self, patience: Duration) -> Result<Lock, LockError> {
+    pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, LockError> {
         let command = format!("hold {}", self.name);
         locks::take(self.place.directory(), Which::Place, &command, patience)
     }
@@ -173,7 +173,7 @@ pub fn keep(
     keeper.run(stop)
 }
 
-fn find_user(settings: &Settings, generation: &Generation) -> Result<User, HoldError> {
+pub(crate) fn find_user(settings: &Settings, generation: &Generation) -> Result<User, HoldError> {
     let name = &generation.plan.user;
     let found = user::find(&settings.root, name);
     let found = found.map_err(|source| HoldError::User {
@@ -475,6 +475,6 @@ struct Woken {
     is_shut: bool,
 }
 
-fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,9 @@
 //! decides within its [`times`] who stays. What it does are [`event`]s; whoever wants another
 //! version asks by the [`control`] socket, for which [`client`] is the other end.
 //!
+//! A daemon that nobody holds and that binds its sockets itself is swapped by [`plain`], for which
+//! a [`manager`] stops and starts it: this machine's init.
+//!
 //! Nothing here waits but the loop, in one `poll(2)`. There is no subreaper
 //! (`PR_SET_CHILD_SUBREAPER`): what a daemon has started belongs to init when the daemon ends, as
 //! it would without us, and goes on when we end, too.
@@ -17,8 +20,10 @@ pub mod control;
 pub mod event;
 pub mod health;
 pub mod keeper;
+pub mod manager;
 pub mod notify;
 pub mod place;
+pub mod plain;
 pub mod plan;
 pub mod run;
 pub mod sockets;

@@ -211,6 +211,14 @@ impl Place {
         }
     }
 
+    /// A generation by its counter. Nothing of it is verified.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub fn generation(&self, counter: u64) -> Result<Generation, PlaceError> {
+        read_target(&self.must_be_signed()?, Target::Generation(counter))
+    }
+
     /// A generation that may be tried. Reads all of it: that takes as long as it is large.
     ///
     /// # Errors

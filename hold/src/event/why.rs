@@ -26,6 +26,8 @@ pub enum Why {
     Stopped,
     /// Ledger or links cannot be read or written.
     Ledger,
+    /// This machine's init has no service of its name, or does not stop or start it.
+    Service,
     /// The daemon is being stopped.
     Leaving,
     /// Its user does not exist.
@@ -49,7 +51,7 @@ pub enum Why {
 }
 
 impl Why {
-    const WORDS: [(Self, &'static str); 16] = [
+    const WORDS: [(Self, &'static str); 17] = [
         (Self::Busy, "busy"),
         (Self::Current, "current"),
         (Self::FailedBefore, "failed-before"),
@@ -58,6 +60,7 @@ impl Why {
         (Self::BelowFloor, "below-floor"),
         (Self::Stopped, "stopped"),
         (Self::Ledger, "ledger"),
+        (Self::Service, "service"),
         (Self::Leaving, "leaving"),
         (Self::User, "user"),
         (Self::Missing, "missing"),

@@ -191,6 +191,17 @@ impl Tell for Heard {
     }
 }
 
+/// Nobody hears what happens.
+pub struct Silent;
+
+impl Tell for Silent {
+    fn tell(&mut self, _: &Event) {}
+
+    fn fail(&mut self, error: &dyn Error) {
+        eprintln!("hold: {}", wire::chain::chain(error));
+    }
+}
+
 /// A daemon that is held.
 pub struct Held {
     stop: EventFd,

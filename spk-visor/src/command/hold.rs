@@ -4,16 +4,13 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ::hold::client;
+use ::hold::client::{self, ClientError};
 use ::hold::event::{Event, Request, Why};
 use ::hold::keeper::{HoldError, Settings, Tell, keep};
-use ::hold::place::Place;
-use ::hold::times::Times;
-use machine::locks;
-use store::place::{Place as Name, SEED, STATE};
+use ::hold::plain;
+use store::stage::Again;
 use sys::handover::Reserved;
 use sys::signals::{Signal, Signals};
 use thiserror::Error;
@@ -32,6 +29,8 @@ enum HoldingError {
     Keys(#[from] ContentError),
     #[error(transparent)]
     Hold(#[from] HoldError),
+    #[error(transparent)]
+    Ask(#[from] ClientError),
 }
 
 /// Runs `hold` on this machine.
@@ -41,65 +40,71 @@ pub fn run(options: &Hold) -> Exit {
         begun: Instant::now(),
         is_json: options.is_json,
     };
-    let run = Path::new(locks::DIRECTORY);
-    let request = match &options.what {
-        What::Keep { directory } => {
-            let usual = || options.name.below(Path::new(STATE));
-            let directory = directory.clone().unwrap_or_else(usual);
-            return match hold(&options.name, directory, run, &mut lines) {
-                Ok(()) => Exit::Installed,
-                Err(error) => {
-                    lines.fail(&error);
-                    Exit::Receiver
-                }
-            };
-        }
-        What::Swap { counter, again } => Request::Swap {
-            counter: *counter,
-            is_again: *again,
-        },
-        What::Status => Request::Status,
-    };
-    match client::ask(run, options.name.name(), request, &mut |event| {
-        lines.tell(event)
-    }) {
-        Ok(last) => of_last(&last),
+    match obey(options, &mut lines) {
+        Ok(exit) => exit,
         Err(error) => {
             lines.fail(&error);
-            Exit::from(&error)
+            match error {
+                HoldingError::Ask(error) => Exit::from(&error),
+                HoldingError::Keys(_) | HoldingError::Hold(_) => Exit::Receiver,
+            }
         }
     }
 }
 
-fn hold(
-    name: &Name,
-    directory: PathBuf,
-    run: &Path,
-    lines: &mut Lines,
-) -> Result<(), HoldingError> {
-    // Before anything else has a descriptor, or a thread.
-    let reserved = Reserved::new().map_err(HoldError::Wait)?;
-    let ending = [Signal::Terminate, Signal::Interrupt];
-    let signals = Signals::block(&ending).map_err(HoldError::Wait)?;
-    let place = place(name, directory)?;
-    let settings = Settings {
-        name: name.name().to_owned(),
-        place,
-        run: run.to_owned(),
-        root: PathBuf::from("/"),
-        times: Times::default(),
+fn obey(options: &Hold, lines: &mut Lines) -> Result<Exit, HoldingError> {
+    let (places, name) = (Places::default(), &options.name);
+    let last = match &options.what {
+        What::Keep { directory } => {
+            // Before anything else has a descriptor, or a thread.
+            let reserved = Reserved::new().map_err(HoldError::Wait)?;
+            let settings = places.held(name, directory.clone())?;
+            return hold(&settings, &reserved, lines).map(|()| Exit::Installed);
+        }
+        What::Swap { counter, again } => {
+            let settings = places.held(name, None)?;
+            swap(&settings, *counter, *again, lines)?
+        }
+        What::Status => {
+            let tell = &mut |event: &Event| lines.tell(event);
+            client::ask(&places.run(), name.name(), Request::Status, tell)?
+        }
     };
-    Ok(keep(&settings, &reserved, &signals, lines)?)
+    Ok(of_last(&last))
 }
 
-/// Whatever keys a node has, one version that is part of the system needs none.
-fn place(name: &Name, directory: PathBuf) -> Result<Place, ContentError> {
-    let seed = name.below(Path::new(SEED));
-    if Place::is_plain(&directory, &seed) {
-        return Ok(Place::plain(directory));
+/// Has another version put in place by the one that holds the daemon; where nobody does, by this
+/// machine's init, if the version is for it. The last event.
+///
+/// # Errors
+/// Nobody holds it, or the connection breaks.
+pub(crate) fn swap(
+    settings: &Settings,
+    counter: u64,
+    again: bool,
+    tell: &mut dyn Tell,
+) -> Result<Event, ClientError> {
+    let request = Request::Swap {
+        counter,
+        is_again: again,
+    };
+    let asked = client::ask(&settings.run, &settings.name, request, &mut |event| {
+        tell.tell(event);
+    });
+    match asked {
+        Err(ClientError::NotHeld { .. }) if plain::is_for_init(settings, counter) => {
+            let last = plain::swap(settings, counter, Again(again), tell);
+            tell.tell(&last);
+            Ok(last)
+        }
+        asked => asked,
     }
-    let trust = Places::default().trust(name.role())?;
-    Ok(Place::signed(directory, name.clone(), seed, trust))
+}
+
+fn hold(settings: &Settings, reserved: &Reserved, lines: &mut Lines) -> Result<(), HoldingError> {
+    let ending = [Signal::Terminate, Signal::Interrupt];
+    let signals = Signals::block(&ending).map_err(HoldError::Wait)?;
+    Ok(keep(settings, reserved, &signals, lines)?)
 }
 
 /// How the daemon that was asked about a version answered (`daemons.md` 2.3).
@@ -111,6 +116,7 @@ pub(crate) const fn of_last(event: &Event) -> Exit {
             Why::Current => Exit::Current,
             Why::NoGeneration | Why::Rejected | Why::BelowFloor => Exit::Packages,
             Why::Ledger => Exit::Receiver,
+            Why::Service => Exit::Unavailable,
             _ => Exit::NotNow,
         },
         _ => Exit::Installed,
@@ -205,6 +211,7 @@ mod tests {
         for (why, exit) in [
             (Why::Rejected, Exit::Packages),
             (Why::BelowFloor, Exit::Packages),
+            (Why::Service, Exit::Unavailable),
             (Why::FailedBefore, Exit::NotNow),
             (Why::Stopped, Exit::NotNow),
             (Why::Leaving, Exit::NotNow),

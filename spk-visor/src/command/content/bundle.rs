@@ -2,16 +2,18 @@
 //!
 //! In: a release of which nothing is believed. Out: an approved [`Bundle`], which is taken once.
 
+use std::error::Error;
 use std::thread;
 
+use ::hold::client::ClientError;
+use ::hold::event as held;
+use ::hold::keeper::Tell as Hears;
 use bundle::interrupt::Interrupter;
 use bundle::trust::{self, Approved, Voucher};
 use bundle::unpack_pipeline::Resources;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use bundle::worker::Workers;
 use fetch::Release;
-use hold::client::{self, ClientError};
-use hold::event::{self as held, Request};
 use store::directory::Directory;
 use store::place::Place;
 use store::shelf::{Chunks, Listing, Offer, Shelf, Target};
@@ -25,6 +27,7 @@ use super::change::{of, put_right_in};
 use super::error::ContentError;
 use super::event::{Event, Plan};
 use super::places::Places;
+use crate::command::hold;
 
 /// For decoding and unpacking.
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -243,11 +246,8 @@ fn swap(
     again: Again,
     tell: &mut dyn Tell,
 ) -> Result<(), ContentError> {
-    let request = Request::Swap {
-        counter: version.counter,
-        is_again: again.0,
-    };
-    match client::ask(&places.run(), place.name(), request, &mut |_| {}) {
+    let settings = places.held(&place, None)?;
+    match hold::swap(&settings, version.counter, again.0, &mut Unheard) {
         Ok(held::Event::Swapped { pause_ms, .. }) => {
             tell.tell(&Event::Swapped {
                 place,
@@ -260,6 +260,15 @@ fn swap(
         Err(ClientError::NotHeld { .. }) => Ok(()),
         Err(source) => Err(ContentError::Hold { place, source }),
     }
+}
+
+/// The last event says it all.
+struct Unheard;
+
+impl Hears for Unheard {
+    fn tell(&mut self, _: &held::Event) {}
+
+    fn fail(&mut self, _: &dyn Error) {}
 }
 
 fn listing(shelf: &mut Directory) -> Result<Listing, StoreError> {

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bundle::trust::Trust;
+use hold::keeper::Settings;
+use hold::place::Place as Versions;
+use hold::times::Times;
 use machine::locks::{self, Lock, Which};
 use store::directory::Directory;
 use store::place::{Place, ROLES, SEED, STATE};
@@ -40,6 +43,31 @@ impl Places {
     #[must_use]
     pub fn run(&self) -> PathBuf {
         self.path(locks::DIRECTORY)
+    }
+
+    /// How the daemon of a place is held; in `directory`, if not where daemons are. One version that
+    /// is part of the system needs no keys.
+    ///
+    /// # Errors
+    /// No keys.
+    pub fn held(
+        &self,
+        place: &Place,
+        directory: Option<PathBuf>,
+    ) -> Result<Settings, ContentError> {
+        let directory = directory.unwrap_or_else(|| place.below(&self.path(STATE)));
+        let seed = place.below(&self.path(SEED));
+        let versions = match Versions::is_plain(&directory, &seed) {
+            true => Versions::plain(directory),
+            false => Versions::signed(directory, place.clone(), seed, self.trust(place.role())?),
+        };
+        Ok(Settings {
+            name: place.name().to_owned(),
+            place: versions,
+            run: self.run(),
+            root: self.root.clone(),
+            times: Times::default(),
+        })
     }
 
     fn path(&self, path: &str) -> PathBuf {
