@@ -62,8 +62,9 @@ inspect prints what SOURCE says of itself; nothing of it is verified
 
 apply serves the content of SOURCE on this node, in the place that its manifest
 names: verified, unpacked beside what is served, then put in its place at once.
-What was served before is kept, and rollback goes back to it. A daemon that
-runs is not replaced: its new version is made ready only
+What was served before is kept, and rollback goes back to it. A daemon is
+changed while it serves, by whoever holds it or by this machine's init, and the
+one before is back if the new one fails (docs/daemons.md)
   --again              take also what was left or has failed here
 
 open prints the path of the newest content of ROLE/NAME that is as it was
