@@ -13,7 +13,8 @@
 //! 2. The network: [`netdev`] finds interfaces and brings them up, [`packet`] opens a socket on
 //!    one, [`packet_queue`] reads frames from it.
 //! 3. The decoder's sandbox: [`cage`], made of [`landlock`] and [`seccomp`].
-//! 4. The disk: [`block`] and [`loopdev`]; [`dm`], from which a slot's root is mounted.
+//! 4. The disk: [`block`] and [`loopdev`]; [`dm`], from which a slot's root is mounted; [`btrfs`],
+//!    of which a node takes snapshots.
 //! 5. What the kernel says in `/proc`: [`meminfo`], [`routes`] and [`local_links`]; [`poll`] waits
 //!    for a descriptor.
 //! 6. A daemon that is started with sockets that outlive it: [`handover`].
@@ -36,6 +37,7 @@ pub mod landlock;
 pub mod seccomp;
 
 pub mod block;
+pub mod btrfs;
 pub mod dm;
 pub mod loopdev;
 
