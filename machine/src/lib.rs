@@ -17,7 +17,8 @@
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
 //! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
 //!    [`slot_disks`] and read back by `medium`, [`written`] sees who else has written them, and
-//!    [`health`] judges whether a system that runs on trial may be kept.
+//!    [`health`] judges whether a system that runs on trial may be kept. A [`snapshot`] is what a
+//!    directory of others holds at one moment.
 
 pub mod blockdisk;
 pub mod cage;
@@ -36,6 +37,7 @@ pub mod mounts;
 pub mod settings;
 pub mod slice;
 pub mod slot_disks;
+pub mod snapshot;
 pub mod uevents;
 pub mod volumes;
 pub mod watchdog;
