@@ -44,7 +44,15 @@ impl Staging {
     /// # Errors
     /// Something else than files of one name each is there, or a part is missing or too long.
     pub fn open(path: &Path) -> Result<Self, FetchError> {
-        let handle = open_directory(path)?;
+        Self::of(path, open_directory(path)?)
+    }
+
+    /// Likewise, of a directory that is open: itself, or what it was when a snapshot was taken.
+    /// Errors name this path.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn of(path: &Path, handle: OwnedFd) -> Result<Self, FetchError> {
         let names = names(path, &handle)?;
         let directory = Directory::of_single_links(path, &File::from(handle))?;
         Ok(Self {
@@ -84,7 +92,11 @@ fn belongs(name: &str, approved: &Approved) -> bool {
     is_front || is_file || name == LOCK
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd, FetchError> {
+/// Opens a staging directory; nothing in it is looked at.
+///
+/// # Errors
+/// It is not there, or no directory.
+pub fn open_directory(path: &Path) -> Result<OwnedFd, FetchError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
     let opened = rustix::fs::open(path, flags, Mode::empty());
     opened.map_err(|errno| FetchError::Open {
