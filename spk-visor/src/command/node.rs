@@ -2,8 +2,8 @@
 //! decide is in `update`, what they ask of this Linux in `machine`.
 //!
 //! [`place`] opens the node, [`sources`] says where it looks for releases, [`take`] is `update`,
-//! [`trial`] has `activate`, `rollback` and `recover`, [`upgrade`] is `entire-system-upgrade` and
-//! [`download`] the part of it that needs no rights, [`confirm`] judges and keeps a trial,
+//! [`trial`] has `activate`, `rollback` and `recover`, [`upgrade`] is `entire-system-upgrade`,
+//! [`download`] the part of it that needs no rights and [`offline`] what such a part has left, [`confirm`] judges and keeps a trial,
 //! [`status`] says where the node stands.
 //! [`event`] is what happens meanwhile, and [`report`] shows it; an [`error::NodeError`] is why a
 //! command did not do what it was asked for.
@@ -12,6 +12,7 @@ pub mod confirm;
 pub mod download;
 pub mod error;
 pub mod event;
+pub mod offline;
 pub mod place;
 pub mod report;
 pub mod sources;

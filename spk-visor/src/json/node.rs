@@ -21,6 +21,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Recovered { .. } => "recovered",
         Event::Offered { .. } => "offered",
         Event::Downloaded { .. } => "downloaded",
+        Event::Snapshot { .. } => "snapshot",
         Event::Newest { .. } => "newest",
         Event::Planned { .. } => "planned",
         Event::Fetching { .. } => "fetching",
@@ -75,6 +76,13 @@ fn fields(event: &Event, object: &mut Object) {
         } => {
             object.text("staging", &staging.to_string_lossy());
             object.number("fetched", *fetched).number("kept", *kept);
+        }
+        Event::Snapshot { staging, missing } => {
+            object.text("staging", &staging.to_string_lossy());
+            object.flag("taken", missing.is_none());
+            if let Some(reason) = missing {
+                object.text("reason", reason);
+            }
         }
         Event::Newest { counter } => {
             object.number("counter", *counter);

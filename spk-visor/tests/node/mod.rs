@@ -415,6 +415,14 @@ impl Node {
         &self,
         change: impl FnOnce(&mut cli::Upgrade),
     ) -> (Told, Result<Upgraded, NodeError>) {
+        self.upgrade_as(Told::default(), change)
+    }
+
+    pub fn upgrade_as(
+        &self,
+        mut told: Told,
+        change: impl FnOnce(&mut cli::Upgrade),
+    ) -> (Told, Result<Upgraded, NodeError>) {
         let mut options = cli::Upgrade {
             source: None,
             access: self.access.clone(),
@@ -427,7 +435,6 @@ impl Node {
             is_json: false,
         };
         change(&mut options);
-        let mut told = Told::default();
         let machine = Machine {
             may_hang: true,
             workers: &WORKERS,

@@ -51,6 +51,12 @@ pub enum Event {
         /// Bytes that were there.
         kept: u64,
     },
+    /// A staging directory that could be read as it was at one moment.
+    Snapshot {
+        staging: PathBuf,
+        /// Why it is not.
+        missing: Option<String>,
+    },
     /// The node has what the source has.
     Newest { counter: u64 },
     /// What an upgrade of the system will do, or would.
@@ -242,6 +248,13 @@ impl fmt::Display for Event {
                     f,
                     "{staging} holds it: {fetched} fetched, {kept} there before"
                 )
+            }
+            Event::Snapshot { staging, missing } => {
+                let staging = staging.display();
+                match missing {
+                    None => write!(f, "{staging} is read from a snapshot"),
+                    Some(why) => write!(f, "no snapshot of {staging}: {why}"),
+                }
             }
             Event::Newest { counter } => {
                 write!(f, "nothing is newer than counter {counter}, which runs")

@@ -9,6 +9,7 @@ mod content;
 mod system;
 
 use bundle::worker::Workers;
+use machine::snapshot::Snapshot;
 use store::stage::Again;
 use wire::running::Running;
 
@@ -118,7 +119,9 @@ pub fn upgrade(
     };
     let node = node.and_then(|node| node.begin(machine.may_hang, tell));
     let mut contents = Contents::new(&places, Again(options.again));
-    let system = look(groups, node, &mut contents, is_taken, tell);
+    // Until the last chunk of a staging directory was read.
+    let mut snapshot = None;
+    let system = look(groups, node, &mut contents, (is_taken, &mut snapshot), tell);
     let system = match system {
         Ok(Some(system)) => system.plan(tell),
         Ok(None) => Ok(Next::Stands(Standing::NotAsked)),
@@ -143,7 +146,7 @@ fn look<'u>(
     groups: Vec<Group>,
     node: Result<Node<'u>, NodeError>,
     contents: &mut Contents<'_>,
-    is_taken: bool,
+    (is_taken, snapshot): (bool, &mut Option<Snapshot>),
     tell: &mut dyn Tell,
 ) -> Result<Option<System<'u>>, NodeError> {
     let mut node = Some(node);
@@ -153,7 +156,7 @@ fn look<'u>(
         if is_taken {
             places.retain(|place| contents.put_right(place, tell));
         }
-        let mut catalog = match group.catalog() {
+        let mut catalog = match group.catalog(is_taken, snapshot, tell) {
             Ok(catalog) => catalog,
             Err(error) if group.has_system => {
                 system = Err(error.into());

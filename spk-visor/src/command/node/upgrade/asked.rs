@@ -9,14 +9,16 @@ use fetch::FetchError;
 use fetch::catalog::Catalog;
 use fetch::http::client::Access;
 use fetch::source::Source;
-use fetch::staging::Staging;
+use machine::snapshot::Snapshot;
 use store::place::Place as ContentPlace;
 use wire::manifest::Role;
 
 use super::NodeError;
 use crate::cli::Upgrade;
 use crate::command::content::places::Places;
+use crate::command::node::offline;
 use crate::command::node::place::Place;
+use crate::command::node::report::Tell;
 
 /// A source, and what it is asked for.
 #[derive(Debug)]
@@ -38,13 +40,20 @@ enum From {
 }
 
 impl Group {
-    /// What it has.
-    pub(super) fn catalog(&self) -> Result<Catalog, FetchError> {
+    /// What it has. Of a staging directory that is going to be taken, what a snapshot has, which is
+    /// to be kept for as long as the catalog's releases.
+    pub(super) fn catalog(
+        &self,
+        is_taken: bool,
+        snapshot: &mut Option<Snapshot>,
+        tell: &mut dyn Tell,
+    ) -> Result<Catalog, FetchError> {
         match &self.from {
             From::Source(source) => source.catalog(&self.access),
             From::Staging(path) => {
-                let staging = Staging::open(path)?;
-                Ok(Catalog::lone(path.clone(), Box::new(staging)))
+                let offline = offline::open(path, is_taken, tell)?;
+                *snapshot = offline.snapshot;
+                Ok(Catalog::lone(path.clone(), Box::new(offline.staging)))
             }
         }
     }
