@@ -45,6 +45,7 @@ const READERS: &[(&str, Reader)] = &[
     ("cage", programs::cage),
     ("deploy", deploys::deploy),
     ("content", deploys::content),
+    ("https", deploys::https),
     ("memory", deploys::memory),
     ("update", updates::update),
     ("sizes", sizes::sizes),

@@ -67,6 +67,28 @@ pub fn content(text: &str) -> Result<Vec<Row>, LineError> {
     Ok(vec![row.goal(quotient(ours, tar), Goal::AtMost("1.3"))])
 }
 
+/// `https=NAME us=MICROSECONDS cpu_us=MICROSECONDS`, one line a run: `ours` is a release fetched,
+/// verified and decoded, `curl` the same bytes piped into the same decoder.
+///
+/// # Errors
+///
+/// When one of them was never run.
+pub fn https(text: &str) -> Result<Vec<Row>, LineError> {
+    let row = |what: &str, key| {
+        let of = |name| median_of(text, ("https", name), key);
+        let (ours, curl) = (of("ours")?, of("curl")?);
+        let what = format!("{what} beside curl piped into the same decoder");
+        let row = Row::beside(what, seconds(ours), seconds(curl));
+        Ok::<_, LineError>((row, quotient(ours, curl)))
+    };
+    let (wall, ratio) = row("release over https", "us")?;
+    let (processor, of_processor) = row("CPU of that", "cpu_us")?;
+    Ok(vec![
+        wall.goal(ratio, Goal::AtMost("1.1")),
+        processor.ratio(of_processor),
+    ])
+}
+
 /// `package=xz peak_kib=69632` for each package.
 ///
 /// # Errors
@@ -105,7 +127,7 @@ pub fn drawing(text: &str) -> Result<Vec<Row>, LineError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{deploy, drawing, memory};
+    use super::{deploy, drawing, https, memory};
     use crate::report::tests::lines;
 
     #[test]
@@ -154,5 +176,20 @@ drawing=2 hertz=100 us=3000000
         let expected =
             ["drawing while receiving, of 1 % of a core\t0.667 %\t-\t0.667\t<= 1.0\tmet"];
         assert_eq!(lines(drawing(text)), expected);
+    }
+
+    #[test]
+    fn a_release_over_https_has_its_time_and_its_processor_time() {
+        let text = "\
+https=ours us=1000000 cpu_us=1500000
+https=curl us=1000000 cpu_us=2000000
+";
+        let expected = [
+            "release over https beside curl piped into the same decoder\t1.00 s\t1.00 s\t1.00\
+             \t<= 1.1\tmet",
+            "CPU of that beside curl piped into the same decoder\t1.50 s\t2.00 s\t0.75\t-\t-",
+        ];
+        assert_eq!(lines(https(text)), expected);
+        https("https=ours us=1 cpu_us=1\n").unwrap_err();
     }
 }
