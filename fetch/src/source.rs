@@ -13,6 +13,7 @@ use crate::bundle_file::{BundleFile, Tail};
 use crate::catalog::Catalog;
 use crate::http::client::{Access, Client};
 use crate::http::file::RemoteFile;
+use crate::http::site::Site;
 use crate::http::url::{Url, UrlError};
 use crate::{FetchError, Release};
 
@@ -87,6 +88,23 @@ impl Source {
         access: &Access,
     ) -> Result<Box<dyn Release>, FetchError> {
         self.catalog(access)?.into_release(wanted)
+    }
+
+    /// Opens the release that is there itself, whatever place it is for; a channel is not read.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn alone(&self, access: &Access) -> Result<Box<dyn Release>, FetchError> {
+        let url = match self {
+            Source::Path(path) => return crate::open(path),
+            Source::Url(url) => url.clone(),
+            Source::Github(github) => github.directory(&Url::parse(GITHUB)?),
+        };
+        let client = Client::new(access, &url)?;
+        match is_bundle(url.path()) {
+            true => bundle(&client, &url),
+            false => Ok(Box::new(Site::open(&client, &url.directory())?)),
+        }
     }
 
     /// Reads what the source has.

@@ -9,6 +9,7 @@ use super::argument::{
     all, operand, option, os, path, read_keyset, read_number, read_place, switch,
 };
 use super::content;
+use super::source;
 use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use pack::bundle_file::{Content, Create, Head, Sign, Verify};
@@ -24,7 +25,7 @@ Usage: spk-visor bundle create NAME.smv DIR [--key FILE]
        spk-visor bundle sign NAME.smv --key FILE [--password-file FILE]
        spk-visor bundle verify SOURCE --trust FILE [--floor N] [--json]
        spk-visor bundle inspect SOURCE [--json]
-       spk-visor bundle apply SOURCE [--again] [--json]
+       spk-visor bundle apply SOURCE [--again] [--ca FILE] [--json]
        spk-visor bundle open ROLE/NAME [--json]
 
 A bundle file is a release as one file: the manifest, its signature, its chunk
@@ -63,9 +64,14 @@ inspect prints what SOURCE says of itself; nothing of it is verified
 apply serves the content of SOURCE on this node, in the place that its manifest
 names: verified, unpacked beside what is served, then put in its place at once.
 What was served before is kept, and rollback goes back to it. A daemon is
-changed while it serves, by whoever holds it or by this machine's init, and the
-one before is back if the new one fails (docs/daemons.md)
+changed while it serves, by its keeper or by this machine's init, and the one
+before is back if the new one fails (docs/daemons.md).
+SOURCE may also be on a web server: https://HOST/NAME.smv or https://HOST/DIR/
   --again              take also what was left or has failed here
+  --ca FILE            take servers that these authorities vouch for, in PEM,
+                       in place of those that this system trusts
+  --allow-http         read http:// from other machines, too; the signature
+                       decides either way
 
 open prints the path of the newest content of ROLE/NAME that is as it was
 signed, all of it read; newer content that is not is named on standard error
@@ -127,7 +133,10 @@ pub(super) fn grammar() -> Command {
             switch("json"),
         ]),
         word("inspect", "SOURCE").arg(switch("json")),
-        word("apply", "SOURCE").args([switch("again"), switch("json")]),
+        Command::new("apply")
+            .override_help(with_exit_codes(HELP))
+            .args(source::arguments())
+            .args(["again", "json"].map(switch)),
         Command::new("open")
             .override_help(with_exit_codes(HELP))
             .arg(operand("ROLE/NAME").value_parser(read_place))
@@ -173,7 +182,8 @@ fn read_content_command(
     let is_json = matches.get_flag("json");
     Ok(match word {
         "apply" => content::Content::Apply {
-            source: path(matches, "SOURCE").ok_or(missing("the SOURCE to apply"))?,
+            source: source::read(matches)?.ok_or(missing("the SOURCE to apply"))?,
+            access: source::access(matches),
             again: matches.get_flag("again"),
             is_json,
         },

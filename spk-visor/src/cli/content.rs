@@ -6,7 +6,8 @@ use clap::{ArgMatches, Command};
 
 use super::argument::switch;
 use crate::help::with_exit_codes;
-use std::path::PathBuf;
+use fetch::http::client::Access;
+use fetch::source::Source;
 use store::place::Place;
 
 /// What is done with content.
@@ -14,8 +15,10 @@ use store::place::Place;
 pub enum Content {
     /// `bundle apply`.
     Apply {
-        /// A bundle file, a block device with one, or a directory.
-        source: PathBuf,
+        /// A bundle file, a block device with one, or a directory, here or on a server.
+        source: Source,
+        /// How a server is reached.
+        access: Access,
         /// What failed may be taken.
         again: bool,
         /// Events for a script.

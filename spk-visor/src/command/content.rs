@@ -110,9 +110,12 @@ pub fn run(command: &Content) -> Exit {
     let (places, mut report) = (Places::default(), stdout(*is_json));
     let tell = &mut report;
     let done = match command {
-        Content::Apply { source, again, .. } => {
-            change::apply(&places, source, *again, &WORKERS, tell)
-        }
+        Content::Apply {
+            source,
+            access,
+            again,
+            ..
+        } => change::apply(&places, (source, access), *again, &WORKERS, tell),
         Content::Open { place, .. } => change::open(&places, place, tell),
         Content::Rollback { place, .. } => change::rollback(&places, place, tell),
         Content::Collect { .. } => change::collect(&places, tell),

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use bundle::fakes::content::Content;
 use bundle::fakes::image::{Image, Signer};
+use fetch::http::client::Access;
+use fetch::source::Source;
 use machine::cage::Caged;
 use receiver::fakes::ports;
 use spk_visor::command::content::error::ContentError;
@@ -100,7 +102,12 @@ impl Node {
     pub fn apply_bytes(&self, bytes: &[u8]) -> Result<(), ContentError> {
         let path = self.dir.path().join("bundle.smv");
         fs::write(&path, bytes).unwrap();
-        change::apply(&self.places, &path, false, &WORKERS, &mut Told::default())
+        self.apply_from(&Source::Path(path), &Access::default())
+    }
+
+    pub fn apply_from(&self, source: &Source, access: &Access) -> Result<(), ContentError> {
+        let mut told = Told::default();
+        change::apply(&self.places, (source, access), false, &WORKERS, &mut told)
     }
 
     pub fn rollback(&self, place: &str) -> Result<(), ContentError> {

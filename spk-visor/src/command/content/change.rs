@@ -1,9 +1,9 @@
 //! What changes a place: `bundle apply`, `rollback ROLE/NAME`, `recover`, `collect`; and what only
 //! looks: `bundle open`, `status`.
 
-use std::path::Path;
-
 use bundle::worker::Workers;
+use fetch::http::client::Access;
+use fetch::source::Source;
 use store::directory::Directory;
 use store::place::Place;
 use store::recover::Finding;
@@ -32,15 +32,15 @@ pub(super) fn of<T>(place: &Place, result: Result<T, StoreError>) -> Result<T, C
 /// See [`ContentError`]; what was served is served.
 pub fn apply(
     places: &Places,
-    source: &Path,
+    (source, access): (&Source, &Access),
     again: bool,
     workers: &'static dyn Workers,
     tell: &mut dyn Tell,
 ) -> Result<(), ContentError> {
-    let bundle = Bundle::of_itself(places, fetch::open(source)?)?;
+    let bundle = Bundle::of_itself(places, source.alone(access)?)?;
     tell.tell(&bundle.offered());
     let how = How {
-        command: &format!("bundle apply {}", source.display()),
+        command: &format!("bundle apply {source}"),
         again: Again(again),
         workers,
     };
