@@ -12,7 +12,7 @@ use crate::{StoreError, collect, doing, flush_names, look, target_of, write_ledg
 /// Serves a generation.
 ///
 /// # Errors
-/// Before the commit what was served is, and behind it what was staged.
+/// What was served is served, unless even that cannot be written: then it may be what was staged.
 pub fn activate(shelf: &mut dyn Shelf, staged: &Staged) -> Result<(), StoreError> {
     let listing = look(shelf)?;
     let mut ledger = listing.ledger();
@@ -40,7 +40,12 @@ pub fn activate(shelf: &mut dyn Shelf, staged: &Staged) -> Result<(), StoreError
         ledger.forgive(&staged.version.digest);
     }
     ledger.reset_rollbacks();
-    write_ledger(shelf, &ledger)?;
+    if let Err(error) = write_ledger(shelf, &ledger) {
+        // The disk is full, say: an error is to mean that what was served is served.
+        let _ = shelf.point(Pointer::Current, listing.current);
+        let _ = shelf.flush_names();
+        return Err(error);
+    }
     collect::collect(shelf)?;
     Ok(())
 }
