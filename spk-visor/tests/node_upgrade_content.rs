@@ -64,7 +64,8 @@ fn apply(node: &Node, content: &Content) {
     }
     let places = Places::at(node.dir.path());
     let path = file(node, content, &node.signer);
-    change::apply(&places, &path, false, &WORKERS, &mut Nobody).unwrap();
+    let from = (&Source::Path(path), &Access::default());
+    change::apply(&places, from, false, &WORKERS, &mut Nobody).unwrap();
 }
 
 fn serve(dir: &Path, releases: Vec<PathBuf>) {

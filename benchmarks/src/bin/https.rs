@@ -90,7 +90,7 @@ fn fetched(url: &str, ca: &str, to: &mut dyn Write) -> Outcome<()> {
     for chunk in 0..count {
         bytes.clear();
         chunks.chunk(0, chunk, &mut bytes)?;
-        let verified = verify_chunk(&approved, 0, chunk, bytes)?;
+        let verified = verify_chunk(&approved, 0, chunk, &mut bytes)?;
         to.write_all(verified.as_slice())?;
         bytes = verified.into_inner();
     }
