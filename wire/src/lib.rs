@@ -15,7 +15,8 @@
 //!    runs says so in [`running`], and keeps what it writes under the names of [`state`]; its
 //!    memory of updates is the [`ledger`].
 //! 5. What a node serves beside its system comes as bundles of content: [`files`] lists what one
-//!    unpacks to, and [`service`] says how the daemon in one is started.
+//!    unpacks to, [`service`] says how the daemon in one is started, and [`package`] what a package
+//!    needs; a [`set`] is the packages of a node.
 //! 6. A [`channel`] says which releases a source has.
 //! 7. [`stage`] names each step, for consoles, the donor and the tests; [`outcome`] says what
 //!    follows from an error.
@@ -37,7 +38,9 @@ pub mod message;
 
 pub mod channel;
 pub mod files;
+pub mod package;
 pub mod service;
+pub mod set;
 
 pub mod label;
 pub mod ledger;
