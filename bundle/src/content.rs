@@ -1,8 +1,8 @@
 //! A bundle of content into an empty directory: an approved manifest and its chunks in; a tree that
 //! is exactly what was signed out, or an error (`bundles.md` 2 and 4).
 //!
-//! The files of such a bundle are `FILES`, for a daemon `SERVICE`, and one archive. The list is
-//! read first, and tells how much room is needed before a byte is written. The archive goes through
+//! The files of such a bundle are `FILES`, for a daemon `SERVICE`, for a package `PACKAGE`, and one
+//! archive. The list is read first, and tells how much room is needed before a byte is written. The archive goes through
 //! [`unpack_pipeline`](crate::unpack_pipeline) under the rules of [`policy`]; then [`tree`] walks
 //! over what is there and compares every file with the list.
 //!
@@ -21,6 +21,7 @@ use wire::field::FieldError;
 use wire::files::{self, FILES, Files, Kind};
 use wire::manifest::Role;
 use wire::outcome::Outcome;
+use wire::package::{self, PACKAGE, Package};
 use wire::service::{self, SERVICE, Service};
 
 use crate::event::Event;
@@ -50,6 +51,8 @@ pub struct Taken {
     pub files: Vec<u8>,
     /// How a daemon is started.
     pub service: Option<Vec<u8>>,
+    /// What a package needs.
+    pub package: Option<Vec<u8>>,
 }
 
 /// A bundle's content is not taken.
@@ -62,7 +65,7 @@ pub enum ContentError {
     /// Not the files that its role has.
     #[error("the bundle has {found:?} where {wanted} belongs")]
     Layout {
-        /// `FILES`, `SERVICE`, `content.tar.zst`.
+        /// `FILES`, `SERVICE`, `PACKAGE`, `content.tar.zst`.
         wanted: &'static str,
         /// The file in its place, if there is one.
         found: Option<String>,
@@ -81,7 +84,7 @@ pub enum ContentError {
         #[source]
         source: PackagesError,
     },
-    /// `FILES` or `SERVICE`.
+    /// `FILES`, `SERVICE` or `PACKAGE`.
     #[error(transparent)]
     Text(#[from] FieldError),
     /// The list as a whole.
@@ -152,6 +155,13 @@ pub fn take(
     if let Some(service) = &service {
         starts_a_program(service, &list)?;
     }
+    let package = match role {
+        Role::Store => Some(small(&mut packages, PACKAGE, package::LEN_MAX)?),
+        _ => None,
+    };
+    if let Some(package) = &package {
+        Package::parse(package)?;
+    }
     let header = archive(&mut packages)?;
     let stated = header.unpacked.map_or(0, |unpacked| unpacked.entries);
     if stated > policy.entries_max {
@@ -182,6 +192,7 @@ pub fn take(
     Ok(Taken {
         files: text,
         service,
+        package,
     })
 }
 

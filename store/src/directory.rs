@@ -1,7 +1,7 @@
 //! The shelf on a file system: `/var/lib/smv/ROLE/NAME` (`bundles.md` 5).
 //!
 //! ```text
-//! gen/0000000417/{MANIFEST,MANIFEST.minisig,FILES,SERVICE,tree/}
+//! gen/0000000417/{MANIFEST,MANIFEST.minisig,FILES,SERVICE,PACKAGE,tree/}
 //! gen/.0000000418.part/      may be deleted at any time
 //! gen/0000000416.bad/        with `why`
 //! current -> gen/0000000417
@@ -28,6 +28,7 @@ use rustix::fs::syncfs;
 use wire::files::FILES;
 use wire::ledger::{LEN_MAX, Ledger};
 use wire::manifest::{MANIFEST, SIGNATURE};
+use wire::package::PACKAGE;
 use wire::service::SERVICE;
 
 use crate::generation::{self, Held, Reject, TREE};
@@ -233,6 +234,9 @@ impl Shelf for Directory {
         write(&part.join(FILES), &taken.files)?;
         if let Some(service) = &taken.service {
             write(&part.join(SERVICE), service)?;
+        }
+        if let Some(package) = &taken.package {
+            write(&part.join(PACKAGE), package)?;
         }
         Ok(())
     }

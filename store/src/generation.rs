@@ -1,6 +1,6 @@
 //! Whether a generation is what was signed: a directory with `MANIFEST`, `MANIFEST.minisig`,
-//! `FILES`, for a daemon `SERVICE`, and `tree` in; its version and key out, or the first thing that
-//! is wrong.
+//! `FILES`, for a daemon `SERVICE`, for a package `PACKAGE`, and `tree` in; its version and key out,
+//! or the first thing that is wrong.
 //!
 //! Archive and chunks are gone by then. The manifest names the hash of `FILES`, and `FILES` that of
 //! every file, so the one signature holds for what is on the disk, too.
@@ -21,6 +21,7 @@ use wire::files::{self, FILES, Files};
 use wire::ledger::{KeyId, Version};
 use wire::manifest::{self, Content, MANIFEST, Manifest, Role, SIGNATURE};
 use wire::message::SIGNATURE_MAX;
+use wire::package::{self, PACKAGE, Package};
 use wire::service::{self, SERVICE, Service};
 
 use crate::place::Place;
@@ -126,12 +127,18 @@ pub fn verify(
     let policy = Policy::of(place.role()).unwrap_or(Policy {
         entries_max: 0,
         has_links: false,
+        lies_over_usr: false,
     });
     policy.allows(&list).map_err(Reject::Forbidden)?;
     if place.role() == Role::Daemon {
         let service = text(directory, SERVICE, service::LEN_MAX)?;
         is_named(&parsed, SERVICE, &service)?;
         Service::parse(&service)?;
+    }
+    if place.role() == Role::Store {
+        let package = text(directory, PACKAGE, package::LEN_MAX)?;
+        is_named(&parsed, PACKAGE, &package)?;
+        Package::parse(&package)?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top = openat(directory, TREE, flags, Mode::empty());

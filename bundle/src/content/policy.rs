@@ -18,6 +18,8 @@ pub const SITE_ENTRIES_MAX: u32 = 16_384;
 /// Longest target of a link, in bytes.
 pub const TARGET_MAX: usize = 1024;
 const DIRECTORY_MODE: u32 = 0o755;
+/// Below `/usr`, what decides which packages a node takes: its keys and this program.
+const RESERVED: [&str; 2] = ["lib/smechvisor", "bin/spk-visor"];
 
 /// The rules for one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Policy {
     pub entries_max: u32,
     /// May there be symbolic links?
     pub has_links: bool,
+    /// Does it lie over the system's own files?
+    pub lies_over_usr: bool,
 }
 
 impl Policy {
@@ -36,14 +40,17 @@ impl Policy {
             Role::Site => Some(Self {
                 entries_max: SITE_ENTRIES_MAX,
                 has_links: false,
+                lies_over_usr: false,
             }),
             Role::Model | Role::Daemon => Some(Self {
                 entries_max: ENTRIES_MAX,
                 has_links: false,
+                lies_over_usr: false,
             }),
             Role::Store => Some(Self {
                 entries_max: ENTRIES_MAX,
                 has_links: true,
+                lies_over_usr: true,
             }),
             Role::Os | Role::Base | Role::Kernel => None,
         }
@@ -58,8 +65,16 @@ impl Policy {
         if files.count() > most {
             return Err(Forbidden::Entries(self.entries_max));
         }
-        match files.has_links() && !self.has_links {
-            true => Err(Forbidden::Link),
+        if files.has_links() && !self.has_links {
+            return Err(Forbidden::Link);
+        }
+        let is_reserved = |path: &str| {
+            RESERVED
+                .iter()
+                .any(|own| path == *own || files::is_in(path, own))
+        };
+        match self.lies_over_usr && files.lines().any(|line| is_reserved(line.path)) {
+            true => Err(Forbidden::Reserved),
             false => Ok(()),
         }
     }
@@ -135,6 +150,9 @@ pub enum Forbidden {
     /// Capabilities, ACLs, labels.
     #[error("has extended attributes")]
     Xattrs,
+    /// In a package.
+    #[error("has a path in /usr/lib/smechvisor or in place of /usr/bin/spk-visor")]
+    Reserved,
     /// Outside packages.
     #[error("is a symbolic link, which only packages may have")]
     Link,

@@ -119,7 +119,7 @@ fn a_signed_daemon_has_its_service() {
 
 #[test]
 fn a_package_may_have_links_that_stay_inside() {
-    let mut content = Content::of(Role::Store, &[("lib/a", b"a")]);
+    let mut content = Content::package(&[("lib/a", b"a")], &[]);
     content.texts[0].1 = list(&[
         line("bin/a", "link", b"../lib/a"),
         line("lib/a", "644", b"a"),

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use wire::digits::Hex;
 use wire::files::{FILES, FIRST_LINE};
 use wire::manifest::{Head, Role, Unpacked};
+use wire::package::PACKAGE;
 use wire::service::SERVICE;
 
 use super::archive::{Head as Member, dir, tar};
@@ -99,6 +100,15 @@ impl Content {
         ];
         daemon.tar = tar(&[dir("bin/"), program]);
         daemon
+    }
+
+    /// A package of these files that needs these others: `needs NAME COUNTER` each.
+    pub fn package(files: &[(&str, &[u8])], needs: &[&str]) -> Self {
+        let mut package = Self::of(Role::Store, files);
+        let needs: String = needs.iter().map(|need| format!("{need}\n")).collect();
+        let text = format!("smechvisor-package 1\n{needs}end\n");
+        package.texts.push((PACKAGE, text.into_bytes()));
+        package
     }
 
     pub fn image(&self) -> Image {

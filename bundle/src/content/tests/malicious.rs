@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use wire::chain::chain;
 use wire::files::FILES;
 use wire::manifest::{Role, Unpacked};
+use wire::package::PACKAGE;
 use wire::service::SERVICE;
 
 use super::{Place, RESOURCES, taken};
@@ -414,6 +415,39 @@ fn layouts() -> Vec<Row> {
             content.texts[1].1.clone_from(&text);
         }));
     }
+    for (what, texts) in [
+        ("no PACKAGE", vec![]),
+        ("an empty PACKAGE", vec![(PACKAGE, b"\n".to_vec())]),
+        ("SERVICE", vec![(SERVICE, service())]),
+        (
+            "a need twice",
+            vec![(
+                PACKAGE,
+                b"smechvisor-package 1\nneeds a 1\nneeds a 1\nend\n".to_vec(),
+            )],
+        ),
+        (
+            "a need outside",
+            vec![(
+                PACKAGE,
+                b"smechvisor-package 1\nneeds ../a 1\nend\n".to_vec(),
+            )],
+        ),
+    ] {
+        let mut content = Content::package(&[("lib/a", b"a")], &[]);
+        content.texts.truncate(1);
+        content.texts.extend(texts);
+        rows.push((format!("package with {what}"), content));
+    }
+    for path in [
+        "bin/spk-visor",
+        "lib/smechvisor/trust",
+        "lib/smechvisor",
+        "lib/smechvisor/a/b",
+    ] {
+        let content = Content::package(&[(path, b"a")], &[]);
+        rows.push((format!("package with {path}"), content));
+    }
     rows.push(daemon("a program of mode 644", &|content| {
         content.texts[0].1 = list(&[line("bin/x", "644", b"#!")]);
         content.tar = tar(&[dir("bin/"), member("bin/x", b"#!")]);
@@ -441,7 +475,7 @@ fn links() -> Vec<Row> {
     ];
     let mut rows = Vec::new();
     for target in targets {
-        let mut content = Content::of(Role::Store, &[("lib/a", b"a")]);
+        let mut content = Content::package(&[("lib/a", b"a")], &[]);
         content.texts[0].1 = list(&[
             line("lib/a", "644", b"a"),
             line("lib/b", "link", target.as_bytes()),
@@ -463,7 +497,7 @@ fn links() -> Vec<Row> {
             [member("lib/a", b"a"), hard_link("l", "lib/a")],
         ),
     ] {
-        let mut content = Content::of(Role::Store, &[("lib/a", b"a")]);
+        let mut content = Content::package(&[("lib/a", b"a")], &[]);
         content.tar = tar(&parts);
         rows.push((format!("package with {what}"), content));
     }
