@@ -12,7 +12,7 @@ use wire::manifest::{Role, WORD_MAX};
 pub const STATE: &str = "/var/lib/smv";
 /// In the system: one generation for each place, for a node that has none of its own.
 pub const SEED: &str = "/usr/lib/smechvisor/seed";
-/// Roles whose content a node takes.
+/// Roles whose content a node serves, each in places with a pointer of their own.
 pub const ROLES: [Role; 3] = [Role::Site, Role::Model, Role::Daemon];
 
 /// A role and a name.
@@ -36,20 +36,23 @@ impl Place {
     /// # Errors
     /// The role has no content, or the name is none of a directory.
     pub fn new(role: Role, name: &str) -> Result<Self, PlaceError> {
-        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-        let begins_well = name
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if !ROLES.contains(&role)
-            || !begins_well
-            || name.len() > WORD_MAX
-            || !name.bytes().all(is_good)
-        {
+        if !ROLES.contains(&role) || wire::package::name(name.as_bytes()).is_none() {
             return Err(PlaceError);
         }
         Ok(Self {
             role,
+            name: name.to_owned(),
+        })
+    }
+
+    /// A place for generations of a package: sets name them, and it has no pointer of its own.
+    ///
+    /// # Errors
+    /// The name is none of a package.
+    pub fn package(name: &str) -> Result<Self, PlaceError> {
+        let name = wire::package::name(name.as_bytes()).ok_or(PlaceError)?;
+        Ok(Self {
+            role: Role::Store,
             name: name.to_owned(),
         })
     }

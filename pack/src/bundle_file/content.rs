@@ -1,24 +1,26 @@
 //! A directory in; what a content bundle has beside its manifest out: `FILES`, for a daemon
-//! `SERVICE`, and the archive (`bundles.md` 2).
+//! `SERVICE`, for a package `PACKAGE`, and the archive (`bundles.md` 2).
 //!
 //! The directory is walked in the order of the list. Regular files are taken, with mode 755 where
 //! their owner may execute them and 644 otherwise, with the time of their last change, and with no
-//! owner. Empty directories are passed over; everything else refuses the directory by name: what a
-//! node would not take is not packed. The same directory gives the same bytes.
+//! owner; for a package symbolic links, too. Empty directories are passed over; everything else
+//! refuses the directory by name: what a node would not take is not packed. The same directory gives the same bytes.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bundle::content::ARCHIVE;
-use bundle::content::policy::{Forbidden, Policy};
+use bundle::content::policy::{Forbidden, Policy, stays_inside};
 use bundle::trust::Wanted;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wire::field::FieldError;
 use wire::files::{self, FILES, FIRST_LINE, Files, Kind, Line};
 use wire::manifest::{Role, Unpacked};
+use wire::package::{Need, PACKAGE};
 use wire::service::{SERVICE, Service};
 use wire::stream::{PackageName, StreamError};
 
@@ -34,12 +36,14 @@ const EXECUTABLE: u32 = 0o100;
 /// What content is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// Site, model or daemon.
+    /// Site, model, daemon or store.
     pub role: Role,
     /// The name of its place.
     pub name: String,
     /// How a daemon is started.
     pub service: Option<PathBuf>,
+    /// Other packages that a package needs, with the lowest counters that do.
+    pub needs: Vec<(String, u64)>,
 }
 
 impl Content {
@@ -98,6 +102,20 @@ pub enum ContentError {
     /// A daemon without one, or something else with one.
     #[error("a daemon has a service, given with --service FILE, and nothing else has")]
     NoService,
+    /// Needs of something else, or one that no `PACKAGE` may have.
+    #[error(
+        "a package needs at most {} others, each named once by letters, digits and ._+-; {name} \
+         is one need too many",
+        wire::package::NEEDS_MAX
+    )]
+    Need { name: String },
+    /// A link that no node would take.
+    #[error(
+        "{} leads to {target:?}; links of a package are relative and stay inside, with .. in \
+         front only",
+        path.display()
+    )]
+    Link { path: PathBuf, target: PathBuf },
     /// A daemon without its program.
     #[error("{program} is no executable file in {}", path.display())]
     Program { path: PathBuf, program: String },
@@ -115,7 +133,8 @@ pub(super) fn read(content: &Content, dir: &Path, out: &Path) -> Result<Vec<Part
     if content.service.is_some() != (content.role == Role::Daemon) {
         return Err(ContentError::NoService);
     }
-    let mut walk = Walk::begin(dir, out)?;
+    let needs = needs(content)?;
+    let mut walk = Walk::begin(dir, out, policy)?;
     walk.directory(dir, &mut Vec::new(), "")?;
     let (list, archive, unpacked) = walk.end()?;
     let failed = |source| ContentError::Forbidden {
@@ -134,6 +153,9 @@ pub(super) fn read(content: &Content, dir: &Path, out: &Path) -> Result<Vec<Part
     if let Some(path) = &content.service {
         let service = service(path, dir, &listed)?;
         parts.push(text(SERVICE, &service, out)?);
+    }
+    if let Some(needs) = &needs {
+        parts.push(text(PACKAGE, needs.as_bytes(), out)?);
     }
     let name = format!("{ARCHIVE}{}", Format::Zst.suffix());
     parts.push((package(&name, archive, out)?, unpacked));
@@ -157,6 +179,26 @@ fn service(path: &Path, dir: &Path, list: &Files<'_>) -> Result<Vec<u8>, Content
         });
     }
     Ok(bytes)
+}
+
+/// The text of `PACKAGE`; `None` for another role, which needs nothing.
+fn needs(content: &Content) -> Result<Option<String>, ContentError> {
+    let wrong = |at: usize| ContentError::Need {
+        name: content
+            .needs
+            .get(at)
+            .map_or_else(String::new, |(name, _)| name.clone()),
+    };
+    if content.role != Role::Store {
+        let is_none = content.needs.is_empty();
+        return is_none.then_some(None).ok_or_else(|| wrong(0));
+    }
+    let needs = content.needs.iter().map(|(name, counter)| Need {
+        name,
+        counter: *counter,
+    });
+    let package = wire::package::Package::new(needs).map_err(wrong)?;
+    Ok(Some(package.to_string()))
 }
 
 /// A text as a file of the bundle: it unpacks to itself.
@@ -218,6 +260,7 @@ fn unwritable(path: &Path, source: io::Error) -> ContentError {
 struct Walk<'a> {
     out: &'a Path,
     top: &'a Path,
+    policy: Policy,
     tar: Counted<Encoder<File>>,
     list: String,
     files: usize,
@@ -229,13 +272,14 @@ struct Walk<'a> {
 type Above = Vec<(String, Metadata)>;
 
 impl<'a> Walk<'a> {
-    fn begin(top: &'a Path, out: &'a Path) -> Result<Self, ContentError> {
+    fn begin(top: &'a Path, out: &'a Path, policy: Policy) -> Result<Self, ContentError> {
         let failed = |source| unwritable(out, source);
         let file = scratch(out).map_err(failed)?;
         let encoder = Encoder::new(file, Format::Zst, default_threads()).map_err(failed)?;
         Ok(Self {
             out,
             top,
+            policy,
             tar: Counted {
                 out: encoder,
                 bytes: 0,
@@ -294,6 +338,9 @@ impl<'a> Walk<'a> {
             } else if metadata.is_file() {
                 self.above(above)?;
                 self.file(&from, inner)?;
+            } else if metadata.is_symlink() && self.policy.has_links {
+                self.above(above)?;
+                self.link(&from, inner, &metadata)?;
             } else {
                 return Err(ContentError::Kind { path: from });
             }
@@ -353,14 +400,37 @@ impl<'a> Walk<'a> {
         let len = metadata.len();
         self.header(&path, tar::Kind::File { len }, kind.mode(), &metadata)?;
         let sha256 = self.contents(from, file, len)?;
-        let line = Line {
+        self.listed(&Line {
             sha256,
             size_bytes: len,
             kind,
             path: &path,
-        };
+        });
+        Ok(())
+    }
+
+    fn listed(&mut self, line: &Line<'_>) {
         self.list.push_str(&format!("{line}\n"));
         self.files = self.files.saturating_add(1);
+    }
+
+    fn link(&mut self, from: &Path, path: String, metadata: &Metadata) -> Result<(), ContentError> {
+        let target = fs::read_link(from).map_err(|source| unreadable(from, source))?;
+        let bytes = target.as_os_str().as_bytes();
+        if !stays_inside(path.as_bytes(), bytes) {
+            return Err(ContentError::Link {
+                path: from.to_owned(),
+                target,
+            });
+        }
+        let kind = tar::Kind::Symlink(bytes);
+        self.header(&path, kind, Kind::Link.mode(), metadata)?;
+        self.listed(&Line {
+            sha256: Sha256::digest(bytes).into(),
+            size_bytes: bytes.len() as u64,
+            kind: Kind::Link,
+            path: &path,
+        });
         Ok(())
     }
 

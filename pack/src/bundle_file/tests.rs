@@ -340,6 +340,7 @@ fn site(lab: &Lab) -> Create {
             role: Role::Site,
             name: "www".into(),
             service: None,
+            needs: Vec::new(),
         }),
         ..lab.options(&["site"])
     }
@@ -397,6 +398,7 @@ fn what_no_node_would_take_is_not_packed() {
             role: Role::Daemon,
             name: "d".into(),
             service: None,
+            needs: Vec::new(),
         }),
         ..options.clone()
     };
@@ -406,4 +408,61 @@ fn what_no_node_would_take_is_not_packed() {
     fs::create_dir_all(dir.join("empty")).unwrap();
     let text = why(create(&options, &mut |_| ()));
     assert!(text.contains("there is no file in"), "{text}");
+}
+
+fn package(lab: &Lab, needs: &[(&str, u64)]) -> Create {
+    let dir = lab.at("tree");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(dir.join("bin")).unwrap();
+    fs::write(dir.join("bin/tool"), "#!").unwrap();
+    std::os::unix::fs::symlink("tool", dir.join("bin/t")).unwrap();
+    let needs = needs
+        .iter()
+        .map(|(name, counter)| ((*name).to_owned(), *counter));
+    Create {
+        out: lab.at("tool.smv"),
+        content: Some(Content {
+            role: Role::Store,
+            name: "tool".into(),
+            service: None,
+            needs: needs.collect(),
+        }),
+        ..lab.options(&["tree"])
+    }
+}
+
+#[test]
+fn a_package_says_what_it_needs_and_may_have_links() {
+    let lab = Lab::new();
+    let options = package(&lab, &[("zlib", 3), ("libssl", 7)]);
+    let facts = create(&options, &mut |_| ()).unwrap();
+    assert_eq!((&*facts.role, facts.files), ("store", 3));
+    let bytes = fs::read(lab.at("tool.smv")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let needs = "smechvisor-package 1\nneeds libssl 7\nneeds zlib 3\nend\n";
+    assert!(text.contains(needs));
+    assert!(text.contains(" 4 link bin/t\n"));
+}
+
+#[test]
+fn a_package_that_no_node_would_take_is_not_packed() {
+    let lab = Lab::new();
+    let twice = package(&lab, &[("zlib", 3), ("zlib", 4)]);
+    let text = why(create(&twice, &mut |_| ()));
+    assert!(text.contains("zlib is one need too many"), "{text}");
+    let mut site = package(&lab, &[("zlib", 3)]);
+    if let Some(content) = &mut site.content {
+        content.role = Role::Site;
+    }
+    let text = why(create(&site, &mut |_| ()));
+    assert!(text.contains("zlib is one need too many"), "{text}");
+    let options = package(&lab, &[]);
+    std::os::unix::fs::symlink("/bin/sh", lab.at("tree/sh")).unwrap();
+    let text = why(create(&options, &mut |_| ()));
+    assert!(text.contains("tree/sh leads to \"/bin/sh\""), "{text}");
+    let options = package(&lab, &[]);
+    fs::create_dir_all(lab.at("tree/lib/smechvisor")).unwrap();
+    fs::write(lab.at("tree/lib/smechvisor/trust"), "RW").unwrap();
+    let text = why(create(&options, &mut |_| ()));
+    assert!(text.contains("has a path in /usr/lib/smechvisor"), "{text}");
 }

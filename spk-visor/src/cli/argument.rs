@@ -74,6 +74,15 @@ pub(super) fn read_keyset(text: &str) -> Result<u32, &'static str> {
     text.parse().map_err(|_| "expected a number below 2^32")
 }
 
+/// `NAME:COUNTER` of a package that another one needs.
+pub(super) fn read_need(text: &str) -> Result<(String, u64), &'static str> {
+    let need = text.rsplit_once(':').and_then(|(name, counter)| {
+        let name = wire::package::name(name.as_bytes())?;
+        Some((name.to_owned(), counter.parse().ok()?))
+    });
+    need.ok_or("expected NAME:COUNTER, the name of a package and a number below 2^64")
+}
+
 pub(super) fn read_place(text: &str) -> Result<Place, PlaceError> {
     text.parse()
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Command};
 
 use super::argument::{
-    all, operand, option, os, path, read_keyset, read_number, read_place, switch,
+    all, operand, option, os, path, read_keyset, read_need, read_number, read_place, repeated,
+    switch,
 };
 use super::content;
 use super::source;
@@ -43,10 +44,13 @@ create`
                        may refuse lower ones (default: seconds since 1970)
   --keyset K           generation of the signing keys (default 1)
   --role ROLE          everything in DIR is content: of a site, model or daemon
-                       (docs/bundles.md)
+                       (docs/bundles.md); or, with the role store, a package,
+                       for /usr of a node (docs/node-packages.md)
   --name NAME          the place that it is for, ROLE/NAME on a node (default:
                        NAME of NAME.smv)
   --service FILE       how a daemon is started (docs/bundles.md 3)
+  --needs NAME:COUNTER another package that this one needs, in this version or a
+                       later one; may be repeated
   SOURCE_DATE_EPOCH in the environment is taken for the time; then the same
   packages and the same key give the same file
 
@@ -122,9 +126,10 @@ pub(super) fn grammar() -> Command {
             option("version", "V"),
             option("counter", "N").value_parser(read_number),
             option("keyset", "K").value_parser(read_keyset),
-            option("role", "ROLE").value_parser(["site", "model", "daemon"]),
+            option("role", "ROLE").value_parser(["site", "model", "daemon", "store"]),
             option("name", "NAME"),
             option("service", "FILE").value_parser(os()),
+            repeated("needs", "NAME:COUNTER").value_parser(read_need),
         ]),
         word("sign", "NAME.smv").args(key()),
         word("verify", "SOURCE").args([
@@ -232,27 +237,31 @@ fn read_content(
     let role: Option<String> = matches.remove_one("role");
     let name: Option<String> = matches.remove_one("name");
     let service = path(matches, "service");
+    let needs: Vec<(String, u64)> = all(matches, "needs");
     let Some(role) = role else {
-        return match name.is_some() || service.is_some() {
+        return match name.is_some() || service.is_some() || !needs.is_empty() {
             true => Err(UsageError::Together {
                 command: COMMAND,
-                what: "--name and --service mean nothing without --role",
+                what: "--name, --service and --needs mean nothing without --role",
             }),
             false => Ok(None),
         };
     };
     let stem = out.file_stem().unwrap_or_default().to_string_lossy();
     let name = name.unwrap_or_else(|| stem.into_owned());
-    let place: Place = format!("{role}/{name}")
-        .parse()
-        .map_err(|_| UsageError::Together {
-            command: COMMAND,
-            what: "--name takes 1 to 64 of [A-Za-z0-9._+-], the first one a letter or digit",
-        })?;
+    let place = match role.as_str() {
+        "store" => Place::package(&name),
+        _ => format!("{role}/{name}").parse(),
+    };
+    let place = place.map_err(|_| UsageError::Together {
+        command: COMMAND,
+        what: "--name takes 1 to 64 of [A-Za-z0-9._+-], the first one a letter or digit",
+    })?;
     Ok(Some(Content {
         role: place.role(),
         name,
         service,
+        needs,
     }))
 }
 
