@@ -152,11 +152,11 @@ impl Place {
     /// # Errors
     /// See [`PlaceError`].
     pub fn make(&self) -> Result<(), PlaceError> {
-        let Some(shelf) = self.shelf() else {
+        let Some(mut shelf) = self.shelf() else {
             return Ok(());
         };
         let made = shelf.make();
-        made.map(drop).map_err(|source| PlaceError::Read {
+        made.map_err(|source| PlaceError::Read {
             path: self.directory.clone(),
             source,
         })

@@ -17,9 +17,10 @@
 //! What it costs is what others have written to the same file system and not yet flushed.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ use wire::service::SERVICE;
 
 use crate::generation::{self, Held, Reject, TREE};
 use crate::place::Place;
-use crate::shelf::{Entry, FillError, Listing, Offer, Pointer, Shelf, Target};
+use crate::shelf::{Entry, FillError, Intake, Listing, Offer, Pointer, Shelf, Target, Trials};
 
 const GENERATIONS: &str = "gen";
 const LEDGER: &str = "ledger";
@@ -43,14 +44,40 @@ const BAD: &str = ".bad";
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
+/// What the generations of a directory are.
+pub trait Kind: fmt::Debug {
+    /// Who judges those that are tried.
+    const TRIALS: Trials;
+
+    /// Reads all of the one in `directory`. `counter` is what its name says.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    fn verify(&self, directory: BorrowedFd<'_>, counter: Option<u64>) -> Result<Held, Reject>;
+}
+
+/// Signed bundles of one place.
+#[derive(Debug)]
+pub struct Signed {
+    place: Place,
+    trust: Trust,
+}
+
+impl Kind for Signed {
+    const TRIALS: Trials = Trials::Watched;
+
+    fn verify(&self, directory: BorrowedFd<'_>, counter: Option<u64>) -> Result<Held, Reject> {
+        generation::verify(directory, &self.place, counter, &self.trust)
+    }
+}
+
 /// A place on a file system.
 #[derive(Debug)]
-pub struct Directory {
-    place: Place,
+pub struct Directory<K = Signed> {
+    kind: K,
     top: PathBuf,
     /// The system's own generation, which may not be there.
     seed: PathBuf,
-    trust: Trust,
     /// The place's directory, open before anything is written: errors of writing it back are
     /// reported to those who had it open.
     handle: Option<File>,
@@ -62,23 +89,9 @@ impl Directory {
     /// # Errors
     /// It cannot be made.
     pub fn create(place: &Place, state: &Path, seeds: &Path, trust: Trust) -> io::Result<Self> {
-        Self::of(place, state, seeds, trust).make()
-    }
-
-    /// Makes the place's directory where it is missing.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn make(mut self) -> io::Result<Self> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(DIRECTORY_MODE);
-        builder.create(self.generations())?;
-        // A name that is flushed in a directory that is not would be lost with it.
-        for directory in self.generations().ancestors().take(4) {
-            File::open(directory)?.sync_all()?;
-        }
-        self.handle = Some(File::open(&self.top)?);
-        Ok(self)
+        let mut shelf = Self::of(place, state, seeds, trust);
+        shelf.make()?;
+        Ok(shelf)
     }
 
     /// Likewise, for somebody who only looks: nothing is made.
@@ -90,13 +103,44 @@ impl Directory {
     /// Likewise, in a directory of any name, with the system's own generation in `seed`.
     #[must_use]
     pub fn at(place: &Place, top: PathBuf, seed: PathBuf, trust: Trust) -> Self {
+        let place = place.clone();
+        Self::new(Signed { place, trust }, top, seed)
+    }
+}
+
+impl<K> Directory<K> {
+    pub(crate) const fn new(kind: K, top: PathBuf, seed: PathBuf) -> Self {
+        let handle = None;
         Self {
-            place: place.clone(),
+            kind,
             top,
             seed,
-            trust,
-            handle: None,
+            handle,
         }
+    }
+
+    /// Makes the directory where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make(&mut self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(DIRECTORY_MODE);
+        builder.create(self.generations())?;
+        // A name that is flushed in a directory that is not would be lost with it.
+        for directory in self.generations().ancestors().take(4) {
+            File::open(directory)?.sync_all()?;
+        }
+        self.handle = Some(File::open(&self.top)?);
+        Ok(())
+    }
+
+    /// A part with nothing in it, in place of what may be left of an earlier one.
+    pub(crate) fn empty_part(&self, counter: u64) -> io::Result<PathBuf> {
+        let part = self.entry(Entry::Part(counter));
+        remove(&part)?;
+        make_directory(&part)?;
+        Ok(part)
     }
 
     /// The place's directory.
@@ -182,7 +226,7 @@ impl Directory {
     }
 }
 
-impl Shelf for Directory {
+impl<K: Kind> Shelf for Directory<K> {
     fn look(&mut self) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for entry in names(&self.generations())?
@@ -203,6 +247,7 @@ impl Shelf for Directory {
         listing.pinned = self.pinned()?;
         let seed = File::open(&self.seed).ok();
         listing.seed = seed.and_then(|seed| generation::claimed_counter(seed.as_fd()));
+        listing.trials = K::TRIALS;
         listing.ledger = self.read_ledger()?.map(|bytes| Ledger::parse(&bytes));
         Ok(listing)
     }
@@ -214,31 +259,7 @@ impl Shelf for Directory {
             Target::Generation(counter) => Some(counter),
             Target::Seed => None,
         };
-        generation::verify(directory.as_fd(), &self.place, counter, &self.trust)
-    }
-
-    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
-        let counter = offer.approved.counter();
-        let part = self.entry(Entry::Part(counter));
-        remove(&part)?;
-        make_directory(&part)?;
-        write(&part.join(MANIFEST), offer.approved.manifest())?;
-        if !offer.approved.signature().is_empty() {
-            write(&part.join(SIGNATURE), offer.approved.signature())?;
-        }
-        let tree = part.join(TREE);
-        make_directory(&tree)?;
-        let taken = offer
-            .take(File::open(&tree)?.as_fd())
-            .map_err(FillError::Content)?;
-        write(&part.join(FILES), &taken.files)?;
-        if let Some(service) = &taken.service {
-            write(&part.join(SERVICE), service)?;
-        }
-        if let Some(package) = &taken.package {
-            write(&part.join(PACKAGE), package)?;
-        }
-        Ok(())
+        self.kind.verify(directory.as_fd(), counter)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -287,6 +308,30 @@ impl Shelf for Directory {
 
     fn explain(&mut self, counter: u64, why: &str) -> io::Result<()> {
         write(&self.entry(Entry::Bad(counter)).join(WHY), why.as_bytes()).map(drop)
+    }
+}
+
+impl Intake for Directory {
+    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
+        let counter = offer.approved.counter();
+        let part = self.empty_part(counter)?;
+        write(&part.join(MANIFEST), offer.approved.manifest())?;
+        if !offer.approved.signature().is_empty() {
+            write(&part.join(SIGNATURE), offer.approved.signature())?;
+        }
+        let tree = part.join(TREE);
+        make_directory(&tree)?;
+        let taken = offer
+            .take(File::open(&tree)?.as_fd())
+            .map_err(FillError::Content)?;
+        write(&part.join(FILES), &taken.files)?;
+        if let Some(service) = &taken.service {
+            write(&part.join(SERVICE), service)?;
+        }
+        if let Some(package) = &taken.package {
+            write(&part.join(PACKAGE), package)?;
+        }
+        Ok(())
     }
 }
 
@@ -350,7 +395,7 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Likewise.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
     absent(fs::remove_file(path))?;
     let mut file = File::create_new(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;

@@ -72,6 +72,18 @@ pub struct Listing {
     pub seed: Option<u64>,
     /// `None` where there is no ledger yet.
     pub ledger: Option<Result<Ledger, LedgerError>>,
+    /// Who judges what is tried here.
+    pub trials: Trials,
+}
+
+/// Who judges what is tried in a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trials {
+    /// The command that tries it: where that has ended, the trial is over.
+    #[default]
+    Watched,
+    /// The boots that come: a trial stays in the ledger, and nothing that was never kept is served.
+    Boots,
 }
 
 impl Listing {
@@ -153,12 +165,6 @@ pub trait Shelf: Debug {
     /// It is not as it was signed.
     fn verify(&mut self, target: Target) -> Result<Held, Reject>;
 
-    /// Makes the part of the offer's counter, in place of what may be left of an earlier one.
-    ///
-    /// # Errors
-    /// The part is to be thrown away.
-    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError>;
-
     /// After this everything that was done before survives a power cut.
     ///
     /// # Errors
@@ -201,4 +207,13 @@ pub trait Shelf: Debug {
     /// # Errors
     /// It stays bad without.
     fn explain(&mut self, counter: u64, why: &str) -> io::Result<()>;
+}
+
+/// Keeps generations that are made of signed bundles.
+pub trait Intake: Shelf {
+    /// Makes the part of the offer's counter, in place of what may be left of an earlier one.
+    ///
+    /// # Errors
+    /// The part is to be thrown away.
+    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError>;
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 use wire::ledger::{Failed, KeyId, Version};
 
 use crate::generation::Held;
-use crate::shelf::{Entry, FillError, Listing, Offer, Shelf, Target};
+use crate::shelf::{Entry, FillError, Intake, Listing, Offer, Shelf, Target};
 use crate::{StoreError, doing, flush_names, look};
 
 /// Did a person say that what failed before may be taken?
@@ -141,7 +141,7 @@ pub fn key_of(approved: &Approved) -> Option<KeyId> {
 /// # Errors
 /// What is served stays as it is.
 pub fn stage(
-    shelf: &mut dyn Shelf,
+    shelf: &mut dyn Intake,
     offer: &mut Offer<'_>,
     again: Again,
 ) -> Result<Staged, StoreError> {

@@ -1,7 +1,7 @@
 //! What is cut: each flow has a place that it begins with, what it does there, and what may be
 //! served after it.
 
-use store::shelf::{Shelf, Target};
+use store::shelf::{Intake, Target};
 use store::stage::{Again, Staged, stage};
 use store::{StoreError, activate, recover, rollback, trial};
 use wire::ledger::Word;
@@ -9,7 +9,7 @@ use wire::ledger::Word;
 use crate::memory::{Bundles, Disk, Memory};
 
 /// What is done.
-type Work = fn(&mut dyn Shelf, &Bundles) -> Result<(), StoreError>;
+type Work = fn(&mut dyn Intake, &Bundles) -> Result<(), StoreError>;
 
 pub struct Flow {
     pub name: &'static str,
@@ -32,17 +32,17 @@ pub struct Flow {
     pub previous: Option<Target>,
 }
 
-pub fn apply(shelf: &mut dyn Shelf, bundles: &Bundles, counter: u64) -> Result<(), StoreError> {
+pub fn apply(shelf: &mut dyn Intake, bundles: &Bundles, counter: u64) -> Result<(), StoreError> {
     let staged = staged(shelf, bundles, counter)?;
     activate::activate(shelf, &staged)
 }
 
-fn staged(shelf: &mut dyn Shelf, bundles: &Bundles, counter: u64) -> Result<Staged, StoreError> {
+fn staged(shelf: &mut dyn Intake, bundles: &Bundles, counter: u64) -> Result<Staged, StoreError> {
     bundles.offer(counter, |offer| stage(shelf, offer, Again(false)))
 }
 
 fn tried(
-    shelf: &mut dyn Shelf,
+    shelf: &mut dyn Intake,
     bundles: &Bundles,
     counter: u64,
 ) -> Result<trial::Trial, StoreError> {
@@ -52,23 +52,23 @@ fn tried(
     Ok(trial)
 }
 
-fn one(shelf: &mut dyn Shelf, bundles: &Bundles) -> Result<(), StoreError> {
+fn one(shelf: &mut dyn Intake, bundles: &Bundles) -> Result<(), StoreError> {
     apply(shelf, bundles, 1)
 }
 
-fn two(shelf: &mut dyn Shelf, bundles: &Bundles) -> Result<(), StoreError> {
+fn two(shelf: &mut dyn Intake, bundles: &Bundles) -> Result<(), StoreError> {
     apply(shelf, bundles, 2)
 }
 
-fn three(shelf: &mut dyn Shelf, bundles: &Bundles) -> Result<(), StoreError> {
+fn three(shelf: &mut dyn Intake, bundles: &Bundles) -> Result<(), StoreError> {
     apply(shelf, bundles, 3)
 }
 
-fn seeded(shelf: &mut dyn Shelf, _: &Bundles) -> Result<(), StoreError> {
+fn seeded(shelf: &mut dyn Intake, _: &Bundles) -> Result<(), StoreError> {
     recover::recover(shelf).map(drop)
 }
 
-fn back(shelf: &mut dyn Shelf, _: &Bundles) -> Result<(), StoreError> {
+fn back(shelf: &mut dyn Intake, _: &Bundles) -> Result<(), StoreError> {
     rollback::rollback(shelf).map(drop)
 }
 

@@ -11,7 +11,9 @@ use bundle::trust::Approved;
 use bundle::unpack_pipeline::Resources;
 use bundle::worker::threads::Threads;
 use store::generation::{Held, Reject};
-use store::shelf::{Chunks, Entry, FillError, Listing, Offer, Pointer, Shelf, Target};
+use store::shelf::{
+    Chunks, Entry, FillError, Intake, Listing, Offer, Pointer, Shelf, Target, Trials,
+};
 use store::stage;
 use wire::ledger::{KeyId, Ledger, Version};
 use wire::manifest::Role;
@@ -272,6 +274,7 @@ impl Shelf for Memory<'_> {
             pinned: Vec::new(),
             seed: self.seed,
             ledger: ledger.map(|text| Ledger::parse(text.as_bytes())),
+            trials: Trials::Watched,
         })
     }
 
@@ -290,19 +293,6 @@ impl Shelf for Memory<'_> {
             files: 1,
             size_bytes: 1,
         })
-    }
-
-    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
-        let counter = offer.approved.counter();
-        let number = self.objects;
-        self.objects += 1;
-        let object = Object {
-            number,
-            counter,
-            is_torn: false,
-        };
-        self.now.soft.push(number);
-        Ok(self.change(Change::Make(key(Entry::Part(counter)), object))?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -347,5 +337,20 @@ impl Shelf for Memory<'_> {
 
     fn explain(&mut self, _: u64, _: &str) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Intake for Memory<'_> {
+    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
+        let counter = offer.approved.counter();
+        let number = self.objects;
+        self.objects += 1;
+        let object = Object {
+            number,
+            counter,
+            is_torn: false,
+        };
+        self.now.soft.push(number);
+        Ok(self.change(Change::Make(key(Entry::Part(counter)), object))?)
     }
 }

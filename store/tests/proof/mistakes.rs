@@ -4,7 +4,7 @@
 use std::io;
 
 use store::generation::{Held, Reject};
-use store::shelf::{Entry, FillError, Listing, Offer, Pointer, Shelf, Target};
+use store::shelf::{Entry, FillError, Intake, Listing, Offer, Pointer, Shelf, Target};
 
 /// A call that changes something, or makes it durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +134,6 @@ impl<S: Shelf> Shelf for Mistaken<'_, S> {
         self.shelf.verify(target)
     }
 
-    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
-        self.shelf.fill(offer)
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         self.call(Call::Flush, |shelf| shelf.flush())
     }
@@ -169,5 +165,11 @@ impl<S: Shelf> Shelf for Mistaken<'_, S> {
 
     fn explain(&mut self, counter: u64, why: &str) -> io::Result<()> {
         self.shelf.explain(counter, why)
+    }
+}
+
+impl<S: Intake> Intake for Mistaken<'_, S> {
+    fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
+        self.shelf.fill(offer)
     }
 }
