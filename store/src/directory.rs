@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use bundle::trust::Trust;
 use rustix::fs::syncfs;
 use wire::files::FILES;
-use wire::ledger::{LEN_MAX, Ledger};
+use wire::ledger::{KeyId, LEN_MAX, Ledger};
 use wire::manifest::{MANIFEST, SIGNATURE};
 use wire::package::PACKAGE;
 use wire::service::SERVICE;
@@ -108,6 +108,18 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// The key that has signed a generation. Its files are not read.
+    ///
+    /// # Errors
+    /// Its manifest is not as it was signed.
+    pub fn signed_by(&self, target: Target) -> Result<Option<KeyId>, Reject> {
+        let directory = self.open_generation(target)?;
+        let Signed { place, trust } = &self.kind;
+        Ok(generation::manifest(directory.as_fd(), place, None, trust)?.key)
+    }
+}
+
 impl<K> Directory<K> {
     pub(crate) const fn new(kind: K, top: PathBuf, seed: PathBuf) -> Self {
         let handle = None;
@@ -133,6 +145,20 @@ impl<K> Directory<K> {
         }
         self.handle = Some(File::open(&self.top)?);
         Ok(())
+    }
+
+    pub(crate) const fn kind(&self) -> &K {
+        &self.kind
+    }
+
+    fn open_generation(&self, target: Target) -> Result<File, Reject> {
+        let directory = File::open(self.path(target));
+        directory.map_err(|source| Reject::Read { name: "it", source })
+    }
+
+    /// What a link to this generation says.
+    pub(crate) fn link_to(&self, counter: u64) -> PathBuf {
+        Path::new(GENERATIONS).join(name(Entry::Generation(counter)))
     }
 
     /// A part with nothing in it, in place of what may be left of an earlier one.
@@ -177,7 +203,7 @@ impl<K> Directory<K> {
     }
 
     /// Where a link leads: to one of our own generations, or to the system's.
-    fn target(&self, link: &Path) -> Option<Target> {
+    pub(crate) fn target(&self, link: &Path) -> Option<Target> {
         let found = fs::read_link(link).ok()?;
         if found == self.seed {
             return Some(Target::Seed);
@@ -253,8 +279,7 @@ impl<K: Kind> Shelf for Directory<K> {
     }
 
     fn verify(&mut self, target: Target) -> Result<Held, Reject> {
-        let directory = File::open(self.path(target));
-        let directory = directory.map_err(|source| Reject::Read { name: "it", source })?;
+        let directory = self.open_generation(target)?;
         let counter = match target {
             Target::Generation(counter) => Some(counter),
             Target::Seed => None,
@@ -283,9 +308,7 @@ impl<K: Kind> Shelf for Directory<K> {
             return absent(fs::remove_file(link));
         };
         let to = match target {
-            Target::Generation(counter) => {
-                Path::new(GENERATIONS).join(name(Entry::Generation(counter)))
-            }
+            Target::Generation(counter) => self.link_to(counter),
             Target::Seed => self.seed.clone(),
         };
         let part = self.top.join(format!(".{}{PART}", pointer_name(pointer)));
@@ -377,7 +400,7 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
     names.collect()
 }
 
-fn absent(result: io::Result<()>) -> io::Result<()> {
+pub(crate) fn absent(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result,

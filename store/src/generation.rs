@@ -25,6 +25,7 @@ use wire::package::{self, PACKAGE, Package};
 use wire::service::{self, SERVICE, Service};
 
 use crate::place::Place;
+use crate::sets::rules::Clash;
 
 /// The content, beside the texts.
 pub const TREE: &str = "tree";
@@ -76,6 +77,20 @@ pub enum Reject {
     /// Its files.
     #[error(transparent)]
     Tree(#[from] TreeFault),
+    /// A set, because of one of its packages.
+    #[error("the package {name}, counter {counter}")]
+    Package {
+        name: String,
+        counter: u64,
+        #[source]
+        source: Box<Reject>,
+    },
+    /// Packages that cannot be together.
+    #[error(transparent)]
+    Clash(#[from] Clash),
+    /// A package of another digest than the set has.
+    #[error("it is not the one that the set names")]
+    NoSet,
     /// A shelf of tests says so.
     #[error("it is torn")]
     Torn,
@@ -84,7 +99,7 @@ pub enum Reject {
 impl Reject {
     /// In one word, as `generation 2 rejected (sha256)`.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Reject::Read { .. } => "unreadable",
             Reject::TooLong { .. } | Reject::Field(_) | Reject::Forbidden(_) => "malformed",
@@ -93,10 +108,61 @@ impl Reject {
             }
             Reject::Manifest(_) => "manifest",
             Reject::Counter { .. } => "counter",
-            Reject::Text { .. } | Reject::Torn => "sha256",
+            Reject::Text { .. } | Reject::Torn | Reject::NoSet => "sha256",
+            Reject::Package { source, .. } => source.word(),
+            Reject::Clash(_) => "clash",
             Reject::Tree(fault) => fault.word(),
         }
     }
+}
+
+/// A manifest that is as it was signed.
+pub(crate) struct Vouched {
+    text: Vec<u8>,
+    pub(crate) key: Option<KeyId>,
+}
+
+/// Reads the manifest of the generation in `directory`. `counter` is what its name says.
+pub(crate) fn manifest(
+    directory: BorrowedFd<'_>,
+    place: &Place,
+    counter: Option<u64>,
+    trust: &Trust,
+) -> Result<Vouched, Reject> {
+    let manifest = text(directory, MANIFEST, manifest::LEN_MAX)?;
+    let signature = match text(directory, SIGNATURE, SIGNATURE_MAX) {
+        // Whether it may be missing, `trust` decides.
+        Err(Reject::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
+        signature => signature?,
+    };
+    let (parsed, voucher) = trust::vouch_for(&manifest, &signature, place.wanted(), trust)?;
+    let found = parsed.head().counter;
+    if counter.is_some_and(|counter| counter != found) {
+        return Err(Reject::Counter { found });
+    }
+    let key = match voucher {
+        Voucher::Key(base64) => key::of_public_key(&base64),
+        Voucher::Sender { .. } => None,
+    };
+    Ok(Vouched {
+        text: manifest,
+        key,
+    })
+}
+
+/// What a package says about itself, beside its tree.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    pub(crate) files: Vec<u8>,
+    pub(crate) package: Vec<u8>,
+}
+
+/// The texts of the package in `directory`. Nothing is verified.
+pub(crate) fn texts(directory: BorrowedFd<'_>) -> Result<Texts, Reject> {
+    Ok(Texts {
+        files: text(directory, FILES, files::LEN_MAX)?,
+        package: text(directory, PACKAGE, package::LEN_MAX)?,
+    })
 }
 
 /// Reads all of the generation in `directory`. `counter` is what its name says.
@@ -109,17 +175,11 @@ pub fn verify(
     counter: Option<u64>,
     trust: &Trust,
 ) -> Result<Held, Reject> {
-    let manifest = text(directory, MANIFEST, manifest::LEN_MAX)?;
-    let signature = match text(directory, SIGNATURE, SIGNATURE_MAX) {
-        // Whether it may be missing, `trust` decides.
-        Err(Reject::Read { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
-        signature => signature?,
-    };
-    let (parsed, voucher) = trust::vouch_for(&manifest, &signature, place.wanted(), trust)?;
-    let found = parsed.head().counter;
-    if counter.is_some_and(|counter| counter != found) {
-        return Err(Reject::Counter { found });
-    }
+    let Vouched {
+        text: manifest,
+        key,
+    } = self::manifest(directory, place, counter, trust)?;
+    let parsed = Manifest::parse(&manifest).map_err(ApproveError::from)?;
     let list = text(directory, FILES, files::LEN_MAX)?;
     is_named(&parsed, FILES, &list)?;
     let list = Files::parse(&list)?;
@@ -147,13 +207,10 @@ pub fn verify(
     Ok(Held {
         version: Version {
             digest: Hasher::digest(&manifest).into(),
-            counter: found,
+            counter: parsed.head().counter,
         },
         name: parsed.head().version.to_owned(),
-        key: match voucher {
-            Voucher::Key(base64) => key::of_public_key(&base64),
-            Voucher::Sender { .. } => None,
-        },
+        key,
         files: list.count(),
         size_bytes: list.size_bytes(),
     })
@@ -186,7 +243,11 @@ const fn unreadable(name: &'static str, source: io::Error) -> Reject {
 }
 
 /// A file of the directory, not longer than `max`.
-fn text(directory: BorrowedFd<'_>, name: &'static str, max: usize) -> Result<Vec<u8>, Reject> {
+pub(crate) fn text(
+    directory: BorrowedFd<'_>,
+    name: &'static str,
+    max: usize,
+) -> Result<Vec<u8>, Reject> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(directory, name, flags, Mode::empty());
     let file = File::from(file.map_err(|errno| unreadable(name, errno.into()))?);

@@ -18,6 +18,8 @@
 //!    [`open`] finds the newest generation that is as it was signed. [`generation`] says whether
 //!    one is.
 //!
+//! [`sets`] are generations of another kind: lists of packages, each of which is a generation, too.
+//!
 //! All of it runs under a lock that the caller holds, except [`open`], which changes nothing.
 
 pub mod place;
@@ -35,6 +37,8 @@ pub mod trial;
 pub mod collect;
 pub mod open;
 pub mod rollback;
+
+pub mod sets;
 
 use std::io;
 
@@ -75,6 +79,15 @@ pub enum StoreError {
     /// Nothing here is as it was signed.
     #[error("nothing here is as it was signed")]
     Nothing,
+    /// Packages that cannot be a set.
+    #[error("the set is not made")]
+    Set { source: Box<Reject> },
+    /// `activate` without something to try.
+    #[error("there is no set that was made and not kept")]
+    NoSet,
+    /// `keep` without a trial.
+    #[error("no set is on trial")]
+    NoTrial,
     /// `rollback` without a generation before.
     #[error("there is no generation before {target}")]
     NoFormer { target: Target },

@@ -11,7 +11,7 @@ use wire::chain::chain;
 use wire::ledger::{Failed, Ledger, Version, Word};
 
 use crate::generation::{Held, Reject};
-use crate::shelf::{Entry, Listing, Pointer, Shelf, Target};
+use crate::shelf::{Entry, Listing, Pointer, Shelf, Target, Trials};
 use crate::{StoreError, doing, flush_names, look, target_of, write_ledger};
 
 /// Why a trial failed that nobody has judged.
@@ -68,7 +68,15 @@ pub fn plan(listing: &Listing, judge: &mut dyn FnMut(Target) -> Result<Held, Rej
         false => Some(ledger.clone()),
     };
     let mut wanted = listing.current;
-    if let Some(trial) = ledger.trial.take() {
+    let tried = ledger.trial.take();
+    if let (Trials::Boots, Some(trial)) = (listing.trials, &tried) {
+        let target = target_of(listing, &trial.version);
+        match target.is_some() && target == listing.current {
+            // It was kept, and the ledger does not have it yet.
+            true => ledger.reset_rollbacks(),
+            false => ledger.trial = tried,
+        }
+    } else if let Some(trial) = tried {
         wanted = ledger
             .current
             .and_then(|current| target_of(listing, &current));
@@ -149,7 +157,13 @@ fn choose(
         .iter()
         .rev()
         .map(|counter| Target::Generation(*counter));
-    let others = others.filter(|other| Some(*other) != wanted);
+    let known = [ledger.current, ledger.previous].into_iter().flatten();
+    let known: Vec<_> = known
+        .filter_map(|version| target_of(listing, &version))
+        .chain(listing.previous)
+        .collect();
+    let may_be = |other: &Target| listing.trials == Trials::Watched || known.contains(other);
+    let others = others.filter(|other| Some(*other) != wanted && may_be(other));
     let mut chosen: Option<(Target, Held)> = None;
     for target in wanted.into_iter().chain(others) {
         match judge(target) {
@@ -205,6 +219,9 @@ fn former(
     };
     if let Some(previous) = before.iter().flatten().copied().find(is_good) {
         return Some(previous);
+    }
+    if listing.trials == Trials::Boots {
+        return None;
     }
     let below = match current? {
         Target::Generation(counter) => counter,

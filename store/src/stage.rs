@@ -35,7 +35,13 @@ pub enum Refusal {
         failed.version.counter, failed.word.as_str()
     )]
     Failed { failed: Failed },
-    /// A daemon is being tried.
+    /// No set but the one that is here.
+    #[error("nothing changes: {} has just these packages", match number {
+        Some(number) => format!("set {number}"),
+        None => "the empty set".to_owned(),
+    })]
+    Same { number: Option<u64> },
+    /// A daemon or a set is being tried.
     #[error("counter {counter} is being tried")]
     Trial { counter: u64 },
     /// Two rollbacks in a row.
