@@ -18,6 +18,7 @@ mod flows;
 mod judge;
 mod memory;
 mod mistakes;
+mod sets;
 
 use flows::{FLOWS, Flow, flow};
 use judge::judge;

@@ -11,12 +11,14 @@ use bundle::trust::Approved;
 use bundle::unpack_pipeline::Resources;
 use bundle::worker::threads::Threads;
 use store::generation::{Held, Reject};
+use store::sets::{self, SetShelf};
 use store::shelf::{
     Chunks, Entry, FillError, Intake, Listing, Offer, Pointer, Shelf, Target, Trials,
 };
 use store::stage;
 use wire::ledger::{KeyId, Ledger, Version};
 use wire::manifest::Role;
+use wire::set::Set;
 
 /// Counters of the bundles that there are.
 pub const COUNTERS: std::ops::RangeInclusive<u64> = 1..=5;
@@ -94,6 +96,8 @@ pub struct Disk {
     pub current: Option<Target>,
     pub previous: Option<Target>,
     ledger: Option<String>,
+    /// Of sets, by their numbers.
+    texts: BTreeMap<u64, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +196,7 @@ impl Moment {
 pub struct Memory<'b> {
     bundles: &'b Bundles,
     pub seed: Option<u64>,
+    pub trials: Trials,
     visible: Disk,
     now: Moment,
     /// After every change and every flush, the first of all before them.
@@ -209,6 +214,7 @@ impl<'b> Memory<'b> {
         Self {
             bundles,
             seed,
+            trials: Trials::Watched,
             visible: disk,
             moments: vec![now.clone()],
             now,
@@ -274,7 +280,7 @@ impl Shelf for Memory<'_> {
             pinned: Vec::new(),
             seed: self.seed,
             ledger: ledger.map(|text| Ledger::parse(text.as_bytes())),
-            trials: Trials::Watched,
+            trials: self.trials,
         })
     }
 
@@ -286,10 +292,14 @@ impl Shelf for Memory<'_> {
             Target::Generation(counter) => counter,
             Target::Seed => self.seed.unwrap_or(0),
         };
+        let is_set = self.trials == Trials::Boots;
         Ok(Held {
-            version: self.bundles.version(counter),
+            version: match is_set {
+                true => sets::version(&self.visible.texts[&counter], counter),
+                false => self.bundles.version(counter),
+            },
             name: String::new(),
-            key: self.bundles.key(),
+            key: self.bundles.key().filter(|_| !is_set),
             files: 1,
             size_bytes: 1,
         })
@@ -342,7 +352,30 @@ impl Shelf for Memory<'_> {
 
 impl Intake for Memory<'_> {
     fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
-        let counter = offer.approved.counter();
+        Ok(self.make(offer.approved.counter())?)
+    }
+}
+
+impl SetShelf for Memory<'_> {
+    fn text(&mut self, number: u64) -> io::Result<String> {
+        Ok(self.visible.texts[&number].clone())
+    }
+
+    fn admit(&mut self, _: &Set<'_>) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    /// Whether the text is whole, its directory says.
+    fn fill_set(&mut self, number: u64, text: &str) -> io::Result<()> {
+        for disk in [&mut self.visible, &mut self.now.durable] {
+            disk.texts.insert(number, text.to_owned());
+        }
+        self.make(number)
+    }
+}
+
+impl Memory<'_> {
+    fn make(&mut self, counter: u64) -> io::Result<()> {
         let number = self.objects;
         self.objects += 1;
         let object = Object {
@@ -351,6 +384,6 @@ impl Intake for Memory<'_> {
             is_torn: false,
         };
         self.now.soft.push(number);
-        Ok(self.change(Change::Make(key(Entry::Part(counter)), object))?)
+        self.change(Change::Make(key(Entry::Part(counter)), object))
     }
 }

@@ -4,7 +4,9 @@
 use std::io;
 
 use store::generation::{Held, Reject};
+use store::sets::SetShelf;
 use store::shelf::{Entry, FillError, Intake, Listing, Offer, Pointer, Shelf, Target};
+use wire::set::Set;
 
 /// A call that changes something, or makes it durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,5 +173,19 @@ impl<S: Shelf> Shelf for Mistaken<'_, S> {
 impl<S: Intake> Intake for Mistaken<'_, S> {
     fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
         self.shelf.fill(offer)
+    }
+}
+
+impl<S: SetShelf> SetShelf for Mistaken<'_, S> {
+    fn text(&mut self, number: u64) -> io::Result<String> {
+        self.shelf.text(number)
+    }
+
+    fn admit(&mut self, set: &Set<'_>) -> Result<(), Reject> {
+        self.shelf.admit(set)
+    }
+
+    fn fill_set(&mut self, number: u64, text: &str) -> io::Result<()> {
+        self.shelf.fill_set(number, text)
     }
 }
