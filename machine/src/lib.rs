@@ -17,8 +17,8 @@
 //!    [`diagnostics`] says what it knows about why a deploy has failed.
 //! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
 //!    [`slot_disks`] and read back by `medium`, [`written`] sees who else has written them, and
-//!    [`health`] judges whether a system that runs on trial may be kept. A [`snapshot`] is what a
-//!    directory of others holds at one moment.
+//!    [`health`] judges whether a system that runs on trial may be kept. [`overlay`] lays its
+//!    packages over `/usr`. A [`snapshot`] is what a directory of others holds at one moment.
 
 pub mod blockdisk;
 pub mod cage;
@@ -34,6 +34,7 @@ pub mod inventory;
 pub mod kmsg;
 pub mod locks;
 pub mod mounts;
+pub mod overlay;
 pub mod settings;
 pub mod slice;
 pub mod slot_disks;
