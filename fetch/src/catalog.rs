@@ -33,6 +33,7 @@ enum Kind {
 struct Line {
     role: Role,
     name: String,
+    counter: u64,
     manifest: String,
 }
 
@@ -97,10 +98,22 @@ impl Catalog {
         let lines = channel.entries().map(|entry| Line {
             role: entry.role,
             name: entry.name.to_owned(),
+            counter: entry.counter,
             manifest: entry.manifest.to_owned(),
         });
         let kind = Kind::Listed(lines.collect(), base);
         Ok(Self { path, kind })
+    }
+
+    /// Names and counters of this role that the channel lists: hints. `None` where there is no
+    /// channel.
+    #[must_use]
+    pub fn names(&self, role: Role) -> Option<Vec<(&str, u64)>> {
+        let Kind::Listed(lines, _) = &self.kind else {
+            return None;
+        };
+        let lines = lines.iter().filter(|line| line.role == role);
+        Some(lines.map(|line| (&*line.name, line.counter)).collect())
     }
 
     /// The release for a place, once; `None` where there is none. That it is for this place is
