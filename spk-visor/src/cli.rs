@@ -15,6 +15,7 @@ pub mod package;
 pub mod publish;
 pub mod receive;
 pub mod serve;
+pub mod sets;
 mod source;
 pub mod status;
 pub mod trial;
@@ -56,6 +57,8 @@ pub enum Command {
     Serve(Serve),
     /// `package`.
     Package(package::Package),
+    /// `package install`, `remove`, `list`, `activate`.
+    Sets(sets::Sets),
     /// `keys`.
     Keys(KeysCommand),
     /// `manifest`.
@@ -70,7 +73,8 @@ pub enum Command {
     Update(Update),
     /// `activate`, `confirm`, `rollback`, `recover`.
     Trial(Trial),
-    /// `bundle apply`, `bundle open`, `rollback ROLE/NAME`, `collect`.
+    /// `bundle apply`, `bundle open`, `rollback ROLE/NAME`, `rollback store`,
+    /// `collect`.
     Content(content::Content),
     /// `status`.
     Status(Status),
@@ -123,17 +127,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         deploy::COMMAND => deploy::read(matches).map(Command::Deploy),
         receive::COMMAND => receive::read(matches).map(Command::Receive),
         serve::COMMAND => serve::read(matches).map(Command::Serve),
-        package::COMMAND => package::read(matches).map(Command::Package),
+        package::COMMAND => package::read(matches),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         bundle::COMMAND => bundle::read(matches),
         publish::COMMAND => publish::read(matches).map(Command::Publish),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         update::COMMAND => update::read(matches).map(Command::Update),
-        trial::ROLLBACK => Ok(match matches.remove_one(trial::PLACE) {
-            Some(place) => Command::Content(content::Content::Rollback {
-                place,
-                is_json: matches.get_flag("json"),
-            }),
+        trial::ROLLBACK => Ok(match trial::read_rollback(matches) {
+            Some(content) => Command::Content(content),
             None => Command::Trial(trial::read(&word, matches)),
         }),
         trial::ACTIVATE | trial::CONFIRM | trial::RECOVER => {

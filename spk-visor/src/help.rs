@@ -20,6 +20,10 @@ Usage: spk-visor COMMAND [OPTIONS]
   serve-boot                    let machines boot the Deploy Shim from this one,
                                 over the network
   package create NAME           make a package of this running Linux
+  package install, remove, list, activate
+                                programs over the /usr of this node: a set of
+                                signed packages that is tried, kept or taken
+                                back
   manifest                      list, sign and check packages
   bundle                        a release, a site or a model as one file: make,
                                 sign and check it; serve what is in it

@@ -10,6 +10,7 @@ pub mod content;
 pub mod donor;
 pub mod hold;
 pub mod node;
+pub mod sets;
 pub mod status;
 
 use std::fmt::Write;

@@ -69,6 +69,7 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
+        Command::Sets(command) => command::content::packages(&command),
         Command::Content(content) => command::content::run(&content),
         Command::Bundle(bundle) => match command::bundle::run(&bundle) {
             Ok(()) => Exit::Installed,

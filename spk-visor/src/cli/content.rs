@@ -38,6 +38,11 @@ pub enum Content {
         /// Events for a script.
         is_json: bool,
     },
+    /// `rollback store`.
+    RollbackSets {
+        /// Events for a script.
+        is_json: bool,
+    },
     /// `collect`.
     Collect {
         /// Events for a script.
@@ -51,11 +56,11 @@ pub const COMMAND: &str = "collect";
 const HELP: &str = "\
 Usage: spk-visor collect [--json]
 
-Removes generations of sites, models and daemons that this node no longer needs:
-not what is served, what was served before it, or what is on trial, and not what
-a link of yours in ROLE/NAME names. Generations that were found damaged are
-removed, too. bundle apply does this for the place that it changes, and leaves
-the damaged ones for you to look at.
+Removes generations of sites, models and daemons, sets and packages that this
+node no longer needs: not what is served, what was served before it, or what is
+on trial, and not what a link of yours in ROLE/NAME or set names. Generations
+that were found damaged are removed, too. bundle apply and package install do
+this for what they change, and leave the damaged ones for you to look at.
 
   --json               one JSON object for each event instead of lines for
                        people (docs/bundles.md 6)

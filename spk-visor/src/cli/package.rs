@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 use wire::stream::PackageName;
 
 use super::argument::{all, operand, option, os, path, repeated, words};
+use super::sets;
 use super::usage::UsageError;
 use crate::help::with_exit_codes;
 use donor::options::PACKAGES_DIR;
@@ -22,14 +23,18 @@ const THREADS_MAX: u32 = 256;
 const HELP: &str = "\
 Usage: spk-visor package create NAME [OPTIONS]
        spk-visor package grub [-o DIR] [--format xz|zst]
+       spk-visor package install SOURCE|NAME... [OPTIONS]
+       spk-visor package remove NAME... [OPTIONS]
+       spk-visor package list [--available] [OPTIONS]
+       spk-visor package activate [--now] [OPTIONS]
 
-Makes the package NAME of a running Linux, to be deployed onto other machines.
-NAME is smechvisor-base for a system with its kernel. The copy is another
-machine: what makes this one itself (machine-id, SSH host keys, random seeds,
-leases, keys of overlay networks, memberships...) is left out, as are caches,
-logs, temporary and pseudo files. A summary at the end says what was left out,
-and why, and what makes the copy's SSH host keys. A file that cannot be read
-stops everything, and so does a kernel that lacks its ramdisk.
+create makes the package NAME of a running Linux, to be deployed onto other
+machines. NAME is smechvisor-base for a system with its kernel. The copy is
+another machine: what makes this one itself (machine-id, SSH host keys, random
+seeds, leases, keys of overlay networks, memberships...) is left out, as are
+caches, logs, temporary and pseudo files. A summary at the end says what was
+left out, and why, and what makes the copy's SSH host keys. A file that cannot
+be read stops everything, and so does a kernel that lacks its ramdisk.
 
 Secrets of people and services (private keys, Wi-Fi passphrases, tokens,
 passwords, histories of shells) are known by their contents or paths, left out,
@@ -58,7 +63,6 @@ and databases are not looked into (docs/secrets.md). The package is as secret as
                        the package is the same
   --report FILE        tell everything that is left out, changed or to be looked
                        at, line by line
-  --help               this text
 
 The same tree gives the same package, byte for byte.
 
@@ -66,6 +70,37 @@ The same tree gives the same package, byte for byte.
 here (Debian: grub-efi-amd64-bin, grub-pc-bin; with one of them what it makes
 boots under UEFI or a BIOS only, and it says so). A system that was deployed has
 it in it already.
+
+The other commands are about packages of another kind: programs over the /usr of
+this node, each signed by itself (docs/node-packages.md). All of them together
+are a set. install and remove make a new set, which the next boot tries, and two
+more unless it is kept; after that the set that was kept before is back. confirm
+keeps it, once a boot is healthy; rollback store goes back. /usr itself is never
+written. install takes
+  SOURCE               a bundle file NAME.smv, a directory or disk with one, an
+                       address of one; or
+  NAME                 a package that the node's source lists. What has a slash
+                       or ends in .smv is a SOURCE
+  --source SOURCE      where NAMEs are (default: the line store of
+                       /etc/smechvisor/source)
+  --again              also a set that failed here, and go on after two sets in
+                       a row that were not kept
+
+remove makes a set without the packages NAME, unless others need them. list
+names the packages that are kept, on trial and over /usr
+  --available          and those that the source lists
+
+activate lets the next boots try the set that was made last
+  --now                lay it over /usr at once; it still has to be kept, or
+                       three boots later the set before is back
+
+  --ca FILE            certificates that vouch for servers, in place of the
+                       system's
+  --allow-http         take addresses without TLS, too; what is installed is
+                       signed either way
+  --json               with install, remove, list and activate: one JSON object
+                       for each event (docs/node-packages.md 6)
+  --help               this text
 
 ";
 
@@ -122,30 +157,44 @@ pub(super) fn grammar() -> Command {
     word(COMMAND)
         .args([output.global(true), format.global(true)])
         .subcommands([create, word("grub")])
+        .subcommands(sets::grammars(word))
 }
 
-pub(super) fn read(matches: &mut ArgMatches) -> Result<Package, UsageError> {
+pub(super) fn read(matches: &mut ArgMatches) -> Result<super::Command, UsageError> {
     let missing = |what| UsageError::Missing {
         command: COMMAND,
         what,
     };
     let word = matches.remove_subcommand();
-    let (word, mut matches) = word.ok_or(missing("a command of its own: create or grub"))?;
+    let (word, mut matches) = word.ok_or(missing(
+        "a command of its own: create, grub, install, remove, list or activate",
+    ))?;
     let matches = &mut matches;
+    if sets::WORDS.contains(&&*word) {
+        if matches.contains_id("output") || matches.contains_id("format") {
+            return Err(UsageError::Together {
+                command: COMMAND,
+                what: "--output and --format are for create and grub",
+            });
+        }
+        return sets::read(&word, matches).map(super::Command::Sets);
+    }
     let out = path(matches, "output").unwrap_or_else(|| PACKAGES_DIR.into());
     let format = matches.remove_one("format").unwrap_or(Format::Xz);
     if word == "grub" {
-        return Ok(Package::Grub { out, format });
+        let grub = Package::Grub { out, format };
+        return Ok(super::Command::Package(grub));
     }
     let name = matches.remove_one("NAME");
-    Ok(Package::Create(create::Options {
+    let create = Package::Create(create::Options {
         name: name.ok_or(missing("the NAME of the package"))?,
         tree: read_tree(matches),
         out,
         format,
         threads: matches.remove_one("threads"),
         report: path(matches, "report"),
-    }))
+    });
+    Ok(super::Command::Package(create))
 }
 
 /// With or without its suffix, which the format decides.

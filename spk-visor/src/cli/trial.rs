@@ -4,7 +4,10 @@
 use clap::{ArgMatches, Command};
 
 use super::argument::{operand, read_place, switch};
+use super::content::Content;
 use crate::help::with_exit_codes;
+use store::place::{Place, PlaceError};
+use wire::manifest::Role;
 
 /// As it is typed.
 pub const ACTIVATE: &str = "activate";
@@ -15,7 +18,7 @@ pub const ROLLBACK: &str = "rollback";
 /// Likewise.
 pub const RECOVER: &str = "recover";
 /// The operand of `rollback`.
-pub(super) const PLACE: &str = "ROLE/NAME";
+const PLACE: &str = "ROLE/NAME";
 
 const ACTIVATE_HELP: &str = "\
 Usage: spk-visor activate [OPTIONS]
@@ -58,6 +61,7 @@ nothing is tried there is nothing to do.
 const ROLLBACK_HELP: &str = "\
 Usage: spk-visor rollback [OPTIONS]
        spk-visor rollback ROLE/NAME [--json]
+       spk-visor rollback store [--json]
 
 Lets the version in the other slot be tried, the one from before the last
 update. It is tried like any other: when it is not confirmed, the version that
@@ -67,6 +71,9 @@ boot starts the one before.
   ROLE/NAME            go back with this site, model or daemon instead, at once:
                        to what was served before its last bundle. What is left
                        is not taken again without --again
+  store                give up the set of packages that is being tried, or go
+                       back to the one that was kept before (docs/node-
+                       packages.md); the next boot has it
   --without-watchdog   also on a machine without a hardware watchdog
   --json               one JSON object for each event instead of lines for
                        people (docs/update.md 2)
@@ -138,10 +145,33 @@ pub(super) fn grammars() -> [Command; 4] {
         ]),
         command(CONFIRM, CONFIRM_HELP).arg(switch("wait")),
         command(ROLLBACK, ROLLBACK_HELP)
-            .arg(operand(PLACE).value_parser(read_place))
+            .arg(operand(PLACE).value_parser(read_target))
             .arg(switch("without-watchdog")),
         command(RECOVER, RECOVER_HELP),
     ]
+}
+
+/// What `rollback` may be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Place(Place),
+    Sets,
+}
+
+fn read_target(text: &str) -> Result<Target, PlaceError> {
+    match text == Role::Store.name() {
+        true => Ok(Target::Sets),
+        false => read_place(text).map(Target::Place),
+    }
+}
+
+/// `rollback` of something else than the slot; `None`: the slot.
+pub(super) fn read_rollback(matches: &mut ArgMatches) -> Option<Content> {
+    let is_json = matches.get_flag("json");
+    Some(match matches.remove_one(PLACE)? {
+        Target::Place(place) => Content::Rollback { place, is_json },
+        Target::Sets => Content::RollbackSets { is_json },
+    })
 }
 
 /// The command of one of these words.

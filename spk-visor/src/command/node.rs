@@ -113,8 +113,22 @@ pub fn trial(options: Trial) -> Exit {
         }
         What::Confirm { is_wait } => {
             let mut clock = Monotonic::default();
-            match confirm::confirm(&place, is_wait, &mut clock, &mut report) {
-                Ok(Verdict::Kept) => Ok(()),
+            let done = confirm::confirm(&place, is_wait, &mut clock, &mut report);
+            let done = match (done, content::tried_set(options.is_json)) {
+                (Ok(Verdict::Kept) | Err(NodeError::NoNode { .. }), Ok(Some(_))) => {
+                    confirm::judge_packages(&place, is_wait, &mut clock, &mut report)
+                }
+                (Err(NodeError::NoNode { .. }), Ok(None)) if content::has_sets() => {
+                    Ok(Verdict::Kept)
+                }
+                (Ok(Verdict::Kept), Err(exit)) => return report.end(exit),
+                (done, _) => done,
+            };
+            match done {
+                Ok(Verdict::Kept) => {
+                    let exit = content::keep_set(options.is_json);
+                    return report.end(exit);
+                }
                 Ok(Verdict::Unhealthy(error)) => {
                     let exit = report.refuse(&error);
                     report.end(exit);

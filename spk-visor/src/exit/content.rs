@@ -2,6 +2,7 @@
 
 use machine::locks::LockError;
 use store::StoreError;
+use store::generation::Reject;
 use store::stage::Refusal;
 use wire::outcome::Outcome;
 
@@ -15,13 +16,20 @@ impl From<&ContentError> for Exit {
         match error {
             ContentError::Lock(LockError::Busy { .. }) => Exit::Busy,
             ContentError::Fetch(error) => of_source(error.outcome()),
-            ContentError::Manifest(_) | ContentError::NoPlace { .. } | ContentError::Approve(_) => {
-                Exit::Packages
-            }
-            ContentError::Store { source, .. } => of_store(source),
+            ContentError::Manifest(_)
+            | ContentError::NoPlace { .. }
+            | ContentError::NoPackage { .. }
+            | ContentError::TooMany { .. }
+            | ContentError::Hides { .. }
+            | ContentError::NoChannel { .. }
+            | ContentError::Approve(_) => Exit::Packages,
+            ContentError::Store { source, .. } | ContentError::Sets { source } => of_store(source),
+            ContentError::Source(error) => Exit::from(&**error),
+            ContentError::NoName { .. } | ContentError::NotInstalled { .. } => Exit::Usage,
             ContentError::NotSwapped { answer, .. } => of_last(answer),
             ContentError::Hold { source, .. } => Exit::from(source),
             ContentError::Lock(LockError::File { .. })
+            | ContentError::Overlay(_)
             | ContentError::Read { .. }
             | ContentError::Trust { .. }
             | ContentError::State { .. } => Exit::Receiver,
@@ -31,9 +39,13 @@ impl From<&ContentError> for Exit {
 
 fn of_store(error: &StoreError) -> Exit {
     match error {
-        StoreError::Refused(Refusal::Current { .. }) => Exit::Current,
+        StoreError::Refused(Refusal::Current { .. } | Refusal::Same { .. }) => Exit::Current,
         StoreError::Refused(refusal) if refusal.is_not_now() => Exit::NotNow,
-        StoreError::NoFormer { .. } => Exit::NotNow,
+        StoreError::NoFormer { .. } | StoreError::NoSet | StoreError::NoTrial => Exit::NotNow,
+        StoreError::Set { source } => match **source {
+            Reject::Read { .. } => Exit::Receiver,
+            _ => Exit::Packages,
+        },
         StoreError::Shelf { .. } => Exit::Receiver,
         StoreError::Content { source, .. } => match source.outcome() {
             Outcome::Retry => Exit::Transfer,

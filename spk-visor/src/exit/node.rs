@@ -30,7 +30,7 @@ impl From<&NodeError> for Exit {
             | NodeError::Confirm(ConfirmError::NoRecord(_) | ConfirmError::NotTried(_))
             | NodeError::NoWatchdog
             | NodeError::NoFormer { .. } => Exit::NotNow,
-            NodeError::Unhealthy { .. } => Exit::Unhealthy,
+            NodeError::Unhealthy { .. } | NodeError::UnhealthySet { .. } => Exit::Unhealthy,
             NodeError::Lock(LockError::File { .. })
             | NodeError::Boot(_)
             | NodeError::Settings(_)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use store::place::Place;
 use store::shelf::Target;
 
-use super::Object;
+use super::{Object, sets};
 use crate::command::content::event::{Event, Plan, Standing};
 
 /// One line for a script.
@@ -32,6 +32,7 @@ pub(super) const fn name(event: &Event) -> &'static str {
         Event::Recovered { .. } => "recovered",
         Event::RolledBack { .. } => "rolled-back",
         Event::Collected { .. } => "collected",
+        Event::Set(event) => sets::name(event),
         Event::NotTaken { .. } | Event::Refused { .. } => "refused",
         Event::End { .. } => "end",
     }
@@ -136,6 +137,7 @@ pub(super) fn fields(event: &Event, object: &mut Object) {
             place(at, object);
             object.number("counter", *counter);
         }
+        Event::Set(event) => sets::fields(event, object),
         Event::Refused { exit, reason } => {
             object.number("exit", u64::from(exit.code()));
             object.text("reason", reason);

@@ -34,7 +34,7 @@ use spk_visor::command::content::{Tell, change};
 use store::place::{Place, STATE};
 use tempfile::TempDir;
 
-static WORKERS: Caged = Caged::where_possible().of(env!("CARGO_BIN_EXE_spk-visor"));
+pub static WORKERS: Caged = Caged::where_possible().of(env!("CARGO_BIN_EXE_spk-visor"));
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

@@ -130,7 +130,7 @@ impl SetDirectory {
             state: state.to_owned(),
             trust,
         };
-        Self::at(kind, state.join(SETS), PathBuf::new())
+        Self::new(kind, state.join(SETS), PathBuf::new())
     }
 
     /// Likewise, made where they are missing.

@@ -141,6 +141,26 @@ impl Bundle {
         }))
     }
 
+    /// Takes a package: its generation is here then, and no set names it yet.
+    ///
+    /// # Errors
+    /// See [`ContentError`].
+    pub fn take_package(
+        self,
+        shelf: &mut Directory,
+        how: How<'_>,
+        tell: &mut dyn Tell,
+    ) -> Result<Version, ContentError> {
+        let Self {
+            place,
+            release,
+            approved,
+        } = self;
+        let version = *staged(&place, shelf, release, &approved, how, tell)?.version();
+        tell.tell(&Event::Staged { place, version });
+        Ok(version)
+    }
+
     /// Serves it. A daemon is put in place by whoever holds it (`daemons.md` 2), and stays staged
     /// where nobody does.
     ///

@@ -8,12 +8,14 @@ use fetch::FetchError;
 use hold::client::ClientError;
 use hold::event::Event;
 use machine::locks::LockError;
+use machine::overlay::OverlayError;
 use store::StoreError;
 use store::place::Place;
 use thiserror::Error;
 use wire::manifest::ManifestError;
 
 use crate::command::hold::sentence;
+use crate::command::node::error::NodeError;
 
 /// What went wrong.
 #[derive(Debug, Error)]
@@ -62,6 +64,44 @@ pub enum ContentError {
         #[source]
         source: Box<StoreError>,
     },
+    /// The packages of the node.
+    #[error("packages")]
+    Sets {
+        #[source]
+        source: Box<StoreError>,
+    },
+    /// Something else where a package is wanted.
+    #[error(
+        "the bundle is of role {role} for {product:?}; a package, of role store, is wanted here"
+    )]
+    NoPackage { role: String, product: String },
+    /// An address whose last part is no name of a package.
+    #[error("{from} does not end in the name of a package: give NAME --source {from}")]
+    NoName { from: String },
+    /// A package that is not there.
+    #[error("there is no package {name} in the set")]
+    NotInstalled { name: String },
+    /// More than a set may have.
+    #[error(
+        "{name} is one package too many; {} is the most",
+        wire::set::MEMBERS_MAX
+    )]
+    TooMany { name: String },
+    /// It would take more away than a file.
+    #[error(
+        "the package {name} would hide /usr/{path}: a file where the system has a directory, or \
+         a directory where it has something else"
+    )]
+    Hides { name: String, path: String },
+    /// `/usr`.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// The node's source of packages.
+    #[error(transparent)]
+    Source(#[from] Box<NodeError>),
+    /// A source that does not say what it has.
+    #[error("{from} has no CHANNEL that lists its packages")]
+    NoChannel { from: String },
     /// The new version of a daemon was taken back, or not tried.
     #[error("{place}: {}", sentence(answer))]
     NotSwapped { place: Place, answer: Event },

@@ -9,6 +9,7 @@ use store::shelf::Target;
 use wire::human::size;
 use wire::ledger::{Ledger, Version};
 
+use super::sets::event::SetEvent;
 use crate::command::node::event::Name;
 use crate::exit::Exit;
 
@@ -84,6 +85,8 @@ pub enum Event {
     },
     /// A generation was removed.
     Collected { place: Place, counter: u64 },
+    /// Something about packages.
+    Set(SetEvent),
     /// The command did not do what it was asked for.
     Refused { exit: Exit, reason: String },
     /// The last event.
@@ -135,10 +138,11 @@ impl Event {
     /// Does it belong on standard error?
     #[must_use]
     pub const fn is_complaint(&self) -> bool {
-        matches!(
-            self,
-            Event::Rejected { .. } | Event::NotTaken { .. } | Event::Refused { .. }
-        )
+        match self {
+            Event::Rejected { .. } | Event::NotTaken { .. } | Event::Refused { .. } => true,
+            Event::Set(event) => event.is_complaint(),
+            _ => false,
+        }
     }
 }
 
@@ -214,6 +218,7 @@ impl fmt::Display for Event {
             Event::Collected { place, counter } => {
                 write!(f, "{place}: generation {counter} is removed")
             }
+            Event::Set(event) => event.fmt(f),
             Event::Refused { reason, .. } => f.write_str(reason),
             Event::End { exit } => f.write_str(exit.meaning()),
         }

@@ -13,6 +13,7 @@ use hold::times::Times;
 use machine::locks::{self, Lock, Which};
 use store::directory::Directory;
 use store::place::{Place, ROLES, SEED, STATE};
+use store::sets::directory::SetDirectory;
 use wire::manifest::Role;
 
 use super::error::ContentError;
@@ -70,7 +71,13 @@ impl Places {
         })
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    /// The directory that all paths are below.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
@@ -103,6 +110,15 @@ impl Places {
             &self.path(SEED),
             trust,
         ))
+    }
+
+    /// The sets of packages, for somebody who only looks.
+    ///
+    /// # Errors
+    /// No keys.
+    pub fn sets(&self) -> Result<SetDirectory, ContentError> {
+        let trust = self.trust(Role::Store)?;
+        Ok(SetDirectory::look(&self.path(STATE), trust))
     }
 
     /// A place that is going to be changed, made where it is missing, and its lock.

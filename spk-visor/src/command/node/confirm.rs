@@ -58,13 +58,7 @@ pub fn confirm(
         return Ok(Verdict::Kept);
     }
     let settings = place.settings()?;
-    let times = match is_wait {
-        true => settings.times,
-        false => Times {
-            within: Duration::ZERO,
-            stable: Duration::ZERO,
-        },
-    };
+    let times = times(&settings, is_wait);
     let fed = feed(&running, times, tell);
     let is_tried = place.with(&running, Access::Look, |node| {
         let facts = node.facts()?;
@@ -74,7 +68,7 @@ pub fn confirm(
         give_back(fed)?; // kept earlier in this boot
         return Ok(Verdict::Kept);
     }
-    match judge(place, settings, times, clock, tell) {
+    match judge((place, &place.network_file()), settings, times, clock, tell) {
         Ok(healthy) => {
             commit(place, &running, healthy, tell)?;
             give_back(fed)?;
@@ -87,6 +81,35 @@ pub fn confirm(
             let (slot, source) = (running.slot, error);
             Ok(Verdict::Unhealthy(NodeError::Unhealthy { slot, source }))
         }
+    }
+}
+
+/// Judges a boot that tries a set of packages, after the system itself.
+///
+/// # Errors
+/// See [`NodeError`]; the trial goes on.
+pub fn judge_packages(
+    place: &Place,
+    is_wait: bool,
+    clock: &mut dyn Clock,
+    tell: &mut dyn Tell,
+) -> Result<Verdict, NodeError> {
+    let settings = place.settings()?;
+    let (times, network) = (times(&settings, is_wait), place.set_network_file());
+    match judge((place, &network), settings, times, clock, tell) {
+        Ok(_) => Ok(Verdict::Kept),
+        Err(source) => Ok(Verdict::Unhealthy(NodeError::UnhealthySet { source })),
+    }
+}
+
+/// Who does not wait looks once.
+const fn times(settings: &Settings, is_wait: bool) -> Times {
+    match is_wait {
+        true => settings.times,
+        false => Times {
+            within: Duration::ZERO,
+            stable: Duration::ZERO,
+        },
     }
 }
 
@@ -123,7 +146,7 @@ fn give_back(fed: Option<Feeding>) -> Result<(), NodeError> {
 }
 
 fn judge(
-    place: &Place,
+    (place, network): (&Place, &Path),
     settings: Settings,
     times: Times,
     clock: &mut dyn Clock,
@@ -131,7 +154,7 @@ fn judge(
 ) -> Result<Healthy, HealthError> {
     let path = |path: &str| place.path(Path::new(path));
     let usual = Sources::default();
-    let kept = fs::read_to_string(place.network_file()).ok();
+    let kept = fs::read_to_string(network).ok();
     let mut gates = NodeGates {
         root: place.root().to_owned(),
         programs: programs::DIRECTORIES.map(path).to_vec(),

@@ -130,6 +130,12 @@ pub enum NodeError {
         #[source]
         source: HealthError,
     },
+    /// Likewise, of packages.
+    #[error("the set of packages on trial is not healthy")]
+    UnhealthySet {
+        #[source]
+        source: HealthError,
+    },
     /// It is confirmed, and will be reset all the same.
     #[error("the version is confirmed, but the watchdog is not stopped and will reset the machine")]
     Watchdog(#[from] WatchdogError),

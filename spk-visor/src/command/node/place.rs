@@ -177,6 +177,14 @@ impl Place {
         self.path(Path::new(STATE)).join("network")
     }
 
+    /// Likewise, for a set of packages.
+    #[must_use]
+    pub fn set_network_file(&self) -> PathBuf {
+        self.path(Path::new(store::place::STATE))
+            .join(store::sets::SETS)
+            .join("network")
+    }
+
     /// Opens the node and lends it to some work.
     ///
     /// # Errors

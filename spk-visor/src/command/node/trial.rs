@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use machine::health::network::{Network, Sources};
 use machine::slot_disks::Access;
@@ -191,7 +191,7 @@ fn arm_held(
     let trust = place.trust()?;
     let seen = &mut |progress| read(progress, tell);
     let staged = stage::held(node, running, &trust, again, all, seen)?;
-    keep_network(place)?;
+    keep_network(place, place.network_file())?;
     let armed: Armed = arm::arm(node, staged)?;
     tell.tell(&Event::Armed {
         slot: armed.slot(),
@@ -212,12 +212,11 @@ pub(super) fn read(progress: Progress, tell: &mut dyn Tell) {
 }
 
 /// The network of the good slot, for the trial to be compared with.
-pub(super) fn keep_network(place: &Place) -> Result<(), NodeError> {
+pub(crate) fn keep_network(place: &Place, path: PathBuf) -> Result<(), NodeError> {
     let sources = Sources {
         class: place.path(&Sources::default().class),
         proc: place.path(&Sources::default().proc),
     };
-    let path = place.network_file();
     let written = replace(&path, Network::look(&sources).emit().as_bytes());
     written.map_err(|source| NodeError::Write { path, source })
 }

@@ -167,7 +167,7 @@ impl<'u> System<'u> {
             let seen = &mut |progress| watched.see(progress);
             let staged = stage::stage(node, &running, &approved, &mut *chunks, again, seen)?;
             watched.end(&staged);
-            keep_network(place)?;
+            keep_network(place, place.network_file())?;
             let armed = arm::arm(node, staged)?;
             tell.tell(&Event::Armed {
                 slot: armed.slot(),
