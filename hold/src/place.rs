@@ -86,7 +86,7 @@ impl PlaceError {
             StoreError::Shelf { .. } => Why::Ledger,
             StoreError::Rejected { .. } => Why::Rejected,
             StoreError::Refused(refusal) => match refusal {
-                Refusal::Current { .. } => Why::Current,
+                Refusal::Current { .. } | Refusal::Same { .. } => Why::Current,
                 Refusal::BelowFloor { .. } => Why::BelowFloor,
                 Refusal::Failed { .. } => Why::FailedBefore,
                 Refusal::Trial { .. } => Why::Busy,
