@@ -9,7 +9,7 @@ bench_https() {
     local tool
     for tool in nginx openssl curl; do command -v $tool >/dev/null || fail "https needs $tool"; done
     say "https: a Debian from nginx, $rounds rounds"
-    packages=$(repacked "$(debian_packages)" zst zst zstd -q -T0 -10) inside https
+    packages=$(systems/build debian --format zst) inside https
 }
 
 # authority: one that vouches for localhost.
