@@ -347,7 +347,7 @@ fn a_channel_that_lies_changes_nothing() {
         (
             "os smv-arm 9 next/MANIFEST",
             Exit::Packages,
-            "no release of role os",
+            "has nothing for this node",
         ),
         (
             "os smv-x86_64 9 ../next/MANIFEST",
