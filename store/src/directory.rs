@@ -109,6 +109,26 @@ impl Directory {
 }
 
 impl Directory {
+    /// Makes the system's own generation, or replaces it: in the tree of a system, before that
+    /// becomes an image. Nothing is flushed.
+    ///
+    /// # Errors
+    /// The bundle is not taken, or the disk failed; the former one stays then.
+    pub fn plant(&self, offer: &mut Offer<'_>) -> Result<(), FillError> {
+        let part = format!(".{}{PART}", self.kind.place.name());
+        let part = self.seed.with_file_name(part);
+        let above: Vec<_> = self.seed.ancestors().skip(1).take(2).collect();
+        for directory in above.iter().rev() {
+            match make_directory(directory) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        make(&part, offer)?;
+        remove(&self.seed)?;
+        Ok(fs::rename(part, &self.seed)?)
+    }
+
     /// The key that has signed a generation. Its files are not read.
     ///
     /// # Errors
@@ -337,25 +357,31 @@ impl<K: Kind> Shelf for Directory<K> {
 impl Intake for Directory {
     fn fill(&mut self, offer: &mut Offer<'_>) -> Result<(), FillError> {
         let counter = offer.approved.counter();
-        let part = self.empty_part(counter)?;
-        write(&part.join(MANIFEST), offer.approved.manifest())?;
-        if !offer.approved.signature().is_empty() {
-            write(&part.join(SIGNATURE), offer.approved.signature())?;
-        }
-        let tree = part.join(TREE);
-        make_directory(&tree)?;
-        let taken = offer
-            .take(File::open(&tree)?.as_fd())
-            .map_err(FillError::Content)?;
-        write(&part.join(FILES), &taken.files)?;
-        if let Some(service) = &taken.service {
-            write(&part.join(SERVICE), service)?;
-        }
-        if let Some(package) = &taken.package {
-            write(&part.join(PACKAGE), package)?;
-        }
-        Ok(())
+        make(&self.entry(Entry::Part(counter)), offer)
     }
+}
+
+/// Makes a generation in a directory of its own.
+fn make(part: &Path, offer: &mut Offer<'_>) -> Result<(), FillError> {
+    remove(part)?;
+    make_directory(part)?;
+    write(&part.join(MANIFEST), offer.approved.manifest())?;
+    if !offer.approved.signature().is_empty() {
+        write(&part.join(SIGNATURE), offer.approved.signature())?;
+    }
+    let tree = part.join(TREE);
+    make_directory(&tree)?;
+    let taken = offer
+        .take(File::open(&tree)?.as_fd())
+        .map_err(FillError::Content)?;
+    write(&part.join(FILES), &taken.files)?;
+    if let Some(service) = &taken.service {
+        write(&part.join(SERVICE), service)?;
+    }
+    if let Some(package) = &taken.package {
+        write(&part.join(PACKAGE), package)?;
+    }
+    Ok(())
 }
 
 const fn pointer_name(pointer: Pointer) -> &'static str {

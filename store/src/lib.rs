@@ -17,6 +17,7 @@
 //! 4. [`rollback`] moves the pointer back, [`collect`] removes what nothing points at, and
 //!    [`open`] finds the newest generation that is as it was signed. [`generation`] says whether
 //!    one is.
+//! 5. [`seed()`](seed::seed) makes the system's own generation, where the system is made.
 //!
 //! [`sets`] are generations of another kind: lists of packages, each of which is a generation, too.
 //!
@@ -40,6 +41,8 @@ pub mod rollback;
 
 pub mod sets;
 
+pub mod seed;
+
 use std::io;
 
 use bundle::content::ContentError;
@@ -48,7 +51,7 @@ use wire::ledger::{Ledger, Version};
 use wire::outcome::Outcome;
 
 use generation::Reject;
-use shelf::{Listing, Shelf, Target};
+use shelf::{FillError, Listing, Shelf, Target};
 use stage::Refusal;
 
 /// Why a place was not changed, or not all the way.
@@ -108,6 +111,20 @@ impl StoreError {
 /// Says what was being done.
 pub(crate) fn doing<T>(doing: &'static str, result: io::Result<T>) -> Result<T, StoreError> {
     result.map_err(|source| StoreError::Shelf { doing, source })
+}
+
+/// A generation was not made.
+pub(crate) fn of_fill(error: FillError, counter: u64) -> StoreError {
+    match error {
+        FillError::Shelf(source) => StoreError::Shelf {
+            doing: "making a generation",
+            source,
+        },
+        FillError::Content(source) => StoreError::Content {
+            counter,
+            source: Box::new(source),
+        },
+    }
 }
 
 /// What is there.

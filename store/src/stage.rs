@@ -9,8 +9,8 @@ use thiserror::Error;
 use wire::ledger::{Failed, KeyId, Version};
 
 use crate::generation::Held;
-use crate::shelf::{Entry, FillError, Intake, Listing, Offer, Shelf, Target};
-use crate::{StoreError, doing, flush_names, look};
+use crate::shelf::{Entry, Intake, Listing, Offer, Shelf, Target};
+use crate::{StoreError, doing, flush_names, look, of_fill};
 
 /// Did a person say that what failed before may be taken?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,16 +177,8 @@ pub fn stage(
             Err(_) => remove(shelf, counter)?,
         }
     }
-    shelf.fill(offer).map_err(|error| match error {
-        FillError::Shelf(source) => StoreError::Shelf {
-            doing: "making a generation",
-            source,
-        },
-        FillError::Content(source) => StoreError::Content {
-            counter,
-            source: Box::new(source),
-        },
-    })?;
+    let filled = shelf.fill(offer);
+    filled.map_err(|error| of_fill(error, counter))?;
     doing("flushing a generation", shelf.flush())?;
     let (part, generation) = (Entry::Part(counter), Entry::Generation(counter));
     doing("naming a generation", shelf.rename(part, generation))?;
