@@ -27,6 +27,7 @@ Usage: spk-visor bundle create NAME.smv DIR [--key FILE]
        spk-visor bundle verify SOURCE --trust FILE [--floor N] [--json]
        spk-visor bundle inspect SOURCE [--json]
        spk-visor bundle apply SOURCE [--again] [--ca FILE] [--json]
+       spk-visor bundle seed ROOT SOURCE [--ca FILE] [--json]
        spk-visor bundle open ROLE/NAME [--json]
 
 A bundle file is a release as one file: the manifest, its signature, its chunk
@@ -77,11 +78,15 @@ SOURCE may also be on a web server: https://HOST/NAME.smv or https://HOST/DIR/
   --allow-http         read http:// from other machines, too; the signature
                        decides either way
 
+seed makes the content of SOURCE part of the system whose tree is ROOT, before
+that becomes an image: /usr/lib/smechvisor/seed/ROLE/NAME, which a node serves
+while it has nothing newer. A key of that tree must have signed it
+
 open prints the path of the newest content of ROLE/NAME that is as it was
 signed, all of it read; newer content that is not is named on standard error
 
-  --json               with verify, inspect, apply and open: one JSON object for
-                       each event
+  --json               with verify, inspect, apply, seed and open: one JSON
+                       object for each event
 
 ";
 
@@ -142,6 +147,11 @@ pub(super) fn grammar() -> Command {
             .override_help(with_exit_codes(HELP))
             .args(source::arguments())
             .args(["again", "json"].map(switch)),
+        Command::new("seed")
+            .override_help(with_exit_codes(HELP))
+            .arg(operand("ROOT").value_parser(os()))
+            .args(source::arguments())
+            .arg(switch("json")),
         Command::new("open")
             .override_help(with_exit_codes(HELP))
             .arg(operand("ROLE/NAME").value_parser(read_place))
@@ -151,8 +161,9 @@ pub(super) fn grammar() -> Command {
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<super::Command, UsageError> {
     let word = matches.remove_subcommand();
-    let (word, mut matches) =
-        word.ok_or(missing("create, sign, verify, inspect, apply or open"))?;
+    let (word, mut matches) = word.ok_or(missing(
+        "create, sign, verify, inspect, apply, seed or open",
+    ))?;
     let matches = &mut matches;
     let bundle = match word.as_str() {
         "create" => Bundle::Create(read_create(matches)?),
@@ -169,7 +180,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<super::Command, UsageErro
             },
             is_json: matches.get_flag("json"),
         },
-        "apply" | "open" => {
+        "apply" | "seed" | "open" => {
             return read_content_command(&word, matches).map(super::Command::Content);
         }
         _ => Bundle::Inspect {
@@ -190,6 +201,12 @@ fn read_content_command(
             source: source::read(matches)?.ok_or(missing("the SOURCE to apply"))?,
             access: source::access(matches),
             again: matches.get_flag("again"),
+            is_json,
+        },
+        "seed" => content::Content::Seed {
+            root: path(matches, "ROOT").ok_or(missing("the ROOT of a system"))?,
+            source: source::read(matches)?.ok_or(missing("the SOURCE to seed ROOT with"))?,
+            access: source::access(matches),
             is_json,
         },
         _ => content::Content::Open {

@@ -8,6 +8,7 @@ use super::argument::switch;
 use crate::help::with_exit_codes;
 use fetch::http::client::Access;
 use fetch::source::Source;
+use std::path::PathBuf;
 use store::place::Place;
 
 /// What is done with content.
@@ -21,6 +22,17 @@ pub enum Content {
         access: Access,
         /// What failed may be taken.
         again: bool,
+        /// Events for a script.
+        is_json: bool,
+    },
+    /// `bundle seed`.
+    Seed {
+        /// The tree of a system.
+        root: PathBuf,
+        /// As of `bundle apply`.
+        source: Source,
+        /// How a server is reached.
+        access: Access,
         /// Events for a script.
         is_json: bool,
     },

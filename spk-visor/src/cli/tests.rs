@@ -310,7 +310,10 @@ fn bundles_are_read() {
     let line = "bundle verify x.smv --trust k.pub --floor 7 --json";
     assert_eq!(read(line).unwrap(), Command::Bundle(verify));
     for (line, word) in [
-        ("bundle", "create, sign, verify, inspect, apply or open"),
+        (
+            "bundle",
+            "create, sign, verify, inspect, apply, seed or open",
+        ),
         ("bundle create", "NAME.smv"),
         ("bundle create x.smv", "a DIR or PACKAGEs"),
         ("bundle create x.smv d --password-file p", "without --key"),

@@ -108,6 +108,7 @@ fn stdout(is_json: bool) -> Report<io::Stdout, io::Stderr> {
 #[must_use]
 pub fn run(command: &Content) -> Exit {
     let (Content::Apply { is_json, .. }
+    | Content::Seed { is_json, .. }
     | Content::Open { is_json, .. }
     | Content::Rollback { is_json, .. }
     | Content::RollbackSets { is_json }
@@ -121,6 +122,12 @@ pub fn run(command: &Content) -> Exit {
             again,
             ..
         } => change::apply(&places, (source, access), *again, &WORKERS, tell),
+        Content::Seed {
+            root,
+            source,
+            access,
+            ..
+        } => change::seed(&Places::at(root), (source, access), &WORKERS, tell),
         Content::Open { place, .. } => change::open(&places, place, tell),
         Content::Rollback { place, .. } => change::rollback(&places, place, tell),
         Content::RollbackSets { .. } => sets::trial::rollback(&places, tell),

@@ -27,6 +27,7 @@ pub(super) const fn name(event: &Event) -> &'static str {
         Event::Staged { .. } => "staged",
         Event::Swapped { .. } => "swapped",
         Event::Applied { .. } => "applied",
+        Event::Seeded { .. } => "seeded",
         Event::Rejected { .. } => "rejected",
         Event::Opened { .. } => "opened",
         Event::Recovered { .. } => "recovered",
@@ -87,6 +88,11 @@ pub(super) fn fields(event: &Event, object: &mut Object) {
             object.number("ms", *pause_ms);
         }
         Event::Applied {
+            place: at,
+            version,
+            path,
+        }
+        | Event::Seeded {
             place: at,
             version,
             path,

@@ -110,6 +110,15 @@ impl Node {
         change::apply(&self.places, (source, access), false, &WORKERS, &mut told)
     }
 
+    pub fn seed(&self, source: &Source) -> Result<(), ContentError> {
+        let (access, mut told) = (Access::default(), Told::default());
+        change::seed(&self.places, (source, &access), &WORKERS, &mut told)
+    }
+
+    pub fn recover(&self) -> Result<(), ContentError> {
+        change::recover(&self.places, &mut Told::default())
+    }
+
     pub fn rollback(&self, place: &str) -> Result<(), ContentError> {
         change::rollback(&self.places, &place.parse().unwrap(), &mut Told::default())
     }

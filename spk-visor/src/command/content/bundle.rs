@@ -17,8 +17,8 @@ use fetch::Release;
 use store::directory::Directory;
 use store::place::Place;
 use store::shelf::{Chunks, Listing, Offer, Shelf, Target};
-use store::stage::{Again, Refusal, Staged, admit, stage};
-use store::{StoreError, activate};
+use store::stage::{Again, Refusal, admit, stage};
+use store::{StoreError, activate, seed};
 use wire::ledger::Version;
 use wire::manifest::{Manifest, Role};
 
@@ -179,7 +179,8 @@ impl Bundle {
         } = self;
         let (mut shelf, lock) = places.change(&place, how.command)?;
         put_right_in(&place, &mut shelf, tell)?;
-        let staged = staged(&place, &mut shelf, release, &approved, how, tell)?;
+        let work = |offer: &mut Offer<'_>| stage(&mut shelf, offer, how.again);
+        let staged = offering((&place, release, &approved), how, tell, work)?;
         let listing = of(&place, listing(&mut shelf))?;
         if place.role() == Role::Daemon && listing.current.is_some() {
             let version = *staged.version();
@@ -199,16 +200,41 @@ impl Bundle {
         });
         Ok(())
     }
+
+    /// Makes it the own generation of the system whose tree this is.
+    ///
+    /// # Errors
+    /// See [`ContentError`].
+    pub fn plant(
+        self,
+        places: &Places,
+        how: How<'_>,
+        tell: &mut dyn Tell,
+    ) -> Result<(), ContentError> {
+        let Self {
+            place,
+            release,
+            approved,
+        } = self;
+        let mut shelf = places.look(&place)?;
+        let work = |offer: &mut Offer<'_>| seed::seed(&mut shelf, offer);
+        let held = offering((&place, release, &approved), how, tell, work)?;
+        tell.tell(&Event::Seeded {
+            version: held.version,
+            path: shelf.path(Target::Seed),
+            place,
+        });
+        Ok(())
+    }
 }
 
-fn staged(
-    place: &Place,
-    shelf: &mut Directory,
-    release: Box<dyn Release>,
-    approved: &Approved,
+/// Lends an offer of the bundle to some work.
+fn offering<T>(
+    (place, release, approved): (&Place, Box<dyn Release>, &Approved),
     how: How<'_>,
     tell: &mut dyn Tell,
-) -> Result<Staged, ContentError> {
+    work: impl FnOnce(&mut Offer<'_>) -> Result<T, StoreError>,
+) -> Result<T, ContentError> {
     let mut chunks = Counted {
         chunks: release.chunks(approved)?,
         tell,
@@ -226,7 +252,7 @@ fn staged(
             workers: how.workers,
         },
     };
-    of(place, stage(shelf, &mut offer, how.again))
+    of(place, work(&mut offer))
 }
 
 /// Chunks, with somebody who hears how many bytes have come.

@@ -47,6 +47,27 @@ pub fn apply(
     bundle.take(places, how, tell)
 }
 
+/// Makes what a source has the own content of the system whose tree has these places: a node that
+/// has nothing else serves it. The keys are those of that system.
+///
+/// # Errors
+/// See [`ContentError`].
+pub fn seed(
+    places: &Places,
+    (source, access): (&Source, &Access),
+    workers: &'static dyn Workers,
+    tell: &mut dyn Tell,
+) -> Result<(), ContentError> {
+    let bundle = Bundle::of_itself(places, source.alone(access)?)?;
+    tell.tell(&bundle.offered());
+    let how = How {
+        command: "bundle seed",
+        again: Again(false),
+        workers,
+    };
+    bundle.plant(places, how, tell)
+}
+
 pub(super) fn put_right_in(
     place: &Place,
     shelf: &mut Directory,

@@ -55,6 +55,12 @@ pub enum Event {
         version: Version,
         path: PathBuf,
     },
+    /// It is part of a system.
+    Seeded {
+        place: Place,
+        version: Version,
+        path: PathBuf,
+    },
     /// A generation is not as it was signed.
     Rejected {
         place: Place,
@@ -188,6 +194,17 @@ impl fmt::Display for Event {
                 "{place}: counter {} runs; connections waited for {pause_ms} ms",
                 Name(version)
             ),
+            Event::Seeded {
+                place,
+                version,
+                path,
+            } => {
+                let (version, path) = (Name(version), path.display());
+                write!(
+                    f,
+                    "{place}: counter {version} is part of the system in {path}"
+                )
+            }
             Event::Applied {
                 place,
                 version,
