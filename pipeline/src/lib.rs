@@ -2,4 +2,5 @@
 //! reads, what it needs and the command that makes it.
 
 pub mod digest;
+pub mod inputs;
 pub mod step;
