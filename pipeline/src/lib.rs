@@ -3,5 +3,6 @@
 
 pub mod cache;
 pub mod digest;
+pub mod guard;
 pub mod inputs;
 pub mod step;
