@@ -5,4 +5,5 @@ pub mod cache;
 pub mod digest;
 pub mod guard;
 pub mod inputs;
+pub mod make;
 pub mod step;
