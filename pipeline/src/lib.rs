@@ -7,3 +7,4 @@ pub mod guard;
 pub mod inputs;
 pub mod make;
 pub mod step;
+pub mod table;
