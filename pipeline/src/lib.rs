@@ -7,5 +7,6 @@ pub mod digest;
 pub mod guard;
 pub mod inputs;
 pub mod make;
+pub mod show;
 pub mod step;
 pub mod table;
