@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod cache;
+pub mod cli;
 pub mod digest;
 pub mod guard;
 pub mod inputs;
