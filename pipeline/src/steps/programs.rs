@@ -1,0 +1,58 @@
+//! Programs: ours, which cargo builds, and those of others, static with musl.
+
+use crate::step::Step;
+
+pub(super) fn steps() -> Vec<Step> {
+    vec![programs(), media_maker(), mke2fs(), supplicant()]
+}
+
+/// init, slot-init, spk-visor and the demo system's daemon, static.
+fn programs() -> Step {
+    Step::shell(
+        "programs",
+        "target=x86_64-unknown-linux-musl; \
+         cargo build --locked --release --target $target \
+             -p init -p slot -p spk-visor -p smechvisor-daemon; \
+         cp ${CARGO_TARGET_DIR:-target}/$target/release/{init,slot-init,spk-visor,smechvisor-daemon} {out}",
+    )
+    .asked_each_time()
+}
+
+/// What packs images. Quick without optimisation: what compresses is C.
+fn media_maker() -> Step {
+    Step::shell(
+        "media-maker",
+        "cargo build --locked -p mkinitramfs; \
+         objcopy --strip-debug ${CARGO_TARGET_DIR:-target}/debug/mkinitramfs {out}/mkinitramfs",
+    )
+    .asked_each_time()
+}
+
+/// mke2fs and e2fsck.
+fn mke2fs() -> Step {
+    Step::shell(
+        "mke2fs",
+        r#"cp "$(dirname "$(mkinitramfs/mke2fs-build)")"/{mke2fs,e2fsck} {out}"#,
+    )
+    .reads_code_of(["mkinitramfs/mke2fs-build", "mkinitramfs/mke2fs.conf"])
+    .asks([
+        "apt-cache show --no-all-versions e2fsprogs | sed -n 's/^Version: //p' | head -n 1",
+        "gcc --version | head -n 1",
+    ])
+    .uses_packages("musl-dev")
+    .wants_mib(200)
+}
+
+/// The Wi-Fi supplicant.
+fn supplicant() -> Step {
+    Step::shell("supplicant", r#"cp "$(mkinitramfs/wpa-build)" {out}"#)
+        .reads_code_of(["mkinitramfs/wpa-build", "mkinitramfs/wpa.config"])
+        .reads(["mkinitramfs/wolfcrypt.h"])
+        .asks([
+            "apt-cache show --no-all-versions wpasupplicant libnl-3-dev libwolfssl-dev \
+             | sed -n 's/^Version: //p'",
+            "gcc --version | head -n 1",
+        ])
+        .uses_packages("musl-dev")
+        .wants_mib(500)
+}
