@@ -156,7 +156,9 @@ impl Bundle {
             release,
             approved,
         } = self;
-        let version = *staged(&place, shelf, release, &approved, how, tell)?.version();
+        let work = |offer: &mut Offer<'_>| stage(shelf, offer, how.again);
+        let staged = offering((&place, release, &approved), how, tell, work)?;
+        let version = *staged.version();
         tell.tell(&Event::Staged { place, version });
         Ok(version)
     }
