@@ -24,10 +24,9 @@ pub mod upgrade;
 mod usage;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction};
 use clap_complete::Shell;
 
 use self::argument::{all, operand, os};
@@ -84,26 +83,6 @@ pub enum Command {
     Completions(Shell),
     /// `man`: into this directory.
     Man(PathBuf),
-    /// A command that exists to be refused.
-    Refused(Sealed),
-}
-
-/// Why a command is refused, always.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealed {
-    /// `system-install`, `userland-install`.
-    Install,
-}
-
-impl fmt::Display for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sealed::Install => {
-                "the node is sealed: nothing is installed into a running system; use \
-                 entire-system-upgrade"
-            }
-        })
-    }
 }
 
 /// Reads the arguments after the program's name.
@@ -152,7 +131,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             let words: Vec<OsString> = all(matches, "COMMAND");
             parse(words.into_iter().chain(["--help".into()]))
         }
-        _ => Ok(refused(matches, Sealed::Install, help::sealed)),
+        _ => sets::read_unsealed(matches).map(Command::Sets),
     }
 }
 
@@ -164,12 +143,12 @@ const HELP: &str = "help";
 #[must_use]
 pub fn grammar() -> clap::Command {
     offered().subcommands([
-        said("system-install", help::sealed()).arg(anything()),
-        said("userland-install", help::sealed()).arg(anything()),
+        sets::install(said("system-install", help::unsealed())),
+        sets::install(said("userland-install", help::unsealed())),
     ])
 }
 
-/// Likewise, without those that are refused.
+/// Likewise, without other names of commands.
 #[must_use]
 pub fn offered() -> clap::Command {
     let version = Arg::new(VERSION).long(VERSION).action(ArgAction::Version);
@@ -207,21 +186,6 @@ pub fn offered() -> clap::Command {
 /// A command with this help text.
 fn said(word: &'static str, text: String) -> clap::Command {
     clap::Command::new(word).override_help(text)
-}
-
-/// The arguments of a command that is refused.
-fn anything() -> Arg {
-    let operand = operand("ANYTHING").allow_hyphen_values(true).num_args(0..);
-    operand.value_parser(os())
-}
-
-/// Whatever the arguments are, they do not help; only `--help` explains.
-fn refused(matches: &mut ArgMatches, sealed: Sealed, text: fn() -> String) -> Command {
-    let words: Vec<OsString> = all(matches, "ANYTHING");
-    if words.iter().any(|word| word == "--help" || word == "-h") {
-        return Command::Print(text());
-    }
-    Command::Refused(sealed)
 }
 
 /// The help that is about these arguments.

@@ -62,9 +62,21 @@ the one that does not run, tries them, and goes back by itself.
 Licence: MIT OR Apache-2.0, as you like.
 ";
 
-const SEALED: &str = "\
-Refused always: the node is sealed, nothing is installed into a running system.
-Use entire-system-upgrade.
+const UNSEALED: &str = "\
+Usage: spk-visor system-install SOURCE|NAME... [OPTIONS]
+       spk-visor userland-install SOURCE|NAME... [OPTIONS]
+
+Other names of spk-visor package install, with its options, which refuse on a
+node that is sealed: one whose system is a signed slot (/run/smv/boot is there).
+Nothing is installed into such a system; package install lays programs over its
+/usr, and entire-system-upgrade puts another one in its place.
+
+  --source SOURCE      as with package install
+  --again              likewise
+  --ca FILE            likewise
+  --allow-http         likewise
+  --json               likewise
+  --help               this text
 
 ";
 
@@ -102,8 +114,8 @@ pub fn version() -> String {
 
 /// `spk-visor system-install --help`.
 #[must_use]
-pub fn sealed() -> String {
-    with_exit_codes(SEALED)
+pub fn unsealed() -> String {
+    with_exit_codes(UNSEALED)
 }
 
 /// `text`, and below it what every exit code means.

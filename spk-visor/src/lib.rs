@@ -29,7 +29,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use cli::{Command, Sealed};
+use cli::Command;
 use exit::Exit;
 use receive::ReceiveError;
 use wire::chain::chain;
@@ -89,7 +89,6 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Refused(sealed) => fail(&sealed, Exit::Unavailable),
     }
 }
 
@@ -104,5 +103,3 @@ fn fail(error: &dyn Error, exit: Exit) -> Exit {
     let _ = writeln!(io::stderr(), "spk-visor: {}", chain(error));
     exit
 }
-
-impl Error for Sealed {}

@@ -26,7 +26,7 @@ use spk_visor::command::content::event::Event;
 use spk_visor::command::content::places::Places;
 use spk_visor::command::content::sets::change::{Install, install, remove};
 use spk_visor::command::content::sets::event::{Known, SetEvent};
-use spk_visor::command::content::sets::{list, trial};
+use spk_visor::command::content::sets::{is_sealed, list, trial};
 use spk_visor::exit::Exit;
 use store::stage::Again;
 use wire::chain::chain;
@@ -116,7 +116,7 @@ impl Node {
             .lay(&[])
             .unwrap();
         let _ = fs::remove_file(self.path("run/smv/set/laid"));
-        told(|tell| trial::recover(&self.places, tell))
+        told(|tell| trial::recover(&self.places, &WORKERS, tell))
     }
 
     fn keep(&self) -> Result<Vec<SetEvent>, ContentError> {
@@ -124,7 +124,7 @@ impl Node {
     }
 
     fn now(&self) -> Result<Vec<SetEvent>, ContentError> {
-        told(|tell| trial::activate(&self.places, true, Again(false), tell))
+        told(|tell| trial::activate(&self.places, true, Again(false), &WORKERS, tell))
     }
 }
 
@@ -251,6 +251,17 @@ fn a_package_that_nobody_trusted_has_signed_is_not_taken() {
 }
 
 #[test]
+fn a_node_with_slots_is_sealed() {
+    let node = Node::new();
+    assert!(!is_sealed(&node.places));
+    fs::create_dir_all(node.path("run/smv")).unwrap();
+    fs::write(node.path("run/smv/boot"), "").unwrap();
+    assert!(is_sealed(&node.places));
+    let words = ["package install", "entire-system-upgrade"];
+    refused(Err(ContentError::Sealed), Exit::Unavailable, &words);
+}
+
+#[test]
 fn names_are_looked_up_where_the_node_has_its_packages() {
     let node = Node::new();
     let name = [What::Name("tool".into())];
@@ -321,7 +332,10 @@ fn a_set_is_tried_by_three_boots_and_kept_by_a_healthy_one() {
         ("tool 1".into(), "own".into())
     );
     // A second recover in the same boot counts nothing.
-    assert_eq!(told(|tell| trial::recover(&node.places, tell)).unwrap(), []);
+    assert_eq!(
+        told(|tell| trial::recover(&node.places, &WORKERS, tell)).unwrap(),
+        []
+    );
     let two = node.bundle("tool", 2, &["bin/tool"], &[]);
     let busy = node.install(std::slice::from_ref(&two), false);
     refused(busy, Exit::NotNow, &["counter 1 is being tried"]);
@@ -406,4 +420,49 @@ fn a_damaged_package_takes_its_set_back() {
         "{events:?}"
     );
     assert_eq!(node.usr("bin/tool"), "tool 1");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_package_on_a_disk_of_its_own_is_found_at_boot() {
+    if !inside("a_package_on_a_disk_of_its_own_is_found_at_boot") {
+        return;
+    }
+    let node = Node::new();
+    let attach = |name: &str, what: &What| {
+        let What::Source(Source::Path(path)) = what else {
+            panic!("not a file");
+        };
+        fs::create_dir_all(node.path("sys/class/block").join(name)).unwrap();
+        fs::create_dir_all(node.path("dev")).unwrap();
+        fs::copy(path, node.path("dev").join(name)).unwrap();
+    };
+    assert_eq!(node.boot().unwrap(), []);
+    assert!(!node.path("var/lib/smv/set").exists());
+    attach("vdb", &node.bundle("tool", 1, &["bin/tool"], &[]));
+    // A disk with something else, and one whose package nobody trusted has signed.
+    fs::create_dir_all(node.path("sys/class/block/vdc")).unwrap();
+    fs::write(node.path("dev/vdc"), vec![7; 1 << 16]).unwrap();
+    let other = Node::new();
+    attach("vdd", &other.bundle("other", 1, &["bin/other"], &[]));
+    let events = node.boot().unwrap();
+    let is_said = |event: &SetEvent| matches!(event, SetEvent::Recovered { what: "disk-not-taken", text } if text.contains("vdd"));
+    assert!(events.iter().any(is_said), "{events:?}");
+    assert_eq!(node.usr("bin/tool"), "tool 1");
+    node.keep().unwrap();
+    // It stays when the disk is gone, and an older one changes nothing.
+    fs::remove_file(node.path("dev/vdb")).unwrap();
+    node.boot().unwrap();
+    assert_eq!(node.usr("bin/tool"), "tool 1");
+    attach("vdb", &node.bundle("tool", 2, &["bin/tool"], &[]));
+    node.boot().unwrap();
+    assert_eq!(node.usr("bin/tool"), "tool 2");
+    // What no boot keeps is not taken from the disk again.
+    for _ in 0..3 {
+        node.boot().unwrap();
+    }
+    assert_eq!(node.usr("bin/tool"), "tool 1");
+    node.boot().unwrap();
+    assert_eq!(node.usr("bin/tool"), "tool 1");
+    told(|tell| trial::recover(&node.places, &WORKERS, tell)).unwrap();
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use fetch::http::client::Access;
 use fetch::source::Source;
 
@@ -19,6 +19,8 @@ pub(super) const WORDS: [&str; 4] = ["install", "remove", "list", "activate"];
 pub struct Sets {
     /// Which one.
     pub action: Action,
+    /// Nothing is done on a node whose system is sealed.
+    pub only_unsealed: bool,
     /// What failed before may be taken.
     pub again: bool,
     /// Events for a script.
@@ -65,28 +67,47 @@ pub enum What {
 
 pub(super) fn grammars(word: impl Fn(&'static str) -> Command) -> [Command; 4] {
     let [install, remove, list, activate] = WORDS.map(|name| word(name).arg(switch("json")));
-    let server = || {
-        [
-            option("source", "SOURCE").value_parser(os()),
-            option("ca", "FILE").value_parser(os()),
-            switch("allow-http"),
-        ]
-    };
-    let several = |name| operand(name).value_parser(os()).num_args(0..);
     [
-        install
-            .arg(several("SOURCE|NAME"))
-            .args(server())
-            .arg(switch("again")),
+        arguments(install),
         remove.arg(several("NAME")).arg(switch("again")),
         list.arg(switch("available")).args(server()),
         activate.args(["now", "again"].map(switch)),
     ]
 }
 
+/// A command that installs packages.
+pub(super) fn install(word: Command) -> Command {
+    arguments(word.arg(switch("json")))
+}
+
+fn arguments(install: Command) -> Command {
+    let install = install.arg(several("SOURCE|NAME"));
+    install.args(server()).arg(switch("again"))
+}
+
+fn server() -> [Arg; 3] {
+    [
+        option("source", "SOURCE").value_parser(os()),
+        option("ca", "FILE").value_parser(os()),
+        switch("allow-http"),
+    ]
+}
+
+fn several(name: &'static str) -> Arg {
+    operand(name).value_parser(os()).num_args(0..)
+}
+
+/// `system-install`, `userland-install`.
+pub(super) fn read_unsealed(matches: &mut ArgMatches) -> Result<Sets, UsageError> {
+    Ok(Sets {
+        only_unsealed: true,
+        ..read("install", matches)?
+    })
+}
+
 pub(super) fn read(word: &str, matches: &mut ArgMatches) -> Result<Sets, UsageError> {
     let action = match word {
-        "install" => install(matches)?,
+        "install" => read_install(matches)?,
         "remove" => Action::Remove {
             names: names(matches)?,
         },
@@ -109,12 +130,13 @@ pub(super) fn read(word: &str, matches: &mut ArgMatches) -> Result<Sets, UsageEr
     };
     Ok(Sets {
         action,
+        only_unsealed: false,
         again: word != "list" && matches.get_flag("again"),
         is_json: matches.get_flag("json"),
     })
 }
 
-fn install(matches: &mut ArgMatches) -> Result<Action, UsageError> {
+fn read_install(matches: &mut ArgMatches) -> Result<Action, UsageError> {
     let words: Vec<OsString> = all(matches, "SOURCE|NAME");
     if words.is_empty() {
         return Err(missing("a SOURCE or NAME to install"));
@@ -189,6 +211,7 @@ mod tests {
                 source: Some(Source::Path("/srv".into())),
                 access: Access::default(),
             },
+            only_unsealed: false,
             again: true,
             is_json: true,
         };

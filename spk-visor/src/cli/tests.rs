@@ -2,7 +2,7 @@
 
 use super::bundle::Bundle;
 use super::package::Package;
-use super::{Command, Deploy, Sealed, UsageError, parse};
+use super::{Command, Deploy, UsageError, parse};
 use donor::delivery::Limits;
 use donor::keys::KeysCommand;
 use donor::options::{Options, PACKAGES_DIR, Trust};
@@ -158,20 +158,17 @@ fn an_address_may_have_a_port() {
 }
 
 #[test]
-fn installing_into_a_sealed_node_is_refused() {
-    for line in [
-        "system-install",
-        "userland-install vim",
-        "system-install --force",
-    ] {
-        assert_eq!(read(line).unwrap(), Command::Refused(Sealed::Install));
+fn the_other_names_of_package_install_are_for_unsealed_nodes() {
+    for word in ["system-install", "userland-install"] {
+        let [Command::Sets(other), Command::Sets(own)] =
+            [word, "package install"].map(|word| read(&format!("{word} vim --again")).unwrap())
+        else {
+            panic!("{word} is no installation");
+        };
+        assert!(other.only_unsealed && !own.only_unsealed);
+        assert_eq!((other.action, other.again), (own.action, own.again));
     }
-    assert!(Sealed::Install.to_string().contains("sealed"));
-    assert!(
-        Sealed::Install
-            .to_string()
-            .contains("entire-system-upgrade")
-    );
+    assert!(read("system-install --force vim").is_err());
 }
 
 #[test]

@@ -142,13 +142,13 @@ pub fn run(command: &Content) -> Exit {
 #[must_use]
 pub fn recover(is_json: bool) -> Option<Exit> {
     let (places, mut report) = (Places::default(), stdout(is_json));
+    // One of them that cannot be put right does not keep the other from it.
+    let packages = sets::trial::recover(&places, &WORKERS, &mut report);
     let done = match places.list() {
-        Ok(list) if list.is_empty() && !sets::exist(&places) => return None,
+        Ok(list) if list.is_empty() && packages.is_ok() && !sets::exist(&places) => return None,
         Ok(_) => change::recover(&places, &mut report),
         Err(error) => Err(error),
     };
-    // One of them that cannot be put right does not keep the other from it.
-    let packages = sets::trial::recover(&places, &mut report);
     Some(report.exit(done.and(packages)))
 }
 
@@ -156,8 +156,11 @@ pub fn recover(is_json: bool) -> Option<Exit> {
 #[must_use]
 pub fn packages(command: &cli::Sets) -> Exit {
     let (places, mut report) = (Places::default(), stdout(command.is_json));
-    let tell = &mut report;
     let again = Again(command.again);
+    if command.only_unsealed && sets::is_sealed(&places) {
+        return report.finish(Err(ContentError::Sealed));
+    }
+    let tell = &mut report;
     let done = match &command.action {
         Action::Install {
             what,
@@ -174,7 +177,7 @@ pub fn packages(command: &cli::Sets) -> Exit {
             sets::change::install(&places, &how, tell)
         }
         Action::Remove { names } => sets::change::remove(&places, names, again, tell),
-        Action::Activate { now } => sets::trial::activate(&places, *now, again, tell),
+        Action::Activate { now } => sets::trial::activate(&places, *now, again, &WORKERS, tell),
         Action::List { available } => {
             let available = available.as_ref();
             let available = available.map(|(source, access)| (source.as_ref(), access));

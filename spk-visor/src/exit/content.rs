@@ -25,6 +25,7 @@ impl From<&ContentError> for Exit {
             | ContentError::Approve(_) => Exit::Packages,
             ContentError::Store { source, .. } | ContentError::Sets { source } => of_store(source),
             ContentError::Source(error) => Exit::from(&**error),
+            ContentError::Sealed => Exit::Unavailable,
             ContentError::NoName { .. } | ContentError::NotInstalled { .. } => Exit::Usage,
             ContentError::NotSwapped { answer, .. } => of_last(answer),
             ContentError::Hold { source, .. } => Exit::from(source),

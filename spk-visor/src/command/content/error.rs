@@ -81,6 +81,12 @@ pub enum ContentError {
     /// A package that is not there.
     #[error("there is no package {name} in the set")]
     NotInstalled { name: String },
+    /// `system-install` and `userland-install` on a node with slots.
+    #[error(
+        "the node is sealed: its system is a signed slot, and nothing is installed into it; use \
+         package install for programs over /usr, entire-system-upgrade for another system"
+    )]
+    Sealed,
     /// More than a set may have.
     #[error(
         "{name} is one package too many; {} is the most",

@@ -1,12 +1,13 @@
 //! The packages of a node (`node-packages.md`): installed and removed as sets, laid over `/usr`,
 //! kept and taken back. What is decided is in `store::sets`.
 //!
-//! [`change`] makes sets, [`trial`] has what the boots do with them, [`list`] says what there is,
-//! [`event`] is what happens meanwhile.
+//! [`change`] makes sets, [`payload`] of what disks have; [`trial`] has what the boots do with them,
+//! [`list`] says what there is, [`event`] is what happens meanwhile.
 
 pub mod change;
 pub mod event;
 pub mod list;
+pub mod payload;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use store::shelf::{Listing, Shelf, Target};
 use store::stage::Staged;
 use wire::chain::chain;
 use wire::manifest::Role;
+use wire::running;
 use wire::set::Set;
 
 use self::event::SetEvent;
@@ -98,6 +100,12 @@ impl Sets {
     fn text(&mut self, number: Option<u64>) -> Result<String, ContentError> {
         text(&mut self.shelf, number)
     }
+}
+
+/// Was this system started from a signed slot, which nobody installs into?
+#[must_use]
+pub fn is_sealed(places: &Places) -> bool {
+    places.path(running::PATH).exists()
 }
 
 /// Are there sets on this node?

@@ -18,7 +18,7 @@ use wire::manifest::{Manifest, Role};
 use wire::set::{Member, Set};
 
 use super::event::SetEvent;
-use super::{Sets, of, parse};
+use super::{Sets, exist, look, of, parse, text};
 use crate::cli::sets::What;
 use crate::command::content::Tell;
 use crate::command::content::bundle::{Bundle, How};
@@ -93,6 +93,20 @@ fn base(sets: &mut Sets) -> Result<Members, ContentError> {
     let set = parse(&text)?;
     let members = set.members().iter();
     let members = members.map(|member| (member.name.to_owned(), member.version));
+    Ok(members.collect())
+}
+
+/// Names and counters of the packages that a change would begin with.
+pub(super) fn members(places: &Places) -> Result<Vec<(String, u64)>, ContentError> {
+    if !exist(places) {
+        return Ok(Vec::new());
+    }
+    let mut shelf = places.sets()?;
+    let number = wanted(&look(&mut shelf)?);
+    let text = text(&mut shelf, number)?;
+    let set = parse(&text)?;
+    let members = set.members().iter();
+    let members = members.map(|member| (member.name.to_owned(), member.version.counter));
     Ok(members.collect())
 }
 

@@ -1,6 +1,8 @@
 //! What becomes of a set: `package activate`, and its part in `recover`, `confirm`, `rollback store`
 //! and `collect`.
 
+use bundle::worker::Workers;
+use machine::overlay::Usr;
 use store::StoreError;
 use store::rollback::rollback as back;
 use store::sets::change::{self, boot, held, keep as keep_set, take_back};
@@ -11,7 +13,7 @@ use wire::ledger::Failed;
 
 use super::change::{collect, hides};
 use super::event::{Member, SetEvent};
-use super::{Sets, exist, look, number, of, parse};
+use super::{Sets, exist, look, number, of, parse, payload};
 use crate::command::content::Tell;
 use crate::command::content::error::ContentError;
 use crate::command::content::event::Event;
@@ -30,8 +32,10 @@ pub fn activate(
     places: &Places,
     now: bool,
     again: Again,
+    workers: &'static dyn Workers,
     tell: &mut dyn Tell,
 ) -> Result<(), ContentError> {
+    payload::take(places, workers, tell)?;
     let mut sets = Sets::open(places, "package activate", tell)?;
     match sets.look()?.ledger().trial {
         Some(trial) => {
@@ -104,12 +108,19 @@ fn taken_back(failed: &Failed) -> SetEvent {
     }
 }
 
-/// At boot, and once in it: counts, and lays packages over `/usr`. Later only what is wrong is put
+/// At boot, and once in it: takes what disks have, counts, and lays packages over `/usr`. Later only what is wrong is put
 /// right. Nothing where there are no sets.
 ///
 /// # Errors
 /// See [`ContentError`].
-pub fn recover(places: &Places, tell: &mut dyn Tell) -> Result<(), ContentError> {
+pub fn recover(
+    places: &Places,
+    workers: &'static dyn Workers,
+    tell: &mut dyn Tell,
+) -> Result<(), ContentError> {
+    if Usr::of(places.root()).laid().is_none() {
+        payload::take(places, workers, tell)?;
+    }
     if !exist(places) {
         return Ok(());
     }
