@@ -131,7 +131,8 @@ mod tests {
         let (path, log) = (root.join(path), root.join("log"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let script = format!(
-            "#!/bin/sh\necho \"${{0##*/}} $*\" >>{}\ncase $* in *status*|*active*) exit 3 ;; esac\n",
+            "#!/bin/sh\necho \"${{0##*/}} $*\" >>{}\n\
+             case $* in *status*|*active*) exit 3 ;; esac\n",
             log.display()
         );
         fs::write(&path, script).unwrap();
