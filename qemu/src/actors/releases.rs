@@ -14,7 +14,8 @@ use crate::process::run;
 pub const PUBLIC: &str = "release.pub";
 /// The only file of a release beside its manifest.
 pub const IMAGE: &str = "smechvisor-system.img";
-const KEY: &str = "release.key";
+/// Its secret half, without a password.
+pub const KEY: &str = "release.key";
 
 /// What one version has of its own.
 #[derive(Clone, Copy, Debug)]
@@ -229,6 +230,19 @@ impl Maker {
         std::fs::rename(&bundle, &image).doing("renaming", &bundle)?;
         Ok(DiskSpec::new(image, &format!("SMV-{name}")))
     }
+}
+
+/// The demo's daemon, out of its package.
+///
+/// # Errors
+/// A tool is missing or failed.
+pub fn daemon(lab: &Lab) -> Result<PathBuf> {
+    let tree = Path::new("smechvisor-daemon");
+    std::fs::create_dir_all(tree).doing("making", tree.display())?;
+    let package = lab.artifacts.demo.join("smechvisor-daemon.tar.xz");
+    let mut tar = Command::new("tar");
+    run(tar.arg("-xpf").arg(package).arg("-C").arg(tree))?;
+    Ok(tree.join("usr/sbin/smechvisor-daemon"))
 }
 
 fn systems(name: &str) -> Command {
