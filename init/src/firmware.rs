@@ -71,13 +71,6 @@ fn fixed_disks(block: &Path) -> usize {
     disks.map(|disk| disk.path()).filter(is_fixed).count()
 }
 
-/// Does it refuse unsigned programs? (UEFI 2.10 3.3, `SecureBoot`.)
-#[must_use]
-pub fn is_secure() -> bool {
-    let value = variables().and_then(|variables| variables.read("SecureBoot").ok()?);
-    value.is_some_and(|value| value.first() == Some(&1))
-}
-
 fn variables() -> Option<Variables<'static>> {
     let directory = Path::new(EFIVARS);
     directory.exists().then(|| Variables::new(directory))

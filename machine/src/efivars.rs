@@ -13,6 +13,8 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use thiserror::Error;
 use wire::outcome::Outcome;
 
+use crate::mounts::EFIVARS;
+
 /// `EFI_GLOBAL_VARIABLE` (UEFI 2.10 3.3), as it stands behind a variable's name.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 /// Kept without power, for boot services and for the running system: what 3.3 asks of boot
@@ -47,6 +49,14 @@ impl VariableError {
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     directory: &'a Path,
+}
+
+/// Does this machine's firmware refuse unsigned programs? (UEFI 2.10 3.3, `SecureBoot`.)
+#[must_use]
+pub fn is_secure() -> bool {
+    let directory = Path::new(EFIVARS);
+    let value = Variables::new(directory).read("SecureBoot").ok().flatten();
+    value.is_some_and(|value| value.first() == Some(&1))
 }
 
 impl<'a> Variables<'a> {

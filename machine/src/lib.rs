@@ -13,8 +13,9 @@
 //!    [`volumes`] makes and mounts the root file system in it, and `writeout` writes early what
 //!    arrives there.
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
-//! 5. [`efivars`] changes what the firmware boots. [`watchdog`] resets a machine that hangs, and
-//!    [`diagnostics`] says what it knows about why a deploy has failed.
+//! 5. [`efivars`] changes what the firmware boots, [`kexec`] starts a kernel without it.
+//!    [`watchdog`] resets a machine that hangs, and [`diagnostics`] says what it knows about why a
+//!    deploy has failed.
 //! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
 //!    [`slot_disks`] and read back by `medium`, [`written`] sees who else has written them, and
 //!    [`health`] judges whether a system that runs on trial may be kept. [`overlay`] lays its
@@ -31,6 +32,7 @@ pub mod efivars;
 pub mod gate;
 pub mod health;
 pub mod inventory;
+pub mod kexec;
 pub mod kmsg;
 pub mod locks;
 pub mod mounts;
