@@ -7,6 +7,7 @@
 //! case.
 
 use disk::head::{self, HeadError};
+use disk::slot_script;
 use pack::hash::{self, hex};
 use wire::slot::head as names;
 use wire::slot::{Area, BLOCK_BYTES, DESCRIPTION, Description};
@@ -116,7 +117,7 @@ pub fn head(
     grub: Grub<'_>,
     root: Root<'_>,
 ) -> Result<Head, SlotError> {
-    let (script, text) = (script(shim), release.to_text());
+    let (script, text) = (slot_script::emit(shim.cmdline()), release.to_text());
     let mut files: Vec<(&str, &[u8])> = vec![
         (names::SCRIPT, script.as_bytes()),
         (names::KERNEL, shim.kernel()),
@@ -169,20 +170,6 @@ fn packed(description: &Description<'_>) -> Result<Vec<u8>, SlotError> {
     let text = description.to_string().into_bytes();
     tree.add(DESCRIPTION, Node::Data(text))?;
     initramfs::compress(&newc::archive(&tree)?).map_err(SlotError::Compress)
-}
-
-/// What GRUB runs to start the slot: `smv_at` is the volume this file is on, `smv_slot` the slot's
-/// letter. Words of the command line are in single quotes, in which GRUB's script has no special
-/// character.
-fn script(shim: &Shim) -> String {
-    let words = shim.cmdline().split(' ').filter(|word| !word.is_empty());
-    let words: String = words.map(|word| format!(" '{word}'")).collect();
-    let (kernel, initrd) = (names::KERNEL, names::INITRD);
-    format!(
-        "# Made by mkinitramfs slot.\n\
-         linux \"$smv_at/{kernel}\"{words} smv.slot=$smv_slot\n\
-         initrd \"$smv_at/{initrd}\"\n"
-    )
 }
 
 /// As sha256sum(1) writes it and GRUB's `hashsum --check` reads it.
