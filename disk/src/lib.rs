@@ -4,10 +4,10 @@
 //! [`layout`], the layout a partition [`table`]; [`volumes`] is the seam for its file systems, and
 //! [`esp`] reads and writes the one that firmware reads; [`slots`] takes images of whole systems,
 //! and [`head`] makes the file system at their beginning, in which a [`slot_script`] starts them.
-//! What is on a disk already are its
-//! [`contents`]: an unfinished deploy by its [`marker`], a finished one by its [`installation`]
-//! record. What starts it are an [`entry`], GRUB's [`menu`] and images ([`grub`]), and firmware's
-//! [`boot_order`]; where there are two slots, GRUB's [`slot_menu`] and the [`boot_record`].
+//! What is on a disk already are its [`contents`]: an unfinished deploy by its [`marker`], a
+//! finished one by its [`installation`] record. What starts it are an [`entry`], GRUB's [`menu`]
+//! and images ([`grub`]), and firmware's [`boot_order`]; where there are two slots, GRUB's
+//! [`slot_menu`] and the [`boot_record`].
 
 pub mod disk;
 

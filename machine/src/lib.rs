@@ -13,7 +13,8 @@
 //!    [`volumes`] makes and mounts the root file system in it, and `writeout` writes early what
 //!    arrives there.
 //! 4. [`cage`] is the process that decodes a package, one of `bundle`'s workers.
-//! 5. [`efivars`] changes what the firmware boots, [`kexec`] starts a kernel without it.
+//! 5. [`efivars`] changes what the firmware boots, [`kexec`] loads a kernel that is started without
+//!    it, and [`departure`] leaves a running system for that.
 //!    [`watchdog`] resets a machine that hangs, and [`diagnostics`] says what it knows about why a
 //!    deploy has failed.
 //! 6. A node that updates itself has [`settings`] and [`locks`]. Its partitions are opened by
@@ -25,6 +26,7 @@ pub mod blockdisk;
 pub mod cage;
 pub mod cards;
 pub mod children;
+pub mod departure;
 pub mod diagnostics;
 pub mod disks;
 pub mod drivers;

@@ -15,10 +15,13 @@ mod web;
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use disk::esp::EspReader;
+use disk::{head, slot_script};
 use fetch::http::client::{Access, Patience};
 use fetch::http::roots::Roots;
 use fetch::source::Source;
-use node::{Node, Told};
+use machine::kexec::{Files, KexecError};
+use node::{Node, Release, Told};
 use pack::publish::{Publish, publish};
 use spk_visor::cli::Upgrade;
 use spk_visor::cli::upgrade::{After, Extent};
@@ -31,7 +34,8 @@ use spk_visor::command::node::upgrade::Standing;
 use spk_visor::exit::Exit;
 use web::{Cutter, Nginx};
 use wire::chain::chain;
-use wire::record::Slot;
+use wire::record::{Left, Slot};
+use wire::slot::head as head_names;
 
 /// A node whose settings name the server.
 fn subscribed(nginx: &Nginx) -> Node {
@@ -265,4 +269,79 @@ fn a_release_goes_to_a_node_through_a_staging_directory() {
     )
     .unwrap();
     assert_eq!(exit(node.upgrade(offline).1).0, Exit::Packages);
+}
+
+/// A release whose head has this script, and then some of its own.
+fn with_head(script: &str) -> Release {
+    let files: [(&str, &[u8]); 3] = [
+        (head_names::SCRIPT, script.as_bytes()),
+        (head_names::KERNEL, b"a kernel"),
+        (head_names::INITRD, b"an initramfs"),
+    ];
+    let mut release = Release::of(2);
+    let mut data = head::make(head::LEN_MIN, 7, &files).unwrap();
+    data.append(&mut release.data);
+    release.data = data;
+    release
+}
+
+/// Takes what it is handed, if it is what the script says.
+fn takes(volume: &mut EspReader<'_>, files: Files<'_>) -> Result<(), KexecError> {
+    assert_eq!(files.options, "console=tty0 panic=30 smv.slot=b");
+    for (path, expected) in [
+        (Some(files.kernel), &b"a kernel"[..]),
+        (files.initrd, b"an initramfs"),
+    ] {
+        let mut found = Vec::new();
+        volume.read(path.unwrap(), &mut found, 100)?;
+        assert_eq!(found, expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_start_without_firmware_is_counted_before_it_is_made() {
+    let mut node = Node::deployed();
+    let script = slot_script::emit("console=tty0 panic=30");
+    let release = node.release_of("srv/2", &with_head(&script), &node.signer);
+    let source = || Some(Source::Path(release.clone()));
+    let by_kexec = |options: &mut Upgrade| {
+        options.source = source();
+        options.after = After::Kexec;
+    };
+    // This machine cannot: GRUB starts it, and counts.
+    let (told, done) = node.upgrade(by_kexec);
+    assert_eq!(done.unwrap(), Standing::Armed);
+    assert_eq!(names(&told)[5..], ["armed", "not-loaded"]);
+    assert_eq!(node.record().trial, Some(Left::ALL));
+
+    node.load = takes;
+    let (told, done) = node.upgrade(by_kexec);
+    let Standing::Loaded(counted) = done.unwrap() else {
+        panic!("{:?}", told.events);
+    };
+    assert_eq!((counted.slot(), counted.left().get()), (Slot::B, 2));
+    assert_eq!(names(&told)[4..], ["armed", "loaded"]);
+    let record = node.record();
+    assert_eq!(record.trial, Left::new(2));
+    // Both copies: GRUB goes on from there.
+    assert_eq!(node.copies().boot().slot, Slot::B);
+}
+
+#[test]
+fn a_slot_that_only_grub_can_start_is_left_to_grub() {
+    let mut node = Node::deployed();
+    node.load = takes;
+    let script = "chainloader \"$smv_at/uki.efi\"\n";
+    let release = node.release_of("srv/2", &with_head(script), &node.signer);
+    let (told, done) = node.upgrade(|options| {
+        options.source = Some(Source::Path(release));
+        options.after = After::Kexec;
+    });
+    assert_eq!(done.unwrap(), Standing::Armed);
+    let last = told.events.last().unwrap().to_string();
+    let expected = "kexec: line 1 of boot.cfg is not as mkinitramfs slot writes it; rebooting \
+                    instead";
+    assert_eq!(last, expected);
+    assert_eq!(node.record().trial, Some(Left::ALL));
 }

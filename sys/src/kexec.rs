@@ -5,6 +5,8 @@ use std::ffi::{CStr, c_long, c_ulong};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+/// `KEXEC_FILE_UNLOAD` of `linux/kexec.h`.
+const UNLOAD: c_ulong = 1;
 /// `KEXEC_FILE_NO_INITRAMFS` of `linux/kexec.h`.
 const NO_INITRAMFS: c_ulong = 4;
 
@@ -32,6 +34,29 @@ pub fn load(
             len,
             options.as_ptr(),
             flags,
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Gives up what was loaded; without anything loaded, nothing happens.
+///
+/// # Errors
+/// `EPERM`, `ENOSYS`: as [`load`].
+pub fn unload() -> io::Result<()> {
+    // SAFETY: with KEXEC_FILE_UNLOAD the kernel looks at no other argument (kexec_file_load(2)).
+    let answer: c_long = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            -1,
+            -1,
+            0 as c_ulong,
+            std::ptr::null::<u8>(),
+            UNLOAD,
         )
     };
     if answer == 0 {

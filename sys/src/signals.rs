@@ -132,6 +132,27 @@ pub fn unblock_in(command: &mut Command) {
 
 const _: () = assert!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo) == 0);
 
+/// Asks every process but this one and init to end, and every one that is still there `after` that
+/// is ended (`kill(2)` with -1). For what is about to leave this kernel: it goes on when the shell
+/// that it was typed in, and with it the terminal, is gone.
+///
+/// # Errors
+/// This program may not.
+pub fn end_everybody(after: std::time::Duration) -> io::Result<()> {
+    // SAFETY: no handler is installed that could run (signal(2)).
+    if unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        // SAFETY: no memory is involved (kill(2)).
+        if unsafe { libc::kill(-1, signal) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        std::thread::sleep(after);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Signal, Signals, unblock_in};

@@ -5,7 +5,7 @@
 use thiserror::Error;
 use wire::ledger::{Trial, Version};
 use wire::outcome::Outcome;
-use wire::record::{ATTEMPTS, Slot};
+use wire::record::{ATTEMPTS, Left, Slot};
 
 use crate::node::{Node, NodeError};
 use crate::running::NoRecord;
@@ -32,6 +32,27 @@ impl Armed {
     }
 }
 
+/// A start of the trial was counted that does not pass GRUB: this one may be made, once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Counted {
+    slot: Slot,
+    left: Left,
+}
+
+impl Counted {
+    /// What is started.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Starts that the trial has behind this one.
+    #[must_use]
+    pub const fn left(&self) -> Left {
+        self.left
+    }
+}
+
 /// Nothing is armed.
 #[derive(Debug, Error)]
 pub enum ArmError {
@@ -41,6 +62,9 @@ pub enum ArmError {
     /// The record has changed since the slot was staged.
     #[error("slot {0} is the confirmed one now")]
     IsGood(Slot),
+    /// Nothing is on trial any more, or it has no starts left.
+    #[error("slot {0} is not on trial any more")]
+    NotTried(Slot),
     /// A place could not be read or written.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -52,7 +76,7 @@ impl ArmError {
     pub const fn outcome(&self) -> Outcome {
         match self {
             ArmError::NoRecord(error) => error.outcome(),
-            ArmError::IsGood(_) => Outcome::Refuse,
+            ArmError::IsGood(_) | ArmError::NotTried(_) => Outcome::Refuse,
             ArmError::Node(error) => error.outcome(),
         }
     }
@@ -92,4 +116,22 @@ pub fn arm(node: &mut Node<'_>, staged: Staged) -> Result<Armed, ArmError> {
         node.write_record(&armed)?;
     }
     Ok(Armed { slot, version })
+}
+
+/// Counts a start of the trial as GRUB does: durable, and read back, before anything is started. A
+/// trial whose start was not recorded is not started.
+///
+/// # Errors
+/// The trial stays armed; GRUB counts its next start.
+pub fn count(node: &mut Node<'_>, armed: Armed) -> Result<Counted, ArmError> {
+    let slot = armed.slot;
+    let record = node.facts()?.record().ok_or(NoRecord)?;
+    let left = record.trial.filter(|left| *left != Left::NONE);
+    if record.trial_slot() != Some(slot) || left.is_none() {
+        return Err(ArmError::NotTried(slot));
+    }
+    let counted = record.counted();
+    node.write_record(&counted)?;
+    let left = counted.trial.ok_or(ArmError::NotTried(slot))?;
+    Ok(Counted { slot, left })
 }

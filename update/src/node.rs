@@ -183,7 +183,7 @@ impl Node<'_> {
     }
 
     /// One slot's partition.
-    pub(crate) fn slot(&mut self, slot: Slot) -> &mut dyn Disk {
+    pub fn slot(&mut self, slot: Slot) -> &mut dyn Disk {
         match slot {
             Slot::A => self.slot_a,
             Slot::B => self.slot_b,

@@ -42,7 +42,9 @@ two slots (smv.layout=ab), content on all.
   --offline            take the release in the staging directory, which is not
                        trusted, and ask no server
   --staging DIR        that directory (default: /var/lib/smv/staging)
-  --after WHAT         then reboot, or later: leave that to a person (default)
+  --after WHAT         then reboot; or kexec: start the new version without the
+                       firmware, where the machine can; or later: leave that to
+                       a person (default)
   --again              take also a version that failed on this node, and go on
                        after two rollbacks in a row
   --without-watchdog   try the new version also on a machine that could not be
@@ -73,6 +75,8 @@ pub enum After {
     Later,
     /// This command does.
     Reboot,
+    /// Likewise, without the firmware where that can be.
+    Kexec,
 }
 
 /// The arguments of `entire-system-upgrade`.
@@ -99,7 +103,11 @@ pub struct Upgrade {
 }
 
 pub(super) fn grammar() -> Command {
-    let after = [("later", After::Later), ("reboot", After::Reboot)];
+    let after = [
+        ("later", After::Later),
+        ("reboot", After::Reboot),
+        ("kexec", After::Kexec),
+    ];
     let command = Command::new(COMMAND).override_help(with_exit_codes(HELP));
     let command = command.args(source::arguments());
     let command = command.arg(option("after", "WHAT").value_parser(words(after)));
@@ -186,6 +194,11 @@ mod tests {
         };
         assert_eq!(read(""), Some(plain.clone()));
         assert_eq!(read("--after later"), Some(plain.clone()));
+        let kexec = Upgrade {
+            after: After::Kexec,
+            ..plain.clone()
+        };
+        assert_eq!(read("--after kexec"), Some(kexec));
         let all = Upgrade {
             source: Some(Source::Path("/srv".into())),
             after: After::Reboot,
@@ -215,7 +228,7 @@ mod tests {
         }
         for line in [
             "a b",
-            "--after kexec",
+            "--after poweroff",
             "--check --dry-run",
             "--check --after reboot",
             "--download-only --offline",

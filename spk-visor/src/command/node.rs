@@ -26,9 +26,10 @@ use std::thread;
 use std::time::Duration;
 
 use machine::health::Monotonic;
-use machine::{children, watchdog};
+use machine::{children, departure, watchdog};
 use rustix::system::RebootCommand;
 use update::admit::Again;
+use update::arm::Counted;
 use update::stage::ReadAll;
 
 use self::confirm::Verdict;
@@ -36,7 +37,7 @@ use self::error::NodeError;
 use self::place::Place;
 use self::report::{Report, Tell};
 use self::trial::Activate;
-use self::upgrade::Machine;
+use self::upgrade::{Machine, Standing};
 use super::content;
 use crate::cli::trial::What;
 use crate::cli::upgrade::{After, Extent};
@@ -65,23 +66,31 @@ pub fn upgrade(options: &Upgrade) -> Exit {
     let machine = Machine {
         may_hang: watchdog::trial::exists() || options.without_watchdog,
         workers: &content::WORKERS,
+        load: upgrade::kexec::load,
     };
     let done = upgrade::upgrade(&Place::default(), options, machine, &mut report);
-    let is_armed = matches!(&done, Ok(done) if done.is_armed());
-    let exit = match done {
-        Err(error) => report.refuse(&error),
-        Ok(done) => {
-            if let Err(error) = &done.system {
-                report.refuse(error);
-            }
-            done.exit(options.extent)
-        }
+    let done = match done {
+        Ok(done) => done,
+        Err(error) => return finish(Err(error), &mut report),
     };
+    let exit = done.exit(options.extent);
+    if let Err(error) = &done.system {
+        report.refuse(error);
+    }
     report.end(exit);
-    if is_armed && options.after == After::Reboot {
-        reboot();
+    match done.system {
+        Ok(Standing::Loaded(counted)) => leave(counted),
+        Ok(Standing::Armed) if options.after != After::Later => reboot(),
+        _ => {}
     }
     exit
+}
+
+/// For the kernel that is loaded, whose start is spent.
+fn leave(_counted: Counted) {
+    // It returns when the kernel did not start.
+    let _ = departure::into_loaded_kernel();
+    reboot();
 }
 
 /// Runs `activate`, `confirm`, `rollback` or `recover` on this machine.

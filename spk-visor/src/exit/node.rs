@@ -26,7 +26,7 @@ impl From<&NodeError> for Exit {
             NodeError::Refused(refusal) => of_refusal(refusal),
             NodeError::Stage(error) => of_stage(error),
             NodeError::NoRecord(_)
-            | NodeError::Arm(ArmError::NoRecord(_) | ArmError::IsGood(_))
+            | NodeError::Arm(ArmError::NoRecord(_) | ArmError::IsGood(_) | ArmError::NotTried(_))
             | NodeError::Confirm(ConfirmError::NoRecord(_) | ConfirmError::NotTried(_))
             | NodeError::NoWatchdog
             | NodeError::NoFormer { .. } => Exit::NotNow,

@@ -28,6 +28,8 @@ const fn name(event: &Event) -> &'static str {
         Event::Progress { .. } => "progress",
         Event::Staged { .. } => "staged",
         Event::Armed { .. } => "armed",
+        Event::Loaded { .. } => "loaded",
+        Event::NotLoaded { .. } => "not-loaded",
         Event::Waiting { .. } => "waiting",
         Event::Stable { .. } => "stable",
         Event::Watchdog { .. } => "watchdog",
@@ -123,6 +125,13 @@ fn fields(event: &Event, object: &mut Object) {
         Event::Armed { slot, version } => {
             object.text("slot", slot.name());
             object.version(version);
+        }
+        Event::Loaded { slot, left } => {
+            object.text("slot", slot.name());
+            object.number("left", u64::from(*left));
+        }
+        Event::NotLoaded { reason } => {
+            object.text("reason", reason);
         }
         Event::Waiting { gate, reason } => {
             object.text("gate", gate.name()).text("reason", reason);

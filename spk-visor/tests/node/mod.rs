@@ -24,6 +24,7 @@ use fetch::http::client::Access;
 use fetch::source::Source;
 use machine::cage::Caged;
 use machine::health::Clock;
+use machine::kexec::KexecError;
 use spk_visor::cli;
 use spk_visor::cli::upgrade::{After, Extent};
 use spk_visor::command::node::confirm::{self, Verdict};
@@ -32,6 +33,7 @@ use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::place::Place;
 use spk_visor::command::node::report::Tell;
 use spk_visor::command::node::trial::Activate;
+use spk_visor::command::node::upgrade::kexec::Load;
 use spk_visor::command::node::upgrade::{self, Machine, Standing, Upgraded};
 use spk_visor::command::node::{status, take, trial};
 use spk_visor::exit::Exit;
@@ -176,6 +178,8 @@ pub struct Node {
     pub signer: Signer,
     /// How it reaches servers.
     pub access: Access,
+    /// What it does to load a kernel.
+    pub load: Load,
     layout: Layout,
 }
 
@@ -186,6 +190,7 @@ impl Node {
             dir: tempfile::tempdir().unwrap(),
             signer: Signer::new(),
             access: Access::default(),
+            load: |_, _| Err(KexecError::Unsupported),
             layout: plan(),
         };
         for directory in [
@@ -438,6 +443,7 @@ impl Node {
         let machine = Machine {
             may_hang: true,
             workers: &WORKERS,
+            load: self.load,
         };
         let done = upgrade::upgrade(&self.place(), &options, machine, &mut told);
         (told, done)

@@ -85,6 +85,10 @@ pub enum Event {
     },
     /// The next boot tries it.
     Armed { slot: Slot, version: Version },
+    /// Its kernel is loaded, and this start of it counted; so many are left behind it.
+    Loaded { slot: Slot, left: u8 },
+    /// Its kernel cannot be started from here: the machine reboots instead.
+    NotLoaded { reason: String },
     /// A gate of health is not passed yet.
     Waiting { gate: Gate, reason: String },
     /// All are; for so long they have to be.
@@ -293,6 +297,10 @@ impl fmt::Display for Event {
                 let version = Name(version);
                 write!(f, "the next boot tries slot {slot}, counter {version}")
             }
+            Event::Loaded { slot, left } => {
+                write!(f, "slot {slot} starts now, by kexec; starts left: {left}")
+            }
+            Event::NotLoaded { reason } => write!(f, "kexec: {reason}; rebooting instead"),
             Event::Waiting { gate, reason } => write!(f, "waiting for {gate}: {reason}"),
             Event::Stable { seconds } => {
                 write!(f, "healthy; it has to stay so for {seconds} s")

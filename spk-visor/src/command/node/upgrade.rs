@@ -2,15 +2,17 @@
 //! failure of one part keeps what ran before running (`upgrade.md` 1).
 //!
 //! [`asked`] says which source is asked for what, [`content`] is what the node serves, [`system`]
-//! the image that it boots.
+//! the image that it boots, [`kexec`] its start without the firmware.
 
 mod asked;
 mod content;
+pub mod kexec;
 mod system;
 
 use bundle::worker::Workers;
 use machine::snapshot::Snapshot;
 use store::stage::Again;
+use update::arm::Counted;
 use wire::running::Running;
 
 use super::error::NodeError;
@@ -31,13 +33,17 @@ pub struct Machine {
     pub may_hang: bool,
     /// Who decodes content.
     pub workers: &'static dyn Workers,
+    /// Who loads a kernel.
+    pub load: kexec::Load,
 }
 
 /// How the system stands afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The next boot tries a new version.
     Armed,
+    /// Likewise; its kernel is loaded, and this start of it counted.
+    Loaded(Counted),
     /// Something is newer, and was only looked for.
     Newer,
     /// Nothing is newer.
@@ -56,18 +62,12 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    /// Does the next boot try a new version?
-    #[must_use]
-    pub const fn is_armed(&self) -> bool {
-        matches!(self.system, Ok(Standing::Armed))
-    }
-
     /// That of what failed, if all that failed did so alike. With `--check`: whether anything is
     /// newer.
     #[must_use]
     pub fn exit(&self, extent: Extent) -> Exit {
         let system = match &self.system {
-            Ok(Standing::Armed | Standing::Newer) => Some(Exit::Installed),
+            Ok(Standing::Armed | Standing::Loaded(_) | Standing::Newer) => Some(Exit::Installed),
             Ok(Standing::Newest) => Some(Exit::Current),
             Ok(Standing::NotAsked) => None,
             Err(error) => Some(Exit::from(error)),
@@ -134,7 +134,7 @@ pub fn upgrade(
     // Behind what serves, before what boots: sets of packages are activated here.
     let system = match system {
         Ok(Next::Stands(standing)) => Ok(standing),
-        Ok(Next::Take(system)) => system.take(tell),
+        Ok(Next::Take(system)) => system.take(machine.load, tell),
         Err(error) => Err(error),
     };
     let content = contents.exits;

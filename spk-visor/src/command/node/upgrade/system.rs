@@ -9,12 +9,14 @@ use update::admit::{Again, Refusal, admit};
 use update::arm;
 use update::plan::{self, Plan};
 use update::stage::{self, StageError};
+use wire::chain::chain;
 use wire::manifest::{PRODUCT, Role};
 use wire::running::Running;
 
 use super::Standing;
+use super::kexec::{self, Load};
 use crate::cli::Upgrade;
-use crate::cli::upgrade::Extent;
+use crate::cli::upgrade::{After, Extent};
 use crate::command::node::error::NodeError;
 use crate::command::node::event::{Event, Phase};
 use crate::command::node::place::Place;
@@ -154,10 +156,15 @@ impl<'u> System<'u> {
     }
 
     /// Staged, and armed in one go: what was read back a moment ago is not read once more.
-    pub(super) fn take(self, tell: &mut dyn Tell) -> Result<Standing, NodeError> {
+    pub(super) fn take(self, load: Load, tell: &mut dyn Tell) -> Result<Standing, NodeError> {
         let again = self.again();
         let Self {
-            node: Node { place, running, .. },
+            node:
+                Node {
+                    place,
+                    running,
+                    options,
+                },
             release,
             approved,
         } = self;
@@ -173,7 +180,21 @@ impl<'u> System<'u> {
                 slot: armed.slot(),
                 version: *armed.version(),
             });
-            Ok(Standing::Armed)
+            if options.after != After::Kexec {
+                return Ok(Standing::Armed);
+            }
+            match kexec::prepare(node, armed, load) {
+                Ok(counted) => {
+                    let (slot, left) = (counted.slot(), counted.left().get());
+                    tell.tell(&Event::Loaded { slot, left });
+                    Ok(Standing::Loaded(counted))
+                }
+                Err(error) => {
+                    let reason = chain(&error).to_string();
+                    tell.tell(&Event::NotLoaded { reason });
+                    Ok(Standing::Armed)
+                }
+            }
         })
     }
 }
