@@ -43,7 +43,7 @@ pub(crate) fn command(invitation: &Invitation) -> String {
 /// The meaning of the policy, and its tone.
 pub(crate) fn policy(invitation: &Invitation) -> (&'static str, Tone) {
     match (&invitation.secret, invitation.policy.as_str()) {
-        (Some(_), _) => ("whoever knows the secret", Tone::Plain),
+        (Some(_), _) => ("anyone who knows the secret", Tone::Plain),
         (None, "pinned") => ("only the donor whose key is in this image", Tone::Plain),
         (None, _) => ("ANYONE: neither authenticated nor encrypted", Tone::Bad),
     }
