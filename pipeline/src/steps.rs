@@ -23,7 +23,7 @@ pub fn table() -> Table {
     }
 }
 
-const PROFILES: [Profile; 7] = [
+const PROFILES: [Profile; 8] = [
     Profile {
         name: "shim",
         about: "the Deploy Shim: kernel, initramfs, ISO, UKI, files for network boot",
@@ -59,6 +59,11 @@ const PROFILES: [Profile; 7] = [
         name: "setup",
         about: "what is slow and seldom changes; `./setup build` makes it",
         results: &["kernel-vm", "mke2fs"],
+    },
+    Profile {
+        name: "setup-bench",
+        about: "the same for ./bench: also the kernel for real machines",
+        results: &["kernel-vm", "mke2fs", "kernel-metal"],
     },
     Profile {
         name: "setup-check",
