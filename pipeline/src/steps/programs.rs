@@ -30,17 +30,14 @@ fn media_maker() -> Step {
 
 /// mke2fs and e2fsck.
 fn mke2fs() -> Step {
-    Step::shell(
-        "mke2fs",
-        r#"cp "$(dirname "$(mkinitramfs/mke2fs-build)")"/{mke2fs,e2fsck} {out}"#,
-    )
-    .reads_code_of(["mkinitramfs/mke2fs-build", "mkinitramfs/mke2fs.conf"])
-    .asks([
-        "apt-cache show --no-all-versions e2fsprogs | sed -n 's/^Version: //p' | head -n 1",
-        "gcc --version | head -n 1",
-    ])
-    .uses_packages("musl-dev")
-    .wants_mib(200)
+    Step::new("mke2fs", ["mkinitramfs/mke2fs-build", "{out}", "{work}"])
+        .reads_code_of(["mkinitramfs/mke2fs-build", "mkinitramfs/mke2fs.conf"])
+        .asks([
+            "apt-cache show --no-all-versions e2fsprogs | sed -n 's/^Version: //p' | head -n 1",
+            "gcc --version | head -n 1",
+        ])
+        .uses_packages("musl-dev")
+        .wants_mib(200)
 }
 
 /// The Wi-Fi supplicant.
