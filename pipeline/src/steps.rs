@@ -1,6 +1,7 @@
 //! The steps and profiles of this source tree. A new step is one value in one of these files
 //! (`docs/building.md` 3); a new profile is a row below.
 
+mod fetched;
 mod kernels;
 mod programs;
 mod shim;
@@ -12,6 +13,7 @@ use crate::table::{Profile, Table};
 #[must_use]
 pub fn table() -> Table {
     let steps = [
+        fetched::steps(),
         kernels::steps(),
         programs::steps(),
         shim::steps(),
@@ -23,7 +25,7 @@ pub fn table() -> Table {
     }
 }
 
-const PROFILES: [Profile; 8] = [
+const PROFILES: [Profile; 9] = [
     Profile {
         name: "shim",
         about: "the Deploy Shim: kernel, initramfs, ISO, UKI, files for network boot",
@@ -54,6 +56,11 @@ const PROFILES: [Profile; 8] = [
         name: "debian",
         about: "a plain Debian 12: its packages, and its image of a slot",
         results: &["system-debian", "slot-debian"],
+    },
+    Profile {
+        name: "scenarios",
+        about: "what scenarios of ./check need besides: Debian's kernel, a newer QEMU",
+        results: &["debian-kernel", "newer-qemu"],
     },
     Profile {
         name: "setup",
