@@ -1,5 +1,6 @@
-//! Steps in order in, their outputs out: each begins when the steps that it needs have ended, beside
-//! others. After a failure nothing new begins; what runs already is finished, for the next build.
+//! Steps in order in, their outputs out: each begins when the steps that it needs have ended,
+//! beside others. After a failure nothing new begins; what runs already is finished, for the next
+//! build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -13,7 +13,8 @@ fn programs() -> Step {
         "target=x86_64-unknown-linux-musl; \
          cargo build --locked --release --target $target \
              -p init -p slot -p spk-visor -p smechvisor-daemon; \
-         cp ${CARGO_TARGET_DIR:-target}/$target/release/{init,slot-init,spk-visor,smechvisor-daemon} {out}",
+         cd ${CARGO_TARGET_DIR:-target}/$target/release; \
+         cp init slot-init spk-visor smechvisor-daemon {out}",
     )
     .asked_each_time()
 }
