@@ -43,7 +43,7 @@ fn mke2fs() -> Step {
 
 /// The Wi-Fi supplicant.
 fn supplicant() -> Step {
-    Step::shell("supplicant", r#"cp "$(mkinitramfs/wpa-build)" {out}"#)
+    Step::new("supplicant", ["mkinitramfs/wpa-build", "{out}", "{work}"])
         .reads_code_of(["mkinitramfs/wpa-build", "mkinitramfs/wpa.config"])
         .reads(["mkinitramfs/wolfcrypt.h"])
         .asks([
