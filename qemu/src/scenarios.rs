@@ -6,6 +6,7 @@ mod attempts;
 mod boots;
 mod comeback;
 mod current;
+mod daemons;
 mod disks;
 mod distribution;
 mod donors;

@@ -28,13 +28,13 @@ static QUICK: &[Scenario] = &[
     scenario(
         "slot-update-bios",
         "a node is deployed, updates itself, keeps the version that is healthy, and leaves one \
-         that is not after three starts",
+         that is not after three starts; a daemon that init holds is swapped",
         Needs::Slot,
         current::bios,
     ),
     scenario(
         "slot-update-uefi",
-        "the same under UEFI, on an NVMe disk with sectors of 4096 bytes",
+        "the same system under UEFI, on an NVMe disk with sectors of 4096 bytes",
         Needs::Slot,
         current::uefi,
     ),

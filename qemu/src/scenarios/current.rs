@@ -13,6 +13,7 @@ use crate::machine::running::Running;
 use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 
 use super::boots::look;
+use super::daemons;
 
 mod distribution;
 
@@ -66,21 +67,26 @@ pub(super) fn small_memory(lab: &mut Lab) -> Result<()> {
 
 fn stays_current(lab: &mut Lab, hardware: &Hardware) -> Result<()> {
     let maker = Maker::new(lab)?;
-    let releases = vec![
+    let mut releases = vec![
         maker.disk(lab, &Version::healthy("v2", 2))?,
         maker.disk(lab, &Version::sick("v3", 3))?,
     ];
-    let (machine, mut target) = node(lab, &maker, hardware, releases)?;
-    let [second, third] = match hardware.bus {
-        Bus::Virtio => ["/dev/vdb", "/dev/vdc"],
-        _ => ["/dev/vda", "/dev/vdb"],
-    };
-    deployed(lab, &machine, &mut target)?;
-    healthy(&mut target, second)?;
-    if hardware.bus == Bus::Virtio {
-        without_record(&mut target)?;
+    let is_first = hardware.bus == Bus::Virtio;
+    if is_first {
+        releases.extend(daemons::bundles(lab)?);
     }
-    unhealthy(&mut target, third)?;
+    let (machine, mut target) = node(lab, &maker, hardware, releases)?;
+    deployed(lab, &machine, &mut target)?;
+    if is_first {
+        let disks = ["/dev/vdd", "/dev/vde", "/dev/vdf"];
+        daemons::swapped(&mut target, &daemons::BUSYBOX, disks)?;
+        healthy(&mut target, "/dev/vdb")?;
+        without_record(&mut target)?;
+        unhealthy(&mut target, "/dev/vdc")?;
+    } else {
+        healthy(&mut target, "/dev/vda")?;
+        unhealthy(&mut target, "/dev/vdb")?;
+    }
     target.quit()
 }
 
