@@ -12,3 +12,4 @@ pub mod policy;
 pub mod releases;
 pub mod seat;
 pub mod stranger;
+pub mod visitor;

@@ -1,7 +1,8 @@
-//! The demo: a blank machine becomes an installed one, before your eyes; or, with [`Show::update`],
-//! one that keeps itself current.
+//! The demo: a blank machine becomes an installed one, before your eyes; or, with [`Show::update`]
+//! and [`Show::upgrade`], one that keeps itself current.
 
 mod update;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Show {
     pub kexec: bool,
     /// A node with two slots and its updates, instead of a single deploy of either system.
     pub update: bool,
+    /// Such a node, and all of it with one command.
+    pub upgrade: bool,
 }
 
 /// Runs it in the current directory and the current network namespace.
@@ -35,9 +38,10 @@ pub struct Show {
 /// # Errors
 /// As scenarios: the machine or the donor failed, or something did not come in time.
 pub fn run(show: Show, artifacts: Artifacts, accel: Accel) -> Result<()> {
-    match show.update {
-        true => update::run(show.firmware, artifacts, accel),
-        false => deploy(show, artifacts, accel),
+    match (show.update, show.upgrade) {
+        (true, _) => update::run(show.firmware, artifacts, accel),
+        (_, true) => upgrade::run(show.firmware, artifacts, accel),
+        _ => deploy(show, artifacts, accel),
     }
 }
 

@@ -336,22 +336,28 @@ impl Lab {
         words.collect::<Vec<_>>().join(" ")
     }
 
+    /// Where a machine is that has got its address.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn address(&self, machine: &Machine) -> Result<IpAddr> {
+        let mac = machine.nics.first().map(|nic| nic.mac.as_str());
+        let mac = mac.unwrap_or_default();
+        let lease = self.network.lease(mac);
+        lease
+            .map(IpAddr::V4)
+            .ok_or_else(|| HarnessError::unexpected(mac, "a lease", "none"))
+    }
+
     /// Asks the deployed daemon how it is.
     ///
     /// # Errors
     /// No answer, or not a 200.
     pub fn health(&self, machine: &Machine, patience: Duration) -> Result<String> {
-        let mac = machine
-            .nics
-            .first()
-            .map(|nic| nic.mac.as_str())
-            .unwrap_or_default();
         let end = Instant::now() + patience;
         loop {
-            let answer = match self.network.lease(mac) {
-                Some(address) => http_get(IpAddr::V4(address), 8080, "/health"),
-                None => Err(HarnessError::unexpected(mac, "a lease", "none")),
-            };
+            let address = self.address(machine);
+            let answer = address.and_then(|address| http_get(address, 8080, "/health"));
             match answer {
                 Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(500)),
                 Err(error) => return Err(error),
@@ -399,7 +405,7 @@ pub fn shown(target: &mut Running, before: usize, facts: &str) -> Result<Shown> 
 }
 
 /// One request of HTTP/1.0: whatever comes until the peer closes.
-fn http_get(address: IpAddr, port: u16, path: &str) -> Result<String> {
+pub(crate) fn http_get(address: IpAddr, port: u16, path: &str) -> Result<String> {
     let patience = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&(address, port).into(), patience)
         .doing("connecting to", address)?;

@@ -24,6 +24,7 @@ const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios with a FILTER in the name
        qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
        qemu demo --update [--bios]                          a node keeps itself current
+       qemu demo --upgrade [--bios]                         all of it with one command
        qemu measure ways|screens|memory|starts [--rounds N] what ./bench asks for
        qemu pictures                                        the documentation's, into target/qemu
        qemu make [--slow]                                   only make what scenarios need
@@ -65,6 +66,7 @@ struct Request {
     bios: bool,
     kexec: bool,
     update: bool,
+    upgrade: bool,
     jobs: Option<usize>,
     rounds: Option<u32>,
     accel: Option<String>,
@@ -105,6 +107,7 @@ impl Request {
                 Long("bios") => request.bios = true,
                 Long("kexec") => request.kexec = true,
                 Long("update") => request.update = true,
+                Long("upgrade") => request.upgrade = true,
                 Long("jobs") => request.jobs = Some(parser.value()?.parse()?),
                 Long("rounds") => request.rounds = Some(parser.value()?.parse()?),
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
@@ -130,8 +133,9 @@ impl Request {
                 other => return Err(other.unexpected()),
             }
         }
-        if request.update && (request.kexec || request.debian_system) {
-            let text = "--update goes with --bios alone";
+        let is_other = request.kexec || request.debian_system;
+        if request.update && (is_other || request.upgrade) || request.upgrade && is_other {
+            let text = "--update and --upgrade go with --bios alone";
             return Err(lexopt::Error::Custom(text.into()));
         }
         match request.command.as_str() {
@@ -264,7 +268,7 @@ impl Request {
         let wanted = Wanted {
             debian: self.debian_system.then_some(Format::Xz),
             // With it slot-init is built.
-            slot: self.update,
+            slot: self.update || self.upgrade,
             ..Wanted::default()
         };
         let artifacts = self.artifacts(wanted, &work)?;
@@ -279,7 +283,8 @@ impl Request {
         command
             .args(self.bios.then_some("--bios"))
             .args(self.kexec.then_some("--kexec"))
-            .args(self.update.then_some("--update"));
+            .args(self.update.then_some("--update"))
+            .args(self.upgrade.then_some("--upgrade"));
         let status = command.status().doing("starting", "the demo")?;
         Ok(status.success())
     }
@@ -368,6 +373,7 @@ impl Request {
             debian: self.paths.debian.is_some(),
             kexec: self.kexec,
             update: self.update,
+            upgrade: self.upgrade,
         };
         let accel = Accel::parse(self.accel.as_deref().unwrap_or("tcg"))?;
         demo::run(show, self.paths.artifacts()?, accel).map(|()| true)

@@ -124,7 +124,7 @@ fn take(target: &mut Running, device: &str) -> Result<()> {
 
 /// Types a command, which ends with this code; what commands that change a node print is shown
 /// while they run.
-fn types(target: &mut Running, command: &str, code: i32) -> Result<String> {
+pub(super) fn types(target: &mut Running, command: &str, code: i32) -> Result<String> {
     println!("  node    | # {command}");
     let printed = must_exit(target, command, code)?;
     if code != 0 {
@@ -134,7 +134,7 @@ fn types(target: &mut Running, command: &str, code: i32) -> Result<String> {
 }
 
 /// Where the node stands. What its services write at the same time was shown live.
-fn show_status(target: &mut Running) -> Result<()> {
+pub(super) fn show_status(target: &mut Running) -> Result<()> {
     let printed = types(target, "spk-visor status", 0)?;
     let lines = printed.lines().map(str::trim_end);
     for line in lines.filter(|line| !line.is_empty() && !tells(line)) {

@@ -58,7 +58,7 @@ pub fn tells(line: &str) -> bool {
     if line.contains(TYPED) {
         return false;
     }
-    const WORDS: [&str; 26] = [
+    const WORDS: [&str; 27] = [
         "BdsDxe: failed",
         "BdsDxe: starting",
         "SeaBIOS",
@@ -85,6 +85,7 @@ pub fn tells(line: &str) -> bool {
         "healthy; ",
         " is confirmed",
         "spk-visor: ",
+        "site/www: ",
     ];
     WORDS.iter().any(|word| line.contains(word))
 }
