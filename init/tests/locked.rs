@@ -13,11 +13,24 @@ const RESOLVING: [&str; 8] = [
 /// Files that run cargo, or tell their reader to.
 fn files() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut files: Vec<PathBuf> = ["bench", "build", "check", "demo", "prove", "setup", "README.md"]
-        .iter()
-        .chain(&["docs/screens", "fuzz/run", "pipeline/src/steps/programs.rs", "systems/build"])
-        .map(|name| top.join(name))
-        .collect();
+    let mut files: Vec<PathBuf> = [
+        "bench",
+        "build",
+        "check",
+        "demo",
+        "prove",
+        "setup",
+        "README.md",
+    ]
+    .iter()
+    .chain(&[
+        "docs/screens",
+        "fuzz/run",
+        "pipeline/src/steps/programs.rs",
+        "systems/build",
+    ])
+    .map(|name| top.join(name))
+    .collect();
     for (directory, extension) in [("benchmarks", "sh"), ("docs", "md")] {
         let entries = fs::read_dir(top.join(directory)).expect("a directory of the tree");
         files.extend(

@@ -257,7 +257,9 @@ fn a_failed_step_names_itself_its_log_and_how_to_run_it() {
     assert_eq!(toy.runs("broken"), 2);
     // What ran beside it was finished, and is kept.
     let asked = toy.cache.path().join("steps/asked");
-    let kept = fs::read_dir(asked).unwrap().map(|entry| entry.unwrap().path());
+    let kept = fs::read_dir(asked)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     assert_eq!(kept.filter(|path| path.join("record").exists()).count(), 1);
     assert!(
         toy.fails(&["empty"])

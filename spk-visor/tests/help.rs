@@ -173,14 +173,19 @@ fn about(shell: Shell, script: &str, command: &str) -> String {
 }
 
 /// The arm of zsh's `case` for a command: up to that of the next one. Arms of the words behind it
-/// lie inside.
+/// lie inside, also of one that is called as another command: `package activate`.
 fn zsh_arm<'a>(script: &'a str, command: &str) -> &'a str {
     let mark = format!("({command})\n");
-    let (_, arm) = script.split_once(&mark).unwrap();
-    let next = offered().into_iter().flat_map(|(command, _)| {
+    // The commands that change what boots come last, behind `package activate`.
+    let (_, arm) = script.rsplit_once(&mark).unwrap();
+    let offered = offered();
+    let own = offered.iter().find(|(own, _)| own.get_name() == command);
+    let is_inside = |name: &str| own.is_some_and(|(own, _)| own.find_subcommand(name).is_some());
+    let next = offered.iter().flat_map(|(command, _)| {
         let names = command.get_name_and_visible_aliases();
         names
             .into_iter()
+            .filter(|name| !is_inside(name))
             .map(|name| format!("\n({name})\n"))
             .collect::<Vec<_>>()
     });
