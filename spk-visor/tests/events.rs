@@ -173,6 +173,11 @@ fn content() -> Vec<ContentEvent> {
             version: VERSION,
             path: path(),
         },
+        ContentEvent::Seeded {
+            place: at(),
+            version: VERSION,
+            path: path(),
+        },
         ContentEvent::NotTaken {
             place: at(),
             exit: Exit::Unhealthy,
