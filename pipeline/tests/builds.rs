@@ -1,4 +1,4 @@
-//! Builds of a small pipeline (`examples/toy.rs`) in processes of their own: what runs, what does
+//! Builds of a small pipeline (`programs/toy.rs`) in processes of their own: what runs, what does
 //! not run again, and what is left after a kill.
 #![allow(clippy::unwrap_used)]
 
@@ -37,10 +37,7 @@ impl Toy {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        // Beside the directory of the tests' own programs.
-        let own = std::env::current_exe().unwrap();
-        let built = own.parent().unwrap().parent().unwrap();
-        let mut command = Command::new(built.join("examples/toy"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toy-pipeline"));
         command
             .args(words)
             .env("TOY", self.top.path())

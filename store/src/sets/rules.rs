@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(text, "the packages p and q both have bin/x");
         // Whichever comes first.
         for [file, below] in [["lib", "lib/a/b"], ["lib/a", "lib/a/b"]] {
-            let (a, b) = (list(&[file]), list(&["lib-x", below]));
+            let (a, b) = (list(&[file]), list(&[below, "lib-x"]));
             for parts in [
                 [part("p", &a, &[]), part("q", &b, &[])],
                 [part("q", &b, &[]), part("p", &a, &[])],
