@@ -360,6 +360,12 @@ fn a_set_is_tried_by_three_boots_and_kept_by_a_healthy_one() {
     // A person wants it at once.
     node.install(&[two], true).unwrap();
     node.now().unwrap();
+    // A boot counts itself once, however often it is asked.
+    let again = node.now().unwrap();
+    assert!(
+        matches!(again[..], [SetEvent::Tried { left: 2, .. }]),
+        "{again:?}"
+    );
     assert_eq!(node.usr("bin/tool"), "tool 2");
     node.keep().unwrap();
     // Older ones are not taken any more.

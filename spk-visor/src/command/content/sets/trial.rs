@@ -39,7 +39,13 @@ pub fn activate(
     let mut sets = Sets::open(places, "package activate", tell)?;
     match sets.look()?.ledger().trial {
         Some(trial) => {
-            let number = trial.version.counter;
+            let (number, left) = (trial.version.counter, trial.left);
+            let is_laid = sets.usr.laid() == Some(sets.text(Some(number))?);
+            if now && is_laid && left < BOOTS {
+                // This boot has counted itself, and counts once.
+                tell.tell(&Event::Set(SetEvent::Tried { number, left }));
+                return Ok(());
+            }
             tell.tell(&Event::Set(SetEvent::Armed { number }));
         }
         None => match held(&mut sets.shelf, again) {
@@ -108,8 +114,8 @@ fn taken_back(failed: &Failed) -> SetEvent {
     }
 }
 
-/// At boot, and once in it: takes what disks have, counts, and lays packages over `/usr`. Later only what is wrong is put
-/// right. Nothing where there are no sets.
+/// At boot, and once in it: takes what disks have, counts, and lays packages over `/usr`. Later only
+/// what is wrong is put right. Nothing where there are no sets.
 ///
 /// # Errors
 /// See [`ContentError`].
