@@ -1,8 +1,8 @@
 //! The rows of each part of `./bench`, out of what was printed while it was measured.
 //!
 //! [`programs`] reads what our own measuring programs print, [`deploys`] whole deploys and their
-//! stages, [`machines`] machines in QEMU, [`sizes`] the sizes of files, [`updates`] what a node with
-//! two slots costs.
+//! stages, [`machines`] machines in QEMU, [`sizes`] the sizes of files, [`updates`] what a node
+//! with two slots costs.
 
 pub mod deploys;
 pub mod machines;
