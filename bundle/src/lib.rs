@@ -5,11 +5,11 @@
 //! [`records`] carry into verified chunks; [`legacy`] does so for the original stream, which may
 //! have a manifest as its [`front`]. Either is a [`package_stream`] to [`unpack_pipeline`], which
 //! feeds each package to a [`worker`]: there [`decode`] makes a plain archive of it, read by
-//! [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears meanwhile, and with [`interrupt`] a failure ends
-//! what waits for the stream. [`content`] takes a whole bundle of content, a site or a model, under
-//! stricter rules. [`directory`] reads such a tree without leaving it; [`kernel`] finds in it what
-//! boots, [`host_keys`] what makes its SSH host keys, and [`fstab_line`] what names another
-//! machine's disks.
+//! [`unpack`], whose other half writes below one directory. [`event`] is what a caller hears
+//! meanwhile, and with [`interrupt`] a failure ends what waits for the stream. [`content`] takes a
+//! whole bundle of content, a site or a model, under stricter rules. [`directory`] reads such a
+//! tree without leaving it; [`kernel`] finds in it what boots, [`host_keys`] what makes its SSH
+//! host keys, and [`fstab_line`] what names another machine's disks.
 
 pub mod key;
 pub mod trust;
