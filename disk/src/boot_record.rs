@@ -146,9 +146,9 @@ impl RecordPlaces {
     }
 
     /// Changes both copies. Each is on the medium and read back before the next step, and the one
-    /// that counts is the last: the second copy is written first, unless the first one is not valid.
-    /// So a cut that damages the sector that is being written leaves the old record or the new one,
-    /// never neither.
+    /// that counts is the last: the second copy is written first, unless the first one is not
+    /// valid. So a cut that damages the sector that is being written leaves the old record or the
+    /// new one, never neither.
     ///
     /// # Errors
     /// The disk failed or does not hold what was written. Unless the error names the first copy,

@@ -105,8 +105,8 @@ pub trait Disk {
     fn forget_cache(&mut self) -> Result<(), DiskError> {
         Ok(())
     }
-    /// Begins to put on the medium what was written there, and does not wait for it: what is flushed
-    /// later waits for less. Nothing is durable by it, and what goes wrong the flush finds.
+    /// Begins to put on the medium what was written there, and does not wait for it: what is
+    /// flushed later waits for less. Nothing is durable by it, and what goes wrong the flush finds.
     fn begin_flush(&mut self, offset: u64, len_bytes: u64) {
         let _ = (offset, len_bytes);
     }
