@@ -1,5 +1,5 @@
-//! Any line of a daemon's control socket, from either end, and any message of a program that says it
-//! is ready: no panic, and what is taken is written back as the same line.
+//! Any line of a daemon's control socket, from either end, and any message of a program that says
+//! it is ready: no panic, and what is taken is written back as the same line.
 #![no_main]
 
 use hold::event::{Event, LINE_MAX, Request};
