@@ -5,8 +5,8 @@
 //! The flow through the modules, from the kernel's start to a written disk and away from it:
 //!
 //! 1. [`mounts`] makes the kernel's own file systems available, [`kmsg`] writes to every console,
-//!    [`drivers`] loads the modules that devices want. [`children`] runs programs and reaps orphans,
-//!    [`uevents`] hears which disks come and go.
+//!    [`drivers`] loads the modules that devices want. [`children`] runs programs and reaps
+//!    orphans, [`uevents`] hears which disks come and go.
 //! 2. [`inventory`] lists the disks, [`disks`] adds what is on each, [`gate`] says which one may be
 //!    taken; [`cards`] lists the network cards.
 //! 3. [`blockdisk`] opens a disk. [`slice`](mod@slice) makes a planned partition a block device,
