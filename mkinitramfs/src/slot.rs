@@ -1,8 +1,8 @@
 //! The parts of a slot's image in, its head and the image out: head, root file system, hash tree,
 //! one behind another (`slot.md 2`).
 //!
-//! The initramfs in the head names the root behind it, and where that begins depends on how long the
-//! head is. So the initramfs has two archives, as the kernel allows: a large one that does not
+//! The initramfs in the head names the root behind it, and where that begins depends on how long
+//! the head is. So the initramfs has two archives, as the kernel allows: a large one that does not
 //! depend on the head, and a small one with the description alone, for which there is room in any
 //! case.
 
