@@ -12,8 +12,8 @@
 //! [`key_search`] for keys that are never packed; [`node`], [`xattrs`], [`contents`] and [`holes`]
 //! read what is kept, [`rewrite`] changes a copy's fstab, [`tar`] writes it, [`compress`] makes it
 //! small, and [`report`] says what became of the rest. [`create`] puts that into a file by way of
-//! [`output`], [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots, the
-//! latter with images by [`grub_image`], of which boot media are made too.
+//! [`output`], [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots,
+//! the latter with images by [`grub_image`], of which boot media are made too.
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
 //! which lists, signs and checks them, and for [`bundle_file`], which makes one file of them.

@@ -1,8 +1,8 @@
 //! `manifest`: what a directory of packages holds, written down, signed and checked.
 //!
 //! In: a directory. Out: `MANIFEST`, which a target can check every chunk against, its chunk lists
-//! and its signature beside it; or whether all are what a target would take. Files are replaced whole: a reader
-//! sees the old one or the new one.
+//! and its signature beside it; or whether all are what a target would take. Files are replaced
+//! whole: a reader sees the old one or the new one.
 
 pub mod directory;
 mod image;

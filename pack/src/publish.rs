@@ -2,8 +2,8 @@
 //! (`own-update-server.md`).
 //!
 //! Each release gets a directory of its own, whole and durable under its name or not there, and its
-//! name says which it is: nothing that a node reads while it is being served ever changes. `CHANNEL`
-//! alone does, by a rename, so that a node sees the old release or the new one.
+//! name says which it is: nothing that a node reads while it is being served ever changes.
+//! `CHANNEL` alone does, by a rename, so that a node sees the old release or the new one.
 
 mod served;
 

@@ -15,9 +15,9 @@ const HEAD_MAX_BYTES: u64 = 64 << 20;
 const READ_BYTES: usize = 1 << 20;
 
 /// How large the chunks of an image are. A node copies those that did not change from the slot that
-/// runs, and a new release changes a little in several places: in the demo's image, 5 of 189 chunks of
-/// 64 KiB for a new version number, but 4 of 12 chunks of 1 MiB. Larger ones only where there would
-/// be too many.
+/// runs, and a new release changes a little in several places: in the demo's image, 5 of 189 chunks
+/// of 64 KiB for a new version number, but 4 of 12 chunks of 1 MiB. Larger ones only where there
+/// would be too many.
 pub(super) const fn chunk_bytes(len_bytes: u64) -> u32 {
     let mut chunk = CHUNK_SIZE_MIN;
     while chunk < CHUNK_SIZE_MAX && len_bytes.div_ceil(chunk as u64) > CHUNKS_MAX as u64 / 2 {
