@@ -107,7 +107,8 @@ impl Held {
             ),
             run: root.join("run/smv"),
             root,
-            // Python starts slowly beside a loaded machine; the product's times have their own test.
+            // Python starts slowly beside a loaded machine; the product's times have their own
+            // test.
             times: Times {
                 ready: LONG,
                 dark: LONG,
