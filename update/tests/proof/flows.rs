@@ -59,7 +59,8 @@ pub struct Flow {
     pub start: State,
     pub run: fn(&World),
     pub rules: Rules,
-    /// Behind every so many operations: run again after the cut and a recovery, it comes to its end.
+    /// Behind every so many operations: run again after the cut and a recovery, it comes to its
+    /// end.
     pub goes_on_at: Option<usize>,
     /// Of an update: from which release, and to which.
     pub update: Option<[&'static Release; 2]>,
@@ -304,7 +305,8 @@ pub fn back() -> Flow {
     }
 }
 
-/// One copy is damaged, or the copies differ; slot B is half written, so that nothing may lead there.
+/// One copy is damaged, or the copies differ; slot B is half written, so that nothing may lead
+/// there.
 pub fn repairs() -> Vec<Flow> {
     let half = |state: State| {
         let mut state = state.with(Slot::B, &V0);
