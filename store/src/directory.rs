@@ -106,9 +106,7 @@ impl Directory {
         let place = place.clone();
         Self::new(Signed { place, trust }, top, seed)
     }
-}
 
-impl Directory {
     /// Makes the system's own generation, or replaces it: in the tree of a system, before that
     /// becomes an image. Nothing is flushed.
     ///
@@ -184,8 +182,7 @@ impl<K> Directory<K> {
     /// A part with nothing in it, in place of what may be left of an earlier one.
     pub(crate) fn empty_part(&self, counter: u64) -> io::Result<PathBuf> {
         let part = self.entry(Entry::Part(counter));
-        remove(&part)?;
-        make_directory(&part)?;
+        empty(&part)?;
         Ok(part)
     }
 
@@ -363,8 +360,7 @@ impl Intake for Directory {
 
 /// Makes a generation in a directory of its own.
 fn make(part: &Path, offer: &mut Offer<'_>) -> Result<(), FillError> {
-    remove(part)?;
-    make_directory(part)?;
+    empty(part)?;
     write(&part.join(MANIFEST), offer.approved.manifest())?;
     if !offer.approved.signature().is_empty() {
         write(&part.join(SIGNATURE), offer.approved.signature())?;
@@ -435,6 +431,12 @@ pub(crate) fn absent(result: io::Result<()>) -> io::Result<()> {
 
 fn remove(path: &Path) -> io::Result<()> {
     absent(fs::remove_dir_all(path))
+}
+
+/// A directory with nothing in it, in place of what may be there.
+fn empty(path: &Path) -> io::Result<()> {
+    remove(path)?;
+    make_directory(path)
 }
 
 /// Whatever the umask is.
