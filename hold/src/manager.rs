@@ -1,14 +1,15 @@
 //! The init system of this machine, as far as one service of it is stopped, started and asked for
 //! (`daemons.md` 4.2): systemd, OpenRC, or a script of `/etc/init.d`, as busybox init has them.
 //!
-//! The service has the name of the daemon. A bundle names no other: whoever may sign one daemon
+//! The service has the name of the daemon. A bundle names no other: a key that may sign one daemon
 //! must not be able to stop another service by it.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
+
+use machine::children::run_silently;
 
 /// Init systems whose services are stopped and started by a program of their own: the directory
 /// that is there while they run (sd_booted(3); OpenRC's own state), and the program.
@@ -16,8 +17,6 @@ const SYSTEMD: (&str, &str) = ("run/systemd/system", "systemctl");
 const OPENRC: (&str, &str) = ("run/openrc", "rc-service");
 const SCRIPTS: &str = "etc/init.d";
 const PROGRAMS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
-/// Between two looks at a command that runs.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is done with a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,22 +96,8 @@ impl Manager {
     /// # Errors
     /// The command cannot be run.
     pub fn run(&self, verb: Verb, limit: Duration) -> io::Result<bool> {
-        let mut command = self.command(verb);
-        // What a script starts must not keep the standard output of this program.
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
-        let mut child = quiet.stderr(Stdio::null()).current_dir("/").spawn()?;
-        let began = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status.success());
-            }
-            if began.elapsed() >= limit {
-                child.kill()?;
-                child.wait()?;
-                return Ok(false);
-            }
-            thread::sleep(PAUSE);
-        }
+        let ended = run_silently(self.command(verb).current_dir("/"), limit)?;
+        Ok(ended.is_some_and(|status| status.success()))
     }
 }
 

@@ -73,6 +73,28 @@ pub fn run(command: &mut Command, limit: Duration) -> io::Result<Output> {
     })
 }
 
+/// Runs a program to its end, with nothing on its standard input, output and error: what it leaves
+/// running keeps no pipe of this program. `None`: it has not ended within `limit`, and was killed.
+///
+/// # Errors
+/// It could not be started.
+pub fn run_silently(command: &mut Command, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    expecting(command, |child| {
+        let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+        let silent = || None::<io::PipeReader>;
+        let (has_ended, _) = attend(&process, silent(), limit)?;
+        if has_ended {
+            return child.wait().map(Some);
+        }
+        child.kill()?;
+        let _ = attend(&process, silent(), DYING);
+        let _ = child.try_wait(); // one that hangs in the kernel stays
+        Ok(None)
+    })
+}
+
 /// Runs a program and all that it starts, as a process group of its own: when it ends, or at the
 /// latest after `limit`, the whole group is killed. Its standard input is empty.
 ///
