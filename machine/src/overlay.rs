@@ -31,7 +31,7 @@ const MOUNTS: &str = "/proc/self/mounts";
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
 pub enum OverlayError {
-    /// A directory or link of ours.
+    /// A directory or link below `/run/smv/set`.
     #[error("{doing} {}", path.display())]
     File {
         doing: &'static str,
@@ -159,7 +159,7 @@ impl Usr {
         mount_change(&bound, MountPropagationFlags::PRIVATE).map_err(failed)
     }
 
-    /// The topmost mount there is one of ours.
+    /// Whether the topmost mount there is such an overlay.
     fn is_laid(&self) -> bool {
         let mut points = points();
         points.reverse();
@@ -191,7 +191,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Overlay
     }
 }
 
-/// Source and place of each mount. A place with a blank is none of ours.
+/// Source and place of each mount. A place with a blank is passed over.
 fn points() -> Vec<(String, PathBuf)> {
     let text = fs::read_to_string(MOUNTS).unwrap_or_default();
     let mounts = text.lines().filter_map(|line| {

@@ -48,7 +48,7 @@ impl Place {
     /// A place for generations of a package: sets name them, and it has no pointer of its own.
     ///
     /// # Errors
-    /// The name is none of a package.
+    /// A package cannot have this name.
     pub fn package(name: &str) -> Result<Self, PlaceError> {
         let name = wire::package::name(name.as_bytes()).ok_or(PlaceError)?;
         Ok(Self {

@@ -146,7 +146,7 @@ impl SetDirectory {
     /// The trees of a set, in the order of the packages' names.
     ///
     /// # Errors
-    /// A name that is none.
+    /// The name of a package is wrong.
     pub fn trees(&self, set: &Set<'_>) -> Result<Vec<PathBuf>, Reject> {
         let paths = set.members().iter().map(|member| self.kind().path(member));
         paths.map(|path| Ok(path?.1.join(TREE))).collect()

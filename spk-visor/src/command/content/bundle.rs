@@ -163,7 +163,7 @@ impl Bundle {
         Ok(version)
     }
 
-    /// Serves it. A daemon is put in place by whoever holds it (`daemons.md` 2), and stays staged
+    /// Serves it. A daemon is put in place by its keeper (`daemons.md` 2), and stays staged
     /// where nobody does.
     ///
     /// # Errors
