@@ -29,8 +29,8 @@ use crate::command::node::place::Place as Node;
 
 const COMMAND: &str = "package install";
 
-/// Packages by name, while a set is put together.
-type Members = Vec<(String, Version)>;
+/// Packages by name.
+pub type Members = Vec<(String, Version)>;
 
 /// How packages are installed.
 #[derive(Debug)]
@@ -44,6 +44,53 @@ pub struct Install<'a> {
     pub workers: &'static dyn Workers,
 }
 
+/// A set that is being put together: what the next boots take, and packages in place of those of
+/// the same name.
+#[derive(Debug)]
+pub struct Change<'a> {
+    sets: Sets,
+    members: Members,
+    how: How<'a>,
+}
+
+impl<'a> Change<'a> {
+    /// Nobody else changes the sets from here on.
+    ///
+    /// # Errors
+    /// See [`Sets::open`].
+    pub fn begin(places: &Places, how: How<'a>, tell: &mut dyn Tell) -> Result<Self, ContentError> {
+        let mut sets = Sets::open(places, how.command, tell)?;
+        let members = base(&mut sets)?;
+        Ok(Self { sets, members, how })
+    }
+
+    /// Unpacks a package, unless it is here.
+    ///
+    /// # Errors
+    /// See [`ContentError`]; the set is as it was.
+    pub fn add(&mut self, bundle: Bundle, tell: &mut dyn Tell) -> Result<(), ContentError> {
+        let (sets, place) = (&self.sets, bundle.place().clone());
+        let shelf = Directory::create(&place, &sets.state, Path::new(""), sets.trust.clone());
+        let mut shelf = shelf.map_err(|source| ContentError::State {
+            path: place.below(&sets.state),
+            source,
+        })?;
+        let version = bundle.take_package(&mut shelf, self.how, tell)?;
+        let name = place.name().to_owned();
+        self.members.retain(|(member, _)| *member != name);
+        self.members.push((name, version));
+        Ok(())
+    }
+
+    /// Lets the next boots try it.
+    ///
+    /// # Errors
+    /// Its packages cannot be together, or not now; the sets that there are stay as they are.
+    pub fn finish(mut self, tell: &mut dyn Tell) -> Result<(), ContentError> {
+        next(&mut self.sets, &self.members, self.how.again, tell)
+    }
+}
+
 /// Takes packages and lets the next boots try a set that has them.
 ///
 /// # Errors
@@ -53,14 +100,18 @@ pub fn install(
     how: &Install<'_>,
     tell: &mut dyn Tell,
 ) -> Result<(), ContentError> {
-    let mut sets = Sets::open(places, COMMAND, tell)?;
-    let mut members = base(&mut sets)?;
+    let taken = How {
+        command: COMMAND,
+        again: how.again,
+        workers: how.workers,
+    };
+    let mut change = Change::begin(places, taken, tell)?;
     for what in how.what {
-        let (name, version) = take(&sets, how, open(places, how, what)?, tell)?;
-        members.retain(|(member, _)| *member != name);
-        members.push((name, version));
+        let bundle = open(places, how, what)?;
+        tell.tell(&bundle.offered());
+        change.add(bundle, tell)?;
     }
-    next(&mut sets, &members, how.again, tell)
+    change.finish(tell)
 }
 
 /// Lets the next boots try a set without these packages.
@@ -89,24 +140,26 @@ pub fn remove(
 /// The packages that a change begins with.
 fn base(sets: &mut Sets) -> Result<Members, ContentError> {
     let number = wanted(&sets.look()?);
-    let text = sets.text(number)?;
-    let set = parse(&text)?;
-    let members = set.members().iter();
-    let members = members.map(|member| (member.name.to_owned(), member.version));
-    Ok(members.collect())
+    listed(&sets.text(number)?)
 }
 
-/// Names and counters of the packages that a change would begin with.
-pub(super) fn members(places: &Places) -> Result<Vec<(String, u64)>, ContentError> {
+/// The packages that a change would begin with.
+///
+/// # Errors
+/// The sets cannot be read.
+pub fn members(places: &Places) -> Result<Members, ContentError> {
     if !exist(places) {
         return Ok(Vec::new());
     }
     let mut shelf = places.sets()?;
     let number = wanted(&look(&mut shelf)?);
-    let text = text(&mut shelf, number)?;
-    let set = parse(&text)?;
+    listed(&text(&mut shelf, number)?)
+}
+
+fn listed(text: &str) -> Result<Members, ContentError> {
+    let set = parse(text)?;
     let members = set.members().iter();
-    let members = members.map(|member| (member.name.to_owned(), member.version.counter));
+    let members = members.map(|member| (member.name.to_owned(), member.version));
     Ok(members.collect())
 }
 
@@ -158,29 +211,6 @@ fn local(path: &Path) -> Result<(Place, Box<dyn Release>), ContentError> {
         product: product.to_owned(),
     })?;
     Ok((place, release))
-}
-
-/// Unpacks a package, unless it is here.
-fn take(
-    sets: &Sets,
-    how: &Install<'_>,
-    bundle: Bundle,
-    tell: &mut dyn Tell,
-) -> Result<(String, Version), ContentError> {
-    tell.tell(&bundle.offered());
-    let (place, trust) = (bundle.place().clone(), sets.trust.clone());
-    let shelf = Directory::create(&place, &sets.state, Path::new(""), trust);
-    let mut shelf = shelf.map_err(|source| ContentError::State {
-        path: place.below(&sets.state),
-        source,
-    })?;
-    let how = How {
-        command: COMMAND,
-        again: how.again,
-        workers: how.workers,
-    };
-    let version = bundle.take_package(&mut shelf, how, tell)?;
-    Ok((place.name().to_owned(), version))
 }
 
 /// Makes the set of these packages, and arms it.

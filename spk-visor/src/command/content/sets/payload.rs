@@ -12,6 +12,7 @@ use fetch::http::client::Access;
 use fetch::source::Source;
 use store::stage::Again;
 use wire::chain::chain;
+use wire::ledger::Version;
 use wire::manifest::{Manifest, Role};
 
 use super::change::{Install, install, members};
@@ -48,7 +49,7 @@ pub fn take(
     }
     let here = members(places)?;
     for ((name, counter), path) in found {
-        let is_here = |(member, has): &(String, u64)| *member == name && *has >= counter;
+        let is_here = |(member, has): &(String, Version)| *member == name && has.counter >= counter;
         if here.iter().any(is_here) {
             continue;
         }
