@@ -128,17 +128,53 @@ impl Bundle {
             Err(Refusal::Current { .. }) => return Ok(None),
             admitted => of(place, admitted.map_err(StoreError::from))?,
         };
+        let from = listing.current.map(|target| counter(target, &listing));
+        Ok(Some(self.planned(places, &listing, from)))
+    }
+
+    /// Likewise of a package, in place of the one that a set has.
+    ///
+    /// # Errors
+    /// It is not taken, or older.
+    pub fn plan_package(
+        &self,
+        places: &Places,
+        installed: &Version,
+        again: Again,
+    ) -> Result<Option<Plan>, ContentError> {
+        let (place, version) = (&self.place, self.version());
+        if version.digest == installed.digest {
+            return Ok(None);
+        }
+        let listing = of(place, listing(&mut places.look(place)?))?;
+        let older = Refusal::BelowFloor {
+            counter: version.counter,
+            floor: installed.counter,
+        };
+        let admitted = match version.counter < installed.counter {
+            true => Err(older),
+            false => admit(&listing, &self.approved, again),
+        };
+        of(place, admitted.map_err(StoreError::from))?;
+        Ok(Some(self.planned(
+            places,
+            &listing,
+            Some(installed.counter),
+        )))
+    }
+
+    fn planned(&self, places: &Places, listing: &Listing, from: Option<u64>) -> Plan {
         let version = self.version();
         let bytes = self.approved.size_bytes().unwrap_or(0);
         let is_there = listing.has(Target::Generation(version.counter));
-        Ok(Some(Plan {
-            from: listing.current.map(|target| counter(target, &listing)),
+        Plan {
+            from,
             version,
             bytes,
             there_bytes: if is_there { bytes } else { 0 },
             unpacked_bytes: self.approved.unpacked_bytes().unwrap_or(0),
             room_bytes: places.room_bytes(),
-        }))
+        }
     }
 
     /// Takes a package: its generation is here then, and no set names it yet.

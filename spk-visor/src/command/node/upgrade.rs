@@ -131,7 +131,6 @@ pub fn upgrade(
     if is_taken {
         contents.take(machine.workers, tell);
     }
-    // Behind what serves, before what boots: sets of packages are activated here.
     let system = match system {
         Ok(Next::Stands(standing)) => Ok(standing),
         Ok(Next::Take(system)) => system.take(machine.load, tell),

@@ -14,6 +14,7 @@ use store::place::Place as ContentPlace;
 use wire::manifest::Role;
 
 use super::NodeError;
+use super::content::installed;
 use crate::cli::Upgrade;
 use crate::command::content::places::Places;
 use crate::command::node::offline;
@@ -80,6 +81,7 @@ pub(super) fn groups(
     options: &Upgrade,
 ) -> Result<Vec<Group>, NodeError> {
     let mut here = places.list()?;
+    here.extend(installed(places)?);
     let chosen = match (&options.source, options.is_offline) {
         (_, true) => Some(From::Staging(options.staging.clone())),
         (Some(source), false) => Some(From::Source(source.clone())),

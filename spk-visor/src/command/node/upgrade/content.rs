@@ -1,5 +1,6 @@
 //! Content in an upgrade: each place by itself, so that one that fails keeps nothing else from
-//! being upgraded. In: the places and what sources have for them. Out: an exit code for each.
+//! being upgraded; packages together, for they become one set. In: the places and what sources have
+//! for them. Out: an exit code for each.
 
 use std::error::Error;
 
@@ -18,6 +19,7 @@ use crate::command::content::change;
 use crate::command::content::error::ContentError;
 use crate::command::content::event::{Event as ContentEvent, Plan};
 use crate::command::content::places::Places;
+use crate::command::content::sets::change::{Change, members};
 use crate::command::node::event::{Event, Phase};
 use crate::command::node::report::Tell;
 use crate::exit::Exit;
@@ -56,8 +58,12 @@ impl<'u> Contents<'u> {
         }
     }
 
-    /// What a power cut has left, before anything is changed.
+    /// What a power cut has left, before anything is changed. Packages are put right where their
+    /// set is made.
     pub(super) fn put_right(&mut self, place: &Place, tell: &mut dyn Tell) -> bool {
+        if place.role() == Role::Store {
+            return true;
+        }
         let done = change::put_place_right(self.places, place, COMMAND, &mut Heard(tell));
         done.map_err(|error| self.fail(place, &error, tell)).is_ok()
     }
@@ -85,13 +91,17 @@ impl<'u> Contents<'u> {
     }
 
     /// What is newer. Daemons come first: what serves is changed while everything else is as it
-    /// was.
+    /// was. Packages come last: they wait for the next boot.
     pub(super) fn plan(&mut self, extent: Extent, tell: &mut dyn Tell) {
         let mut found = std::mem::take(&mut self.found);
-        found.sort_by_key(|bundle| bundle.place().role() != Role::Daemon);
+        found.sort_by_key(|bundle| match bundle.place().role() {
+            Role::Daemon => 0,
+            Role::Store => 2,
+            _ => 1,
+        });
         for bundle in found {
             let place = bundle.place().clone();
-            match bundle.plan(self.places, self.again) {
+            match self.plan_of(&bundle) {
                 Ok(Some(plan)) => {
                     if extent != Extent::Check {
                         Heard(tell).tell(&ContentEvent::Planned { place, plan });
@@ -111,23 +121,74 @@ impl<'u> Contents<'u> {
         }
     }
 
-    /// One after the other.
+    fn plan_of(&self, bundle: &Bundle) -> Result<Option<Plan>, ContentError> {
+        let name = bundle.place().name();
+        match bundle.place().role() {
+            Role::Store => {
+                let installed = members(self.places)?;
+                let installed = installed.iter().find(|(member, _)| member == name);
+                let (_, version) = installed.ok_or_else(|| {
+                    let name = name.to_owned();
+                    ContentError::NotInstalled { name }
+                })?;
+                bundle.plan_package(self.places, version, self.again)
+            }
+            _ => bundle.plan(self.places, self.again),
+        }
+    }
+
+    /// One after the other; packages behind everything that serves.
     pub(super) fn take(&mut self, workers: &'static dyn Workers, tell: &mut dyn Tell) {
         let how = How {
             command: COMMAND,
             again: self.again,
             workers,
         };
-        for (bundle, plan) in std::mem::take(&mut self.planned) {
+        let planned = std::mem::take(&mut self.planned).into_iter();
+        let (packages, places): (Vec<_>, Vec<_>) =
+            planned.partition(|(bundle, _)| bundle.place().role() == Role::Store);
+        for (bundle, plan) in places {
             let place = bundle.place().clone();
-            let bytes = plan.fetched_bytes();
-            if bytes > 0 {
-                let place = place.clone();
-                Heard(tell).tell(&ContentEvent::Fetching { place, bytes });
-            }
+            fetching(&place, plan, tell);
             match bundle.take(self.places, how, &mut Heard(tell)) {
                 Ok(()) => self.exits.push(Exit::Installed),
                 Err(error) => self.fail(&place, &error, tell),
+            }
+        }
+        if !packages.is_empty() {
+            self.take_packages(packages, how, tell);
+        }
+    }
+
+    /// All that can be had become one set, which the next boots try. If they cannot be together
+    /// none is upgraded.
+    fn take_packages(&mut self, packages: Vec<(Bundle, Plan)>, how: How<'_>, tell: &mut dyn Tell) {
+        let mut change = match Change::begin(self.places, how, &mut Heard(tell)) {
+            Ok(change) => change,
+            Err(error) => {
+                for (bundle, _) in &packages {
+                    self.fail(bundle.place(), &error, tell);
+                }
+                return;
+            }
+        };
+        let mut taken: Vec<Place> = Vec::new();
+        for (bundle, plan) in packages {
+            let place = bundle.place().clone();
+            fetching(&place, plan, tell);
+            match change.add(bundle, &mut Heard(tell)) {
+                Ok(()) => taken.push(place),
+                Err(error) => self.fail(&place, &error, tell),
+            }
+        }
+        if taken.is_empty() {
+            return;
+        }
+        let done = change.finish(&mut Heard(tell));
+        for place in &taken {
+            match &done {
+                Ok(()) => self.exits.push(Exit::Installed),
+                Err(error) => self.fail(place, error, tell),
             }
         }
     }
@@ -144,5 +205,19 @@ impl<'u> Contents<'u> {
             reason,
         });
         self.exits.push(exit);
+    }
+}
+
+/// The packages that this node has installed.
+pub(super) fn installed(places: &Places) -> Result<Vec<Place>, ContentError> {
+    let place = |(name, _): &(String, _)| Place::package(name).ok();
+    Ok(members(places)?.iter().filter_map(place).collect())
+}
+
+fn fetching(place: &Place, plan: Plan, tell: &mut dyn Tell) {
+    let bytes = plan.fetched_bytes();
+    if bytes > 0 {
+        let place = place.clone();
+        Heard(tell).tell(&ContentEvent::Fetching { place, bytes });
     }
 }
