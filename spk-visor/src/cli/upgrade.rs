@@ -20,13 +20,13 @@ Usage: spk-visor entire-system-upgrade [SOURCE] [OPTIONS]
 
 Keeps this node current: puts right what was interrupted, looks for newer
 releases, and says what it will do. Then it changes daemons while they serve,
-applies sites and models, writes the image into the slot that does not run,
-reads all of it back, and lets the next three boots try it. If a part fails, the
-others are upgraded all the same, and the exit code is the one of that part, or
-10 for several that failed in different ways. When nothing is newer, nothing
-happens, and the exit code is 0. If it is interrupted, the same command goes on
-where it stopped. Systems are upgraded on machines whose disk was deployed with
-two slots (smv.layout=ab), content on all.
+applies sites and models, takes packages, writes the image into the slot that
+does not run, reads all of it back, and lets the next three boots try both. If a
+part fails, the others are upgraded all the same, and the exit code is the one
+of that part, or 10 for several that failed in different ways. When nothing is
+newer, nothing happens, and the exit code is 0. If it is interrupted, the same
+command goes on where it stopped. Systems are upgraded on machines whose disk
+was deployed with two slots (smv.layout=ab), content on all.
 
   SOURCE               where releases are, as for update (spk-visor update
                        --help), for all that this node has. Default: for each
