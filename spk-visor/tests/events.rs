@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use machine::health::Gate;
 use spk_visor::command::content::event::{Event as ContentEvent, Plan as ContentPlan};
+use spk_visor::command::content::sets::event::{Known, SetEvent};
 use spk_visor::command::node::event::{Event, Phase, Step};
 use spk_visor::exit::Exit;
 use spk_visor::json;
@@ -21,10 +22,11 @@ use wire::ledger::{Failed, Version, Word};
 use wire::record::Slot;
 
 /// The documents with tables of events, and the titles of their sections.
-const DOCUMENTS: [(&str, &str); 3] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     ("update.md", "### 2.3 "),
     ("upgrade.md", "## 1. "),
     ("bundles.md", "## 6. "),
+    ("node-packages.md", "## 6. "),
 ];
 
 const VERSION: Version = Version {
@@ -212,8 +214,51 @@ fn content() -> Vec<ContentEvent> {
     ]
 }
 
+/// Likewise of packages.
+fn sets() -> Vec<SetEvent> {
+    let number = 7;
+    let text = || "text".to_owned();
+    let members = || vec![("htop".to_owned(), 417)];
+    vec![
+        SetEvent::Made {
+            number,
+            members: members(),
+        },
+        SetEvent::Armed { number },
+        SetEvent::Tried { number, left: 2 },
+        SetEvent::Laid {
+            number: Some(number),
+            members: members(),
+        },
+        SetEvent::Kept { number },
+        SetEvent::TakenBack {
+            number,
+            word: "not-kept".to_owned(),
+        },
+        SetEvent::RolledBack { number },
+        SetEvent::Rejected {
+            number,
+            word: "sha256",
+            reason: text(),
+        },
+        SetEvent::Recovered {
+            what: "pointed",
+            text: text(),
+        },
+        SetEvent::Collected { number },
+        SetEvent::Known(Known {
+            name: "htop".to_owned(),
+            kept: Some(416),
+            tried: Some(417),
+            laid: Some(417),
+            available: Some(418),
+        }),
+    ]
+}
+
 fn lines() -> Vec<String> {
-    let content = content().into_iter().map(Event::Content);
+    let sets = sets().into_iter().map(ContentEvent::Set);
+    let content = content().into_iter().chain(sets).map(Event::Content);
     let events = system().into_iter().chain(content);
     events
         .map(|event| json::node::event(&event, Duration::from_millis(1500)))
@@ -223,8 +268,12 @@ fn lines() -> Vec<String> {
 /// An event's name and its fields, those aside that every event has.
 type Shape = (String, BTreeSet<String>);
 
-/// That of a line, which has no colon in a string.
+/// That of a line, which has no colon in a string, and no list but one of packages.
 fn shape(line: &str) -> Shape {
+    let line = match (line.find('['), line.rfind(']')) {
+        (Some(first), Some(last)) => &[&line[..first], &line[last + 1..]].concat(),
+        _ => line,
+    };
     let name = line.split('"').nth(3).unwrap().to_owned();
     let keys = line
         .split("\":")
@@ -288,6 +337,10 @@ fn documents_and_events_have_the_same_fields() {
     assert!(hidden.is_empty(), "no document has {hidden:#?}");
     let gone: Vec<_> = rows.difference(&emitted).collect();
     // `status` prints objects, which have no row.
-    let gone: Vec<_> = gone.iter().filter(|(name, _)| name != "content").collect();
+    let objects = ["content", "packages"];
+    let gone: Vec<_> = gone
+        .iter()
+        .filter(|(name, _)| !objects.contains(&&**name))
+        .collect();
     assert!(gone.is_empty(), "no event has {gone:#?}");
 }
