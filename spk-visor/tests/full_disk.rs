@@ -134,6 +134,8 @@ fn a_disk_that_is_full_at_any_step_changes_nothing() {
         for short in [Short::Bytes, Short::Files] {
             let reasons = squeeze(short, before);
             assert!(reasons.len() > 3, "{short:?}: {reasons:?}");
+            let is_named = |text: &String| text.contains("generation 2 is not made: No space");
+            assert!(reasons.iter().any(is_named), "{short:?}: {reasons:?}");
         }
     }
 }

@@ -73,6 +73,9 @@ pub enum StoreError {
         counter: u64,
         source: Box<ContentError>,
     },
+    /// The file system has no room for it, or fails.
+    #[error("generation {counter} is not made")]
+    Filling { counter: u64, source: io::Error },
     /// A generation that is here and is not as it was signed.
     #[error("{target} rejected ({})", source.word())]
     Rejected { target: Target, source: Box<Reject> },
@@ -101,7 +104,7 @@ impl StoreError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            StoreError::Shelf { .. } => Outcome::Fatal,
+            StoreError::Shelf { .. } | StoreError::Filling { .. } => Outcome::Fatal,
             StoreError::Content { source, .. } => source.outcome(),
             _ => Outcome::Refuse,
         }
@@ -116,10 +119,7 @@ pub(crate) fn doing<T>(doing: &'static str, result: io::Result<T>) -> Result<T, 
 /// A generation was not made.
 pub(crate) fn of_fill(error: FillError, counter: u64) -> StoreError {
     match error {
-        FillError::Shelf(source) => StoreError::Shelf {
-            doing: "making a generation",
-            source,
-        },
+        FillError::Shelf(source) => StoreError::Filling { counter, source },
         FillError::Content(source) => StoreError::Content {
             counter,
             source: Box::new(source),

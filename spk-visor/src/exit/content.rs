@@ -47,7 +47,7 @@ fn of_store(error: &StoreError) -> Exit {
             Reject::Read { .. } => Exit::Receiver,
             _ => Exit::Packages,
         },
-        StoreError::Shelf { .. } => Exit::Receiver,
+        StoreError::Shelf { .. } | StoreError::Filling { .. } => Exit::Receiver,
         StoreError::Content { source, .. } => match source.outcome() {
             Outcome::Retry => Exit::Transfer,
             Outcome::Refuse => Exit::Packages,
