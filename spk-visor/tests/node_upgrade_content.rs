@@ -244,6 +244,35 @@ fn what_fails_keeps_nothing_else_from_being_upgraded() {
     drop(held);
 }
 
+#[test]
+fn a_daemon_that_nobody_holds_is_made_ready_once() {
+    let node = Node::deployed();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+    apply(&node, &bundle(1, address, &answers(1)));
+    let newer = file(&node, &bundle(2, address, &answers(2)), &node.signer);
+    let upgrade = |extent| {
+        let (told, done) = node.upgrade_all(|options| {
+            options.source = from(&newer);
+            options.extent = extent;
+        });
+        (names(&told), done.unwrap().exit(extent))
+    };
+    let (names, exit) = upgrade(Extent::Take);
+    assert_eq!(exit, Exit::Installed);
+    assert_eq!(names.last().unwrap(), "staged daemon/d");
+    let (names, exit) = upgrade(Extent::Check);
+    assert_eq!(exit, Exit::Current);
+    assert_eq!(names.last().unwrap(), "newest daemon/d");
+    // Whoever holds it is asked.
+    let held = Held::of(node.dir.path());
+    assert_eq!(ask(address), "1");
+    assert_eq!(upgrade(Extent::Check).1, Exit::Installed);
+    let (names, _) = upgrade(Extent::Take);
+    assert_eq!(names.last().unwrap(), "swapped daemon/d");
+    assert_eq!(ask(address), "2");
+    drop(held);
+}
+
 fn package(name: &'static str, counter: u64, path: &str) -> Content {
     let text = format!("{name} {counter}");
     Content {

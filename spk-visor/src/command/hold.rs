@@ -101,6 +101,15 @@ pub(crate) fn swap(
     }
 }
 
+/// Is there somebody whom [`swap`] could ask for this version?
+pub(crate) fn can_swap(settings: &Settings, counter: u64) -> bool {
+    let asked = client::ask(&settings.run, &settings.name, Request::Status, &mut |_| {});
+    match asked {
+        Err(ClientError::NotHeld { .. }) => plain::is_for_init(settings, counter),
+        _ => true,
+    }
+}
+
 fn hold(settings: &Settings, reserved: &Reserved, lines: &mut Lines) -> Result<(), HoldingError> {
     let ending = [Signal::Terminate, Signal::Interrupt];
     let signals = Signals::block(&ending).map_err(HoldError::Wait)?;

@@ -117,7 +117,8 @@ impl Bundle {
         }
     }
 
-    /// What taking it would do; `None`: it is served already. Nothing is changed.
+    /// What taking it would do; `None`: it is served already, or is a daemon that is ready and that
+    /// nobody holds. Nothing is changed.
     ///
     /// # Errors
     /// It is not taken, or not now.
@@ -129,7 +130,13 @@ impl Bundle {
             admitted => of(place, admitted.map_err(StoreError::from))?,
         };
         let from = listing.current.map(|target| counter(target, &listing));
-        Ok(Some(self.planned(places, &listing, from)))
+        let plan = self.planned(places, &listing, from);
+        let is_ready = place.role() == Role::Daemon && from.is_some() && plan.fetched_bytes() == 0;
+        match is_ready && !hold::can_swap(&places.held(place, None)?, plan.version.counter) {
+            // Until somebody holds it there is nothing more to do.
+            true => Ok(None),
+            false => Ok(Some(plan)),
+        }
     }
 
     /// Likewise of a package, in place of the one that a set has.
