@@ -20,6 +20,7 @@ mod metal;
 mod netboot;
 mod networks;
 mod orders;
+mod package_disk;
 mod pairing;
 mod plain;
 mod power;

@@ -28,7 +28,8 @@ static QUICK: &[Scenario] = &[
     scenario(
         "slot-update-bios",
         "a node is deployed, updates itself, keeps the version that is healthy, and leaves one \
-         that is not after three starts; a daemon that init holds is swapped",
+         that is not after three starts; a daemon that init holds is swapped, a package on a disk \
+         is laid over /usr",
         Needs::Slot,
         current::bios,
     ),

@@ -13,7 +13,7 @@ use crate::machine::running::Running;
 use crate::machine::{Bus, DiskSpec, Firmware, Machine, Medium};
 
 use super::boots::look;
-use super::daemons;
+use super::{daemons, package_disk};
 
 mod distribution;
 
@@ -74,13 +74,16 @@ fn stays_current(lab: &mut Lab, hardware: &Hardware) -> Result<()> {
     let is_first = hardware.bus == Bus::Virtio;
     if is_first {
         releases.extend(daemons::bundles(lab)?);
+        releases.push(package_disk::disk(lab)?);
     }
     let (machine, mut target) = node(lab, &maker, hardware, releases)?;
     deployed(lab, &machine, &mut target)?;
     if is_first {
         let disks = ["/dev/vdd", "/dev/vde", "/dev/vdf"];
+        package_disk::is_laid(&mut target)?;
         daemons::swapped(&mut target, &daemons::BUSYBOX, disks)?;
         healthy(&mut target, "/dev/vdb")?;
+        package_disk::is_kept(&mut target)?;
         without_record(&mut target)?;
         unhealthy(&mut target, "/dev/vdc")?;
     } else {
