@@ -4,6 +4,7 @@
 mod fetched;
 mod kernels;
 mod programs;
+mod release;
 mod shim;
 mod systems;
 
@@ -16,6 +17,7 @@ pub fn table() -> Table {
         fetched::steps(),
         kernels::steps(),
         programs::steps(),
+        release::steps(),
         shim::steps(),
         systems::steps(),
     ];
@@ -25,7 +27,7 @@ pub fn table() -> Table {
     }
 }
 
-const PROFILES: [Profile; 9] = [
+const PROFILES: [Profile; 10] = [
     Profile {
         name: "shim",
         about: "the Deploy Shim: kernel, initramfs, ISO, UKI, files for network boot",
@@ -61,6 +63,25 @@ const PROFILES: [Profile; 9] = [
         name: "scenarios",
         about: "what scenarios of ./check need besides: Debian's kernel, a newer QEMU",
         results: &["debian-kernel", "newer-qemu"],
+    },
+    Profile {
+        name: "release",
+        about: "what ./dist puts together: the command, its packages, media of both kernels",
+        results: &[
+            "programs",
+            "components",
+            "deb",
+            "oci",
+            "kernel-vm",
+            "initramfs",
+            "iso",
+            "uki",
+            "pxe",
+            "kernel-metal",
+            "iso-metal",
+            "uki-metal",
+            "pxe-metal",
+        ],
     },
     Profile {
         name: "setup",
