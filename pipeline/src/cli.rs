@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::guard;
 use crate::inputs::Answers;
 use crate::make::{MakeError, Workshop};
+use crate::matrix;
 use crate::show;
 use crate::step::Step;
 use crate::table::{Profile, Table, behind, joined, set};
@@ -25,6 +26,7 @@ const HELP: &str = "\
 usage: build PROFILE [--only STEP] [--from STEP] [--set NAME=VALUE]... [--out DIR] [--jobs N]
        build PROFILE --list | --why STEP
        build path STEP [--set NAME=VALUE]...
+       build prove PATH...
 
 Makes the artefacts of a profile and prints the name and the path of each. What was made of the
 same inputs before is taken from the cache. A build that was stopped, or killed, goes on behind the
@@ -38,6 +40,7 @@ last step that it had finished.
   --list            print the steps in order: what is there, what it took and its size
   --why STEP        print what made a step run, or why it does not
   path STEP         make one step and print the path of its output and nothing else
+  prove PATH...     print what has to be run for a change of these files
 
 The cache is $SPK_VISOR_CACHE, else $XDG_CACHE_HOME/spk-visor, else ~/.cache/spk-visor.
 
@@ -53,6 +56,8 @@ struct Request {
     profile: String,
     /// The step of `path`.
     path_of: Option<String>,
+    /// The paths of `prove`.
+    changed: Vec<String>,
     only: Option<String>,
     from: Option<String>,
     why: Option<String>,
@@ -70,6 +75,14 @@ enum CopyError {
     Copy { path: PathBuf, source: io::Error },
     #[error("two artefacts are named {name}")]
     Twice { name: String },
+}
+
+/// A file of the source tree cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {}", path.display())]
+struct ReadError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 /// Does what the arguments behind the program's name ask for. `top` is the source tree.
@@ -127,6 +140,8 @@ fn parse(parser: &mut Parser) -> Result<Option<Request>, lexopt::Error> {
     }
     match words.as_slice() {
         [word, step] if word == "path" => request.path_of = Some(step.clone()),
+        [word] if word == "prove" => return Err("no path given".into()),
+        [word, changed @ ..] if word == "prove" => request.changed = changed.to_vec(),
         [profile] => request.profile.clone_from(profile),
         [] => return Err("no profile given".into()),
         [_, other, ..] => return Err(format!("{other:?} was not expected").into()),
@@ -135,6 +150,9 @@ fn parse(parser: &mut Parser) -> Result<Option<Request>, lexopt::Error> {
 }
 
 fn answer(table: &Table, top: &Path, request: &Request) -> Result<(), Box<dyn Error>> {
+    if !request.changed.is_empty() {
+        return say_proof(top, &request.changed);
+    }
     let workshop = Workshop {
         cache: Cache::of_environment()?,
         top: top.to_owned(),
@@ -186,6 +204,19 @@ fn again(order: &[Step], from: Option<&str>) -> Result<BTreeSet<String>, Box<dyn
     }
     let known = joined(order.iter().map(|step| step.name.as_str()));
     Err(format!("{from} is not among the steps to make: {known}").into())
+}
+
+fn say_proof(top: &Path, changed: &[String]) -> Result<(), Box<dyn Error>> {
+    let path = top.join(matrix::DOCUMENT);
+    let document = fs::read_to_string(&path).map_err(|source| ReadError { path, source })?;
+    let (least, broader) = matrix::proof(&matrix::rows(&document)?, changed)?;
+    for command in least {
+        println!("{command}");
+    }
+    if !broader.is_empty() {
+        println!("# broader:\n{}", broader.join("\n"));
+    }
+    Ok(())
 }
 
 /// How one step of a profile is run by hand.

@@ -6,7 +6,8 @@
 //! beside one another; [`inputs`] turns what a [`step`] reads into lines, whose hash is the step's
 //! key; [`cache`] has what was made under that key, or a lock and a place to make it; [`make`] runs
 //! the command under a [`guard`], which ends it when the build ends, and renames the output when it
-//! is whole. [`show`] prints the same without running anything.
+//! is whole. [`show`] prints the same without running anything. Beside them stands [`matrix`]: what has
+//! to be run to prove a change.
 
 pub mod build;
 pub mod cache;
@@ -15,6 +16,7 @@ pub mod digest;
 pub mod guard;
 pub mod inputs;
 pub mod make;
+pub mod matrix;
 pub mod show;
 pub mod step;
 pub mod steps;
