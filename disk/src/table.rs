@@ -151,6 +151,12 @@ fn write_entry(
     entry.write_to_device(ends, index, table.part_start, block, table.part_size)
 }
 
+/// The name of a partition in the table.
+#[must_use]
+pub fn name(role: Role) -> &'static str {
+    labels(role).1
+}
+
 /// Drawn once, for slots alone: no program mounts or formats a partition for its type.
 const SLOT: partition_types::Type = partition_types::Type {
     guid: uuid!("293b648a-0785-4004-b16d-48430cd206c4"),
