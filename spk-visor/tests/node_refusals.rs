@@ -7,12 +7,14 @@
 mod node;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use bundle::fakes::image::{CHUNK, Signer, noise};
 use fetch::http::client::Access;
 use fetch::source::Source;
 use node::{IMAGE, MIB, Node, Release, SLOT_MIB, Told};
+use rustix::fs::{major, minor};
 use spk_visor::command::node::error::NodeError;
 use spk_visor::command::node::event::{Event, Phase};
 use spk_visor::command::node::take;
@@ -251,9 +253,33 @@ fn a_system_that_runs_from_no_slot_has_no_such_commands() {
         error.to_string().contains("not started from a slot"),
         "{error}"
     );
+    assert!(matches!(error, NodeError::NoNode { .. }), "{error}");
     node.write("run/smv/boot", b"slot a\n");
     let error = node.recover().1.unwrap_err();
     assert_eq!(Exit::from(&error), Exit::Receiver);
+}
+
+/// The kernel says which partition holds the root directory.
+#[test]
+fn a_disk_with_one_root_has_to_be_deployed_again() {
+    let node = Node::deployed();
+    fs::remove_file(node.path("run/smv/boot")).unwrap();
+    let device = fs::metadata(node.place().root()).unwrap().dev();
+    let (major, minor) = (major(device), minor(device));
+    let uevent = format!("sys/dev/block/{major}:{minor}/uevent");
+    for (name, is_ours) in [
+        ("smechvisor-root", true),
+        ("smechvisor-state", false),
+        ("", false),
+    ] {
+        let text = format!("MAJOR={major}\nDEVNAME=nvme0n1p3\nPARTN=3\nPARTNAME={name}\n");
+        node.write(&uevent, text.as_bytes());
+        let error = node.recover().1.unwrap_err();
+        assert_eq!(Exit::from(&error), Exit::Unavailable);
+        let expected = "this system was not started from a slot: /dev/nvme0n1p3 is the only root \
+                        of its disk, and no update replaces it; deploy again with smv.layout=ab";
+        assert_eq!(error.to_string() == expected, is_ours, "{name}: {error}");
+    }
 }
 
 #[test]

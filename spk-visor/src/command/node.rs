@@ -124,10 +124,13 @@ pub fn trial(options: Trial) -> Exit {
             let mut clock = Monotonic::default();
             let done = confirm::confirm(&place, is_wait, &mut clock, &mut report);
             let done = match (done, content::tried_set(options.is_json)) {
-                (Ok(Verdict::Kept) | Err(NodeError::NoNode { .. }), Ok(Some(_))) => {
-                    confirm::judge_packages(&place, is_wait, &mut clock, &mut report)
-                }
-                (Err(NodeError::NoNode { .. }), Ok(None)) if content::has_sets() => {
+                (
+                    Ok(Verdict::Kept) | Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. }),
+                    Ok(Some(_)),
+                ) => confirm::judge_packages(&place, is_wait, &mut clock, &mut report),
+                (Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. }), Ok(None))
+                    if content::has_sets() =>
+                {
                     Ok(Verdict::Kept)
                 }
                 (Ok(Verdict::Kept), Err(exit)) => return report.end(exit),
@@ -164,7 +167,14 @@ pub fn status(options: Status) -> Exit {
             exit
         }
         // A system without slots may have content.
-        Err(NodeError::NoNode { .. }) if !content.is_empty() => Exit::Installed,
+        Err(error @ (NodeError::NoNode { .. } | NodeError::OneRoot { .. }))
+            if !content.is_empty() =>
+        {
+            if let (NodeError::OneRoot { .. }, false) = (&error, options.is_json) {
+                report.say(&error.to_string());
+            }
+            Exit::Installed
+        }
         Err(error) => report.refuse(&error),
     };
     content.iter().for_each(|line| report.say(line));
@@ -177,7 +187,7 @@ pub fn status(options: Status) -> Exit {
 /// The exit code of both parts of `recover`. A system without slots may have content.
 fn recovered(content: Option<Exit>, slots: Result<(), NodeError>, report: &mut dyn Tell) -> Exit {
     match (content, slots) {
-        (Some(exit), Err(NodeError::NoNode { .. })) => report.end(exit),
+        (Some(exit), Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. })) => report.end(exit),
         (None | Some(Exit::Installed), slots) => finish(slots, report),
         (Some(exit), Ok(())) => report.end(exit),
         (Some(_), Err(error)) => finish(Err(error), report),

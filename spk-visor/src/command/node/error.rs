@@ -35,6 +35,13 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// A disk of ours without slots.
+    #[error(
+        "this system was not started from a slot: {} is the only root of its disk, and no update \
+         replaces it; deploy again with smv.layout=ab",
+        root.display()
+    )]
+    OneRoot { root: PathBuf },
     /// `/run/smv/boot`.
     #[error("reading what slot-init has written")]
     Boot(#[from] FieldError),

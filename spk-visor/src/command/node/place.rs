@@ -5,19 +5,22 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bundle::trust::Trust;
 use disk::boot_record::RecordPlaces;
 use disk::disk::Disk;
+use disk::layout::Role as PartitionRole;
+use disk::table;
 use fetch::http::client::Access as ServerAccess;
 use fetch::http::roots::Roots;
 use fetch::source::Source;
 use machine::locks::{self, Lock, Which};
 use machine::settings::{self, Settings};
 use machine::slot_disks::{self, Access};
+use rustix::fs::{major, minor};
 use update::ledger_file::InDirectory;
 use update::node::Node;
 use update::witness::{self, InFile};
@@ -75,7 +78,24 @@ impl Place {
     /// This system was not started from a slot.
     pub fn boot(&self) -> Result<Vec<u8>, NodeError> {
         let path = self.path(Path::new(running::PATH));
-        fs::read(&path).map_err(|source| NodeError::NoNode { path, source })
+        fs::read(&path).map_err(|source| match self.one_root() {
+            Some(root) => NodeError::OneRoot { root },
+            None => NodeError::NoNode { path, source },
+        })
+    }
+
+    /// The partition that this system runs from, when it is the root that a deploy has made.
+    fn one_root(&self) -> Option<PathBuf> {
+        let device = fs::metadata(&self.root).ok()?.dev();
+        let device = format!("/sys/dev/block/{}:{}/uevent", major(device), minor(device));
+        let text = fs::read_to_string(self.path(Path::new(&device))).ok()?;
+        let value = |name| {
+            let mut lines = text.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        };
+        let is_root = value("PARTNAME")? == table::name(PartitionRole::Root);
+        let name = value("DEVNAME").filter(|_| is_root)?;
+        Some(Path::new("/dev").join(name))
     }
 
     /// What the administrator has set.
