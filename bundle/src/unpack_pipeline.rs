@@ -98,7 +98,12 @@ impl PackageError {
             PackageError::Leftover { .. }
             | PackageError::NotAsStated { .. }
             | PackageError::Cancelled => Outcome::Refuse,
-            PackageError::Thread { .. } | PackageError::Worker { .. } => Outcome::Fatal,
+            // One that died says no more before it has begun than later.
+            PackageError::Worker { source, .. } => source
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<DecodeError>())
+                .map_or(Outcome::Fatal, DecodeError::outcome),
+            PackageError::Thread { .. } => Outcome::Fatal,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle::decode::DecodeLimits;
+use bundle::decode::{DecodeError, DecodeLimits};
 use bundle::worker::{Ending, PipeEnd, Process, Worker, Workers, work};
 use rustix::fs::{FileType, fstat};
 use rustix::pipe::fcntl_setpipe_size;
@@ -133,10 +133,10 @@ impl Workers for Caged {
         let mut walls = [0];
         if output.read_exact(&mut walls).is_err() {
             let how = match process.wait() {
-                Ending::InOrder => "it ended before it began".to_owned(),
-                Ending::Died(how) => format!("it {how}"),
+                Ending::InOrder => "ended before it began".to_owned(),
+                Ending::Died(how) => how,
             };
-            return Err(io::Error::other(how));
+            return Err(io::Error::other(DecodeError::Died { how }));
         }
         let [walls] = walls;
         let walls = Walls::from_byte(walls).ok_or(io::ErrorKind::InvalidData)?;

@@ -7,7 +7,7 @@ use super::fakes::{
 use super::{OPTIONS, run, run_with};
 use crate::deploy::{DeployError, deploy};
 use crate::options::{Firmware, Options};
-use bundle::decode::DecodeLimits;
+use bundle::decode::{DecodeError, DecodeLimits};
 use bundle::event::Event;
 use bundle::records::Records;
 use bundle::unpack_pipeline::Resources;
@@ -16,6 +16,7 @@ use disk::contents::{self, DiskContents};
 use disk::disk::SectorSize;
 use disk::fakes::memory_disk::MemoryDisk;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use wire::chain::chain;
 use wire::outcome::Outcome;
@@ -108,6 +109,43 @@ fn a_machine_without_a_decoder_leaves_its_disk_as_it_is() {
         ),
         "{text}"
     );
+}
+
+/// A machine on which decoders die before they have begun, but for the one that is tried first.
+#[derive(Debug)]
+struct Dying(AtomicBool);
+
+impl Workers for Dying {
+    fn start(&self, limits: DecodeLimits) -> io::Result<Worker> {
+        match self.0.swap(true, Ordering::Relaxed) {
+            true => {
+                let how = "was killed by SIGKILL".to_owned();
+                Err(io::Error::other(DecodeError::Died { how }))
+            }
+            false => OPTIONS.resources.workers.start(limits),
+        }
+    }
+}
+
+#[test]
+fn a_decoder_that_dies_before_it_has_begun_ends_one_deploy_and_no_more() {
+    static WORKERS: Dying = Dying(AtomicBool::new(false));
+    let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
+    let options = Options {
+        resources: Resources {
+            workers: &WORKERS,
+            ..OPTIONS.resources
+        },
+        ..OPTIONS
+    };
+    let error = run_with(&whole_stream(), &mut disk, &options).unwrap_err();
+    let text = chain(&error).to_string();
+    let (begin, end) = ("starting the decoder of ", "decoder was killed by SIGKILL");
+    assert!(
+        error.wrote && text.contains(begin) && text.ends_with(end),
+        "{text}"
+    );
+    assert_eq!(error.outcome(), Outcome::Refuse);
 }
 
 #[test]
