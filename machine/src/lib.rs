@@ -8,7 +8,7 @@
 //!    [`drivers`] loads the modules that devices want. [`children`] runs programs and reaps
 //!    orphans, [`uevents`] hears which disks come and go.
 //! 2. [`inventory`] lists the disks, [`disks`] adds what is on each, [`gate`] says which one may be
-//!    taken; [`cards`] lists the network cards.
+//!    taken; [`partitions`] lists those of disks in use, [`cards`] the network cards.
 //! 3. [`blockdisk`] opens a disk. [`slice`](mod@slice) makes a planned partition a block device,
 //!    [`volumes`] makes and mounts the root file system in it, and `writeout` writes early what
 //!    arrives there.
@@ -39,6 +39,7 @@ pub mod kmsg;
 pub mod locks;
 pub mod mounts;
 pub mod overlay;
+pub mod partitions;
 pub mod settings;
 pub mod slice;
 pub mod slot_disks;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use machine::drivers::{self, DriversError, Loader};
 use machine::mounts;
+use machine::partitions::{self, Partition};
 use machine::watchdog::trial;
 use thiserror::Error;
 use wire::chain::chain;
@@ -23,7 +24,6 @@ use crate::console;
 use crate::first::{self, FirstError};
 use crate::leave::{self, Known};
 use crate::look::{self, Devices, Found, LookError};
-use crate::partitions::{self, Partition};
 use crate::record::{self, Standing};
 use crate::root::{Root, RootError};
 use crate::state::{self, StateError};

@@ -4,7 +4,7 @@
 //! The flow, in the order in which [`boot`] walks it:
 //!
 //! 1. `machine` mounts the kernel's own file systems and loads modules; [`console`] speaks.
-//! 2. [`partitions`] reads what disks the kernel has; [`look`] waits for the slot whose root has
+//! 2. `machine` reads what partitions the kernel has; [`look`] waits for the slot whose root has
 //!    the pinned hash.
 //! 3. [`record`] says how this slot came to be started: as the good one, on trial, by a person. A
 //!    trial gets a watchdog.
@@ -20,7 +20,6 @@ pub mod copies;
 pub mod first;
 pub mod leave;
 pub mod look;
-pub mod partitions;
 pub mod record;
 pub mod root;
 pub mod state;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use disk::disk::{Disk, DiskError, SectorSize};
 use machine::blockdisk::BlockDisk;
 use machine::drivers::Loader;
+use machine::partitions::{self, Partition};
 use sha2::{Digest, Sha256};
 use sys::uevents::{Announcements, Heard, MESSAGE_MAX};
 use thiserror::Error;
@@ -18,7 +19,6 @@ use wire::record::Slot;
 use wire::slot::{BLOCK_BYTES, Description, partition_name};
 
 use crate::console;
-use crate::partitions::{self, Partition};
 
 /// How long disks may take to appear.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -193,7 +193,7 @@ fn is_top_of(slot: &Description<'_>, block: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{candidates, is_top_of};
-    use crate::partitions::Partition;
+    use machine::partitions::Partition;
     use std::path::PathBuf;
     use wire::record::Slot;
     use wire::slot::{Area, Description};

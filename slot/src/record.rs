@@ -8,11 +8,10 @@ use disk::disk::{Disk, DiskError, SectorSize};
 use disk::layout::Role;
 use disk::slots::SlotArea;
 use machine::blockdisk::BlockDisk;
+use machine::partitions::Partition;
 use thiserror::Error;
 use wire::label::{Label, State};
 use wire::record::{BootRecord, Left, RecordError, Slot};
-
-use crate::partitions::Partition;
 
 /// The record cannot be read or written.
 #[derive(Debug, Error)]

@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 
 use disk::disk::{Disk, DiskError, SectorSize};
 use machine::blockdisk::BlockDisk;
+use machine::partitions::Partition;
 use rustix::mount::{MountFlags, mount};
 use sys::dm::{DeviceMapper, Target};
 use thiserror::Error;
 use wire::digits::Hex;
 use wire::slot::{BLOCK_BYTES, Description};
-
-use crate::partitions::Partition;
 
 /// Where the root is mounted first.
 pub const DIRECTORY: &str = "/sysroot";

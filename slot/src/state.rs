@@ -7,12 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use machine::children;
+use machine::partitions::Partition;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use thiserror::Error;
 use wire::state::PARTITION_NAME;
 
 use crate::console;
-use crate::partitions::Partition;
 
 /// Where it is mounted while its directories are put in place.
 pub const DIRECTORY: &str = "/run/smv/state";
