@@ -33,7 +33,7 @@ use update::arm::Counted;
 use update::stage::ReadAll;
 
 use self::confirm::Verdict;
-use self::error::NodeError;
+use self::error::{NoNode, NodeError};
 use self::place::Place;
 use self::report::{Report, Tell};
 use self::trial::Activate;
@@ -124,15 +124,10 @@ pub fn trial(options: Trial) -> Exit {
             let mut clock = Monotonic::default();
             let done = confirm::confirm(&place, is_wait, &mut clock, &mut report);
             let done = match (done, content::tried_set(options.is_json)) {
-                (
-                    Ok(Verdict::Kept) | Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. }),
-                    Ok(Some(_)),
-                ) => confirm::judge_packages(&place, is_wait, &mut clock, &mut report),
-                (Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. }), Ok(None))
-                    if content::has_sets() =>
-                {
-                    Ok(Verdict::Kept)
+                (Ok(Verdict::Kept) | Err(NodeError::NoNode(_)), Ok(Some(_))) => {
+                    confirm::judge_packages(&place, is_wait, &mut clock, &mut report)
                 }
+                (Err(NodeError::NoNode(_)), Ok(None)) if content::has_sets() => Ok(Verdict::Kept),
                 (Ok(Verdict::Kept), Err(exit)) => return report.end(exit),
                 (done, _) => done,
             };
@@ -167,11 +162,9 @@ pub fn status(options: Status) -> Exit {
             exit
         }
         // A system without slots may have content.
-        Err(error @ (NodeError::NoNode { .. } | NodeError::OneRoot { .. }))
-            if !content.is_empty() =>
-        {
-            if let (NodeError::OneRoot { .. }, false) = (&error, options.is_json) {
-                report.say(&error.to_string());
+        Err(NodeError::NoNode(why)) if !content.is_empty() => {
+            if let (NoNode::OneRoot { .. }, false) = (&why, options.is_json) {
+                report.say(&why.to_string());
             }
             Exit::Installed
         }
@@ -187,7 +180,7 @@ pub fn status(options: Status) -> Exit {
 /// The exit code of both parts of `recover`. A system without slots may have content.
 fn recovered(content: Option<Exit>, slots: Result<(), NodeError>, report: &mut dyn Tell) -> Exit {
     match (content, slots) {
-        (Some(exit), Err(NodeError::NoNode { .. } | NodeError::OneRoot { .. })) => report.end(exit),
+        (Some(exit), Err(NodeError::NoNode(_))) => report.end(exit),
         (None | Some(Exit::Installed), slots) => finish(slots, report),
         (Some(exit), Ok(())) => report.end(exit),
         (Some(_), Err(error)) => finish(Err(error), report),

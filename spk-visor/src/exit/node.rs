@@ -15,7 +15,7 @@ use crate::command::node::error::NodeError;
 impl From<&NodeError> for Exit {
     fn from(error: &NodeError) -> Self {
         match error {
-            NodeError::NoNode { .. } | NodeError::OneRoot { .. } => Exit::Unavailable,
+            NodeError::NoNode(_) => Exit::Unavailable,
             NodeError::NoSource { .. } => Exit::Usage,
             NodeError::Lock(LockError::Busy { .. }) => Exit::Busy,
             NodeError::Fetch(FetchError::Busy { .. }) => Exit::Busy,

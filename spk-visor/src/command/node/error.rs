@@ -24,24 +24,33 @@ use wire::record::Slot;
 use super::sources::SourcesError;
 use crate::command::content::error::ContentError;
 
-/// What went wrong.
+/// Why a system is no node with two slots.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
-pub enum NodeError {
-    /// No node with two slots.
+pub enum NoNode {
+    /// slot-init has written nothing.
     #[error("this system was not started from a slot: reading {}", path.display())]
-    NoNode {
+    Unread {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// A disk of ours without slots.
+    /// A deploy has made its disk without slots.
     #[error(
         "this system was not started from a slot: {} is the only root of its disk, and no update \
          replaces it; deploy again with smv.layout=ab",
         root.display()
     )]
     OneRoot { root: PathBuf },
+}
+
+/// What went wrong.
+#[derive(Debug, Error)]
+#[allow(missing_docs)] // the fields name themselves
+pub enum NodeError {
+    /// No node with two slots.
+    #[error(transparent)]
+    NoNode(NoNode),
     /// `/run/smv/boot`.
     #[error("reading what slot-init has written")]
     Boot(#[from] FieldError),

@@ -27,7 +27,7 @@ use update::witness::{self, InFile};
 use wire::manifest::Role;
 use wire::running::{self, Running};
 
-use super::error::NodeError;
+use super::error::{NoNode, NodeError};
 use super::sources::{self, Sources};
 
 /// On the state partition: the ledger, and what is kept for the trial.
@@ -79,8 +79,8 @@ impl Place {
     pub fn boot(&self) -> Result<Vec<u8>, NodeError> {
         let path = self.path(Path::new(running::PATH));
         fs::read(&path).map_err(|source| match self.one_root() {
-            Some(root) => NodeError::OneRoot { root },
-            None => NodeError::NoNode { path, source },
+            Some(root) => NodeError::NoNode(NoNode::OneRoot { root }),
+            None => NodeError::NoNode(NoNode::Unread { path, source }),
         })
     }
 
