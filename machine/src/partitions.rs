@@ -40,8 +40,9 @@ pub fn read(class: &Path) -> Vec<Partition> {
     found
 }
 
-/// One that is gone by now, or a whole disk, is none.
-fn of(directory: &Path) -> Option<Partition> {
+/// The one with this directory in sysfs. One that is gone by now, or a whole disk, is none.
+#[must_use]
+pub fn of(directory: &Path) -> Option<Partition> {
     let text = fs::read_to_string(directory.join("uevent")).ok()?;
     let fields: HashMap<_, _> = text
         .lines()

@@ -272,7 +272,8 @@ fn a_disk_with_one_root_has_to_be_deployed_again() {
         ("smechvisor-state", false),
         ("", false),
     ] {
-        let text = format!("MAJOR={major}\nDEVNAME=nvme0n1p3\nPARTN=3\nPARTNAME={name}\n");
+        let text =
+            format!("MAJOR={major}\nMINOR={minor}\nDEVNAME=nvme0n1p3\nPARTN=3\nPARTNAME={name}\n");
         node.write(&uevent, text.as_bytes());
         let error = node.recover().1.unwrap_err();
         assert_eq!(Exit::from(&error), Exit::Unavailable);

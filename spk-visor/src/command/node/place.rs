@@ -18,6 +18,7 @@ use fetch::http::client::Access as ServerAccess;
 use fetch::http::roots::Roots;
 use fetch::source::Source;
 use machine::locks::{self, Lock, Which};
+use machine::partitions;
 use machine::settings::{self, Settings};
 use machine::slot_disks::{self, Access};
 use rustix::fs::{major, minor};
@@ -87,15 +88,9 @@ impl Place {
     /// The partition that this system runs from, when it is the root that a deploy has made.
     fn one_root(&self) -> Option<PathBuf> {
         let device = fs::metadata(&self.root).ok()?.dev();
-        let device = format!("/sys/dev/block/{}:{}/uevent", major(device), minor(device));
-        let text = fs::read_to_string(self.path(Path::new(&device))).ok()?;
-        let value = |name| {
-            let mut lines = text.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-        };
-        let is_root = value("PARTNAME")? == table::name(PartitionRole::Root);
-        let name = value("DEVNAME").filter(|_| is_root)?;
-        Some(Path::new("/dev").join(name))
+        let device = format!("/sys/dev/block/{}:{}", major(device), minor(device));
+        let root = partitions::of(&self.path(Path::new(&device)))?;
+        (root.name == table::name(PartitionRole::Root)).then_some(root.node)
     }
 
     /// What the administrator has set.
