@@ -154,6 +154,12 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// The one that a read of decoded bytes failed with.
+    #[must_use]
+    pub fn inside(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
     /// A package that does not decode is refused; a machine without memory is the machine's
     /// problem. Where nothing more came, the stage before knows.
     #[must_use]

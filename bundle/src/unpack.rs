@@ -205,10 +205,9 @@ impl UnpackError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            UnpackError::Input { source, .. } => source
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<DecodeError>())
-                .map_or(Outcome::Retry, DecodeError::outcome),
+            UnpackError::Input { source, .. } => {
+                DecodeError::inside(source).map_or(Outcome::Retry, DecodeError::outcome)
+            }
             UnpackError::Refused { .. } | UnpackError::NoSpace { .. } => Outcome::Refuse,
             UnpackError::Target { source, .. } if is_archives_fault(*source) => Outcome::Refuse,
             UnpackError::Target { .. } => Outcome::Fatal,

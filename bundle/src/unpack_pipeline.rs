@@ -99,10 +99,9 @@ impl PackageError {
             | PackageError::NotAsStated { .. }
             | PackageError::Cancelled => Outcome::Refuse,
             // One that died says no more before it has begun than later.
-            PackageError::Worker { source, .. } => source
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<DecodeError>())
-                .map_or(Outcome::Fatal, DecodeError::outcome),
+            PackageError::Worker { source, .. } => {
+                DecodeError::inside(source).map_or(Outcome::Fatal, DecodeError::outcome)
+            }
             PackageError::Thread { .. } => Outcome::Fatal,
         }
     }

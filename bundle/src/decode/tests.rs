@@ -339,9 +339,7 @@ fn bomb_is_stopped_at_the_cap_and_a_package_of_exactly_the_cap_is_not() {
                 cap,
                 "{packer}: nothing beyond the cap is handed out"
             );
-            let inner = error
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<DecodeError>());
+            let inner = DecodeError::inside(&error);
             assert!(
                 matches!(inner, Some(DecodeError::TooLarge { cap_bytes, .. }) if *cap_bytes == cap)
             );
