@@ -89,17 +89,20 @@ impl Workers for NoWorkers {
     }
 }
 
-#[test]
-fn a_machine_without_a_decoder_leaves_its_disk_as_it_is() {
-    let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
-    let options = Options {
+fn with(workers: &'static dyn Workers) -> Options {
+    Options {
         resources: Resources {
-            workers: &NoWorkers,
+            workers,
             ..OPTIONS.resources
         },
         ..OPTIONS
-    };
-    let error = run_with(&whole_stream(), &mut disk, &options).unwrap_err();
+    }
+}
+
+#[test]
+fn a_machine_without_a_decoder_leaves_its_disk_as_it_is() {
+    let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
+    let error = run_with(&whole_stream(), &mut disk, &with(&NoWorkers)).unwrap_err();
     assert!(!error.wrote && disk.log.is_empty(), "{}", chain(&error));
     assert_eq!(error.outcome(), Outcome::Fatal);
     let text = chain(&error).to_string();
@@ -131,14 +134,7 @@ impl Workers for Dying {
 fn a_decoder_that_dies_before_it_has_begun_ends_one_deploy_and_no_more() {
     static WORKERS: Dying = Dying(AtomicBool::new(false));
     let mut disk = Recorder::new(old_disk(1 << 30, SectorSize::B512));
-    let options = Options {
-        resources: Resources {
-            workers: &WORKERS,
-            ..OPTIONS.resources
-        },
-        ..OPTIONS
-    };
-    let error = run_with(&whole_stream(), &mut disk, &options).unwrap_err();
+    let error = run_with(&whole_stream(), &mut disk, &with(&WORKERS)).unwrap_err();
     let text = chain(&error).to_string();
     let (begin, end) = ("starting the decoder of ", "decoder was killed by SIGKILL");
     assert!(
