@@ -245,6 +245,18 @@ pub fn daemon(lab: &Lab) -> Result<PathBuf> {
     Ok(tree.join("usr/sbin/smechvisor-daemon"))
 }
 
+/// A disk that begins with the bundle of a directory.
+///
+/// # Errors
+/// The bundle cannot be made.
+pub fn bundle_disk(lab: &Lab, directory: &str, words: &[&str]) -> Result<DiskSpec> {
+    let (file, image) = (format!("{directory}.smv"), format!("{directory}.img"));
+    lab.visor(&[&["bundle", "create", &file, directory], words].concat())?;
+    lab.visor(&["bundle", "sign", &file, "--key", KEY])?;
+    std::fs::rename(&file, &image).doing("renaming", &file)?;
+    Ok(DiskSpec::new(image, &format!("SMV-{directory}")))
+}
+
 fn systems(name: &str) -> Command {
     Command::new(crate::artifacts::top().join("systems").join(name))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::actors::node::must_exit;
-use crate::actors::releases::{KEY, daemon};
+use crate::actors::releases::{bundle_disk, daemon};
 use crate::error::{Doing, Result};
 use crate::lab::Lab;
 use crate::machine::DiskSpec;
@@ -64,16 +64,9 @@ fn bundle(lab: &Lab, program: &Path, counter: u32, begins: &str) -> Result<DiskS
     fs::write(&path, script).doing("writing", path.display())?;
     let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&path, mode).doing("making executable", path.display())?;
-    let (file, image) = (format!("{name}.smv"), format!("{name}.img"));
     let counter = counter.to_string();
-    let words = [
-        "bundle", "create", &file, &name, "--role", "daemon", "--name", NAME,
-    ];
-    let more = ["--service", "SERVICE", "--counter", &counter];
-    lab.visor(&[&words[..], &more].concat())?;
-    lab.visor(&["bundle", "sign", &file, "--key", KEY])?;
-    fs::rename(&file, &image).doing("renaming", &file)?;
-    Ok(DiskSpec::new(image, &format!("SMV-{name}")))
+    let what = ["--role", "daemon", "--name", NAME, "--counter", &counter];
+    bundle_disk(lab, &name, &[&what[..], &["--service", "SERVICE"]].concat())
 }
 
 /// Waits until this version answers.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::actors::node::must_exit;
-use crate::actors::releases::KEY;
+use crate::actors::releases::bundle_disk;
 use crate::error::{Doing, Result};
 use crate::lab::Lab;
 use crate::machine::DiskSpec;
@@ -23,12 +23,7 @@ pub(super) fn disk(lab: &Lab) -> Result<DiskSpec> {
     fs::create_dir_all("note/share").doing("making", "note/share")?;
     let path = format!("{NAME}/{PATH}");
     fs::write(&path, TEXT).doing("writing", &path)?;
-    let (file, image) = ("note.smv", "note.img");
-    let words = ["bundle", "create", file, NAME, "--role", "store"];
-    lab.visor(&[&words[..], &["--counter", "1"]].concat())?;
-    lab.visor(&["bundle", "sign", file, "--key", KEY])?;
-    fs::rename(file, image).doing("renaming", file)?;
-    Ok(DiskSpec::new(image, "SMV-note"))
+    bundle_disk(lab, NAME, &["--role", "store", "--counter", "1"])
 }
 
 /// The boot that found it has laid it.
