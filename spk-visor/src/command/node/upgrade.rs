@@ -21,6 +21,7 @@ use super::report::Tell;
 use crate::cli::Upgrade;
 use crate::cli::upgrade::{COMMAND, Extent};
 use crate::command::content::places::Places;
+use crate::command::content::sets::change::members;
 use crate::exit::Exit;
 use asked::{Group, groups};
 use content::Contents;
@@ -99,7 +100,8 @@ pub fn upgrade(
 ) -> Result<Upgraded, NodeError> {
     let places = Places::at(place.root());
     let boot = place.boot();
-    let groups = match groups(place, &places, options) {
+    let installed = members(&places)?;
+    let groups = match groups(place, &places, &installed, options) {
         // Without anything to upgrade there is nothing to ask a source for.
         Err(NodeError::NoSource { .. }) if boot.is_err() => Vec::new(),
         groups => groups?,
@@ -118,7 +120,7 @@ pub fn upgrade(
         None => Ok(Node::new(place, Running::parse(&text)?, options)),
     };
     let node = node.and_then(|node| node.begin(machine.may_hang, tell));
-    let mut contents = Contents::new(&places, Again(options.again));
+    let mut contents = Contents::new(&places, &installed, Again(options.again));
     // Until the last chunk of a staging directory was read.
     let mut snapshot = None;
     let system = look(groups, node, &mut contents, (is_taken, &mut snapshot), tell);

@@ -14,9 +14,9 @@ use store::place::Place as ContentPlace;
 use wire::manifest::Role;
 
 use super::NodeError;
-use super::content::installed;
 use crate::cli::Upgrade;
 use crate::command::content::places::Places;
+use crate::command::content::sets::change::Members;
 use crate::command::node::offline;
 use crate::command::node::place::Place;
 use crate::command::node::report::Tell;
@@ -78,10 +78,12 @@ impl Group {
 pub(super) fn groups(
     place: &Place,
     places: &Places,
+    installed: &Members,
     options: &Upgrade,
 ) -> Result<Vec<Group>, NodeError> {
     let mut here = places.list()?;
-    here.extend(installed(places)?);
+    let package = |(name, _): &(String, _)| ContentPlace::package(name).ok();
+    here.extend(installed.iter().filter_map(package));
     let chosen = match (&options.source, options.is_offline) {
         (_, true) => Some(From::Staging(options.staging.clone())),
         (Some(source), false) => Some(From::Source(source.clone())),

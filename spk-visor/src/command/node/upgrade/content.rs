@@ -19,7 +19,7 @@ use crate::command::content::change;
 use crate::command::content::error::ContentError;
 use crate::command::content::event::{Event as ContentEvent, Plan};
 use crate::command::content::places::Places;
-use crate::command::content::sets::change::{Change, members};
+use crate::command::content::sets::change::{Change, Members};
 use crate::command::node::event::{Event, Phase};
 use crate::command::node::report::Tell;
 use crate::exit::Exit;
@@ -40,6 +40,7 @@ impl ContentTell for Heard<'_> {
 /// The content of a node that is being upgraded.
 pub(super) struct Contents<'u> {
     places: &'u Places,
+    installed: &'u Members,
     again: Again,
     found: Vec<Bundle>,
     planned: Vec<(Bundle, Plan)>,
@@ -48,9 +49,10 @@ pub(super) struct Contents<'u> {
 }
 
 impl<'u> Contents<'u> {
-    pub(super) const fn new(places: &'u Places, again: Again) -> Self {
+    pub(super) const fn new(places: &'u Places, installed: &'u Members, again: Again) -> Self {
         Self {
             places,
+            installed,
             again,
             found: Vec::new(),
             planned: Vec::new(),
@@ -125,8 +127,7 @@ impl<'u> Contents<'u> {
         let name = bundle.place().name();
         match bundle.place().role() {
             Role::Store => {
-                let installed = members(self.places)?;
-                let installed = installed.iter().find(|(member, _)| member == name);
+                let installed = self.installed.iter().find(|(member, _)| member == name);
                 let (_, version) = installed.ok_or_else(|| {
                     let name = name.to_owned();
                     ContentError::NotInstalled { name }
@@ -206,12 +207,6 @@ impl<'u> Contents<'u> {
         });
         self.exits.push(exit);
     }
-}
-
-/// The packages that this node has installed.
-pub(super) fn installed(places: &Places) -> Result<Vec<Place>, ContentError> {
-    let place = |(name, _): &(String, _)| Place::package(name).ok();
-    Ok(members(places)?.iter().filter_map(place).collect())
 }
 
 fn fetching(place: &Place, plan: Plan, tell: &mut dyn Tell) {
