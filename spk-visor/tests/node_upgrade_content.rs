@@ -1,5 +1,5 @@
 //! A node in a directory that keeps all of itself current with one command: a daemon that is held,
-//! content, packages, and its system, from a real web server, from a directory, and from what is not there.
+//! content, and its system, from a real web server, from a directory, and from what is not there.
 
 // The lint knows test functions only; this whole file is a test.
 #![allow(
@@ -11,113 +11,27 @@
 
 mod content;
 mod node;
+mod upgrade;
 mod web;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+
 use std::time::Duration;
 
 use bundle::fakes::content::Content;
 use bundle::fakes::image::Signer;
-use content::bundle_file;
 use content::daemon::{Held, answers, ask, bundle};
 use fetch::http::client::{Access, Patience};
 use fetch::http::roots::Roots;
-use fetch::source::Source;
-use node::{Node, Told, WORKERS};
-use pack::publish::{Publish, publish};
+use node::Node;
 use receiver::fakes::ports;
-use spk_visor::cli::sets::What;
 use spk_visor::cli::upgrade::Extent;
-use spk_visor::command::content::change;
-use spk_visor::command::content::places::Places;
-use spk_visor::command::content::sets::{self, change::Install};
-use spk_visor::command::node::error::NodeError;
-use spk_visor::command::node::upgrade::{Standing, Upgraded};
+use spk_visor::command::node::upgrade::Standing;
 use spk_visor::exit::Exit;
-use store::stage::Again;
+use upgrade::{apply, exit, file, from, names, page, serve, site};
 use web::Nginx;
 use wire::manifest::Role;
-
-fn site(product: &'static str, counter: u64) -> Content {
-    let page = format!("page {counter}");
-    Content {
-        product,
-        counter,
-        ..Content::site(&[("index.html", page.as_bytes())])
-    }
-}
-
-/// The file of a bundle that this key has signed.
-fn file(node: &Node, content: &Content, signer: &Signer) -> PathBuf {
-    let image = content.image();
-    let (role, product, counter) = (content.role, content.product, content.counter);
-    let name = format!("srv/{role}-{product}-{counter}.smv");
-    let bytes = bundle_file(&image, &signer.sign(&image.manifest));
-    node.write(&name, &bytes);
-    node.path(&name)
-}
-
-/// Hears nothing.
-struct Nobody;
-
-impl spk_visor::command::content::Tell for Nobody {
-    fn tell(&mut self, _: &spk_visor::command::content::event::Event) {}
-}
-
-/// Serves it, as a person did before.
-fn apply(node: &Node, content: &Content) {
-    let places = Places::at(node.dir.path());
-    let path = file(node, content, &node.signer);
-    let from = (&Source::Path(path), &Access::default());
-    change::apply(&places, from, false, &WORKERS, &mut Nobody).unwrap();
-}
-
-fn serve(dir: &Path, releases: Vec<PathBuf>) {
-    let options = Publish {
-        dir: dir.to_owned(),
-        releases,
-        trust: None,
-        is_later: false,
-        promoted: None,
-    };
-    publish(&options, &mut |_| {}).unwrap();
-}
-
-/// What is served, as a web server finds it.
-fn page(node: &Node, product: &str) -> String {
-    let path = format!("var/lib/smv/site/{product}/current/tree/index.html");
-    fs::read_to_string(node.path(&path)).unwrap()
-}
-
-/// Each event as scripts know it, and whose it is.
-fn names(told: &Told) -> Vec<String> {
-    let name = |event| {
-        let line = spk_visor::json::node::event(event, Duration::ZERO);
-        let word = |key: &str| {
-            let rest = line.split(&format!("\"{key}\":\"")).nth(1)?;
-            rest.split('"').next().map(ToOwned::to_owned)
-        };
-        let name = word("event").unwrap();
-        match (word("role"), word("name")) {
-            (Some(role), Some(place)) => format!("{name} {role}/{place}"),
-            _ => name,
-        }
-    };
-    told.events.iter().map(name).collect()
-}
-
-fn exit(done: &Result<Upgraded, NodeError>) -> Exit {
-    match done {
-        Ok(done) => done.exit(Extent::Take),
-        Err(error) => Exit::from(error),
-    }
-}
-
-fn from(path: &Path) -> Option<Source> {
-    Some(Source::parse(path.as_os_str()).unwrap())
-}
 
 #[test]
 fn one_command_changes_daemon_site_and_system_from_a_web_server() {
@@ -271,154 +185,6 @@ fn a_daemon_that_nobody_holds_is_made_ready_once() {
     assert_eq!(names.last().unwrap(), "swapped daemon/d");
     assert_eq!(ask(address), "2");
     drop(held);
-}
-
-fn package(name: &'static str, counter: u64, path: &str) -> Content {
-    let text = format!("{name} {counter}");
-    Content {
-        product: name,
-        counter,
-        ..Content::package(&[(path, text.as_bytes())], &[])
-    }
-}
-
-/// A person installs these, a boot tries them, and they are kept.
-fn install_packages(node: &Node, packages: &[Content]) {
-    let what = packages.iter().map(|package| {
-        let path = file(node, package, &node.signer);
-        What::Source(Source::Path(path))
-    });
-    let places = Places::at(node.dir.path());
-    let install = Install {
-        what: &what.collect::<Vec<_>>(),
-        source: None,
-        access: &Access::default(),
-        again: Again(false),
-        workers: &WORKERS,
-    };
-    sets::change::install(&places, &install, &mut Nobody).unwrap();
-    keep_packages(node);
-}
-
-fn keep_packages(node: &Node) {
-    let mut shelf = Places::at(node.dir.path()).sets().unwrap();
-    store::sets::change::boot(&mut shelf).unwrap();
-    store::sets::change::keep(&mut shelf).unwrap();
-}
-
-/// What the next boots would begin with.
-fn packages(node: &Node) -> Vec<(String, u64)> {
-    let members = sets::change::members(&Places::at(node.dir.path())).unwrap();
-    let members = members.into_iter();
-    members
-        .map(|(name, version)| (name, version.counter))
-        .collect()
-}
-
-#[test]
-fn packages_that_are_newer_become_one_set_for_the_next_boots() {
-    let node = Node::deployed();
-    apply(&node, &site("www", 1));
-    install_packages(
-        &node,
-        &[
-            package("editor", 1, "bin/edit"),
-            package("shell", 1, "bin/sh"),
-            package("own", 7, "bin/own"),
-        ],
-    );
-    let served = node.path("srv/served");
-    fs::create_dir_all(&served).unwrap();
-    let releases = [
-        package("editor", 2, "bin/edit"),
-        package("shell", 2, "bin/sh"),
-        // Not installed here.
-        package("game", 1, "bin/game"),
-        site("www", 2),
-    ];
-    let files = |contents: &[Content]| -> Vec<PathBuf> {
-        let signed = contents
-            .iter()
-            .map(|content| file(&node, content, &node.signer));
-        signed.collect()
-    };
-    serve(&served, files(&releases));
-    let text = format!("store {0}\nsite {0}\n", served.display());
-    node.write("etc/smechvisor/source", text.as_bytes());
-
-    let (told, done) = node.upgrade_all(|options| options.extent = Extent::Check);
-    assert_eq!(done.unwrap().exit(Extent::Check), Exit::Installed);
-    let offered = [
-        "checked",
-        "offered site/www",
-        "offered store/editor",
-        "offered store/shell",
-    ];
-    assert_eq!(names(&told), offered);
-    let (told, done) = node.upgrade_all(|_| {});
-    assert_eq!(exit(&done), Exit::Installed);
-    assert_eq!(done.unwrap().content, [Exit::Installed; 3]);
-    let taken = [
-        "planned site/www",
-        "planned store/editor",
-        "planned store/shell",
-        "fetching site/www",
-        "applied site/www",
-        "fetching store/editor",
-        "staged store/editor",
-        "fetching store/shell",
-        "staged store/shell",
-        "made",
-        "armed",
-    ];
-    assert_eq!(names(&told), [&offered[..], &taken[..]].concat());
-    let of = |editor, shell| {
-        let all = [("editor", editor), ("own", 7), ("shell", shell)];
-        all.map(|(name, counter)| (name.to_owned(), counter))
-    };
-    assert_eq!(packages(&node), of(2, 2));
-    // What is armed is not taken again, nor is an older one.
-    let (told, done) = node.upgrade_all(|options| options.extent = Extent::Check);
-    assert_eq!(done.unwrap().exit(Extent::Check), Exit::Current);
-    assert!(names(&told).contains(&"newest store/shell".to_owned()));
-    keep_packages(&node);
-    let older = file(&node, &package("editor", 1, "bin/edit"), &node.signer);
-    let (told, done) = node.upgrade_all(|options| options.source = from(&older));
-    assert_eq!(exit(&done), Exit::Packages);
-    let lines: Vec<_> = told.events.iter().map(ToString::to_string).collect();
-    let older =
-        "store/editor stays as it is: the bundle has counter 1; this place takes none below 2";
-    assert!(lines.iter().any(|line| line == older), "{lines:?}");
-
-    // Two that cannot be together: neither is upgraded, the site is.
-    let clash = [
-        package("editor", 3, "bin/sh"),
-        package("shell", 3, "bin/sh"),
-        site("www", 3),
-    ];
-    serve(&served, files(&clash));
-    let (told, done) = node.upgrade_all(|_| {});
-    assert_eq!(exit(&done), Exit::Packages);
-    let refused = |name: &String| name.starts_with("refused");
-    let refused: Vec<_> = names(&told).into_iter().filter(refused).collect();
-    assert_eq!(refused, ["refused store/editor", "refused store/shell"]);
-    assert_eq!(packages(&node), of(2, 2));
-    assert_eq!(page(&node, "www"), "page 3");
-
-    // One that a stranger has signed keeps the other one from nothing.
-    let strange = file(&node, &package("editor", 4, "bin/edit"), &Signer::new());
-    let honest = file(&node, &package("shell", 4, "bin/sh"), &node.signer);
-    serve(&served, vec![strange, honest]);
-    let (_, done) = node.upgrade_all(|_| {});
-    assert_eq!(exit(&done), Exit::Packages);
-    assert_eq!(packages(&node), of(2, 4));
-    // Nothing is taken while a boot tries a set.
-    let mut shelf = Places::at(node.dir.path()).sets().unwrap();
-    store::sets::change::boot(&mut shelf).unwrap();
-    let newer = file(&node, &package("shell", 5, "bin/sh"), &node.signer);
-    let (_, done) = node.upgrade_all(|options| options.source = from(&newer));
-    assert_eq!(exit(&done), Exit::NotNow);
-    assert_eq!(packages(&node), of(2, 4));
 }
 
 #[test]
