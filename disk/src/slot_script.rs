@@ -10,11 +10,11 @@ use wire::slot::head;
 
 /// The longest script, in bytes: more than a kernel takes of options.
 pub const LEN_MAX: u64 = 8192;
-const FIRST_LINE: &str = "# Made by mkinitramfs slot.";
+const FIRST_LINE: &str = "# Made by spk-visor media slot.";
 
 /// Another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("line {line} of {} is not as mkinitramfs slot writes it", head::SCRIPT)]
+#[error("line {line} of {} is not as media slot writes it", head::SCRIPT)]
 pub struct ScriptError {
     /// From 1.
     pub line: usize,
@@ -82,7 +82,7 @@ mod tests {
     use super::{ScriptError, emit, options};
     use wire::record::Slot;
 
-    const GOLDEN: &str = "# Made by mkinitramfs slot.\n\
+    const GOLDEN: &str = "# Made by spk-visor media slot.\n\
                           linux \"$smv_at/vmlinuz\" 'console=tty0' 'panic=30' smv.slot=$smv_slot\n\
                           initrd \"$smv_at/initrd\"\n";
 

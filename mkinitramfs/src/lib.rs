@@ -4,7 +4,7 @@
 //!
 //! The flow, through the modules:
 //!
-//! 1. [`cli`] reads the arguments, one file per command.
+//! 1. A [`request`] says what is to be made, one file per command of `spk-visor media`.
 //! 2. A [`tree`] collects the files of an initramfs: [`program`] checks init and mke2fs,
 //!    [`baked_config`] the keys and the floor, [`drivers`] chooses modules (reading them with
 //!    [`packed`] and [`modinfo`]), [`firmware`] adds their files, [`wifi`] the supplicant.
@@ -19,7 +19,6 @@
 //!    in one step. [`progress`] says how far long work has come.
 
 pub mod baked_config;
-pub mod cli;
 pub mod drivers;
 pub mod firmware;
 pub mod initramfs;
@@ -34,6 +33,7 @@ pub mod packed;
 pub mod program;
 pub mod progress;
 pub mod pxe;
+pub mod request;
 pub mod scratch;
 pub mod shim;
 pub mod slot;

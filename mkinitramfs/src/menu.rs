@@ -88,7 +88,7 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
 /// Firmware that is UEFI has its console on the serial line itself, or its owner does not want it
 /// there.
 fn consoles() -> String {
-    "# Made by mkinitramfs.\n\
+    "# Made by spk-visor media.\n\
      if [ \"$grub_platform\" = pc ]; then\n    \
          if serial --unit=0 --speed=115200; then\n        \
              terminal_input console serial\n        \

@@ -33,7 +33,7 @@ impl Progress {
             return;
         }
         self.said = Instant::now();
-        eprintln!("mkinitramfs: {}", self.line(done_bytes));
+        eprintln!("media: {}", self.line(done_bytes));
     }
 
     fn line(&self, done_bytes: u64) -> String {

@@ -122,7 +122,7 @@ fn script(shim: &Shim) -> Result<String, PxeError> {
     }
     Ok(format!(
         "#!ipxe\n\
-         # Made by mkinitramfs.\n\
+         # Made by spk-visor media.\n\
          iseq ${{platform}} efi && goto efi || goto bios\n\
          :efi\n\
          chain {UKI} {cmdline}\n\

@@ -240,7 +240,7 @@ mod tests {
         let script = String::from_utf8(read(&dir, names::SCRIPT)).unwrap();
         assert_eq!(
             script,
-            "# Made by mkinitramfs slot.\n\
+            "# Made by spk-visor media slot.\n\
              linux \"$smv_at/vmlinuz\" 'console=tty0' 'panic=30' smv.slot=$smv_slot\n\
              initrd \"$smv_at/initrd\"\n"
         );

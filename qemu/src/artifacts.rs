@@ -22,9 +22,7 @@ pub struct Artifacts {
     pub newer_qemu: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
-    /// The program that packs it, and its contents: for scenarios that bake in more.
-    pub mkinitramfs: PathBuf,
-    /// PID 1.
+    /// PID 1, and what comes with it: for scenarios that bake in more.
     pub init: PathBuf,
     /// mke2fs.
     pub mke2fs: PathBuf,
@@ -83,11 +81,10 @@ impl Format {
 
 impl Artifacts {
     /// Makes what is not there yet; says on standard error what it is doing and how long it took.
-    /// `maker` is a mkinitramfs that was built already.
     ///
     /// # Errors
     /// A part could not be made; its own words came before.
-    pub fn make(wanted: Wanted, work: &Path, maker: Option<PathBuf>) -> Result<Self> {
+    pub fn make(wanted: Wanted, work: &Path) -> Result<Self> {
         let top = top();
         let steps = Steps {
             count: 4
@@ -130,11 +127,7 @@ impl Artifacts {
         ]);
         steps.run("init and spk-visor, static", cargo.current_dir(&top))?;
         let programs = target_dir(&top).join(TARGET).join("release");
-        let maker = match maker {
-            Some(maker) => maker,
-            None => built_maker(&top)?,
-        };
-        let initramfs = Initramfs::make(&steps, &top, maker, programs.join("init"), work)?;
+        let initramfs = Initramfs::make(&steps, &top, &programs, work)?;
         let demo = steps.path(
             "the demo system's packages",
             script(&top, "systems/build").arg("demo"),
@@ -180,7 +173,6 @@ impl Artifacts {
             metal: metal.transpose()?,
             newer_qemu: newer_qemu.transpose()?,
             initramfs: initramfs.image,
-            mkinitramfs: initramfs.maker,
             init: initramfs.init,
             mke2fs: initramfs.mke2fs,
             donor: programs.join("spk-visor"),
@@ -200,7 +192,6 @@ impl Artifacts {
         let fixed = [
             ("--kernel", &self.kernel),
             ("--initramfs", &self.initramfs),
-            ("--mkinitramfs", &self.mkinitramfs),
             ("--init", &self.init),
             ("--mke2fs", &self.mke2fs),
             ("--donor", &self.donor),
@@ -281,33 +272,23 @@ impl Steps {
     }
 }
 
-/// The program that packs images. It is as quick without optimisation: what compresses is C.
-fn built_maker(top: &Path) -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--quiet", "-p", "mkinitramfs"]);
-    stdout(cargo.current_dir(top))?;
-    Ok(target_dir(top).join("debug/mkinitramfs"))
-}
-
 /// An image and its parts.
 struct Initramfs {
     image: PathBuf,
-    maker: PathBuf,
     init: PathBuf,
     mke2fs: PathBuf,
 }
 
 impl Initramfs {
-    fn make(steps: &Steps, top: &Path, maker: PathBuf, init: PathBuf, work: &Path) -> Result<Self> {
+    fn make(steps: &Steps, top: &Path, programs: &Path, work: &Path) -> Result<Self> {
         let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
         let made = Self {
             image: work.join("initramfs"),
-            maker,
-            init,
+            init: programs.join("init"),
             mke2fs: PathBuf::from(mke2fs.trim()),
         };
-        let mut maker = Command::new(&made.maker);
-        maker.args(["image", "--init"]).arg(&made.init);
+        let mut maker = Command::new(programs.join("spk-visor"));
+        maker.args(["media", "image", "--init"]).arg(&made.init);
         maker.arg("--mke2fs").arg(&made.mke2fs);
         steps.run("initramfs", maker.arg("-o").arg(&made.image))?;
         Ok(made)

@@ -92,17 +92,17 @@ impl Lab {
         Ok(DiskSpec::new(path, &format!("SMV-{name}")))
     }
 
-    /// Makes an initramfs with more baked in (`mkinitramfs image --help`); machines are booted with
+    /// Makes an initramfs with more baked in (`spk-visor media image`); machines are booted with
     /// it from now on.
     ///
     /// # Errors
-    /// mkinitramfs refused it.
+    /// It was refused.
     pub fn bake(&mut self, more: &[&str]) -> Result<()> {
         let here = std::env::current_dir().doing("asking for", "the current directory")?;
         self.initramfs = here.join("initramfs");
         let parts = &self.artifacts;
-        let mut command = Command::new(&parts.mkinitramfs);
-        command.args(["image", "--init"]).arg(&parts.init);
+        let mut command = Command::new(&parts.donor);
+        command.args(["media", "image", "--init"]).arg(&parts.init);
         command.arg("--mke2fs").arg(&parts.mke2fs);
         command.args(more).arg("-o").arg(&self.initramfs);
         run(&mut command).map(drop)
@@ -178,7 +178,7 @@ impl Lab {
     /// seconds its menu waits.
     ///
     /// # Errors
-    /// mkinitramfs, or a tool that it needs, is missing or failed.
+    /// A tool that it needs is missing or failed.
     pub fn iso(&self, cmdline: &str, timeout: Option<u32>) -> Result<PathBuf> {
         let mut more = Vec::new();
         if let Some(seconds) = timeout {
@@ -190,7 +190,7 @@ impl Lab {
     /// The shim as one program for UEFI.
     ///
     /// # Errors
-    /// mkinitramfs failed, or systemd-boot's stub is missing.
+    /// systemd-boot's stub is missing.
     pub fn uki(&self, more: &str) -> Result<PathBuf> {
         self.bootable("uki", "deploy-shim.efi", &self.cmdline(more), &[])
     }
@@ -204,8 +204,8 @@ impl Lab {
     ) -> Result<PathBuf> {
         let here = std::env::current_dir().doing("asking for", "the current directory")?;
         let output = here.join(name);
-        let mut maker = Command::new(&self.artifacts.mkinitramfs);
-        maker.arg(command);
+        let mut maker = Command::new(&self.artifacts.donor);
+        maker.args(["media", command]);
         maker.arg("--kernel").arg(&self.artifacts.kernel);
         maker.arg("--initramfs").arg(&self.initramfs);
         maker.args(["--cmdline", cmdline]).args(more);
@@ -213,18 +213,16 @@ impl Lab {
         Ok(output)
     }
 
-    /// Makes what a machine boots over the network (`mkinitramfs pxe --help`); its path.
+    /// Makes what a machine boots over the network (`spk-visor media pxe`); its path.
     ///
     /// # Errors
-    /// mkinitramfs refused it.
+    /// It was refused.
     pub fn boot_tree(&self, more: &str, words: &[&str]) -> Result<PathBuf> {
         let here = std::env::current_dir().doing("asking for", "the current directory")?;
         let tree = here.join("tree");
-        let mut command = Command::new(&self.artifacts.mkinitramfs);
-        command
-            .arg("pxe")
-            .arg("--kernel")
-            .arg(&self.artifacts.kernel);
+        let mut command = Command::new(&self.artifacts.donor);
+        command.args(["media", "pxe", "--kernel"]);
+        command.arg(&self.artifacts.kernel);
         command.arg("--initramfs").arg(&self.initramfs);
         command.arg("--cmdline").arg(self.cmdline(more)).args(words);
         run(command.arg("-o").arg(&tree))?;

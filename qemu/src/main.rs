@@ -73,15 +73,13 @@ struct Request {
     paths: Paths,
 }
 
-/// For the children, and for callers that have made it all before, or mkinitramfs alone: where it
-/// is.
+/// For the children, and for callers that have made it all before: where it is.
 #[derive(Clone, Debug, Default)]
 struct Paths {
     kernel: Option<PathBuf>,
     metal: Option<PathBuf>,
     newer_qemu: Option<PathBuf>,
     initramfs: Option<PathBuf>,
-    mkinitramfs: Option<PathBuf>,
     init: Option<PathBuf>,
     mke2fs: Option<PathBuf>,
     donor: Option<PathBuf>,
@@ -115,7 +113,6 @@ impl Request {
                 Long("metal") => paths.metal = Some(parser.value()?.into()),
                 Long("newer-qemu") => paths.newer_qemu = Some(parser.value()?.into()),
                 Long("initramfs") => paths.initramfs = Some(parser.value()?.into()),
-                Long("mkinitramfs") => paths.mkinitramfs = Some(parser.value()?.into()),
                 Long("init") => paths.init = Some(parser.value()?.into()),
                 Long("mke2fs") => paths.mke2fs = Some(parser.value()?.into()),
                 Long("donor") => paths.donor = Some(parser.value()?.into()),
@@ -165,7 +162,6 @@ impl Request {
                     slot: true,
                 },
                 &work()?,
-                None,
             )
             .map(|_| true),
             "measure" => self.measure(),
@@ -339,11 +335,7 @@ impl Request {
         if self.paths.kernel.is_some() {
             return self.paths.clone().artifacts();
         }
-        let mkinitramfs = self.paths.mkinitramfs.as_ref();
-        // Scenarios run in directories of their own.
-        let mkinitramfs =
-            mkinitramfs.map(|path| path.canonicalize().doing("looking for", path.display()));
-        Artifacts::make(wanted, work, mkinitramfs.transpose()?)
+        Artifacts::make(wanted, work)
     }
 
     fn accel(&self, artifacts: &Artifacts, work: &std::path::Path) -> Result<Accel> {
@@ -393,7 +385,6 @@ impl Paths {
             metal: self.metal,
             newer_qemu: self.newer_qemu,
             initramfs: needed(self.initramfs, "--initramfs")?,
-            mkinitramfs: needed(self.mkinitramfs, "--mkinitramfs")?,
             init: needed(self.init, "--init")?,
             mke2fs: needed(self.mke2fs, "--mke2fs")?,
             donor: needed(self.donor, "--donor")?,

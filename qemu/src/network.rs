@@ -137,7 +137,7 @@ impl Network {
         ip(&format!("addr del {address}/24 dev {BRIDGE}"))
     }
 
-    /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `mkinitramfs pxe` in
+    /// Starts the DHCP server of [`Dhcp::Later`], with a configuration of `media pxe` in
     /// which an operator has put his values in place of the words.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod hold;
 pub mod keys;
 pub mod man;
 pub mod manifest;
+pub mod media;
 pub mod package;
 pub mod publish;
 pub mod receive;
@@ -41,6 +42,7 @@ pub use self::upgrade::Upgrade;
 pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
+use mkinitramfs::request::Request;
 use pack::manifest::ManifestCommand;
 
 /// The commands.
@@ -64,6 +66,8 @@ pub enum Command {
     Manifest(ManifestCommand),
     /// `bundle`.
     Bundle(bundle::Bundle),
+    /// `media`.
+    Media(Request),
     /// `publish`.
     Publish(publish::Publishing),
     /// `entire-system-upgrade`.
@@ -109,6 +113,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         package::COMMAND => package::read(matches),
         manifest::COMMAND => manifest::read(matches).map(Command::Manifest),
         bundle::COMMAND => bundle::read(matches),
+        media::COMMAND => media::read(matches).map(Command::Media),
         publish::COMMAND => publish::read(matches).map(Command::Publish),
         keys::COMMAND => keys::read(matches).map(Command::Keys),
         update::COMMAND => update::read(matches).map(Command::Update),
@@ -167,6 +172,7 @@ pub fn offered() -> clap::Command {
             package::grammar(),
             manifest::grammar(),
             bundle::grammar(),
+            media::grammar(),
             publish::grammar(),
             keys::grammar(),
             upgrade::grammar(),

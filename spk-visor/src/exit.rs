@@ -19,11 +19,11 @@ pub enum Exit {
     Transfer,
     /// The target refused the packages, or failed to install them.
     Target,
-    /// The packages cannot be sent.
+    /// The packages cannot be sent, or the medium cannot be made of what was given.
     Packages,
     /// Not in this version, or not on this node.
     Unavailable,
-    /// `receive-deploy`, `serve-boot`: this machine failed.
+    /// `receive-deploy`, `serve-boot`, `media`: this machine failed.
     Receiver,
     /// The two ends do not know each other: wrong secret, wrong key, or somebody else answers.
     Pairing,
@@ -103,10 +103,10 @@ impl Exit {
                 "connection broken and not made again in time, or the target went silent"
             }
             Exit::Target => "the target refused the packages or failed to install them",
-            Exit::Packages => "packages unusable",
+            Exit::Packages => "packages, or files for media, unusable",
             Exit::Unavailable => "not in this version, or not on this node",
             Exit::Receiver => {
-                "receive-deploy, serve-boot, update and the like: this machine failed"
+                "receive-deploy, serve-boot, media, update and the like: this machine failed"
             }
             Exit::Pairing => "pairing failed: wrong secret or key, or somebody else answers",
             Exit::Partly => "of several targets some failed, or they failed in different ways",

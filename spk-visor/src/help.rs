@@ -29,6 +29,9 @@ Usage: spk-visor COMMAND [OPTIONS]
                                 sign and check it; serve what is in it
   publish DIR RELEASE...        lay signed releases out for a web server, from
                                 which nodes update themselves
+  media                         make what machines boot: initramfs, ISO image,
+                                unified kernel image, files for network boot,
+                                the image of a slot
   keys                          keys for machines that are deployed without a
                                 person at them
   entire-system-upgrade         look for a newer release and let the next boot

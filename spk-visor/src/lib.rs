@@ -1,5 +1,5 @@
 //! The command line of the product: arguments in, lines and an exit code out. What a command does
-//! stands in the crates `donor`, `pack`, `bootserver` and `receiver`.
+//! stands in the crates `donor`, `pack`, `mkinitramfs`, `bootserver` and `receiver`.
 //!
 //! [`cli`] reads the arguments of each command into the options of a library, [`help`] has the
 //! texts that explain them; the pages of the [`manual`] and the [`completions`] of shells are made
@@ -72,6 +72,10 @@ fn obey(command: Command) -> Exit {
         Command::Sets(command) => command::content::packages(&command),
         Command::Content(content) => command::content::run(&content),
         Command::Bundle(bundle) => match command::bundle::run(&bundle) {
+            Ok(()) => Exit::Installed,
+            Err(error) => fail(&error, Exit::from(&error)),
+        },
+        Command::Media(request) => match request.make() {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },

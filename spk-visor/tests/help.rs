@@ -36,7 +36,8 @@ fn options(command: &clap::Command) -> BTreeSet<String> {
 
 /// Every `-o` and `--option` of a text.
 fn named(text: &str) -> BTreeSet<String> {
-    let is_end = |letter: char| !letter.is_ascii_lowercase() && letter != '-';
+    let is_of_one = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '-');
+    let is_end = |letter: char| !is_of_one(letter);
     let words = text.split(is_end).filter(|word| word.starts_with('-'));
     let words = words.map(|word| word.trim_end_matches('-'));
     let options = words.filter(|word| word.starts_with("--") || word.len() == 2);

@@ -340,7 +340,7 @@ fn a_slot_that_only_grub_can_start_is_left_to_grub() {
     });
     assert_eq!(done.unwrap(), Standing::Armed);
     let last = told.events.last().unwrap().to_string();
-    let expected = "kexec: line 1 of boot.cfg is not as mkinitramfs slot writes it; rebooting \
+    let expected = "kexec: line 1 of boot.cfg is not as media slot writes it; rebooting \
                     instead";
     assert_eq!(last, expected);
     assert_eq!(node.record().trial, Some(Left::ALL));

@@ -3,7 +3,7 @@
 use crate::step::Step;
 
 pub(super) fn steps() -> Vec<Step> {
-    vec![programs(), media_maker(), mke2fs(), supplicant()]
+    vec![programs(), mke2fs(), supplicant()]
 }
 
 /// init, slot-init, spk-visor and the demo system's daemon, static.
@@ -15,16 +15,6 @@ fn programs() -> Step {
              -p init -p slot -p spk-visor -p smechvisor-daemon; \
          cd ${CARGO_TARGET_DIR:-target}/$target/release; \
          cp init slot-init spk-visor smechvisor-daemon {out}",
-    )
-    .asked_each_time()
-}
-
-/// What packs images. Quick without optimisation: what compresses is C.
-fn media_maker() -> Step {
-    Step::shell(
-        "media-maker",
-        "cargo build --locked -p mkinitramfs; \
-         objcopy --strip-debug ${CARGO_TARGET_DIR:-target}/debug/mkinitramfs {out}/mkinitramfs",
     )
     .asked_each_time()
 }

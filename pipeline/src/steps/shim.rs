@@ -27,7 +27,8 @@ fn initramfs() -> Step {
     Step::new(
         "initramfs",
         [
-            "{media-maker}/mkinitramfs",
+            "{programs}/spk-visor",
+            "media",
             "image",
             "--init",
             "{programs}/init",
@@ -47,7 +48,8 @@ fn medium(form: &str, kernel: &str, output: &str) -> Step {
     Step::new(
         &name,
         [
-            "{media-maker}/mkinitramfs",
+            "{programs}/spk-visor",
+            "media",
             form,
             "--kernel",
             &format!("{{kernel-{kernel}}}/bzImage"),

@@ -180,7 +180,7 @@ impl Maker {
     /// Makes an image of packages, or of `--root` and a tree.
     ///
     /// # Errors
-    /// mkinitramfs refused it.
+    /// It was refused.
     pub fn image(
         &self,
         lab: &Lab,
@@ -188,8 +188,8 @@ impl Maker {
         sources: &[&OsStr],
         to: &Path,
     ) -> Result<()> {
-        let mut maker = Command::new(&lab.artifacts.mkinitramfs);
-        maker.arg("slot").args(sources);
+        let mut maker = Command::new(&lab.artifacts.donor);
+        maker.args(["media", "slot"]).args(sources);
         maker.arg("--init").arg(&self.slot_init);
         maker.args(["--version", version.name]);
         maker.args(["--counter", &version.counter.to_string()]);

@@ -201,7 +201,7 @@ static QUICK: &[Scenario] = &[
         dhcp: Dhcp::Later,
         ..scenario(
             "pxe-bios-grub",
-            "a BIOS boots GRUB from a dnsmasq with the configuration of mkinitramfs pxe",
+            "a BIOS boots GRUB from a dnsmasq with the configuration of media pxe",
             Needs::Demo,
             netboot::bios_grub,
         )

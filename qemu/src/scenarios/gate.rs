@@ -115,8 +115,10 @@ pub(super) fn dry_run(lab: &mut Lab) -> Result<()> {
 pub(super) fn shim_medium(lab: &mut Lab) -> Result<()> {
     let disk = lab.disk("medium", 1)?;
     let parts = &lab.artifacts;
-    let mut command = Command::new(&parts.mkinitramfs);
-    command.arg("iso").arg("--kernel").arg(&parts.kernel);
+    let mut command = Command::new(&parts.donor);
+    command
+        .args(["media", "iso", "--kernel"])
+        .arg(&parts.kernel);
     command.arg("--initramfs").arg(&parts.initramfs);
     run(command.arg("-o").arg(&disk.image))?;
     let before = written(std::slice::from_ref(&disk))?;

@@ -18,7 +18,7 @@ Keys for machines that are deployed without a person at them (policy `pinned`).
 `new` makes two files that belong together, readable by their owner only:
 
   NAME.donor           for the donor: deploy-system-img-copy --pinned NAME.donor
-  NAME.shim            for the targets: mkinitramfs image --pinned NAME.shim, or
+  NAME.shim            for the targets: media image --pinned NAME.shim, or
                        receive-deploy --pinned NAME.shim
 
 Anybody with NAME.donor may deploy onto every machine that carries NAME.shim;

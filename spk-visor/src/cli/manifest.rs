@@ -17,7 +17,7 @@ Usage: spk-visor manifest create DIR [--version V] [--counter N] [--keyset K]
 
 DIR/MANIFEST lists the packages of DIR with their hashes; DIR/MANIFEST.minisig
 is its signature. A donor sends both, and a machine that was given the public
-key (mkinitramfs image --trust, receive-deploy --trust) takes nothing else.
+key (media image --trust, receive-deploy --trust) takes nothing else.
 
 create reads every package, unpacks it to nowhere and so checks it, and writes
 MANIFEST, and MANIFEST.chunks, by which an update skips what it has

@@ -24,7 +24,7 @@ Ctrl-C. Needs root. A line tells each time who asks and what it gets.
 
   --interface IF       where to answer. A cable from there to the other machine
                        is enough
-  --dir DIR            what `mkinitramfs pxe` made (default:
+  --dir DIR            what `spk-visor media pxe` made (default:
                        /var/lib/spk-visor/boot)
   --address ADDR/LEN   when IF has no address: give it this one for as long as
                        this runs
@@ -32,9 +32,9 @@ Ctrl-C. Needs root. A line tells each time who asks and what it gets.
                        the interface's network)
   --proxy              there is a DHCP server already: leave addresses to it,
                        and only say what to boot
-  --publish-pinned     serve an image that holds a private key (mkinitramfs
-                       image --pinned): everybody on the network can fetch it,
-                       and then pose as a target
+  --publish-pinned     serve an image that holds a private key (media image
+                       --pinned): everybody on the network can fetch it, and
+                       then pose as a target
   --json               one JSON object for each event instead of lines for
                        people
   --help               this text

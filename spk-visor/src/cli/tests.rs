@@ -185,7 +185,8 @@ fn every_command_explains_itself() {
         "bundle",
     ] {
         assert!(
-            printed(&format!("{command} --help")).contains("  6  packages unusable\n"),
+            printed(&format!("{command} --help"))
+                .contains("  6  packages, or files for media, unusable\n"),
             "{command}"
         );
     }

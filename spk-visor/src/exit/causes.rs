@@ -6,6 +6,7 @@ use donor::deploy::DeployError;
 use donor::ending::Ending;
 use donor::keys::KeysCommandError;
 use hold::client::ClientError;
+use mkinitramfs::request::RequestError;
 use pack::PackageError;
 use pack::bundle_file::BundleFileError;
 use pack::bundle_file::content::ContentError;
@@ -122,6 +123,15 @@ impl From<&PublishError> for Exit {
             | PublishError::Channel { .. }
             | PublishError::Lower { .. }
             | PublishError::Manifest { .. } => Exit::Packages,
+        }
+    }
+}
+
+impl From<&RequestError> for Exit {
+    fn from(error: &RequestError) -> Self {
+        match error.is_of_this_machine() {
+            true => Exit::Receiver,
+            false => Exit::Packages,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The whole command: packages in, an image out that others read.
 
-use super::{Slot, SlotCommandError, parse};
+use super::{Slot, SlotCommandError};
 use crate::program::tests::program;
 use crate::shim::tests::kernel;
 use crate::test_dir::TestDir;
 use bundle::fakes::archive::{Head, dir, file, symlink, tar};
-use lexopt::Parser;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use wire::chain::chain;
@@ -64,21 +64,20 @@ fn grub() -> Vec<u8> {
 
 fn made(dir: &TestDir, packages: &[&str], output: &str) -> Result<(), String> {
     dir.write("slot-init", &program());
-    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (init, output) = (path("slot-init"), path(output));
-    let mut words = vec![
-        "--init",
-        &init,
-        "--version",
-        "2026.11",
-        "--counter",
-        "417",
-        "-o",
-        &output,
-    ];
-    let packages: Vec<String> = packages.iter().map(|name| path(name)).collect();
-    words.extend(packages.iter().map(String::as_str));
-    let slot: Slot = parse(&mut Parser::from_args(words)).unwrap().unwrap();
+    let path = |name: &str| -> PathBuf { dir.path().join(name) };
+    let slot = Slot {
+        packages: packages.iter().map(|name| path(name)).collect(),
+        root: None,
+        init: path("slot-init"),
+        kernel: None,
+        modules: None,
+        words: Vec::new(),
+        cmdline: None,
+        product: "smv-x86_64".to_owned(),
+        version: "2026.11".to_owned(),
+        counter: 417,
+        output: path(output),
+    };
     let made: Result<(), SlotCommandError> = slot.make();
     made.map_err(|error| chain(&error).to_string())
 }

@@ -9,12 +9,9 @@ use std::io::{self, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use lexopt::{Parser, ValueExt};
 use wire::human::size;
-use wire::manifest::PRODUCT;
 
 use super::pack::{PackError, pack_all};
-use super::{needed, path};
 use crate::drivers::DriversError;
 use crate::join::JoinError;
 use crate::output::OutputError;
@@ -29,55 +26,31 @@ use crate::{initramfs, program, tree};
 use kernel::Kernel;
 use root::RootTar;
 
-/// The command's name.
-pub const COMMAND: &str = "slot";
-
-/// What `--help` prints.
-pub const HELP: &str = "\
-usage: mkinitramfs slot (PACKAGE... | --root DIR) --init FILE --version WORD --counter N
-                        [--product WORD] [--kernel FILE] [--modules DIR [--module WORD]...]
-                        [--cmdline WORDS] -o OUT
-
-Makes the image of a slot: a system as one file that a node with two slots starts and checks block
-by block. It consists of a FAT volume with kernel, initramfs and GRUB's images, the root as a
-squashfs, and the root's dm-verity hash tree. The same input gives the same bytes.
-
-  PACKAGE         archive of a part of the system: .tar, .tar.xz or .tar.zst. Joined in this
-                  order; a path that two of them have is an error
-  --root DIR      the same from a directory tree, packed by tar(1) as root
-  --init FILE     slot-init, the program that the kernel starts first
-  --version WORD  version of the release, for people
-  --counter N     counter of the release; goes up with each one
-  --product WORD  which machines it is for; default: smv-x86_64
-  --kernel FILE   kernel, a bzImage; default: the newest one in the packages' /boot. What lies in
-                  /boot stays out of the root
-  --modules DIR   /lib/modules/RELEASE of that kernel, after depmod; default: what the packages
-                  have for it. The initramfs then carries the modules for disks, USB, watchdogs and
-                  the root
-  --module WORD   carry this module, and of the others only those for the root and dependencies: a
-                  name, a name pattern, or a module directory. Repeat for more
-  --cmdline WORDS kernel options; default: the packages' /etc/kernel/cmdline
-  -o, --output OUT  where to write the image. Its name in a release is smechvisor-system.img
-  -h, --help      print this text
-
-The root needs /sbin/init, e2fsck, /usr/lib/smechvisor/grub (package bootloader-grub) and the
-directories that are mounted over; docs/slot.md 2.4 has the list. Needs sqfstar (squashfs-tools).
-";
-
 /// The arguments of `slot`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    packages: Vec<PathBuf>,
-    root: Option<PathBuf>,
-    init: PathBuf,
-    kernel: Option<PathBuf>,
-    modules: Option<PathBuf>,
-    words: Vec<String>,
-    cmdline: Option<String>,
-    product: String,
-    version: String,
-    counter: u64,
-    output: PathBuf,
+    /// Archives of parts of the system, in this order.
+    pub packages: Vec<PathBuf>,
+    /// `--root`: a tree in their place.
+    pub root: Option<PathBuf>,
+    /// `--init`: slot-init.
+    pub init: PathBuf,
+    /// `--kernel`: a bzImage; otherwise the newest of the packages.
+    pub kernel: Option<PathBuf>,
+    /// `--modules`: its directory of modules; otherwise that of the packages.
+    pub modules: Option<PathBuf>,
+    /// `--module`, as often as it was given.
+    pub words: Vec<String>,
+    /// `--cmdline`: otherwise that of the packages.
+    pub cmdline: Option<String>,
+    /// `--product`.
+    pub product: String,
+    /// `--version`.
+    pub version: String,
+    /// `--counter`.
+    pub counter: u64,
+    /// `-o`.
+    pub output: PathBuf,
 }
 
 /// The image cannot be made.
@@ -155,64 +128,6 @@ pub enum SlotCommandError {
     Output(#[from] OutputError),
 }
 
-/// Reads the arguments behind the command; `None` means that help was asked for.
-///
-/// # Errors
-/// The first argument that is wrong.
-pub fn parse(parser: &mut Parser) -> Result<Option<Slot>, lexopt::Error> {
-    use lexopt::Arg::{Long, Short, Value};
-
-    let (mut packages, mut words) = (Vec::new(), Vec::new());
-    let (mut root, mut init, mut kernel, mut modules) = (None, None, None, None);
-    let (mut cmdline, mut product, mut version) = (None, None, None);
-    let (mut counter, mut output) = (None, None);
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(None),
-            Value(package) => packages.push(PathBuf::from(package)),
-            Long("root") => root = Some(path(parser)?),
-            Long("init") => init = Some(path(parser)?),
-            Long("kernel") => kernel = Some(path(parser)?),
-            Long("modules") => modules = Some(path(parser)?),
-            Long("module") => words.push(parser.value()?.string()?),
-            Long("cmdline") => cmdline = Some(parser.value()?.string()?),
-            Long("product") => product = Some(word(parser, "product")?),
-            Long("version") => version = Some(word(parser, "version")?),
-            Long("counter") => counter = Some(parser.value()?.parse()?),
-            Short('o') | Long("output") => output = Some(path(parser)?),
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    match (packages.is_empty(), &root) {
-        (true, None) => return Err("no package given, and no --root DIR".into()),
-        (false, Some(_)) => return Err("packages and --root exclude each other".into()),
-        _ => {}
-    }
-    Ok(Some(Slot {
-        packages,
-        root,
-        init: needed(init, "--init FILE")?,
-        kernel,
-        modules,
-        words,
-        cmdline,
-        product: product.unwrap_or_else(|| PRODUCT.to_owned()),
-        version: needed(version, "--version WORD")?,
-        counter: needed(counter, "--counter N")?,
-        output: needed(output, "-o OUT")?,
-    }))
-}
-
-/// A word as manifests have them (`protocol.md` 4.1).
-fn word(parser: &mut Parser, option: &str) -> Result<String, lexopt::Error> {
-    let word = parser.value()?.string()?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-    if !(1..=wire::manifest::WORD_MAX).contains(&word.len()) || !word.bytes().all(is_plain) {
-        return Err(format!("--{option} {word:?}: expected 1 to 64 of [A-Za-z0-9._+-]").into());
-    }
-    Ok(word)
-}
-
 impl Slot {
     /// Writes the image.
     ///
@@ -263,7 +178,7 @@ impl Slot {
         let head = slot::head(&shim, &release, root.grub()?, described)?;
         self.write(&scratch, &head, &image, &tree)?;
         eprintln!(
-            "mkinitramfs: {}: head {} ({} used), root {} of {} in {} entries, hash tree {}",
+            "media: {}: head {} ({} used), root {} of {} in {} entries, hash tree {}",
             self.output.display(),
             size(head.bytes.len() as u64),
             size(head.content_bytes),

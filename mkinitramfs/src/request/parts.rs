@@ -1,46 +1,29 @@
-//! The options that every boot medium has: `--kernel`, `--initramfs`, `--cmdline`.
+//! What every boot medium is made of: kernel, initramfs and command line; and for UEFI the stub
+//! that starts what is added to it.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use lexopt::{Parser, ValueExt};
 use session::keys::holds_private_key;
 
-use super::{needed, path};
 use crate::output::Readers;
 use crate::packed;
 use crate::shim::{Shim, ShimError};
 
-/// Help text of the options.
-macro_rules! parts_help {
-    () => {
-        "  --kernel FILE     bzImage; kernel-config/build prints the path of one
-  --initramfs FILE  output of `mkinitramfs image`
-  --cmdline WORDS   kernel command line of the shim, such as 'smv.after=kexec quiet'
-"
-    };
-}
-pub(super) use parts_help;
-
 /// Limit for a file that is read into memory: a kernel, or all its drivers and firmware.
 const FILE_MAX_BYTES: u64 = 2 << 30;
 
-/// The options in any order.
-#[derive(Debug, Default)]
-pub struct Given {
-    kernel: Option<PathBuf>,
-    initramfs: Option<PathBuf>,
-    cmdline: Option<String>,
-}
-
-/// All of them.
-#[derive(Debug)]
+/// The parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
-    kernel: PathBuf,
-    initramfs: PathBuf,
-    cmdline: String,
+    /// `--kernel`: a bzImage.
+    pub kernel: PathBuf,
+    /// `--initramfs`: what `image` made.
+    pub initramfs: PathBuf,
+    /// `--cmdline`: words for the kernel.
+    pub cmdline: String,
 }
 
 /// The files cannot be booted.
@@ -65,32 +48,24 @@ pub enum PartsError {
     },
 }
 
-impl Given {
-    /// Reads the option `name`, the last that a command looks for.
-    ///
-    /// # Errors
-    /// Its value is missing, or the option is unknown.
-    pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
-        match name {
-            "kernel" => self.kernel = Some(path(parser)?),
-            "initramfs" => self.initramfs = Some(path(parser)?),
-            "cmdline" => self.cmdline = Some(parser.value()?.string()?),
-            _ => return Err(lexopt::Error::UnexpectedOption(format!("--{name}"))),
-        }
-        Ok(())
-    }
+/// There is no stub.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {} (Debian: systemd-boot-efi)", path.display())]
+#[allow(missing_docs)] // the fields name themselves
+pub struct StubError {
+    pub path: PathBuf,
+    pub source: std::io::Error,
+}
 
-    /// All of them.
-    ///
-    /// # Errors
-    /// A file was not named.
-    pub fn all(self) -> Result<Parts, lexopt::Error> {
-        Ok(Parts {
-            kernel: needed(self.kernel, "--kernel FILE")?,
-            initramfs: needed(self.initramfs, "--initramfs FILE")?,
-            cmdline: self.cmdline.unwrap_or_default(),
-        })
-    }
+/// The stub's bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read_stub(path: &Path) -> Result<Vec<u8>, StubError> {
+    std::fs::read(path).map_err(|source| StubError {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl Parts {
@@ -142,7 +117,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
     Ok((bytes, readers))
 }
 
-/// Whether `mkinitramfs image --pinned` made it. One that is packed in another way than ours is
+/// Whether `image --pinned` made it. One that is packed in another way than ours is
 /// known by its mode only.
 fn is_pinned(initramfs: &[u8]) -> bool {
     packed::unpack(initramfs.to_vec()).is_ok_and(|inside| holds_private_key(&inside))

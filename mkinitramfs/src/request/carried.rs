@@ -1,35 +1,27 @@
-//! The module options of `image` and `wifi`: `--kernel`, `--modules`, `--module`, `--hostonly`,
-//! `--firmware`.
+//! The modules and the firmware that an image of `image` or `wifi` carries: a kernel, a directory
+//! and a choice in, their files out.
 
 use std::path::{Path, PathBuf};
 
-use lexopt::{Parser, ValueExt};
-
-use super::{needed, path};
 use crate::drivers::{self, Choice, Directory, Drivers, DriversError};
 use crate::firmware::{self, FirmwareError};
 use crate::shim;
 use crate::tree::Tree;
 use crate::wifi;
 
-/// The options in any order.
-#[derive(Debug, Default)]
-pub struct Given {
-    kernel: Option<PathBuf>,
-    directory: Option<PathBuf>,
-    words: Vec<String>,
-    is_hostonly: bool,
-    firmware: Option<PathBuf>,
-}
-
 /// The kernel whose drivers are carried, and which of them.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
-    kernel: PathBuf,
-    directory: PathBuf,
-    words: Vec<String>,
-    is_hostonly: bool,
-    firmware: Option<PathBuf>,
+    /// `--kernel`: a bzImage.
+    pub kernel: PathBuf,
+    /// `--modules`: `/lib/modules/RELEASE`.
+    pub directory: PathBuf,
+    /// `--module`, as often as it was given.
+    pub words: Vec<String>,
+    /// `--hostonly`: what the devices of this machine need.
+    pub is_hostonly: bool,
+    /// `--firmware`: `/lib/firmware`.
+    pub firmware: Option<PathBuf>,
 }
 
 /// The modules cannot be carried.
@@ -51,50 +43,6 @@ pub enum CarriedError {
     /// A file that one asks for.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
-}
-
-impl Given {
-    /// Reads the option `name`, if it is one of these.
-    ///
-    /// # Errors
-    /// Its value is missing.
-    pub fn option(&mut self, name: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
-        match name {
-            "kernel" => self.kernel = Some(path(parser)?),
-            "modules" => self.directory = Some(path(parser)?),
-            "firmware" => self.firmware = Some(path(parser)?),
-            "module" => self.words.push(parser.value()?.string()?),
-            "hostonly" => self.is_hostonly = true,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// All of them; `None` when none was given.
-    ///
-    /// # Errors
-    /// One is missing that the others need.
-    pub fn all(self) -> Result<Option<Carried>, lexopt::Error> {
-        let Some(directory) = self.directory else {
-            let others = [&self.kernel, &self.firmware];
-            if others.iter().any(|other| other.is_some())
-                || self.is_hostonly
-                || !self.words.is_empty()
-            {
-                return Err(
-                    "--modules DIR is missing: the other driver options choose from it".into(),
-                );
-            }
-            return Ok(None);
-        };
-        Ok(Some(Carried {
-            kernel: needed(self.kernel, "--kernel FILE, which --modules requires,")?,
-            directory,
-            words: self.words,
-            is_hostonly: self.is_hostonly,
-            firmware: self.firmware,
-        }))
-    }
 }
 
 impl Carried {
@@ -155,18 +103,16 @@ impl Carried {
 
     fn firmware(&self, drivers: &Drivers, release: &str) -> Result<Tree, CarriedError> {
         let count = drivers.count;
-        eprintln!("mkinitramfs: {count} modules for kernel {release}");
+        eprintln!("media: {count} modules for kernel {release}");
         let Some(directory) = &self.firmware else {
             return Ok(Tree::default());
         };
         let firmware = firmware::collect(directory, &drivers.firmware)?;
         let (count, missing) = (firmware.count, firmware.missing);
-        eprintln!("mkinitramfs: {count} firmware files");
+        eprintln!("media: {count} firmware files");
         if !missing.is_empty() {
             let (directory, missing) = (directory.display(), missing.join(" "));
-            eprintln!(
-                "mkinitramfs: firmware that a driver names is missing in {directory}: {missing}"
-            );
+            eprintln!("media: firmware that a driver names is missing in {directory}: {missing}");
         }
         Ok(firmware.tree)
     }

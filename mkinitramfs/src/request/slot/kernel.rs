@@ -69,7 +69,7 @@ impl Kernel {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 if self.modules.is_none() {
                     eprintln!(
-                        "mkinitramfs: kernel {release}: neither --modules nor /boot/config-{release}: \
+                        "media: kernel {release}: neither --modules nor /boot/config-{release}: \
                          whether it has dm-verity, squashfs and overlay is not known"
                     );
                 }
@@ -103,7 +103,7 @@ impl Kernel {
         let directory = drivers::Directory::read(modules)?;
         let drivers = directory.put(&choice, &self.release, tree)?;
         let (count, release) = (drivers.count, &self.release);
-        eprintln!("mkinitramfs: {count} modules for kernel {release}");
+        eprintln!("media: {count} modules for kernel {release}");
         Ok(())
     }
 

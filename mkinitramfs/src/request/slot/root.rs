@@ -117,7 +117,7 @@ impl RootTar {
         self.grub().map(drop)?;
         if self.join.find("usr/lib/smechvisor/trust").is_none() {
             eprintln!(
-                "mkinitramfs: the root has no /usr/lib/smechvisor/trust: \
+                "media: the root has no /usr/lib/smechvisor/trust: \
                  a node that runs it trusts no update"
             );
         }
@@ -171,13 +171,13 @@ impl RootTar {
         let lost = joined.lost_attributes;
         if lost > 0 {
             eprintln!(
-                "mkinitramfs: {lost} attributes are left out, such as ACLs: squashfs holds \
+                "media: {lost} attributes are left out, such as ACLs: squashfs holds \
                  user.*, trusted.* and security.* alone"
             );
         }
         if joined.host_keys > 0 {
             eprintln!(
-                "mkinitramfs: {} files with SSH host keys are left out: every node makes its own \
+                "media: {} files with SSH host keys are left out: every node makes its own \
                  at its first boot",
                 joined.host_keys
             );

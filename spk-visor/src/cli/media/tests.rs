@@ -1,0 +1,202 @@
+use std::path::PathBuf;
+
+use mkinitramfs::request::Request;
+use mkinitramfs::request::{carried, image, iso, parts, pxe, slot, uki, wifi};
+use wire::chain::chain;
+
+use crate::cli::{Command, parse};
+
+fn read(line: &str) -> Result<Request, String> {
+    match parse(line.split_whitespace().map(Into::into)) {
+        Ok(Command::Media(request)) => Ok(request),
+        Ok(other) => panic!("{line}: {other:?}"),
+        Err(error) => Err(chain(&error).to_string()),
+    }
+}
+
+fn parts() -> parts::Parts {
+    parts::Parts {
+        kernel: "k".into(),
+        initramfs: "i".into(),
+        cmdline: "quiet".into(),
+    }
+}
+
+fn carried() -> carried::Carried {
+    carried::Carried {
+        kernel: "k".into(),
+        directory: "d".into(),
+        words: vec!["virtio_net".into(), "mlx*".into()],
+        is_hostonly: true,
+        firmware: Some("f".into()),
+    }
+}
+
+const MODULES: &str =
+    "--kernel k --modules d --module virtio_net --module mlx* --hostonly --firmware f";
+const PARTS: &str = "--kernel k --initramfs i --cmdline quiet";
+
+fn wireless() -> wifi::Parts {
+    wifi::Parts {
+        supplicant: "s".into(),
+        network: Some("n".into()),
+    }
+}
+
+#[test]
+fn every_option_of_an_image_is_read() {
+    let line = format!(
+        "media image --init i --mke2fs m --trust a --trust b --floor 7 --pinned p {MODULES} \
+         --wifi --supplicant s --wifi-network n -o o"
+    );
+    let expected = image::Image {
+        init: "i".into(),
+        mke2fs: "m".into(),
+        output: "o".into(),
+        trust: vec!["a".into(), "b".into()],
+        floor: Some(7),
+        pinned: Some("p".into()),
+        modules: Some(carried()),
+        wifi: Some(wireless()),
+    };
+    assert_eq!(read(&line), Ok(Request::Image(expected)));
+    let plain = image::Image {
+        init: "i".into(),
+        mke2fs: "m".into(),
+        output: "o".into(),
+        trust: Vec::new(),
+        floor: None,
+        pinned: None,
+        modules: None,
+        wifi: None,
+    };
+    let line = "media image --init i --mke2fs m --output o";
+    assert_eq!(read(line), Ok(Request::Image(plain)));
+    let alone = wifi::Alone {
+        carried: carried(),
+        parts: wireless(),
+        output: "o".into(),
+    };
+    let line = format!("media wifi {MODULES} --supplicant s --wifi-network n -o o");
+    assert_eq!(read(&line), Ok(Request::Wifi(alone)));
+}
+
+#[test]
+fn every_option_of_a_medium_is_read() {
+    let output = || PathBuf::from("o");
+    let iso = iso::Iso {
+        parts: parts(),
+        timeout_seconds: 9,
+        output: output(),
+    };
+    let line = format!("media iso {PARTS} --timeout 9 -o o");
+    assert_eq!(read(&line), Ok(Request::Iso(iso)));
+    let uki = uki::Uki {
+        parts: parts(),
+        stub: "s".into(),
+        output: output(),
+    };
+    let line = format!("media uki {PARTS} --stub s -o o");
+    assert_eq!(read(&line), Ok(Request::Uki(uki)));
+    let pxe = |server: Option<&str>, timeout_seconds| pxe::Pxe {
+        parts: parts(),
+        stub: mkinitramfs::uki::STUB.into(),
+        server: server.map(|server| server.parse().unwrap()),
+        timeout_seconds,
+        output: output(),
+    };
+    let line = format!("media pxe {PARTS} --server 10.9.0.1 --timeout 0 -o o");
+    assert_eq!(read(&line), Ok(Request::Pxe(pxe(Some("10.9.0.1"), 0))));
+    let line = format!("media pxe {PARTS} -o o");
+    assert_eq!(read(&line), Ok(Request::Pxe(pxe(None, 3))));
+}
+
+#[test]
+fn every_option_of_a_slot_is_read() {
+    let line = "media slot a.tar b.tar.zst --init i --kernel k --modules d --module ext4 \
+                --cmdline quiet --product p-1 --version 1.2 --counter 3 -o o";
+    let expected = slot::Slot {
+        packages: vec!["a.tar".into(), "b.tar.zst".into()],
+        root: None,
+        init: "i".into(),
+        kernel: Some("k".into()),
+        modules: Some("d".into()),
+        words: vec!["ext4".into()],
+        cmdline: Some("quiet".into()),
+        product: "p-1".into(),
+        version: "1.2".into(),
+        counter: 3,
+        output: "o".into(),
+    };
+    assert_eq!(read(line), Ok(Request::Slot(Box::new(expected))));
+    let line = "media slot --root r --init i --version 1 --counter 1 -o o";
+    let expected = slot::Slot {
+        packages: Vec::new(),
+        root: Some("r".into()),
+        init: "i".into(),
+        kernel: None,
+        modules: None,
+        words: Vec::new(),
+        cmdline: None,
+        product: "smv-x86_64".into(),
+        version: "1".into(),
+        counter: 1,
+        output: "o".into(),
+    };
+    assert_eq!(read(line), Ok(Request::Slot(Box::new(expected))));
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    for (line, word) in [
+        ("", "image, wifi, iso"),
+        ("--init i", "--init"),
+        ("picture", "picture"),
+        ("image --mke2fs m -o o", "--init"),
+        ("image --init i -o o", "--mke2fs"),
+        ("image --init i --mke2fs m", "-o OUT"),
+        ("image --init i --mke2fs m -o o x", "'x'"),
+        ("image --floor x", "'x'"),
+        ("image --init i --mke2fs m -o o --hostonly", "--modules"),
+        ("image --init i --mke2fs m -o o --modules d", "--kernel"),
+        (
+            "image --init i --mke2fs m -o o --wifi",
+            "drivers for wireless",
+        ),
+        (
+            "image --init i --mke2fs m -o o --modules d --kernel k --wifi",
+            "wpa-build",
+        ),
+        (
+            "image --init i --mke2fs m -o o --modules d --kernel k --supplicant s",
+            "--wifi",
+        ),
+        ("wifi --supplicant s -o o", "--modules"),
+        ("wifi --modules d --supplicant s -o o", "--kernel"),
+        ("wifi --modules d --kernel k -o o", "wpa-build"),
+        ("wifi --modules d --kernel k --supplicant s", "-o OUT"),
+        ("wifi --init i", "--init"),
+        ("iso --initramfs i -o o", "--kernel"),
+        ("iso --kernel k -o o", "--initramfs"),
+        ("iso --kernel k --initramfs i", "-o OUT"),
+        ("iso --init i", "--init"),
+        ("iso --timeout soon", "soon"),
+        ("iso --timeout 86401", "86401"),
+        ("pxe --kernel k --initramfs i", "-o OUT"),
+        ("pxe --server nowhere", "nowhere"),
+        ("pxe --timeout 86401", "86401"),
+        ("slot --init i --version 1 --counter 1 -o o", "--root"),
+        ("slot p --root r -o o", "exclude"),
+        ("slot p --version 1 --counter 1 -o o", "--init"),
+        ("slot p --init i --counter 1 -o o", "--version"),
+        ("slot p --init i --version 1 -o o", "--counter"),
+        ("slot p --version 1/2", "1/2"),
+        ("slot p --counter -1", "-1"),
+        ("slot p --mke2fs m", "--mke2fs"),
+        ("uki --kernel k --initramfs i", "-o OUT"),
+        ("uki --timeout 3", "--timeout"),
+    ] {
+        let text = read(&format!("media {line}")).expect_err(line);
+        assert!(text.contains(word), "{line}: {text}");
+    }
+}
