@@ -1,9 +1,9 @@
-//! The directory that `mkinitramfs pxe` made in, a copy that every program of this machine may read
+//! The directory that `media pxe` made in, a copy that every program of this machine may read
 //! out.
 //!
 //! A copy, because the TFTP server is nobody and may not be able to enter the directory, and
 //! because a directory that is rebuilt while machines boot from it must not give one of them half
-//! of each. Only the names that `mkinitramfs pxe` makes are taken: a wrong directory publishes
+//! of each. Only the names that `spk-visor media pxe` makes are taken: a wrong directory publishes
 //! nothing. Links are not followed, and what not everybody on this machine may read is not
 //! published: both are asked of the open file that is copied.
 
@@ -16,7 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// The files that `mkinitramfs pxe` makes, less the configurations for a dnsmasq without us.
+/// The files that `spk-visor media pxe` makes, less the configurations for a dnsmasq without us.
 pub const FILES: [&str; 7] = [
     "boot.ipxe",
     "grub-bios.0",
@@ -33,7 +33,7 @@ const PER_MACHINE: &str = "grub.cfg-";
 /// hexadecimal behind it.
 const PER_MACHINE_MAX: usize = 36;
 /// Enough for every kernel with every firmware; a directory with more was not made by
-/// `mkinitramfs pxe`.
+/// `spk-visor media pxe`.
 const MAX_BYTES: u64 = 1 << 30;
 /// What the archives in a file are looked at, unpacked: more than any kernel with all its modules
 /// and firmware.
@@ -69,7 +69,7 @@ const PLACE: &str = "/run";
 #[allow(missing_docs)] // the fields name themselves
 pub enum TreeError {
     /// A file is not there, or cannot be read.
-    #[error("reading {} (mkinitramfs pxe makes it)", path.display())]
+    #[error("reading {} (spk-visor media pxe makes it)", path.display())]
     Read {
         path: PathBuf,
         /// The kernel's reason.
@@ -87,7 +87,7 @@ pub enum TreeError {
     Secret { path: PathBuf },
     /// Its contents do.
     #[error(
-        "{} holds a private key (mkinitramfs image --pinned), and everybody on the network could \
+        "{} holds a private key (media image --pinned), and everybody on the network could \
          fetch it; if that is meant, say --publish-pinned",
         path.display()
     )]

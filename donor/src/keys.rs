@@ -83,7 +83,7 @@ fn new(name: &Path, out: &mut dyn Write) -> Result<(), KeysCommandError> {
     }
     let said = writeln!(
         out,
-        "{} for the donor: deploy-system-img-copy --pinned\n{} for the targets: mkinitramfs image --pinned, receive-deploy --pinned",
+        "{} for the donor: deploy-system-img-copy --pinned\n{} for the targets: media image --pinned, receive-deploy --pinned",
         donor_path.display(),
         target_path.display()
     );

@@ -2,7 +2,7 @@
 //! `/etc/smv` and the command line in, the policy and the trusted keys out (`protocol.md` 3.1 and
 //! 4.3).
 //!
-//! `mkinitramfs` writes these files. Anything that cannot be read or parsed is fatal: a machine
+//! `spk-visor media` writes these files. Anything that cannot be read or parsed is fatal: a machine
 //! that guesses would accept a system from the wrong donor.
 
 use std::fs;
@@ -41,7 +41,7 @@ pub enum BakedConfigError {
     Unknown { path: PathBuf },
     /// `smv.policy=pinned` and no keys.
     #[error(
-        "smv.policy=pinned needs {}: make the image with mkinitramfs image --pinned",
+        "smv.policy=pinned needs {}: make the image with media image --pinned",
         path.display()
     )]
     NoKeys {

@@ -2,7 +2,7 @@
 //! this device" and "what has to be loaded before it" out.
 //!
 //! [`index`] reads the tables; [`pattern`] matches a device's modalias against the patterns of
-//! modules.alias. mkinitramfs asks when it chooses the modules of an image, and PID 1 asks the same
+//! modules.alias. `media image` asks when it chooses the modules of an image, and PID 1 asks the same
 //! tables when it meets a device, so that both always agree. No I/O; nothing of the tables is
 //! copied.
 

@@ -1,6 +1,6 @@
 //! A file in, whether a private key of spk-visor is inside out.
 //!
-//! An image of `mkinitramfs image --pinned` holds the target's key, and its mode says so only as
+//! An image of `media image --pinned` holds the target's key, and its mode says so only as
 //! long as nobody copied it by way of a web server or another file system. So the archives in it
 //! are looked into: those of zstd and xz, wherever they begin, because an initramfs may be several
 //! in a row and `deploy-shim.efi` has one in a section of its own. The boot server asks this of all
@@ -25,7 +25,7 @@ const XZ_MEMORY_MAX_BYTES: u64 = 256 << 20;
 const ATTEMPT_BYTES: u64 = 64 << 10;
 const CHUNK: usize = 1 << 20;
 
-/// Whether a file begins like one that `mkinitramfs` writes: an initramfs, a kernel or a program
+/// Whether a file begins like one that `media` writes: an initramfs, a kernel or a program
 /// for UEFI, a CD.
 #[must_use]
 pub fn is_image(head: &[u8]) -> bool {

@@ -5,7 +5,7 @@
 /// came from, and leaves it alone (`disk-gate.md` 4).
 pub const SHIM_LABEL: &str = "SMECHVISOR_SHIM";
 
-/// Where an image holds what `mkinitramfs` was given about who may install what.
+/// Where an image holds what `spk-visor media` was given about who may install what.
 pub const CONFIG_DIRECTORY: &str = "/etc/smv";
 /// There: the target's private key and the donor's public one (`protocol.md` 3.1).
 pub const PINNED_FILE: &str = "pinned";

@@ -137,7 +137,7 @@ fn pinned_without_keys_says_how_to_get_some() {
     let error = read(&image.0, &settings(Policy::Pinned)).unwrap_err();
     assert!(matches!(error, BakedConfigError::NoKeys { .. }));
     assert!(
-        error.to_string().contains("mkinitramfs image --pinned"),
+        error.to_string().contains("media image --pinned"),
         "{error}"
     );
 }

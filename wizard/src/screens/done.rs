@@ -83,7 +83,7 @@ pub(crate) fn unattended(model: &Model) -> Vec<String> {
     }];
     if let Some(ssid) = unattended::wifi(model) {
         lines.push(format!(
-            "and for the network {ssid}: mkinitramfs image --wifi-network FILE"
+            "and for the network {ssid}: spk-visor media image --wifi-network FILE"
         ));
     }
     lines

@@ -54,8 +54,7 @@ pub(crate) fn advice(failure: &Failure, model: &Model) -> Vec<&'static str> {
         _ => advice.push("Read what the donor says, and start it again with the new code."),
     }
     if !model.missing.is_empty() {
-        advice
-            .push("An image with the missing items below needs mkinitramfs --modules, --firmware.");
+        advice.push("An image with the items below: spk-visor media image --modules, --firmware.");
     }
     advice
 }

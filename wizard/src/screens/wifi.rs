@@ -356,7 +356,7 @@ impl ScreenView for Wifi {
     fn draw(&self, canvas: &mut Canvas<'_>, model: &Model) {
         let Some(report) = self.report(model) else {
             let text = "There is no usable Wi-Fi card. The image has to contain the card's \
-                        driver, its firmware, and the supplicant: mkinitramfs image --wifi.";
+                        driver, its firmware, and the supplicant: spk-visor media image --wifi.";
             canvas.wrap(0, 1, text, Tone::Warning);
             return;
         };
