@@ -22,10 +22,8 @@ pub struct Artifacts {
     pub newer_qemu: Option<PathBuf>,
     /// init and mke2fs as a compressed cpio.
     pub initramfs: PathBuf,
-    /// PID 1, and what comes with it: for scenarios that bake in more.
-    pub init: PathBuf,
-    /// mke2fs.
-    pub mke2fs: PathBuf,
+    /// The parts of that initramfs, unless it is of a release.
+    pub built: Option<Built>,
     /// The `spk-visor` program.
     pub donor: PathBuf,
     /// Package directory of the demo system.
@@ -42,6 +40,15 @@ pub struct Artifacts {
     pub slot: Option<PathBuf>,
     /// wpa_supplicant, when that kernel was asked for.
     pub supplicant: Option<PathBuf>,
+}
+
+/// The parts of an initramfs: for scenarios that bake in more, and make disks themselves.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// PID 1, and beside it that of a slot.
+    pub init: PathBuf,
+    /// mke2fs, and beside it e2fsck.
+    pub mke2fs: PathBuf,
 }
 
 /// The systems that are needed besides the demo.
@@ -173,8 +180,7 @@ impl Artifacts {
             metal: metal.transpose()?,
             newer_qemu: newer_qemu.transpose()?,
             initramfs: initramfs.image,
-            init: initramfs.init,
-            mke2fs: initramfs.mke2fs,
+            built: Some(initramfs.built),
             donor: programs.join("spk-visor"),
             demo,
             debian: debian.transpose()?,
@@ -186,17 +192,61 @@ impl Artifacts {
         })
     }
 
+    /// What the demo shows of a release that `./dist` has made: nothing has to be built for it.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn of_release(dir: &Path) -> Result<Self> {
+        let dir = dir.canonicalize().doing("opening", dir.display())?;
+        let part = |name: &str| {
+            let path = dir.join(name);
+            if path.exists() {
+                return Ok(path);
+            }
+            Err(HarnessError::Missing {
+                what: path.display().to_string(),
+                hint: "expected a directory that ./dist has made".to_owned(),
+            })
+        };
+        Ok(Self {
+            kernel: part("vm/bzImage")?,
+            metal: None,
+            newer_qemu: None,
+            initramfs: part("vm/shim.cpio.zst")?,
+            built: None,
+            donor: part("spk-visor")?,
+            demo: part("demo")?,
+            debian: None,
+            openrc: None,
+            big: None,
+            distribution: None,
+            slot: None,
+            supplicant: None,
+        })
+    }
+
+    /// The parts of the initramfs.
+    ///
+    /// # Errors
+    /// Of a release they are not known.
+    pub fn built(&self) -> Result<&Built> {
+        self.built.as_ref().ok_or_else(|| HarnessError::Missing {
+            what: "init and mke2fs".to_owned(),
+            hint: "a release has the initramfs that is made of them alone".to_owned(),
+        })
+    }
+
     /// The arguments by which a child process of this tool gets the same.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let fixed = [
             ("--kernel", &self.kernel),
             ("--initramfs", &self.initramfs),
-            ("--init", &self.init),
-            ("--mke2fs", &self.mke2fs),
             ("--donor", &self.donor),
             ("--demo", &self.demo),
         ];
+        let built = self.built.iter();
+        let built = built.flat_map(|built| [("--init", &built.init), ("--mke2fs", &built.mke2fs)]);
         let more = [
             ("--metal", &self.metal),
             ("--newer-qemu", &self.newer_qemu),
@@ -212,6 +262,7 @@ impl Artifacts {
             .filter_map(|(option, path)| Some((option, path.as_ref()?)));
         fixed
             .into_iter()
+            .chain(built)
             .chain(more)
             .flat_map(|(option, path)| [option.to_owned(), path.display().to_string()])
             .collect()
@@ -275,8 +326,7 @@ impl Steps {
 /// An image and its parts.
 struct Initramfs {
     image: PathBuf,
-    init: PathBuf,
-    mke2fs: PathBuf,
+    built: Built,
 }
 
 impl Initramfs {
@@ -284,12 +334,16 @@ impl Initramfs {
         let mke2fs = stdout(&mut script(top, "mkinitramfs/mke2fs-build"))?;
         let made = Self {
             image: work.join("initramfs"),
-            init: programs.join("init"),
-            mke2fs: PathBuf::from(mke2fs.trim()),
+            built: Built {
+                init: programs.join("init"),
+                mke2fs: PathBuf::from(mke2fs.trim()),
+            },
         };
         let mut maker = Command::new(programs.join("spk-visor"));
-        maker.args(["media", "image", "--init"]).arg(&made.init);
-        maker.arg("--mke2fs").arg(&made.mke2fs);
+        maker
+            .args(["media", "image", "--init"])
+            .arg(&made.built.init);
+        maker.arg("--mke2fs").arg(&made.built.mke2fs);
         steps.run("initramfs", maker.arg("-o").arg(&made.image))?;
         Ok(made)
     }

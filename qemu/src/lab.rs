@@ -100,10 +100,10 @@ impl Lab {
     pub fn bake(&mut self, more: &[&str]) -> Result<()> {
         let here = std::env::current_dir().doing("asking for", "the current directory")?;
         self.initramfs = here.join("initramfs");
-        let parts = &self.artifacts;
-        let mut command = Command::new(&parts.donor);
-        command.args(["media", "image", "--init"]).arg(&parts.init);
-        command.arg("--mke2fs").arg(&parts.mke2fs);
+        let built = self.artifacts.built()?;
+        let mut command = Command::new(&self.artifacts.donor);
+        command.args(["media", "image", "--init"]).arg(&built.init);
+        command.arg("--mke2fs").arg(&built.mke2fs);
         command.args(more).arg("-o").arg(&self.initramfs);
         run(&mut command).map(drop)
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::prelude::{Long, Value, ValueExt};
-use qemu::artifacts::{Artifacts, Format, Wanted, target_dir, top};
+use qemu::artifacts::{Artifacts, Built, Format, Wanted, target_dir, top};
 use qemu::demo::{self, Show};
 use qemu::error::{Doing, HarnessError, Result};
 use qemu::lab::Lab;
@@ -22,7 +22,7 @@ use wire::chain::chain;
 
 const HELP: &str = "\
 usage: qemu test [--list] [--slow] [--jobs N] [FILTER...]   run scenarios with a FILTER in the name
-       qemu demo [--bios] [--kexec] [--debian]              a blank machine becomes an installed one
+       qemu demo [--bios] [--kexec] [--debian|--release DIR] a blank machine becomes an installed one
        qemu demo --update [--bios]                          a node keeps itself current
        qemu demo --upgrade [--bios]                         all of it with one command
        qemu measure ways|screens|memory|starts [--rounds N] what ./bench asks for
@@ -67,6 +67,7 @@ struct Request {
     kexec: bool,
     update: bool,
     upgrade: bool,
+    release: Option<PathBuf>,
     jobs: Option<usize>,
     rounds: Option<u32>,
     accel: Option<String>,
@@ -106,6 +107,7 @@ impl Request {
                 Long("kexec") => request.kexec = true,
                 Long("update") => request.update = true,
                 Long("upgrade") => request.upgrade = true,
+                Long("release") => request.release = Some(parser.value()?.into()),
                 Long("jobs") => request.jobs = Some(parser.value()?.parse()?),
                 Long("rounds") => request.rounds = Some(parser.value()?.parse()?),
                 Long("accel") => request.accel = Some(parser.value()?.string()?),
@@ -130,7 +132,11 @@ impl Request {
                 other => return Err(other.unexpected()),
             }
         }
-        let is_other = request.kexec || request.debian_system;
+        if request.release.is_some() && request.debian_system {
+            let text = "--release has the demo system, not --debian";
+            return Err(lexopt::Error::Custom(text.into()));
+        }
+        let is_other = request.kexec || request.debian_system || request.release.is_some();
         if request.update && (is_other || request.upgrade) || request.upgrade && is_other {
             let text = "--update and --upgrade go with --bios alone";
             return Err(lexopt::Error::Custom(text.into()));
@@ -267,7 +273,10 @@ impl Request {
             slot: self.update || self.upgrade,
             ..Wanted::default()
         };
-        let artifacts = self.artifacts(wanted, &work)?;
+        let artifacts = match &self.release {
+            Some(dir) => Artifacts::of_release(dir)?,
+            None => self.artifacts(wanted, &work)?,
+        };
         let accel = self.accel(&artifacts, &work)?;
         let dir = work.join("demo");
         fresh_dir(&dir)?;
@@ -385,8 +394,10 @@ impl Paths {
             metal: self.metal,
             newer_qemu: self.newer_qemu,
             initramfs: needed(self.initramfs, "--initramfs")?,
-            init: needed(self.init, "--init")?,
-            mke2fs: needed(self.mke2fs, "--mke2fs")?,
+            built: self
+                .init
+                .zip(self.mke2fs)
+                .map(|(init, mke2fs)| Built { init, mke2fs }),
             donor: needed(self.donor, "--donor")?,
             demo: needed(self.demo, "--demo")?,
             debian: self.debian,

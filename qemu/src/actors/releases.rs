@@ -80,7 +80,7 @@ impl Maker {
         let mut build = systems("build");
         build.args(["demo", "--format", "zst", "--kernel"]);
         let demo = run(build.arg(kernel))?;
-        let e2fsck = lab.artifacts.mke2fs.with_file_name("e2fsck");
+        let e2fsck = lab.artifacts.built()?.mke2fs.with_file_name("e2fsck");
         Ok(Self {
             kernel: Some(kernel.clone()),
             health: "health=http://127.0.0.1:8080/health\n",
@@ -105,7 +105,7 @@ impl Maker {
         packages.push(archive("updater")?);
         Ok(Self {
             packages,
-            slot_init: parts.init.with_file_name("slot-init"),
+            slot_init: parts.built()?.init.with_file_name("slot-init"),
             kernel: None,
             health: "",
         })

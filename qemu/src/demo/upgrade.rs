@@ -111,7 +111,7 @@ fn published(narrator: &mut Narrator, lab: &Lab, maker: &Maker) -> Result<DiskSp
     let file = std::fs::File::create(&image).doing("making", image.display())?;
     file.set_len(PUBLISHED_MIB << 20)
         .doing("making", image.display())?;
-    let mut mke2fs = Command::new(&lab.artifacts.mke2fs);
+    let mut mke2fs = Command::new(&lab.artifacts.built()?.mke2fs);
     run_program(
         mke2fs
             .args(["-q", "-F", "-t", "ext4", "-d", PUBLISHED])

@@ -79,7 +79,7 @@ fn slot(lab: &mut Lab, maker: &Maker, tree: &Path) -> Result<(PathBuf, Machine)>
         &BootRecord::new(Slot::A),
         &[(Slot::A, &Release::unsigned(image)?)],
         &Ledger::default(),
-        &lab.artifacts.mke2fs,
+        &lab.artifacts.built()?.mke2fs,
     )?;
     let (kernel, initramfs) = disk.boot_files(Slot::A)?;
     let medium = medium(kernel.clone(), initramfs, &format!("smv.slot={}", Slot::A));

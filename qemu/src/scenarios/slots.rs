@@ -39,7 +39,7 @@ fn node(lab: &mut Lab, record: &BootRecord, slot: Slot) -> Result<(NodeDisk, Mac
         record,
         &Slot::ALL.map(|slot| (slot, &release)),
         &Ledger::default(),
-        &lab.artifacts.mke2fs,
+        &lab.artifacts.built()?.mke2fs,
     )?;
     let (kernel, initramfs) = disk.boot_files(slot)?;
     let medium = Medium::Kernel {
@@ -168,7 +168,7 @@ pub(super) fn state(lab: &mut Lab) -> Result<()> {
     for place in Place::ALL {
         disk.zero(disk.place(place)?, COPY_LEN)?;
     }
-    disk.damage_state(&lab.artifacts.mke2fs)?;
+    disk.damage_state(&lab.artifacts.built()?.mke2fs)?;
     let mut target = lab.start(&machine)?;
     target.console.await_stage_of(&[Stage::Failed], LOGIN)?;
     target.console.await_stage_of(&[Stage::Leaving], STEP)?;

@@ -98,7 +98,7 @@ fn record(lab: &mut Lab, log: &Path) -> Result<(Machine, NodeDisk, [Release; 2])
         &BootRecord::new(Slot::A),
         &[(Slot::A, &first)],
         &ledger,
-        &lab.artifacts.mke2fs,
+        &lab.artifacts.built()?.mke2fs,
     )?;
     let node = before.copy(Path::new("node.img"))?;
     let mut disk = DiskSpec::new(node.path(), "SMV-node");

@@ -108,7 +108,7 @@ impl Fixture {
             &BootRecord::new(Slot::A).armed(),
             &[(Slot::A, &self.first), (Slot::B, &second)],
             &ledger,
-            &lab.artifacts.mke2fs,
+            &lab.artifacts.built()?.mke2fs,
         )
     }
 
