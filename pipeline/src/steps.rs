@@ -66,7 +66,7 @@ const PROFILES: [Profile; 10] = [
     },
     Profile {
         name: "release",
-        about: "what ./dist puts together: the command, its packages, media of both kernels",
+        about: "what ./dist puts together: the command, its packages, media of both kernels, the demo system",
         results: &[
             "programs",
             "components",
@@ -81,6 +81,7 @@ const PROFILES: [Profile; 10] = [
             "iso-metal",
             "uki-metal",
             "pxe-metal",
+            "system-demo",
         ],
     },
     Profile {
