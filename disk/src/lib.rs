@@ -7,7 +7,8 @@
 //! What is on a disk already are its [`contents`]: an unfinished deploy by its [`marker`], a
 //! finished one by its [`installation`] record. What starts it are an [`entry`], GRUB's [`menu`]
 //! and images ([`grub`]), and firmware's [`boot_order`]; where there are two slots, GRUB's
-//! [`slot_menu`] and the [`boot_record`].
+//! [`slot_menu`] and the [`boot_record`]. With Secure Boot firmware starts only what is signed
+//! ([`pe`]).
 
 pub mod disk;
 
@@ -31,6 +32,7 @@ pub mod boot_record;
 pub mod entry;
 pub mod grub;
 pub mod menu;
+pub mod pe;
 pub mod slot_menu;
 
 #[cfg(any(test, feature = "fakes"))]
