@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::contents::PartitionRef;
-use load_option::{LoadOption, Target};
+use load_option::{LoadOption, Program, Target};
 
 pub mod load_option;
 
@@ -46,12 +46,23 @@ pub fn number_of(found: &Found, partition: Uuid) -> Option<u16> {
     options.find_map(|(number, option)| is_it(option).then_some(*number))
 }
 
-/// Plans an entry `title` for `esp`, first and next. `kept` are the EFI system partitions of other
+/// The entry that a deploy wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// For the firmware's menu.
+    pub title: &'a str,
+    /// What it starts.
+    pub program: Program,
+    /// Where that is.
+    pub esp: PartitionRef,
+}
+
+/// Plans an entry, first and next. `kept` are the EFI system partitions of other
 /// disks of this machine that we have installed: their entries are not stale.
 ///
 /// `None` when all 65536 numbers are in use.
 #[must_use]
-pub fn plan(found: &Found, title: &str, esp: &PartitionRef, kept: &[Uuid]) -> Option<Vec<Step>> {
+pub fn plan(found: &Found, wanted: &Wanted<'_>, kept: &[Uuid]) -> Option<Vec<Step>> {
     let stale: Vec<u16> = found
         .options
         .iter()
@@ -65,10 +76,10 @@ pub fn plan(found: &Found, title: &str, esp: &PartitionRef, kept: &[Uuid]) -> Op
         None => (unused(found)?, [].as_slice()),
     };
     let option = LoadOption {
-        description: title,
+        description: wanted.title,
         target: Target {
-            partition: *esp,
-            path: load_option::PATH,
+            partition: wanted.esp,
+            path: wanted.program.path(),
         },
     };
     let mut steps: Vec<Step> = removed.iter().copied().map(Step::Remove).collect();

@@ -2,8 +2,8 @@
 //! finds nothing left to do.
 #![no_main]
 
-use disk::boot_order::load_option::{RawOption, ours};
-use disk::boot_order::{Found, Step, number_of, parse_order, plan};
+use disk::boot_order::load_option::{Program, RawOption, ours};
+use disk::boot_order::{Found, Step, Wanted, number_of, parse_order, plan};
 use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
@@ -13,6 +13,11 @@ const ESP: PartitionRef = PartitionRef {
     first_lba: 2048,
     sectors: 1_048_576,
     guid: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
+};
+const WANTED: Wanted<'_> = Wanted {
+    title: "fuzz",
+    program: Program::Grub,
+    esp: ESP,
 };
 
 /// The boot order and the options, each with its length in front.
@@ -38,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         found.options.insert(number, option);
     }
-    let Some(steps) = plan(&found, "fuzz", &ESP, &[]) else {
+    let Some(steps) = plan(&found, &WANTED, &[]) else {
         return;
     };
     let mut after = found.clone();
@@ -73,7 +78,7 @@ fuzz_target!(|bytes: &[u8]| {
     // number is never taken.
     assert_eq!(foreign(&found, &found.order), foreign(&after, &after.order));
     assert_eq!(
-        plan(&after, "fuzz", &ESP, &[]),
+        plan(&after, &WANTED, &[]),
         Some(vec![Step::Next(number)])
     );
 });

@@ -13,8 +13,8 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use disk::boot_order::load_option::ours;
-use disk::boot_order::plan;
+use disk::boot_order::load_option::{Program, ours};
+use disk::boot_order::{Wanted, plan};
 use disk::contents::PartitionRef;
 use libfuzzer_sys::fuzz_target;
 use machine::efivars::Variables;
@@ -26,6 +26,11 @@ const ESP: PartitionRef = PartitionRef {
     first_lba: 2048,
     sectors: 1_048_576,
     guid: Uuid::from_u128(0x0102_0304 << 96),
+};
+const WANTED: Wanted<'_> = Wanted {
+    title: "fuzz",
+    program: Program::Grub,
+    esp: ESP,
 };
 
 /// In memory where there is such a file system, and gone when dropped.
@@ -96,7 +101,7 @@ fuzz_target!(|bytes: &[u8]| {
     let before = directory.all();
     let variables = Variables::new(&directory.0);
     let found = variables.boot().expect("every file can be read");
-    let Some(steps) = plan(&found, "fuzz", &ESP, &[]) else {
+    let Some(steps) = plan(&found, &WANTED, &[]) else {
         return;
     };
     assert!(

@@ -13,8 +13,29 @@ use uuid::Uuid;
 
 use crate::contents::PartitionRef;
 
-/// The program that our entries start, as firmware writes a path.
-pub const PATH: &str = "\\EFI\\smechvisor\\grubx64.efi";
+/// The program that an entry of ours starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Program {
+    /// GRUB.
+    #[default]
+    Grub,
+    /// A signed first stage, which starts GRUB: for Secure Boot.
+    FirstStage,
+}
+
+impl Program {
+    /// Each.
+    pub const ALL: [Program; 2] = [Program::Grub, Program::FirstStage];
+
+    /// As firmware writes a path.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Program::Grub => "\\EFI\\smechvisor\\grubx64.efi",
+            Program::FirstStage => "\\EFI\\smechvisor\\shimx64.efi",
+        }
+    }
+}
 
 /// `LOAD_OPTION_ACTIVE`.
 const ACTIVE: u32 = 1;
@@ -169,11 +190,16 @@ fn take_node(path: &[u8], kind: (u8, u8)) -> Option<(&[u8], &[u8])> {
 #[must_use]
 pub fn ours(option: &[u8]) -> Option<Uuid> {
     let (partition, path) = RawOption::parse(option)?.file()?;
-    let ours = ucs2(PATH);
-    // FAT does not tell upper from lower case, and firmware rewrites paths. Some leave the end out.
-    let is_ours = ours
-        .get(..path.len())
-        .is_some_and(|ours| path.eq_ignore_ascii_case(ours))
-        && ours.len().saturating_sub(path.len()) <= 2;
+    let is_ours = Program::ALL
+        .iter()
+        .any(|program| is_path(path, program.path()));
     is_ours.then_some(partition.guid)
+}
+
+/// FAT does not tell upper from lower case, and firmware rewrites paths. Some leave the end out.
+fn is_path(found: &[u8], path: &str) -> bool {
+    let path = ucs2(path);
+    path.get(..found.len())
+        .is_some_and(|path| found.eq_ignore_ascii_case(path))
+        && path.len().saturating_sub(found.len()) <= 2
 }

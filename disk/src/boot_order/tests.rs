@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::load_option::{LoadOption, PATH, RawOption, Target, ours};
-use super::{Found, Step, name_of, number_in, number_of, order_bytes, parse_order, plan};
+use super::load_option::{LoadOption, Program, RawOption, Target, ours};
+use super::{Found, Step, Wanted, name_of, number_in, number_of, order_bytes, parse_order, plan};
 use crate::contents::PartitionRef;
 
 const OURS: &[u8] = include_bytes!("../../tests/golden/boot.ours");
@@ -15,6 +15,14 @@ const ESP: PartitionRef = PartitionRef {
     sectors: 1_048_576,
     guid: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
 };
+
+const fn wanted(esp: PartitionRef) -> Wanted<'static> {
+    Wanted {
+        title: TITLE,
+        program: Program::Grub,
+        esp,
+    }
+}
 
 fn option(esp: PartitionRef, path: &str) -> Vec<u8> {
     let target = Target {
@@ -74,7 +82,7 @@ fn apply(mut found: Found, steps: &[Step]) -> (Found, Option<u16>) {
 
 #[test]
 fn our_option_is_what_efibootmgr_makes() {
-    assert_eq!(option(ESP, PATH), OURS);
+    assert_eq!(option(ESP, Program::Grub.path()), OURS);
     let raw = RawOption::parse(OURS).unwrap();
     assert_eq!((raw.attributes, raw.data), (1, &[][..]));
     assert_eq!(raw.file().unwrap().0, ESP);
@@ -156,7 +164,7 @@ fn a_path_counts_in_either_case_and_without_its_end() {
 #[test]
 fn a_new_entry_comes_first_and_the_others_keep_their_order() {
     let before = ovmf();
-    let steps = plan(&before, TITLE, &ESP, &[]).unwrap();
+    let steps = plan(&before, &wanted(ESP), &[]).unwrap();
     let (after, next) = apply(before.clone(), &steps);
     assert_eq!(after.options[&8], OURS);
     assert_eq!(next, Some(8));
@@ -169,14 +177,29 @@ fn a_new_entry_comes_first_and_the_others_keep_their_order() {
     );
     assert_eq!(number_of(&after, ESP.guid), Some(8));
     // A variable that is right already is not written again: flash wears out.
-    assert_eq!(plan(&after, TITLE, &ESP, &[]), Some(vec![Step::Next(8)]));
+    assert_eq!(plan(&after, &wanted(ESP), &[]), Some(vec![Step::Next(8)]));
+}
+
+#[test]
+fn the_entry_of_a_signed_first_stage_is_ours_too() {
+    let mut found = ovmf();
+    for (round, program) in [(1, Program::FirstStage), (2, Program::Grub)] {
+        let wanted = Wanted {
+            program,
+            ..wanted(esp(round))
+        };
+        let steps = plan(&found, &wanted, &[]).unwrap();
+        found = apply(found, &steps).0;
+        assert_eq!(found.options[&8], option(esp(round), program.path()));
+        assert_eq!(number_of(&found, esp(round).guid), Some(8));
+    }
 }
 
 #[test]
 fn ten_deploys_leave_one_entry() {
     let mut found = ovmf();
     for round in 1..=10 {
-        let steps = plan(&found, TITLE, &esp(round), &[]).unwrap();
+        let steps = plan(&found, &wanted(esp(round)), &[]).unwrap();
         found = apply(found, &steps).0;
     }
     assert_eq!(found.options.len(), 9);
@@ -188,11 +211,13 @@ fn ten_deploys_leave_one_entry() {
 fn stale_entries_go_and_one_of_another_disk_stays() {
     let mut found = ovmf();
     for (number, guid) in [(0x20, 20), (0x21, 21), (0x22, 22)] {
-        found.options.insert(number, option(esp(guid), PATH));
+        found
+            .options
+            .insert(number, option(esp(guid), Program::Grub.path()));
     }
     // A number that leads nowhere is its owner's business.
     found.order = vec![0x22, 3, 0x21, 0x99, 0x20, 3];
-    let steps = plan(&found, TITLE, &ESP, &[Uuid::from_u128(20)]).unwrap();
+    let steps = plan(&found, &wanted(ESP), &[Uuid::from_u128(20)]).unwrap();
     assert_eq!(steps.first(), Some(&Step::Remove(0x22)));
     let (after, next) = apply(found, &steps);
     assert_eq!(next, Some(0x21));
@@ -207,13 +232,13 @@ fn a_number_that_the_order_waits_for_is_not_taken() {
         options: BTreeMap::new(),
         order: vec![0, 2],
     };
-    let (after, next) = apply(found.clone(), &plan(&found, TITLE, &ESP, &[]).unwrap());
+    let (after, next) = apply(found.clone(), &plan(&found, &wanted(ESP), &[]).unwrap());
     assert_eq!((next, after.order), (Some(1), vec![1, 0, 2]));
     let full = Found {
         options: (0..=u16::MAX).map(|number| (number, Vec::new())).collect(),
         order: Vec::new(),
     };
-    assert_eq!(plan(&full, TITLE, &ESP, &[]), None);
+    assert_eq!(plan(&full, &wanted(ESP), &[]), None);
 }
 
 #[test]

@@ -3,7 +3,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use disk::boot_order::{Found, Step, plan};
+use disk::boot_order::load_option::Program;
+use disk::boot_order::{Found, Step, Wanted, plan};
 use disk::contents::PartitionRef;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use uuid::Uuid;
@@ -18,6 +19,14 @@ const ESP: PartitionRef = PartitionRef {
     sectors: 1_048_576,
     guid: Uuid::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
 };
+
+const fn wanted(title: &str, esp: PartitionRef) -> Wanted<'_> {
+    Wanted {
+        title,
+        program: Program::Grub,
+        esp,
+    }
+}
 
 /// A directory that stands for the firmware's variables, removed in the end.
 struct Nvram(PathBuf);
@@ -43,7 +52,7 @@ impl Nvram {
     fn deploy(&self, esp: PartitionRef) -> Vec<String> {
         let variables = Variables::new(&self.0);
         let found = variables.boot().unwrap();
-        let steps = plan(&found, "Debian GNU/Linux 12", &esp, &[]).unwrap();
+        let steps = plan(&found, &wanted("Debian GNU/Linux 12", esp), &[]).unwrap();
         let faults = variables.apply(&found, &steps);
         faults
             .iter()
@@ -134,7 +143,7 @@ fn the_order_names_no_option_that_could_not_be_written() {
     let variables = Variables::new(&nvram.0);
     let found = nvram.found();
     fs::create_dir(nvram.file("Boot0001")).unwrap();
-    let steps = plan(&found, "x", &ESP, &[]).unwrap();
+    let steps = plan(&found, &wanted("x", ESP), &[]).unwrap();
     let faults = variables.apply(&found, &steps);
     assert_eq!(faults.len(), 1);
     assert!(
