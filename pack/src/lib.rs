@@ -13,7 +13,8 @@
 //! read what is kept, [`rewrite`] changes a copy's fstab, [`tar`] writes it, [`compress`] makes it
 //! small, and [`report`] says what became of the rest. [`create`] puts that into a file by way of
 //! [`output`], [`live`] into a stream; [`system`] and [`mod@grub`] see to it that the copy boots,
-//! the latter with images by [`grub_image`], of which boot media are made too.
+//! the latter with images by [`grub_image`] or signed ones of [`secure_boot`], of which boot media
+//! are made too.
 //!
 //! [`packages`] opens a directory of packages and [`mod@hash`] reads them once, for [`manifest`],
 //! which lists, signs and checks them, and for [`bundle_file`], which makes one file of them.
@@ -41,6 +42,7 @@ pub mod publish;
 pub mod report;
 pub mod rewrite;
 pub mod rules;
+pub mod secure_boot;
 pub mod system;
 pub mod tar;
 pub mod utc;
