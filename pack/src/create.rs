@@ -121,8 +121,16 @@ pub fn run(options: &Options, watch: &mut dyn Watch) -> Result<(), PackageError>
 ///
 /// # Errors
 /// GRUB is not installed, or the package cannot be written.
-pub fn run_grub(out: &Path, format: Format, watch: &mut dyn Watch) -> Result<(), PackageError> {
-    let grub::Package { bytes, platforms } = grub::package(format)?;
+pub fn run_grub(
+    out: &Path,
+    format: Format,
+    is_secure: bool,
+    watch: &mut dyn Watch,
+) -> Result<(), PackageError> {
+    let grub::Package { bytes, platforms } = match is_secure {
+        true => grub::signed_package(format)?,
+        false => grub::package(format)?,
+    };
     let name = format!("{}{}", grub::NAME, format.suffix());
     let root = node::open_root(Path::new("/")).map_err(|error| PackageError::Root {
         path: "/".into(),

@@ -3,7 +3,8 @@
 //!
 //! Everything GRUB needs is in one image for UEFI and one for BIOS, so the target's ESP holds no
 //! modules. The images go where `install` looks for them. GRUB is never updated on a node: a module
-//! that a later `grub.cfg` or slot may want has to be in them.
+//! that a later `grub.cfg` or slot may want has to be in them. For machines with Secure Boot the one
+//! for UEFI is Debian's signed GRUB, with the programs that start it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 use super::compress::{Encoder, Format};
 use super::grub_image::{ImageError, Parts, Platform, Recipe};
+use super::secure_boot::{Chain, ChainError, FIRST_STAGE_NAME, MOK_MANAGER_NAME, Purpose};
 use super::tar::{self, Kind, Member};
 
 /// The package's name.
@@ -57,6 +59,9 @@ pub enum GrubError {
     /// An image cannot be made.
     #[error("making GRUB's images; a package {NAME} can be given with --packages DIR")]
     Image(#[from] ImageError),
+    /// What starts a system with Secure Boot.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// A part cannot be read.
     #[error("reading {}", path.display())]
     Read {
@@ -131,13 +136,22 @@ pub struct Package {
 /// # Errors
 /// See [`GrubError`].
 pub fn package(format: Format) -> Result<Package, GrubError> {
-    package_of(&Parts::default(), format)
+    package_of(&Parts::default(), None, format)
 }
 
-fn package_of(parts: &Parts, format: Format) -> Result<Package, GrubError> {
+/// Likewise, by signed programs under UEFI.
+///
+/// # Errors
+/// See [`GrubError`].
+pub fn signed_package(format: Format) -> Result<Package, GrubError> {
+    let chain = Chain::read(Purpose::Disk)?;
+    package_of(&Parts::default(), Some(chain), format)
+}
+
+fn package_of(parts: &Parts, chain: Option<Chain>, format: Format) -> Result<Package, GrubError> {
     let boot = parts.path(Platform::Bios, BOOT_PART);
     let platforms = Platforms {
-        uefi: parts.are_there(Platform::Efi),
+        uefi: chain.is_some() || parts.are_there(Platform::Efi),
         bios: parts.are_there(Platform::Bios) && boot.is_ok(),
     };
     if !platforms.are_there() {
@@ -164,8 +178,16 @@ fn package_of(parts: &Parts, format: Format) -> Result<Package, GrubError> {
         }
         images.extend([(boot_name, boot), (core_name, core)]);
     }
-    if platforms.uefi {
-        images.push((efi_name, image(Platform::Efi, EFI_PREFIX, EFI)?));
+    match chain {
+        Some(chain) => images.extend([
+            (efi_name, chain.grub),
+            (FIRST_STAGE_NAME, chain.first_stage),
+            (MOK_MANAGER_NAME, chain.mok_manager),
+        ]),
+        None if platforms.uefi => {
+            images.push((efi_name, image(Platform::Efi, EFI_PREFIX, EFI)?));
+        }
+        None => {}
     }
     let bytes = archive(&images, format).map_err(GrubError::Pack)?;
     Ok(Package { bytes, platforms })
@@ -196,7 +218,7 @@ fn archive(images: &[(&str, Vec<u8>)], format: Format) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, Parts, Platforms, archive, package, package_of};
+    use super::{Chain, Format, Parts, Platforms, archive, package, package_of};
     use bundle::decode::{DecodeLimits, decode};
     use bundle::unpack::{UnpackLimits, check};
     use std::path::Path;
@@ -246,7 +268,7 @@ mod tests {
         let all = Path::new(crate::grub_image::PARTS);
         let parts = std::env::temp_dir().join(format!("grub-parts-{}", std::process::id()));
         std::fs::create_dir_all(&parts).unwrap();
-        let none = package_of(&Parts::at(&parts), Format::Zst)
+        let none = package_of(&Parts::at(&parts), None, Format::Zst)
             .err()
             .unwrap()
             .to_string();
@@ -263,12 +285,19 @@ mod tests {
             }
             let link = parts.join(platform);
             std::os::unix::fs::symlink(all.join(platform), &link).unwrap();
-            let made = package_of(&Parts::at(&parts), Format::Zst).unwrap();
+            let made = package_of(&Parts::at(&parts), None, Format::Zst).unwrap();
             std::fs::remove_file(link).unwrap();
             assert_eq!(entries(&made.bytes), images);
             let warning = made.platforms.warning().unwrap();
             assert!(warning.contains(only), "{warning}");
         }
+        let chain = Chain {
+            first_stage: b"first".to_vec(),
+            grub: b"signed".to_vec(),
+            mok_manager: b"keys".to_vec(),
+        };
+        let made = package_of(&Parts::at(&parts), Some(chain), Format::Zst).unwrap();
+        assert_eq!((entries(&made.bytes), made.platforms.uefi), (3, true));
         std::fs::remove_dir(parts).unwrap();
         let both = Platforms {
             uefi: true,

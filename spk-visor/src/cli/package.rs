@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command};
 use wire::stream::PackageName;
 
-use super::argument::{all, operand, option, os, path, repeated, words};
+use super::argument::{all, operand, option, os, path, repeated, switch, words};
 use super::sets;
 use super::usage::UsageError;
 use crate::help::with_exit_codes;
@@ -22,7 +22,7 @@ const THREADS_MAX: u32 = 256;
 
 const HELP: &str = "\
 Usage: spk-visor package create NAME [OPTIONS]
-       spk-visor package grub [-o DIR] [--format xz|zst]
+       spk-visor package grub [-o DIR] [--format xz|zst] [--secure-boot]
        spk-visor package install SOURCE|NAME... [OPTIONS]
        spk-visor package remove NAME... [OPTIONS]
        spk-visor package list [--available] [OPTIONS]
@@ -70,6 +70,10 @@ The same tree gives the same package, byte for byte.
 here (Debian: grub-efi-amd64-bin, grub-pc-bin; with one of them what it makes
 boots under UEFI or a BIOS only, and it says so). A system that was deployed has
 it in it already.
+  --secure-boot        for UEFI by the programs that machines with Secure Boot
+                       trust as they are sold (Debian: shim-signed and
+                       grub-efi-amd64-signed); the system's kernel has to be
+                       signed, too. Not for disks with two slots
 
 The other commands are about packages of another kind: programs over the /usr of
 this node, each signed by itself (docs/node-packages.md). All of them together
@@ -115,6 +119,8 @@ pub enum Package {
         out: PathBuf,
         /// How it is compressed.
         format: Format,
+        /// By signed programs.
+        is_secure: bool,
     },
 }
 
@@ -156,7 +162,7 @@ pub(super) fn grammar() -> Command {
         .arg(operand("NAME").value_parser(read_name));
     word(COMMAND)
         .args([output.global(true), format.global(true)])
-        .subcommands([create, word("grub")])
+        .subcommands([create, word("grub").arg(switch("secure-boot"))])
         .subcommands(sets::grammars(word))
 }
 
@@ -182,7 +188,11 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<super::Command, UsageErro
     let out = path(matches, "output").unwrap_or_else(|| PACKAGES_DIR.into());
     let format = matches.remove_one("format").unwrap_or(Format::Xz);
     if word == "grub" {
-        let grub = Package::Grub { out, format };
+        let grub = Package::Grub {
+            out,
+            format,
+            is_secure: matches.get_flag("secure-boot"),
+        };
         return Ok(super::Command::Package(grub));
     }
     let name = matches.remove_one("NAME");

@@ -22,7 +22,11 @@ pub fn run(package: &Package) -> Result<(), PackageError> {
     let mut watcher = Watcher::new(Screen::stdout());
     match package {
         Package::Create(options) => create::run(options, &mut watcher),
-        Package::Grub { out, format } => create::run_grub(out, *format, &mut watcher),
+        Package::Grub {
+            out,
+            format,
+            is_secure,
+        } => create::run_grub(out, *format, *is_secure, &mut watcher),
     }
 }
 
