@@ -8,11 +8,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use pack::grub_image::{ImageError, Parts, Platform, Recipe};
+use pack::secure_boot::{Chain, GRUB_NAME, MOK_MANAGER_NAME, Purpose};
 use sha2::{Digest, Sha256};
 
 use wire::names::SHIM_LABEL;
 
-use crate::menu;
+use crate::menu::{self, Reader};
 use crate::output::OutputError;
 use crate::scratch::Scratch;
 use crate::shim::Shim;
@@ -22,6 +23,8 @@ use crate::tool::{EPOCH_SECONDS, Tool, ToolError};
 const ESP_LABEL: &str = "SMV_ESP";
 const ESP_SERIAL: &str = "534D5631";
 const ESP_TYPE: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
+/// What firmware starts on a medium (UEFI 2.10 3.5.1.1).
+const FIRST_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 /// Free space on the FAT volume, for files that a person adds.
 const ESP_SPARE_BYTES: usize = 512 * 1024;
 const MIB: usize = 1024 * 1024;
@@ -50,12 +53,17 @@ pub enum IsoError {
     Output(#[from] OutputError),
 }
 
-/// Makes the image; the menu waits so many seconds, or is not shown at all. Its parts are made next
-/// to `output`.
+/// Makes the image; the menu waits so many seconds, or is not shown at all. With `chain` machines
+/// with Secure Boot start it. Its parts are made next to `output`.
 ///
 /// # Errors
 /// See [`IsoError`].
-pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>, IsoError> {
+pub fn image(
+    shim: &Shim,
+    timeout_seconds: u32,
+    chain: Option<&Chain>,
+    output: &Path,
+) -> Result<Vec<u8>, IsoError> {
     let scratch = Scratch::beside(output)?;
     // The name of its directory is what GRUB looks for: it never starts the kernel of another
     // stick.
@@ -74,9 +82,15 @@ pub fn image(shim: &Shim, timeout_seconds: u32, output: &Path) -> Result<Vec<u8>
         grub.image(&recipe)
     };
     let bios = image(Platform::BiosCd, BIOS_MODULES)?;
-    let efi = image(Platform::Efi, menu::EFI_MODULES)?;
-    let esp = esp(&scratch, &efi)?;
-    let menu = menu::menu(shim, &kernel, &initramfs, timeout_seconds);
+    let (programs, reader) = match chain {
+        Some(chain) => (signed_programs(chain, &finder), Reader::Signed),
+        None => {
+            let efi = image(Platform::Efi, menu::EFI_MODULES)?;
+            (vec![(FIRST_PROGRAM.to_owned(), efi)], Reader::Ours)
+        }
+    };
+    let esp = esp(&scratch, &programs)?;
+    let menu = menu::menu(shim, &kernel, &initramfs, timeout_seconds, reader);
     let files = [
         (kernel.as_str(), scratch.write("vmlinuz", shim.kernel())?),
         (&initramfs, scratch.write("initramfs", shim.initramfs())?),
@@ -146,21 +160,44 @@ fn name_of(shim: &Shim) -> String {
     name
 }
 
-/// The FAT volume with GRUB for UEFI and what a stick remembers; returns its path.
-fn esp(scratch: &Scratch, efi: &[u8]) -> Result<std::path::PathBuf, IsoError> {
-    let len = (efi.len() + ESP_SPARE_BYTES).next_multiple_of(MIB);
+/// The programs on the FAT volume that firmware with Secure Boot starts. The signed GRUB reads
+/// `finder` there, unless it looks into the whole medium and finds the menu itself.
+fn signed_programs(chain: &Chain, finder: &str) -> Vec<(String, Vec<u8>)> {
+    let beside = |name: &str| format!("EFI/BOOT/{name}");
+    let config = format!("{finder}configfile $prefix/grub.cfg\n");
+    vec![
+        (FIRST_PROGRAM.to_owned(), chain.first_stage.clone()),
+        (beside(GRUB_NAME), chain.grub.clone()),
+        (beside(MOK_MANAGER_NAME), chain.mok_manager.clone()),
+        (Purpose::Medium.config().to_owned(), config.into_bytes()),
+    ]
+}
+
+/// The FAT volume with the programs for UEFI and what a stick remembers; returns its path.
+fn esp(scratch: &Scratch, programs: &[(String, Vec<u8>)]) -> Result<std::path::PathBuf, IsoError> {
+    let lens = programs.iter().map(|(_, bytes)| bytes.len());
+    let len = (lens.sum::<usize>() + ESP_SPARE_BYTES).next_multiple_of(MIB);
     let volume = scratch.write("esp", &vec![0; len])?;
-    let grub = scratch.write("grub.efi", efi)?;
     let env_block = scratch.write("grubenv", &menu::empty_env_block())?;
     let mtool = |program| Tool::new(program, "mtools").arg("-i").arg(&volume);
-    let steps = [
+    let mut directories = vec!["smechvisor"];
+    for (path, _) in programs {
+        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        directories.extend(above);
+    }
+    directories.sort_unstable();
+    directories.dedup();
+    let directories = directories.iter().map(|path| format!("::/{path}"));
+    let mut steps = vec![
         mtool("mformat").args(["-N", ESP_SERIAL, "-v", ESP_LABEL, "::"]),
-        mtool("mmd").args(["::/EFI", "::/EFI/BOOT", "::/smechvisor"]),
-        mtool("mcopy").arg(grub).arg("::/EFI/BOOT/BOOTX64.EFI"),
-        mtool("mcopy")
-            .arg(env_block)
-            .arg(format!("::/{}", menu::ENV_BLOCK)),
+        directories.fold(mtool("mmd"), |mmd, path| mmd.arg(path)),
     ];
+    for (number, (path, bytes)) in programs.iter().enumerate() {
+        let file = scratch.write(&format!("program-{number}"), bytes)?;
+        steps.push(mtool("mcopy").arg(file).arg(format!("::/{path}")));
+    }
+    let env_block_path = format!("::/{}", menu::ENV_BLOCK);
+    steps.push(mtool("mcopy").arg(env_block).arg(env_block_path));
     let what = "the EFI system partition";
     for step in steps {
         step.run()
@@ -171,8 +208,11 @@ fn esp(scratch: &Scratch, efi: &[u8]) -> Result<std::path::PathBuf, IsoError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SHIM_LABEL, image};
+    use super::{Chain, SHIM_LABEL, image, name_of};
     use crate::shim::{Shim, tests::kernel};
+    use crate::test_dir::TestDir;
+    use std::path::Path;
+    use std::process::Command;
     use std::time::Duration;
 
     fn shim(cmdline: &str) -> Shim {
@@ -182,7 +222,7 @@ mod tests {
     fn iso(name: &str, cmdline: &str) -> Vec<u8> {
         let output =
             std::env::temp_dir().join(format!("mkinitramfs-{name}-{}", std::process::id()));
-        image(&shim(cmdline), 5, &output).unwrap()
+        image(&shim(cmdline), 5, None, &output).unwrap()
     }
 
     #[test]
@@ -221,5 +261,45 @@ mod tests {
         let efi =
             u32::from_le_bytes(iso[catalogue + 104..][..4].try_into().unwrap()) as usize * 2048;
         assert_eq!(efi, start, "CD and disk start the same GRUB");
+    }
+
+    /// What mtools reads of the volume in an ISO image.
+    fn on_the_esp(iso: &Path, path: &str) -> Vec<u8> {
+        let bytes = std::fs::read(iso).unwrap();
+        let start = u64::from_le_bytes(bytes[1024 + 128 + 32..][..8].try_into().unwrap()) * 512;
+        let volume = format!("{}@@{start}", iso.display());
+        let read = Command::new("mtype")
+            .args(["-i", &volume, &format!("::/{path}")])
+            .output()
+            .unwrap();
+        assert!(read.status.success(), "{path}: {read:?}");
+        read.stdout
+    }
+
+    #[test]
+    fn signed_programs_stand_where_firmware_and_they_themselves_look() {
+        let dir = TestDir::new("iso-signed");
+        let chain = Chain {
+            first_stage: b"first".to_vec(),
+            grub: b"grub".to_vec(),
+            mok_manager: b"keys".to_vec(),
+        };
+        let output = dir.path().join("iso");
+        let image = image(&shim("quiet"), 5, Some(&chain), &output).unwrap();
+        std::fs::write(&output, image).unwrap();
+        for (path, content) in [
+            ("EFI/BOOT/BOOTX64.EFI", "first"),
+            ("EFI/BOOT/grubx64.efi", "grub"),
+            ("EFI/BOOT/mmx64.efi", "keys"),
+        ] {
+            assert_eq!(on_the_esp(&output, path), content.as_bytes(), "{path}");
+        }
+        let config = String::from_utf8(on_the_esp(&output, "boot/grub/grub.cfg")).unwrap();
+        let finds = format!("search.file /boot/{}/vmlinuz root", name_of(&shim("quiet")));
+        assert!(config.contains(&finds), "{config}");
+        assert!(
+            config.ends_with("configfile $prefix/grub.cfg\n"),
+            "{config}"
+        );
     }
 }

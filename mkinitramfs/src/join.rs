@@ -30,11 +30,12 @@ const SSH: &[u8] = b"etc/ssh/";
 /// Where modules are, also once `lib` is a link.
 const MODULES: [&[u8]; 2] = [b"lib/modules", b"usr/lib/modules"];
 /// Files that are kept in memory too, for what is made besides the root.
-const REMEMBERED: [&str; 4] = [
+const REMEMBERED: [&str; 5] = [
     "etc/kernel/cmdline",
     "usr/lib/smechvisor/grub/boot.img",
     "usr/lib/smechvisor/grub/core.img",
     "usr/lib/smechvisor/grub/grubx64.efi",
+    "usr/lib/smechvisor/grub/shimx64.efi",
 ];
 /// None of those is larger.
 const REMEMBERED_MAX_BYTES: u64 = 16 << 20;

@@ -28,6 +28,16 @@ const ENV_BLOCK_BYTES: usize = 1024;
 /// The words by which the second entry differs from the first one.
 const LEGACY: &str = "smv.policy=legacy";
 
+/// Which GRUB reads the menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// One of ours, with [`MODULES`].
+    Ours,
+    /// One that a distribution has signed. Debian's has no `read` and loads no modules, so nothing
+    /// can be typed.
+    Signed,
+}
+
 /// An environment block without a variable.
 #[must_use]
 pub fn empty_env_block() -> Vec<u8> {
@@ -50,7 +60,17 @@ pub fn finder(kernel: &str) -> String {
 /// The text of `grub.cfg`. `kernel` and `initramfs` are paths on GRUB's `root`; the menu waits so
 /// many seconds for a key.
 #[must_use]
-pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) -> String {
+pub fn menu(
+    shim: &Shim,
+    kernel: &str,
+    initramfs: &str,
+    timeout_seconds: u32,
+    reader: Reader,
+) -> String {
+    let (memory, typing) = match reader {
+        Reader::Ours => (environment(), typing()),
+        Reader::Signed => Default::default(),
+    };
     let words = shim.cmdline().split(' ').filter(|word| !word.is_empty());
     let words = words.map(|word| format!(" '{word}'")).collect::<String>();
     // A policy that the maker of the medium has chosen is not up for choice.
@@ -66,7 +86,7 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
     };
     let parts = [
         consoles(),
-        environment(),
+        memory,
         starter(kernel, initramfs, &words),
         format!(
             "if [ -z \"$smv_again\" ]; then\n    set timeout={timeout_seconds}\nfi\n\
@@ -79,7 +99,7 @@ pub fn menu(shim: &Shim, kernel: &str, initramfs: &str, timeout_seconds: u32) ->
             "    smv_start\n",
         ),
         legacy,
-        typing(),
+        typing,
         ending(),
     ];
     parts.concat()
@@ -182,13 +202,17 @@ fn entry(title: &str, id: &str, letter: char, body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENV_BLOCK_BYTES, empty_env_block, finder, menu};
+    use super::{ENV_BLOCK_BYTES, Reader, empty_env_block, finder, menu};
     use crate::shim::{Shim, tests::kernel};
     use std::process::Command;
 
     fn text(cmdline: &str) -> String {
         let shim = Shim::new(kernel(), b"070701".to_vec(), cmdline).unwrap();
-        menu(&shim, "/boot/x/vmlinuz", "/boot/x/initramfs", 5)
+        read_by(Reader::Ours, &shim)
+    }
+
+    fn read_by(reader: Reader, shim: &Shim) -> String {
+        menu(shim, "/boot/x/vmlinuz", "/boot/x/initramfs", 5, reader)
     }
 
     /// GRUB's own parser.
@@ -228,6 +252,21 @@ mod tests {
         let chosen = text("console=tty0");
         assert!(!chosen.contains("console=ttyS0"), "{chosen}");
         must_parse(&text(""));
+    }
+
+    #[test]
+    fn a_signed_grub_gets_no_command_that_it_lacks() {
+        let shim = Shim::new(kernel(), b"070701".to_vec(), "quiet").unwrap();
+        let text = read_by(Reader::Signed, &shim);
+        assert!(
+            !text.contains("read ") && !text.contains("smv_memory"),
+            "{text}"
+        );
+        assert!(
+            text.contains("menuentry 'Deploy: ") && text.contains("fwsetup"),
+            "{text}"
+        );
+        must_parse(&text);
     }
 
     #[test]

@@ -7,8 +7,9 @@
 use std::net::Ipv4Addr;
 
 use pack::grub_image::{ImageError, Parts, Platform, Recipe};
+use pack::secure_boot::{Chain, GRUB_NAME, MOK_MANAGER_NAME, Purpose};
 
-use crate::menu;
+use crate::menu::{self, Reader};
 use crate::shim::Shim;
 use crate::uki::{self, UkiError};
 
@@ -16,6 +17,8 @@ use crate::uki::{self, UkiError};
 const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs";
 const UKI: &str = "deploy-shim.efi";
+/// The program that firmware with UEFI is told to fetch.
+const GRUB_UEFI: &str = "grub-uefi.efi";
 
 /// The modules that load the rest: TFTP, over the card as the firmware drives it.
 const NETWORK_MODULES: &str = "net tftp";
@@ -53,6 +56,8 @@ pub type File = (&'static str, Vec<u8>);
 pub struct Wish<'a> {
     /// The image that they boot.
     pub shim: &'a Shim,
+    /// What starts it with Secure Boot, in place of our GRUB for UEFI.
+    pub chain: Option<&'a Chain>,
     /// systemd-boot's stub.
     pub stub: &'a [u8],
     /// How long the menu waits for a key.
@@ -86,23 +91,32 @@ pub fn files(wish: &Wish<'_>) -> Result<Vec<File>, PxeError> {
         NETWORK_MODULES,
         EFI_MODULES,
     ];
-    let menu = menu::menu(
-        shim,
-        &format!("/{KERNEL}"),
-        &format!("/{INITRAMFS}"),
-        wish.timeout_seconds,
-    );
-    Ok(vec![
+    let menu = |reader| {
+        let (kernel, initramfs) = (format!("/{KERNEL}"), format!("/{INITRAMFS}"));
+        menu::menu(shim, &kernel, &initramfs, wish.timeout_seconds, reader).into_bytes()
+    };
+    let mut files = vec![
         ("boot.ipxe", script.into_bytes()),
         ("dnsmasq-proxy.conf", DNSMASQ_PROXY.into()),
         ("dnsmasq.conf", DNSMASQ.into()),
         ("grub-bios.0", image(Platform::BiosPxe, &bios)?),
-        ("grub-uefi.efi", image(Platform::Efi, &efi)?),
-        ("grub.cfg", menu.into_bytes()),
+        ("grub.cfg", menu(Reader::Ours)),
         (INITRAMFS, shim.initramfs().to_vec()),
         (UKI, uki::assemble(shim, wish.stub)?),
         (KERNEL, shim.kernel().to_vec()),
-    ])
+    ];
+    match wish.chain {
+        None => files.push((GRUB_UEFI, image(Platform::Efi, &efi)?)),
+        // DHCP servers name the same file; it asks the server for its neighbour.
+        Some(chain) => files.extend([
+            (GRUB_UEFI, chain.first_stage.clone()),
+            (GRUB_NAME, chain.grub.clone()),
+            (MOK_MANAGER_NAME, chain.mok_manager.clone()),
+            (Purpose::Network.config(), menu(Reader::Signed)),
+        ]),
+    }
+    files.sort_by_key(|(name, _)| *name);
+    Ok(files)
 }
 
 /// GRUB asks the server of its own lease for files. A proxy is not that server, and GRUB does not

@@ -61,6 +61,12 @@ pub enum ShimError {
     /// UEFI could not start it.
     #[error("the kernel has no EFI stub (CONFIG_EFI_STUB)")]
     NoEfiStub,
+    /// A signed GRUB would refuse to start it.
+    #[error(
+        "the kernel is not signed, and with --secure-boot it has to be: by Debian \
+         (mkinitramfs/debian-kernel fetches such a kernel), or by a key that the machine trusts"
+    )]
+    NotSigned,
     /// Neither a cpio nor anything the kernel unpacks.
     #[error("the initramfs is neither a cpio archive nor a compressed one")]
     NotInitramfs,
@@ -139,6 +145,12 @@ impl Shim {
     #[must_use]
     pub fn cmdline(&self) -> &str {
         &self.cmdline
+    }
+
+    /// Whether the kernel has a signature, as Secure Boot asks of it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        disk::pe::is_signed(&self.kernel)
     }
 
     /// Whether the command line has settled this key.

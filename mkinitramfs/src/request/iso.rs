@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pack::secure_boot::{ChainError, Purpose};
+
 use super::parts::{Parts, PartsError};
 use crate::iso::{self, IsoError};
 use crate::output::{OutputError, replace};
@@ -23,6 +25,9 @@ pub enum IsoCommandError {
     /// A file that goes in.
     #[error(transparent)]
     Parts(#[from] PartsError),
+    /// What starts it with Secure Boot.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// It could not be made of them.
     #[error(transparent)]
     Iso(#[from] IsoError),
@@ -38,7 +43,8 @@ impl Iso {
     /// See [`IsoCommandError`].
     pub fn make(&self) -> Result<(), IsoCommandError> {
         let (shim, readers) = self.parts.read()?;
-        let image = iso::image(&shim, self.timeout_seconds, &self.output)?;
+        let chain = self.parts.chain(Purpose::Medium)?;
+        let image = iso::image(&shim, self.timeout_seconds, chain.as_ref(), &self.output)?;
         Ok(replace(&self.output, &image, readers)?)
     }
 }

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use pack::secure_boot::{Chain, ChainError, Purpose};
 use session::keys::holds_private_key;
 
 use crate::output::Readers;
@@ -24,6 +25,8 @@ pub struct Parts {
     pub initramfs: PathBuf,
     /// `--cmdline`: words for the kernel.
     pub cmdline: String,
+    /// `--secure-boot`: by programs that are signed.
+    pub is_secure: bool,
 }
 
 /// The files cannot be booted.
@@ -69,6 +72,15 @@ pub(super) fn read_stub(path: &Path) -> Result<Vec<u8>, StubError> {
 }
 
 impl Parts {
+    /// The programs that start the kernel with Secure Boot, when that is asked for.
+    ///
+    /// # Errors
+    /// This machine has none.
+    pub fn chain(&self, purpose: Purpose) -> Result<Option<Chain>, ChainError> {
+        let chain = self.is_secure.then(|| Chain::read(purpose));
+        chain.transpose()
+    }
+
     /// Reads and checks them. What is made of an initramfs with a private key in it, or of one that
     /// not everybody may read, is for its owner only.
     ///
@@ -81,6 +93,10 @@ impl Parts {
             readers = Readers::Owner;
         }
         let shim = Shim::new(kernel, initramfs, &self.cmdline);
+        let shim = shim.and_then(|shim| match self.is_secure && !shim.is_signed() {
+            true => Err(ShimError::NotSigned),
+            false => Ok(shim),
+        });
         let shim = shim.map_err(|source| PartsError::Shim {
             kernel: self.kernel.clone(),
             initramfs: self.initramfs.clone(),
@@ -144,6 +160,7 @@ mod tests {
             kernel,
             initramfs: initramfs.clone(),
             cmdline: String::new(),
+            is_secure: false,
         };
         for (bytes, mode, expected) in [
             (&plain, 0o644, Readers::Everybody),
@@ -158,5 +175,23 @@ mod tests {
             let (_, readers) = parts.read().unwrap();
             assert!(readers == expected, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn secure_boot_takes_no_kernel_without_a_signature() {
+        let dir = TestDir::new("parts-unsigned");
+        let (kernel, initramfs) = (dir.path().join("kernel"), dir.path().join("initramfs"));
+        fs::write(&kernel, crate::shim::tests::kernel()).unwrap();
+        fs::write(&initramfs, b"070701").unwrap();
+        let parts = |is_secure| Parts {
+            kernel: kernel.clone(),
+            initramfs: initramfs.clone(),
+            cmdline: String::new(),
+            is_secure,
+        };
+        parts(false).read().unwrap();
+        let error = parts(true).read().unwrap_err();
+        let error = wire::chain::chain(&error).to_string();
+        assert!(error.contains("the kernel is not signed"), "{error}");
     }
 }

@@ -4,6 +4,8 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use pack::secure_boot::{ChainError, Purpose};
+
 use super::parts::{Parts, PartsError, StubError, read_stub};
 use crate::output::{OutputError, Readers, replace};
 use crate::pxe::{self, PxeError, Wish};
@@ -35,6 +37,9 @@ pub enum PxeCommandError {
     /// The stub.
     #[error(transparent)]
     Stub(#[from] StubError),
+    /// What starts it with Secure Boot.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// It could not be made of them.
     #[error(transparent)]
     Pxe(#[from] PxeError),
@@ -51,8 +56,10 @@ impl Pxe {
     pub fn make(&self) -> Result<(), PxeCommandError> {
         let (shim, readers) = self.parts.read()?;
         let stub = read_stub(&self.stub)?;
+        let chain = self.parts.chain(Purpose::Network)?;
         let wish = Wish {
             shim: &shim,
+            chain: chain.as_ref(),
             stub: &stub,
             timeout_seconds: self.timeout_seconds,
             server: self.server,
@@ -60,17 +67,19 @@ impl Pxe {
         // A path with a slash at its end has no name to put something behind.
         let output: PathBuf = self.output.components().collect();
         let files = pxe::files(&wish)?;
-        std::fs::create_dir_all(&output).map_err(|source| OutputError {
-            path: output.clone(),
-            source,
-        })?;
         for (name, bytes) in files {
+            let path = output.join(name);
+            let directory = path.parent().unwrap_or(&output);
+            std::fs::create_dir_all(directory).map_err(|source| OutputError {
+                path: directory.to_owned(),
+                source,
+            })?;
             let readers = if WITH_INITRAMFS.contains(&name) {
                 readers
             } else {
                 Readers::Everybody
             };
-            replace(&output.join(name), &bytes, readers)?;
+            replace(&path, &bytes, readers)?;
         }
         Ok(())
     }

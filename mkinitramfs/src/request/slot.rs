@@ -84,6 +84,12 @@ pub enum SlotCommandError {
         what: &'static str,
         why: &'static str,
     },
+    /// GRUB would refuse each of its own starts.
+    #[error(
+        "the root has /usr/lib/smechvisor/grub/shimx64.efi: a signed GRUB has no command that \
+         checks the boot record of a disk with two slots (package grub without --secure-boot)"
+    )]
+    SignedGrub,
     /// There is no kernel to be found.
     #[error(transparent)]
     Boot(#[from] bundle::directory::DirectoryError),

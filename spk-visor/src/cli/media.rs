@@ -75,6 +75,11 @@ directory that serve-boot serves
   --kernel FILE        bzImage; kernel-config/build prints the path of one
   --initramfs FILE     what image made
   --cmdline WORDS      kernel command line, such as 'smv.after=kexec quiet'
+  --secure-boot        with iso and pxe: by programs that machines with Secure
+                       Boot trust as they are sold: a first stage signed by
+                       Microsoft, and GRUB signed by Debian (packages
+                       shim-signed and grub-efi-amd64-signed). The kernel has
+                       to be signed, too: Debian's is
   --timeout SECONDS    how long the menu of iso and pxe waits for a key (default
                        3); 0 skips the menu
   --stub FILE          linuxx64.efi.stub of systemd-boot, for uki and pxe
@@ -118,11 +123,13 @@ pub(super) fn grammar() -> Command {
                 .args(modules())
                 .args(wireless()),
             word("wifi").args(modules()).args(wireless()),
-            word("iso").args(parts()).arg(timeout()),
+            word("iso")
+                .args(parts())
+                .args([timeout(), switch("secure-boot")]),
             word("uki").args(parts()).arg(file("stub")),
             word("pxe")
                 .args(parts())
-                .args([timeout(), file("stub")])
+                .args([timeout(), switch("secure-boot"), file("stub")])
                 .arg(option("server", "ADDR").value_parser(|text: &str| text.parse::<Ipv4Addr>())),
             word("slot")
                 .arg(operand("PACKAGE").value_parser(os()).num_args(0..))

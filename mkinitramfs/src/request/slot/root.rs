@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use bundle::decode::{self, DecodeError, DecodeLimits};
+use pack::secure_boot::FIRST_STAGE_NAME;
 use wire::stream::DATA_MAX;
 
 use super::{SlotCommandError, unread};
@@ -130,6 +131,9 @@ impl RootTar {
     /// There are none.
     pub fn grub(&self) -> Result<Grub<'_>, SlotCommandError> {
         let image = |name: &str| self.join.remembered(&format!("{GRUB}/{name}"));
+        if image(FIRST_STAGE_NAME).is_some() {
+            return Err(SlotCommandError::SignedGrub);
+        }
         let grub = Grub {
             efi: image("grubx64.efi"),
             bios: image("boot.img").zip(image("core.img")),

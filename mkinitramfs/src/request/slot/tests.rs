@@ -170,6 +170,12 @@ fn what_a_node_could_not_start_or_update_is_refused_by_its_name() {
     dir.write("base.tar", &base(""));
     let error = made(&dir, &["base.tar"], "image").unwrap_err();
     assert!(error.contains("bootloader-grub"), "{error}");
+    dir.write(
+        "signed.tar",
+        &tar(&[file("usr/lib/smechvisor/grub/shimx64.efi")]),
+    );
+    let error = made(&dir, &["base.tar", "grub.tar", "signed.tar"], "image").unwrap_err();
+    assert!(error.contains("signed GRUB"), "{error}");
     let error = made(&dir, &["base.tar", "base.tar", "grub.tar"], "image").unwrap_err();
     assert!(
         error.contains("/boot/vmlinuz-6.12.9 is in base.tar and in base.tar"),
@@ -180,5 +186,5 @@ fn what_a_node_could_not_start_or_update_is_refused_by_its_name() {
     assert!(error.contains("lacks CONFIG_BLK_DEV_INITRD"), "{error}");
     assert!(!dir.path().join("image").exists());
     // The scratch directories are gone.
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
 }

@@ -116,6 +116,8 @@ fn read_parts(matches: &mut ArgMatches) -> Result<parts::Parts, UsageError> {
         kernel: path(matches, "kernel").ok_or(missing("--kernel FILE"))?,
         initramfs: path(matches, "initramfs").ok_or(missing("--initramfs FILE"))?,
         cmdline: matches.remove_one("cmdline").unwrap_or_default(),
+        // uki has no programs of others.
+        is_secure: matches.try_get_one("secure-boot").ok().flatten() == Some(&true),
     })
 }
 

@@ -19,6 +19,7 @@ fn parts() -> parts::Parts {
         kernel: "k".into(),
         initramfs: "i".into(),
         cmdline: "quiet".into(),
+        is_secure: false,
     }
 }
 
@@ -109,6 +110,15 @@ fn every_option_of_a_medium_is_read() {
     assert_eq!(read(&line), Ok(Request::Pxe(pxe(Some("10.9.0.1"), 0))));
     let line = format!("media pxe {PARTS} -o o");
     assert_eq!(read(&line), Ok(Request::Pxe(pxe(None, 3))));
+    for medium in ["iso", "pxe"] {
+        let line = format!("media {medium} {PARTS} --secure-boot -o o");
+        let (Ok(Request::Iso(iso::Iso { parts, .. })) | Ok(Request::Pxe(pxe::Pxe { parts, .. }))) =
+            read(&line)
+        else {
+            panic!("{line}");
+        };
+        assert!(parts.is_secure, "{line}");
+    }
 }
 
 #[test]
@@ -195,6 +205,7 @@ fn wrong_arguments_are_named() {
         ("slot p --mke2fs m", "--mke2fs"),
         ("uki --kernel k --initramfs i", "-o OUT"),
         ("uki --timeout 3", "--timeout"),
+        ("uki --secure-boot", "--secure-boot"),
     ] {
         let text = read(&format!("media {line}")).expect_err(line);
         assert!(text.contains(word), "{line}: {text}");
