@@ -14,6 +14,7 @@ use disk::sizes::Sizes;
 use install::options;
 use machine::cage::Caged;
 use machine::disks::Disks;
+use machine::efivars;
 use machine::gate::Wish;
 use machine::mounts;
 use netstack::{Config, Stack};
@@ -228,6 +229,7 @@ fn deploy_options(memory: Memory, sizes: Sizes) -> options::Options {
 /// The firmware that has started this machine, and will start its disk.
 fn firmware() -> options::Firmware {
     match Path::new("/sys/firmware/efi").exists() {
+        true if efivars::is_secure() => options::Firmware::SecureUefi,
         true => options::Firmware::Uefi,
         false => options::Firmware::Bios,
     }

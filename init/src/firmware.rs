@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use disk::boot_order::{self, Found, load_option, name_of};
-use disk::contents::{DiskContents, PartitionRef};
+use disk::boot_order::{self, Found, Wanted, load_option, name_of};
+use disk::contents::DiskContents;
 use machine::disks::Disks;
 use machine::efivars::Variables;
 use machine::gate::Contents;
@@ -23,9 +23,10 @@ const BLOCK: &str = "/sys/block";
 /// The state of the firmware after a variable could not be set.
 const OTHERWISE: &str = "the firmware starts this disk only if no other entry comes first";
 
-/// Makes `esp` the first boot option, under this title, and returns the option's name; `None`
-/// without UEFI, or, after a warning, if the firmware did not take it.
-pub fn prefer(esp: &PartitionRef, title: &str, console: &Console) -> Option<String> {
+/// Makes an entry the first boot option, and returns the option's name; `None` without UEFI, or,
+/// after a warning, if the firmware did not take it.
+pub fn prefer(wanted: &Wanted<'_>, console: &Console) -> Option<String> {
+    let esp = &wanted.esp;
     let variables = variables()?;
     let found = match variables.boot() {
         Ok(found) => found,
@@ -35,7 +36,7 @@ pub fn prefer(esp: &PartitionRef, title: &str, console: &Console) -> Option<Stri
         }
     };
     let kept = others(&found, esp.guid);
-    let Some(steps) = boot_order::plan(&found, title, esp, &kept) else {
+    let Some(steps) = boot_order::plan(&found, wanted, &kept) else {
         console.warning(&format!(
             "boot variables: all 65536 numbers are in use; {OTHERWISE}"
         ));

@@ -1,11 +1,14 @@
 //! The last step: from the shim into what it installed. Booting takes [`Deployed`] by value, which
 //! only a commit makes.
 
+use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use disk::boot_order::Wanted;
+use disk::boot_order::load_option::Program;
 use disk::boot_record::RecordPlaces;
 use disk::contents::PartitionRef;
 use disk::disk::{Disk, DiskError};
@@ -47,10 +50,14 @@ pub const PARTING_TIME: Duration = Duration::from_secs(10);
 /// waits for that system after kexec; without it no watchdog is started.
 pub fn boot(deployed: Deployed, after: After, watchdog: Option<u16>, console: &Console) -> ! {
     let installed = &deployed.installed;
-    let title = installed.title();
+    let wanted = |esp| Wanted {
+        title: installed.title(),
+        program: installed.program(),
+        esp,
+    };
     let option = installed
         .esp()
-        .and_then(|esp| firmware::prefer(&esp, title, console));
+        .and_then(|esp| firmware::prefer(&wanted(esp), console));
     let option = option
         .map(|name| format!(" option={name}"))
         .unwrap_or_default();
@@ -90,20 +97,27 @@ pub fn back(path: &Path, esp: &PartitionRef, console: &Console) -> ! {
     let read = move || {
         let mut disk = BlockDisk::open_to_read(&path, IMAGE_SECTOR)?;
         let entry = entry_of(&mut disk, &partition)?;
-        Ok((disk, entry))
+        let program = program_of(&mut disk, &partition)?;
+        Ok((disk, entry, program))
     };
     let late = BackError::Late { limit: ENTRY_TIME };
     let entry = within(ENTRY_TIME, "entry", read).unwrap_or(Err(late));
-    let title = entry
-        .as_ref()
-        .map_or("smechvisor", |(_, entry)| entry.title.as_str());
-    let option = firmware::prefer(esp, title, console);
+    let (title, program) = match &entry {
+        Ok((_, entry, program)) => (entry.title.as_str(), *program),
+        Err(_) => ("smechvisor", Program::Grub),
+    };
+    let wanted = Wanted {
+        title,
+        program,
+        esp: *esp,
+    };
+    let option = firmware::prefer(&wanted, console);
     if option.is_none() {
         let partition = *esp;
         let loaded =
             entry
                 .map_err(|error| chain(&error).to_string())
-                .and_then(|(mut disk, entry)| {
+                .and_then(|(mut disk, entry, _)| {
                     in_time(move || kexec::load_installed(&mut disk, &partition, &entry))
                         .map_err(|error| chain(&error).to_string())
                 });
@@ -141,6 +155,16 @@ fn entry_of(disk: &mut dyn Disk, esp: &PartitionRef) -> Result<BootEntry, BackEr
     let mut text = Vec::new();
     EspReader::open(disk, esp)?.read(entry::PATH, &mut text, ENTRY_BYTES)?;
     Ok(BootEntry::parse(&String::from_utf8_lossy(&text))?)
+}
+
+/// What the firmware has to start on the disk.
+fn program_of(disk: &mut dyn Disk, esp: &PartitionRef) -> Result<Program, EspError> {
+    let first_stage = Program::FirstStage.path().replace('\\', "/");
+    match EspReader::open(disk, esp)?.locate(first_stage.trim_start_matches('/')) {
+        Ok(_) => Ok(Program::FirstStage),
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(Program::Grub),
+        Err(error) => Err(error),
+    }
 }
 
 /// A boot record is there, whatever it says.

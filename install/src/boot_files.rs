@@ -16,6 +16,7 @@ use crate::options::Firmware;
 use crate::watchdog;
 use bundle::directory::{Directory, DirectoryError};
 use bundle::kernel::{self, Kernel, NoRamdisk, Ramdisk};
+use disk::boot_order::load_option::Program;
 use disk::boot_record::{self, BootRecordError, RecordPlaces};
 use disk::disk::{Disk, SectorSize};
 use disk::entry::{self, BootEntry, EntryError};
@@ -23,6 +24,7 @@ use disk::esp::{self, Esp, EspError, EspReader};
 use disk::grub::{BIOS_SECTOR, BiosBoot, GrubError};
 use disk::layout::{Layout, Role};
 use disk::menu::{self, MenuError};
+use disk::pe::is_signed;
 use disk::slot_menu;
 use disk::slots::SlotArea;
 
@@ -30,15 +32,35 @@ use disk::slots::SlotArea;
 const GRUB_EFI: &str = "usr/lib/smechvisor/grub/grubx64.efi";
 const GRUB_BOOT: &str = "usr/lib/smechvisor/grub/boot.img";
 const GRUB_CORE: &str = "usr/lib/smechvisor/grub/core.img";
+/// A signed first stage for UEFI, and what it starts when a person adds a key.
+const FIRST_STAGE: &str = "usr/lib/smechvisor/grub/shimx64.efi";
+const MOK_MANAGER: &str = "usr/lib/smechvisor/grub/mmx64.efi";
 /// Options that a package wants on the kernel command line.
 const OPTIONS: &str = "etc/kernel/cmdline";
 /// UEFI's fallback, booted without a Boot#### variable (UEFI 2.10 3.5.1.1), and our own directory.
 const EFI_COPIES: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/smechvisor/grubx64.efi"];
+/// The same with a first stage, which looks for the others beside itself.
+const SIGNED_COPIES: [[&str; 3]; 2] = [
+    [
+        "EFI/BOOT/BOOTX64.EFI",
+        "EFI/BOOT/grubx64.efi",
+        "EFI/BOOT/mmx64.efi",
+    ],
+    [
+        "EFI/smechvisor/shimx64.efi",
+        "EFI/smechvisor/grubx64.efi",
+        "EFI/smechvisor/mmx64.efi",
+    ],
+];
+/// Where Debian's signed GRUB reads its menu.
+const SIGNED_GRUB_CFG: &str = "EFI/debian/grub.cfg";
 const LOADER_CONF: &str = "loader/loader.conf";
 const GRUB_CFG: &str = "EFI/smechvisor/grub.cfg";
 const DIRECTORIES: [&str; 4] = ["EFI/BOOT", "EFI/smechvisor", "smechvisor", "loader/entries"];
 /// More than any image of GRUB; read into memory.
 const IMAGE_MAX: u64 = 1024 * 1024;
+/// Likewise of a first stage, which carries lists of what is revoked.
+const SIGNED_MAX: u64 = 4 * 1024 * 1024;
 const TEXT_MAX: u64 = 64 * 1024;
 const DEFAULT_TITLE: &str = "smechvisor";
 
@@ -68,6 +90,12 @@ pub enum BootFilesError {
         /// The missing part.
         lacking: &'static str,
     },
+    /// Firmware would not start it.
+    #[error(
+        "this machine has Secure Boot on, and the GRUB of the packages is not signed: \
+         they lack {FIRST_STAGE} (spk-visor package grub --secure-boot)"
+    )]
+    NotSigned,
     /// The boot entry.
     #[error("making the boot entry")]
     Entry(#[from] EntryError),
@@ -122,6 +150,7 @@ impl BootFilesError {
             BootFilesError::Missing { .. }
             | BootFilesError::NoRamdisk(_)
             | BootFilesError::OtherFirmware { .. }
+            | BootFilesError::NotSigned
             | BootFilesError::Room { .. } => Outcome::Refuse,
             BootFilesError::Head { .. } | BootFilesError::NoHead(_) => Outcome::Refuse,
             BootFilesError::Copy { .. } => Outcome::Fatal,
@@ -148,21 +177,41 @@ pub struct BootFiles {
     pub watchdogs: Vec<&'static str>,
     /// The only firmware that starts it, when the packages have GRUB for one alone.
     pub only: Option<Firmware>,
+    /// What the firmware's boot entry has to start.
+    pub program: Program,
 }
 
 /// GRUB's images of the packages, for at least one firmware.
 struct Images {
     efi: Option<Vec<u8>>,
     bios: Option<(Vec<u8>, Vec<u8>)>,
+    signed: Option<Signed>,
+}
+
+/// What starts GRUB with Secure Boot.
+struct Signed {
+    first_stage: Vec<u8>,
+    mok_manager: Vec<u8>,
 }
 
 impl Images {
     /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a
     /// mistake and no choice.
     fn read(root: Directory<'_>, missing: &mut Vec<&'static str>) -> Result<Self, BootFilesError> {
-        Self::take([GRUB_EFI, GRUB_BOOT, GRUB_CORE], missing, |path, max| {
+        let mut images = Self::take([GRUB_EFI, GRUB_BOOT, GRUB_CORE], missing, |path, max| {
             Ok(root.read(path, max)?)
-        })
+        })?;
+        let read = |path| root.read(path, SIGNED_MAX);
+        if let Some(first_stage) = read(FIRST_STAGE)? {
+            let mok_manager = read(MOK_MANAGER)?;
+            missing.extend(images.efi.is_none().then_some(GRUB_EFI));
+            missing.extend(mok_manager.is_none().then_some(MOK_MANAGER));
+            images.signed = Some(Signed {
+                first_stage,
+                mok_manager: mok_manager.unwrap_or_default(),
+            });
+        }
+        Ok(images)
     }
 
     /// Likewise from the head of a slot.
@@ -208,6 +257,7 @@ impl Images {
         Ok(Images {
             efi,
             bios: boot.zip(core),
+            signed: None,
         })
     }
 
@@ -226,17 +276,54 @@ impl Images {
             SectorSize::B4096 => Some(Firmware::Uefi),
             SectorSize::B512 => firmware,
         };
+        let is_secure = needed == Some(Firmware::SecureUefi);
         match (self.only(), needed) {
+            (Some(Firmware::Uefi) | None, _) if is_secure => {
+                match self.first().is_some_and(is_signed) {
+                    true => Ok(()),
+                    false => Err(BootFilesError::NotSigned),
+                }
+            }
             (Some(has), Some(needed)) if has != needed => Err(BootFilesError::OtherFirmware {
                 has,
                 needed,
                 lacking: match needed {
-                    Firmware::Uefi => GRUB_EFI,
+                    Firmware::Uefi | Firmware::SecureUefi => GRUB_EFI,
                     Firmware::Bios => GRUB_CORE,
                 },
             }),
             _ => Ok(()),
         }
+    }
+
+    /// The program that firmware starts, signed or not.
+    fn first(&self) -> Option<&[u8]> {
+        match &self.signed {
+            Some(signed) => Some(&signed.first_stage),
+            None => self.efi.as_deref(),
+        }
+    }
+
+    const fn program(&self) -> Program {
+        match self.signed {
+            Some(_) => Program::FirstStage,
+            None => Program::Grub,
+        }
+    }
+
+    /// The programs for UEFI, and a signed GRUB's menu, each with its place on the ESP.
+    fn programs<'a>(&'a self, menu: &'a str) -> Vec<(&'static str, &'a [u8])> {
+        let Some(grub) = &self.efi else {
+            return Vec::new();
+        };
+        let Some(signed) = &self.signed else {
+            return EFI_COPIES.map(|path| (path, grub.as_slice())).into();
+        };
+        let contents: [&[u8]; 3] = [&signed.first_stage, grub, &signed.mok_manager];
+        let copies = SIGNED_COPIES
+            .iter()
+            .flat_map(|paths| paths.iter().copied().zip(contents));
+        copies.chain([(SIGNED_GRUB_CFG, menu.as_bytes())]).collect()
     }
 }
 
@@ -275,17 +362,17 @@ pub fn put(
 
     let mut large = open_large(root, kernel, &entry)?;
     let entry_text = entry.to_string();
-    let efi = images.efi.iter();
-    let small: Vec<(&str, &[u8])> = efi
-        .flat_map(|efi| EFI_COPIES.map(|path| (path, efi.as_slice())))
-        .chain([
-            (GRUB_CFG, menu.as_bytes()),
-            (LOADER_CONF, entry::LOADER_CONF.as_bytes()),
-            (entry::PATH, entry_text.as_bytes()),
-        ])
-        .collect();
+    let mut small = images.programs(&menu);
+    small.extend([
+        (GRUB_CFG, menu.as_bytes()),
+        (LOADER_CONF, entry::LOADER_CONF.as_bytes()),
+        (entry::PATH, entry_text.as_bytes()),
+    ]);
     for path in DIRECTORIES {
         esp.make_directories(path)?;
+    }
+    if images.signed.is_some() {
+        esp.make_directories("EFI/debian")?;
     }
     let lens = small.iter().map(|(_, content)| content.len() as u64);
     check_room(esp, &large, lens)?;
@@ -306,6 +393,7 @@ pub fn put(
         bios,
         watchdogs,
         only: images.only(),
+        program: images.program(),
     })
 }
 
@@ -333,10 +421,8 @@ pub fn put_slots(
         for path in ["EFI/BOOT", "EFI/smechvisor"] {
             esp.make_directories(path)?;
         }
-        let efi = images.efi.iter();
-        let files = efi
-            .flat_map(|efi| EFI_COPIES.map(|path| (path, efi.as_slice())))
-            .chain([(GRUB_CFG, script.as_bytes())]);
+        let mut files = images.programs(&script);
+        files.push((GRUB_CFG, script.as_bytes()));
         for (path, mut content) in files {
             // Reading from memory does not fail.
             let _ = esp.write(path, &mut content)?;
@@ -355,6 +441,7 @@ pub fn put_slots(
         bios,
         watchdogs: Vec::new(),
         only: images.only(),
+        program: images.program(),
     })
 }
 

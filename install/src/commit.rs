@@ -11,6 +11,7 @@ use wire::outcome::Outcome;
 
 use crate::boot_files::BootFiles;
 use crate::clear;
+use disk::boot_order::load_option::Program;
 use disk::contents::PartitionRef;
 use disk::disk::{Disk, DiskError, SectorSize};
 use disk::entry::BootEntry;
@@ -28,6 +29,7 @@ pub struct Installed {
     entry: Option<BootEntry>,
     disk_name: String,
     watchdogs: Vec<&'static str>,
+    program: Program,
 }
 
 impl Installed {
@@ -59,6 +61,12 @@ impl Installed {
             sectors: partition.sectors,
             guid: partition.guid,
         })
+    }
+
+    /// What the firmware's boot entry has to start.
+    #[must_use]
+    pub const fn program(&self) -> Program {
+        self.program
     }
 
     /// Drivers of the hardware watchdogs that the installed system takes over.
@@ -167,5 +175,6 @@ pub fn commit(
         entry: boot.entry,
         disk_name,
         watchdogs: boot.watchdogs,
+        program: boot.program,
     })
 }

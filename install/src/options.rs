@@ -11,6 +11,8 @@ use disk::sizes::Sizes;
 pub enum Firmware {
     /// UEFI.
     Uefi,
+    /// UEFI that starts only what is signed.
+    SecureUefi,
     /// A BIOS.
     Bios,
 }
@@ -19,6 +21,7 @@ impl fmt::Display for Firmware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Firmware::Uefi => "UEFI",
+            Firmware::SecureUefi => "UEFI with Secure Boot",
             Firmware::Bios => "a BIOS",
         })
     }

@@ -3,6 +3,7 @@ mod hostile_names;
 use super::{BootFiles, BootFilesError, pretty_name, put};
 use crate::options::Firmware;
 use bundle::directory::Directory;
+use disk::boot_order::load_option::Program;
 use disk::disk::SectorSize;
 use disk::entry::BootEntry;
 use disk::esp::{self, EspError};
@@ -259,4 +260,78 @@ fn a_title_is_taken_only_as_it_is() {
     ] {
         assert_eq!(pretty_name(bad), None, "{bad}");
     }
+}
+
+/// A program of which only the headers are there, with a certificate table.
+fn signed() -> Vec<u8> {
+    let mut program = vec![0; 512];
+    program[0x3C] = 64;
+    program[64..68].copy_from_slice(b"PE\0\0");
+    program[88..90].copy_from_slice(&[0x0B, 0x02]);
+    program[196] = 16;
+    program[236] = 1;
+    program
+}
+
+#[test]
+fn a_signed_first_stage_stands_beside_grub_and_is_what_firmware_starts() {
+    let first = signed();
+    let files: [(&str, &[u8]); 4] = [
+        ("boot/vmlinuz-6.1", b"kernel"),
+        (super::GRUB_EFI, b"grub"),
+        (super::FIRST_STAGE, &first),
+        (super::MOK_MANAGER, b"keys"),
+    ];
+    for firmware in [None, Some(Firmware::Uefi), Some(Firmware::SecureUefi)] {
+        let mut trees = Trees::new(&files, SectorSize::B512);
+        let made = trees.put_for(firmware).unwrap();
+        assert_eq!(made.program, Program::FirstStage);
+        let entry = Program::FirstStage.path().replace('\\', "/");
+        for path in [entry.trim_start_matches('/'), "EFI/BOOT/BOOTX64.EFI"] {
+            assert_eq!(trees.read(path).unwrap().as_bytes(), first, "{path}");
+        }
+        for directory in ["EFI/BOOT", "EFI/smechvisor"] {
+            for (name, content) in [("grubx64.efi", "grub"), ("mmx64.efi", "keys")] {
+                assert_eq!(trees.read(&format!("{directory}/{name}")).unwrap(), content);
+            }
+        }
+        let menu = trees.read("EFI/smechvisor/grub.cfg").unwrap();
+        assert_eq!(trees.read("EFI/debian/grub.cfg").unwrap(), menu);
+    }
+    for lacking in [super::GRUB_EFI, super::MOK_MANAGER] {
+        let files = files.iter().filter(|(path, _)| *path != lacking);
+        let files: Vec<_> = files.copied().collect();
+        let error = Trees::new(&files, SectorSize::B512).put().unwrap_err();
+        assert!(error.to_string().contains(lacking), "{error}");
+    }
+}
+
+#[test]
+fn secure_boot_takes_only_what_is_signed() {
+    let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
+    let signed = signed();
+    let kernel: (&str, &[u8]) = ("boot/vmlinuz-6.1", b"kernel");
+    let put = |files: &[(&str, &[u8])], firmware| {
+        let files = [&[kernel], files].concat();
+        Trees::new(&files, SectorSize::B512).put_for(Some(firmware))
+    };
+    let bios: [(&str, &[u8]); 2] = [(super::GRUB_BOOT, &boot), (super::GRUB_CORE, &core)];
+    let plain: [(&str, &[u8]); 1] = [(super::GRUB_EFI, b"grub")];
+    // By its owner's own key.
+    let own: [(&str, &[u8]); 1] = [(super::GRUB_EFI, &signed)];
+    assert_eq!(
+        put(&own, Firmware::SecureUefi).unwrap().program,
+        Program::Grub
+    );
+    put(&plain, Firmware::Uefi).unwrap();
+    for files in [&plain[..], &[plain[0], bios[0], bios[1]]] {
+        let error = put(files, Firmware::SecureUefi).unwrap_err();
+        assert!(error.to_string().contains("--secure-boot"), "{error}");
+        assert_eq!(error.outcome(), Outcome::Refuse);
+    }
+    let error = put(&bios, Firmware::SecureUefi).unwrap_err();
+    assert!(
+        matches!(error, BootFilesError::OtherFirmware { .. }),
+        "{error}"
+    );
 }
