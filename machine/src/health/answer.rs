@@ -119,10 +119,9 @@ fn ask(url: &Url, deadline: Instant) -> io::Result<String> {
 fn exchange(mut stream: TcpStream, url: &Url, deadline: Instant) -> io::Result<String> {
     stream.set_write_timeout(Some(left(deadline)?))?;
     let (host, path) = (&url.authority, &url.path);
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    // At once: a small daemon may read no more than once.
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut byte = [0];
     while answer.len() < LINE_MAX && !answer.ends_with(b"\n") {
