@@ -81,8 +81,11 @@ pub fn plan(listing: &Listing, judge: &mut dyn FnMut(Target) -> Result<Held, Rej
             .current
             .and_then(|current| target_of(listing, &current));
         plan.interrupted = Some(trial.version);
-        remember(&mut ledger, trial.version, INTERRUPTED);
-        ledger.count_rollback();
+        // A way back stays one.
+        if ledger.previous != Some(trial.version) {
+            remember(&mut ledger, trial.version, INTERRUPTED);
+            ledger.count_rollback();
+        }
     }
     let chosen = choose(listing, &ledger, wanted, judge, &mut plan.bad);
     let target = chosen.as_ref().map(|(target, _)| *target);

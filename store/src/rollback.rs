@@ -1,6 +1,7 @@
-//! Back to what was served before: by the hand of a person, at once.
+//! Back to what was served before: by the hand of a person, at once. A daemon that runs goes back by
+//! way of a [`crate::trial`] instead.
 
-use wire::ledger::{Failed, Word};
+use wire::ledger::{Failed, Ledger, Word};
 
 use crate::generation::Held;
 use crate::recover::{self, TAKEN_BACK};
@@ -21,6 +22,30 @@ pub struct RolledBack {
 /// # Errors
 /// Nothing has changed, or recovery does the rest.
 pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
+    let (target, held) = former(shelf)?;
+    doing(
+        "writing the pointer",
+        shelf.point(Pointer::Current, Some(target)),
+    )?;
+    doing(
+        "writing the pointer to the former one",
+        shelf.point(Pointer::Previous, None),
+    )?;
+    flush_names(shelf)?;
+    let mut ledger = look(shelf)?.ledger();
+    leave(&mut ledger);
+    ledger.forgive(&held.version.digest);
+    ledger.current = Some(held.version);
+    ledger.previous = None;
+    write_ledger(shelf, &ledger)?;
+    // An older one may be left to go back to.
+    recover::recover(shelf)?;
+    Ok(RolledBack { target, held })
+}
+
+/// What is gone back to: the former generation, or the system's own where there is no other. It is
+/// as it was signed.
+pub(crate) fn former(shelf: &mut dyn Shelf) -> Result<(Target, Held), StoreError> {
     let listing = look(shelf)?;
     let current = listing.current.ok_or(StoreError::Nothing)?;
     let seed = listing.seed.map(|_| Target::Seed);
@@ -35,16 +60,11 @@ pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
         target,
         source: Box::new(source),
     })?;
-    doing(
-        "writing the pointer",
-        shelf.point(Pointer::Current, Some(target)),
-    )?;
-    doing(
-        "writing the pointer to the former one",
-        shelf.point(Pointer::Previous, None),
-    )?;
-    flush_names(shelf)?;
-    let mut ledger = listing.ledger();
+    Ok((target, held))
+}
+
+/// What is served by now is not taken again by itself.
+pub(crate) fn leave(ledger: &mut Ledger) {
     if let (Some(version), Some(word)) = (ledger.current, Word::new(TAKEN_BACK)) {
         ledger.remember(Failed {
             version,
@@ -52,11 +72,4 @@ pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
             word,
         });
     }
-    ledger.forgive(&held.version.digest);
-    ledger.current = Some(held.version);
-    ledger.previous = None;
-    write_ledger(shelf, &ledger)?;
-    // An older one may be left to go back to.
-    recover::recover(shelf)?;
-    Ok(RolledBack { target, held })
 }

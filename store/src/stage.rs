@@ -68,6 +68,8 @@ pub struct Staged {
     pub(crate) key: Option<KeyId>,
     /// It may have failed before.
     pub(crate) again: bool,
+    /// It was served before, and a person leaves what is served for it.
+    pub(crate) is_former: bool,
 }
 
 impl Staged {
@@ -164,6 +166,7 @@ pub fn stage(
         version,
         key: key_of(offer.approved),
         again: again.0,
+        is_former: false,
     };
     if listing.has(target) {
         match shelf.verify(target) {

@@ -12,6 +12,7 @@
 
 use wire::ledger::{self, Failed, Ledger, Word};
 
+use crate::rollback;
 use crate::shelf::{Pointer, Shelf, Target};
 use crate::stage::{Again, Refusal, Staged, admit_version};
 use crate::{StoreError, doing, flush_names, look, target_of, write_ledger};
@@ -58,6 +59,23 @@ pub fn prepare(shelf: &mut dyn Shelf, counter: u64, again: Again) -> Result<Stag
         version: held.version,
         key: held.key,
         again: again.0,
+        is_former: false,
+    })
+}
+
+/// What was served before, for a way back that proves itself: it is as it was signed. Floors and
+/// failures do not count; what is kept is not taken again by itself.
+///
+/// # Errors
+/// Nothing has changed.
+pub fn prepare_former(shelf: &mut dyn Shelf) -> Result<Staged, StoreError> {
+    let (target, held) = rollback::former(shelf)?;
+    Ok(Staged {
+        target,
+        version: held.version,
+        key: held.key,
+        again: true,
+        is_former: true,
     })
 }
 
@@ -100,6 +118,9 @@ pub fn switch(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
 /// It is to be taken back: the ledger was not written.
 pub fn keep(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
     let Trial { staged, before } = trial;
+    if staged.is_former {
+        return keep_former(shelf, staged);
+    }
     let mut ledger = look(shelf)?.ledger();
     doing(
         "writing the pointer to the former one",
@@ -117,6 +138,22 @@ pub fn keep(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
     write_ledger(shelf, &ledger)
 }
 
+/// Nothing leads back to what a person has left. The ledger comes first: as long as it has the
+/// trial, the way back has to stay.
+fn keep_former(shelf: &mut dyn Shelf, staged: &Staged) -> Result<(), StoreError> {
+    let mut ledger = look(shelf)?.ledger();
+    ledger.trial = None;
+    rollback::leave(&mut ledger);
+    ledger.forgive(&staged.version.digest);
+    ledger.current = Some(staged.version);
+    ledger.previous = None;
+    write_ledger(shelf, &ledger)?;
+    // It is kept. Recovery does this as well, and finds an older one to go back to.
+    let _ = shelf.point(Pointer::Previous, None);
+    let _ = shelf.flush_names();
+    Ok(())
+}
+
 /// It has failed, for this reason: what was served before is served again.
 ///
 /// # Errors
@@ -124,7 +161,9 @@ pub fn keep(shelf: &mut dyn Shelf, trial: &Trial) -> Result<(), StoreError> {
 pub fn take_back(shelf: &mut dyn Shelf, trial: &Trial, word: Word) -> Result<(), StoreError> {
     end(shelf, trial, |ledger| {
         fail(ledger, &trial.staged, word);
-        ledger.count_rollback();
+        if !trial.staged.is_former {
+            ledger.count_rollback();
+        }
     })
 }
 
@@ -162,7 +201,12 @@ pub fn refuse(shelf: &mut dyn Shelf, staged: &Staged, word: Word) -> Result<(), 
     write_ledger(shelf, &ledger)
 }
 
+/// A way back that has failed stays one: it was kept here before, and a person may mend what keeps
+/// it from starting.
 fn fail(ledger: &mut Ledger, staged: &Staged, word: Word) {
+    if staged.is_former {
+        return;
+    }
     ledger.remember(Failed {
         version: staged.version,
         tries: 1,

@@ -61,6 +61,7 @@ pub fn make(shelf: &mut dyn SetShelf, set: &Set<'_>, again: Again) -> Result<Sta
         version,
         key: None,
         again: again.0,
+        is_former: false,
     })
 }
 
@@ -116,6 +117,7 @@ pub fn held(shelf: &mut dyn SetShelf, again: Again) -> Result<Staged, StoreError
         version: held.version,
         key: None,
         again: again.0,
+        is_former: false,
     })
 }
 

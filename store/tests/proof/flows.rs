@@ -52,6 +52,13 @@ fn tried(
     Ok(trial)
 }
 
+fn tried_back(shelf: &mut dyn Intake) -> Result<trial::Trial, StoreError> {
+    let staged = trial::prepare_former(shelf)?;
+    let trial = trial::begin(shelf, staged)?;
+    trial::switch(shelf, &trial)?;
+    Ok(trial)
+}
+
 fn one(shelf: &mut dyn Intake, bundles: &Bundles) -> Result<(), StoreError> {
     apply(shelf, bundles, 1)
 }
@@ -171,6 +178,31 @@ pub const FLOWS: &[Flow] = &[
         new: of(1),
         tried: Some(of(2)),
         failed: Some(2),
+        ..PLAIN
+    },
+    Flow {
+        name: "back",
+        before: &[one, two],
+        work: |shelf, _| {
+            let trial = tried_back(shelf)?;
+            trial::keep(shelf, &trial)
+        },
+        old: Some(of(2)),
+        new: of(1),
+        failed: Some(2),
+        ..PLAIN
+    },
+    Flow {
+        name: "back-in-vain",
+        before: &[one, two],
+        work: |shelf, _| {
+            let trial = tried_back(shelf)?;
+            trial::take_back(shelf, &trial, Word::new("unhealthy").unwrap())
+        },
+        old: Some(of(2)),
+        new: of(2),
+        tried: Some(of(1)),
+        previous: Some(of(1)),
         ..PLAIN
     },
 ];
