@@ -23,6 +23,8 @@ pub enum Request {
         /// Also when it failed before.
         is_again: bool,
     },
+    /// Put the generation that was kept before in place of the one that runs.
+    Back,
     /// Say what runs.
     Status,
 }
@@ -85,6 +87,7 @@ impl fmt::Display for Request {
                 let again = if *is_again { " again" } else { "" };
                 write!(f, "swap {counter}{again}")
             }
+            Request::Back => f.write_str("back"),
             Request::Status => f.write_str("status"),
         }
     }
@@ -126,6 +129,7 @@ impl FromStr for Request {
                 counter: number(counter)?,
                 is_again: true,
             },
+            ["back"] => Request::Back,
             ["status"] => Request::Status,
             _ => return Err(LineError),
         };
@@ -237,6 +241,7 @@ mod tests {
         vec![
             (swap(false), "swap 18446744073709551615"),
             (swap(true), "swap 18446744073709551615 again"),
+            (Request::Back, "back"),
             (Request::Status, "status"),
         ]
     }

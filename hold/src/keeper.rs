@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use machine::locks::{self, CHANGE_PATIENCE, Lock, LockError, Which};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use store::stage::Again;
 use sys::handover::Reserved;
 use thiserror::Error;
 
@@ -26,7 +27,7 @@ use self::trial::Trial;
 use crate::control::{ClientId, Control};
 use crate::event::{Event, Request, Why};
 use crate::health::Asker;
-use crate::place::{Generation, Place, PlaceError};
+use crate::place::{Generation, Place, PlaceError, Wanted};
 use crate::run::{Run, Start};
 use crate::sockets::{SHUT, SocketError, Sockets};
 use crate::times::Times;
@@ -439,14 +440,21 @@ impl Keeper<'_> {
     fn on_request(&mut self, client: ClientId, request: Request) {
         let answer = match request {
             Request::Status => Some(self.running()),
-            Request::Swap { counter, is_again } => self
-                .admit(client, counter, is_again)
-                .err()
-                .map(|why| Event::Refused { why }),
+            Request::Swap { counter, is_again } => {
+                let again = Again(is_again);
+                self.wish(client, Wanted::Version { counter, again })
+            }
+            Request::Back => self.wish(client, Wanted::Former),
         };
         if let Some(answer) = answer {
             self.control.tell(client, &answer);
         }
+    }
+
+    /// Why it cannot be; `None`: it is being looked at.
+    fn wish(&mut self, client: ClientId, wanted: Wanted) -> Option<Event> {
+        let refused = self.admit(client, wanted).err();
+        refused.map(|why| Event::Refused { why })
     }
 
     fn running(&self) -> Event {

@@ -44,6 +44,20 @@ pub struct Candidate {
     pub staged: Staged,
 }
 
+/// What is to run in place of what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The generation with this counter.
+    Version {
+        /// Of its manifest.
+        counter: u64,
+        /// Also one that has failed before.
+        again: Again,
+    },
+    /// The one that was kept before.
+    Former,
+}
+
 /// The directory does not hold what it should.
 #[derive(Debug, Error)]
 #[allow(missing_docs)] // the fields name themselves
@@ -93,6 +107,7 @@ impl PlaceError {
                 Refusal::Stopped => Why::Stopped,
                 Refusal::Counter { .. } => Why::Rejected,
             },
+            StoreError::NoFormer { .. } => Why::NoFormer,
             _ => Why::NoGeneration,
         }
     }
@@ -228,6 +243,28 @@ impl Place {
         let staged = self.of(trial::prepare(&mut shelf, counter, again))?;
         let generation = read_target(&shelf, staged.target())?;
         Ok(Candidate { generation, staged })
+    }
+
+    /// The version that was kept before this one, to be gone back to. Reads all of it, too.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub fn prepare_former(&self) -> Result<Candidate, PlaceError> {
+        let mut shelf = self.must_be_signed()?;
+        let staged = self.of(trial::prepare_former(&mut shelf))?;
+        let generation = read_target(&shelf, staged.target())?;
+        Ok(Candidate { generation, staged })
+    }
+
+    /// What somebody wants, if it may be tried.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub fn candidate(&self, wanted: Wanted) -> Result<Candidate, PlaceError> {
+        match wanted {
+            Wanted::Version { counter, again } => self.prepare(counter, again),
+            Wanted::Former => self.prepare_former(),
+        }
     }
 
     /// Writes down that this one is tried, and points at it; durable when it returns.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use machine::health::answer::must_answer;
 use store::recover::Finding;
-use store::stage::Again;
 use store::trial::Trial;
 use sys::handover::Reserved;
 use wire::service::{Mode, Ready};
@@ -20,7 +19,7 @@ use wire::service::{Mode, Ready};
 use crate::event::{Event, Why};
 use crate::keeper::{DIRECTORY, HoldError, Settings, Tell, find_user, millis};
 use crate::manager::{Manager, Verb};
-use crate::place::{Candidate, Generation};
+use crate::place::{Candidate, Generation, Wanted};
 use crate::run::{Run, Start};
 
 /// For the init system, which waits for the program in its own way.
@@ -30,23 +29,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// For an answer of one that is ready.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Whether this generation is for the init system: its mode is `plain`, and there is a service of
+/// Whether what is wanted is for the init system: its mode is `plain`, and there is a service of
 /// its name.
 #[must_use]
-pub fn is_for_init(settings: &Settings, counter: u64) -> bool {
-    let generation = settings.place.generation(counter);
+pub fn is_for_init(settings: &Settings, wanted: Wanted) -> bool {
+    let generation = match wanted {
+        Wanted::Version { counter, .. } => settings.place.generation(counter),
+        // The one that it takes the place of.
+        Wanted::Former => settings.place.current(),
+    };
     let is_plain = generation.is_ok_and(|generation| generation.plan.mode == Mode::Plain);
     is_plain && Manager::find(&settings.root, &settings.name).is_some()
 }
 
 /// Puts a generation in place of the one that runs, and returns the last event.
-pub fn swap(settings: &Settings, counter: u64, again: Again, tell: &mut dyn Tell) -> Event {
+pub fn swap(settings: &Settings, wanted: Wanted, tell: &mut dyn Tell) -> Event {
     let swapped = Swap {
         settings,
         tell,
         dark: Duration::ZERO,
     }
-    .run(counter, again);
+    .run(wanted);
     match swapped {
         Ok(event) | Err(event) => event,
     }
@@ -65,18 +68,19 @@ const fn refused(why: Why) -> Event {
 
 impl Swap<'_> {
     /// Likewise; `Err`: it was not kept.
-    fn run(&mut self, counter: u64, again: Again) -> Result<Event, Event> {
+    fn run(&mut self, wanted: Wanted) -> Result<Event, Event> {
         let place = &self.settings.place;
         let lock = self.settings.lock(Duration::ZERO);
         let _lock = lock.map_err(|_| refused(Why::Busy))?;
         let prepared = place.recover().and_then(|findings| {
             self.say_findings(&findings);
-            Ok((place.prepare(counter, again)?, place.current()?))
+            Ok((place.candidate(wanted)?, place.current()?))
         });
         let (candidate, old) = prepared.map_err(|error| {
             self.tell.fail(&error);
             refused(error.why())
         })?;
+        let counter = candidate.generation.counter;
         let manager = Manager::find(&self.settings.root, &self.settings.name);
         let manager = manager.ok_or(refused(Why::Service))?;
         self.tell.tell(&Event::Trial { counter });

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hold::event::{Event, Request, Why};
@@ -244,4 +245,76 @@ fn sockets_follow_the_version() {
     );
     assert!(matches!(held.swap(3), Event::TakenBack { .. }));
     assert_eq!(request(other).unwrap(), "2");
+}
+
+#[test]
+fn it_goes_back_to_the_version_before_and_nobody_is_refused() {
+    let world = World::new();
+    world.first();
+    world.generation(2, &world.service(&["2"]));
+    let held = world.hold(short());
+    held.started();
+    let refused = held.ask(Request::Back);
+    assert_eq!(refused, Event::Refused { why: Why::NoFormer });
+    assert!(matches!(held.swap(2), Event::Swapped { .. }));
+    let asked = thread::scope(|scope| {
+        let asks = scope.spawn(|| (0..50).map(|_| world.ask()).collect::<Vec<_>>());
+        let back = held.ask(Request::Back);
+        assert!(
+            matches!(back, Event::Swapped { counter: 1, .. }),
+            "{back:?}"
+        );
+        asks.join().unwrap()
+    });
+    assert!(asked.iter().all(|answer| answer == "1" || answer == "2"));
+    assert_eq!((world.ask(), world.current()), ("1".to_owned(), 1));
+    let ledger = world.ledger();
+    assert_eq!((ledger.trial, ledger.previous), (None, None));
+    assert_eq!(ledger.failed()[0].version.counter, 2);
+    assert_eq!(
+        held.ask(Request::Back),
+        Event::Refused { why: Why::NoFormer }
+    );
+    // It does not come again by itself.
+    let again = held.swap(2);
+    assert!(matches!(again, Event::Refused { .. }), "{again:?}");
+}
+
+#[test]
+fn a_version_before_that_does_not_start_leaves_what_runs() {
+    let world = World::new();
+    let broken = world.path("broken");
+    let program = format!(
+        "#!/bin/sh\ntest ! -e {} || exit 3\nexec {} 1\n",
+        broken.display(),
+        world.program.display()
+    );
+    world.generation_of(1, &world.service(&[]), program.as_bytes());
+    world.confirm(1);
+    world.generation(2, &world.service(&["2"]));
+    let held = world.hold(short());
+    held.started();
+    assert!(matches!(held.swap(2), Event::Swapped { .. }));
+    fs::write(&broken, "").unwrap();
+    let back = held.ask(Request::Back);
+    let is_taken_back = |event: &Event| {
+        matches!(
+            event,
+            Event::TakenBack {
+                counter: 1,
+                why: Why::Exit(3),
+                ..
+            }
+        )
+    };
+    assert!(is_taken_back(&back), "{back:?}");
+    assert_eq!((world.ask(), world.current()), ("2".to_owned(), 2));
+    // The way back stays, and may be gone once it is mended.
+    fs::remove_file(&broken).unwrap();
+    let back = held.ask(Request::Back);
+    assert!(
+        matches!(back, Event::Swapped { counter: 1, .. }),
+        "{back:?}"
+    );
+    assert_eq!(world.ask(), "1");
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use hold::event::{Event, Why};
+use hold::place::Wanted;
 use hold::plain;
 use store::stage::Again;
 use world::{Silent, World, short};
@@ -41,8 +42,16 @@ fn world() -> World {
 
 fn swap(world: &World, counter: u64) -> Event {
     let settings = world.settings(short());
-    assert!(plain::is_for_init(&settings, counter));
-    plain::swap(&settings, counter, Again(false), &mut Silent)
+    let wanted = version(counter);
+    assert!(plain::is_for_init(&settings, wanted));
+    plain::swap(&settings, wanted, &mut Silent)
+}
+
+fn version(counter: u64) -> Wanted {
+    Wanted::Version {
+        counter,
+        again: Again(false),
+    }
 }
 
 fn log(world: &World) -> Vec<String> {
@@ -62,6 +71,23 @@ fn one_that_starts_and_stays_is_kept() {
     assert_eq!(world.ledger().previous.unwrap().counter, 1);
     let again = swap(&world, 2);
     assert_eq!(again, Event::Refused { why: Why::Current });
+}
+
+#[test]
+fn the_one_before_is_stopped_and_started_like_any_other() {
+    let world = world();
+    world.generation_of(2, SERVICE, b"#!");
+    assert!(matches!(swap(&world, 2), Event::Swapped { .. }));
+    let before = log(&world).len();
+    let back = plain::swap(&world.settings(short()), Wanted::Former, &mut Silent);
+    assert!(
+        matches!(back, Event::Swapped { counter: 1, .. }),
+        "{back:?}"
+    );
+    assert_eq!(log(&world)[before..][..2], ["stop 1", "start 1"]);
+    assert_eq!(world.ledger().failed()[0].word.as_str(), "taken-back");
+    let again = plain::swap(&world.settings(short()), Wanted::Former, &mut Silent);
+    assert_eq!(again, Event::Refused { why: Why::NoFormer });
 }
 
 #[test]
@@ -117,8 +143,8 @@ fn what_fails_before_anything_is_stopped_disturbs_nobody() {
 fn without_a_service_and_in_another_mode_nothing_is_for_init() {
     let world = world();
     world.generation(2, &world.service(&["2"]));
-    assert!(!plain::is_for_init(&world.settings(short()), 2));
-    assert!(plain::is_for_init(&world.settings(short()), 1));
+    assert!(!plain::is_for_init(&world.settings(short()), version(2)));
+    assert!(plain::is_for_init(&world.settings(short()), version(1)));
     fs::remove_file(world.path("etc/init.d/d")).unwrap();
-    assert!(!plain::is_for_init(&world.settings(short()), 1));
+    assert!(!plain::is_for_init(&world.settings(short()), version(1)));
 }

@@ -18,6 +18,8 @@ pub enum Why {
     FailedBefore,
     /// There is no such generation, or its `SERVICE` cannot be read.
     NoGeneration,
+    /// There is nothing to go back to.
+    NoFormer,
     /// It is not as it was signed.
     Rejected,
     /// Its counter is lower than one that its key has signed and that was kept here.
@@ -51,11 +53,12 @@ pub enum Why {
 }
 
 impl Why {
-    const WORDS: [(Self, &'static str); 17] = [
+    const WORDS: [(Self, &'static str); 18] = [
         (Self::Busy, "busy"),
         (Self::Current, "current"),
         (Self::FailedBefore, "failed-before"),
         (Self::NoGeneration, "no-generation"),
+        (Self::NoFormer, "no-former"),
         (Self::Rejected, "rejected"),
         (Self::BelowFloor, "below-floor"),
         (Self::Stopped, "stopped"),

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use machine::locks::Lock;
 use store::recover::Finding;
-use store::stage::Again;
 
 use super::{HoldError, Keeper, Phase};
 use crate::control::ClientId;
 use crate::event::{Event, Why};
-use crate::place::{Candidate, Place, PlaceError};
+use crate::place::{Candidate, Place, PlaceError, Wanted};
 
 /// A version that is being verified.
 pub(super) struct Admission {
@@ -29,9 +28,9 @@ struct Verified {
     candidate: Result<Candidate, PlaceError>,
 }
 
-fn verify(place: &Place, counter: u64, again: Again) -> Result<Verified, PlaceError> {
+fn verify(place: &Place, wanted: Wanted) -> Result<Verified, PlaceError> {
     let findings = place.recover()?;
-    let candidate = place.prepare(counter, again);
+    let candidate = place.candidate(wanted);
     Ok(Verified {
         findings,
         candidate,
@@ -40,12 +39,7 @@ fn verify(place: &Place, counter: u64, again: Again) -> Result<Verified, PlaceEr
 
 impl Keeper<'_> {
     /// Has this generation verified, and tried then.
-    pub(super) fn admit(
-        &mut self,
-        client: ClientId,
-        counter: u64,
-        is_again: bool,
-    ) -> Result<(), Why> {
+    pub(super) fn admit(&mut self, client: ClientId, wanted: Wanted) -> Result<(), Why> {
         match self.phase {
             Phase::Trial(_) => return Err(Why::Busy),
             Phase::Leaving => return Err(Why::Leaving),
@@ -59,7 +53,7 @@ impl Keeper<'_> {
         let (place, wake) = (self.settings.place.clone(), self.asker.wake().clone());
         let work = move || {
             // Nobody listens any more when the daemon is not held any more.
-            let _ = to.send(verify(&place, counter, Again(is_again)));
+            let _ = to.send(verify(&place, wanted));
             wake.notify();
         };
         let spawned = thread::Builder::new().name("verify".into()).spawn(work);
