@@ -44,5 +44,20 @@ fn a_daemon_that_is_held_is_changed_by_apply() {
 
     node.apply(&bundle(4, address, &answers(4))).unwrap();
     assert_eq!(ask(address), "4");
+
+    // Back while it serves, and nothing leads back to what was left.
+    node.rollback(PLACE).unwrap();
+    assert_eq!(node.current(PLACE), "gen/0000000002");
+    assert_eq!(ask(address), "2");
+    let error = node.rollback(PLACE).unwrap_err();
+    assert_eq!(Exit::from(&error), Exit::NotNow, "{error}");
+    let error = node.apply(&bundle(4, address, &answers(4))).unwrap_err();
+    assert_eq!(Exit::from(&error), Exit::NotNow, "{error}");
+    assert_eq!(ask(address), "2");
+
+    // Nobody holds it: the pointer goes back alone.
+    node.apply(&bundle(5, address, &answers(5))).unwrap();
     drop(held);
+    node.rollback(PLACE).unwrap();
+    assert_eq!(node.current(PLACE), "gen/0000000002");
 }

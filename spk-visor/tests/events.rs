@@ -206,6 +206,7 @@ fn content() -> Vec<ContentEvent> {
             place: at(),
             target,
             version: VERSION,
+            pause_ms: Some(31),
         },
         ContentEvent::Collected {
             place: at(),

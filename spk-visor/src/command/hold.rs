@@ -9,6 +9,7 @@ use std::time::Instant;
 use ::hold::client::{self, ClientError};
 use ::hold::event::{Event, Request, Why};
 use ::hold::keeper::{HoldError, Settings, Tell, keep};
+use ::hold::place::Wanted;
 use ::hold::plain;
 use store::stage::Again;
 use sys::handover::Reserved;
@@ -63,7 +64,11 @@ fn obey(options: &Hold, lines: &mut Lines) -> Result<Exit, HoldingError> {
         }
         What::Swap { counter, again } => {
             let settings = places.held(name, None)?;
-            swap(&settings, *counter, *again, lines)?
+            let wanted = Wanted::Version {
+                counter: *counter,
+                again: Again(*again),
+            };
+            swap(&settings, wanted, lines)?
         }
         What::Status => {
             let tell = &mut |event: &Event| lines.tell(event);
@@ -80,20 +85,22 @@ fn obey(options: &Hold, lines: &mut Lines) -> Result<Exit, HoldingError> {
 /// Nobody holds it, or the connection breaks.
 pub(crate) fn swap(
     settings: &Settings,
-    counter: u64,
-    again: bool,
+    wanted: Wanted,
     tell: &mut dyn Tell,
 ) -> Result<Event, ClientError> {
-    let request = Request::Swap {
-        counter,
-        is_again: again,
+    let request = match wanted {
+        Wanted::Version { counter, again } => Request::Swap {
+            counter,
+            is_again: again.0,
+        },
+        Wanted::Former => Request::Back,
     };
     let asked = client::ask(&settings.run, &settings.name, request, &mut |event| {
         tell.tell(event);
     });
     match asked {
-        Err(ClientError::NotHeld { .. }) if plain::is_for_init(settings, counter) => {
-            let last = plain::swap(settings, counter, Again(again), tell);
+        Err(ClientError::NotHeld { .. }) if plain::is_for_init(settings, wanted) => {
+            let last = plain::swap(settings, wanted, tell);
             tell.tell(&last);
             Ok(last)
         }
@@ -102,10 +109,10 @@ pub(crate) fn swap(
 }
 
 /// Is there somebody whom [`swap`] could ask for this version?
-pub(crate) fn can_swap(settings: &Settings, counter: u64) -> bool {
+pub(crate) fn can_swap(settings: &Settings, wanted: Wanted) -> bool {
     let asked = client::ask(&settings.run, &settings.name, Request::Status, &mut |_| {});
     match asked {
-        Err(ClientError::NotHeld { .. }) => plain::is_for_init(settings, counter),
+        Err(ClientError::NotHeld { .. }) => plain::is_for_init(settings, wanted),
         _ => true,
     }
 }

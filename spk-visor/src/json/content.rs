@@ -134,10 +134,14 @@ pub(super) fn fields(event: &Event, object: &mut Object) {
             place: at,
             target,
             version,
+            pause_ms,
         } => {
             place(at, object);
             generation(*target, object);
             object.version(version);
+            if let Some(ms) = pause_ms {
+                object.number("pause_ms", *ms);
+            }
         }
         Event::Collected { place: at, counter } => {
             place(at, object);

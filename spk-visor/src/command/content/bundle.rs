@@ -8,6 +8,7 @@ use std::thread;
 use ::hold::client::ClientError;
 use ::hold::event as held;
 use ::hold::keeper::Tell as Hears;
+use ::hold::place::Wanted;
 use bundle::interrupt::Interrupter;
 use bundle::trust::{self, Approved, Voucher};
 use bundle::unpack_pipeline::Resources;
@@ -132,7 +133,11 @@ impl Bundle {
         let from = listing.current.map(|target| counter(target, &listing));
         let plan = self.planned(places, &listing, from);
         let is_ready = place.role() == Role::Daemon && from.is_some() && plan.fetched_bytes() == 0;
-        match is_ready && !hold::can_swap(&places.held(place, None)?, plan.version.counter) {
+        let wanted = Wanted::Version {
+            counter: plan.version.counter,
+            again,
+        };
+        match is_ready && !hold::can_swap(&places.held(place, None)?, wanted) {
             // Until somebody holds it there is nothing more to do.
             true => Ok(None),
             false => Ok(Some(plan)),
@@ -338,7 +343,11 @@ fn swap(
     tell: &mut dyn Tell,
 ) -> Result<(), ContentError> {
     let settings = places.held(&place, None)?;
-    match hold::swap(&settings, version.counter, again.0, &mut Unheard) {
+    let wanted = Wanted::Version {
+        counter: version.counter,
+        again,
+    };
+    match hold::swap(&settings, wanted, &mut Unheard) {
         Ok(held::Event::Swapped { pause_ms, .. }) => {
             tell.tell(&Event::Swapped {
                 place,
@@ -350,6 +359,41 @@ fn swap(
         Ok(answer) => Err(ContentError::NotSwapped { place, answer }),
         Err(ClientError::NotHeld { .. }) => Ok(()),
         Err(source) => Err(ContentError::Hold { place, source }),
+    }
+}
+
+/// Has the daemon go back to the version before while it serves. False: nobody is there who could.
+///
+/// # Errors
+/// What runs goes on.
+pub(super) fn go_back(
+    places: &Places,
+    place: &Place,
+    tell: &mut dyn Tell,
+) -> Result<bool, ContentError> {
+    let settings = places.held(place, None)?;
+    match hold::swap(&settings, Wanted::Former, &mut Unheard) {
+        Ok(held::Event::Swapped { pause_ms, .. }) => {
+            let listing = of(place, listing(&mut places.look(place)?))?;
+            if let (Some(target), Some(version)) = (listing.current, listing.ledger().current) {
+                tell.tell(&Event::RolledBack {
+                    place: place.clone(),
+                    target,
+                    version,
+                    pause_ms: Some(pause_ms),
+                });
+            }
+            Ok(true)
+        }
+        Ok(answer) => Err(ContentError::NotSwapped {
+            place: place.clone(),
+            answer,
+        }),
+        Err(ClientError::NotHeld { .. }) => Ok(false),
+        Err(source) => Err(ContentError::Hold {
+            place: place.clone(),
+            source,
+        }),
     }
 }
 

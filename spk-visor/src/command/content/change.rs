@@ -11,9 +11,10 @@ use store::shelf::{Shelf, Target};
 use store::stage::Again;
 use store::{StoreError, collect as rubbish, open as newest, recover as put_right};
 use wire::chain::chain;
+use wire::manifest::Role;
 
 use super::Tell;
-use super::bundle::{Bundle, How};
+use super::bundle::{Bundle, How, go_back};
 use super::error::ContentError;
 use super::event::{Event, Standing};
 use super::places::Places;
@@ -140,11 +141,15 @@ pub fn open(places: &Places, place: &Place, tell: &mut dyn Tell) -> Result<(), C
     Ok(())
 }
 
-/// Goes back to what was served before.
+/// Goes back to what was served before. A daemon goes back while it serves, and stays as it is when
+/// the former version does not prove itself; where nobody runs it, it does so when it is started.
 ///
 /// # Errors
 /// See [`ContentError`].
 pub fn rollback(places: &Places, place: &Place, tell: &mut dyn Tell) -> Result<(), ContentError> {
+    if place.role() == Role::Daemon && go_back(places, place, tell)? {
+        return Ok(());
+    }
     let (mut shelf, _lock) = places.change(place, &format!("rollback {place}"))?;
     put_right_in(place, &mut shelf, tell)?;
     let back = of(place, store::rollback::rollback(&mut shelf))?;
@@ -152,6 +157,7 @@ pub fn rollback(places: &Places, place: &Place, tell: &mut dyn Tell) -> Result<(
         place: place.clone(),
         target: back.target,
         version: back.held.version,
+        pause_ms: None,
     });
     Ok(())
 }

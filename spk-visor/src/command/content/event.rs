@@ -8,6 +8,7 @@ use store::place::Place;
 use store::shelf::Target;
 use wire::human::size;
 use wire::ledger::{Ledger, Version};
+use wire::manifest::Role;
 
 use super::sets::event::SetEvent;
 use crate::command::node::event::Name;
@@ -88,6 +89,8 @@ pub enum Event {
         place: Place,
         target: Target,
         version: Version,
+        /// Of a daemon that serves: for so long connections waited.
+        pause_ms: Option<u64>,
     },
     /// A generation was removed.
     Collected { place: Place, counter: u64 },
@@ -227,11 +230,18 @@ impl fmt::Display for Event {
                 place,
                 target,
                 version,
-            } => write!(
-                f,
-                "{place}: {target} is served again, counter {}",
-                Name(version)
-            ),
+                pause_ms,
+            } => {
+                let name = Name(version);
+                write!(f, "{place}: {target} is served again, counter {name}")?;
+                match (pause_ms, place.role()) {
+                    (Some(ms), _) => write!(f, "; connections waited {ms} ms"),
+                    (None, Role::Daemon) => {
+                        write!(f, "; nobody holds it, and it runs once it is started")
+                    }
+                    _ => Ok(()),
+                }
+            }
             Event::Collected { place, counter } => {
                 write!(f, "{place}: generation {counter} is removed")
             }
