@@ -174,6 +174,17 @@ impl Lab {
         Ok(Medium::Cd(self.iso(&self.cmdline(more), Some(0))?))
     }
 
+    /// The same for a machine with Secure Boot.
+    ///
+    /// # Errors
+    /// The CD cannot be made, or its kernel is not signed.
+    pub fn signed_cd(&self, more: &str) -> Result<Medium> {
+        let more_words = ["--timeout", "0", "--secure-boot"].map(str::to_owned);
+        let cmdline = self.cmdline(more);
+        let image = self.bootable("iso", "deploy-shim.iso", &cmdline, &more_words)?;
+        Ok(Medium::Cd(image))
+    }
+
     /// The product's image for CDs and sticks, with exactly these words; `timeout` is how many
     /// seconds its menu waits.
     ///

@@ -23,6 +23,21 @@ pub enum Firmware {
     Bios,
     /// OVMF, with a variable store of the machine's own.
     Uefi,
+    /// The same with Secure Boot and the keys that machines are sold with. The store is then
+    /// written in system management mode alone.
+    SecureUefi,
+}
+
+impl Firmware {
+    /// Read-only code of OVMF, and the template of its variable store; `None` for a BIOS.
+    #[must_use]
+    pub const fn ovmf(self) -> Option<[&'static str; 2]> {
+        match self {
+            Firmware::Bios => None,
+            Firmware::Uefi => Some([OVMF_CODE, OVMF_VARS]),
+            Firmware::SecureUefi => Some([OVMF_SECURE_CODE, OVMF_SECURE_VARS]),
+        }
+    }
 }
 
 impl fmt::Display for Firmware {
@@ -30,6 +45,7 @@ impl fmt::Display for Firmware {
         f.write_str(match self {
             Firmware::Bios => "BIOS",
             Firmware::Uefi => "UEFI",
+            Firmware::SecureUefi => "UEFI with Secure Boot",
         })
     }
 }
@@ -107,10 +123,11 @@ pub struct Machine {
     pub qemu: PathBuf,
 }
 
-/// Read-only code half of the firmware, and the template of the variable store.
-pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-/// See [`OVMF_CODE`].
-pub const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// Where Debian's package ovmf has them.
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+const OVMF_SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd";
+const OVMF_SECURE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
 impl Machine {
     /// The machine's console log, relative to the scenario's directory.
@@ -134,7 +151,11 @@ impl Machine {
             "std",
             "-S",
         ]);
-        line.pair("-machine", "q35".to_owned());
+        let machine = match self.firmware {
+            Firmware::SecureUefi => "q35,smm=on",
+            Firmware::Bios | Firmware::Uefi => "q35",
+        };
+        line.pair("-machine", machine.to_owned());
         line.add(&["-smp", "2", "-rtc", "base=utc", "-device", "virtio-rng-pci"]);
         line.pair("-m", format!("{}M", self.memory_mib));
         line.add(accel.arguments(self.patches_itself));
@@ -159,7 +180,7 @@ impl Machine {
     fn boots_from(&self, number: usize) -> String {
         match (&self.medium, self.firmware) {
             (Medium::Network(_), Firmware::Bios) if number == 0 => self.order(self.disks.len()),
-            (Medium::Network(_), Firmware::Uefi) if number == 0 => {
+            (Medium::Network(_), _) if number == 0 => {
                 format!(",romfile={}", self.order(self.disks.len()))
             }
             _ => ",romfile=".to_owned(),
@@ -198,10 +219,14 @@ impl Machine {
     }
 
     fn firmware(&self, line: &mut Line) {
-        if self.firmware == Firmware::Uefi {
+        if self.firmware == Firmware::SecureUefi {
+            let secure = "driver=cfi.pflash01,property=secure,value=on";
+            line.pair("-global", secure.to_owned());
+        }
+        if let Some([code, _]) = self.firmware.ovmf() {
             line.pair(
                 "-drive",
-                format!("if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"),
+                format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             );
             line.pair(
                 "-drive",
@@ -329,6 +354,25 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("unit=1,file=target.vars.fd"), "{line}");
+    }
+
+    #[test]
+    fn secure_boot_has_keys_and_a_store_that_only_the_firmware_writes() {
+        let mut machine = machine(Vec::new(), Medium::None);
+        let plain = machine.arguments(Accel::Tcg).join(" ");
+        assert!(
+            !plain.contains("smm") && !plain.contains("secure"),
+            "{plain}"
+        );
+        machine.firmware = Firmware::SecureUefi;
+        let line = machine.arguments(Accel::Tcg).join(" ");
+        for word in [
+            "q35,smm=on",
+            "property=secure,value=on",
+            "OVMF_CODE_4M.ms.fd",
+        ] {
+            assert!(line.contains(word), "{line}");
+        }
     }
 
     #[test]

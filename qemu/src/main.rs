@@ -232,10 +232,13 @@ impl Request {
         let needs = |need| chosen.iter().any(|scenario| scenario.needs == need);
         let wanted = Wanted {
             metal: needs(Needs::Metal),
-            debian: (needs(Needs::Debian) || needs(Needs::SlotDebian)).then_some(Format::Zst),
+            debian: [Needs::Debian, Needs::SecureBoot, Needs::SlotDebian]
+                .into_iter()
+                .any(needs)
+                .then_some(Format::Zst),
             openrc: needs(Needs::SlotOpenRc),
             big: needs(Needs::Big),
-            distribution: needs(Needs::Distribution),
+            distribution: needs(Needs::Distribution) || needs(Needs::SecureBoot),
             slot: needs(Needs::Slot) || needs(Needs::SlotDebian) || needs(Needs::SlotOpenRc),
         };
         let artifacts = self.artifacts(wanted, &work)?;

@@ -26,6 +26,7 @@ mod plain;
 mod power;
 mod records;
 mod resume;
+mod secure_boot;
 mod signed;
 mod slots;
 mod update_cut;
@@ -82,6 +83,8 @@ pub enum Needs {
     Big,
     /// Debian's own kernel.
     Distribution,
+    /// The same, and Debian's packages.
+    SecureBoot,
     /// The demo's packages, and the demo as the image of a slot.
     Slot,
     /// The same, and Debian's packages.

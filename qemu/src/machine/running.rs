@@ -13,10 +13,10 @@ use crate::eyes::console::Console;
 use crate::eyes::rendering::{self, Font};
 use crate::eyes::screen::ScreenText;
 use crate::eyes::vga;
+use crate::machine::Machine;
 use crate::machine::accel::Accel;
 use crate::machine::qmp::Qmp;
 use crate::machine::variables::Variables;
-use crate::machine::{Firmware, Machine, OVMF_VARS};
 use crate::process::{Process, readable};
 
 /// From starting QEMU to its sockets being there.
@@ -40,10 +40,10 @@ impl Running {
     /// # Errors
     /// QEMU is not there or refused an argument: its words are in the error.
     pub fn start(machine: &Machine, accel: Accel, live: Option<String>) -> Result<Self> {
-        if machine.firmware == Firmware::Uefi {
+        if let Some([_, template]) = machine.firmware.ovmf() {
             let vars = machine.file("vars.fd");
             if !vars.exists() {
-                std::fs::copy(OVMF_VARS, &vars).doing("copying", OVMF_VARS)?;
+                std::fs::copy(template, &vars).doing("copying", template)?;
             }
         }
         let console_socket = listen(&machine.file("console.sock"))?;

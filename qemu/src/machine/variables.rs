@@ -108,7 +108,7 @@ fn number(flash: &[u8], at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::{Variables, parse};
-    use crate::machine::OVMF_VARS;
+    use crate::machine::Firmware;
     use std::path::Path;
 
     /// A store with these variables, and a replaced one in front.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_fresh_ovmf_has_no_boot_variables() {
-        let path = Path::new(OVMF_VARS);
+        let [_, path] = Firmware::Uefi.ovmf().unwrap().map(Path::new);
         if path.exists() {
             assert_eq!(Variables::read(path).unwrap().options().count(), 0);
         }

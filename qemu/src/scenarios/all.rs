@@ -5,7 +5,7 @@ mod slow;
 use super::{
     Needs, Scenario, attempts, boots, comeback, current, disks, distribution, donors, file, gate,
     hardware, media, metal, netboot, networks, orders, pairing, plain, power, records, resume,
-    signed, slots, update_cut, wifi, wizard,
+    secure_boot, signed, slots, update_cut, wifi, wizard,
 };
 use crate::actors::policy::Policy;
 use crate::error::Result;
@@ -86,10 +86,12 @@ static QUICK: &[Scenario] = &[
         slots::state,
     ),
     scenario(
-        "debian",
-        "Debian 12 under UEFI: login, systemd, fstab, swap",
-        Needs::Debian,
-        boots::debian,
+        "secure-boot",
+        "UEFI with the keys that machines are sold with: an unsigned medium is denied, a system \
+         that would not start is refused, Debian 12 is deployed by signed programs: login, \
+         systemd, fstab, swap",
+        Needs::SecureBoot,
+        secure_boot::debian,
     ),
     scenario(
         "cable-resumed",

@@ -73,27 +73,14 @@ pub(super) fn login_and_look(target: &mut Running) -> Result<()> {
     look(target, &checks)
 }
 
-pub(super) fn debian(lab: &mut Lab) -> Result<()> {
-    let Some(packages) = lab.artifacts.debian.clone() else {
-        return Err(HarnessError::Missing {
-            what: "the Debian packages".into(),
-            hint: "systems/build debian".into(),
-        });
-    };
-    let disk = lab.disk("disk", DISK_MIB)?;
-    let medium = lab.cd("smv.after=reboot")?;
-    let mut machine = lab.machine(Firmware::Uefi, vec![disk], medium)?;
-    machine.memory_mib = 1024;
-    machine.patches_itself = true;
-    let mut target = lab.start(&machine)?;
-    lab.deploy(&mut target, &packages)?;
-    target.console.await_stage(Stage::Leaving, STEP)?;
+/// Logs in to Debian once it has started, and looks at what every installation has, and at `more`.
+pub(super) fn look_at_debian(target: &mut Running, more: &[(&str, &str)]) -> Result<()> {
     target
         .console
         .await_text("smechvisor-debian login:", LOGIN)?;
     target.console.send("root")?;
     target.console.await_text("# ", STEP)?;
-    await_running(&mut target)?;
+    await_running(target)?;
     let checks = [
         ("findmnt -no FSTYPE /", "ext4"),
         ("findmnt -no FSTYPE /boot/efi", "vfat"),
@@ -103,7 +90,7 @@ pub(super) fn debian(lab: &mut Lab) -> Result<()> {
         ("ls /etc/ssh/ssh_host_*_key | wc -l", "3"),
         ("systemctl is-active ssh", "active"),
     ];
-    look(&mut target, &checks)
+    look(target, &[&checks, more].concat())
 }
 
 /// `--wait` returns when the boot has come to its end; `degraded` names the units that failed.

@@ -17,16 +17,7 @@ use super::image;
 const UNKNOWN: &str = "8086:100e";
 
 pub(super) fn modules(lab: &mut Lab) -> Result<()> {
-    let Some(kernel) = lab.artifacts.distribution.clone() else {
-        return Err(HarnessError::Missing {
-            what: "Debian's kernel".into(),
-            hint: "mkinitramfs/debian-kernel".into(),
-        });
-    };
-    lab.artifacts.kernel = kernel.join("vmlinuz");
-    let (vmlinuz, directory) = (path(&kernel.join("vmlinuz")), path(&kernel.join("modules")));
-    let carried = ["--kernel", &vmlinuz, "--modules", &directory];
-    lab.bake(&[&carried[..], &["--module", "e1000e", "--module", "nvme"]].concat())?;
+    bake(lab, &["--module", "e1000e", "--module", "nvme"])?;
     let disk = lab.disk("disk", DISK_MIB)?.on(Bus::Nvme);
     let medium = lab.kernel("smv.after=poweroff");
     let mut machine = lab.machine(Firmware::Uefi, vec![disk], medium)?;
@@ -60,6 +51,21 @@ pub(super) fn modules(lab: &mut Lab) -> Result<()> {
     }
     target.await_power_off(STEP)?;
     image(&machine).must_be_complete()
+}
+
+/// Makes an initramfs for Debian's kernel with these modules; machines are booted with both from
+/// now on.
+pub(super) fn bake(lab: &mut Lab, modules: &[&str]) -> Result<()> {
+    let Some(kernel) = lab.artifacts.distribution.clone() else {
+        return Err(HarnessError::Missing {
+            what: "Debian's kernel".into(),
+            hint: "mkinitramfs/debian-kernel".into(),
+        });
+    };
+    lab.artifacts.kernel = kernel.join("vmlinuz");
+    let (vmlinuz, directory) = (path(&kernel.join("vmlinuz")), path(&kernel.join("modules")));
+    let carried = ["--kernel", &vmlinuz, "--modules", &directory];
+    lab.bake(&[&carried, modules].concat())
 }
 
 /// A directory with the last package of `from` and no other: without a kernel it is no system.
