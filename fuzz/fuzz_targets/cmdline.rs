@@ -2,7 +2,7 @@
 //! changes nothing.
 #![no_main]
 
-use init::cmdline::{after_if_readable, parse};
+use shim_settings::cmdline::{after_if_readable, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

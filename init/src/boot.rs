@@ -20,19 +20,20 @@ use machine::mounts;
 use netstack::{Config, Stack};
 use receiver::Policy;
 use receiver::operator::OperatorControl;
+use shim_settings::baked_config;
+use shim_settings::cmdline::{self, Settings};
 use wire::chain::chain;
 use wire::names::CONFIG_DIRECTORY;
 use wire::stage::Stage;
 use wizard::event::Machine;
 use wizard::host::Inbox;
 
-use crate::cmdline::{self, Settings};
 use crate::console::{self, Console};
 use crate::departure::Departure;
 use crate::memory::Memory;
 use crate::network::Wire;
 use crate::wizard::{Setting, Start};
-use crate::{baked_config, dispensable, drivers, handoff, signals, supervision, terminals, wifi};
+use crate::{dispensable, drivers, handoff, signals, supervision, terminals, wifi};
 
 /// The shim's own kernels have both walls, and any other must (`modules.md`).
 static WORKERS: Caged = Caged::demanding();

@@ -23,9 +23,6 @@ use pulse::{Pulse, Verdict};
 
 pub mod pulse;
 
-/// How long nothing may move: longer than a controller takes to give up on a disk (five tries of 30
-/// s in the SCSI layer), so that a failing disk is reported as an error.
-pub const STALL_SECONDS: u16 = 300;
 /// The disks of the machine.
 const BLOCK: &str = "/sys/block";
 /// Between two looks: the shortest watchdog that is taken waits twice as long.

@@ -17,12 +17,12 @@ use std::time::Duration;
 use netstack::{NetworkFact, Stack};
 use receiver::operator::OperatorControl;
 use rustix::process::setpriority_process;
+use shim_settings::cmdline::{self, Ui};
 use wire::stage::Stage;
 use wizard::event::{Machine, MachineEvent};
 use wizard::host::{Enter, Host, Inbox, Mode, TtyConfig};
 use wizard::{Plain, Wizard};
 
-use crate::cmdline::{self, Ui};
 use crate::console::Console;
 use crate::departure::Departure;
 use crate::dispensable::SCREENS;

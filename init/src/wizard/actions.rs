@@ -16,6 +16,7 @@ use receiver::operator::OperatorControl;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use shim_settings::cmdline;
 use sys::signals::unblock_in;
 use sys::vt::lead_session_in;
 use wire::chain::chain;
@@ -27,8 +28,8 @@ use super::SHELL;
 use crate::console::Console;
 use crate::departure::{Departure, Word};
 use crate::handoff;
+use crate::terminals;
 use crate::wifi::Wifi;
-use crate::{cmdline, terminals};
 
 /// Carries out commands on this machine.
 pub(super) struct MachineActions {

@@ -20,7 +20,7 @@ use wire::outcome::Outcome;
 
 use crate::cmdline::{self, Settings};
 
-/// No lock: the network that the image knows ([`wifi::known`]).
+/// No lock: the network that the image knows (`wifi::known`).
 const WIFI: &str = "wifi";
 /// Longer than any of them; read into memory.
 const LEN_MAX: u64 = 64 * 1024;

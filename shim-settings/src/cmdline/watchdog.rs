@@ -3,7 +3,9 @@
 
 use machine::watchdog::KEXEC_SECONDS;
 
-use crate::supervision::STALL_SECONDS;
+/// How long nothing may move: longer than a controller takes to give up on a disk (five tries of 30
+/// s in the SCSI layer), so that a failing disk is reported as an error.
+const STALL_SECONDS: u16 = 300;
 
 pub(super) const EXPECTED: &str = "off or a number of seconds from 10 to 3600";
 
