@@ -20,7 +20,7 @@ use machine::mounts;
 use netstack::{Config, Stack};
 use receiver::Policy;
 use receiver::operator::OperatorControl;
-use shim_settings::baked_config;
+use shim_settings::baked_config::Files;
 use shim_settings::cmdline::{self, Settings};
 use wire::chain::chain;
 use wire::names::CONFIG_DIRECTORY;
@@ -102,7 +102,8 @@ fn install(
     console: &'static Console,
 ) -> ! {
     let (after, watchdog) = (settings.after, settings.watchdog.after_kexec());
-    let (policy, trust) = match baked_config::read(Path::new(CONFIG_DIRECTORY), &settings) {
+    let files = Files::read(Path::new(CONFIG_DIRECTORY));
+    let (policy, trust) = match files.and_then(|files| files.decide(&settings)) {
         Ok(config) => config,
         Err(error) => {
             console.stage(Stage::Failed, &chain(&error).to_string());

@@ -84,106 +84,158 @@ impl BakedConfigError {
     }
 }
 
-/// Reads the files that `directory` has, and combines them with the command line.
-///
-/// # Errors
-/// The first thing that cannot be followed.
-pub fn read(directory: &Path, settings: &Settings) -> Result<(Policy, Trust), BakedConfigError> {
-    refuse_unknown(directory)?;
-    // Read under every policy: a damaged file is found out by the first boot, not by the one that
-    // needs it.
-    let (keys, trust) = (keys(directory)?, trust(directory)?);
-    let path = || directory.join(PINNED_FILE);
-    // Keys in the image are the least that it asks for: who may change a command line may not take
-    // the lock off.
-    let asked = settings.policy;
-    let policy = match (asked.unwrap_or(cmdline::Policy::Pinned), keys) {
-        (cmdline::Policy::Pinned, None) if asked.is_none() => Policy::Secret,
-        (cmdline::Policy::Pinned, None) => return Err(BakedConfigError::NoKeys { path: path() }),
-        (cmdline::Policy::Secret, None) => Policy::Secret,
-        (cmdline::Policy::Legacy, None) => Policy::Legacy,
-        (cmdline::Policy::Secret | cmdline::Policy::Legacy, Some(_)) => {
-            return Err(BakedConfigError::Lowered { path: path() });
-        }
-        (cmdline::Policy::Pinned, Some(keys)) => {
-            let keys = match &settings.donor_key {
-                Some(key) => keys.with_peer(key).map_err(BakedConfigError::DonorKey)?,
-                None => keys,
-            };
-            Policy::Pinned(Box::new(keys))
-        }
-    };
-    Ok((policy, trust))
+/// The files as they lie in the image, of which any may be missing.
+#[derive(Default)]
+pub struct Files {
+    directory: PathBuf,
+    pinned: Option<String>,
+    trust: Option<String>,
+    floor: Option<String>,
 }
 
-fn refuse_unknown(directory: &Path) -> Result<(), BakedConfigError> {
-    let failed = |source| BakedConfigError::Read {
-        path: directory.to_owned(),
-        source,
-    };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        // Nothing was baked in.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        if ![PINNED_FILE, TRUST_FILE, FLOOR_FILE, WIFI]
-            .iter()
-            .any(|known| name == **known)
-        {
-            let path = entry.path();
-            return Err(BakedConfigError::Unknown { path });
+impl Files {
+    /// Reads what `directory` has.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or one that this version does not know.
+    pub fn read(directory: &Path) -> Result<Self, BakedConfigError> {
+        let mut files = Self::of(directory);
+        let failed = |source| BakedConfigError::Read {
+            path: directory.to_owned(),
+            source,
+        };
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            // Nothing was baked in.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            Err(error) => return Err(failed(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            match files.place(name.unwrap_or_default()) {
+                Place::Setting(setting) => *setting = Some(text(&path)?),
+                Place::Elsewhere => {}
+                Place::None => return Err(BakedConfigError::Unknown { path }),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Those of an image that lies somewhere else; [`Files::add`] brings them.
+    #[must_use]
+    pub fn of(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            ..Self::default()
         }
     }
-    Ok(())
-}
 
-fn keys(directory: &Path) -> Result<Option<PinnedKeys>, BakedConfigError> {
-    let path = directory.join(PINNED_FILE);
-    let Some(text) = text(&path)? else {
-        return Ok(None);
-    };
-    let keys = PinnedKeys::parse(&text).and_then(|keys| keys.for_end(End::Target));
-    keys.map(Some)
-        .map_err(|source| BakedConfigError::Keys { path, source })
-}
-
-fn trust(directory: &Path) -> Result<Trust, BakedConfigError> {
-    let (keys, floor) = (directory.join(TRUST_FILE), directory.join(FLOOR_FILE));
-    let trust = match text(&keys)? {
-        None => Trust::default(),
-        Some(text) => {
-            Trust::parse(&text).map_err(|source| BakedConfigError::Trust { path: keys, source })?
+    /// Adds the file of this name.
+    ///
+    /// # Errors
+    /// This version does not know it.
+    pub fn add(&mut self, name: &str, text: String) -> Result<(), BakedConfigError> {
+        match self.place(name) {
+            Place::Setting(setting) => *setting = Some(text),
+            Place::Elsewhere => {}
+            Place::None => {
+                let path = self.directory.join(name);
+                return Err(BakedConfigError::Unknown { path });
+            }
         }
-    };
-    let Some(text) = text(&floor)? else {
-        return Ok(trust);
-    };
-    let number = Trust::parse_floor(&text).map_err(|source| BakedConfigError::Trust {
-        path: floor,
-        source,
-    })?;
-    Ok(trust.with_floor(number))
+        Ok(())
+    }
+
+    fn place(&mut self, name: &str) -> Place<'_> {
+        match name {
+            PINNED_FILE => Place::Setting(&mut self.pinned),
+            TRUST_FILE => Place::Setting(&mut self.trust),
+            FLOOR_FILE => Place::Setting(&mut self.floor),
+            WIFI => Place::Elsewhere,
+            _ => Place::None,
+        }
+    }
+
+    /// Combines them with the command line.
+    ///
+    /// # Errors
+    /// The first thing that cannot be followed.
+    pub fn decide(&self, settings: &Settings) -> Result<(Policy, Trust), BakedConfigError> {
+        // Parsed under every policy: a damaged file is found out by the first boot, not by the one
+        // that needs it.
+        let (keys, trust) = (self.keys()?, self.trust()?);
+        let path = || self.directory.join(PINNED_FILE);
+        // Keys in the image are the least that it asks for: who may change a command line may not
+        // take the lock off.
+        let asked = settings.policy;
+        let policy = match (asked.unwrap_or(cmdline::Policy::Pinned), keys) {
+            (cmdline::Policy::Pinned, None) if asked.is_none() => Policy::Secret,
+            (cmdline::Policy::Pinned, None) => {
+                return Err(BakedConfigError::NoKeys { path: path() });
+            }
+            (cmdline::Policy::Secret, None) => Policy::Secret,
+            (cmdline::Policy::Legacy, None) => Policy::Legacy,
+            (cmdline::Policy::Secret | cmdline::Policy::Legacy, Some(_)) => {
+                return Err(BakedConfigError::Lowered { path: path() });
+            }
+            (cmdline::Policy::Pinned, Some(keys)) => {
+                let keys = match &settings.donor_key {
+                    Some(key) => keys.with_peer(key).map_err(BakedConfigError::DonorKey)?,
+                    None => keys,
+                };
+                Policy::Pinned(Box::new(keys))
+            }
+        };
+        Ok((policy, trust))
+    }
+
+    fn keys(&self) -> Result<Option<PinnedKeys>, BakedConfigError> {
+        let Some(text) = &self.pinned else {
+            return Ok(None);
+        };
+        let keys = PinnedKeys::parse(text).and_then(|keys| keys.for_end(End::Target));
+        keys.map(Some).map_err(|source| BakedConfigError::Keys {
+            path: self.directory.join(PINNED_FILE),
+            source,
+        })
+    }
+
+    fn trust(&self) -> Result<Trust, BakedConfigError> {
+        let failed = |name| {
+            let path = self.directory.join(name);
+            |source| BakedConfigError::Trust { path, source }
+        };
+        let trust = match &self.trust {
+            None => Trust::default(),
+            Some(text) => Trust::parse(text).map_err(failed(TRUST_FILE))?,
+        };
+        let Some(text) = &self.floor else {
+            return Ok(trust);
+        };
+        let number = Trust::parse_floor(text).map_err(failed(FLOOR_FILE))?;
+        Ok(trust.with_floor(number))
+    }
 }
 
-/// A file as text; `None` where there is none.
-fn text(path: &Path) -> Result<Option<String>, BakedConfigError> {
+/// Where a file belongs.
+enum Place<'a> {
+    Setting(&'a mut Option<String>),
+    /// Others read it.
+    Elsewhere,
+    None,
+}
+
+fn text(path: &Path) -> Result<String, BakedConfigError> {
     let failed = |source| BakedConfigError::Read {
         path: path.to_owned(),
         source,
     };
-    let len = match fs::metadata(path) {
-        Ok(found) => found.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
+    let len = fs::metadata(path).map_err(failed)?.len();
     if len > LEN_MAX {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
-    fs::read_to_string(path).map(Some).map_err(failed)
+    fs::read_to_string(path).map_err(failed)
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
 //! Every file alone, all together, damaged and unknown.
 
-use super::{BakedConfigError, read};
+use super::{BakedConfigError, Files};
 use crate::cmdline::{Policy, Settings};
+use bundle::trust::Trust;
 use session::PinnedKeys;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wire::chain::chain;
 
 /// minisign's own example of a public key.
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+fn read(
+    directory: &Path,
+    settings: &Settings,
+) -> Result<(receiver::Policy, Trust), BakedConfigError> {
+    Files::read(directory)?.decide(settings)
+}
 
 struct Image(PathBuf);
 
