@@ -360,6 +360,33 @@ fn a_generation_that_is_here_is_tried_only_if_it_may_be() {
     trial::prepare(&mut shelf, 2, Again(true)).unwrap();
 }
 
+#[test]
+fn a_daemon_that_is_staged_outlasts_collection_until_it_is_tried() {
+    let node = Node::new("daemon/www");
+    let stage = |counter| {
+        let mut shelf = node.shelf();
+        let staged = node.with(&node.content(counter), |offer| {
+            stage(&mut shelf, offer, Again(false))
+        });
+        staged.unwrap()
+    };
+    node.apply(1, false).unwrap();
+    stage(2);
+    stage(4);
+    let mut shelf = node.shelf();
+    assert!(recover(&mut shelf).unwrap().is_empty());
+    assert_eq!(collect::collect(&mut shelf).unwrap(), [2]);
+    // Another one is kept meanwhile.
+    let tried = trial::begin(&mut shelf, stage(3)).unwrap();
+    trial::switch(&mut shelf, &tried).unwrap();
+    trial::keep(&mut shelf, &tried).unwrap();
+    assert_eq!(collect::collect(&mut shelf).unwrap(), []);
+    assert_eq!(node.names(), ["0000000001", "0000000003", "0000000004"]);
+    let staged = trial::prepare(&mut shelf, 4, Again(false)).unwrap();
+    trial::refuse(&mut shelf, &staged, Word::new("user").unwrap()).unwrap();
+    assert_eq!(collect::collect(&mut shelf).unwrap(), [4]);
+}
+
 const ROOT: &str = "STORE_TEST_ROOT";
 
 /// Applies one bundle after the other until it is killed; not a test of its own.
