@@ -3,7 +3,7 @@
 
 use store::shelf::{Intake, Target};
 use store::stage::{Again, Staged, stage};
-use store::{StoreError, activate, recover, rollback, trial};
+use store::{StoreError, activate, collect, recover, rollback, trial};
 use wire::ledger::Word;
 
 use crate::memory::{Bundles, Disk, Memory};
@@ -30,6 +30,16 @@ pub struct Flow {
     pub failed: Option<u64>,
     /// What is kept when it is over.
     pub previous: Option<Target>,
+    /// What is ready for later, and outlasts every cut, recovery and collection.
+    pub staged: Option<Ready>,
+}
+
+/// A generation that nothing points at.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    pub counter: u64,
+    /// It is there from the beginning on, else when the flow has come to its end.
+    pub is_from_before: bool,
 }
 
 pub fn apply(shelf: &mut dyn Intake, bundles: &Bundles, counter: u64) -> Result<(), StoreError> {
@@ -75,6 +85,10 @@ fn seeded(shelf: &mut dyn Intake, _: &Bundles) -> Result<(), StoreError> {
     recover::recover(shelf).map(drop)
 }
 
+fn ready_four(shelf: &mut dyn Intake, bundles: &Bundles) -> Result<(), StoreError> {
+    staged(shelf, bundles, 4).map(drop)
+}
+
 fn back(shelf: &mut dyn Intake, _: &Bundles) -> Result<(), StoreError> {
     rollback::rollback(shelf).map(drop)
 }
@@ -94,6 +108,7 @@ const PLAIN: Flow = Flow {
     is_new_only_at_the_end: false,
     failed: None,
     previous: None,
+    staged: None,
 };
 
 pub const FLOWS: &[Flow] = &[
@@ -117,6 +132,52 @@ pub const FLOWS: &[Flow] = &[
         old: Some(of(2)),
         new: of(3),
         previous: Some(of(2)),
+        ..PLAIN
+    },
+    Flow {
+        name: "stage",
+        before: &[one, two],
+        work: |shelf, bundles| {
+            ready_four(shelf, bundles)?;
+            collect::collect(shelf).map(drop)
+        },
+        old: Some(of(2)),
+        new: of(2),
+        previous: Some(of(1)),
+        staged: Some(Ready {
+            counter: 4,
+            is_from_before: false,
+        }),
+        ..PLAIN
+    },
+    Flow {
+        name: "below-staged",
+        before: &[one, two, ready_four],
+        work: three,
+        old: Some(of(2)),
+        new: of(3),
+        previous: Some(of(2)),
+        staged: Some(Ready {
+            counter: 4,
+            is_from_before: true,
+        }),
+        ..PLAIN
+    },
+    Flow {
+        name: "keep-below-staged",
+        before: &[one, two, ready_four],
+        work: |shelf, bundles| {
+            let trial = tried(shelf, bundles, 3)?;
+            trial::keep(shelf, &trial)?;
+            collect::collect(shelf).map(drop)
+        },
+        old: Some(of(2)),
+        new: of(3),
+        previous: Some(of(2)),
+        staged: Some(Ready {
+            counter: 4,
+            is_from_before: true,
+        }),
         ..PLAIN
     },
     Flow {

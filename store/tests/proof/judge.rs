@@ -1,5 +1,6 @@
 //! What has to be true of every image.
 
+use store::collect::collect;
 use store::open;
 use store::recover::recover;
 use store::shelf::{Listing, Shelf, Target};
@@ -135,7 +136,8 @@ fn recovered(
         return Err(format!("the floor is {floor}"));
     }
     // What nobody has judged, and nobody has left, has not failed.
-    let is_plain = flow.failed.is_none() && !flow.is_new_only_at_the_end && flow.name != "keep";
+    let is_tried = flow.is_new_only_at_the_end || flow.name.starts_with("keep");
+    let is_plain = flow.failed.is_none() && !is_tried;
     if is_plain && !ledger.failed().is_empty() {
         return Err("something has failed that was not judged".to_owned());
     }
@@ -148,7 +150,23 @@ fn recovered(
             disk.previous
         ));
     }
-    same_again(shelf, &disk)
+    same_again(shelf, &disk)?;
+    outlasts(flow, shelf, is_over)
+}
+
+/// What is ready for later is there also when all that nothing needs is gone.
+fn outlasts(flow: &Flow, shelf: &mut Memory<'_>, is_over: bool) -> Result<(), String> {
+    let Some(ready) = flow.staged.filter(|ready| ready.is_from_before || is_over) else {
+        return Ok(());
+    };
+    collect(shelf).map_err(|error| format!("collection: {error}"))?;
+    match shelf.is_whole(Target::Generation(ready.counter)) {
+        true => Ok(()),
+        false => Err(format!(
+            "generation {} was staged, and is lost",
+            ready.counter
+        )),
+    }
 }
 
 /// A second run changes nothing.

@@ -4,10 +4,10 @@
 use store::StoreError;
 use store::recover::recover;
 use store::rollback;
-use store::sets::change::{arm, boot, keep, make, take_back};
+use store::sets::change::{arm, boot, collect, held, keep, make, take_back};
 use store::sets::{BOOTS, SetShelf, version};
 use store::shelf::{Target, Trials};
-use store::stage::Again;
+use store::stage::{Again, Staged};
 use wire::ledger::Version;
 use wire::set::{Member, Set};
 
@@ -28,6 +28,8 @@ struct Flow {
     trial: [Tried; 2],
     previous: Option<u64>,
     failed: Option<u64>,
+    /// What can be armed when it is over, also when all that nothing needs is gone.
+    made: Option<u64>,
 }
 
 /// The set of this number: it has one package.
@@ -42,11 +44,16 @@ fn text(number: u64) -> String {
     Set::new([member]).unwrap().to_string()
 }
 
-fn armed(shelf: &mut dyn SetShelf, number: u64) -> Result<(), StoreError> {
+fn made(shelf: &mut dyn SetShelf, number: u64) -> Result<Staged, StoreError> {
     let text = text(number);
     let set = Set::parse(text.as_bytes()).unwrap();
     let staged = make(shelf, &set, Again(false))?;
     assert_eq!(staged.target(), Target::Generation(number));
+    Ok(staged)
+}
+
+fn armed(shelf: &mut dyn SetShelf, number: u64) -> Result<(), StoreError> {
+    let staged = made(shelf, number)?;
     arm(shelf, &staged)
 }
 
@@ -72,6 +79,7 @@ const PLAIN: Flow = Flow {
     trial: [None, None],
     previous: None,
     failed: None,
+    made: None,
 };
 
 const FLOWS: &[Flow] = &[
@@ -86,6 +94,14 @@ const FLOWS: &[Flow] = &[
         work: ARMED_2,
         current: [Some(1), Some(1)],
         trial: [None, Some((2, BOOTS))],
+        ..PLAIN
+    },
+    Flow {
+        name: "make",
+        before: &[KEPT_1],
+        work: |shelf| made(shelf, 2).map(drop),
+        current: [Some(1), Some(1)],
+        made: Some(2),
         ..PLAIN
     },
     Flow {
@@ -168,6 +184,9 @@ const MISTAKES: &[(&str, Edit)] = &[
     ("install", Edit::Omit(Call::Names, 0)),
     ("install", Edit::Omit(Call::Ledger, 0)),
     ("install", Edit::Never(Call::Names)),
+    ("make", Edit::Omit(Call::Flush, 0)),
+    ("make", Edit::Omit(Call::Rename, 0)),
+    ("make", Edit::Omit(Call::Names, 0)),
     ("once-more", Edit::Omit(Call::Flush, 0)),
     ("once-more", Edit::Behind(Call::Ledger, 0, Call::Remove)),
     ("once-more", Edit::Omit(Call::Names, 1)),
@@ -251,6 +270,13 @@ fn judge(
         shelf = memory(bundles, image);
         recover(&mut shelf).map_err(|error| format!("second recovery: {error}"))?;
         recovered(flow, &mut shelf, is_over)?;
+    }
+    collect(&mut shelf).map_err(|error| format!("collection: {error}"))?;
+    if let Some(number) = flow.made.filter(|_| is_over) {
+        let staged = held(&mut shelf, Again(false)).map_err(|error| error.to_string())?;
+        if staged.target() != Target::Generation(number) {
+            return Err(format!("{} can be armed", staged.target()));
+        }
     }
     booted(&mut shelf)
 }
