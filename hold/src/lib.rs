@@ -18,6 +18,7 @@
 pub mod client;
 pub mod control;
 pub mod event;
+mod fit;
 pub mod health;
 pub mod keeper;
 pub mod manager;

@@ -6,7 +6,7 @@
 //! refused while nothing listens.
 
 use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ use sys::handover::Reserved;
 use wire::service::{Mode, Ready};
 
 use crate::event::{Event, Why};
-use crate::keeper::{DIRECTORY, HoldError, Settings, Tell, find_user, millis};
+use crate::fit;
+use crate::keeper::{DIRECTORY, HoldError, Settings, Tell, millis};
 use crate::manager::{Manager, Verb};
 use crate::place::{Candidate, Generation, Wanted};
 use crate::run::{Run, Start};
@@ -138,15 +139,7 @@ impl Swap<'_> {
 
     fn is_fit(&mut self, generation: &Generation) -> Result<(), Why> {
         let plan = &generation.plan;
-        let user = find_user(self.settings, generation).map_err(|error| {
-            self.tell.fail(&error);
-            Why::User
-        })?;
-        let is_program =
-            |meta: std::fs::Metadata| meta.is_file() && meta.permissions().mode() & 0o111 != 0;
-        if !plan.program.metadata().is_ok_and(is_program) {
-            return Err(Why::Missing);
-        }
+        let user = fit::user_of(self.settings, generation, self.tell)?;
         let Some(argument) = &plan.selftest else {
             return Ok(());
         };

@@ -13,7 +13,6 @@
 mod health;
 mod verdict;
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use machine::locks::Lock;
@@ -21,9 +20,10 @@ use store::stage::Staged;
 use store::trial::Trial as Tried;
 use wire::service::{Mode, Ready};
 
-use super::{Keeper, Phase, find_user, millis};
+use super::{Keeper, Phase, millis};
 use crate::control::ClientId;
 use crate::event::{Event, Why};
+use crate::fit;
 use crate::place::{Candidate, Generation};
 use crate::run::{Run, Start};
 use crate::user::User;
@@ -166,15 +166,7 @@ impl Keeper<'_> {
 
     /// Its user, its program and its sockets are there.
     fn prepare(&mut self, new: &Generation) -> Result<User, Why> {
-        let user = find_user(self.settings, new).map_err(|error| {
-            self.tell.fail(&error);
-            Why::User
-        })?;
-        let program = new.plan.program.metadata();
-        let is_program = |meta: &std::fs::Metadata| meta.permissions().mode() & 0o111 != 0;
-        if !program.is_ok_and(|meta| meta.is_file() && is_program(&meta)) {
-            return Err(Why::Missing);
-        }
+        let user = fit::user_of(self.settings, new, self.tell)?;
         let added = self
             .sockets
             .add(&new.plan.sockets, &user.identity, self.reserved);
