@@ -429,8 +429,10 @@ impl<'d> Writing<'d> {
             self.note()?;
             return Err(SlotError::ReadBack {
                 disk: self.disk.name().to_owned(),
-                found,
-                expected: image.sha256,
+                offset: area.offset_bytes,
+                image_bytes: image.image_bytes,
+                found: Box::new(found),
+                expected: Box::new(image.sha256),
             });
         }
         Ok(ReadBack {

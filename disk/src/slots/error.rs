@@ -54,14 +54,18 @@ pub enum SlotError {
     },
     /// The medium does not hold what was written.
     #[error(
-        "{disk} does not hold the image: its SHA-256, read back, is {}, expected {}",
+        "the slot at byte {offset} of {disk} does not hold the image: the SHA-256 of its \
+         {image_bytes} bytes, read back, is {}, expected {}",
         Hex(found),
         Hex(expected)
     )]
     ReadBack {
         disk: String,
-        found: Sha256,
-        expected: Sha256,
+        /// Where the slot begins.
+        offset: u64,
+        image_bytes: u64,
+        found: Box<Sha256>,
+        expected: Box<Sha256>,
     },
 }
 

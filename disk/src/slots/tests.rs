@@ -127,6 +127,8 @@ fn a_label_that_lies_about_the_next_chunk_is_found_out() {
         AREA.write_label(&mut disk, &lie).unwrap();
         let error = write(&mut disk, &image, &bytes).unwrap_err();
         assert!(matches!(error, SlotError::ReadBack { .. }), "{error}");
+        let at = format!("the slot at byte {} of ", AREA.offset_bytes);
+        assert!(error.to_string().starts_with(&at), "{error}");
         let label = AREA.label(&mut disk).unwrap().unwrap();
         assert_eq!((label.state, label.next), (State::Writing, 0), "{next}");
         disk.put(AREA.offset_bytes, &[0xE5; 2 << 20]);
