@@ -236,5 +236,14 @@ pub(crate) fn of_io(error: &io::Error) -> Outcome {
     }
 }
 
+/// Likewise of a file whose length was known before: where it ends early, its medium is gone, and
+/// may come back.
+pub(crate) fn of_io_in_the_middle(error: &io::Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Outcome::Retry,
+        _ => of_io(error),
+    }
+}
+
 #[cfg(test)]
 mod tests;

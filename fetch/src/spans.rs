@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bundle::verify::{ChunkError, ChunkSource, IsLast};
 use wire::outcome::Outcome;
 
-use crate::{Chunks, of_io};
+use crate::{Chunks, of_io_in_the_middle};
 
 /// What can be read at any offset, without a position of its own.
 pub trait ReadAt: Send + Sync {
@@ -83,7 +83,7 @@ impl ChunkSource for Spans {
         let read = fill(&*span.medium, buf, span.offset_bytes.saturating_add(begin));
         read.map_err(|source| ChunkError::Missing {
             what: format!("reading {}", self.place(file, chunk)),
-            outcome: of_io(&source),
+            outcome: of_io_in_the_middle(&source),
             source: Some(Box::new(source)),
         })?;
         Ok(IsLast(left == len))

@@ -57,8 +57,6 @@ trait Taker {
     /// The file of the release that has its bytes.
     fn file(&self) -> &'static str;
     fn take(&self, source: &Source, access: &Access) -> Result<(), (Exit, String)>;
-    /// How this one ends.
-    fn exit(&self, lie: &Lie) -> Exit;
     /// What ran before runs, and no other is going to.
     fn assert_untouched(&self);
 }
@@ -86,10 +84,6 @@ impl Taker for node::Node {
         ended.map_or(Ok(()), Err)
     }
 
-    fn exit(&self, lie: &Lie) -> Exit {
-        lie.upgrade
-    }
-
     fn assert_untouched(&self) {
         assert_eq!((self.boot(), self.record().trial), (Slot::A, None));
     }
@@ -113,10 +107,6 @@ impl Taker for content::Node {
     fn take(&self, source: &Source, access: &Access) -> Result<(), (Exit, String)> {
         let applied = self.apply_from(source, access);
         applied.map_err(|error| (Exit::from(&error), chain(&error).to_string()))
-    }
-
-    fn exit(&self, lie: &Lie) -> Exit {
-        lie.apply
     }
 
     fn assert_untouched(&self) {
@@ -148,11 +138,7 @@ fn takers() -> Vec<Box<dyn Taker>> {
 struct Lie {
     what: &'static str,
     reply: fn(&Question) -> Reply,
-    /// Of `entire-system-upgrade`: what is wrong in the middle of an image may be right next time
-    /// (`upgrade.md` 3).
-    upgrade: Exit,
-    /// Of `bundle apply`.
-    apply: Exit,
+    exit: Exit,
     /// `SIZE` is that of the file.
     text: &'static str,
 }
@@ -168,8 +154,7 @@ const LIES: [Lie; 9] = [
             0 => Reply::Cut(CHUNK + 5),
             _ => Reply::Whole,
         },
-        upgrade: Exit::Transfer,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: "answered 200 for the bytes from 65541 on: it serves no ranges",
     },
     Lie {
@@ -178,57 +163,49 @@ const LIES: [Lie; 9] = [
             0 => Reply::Cut(CHUNK + 5),
             _ => header("etag: \"new\""),
         },
-        upgrade: Exit::Transfer,
-        apply: Exit::Transfer,
+        exit: Exit::Transfer,
         text: "the file has changed while it was read: its ETag was ",
     },
     Lie {
         what: "another size",
         reply: |_| header("content-range: bytes 0-9/10"),
-        upgrade: Exit::Transfer,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: "the file has 10 bytes on the server and SIZE in its manifest",
     },
     Lie {
         what: "another length",
         reply: |_| header("content-length: 10"),
-        upgrade: Exit::Transfer,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: "the server announces 10 bytes for ",
     },
     Lie {
         what: "another byte",
         reply: |_| Reply::Lie(70_000),
-        upgrade: Exit::Packages,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: ", chunk 1",
     },
     Lie {
         what: "not there",
         reply: |_| Reply::Status(404, vec![]),
-        upgrade: Exit::Transfer,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: "the server has no such file (status 404)",
     },
     Lie {
         what: "busy for ever",
         reply: |_| Reply::Status(503, vec![]),
-        upgrade: Exit::Transfer,
-        apply: Exit::Transfer,
+        exit: Exit::Transfer,
         text: "status 503",
     },
     Lie {
         what: "cut again and again",
         reply: |_| Reply::Cut(100),
-        upgrade: Exit::Transfer,
-        apply: Exit::Transfer,
+        exit: Exit::Transfer,
         text: "broke at byte 400",
     },
     Lie {
         what: "in circles",
         reply: |question| Reply::Status(302, vec![format!("location: {}", question.path)]),
-        upgrade: Exit::Transfer,
-        apply: Exit::Packages,
+        exit: Exit::Packages,
         text: "leads through more than 5 redirects",
     },
 ];
@@ -254,7 +231,7 @@ fn a_server_that_lies_changes_nothing() {
             let expected = lie.text.replace("SIZE", &size.get().to_string());
             assert!(text.contains(&expected), "{}: {text}", lie.what);
             assert!(text.contains(taker.file()), "{}: {text}", lie.what);
-            assert_eq!(exit, taker.exit(lie), "{}: {text}", lie.what);
+            assert_eq!(exit, lie.exit, "{}: {text}", lie.what);
             taker.assert_untouched();
         }
         // An honest one is still heard.

@@ -1,6 +1,5 @@
 //! The exit code of every error of a node that updates itself.
 
-use bundle::verify::VerifyError;
 use fetch::FetchError;
 use machine::locks::LockError;
 use update::admit::Refusal;
@@ -61,7 +60,7 @@ fn of_stage(error: &StageError) -> Exit {
     match error {
         StageError::Refused(refusal) => of_refusal(refusal),
         StageError::NotComplete { .. } => Exit::NotNow,
-        StageError::Source(VerifyError::Receive { .. } | VerifyError::End(_)) => Exit::Transfer,
+        StageError::Source(error) => of_source(error.outcome()),
         StageError::Slot { source, .. } if source.outcome() == Outcome::Refuse => Exit::Packages,
         StageError::Node(_) | StageError::Slot { .. } => Exit::Receiver,
         // What came, or what is in the slot, is not what was signed.
