@@ -254,6 +254,7 @@ fn sets() -> Vec<SetEvent> {
             laid: Some(417),
             available: Some(418),
         }),
+        SetEvent::NoneKnown,
     ]
 }
 

@@ -280,6 +280,8 @@ fn names_are_looked_up_where_the_node_has_its_packages() {
     let line = format!("store {}\n", dir.display());
     fs::write(node.path("etc/smechvisor/source"), line).unwrap();
     let access = Access::default();
+    let nothing = told(|tell| list::list(&node.places, None, tell)).unwrap();
+    assert_eq!(nothing, [SetEvent::NoneKnown]);
     let events = told(|tell| list::list(&node.places, Some((None, &access)), tell)).unwrap();
     let known = Known {
         name: "tool".into(),

@@ -21,6 +21,7 @@ pub const fn name(event: &SetEvent) -> &'static str {
         SetEvent::Recovered { .. } => "recovered",
         SetEvent::Collected { .. } => "collected",
         SetEvent::Known(_) => "package",
+        SetEvent::NoneKnown => "no-packages",
     }
 }
 
@@ -63,6 +64,7 @@ pub fn fields(event: &SetEvent, object: &mut Object) {
             object.text("what", what).text("text", text);
         }
         SetEvent::Known(known) => package(known, object),
+        SetEvent::NoneKnown => {}
     }
 }
 

@@ -46,6 +46,8 @@ pub enum SetEvent {
     Collected { number: u64 },
     /// A package that is here or that the source has.
     Known(Known),
+    /// There is none that is.
+    NoneKnown,
 }
 
 /// A package, as `package list` knows it.
@@ -121,6 +123,7 @@ impl fmt::Display for SetEvent {
             SetEvent::Recovered { text, .. } => f.write_str(text),
             SetEvent::Collected { number } => write!(f, "set {number} is removed"),
             SetEvent::Known(known) => known.fmt(f),
+            SetEvent::NoneKnown => f.write_str("no packages"),
         }
     }
 }

@@ -49,6 +49,9 @@ pub fn list(
     if let Some((chosen, access)) = available {
         offered(places, chosen, access, &mut all)?;
     }
+    if all.is_empty() {
+        tell.tell(&Event::Set(SetEvent::NoneKnown));
+    }
     for known in all.into_values() {
         tell.tell(&Event::Set(SetEvent::Known(known)));
     }
