@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -26,6 +26,9 @@ pub const FILES: [&str; 7] = [
     "deploy-shim.efi",
     "vmlinuz",
 ];
+/// What it makes besides with `--secure-boot`: `grub-uefi.efi` then starts the first of them, which
+/// reads the last.
+pub const SIGNED_FILES: [&str; 3] = ["grubx64.efi", "mmx64.efi", "grub/grub.cfg"];
 /// GRUB's menu for one machine (`grub.cfg-01-52-54-00-12-34-56`) or one part of a network: it looks
 /// for it by itself.
 const PER_MACHINE: &str = "grub.cfg-";
@@ -154,6 +157,11 @@ impl Tree {
                 let path = from.join(name);
                 return Err(TreeError::Pinned { path });
             }
+            if let Some((above, _)) = name.rsplit_once('/') {
+                let above = tree.files().join(above);
+                fs::create_dir_all(&above).map_err(write(&above))?;
+                allow(&above, 0o755)?;
+            }
             fs::write(&target, bytes).map_err(write(&target))?;
             allow(&target, 0o644)?;
         }
@@ -201,9 +209,12 @@ fn read(from: &Path, name: &str, bytes_left: &mut u64) -> Result<Vec<u8>, TreeEr
         path: path.clone(),
         source,
     };
+    let directory = openat(CWD, from, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let directory = directory.map_err(|error| failed(error.into()))?;
     // A FIFO that somebody has put there is not waited for.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(CWD, &path, flags, Mode::empty()) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let within = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    let file = match openat2(&directory, name, flags, Mode::empty(), within) {
         Ok(file) => File::from(file),
         Err(Errno::LOOP) => return Err(TreeError::Link { path }),
         Err(error) => return Err(failed(error.into())),
@@ -229,9 +240,18 @@ fn read(from: &Path, name: &str, bytes_left: &mut u64) -> Result<Vec<u8>, TreeEr
     Ok(bytes)
 }
 
-/// The names that will be served; all of [`FILES`] are among them.
+/// The names that will be served; all of [`FILES`] are among them, and all of [`SIGNED_FILES`] if
+/// the first is there.
 fn look(from: &Path) -> Result<Vec<String>, TreeError> {
-    let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
+    let [first, ..] = SIGNED_FILES;
+    // All of them or none.
+    let is_signed = from.join(first).symlink_metadata().is_ok();
+    let signed = SIGNED_FILES.iter().filter(|_| is_signed);
+    let mut names: Vec<String> = FILES
+        .iter()
+        .chain(signed)
+        .map(|name| (*name).to_owned())
+        .collect();
     let read = |path: &Path| {
         let path = path.to_owned();
         move |source| TreeError::Read { path, source }
@@ -273,7 +293,7 @@ fn unique() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILES, KeySearch, Tree, TreeError, is_per_machine};
+    use super::{FILES, KeySearch, SIGNED_FILES, Tree, TreeError, is_per_machine};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use tempfile::TempDir;
@@ -315,6 +335,33 @@ mod tests {
         assert_eq!(fs::read_dir(tree.files()).unwrap().count(), FILES.len() + 1);
         drop(tree);
         assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn signed_programs_are_served_together_and_no_directory_is_a_link() {
+        let dir = full();
+        let copy = || Tree::copy_into(dir.path(), &dir.path().join("place"), KeySearch::Off);
+        let [grub, mok_manager, menu] = SIGNED_FILES;
+        fs::write(dir.path().join(grub), "signed").unwrap();
+        fs::write(dir.path().join(mok_manager), "keys").unwrap();
+        assert!(
+            matches!(copy().unwrap_err(), TreeError::Read { path, .. } if path.ends_with(menu))
+        );
+        let elsewhere = dir.path().join("place/elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("grub.cfg"), "a secret").unwrap();
+        symlink(&elsewhere, dir.path().join("grub")).unwrap();
+        assert!(matches!(copy().unwrap_err(), TreeError::Link { .. }));
+        fs::remove_file(dir.path().join("grub")).unwrap();
+        fs::create_dir(dir.path().join("grub")).unwrap();
+        fs::write(dir.path().join(menu), "menu").unwrap();
+        let tree = copy().unwrap();
+        for (name, content) in [(grub, "signed"), (mok_manager, "keys"), (menu, "menu")] {
+            let path = tree.file(name).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            let above = path.parent().unwrap().metadata().unwrap().permissions();
+            assert_eq!(above.mode() & 0o777, 0o755);
+        }
     }
 
     #[test]

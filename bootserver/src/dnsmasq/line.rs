@@ -81,8 +81,14 @@ impl Reader {
             self.file_and_address(rest, " not found for ")?
         };
         // GRUB looks for menus of single machines and for lists of modules that its image holds
-        // already.
-        let is_optional = file.starts_with("grub.cfg-") || file.ends_with(".lst");
+        // already; a signed first stage, for what its maker has revoked.
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let is_of_grub = name.starts_with("grub.cfg-")
+            || name.ends_with(".lst")
+            || file.ends_with("x86_64-efi/grub.cfg");
+        let is_of_first_stage =
+            name.starts_with("revocations_") || name.starts_with("shim_certificate_");
+        let is_optional = is_of_grub || is_of_first_stage;
         (!is_optional).then_some(Event::Missing { address, file, way })
     }
 
@@ -199,6 +205,9 @@ dnsmasq-tftp: error 8 User aborted the transfer received from 10.9.0.10
 dnsmasq-tftp: sent /run/x/files/grub-uefi.efi to 10.9.0.10
 dnsmasq-tftp: file /run/x/files/grub.cfg-0A09000A not found for 10.9.0.10
 dnsmasq-tftp: file /run/x/files/x86_64-efi/command.lst not found for 10.9.0.10
+dnsmasq-tftp: file /run/x/files/revocations_sbat.efi not found for 10.9.0.10
+dnsmasq-tftp: file /run/x/files/shim_certificate_0.efi not found for 10.9.0.10
+dnsmasq-tftp: file /run/x/files/grub/x86_64-efi/grub.cfg not found for 10.9.0.10
 dnsmasq-tftp: file /run/x/files/pxelinux.0 not found for 10.9.0.10
 dnsmasq-dhcp: 1764140506 DHCPDISCOVER(br0) 52:54:00:09:00:01 
 dnsmasq-dhcp: 1764140506 DHCPACK(br0) 10.9.0.10 52:54:00:09:00:01 myhost
