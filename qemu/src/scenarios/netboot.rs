@@ -14,6 +14,8 @@ use crate::machine::{Firmware, Machine, Medium, NetBoot};
 use crate::network::ROUTER_ADDRESS;
 use crate::network::boot_server::BootServer;
 
+use super::distribution;
+
 const POWEROFF: &str = "smv.after=poweroff";
 
 /// The server has told the ROM of this machine's card, which is iPXE, what to boot, and sent it.
@@ -56,6 +58,29 @@ pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
         STEP,
     )?;
     for file in ["grub-uefi.efi", "grub.cfg", "vmlinuz", "initramfs"] {
+        server.await_event(
+            "sent",
+            &format!("\"file\":\"{file}\",\"way\":\"TFTP\""),
+            STEP,
+        )?;
+    }
+    server.end()
+}
+
+/// The same with Secure Boot: the first stage asks for GRUB beside itself, and that for its menu.
+pub(super) fn secure(lab: &mut Lab) -> Result<()> {
+    distribution::bake(lab, &["--module", "virtio_net", "--module", "virtio_blk"])?;
+    let tree = lab.boot_tree(POWEROFF, &["--secure-boot"])?;
+    let mut server = lab.boot_server(&tree, &[])?;
+    server.await_serving()?;
+    let _target = waiting(lab, "target", Firmware::SecureUefi, NetBoot::Pxe)?;
+    for file in [
+        "grub-uefi.efi",
+        "grubx64.efi",
+        "grub/grub.cfg",
+        "vmlinuz",
+        "initramfs",
+    ] {
         server.await_event(
             "sent",
             &format!("\"file\":\"{file}\",\"way\":\"TFTP\""),
@@ -141,6 +166,8 @@ fn waiting(
     let machine = lab.machine(firmware, vec![disk], Medium::Network(way))?;
     let machine = Machine {
         name: name.to_owned(),
+        // Then it is Debian's kernel.
+        patches_itself: firmware == Firmware::SecureUefi,
         ..machine
     };
     let mut target = lab.start(&machine)?;

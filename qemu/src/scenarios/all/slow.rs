@@ -4,8 +4,9 @@ use super::{scenario, with};
 use crate::actors::policy::Policy;
 use crate::error::Result;
 use crate::lab::Lab;
+use crate::network::Dhcp;
 use crate::scenarios::{
-    Needs, Scenario, attempts, comeback, current, donors, hardware, live, update_cut, wifi,
+    Needs, Scenario, attempts, comeback, current, donors, hardware, live, netboot, update_cut, wifi,
 };
 
 /// All of them; the long ones first.
@@ -53,6 +54,16 @@ pub(super) static SLOW: &[Scenario] = &[
         Needs::Distribution,
         wifi::wpa3,
     ),
+    // secure-boot has the same programs on a CD, pxe-uefi the same server.
+    Scenario {
+        dhcp: Dhcp::Later,
+        ..slow(
+            "pxe-secure-boot",
+            "the same programs by PXE from serve-boot, as far as the code on the screen",
+            Needs::Distribution,
+            netboot::secure,
+        )
+    },
     // Host tests prove that a silent donor is dropped, donor-killed what becomes of its disk, and
     // cable-resumed that the network survives.
     with(
