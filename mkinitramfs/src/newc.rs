@@ -1,10 +1,14 @@
-//! A tree in, the bytes of a `newc` cpio archive out.
+//! A tree in, the bytes of a `newc` cpio archive out; and back.
 //!
 //! Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel. A header of
 //! 110 ASCII bytes, the name with its NUL, padding to 4, the data, padding to 4; the last entry is
 //! `TRAILER!!!`.
 
+mod read;
+
 use crate::tree::{Node, Tree};
+
+pub use read::{ReadError, read};
 
 /// `newc` without checksum; the kernel reads no other but the same with checksum.
 const MAGIC: &str = "070701";

@@ -63,6 +63,35 @@ impl Tree {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }
 
+    /// What lies there.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
+    /// Takes away what lies there, and the directories above it that have nothing else; returns
+    /// whether there was something.
+    pub fn remove(&mut self, path: &str) -> bool {
+        if self.nodes.remove(path).is_none() {
+            return false;
+        }
+        let above = path
+            .rmatch_indices('/')
+            .filter_map(|(at, _)| path.get(..at));
+        for directory in above {
+            let inside = format!("{directory}/");
+            let mut behind = self.nodes.range(inside.clone()..);
+            if behind
+                .next()
+                .is_some_and(|(path, _)| path.starts_with(&inside))
+            {
+                break;
+            }
+            self.nodes.remove(directory);
+        }
+        true
+    }
+
     /// Whether nothing has been added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -120,6 +149,23 @@ mod tests {
         two.add("a/x", Node::Program(vec![])).unwrap();
         two.add("b", Node::Directory).unwrap();
         assert_eq!(one, two);
+    }
+
+    #[test]
+    fn what_is_removed_takes_the_directories_along_that_it_was_alone_in() {
+        let mut tree = Tree::default();
+        for path in ["a-b", "a/b/c", "a/d/e", "a/d/f"] {
+            tree.add(path, Node::Data(vec![])).unwrap();
+        }
+        let paths = |tree: &Tree| {
+            let paths = tree.iter().map(|(path, _)| path.to_owned());
+            paths.collect::<Vec<_>>().join(" ")
+        };
+        assert!(tree.remove("a/b/c") && !tree.remove("a/b/c"));
+        assert_eq!(paths(&tree), "a a-b a/d a/d/e a/d/f");
+        assert!(tree.remove("a/d/e") && tree.get("a/d/e").is_none());
+        assert!(tree.remove("a/d/f") && !tree.remove("x/y"));
+        assert_eq!(paths(&tree), "a-b");
     }
 
     #[test]
