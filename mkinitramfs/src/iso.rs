@@ -5,7 +5,7 @@
 //! same shim.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pack::grub_image::{ImageError, Parts, Platform, Recipe};
 use pack::secure_boot::{Chain, GRUB_NAME, MOK_MANAGER_NAME, Purpose};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use wire::names::SHIM_LABEL;
 
-use crate::menu::{self, Reader};
+use crate::menu::{self, Entries, Reader};
 use crate::output::OutputError;
 use crate::scratch::Scratch;
 use crate::shim::Shim;
@@ -41,6 +41,12 @@ pub enum IsoError {
     /// An image of GRUB.
     #[error("making GRUB's image")]
     Grub(#[from] ImageError),
+    /// GRUB's boot sector.
+    #[error("reading {}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// The FAT volume or the image.
     #[error("making {what}")]
     Tool {
@@ -51,6 +57,28 @@ pub enum IsoError {
     /// A file on the way.
     #[error(transparent)]
     Output(#[from] OutputError),
+}
+
+impl IsoError {
+    /// Is it this machine that failed, and not what was given: no room, no tool?
+    #[must_use]
+    pub const fn is_of_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Output(_) | Self::Tool { .. } | Self::Read { .. }
+        )
+    }
+}
+
+/// What starts the kernel, made or taken from another image.
+#[derive(Debug)]
+pub struct Loader {
+    /// What a BIOS starts from a stick.
+    pub boot_sector: Vec<u8>,
+    /// What a BIOS starts from a CD.
+    pub bios: Vec<u8>,
+    /// The FAT volume from which UEFI starts.
+    pub esp: Vec<u8>,
 }
 
 /// Makes the image; the menu waits so many seconds, or is not shown at all. With `chain` machines
@@ -89,15 +117,50 @@ pub fn image(
             (vec![(FIRST_PROGRAM.to_owned(), efi)], Reader::Ours)
         }
     };
-    let esp = esp(&scratch, &programs)?;
-    let menu = menu::menu(shim, &kernel, &initramfs, timeout_seconds, reader);
+    let loader = Loader {
+        boot_sector: boot_sector(&grub)?,
+        bios,
+        esp: esp(&scratch, &programs)?,
+    };
+    let entries = Entries {
+        kernel,
+        initramfs,
+        timeout_seconds,
+        reader,
+    };
+    compose(shim, &entries, &loader, &scratch)
+}
+
+fn boot_sector(grub: &Parts) -> Result<Vec<u8>, IsoError> {
+    let path = grub.path(Platform::BiosCd, "boot_hybrid.img")?;
+    std::fs::read(&path).map_err(|source| IsoError::Read { path, source })
+}
+
+/// Puts the parts together.
+///
+/// # Errors
+/// See [`IsoError`].
+pub fn compose(
+    shim: &Shim,
+    entries: &Entries,
+    loader: &Loader,
+    scratch: &Scratch,
+) -> Result<Vec<u8>, IsoError> {
+    let menu = menu::menu(shim.cmdline(), entries);
     let files = [
-        (kernel.as_str(), scratch.write("vmlinuz", shim.kernel())?),
-        (&initramfs, scratch.write("initramfs", shim.initramfs())?),
+        (
+            entries.kernel.as_str(),
+            scratch.write("vmlinuz", shim.kernel())?,
+        ),
+        (
+            &entries.initramfs,
+            scratch.write("initramfs", shim.initramfs())?,
+        ),
         (menu::MENU, scratch.write("menu", menu.as_bytes())?),
-        (BIOS_IMAGE, scratch.write("bios", &bios)?),
+        (BIOS_IMAGE, scratch.write("bios", &loader.bios)?),
     ];
-    let boot_sector = grub.path(Platform::BiosCd, "boot_hybrid.img")?;
+    let boot_sector = scratch.write("boot-sector", &loader.boot_sector)?;
+    let esp = scratch.write("esp", &loader.esp)?;
     let mut xorriso = Tool::new("xorriso", "xorriso")
         .args(["-as", "mkisofs", "-quiet", "-V", SHIM_LABEL])
         // Rock Ridge with nothing of the files' owners and modes; and nothing of their times.
@@ -143,7 +206,7 @@ pub fn image(
 }
 
 /// Where El Torito's catalogue finds GRUB for a BIOS.
-const BIOS_IMAGE: &str = "boot/grub/bios.img";
+pub(crate) const BIOS_IMAGE: &str = "boot/grub/bios.img";
 
 /// Sixteen digits that are the same for the same parts only.
 fn name_of(shim: &Shim) -> String {
@@ -173,11 +236,11 @@ fn signed_programs(chain: &Chain, finder: &str) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
-/// The FAT volume with the programs for UEFI and what a stick remembers; returns its path.
-fn esp(scratch: &Scratch, programs: &[(String, Vec<u8>)]) -> Result<std::path::PathBuf, IsoError> {
+/// The FAT volume with the programs for UEFI and what a stick remembers.
+fn esp(scratch: &Scratch, programs: &[(String, Vec<u8>)]) -> Result<Vec<u8>, IsoError> {
     let lens = programs.iter().map(|(_, bytes)| bytes.len());
     let len = (lens.sum::<usize>() + ESP_SPARE_BYTES).next_multiple_of(MIB);
-    let volume = scratch.write("esp", &vec![0; len])?;
+    let volume = scratch.write("volume", &vec![0; len])?;
     let env_block = scratch.write("grubenv", &menu::empty_env_block())?;
     let mtool = |program| Tool::new(program, "mtools").arg("-i").arg(&volume);
     let mut directories = vec!["smechvisor"];
@@ -203,7 +266,7 @@ fn esp(scratch: &Scratch, programs: &[(String, Vec<u8>)]) -> Result<std::path::P
         step.run()
             .map_err(|source| IsoError::Tool { what, source })?;
     }
-    Ok(volume)
+    Ok(scratch.read("volume")?)
 }
 
 #[cfg(test)]

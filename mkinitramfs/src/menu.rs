@@ -1,10 +1,10 @@
 //! GRUB's menu as a text: the same on a CD, on a stick and over the network.
 //!
 //! GRUB's script is a language. Every word goes into single quotes, in which no character is
-//! special; a [`Shim`] has no word with a quote. What a person types stays a variable, which GRUB
+//! special; a [`Shim`](crate::shim::Shim) has no word with a quote. What a person types stays a variable, which GRUB
 //! splits at blanks and does not read again.
 
-use crate::shim::Shim;
+use crate::shim::has_key;
 
 /// The modules of the menu, on every platform.
 pub const MODULES: &str = "normal configfile linux echo read regexp test true sleep loadenv serial \
@@ -24,6 +24,9 @@ pub const ENV_BLOCK: &str = "smechvisor/grubenv";
 pub const ESP_NUMBER: u8 = 2;
 /// The size GRUB wants an environment block to have.
 const ENV_BLOCK_BYTES: usize = 1024;
+
+/// What every menu begins with.
+pub const TITLE: &str = "# Made by spk-visor media.\n";
 
 /// The words by which the second entry differs from the first one.
 const LEGACY: &str = "smv.policy=legacy";
@@ -57,24 +60,36 @@ pub fn finder(kernel: &str) -> String {
     )
 }
 
-/// The text of `grub.cfg`. `kernel` and `initramfs` are paths on GRUB's `root`; the menu waits so
-/// many seconds for a key.
+/// What the entries start, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Path of the kernel on GRUB's `root`.
+    pub kernel: String,
+    /// Path of the initramfs there.
+    pub initramfs: String,
+    /// How long the menu waits for a key.
+    pub timeout_seconds: u32,
+    /// Which GRUB reads it.
+    pub reader: Reader,
+}
+
+/// The text of `grub.cfg`, whose entries start the kernel with `cmdline`, as a [`Shim`](crate::shim::Shim) has it.
 #[must_use]
-pub fn menu(
-    shim: &Shim,
-    kernel: &str,
-    initramfs: &str,
-    timeout_seconds: u32,
-    reader: Reader,
-) -> String {
+pub fn menu(cmdline: &str, entries: &Entries) -> String {
+    let Entries {
+        kernel,
+        initramfs,
+        timeout_seconds,
+        reader,
+    } = entries;
     let (memory, typing) = match reader {
         Reader::Ours => (environment(), typing()),
         Reader::Signed => Default::default(),
     };
-    let words = shim.cmdline().split(' ').filter(|word| !word.is_empty());
+    let words = cmdline.split(' ').filter(|word| !word.is_empty());
     let words = words.map(|word| format!(" '{word}'")).collect::<String>();
     // A policy that the maker of the medium has chosen is not up for choice.
-    let legacy = if shim.has_key("smv.policy") {
+    let legacy = if has_key(cmdline, "smv.policy") {
         String::new()
     } else {
         entry(
@@ -85,6 +100,7 @@ pub fn menu(
         )
     };
     let parts = [
+        TITLE.to_owned(),
         consoles(),
         memory,
         starter(kernel, initramfs, &words),
@@ -108,8 +124,7 @@ pub fn menu(
 /// Firmware that is UEFI has its console on the serial line itself, or its owner does not want it
 /// there.
 fn consoles() -> String {
-    "# Made by spk-visor media.\n\
-     if [ \"$grub_platform\" = pc ]; then\n    \
+    "if [ \"$grub_platform\" = pc ]; then\n    \
          if serial --unit=0 --speed=115200; then\n        \
              terminal_input console serial\n        \
              terminal_output console serial\n    \
@@ -202,7 +217,7 @@ fn entry(title: &str, id: &str, letter: char, body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENV_BLOCK_BYTES, Reader, empty_env_block, finder, menu};
+    use super::{ENV_BLOCK_BYTES, Entries, Reader, empty_env_block, finder, menu};
     use crate::shim::{Shim, tests::kernel};
     use std::process::Command;
 
@@ -212,7 +227,13 @@ mod tests {
     }
 
     fn read_by(reader: Reader, shim: &Shim) -> String {
-        menu(shim, "/boot/x/vmlinuz", "/boot/x/initramfs", 5, reader)
+        let entries = Entries {
+            kernel: "/boot/x/vmlinuz".to_owned(),
+            initramfs: "/boot/x/initramfs".to_owned(),
+            timeout_seconds: 5,
+            reader,
+        };
+        menu(shim.cmdline(), &entries)
     }
 
     /// GRUB's own parser.

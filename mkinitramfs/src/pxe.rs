@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use pack::grub_image::{ImageError, Parts, Platform, Recipe};
 use pack::secure_boot::{Chain, GRUB_NAME, MOK_MANAGER_NAME, Purpose};
 
-use crate::menu::{self, Reader};
+use crate::menu::{self, Entries, Reader};
 use crate::shim::Shim;
 use crate::uki::{self, UkiError};
 
@@ -92,8 +92,13 @@ pub fn files(wish: &Wish<'_>) -> Result<Vec<File>, PxeError> {
         EFI_MODULES,
     ];
     let menu = |reader| {
-        let (kernel, initramfs) = (format!("/{KERNEL}"), format!("/{INITRAMFS}"));
-        menu::menu(shim, &kernel, &initramfs, wish.timeout_seconds, reader).into_bytes()
+        let entries = Entries {
+            kernel: format!("/{KERNEL}"),
+            initramfs: format!("/{INITRAMFS}"),
+            timeout_seconds: wish.timeout_seconds,
+            reader,
+        };
+        menu::menu(shim.cmdline(), &entries).into_bytes()
     };
     let mut files = vec![
         ("boot.ipxe", script.into_bytes()),

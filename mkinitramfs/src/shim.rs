@@ -29,7 +29,7 @@ const RELEASE_MAX_BYTES: usize = 64;
 
 /// First bytes of what the kernel takes as an initramfs (Documentation/driver-api/early-userspace,
 /// `lib/decompress.c`).
-const INITRAMFS_MAGICS: [&[u8]; 8] = [
+pub(crate) const INITRAMFS_MAGICS: [&[u8]; 8] = [
     b"070701",
     b"070702",
     b"\x28\xB5\x2F\xFD",
@@ -166,7 +166,7 @@ impl Shim {
     }
 }
 
-fn has_key(cmdline: &str, key: &str) -> bool {
+pub(crate) fn has_key(cmdline: &str, key: &str) -> bool {
     let mut words = cmdline.split(' ');
     words.any(|word| word.split('=').next() == Some(key))
 }
