@@ -15,9 +15,11 @@
 //! 5. For a slot, [`join`] makes one root of packages, [`squashfs`] its file system and [`verity`]
 //!    the hash tree; [`kernel_config`] says whether a distribution's kernel will do; [`slot`] puts
 //!    kernel and initramfs before them.
-//! 6. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
+//! 6. Backwards, [`archives`] takes a finished initramfs apart.
+//! 7. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
 //!    in one step. [`progress`] says how far long work has come.
 
+pub mod archives;
 pub mod baked_config;
 pub mod drivers;
 pub mod firmware;
