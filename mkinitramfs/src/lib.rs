@@ -15,7 +15,8 @@
 //! 5. For a slot, [`join`] makes one root of packages, [`squashfs`] its file system and [`verity`]
 //!    the hash tree; [`kernel_config`] says whether a distribution's kernel will do; [`slot`] puts
 //!    kernel and initramfs before them.
-//! 6. Backwards, [`archives`] takes a finished initramfs apart.
+//! 6. Backwards, [`medium`] takes a finished one apart and [`archives`] its initramfs, so that a
+//!    [`request`] shows what is in it, or changes what it tells the shim.
 //! 7. [`tool`] runs programs in a [`scratch`] directory; [`output`] replaces the result
 //!    in one step. [`progress`] says how far long work has come.
 
@@ -27,6 +28,7 @@ pub mod initramfs;
 pub mod iso;
 pub mod join;
 pub mod kernel_config;
+pub mod medium;
 pub mod menu;
 pub mod modinfo;
 pub mod newc;

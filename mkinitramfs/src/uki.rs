@@ -27,6 +27,15 @@ const PAGE_BYTES: u32 = 4096;
 /// Powers of two among these (PE format, "Optional Header Windows-Specific Fields").
 const FILE_ALIGNMENTS: std::ops::RangeInclusive<u32> = 512..=65_536;
 
+/// The sections that are added, in their order.
+pub(crate) const OS_RELEASE: &[u8] = b".osrel";
+pub(crate) const COMMAND_LINE: &[u8] = b".cmdline";
+pub(crate) const RELEASE: &[u8] = b".uname";
+pub(crate) const INITRAMFS: &[u8] = b".initrd";
+pub(crate) const KERNEL: &[u8] = b".linux";
+/// The first line of the first of them.
+pub(crate) const OS_ID: &str = "ID=smechvisor-shim\n";
+
 /// The program cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
@@ -66,11 +75,11 @@ pub fn assemble(shim: &Shim, stub: &[u8]) -> Result<Vec<u8>, UkiError> {
     let os_release = os_release();
     let release = shim.release().unwrap_or_default();
     let sections: [(&[u8], &[u8]); 5] = [
-        (b".osrel", os_release.as_bytes()),
-        (b".cmdline", shim.cmdline().as_bytes()),
-        (b".uname", release.as_bytes()),
-        (b".initrd", shim.initramfs()),
-        (b".linux", shim.kernel()),
+        (OS_RELEASE, os_release.as_bytes()),
+        (COMMAND_LINE, shim.cmdline().as_bytes()),
+        (RELEASE, release.as_bytes()),
+        (INITRAMFS, shim.initramfs()),
+        (KERNEL, shim.kernel()),
     ];
     let sections = sections.into_iter().filter(|(_, data)| !data.is_empty());
     let sections: Vec<_> = sections.collect();
@@ -108,7 +117,7 @@ pub fn assemble(shim: &Shim, stub: &[u8]) -> Result<Vec<u8>, UkiError> {
 fn os_release() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "ID=smechvisor-shim\nNAME=\"spk-visor Deploy Shim\"\n\
+        "{OS_ID}NAME=\"spk-visor Deploy Shim\"\n\
          PRETTY_NAME=\"spk-visor Deploy Shim {version}\"\nVERSION_ID={version}\n"
     )
 }
