@@ -7,11 +7,11 @@ pub mod iso;
 mod pack;
 pub mod parts;
 pub mod pxe;
+mod settled;
+pub mod show;
 pub mod slot;
 pub mod uki;
 pub mod wifi;
-
-use crate::iso::IsoError;
 
 /// One of the commands that make something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +80,11 @@ impl RequestError {
         match self {
             RequestError::Image(error) => matches!(error, image::ImageError::Output(_)),
             RequestError::Wifi(error) => matches!(error, wifi::AloneError::Output(_)),
-            RequestError::Iso(error) => matches!(
-                error,
-                IsoCommandError::Output(_)
-                    | IsoCommandError::Iso(IsoError::Output(_) | IsoError::Tool { .. })
-            ),
+            RequestError::Iso(error) => match error {
+                IsoCommandError::Output(_) => true,
+                IsoCommandError::Iso(error) => error.is_of_this_machine(),
+                _ => false,
+            },
             RequestError::Pxe(error) => matches!(error, pxe::PxeCommandError::Output(_)),
             RequestError::Slot(error) => matches!(
                 **error,

@@ -106,7 +106,7 @@ impl Parts {
     }
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
+pub(super) fn read(path: &Path) -> Result<(Vec<u8>, Readers), PartsError> {
     let failed = |source| PartsError::Read {
         path: path.to_owned(),
         source,
