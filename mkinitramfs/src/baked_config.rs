@@ -84,6 +84,18 @@ impl BakedConfig {
         Ok(())
     }
 
+    /// The trusted keys as the image has them.
+    #[must_use]
+    pub fn trust_text(&self) -> Option<String> {
+        (!self.trust.is_empty()).then(|| self.trust.join("\n") + "\n")
+    }
+
+    /// The pinned keys as the image has them.
+    #[must_use]
+    pub fn pinned_text(&self) -> Option<String> {
+        self.pinned.clone()
+    }
+
     /// Whether the image will hold a private key.
     #[must_use]
     pub fn has_secret(&self) -> bool {
@@ -106,10 +118,9 @@ impl BakedConfig {
     /// # Errors
     /// Something else lies there.
     pub fn put(&self, tree: &mut Tree) -> Result<(), TreeError> {
-        let trust = (!self.trust.is_empty()).then(|| self.trust.join("\n") + "\n");
         let floor = self.floor.map(|counter| format!("{counter}\n"));
         let files = [
-            (TRUST_FILE, trust),
+            (TRUST_FILE, self.trust_text()),
             (FLOOR_FILE, floor),
             (PINNED_FILE, self.pinned.clone()),
         ];

@@ -2,6 +2,7 @@
 //! reads them from its arguments; nothing here knows how they are spelt.
 
 pub mod carried;
+pub mod customize;
 pub mod image;
 pub mod iso;
 mod pack;

@@ -75,13 +75,29 @@ pub enum ImageError {
     Output(#[from] OutputError),
 }
 
+impl ImageError {
+    /// A floor that does not go with the rest.
+    pub(super) fn floor(source: baked_config::BakedConfigError) -> Self {
+        Self::BakedConfig {
+            what: "the floor".to_owned(),
+            source,
+        }
+    }
+}
+
 impl Image {
     /// Writes the initramfs.
     ///
     /// # Errors
     /// See [`ImageError`].
     pub fn make(&self) -> Result<(), ImageError> {
-        let config = baked_config(self)?;
+        let locks = Locks {
+            trust: &self.trust,
+            floor: self.floor,
+            pinned: self.pinned.as_ref(),
+        };
+        let config = locks.read()?;
+        config.check().map_err(ImageError::floor)?;
         let mut tree = initramfs::tree(read(&self.init)?, read(&self.mke2fs)?, &config)?;
         let firmware = match &self.modules {
             Some(modules) => modules.put(&mut tree)?,
@@ -103,35 +119,44 @@ impl Image {
     }
 }
 
-fn baked_config(image: &Image) -> Result<BakedConfig, ImageError> {
-    let mut config = BakedConfig::default();
-    for key in &image.trust {
-        let failed = |source| ImageError::BakedConfig {
-            what: format!("--trust {}", key.display()),
-            source,
-        };
-        match key.to_str().filter(|text| Trust::parse(text).is_ok()) {
-            Some(base64) => config.trust(base64.as_bytes()).map_err(failed)?,
-            None => config.trust(&read_key(Path::new(key))?).map_err(failed)?,
-        }
-    }
-    if let Some(counter) = image.floor {
-        config.floor(counter);
-    }
-    if let Some(path) = &image.pinned {
-        let text = read_key(path)?;
-        config
-            .pin(&text)
-            .map_err(|source| ImageError::BakedConfig {
-                what: format!("--pinned {}", path.display()),
+/// What says who may install the machine.
+pub(super) struct Locks<'a> {
+    pub(super) trust: &'a [OsString],
+    pub(super) floor: Option<u64>,
+    pub(super) pinned: Option<&'a PathBuf>,
+}
+
+impl Locks<'_> {
+    /// Reads and checks the keys.
+    ///
+    /// # Errors
+    /// One is not what it must be.
+    pub(super) fn read(&self) -> Result<BakedConfig, ImageError> {
+        let mut config = BakedConfig::default();
+        for key in self.trust {
+            let failed = |source| ImageError::BakedConfig {
+                what: format!("--trust {}", key.display()),
                 source,
-            })?;
+            };
+            match key.to_str().filter(|text| Trust::parse(text).is_ok()) {
+                Some(base64) => config.trust(base64.as_bytes()).map_err(failed)?,
+                None => config.trust(&read_key(Path::new(key))?).map_err(failed)?,
+            }
+        }
+        if let Some(counter) = self.floor {
+            config.floor(counter);
+        }
+        if let Some(path) = self.pinned {
+            let text = read_key(path)?;
+            config
+                .pin(&text)
+                .map_err(|source| ImageError::BakedConfig {
+                    what: format!("--pinned {}", path.display()),
+                    source,
+                })?;
+        }
+        Ok(config)
     }
-    config.check().map_err(|source| ImageError::BakedConfig {
-        what: "the floor".to_owned(),
-        source,
-    })?;
-    Ok(config)
 }
 
 /// A file that may be anything, as far as a key can reach.
