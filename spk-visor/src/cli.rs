@@ -42,7 +42,6 @@ pub use self::upgrade::Upgrade;
 pub use self::usage::UsageError;
 use crate::help;
 use donor::keys::KeysCommand;
-use mkinitramfs::request::Request;
 use pack::manifest::ManifestCommand;
 
 /// The commands.
@@ -67,7 +66,7 @@ pub enum Command {
     /// `bundle`.
     Bundle(bundle::Bundle),
     /// `media`.
-    Media(Request),
+    Media(media::Media),
     /// `publish`.
     Publish(publish::Publishing),
     /// `entire-system-upgrade`.

@@ -5,6 +5,7 @@ pub mod content;
 pub mod deploy;
 pub mod hold;
 pub mod man;
+pub mod media;
 pub mod node;
 pub mod package;
 pub mod publish;

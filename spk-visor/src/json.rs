@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod content;
 pub mod donor;
 pub mod hold;
+pub mod media;
 pub mod node;
 pub mod sets;
 pub mod status;

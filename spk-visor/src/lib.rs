@@ -75,8 +75,8 @@ fn obey(command: Command) -> Exit {
             Ok(()) => Exit::Installed,
             Err(error) => fail(&error, Exit::from(&error)),
         },
-        Command::Media(request) => match request.make() {
-            Ok(()) => Exit::Installed,
+        Command::Media(media) => match command::media::run(&media) {
+            Ok(text) => print(&text),
             Err(error) => fail(&error, Exit::from(&error)),
         },
         Command::Publish(options) => match command::publish::run(&options) {

@@ -4,8 +4,11 @@ mod read;
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use clap::{Arg, Command};
+use mkinitramfs::request::Request;
+use mkinitramfs::request::customize::Customize;
 
 use super::argument::{operand, option, os, read_number, repeated, switch};
 use crate::help::with_exit_codes;
@@ -19,12 +22,35 @@ const TIMEOUT_SECONDS: u32 = 3;
 /// One day.
 const TIMEOUT_MAX_SECONDS: u32 = 86_400;
 
+/// One of the commands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Media {
+    /// What makes something.
+    Make(Request),
+    /// `show`.
+    Show {
+        /// A finished medium.
+        file: PathBuf,
+        /// One object for a script.
+        is_json: bool,
+    },
+    /// `customize`.
+    Customize {
+        /// Which, and how.
+        options: Customize,
+        /// One object for a script.
+        is_json: bool,
+    },
+}
+
 const HELP: &str = "\
 Usage: spk-visor media image --init FILE --mke2fs FILE [OPTIONS] -o OUT
        spk-visor media wifi --kernel FILE --modules DIR --supplicant FILE -o OUT
        spk-visor media iso --kernel FILE --initramfs FILE [OPTIONS] -o OUT
        spk-visor media uki --kernel FILE --initramfs FILE [OPTIONS] -o OUT.efi
        spk-visor media pxe --kernel FILE --initramfs FILE [OPTIONS] -o DIR
+       spk-visor media show FILE [--json]
+       spk-visor media customize FILE [OPTIONS] -o OUT
        spk-visor media slot PACKAGE... --init FILE --version WORD --counter N
                             [OPTIONS] -o OUT
 
@@ -88,6 +114,25 @@ directory that serve-boot serves
                        (default: the DHCP server). A BIOS without iPXE needs it
                        when another machine is the DHCP server
 
+show prints what is in a finished initramfs, ISO image or UKI, but no secret
+  --json               one JSON object instead of lines for people
+
+customize changes what such a file tells the shim, and prints what differs. Of
+the rest of an ISO image every byte stays; a UKI has to be signed again. What
+the shim could not follow is refused. It takes --json as well
+  --dry-run            write nothing
+  --cmdline WORDS      kernel command line in place of all words that there are
+  --set WORD           KEY=VALUE in place of the words with this key. May be
+                       repeated
+  --unset KEY          take the words with this key away. May be repeated
+  --timeout SECONDS    how long the menu of an ISO image waits for a key
+  --trust PUBKEY       trust this key, and none that is not given here. May be
+                       repeated; --no-trust takes all away
+  --floor N            lowest counter; --no-floor takes it away
+  --pinned FILE        NAME.shim; --no-pinned takes the pinned keys away
+  --wifi-network FILE  network to join, of an image made with --wifi;
+                       --no-wifi-network takes it away
+
 slot makes the image of a slot: a system as one file that a node with two slots
 starts and checks block by block. It takes --kernel, --modules, --module and
 --cmdline as well; by default they are those of the packages
@@ -109,11 +154,8 @@ directories that are mounted over; docs/slot.md 2.4 has the list.
 ";
 
 pub(super) fn grammar() -> Command {
-    let word = |word| {
-        Command::new(word)
-            .override_help(with_exit_codes(HELP))
-            .arg(output())
-    };
+    let bare = |word| Command::new(word).override_help(with_exit_codes(HELP));
+    let word = |word| bare(word).arg(output());
     Command::new(COMMAND)
         .override_help(with_exit_codes(HELP))
         .subcommands([
@@ -131,6 +173,14 @@ pub(super) fn grammar() -> Command {
                 .args(parts())
                 .args([timeout(), switch("secure-boot"), file("stub")])
                 .arg(option("server", "ADDR").value_parser(|text: &str| text.parse::<Ipv4Addr>())),
+            bare("show").arg(medium()).arg(switch("json")),
+            word("customize")
+                .arg(medium())
+                .args(["json", "dry-run", "no-trust", "no-floor"].map(switch))
+                .args(["no-pinned", "no-wifi-network"].map(switch))
+                .args([option("cmdline", "WORDS"), repeated("set", "WORD")])
+                .args([repeated("unset", "KEY"), timeout(), trust(), floor()])
+                .args(["pinned", "wifi-network"].map(file)),
             word("slot")
                 .arg(operand("PACKAGE").value_parser(os()).num_args(0..))
                 .args(["init", "kernel"].map(file))
@@ -149,6 +199,10 @@ fn output() -> Arg {
 
 fn file(name: &'static str) -> Arg {
     option(name, "FILE").value_parser(os())
+}
+
+fn medium() -> Arg {
+    operand("FILE").value_parser(os())
 }
 
 fn directory(name: &'static str) -> Arg {

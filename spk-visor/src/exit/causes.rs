@@ -6,7 +6,6 @@ use donor::deploy::DeployError;
 use donor::ending::Ending;
 use donor::keys::KeysCommandError;
 use hold::client::ClientError;
-use mkinitramfs::request::RequestError;
 use pack::PackageError;
 use pack::bundle_file::BundleFileError;
 use pack::bundle_file::content::ContentError;
@@ -17,6 +16,7 @@ use receiver::SessionError;
 use super::Exit;
 use crate::command::deploy::DeployCommandError;
 use crate::command::man::ManCommandError;
+use crate::command::media::MediaCommandError;
 use crate::receive::ReceiveError;
 
 impl From<Ending> for Exit {
@@ -127,9 +127,14 @@ impl From<&PublishError> for Exit {
     }
 }
 
-impl From<&RequestError> for Exit {
-    fn from(error: &RequestError) -> Self {
-        match error.is_of_this_machine() {
+impl From<&MediaCommandError> for Exit {
+    fn from(error: &MediaCommandError) -> Self {
+        let is_of_this_machine = match error {
+            MediaCommandError::Make(error) => error.is_of_this_machine(),
+            MediaCommandError::Show(_) => false,
+            MediaCommandError::Customize(error) => error.is_of_this_machine(),
+        };
+        match is_of_this_machine {
             true => Exit::Receiver,
             false => Exit::Packages,
         }

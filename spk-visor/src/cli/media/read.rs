@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use mkinitramfs::request::customize::{Change, Customize};
 use mkinitramfs::request::{Request, carried, image, iso, parts, pxe, slot, uki, wifi};
 use wire::manifest::PRODUCT;
 
 use super::super::UsageError;
 use super::super::argument::{all, path};
-use super::{COMMAND, TIMEOUT_SECONDS, words};
+use super::{COMMAND, Media, TIMEOUT_SECONDS, words};
 
 /// The message for a kernel without its modules.
 const NO_MODULES: &str = "--modules DIR and --kernel FILE: Wi-Fi takes a kernel with drivers for \
@@ -18,12 +19,25 @@ const NO_MODULES: &str = "--modules DIR and --kernel FILE: Wi-Fi takes a kernel 
 ///
 /// # Errors
 /// The first argument that is missing, or that does not go with the others.
-pub(in crate::cli) fn read(matches: &mut ArgMatches) -> Result<Request, UsageError> {
+pub(in crate::cli) fn read(matches: &mut ArgMatches) -> Result<Media, UsageError> {
     let word = matches.remove_subcommand();
-    let (word, mut matches) =
-        word.ok_or(missing("image, wifi, iso, uki, pxe or slot behind it"))?;
+    let (word, mut matches) = word.ok_or(missing(
+        "image, wifi, iso, uki, pxe, show, customize or slot behind it",
+    ))?;
     let matches = &mut matches;
-    Ok(match word.as_str() {
+    Ok(Media::Make(match word.as_str() {
+        "show" => {
+            return Ok(Media::Show {
+                file: medium(matches)?,
+                is_json: matches.get_flag("json"),
+            });
+        }
+        "customize" => {
+            return Ok(Media::Customize {
+                is_json: matches.get_flag("json"),
+                options: read_customize(matches)?,
+            });
+        }
         "image" => Request::Image(read_image(matches)?),
         "wifi" => Request::Wifi(wifi::Alone {
             carried: read_modules(matches)?.ok_or(missing(NO_MODULES))?,
@@ -48,7 +62,46 @@ pub(in crate::cli) fn read(matches: &mut ArgMatches) -> Result<Request, UsageErr
             output: output(matches)?,
         }),
         _ => Request::Slot(Box::new(read_slot(matches)?)),
-    })
+    }))
+}
+
+fn read_customize(matches: &mut ArgMatches) -> Result<Customize, UsageError> {
+    let trust = Some(words(matches, "trust")).filter(|keys| !keys.is_empty());
+    let floor = matches.remove_one("floor");
+    let (pinned, network) = (path(matches, "pinned"), path(matches, "wifi-network"));
+    let options = Customize {
+        file: medium(matches)?,
+        output: path(matches, "output"),
+        cmdline: matches.remove_one("cmdline"),
+        unset: all(matches, "unset"),
+        set: all(matches, "set"),
+        timeout_seconds: matches.remove_one("timeout"),
+        trust: change(matches, trust, "no-trust")?,
+        floor: change(matches, floor, "no-floor")?,
+        pinned: change(matches, pinned, "no-pinned")?,
+        network: change(matches, network, "no-wifi-network")?,
+    };
+    match (&options.output, matches.get_flag("dry-run")) {
+        (None, false) => Err(missing("-o OUT, or --dry-run")),
+        (Some(_), true) => Err(together("-o and --dry-run exclude each other")),
+        _ => Ok(options),
+    }
+}
+
+/// What becomes of a setting that one option sets and the switch takes away.
+fn change<T>(matches: &ArgMatches, set: Option<T>, no: &str) -> Result<Change<T>, UsageError> {
+    match (set, matches.get_flag(no)) {
+        (Some(_), true) => Err(together(
+            "a setting is changed or taken away (--no-…), not both",
+        )),
+        (Some(value), false) => Ok(Change::Set(value)),
+        (None, true) => Ok(Change::Remove),
+        (None, false) => Ok(Change::Keep),
+    }
+}
+
+fn medium(matches: &mut ArgMatches) -> Result<PathBuf, UsageError> {
+    path(matches, "FILE").ok_or(missing("FILE: a finished initramfs, ISO image or UKI"))
 }
 
 fn read_image(matches: &mut ArgMatches) -> Result<image::Image, UsageError> {

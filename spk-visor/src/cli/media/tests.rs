@@ -1,16 +1,25 @@
 use std::path::PathBuf;
 
 use mkinitramfs::request::Request;
+use mkinitramfs::request::customize::{Change, Customize};
 use mkinitramfs::request::{carried, image, iso, parts, pxe, slot, uki, wifi};
 use wire::chain::chain;
 
+use crate::cli::media::Media;
 use crate::cli::{Command, parse};
 
 fn read(line: &str) -> Result<Request, String> {
     match parse(line.split_whitespace().map(Into::into)) {
-        Ok(Command::Media(request)) => Ok(request),
+        Ok(Command::Media(Media::Make(request))) => Ok(request),
         Ok(other) => panic!("{line}: {other:?}"),
         Err(error) => Err(chain(&error).to_string()),
+    }
+}
+
+fn read_media(line: &str) -> Media {
+    match parse(line.split_whitespace().map(Into::into)) {
+        Ok(Command::Media(media)) => media,
+        other => panic!("{line}: {other:?}"),
     }
 }
 
@@ -157,6 +166,46 @@ fn every_option_of_a_slot_is_read() {
 }
 
 #[test]
+fn a_finished_medium_is_shown() {
+    for (line, is_json) in [("media show f", false), ("media show --json f", true)] {
+        let file = "f".into();
+        assert_eq!(read_media(line), Media::Show { file, is_json });
+    }
+}
+
+#[test]
+fn every_change_of_a_medium_is_read() {
+    let line = "media customize f --cmdline quiet --set a=b --set c --unset d --unset e \
+        --timeout 9 --trust k --trust l --floor 7 --pinned p --wifi-network n -o o";
+    let options = Customize {
+        file: "f".into(),
+        output: Some("o".into()),
+        cmdline: Some("quiet".into()),
+        unset: vec!["d".into(), "e".into()],
+        set: vec!["a=b".into(), "c".into()],
+        timeout_seconds: Some(9),
+        trust: Change::Set(vec!["k".into(), "l".into()]),
+        floor: Change::Set(7),
+        pinned: Change::Set("p".into()),
+        network: Change::Set("n".into()),
+    };
+    let is_json = false;
+    assert_eq!(read_media(line), Media::Customize { options, is_json });
+    let line = "media customize f --no-trust --no-floor --no-pinned --no-wifi-network \
+        --json --dry-run";
+    let options = Customize {
+        file: "f".into(),
+        trust: Change::Remove,
+        floor: Change::Remove,
+        pinned: Change::Remove,
+        network: Change::Remove,
+        ..Customize::default()
+    };
+    let is_json = true;
+    assert_eq!(read_media(line), Media::Customize { options, is_json });
+}
+
+#[test]
 fn wrong_arguments_are_named() {
     for (line, word) in [
         ("", "image, wifi, iso"),
@@ -192,6 +241,13 @@ fn wrong_arguments_are_named() {
         ("iso --init i", "--init"),
         ("iso --timeout soon", "soon"),
         ("iso --timeout 86401", "86401"),
+        ("show", "FILE"),
+        ("show f -o o", "-o"),
+        ("customize -o o", "FILE"),
+        ("customize f", "--dry-run"),
+        ("customize f -o o --dry-run", "exclude"),
+        ("customize f -o o --floor 1 --no-floor", "not both"),
+        ("customize f -o o --trust k --no-trust", "not both"),
         ("pxe --kernel k --initramfs i", "-o OUT"),
         ("pxe --server nowhere", "nowhere"),
         ("pxe --timeout 86401", "86401"),
