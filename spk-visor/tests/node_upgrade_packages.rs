@@ -17,58 +17,12 @@ use std::path::PathBuf;
 
 use bundle::fakes::content::Content;
 use bundle::fakes::image::Signer;
-use fetch::http::client::Access;
-use fetch::source::Source;
-use node::{Node, WORKERS};
-use spk_visor::cli::sets::What;
+use node::Node;
 use spk_visor::cli::upgrade::Extent;
 use spk_visor::command::content::places::Places;
-use spk_visor::command::content::sets::{self, change::Install};
 use spk_visor::exit::Exit;
-use store::stage::Again;
-use upgrade::{Nobody, apply, exit, file, from, names, page, serve, site};
-
-fn package(name: &'static str, counter: u64, path: &str) -> Content {
-    let text = format!("{name} {counter}");
-    Content {
-        product: name,
-        counter,
-        ..Content::package(&[(path, text.as_bytes())], &[])
-    }
-}
-
-/// A person installs these, a boot tries them, and they are kept.
-fn install_packages(node: &Node, packages: &[Content]) {
-    let what = packages.iter().map(|package| {
-        let path = file(node, package, &node.signer);
-        What::Source(Source::Path(path))
-    });
-    let places = Places::at(node.dir.path());
-    let install = Install {
-        what: &what.collect::<Vec<_>>(),
-        source: None,
-        access: &Access::default(),
-        again: Again(false),
-        workers: &WORKERS,
-    };
-    sets::change::install(&places, &install, &mut Nobody).unwrap();
-    keep_packages(node);
-}
-
-fn keep_packages(node: &Node) {
-    let mut shelf = Places::at(node.dir.path()).sets().unwrap();
-    store::sets::change::boot(&mut shelf).unwrap();
-    store::sets::change::keep(&mut shelf).unwrap();
-}
-
-/// What the next boots would begin with.
-fn packages(node: &Node) -> Vec<(String, u64)> {
-    let members = sets::change::members(&Places::at(node.dir.path())).unwrap();
-    let members = members.into_iter();
-    members
-        .map(|(name, version)| (name, version.counter))
-        .collect()
-}
+use upgrade::packages::{install_packages, keep_packages, package, packages};
+use upgrade::{apply, exit, file, from, names, page, serve, site};
 
 #[test]
 fn packages_that_are_newer_become_one_set_for_the_next_boots() {

@@ -3,6 +3,8 @@
 // Each test crate uses a part of it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod packages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
