@@ -13,6 +13,7 @@ use crate::http::client::Client;
 use crate::http::site::{self, Site};
 use crate::http::url::Url;
 use crate::source::{bundle, is_bundle};
+use crate::staging::Staged;
 use crate::{FetchError, Release, directory, open};
 
 /// What a source has.
@@ -25,6 +26,8 @@ pub struct Catalog {
 enum Kind {
     /// One release, until it is opened.
     Lone(Option<Box<dyn Release>>),
+    /// Those of a staging directory.
+    Staged(Staged),
     /// Those of a channel, whose paths begin there.
     Listed(Vec<Line>, Base),
 }
@@ -43,9 +46,15 @@ enum Base {
 }
 
 impl Catalog {
-    /// A source that is one release.
+    /// What is in a staging directory.
     #[must_use]
-    pub fn lone(path: PathBuf, release: Box<dyn Release>) -> Self {
+    pub const fn staged(path: PathBuf, staged: Staged) -> Self {
+        let kind = Kind::Staged(staged);
+        Self { path, kind }
+    }
+
+    /// A source that is one release.
+    pub(crate) fn lone(path: PathBuf, release: Box<dyn Release>) -> Self {
         let kind = Kind::Lone(Some(release));
         Self { path, kind }
     }
@@ -116,6 +125,25 @@ impl Catalog {
         Some(lines.map(|line| (&*line.name, line.counter)).collect())
     }
 
+    /// Every role and name that there is something for, as the channel, or the release that is
+    /// there, says: hints.
+    #[must_use]
+    pub fn listed_places(&self) -> Vec<(Role, String)> {
+        match &self.kind {
+            Kind::Listed(lines, _) => {
+                let places = lines.iter().map(|line| (line.role, line.name.clone()));
+                places.collect()
+            }
+            Kind::Lone(Some(release)) => {
+                let manifest = Manifest::parse(release.offered().manifest).ok();
+                let head = manifest.as_ref().map(Manifest::head);
+                let place = head.map(|head| (head.role, head.product.to_owned()));
+                place.into_iter().collect()
+            }
+            Kind::Lone(None) | Kind::Staged(_) => Vec::new(),
+        }
+    }
+
     /// The release for a place, once; `None` where there is none. That it is for this place is
     /// only claimed.
     ///
@@ -125,6 +153,7 @@ impl Catalog {
         match &mut self.kind {
             Kind::Listed(lines, base) => base.open_listed(lines, wanted),
             Kind::Lone(release) => Ok(release.take_if(|one| claims(&**one, wanted))),
+            Kind::Staged(staged) => released(staged, wanted),
         }
     }
 
@@ -137,6 +166,7 @@ impl Catalog {
         let release = match self.kind {
             Kind::Listed(lines, base) => base.open_listed(&lines, wanted)?,
             Kind::Lone(release) => release,
+            Kind::Staged(staged) => released(&staged, wanted)?,
         };
         release.ok_or(FetchError::NotListed {
             path: self.path,
@@ -175,6 +205,11 @@ impl Base {
             }
         }
     }
+}
+
+fn released(staged: &Staged, wanted: Wanted<'_>) -> Result<Option<Box<dyn Release>>, FetchError> {
+    let release = staged.release(wanted)?;
+    Ok(release.map(|release| Box::new(release) as Box<dyn Release>))
 }
 
 /// Does a release say that it is for this place? The system takes any of its role, and one that

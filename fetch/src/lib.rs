@@ -130,6 +130,9 @@ pub enum FetchError {
     /// A link, a directory or a device among the files of a release.
     #[error("{} is no regular file", path.display())]
     NotAFile { path: PathBuf },
+    /// A link or a file where a staging directory has the release for a place.
+    #[error("{} is no directory", path.display())]
+    NotADirectory { path: PathBuf },
     /// A file of the release that the manifest describes otherwise.
     #[error("{} has {len_bytes} bytes; its manifest says {size_bytes}", path.display())]
     Size {
@@ -215,6 +218,7 @@ impl FetchError {
             | FetchError::Missing { .. }
             | FetchError::TooLong { .. }
             | FetchError::NotAFile { .. }
+            | FetchError::NotADirectory { .. }
             | FetchError::Size { .. }
             | FetchError::Live { .. } => Outcome::Refuse,
         }

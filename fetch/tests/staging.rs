@@ -20,7 +20,7 @@ use bundle::trust::{Approved, Wanted, approve};
 use bundle::verify::verify_chunk;
 use fetch::http::client::Access;
 use fetch::source::Source;
-use fetch::staging::{Filled, Staging, fill};
+use fetch::staging::{Filled, Filling, Staging};
 use fetch::{FetchError, Release};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
@@ -75,7 +75,8 @@ impl Side {
 
     fn fill(&self) -> Result<Filled, FetchError> {
         let (release, approved) = self.source();
-        fill(&self.staging(), release, &approved, &mut |_, _| {})
+        let filling = Filling::begin(&self.staging())?;
+        filling.fill(Wanted::SYSTEM, release, &approved, &mut |_, _| {})
     }
 
     /// All of it, as a node takes it; `between` happens before the second chunk.

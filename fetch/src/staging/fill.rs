@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bundle::trust::{Approved, Offered};
+use bundle::trust::{Approved, Offered, Wanted};
 use bundle::verify::{ChunkSource, VerifyError, verify_chunk};
-use rustix::fs::{Mode, OFlags, ResolveFlags, fsync, openat2, renameat};
-use wire::manifest::{CHUNK_LISTS, Content, File as Listed, MANIFEST, SIGNATURE};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fsync, mkdirat, openat2, renameat};
+use rustix::io::Errno;
+use wire::manifest::{CHUNK_LISTS, Content, File as Listed, MANIFEST, Role, SIGNATURE};
 
-use super::{LOCK, PART_SUFFIX, names, only_of, open_directory};
+use super::{LOCK, PART_SUFFIX, Within, directory_of, names, only_of, open_directory, path_of};
 use crate::{FetchError, Release};
 
 /// What was done.
@@ -24,22 +25,87 @@ pub struct Filled {
     pub kept_bytes: u64,
 }
 
-/// Fills the directory. `seen` hears of how many bytes of how many.
-///
-/// # Errors
-/// Something else is there, another downloader works, a chunk does not come, or the disk is full.
-pub fn fill(
-    path: &Path,
+/// A staging directory while a downloader fills it, alone.
+pub struct Filling {
+    top: Target,
+    /// Given back when this is dropped.
+    _lock: File,
+}
+
+impl Filling {
+    /// Nobody else fills the directory from here on.
+    ///
+    /// # Errors
+    /// It is not there, or another downloader works.
+    pub fn begin(path: &Path) -> Result<Self, FetchError> {
+        let top = Target {
+            path: path.to_owned(),
+            handle: open_directory(path)?,
+        };
+        let lock = top.lock()?;
+        Ok(Self { top, _lock: lock })
+    }
+
+    /// Where the release for a place is put.
+    #[must_use]
+    pub fn path(&self, wanted: Wanted<'_>) -> PathBuf {
+        path_of(&self.top.path, wanted)
+    }
+
+    /// Puts a release where the one for its place belongs. `seen` hears of how many bytes of how
+    /// many.
+    ///
+    /// # Errors
+    /// Something else is there, a chunk does not come, or the disk is full.
+    pub fn fill(
+        &self,
+        wanted: Wanted<'_>,
+        release: Box<dyn Release>,
+        approved: &Approved,
+        seen: &mut dyn FnMut(u64, u64),
+    ) -> Result<Filled, FetchError> {
+        let target = self.target(wanted)?;
+        let found = names(&target.path, &target.handle, Within::of(wanted))?;
+        only_of(approved, &target.path, &found)?;
+        fill(&target, release, approved, seen)
+    }
+
+    /// The directory of a release, made where it is missing.
+    fn target(&self, wanted: Wanted<'_>) -> Result<Target, FetchError> {
+        let path = self.path(wanted);
+        let Target { path: top, handle } = &self.top;
+        if wanted.role != Role::Os && directory_of(top, handle, wanted)?.is_none() {
+            let made = make(handle, wanted);
+            made.map_err(|errno| FetchError::Write {
+                path: path.clone(),
+                source: errno.into(),
+            })?;
+        }
+        let opened = directory_of(top, handle, wanted)?;
+        let handle = opened.ok_or_else(|| FetchError::Missing { path: path.clone() })?;
+        Ok(Target { path, handle })
+    }
+}
+
+/// The directory of a role, and in it that of a name.
+fn make(top: &OwnedFd, wanted: Wanted<'_>) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(0o755);
+    match mkdirat(top, wanted.role.name(), mode) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let role = openat2(top, wanted.role.name(), flags, Mode::empty(), resolve)?;
+    mkdirat(role, wanted.product, mode)
+}
+
+fn fill(
+    target: &Target,
     release: Box<dyn Release>,
     approved: &Approved,
     seen: &mut dyn FnMut(u64, u64),
 ) -> Result<Filled, FetchError> {
-    let target = Target {
-        path: path.to_owned(),
-        handle: open_directory(path)?,
-    };
-    let _lock = target.lock()?;
-    only_of(approved, path, &names(path, &target.handle)?)?;
     target.front(release.offered())?;
     let mut chunks = release.chunks(approved)?;
     let total = approved.size_bytes().unwrap_or(0);

@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 
 use bundle::trust::{self, Trust, Wanted};
-use fetch::staging;
+use fetch::staging::Filling;
 use wire::manifest::Role;
 
 use super::error::NodeError;
@@ -31,7 +31,8 @@ pub fn download(place: &Place, options: &Upgrade, tell: &mut dyn Tell) -> Result
     let approved = trust::approve(release.offered(), Wanted::SYSTEM, &trust)?;
     tell.tell(&offered(&approved));
     let seen = &mut |done, total| tell.step(Phase::Write, done, total);
-    let filled = staging::fill(&options.staging, release, &approved, seen)?;
+    let into = Filling::begin(&options.staging)?;
+    let filled = into.fill(Wanted::SYSTEM, release, &approved, seen)?;
     tell.tell(&Event::Downloaded {
         staging: options.staging.clone(),
         fetched: filled.fetched_bytes,

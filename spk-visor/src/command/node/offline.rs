@@ -1,11 +1,12 @@
-//! The release of a staging directory: of a snapshot where there can be one, of the directory
-//! itself where not (`upgrade.md` 4).
+//! What a staging directory has: in a snapshot where there can be one, in the directory itself
+//! where not (`upgrade.md` 4).
 
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use fetch::FetchError;
-use fetch::staging::{self, Staging};
+use fetch::catalog::Catalog;
+use fetch::staging::{self, Staged};
 use machine::snapshot::Snapshot;
 use wire::chain::chain;
 
@@ -14,17 +15,17 @@ use super::report::Tell;
 
 /// What a staging directory offers, and what its chunks are read from.
 pub struct Offline {
-    /// The release.
-    pub staging: Staging,
+    /// Its releases.
+    pub catalog: Catalog,
     /// To be kept until the last chunk was read.
     pub snapshot: Option<Snapshot>,
 }
 
-/// Opens the staging directory. A run that takes the release, and so has the locks, reads a
+/// Opens the staging directory. A run that takes what is there, and so has the locks, reads a
 /// snapshot; why there is none is said, and is no error: each chunk is hashed when it is used.
 ///
 /// # Errors
-/// See [`Staging::open`].
+/// It is not there, or no directory.
 pub fn open(path: &Path, is_taken: bool, tell: &mut dyn Tell) -> Result<Offline, FetchError> {
     let directory = staging::open_directory(path)?;
     let snapshot = match is_taken {
@@ -46,6 +47,7 @@ pub fn open(path: &Path, is_taken: bool, tell: &mut dyn Tell) -> Result<Offline,
         path: path.to_owned(),
         source,
     })?;
-    let staging = Staging::of(path, directory)?;
-    Ok(Offline { staging, snapshot })
+    let staged = Staged::of(path.to_owned(), directory);
+    let catalog = Catalog::staged(path.to_owned(), staged);
+    Ok(Offline { catalog, snapshot })
 }

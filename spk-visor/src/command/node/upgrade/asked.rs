@@ -54,7 +54,7 @@ impl Group {
             From::Staging(path) => {
                 let offline = offline::open(path, is_taken, tell)?;
                 *snapshot = offline.snapshot;
-                Ok(Catalog::lone(path.clone(), Box::new(offline.staging)))
+                Ok(offline.catalog)
             }
         }
     }
