@@ -161,6 +161,12 @@ fn content() -> Vec<ContentEvent> {
             place: at(),
             bytes: 100,
         },
+        ContentEvent::Downloaded {
+            place: at(),
+            staging: path(),
+            fetched: 100,
+            kept: 0,
+        },
         ContentEvent::Staged {
             place: at(),
             version: VERSION,

@@ -37,9 +37,10 @@ was deployed with two slots (smv.layout=ab), content on all.
   --check              only say whether there is something newer; exit code 15
                        when there is not
   --dry-run            likewise, and say what would be fetched and written
-  --download-only      only put the release into the staging directory; needs
-                       no rights but those to write there, and no node
-  --offline            take the release in the staging directory, which is not
+  --download-only      only put what the sources have, system and content, into
+                       the staging directory; needs no rights but those to
+                       write there, and no node
+  --offline            take what is in the staging directory, which is not
                        trusted, and ask no server
   --staging DIR        that directory (default: /var/lib/smv/staging)
   --after WHAT         then reboot; or kexec: start the new version without the

@@ -3,8 +3,8 @@
 //!
 //! [`place`] opens the node, [`sources`] says where it looks for releases, [`take`] is `update`,
 //! [`trial`] has `activate`, `rollback` and `recover`, [`upgrade`] is `entire-system-upgrade`,
-//! [`download`] the part of it that needs no rights and [`offline`] what such a part has left, [`confirm`] judges and keeps a trial,
-//! [`status`] says where the node stands.
+//! [`download`] the part of it that needs no rights and [`offline`] what such a part has left,
+//! [`confirm`] judges and keeps a trial, [`status`] says where the node stands.
 //! [`event`] is what happens meanwhile, and [`report`] shows it; an [`error::NodeError`] is why a
 //! command did not do what it was asked for.
 
@@ -60,8 +60,10 @@ pub fn update(options: &Update) -> Exit {
 pub fn upgrade(options: &Upgrade) -> Exit {
     let mut report = Report::stdout(options.is_json);
     if options.extent == Extent::Download {
-        let done = download::download(&Place::default(), options, &mut report);
-        return finish(done, &mut report);
+        return match download::download(&Place::default(), options, &mut report) {
+            Ok(exit) => report.end(exit),
+            Err(error) => finish(Err(error), &mut report),
+        };
     }
     let machine = Machine {
         may_hang: watchdog::trial::exists() || options.without_watchdog,

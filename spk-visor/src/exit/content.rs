@@ -7,7 +7,7 @@ use store::stage::Refusal;
 use wire::outcome::Outcome;
 
 use super::Exit;
-use super::node::of_source;
+use super::node::of_fetch;
 use crate::command::content::error::ContentError;
 use crate::command::hold::of_last;
 
@@ -15,7 +15,7 @@ impl From<&ContentError> for Exit {
     fn from(error: &ContentError) -> Self {
         match error {
             ContentError::Lock(LockError::Busy { .. }) => Exit::Busy,
-            ContentError::Fetch(error) => of_source(error.outcome()),
+            ContentError::Fetch(error) => of_fetch(error),
             ContentError::Manifest(_)
             | ContentError::NoPlace { .. }
             | ContentError::NoPackage { .. }

@@ -17,9 +17,7 @@ impl From<&NodeError> for Exit {
             NodeError::NoNode(_) => Exit::Unavailable,
             NodeError::NoSource { .. } => Exit::Usage,
             NodeError::Lock(LockError::Busy { .. }) => Exit::Busy,
-            NodeError::Fetch(FetchError::Busy { .. }) => Exit::Busy,
-            NodeError::Fetch(FetchError::Write { .. }) => Exit::Receiver,
-            NodeError::Fetch(error) => of_source(error.outcome()),
+            NodeError::Fetch(error) => of_fetch(error),
             NodeError::Content(error) => Exit::from(error),
             NodeError::Approve(_) | NodeError::NothingFor { .. } => Exit::Packages,
             NodeError::Refused(refusal) => of_refusal(refusal),
@@ -68,8 +66,17 @@ fn of_stage(error: &StageError) -> Exit {
     }
 }
 
+/// A source, or the staging directory that is filled from it.
+pub(super) fn of_fetch(error: &FetchError) -> Exit {
+    match error {
+        FetchError::Busy { .. } => Exit::Busy,
+        FetchError::Write { .. } => Exit::Receiver,
+        error => of_source(error.outcome()),
+    }
+}
+
 /// A medium that may be put in again, a server that may answer later; or what stays wrong.
-pub(super) const fn of_source(outcome: Outcome) -> Exit {
+const fn of_source(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Retry => Exit::Transfer,
         Outcome::Refuse | Outcome::Fatal => Exit::Packages,

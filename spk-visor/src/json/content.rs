@@ -24,6 +24,7 @@ pub(super) const fn name(event: &Event) -> &'static str {
         Event::Newest { .. } => "newest",
         Event::Planned { .. } => "planned",
         Event::Fetching { .. } => "fetching",
+        Event::Downloaded { .. } => "downloaded",
         Event::Staged { .. } => "staged",
         Event::Swapped { .. } => "swapped",
         Event::Applied { .. } => "applied",
@@ -52,6 +53,16 @@ pub(super) fn fields(event: &Event, object: &mut Object) {
             object.text("version", name);
             object.version(version);
             object.text("key", key).number("bytes", *bytes);
+        }
+        Event::Downloaded {
+            place: at,
+            staging,
+            fetched,
+            kept,
+        } => {
+            place(at, object);
+            object.text("staging", &staging.to_string_lossy());
+            object.number("fetched", *fetched).number("kept", *kept);
         }
         Event::Newest { place: at, counter } => {
             place(at, object);

@@ -10,11 +10,12 @@ use ::hold::event as held;
 use ::hold::keeper::Tell as Hears;
 use ::hold::place::Wanted;
 use bundle::interrupt::Interrupter;
-use bundle::trust::{self, Approved, Voucher};
+use bundle::trust::{self, Approved, Trust, Voucher};
 use bundle::unpack_pipeline::Resources;
 use bundle::verify::{ChunkError, ChunkSource, IsLast, VerifyError};
 use bundle::worker::Workers;
 use fetch::Release;
+use fetch::staging::Filling;
 use store::directory::Directory;
 use store::place::Place;
 use store::shelf::{Chunks, Listing, Offer, Shelf, Target};
@@ -76,7 +77,19 @@ impl Bundle {
         release: Box<dyn Release>,
     ) -> Result<Self, ContentError> {
         let trust = places.trust(place.role())?;
-        let approved = trust::approve(release.offered(), place.wanted(), &trust)?;
+        Self::signed_by(&trust, place, release)
+    }
+
+    /// For this place, on a machine that need not have it.
+    ///
+    /// # Errors
+    /// It is not signed for it by one of these keys.
+    pub fn signed_by(
+        trust: &Trust,
+        place: Place,
+        release: Box<dyn Release>,
+    ) -> Result<Self, ContentError> {
+        let approved = trust::approve(release.offered(), place.wanted(), trust)?;
         Ok(Self {
             place,
             release,
@@ -246,6 +259,27 @@ impl Bundle {
         tell.tell(&Event::Applied {
             version: *staged.version(),
             path: shelf.tree(staged.target()),
+            place,
+        });
+        Ok(())
+    }
+
+    /// Puts it into a staging directory.
+    ///
+    /// # Errors
+    /// See [`Filling::fill`].
+    pub fn download(self, into: &Filling, tell: &mut dyn Tell) -> Result<(), ContentError> {
+        let Self {
+            place,
+            release,
+            approved,
+        } = self;
+        let seen = &mut |done, total| tell.step(done, total);
+        let filled = into.fill(place.wanted(), release, &approved, seen)?;
+        tell.tell(&Event::Downloaded {
+            staging: into.path(place.wanted()),
+            fetched: filled.fetched_bytes,
+            kept: filled.kept_bytes,
             place,
         });
         Ok(())

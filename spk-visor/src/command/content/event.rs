@@ -41,6 +41,15 @@ pub enum Event {
         exit: Exit,
         reason: String,
     },
+    /// A staging directory holds it.
+    Downloaded {
+        place: Place,
+        staging: PathBuf,
+        /// Bytes that came.
+        fetched: u64,
+        /// Bytes that were there.
+        kept: u64,
+    },
     /// It is here, and nothing points at it.
     Staged { place: Place, version: Version },
     /// A daemon was put in place of the version before while it served.
@@ -177,6 +186,19 @@ impl fmt::Display for Event {
             Event::Planned { place, plan } => write!(f, "{place}: plan: {plan}"),
             Event::Fetching { place, bytes } => {
                 write!(f, "{place}: fetching {}", size(*bytes))
+            }
+            Event::Downloaded {
+                place,
+                staging,
+                fetched,
+                kept,
+            } => {
+                let (fetched, kept) = (size(*fetched), size(*kept));
+                let staging = staging.display();
+                write!(
+                    f,
+                    "{place}: {staging} holds it: {fetched} fetched, {kept} there before"
+                )
             }
             Event::NotTaken { place, reason, .. } => {
                 write!(f, "{place} stays as it is: {reason}")

@@ -25,6 +25,7 @@ use crate::command::content::sets::change::members;
 use crate::exit::Exit;
 use asked::{Group, groups};
 use content::Contents;
+pub(super) use content::Heard;
 use system::{Next, Node, System};
 
 /// What an upgrade needs beside the node's files.
@@ -74,15 +75,24 @@ impl Upgraded {
             Err(error) => Some(Exit::from(error)),
         };
         let exits = || self.content.iter().copied().chain(system);
-        let mut failed = exits().filter(|exit| ![Exit::Installed, Exit::Current].contains(exit));
-        match failed.next() {
-            Some(first) if failed.all(|exit| exit == first) => first,
-            Some(_) => Exit::Partly,
-            None if extent == Extent::Check && !exits().any(|exit| exit == Exit::Installed) => {
+        match joined(exits()) {
+            Exit::Installed
+                if extent == Extent::Check && !exits().any(|exit| exit == Exit::Installed) =>
+            {
                 Exit::Current
             }
-            None => Exit::Installed,
+            exit => exit,
         }
+    }
+}
+
+/// That of the parts that failed, if all of them did so alike.
+pub(super) fn joined(exits: impl Iterator<Item = Exit>) -> Exit {
+    let mut failed = exits.filter(|exit| ![Exit::Installed, Exit::Current].contains(exit));
+    match failed.next() {
+        Some(first) if failed.all(|exit| exit == first) => first,
+        Some(_) => Exit::Partly,
+        None => Exit::Installed,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::command::node::report::Tell;
 use crate::exit::Exit;
 
 /// Hears about content as a node hears.
-struct Heard<'t>(&'t mut dyn Tell);
+pub(in crate::command::node) struct Heard<'t>(pub &'t mut dyn Tell);
 
 impl ContentTell for Heard<'_> {
     fn tell(&mut self, event: &ContentEvent) {
