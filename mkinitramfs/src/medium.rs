@@ -154,6 +154,7 @@ mod tests {
     use crate::scratch::Scratch;
     use crate::shim::{Shim, tests::kernel};
     use crate::test_dir::TestDir;
+    use pack::secure_boot::Chain;
 
     fn shim(cmdline: &str) -> Shim {
         Shim::new(kernel(), b"070701 and so on".to_vec(), cmdline).unwrap()
@@ -163,8 +164,19 @@ mod tests {
     /// again, or the bytes would differ. So a changed image boots wherever the first one does.
     #[test]
     fn an_image_is_taken_apart_and_put_together_again() {
-        let dir = TestDir::new("medium-iso");
-        let first = iso::image(&shim("quiet"), 5, None, &dir.path().join("iso")).unwrap();
+        let chain = Chain {
+            first_stage: vec![1; 3000],
+            grub: vec![2; 5000],
+            mok_manager: vec![3; 1000],
+        };
+        for (name, chain) in [("medium-iso", None), ("medium-signed", Some(&chain))] {
+            must_be_the_same(name, chain);
+        }
+    }
+
+    fn must_be_the_same(name: &str, chain: Option<&Chain>) {
+        let dir = TestDir::new(name);
+        let first = iso::image(&shim("quiet"), 5, chain, &dir.path().join("iso")).unwrap();
         let medium = Medium::read(&first).unwrap();
         assert_eq!(medium.kernel.as_deref(), Some(&*kernel()));
         assert_eq!(medium.initramfs, b"070701 and so on");

@@ -164,7 +164,10 @@ fn stub(
 
 #[cfg(test)]
 mod tests {
-    use super::{UkiReadError, read};
+    use super::{
+        IMAGE_DIRECTORY_ENTRY_SECURITY, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64,
+        UkiReadError, read,
+    };
     use crate::shim::{Shim, tests::kernel};
     use crate::uki::{STUB, assemble};
 
@@ -189,6 +192,39 @@ mod tests {
         assert!(assemble(&again, &parts.rest.stub).unwrap() == program);
         let other = assemble(&shim("loud"), &stub()).unwrap();
         assert!(assemble(&shim("loud"), &parts.rest.stub).unwrap() == other);
+    }
+
+    /// As sbsign(1) leaves it: a table behind the end, and its place in the headers.
+    #[test]
+    fn a_signature_is_taken_off() {
+        let program = assemble(&shim("quiet"), &stub()).unwrap();
+        let mut signed = program.clone();
+        let headers = ImageDosHeader::parse(&*signed).unwrap().nt_headers_offset();
+        let directory = headers as usize
+            + size_of::<ImageNtHeaders64>()
+            + IMAGE_DIRECTORY_ENTRY_SECURITY * size_of::<ImageDataDirectory>();
+        let at = u32::try_from(signed.len()).unwrap();
+        signed[directory..][..4].copy_from_slice(&at.to_le_bytes());
+        signed[directory + 4..][..4].copy_from_slice(&16_u32.to_le_bytes());
+        signed.extend_from_slice(b"a signature here");
+        let parts = read(&signed).unwrap();
+        assert!(parts.rest.was_signed);
+        assert!(assemble(&shim("quiet"), &parts.rest.stub).unwrap() == program);
+    }
+
+    #[test]
+    fn no_changed_byte_of_the_headers_leads_out_of_the_program() {
+        let program = assemble(&shim(""), &stub()).unwrap();
+        for at in 0..0x600 {
+            for bits in [0x01, 0x80, 0xFF] {
+                let mut changed = program.clone();
+                changed[at] ^= bits;
+                if let Ok(parts) = read(&changed) {
+                    let lens = [&parts.kernel, &parts.initramfs, &parts.rest.stub].map(Vec::len);
+                    assert!(lens.iter().all(|len| *len <= changed.len()), "byte {at}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -82,6 +82,9 @@ pub enum CustomizeError {
     /// An initramfs.
     #[error("{} has no {what}: it is an initramfs alone", path.display())]
     Without { path: PathBuf, what: &'static str },
+    /// It would be several, or none.
+    #[error("--set {0:?}: expected one word, KEY=VALUE")]
+    Word(String),
     /// A unified kernel image.
     #[error("{} has no menu that waits", path.display())]
     NoMenu { path: PathBuf },
@@ -186,6 +189,10 @@ impl Customize {
             let what = "command line";
             return Err(CustomizeError::Without { path: path(), what });
         };
+        let is_one = |word: &&String| word.split_ascii_whitespace().eq([word.as_str()]);
+        if let Some(word) = self.set.iter().find(|word| !is_one(word)) {
+            return Err(CustomizeError::Word(word.clone()));
+        }
         let words = self.cmdline.as_deref().unwrap_or(cmdline);
         let key_of = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
         let replaced: Vec<String> = self.set.iter().map(|word| key_of(word)).collect();

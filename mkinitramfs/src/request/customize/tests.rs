@@ -279,6 +279,8 @@ fn what_the_shim_could_not_follow_is_refused_and_nothing_is_written() {
         (set("smv.aftr=kexec"), "unknown key smv.aftr"),
         (set("smv.policy=pinned"), "needs /etc/smv/pinned"),
         (set("a='b'"), "boot loaders change"),
+        (set("a=b c"), "one word"),
+        (set(""), "one word"),
         (
             Customize {
                 pinned,
