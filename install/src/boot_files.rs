@@ -4,6 +4,8 @@
 //! When this has returned, the ESP's content is complete; what remains for a BIOS is
 //! [`BootFiles::bios`], which the commit writes outside every file system.
 
+mod images;
+
 use std::fs::File;
 use std::io;
 
@@ -12,6 +14,7 @@ use wire::outcome::Outcome;
 use wire::record::{BootRecord, Slot};
 use wire::slot::head;
 
+use self::images::{FIRST_STAGE, Images};
 use crate::options::Firmware;
 use crate::watchdog;
 use bundle::directory::{Directory, DirectoryError};
@@ -24,43 +27,14 @@ use disk::esp::{self, Esp, EspError, EspReader};
 use disk::grub::{BIOS_SECTOR, BiosBoot, GrubError};
 use disk::layout::{Layout, Role};
 use disk::menu::{self, MenuError};
-use disk::pe::is_signed;
 use disk::slot_menu;
 use disk::slots::SlotArea;
 
-/// Where the package `bootloader-grub` puts its images in the root.
-const GRUB_EFI: &str = "usr/lib/smechvisor/grub/grubx64.efi";
-const GRUB_BOOT: &str = "usr/lib/smechvisor/grub/boot.img";
-const GRUB_CORE: &str = "usr/lib/smechvisor/grub/core.img";
-/// A signed first stage for UEFI, and what it starts when a person adds a key.
-const FIRST_STAGE: &str = "usr/lib/smechvisor/grub/shimx64.efi";
-const MOK_MANAGER: &str = "usr/lib/smechvisor/grub/mmx64.efi";
 /// Options that a package wants on the kernel command line.
 const OPTIONS: &str = "etc/kernel/cmdline";
-/// UEFI's fallback, booted without a Boot#### variable (UEFI 2.10 3.5.1.1), and our own directory.
-const EFI_COPIES: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/smechvisor/grubx64.efi"];
-/// The same with a first stage, which looks for the others beside itself.
-const SIGNED_COPIES: [[&str; 3]; 2] = [
-    [
-        "EFI/BOOT/BOOTX64.EFI",
-        "EFI/BOOT/grubx64.efi",
-        "EFI/BOOT/mmx64.efi",
-    ],
-    [
-        "EFI/smechvisor/shimx64.efi",
-        "EFI/smechvisor/grubx64.efi",
-        "EFI/smechvisor/mmx64.efi",
-    ],
-];
-/// Where Debian's signed GRUB reads its menu.
-const SIGNED_GRUB_CFG: &str = "EFI/debian/grub.cfg";
 const LOADER_CONF: &str = "loader/loader.conf";
 const GRUB_CFG: &str = "EFI/smechvisor/grub.cfg";
 const DIRECTORIES: [&str; 4] = ["EFI/BOOT", "EFI/smechvisor", "smechvisor", "loader/entries"];
-/// More than any image of GRUB; read into memory.
-const IMAGE_MAX: u64 = 1024 * 1024;
-/// Likewise of a first stage, which carries lists of what is revoked.
-const SIGNED_MAX: u64 = 4 * 1024 * 1024;
 const TEXT_MAX: u64 = 64 * 1024;
 const DEFAULT_TITLE: &str = "smechvisor";
 
@@ -181,152 +155,6 @@ pub struct BootFiles {
     pub program: Program,
 }
 
-/// GRUB's images of the packages, for at least one firmware.
-struct Images {
-    efi: Option<Vec<u8>>,
-    bios: Option<(Vec<u8>, Vec<u8>)>,
-    signed: Option<Signed>,
-}
-
-/// What starts GRUB with Secure Boot.
-struct Signed {
-    first_stage: Vec<u8>,
-    mok_manager: Vec<u8>,
-}
-
-impl Images {
-    /// `None` for each that the packages lack, by name in `missing`. Half of GRUB for a BIOS is a
-    /// mistake and no choice.
-    fn read(root: Directory<'_>, missing: &mut Vec<&'static str>) -> Result<Self, BootFilesError> {
-        let mut images = Self::take([GRUB_EFI, GRUB_BOOT, GRUB_CORE], missing, |path, max| {
-            Ok(root.read(path, max)?)
-        })?;
-        let read = |path| root.read(path, SIGNED_MAX);
-        if let Some(first_stage) = read(FIRST_STAGE)? {
-            let mok_manager = read(MOK_MANAGER)?;
-            missing.extend(images.efi.is_none().then_some(GRUB_EFI));
-            missing.extend(mok_manager.is_none().then_some(MOK_MANAGER));
-            images.signed = Some(Signed {
-                first_stage,
-                mok_manager: mok_manager.unwrap_or_default(),
-            });
-        }
-        Ok(images)
-    }
-
-    /// Likewise from the head of a slot.
-    fn read_head(
-        head: &mut EspReader<'_>,
-        missing: &mut Vec<&'static str>,
-    ) -> Result<Self, BootFilesError> {
-        let paths = [head::GRUB_EFI, head::GRUB_BOOT, head::GRUB_CORE];
-        Self::take(paths, missing, |path, max| {
-            let mut bytes = Vec::new();
-            match head.read(path, &mut bytes, max) {
-                Ok(_) => Ok(Some(bytes)),
-                Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(BootFilesError::Head {
-                    path: path.to_owned(),
-                    source: error.source,
-                }),
-            }
-        })
-    }
-
-    fn take(
-        paths: [&'static str; 3],
-        missing: &mut Vec<&'static str>,
-        mut read: impl FnMut(&'static str, u64) -> Result<Option<Vec<u8>>, BootFilesError>,
-    ) -> Result<Self, BootFilesError> {
-        let [efi_path, boot_path, core_path] = paths;
-        let efi = read(efi_path, IMAGE_MAX * 16)?;
-        let boot = read(boot_path, IMAGE_MAX)?;
-        let core = read(core_path, IMAGE_MAX)?;
-        let has_none = efi.is_none() && boot.is_none() && core.is_none();
-        let lacks = [
-            (efi_path, has_none),
-            (boot_path, has_none || boot.is_none() && core.is_some()),
-            (core_path, has_none || core.is_none() && boot.is_some()),
-        ];
-        missing.extend(
-            lacks
-                .iter()
-                .filter(|(_, lacks)| *lacks)
-                .map(|(path, _)| path),
-        );
-        Ok(Images {
-            efi,
-            bios: boot.zip(core),
-            signed: None,
-        })
-    }
-
-    fn only(&self) -> Option<Firmware> {
-        match (&self.efi, &self.bios) {
-            (Some(_), None) => Some(Firmware::Uefi),
-            (None, Some(_)) => Some(Firmware::Bios),
-            _ => None,
-        }
-    }
-
-    /// A disk that its machine does not start is not made.
-    fn expect(&self, firmware: Option<Firmware>, layout: &Layout) -> Result<(), BootFilesError> {
-        let needed = match layout.sector {
-            // `disk-layout.md` 4
-            SectorSize::B4096 => Some(Firmware::Uefi),
-            SectorSize::B512 => firmware,
-        };
-        let is_secure = needed == Some(Firmware::SecureUefi);
-        match (self.only(), needed) {
-            (Some(Firmware::Uefi) | None, _) if is_secure => {
-                match self.first().is_some_and(is_signed) {
-                    true => Ok(()),
-                    false => Err(BootFilesError::NotSigned),
-                }
-            }
-            (Some(has), Some(needed)) if has != needed => Err(BootFilesError::OtherFirmware {
-                has,
-                needed,
-                lacking: match needed {
-                    Firmware::Uefi | Firmware::SecureUefi => GRUB_EFI,
-                    Firmware::Bios => GRUB_CORE,
-                },
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The program that firmware starts, signed or not.
-    fn first(&self) -> Option<&[u8]> {
-        match &self.signed {
-            Some(signed) => Some(&signed.first_stage),
-            None => self.efi.as_deref(),
-        }
-    }
-
-    const fn program(&self) -> Program {
-        match self.signed {
-            Some(_) => Program::FirstStage,
-            None => Program::Grub,
-        }
-    }
-
-    /// The programs for UEFI, and a signed GRUB's menu, each with its place on the ESP.
-    fn programs<'a>(&'a self, menu: &'a str) -> Vec<(&'static str, &'a [u8])> {
-        let Some(grub) = &self.efi else {
-            return Vec::new();
-        };
-        let Some(signed) = &self.signed else {
-            return EFI_COPIES.map(|path| (path, grub.as_slice())).into();
-        };
-        let contents: [&[u8]; 3] = [&signed.first_stage, grub, &signed.mok_manager];
-        let copies = SIGNED_COPIES
-            .iter()
-            .flat_map(|paths| paths.iter().copied().zip(contents));
-        copies.chain([(SIGNED_GRUB_CFG, menu.as_bytes())]).collect()
-    }
-}
-
 /// Fills the ESP from the root. `firmware` is what will start the disk, when that is known.
 ///
 /// # Errors
@@ -371,7 +199,7 @@ pub fn put(
     for path in DIRECTORIES {
         esp.make_directories(path)?;
     }
-    if images.signed.is_some() {
+    if images.program() == Program::FirstStage {
         esp.make_directories("EFI/debian")?;
     }
     let lens = small.iter().map(|(_, content)| content.len() as u64);

@@ -1,5 +1,6 @@
 mod hostile_names;
 
+use super::images::{FIRST_STAGE, GRUB_BOOT, GRUB_CORE, GRUB_EFI, MOK_MANAGER};
 use super::{BootFiles, BootFilesError, pretty_name, put};
 use crate::options::Firmware;
 use bundle::directory::Directory;
@@ -85,9 +86,9 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
     let files: [(&str, &[u8]); 7] = [
         ("boot/vmlinuz-6.1", b"kernel"),
         ("boot/initrd.img-6.1", b"initrd"),
-        (super::GRUB_EFI, b"efi"),
-        (super::GRUB_BOOT, &boot),
-        (super::GRUB_CORE, &core),
+        (GRUB_EFI, b"efi"),
+        (GRUB_BOOT, &boot),
+        (GRUB_CORE, &core),
         ("etc/kernel/cmdline", b"console=ttyS0 quiet\n"),
         ("etc/os-release", b"ID=x\nPRETTY_NAME=\"Some System 1\"\n"),
     ];
@@ -125,7 +126,7 @@ fn the_esp_gets_everything_that_both_firmwares_look_for() {
 #[test]
 fn what_is_missing_is_named() {
     let boot = grub_images::boot_img();
-    let files: [(&str, &[u8]); 2] = [(super::GRUB_BOOT, &boot), (super::GRUB_EFI, b"efi")];
+    let files: [(&str, &[u8]); 2] = [(GRUB_BOOT, &boot), (GRUB_EFI, b"efi")];
     let mut trees = Trees::new(&files, SectorSize::B512);
     let error = trees.put().unwrap_err();
     assert_eq!(
@@ -140,8 +141,8 @@ fn what_is_missing_is_named() {
 fn grub_for_one_firmware_is_enough_for_a_disk_that_it_starts() {
     let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let kernel: (&str, &[u8]) = ("boot/vmlinuz-6.1", b"kernel");
-    let uefi = [kernel, (super::GRUB_EFI, b"efi")];
-    let bios = [kernel, (super::GRUB_BOOT, &boot), (super::GRUB_CORE, &core)];
+    let uefi = [kernel, (GRUB_EFI, b"efi")];
+    let bios = [kernel, (GRUB_BOOT, &boot), (GRUB_CORE, &core)];
     for known in [None, Some(Firmware::Uefi)] {
         let mut trees = Trees::new(&uefi, SectorSize::B512);
         let made = trees.put_for(known).unwrap();
@@ -179,7 +180,7 @@ fn grub_for_one_firmware_is_enough_for_a_disk_that_it_starts() {
     ] {
         let text = refused(&bios, sector, known);
         assert!(
-            text.contains("a BIOS only") && text.ends_with(super::GRUB_EFI),
+            text.contains("a BIOS only") && text.ends_with(GRUB_EFI),
             "{text}"
         );
     }
@@ -191,9 +192,9 @@ fn a_modular_kernel_without_its_ramdisk_is_refused() {
     let mut files: Vec<(&str, &[u8])> = vec![
         ("boot/vmlinuz-6.1", b"kernel"),
         ("lib/modules/6.1/modules.dep", b"kernel/fs/ext4/ext4.ko:"),
-        (super::GRUB_EFI, b"efi"),
-        (super::GRUB_BOOT, &boot),
-        (super::GRUB_CORE, &core),
+        (GRUB_EFI, b"efi"),
+        (GRUB_BOOT, &boot),
+        (GRUB_CORE, &core),
     ];
     let mut trees = Trees::new(&files, SectorSize::B512);
     let error = trees.put().unwrap_err();
@@ -215,9 +216,9 @@ fn options_that_begin_a_new_line_refuse_the_package() {
     let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let files: [(&str, &[u8]); 5] = [
         ("boot/vmlinuz-6.1", b"kernel"),
-        (super::GRUB_EFI, b"efi"),
-        (super::GRUB_BOOT, &boot),
-        (super::GRUB_CORE, &core),
+        (GRUB_EFI, b"efi"),
+        (GRUB_BOOT, &boot),
+        (GRUB_CORE, &core),
         ("etc/kernel/cmdline", b"quiet\nlinux /evil\n"),
     ];
     let error = Trees::new(&files, SectorSize::B512).put().unwrap_err();
@@ -229,9 +230,9 @@ fn boot_files_larger_than_the_esp_are_refused_before_anything_is_copied() {
     let (boot, core) = (grub_images::boot_img(), grub_images::core_img(50_000));
     let files: [(&str, &[u8]); 4] = [
         ("boot/vmlinuz-6.1", b"kernel"),
-        (super::GRUB_EFI, b"efi"),
-        (super::GRUB_BOOT, &boot),
-        (super::GRUB_CORE, &core),
+        (GRUB_EFI, b"efi"),
+        (GRUB_BOOT, &boot),
+        (GRUB_CORE, &core),
     ];
     let mut trees = Trees::new(&files, SectorSize::B512);
     let kernel = trees.dir.path().join("root/boot/vmlinuz-6.1");
@@ -278,9 +279,9 @@ fn a_signed_first_stage_stands_beside_grub_and_is_what_firmware_starts() {
     let first = signed();
     let files: [(&str, &[u8]); 4] = [
         ("boot/vmlinuz-6.1", b"kernel"),
-        (super::GRUB_EFI, b"grub"),
-        (super::FIRST_STAGE, &first),
-        (super::MOK_MANAGER, b"keys"),
+        (GRUB_EFI, b"grub"),
+        (FIRST_STAGE, &first),
+        (MOK_MANAGER, b"keys"),
     ];
     for firmware in [None, Some(Firmware::Uefi), Some(Firmware::SecureUefi)] {
         let mut trees = Trees::new(&files, SectorSize::B512);
@@ -298,7 +299,7 @@ fn a_signed_first_stage_stands_beside_grub_and_is_what_firmware_starts() {
         let menu = trees.read("EFI/smechvisor/grub.cfg").unwrap();
         assert_eq!(trees.read("EFI/debian/grub.cfg").unwrap(), menu);
     }
-    for lacking in [super::GRUB_EFI, super::MOK_MANAGER] {
+    for lacking in [GRUB_EFI, MOK_MANAGER] {
         let files = files.iter().filter(|(path, _)| *path != lacking);
         let files: Vec<_> = files.copied().collect();
         let error = Trees::new(&files, SectorSize::B512).put().unwrap_err();
@@ -315,10 +316,10 @@ fn secure_boot_takes_only_what_is_signed() {
         let files = [&[kernel], files].concat();
         Trees::new(&files, SectorSize::B512).put_for(Some(firmware))
     };
-    let bios: [(&str, &[u8]); 2] = [(super::GRUB_BOOT, &boot), (super::GRUB_CORE, &core)];
-    let plain: [(&str, &[u8]); 1] = [(super::GRUB_EFI, b"grub")];
+    let bios: [(&str, &[u8]); 2] = [(GRUB_BOOT, &boot), (GRUB_CORE, &core)];
+    let plain: [(&str, &[u8]); 1] = [(GRUB_EFI, b"grub")];
     // By its owner's own key.
-    let own: [(&str, &[u8]); 1] = [(super::GRUB_EFI, &signed)];
+    let own: [(&str, &[u8]); 1] = [(GRUB_EFI, &signed)];
     assert_eq!(
         put(&own, Firmware::SecureUefi).unwrap().program,
         Program::Grub
