@@ -6,9 +6,10 @@
 //! 1. [`machine::mounts`] makes the file systems of the kernel available; [`console`] opens the
 //!    kernel's log and the [`terminals`]; [`signals`] reaps orphans and answers Ctrl-Alt-Del;
 //!    [`dispensable`] keeps the deploy alive when the screens fail.
-//! 2. [`shim_settings::cmdline`] reads the settings from the kernel command line, [`memory`] plans the decoder's
-//!    share, [`drivers`] loads what the devices need.
-//! 3. [`shim_settings::baked_config`] adds what the image itself demands: pinned keys, trusted keys, the floor.
+//! 2. [`shim_settings::cmdline`] reads the settings from the kernel command line, [`memory`] plans
+//!    the decoder's share, [`drivers`] loads what the devices need.
+//! 3. [`shim_settings::baked_config`] adds what the image itself demands: pinned keys, trusted
+//!    keys, the floor.
 //! 4. [`network`] starts the network stack, [`wifi`] its supplicants, [`wizard`] the
 //!    screens, [`supervision`] the watchdog.
 //! 5. `receiver` deploys. The console enters each stage in the [`stage_latch`], on which the other

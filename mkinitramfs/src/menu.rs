@@ -1,8 +1,8 @@
 //! GRUB's menu as a text: the same on a CD, on a stick and over the network.
 //!
 //! GRUB's script is a language. Every word goes into single quotes, in which no character is
-//! special; a [`Shim`](crate::shim::Shim) has no word with a quote. What a person types stays a variable, which GRUB
-//! splits at blanks and does not read again.
+//! special; a [`Shim`](crate::shim::Shim) has no word with a quote. What a person types stays a
+//! variable, which GRUB splits at blanks and does not read again.
 
 use crate::shim::has_key;
 
@@ -73,7 +73,8 @@ pub struct Entries {
     pub reader: Reader,
 }
 
-/// The text of `grub.cfg`, whose entries start the kernel with `cmdline`, as a [`Shim`](crate::shim::Shim) has it.
+/// The text of `grub.cfg`, whose entries start the kernel with `cmdline`, as a
+/// [`Shim`](crate::shim::Shim) has it.
 #[must_use]
 pub fn menu(cmdline: &str, entries: &Entries) -> String {
     let Entries {

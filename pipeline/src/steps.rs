@@ -66,7 +66,7 @@ const PROFILES: [Profile; 10] = [
     },
     Profile {
         name: "release",
-        about: "what ./dist puts together: the command, its packages, media of both kernels, the demo system",
+        about: "what ./dist puts together: the command, its packages, media, the demo system",
         results: &[
             "programs",
             "components",
