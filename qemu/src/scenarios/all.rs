@@ -195,7 +195,7 @@ static QUICK: &[Scenario] = &[
     ),
     scenario(
         "stick-uefi",
-        "a USB stick under UEFI: its menu, and what it remembers",
+        "a USB stick under UEFI, customized: its menu, and what it remembers",
         Needs::Demo,
         media::stick_uefi,
     ),
@@ -224,7 +224,7 @@ static QUICK: &[Scenario] = &[
     ),
     scenario(
         "stick-bios",
-        "a USB stick under a BIOS: its menu, and what it remembers",
+        "a USB stick under a BIOS, customized: its menu, and what it remembers",
         Needs::Demo,
         media::stick_bios,
     ),

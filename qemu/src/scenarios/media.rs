@@ -1,8 +1,8 @@
 //! The media of the shim beside CDs, from which most other scenarios start: sticks with their
-//! menu, and one program for UEFI.
+//! menu, and one program for UEFI. All of them are customized: changed after they were made.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use wire::stage::Stage;
@@ -43,7 +43,11 @@ fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
     const OPTION: &str = "smv.after=poweroff";
 
     let disk = lab.disk("disk", DISK_MIB)?;
-    let stick = lab.iso(PLAIN, Some(MENU_SECONDS))?;
+    // Made without a menu and with words that would end every deploy: both are changed afterwards.
+    let made = lab.iso("smv.policy=pinned", Some(0))?;
+    let seconds = MENU_SECONDS.to_string();
+    let change = ["--cmdline", PLAIN, "--timeout", &seconds];
+    let stick = customized(lab, &made, &change)?;
     // As after dd: the table's backup is nowhere near the end.
     let file = OpenOptions::new().write(true).open(&stick);
     let file = file.doing("opening", stick.display())?;
@@ -77,6 +81,16 @@ fn stick(lab: &mut Lab, firmware: Firmware) -> Result<()> {
     target.console.await_stage(Stage::Waiting, BOOT).map(drop)
 }
 
+/// The medium with other settings (`boot-iso.md` 6).
+fn customized(lab: &Lab, made: &Path, change: &[&str]) -> Result<PathBuf> {
+    let mut output = made.as_os_str().to_owned();
+    output.push(".customized");
+    let output = PathBuf::from(output);
+    let (from, to) = (made.display().to_string(), output.display().to_string());
+    lab.visor(&[&["media", "customize", &from, "-o", &to], change].concat())?;
+    Ok(output)
+}
+
 /// They stand in this order on the kernel's command line.
 fn must_have_words(target: &mut Running, expected: &[&str]) -> Result<()> {
     target.console.await_text(KERNEL, BOOT)?;
@@ -88,7 +102,8 @@ fn must_have_words(target: &mut Running, expected: &[&str]) -> Result<()> {
 
 /// The program lies where firmware looks for one on a disk that no boot variable names.
 pub(super) fn uki(lab: &mut Lab) -> Result<()> {
-    let program = lab.uki("smv.after=poweroff")?;
+    let program = lab.uki("smv.after=kexec")?;
+    let program = customized(lab, &program, &["--set", "smv.after=poweroff"])?;
     let stick = std::env::current_dir().unwrap_or_default().join("esp.img");
     esp_with(&stick, &program)?;
     let disk = lab.disk("disk", DISK_MIB)?;
