@@ -104,9 +104,54 @@ pub fn is_secret(word: &str) -> bool {
         })
 }
 
-/// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown.
+/// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown. A line of
+/// the kernel's log may stand in the middle of it: the kernel writes to a serial line whenever it
+/// likes, also while a terminal's text is on its way out.
 #[must_use]
 pub fn secret_in(text: &str) -> Option<String> {
+    whole_secret_in(text).or_else(|| whole_secret_in(&without_log_lines(text)))
+}
+
+/// The text without the lines of our log, wherever they begin.
+fn without_log_lines(text: &str) -> String {
+    let mut left = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("smv ") {
+        let is_stage = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_line = behind
+            .split_once(": ")
+            .is_some_and(|(word, _)| is_stage(word));
+        match (is_line, behind.split_once('\n')) {
+            (true, Some((_, next))) => {
+                left.push_str(without_time(before));
+                rest = next;
+            }
+            _ => {
+                left.push_str(before);
+                left.push_str("smv ");
+                rest = behind;
+            }
+        }
+    }
+    left + rest
+}
+
+/// Without the kernel's `[   12.799141] ` at the end.
+fn without_time(text: &str) -> &str {
+    let time = text
+        .strip_suffix("] ")
+        .and_then(|text| text.rsplit_once('['));
+    let is_time = |text: &str| {
+        text.bytes()
+            .all(|byte| matches!(byte, b' ' | b'.' | b'0'..=b'9'))
+    };
+    match time {
+        Some((before, time)) if is_time(time) => before,
+        _ => text,
+    }
+}
+
+fn whole_secret_in(text: &str) -> Option<String> {
     let mut found = None;
     for (at, word) in text.match_indices("secret ") {
         let rest = text.get(at + word.len()..).unwrap_or_default();
@@ -128,6 +173,12 @@ mod tests {
         assert_eq!(secret_in(console).as_deref(), Some("9D4T-X2WM-7"));
         let again = format!("{console}  secret 0000-0000-0\n");
         assert_eq!(secret_in(&again).as_deref(), Some("0000-0000-0"));
+        // As it came from a machine.
+        let torn = "  code   hak58yf\n  secsmv network: if=eth0 addr=10.9.0.14/24 gw=10.9.0.1 \
+                    mac=52:54:00:09:00:05\nret CA3J-PZ30-A\n";
+        assert_eq!(secret_in(torn).as_deref(), Some("CA3J-PZ30-A"));
+        let torn = "  secret CA3J-P[   12.799141] smv network: if=eth0 link=up\nZ30-A\n";
+        assert_eq!(secret_in(torn).as_deref(), Some("CA3J-PZ30-A"));
         for none in [
             "policy=secret disk",
             "  secret 9D4T-X2WM",
