@@ -77,8 +77,5 @@ fuzz_target!(|bytes: &[u8]| {
     // A number that led nowhere and is ours now is the only one that may have changed sides; such a
     // number is never taken.
     assert_eq!(foreign(&found, &found.order), foreign(&after, &after.order));
-    assert_eq!(
-        plan(&after, &WANTED, &[]),
-        Some(vec![Step::Next(number)])
-    );
+    assert_eq!(plan(&after, &WANTED, &[]), Some(vec![Step::Next(number)]));
 });

@@ -2,8 +2,8 @@
 //! changes nothing.
 #![no_main]
 
-use shim_settings::cmdline::{after_if_readable, parse};
 use libfuzzer_sys::fuzz_target;
+use shim_settings::cmdline::{after_if_readable, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     let line = String::from_utf8_lossy(bytes);
