@@ -28,8 +28,15 @@ pub struct Filled {
 /// A staging directory while a downloader fills it, alone.
 pub struct Filling {
     top: Target,
-    /// Given back when this is dropped.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        // A child that another thread has just forked has the same open file until it runs its
+        // program: closing ours does not give the lock back (flock(2)).
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Filling {
@@ -43,7 +50,7 @@ impl Filling {
             handle: open_directory(path)?,
         };
         let lock = top.lock()?;
-        Ok(Self { top, _lock: lock })
+        Ok(Self { top, lock })
     }
 
     /// Where the release for a place is put.
