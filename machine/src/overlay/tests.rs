@@ -1,6 +1,7 @@
 //! An overlay over the `/usr` of a directory, in a mount namespace of the test's own.
 
 use super::{Usr, hidden};
+use crate::children::awaited::Awaited;
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,13 +20,14 @@ fn inside(test: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
-    let ran = Command::new("unshare")
+    let mut command = Command::new("unshare");
+    command
         .args(["--mount", "--propagation", "private"])
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--include-ignored", "--nocapture"])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap();
+        .env(INSIDE, "1");
+    // A plain wait would lose its status to another test, which reaps everybody.
+    let ran = Awaited::start(&mut command).unwrap().wait().unwrap();
     assert!(ran.success());
     false
 }

@@ -1,13 +1,15 @@
 use super::{Access, Child, SYS_CLASS_BLOCK, SlotDisks, SlotDisksError, child, open};
+use crate::children::awaited::Awaited;
 use disk::disk::{Disk, SectorSize};
 use disk::layout::{self, Layout, Role};
 use disk::sizes::{LayoutKind, Sizes, Swap};
 use disk::table;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use uuid::Uuid;
 use wire::record::Slot;
 use wire::running::Running;
@@ -192,8 +194,13 @@ fn partitions_of_a_device_are_opened_by_their_own_nodes() {
     let dir = tempfile::tempdir().unwrap();
     let layout = image(dir.path());
     let losetup = |args: &[&str]| {
-        let run = Command::new("losetup").args(args).output().unwrap();
-        String::from_utf8(run.stdout).unwrap().trim().to_owned()
+        let mut command = Command::new("losetup");
+        command.args(args).stdout(Stdio::piped());
+        // A plain wait would lose its status to another test, which reaps everybody.
+        let mut run = Awaited::start(&mut command).unwrap();
+        let said = io::read_to_string(run.child().stdout.take().unwrap()).unwrap();
+        run.wait().unwrap();
+        said.trim().to_owned()
     };
     let file = dir.path().join("dev/vda").display().to_string();
     let device = losetup(&["--find", "--show", "--partscan", &file]);

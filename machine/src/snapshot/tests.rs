@@ -5,12 +5,16 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, openat};
 use tempfile::TempDir;
 use wire::chain::chain;
 
 use super::{Snapshot, SnapshotError};
+use crate::children;
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// Mounted until it is dropped.
 struct Btrfs {
@@ -19,7 +23,8 @@ struct Btrfs {
 }
 
 fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output();
+    // A plain wait would lose its status to another test, which reaps everybody.
+    let output = children::run(Command::new(program).args(args), LONG);
     let output = output.expect("./setup installs it");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {said}");
@@ -77,7 +82,7 @@ impl Btrfs {
 impl Drop for Btrfs {
     fn drop(&mut self) {
         for at in self.mounted.iter().rev() {
-            let _ = Command::new("umount").arg(at).status();
+            let _ = children::run(Command::new("umount").arg(at), LONG);
         }
     }
 }
