@@ -6,9 +6,9 @@
 //! (PE format, "Section Table").
 
 use object::pe::{
-    IMAGE_DIRECTORY_ENTRY_SECURITY, IMAGE_FILE_MACHINE_AMD64, IMAGE_NT_OPTIONAL_HDR64_MAGIC,
-    IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ, IMAGE_SUBSYSTEM_EFI_APPLICATION,
-    ImageDosHeader, ImageNtHeaders64, ImageSectionHeader,
+    IMAGE_FILE_MACHINE_AMD64, IMAGE_NT_OPTIONAL_HDR64_MAGIC, IMAGE_SCN_CNT_INITIALIZED_DATA,
+    IMAGE_SCN_MEM_READ, IMAGE_SUBSYSTEM_EFI_APPLICATION, ImageDosHeader, ImageNtHeaders64,
+    ImageSectionHeader,
 };
 use object::pod::{bytes_of, from_bytes_mut};
 use object::read::pe::ImageNtHeaders;
@@ -139,7 +139,7 @@ impl Layout {
         let dos = ImageDosHeader::parse(stub)?;
         let headers_offset = u64::from(dos.nt_headers_offset());
         let mut offset = headers_offset;
-        let (headers, directories) = ImageNtHeaders64::parse(stub, &mut offset)?;
+        let (headers, _) = ImageNtHeaders64::parse(stub, &mut offset)?;
         let optional = &headers.optional_header;
         if headers.file_header.machine.get(LE) != IMAGE_FILE_MACHINE_AMD64
             || optional.magic.get(LE) != IMAGE_NT_OPTIONAL_HDR64_MAGIC
@@ -147,8 +147,7 @@ impl Layout {
         {
             return Err(UkiError::NotPe("it is for another machine or system"));
         }
-        let signature = directories.get(IMAGE_DIRECTORY_ENTRY_SECURITY);
-        if signature.is_some_and(|directory| directory.size.get(LE) != 0) {
+        if disk::pe::is_signed(stub) {
             return Err(UkiError::Signed);
         }
         let section_alignment = optional.section_alignment.get(LE);
@@ -264,18 +263,18 @@ fn small(len: usize) -> Result<u32, UkiError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{Layout, PAGE_BYTES, STUB, UkiError, assemble};
     use crate::shim::{Shim, tests::kernel};
     use object::read::pe::PeFile64;
     use object::{Object, ObjectSection};
     use std::process::Command;
 
-    fn stub() -> Vec<u8> {
+    pub(crate) fn stub() -> Vec<u8> {
         std::fs::read(STUB).expect("systemd-boot-efi is needed by this test")
     }
 
-    fn shim(cmdline: &str) -> Shim {
+    pub(crate) fn shim(cmdline: &str) -> Shim {
         let initramfs = [&b"070701"[..], &[7; 5000]].concat();
         Shim::new(kernel(), initramfs, cmdline).unwrap()
     }

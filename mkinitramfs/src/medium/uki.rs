@@ -64,7 +64,7 @@ impl From<object::Error> for UkiReadError {
 pub fn read(program: &[u8]) -> Result<Parts, UkiReadError> {
     let headers_offset = u64::from(ImageDosHeader::parse(program)?.nt_headers_offset());
     let mut offset = headers_offset;
-    let (headers, directories) = ImageNtHeaders64::parse(program, &mut offset)?;
+    let (headers, _) = ImageNtHeaders64::parse(program, &mut offset)?;
     let sections = headers.sections(program, offset)?;
     let is_first = |section: &&ImageSectionHeader| {
         section.raw_name() == OS_RELEASE
@@ -91,7 +91,6 @@ pub fn read(program: &[u8]) -> Result<Parts, UkiReadError> {
     let cmdline = String::from_utf8(cmdline)
         .ok()
         .filter(|text| text.is_ascii());
-    let signature = directories.get(IMAGE_DIRECTORY_ENTRY_SECURITY);
     let table = usize::try_from(offset).map_err(|_| UkiReadError::NotPe)?;
     Ok(Parts {
         kernel: data(KERNEL, ".linux")?,
@@ -99,7 +98,7 @@ pub fn read(program: &[u8]) -> Result<Parts, UkiReadError> {
         cmdline: cmdline.ok_or(UkiReadError::CommandLine)?,
         rest: Taken {
             stub: stub(program, headers_offset, table, before)?,
-            was_signed: signature.is_some_and(|directory| directory.size.get(LE) != 0),
+            was_signed: disk::pe::is_signed(program),
         },
     })
 }
@@ -169,16 +168,8 @@ mod tests {
         UkiReadError, read,
     };
     use crate::shim::{Shim, tests::kernel};
-    use crate::uki::{STUB, assemble};
-
-    fn stub() -> Vec<u8> {
-        std::fs::read(STUB).expect("systemd-boot-efi is needed by this test")
-    }
-
-    fn shim(cmdline: &str) -> Shim {
-        let initramfs = [&b"070701"[..], &[7; 5000]].concat();
-        Shim::new(kernel(), initramfs, cmdline).unwrap()
-    }
+    use crate::uki::assemble;
+    use crate::uki::tests::{shim, stub};
 
     #[test]
     fn what_was_put_together_is_taken_apart_and_put_together_again() {
