@@ -5,7 +5,7 @@ use wire::ledger::{Failed, Ledger, Word};
 
 use crate::generation::Held;
 use crate::recover::{self, TAKEN_BACK};
-use crate::shelf::{Pointer, Shelf, Target};
+use crate::shelf::{Listing, Pointer, Shelf, Target};
 use crate::{StoreError, doing, flush_names, look, write_ledger};
 
 /// What is served now.
@@ -22,7 +22,8 @@ pub struct RolledBack {
 /// # Errors
 /// Nothing has changed, or recovery does the rest.
 pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
-    let (target, held) = former(shelf)?;
+    let listing = look(shelf)?;
+    let (target, held) = former(shelf, &listing)?;
     doing(
         "writing the pointer",
         shelf.point(Pointer::Current, Some(target)),
@@ -32,7 +33,7 @@ pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
         shelf.point(Pointer::Previous, None),
     )?;
     flush_names(shelf)?;
-    let mut ledger = look(shelf)?.ledger();
+    let mut ledger = listing.ledger();
     leave(&mut ledger);
     ledger.forgive(&held.version.digest);
     ledger.current = Some(held.version);
@@ -45,8 +46,10 @@ pub fn rollback(shelf: &mut dyn Shelf) -> Result<RolledBack, StoreError> {
 
 /// What is gone back to: the former generation, or the system's own where there is no other. It is
 /// as it was signed.
-pub(crate) fn former(shelf: &mut dyn Shelf) -> Result<(Target, Held), StoreError> {
-    let listing = look(shelf)?;
+pub(crate) fn former(
+    shelf: &mut dyn Shelf,
+    listing: &Listing,
+) -> Result<(Target, Held), StoreError> {
     let current = listing.current.ok_or(StoreError::Nothing)?;
     let seed = listing.seed.map(|_| Target::Seed);
     let former = listing

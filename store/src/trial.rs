@@ -69,7 +69,8 @@ pub fn prepare(shelf: &mut dyn Shelf, counter: u64, again: Again) -> Result<Stag
 /// # Errors
 /// Nothing has changed.
 pub fn prepare_former(shelf: &mut dyn Shelf) -> Result<Staged, StoreError> {
-    let (target, held) = rollback::former(shelf)?;
+    let listing = look(shelf)?;
+    let (target, held) = rollback::former(shelf, &listing)?;
     Ok(Staged {
         target,
         version: held.version,
