@@ -26,7 +26,12 @@ pub(super) fn must_have_served_ipxe(server: &mut BootServer, machine: &Machine) 
         &format!("\"mac\":\"{mac}\",\"client\":\"iPXE\""),
         STEP,
     )?;
-    for file in ["boot.ipxe", "vmlinuz", "initramfs"] {
+    must_have_sent(server, &["boot.ipxe", "vmlinuz", "initramfs"])
+}
+
+/// Each of the files, in this order, by TFTP.
+fn must_have_sent(server: &mut BootServer, files: &[&str]) -> Result<()> {
+    for file in files {
         server.await_event(
             "sent",
             &format!("\"file\":\"{file}\",\"way\":\"TFTP\""),
@@ -57,13 +62,10 @@ pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
         &format!("\"mac\":\"{mac}\",\"client\":\"UEFI\""),
         STEP,
     )?;
-    for file in ["grub-uefi.efi", "grub.cfg", "vmlinuz", "initramfs"] {
-        server.await_event(
-            "sent",
-            &format!("\"file\":\"{file}\",\"way\":\"TFTP\""),
-            STEP,
-        )?;
-    }
+    must_have_sent(
+        &mut server,
+        &["grub-uefi.efi", "grub.cfg", "vmlinuz", "initramfs"],
+    )?;
     server.end()
 }
 
@@ -74,19 +76,14 @@ pub(super) fn secure(lab: &mut Lab) -> Result<()> {
     let mut server = lab.boot_server(&tree, &[])?;
     server.await_serving()?;
     let _target = waiting(lab, "target", Firmware::SecureUefi, NetBoot::Pxe)?;
-    for file in [
+    let files = [
         "grub-uefi.efi",
         "grubx64.efi",
         "grub/grub.cfg",
         "vmlinuz",
         "initramfs",
-    ] {
-        server.await_event(
-            "sent",
-            &format!("\"file\":\"{file}\",\"way\":\"TFTP\""),
-            STEP,
-        )?;
-    }
+    ];
+    must_have_sent(&mut server, &files)?;
     server.end()
 }
 
