@@ -11,7 +11,7 @@ use wire::ledger::{Ledger, Version};
 use wire::manifest::Role;
 
 use super::sets::event::SetEvent;
-use crate::command::node::event::Name;
+use crate::command::node::event::{Name, write_held};
 use crate::exit::Exit;
 
 /// What happened. Each is one event of `bundles.md` 6.
@@ -193,12 +193,8 @@ impl fmt::Display for Event {
                 fetched,
                 kept,
             } => {
-                let (fetched, kept) = (size(*fetched), size(*kept));
-                let staging = staging.display();
-                write!(
-                    f,
-                    "{place}: {staging} holds it: {fetched} fetched, {kept} there before"
-                )
+                write!(f, "{place}: ")?;
+                write_held(f, staging, *fetched, *kept)
             }
             Event::NotTaken { place, reason, .. } => {
                 write!(f, "{place} stays as it is: {reason}")

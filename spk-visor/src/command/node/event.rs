@@ -2,7 +2,7 @@
 //! person, `json::node` to a script.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use machine::health::Gate;
 use update::plan::Plan;
@@ -245,14 +245,7 @@ impl fmt::Display for Event {
                 staging,
                 fetched,
                 kept,
-            } => {
-                let (fetched, kept) = (size(*fetched), size(*kept));
-                let staging = staging.display();
-                write!(
-                    f,
-                    "{staging} holds it: {fetched} fetched, {kept} there before"
-                )
-            }
+            } => write_held(f, staging, *fetched, *kept),
             Event::Snapshot { staging, missing } => {
                 let staging = staging.display();
                 match missing {
@@ -341,4 +334,18 @@ impl fmt::Display for Event {
             Event::End { exit } => f.write_str(exit.meaning()),
         }
     }
+}
+
+/// What a staging directory holds once a release is in it.
+pub(crate) fn write_held(
+    f: &mut fmt::Formatter<'_>,
+    staging: &Path,
+    fetched: u64,
+    kept: u64,
+) -> fmt::Result {
+    let (staging, fetched, kept) = (staging.display(), size(fetched), size(kept));
+    write!(
+        f,
+        "{staging} holds it: {fetched} fetched, {kept} there before"
+    )
 }
