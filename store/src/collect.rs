@@ -6,9 +6,9 @@ use wire::ledger::Ledger;
 use crate::shelf::{Entry, Listing, Shelf, Target};
 use crate::{StoreError, doing, look, stage};
 
-/// What was staged for later, such as a daemon that nobody holds or a set that is not armed yet: the
-/// newest generation, where it is newer than what is served and has neither failed nor been left.
-/// What it has overtaken nobody waits for.
+/// What was staged for later, such as a daemon that nobody holds or a set that is not armed yet:
+/// the newest generation, where it is newer than what is served and has neither failed nor been
+/// left. What it has overtaken nobody waits for.
 #[must_use]
 pub fn staged(listing: &Listing, ledger: &Ledger) -> Option<u64> {
     let served = match listing.current {

@@ -1,5 +1,5 @@
-//! Back to what was served before: by the hand of a person, at once. A daemon that runs goes back by
-//! way of a [`crate::trial`] instead.
+//! Back to what was served before: by the hand of a person, at once. A daemon that runs goes back
+//! by way of a [`crate::trial`] instead.
 
 use wire::ledger::{Failed, Ledger, Word};
 

@@ -104,9 +104,9 @@ pub fn is_secret(word: &str) -> bool {
         })
 }
 
-/// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown. A line of
-/// the kernel's log may stand in the middle of it: the kernel writes to a serial line whenever it
-/// likes, also while a terminal's text is on its way out.
+/// The secret in what a console printed: `9D4T-X2WM-7` behind the word, the last one shown. A line
+/// of the kernel's log may stand in the middle of it: the kernel writes to a serial line whenever
+/// it likes, also while a terminal's text is on its way out.
 #[must_use]
 pub fn secret_in(text: &str) -> Option<String> {
     whole_secret_in(text).or_else(|| whole_secret_in(&without_log_lines(text)))

@@ -2,8 +2,8 @@
 //! reset, and no client waits for long.
 //!
 //! 200 swaps, or as many as `SMV_SWAPS` says (`./prove swaps`). Half of them start the new one
-//! beside the old one (`overlap`), half one after the other (`queue`); every tenth version fails, and
-//! one in twenty-five is left again for the one before.
+//! beside the old one (`overlap`), half one after the other (`queue`); every tenth version fails,
+//! and one in twenty-five is left again for the one before.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

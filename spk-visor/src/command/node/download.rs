@@ -31,7 +31,8 @@ use crate::command::content::places::Places;
 use crate::exit::Exit;
 
 /// Fills the staging directory. Where this system has keys, one of them must have signed a release;
-/// the node that takes it decides in any case. A part that cannot be had keeps no other from coming.
+/// the node that takes it decides in any case. A part that cannot be had keeps no other from
+/// coming.
 ///
 /// # Errors
 /// Nothing was begun. What is there so far is gone on with the next time.
